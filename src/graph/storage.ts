@@ -1,0 +1,74 @@
+/**
+ * What leaves of a graph point to: host arrays and variables. Knows nothing of tensors or backends.
+ */
+import { bytesOf, type DType, type HostArray, hostArray } from './dtype.ts';
+
+/** Memory that a backend keeps for one variable; opaque above the backend. */
+export interface DeviceBuffer {
+  readonly bytes: number;
+  /** Copies the device's bytes out. */
+  download(into: HostArray): void;
+  /** Copies host bytes in. */
+  upload(from: HostArray): void;
+  /** Gives the memory back. */
+  free(): void;
+}
+
+let variables = 0;
+
+/**
+ * A mutable cell: parameters, optimizer state, module buffers. Its newest value is in `host`, or in `device` when `host` is null.
+ * Programs bind it by reference and write it in place; `version` counts the writes.
+ */
+export class Variable {
+  readonly id = ++variables;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly size: number;
+  name: string;
+  /** Newest value on the host, or null while only the device has it. */
+  host: HostArray | null;
+  /** The device copy and the backend it belongs to, if a program bound this variable. */
+  device: { readonly backend: string; readonly buffer: DeviceBuffer } | null = null;
+  /** Whether the device copy is current (always true when `host` is null). */
+  deviceIsCurrent = false;
+  version = 0;
+
+  constructor(shape: readonly number[], dtype: DType, host: HostArray, name = '') {
+    this.shape = shape;
+    this.dtype = dtype;
+    this.size = host.length;
+    this.host = host;
+    this.name = name;
+  }
+
+  /** The value on the host; downloads it when only the device has it. Do not write into the result. */
+  read(): HostArray {
+    if (!this.host) {
+      const host = hostArray(this.dtype, this.size);
+      this.device!.buffer.download(host);
+      this.host = host;
+    }
+    return this.host;
+  }
+
+  /** Replaces the value from the host. */
+  write(value: HostArray): void {
+    if (value.length !== this.size)
+      throw new Error(`variable ${this.name}: ${value.length} elements written, expected ${this.size}`);
+    this.host = value;
+    this.deviceIsCurrent = false;
+    this.version++;
+  }
+
+  /** Called after a program wrote the device copy in place. */
+  deviceWritten(): void {
+    this.host = null;
+    this.deviceIsCurrent = true;
+    this.version++;
+  }
+
+  get bytes(): number {
+    return this.size * bytesOf(this.dtype);
+  }
+}
