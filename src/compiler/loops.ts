@@ -1,0 +1,373 @@
+/**
+ * Loop IR: the language every emitter (wasm, x86) translates one instruction at a time. Structured control flow over mutable typed
+ * virtual registers; memory is buffers of a kernel, addressed by typed pointers. Lowering (../compiler/lower) writes it through
+ * `LoopBuilder`, verify-loops.ts checks it, print-loops.ts prints it. It knows nothing of tensors, graphs or machines.
+ */
+import type { DType } from '../graph/dtype.ts';
+
+/**
+ * Register types. `mask` is the result of a comparison: one truth value per lane. `ptr` is a byte address. Vectors have the
+ * target's lanes for 4-byte or 8-byte elements (4 or 2 on WebAssembly); i32 and f32 vectors of n lanes go with masks of n lanes.
+ */
+export type Scalar = 'i32' | 'i64' | 'f32' | 'f64' | 'mask' | 'ptr';
+export interface RegType {
+  readonly scalar: Scalar;
+  readonly lanes: number;
+}
+
+/** A mutable virtual register. */
+export interface Reg {
+  readonly id: number;
+  readonly type: RegType;
+}
+
+/** `nearest` rounds half to even. `not` is bitwise on integers, logical on masks. `clz` counts leading zeros (scalar integers). */
+export type UnOp = 'neg' | 'abs' | 'sqrt' | 'floor' | 'ceil' | 'trunc' | 'nearest' | 'not' | 'clz';
+
+/**
+ * `min` and `max` propagate NaN and order -0 below +0; `pmin` is b < a ? b : a and `pmax` is a < b ? b : a (one instruction on x86).
+ * Integer `div` and `rem` truncate (divU, remU unsigned; scalar only; division by zero must be excluded by the lowering, and so
+ * must the smallest integer by -1). `shrU` shifts in zeros, `shrS` the sign; shift counts are taken modulo the width.
+ * `andnot` is a & ~b. `mulHiU` is the upper half of the unsigned 32x32-bit product (i32 only).
+ */
+export type BinOp =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'rem'
+  | 'divU'
+  | 'remU'
+  | 'min'
+  | 'max'
+  | 'pmin'
+  | 'pmax'
+  | 'and'
+  | 'or'
+  | 'xor'
+  | 'andnot'
+  | 'shl'
+  | 'shrS'
+  | 'shrU'
+  | 'copysign'
+  | 'mulHiU';
+
+/** Signed comparisons; `ltU` is unsigned. `ne` is true for NaN, all others false. */
+export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
+
+/**
+ * One instruction. `d` is written. Operand types follow the op: same type as `d` unless said.
+ *
+ * - const     splat when d has lanes; masks take 0 or 1
+ * - fma       d = a * b + c, fused where the target says so; `fms`-like forms are written with neg
+ * - select    d = m ? a : b, m a mask of d's lanes
+ * - cvt       numeric conversion between i32, i64, f32, f64 of equal lanes (float to integer truncates, saturates, NaN to 0);
+ *             i32 -> i64 sign-extends; i64 -> i32 wraps; mask -> i32 gives 0 or 1
+ * - bitcast   same bits, same lanes (i32 <-> f32, i64 <-> f64)
+ * - splat     scalar -> every lane; extract: one lane -> scalar; insert: d = a with lane replaced by scalar s
+ * - shuffle   d[i] = (a ++ b)[lanes[i]], lanes known when compiling (4-byte or 8-byte elements)
+ * - reduce    all lanes -> scalar by fn ('add' | 'mul' | 'min' | 'max' | 'and' | 'or'), pairwise: halves are combined until one is left
+ * - anyTrue   mask of any lanes -> scalar mask
+ * - addr      d: ptr = address of element `index` (scalar i32, or null for 0) of buffer `buf`
+ * - advance   d: ptr = p + by * scale bytes (by: scalar i32)
+ * - load      reads `d.lanes` consecutive elements of memory type `mem` at ptr + offset bytes, converted to d's type: f32, f64,
+ *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
+ * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0)
+ * - for       i from lo (inclusive) to hi (exclusive) by step (> 0); lo and hi are numbers or scalar i32 registers
+ * - parallel  top level of a kernel only: iterations [0, extent) are shared out in contiguous chunks, one per thread, the same
+ *             way for every kernel: thread t of n runs floor(extent * t / n) up to floor(extent * (t + 1) / n). Anything
+ *             else at top level is run by every thread.
+ * - once      top level only: thread 0 runs the body
+ * - barrier   top level only: every thread waits for all
+ * - fail      writes the program's error record (site, then the offending i64 value) if it is empty, and goes on; results of
+ *             the program are then discarded. The lowering must keep memory accesses legal after a failure.
+ * - thread    d: i32 = index of this thread; threads: d: i32 = their number
+ */
+export type Inst =
+  | { readonly op: 'const'; readonly d: Reg; readonly value: number | bigint }
+  | { readonly op: 'move'; readonly d: Reg; readonly a: Reg }
+  | { readonly op: 'un'; readonly fn: UnOp; readonly d: Reg; readonly a: Reg }
+  | { readonly op: 'bin'; readonly fn: BinOp; readonly d: Reg; readonly a: Reg; readonly b: Reg }
+  | { readonly op: 'cmp'; readonly fn: CmpOp; readonly d: Reg; readonly a: Reg; readonly b: Reg }
+  | { readonly op: 'fma'; readonly d: Reg; readonly a: Reg; readonly b: Reg; readonly c: Reg }
+  | { readonly op: 'select'; readonly d: Reg; readonly m: Reg; readonly a: Reg; readonly b: Reg }
+  | { readonly op: 'cvt'; readonly d: Reg; readonly a: Reg }
+  | { readonly op: 'bitcast'; readonly d: Reg; readonly a: Reg }
+  | { readonly op: 'splat'; readonly d: Reg; readonly a: Reg }
+  | { readonly op: 'extract'; readonly d: Reg; readonly a: Reg; readonly lane: number }
+  | { readonly op: 'insert'; readonly d: Reg; readonly a: Reg; readonly lane: number; readonly s: Reg }
+  | { readonly op: 'shuffle'; readonly d: Reg; readonly a: Reg; readonly b: Reg; readonly lanes: readonly number[] }
+  | {
+      readonly op: 'reduce';
+      readonly fn: 'add' | 'mul' | 'min' | 'max' | 'and' | 'or';
+      readonly d: Reg;
+      readonly a: Reg;
+    }
+  | { readonly op: 'anyTrue'; readonly d: Reg; readonly a: Reg }
+  | { readonly op: 'addr'; readonly d: Reg; readonly buf: number; readonly index: Reg | null }
+  | { readonly op: 'advance'; readonly d: Reg; readonly p: Reg; readonly by: Reg; readonly scale: number }
+  | { readonly op: 'load'; readonly d: Reg; readonly p: Reg; readonly offset: number; readonly mem: DType }
+  | { readonly op: 'store'; readonly p: Reg; readonly offset: number; readonly a: Reg; readonly mem: DType }
+  | {
+      readonly op: 'for';
+      readonly i: Reg;
+      readonly lo: Reg | number;
+      readonly hi: Reg | number;
+      readonly step: number;
+      readonly body: readonly Inst[];
+    }
+  | { readonly op: 'while'; readonly test: readonly Inst[]; readonly m: Reg; readonly body: readonly Inst[] }
+  | { readonly op: 'if'; readonly m: Reg; readonly body: readonly Inst[]; readonly otherwise: readonly Inst[] }
+  | { readonly op: 'parallel'; readonly i: Reg; readonly extent: number; readonly body: readonly Inst[] }
+  | { readonly op: 'once'; readonly body: readonly Inst[] }
+  | { readonly op: 'barrier' }
+  | { readonly op: 'fail'; readonly site: number; readonly value: Reg }
+  | { readonly op: 'thread'; readonly d: Reg }
+  | { readonly op: 'threads'; readonly d: Reg };
+
+/** A buffer a kernel touches; `elements` bounds every access. */
+export interface KernelBuffer {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly elements: number;
+  readonly access: 'read' | 'write' | 'readwrite' | 'scratch';
+}
+
+/** One kernel: straight-line at the top (see `parallel`), buffers by index. */
+export interface LoopKernel {
+  readonly name: string;
+  readonly buffers: readonly KernelBuffer[];
+  readonly body: readonly Inst[];
+}
+
+/** Accumulates instructions into nested blocks; every method that makes a value returns its fresh register. */
+export class LoopBuilder {
+  private next = 0;
+  private readonly blocks: Inst[][] = [[]];
+
+  get instructions(): readonly Inst[] {
+    return this.blocks[0]!;
+  }
+
+  emit(inst: Inst): void {
+    this.blocks[this.blocks.length - 1]!.push(inst);
+  }
+
+  /** Runs `fill` with instructions going to a new block, and returns the block. */
+  block(fill: () => void): Inst[] {
+    const block: Inst[] = [];
+    this.blocks.push(block);
+    fill();
+    this.blocks.pop();
+    return block;
+  }
+
+  reg(scalar: Scalar, lanes = 1): Reg {
+    return { id: this.next++, type: { scalar, lanes } };
+  }
+
+  private like(a: Reg): Reg {
+    return this.reg(a.type.scalar, a.type.lanes);
+  }
+
+  const(scalar: Scalar, value: number | bigint, lanes = 1): Reg {
+    const d = this.reg(scalar, lanes);
+    this.emit({ op: 'const', d, value });
+    return d;
+  }
+
+  i32(value: number): Reg {
+    return this.const('i32', value);
+  }
+
+  /** A fresh register holding a copy of `a`, to be changed by `move`. */
+  copy(a: Reg): Reg {
+    const d = this.like(a);
+    this.emit({ op: 'move', d, a });
+    return d;
+  }
+
+  move(d: Reg, a: Reg): void {
+    this.emit({ op: 'move', d, a });
+  }
+
+  un(fn: UnOp, a: Reg): Reg {
+    const d = this.like(a);
+    this.emit({ op: 'un', fn, d, a });
+    return d;
+  }
+
+  bin(fn: BinOp, a: Reg, b: Reg): Reg {
+    const d = this.like(a);
+    this.emit({ op: 'bin', fn, d, a, b });
+    return d;
+  }
+
+  add(a: Reg, b: Reg): Reg {
+    return this.bin('add', a, b);
+  }
+
+  sub(a: Reg, b: Reg): Reg {
+    return this.bin('sub', a, b);
+  }
+
+  mul(a: Reg, b: Reg): Reg {
+    return this.bin('mul', a, b);
+  }
+
+  fma(a: Reg, b: Reg, c: Reg): Reg {
+    const d = this.like(a);
+    this.emit({ op: 'fma', d, a, b, c });
+    return d;
+  }
+
+  cmp(fn: CmpOp, a: Reg, b: Reg): Reg {
+    const d = this.reg('mask', a.type.lanes);
+    this.emit({ op: 'cmp', fn, d, a, b });
+    return d;
+  }
+
+  select(m: Reg, a: Reg, b: Reg): Reg {
+    const d = this.like(a);
+    this.emit({ op: 'select', d, m, a, b });
+    return d;
+  }
+
+  cvt(scalar: Scalar, a: Reg): Reg {
+    if (a.type.scalar === scalar) return a;
+    const d = this.reg(scalar, a.type.lanes);
+    this.emit({ op: 'cvt', d, a });
+    return d;
+  }
+
+  bitcast(scalar: Scalar, a: Reg): Reg {
+    const d = this.reg(scalar, a.type.lanes);
+    this.emit({ op: 'bitcast', d, a });
+    return d;
+  }
+
+  splat(a: Reg, lanes: number): Reg {
+    if (lanes === 1) return a;
+    const d = this.reg(a.type.scalar, lanes);
+    this.emit({ op: 'splat', d, a });
+    return d;
+  }
+
+  extract(a: Reg, lane: number): Reg {
+    const d = this.reg(a.type.scalar);
+    this.emit({ op: 'extract', d, a, lane });
+    return d;
+  }
+
+  insert(a: Reg, lane: number, s: Reg): Reg {
+    const d = this.like(a);
+    this.emit({ op: 'insert', d, a, lane, s });
+    return d;
+  }
+
+  shuffle(a: Reg, b: Reg, lanes: readonly number[]): Reg {
+    const d = this.like(a);
+    this.emit({ op: 'shuffle', d, a, b, lanes });
+    return d;
+  }
+
+  reduce(fn: 'add' | 'mul' | 'min' | 'max' | 'and' | 'or', a: Reg): Reg {
+    if (a.type.lanes === 1) return a;
+    const d = this.reg(a.type.scalar);
+    this.emit({ op: 'reduce', fn, d, a });
+    return d;
+  }
+
+  anyTrue(a: Reg): Reg {
+    if (a.type.lanes === 1) return a;
+    const d = this.reg('mask');
+    this.emit({ op: 'anyTrue', d, a });
+    return d;
+  }
+
+  addr(buf: number, index: Reg | null = null): Reg {
+    const d = this.reg('ptr');
+    this.emit({ op: 'addr', d, buf, index });
+    return d;
+  }
+
+  advance(p: Reg, by: Reg, scale: number): Reg {
+    const d = this.reg('ptr');
+    this.emit({ op: 'advance', d, p, by, scale });
+    return d;
+  }
+
+  load(mem: DType, p: Reg, offset = 0, lanes = 1): Reg {
+    const d = this.reg(registerScalar(mem), lanes);
+    this.emit({ op: 'load', d, p, offset, mem });
+    return d;
+  }
+
+  store(mem: DType, p: Reg, a: Reg, offset = 0): void {
+    this.emit({ op: 'store', p, offset, a, mem });
+  }
+
+  for(lo: Reg | number, hi: Reg | number, step: number, fill: (i: Reg) => void): void {
+    const i = this.reg('i32');
+    const body = this.block(() => fill(i));
+    this.emit({ op: 'for', i, lo, hi, step, body });
+  }
+
+  while(test: () => Reg, fill: () => void): void {
+    let m: Reg | undefined;
+    const testBlock = this.block(() => {
+      m = test();
+    });
+    this.emit({ op: 'while', test: testBlock, m: m!, body: this.block(fill) });
+  }
+
+  if(m: Reg, body: () => void, otherwise: () => void = () => {}): void {
+    this.emit({ op: 'if', m, body: this.block(body), otherwise: this.block(otherwise) });
+  }
+
+  parallel(extent: number, fill: (i: Reg) => void): void {
+    const i = this.reg('i32');
+    const body = this.block(() => fill(i));
+    this.emit({ op: 'parallel', i, extent, body });
+  }
+
+  once(fill: () => void): void {
+    this.emit({ op: 'once', body: this.block(fill) });
+  }
+
+  barrier(): void {
+    this.emit({ op: 'barrier' });
+  }
+
+  fail(site: number, value: Reg): void {
+    this.emit({ op: 'fail', site, value });
+  }
+
+  thread(): Reg {
+    const d = this.reg('i32');
+    this.emit({ op: 'thread', d });
+    return d;
+  }
+
+  threads(): Reg {
+    const d = this.reg('i32');
+    this.emit({ op: 'threads', d });
+    return d;
+  }
+}
+
+/** The register type values of a dtype are computed in. */
+export function registerScalar(dtype: DType): 'i32' | 'i64' | 'f32' | 'f64' {
+  switch (dtype) {
+    case 'f64':
+    case 'i64':
+    case 'i32':
+    case 'f32':
+      return dtype;
+    case 'f16':
+    case 'bf16':
+      return 'f32';
+    default:
+      return 'i32';
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * The compiler's result and the backends' food: kernels in order over planned memory. And the small interface every backend is.
+ * Data only; graph -> program is compile.ts, program -> machine is backends/.
+ */
+import type { DType, HostArray } from '../graph/dtype.ts';
+import type { Node } from '../graph/node.ts';
+import type { Variable } from '../graph/storage.ts';
+import type { LoopKernel } from './loops.ts';
+
+/**
+ * What to compute, still as a graph. `leaves` are all nodes without a known value at compile time (data and realised nodes, variables,
+ * placeholders), in binding order; the program depends on their shapes and dtypes only. `outputs` are handed back as fresh
+ * host arrays; `updates` write nodes into variables in place, after every read of the old value.
+ */
+export interface GraphProgram {
+  readonly leaves: readonly Node[];
+  readonly outputs: readonly Node[];
+  readonly updates: readonly { readonly leaf: number; readonly node: Node }[];
+}
+
+/** Where one buffer of a kernel lives at run time. */
+export type Place =
+  /** Leaf `index` of the program: a host value copied in, or a variable's own memory. */
+  | { readonly kind: 'leaf'; readonly index: number }
+  /** Output `index`. */
+  | { readonly kind: 'output'; readonly index: number }
+  /** Byte offset in the arena, 64-byte aligned. */
+  | { readonly kind: 'arena'; readonly offset: number };
+
+export interface PlacedKernel {
+  readonly kernel: LoopKernel;
+  /** One place per kernel buffer. */
+  readonly places: readonly Place[];
+  /** Whether threads must meet before this kernel starts. */
+  readonly barrierBefore: boolean;
+  /** Writes a variable: skipped when an earlier kernel of this run has failed. */
+  readonly commits: boolean;
+}
+
+/** What `fail(site, value)` means: becomes `${what}: index ${value} is out of range for ${size} elements`. */
+export interface FailSite {
+  readonly what: string;
+  readonly size: number;
+}
+
+export interface LoopProgram {
+  readonly leaves: readonly { readonly dtype: DType; readonly elements: number; readonly written: boolean }[];
+  readonly outputs: readonly { readonly dtype: DType; readonly elements: number }[];
+  readonly kernels: readonly PlacedKernel[];
+  readonly arenaBytes: number;
+  readonly failSites: readonly FailSite[];
+}
+
+/** What a leaf is bound to for one run. */
+export type Binding = HostArray | Variable;
+
+/** A compiled program. Bindings must match the leaves in number, dtype and size. */
+export interface Executable {
+  /**
+   * Runs once. Returns the outputs. Variables that the program updates are written in place.
+   * @throws Error naming the operation and the index when a data-dependent index was out of range; then no variable has changed.
+   */
+  run(bindings: readonly Binding[]): HostArray[];
+  /** The same without blocking the event loop, where the backend can; variables must not be touched meanwhile. */
+  runAsync(bindings: readonly Binding[]): Promise<HostArray[]>;
+  /** Gives back code and memory early; never required. */
+  free(): void;
+}
+
+/** One way to run programs. */
+export interface Backend {
+  readonly name: string;
+  /** Compiles a graph; must not keep references to the nodes' values. */
+  compile(program: GraphProgram): Executable;
+  /** Compute threads in use, and how many to use from the next program on. */
+  threads: number;
+}

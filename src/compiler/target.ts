@@ -1,0 +1,21 @@
+/**
+ * What the compiler may know about a machine: the vector length, the register file, the caches. Every schedule is a function of
+ * these numbers, so WebAssembly (4 lanes), AVX2 (8) and AVX-512 (16) share every line above the emitters.
+ */
+export interface Target {
+  readonly name: string;
+  /** Bytes of one vector register: 16 on WebAssembly and SSE, 32 on AVX2, 64 on AVX-512. */
+  readonly vectorBytes: number;
+  /** Vector registers the contraction microkernel may count on. */
+  readonly vectorRegisters: number;
+  /** Whether `fma` rounds once (and is as fast as a multiplication). */
+  readonly fusedMultiplyAdd: boolean;
+  /** Bytes of the level-1 data cache and of the level-2 cache of one core. */
+  readonly l1Bytes: number;
+  readonly l2Bytes: number;
+  /** Bytes of a pointer. */
+  readonly pointerBytes: 4 | 8;
+}
+
+/** Lanes of a vector whose elements take `elementBytes`. */
+export const lanesFor = (target: Target, elementBytes: number): number => target.vectorBytes / elementBytes;
