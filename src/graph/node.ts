@@ -120,8 +120,8 @@ export class Node<P extends Primitive = Primitive> {
   readonly dtype: DType;
   /** Elements. */
   readonly size: number;
-  /** Whether a parameter that requires a gradient is among its ancestors (see Tensor.requiresGrad). */
-  readonly requiresGrad: boolean;
+  /** Whether a parameter that requires a gradient is among its ancestors. Only a variable's own leaf changes it later (freezing). */
+  requiresGrad: boolean;
   /** The computed value, once evaluated. A node with a value is a leaf for every later program. */
   value: HostArray | null;
 

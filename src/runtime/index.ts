@@ -4,7 +4,8 @@
  */
 
 export { backend, backendNames, numThreads, setBackend, setNumThreads, whyUnavailable } from './backends.ts';
-export { Cell, keepForFlush, pendingCells } from './cells.ts';
+export { Cell, type CellOptions, keepForFlush, pendingCells } from './cells.ts';
 export { evaluate, evaluateAsync, flush, flushAsync } from './evaluate.ts';
-export { defaultGenerator, type Generator, manualSeed } from './generator.ts';
-export { isTracing, type Trace, trace } from './trace.ts';
+export { defaultGenerator, Generator, manualSeed } from './generator.ts';
+export { collect, isProfiling, record, span, type TraceEvent } from './profile.ts';
+export { type ArgumentType, isTracing, type Trace, trace } from './trace.ts';

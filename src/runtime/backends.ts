@@ -1,0 +1,68 @@
+/**
+ * Which backend runs programs. The first use picks the best that works here; `TENON_BACKEND` and `setBackend` choose by name.
+ */
+import { referenceBackend } from '../backends/reference/index.ts';
+import type { Backend } from '../compiler/program.ts';
+
+interface Entry {
+  readonly create: () => Backend;
+  instance?: Backend;
+  unavailable?: string;
+}
+
+/** Best first. */
+const entries = new Map<string, Entry>([['reference', { create: () => referenceBackend }]]);
+
+let current: Backend | null = null;
+let wantedThreads: number | null = null;
+
+/** Names of all backends, best first, whether or not they work here. */
+export const backendNames = (): readonly string[] => [...entries.keys()];
+
+function open(name: string): Backend | null {
+  const entry = entries.get(name)!;
+  if (entry.instance) return entry.instance;
+  if (entry.unavailable) return null;
+  try {
+    entry.instance = entry.create();
+    if (wantedThreads !== null) entry.instance.threads = wantedThreads;
+    return entry.instance;
+  } catch (error) {
+    entry.unavailable = error instanceof Error ? error.message : String(error);
+    return null;
+  }
+}
+
+/** Why a backend does not work here, in one line; null when it does. */
+export function whyUnavailable(name: string): string | null {
+  if (!entries.has(name)) return `unknown backend "${name}": expected one of ${backendNames().join(', ')}`;
+  return open(name) ? null : entries.get(name)!.unavailable!;
+}
+
+/** Chooses the backend for all programs from now on. @throws Error when it does not exist or does not work here. */
+export function setBackend(name: string): void {
+  const reason = whyUnavailable(name);
+  if (reason) throw new Error(`setBackend: ${reason}`);
+  current = open(name);
+}
+
+/** The backend in use. */
+export function backend(): Backend {
+  if (current) return current;
+  const asked = globalThis.process?.env?.['TENON_BACKEND'];
+  if (asked) setBackend(asked);
+  else current = [...entries.keys()].map(open).find(found => found !== null) ?? null;
+  if (!current) throw new Error('no backend works here');
+  return current;
+}
+
+/** Compute threads of the backend in use. Results do not depend on it, to the bit. */
+export const numThreads = (): number => backend().threads;
+
+/** Sets the number of compute threads, 1 or more. */
+export function setNumThreads(threads: number): void {
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new Error(`setNumThreads: ${threads} came, expected a whole number of at least 1`);
+  wantedThreads = threads;
+  for (const entry of entries.values()) if (entry.instance) entry.instance.threads = threads;
+}

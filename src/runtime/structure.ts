@@ -1,0 +1,180 @@
+/**
+ * The structural hash: graphs that differ only in the values of their leaves get one key, so one compiled program serves them all.
+ */
+
+import type { DType } from '../graph/dtype.ts';
+import type { Attrs, Node, Primitive } from '../graph/node.ts';
+
+/** Two 32-bit lanes mixed with different odd constants: 64 bits against accidental collisions. */
+class Hash {
+  private a = 0x9e3779b9 | 0;
+  private b = 0x85ebca6b | 0;
+  private readonly f64 = new Float64Array(1);
+  private readonly u32 = new Uint32Array(this.f64.buffer);
+
+  int(x: number): void {
+    this.a = Math.imul(this.a ^ x, 0x01000193) ^ (this.a >>> 15);
+    this.b = Math.imul((this.b << 13) | (this.b >>> 19), 5) + Math.imul(x ^ 0x5bd1e995, 0xcc9e2d51);
+  }
+
+  float(x: number): void {
+    this.f64[0] = x;
+    this.int(this.u32[0]!);
+    this.int(this.u32[1]!);
+  }
+
+  ints(xs: readonly number[]): void {
+    this.int(xs.length);
+    for (const x of xs) this.int(x);
+  }
+
+  text(s: string): void {
+    this.int(s.length);
+    for (let i = 0; i < s.length; i++) this.int(s.charCodeAt(i));
+  }
+
+  value(x: number | bigint): void {
+    if (typeof x === 'bigint') this.text(String(x));
+    else this.float(x);
+  }
+
+  digest(): string {
+    return `${(this.a >>> 0).toString(36)}.${(this.b >>> 0).toString(36)}`;
+  }
+}
+
+type AttrHash = { readonly [P in Primitive]: (h: Hash, attrs: Attrs[P]) => void };
+
+const nothing = (): void => {};
+
+const ATTRS: AttrHash = {
+  constant: (h, a) => h.value(a.value),
+  data: nothing,
+  variable: nothing,
+  placeholder: nothing,
+  iota: nothing,
+  unary: (h, a) => h.text(a.fn),
+  binary: (h, a) => h.text(a.fn),
+  compare: (h, a) => h.text(a.fn),
+  where: nothing,
+  cast: nothing,
+  bitcast: nothing,
+  checkIndex: (h, a) => {
+    h.int(a.size);
+    h.text(a.what);
+  },
+  detach: nothing,
+  barrier: (h, a) => h.int(a.group),
+  reshape: nothing,
+  reindex: (h, a) => {
+    h.float(a.fill);
+    for (const map of a.axes) {
+      h.int(map.terms.length);
+      for (const [dim, coef] of map.terms) {
+        h.int(dim);
+        h.int(coef);
+      }
+      h.int(map.offset);
+      h.int(map.div);
+    }
+  },
+  gather: (h, a) => {
+    h.int(a.axis);
+    h.text(a.what);
+  },
+  reduce: (h, a) => {
+    h.text(a.kind);
+    h.ints(a.axes);
+  },
+  argReduce: (h, a) => {
+    h.text(a.kind);
+    h.int(a.axis);
+  },
+  scan: (h, a) => {
+    h.text(a.kind);
+    h.int(a.axis);
+    h.int(a.reverse ? 1 : 0);
+  },
+  scatter: (h, a) => {
+    h.text(a.kind);
+    h.int(a.axis);
+    h.text(a.what);
+  },
+  contract: (h, a) => {
+    h.ints(a.a);
+    h.ints(a.b);
+    h.ints(a.out);
+  },
+  argSort: (h, a) => {
+    h.int(a.axis);
+    h.int(a.descending ? 1 : 0);
+  },
+  random: nothing,
+};
+
+const OPS = new Map(Object.keys(ATTRS).map((op, i) => [op, i]));
+const DTYPE_CODE: { readonly [D in DType]: number } = {
+  f32: 0, f64: 1, f16: 2, bf16: 3, i32: 4, i64: 5, u8: 6, i8: 7, bool: 8,
+}; // biome-ignore format: a table
+
+/** Whether a program binds this node when it runs instead of computing it. */
+export const isLeaf = (node: Node): boolean =>
+  node.value !== null || node.op === 'data' || node.op === 'variable' || node.op === 'placeholder';
+
+export interface Structure {
+  readonly key: string;
+  /** Leaves in order of first appearance. */
+  readonly leaves: readonly Node[];
+}
+
+/**
+ * Walks the graph under `roots` once, in a fixed order, and hashes it. `extraLeaves` are counted as leaves even where nothing reads
+ * them (variables that are only written).
+ */
+export function structureOf(roots: readonly Node[], extraLeaves: readonly Node[] = []): Structure {
+  const number = new Map<Node, number>();
+  const leaves: Node[] = [];
+  const hash = new Hash();
+  const visit = (node: Node): void => {
+    number.set(node, number.size);
+    const leaf = isLeaf(node);
+    hash.int(leaf ? -1 : OPS.get(node.op)!);
+    hash.int(DTYPE_CODE[node.dtype]);
+    hash.ints(node.shape);
+    if (leaf) {
+      leaves.push(node);
+      return;
+    }
+    for (const input of node.inputs) hash.int(number.get(input)!);
+    (ATTRS[node.op] as (h: Hash, attrs: Attrs[Primitive]) => void)(hash, node.attrs);
+  };
+  // Depth first without recursion: a training step's graph is thousands of nodes deep.
+  const stack: Node[] = [];
+  for (const root of [...roots, ...extraLeaves]) {
+    stack.push(root);
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1]!;
+      if (number.has(node)) {
+        stack.pop();
+        continue;
+      }
+      let ready = true;
+      if (!isLeaf(node)) {
+        for (let i = node.inputs.length - 1; i >= 0; i--) {
+          const input = node.inputs[i]!;
+          if (!number.has(input)) {
+            stack.push(input);
+            ready = false;
+          }
+        }
+      }
+      if (ready) {
+        stack.pop();
+        visit(node);
+      }
+    }
+    hash.int(-2);
+    hash.int(number.get(root)!);
+  }
+  return { key: `${hash.digest()}.${number.size}.${leaves.length}`, leaves };
+}

@@ -1,0 +1,109 @@
+/**
+ * Tracing: running a function once over placeholders, and keeping the program it describes, with the cells it updates and the
+ * random keys it draws as hidden inputs. The engine under `compile(fn)`.
+ */
+
+import type { Binding } from '../compiler/program.ts';
+import { placeholder } from '../graph/build.ts';
+import type { DType, HostArray } from '../graph/dtype.ts';
+import type { Node } from '../graph/node.ts';
+import { pendingCells, takeKept } from './cells.ts';
+import { flush } from './evaluate.ts';
+import type { Generator } from './generator.ts';
+import { span } from './profile.ts';
+import { type Prepared, prepare } from './programs.ts';
+
+interface KeyUse {
+  readonly placeholder: Node;
+  used: bigint;
+}
+
+class ActiveTrace {
+  readonly keys = new Map<Generator, KeyUse>();
+
+  /** A placeholder for the generator's key at call time, and how many blocks this trace drew before. */
+  randomKey(generator: Generator, blocks: bigint): { placeholder: Node; used: bigint } {
+    let use = this.keys.get(generator);
+    if (!use) {
+      use = { placeholder: placeholder('random key', [2], 'i64'), used: 0n };
+      this.keys.set(generator, use);
+    }
+    const { used } = use;
+    use.used += blocks;
+    return { placeholder: use.placeholder, used };
+  }
+}
+
+let active: ActiveTrace | null = null;
+
+/** The trace being recorded, if any. */
+export const activeTrace = (): ActiveTrace | null => active;
+export const isTracing = (): boolean => active !== null;
+
+export interface ArgumentType {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** A traced function: call it with one host array per argument. */
+export interface Trace {
+  /** Shapes and dtypes of the results. */
+  readonly outputs: readonly ArgumentType[];
+  run(args: readonly HostArray[]): HostArray[];
+  runAsync(args: readonly HostArray[]): Promise<HostArray[]>;
+}
+
+/** Records `body` over placeholders of the given types. Cells assigned by `body` are updated by every run. */
+export function trace(types: readonly ArgumentType[], body: (args: readonly Node[]) => readonly Node[]): Trace {
+  if (active) throw new Error('compile: a compiled function was called inside another; call the plain function there');
+  flush();
+  const context = new ActiveTrace();
+  const args = types.map((type, i) => placeholder(`argument ${i}`, type.shape, type.dtype));
+  active = context;
+  let prepared: Prepared;
+  let outputs: readonly Node[];
+  try {
+    outputs = span('trace', () => body(args));
+    const cells = pendingCells();
+    prepared = prepare(
+      outputs,
+      cells.map(cell => ({ leaf: cell.leafNode, node: cell.node })),
+    );
+  } finally {
+    active = null;
+    takeKept();
+    for (const cell of pendingCells()) cell.settle();
+  }
+  const sources = prepared.leaves.map(leaf => sourceOf(leaf, args, context));
+  const bind = (values: readonly HostArray[]): Binding[] => sources.map(source => source(values));
+  const advance = (): void => {
+    for (const [generator, use] of context.keys) generator.advance(use.used);
+  };
+  return {
+    outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
+    run(values) {
+      const results = span('run', () => prepared.executable.run(bind(values)));
+      advance();
+      return results;
+    },
+    async runAsync(values) {
+      const bindings = bind(values);
+      advance();
+      return prepared.executable.runAsync(bindings);
+    },
+  };
+}
+
+/** How a leaf of the traced program finds its value at call time. */
+function sourceOf(leaf: Node, args: readonly Node[], context: ActiveTrace): (values: readonly HostArray[]) => Binding {
+  const argument = args.indexOf(leaf);
+  if (argument >= 0) return values => values[argument]!;
+  for (const [generator, use] of context.keys) if (use.placeholder === leaf) return () => generator.key();
+  const { value } = leaf;
+  if (value) return () => value;
+  if (leaf.is('variable')) {
+    const { variable } = leaf.attrs;
+    return () => variable;
+  }
+  throw new Error('compile: a value of another compiled function leaked into this one; pass it as an argument');
+}
