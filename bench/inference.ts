@@ -1,0 +1,44 @@
+/**
+ * The inference workloads: a batch of one image through a convolutional network in evaluation mode, and greedy decoding with a
+ * key-value cache, each token read back.
+ */
+import { compile, noGrad, Tensor } from 'tenon';
+import { buildDecoder, buildInference } from './models.ts';
+import { type Options, type Result, samples, timed } from './report.ts';
+import { generate, type WorkloadSpec } from './spec.ts';
+import { initialise } from './training.ts';
+
+function image(name: string, spec: WorkloadSpec, options: Options): Result {
+  const model = buildInference(name);
+  initialise(model, spec);
+  model.eval();
+  const x = Tensor.from(generate(spec.batch[0]!, 0), { shape: spec.batch[0]!.shape });
+  const infer = compile((input: Tensor): Tensor => noGrad(() => model.forward(input)));
+  let output = x;
+  const times = timed(options, spec, () => {
+    output = infer(x);
+    output.data();
+  });
+  return { ...times, check: samples(output.data()) };
+}
+
+function decode(spec: WorkloadSpec, options: Options): Result {
+  const model = buildDecoder(spec);
+  initialise(model, spec);
+  model.eval();
+  let tokens: number[] = [];
+  const times = timed(options, spec, () => {
+    const decoder = model.decoder();
+    tokens = [];
+    let token = spec.prompt[0]!;
+    for (let position = 0; position < spec.new_tokens; position++) {
+      token = decoder.next(token);
+      tokens.push(token);
+    }
+  });
+  return { ...times, check: tokens };
+}
+
+export function runInference(name: string, spec: WorkloadSpec, options: Options): Result {
+  return name === 'gpt_nano_decode' ? decode(spec, options) : image(name, spec, options);
+}

@@ -1,0 +1,77 @@
+/**
+ * npm run bench -- [--only NAME] [--threads N] [--reps N] [--max-s S] [--backend NAME] [--verify] [--list]
+ *
+ * Runs the peers' fixed workloads (../shared/peers/workloads.md) on Tenon and prints one JSON line each, as compare.mjs and verify.mjs of
+ * that folder read them. Without --only every workload runs in a process of its own.
+ */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { setBackend, setNumThreads } from 'tenon';
+import { coldStart } from './cold.ts';
+import { runInference } from './inference.ts';
+import { runKernel } from './kernels.ts';
+import { line, type Options, type Result } from './report.ts';
+import { readSpec, type WorkloadSpec } from './spec.ts';
+import { runTraining, verifyTraining } from './training.ts';
+
+const program = new Command('bench')
+  .option('--only <name>', 'run one workload in this process')
+  .option('--threads <n>', 'compute threads', '1')
+  .option('--reps <n>', "timed calls (0: the workload's own number)", '0')
+  .option('--max-s <s>', 'seconds of timing per workload', '20')
+  .option('--backend <name>', 'backend', 'wasm')
+  .option('--json', 'JSON lines (the default, and the only form)')
+  .option('--verify', 'print the training numerics for verify.mjs instead of times')
+  .option('--list', 'print the names of the workloads')
+  .parse();
+const flags = program.opts<{
+  only?: string;
+  threads: string;
+  reps: string;
+  maxS: string;
+  backend: string;
+  verify?: boolean;
+  list?: boolean;
+}>();
+const spec = readSpec();
+const options: Options = {
+  threads: Number(flags.threads),
+  reps: Number(flags.reps),
+  maxSeconds: Number(flags.maxS),
+  backend: flags.backend,
+};
+
+async function run(name: string, workload: WorkloadSpec): Promise<Result> {
+  switch (workload.kind) {
+    case 'kernel':
+      return runKernel(name, workload, options);
+    case 'train':
+      return runTraining(name, workload, options);
+    case 'infer':
+      return runInference(name, workload, options);
+    case 'startup':
+      return coldStart(workload, options);
+  }
+}
+
+async function only(name: string): Promise<void> {
+  const skip = (reason: string): void =>
+    console.log(JSON.stringify({ peer: 'ours', workload: name, threads: options.threads, skipped: reason }));
+  const workload = spec.workloads[name];
+  if (!workload) return skip('unknown workload');
+  setBackend(options.backend);
+  setNumThreads(options.threads);
+  if (!flags.verify) console.log(line(name, workload, options, await run(name, workload)));
+  else if (workload.kind === 'train') console.log(JSON.stringify(verifyTraining(name, workload)));
+  else skip('not a training workload');
+}
+
+if (flags.list) console.log(spec.order.join('\n'));
+else if (flags.only) await only(flags.only);
+else
+  for (const name of spec.order) {
+    const args = [fileURLToPath(import.meta.url), '--only', name, ...process.argv.slice(2)];
+    const child = spawnSync(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    if (child.status !== 0) process.exitCode = 1;
+  }
