@@ -51,12 +51,13 @@ export function prepare(outputs: readonly Node[], updates: readonly Update[]): P
 
 /** What a leaf is bound to outside of a trace. */
 export function bindingOf(leaf: Node): Binding {
-  if (leaf.value) return leaf.value;
+  // A variable's leaf may hold a value too (somebody read it), but the program must write and read the variable itself.
   if (leaf.is('variable')) {
     const { variable, version } = leaf.attrs;
     if (variable.version !== version) throw staleError(variable);
     return variable;
   }
+  if (leaf.value) return leaf.value;
   throw new Error(`internal: ${leaf.op} ${JSON.stringify(leaf.attrs)} has no value`);
 }
 

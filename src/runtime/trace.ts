@@ -99,11 +99,11 @@ function sourceOf(leaf: Node, args: readonly Node[], context: ActiveTrace): (val
   const argument = args.indexOf(leaf);
   if (argument >= 0) return values => values[argument]!;
   for (const [generator, use] of context.keys) if (use.placeholder === leaf) return () => generator.key();
-  const { value } = leaf;
-  if (value) return () => value;
   if (leaf.is('variable')) {
     const { variable } = leaf.attrs;
     return () => variable;
   }
+  const { value } = leaf;
+  if (value) return () => value;
   throw new Error('compile: a value of another compiled function leaked into this one; pass it as an argument');
 }
