@@ -2,12 +2,12 @@
  * The program cache: from graph roots and pending updates to an executable of the current backend, compiled once per structure.
  */
 
+import { span } from '../compiler/profile.ts';
 import type { Binding, Executable } from '../compiler/program.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import { backend } from './backends.ts';
-import { span } from './profile.ts';
 import { structureOf } from './structure.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */

@@ -3,6 +3,7 @@
  * random keys it draws as hidden inputs. The engine under `compile(fn)`.
  */
 
+import { span } from '../compiler/profile.ts';
 import type { Binding } from '../compiler/program.ts';
 import { placeholder } from '../graph/build.ts';
 import type { DType, HostArray } from '../graph/dtype.ts';
@@ -10,7 +11,6 @@ import type { Node } from '../graph/node.ts';
 import { pendingCells, takeKept } from './cells.ts';
 import { flush } from './evaluate.ts';
 import type { Generator } from './generator.ts';
-import { span } from './profile.ts';
 import { type Prepared, prepare } from './programs.ts';
 
 interface KeyUse {
