@@ -1,0 +1,90 @@
+/**
+ * What one contraction kernel computes, as plain data: iteration dims with roles, two operands read through guarded affine maps,
+ * an output with strides, and hooks fused around it. Matmul, batched matmul, einsum and every convolution with both of its
+ * gradients are specs of this kind. Imports the graph's dtypes and axis maps and the loop IR; knows no nodes and no machine.
+ */
+import type { DType } from '../../graph/dtype.ts';
+import type { AxisMap } from '../../graph/node.ts';
+import type { LoopBuilder, Reg } from '../loops.ts';
+
+/**
+ * What an iteration dim stands in: `batch` in both operands and the output, `m` in `a` and the output, `n` in `b` and the output, `k` in
+ * both operands only (summed). A dim of the output that neither operand reads is `m` or `n`, as you like.
+ */
+export type Role = 'batch' | 'm' | 'n' | 'k';
+
+export interface ContractDim {
+  readonly size: number;
+  readonly role: Role;
+}
+
+/**
+ * One axis of an operand: position = (sum of coef * dim + offset) / div over the spec's dims (`map.terms` name them by their index in
+ * `ContractSpec.dims`), an element index of position * stride. Where any axis' position is not an integer or outside [0, size),
+ * the operand reads 0. Unlike in the graph, a dim may stand in several axes.
+ */
+export interface OperandAxis {
+  readonly map: AxisMap;
+  readonly size: number;
+  readonly stride: number;
+}
+
+/** Where a prologue stands: `lanes` consecutive elements of the operand's buffer from element `index` (scalar i32) on. */
+export interface OperandSite {
+  readonly index: Reg;
+  readonly lanes: number;
+}
+
+export interface ContractOperand {
+  /** Kernel buffer index. */
+  readonly buffer: number;
+  readonly dtype: DType;
+  readonly axes: readonly OperandAxis[];
+  /** Element index at which position 0 of every axis lies; default 0. */
+  readonly offset?: number;
+  /**
+   * Elementwise function of what was read, applied to elements inside only (outside stays 0). `x` has `registerScalar(dtype)` and `at.lanes`
+   * lanes; the result must have the accumulator's type (f32 for half types, else the type of `x`). It may read other buffers of
+   * the same layout at `at.index`. It may run several times for one element.
+   */
+  readonly prologue?: (b: LoopBuilder, x: Reg, at: OperandSite) => Reg;
+}
+
+/** Where an epilogue stands: `lanes` neighbours along `vectorDim`. */
+export interface OutputSite {
+  /** Per dim of the spec: scalar i32 coordinate of lane 0; null for k dims. */
+  readonly coords: readonly (Reg | null)[];
+  /** The dim along which lane i stands i further, or null when lanes is 1. Its output stride is 1. */
+  readonly vectorDim: number | null;
+  readonly lanes: number;
+  /** Scalar i32: element index of lane 0 in the output buffer. */
+  readonly index: Reg;
+}
+
+export interface ContractSpec {
+  readonly dims: readonly ContractDim[];
+  readonly a: ContractOperand;
+  readonly b: ContractOperand;
+  /** `strides` per dim in elements (0 for k dims; distinct elements for distinct coordinates), `offset` of the first element, default 0. */
+  readonly out: {
+    readonly buffer: number;
+    readonly dtype: DType;
+    readonly strides: readonly number[];
+    readonly offset?: number;
+  };
+  /**
+   * Runs exactly once for every output element, on the finished sum. `acc` has the accumulator's type (f32 for f16 and bf16, i32 for
+   * narrow integers; not yet rounded to the output's dtype). Returns the value to store into `out` (any type that `store` takes for
+   * its dtype), or null when it stored what it wanted itself.
+   */
+  readonly epilogue?: (b: LoopBuilder, acc: Reg, at: OutputSite) => Reg | null;
+  /**
+   * Whether output dims `outer` and `inner` (with strides[outer] = size[inner] * strides[inner]) may be walked as one in the epilogue, that is
+   * with coords[outer] = 0 and coords[inner] running over size[outer] * size[inner]: true when whatever the epilogue addresses has the same
+   * relation between its strides of the two (both 0 included). Lets vectors run across rows. Default: never, where there is an epilogue.
+   */
+  readonly mergeable?: (outer: number, inner: number) => boolean;
+}
+
+/** Asks for a kernel buffer of access `scratch` (contents undefined, 64-byte aligned); returns its index. */
+export type Scratch = (name: string, dtype: DType, elements: number) => number;
