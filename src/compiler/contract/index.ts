@@ -8,6 +8,7 @@ import { lowerNaive } from './naive.ts';
 import type { ContractSpec, Scratch } from './spec.ts';
 
 export type {
+  AccScalar,
   ContractDim,
   ContractOperand,
   ContractSpec,

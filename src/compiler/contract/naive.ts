@@ -4,7 +4,13 @@
  */
 import { numeratorRange } from '../../graph/reindex.ts';
 import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
-import type { ContractOperand, ContractSpec } from './spec.ts';
+import type { AccScalar, ContractOperand, ContractSpec } from './spec.ts';
+
+/** The type a spec's products are summed in. */
+export const accumulator = (spec: ContractSpec): AccScalar => spec.acc ?? registerScalar(spec.a.dtype);
+
+export const zero = (b: LoopBuilder, scalar: AccScalar, lanes = 1): Reg =>
+  b.const(scalar, scalar === 'i64' ? 0n : 0, lanes);
 
 /** i32 register holding offset + sum of coef * dim. */
 export function affine(b: LoopBuilder, terms: readonly (readonly [Reg, number])[], offset: number): Reg {
@@ -19,10 +25,14 @@ export function affine(b: LoopBuilder, terms: readonly (readonly [Reg, number])[
 }
 
 /** The element an operand shows at `coords`, 0 outside, in the accumulator's type. */
-function readGuarded(b: LoopBuilder, operand: ContractOperand, sizes: readonly number[], coords: readonly Reg[]): Reg {
-  const scalar = registerScalar(operand.dtype);
-  const value = b.reg(scalar);
-  b.emit({ op: 'const', d: value, value: scalar === 'i64' ? 0n : 0 });
+function readGuarded(
+  b: LoopBuilder,
+  operand: ContractOperand,
+  acc: AccScalar,
+  sizes: readonly number[],
+  coords: readonly Reg[],
+): Reg {
+  const value = b.copy(zero(b, acc));
   const terms: [Reg, number][] = [];
   const visit = (a: number): void => {
     const axis = operand.axes[a];
@@ -83,7 +93,7 @@ export function lowerNaive(b: LoopBuilder, spec: ContractSpec): void {
   const sumDims = spec.dims.flatMap((dim, d) => (dim.role === 'k' ? [d] : []));
   const extent = outDims.reduce((n, d) => n * sizes[d]!, 1);
   if (extent === 0) return;
-  const scalar = registerScalar(spec.out.dtype);
+  const scalar = accumulator(spec);
   b.parallel(extent, i => {
     const coords: Reg[] = Array.from({ length: sizes.length });
     unravel(
@@ -93,13 +103,12 @@ export function lowerNaive(b: LoopBuilder, spec: ContractSpec): void {
     ).forEach((x, at) => {
       coords[outDims[at]!] = x;
     });
-    const acc = b.reg(scalar);
-    b.emit({ op: 'const', d: acc, value: scalar === 'i64' ? 0n : 0 });
+    const acc = b.copy(zero(b, scalar));
     const sum = (k: number): void => {
       const dim = sumDims[k];
       if (dim === undefined) {
-        const x = readGuarded(b, spec.a, sizes, coords);
-        const y = readGuarded(b, spec.b, sizes, coords);
+        const x = readGuarded(b, spec.a, scalar, sizes, coords);
+        const y = readGuarded(b, spec.b, scalar, sizes, coords);
         b.move(acc, b.add(b.mul(x, y), acc));
         return;
       }

@@ -13,6 +13,8 @@ import type { LoopBuilder, Reg } from '../loops.ts';
  */
 export type Role = 'batch' | 'm' | 'n' | 'k';
 
+export type AccScalar = 'i32' | 'i64' | 'f32' | 'f64';
+
 export interface ContractDim {
   readonly size: number;
   readonly role: Role;
@@ -44,8 +46,8 @@ export interface ContractOperand {
   readonly offset?: number;
   /**
    * Elementwise function of what was read, applied to elements inside only (outside stays 0). `x` has `registerScalar(dtype)` and `at.lanes`
-   * lanes; the result must have the accumulator's type (f32 for half types, else the type of `x`). It may read other buffers of
-   * the same layout at `at.index`. It may run several times for one element.
+   * lanes; the result must have the accumulator's type (`ContractSpec.acc`). It may read other buffers of the same layout at
+   * `at.index`. It may run several times for one element.
    */
   readonly prologue?: (b: LoopBuilder, x: Reg, at: OperandSite) => Reg;
 }
@@ -65,6 +67,8 @@ export interface ContractSpec {
   readonly dims: readonly ContractDim[];
   readonly a: ContractOperand;
   readonly b: ContractOperand;
+  /** Type the products are summed in; default `registerScalar(a.dtype)`. What the operands' reads (after a prologue) must have. */
+  readonly acc?: AccScalar;
   /** `strides` per dim in elements (0 for k dims; distinct elements for distinct coordinates), `offset` of the first element, default 0. */
   readonly out: {
     readonly buffer: number;
@@ -74,7 +78,7 @@ export interface ContractSpec {
   };
   /**
    * Runs exactly once for every output element, on the finished sum. `acc` has the accumulator's type (f32 for f16 and bf16, i32 for
-   * narrow integers; not yet rounded to the output's dtype). Returns the value to store into `out` (any type that `store` takes for
+   * narrow integers; not yet rounded to any narrower dtype). Returns the value to store into `out` (any type that `store` takes for
    * its dtype), or null when it stored what it wanted itself.
    */
   readonly epilogue?: (b: LoopBuilder, acc: Reg, at: OutputSite) => Reg | null;
