@@ -1,0 +1,170 @@
+/**
+ * Making tensors from nothing but sizes: constants, ranges, grids. Random ones are in random.ts, data in Tensor.from.
+ */
+import * as build from '../graph/build.ts';
+import { type DType, isFloat } from '../graph/dtype.ts';
+import type { Node } from '../graph/node.ts';
+import { checkDType, checkShape, type NestedInput, type Scalar, shapeText, type TensorData } from './convert.ts';
+import { checkTensor, checkWhole, describe } from './operands.ts';
+import { coordinate } from './ops/along.ts';
+import { Tensor } from './tensor.ts';
+
+export interface DTypeOption {
+  readonly dtype?: DType;
+}
+
+/** `Tensor.from` as a function. */
+export function tensor(
+  data: NestedInput | TensorData,
+  options: { readonly dtype?: DType; readonly shape?: readonly number[] } = {},
+): Tensor {
+  return Tensor.from(data, options);
+}
+
+const filled = (op: string, shape: readonly number[], value: Scalar, dtype: DType): Tensor => {
+  checkShape(op, shape);
+  checkDType(op, dtype);
+  return new Tensor(build.full(typeof value === 'boolean' ? Number(value) : value, shape, dtype));
+};
+
+/** Zeros, f32 by default. */
+export const zeros = (shape: readonly number[], options: DTypeOption = {}): Tensor =>
+  filled('zeros', shape, 0, options.dtype ?? 'f32');
+
+/** Ones, f32 by default. */
+export const ones = (shape: readonly number[], options: DTypeOption = {}): Tensor =>
+  filled('ones', shape, 1, options.dtype ?? 'f32');
+
+/** `value` everywhere; by default f32, bool for booleans, i64 for bigints. */
+export function full(shape: readonly number[], value: Scalar, options: DTypeOption = {}): Tensor {
+  if (typeof value !== 'number' && typeof value !== 'boolean' && typeof value !== 'bigint')
+    throw new TypeError(`full: value: expected a number, got ${describe(value)}`);
+  const natural = typeof value === 'boolean' ? 'bool' : typeof value === 'bigint' ? 'i64' : 'f32';
+  return filled('full', shape, value, options.dtype ?? natural);
+}
+
+/** Zeros of x's shape and dtype. */
+export const zerosLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLike(x, 0, options);
+
+/** Ones of x's shape and dtype. */
+export const onesLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLike(x, 1, options);
+
+/** `value` in x's shape and dtype. */
+export function fullLike(x: Tensor, value: Scalar, options: DTypeOption = {}): Tensor {
+  checkTensor('fullLike', 'input', x);
+  return filled('fullLike', x.shape, value, options.dtype ?? x.dtype);
+}
+
+const along = (node: Node, factor: number, offset: number): Node => {
+  const scaled = build.binary('mul', node, build.full(factor, node.shape, node.dtype));
+  return build.binary('add', scaled, build.full(offset, node.shape, node.dtype));
+};
+
+/**
+ * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32.
+ *
+ * @throws when step is 0 or leads away from end.
+ */
+export function arange(end: number, options?: DTypeOption): Tensor;
+export function arange(start: number, end: number, options?: DTypeOption): Tensor;
+export function arange(start: number, end: number, step: number, options?: DTypeOption): Tensor;
+export function arange(first: number, ...rest: readonly (number | DTypeOption | undefined)[]): Tensor {
+  const numbers = [first, ...rest.filter(value => typeof value === 'number')];
+  const options = rest.find(value => typeof value === 'object') ?? {};
+  const [start, end, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0]!, numbers[1]!, numbers[2] ?? 1];
+  if (!Number.isFinite(start) || !Number.isFinite(end) || !Number.isFinite(step))
+    throw new RangeError(`arange: expected finite numbers, got start ${start}, end ${end}, step ${step}`);
+  if (step === 0) throw new RangeError('arange: step must not be 0');
+  if ((end - start) * step < 0)
+    throw new RangeError(`arange: step ${step} leads away from end: start ${start}, end ${end}`);
+  const length = Math.ceil((end - start) / step);
+  const dtype = options.dtype ?? (numbers.every(Number.isInteger) ? 'i64' : 'f32');
+  checkDType('arange', dtype);
+  checkShape('arange', [length]);
+  if (isFloat(dtype) || !Number.isInteger(start) || !Number.isInteger(step)) {
+    const values = along(build.iota(length, 'f64'), step, start);
+    return new Tensor(build.cast(values, dtype));
+  }
+  if (dtype === 'bool') return new Tensor(build.cast(along(build.iota(length, 'i64'), step, start), 'bool'));
+  return new Tensor(along(build.iota(length, dtype), step, start));
+}
+
+/** `steps` numbers from start to end, both included. */
+export function linspace(start: number, end: number, steps: number, options: DTypeOption = {}): Tensor {
+  const { dtype = 'f32' } = options;
+  checkDType('linspace', dtype);
+  checkWhole('linspace', 'steps', steps, 0);
+  return new Tensor(build.cast(evenly(start, end, steps), dtype));
+}
+
+/** Counted from both ends, so that each end is exact. */
+function evenly(start: number, end: number, steps: number): Node {
+  const step = steps > 1 ? (end - start) / (steps - 1) : 0;
+  const i = build.iota(steps, 'f64');
+  const up = along(i, step, start);
+  if (steps < 2) return up;
+  const down = along(i, step, end - step * (steps - 1));
+  const half = build.compare('lt', i, build.full(Math.ceil(steps / 2), [steps], 'f64'));
+  return build.where(half, up, down);
+}
+
+/** base to the powers linspace(start, end, steps). */
+export function logspace(
+  start: number,
+  end: number,
+  steps: number,
+  options: DTypeOption & { readonly base?: number } = {},
+): Tensor {
+  const { dtype = 'f32', base = 10 } = options;
+  checkDType('logspace', dtype);
+  checkWhole('logspace', 'steps', steps, 0);
+  const powers = build.binary('pow', build.full(base, [steps], 'f64'), evenly(start, end, steps));
+  return new Tensor(build.cast(powers, dtype));
+}
+
+/** Ones on the diagonal of an n by m matrix (m = n by default). */
+export function eye(n: number, m: number = n, options: DTypeOption = {}): Tensor {
+  checkWhole('eye', 'n', n, 0);
+  checkWhole('eye', 'm', m, 0);
+  const { dtype = 'f32' } = options;
+  checkDType('eye', dtype);
+  const shape = [n, m];
+  return new Tensor(build.cast(build.compare('eq', coordinate(shape, 0), coordinate(shape, 1)), dtype));
+}
+
+/**
+ * Coordinate grids of vectors: n vectors give n tensors of n dims. With indexing 'xy' the first two dims are swapped.
+ */
+export function meshgrid(vectors: readonly Tensor[], options: { readonly indexing?: 'ij' | 'xy' } = {}): Tensor[] {
+  const { indexing = 'ij' } = options;
+  if (indexing !== 'ij' && indexing !== 'xy')
+    throw new TypeError(`meshgrid: indexing: expected ij or xy, got ${String(indexing)}`);
+  if (vectors.length === 0) throw new RangeError('meshgrid: expected at least one tensor, got none');
+  vectors.forEach((vector, i) => {
+    checkTensor('meshgrid', `tensors[${i}]`, vector);
+    if (vector.ndim > 1)
+      throw new RangeError(`meshgrid: tensors[${i}]: expected at most one dim, got ${shapeText(vector.shape)}`);
+    if (vector.dtype !== vectors[0]!.dtype)
+      throw new TypeError(`meshgrid: dtypes differ: ${vectors[0]!.dtype} and ${vector.dtype}`);
+  });
+  const shape = vectors.map(vector => vector.numel());
+  const grids = vectors.map((vector, d) => vector.reshape(shape.map((n, i) => (i === d ? n : 1))).expand(shape));
+  return indexing === 'xy' && vectors.length > 1 ? grids.map(grid => grid.transpose(0, 1)) : grids;
+}
+
+function triangle(op: string, rows: number, cols: number, inside: (row: number, col: number) => boolean): Tensor {
+  checkWhole(op, 'rows', rows, 0);
+  checkWhole(op, 'cols', cols, 0);
+  const found: [number, number][] = [];
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) if (inside(i, j)) found.push([i, j]);
+  const data = BigInt64Array.from([...found.map(([i]) => BigInt(i)), ...found.map(([, j]) => BigInt(j))]);
+  return Tensor.from(data, { shape: [2, found.length] });
+}
+
+/** Row and column indices, i64 [2, n], of the lower triangle of a matrix. */
+export const trilIndices = (rows: number, cols: number, options: { readonly offset?: number } = {}): Tensor =>
+  triangle('trilIndices', rows, cols, (i, j) => j - i <= (options.offset ?? 0));
+
+/** Row and column indices, i64 [2, n], of the upper triangle of a matrix. */
+export const triuIndices = (rows: number, cols: number, options: { readonly offset?: number } = {}): Tensor =>
+  triangle('triuIndices', rows, cols, (i, j) => j - i >= (options.offset ?? 0));

@@ -1,0 +1,184 @@
+/**
+ * Activation functions. All of them map floats elementwise (glu halves a dim).
+ */
+import { shapeText } from '../convert.ts';
+import { checkFloat, checkTensor, normalDim } from '../operands.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** x where positive, else 0. */
+export const relu = (x: Tensor): Tensor => x.relu();
+
+/** min(max(x, 0), 6). */
+export const relu6 = (x: Tensor): Tensor => hardtanh(x, { minVal: 0, maxVal: 6 });
+
+/** x where positive, else slope * x (default 0.01). */
+export function leakyRelu(x: Tensor, options: { readonly negativeSlope?: number } = {}): Tensor {
+  checkFloat('leakyRelu', 'input', x);
+  const { negativeSlope = 0.01 } = options;
+  return x.gt(0).where(x, x.mul(negativeSlope));
+}
+
+/** leakyRelu with one learned slope, or one for each channel (dim 1). */
+export function prelu(x: Tensor, weight: Tensor): Tensor {
+  checkFloat('prelu', 'input', x);
+  checkFloat('prelu', 'weight', weight);
+  let slope = weight;
+  if (weight.numel() !== 1) {
+    const channels = x.ndim > 1 ? x.shape[1] : 1;
+    if (weight.ndim !== 1 || weight.shape[0] !== channels)
+      throw new RangeError(`prelu: weight: expected [1] or [${channels}] slopes, got ${shapeText(weight.shape)}`);
+    slope = weight.reshape(x.shape.map((_, d) => (d === 1 ? -1 : 1)));
+  } else slope = weight.reshape([]);
+  return x.gt(0).where(x, x.mul(slope));
+}
+
+/** leakyRelu with its slope drawn from [lower, upper]; outside training their middle. */
+export function rrelu(
+  x: Tensor,
+  options: { readonly lower?: number; readonly upper?: number; readonly training?: boolean } = {},
+): Tensor {
+  const { lower = 1 / 8, upper = 1 / 3, training = false } = options;
+  if (training) throw new Error('rrelu: training: random slopes are not supported; use prelu or leakyRelu');
+  if (lower > upper) throw new RangeError(`rrelu: lower ${lower} exceeds upper ${upper}`);
+  return leakyRelu(x, { negativeSlope: (lower + upper) / 2 });
+}
+
+/** x where positive, else alpha * (exp(x) - 1). */
+export function elu(x: Tensor, options: { readonly alpha?: number } = {}): Tensor {
+  checkFloat('elu', 'input', x);
+  const { alpha = 1 } = options;
+  // The branch not taken is computed at 0, so that exp does not overflow into its gradient.
+  return x.gt(0).where(x, x.clampMax(0).expm1().mul(alpha));
+}
+
+/** scale * elu(x) with the self-normalising constants (Klambauer et al. 2017). */
+export function selu(x: Tensor): Tensor {
+  return elu(x, { alpha: 1.6732632423543772 }).mul(1.0507009873554805);
+}
+
+/** max(0, x) + min(0, alpha * (exp(x / alpha) - 1)). */
+export function celu(x: Tensor, options: { readonly alpha?: number } = {}): Tensor {
+  checkFloat('celu', 'input', x);
+  const { alpha = 1 } = options;
+  if (alpha === 0) throw new RangeError('celu: alpha must not be 0');
+  return x.gt(0).where(x, x.clampMax(0).div(alpha).expm1().mul(alpha));
+}
+
+/** x * Phi(x), exactly through erf, or with the tanh approximation. */
+export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
+  checkFloat('gelu', 'input', x);
+  const { approximate = 'none' } = options;
+  if (approximate === 'none') return x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1));
+  if (approximate !== 'tanh')
+    throw new TypeError(`gelu: approximate: expected none or tanh, got ${String(approximate)}`);
+  const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
+  return x.mul(0.5).mul(inner.tanh().add(1));
+}
+
+/** x * sigmoid(x). */
+export function silu(x: Tensor): Tensor {
+  checkFloat('silu', 'input', x);
+  return x.mul(x.sigmoid());
+}
+
+/** x * tanh(softplus(x)). */
+export function mish(x: Tensor): Tensor {
+  checkFloat('mish', 'input', x);
+  return x.mul(softplus(x).tanh());
+}
+
+/** x * relu6(x + 3) / 6. */
+export function hardswish(x: Tensor): Tensor {
+  checkFloat('hardswish', 'input', x);
+  return x.mul(x.add(3).clamp(0, 6)).div(6);
+}
+
+/** relu6(x + 3) / 6. */
+export function hardsigmoid(x: Tensor): Tensor {
+  checkFloat('hardsigmoid', 'input', x);
+  const inside = x.gt(-3).logicalAnd(x.lt(3));
+  return inside.where(x.div(6).add(0.5), x.ge(3).to(x.dtype));
+}
+
+/** Limited to [minVal, maxVal], [-1, 1] by default. */
+export function hardtanh(x: Tensor, options: { readonly minVal?: number; readonly maxVal?: number } = {}): Tensor {
+  checkTensor('hardtanh', 'input', x);
+  const { minVal = -1, maxVal = 1 } = options;
+  if (minVal > maxVal) throw new RangeError(`hardtanh: minVal ${minVal} exceeds maxVal ${maxVal}`);
+  // At the limits the gradient is 0.
+  return x.le(minVal).where(minVal, x.ge(maxVal).where(maxVal, x)).to(x.dtype);
+}
+
+/** log(1 + exp(beta x)) / beta; x itself where beta x exceeds the threshold (20). */
+export function softplus(x: Tensor, options: { readonly beta?: number; readonly threshold?: number } = {}): Tensor {
+  checkFloat('softplus', 'input', x);
+  const { beta = 1, threshold = 20 } = options;
+  const scaled = beta === 1 ? x : x.mul(beta);
+  const soft = scaled.clampMax(threshold).exp().log1p();
+  return scaled.gt(threshold).where(x, beta === 1 ? soft : soft.div(beta));
+}
+
+/** x / (1 + |x|). */
+export function softsign(x: Tensor): Tensor {
+  checkTensor('softsign', 'input', x);
+  return x.div(x.abs().add(1));
+}
+
+/** x moved towards 0 by lambda (0.5), 0 within. */
+export function softshrink(x: Tensor, options: { readonly lambda?: number } = {}): Tensor {
+  checkFloat('softshrink', 'input', x);
+  const { lambda = 0.5 } = options;
+  if (!(lambda >= 0)) throw new RangeError(`softshrink: lambda: expected at least 0, got ${lambda}`);
+  return x.gt(lambda).where(x.sub(lambda), x.lt(-lambda).where(x.add(lambda), x.mul(0)));
+}
+
+/** x where |x| exceeds lambda (0.5), else 0. */
+export function hardshrink(x: Tensor, options: { readonly lambda?: number } = {}): Tensor {
+  checkFloat('hardshrink', 'input', x);
+  const { lambda = 0.5 } = options;
+  return x.abs().le(lambda).where(0, x);
+}
+
+/** x - tanh(x). */
+export function tanhshrink(x: Tensor): Tensor {
+  checkTensor('tanhshrink', 'input', x);
+  return x.sub(x.tanh());
+}
+
+/** x where above `threshold`, else `value`. */
+export function threshold(x: Tensor, threshold: number, value: number): Tensor {
+  checkTensor('threshold', 'input', x);
+  return x.le(threshold).where(value, x).to(x.dtype);
+}
+
+/** First half times sigmoid(second half) along `dim`. */
+export function glu(x: Tensor, dim = -1): Tensor {
+  checkFloat('glu', 'input', x);
+  if (x.ndim === 0) throw new RangeError('glu: input: expected at least one dim, got []');
+  const d = normalDim('glu', dim, x.ndim);
+  const size = x.shape[d]!;
+  if (size % 2 !== 0) throw new RangeError(`glu: dim ${dim} must have an even size, got ${size}`);
+  const [a, b] = x.split(size / 2, d);
+  return a!.mul(b!.sigmoid());
+}
+
+/** log(sigmoid(x)), without overflow. */
+export function logsigmoid(x: Tensor): Tensor {
+  checkFloat('logsigmoid', 'input', x);
+  return x.clampMax(0).sub(x.abs().neg().exp().log1p());
+}
+
+export const sigmoid = (x: Tensor): Tensor => x.sigmoid();
+export const tanh = (x: Tensor): Tensor => x.tanh();
+
+/** exp(x) / sum(exp(x)) along `dim`. */
+export const softmax = (x: Tensor, dim: number, options: { readonly dtype?: Tensor['dtype'] } = {}): Tensor =>
+  x.softmax(dim, options);
+
+/** log(softmax(x)) along `dim`. */
+export const logSoftmax = (x: Tensor, dim: number, options: { readonly dtype?: Tensor['dtype'] } = {}): Tensor =>
+  x.logSoftmax(dim, options);
+
+/** softmax(-x) along `dim`. */
+export const softmin = (x: Tensor, dim: number, options: { readonly dtype?: Tensor['dtype'] } = {}): Tensor =>
+  x.softmin(dim, options);

@@ -1,0 +1,88 @@
+/**
+ * Dropout: random zeros, with the rest scaled up so that sums keep their expectation.
+ */
+import type { Generator } from '../../runtime/index.ts';
+import { zerosLike } from '../creation.ts';
+import { checkFloat } from '../operands.ts';
+import { keepMask } from '../random.ts';
+import type { Tensor } from '../tensor.ts';
+
+export interface DropoutOptions {
+  /** Probability of a zero, 0.5 by default. */
+  readonly p?: number;
+  /** Off: the input as it is. On by default. */
+  readonly training?: boolean;
+  readonly generator?: Generator;
+}
+
+function drop(op: string, x: Tensor, maskShape: readonly number[], options: DropoutOptions): Tensor {
+  checkFloat(op, 'input', x);
+  const { p = 0.5, training = true, generator } = options;
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: p: expected a probability from 0 to 1, got ${p}`);
+  if (!training || p === 0) return x;
+  if (p === 1) return x.mul(zerosLike(x));
+  return keepMask(maskShape, 1 - p, generator)
+    .where(x.mul(1 / (1 - p)), 0)
+    .to(x.dtype);
+}
+
+/** Zeroes elements with probability p (Srivastava et al. 2014). */
+export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return drop('dropout', x, x.shape, options);
+}
+
+/** One decision for each channel: dims 0 and 1 are batch and channels. */
+function dropChannels(op: string, x: Tensor, options: DropoutOptions): Tensor {
+  return drop(
+    op,
+    x,
+    x.shape.map((n, d) => (d < 2 ? n : 1)),
+    options,
+  );
+}
+
+/** Zeroes whole channels of [batch, channels, length]. */
+export function dropout1d(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return dropChannels('dropout1d', x, options);
+}
+
+/** Zeroes whole channels of [batch, channels, height, width]. */
+export function dropout2d(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return dropChannels('dropout2d', x, options);
+}
+
+/** Zeroes whole channels of [batch, channels, depth, height, width]. */
+export function dropout3d(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return dropChannels('dropout3d', x, options);
+}
+
+const ALPHA = -1.7580993408473766;
+
+function alphaDrop(op: string, x: Tensor, maskShape: readonly number[], options: DropoutOptions): Tensor {
+  checkFloat(op, 'input', x);
+  const { p = 0.5, training = false, generator } = options;
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: p: expected a probability from 0 to 1, got ${p}`);
+  if (!training || p === 0) return x;
+  if (p === 1) return x.mul(zerosLike(x));
+  const a = 1 / Math.sqrt((1 - p) * (1 + p * ALPHA * ALPHA));
+  return keepMask(maskShape, 1 - p, generator)
+    .where(x, ALPHA)
+    .to(x.dtype)
+    .mul(a)
+    .add(-ALPHA * a * p);
+}
+
+/** Dropout that keeps mean and variance of SELU networks (Klambauer et al. 2017). Off by default, as in PyTorch. */
+export function alphaDropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return alphaDrop('alphaDropout', x, x.shape, options);
+}
+
+/** alphaDropout of whole channels. */
+export function featureAlphaDropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return alphaDrop(
+    'featureAlphaDropout',
+    x,
+    x.shape.map((n, d) => (d < 2 ? n : 1)),
+    options,
+  );
+}

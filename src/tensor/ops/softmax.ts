@@ -1,0 +1,50 @@
+/**
+ * The softmax family, as few row-wise primitives so that one kernel can hold them. Functions here have the tensor first and become
+ * methods of Tensor.
+ */
+import type { DType } from '../../graph/dtype.ts';
+import { isFloat } from '../../graph/dtype.ts';
+import { checkTensor, normalDim } from '../operands.ts';
+import type { Tensor } from '../tensor.ts';
+
+interface Options {
+  /** Converts first. */
+  readonly dtype?: DType;
+}
+
+function prepared(op: string, x: Tensor, dim: number, options: Options): { input: Tensor; d: number } {
+  checkTensor(op, 'input', x);
+  const input = options.dtype ? x.to(options.dtype) : x;
+  if (!isFloat(input.dtype)) throw new TypeError(`${op}: input: expected a float tensor, got ${input.dtype}`);
+  return { input, d: normalDim(op, dim, input.ndim) };
+}
+
+/** Half types are normalised in f32 and rounded once. */
+const inWide = (x: Tensor, body: (x: Tensor) => Tensor): Tensor =>
+  x.dtype === 'f16' || x.dtype === 'bf16' ? body(x.to('f32')).to(x.dtype) : body(x);
+
+/** exp(x) / sum(exp(x)) along `dim`. */
+export function softmax(x: Tensor, dim: number, options: Options = {}): Tensor {
+  const { input, d } = prepared('softmax', x, dim, options);
+  if (input.ndim === 0 || input.shape[d] === 0) return input.mul(0).add(1);
+  return inWide(input, wide => {
+    const e = wide.sub(wide.detach().amax(d, { keepdim: true })).exp();
+    return e.div(e.sum(d, { keepdim: true }));
+  });
+}
+
+/** log(softmax(x)) along `dim`, exact for improbable entries. */
+export function logSoftmax(x: Tensor, dim: number, options: Options = {}): Tensor {
+  const { input, d } = prepared('logSoftmax', x, dim, options);
+  if (input.ndim === 0 || input.shape[d] === 0) return input.mul(0);
+  return inWide(input, wide => {
+    const shifted = wide.sub(wide.detach().amax(d, { keepdim: true }));
+    return shifted.sub(shifted.exp().sum(d, { keepdim: true }).log());
+  });
+}
+
+/** softmax(-x). */
+export function softmin(x: Tensor, dim: number, options: Options = {}): Tensor {
+  const { input, d } = prepared('softmin', x, dim, options);
+  return softmax(input.neg(), d);
+}

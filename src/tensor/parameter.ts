@@ -1,0 +1,92 @@
+/**
+ * Parameters: tensors with a memory of their own, which optimizers assign and `backward` collects gradients for. Buffers of modules
+ * (running statistics) are parameters that require no gradient.
+ */
+import { type HostArray, isFloat } from '../graph/dtype.ts';
+import { Node } from '../graph/node.ts';
+import type { Variable } from '../graph/storage.ts';
+import { Cell } from '../runtime/index.ts';
+import { shapeText } from './convert.ts';
+import { Tensor } from './tensor.ts';
+
+const byVariable = new WeakMap<Variable, Parameter>();
+const byAlias = new WeakMap<Node, Parameter>();
+
+export interface ParameterOptions {
+  /** Whether `backward` collects a gradient; true by default for floats, and always false for integers. */
+  readonly requiresGrad?: boolean;
+  /** Shown in errors; modules set it to the parameter's path. */
+  readonly name?: string;
+}
+
+/** A tensor that can change: its value is what was last assigned. */
+export class Parameter extends Tensor {
+  readonly cell: Cell;
+  /** The gradient `backward` has added up, or null. */
+  grad: Tensor | null = null;
+  #alias: { readonly of: Node; readonly node: Node } | null = null;
+
+  /** Takes a copy of the value of `init`, which is evaluated now. */
+  constructor(init: Tensor, options: ParameterOptions = {}) {
+    const requiresGrad = options.requiresGrad ?? isFloat(init.dtype);
+    const host = init.data().slice() as HostArray;
+    const cell = new Cell(init.shape, init.dtype, host, { requiresGrad, name: options.name });
+    super(cell.leafNode);
+    this.cell = cell;
+    byVariable.set(cell.variable, this);
+  }
+
+  /** The present value; a new node after every assignment. */
+  override get node(): Node {
+    const { node, leafNode, requiresGrad } = this.cell;
+    if (node === leafNode || !requiresGrad) return node;
+    // A pending value was computed without gradients or from other parameters: from here on it is a source of its own.
+    if (this.#alias?.of !== node) {
+      this.#alias = { of: node, node: new Node('reshape', [node], {}, node.shape, node.dtype, true) };
+      byAlias.set(this.#alias.node, this);
+    }
+    return this.#alias.node;
+  }
+
+  override get requiresGrad(): boolean {
+    return this.cell.requiresGrad;
+  }
+
+  override set requiresGrad(value: boolean) {
+    if (value && !isFloat(this.dtype))
+      throw new TypeError(`requiresGrad: ${this.name || 'parameter'}: only floats have gradients, not ${this.dtype}`);
+    this.cell.requiresGrad = value;
+  }
+
+  get name(): string {
+    return this.cell.variable.name;
+  }
+
+  set name(value: string) {
+    this.cell.variable.name = value;
+  }
+
+  /**
+   * Gives the parameter a new value of the same shape; other dtypes are converted. Lazy: computed and written at the next evaluation.
+   *
+   * @throws when the shape differs.
+   */
+  assign(value: Tensor): this {
+    const same = value.ndim === this.ndim && value.shape.every((n, d) => n === this.shape[d]);
+    if (!same)
+      throw new RangeError(
+        `assign: ${this.name || 'parameter'}: shape ${shapeText(value.shape)} came, expected ${shapeText(this.shape)}`,
+      );
+    this.cell.assign(value.detach().to(this.dtype).node);
+    return this;
+  }
+
+  override get shape(): readonly number[] {
+    return this.cell.shape;
+  }
+}
+
+/** The parameter whose value a node of a graph is, if it is one's. */
+export function parameterOf(node: Node): Parameter | undefined {
+  return node.is('variable') ? byVariable.get(node.attrs.variable) : byAlias.get(node);
+}

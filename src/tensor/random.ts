@@ -1,0 +1,145 @@
+/**
+ * Random tensors. Every one takes the next stretch of a generator's counter (Philox 4x32-10), so a seed gives the same numbers on every
+ * backend and for any number of threads.
+ */
+import * as build from '../graph/build.ts';
+import { type DType, isFloat, kindOf } from '../graph/dtype.ts';
+import type { Node } from '../graph/node.ts';
+import { defaultGenerator, type Generator } from '../runtime/index.ts';
+import { checkDType, checkShape } from './convert.ts';
+import { checkFloat, checkTensor, checkWhole } from './operands.ts';
+import { Tensor } from './tensor.ts';
+
+export interface RandomOptions {
+  readonly dtype?: DType;
+  /** Where the numbers come from; the default generator otherwise. */
+  readonly generator?: Generator;
+}
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((a, n) => a * n, 1);
+
+const bits = (shape: readonly number[], generator: Generator = defaultGenerator): Node =>
+  build.random(generator.nextKey(sizeOf(shape)), shape);
+
+/** The upper `count` bits of each word as a non-negative integer. */
+function upperBits(words: Node, count: number): Node {
+  const literal = (value: number): Node => build.full(value, words.shape, 'i32');
+  return build.binary('and', build.binary('shr', words, literal(32 - count)), literal(2 ** count - 1));
+}
+
+/** Uniform in [0, 1), with as many random bits as the dtype's fraction holds. */
+function uniformNode(shape: readonly number[], dtype: DType, generator?: Generator): Node {
+  if (dtype === 'f64') {
+    const high = build.cast(upperBits(bits(shape, generator), 26), 'f64');
+    const low = build.cast(upperBits(bits(shape, generator), 27), 'f64');
+    const whole = build.binary('add', build.binary('mul', high, build.full(2 ** 27, shape, 'f64')), low);
+    return build.binary('mul', whole, build.full(2 ** -53, shape, 'f64'));
+  }
+  const count = dtype === 'f32' ? 24 : dtype === 'f16' ? 11 : 8;
+  const fraction = build.cast(upperBits(bits(shape, generator), count), 'f32');
+  return build.cast(build.binary('mul', fraction, build.full(2 ** -count, shape, 'f32')), dtype);
+}
+
+function checkRandom(op: string, shape: readonly number[], dtype: DType): void {
+  checkShape(op, shape);
+  checkDType(op, dtype);
+  if (!isFloat(dtype)) throw new TypeError(`${op}: dtype: expected a float dtype, got ${dtype}`);
+}
+
+/** Uniform in [0, 1), f32 by default. */
+export function rand(shape: readonly number[], options: RandomOptions = {}): Tensor {
+  const { dtype = 'f32', generator } = options;
+  checkRandom('rand', shape, dtype);
+  return new Tensor(uniformNode(shape, dtype, generator));
+}
+
+/** Normal with mean 0 and variance 1 (Box and Muller), f32 by default. */
+export function randn(shape: readonly number[], options: RandomOptions = {}): Tensor {
+  const { dtype = 'f32', generator } = options;
+  checkRandom('randn', shape, dtype);
+  const compute = dtype === 'f64' ? 'f64' : 'f32';
+  const literal = (value: number): Node => build.full(value, shape, compute);
+  // 1 - u is in (0, 1]: its logarithm is finite.
+  const radius = build.unary('log', build.binary('sub', literal(1), uniformNode(shape, compute, generator)));
+  const angle = build.binary('mul', uniformNode(shape, compute, generator), literal(2 * Math.PI));
+  const normal = build.binary(
+    'mul',
+    build.unary('sqrt', build.binary('mul', radius, literal(-2))),
+    build.unary('cos', angle),
+  );
+  return new Tensor(build.cast(normal, dtype));
+}
+
+/** Whole numbers in [low, high), i64 by default. */
+export function randint(low: number, high: number, shape: readonly number[], options: RandomOptions = {}): Tensor {
+  const { dtype = 'i64', generator } = options;
+  checkShape('randint', shape);
+  checkDType('randint', dtype);
+  if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || low >= high)
+    throw new RangeError(`randint: expected whole numbers low < high, got ${low} and ${high}`);
+  const scaled = build.binary('mul', uniformNode(shape, 'f64', generator), build.full(high - low, shape, 'f64'));
+  const whole = build.binary('add', build.unary('floor', scaled), build.full(low, shape, 'f64'));
+  return new Tensor(build.cast(whole, dtype));
+}
+
+/** A random order of 0 ... n - 1, i64. */
+export function randperm(n: number, options: { readonly generator?: Generator } = {}): Tensor {
+  checkWhole('randperm', 'n', n, 0);
+  return new Tensor(build.argSort(bits([n], options.generator), 0));
+}
+
+/** rand of x's shape and dtype. */
+export const randLike = (x: Tensor, options: RandomOptions = {}): Tensor =>
+  rand(x.shape, { dtype: x.dtype, ...options });
+
+/** randn of x's shape and dtype. */
+export const randnLike = (x: Tensor, options: RandomOptions = {}): Tensor =>
+  randn(x.shape, { dtype: x.dtype, ...options });
+
+/** randint of x's shape and dtype. */
+export const randintLike = (x: Tensor, low: number, high: number, options: RandomOptions = {}): Tensor =>
+  randint(low, high, x.shape, { dtype: x.dtype, ...options });
+
+/** Normal of the given mean and standard deviation. */
+export function normal(mean: number, std: number, shape: readonly number[], options: RandomOptions = {}): Tensor {
+  if (!(std >= 0)) throw new RangeError(`normal: std: expected at least 0, got ${std}`);
+  return randn(shape, options).mul(std).add(mean);
+}
+
+/** 1 with probability x, elementwise, else 0; x's dtype. */
+export function bernoulli(x: Tensor, options: { readonly generator?: Generator } = {}): Tensor {
+  checkFloat('bernoulli', 'input', x);
+  const compute = x.dtype === 'f64' ? 'f64' : 'f32';
+  return new Tensor(uniformNode(x.shape, compute, options.generator)).lt(x.detach()).to(x.dtype);
+}
+
+/** A mask that is true with probability `keep`, decided on 24 bits. */
+export function keepMask(shape: readonly number[], keep: number, generator?: Generator): Tensor {
+  const drawn = upperBits(bits(shape, generator), 24);
+  return new Tensor(build.compare('lt', drawn, build.full(Math.round(keep * 2 ** 24), shape, 'i32')));
+}
+
+/**
+ * Samples row indices with probability proportional to x, [n] or [rows, n] of non-negative weights; i64 [..., numSamples].
+ * Without replacement unless asked (Gumbel's trick: the largest of log weight plus Gumbel noise).
+ */
+export function multinomial(
+  x: Tensor,
+  numSamples: number,
+  options: { readonly replacement?: boolean; readonly generator?: Generator } = {},
+): Tensor {
+  const { replacement = false, generator } = options;
+  checkTensor('multinomial', 'input', x);
+  if (kindOf(x.dtype) !== 'float') throw new TypeError(`multinomial: input: expected a float tensor, got ${x.dtype}`);
+  if (x.ndim !== 1 && x.ndim !== 2) throw new RangeError(`multinomial: input: expected 1 or 2 dims, got ${x.ndim}`);
+  checkWhole('multinomial', 'numSamples', numSamples, 1);
+  const n = x.shape[x.ndim - 1]!;
+  if (!replacement && numSamples > n)
+    throw new RangeError(`multinomial: numSamples: ${numSamples} samples of ${n} need replacement`);
+  const logits = x.detach().to('f32').log();
+  const gumbel = (shape: readonly number[]): Tensor =>
+    rand(shape, { generator }).mul(-1).add(1).log().neg().add(1e-20).log().neg();
+  if (!replacement) return logits.add(gumbel(x.shape)).topk(numSamples, -1).indices;
+  const shape = [...x.shape.slice(0, -1), numSamples, n];
+  return logits.unsqueeze(-2).add(gumbel(shape)).argmax(-1);
+}

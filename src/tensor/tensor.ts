@@ -1,0 +1,201 @@
+/**
+ * The Tensor: an immutable, lazy value, as its user sees it. Holds a graph node and reads it on demand; every operation is a plain
+ * function of ops/ whose first argument is the tensor, and becomes a method of the same name here. Imports graph and runtime;
+ * knows nothing of modules or optimizers.
+ */
+import type { DType, HostArray } from '../graph/dtype.ts';
+import type { Node } from '../graph/node.ts';
+import { evaluate, evaluateAsync } from '../runtime/index.ts';
+import { backward } from './backward.ts';
+import { fromData, itemOf, type Nested, type NestedInput, nestedOf, type TensorData } from './convert.ts';
+import { normalDim } from './operands.ts';
+import * as compare from './ops/compare.ts';
+import * as elementwise from './ops/elementwise.ts';
+import * as indexing from './ops/indexing.ts';
+import * as math from './ops/math.ts';
+import * as matmul from './ops/matmul.ts';
+import * as reduce from './ops/reduce.ts';
+import * as scan from './ops/scan.ts';
+import * as select from './ops/select.ts';
+import * as shape from './ops/shape.ts';
+import * as softmax from './ops/softmax.ts';
+import * as sort from './ops/sort.ts';
+import * as views from './ops/views.ts';
+import { formatTensor } from './print.ts';
+
+/** Functions whose first argument is the tensor, as its methods. */
+type Methods<Ops> = {
+  readonly [K in keyof Ops]: Ops[K] extends (x: Tensor, ...rest: infer R) => infer T ? (...rest: R) => T : never;
+};
+
+const OPS = [compare, elementwise, indexing, matmul, math, reduce, scan, select, shape, softmax, sort, views];
+
+/** What a two-valued reduction or a sort returns. */
+export interface ValuesAndIndices {
+  readonly values: Tensor;
+  readonly indices: Tensor;
+}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the same modules below
+export interface Tensor
+  extends Methods<typeof compare>,
+    Methods<typeof elementwise>,
+    Methods<typeof indexing>,
+    Methods<typeof matmul>,
+    Methods<typeof math>,
+    Methods<typeof reduce>,
+    Methods<typeof scan>,
+    Methods<typeof select>,
+    Methods<typeof shape>,
+    Methods<typeof softmax>,
+    Methods<typeof sort>,
+    Methods<typeof views> {}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface
+export class Tensor {
+  readonly #node: Node;
+
+  /** Wraps a graph node; users call `Tensor.from`, `zeros`, `randn`, ... */
+  constructor(node: Node) {
+    this.#node = node;
+  }
+
+  /** The graph node that computes this tensor. */
+  get node(): Node {
+    return this.#node;
+  }
+
+  /**
+   * A tensor of given data: a number, boolean or bigint, nested arrays of them, or a typed array (with `shape`, default one dim).
+   * Numbers default to f32, booleans to bool, bigints to i64; typed arrays keep their type. The data is copied.
+   *
+   * @throws when rows differ in length, or `shape` does not hold the data.
+   */
+  static from(
+    data: NestedInput | TensorData,
+    options: { readonly dtype?: DType; readonly shape?: readonly number[] } = {},
+  ): Tensor {
+    return new Tensor(fromData(data, options));
+  }
+
+  /** Sizes of the dims. */
+  get shape(): readonly number[] {
+    return this.node.shape;
+  }
+
+  get dtype(): DType {
+    return this.node.dtype;
+  }
+
+  /** Number of dims. */
+  get ndim(): number {
+    return this.node.shape.length;
+  }
+
+  /** All sizes, or the size of one dim (negative counts from the end). */
+  size(): readonly number[];
+  size(dim: number): number;
+  size(dim?: number): readonly number[] | number {
+    if (dim === undefined) return this.shape;
+    return this.shape[normalDim('size', dim, this.ndim)]!;
+  }
+
+  /** Number of elements. */
+  numel(): number {
+    return this.node.size;
+  }
+
+  /** Whether a parameter that requires a gradient is among the tensor's ancestors. */
+  get requiresGrad(): boolean {
+    return this.node.requiresGrad;
+  }
+
+  /** Dims in reverse order (of a matrix: the transpose). */
+  get T(): Tensor {
+    return this.permute(this.shape.map((_, d) => this.ndim - 1 - d));
+  }
+
+  /** The last two dims swapped. */
+  get mT(): Tensor {
+    return this.transpose(-2, -1);
+  }
+
+  /**
+   * The elements in C order, evaluated now. bool is one byte each, f16 and bf16 are their 16-bit patterns (use `toArray` for
+   * numbers). Not a copy: do not write into it.
+   */
+  data(): HostArray {
+    const node = this.node;
+    if (!node.value) evaluate([node]);
+    return node.value!;
+  }
+
+  /** `data()` without blocking. */
+  async dataAsync(): Promise<HostArray> {
+    const node = this.node;
+    if (!node.value) await evaluateAsync([node]);
+    return node.value!;
+  }
+
+  /**
+   * The only element as a JavaScript value: a boolean for bool, a number otherwise (a bigint for an i64 beyond 2^53).
+   *
+   * @throws when the tensor has not exactly one element.
+   */
+  item(): number {
+    return itemOf(this.shape, this.dtype, () => this.data()) as number;
+  }
+
+  /** `item()` without blocking. */
+  async itemAsync(): Promise<number> {
+    const data = await this.dataAsync();
+    return itemOf(this.shape, this.dtype, () => data) as number;
+  }
+
+  /** The elements as nested arrays (a plain value when the tensor has no dims). */
+  toArray(): Nested {
+    return nestedOf(this.data(), this.shape, this.dtype);
+  }
+
+  /** `toArray()` without blocking. */
+  async toArrayAsync(): Promise<Nested> {
+    return nestedOf(await this.dataAsync(), this.shape, this.dtype);
+  }
+
+  /** Evaluates and prints, as `tensor([[1.0000, 2.0000]], f32 [1, 2])`; beyond 1000 elements only the borders. */
+  toString(): string {
+    return formatTensor(this.data(), this.shape, this.dtype);
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+
+  /** Computes the value now (otherwise the first read does) and returns the tensor. */
+  eval(): this {
+    this.data();
+    return this;
+  }
+
+  /**
+   * Adds the gradient of this tensor to `.grad` of every parameter it was computed from. `gradient` is the cotangent, of this
+   * tensor's shape; a tensor of one element needs none.
+   */
+  backward(gradient?: Tensor): void {
+    backward(this, gradient);
+  }
+}
+
+/** Every function of the ops modules, by name, with the tensor as `this`. */
+for (const ops of OPS) {
+  for (const [name, op] of Object.entries(ops)) {
+    const call = op as (x: Tensor, ...rest: unknown[]) => unknown;
+    Object.defineProperty(Tensor.prototype, name, {
+      value(this: Tensor, ...rest: unknown[]) {
+        return call(this, ...rest);
+      },
+      writable: true,
+      configurable: true,
+    });
+  }
+}
