@@ -1,0 +1,177 @@
+/**
+ * DataLoader: shuffled batches of a dataset, in this thread or from worker threads, resumable to the batch.
+ */
+import type { Collated, Dataset } from './dataset.ts';
+import { RandomStream } from './random.ts';
+import { collate as defaultCollate } from './rows.ts';
+import { isModuleDataset, WorkerPool } from './workers.ts';
+
+export interface LoaderOptions<T, B> {
+  /** Samples per batch. Default 1. */
+  readonly batchSize?: number;
+  /** A new order every epoch, from `seed` and the epoch's number. Default false: the dataset's own order. */
+  readonly shuffle?: boolean;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Leaves out a last batch that is not full. Default false. */
+  readonly dropLast?: boolean;
+  /** Samples to a batch; by default `collate` of this package (or the dataset's own `batch`). */
+  readonly collate?: (samples: T[]) => B;
+  /** Threads that read samples; needs a dataset made by `moduleDataset`. Default 0: this thread. */
+  readonly numWorkers?: number;
+  /** Batches asked for ahead, per worker (or in all without workers). Default 2. */
+  readonly prefetch?: number;
+}
+
+/** Where a loader stands; plain JSON. */
+export interface LoaderState {
+  readonly seed: number;
+  readonly epoch: number;
+  /** Batches of this epoch already handed out. */
+  readonly position: number;
+}
+
+/**
+ * Iterating runs one epoch: `for (const batch of loader)` for datasets in memory, `for await` for any. Each new loop is the next epoch, also after a
+ * loop that was left early; after `loadState` it goes on in the middle of the epoch where `state` was taken, with the same batches.
+ */
+export class DataLoader<T, B = Collated> implements Iterable<B>, AsyncIterable<B> {
+  readonly dataset: Dataset<T>;
+  readonly batchSize: number;
+  private readonly shuffle: boolean;
+  private readonly dropLast: boolean;
+  private readonly collate: ((samples: T[]) => B) | null;
+  private readonly numWorkers: number;
+  private readonly prefetch: number;
+  private seed: number;
+  private epoch = 0;
+  private position = 0;
+  /** Whether the next loop goes on at `position` instead of starting an epoch. */
+  private resuming = true;
+
+  constructor(dataset: Dataset<T>, options: LoaderOptions<T, B> = {}) {
+    const { batchSize = 1, numWorkers = 0, prefetch = 2, seed = 0 } = options;
+    const count = (name: string, value: number, least: number): number => {
+      if (!Number.isInteger(value) || value < least)
+        throw new Error(`DataLoader: ${name} is ${value}, expected an integer of at least ${least}`);
+      return value;
+    };
+    this.dataset = dataset;
+    this.batchSize = count('batchSize', batchSize, 1);
+    this.numWorkers = count('numWorkers', numWorkers, 0);
+    this.prefetch = count('prefetch', prefetch, 1);
+    this.seed = seed;
+    this.shuffle = options.shuffle ?? false;
+    this.dropLast = options.dropLast ?? false;
+    this.collate = options.collate ?? null;
+    if (numWorkers > 0 && !isModuleDataset(dataset))
+      throw new Error(
+        'DataLoader: numWorkers needs a dataset made by moduleDataset, which workers can build for themselves',
+      );
+  }
+
+  /** Batches per epoch. */
+  get length(): number {
+    const batches = this.dataset.length / this.batchSize;
+    return this.dropLast ? Math.floor(batches) : Math.ceil(batches);
+  }
+
+  state(): LoaderState {
+    return { seed: this.seed, epoch: this.epoch, position: this.position };
+  }
+
+  /** The next loop hands out what would have followed when `state` was taken. */
+  loadState(state: LoaderState): void {
+    if (![state.seed, state.epoch, state.position].every(Number.isSafeInteger) || state.position > this.length)
+      throw new Error(`DataLoader.loadState: ${JSON.stringify(state)} does not fit a loader of ${this.length} batches`);
+    this.seed = state.seed;
+    this.epoch = state.epoch;
+    this.position = state.position;
+    this.resuming = true;
+  }
+
+  *[Symbol.iterator](): Generator<B, void, undefined> {
+    if (this.numWorkers > 0) throw new Error('DataLoader: a loader with workers is asynchronous; use `for await`');
+    for (const indices of this.startEpoch()) {
+      const batch = this.read(indices);
+      if (batch instanceof Promise)
+        throw new Error('DataLoader: this dataset reads asynchronously; use `for await` instead of `for`');
+      this.position++;
+      yield batch;
+    }
+    this.endEpoch();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
+    const pool =
+      this.numWorkers > 0 && isModuleDataset(this.dataset) ? new WorkerPool<T>(this.dataset, this.numWorkers) : null;
+    const ahead = this.prefetch * Math.max(1, this.numWorkers);
+    try {
+      const batches = this.startEpoch();
+      const epoch = this.epoch;
+      const pending: Promise<B>[] = [];
+      const fill = (): void => {
+        while (pending.length < ahead) {
+          const next = batches.next();
+          if (next.done) return;
+          const batch = pool
+            ? pool.read(next.value, epoch).then(samples => this.gather(samples))
+            : Promise.resolve(this.read(next.value));
+          // A batch that fails is reported when its turn comes, not as an unhandled rejection before.
+          batch.catch(() => {});
+          pending.push(batch);
+        }
+      };
+      for (fill(); pending.length > 0; fill()) {
+        const batch = await pending.shift()!;
+        this.position++;
+        yield batch;
+      }
+      this.endEpoch();
+    } finally {
+      await pool?.close();
+    }
+  }
+
+  /** The index lists of the batches that are left of the epoch. */
+  private startEpoch(): Generator<ArrayLike<number>, void, undefined> {
+    if (!this.resuming) {
+      this.epoch++;
+      this.position = 0;
+    }
+    this.resuming = false;
+    const { length } = this.dataset;
+    const order = this.shuffle
+      ? new RandomStream(this.seed, this.epoch).permutation(length)
+      : Uint32Array.from({ length }, (_, i) => i);
+    return batchesOf(order, this.position, this.length, this.batchSize);
+  }
+
+  private endEpoch(): void {
+    this.epoch++;
+    this.position = 0;
+    this.resuming = true;
+  }
+
+  private read(indices: ArrayLike<number>): B | Promise<B> {
+    const { dataset, epoch } = this;
+    if (!this.collate && dataset.batch) return dataset.batch(indices, epoch) as B;
+    const samples = Array.from(indices, index => dataset.get(index, epoch));
+    return samples.some(sample => sample instanceof Promise)
+      ? Promise.all(samples).then(ready => this.gather(ready))
+      : this.gather(samples as T[]);
+  }
+
+  private gather(samples: T[]): B {
+    return this.collate ? this.collate(samples) : (defaultCollate(samples) as B);
+  }
+}
+
+function* batchesOf(
+  order: Uint32Array,
+  from: number,
+  to: number,
+  size: number,
+): Generator<ArrayLike<number>, void, undefined> {
+  for (let batch = from; batch < to; batch++) yield order.subarray(batch * size, (batch + 1) * size);
+}

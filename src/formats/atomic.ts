@@ -1,0 +1,71 @@
+/**
+ * Files that are whole or absent: written beside their place, forced to disk, then renamed over it. Imports nothing of ours.
+ */
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** Chunks are written by at most this many bytes a call: one write of Linux takes less than 2 GiB. */
+const WRITE_BYTES = 1 << 30;
+
+/**
+ * Writes `chunks` one after the other as the file `path`. A reader, also after a crash or with a full disk, sees the old file or the whole
+ * new one; the temporary file is removed when writing fails.
+ * @throws Error naming the file and the reason (no space left, no such folder, no permission).
+ */
+export function writeAtomic(path: string, chunks: readonly (Uint8Array | string)[]): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const file = openSync(temporary, 'w');
+    try {
+      for (const chunk of chunks) writeAll(file, typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw new Error(`cannot write ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+  syncFolder(dirname(path));
+}
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) {
+    const end = Math.min(bytes.length, at + WRITE_BYTES);
+    at += writeSync(file, bytes, at, end - at);
+  }
+}
+
+/** The rename itself survives a power cut only once its folder is on disk; not every system can open one. */
+function syncFolder(folder: string): void {
+  try {
+    const handle = openSync(folder, 'r');
+    try {
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'EISDIR' && code !== 'EPERM' && code !== 'EACCES' && code !== 'EINVAL') throw error;
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  ENOSPC: 'no space left on the disk',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file would be larger than this system allows',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of its path is not a folder',
+};
+
+/** Why a file operation failed, in words. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return (code !== undefined && REASONS[code]) || message;
+}

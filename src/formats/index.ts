@@ -1,0 +1,16 @@
+/**
+ * Files of tensors: safetensors, .npy and .npz, read without trusting them and written atomically. May import tensor; knows no
+ * modules, models or training.
+ */
+
+export { writeAtomic } from './atomic.ts';
+export { loadNpy, npyChunks, parseNpy, saveNpy } from './npy.ts';
+export { loadNpz, parseNpz, saveNpz } from './npz.ts';
+export {
+  loadSafetensors,
+  parseSafetensors,
+  readSafetensors,
+  type SafetensorsFile,
+  safetensorsChunks,
+  saveSafetensors,
+} from './safetensors.ts';

@@ -1,0 +1,65 @@
+/**
+ * NumPy's .npz: a zip of .npy files, one per name (stored by `np.savez`, deflated by `np.savez_compressed`).
+ */
+import { unzipSync, type Zippable, zipSync } from 'fflate';
+import type { Tensor } from '../tensor/index.ts';
+import { writeAtomic } from './atomic.ts';
+import { npyChunks, parseNpy } from './npy.ts';
+import { withFile } from './source.ts';
+
+/** Deflate cannot expand by more than this (RFC 1951: 258 bytes from 2 bits): a larger claim is a lie. */
+const MAX_EXPANSION = 1032;
+
+/**
+ * Reads every array of an .npz file, by name.
+ * @throws Error naming the file and entry that is damaged, lies about its size, or holds pickled objects.
+ */
+export function loadNpz(path: string): Record<string, Tensor> {
+  return parseNpz(
+    withFile(path, source => source.read(0, source.size)),
+    path,
+  );
+}
+
+/** The same from bytes in memory; `name` is what errors call them. */
+export function parseNpz(bytes: Uint8Array, name = 'npz'): Record<string, Tensor> {
+  const fail = (what: string): never => {
+    throw new Error(`${name}: not a valid .npz file: ${what}`);
+  };
+  let files: Record<string, Uint8Array>;
+  const seen = new Set<string>();
+  const lies: string[] = [];
+  try {
+    files = unzipSync(bytes, {
+      // fflate allocates what the directory claims: check the claims before it does.
+      filter: entry => {
+        if (seen.has(entry.name)) lies.push(`the entry ${entry.name} is repeated`);
+        else if (entry.size > bytes.length) lies.push(`${entry.name} claims ${entry.size} bytes of ${bytes.length}`);
+        else if (entry.originalSize > entry.size * MAX_EXPANSION + 64)
+          lies.push(`${entry.name} claims to unpack ${entry.size} bytes into ${entry.originalSize}`);
+        seen.add(entry.name);
+        return lies.length === 0;
+      },
+    });
+  } catch (error) {
+    return fail(`the zip is damaged: ${(error as Error).message}`);
+  }
+  if (lies.length > 0) fail(lies[0]!);
+  const tensors: Record<string, Tensor> = Object.create(null);
+  for (const [file, content] of Object.entries(files)) {
+    if (!file.endsWith('.npy')) fail(`its entry ${JSON.stringify(file)} is not a .npy file`);
+    tensors[file.slice(0, -'.npy'.length)] = parseNpy(content, `${name}: ${file}`);
+  }
+  return tensors;
+}
+
+/** Writes tensors as an .npz file, atomically; stored, or deflated with `compress`. */
+export function saveNpz(
+  path: string,
+  tensors: Readonly<Record<string, Tensor>>,
+  { compress = false }: { compress?: boolean } = {},
+): void {
+  const files: Zippable = {};
+  for (const [name, tensor] of Object.entries(tensors)) files[`${name}.npy`] = Buffer.concat(npyChunks(tensor));
+  writeAtomic(path, [zipSync(files, { level: compress ? 6 : 0 })]);
+}

@@ -1,0 +1,58 @@
+/**
+ * Random access to bytes with a known end, from a file or from memory: the only way formats read. Every read is checked against the
+ * real size first, so no length that a file claims is ever allocated unchecked.
+ */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { reasonOf } from './atomic.ts';
+
+export interface ByteSource {
+  /** What errors call it: the path, or a name the caller gave. */
+  readonly name: string;
+  readonly size: number;
+  /** A fresh copy of `length` bytes at `offset`, its buffer exactly that long. The range must lie within `size`. */
+  read(offset: number, length: number): Uint8Array<ArrayBuffer>;
+}
+
+export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    read: (offset, length) => {
+      checkRange(name, bytes.length, offset, length);
+      return new Uint8Array(bytes.subarray(offset, offset + length));
+    },
+  };
+}
+
+/** Opens `path`, hands its bytes to `use`, and closes it. */
+export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    throw new Error(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+  try {
+    const stat = fstatSync(file);
+    if (!stat.isFile()) throw new Error(`cannot read ${path}: it is not a file`);
+    const size = stat.size;
+    const read = (offset: number, length: number): Uint8Array<ArrayBuffer> => {
+      checkRange(path, size, offset, length);
+      const bytes = new Uint8Array(length);
+      for (let at = 0; at < length; ) {
+        const got = readSync(file, bytes, at, Math.min(length - at, 1 << 30), offset + at);
+        if (got === 0) throw new Error(`${path}: ended at byte ${offset + at} while it was read`);
+        at += got;
+      }
+      return bytes;
+    };
+    return use({ name: path, size, read });
+  } finally {
+    closeSync(file);
+  }
+}
+
+function checkRange(name: string, size: number, offset: number, length: number): void {
+  if (!(offset >= 0 && length >= 0 && offset + length <= size))
+    throw new Error(`${name}: bytes ${offset} to ${offset + length} are asked for, and it has ${size}`);
+}
