@@ -1,0 +1,34 @@
+/**
+ * The first page of the linear memory: words through which threads and generated code talk to each other. Each group of words that one side
+ * writes while another reads stands in a cache line of its own. Addresses only.
+ */
+export const CONTROL = {
+  /** 0 until something failed; the first failure takes it to 1. */
+  failed: 0,
+  /** The site and the offending value (64 bits) of the first failure. */
+  failSite: 4,
+  failValue: 8,
+  /** `failed` as it was when the last barrier opened: the same for all threads until the next one. */
+  failedAtBarrier: 64,
+  /** Threads that have arrived at the barrier; how often it has opened; threads asleep in front of it. */
+  arrived: 128,
+  opened: 192,
+  sleepers: 256,
+  /** How often a waiting thread looks before it sleeps; whether thread 0 may sleep at all (browsers forbid it on the main thread). */
+  spins: 320,
+  mainMaySleep: 324,
+  /** Workers sleep on `runs` until it moves; the other words say what to run then. */
+  runs: 384,
+  command: 388,
+  program: 392,
+  args: 396,
+  threads: 400,
+  /** Workers that are up. */
+  ready: 448,
+} as const;
+
+/** Where generated code and its data may begin: far enough up that an address a little before a buffer does not wrap around. */
+export const HEAP_START = 1 << 20;
+export const PAGE = 1 << 16;
+/** Pages of a 32-bit memory. */
+export const MAX_PAGES = 1 << 16;

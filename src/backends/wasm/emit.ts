@@ -1,0 +1,553 @@
+/**
+ * One loop-IR kernel as one WebAssembly function of (args, thread, threads), where `args` addresses a table with the byte address of
+ * each kernel buffer. A value that is used once, in the block that makes it, stays on the operand stack: it is kept as a pending
+ * instruction until its use is written, so code comes out as expressions, which the baseline compiler turns into better code and
+ * which is about half as long. Other values get a local, taken from a pool by type and given back after the last access.
+ */
+import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
+import { bytesOf } from '../../graph/dtype.ts';
+import {
+  type Operands,
+  pushBinary,
+  pushBitcast,
+  pushCompare,
+  pushConstant,
+  pushConvert,
+  pushExtract,
+  pushFma,
+  pushInsert,
+  pushReduce,
+  pushSelect,
+  pushShuffle,
+  pushSplat,
+  pushUnary,
+  valueType,
+} from './emit-arithmetic.ts';
+import { pushLoad, pushStore } from './emit-memory.ts';
+import type { ValueType } from './encoder.ts';
+import { FunctionWriter } from './function-writer.ts';
+import { OP, SIMD } from './opcodes.ts';
+import { readBy, type Usage, usageOf } from './usage.ts';
+
+/** What kernels may call, and which instructions they may use. */
+export interface EmitOptions {
+  /** Function index of `barrier(thread, threads)`. */
+  readonly barrier: number;
+  /** Function index of `fail(site, value: i64)`. */
+  readonly fail: number;
+  readonly relaxedMadd: boolean;
+}
+
+export interface EmittedFunction {
+  readonly locals: readonly ValueType[];
+  readonly code: Uint8Array;
+}
+
+const ARGS = 0;
+const THREAD = 1;
+const THREADS = 2;
+
+/** Operand trees deeper than this go through a local: the emitter recurses over them. */
+const MAX_DEPTH = 100;
+
+type ValueInst = Exclude<
+  Inst,
+  { readonly op: 'store' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' }
+>;
+
+/** An instruction whose code is written where its value is used. */
+interface Pending {
+  readonly inst: ValueInst;
+  readonly readsMemory: boolean;
+  /** Registers with several writes that it reads, itself or through pending operands. */
+  readonly mutable: readonly number[];
+  readonly depth: number;
+}
+
+const NO_REGISTERS: readonly number[] = [];
+
+export function emitKernel(kernel: LoopKernel, options: EmitOptions): EmittedFunction {
+  return new KernelEmitter(kernel, options).run();
+}
+
+class KernelEmitter implements Operands {
+  readonly writer = new FunctionWriter(3);
+  readonly relaxedMadd: boolean;
+  private readonly kernel: LoopKernel;
+  private readonly options: EmitOptions;
+  private readonly usage: Usage;
+  /** Local of each register, -1 while it has none. */
+  private readonly locals: Int32Array;
+  /** Loop depth at which the local was taken. */
+  private readonly depths: Int32Array;
+  /** Accesses still to come. */
+  private readonly remaining: Int32Array;
+  private readonly pending: (Pending | undefined)[];
+  /** Pending instructions that are not operands of another one. */
+  private readonly roots = new Set<Pending>();
+  /** Locals to give back at the end of each open loop. */
+  private readonly loops: number[][] = [];
+  private readonly bases = new Map<number, number>();
+
+  constructor(kernel: LoopKernel, options: EmitOptions) {
+    this.kernel = kernel;
+    this.options = options;
+    this.relaxedMadd = options.relaxedMadd;
+    this.usage = usageOf(kernel.body);
+    const size = this.usage.defs.length;
+    this.locals = new Int32Array(size).fill(-1);
+    this.depths = new Int32Array(size);
+    this.remaining = new Int32Array(size);
+    for (let i = 0; i < size; i++) this.remaining[i] = this.usage.defs[i]! + this.usage.uses[i]!;
+    this.pending = new Array(size);
+  }
+
+  run(): EmittedFunction {
+    const w = this.writer;
+    for (const buffer of this.usage.buffers) {
+      const base = w.allocate('i32');
+      w.get(ARGS);
+      w.memory(OP.i32Load, 2, buffer * 4);
+      w.set(base);
+      this.bases.set(buffer, base);
+    }
+    this.block(this.kernel.body);
+    return { locals: w.locals, code: w.code.view() };
+  }
+
+  // ---- operands
+
+  definition(reg: Reg): Inst | undefined {
+    return this.usage.definition[reg.id];
+  }
+
+  /** The value of a scalar constant, which is written at every use and has no local. */
+  private constant(reg: Reg): number | bigint | null {
+    if (reg.type.lanes > 1) return null;
+    const definition = this.usage.definition[reg.id];
+    return definition?.op === 'const' ? definition.value : null;
+  }
+
+  use(reg: Reg): void {
+    const pending = this.pending[reg.id];
+    if (pending) {
+      this.forget(reg, pending);
+      this.push(pending.inst);
+      return;
+    }
+    this.peek(reg);
+    this.consume(reg);
+  }
+
+  hold(reg: Reg): void {
+    const pending = this.pending[reg.id];
+    if (!pending) return;
+    this.forget(reg, pending);
+    this.push(pending.inst);
+    this.assign(reg);
+  }
+
+  peek(reg: Reg): void {
+    const constant = this.constant(reg);
+    if (constant !== null) pushConstant(this.writer, reg.type, constant);
+    else {
+      const definition = this.usage.definition[reg.id];
+      if (definition?.op === 'thread') this.writer.get(THREAD);
+      else if (definition?.op === 'threads') this.writer.get(THREADS);
+      else this.writer.get(this.localOf(reg));
+    }
+  }
+
+  done(reg: Reg): void {
+    this.consume(reg);
+  }
+
+  drop(reg: Reg): void {
+    const pending = this.pending[reg.id];
+    if (pending) {
+      this.forget(reg, pending);
+      readBy(pending.inst, operand => this.drop(operand));
+    } else this.consume(reg);
+  }
+
+  private localOf(reg: Reg): number {
+    const local = this.locals[reg.id]!;
+    if (local < 0)
+      throw new Error(`internal: register r${reg.id} of kernel ${this.kernel.name} is read before written`);
+    return local;
+  }
+
+  private forget(reg: Reg, pending: Pending): void {
+    this.pending[reg.id] = undefined;
+    this.roots.delete(pending);
+  }
+
+  /** Counts one access; after the last one the local is free, at the end of the outermost loop entered since it was taken. */
+  private consume(reg: Reg): void {
+    if (--this.remaining[reg.id]! > 0) return;
+    const local = this.locals[reg.id]!;
+    if (local < 0) return;
+    this.locals[reg.id] = -1;
+    const loop = this.loops[this.depths[reg.id]!];
+    if (loop) loop.push(local);
+    else this.writer.release(local);
+  }
+
+  /** Pops the stack into the register. */
+  private assign(reg: Reg): void {
+    let local = this.locals[reg.id]!;
+    if (local < 0) {
+      local = this.writer.allocate(valueType(reg.type));
+      this.locals[reg.id] = local;
+      this.depths[reg.id] = this.loops.length;
+    }
+    this.writer.set(local);
+    this.consume(reg);
+  }
+
+  // ---- pending instructions
+
+  private defer(inst: ValueInst): void {
+    let readsMemory = inst.op === 'load';
+    let depth = 0;
+    let mutable: number[] | null = null;
+    readBy(inst, operand => {
+      const inner = this.pending[operand.id];
+      if (inner) {
+        this.roots.delete(inner);
+        readsMemory ||= inner.readsMemory;
+        depth = Math.max(depth, inner.depth);
+        if (inner.mutable.length > 0) (mutable ??= []).push(...inner.mutable);
+      } else if (this.usage.defs[operand.id]! > 1) (mutable ??= []).push(operand.id);
+    });
+    const pending: Pending = { inst, readsMemory, mutable: mutable ?? NO_REGISTERS, depth: depth + 1 };
+    this.pending[inst.d.id] = pending;
+    this.roots.add(pending);
+    if (pending.depth >= MAX_DEPTH) this.settle(pending);
+  }
+
+  /** Writes a pending instruction now, into a local. */
+  private settle(pending: Pending): void {
+    this.hold(pending.inst.d);
+  }
+
+  /** Settles every pending instruction of which `which` is true, but for the trees of `except`, which are about to be used. */
+  private settleAll(which: (pending: Pending) => boolean, except?: Inst): void {
+    if (this.roots.size === 0) return;
+    const spared: (Pending | undefined)[] = [];
+    if (except) readBy(except, reg => spared.push(this.pending[reg.id]));
+    for (const root of [...this.roots]) if (!spared.includes(root) && which(root)) this.settle(root);
+  }
+
+  // ---- instructions
+
+  private block(insts: readonly Inst[]): void {
+    for (const inst of insts) this.instruction(inst);
+  }
+
+  private loop(fill: () => void): void {
+    this.loops.push([]);
+    this.writer.open(OP.loop);
+    fill();
+    this.writer.end();
+    for (const local of this.loops.pop()!) this.writer.release(local);
+  }
+
+  private instruction(inst: Inst): void {
+    const w = this.writer;
+    switch (inst.op) {
+      case 'store': {
+        this.settleAll(pending => pending.readsMemory, inst);
+        const offset = this.address(inst.p, inst.offset);
+        this.use(inst.a);
+        pushStore(w, inst.mem, inst.a.type, offset);
+        return;
+      }
+      case 'barrier':
+        this.settleAll(always);
+        w.get(THREAD);
+        w.get(THREADS);
+        w.call(this.options.barrier);
+        return;
+      case 'fail':
+        w.i32(inst.site);
+        this.use(inst.value);
+        if (inst.value.type.scalar !== 'i64') w.op(OP.i64ExtendI32S);
+        w.call(this.options.fail);
+        return;
+      case 'for':
+        this.settleAll(always, inst);
+        this.forLoop(inst);
+        return;
+      case 'while':
+        this.settleAll(always);
+        this.loop(() => {
+          this.block(inst.test);
+          this.settleAll(always, inst);
+          this.use(inst.m);
+          w.open(OP.if);
+          this.block(inst.body);
+          w.branch(OP.br, 1);
+          w.end();
+        });
+        return;
+      case 'if':
+        this.settleAll(always, inst);
+        this.use(inst.m);
+        w.open(OP.if);
+        this.block(inst.body);
+        if (inst.otherwise.length > 0) {
+          w.op(OP.else);
+          this.block(inst.otherwise);
+        }
+        w.end();
+        return;
+      case 'parallel':
+        this.settleAll(always);
+        this.parallel(inst);
+        return;
+      case 'once':
+        this.settleAll(always);
+        w.get(THREAD);
+        w.op(OP.i32Eqz);
+        w.open(OP.if);
+        this.block(inst.body);
+        w.end();
+        return;
+      default:
+        this.value(inst);
+    }
+  }
+
+  private value(inst: ValueInst): void {
+    const { d } = inst;
+    const { defs, uses, local } = this.usage;
+    if (defs[d.id] === 1) {
+      if (inst.op === 'thread' || inst.op === 'threads' || this.constant(d) !== null) return;
+      if (uses[d.id] === 0) {
+        readBy(inst, operand => this.drop(operand));
+        return;
+      }
+      if (uses[d.id] === 1 && local[d.id] === 1) {
+        this.defer(inst);
+        return;
+      }
+    } else if (this.roots.size > 0) {
+      // What still has to read the old value reads it now.
+      this.settleAll(pending => pending.mutable.includes(d.id), inst);
+    }
+    this.push(inst);
+    this.assign(d);
+  }
+
+  /** Pushes the value of an instruction. */
+  private push(inst: ValueInst): void {
+    const w = this.writer;
+    switch (inst.op) {
+      case 'const':
+        return pushConstant(w, inst.d.type, inst.value);
+      case 'move':
+        return this.use(inst.a);
+      case 'un':
+        return pushUnary(this, inst.fn, inst.a);
+      case 'bin':
+        return pushBinary(this, inst.fn, inst.a, inst.b);
+      case 'cmp':
+        return pushCompare(this, inst.fn, inst.a, inst.b);
+      case 'fma':
+        return pushFma(this, inst.a, inst.b, inst.c);
+      case 'select':
+        return pushSelect(this, inst.m, inst.a, inst.b);
+      case 'cvt':
+        return pushConvert(this, inst.d.type, inst.a);
+      case 'bitcast':
+        return pushBitcast(this, inst.d.type, inst.a);
+      case 'splat':
+        return pushSplat(this, inst.d.type, inst.a);
+      case 'extract':
+        return pushExtract(this, inst.a, inst.lane);
+      case 'insert':
+        return pushInsert(this, inst.a, inst.lane, inst.s);
+      case 'shuffle':
+        return pushShuffle(this, inst.a, inst.b, inst.lanes);
+      case 'reduce':
+        return pushReduce(this, inst.fn, inst.a);
+      case 'anyTrue':
+        this.use(inst.a);
+        if (inst.a.type.lanes > 1) w.simd(SIMD.anyTrue);
+        return;
+      case 'addr':
+      case 'advance': {
+        const offset = this.pointer(inst, 0);
+        if (offset !== 0) {
+          w.i32(offset);
+          w.op(OP.i32Add);
+        }
+        return;
+      }
+      case 'load': {
+        const offset = this.address(inst.p, inst.offset);
+        return pushLoad(w, inst.mem, inst.d.type.lanes, offset);
+      }
+      case 'thread':
+        return w.get(THREAD);
+      case 'threads':
+        return w.get(THREADS);
+    }
+  }
+
+  /** Pushes a pointer for a memory access; the result is the immediate offset to use with it, which cannot be negative. */
+  private address(p: Reg, offset: number): number {
+    const pending = this.pending[p.id];
+    let rest = offset;
+    if (pending && (pending.inst.op === 'addr' || pending.inst.op === 'advance')) {
+      this.forget(p, pending);
+      rest = this.pointer(pending.inst, offset);
+    } else this.use(p);
+    if (rest >= 0) return rest;
+    this.writer.i32(rest);
+    this.writer.op(OP.i32Add);
+    return 0;
+  }
+
+  /** Pushes `addr` or `advance` but for a constant part, which is added to `offset` and returned. */
+  private pointer(inst: Extract<Inst, { op: 'addr' | 'advance' }>, offset: number): number {
+    const w = this.writer;
+    const step = inst.op === 'addr' ? bytesOf(this.kernel.buffers[inst.buf]!.dtype) : inst.scale;
+    const by = inst.op === 'addr' ? inst.index : inst.by;
+    let rest = offset;
+    if (inst.op === 'addr') w.get(this.bases.get(inst.buf)!);
+    else this.use(inst.p);
+    const constant = by && this.constant(by);
+    if (by === null) return rest;
+    if (constant !== null) {
+      this.drop(by);
+      rest += Number(constant) * step;
+      return rest;
+    }
+    this.use(by);
+    if (step > 0 && (step & (step - 1)) === 0) {
+      if (step > 1) {
+        w.i32(31 - Math.clz32(step));
+        w.op(OP.i32Shl);
+      }
+    } else {
+      w.i32(step);
+      w.op(OP.i32Mul);
+    }
+    w.op(OP.i32Add);
+    return rest;
+  }
+
+  private forLoop(inst: Extract<Inst, { op: 'for' }>): void {
+    const w = this.writer;
+    const { i, lo, hi, step } = inst;
+    const fixed = (end: Reg | number): number | null => {
+      if (typeof end === 'number') return end;
+      const constant = this.constant(end);
+      return constant === null ? null : Number(constant);
+    };
+    const from = fixed(lo);
+    const to = fixed(hi);
+    const never = from !== null && to !== null && from >= to;
+    const counter = this.counter(i);
+    if (typeof hi !== 'number') this.hold(hi);
+    if (typeof lo === 'number') w.i32(lo);
+    else this.use(lo);
+    w.set(counter);
+    const pushEnd = (): void => {
+      if (typeof hi === 'number') w.i32(hi);
+      else this.peek(hi);
+    };
+    const guarded = from === null || to === null || never;
+    if (guarded) {
+      w.get(counter);
+      pushEnd();
+      w.op(OP.i32LtS);
+      w.open(OP.if);
+    }
+    const once = from !== null && to !== null && !never && from + step >= to;
+    if (once) this.block(inst.body);
+    else
+      this.loop(() => {
+        this.block(inst.body);
+        w.get(counter);
+        w.i32(step);
+        w.op(OP.i32Add);
+        w.tee(counter);
+        pushEnd();
+        w.op(OP.i32LtS);
+        w.branch(OP.brIf, 0);
+      });
+    if (guarded) w.end();
+    if (typeof hi !== 'number') this.done(hi);
+    this.endCounter(i);
+  }
+
+  /** Takes a local for a loop counter, for as long as the loop lasts. */
+  private counter(i: Reg): number {
+    const local = this.writer.allocate('i32');
+    this.locals[i.id] = local;
+    this.depths[i.id] = this.loops.length;
+    this.remaining[i.id]! += 1 << 24;
+    return local;
+  }
+
+  private endCounter(i: Reg): void {
+    this.writer.release(this.locals[i.id]!);
+    this.locals[i.id] = -1;
+  }
+
+  /** Iterations floor(extent * thread / threads) up to floor(extent * (thread + 1) / threads). */
+  private parallel(inst: Extract<Inst, { op: 'parallel' }>): void {
+    const w = this.writer;
+    const counter = this.counter(inst.i);
+    const end = w.allocate('i32');
+    // With up to 1023 threads the products of smaller extents fit 32 bits.
+    const wide = inst.extent >= 1 << 21;
+    const bound = (next: boolean): void => {
+      w.get(THREAD);
+      if (next) {
+        w.i32(1);
+        w.op(OP.i32Add);
+      }
+      if (wide) {
+        w.op(OP.i64ExtendI32U);
+        w.i64(BigInt(inst.extent));
+        w.op(OP.i64Mul);
+        w.get(THREADS);
+        w.op(OP.i64ExtendI32U);
+        w.op(OP.i64DivU);
+        w.op(OP.i32WrapI64);
+      } else {
+        w.i32(inst.extent);
+        w.op(OP.i32Mul);
+        w.get(THREADS);
+        w.op(OP.i32DivU);
+      }
+    };
+    bound(false);
+    w.set(counter);
+    bound(true);
+    w.set(end);
+    w.get(counter);
+    w.get(end);
+    w.op(OP.i32LtS);
+    w.open(OP.if);
+    this.loop(() => {
+      this.block(inst.body);
+      w.get(counter);
+      w.i32(1);
+      w.op(OP.i32Add);
+      w.tee(counter);
+      w.get(end);
+      w.op(OP.i32LtS);
+      w.branch(OP.brIf, 0);
+    });
+    w.end();
+    w.release(end);
+    this.endCounter(inst.i);
+  }
+}
+
+const always = (): boolean => true;

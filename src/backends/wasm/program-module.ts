@@ -1,0 +1,287 @@
+/**
+ * A whole LoopProgram as one WebAssembly module: every distinct kernel once, a barrier, the error record, and `run(args, thread, threads)`,
+ * which every thread calls. Knows where control words are, not who the threads are.
+ */
+import type { Inst, LoopKernel } from '../../compiler/loops.ts';
+import { CONTROL, MAX_PAGES } from './control.ts';
+import { emitKernel } from './emit.ts';
+import { encodeModule, type FunctionBody, type FunctionType } from './encoder.ts';
+import { FunctionWriter } from './function-writer.ts';
+import { ATOMIC, OP } from './opcodes.ts';
+import { blocksOf } from './usage.ts';
+
+const KERNEL_TYPE = 0;
+const BARRIER_TYPE = 1;
+const FAIL_TYPE = 2;
+const TYPES: readonly FunctionType[] = [
+  { params: ['i32', 'i32', 'i32'], results: [] },
+  { params: ['i32', 'i32'], results: [] },
+  { params: ['i32', 'i64'], results: [] },
+];
+
+const BARRIER = 0;
+const FAIL = 1;
+const FIRST_KERNEL = 2;
+
+/** What a module may rely on. */
+export interface ModuleOptions {
+  readonly relaxedMadd: boolean;
+  /** Whether the memory is shared, and its declared maximum in pages when it is. */
+  readonly shared: boolean;
+  readonly maximumPages?: number;
+  /** Exports every kernel as `kernel0`, `kernel1`, ... next to `run`. */
+  readonly exportKernels?: boolean;
+}
+
+/** A kernel and how it stands among the others of its program. */
+export interface Step {
+  readonly kernel: LoopKernel;
+  readonly barrierBefore: boolean;
+  readonly commits: boolean;
+}
+
+export interface ProgramModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Byte offset in the args table of each step's addresses, one 32-bit word per kernel buffer. */
+  readonly argsOffsets: readonly number[];
+  /** Bytes of the args table. */
+  readonly argsBytes: number;
+}
+
+const canFail = (block: readonly Inst[]): boolean =>
+  block.some(inst => inst.op === 'fail' || blocksOf(inst).some(canFail));
+
+function function_(type: number, w: FunctionWriter): FunctionBody {
+  return { type, locals: w.locals, code: w.code.view() };
+}
+
+/** Pushes the word at a control address, read atomically. */
+function atomicLoad(w: FunctionWriter, address: number): void {
+  w.i32(0);
+  w.atomic(ATOMIC.i32Load, address);
+}
+
+/**
+ * barrier(thread, threads): the last to arrive opens it. The others look `spins` times, then sleep on the word that counts openings.
+ * A sleeper announces itself before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
+ */
+function barrierFunction(shared: boolean): FunctionBody {
+  const w = new FunctionWriter(2);
+  const [thread, threads] = [0, 1];
+  const snapshot = (): void => {
+    w.i32(0);
+    atomicLoad(w, CONTROL.failed);
+    w.memory(OP.i32Store, 2, CONTROL.failedAtBarrier);
+  };
+  w.get(threads);
+  w.i32(1);
+  w.op(OP.i32Eq);
+  w.open(OP.if);
+  snapshot();
+  w.op(OP.return);
+  w.end();
+  if (!shared) return function_(BARRIER_TYPE, w);
+
+  const before = w.allocate('i32');
+  const looks = w.allocate('i32');
+  const returnIfOpen = (): void => {
+    atomicLoad(w, CONTROL.opened);
+    w.get(before);
+    w.op(OP.i32Ne);
+    w.open(OP.if);
+    w.op(OP.return);
+    w.end();
+  };
+  atomicLoad(w, CONTROL.opened);
+  w.set(before);
+  w.i32(0);
+  w.i32(1);
+  w.atomic(ATOMIC.i32RmwAdd, CONTROL.arrived);
+  w.i32(1);
+  w.op(OP.i32Add);
+  w.get(threads);
+  w.op(OP.i32Eq);
+  w.open(OP.if);
+  w.i32(0);
+  w.i32(0);
+  w.atomic(ATOMIC.i32Store, CONTROL.arrived);
+  snapshot();
+  w.i32(0);
+  w.i32(1);
+  w.atomic(ATOMIC.i32RmwAdd, CONTROL.opened);
+  w.op(OP.drop);
+  atomicLoad(w, CONTROL.sleepers);
+  w.open(OP.if);
+  w.i32(0);
+  w.i32(-1);
+  w.atomic(ATOMIC.notify, CONTROL.opened);
+  w.op(OP.drop);
+  w.end();
+  w.op(OP.return);
+  w.end();
+
+  w.i32(0);
+  w.memory(OP.i32Load, 2, CONTROL.spins);
+  w.set(looks);
+  w.open(OP.loop);
+  returnIfOpen();
+  w.get(looks);
+  w.i32(1);
+  w.op(OP.i32Sub);
+  w.tee(looks);
+  w.branch(OP.brIf, 0);
+  // Thread 0 of a browser must not sleep: it goes on looking.
+  w.get(thread);
+  w.i32(0);
+  w.memory(OP.i32Load, 2, CONTROL.mainMaySleep);
+  w.op(OP.i32Or);
+  w.op(OP.i32Eqz);
+  w.branch(OP.brIf, 0);
+  w.end();
+  w.i32(0);
+  w.i32(1);
+  w.atomic(ATOMIC.i32RmwAdd, CONTROL.sleepers);
+  w.op(OP.drop);
+  w.open(OP.loop);
+  w.i32(0);
+  w.get(before);
+  w.i64(-1n);
+  w.atomic(ATOMIC.wait32, CONTROL.opened);
+  w.op(OP.drop);
+  atomicLoad(w, CONTROL.opened);
+  w.get(before);
+  w.op(OP.i32Eq);
+  w.branch(OP.brIf, 0);
+  w.end();
+  w.i32(0);
+  w.i32(1);
+  w.atomic(ATOMIC.i32RmwSub, CONTROL.sleepers);
+  w.op(OP.drop);
+  return function_(BARRIER_TYPE, w);
+}
+
+/** fail(site, value): the first failure of a run keeps the record. */
+function failFunction(): FunctionBody {
+  const w = new FunctionWriter(2);
+  const [site, value] = [0, 1];
+  w.i32(0);
+  w.i32(0);
+  w.i32(1);
+  w.atomic(ATOMIC.i32RmwCmpxchg, CONTROL.failed);
+  w.op(OP.i32Eqz);
+  w.open(OP.if);
+  w.i32(0);
+  w.get(site);
+  w.memory(OP.i32Store, 2, CONTROL.failSite);
+  w.i32(0);
+  w.get(value);
+  w.memory(OP.i64Store, 3, CONTROL.failValue);
+  w.end();
+  return function_(FAIL_TYPE, w);
+}
+
+/** Kernels by their code, so that equal ones (layers of one shape) are compiled once. */
+class KernelPool {
+  readonly functions: FunctionBody[] = [];
+  private readonly byKernel = new Map<LoopKernel, number>();
+  private readonly byHash = new Map<number, number[]>();
+  private readonly relaxedMadd: boolean;
+
+  constructor(relaxedMadd: boolean) {
+    this.relaxedMadd = relaxedMadd;
+  }
+
+  /** Function index of a kernel. */
+  indexOf(kernel: LoopKernel): number {
+    const known = this.byKernel.get(kernel);
+    if (known !== undefined) return known;
+    const emitted = emitKernel(kernel, { barrier: BARRIER, fail: FAIL, relaxedMadd: this.relaxedMadd });
+    const hash = hashOf(emitted.code);
+    const twins = this.byHash.get(hash) ?? [];
+    let position = twins.find(
+      twin =>
+        equalBytes(this.functions[twin]!.code, emitted.code) &&
+        equalBytes(this.functions[twin]!.locals, emitted.locals),
+    );
+    if (position === undefined) {
+      position = this.functions.push({ type: KERNEL_TYPE, ...emitted }) - 1;
+      twins.push(position);
+      this.byHash.set(hash, twins);
+    }
+    this.byKernel.set(kernel, position + FIRST_KERNEL);
+    return position + FIRST_KERNEL;
+  }
+}
+
+/** FNV-1a. */
+function hashOf(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash;
+}
+
+function equalBytes(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** The module of a program. */
+export function emitProgram(steps: readonly Step[], options: ModuleOptions): ProgramModule {
+  const pool = new KernelPool(options.relaxedMadd);
+  const w = new FunctionWriter(3);
+  const [args, thread, threads] = [0, 1, 2];
+  const argsOffsets: number[] = [];
+  const exports: [string, number][] = [];
+  let argsBytes = 0;
+  // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit.
+  let failures = false;
+  let undecided = false;
+  const barrier = (): void => {
+    w.get(thread);
+    w.get(threads);
+    w.call(BARRIER);
+    undecided = false;
+  };
+  for (const [k, step] of steps.entries()) {
+    argsOffsets.push(argsBytes);
+    if (step.barrierBefore || (step.commits && undecided)) barrier();
+    const guarded = step.commits && failures;
+    if (guarded) {
+      w.i32(0);
+      w.memory(OP.i32Load, 2, CONTROL.failedAtBarrier);
+      w.op(OP.i32Eqz);
+      w.open(OP.if);
+    }
+    const func = pool.indexOf(step.kernel);
+    w.get(args);
+    if (argsBytes > 0) {
+      w.i32(argsBytes);
+      w.op(OP.i32Add);
+    }
+    w.get(thread);
+    w.get(threads);
+    w.call(func);
+    if (guarded) w.end();
+    if (canFail(step.kernel.body)) {
+      failures = true;
+      undecided = true;
+    }
+    argsBytes += step.kernel.buffers.length * 4;
+    if (options.exportKernels) exports.push([`kernel${k}`, func]);
+  }
+  barrier();
+  const functions = [barrierFunction(options.shared), failFunction(), ...pool.functions, function_(KERNEL_TYPE, w)];
+  exports.push(['run', functions.length - 1]);
+  const bytes = encodeModule({
+    types: TYPES,
+    memory: {
+      minimum: 1,
+      maximum: options.shared ? (options.maximumPages ?? MAX_PAGES) : undefined,
+      shared: options.shared,
+    },
+    functions,
+    exports,
+  });
+  return { bytes, argsOffsets, argsBytes };
+}
