@@ -21,26 +21,34 @@ export function pushLoad(w: FunctionWriter, mem: DType, lanes: number, offset: n
 function loadScalar(w: FunctionWriter, mem: DType, offset: number): void {
   switch (mem) {
     case 'f32':
-      return w.memory(OP.f32Load, 2, offset);
+      w.memory(OP.f32Load, 2, offset);
+      return;
     case 'f64':
-      return w.memory(OP.f64Load, 3, offset);
+      w.memory(OP.f64Load, 3, offset);
+      return;
     case 'i32':
-      return w.memory(OP.i32Load, 2, offset);
+      w.memory(OP.i32Load, 2, offset);
+      return;
     case 'i64':
-      return w.memory(OP.i64Load, 3, offset);
+      w.memory(OP.i64Load, 3, offset);
+      return;
     case 'i8':
-      return w.memory(OP.i32Load8S, 0, offset);
+      w.memory(OP.i32Load8S, 0, offset);
+      return;
     case 'u8':
     case 'bool':
-      return w.memory(OP.i32Load8U, 0, offset);
+      w.memory(OP.i32Load8U, 0, offset);
+      return;
     case 'bf16':
       w.memory(OP.i32Load16U, 1, offset);
       w.i32(16);
       w.op(OP.i32Shl);
-      return w.op(OP.f32ReinterpretI32);
+      w.op(OP.f32ReinterpretI32);
+      return;
     case 'f16':
       w.memory(OP.i32Load16U, 1, offset);
-      return f16ToF32(w);
+      f16ToF32(w);
+      return;
   }
 }
 
@@ -85,10 +93,13 @@ function loadVector(w: FunctionWriter, mem: DType, lanes: number, offset: number
     case 'f64':
     case 'i64':
       if (lanes !== 2) unsupported('load', mem, lanes);
-      return w.simdMemory(SIMD.load, 3, offset);
+      w.simdMemory(SIMD.load, 3, offset);
+      return;
     case 'f32':
     case 'i32':
-      return lanes === 4 ? w.simdMemory(SIMD.load, 2, offset) : w.simdMemory(SIMD.load64Zero, 2, offset);
+      if (lanes === 4) w.simdMemory(SIMD.load, 2, offset);
+      else w.simdMemory(SIMD.load64Zero, 2, offset);
+      return;
     case 'i8':
     case 'u8':
     case 'bool': {
@@ -96,7 +107,8 @@ function loadVector(w: FunctionWriter, mem: DType, lanes: number, offset: number
       else w.simdMemory(SIMD.load16Splat, 0, offset);
       const signed = mem === 'i8';
       w.simd(signed ? SIMD.i16x8ExtendLowI8x16S : SIMD.i16x8ExtendLowI8x16U);
-      return w.simd(signed ? SIMD.i32x4ExtendLowI16x8S : SIMD.i32x4ExtendLowI16x8U);
+      w.simd(signed ? SIMD.i32x4ExtendLowI16x8S : SIMD.i32x4ExtendLowI16x8U);
+      return;
     }
     case 'f16':
     case 'bf16':
@@ -105,9 +117,12 @@ function loadVector(w: FunctionWriter, mem: DType, lanes: number, offset: number
         w.simdMemory(SIMD.load32Zero, 1, offset);
         w.simd(SIMD.i32x4ExtendLowI16x8U);
       }
-      if (mem === 'f16') return f16x4ToF32x4(w);
-      w.i32(16);
-      return w.simd(SIMD.i32x4Shl);
+      if (mem === 'f16') f16x4ToF32x4(w);
+      else {
+        w.i32(16);
+        w.simd(SIMD.i32x4Shl);
+      }
+      return;
   }
 }
 
@@ -150,28 +165,36 @@ export function pushStore(w: FunctionWriter, mem: DType, value: RegType, offset:
 function storeScalar(w: FunctionWriter, mem: DType, value: RegType, offset: number): void {
   switch (mem) {
     case 'f32':
-      return w.memory(OP.f32Store, 2, offset);
+      w.memory(OP.f32Store, 2, offset);
+      return;
     case 'f64':
-      return w.memory(OP.f64Store, 3, offset);
+      w.memory(OP.f64Store, 3, offset);
+      return;
     case 'i32':
-      return w.memory(OP.i32Store, 2, offset);
+      w.memory(OP.i32Store, 2, offset);
+      return;
     case 'i64':
-      return w.memory(OP.i64Store, 3, offset);
+      w.memory(OP.i64Store, 3, offset);
+      return;
     case 'u8':
     case 'i8':
-      return w.memory(OP.i32Store8, 0, offset);
+      w.memory(OP.i32Store8, 0, offset);
+      return;
     case 'bool':
       if (value.scalar !== 'mask') {
         w.i32(0);
         w.op(OP.i32Ne);
       }
-      return w.memory(OP.i32Store8, 0, offset);
+      w.memory(OP.i32Store8, 0, offset);
+      return;
     case 'bf16':
       bf16FromF32(w);
-      return w.memory(OP.i32Store16, 1, offset);
+      w.memory(OP.i32Store16, 1, offset);
+      return;
     case 'f16':
       f16FromF32(w);
-      return w.memory(OP.i32Store16, 1, offset);
+      w.memory(OP.i32Store16, 1, offset);
+      return;
   }
 }
 
@@ -268,12 +291,13 @@ function storeVector(w: FunctionWriter, mem: DType, value: RegType, offset: numb
     case 'f64':
     case 'i64':
       if (lanes !== 2) unsupported('store', mem, lanes);
-      return w.simdMemory(SIMD.store, 3, offset);
+      w.simdMemory(SIMD.store, 3, offset);
+      return;
     case 'f32':
     case 'i32':
-      if (lanes === 4) return w.simdMemory(SIMD.store, 2, offset);
-      w.simdMemory(SIMD.store64Lane, 2, offset);
-      return w.op(0);
+      if (lanes === 4) w.simdMemory(SIMD.store, 2, offset);
+      else storeLane(w, SIMD.store64Lane, 2, offset);
+      return;
     case 'bool':
       // Lane != 0 as -1 or 0, of which one bit is kept.
       if (value.scalar === 'mask') {
@@ -284,34 +308,42 @@ function storeVector(w: FunctionWriter, mem: DType, value: RegType, offset: numb
       }
       w.splatBits(1);
       w.simd(SIMD.and);
-      return storeBytes(w, lanes, offset);
+      storeBytes(w, lanes, offset);
+      return;
     case 'u8':
     case 'i8':
       w.splatBits(0xff);
       w.simd(SIMD.and);
-      return storeBytes(w, lanes, offset);
+      storeBytes(w, lanes, offset);
+      return;
     case 'f16':
       f16x4FromF32x4(w);
-      return storeHalves(w, lanes, offset);
+      storeHalves(w, lanes, offset);
+      return;
     case 'bf16':
       bf16x4FromF32x4(w);
-      return storeHalves(w, lanes, offset);
+      storeHalves(w, lanes, offset);
+      return;
   }
+}
+
+/** Stores lane 0 of the instruction's width. */
+function storeLane(w: FunctionWriter, opcode: number, align: number, offset: number): void {
+  w.simdMemory(opcode, align, offset);
+  w.code.byte(0);
 }
 
 /** Stores the low bytes of the 32-bit lanes, each 0 to 255, packed. */
 function storeBytes(w: FunctionWriter, lanes: number, offset: number): void {
   pack(w, SIMD.i16x8NarrowI32x4U);
   pack(w, SIMD.i8x16NarrowI16x8U);
-  w.simdMemory(lanes === 4 ? SIMD.store32Lane : SIMD.store16Lane, 0, offset);
-  w.op(0);
+  storeLane(w, lanes === 4 ? SIMD.store32Lane : SIMD.store16Lane, 0, offset);
 }
 
 /** Stores the low halves of the 32-bit lanes, each 0 to 65535, packed. */
 function storeHalves(w: FunctionWriter, lanes: number, offset: number): void {
   pack(w, SIMD.i16x8NarrowI32x4U);
-  w.simdMemory(lanes === 4 ? SIMD.store64Lane : SIMD.store32Lane, 1, offset);
-  w.op(0);
+  storeLane(w, lanes === 4 ? SIMD.store64Lane : SIMD.store32Lane, 1, offset);
 }
 
 /** A narrowing instruction with the vector on the stack as both halves. */

@@ -345,33 +345,47 @@ class KernelEmitter implements Operands {
     const w = this.writer;
     switch (inst.op) {
       case 'const':
-        return pushConstant(w, inst.d.type, inst.value);
+        pushConstant(w, inst.d.type, inst.value);
+        return;
       case 'move':
-        return this.use(inst.a);
+        this.use(inst.a);
+        return;
       case 'un':
-        return pushUnary(this, inst.fn, inst.a);
+        pushUnary(this, inst.fn, inst.a);
+        return;
       case 'bin':
-        return pushBinary(this, inst.fn, inst.a, inst.b);
+        pushBinary(this, inst.fn, inst.a, inst.b);
+        return;
       case 'cmp':
-        return pushCompare(this, inst.fn, inst.a, inst.b);
+        pushCompare(this, inst.fn, inst.a, inst.b);
+        return;
       case 'fma':
-        return pushFma(this, inst.a, inst.b, inst.c);
+        pushFma(this, inst.a, inst.b, inst.c);
+        return;
       case 'select':
-        return pushSelect(this, inst.m, inst.a, inst.b);
+        pushSelect(this, inst.m, inst.a, inst.b);
+        return;
       case 'cvt':
-        return pushConvert(this, inst.d.type, inst.a);
+        pushConvert(this, inst.d.type, inst.a);
+        return;
       case 'bitcast':
-        return pushBitcast(this, inst.d.type, inst.a);
+        pushBitcast(this, inst.d.type, inst.a);
+        return;
       case 'splat':
-        return pushSplat(this, inst.d.type, inst.a);
+        pushSplat(this, inst.d.type, inst.a);
+        return;
       case 'extract':
-        return pushExtract(this, inst.a, inst.lane);
+        pushExtract(this, inst.a, inst.lane);
+        return;
       case 'insert':
-        return pushInsert(this, inst.a, inst.lane, inst.s);
+        pushInsert(this, inst.a, inst.lane, inst.s);
+        return;
       case 'shuffle':
-        return pushShuffle(this, inst.a, inst.b, inst.lanes);
+        pushShuffle(this, inst.a, inst.b, inst.lanes);
+        return;
       case 'reduce':
-        return pushReduce(this, inst.fn, inst.a);
+        pushReduce(this, inst.fn, inst.a);
+        return;
       case 'anyTrue':
         this.use(inst.a);
         if (inst.a.type.lanes > 1) w.simd(SIMD.anyTrue);
@@ -387,12 +401,15 @@ class KernelEmitter implements Operands {
       }
       case 'load': {
         const offset = this.address(inst.p, inst.offset);
-        return pushLoad(w, inst.mem, inst.d.type.lanes, offset);
+        pushLoad(w, inst.mem, inst.d.type.lanes, offset);
+        return;
       }
       case 'thread':
-        return w.get(THREAD);
+        w.get(THREAD);
+        return;
       case 'threads':
-        return w.get(THREADS);
+        w.get(THREADS);
+        return;
     }
   }
 
