@@ -1,6 +1,7 @@
 /**
  * Gzip by content: files may be compressed or not whatever they are called, and none unpacks past a bound.
  */
+import { constants as bufferLimits } from 'node:buffer';
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { constants, gunzipSync } from 'node:zlib';
 import { reasonOf } from '../formats/atomic.ts';
@@ -42,7 +43,7 @@ function reading<T>(path: string, read: () => T): T {
 export function gunzip(bytes: Uint8Array, path: string, limit: number, { partial = false } = {}): Uint8Array {
   try {
     return gunzipSync(bytes, {
-      maxOutputLength: limit,
+      maxOutputLength: Math.min(limit, bufferLimits.MAX_LENGTH),
       finishFlush: partial ? constants.Z_SYNC_FLUSH : constants.Z_FINISH,
     });
   } catch (error) {

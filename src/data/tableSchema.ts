@@ -165,17 +165,22 @@ function fitNumber(column: TableColumn, counts: Uint32Array, buckets: number): N
 
 const squash = (x: number): number => Math.sign(x) * Math.log1p(Math.abs(x));
 
-/** Boundaries between distinct values, as near as they allow to equally full buckets. */
+/**
+ * Boundaries between distinct values. A value that fills a bucket by itself gets one of its own, and the rows that are left share the other buckets
+ * equally: a column that is mostly 0 keeps its resolution where it is not.
+ */
 function quantileEdges(sorted: readonly { value: number; count: number }[], rows: number, buckets: number): number[] {
+  const heavy = sorted.map(({ count }) => count >= rows / buckets);
+  const heavyRows = sorted.reduce((a, { count }, i) => a + (heavy[i] ? count : 0), 0);
+  const heavyBuckets = heavy.filter(Boolean).length;
+  const share = Math.max(1, (rows - heavyRows) / Math.max(1, buckets - heavyBuckets));
   const edges: number[] = [];
-  let below = 0;
   let filled = 0;
   for (let i = 0; i + 1 < sorted.length; i++) {
-    below += sorted[i]!.count;
-    const heavy = sorted[i + 1]!.count >= rows / buckets;
-    if (below - filled >= rows / buckets || (heavy && below > filled)) {
+    filled += sorted[i]!.count;
+    if (heavy[i] || heavy[i + 1] || filled >= share) {
       edges.push((sorted[i]!.value + sorted[i + 1]!.value) / 2);
-      filled = below;
+      filled = 0;
     }
   }
   return edges;

@@ -9,7 +9,6 @@ export { loadNpz, parseNpz, saveNpz } from './npz.ts';
 export {
   loadSafetensors,
   parseSafetensors,
-  readSafetensors,
   type SafetensorsFile,
   safetensorsChunks,
   saveSafetensors,

@@ -38,15 +38,10 @@ interface Entry {
 }
 
 /**
- * Reads all tensors of a safetensors file. I16 and U16 come as i32, U32 and U64 as i64; the other dtypes as they are.
+ * Reads a safetensors file. I16 and U16 come as i32, U32 and U64 as i64; the other dtypes as they are.
  * @throws Error naming the file and what is wrong with it, where it is missing, truncated, or its header lies.
  */
-export function loadSafetensors(path: string): Record<string, Tensor> {
-  return readSafetensors(path).tensors;
-}
-
-/** Reads all tensors and the metadata of a safetensors file; see `loadSafetensors`. */
-export function readSafetensors(path: string): SafetensorsFile {
+export function loadSafetensors(path: string): SafetensorsFile {
   return withFile(path, readFrom);
 }
 
