@@ -1,0 +1,288 @@
+/**
+ * Activations as modules. The formulas are the functional forms'; a module holds the settings.
+ */
+import { F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { blank } from './init.ts';
+import { Module } from './module.ts';
+
+/** max(x, 0). */
+export class ReLU extends Module {
+  forward(x: Tensor): Tensor {
+    return F.relu(x);
+  }
+}
+
+/** min(max(x, 0), 6). */
+export class ReLU6 extends Module {
+  forward(x: Tensor): Tensor {
+    return F.relu6(x);
+  }
+}
+
+/** Scaled ELU (Klambauer et al. 2017). */
+export class SELU extends Module {
+  forward(x: Tensor): Tensor {
+    return F.selu(x);
+  }
+}
+
+/** x * sigmoid(x), also known as swish. */
+export class SiLU extends Module {
+  forward(x: Tensor): Tensor {
+    return F.silu(x);
+  }
+}
+
+/** x * tanh(softplus(x)). */
+export class Mish extends Module {
+  forward(x: Tensor): Tensor {
+    return F.mish(x);
+  }
+}
+
+/** 1 / (1 + exp(-x)). */
+export class Sigmoid extends Module {
+  forward(x: Tensor): Tensor {
+    return F.sigmoid(x);
+  }
+}
+
+/** Hyperbolic tangent. */
+export class Tanh extends Module {
+  forward(x: Tensor): Tensor {
+    return F.tanh(x);
+  }
+}
+
+/** x * relu6(x + 3) / 6. */
+export class Hardswish extends Module {
+  forward(x: Tensor): Tensor {
+    return F.hardswish(x);
+  }
+}
+
+/** relu6(x + 3) / 6. */
+export class Hardsigmoid extends Module {
+  forward(x: Tensor): Tensor {
+    return F.hardsigmoid(x);
+  }
+}
+
+/** x / (1 + |x|). */
+export class Softsign extends Module {
+  forward(x: Tensor): Tensor {
+    return F.softsign(x);
+  }
+}
+
+/** x - tanh(x). */
+export class Tanhshrink extends Module {
+  forward(x: Tensor): Tensor {
+    return F.tanhshrink(x);
+  }
+}
+
+/** log(sigmoid(x)), stable. */
+export class LogSigmoid extends Module {
+  forward(x: Tensor): Tensor {
+    return F.logsigmoid(x);
+  }
+}
+
+/** x where positive, else negativeSlope (0.01) times x. */
+export class LeakyReLU extends Module {
+  readonly options: { readonly negativeSlope?: number };
+
+  constructor(options: { readonly negativeSlope?: number } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.leakyRelu(x, this.options);
+  }
+}
+
+/** x where positive, else alpha (1) times expm1(x). */
+export class ELU extends Module {
+  readonly options: { readonly alpha?: number };
+
+  constructor(options: { readonly alpha?: number } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.elu(x, this.options);
+  }
+}
+
+/** x where positive, else alpha (1) times expm1(x / alpha). */
+export class CELU extends Module {
+  readonly options: { readonly alpha?: number };
+
+  constructor(options: { readonly alpha?: number } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.celu(x, this.options);
+  }
+}
+
+/** x times the normal distribution function of x; 'tanh' takes its usual approximation. */
+export class GELU extends Module {
+  readonly options: { readonly approximate?: 'none' | 'tanh' };
+
+  constructor(options: { readonly approximate?: 'none' | 'tanh' } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.gelu(x, this.options);
+  }
+}
+
+/** x moved towards 0 by lambda (0.5), 0 within. */
+export class Softshrink extends Module {
+  readonly options: { readonly lambda?: number };
+
+  constructor(options: { readonly lambda?: number } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.softshrink(x, this.options);
+  }
+}
+
+/** x where |x| is above lambda (0.5), else 0. */
+export class Hardshrink extends Module {
+  readonly options: { readonly lambda?: number };
+
+  constructor(options: { readonly lambda?: number } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.hardshrink(x, this.options);
+  }
+}
+
+/** x limited to [minVal, maxVal], [-1, 1] by default. */
+export class Hardtanh extends Module {
+  readonly options: { readonly minVal?: number; readonly maxVal?: number };
+
+  constructor(options: { readonly minVal?: number; readonly maxVal?: number } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.hardtanh(x, this.options);
+  }
+}
+
+/** log(1 + exp(beta x)) / beta, and x where beta x is above the threshold; 1 and 20 by default. */
+export class Softplus extends Module {
+  readonly options: { readonly beta?: number; readonly threshold?: number };
+
+  constructor(options: { readonly beta?: number; readonly threshold?: number } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.softplus(x, this.options);
+  }
+}
+
+/** x where above `threshold`, else `value`. */
+export class Threshold extends Module {
+  readonly threshold: number;
+  readonly value: number;
+
+  constructor(threshold: number, value: number) {
+    super();
+    this.threshold = threshold;
+    this.value = value;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.threshold(x, this.threshold, this.value);
+  }
+}
+
+/** x where positive, else a learned slope times x; one slope, or one per channel (dim 1). */
+export class PReLU extends Module {
+  readonly weight: Parameter;
+
+  constructor({ numParameters = 1, init = 0.25 }: { readonly numParameters?: number; readonly init?: number } = {}) {
+    super();
+    this.weight = blank([numParameters], init);
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.prelu(x, this.weight);
+  }
+}
+
+/** exp(x) / sum(exp(x)) along `dim`. */
+export class Softmax extends Module {
+  readonly dim: number;
+
+  constructor(dim: number) {
+    super();
+    this.dim = dim;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.softmax(x, this.dim);
+  }
+}
+
+/** log(softmax(x)) along `dim`. */
+export class LogSoftmax extends Module {
+  readonly dim: number;
+
+  constructor(dim: number) {
+    super();
+    this.dim = dim;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.logSoftmax(x, this.dim);
+  }
+}
+
+/** softmax(-x) along `dim`. */
+export class Softmin extends Module {
+  readonly dim: number;
+
+  constructor(dim: number) {
+    super();
+    this.dim = dim;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.softmin(x, this.dim);
+  }
+}
+
+/** The first half along `dim` (-1) times the sigmoid of the second. */
+export class GLU extends Module {
+  readonly dim: number;
+
+  constructor(dim = -1) {
+    super();
+    this.dim = dim;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.glu(x, this.dim);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Layers that multiply by a matrix, and those that only change the shape.
+ */
+import { einsum, F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { biasUniform_, blank, kaimingUniform_, uniform_ } from './init.ts';
+import { Module } from './module.ts';
+
+export interface BiasOption {
+  /** Whether a bias is added; true by default. */
+  readonly bias?: boolean;
+}
+
+/** y = x Wᵀ + b over the last dimension: [..., in] -> [..., out]. */
+export class Linear extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+
+  constructor(inFeatures: number, outFeatures: number, { bias = true }: BiasOption = {}) {
+    super();
+    this.inFeatures = inFeatures;
+    this.outFeatures = outFeatures;
+    this.weight = kaimingUniform_(blank([outFeatures, inFeatures]), { a: Math.sqrt(5) });
+    this.bias = bias ? biasUniform_(blank([outFeatures]), this.weight) : null;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.linear(x, this.weight, this.bias);
+  }
+}
+
+/** y[o] = x1ᵀ W[o] x2 + b[o]: [..., in1], [..., in2] -> [..., out]. */
+export class Bilinear extends Module<[Tensor, Tensor]> {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(in1Features: number, in2Features: number, outFeatures: number, { bias = true }: BiasOption = {}) {
+    super();
+    const bound = 1 / Math.sqrt(in1Features);
+    this.weight = uniform_(blank([outFeatures, in1Features, in2Features]), -bound, bound);
+    this.bias = bias ? uniform_(blank([outFeatures]), -bound, bound) : null;
+  }
+
+  forward(x1: Tensor, x2: Tensor): Tensor {
+    const lead = x1.shape.slice(0, -1);
+    const rows1 = x1.reshape([-1, x1.shape.at(-1)!]);
+    const rows2 = x2.reshape([-1, x2.shape.at(-1)!]);
+    const y = einsum('noj,nj->no', einsum('ni,oij->noj', rows1, this.weight), rows2);
+    return (this.bias ? y.add(this.bias) : y).reshape([...lead, this.weight.shape[0]!]);
+  }
+}
+
+/** Gives its input back. */
+export class Identity extends Module {
+  forward(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+/** Joins the dimensions startDim..endDim into one; all but the batch by default. */
+export class Flatten extends Module {
+  readonly startDim: number;
+  readonly endDim: number;
+
+  constructor(startDim = 1, endDim = -1) {
+    super();
+    this.startDim = startDim;
+    this.endDim = endDim;
+  }
+
+  forward(x: Tensor): Tensor {
+    return x.flatten(this.startDim, this.endDim);
+  }
+}
+
+/** Splits dimension `dim` into `sizes`. */
+export class Unflatten extends Module {
+  readonly dim: number;
+  readonly sizes: readonly number[];
+
+  constructor(dim: number, sizes: readonly number[]) {
+    super();
+    this.dim = dim;
+    this.sizes = sizes;
+  }
+
+  forward(x: Tensor): Tensor {
+    const at = this.dim < 0 ? this.dim + x.shape.length : this.dim;
+    return x.reshape([...x.shape.slice(0, at), ...this.sizes, ...x.shape.slice(at + 1)]);
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Module: a function with parameters. Parameters, buffers and child modules are found by looking at the object's own properties, so a
+ * class just assigns fields. Imports the Tensor API; knows nothing of optimizers, training loops or files.
+ */
+import { type DType, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
+import { bumpModeEpoch } from '../tensor/mode.ts';
+import { joinKey, keyOf } from './names.ts';
+import { loadState, type StateDict, type StateMismatch } from './state.ts';
+import { summarize } from './summary.ts';
+
+/** Any module, whatever `forward` takes and gives. */
+export type AnyModule = Module<never[], unknown>;
+
+export interface LoadOptions {
+  /** Whether missing and unexpected keys are errors; true by default. Wrong shapes always are. */
+  readonly strict?: boolean;
+}
+
+interface OwnTensor {
+  readonly property: string;
+  readonly tensor: Parameter;
+  readonly kind: 'parameter' | 'buffer';
+  readonly persistent: boolean;
+}
+
+/**
+ * Base of all layers and models. Subclasses assign `Parameter`s, buffers and `Module`s to fields and define `forward`:
+ *
+ *     class Net extends Module {
+ *       readonly fc1 = new Linear(784, 128);
+ *       readonly fc2 = new Linear(128, 10);
+ *       forward(x: Tensor): Tensor {
+ *         return this.fc2.call(this.fc1.call(x).relu());
+ *       }
+ *     }
+ *
+ * `In` and `Out` are the types of `forward`; one tensor to one tensor by default.
+ */
+export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Tensor> {
+  /** Whether the module is in training mode (dropout active, batch statistics used); changed by `train()` and `eval()`. */
+  training = true;
+
+  /** Property name of each buffer, and whether it is saved. */
+  readonly #buffers = new Map<string, boolean>();
+
+  /** The computation. Call it through `call`, or directly. */
+  abstract forward(...args: In): Out;
+
+  /** Runs `forward`. */
+  call(...args: In): Out {
+    return this.forward(...args);
+  }
+
+  /**
+   * Declares the field `property` as a buffer: state that is no parameter, such as running statistics. A buffer has no gradient, and
+   * is saved unless `persistent` is false.
+   */
+  registerBuffer(property: string, value: Tensor, { persistent = true } = {}): Parameter {
+    const buffer = value instanceof Parameter ? value : new Parameter(value, { requiresGrad: false });
+    buffer.requiresGrad = false;
+    this.#buffers.set(property, persistent);
+    Object.defineProperty(this, property, { value: buffer, enumerable: true, configurable: true, writable: true });
+    return buffer;
+  }
+
+  #ownTensors(): OwnTensor[] {
+    const found: OwnTensor[] = [];
+    for (const [property, value] of Object.entries(this)) {
+      if (!(value instanceof Parameter)) continue;
+      const persistent = this.#buffers.get(property);
+      const kind = persistent === undefined ? 'parameter' : 'buffer';
+      found.push({ property, tensor: value, kind, persistent: persistent ?? true });
+    }
+    return found;
+  }
+
+  /** Direct child modules with their keys. */
+  namedChildren(): [string, AnyModule][] {
+    const found: [string, AnyModule][] = [];
+    for (const [property, value] of Object.entries(this)) {
+      if (value instanceof Module) found.push([this.childKey(property), value]);
+      else if (Array.isArray(value) && value.some(item => item instanceof Module))
+        throw new Error(
+          `${this.constructor.name}.${property} is a plain array of modules, whose parameters nobody would find: wrap it in ModuleList`,
+        );
+    }
+    return found;
+  }
+
+  /** The key of a child field; containers with names given by the user keep them unchanged. */
+  protected childKey(property: string): string {
+    return keyOf(property);
+  }
+
+  children(): AnyModule[] {
+    return this.namedChildren().map(([, child]) => child);
+  }
+
+  /** This module (key '') and all below it, depth first; a shared module comes once. */
+  namedModules(prefix = '', seen = new Set<AnyModule>()): [string, AnyModule][] {
+    if (seen.has(this)) return [];
+    seen.add(this);
+    const below = this.namedChildren().flatMap(([key, child]) => child.namedModules(joinKey(prefix, key), seen));
+    return [[prefix, this], ...below];
+  }
+
+  modules(): AnyModule[] {
+    return this.namedModules().map(([, module]) => module);
+  }
+
+  #named(kind: OwnTensor['kind']): [string, Parameter][] {
+    const seen = new Set<Parameter>();
+    const found: [string, Parameter][] = [];
+    for (const [prefix, module] of this.namedModules()) {
+      for (const own of module.#ownTensors()) {
+        if (own.kind !== kind || seen.has(own.tensor)) continue;
+        seen.add(own.tensor);
+        found.push([joinKey(prefix, keyOf(own.property)), own.tensor]);
+      }
+    }
+    return found;
+  }
+
+  /** All parameters below this module with their state-dict keys; a shared parameter comes once, under its first name. */
+  namedParameters(): [string, Parameter][] {
+    return this.#named('parameter');
+  }
+
+  parameters(): Parameter[] {
+    return this.namedParameters().map(([, parameter]) => parameter);
+  }
+
+  namedBuffers(): [string, Parameter][] {
+    return this.#named('buffer');
+  }
+
+  buffers(): Parameter[] {
+    return this.namedBuffers().map(([, buffer]) => buffer);
+  }
+
+  /** Switches this module and all below to training mode, or out of it. */
+  train(mode = true): this {
+    let changed = false;
+    for (const module of this.modules()) {
+      changed ||= module.training !== mode;
+      module.training = mode;
+    }
+    if (changed) bumpModeEpoch();
+    return this;
+  }
+
+  /** Switches this module and all below to evaluation mode. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Freezes (false) or unfreezes all parameters below. */
+  requiresGrad_(value = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = value;
+    bumpModeEpoch();
+    return this;
+  }
+
+  /** Drops the gradients of all parameters below. */
+  zeroGrad(): void {
+    for (const parameter of this.parameters()) parameter.grad = null;
+  }
+
+  /** Calls `visit` on all modules below and then on this one. */
+  apply(visit: (module: AnyModule) => void): this {
+    for (const child of this.children()) child.apply(visit);
+    visit(this);
+    return this;
+  }
+
+  /** Converts all floating parameters and buffers below to `dtype`. Do it before an optimizer takes hold of the parameters. */
+  to(dtype: DType): this {
+    const converted = new Map<Parameter, Parameter>();
+    for (const module of this.modules()) {
+      for (const { property, tensor } of module.#ownTensors()) {
+        if (!isFloat(tensor.dtype) || tensor.dtype === dtype) continue;
+        let twin = converted.get(tensor);
+        if (!twin) {
+          twin = new Parameter(tensor.detach().to(dtype), { requiresGrad: tensor.requiresGrad });
+          converted.set(tensor, twin);
+        }
+        Object.defineProperty(module, property, { value: twin, enumerable: true, configurable: true, writable: true });
+      }
+    }
+    return this;
+  }
+
+  /**
+   * Every parameter and persistent buffer by key. The values are the live parameters, not copies: a shared one stands under each of its names.
+   */
+  stateDict(prefix = ''): StateDict {
+    const state: StateDict = {};
+    for (const { property, tensor, persistent } of this.#ownTensors())
+      if (persistent) state[joinKey(prefix, keyOf(property))] = tensor;
+    for (const [key, child] of this.namedChildren()) Object.assign(state, child.stateDict(joinKey(prefix, key)));
+    return state;
+  }
+
+  /**
+   * Copies values into parameters and buffers by key, converting dtypes.
+   * @returns the keys that were missing and unexpected (both empty when strict)
+   * @throws Error that lists missing, unexpected and wrongly shaped entries; then nothing has changed
+   */
+  loadStateDict(state: Readonly<StateDict>, { strict = true }: LoadOptions = {}): StateMismatch {
+    return loadState(this.constructor.name, this.stateDict(), state, strict);
+  }
+
+  /**
+   * A table of the layers in the order they run, with their output shapes and parameter counts.
+   * @param inputShape shape of `forward`'s tensor, batch dimension included; without it, output shapes are left out
+   */
+  summary(inputShape?: readonly number[]): string {
+    return summarize(this, inputShape);
+  }
+}

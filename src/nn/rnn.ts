@@ -1,0 +1,220 @@
+/**
+ * Recurrent networks of several layers and directions. The input projection of all steps is one matmul; only the recurrent half runs
+ * step by step. Gate order and parameter names are PyTorch's.
+ */
+import { cat, F, type Parameter, stack, type Tensor, zeros } from '../tensor/index.ts';
+import { blank, uniform_ } from './init.ts';
+import { Module } from './module.ts';
+import { type GateWeights, gruStep, lstmStep, type Nonlinearity, rnnStep } from './rnnSteps.ts';
+
+export interface RecurrentOptions {
+  /** Layers stacked on one another; 1 by default. */
+  readonly numLayers?: number;
+  /** true by default. */
+  readonly bias?: boolean;
+  /** Whether sequences are [N, T, features] instead of [T, N, features]; false by default. */
+  readonly batchFirst?: boolean;
+  /** Dropout on the outputs of all layers but the last, in training; 0 by default. */
+  readonly dropout?: number;
+  /** Whether a second pass runs from the end, its outputs joined to the first's; false by default. */
+  readonly bidirectional?: boolean;
+}
+
+/** Weights of one layer and direction. */
+interface Pass extends GateWeights {
+  readonly weightIh: Parameter;
+  readonly biasIh: Parameter | null;
+}
+
+/** One tensor per kind of state: h, and for LSTM c; [N, hidden] for one pass, [layers * directions, N, hidden] for all. */
+type State = readonly Tensor[];
+
+/** The walk over layers, directions and steps that all three share; each hidden unit has `gates` rows of weights. */
+abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  readonly bias: boolean;
+  readonly batchFirst: boolean;
+  readonly dropout: number;
+  readonly bidirectional: boolean;
+
+  constructor(gates: number, inputSize: number, hiddenSize: number, options: RecurrentOptions) {
+    super();
+    const { numLayers = 1, bias = true, batchFirst = false, dropout = 0, bidirectional = false } = options;
+    this.inputSize = inputSize;
+    this.hiddenSize = hiddenSize;
+    this.numLayers = numLayers;
+    this.bias = bias;
+    this.batchFirst = batchFirst;
+    this.dropout = dropout;
+    this.bidirectional = bidirectional;
+    const rows = gates * hiddenSize;
+    for (let layer = 0; layer < numLayers; layer++) {
+      const width = layer === 0 ? inputSize : hiddenSize * this.suffixes.length;
+      for (const suffix of this.suffixes) {
+        this.#own(`weightIhL${layer}${suffix}`, [rows, width]);
+        this.#own(`weightHhL${layer}${suffix}`, [rows, hiddenSize]);
+        if (!bias) continue;
+        this.#own(`biasIhL${layer}${suffix}`, [rows]);
+        this.#own(`biasHhL${layer}${suffix}`, [rows]);
+      }
+    }
+  }
+
+  /** What parameter names end in, one per direction. */
+  private get suffixes(): readonly string[] {
+    return this.bidirectional ? ['', 'Reverse'] : [''];
+  }
+
+  #own(property: string, shape: readonly number[]): void {
+    const bound = 1 / Math.sqrt(this.hiddenSize);
+    const value = uniform_(blank(shape), -bound, bound);
+    Object.defineProperty(this, property, { value, enumerable: true, configurable: true, writable: true });
+  }
+
+  #pass(layer: number, suffix: string): Pass {
+    const own = (name: string): Parameter => Reflect.get(this, `${name}L${layer}${suffix}`) as Parameter;
+    return {
+      weightIh: own('weightIh'),
+      weightHh: own('weightHh'),
+      biasIh: this.bias ? own('biasIh') : null,
+      biasHh: this.bias ? own('biasHh') : null,
+    };
+  }
+
+  /** One step of the cell: the projected input [N, gates * hidden] and the state before to the state after. */
+  protected abstract step(projected: Tensor, state: State, weights: GateWeights): State;
+
+  /** Runs all steps of one layer and direction over [T, N, features]. */
+  #runPass(
+    x: Tensor,
+    pass: Pass,
+    first: State,
+    backwards: boolean,
+  ): { readonly outputs: Tensor; readonly last: State } {
+    const steps = x.shape[0]!;
+    const projected = F.linear(x, pass.weightIh, pass.biasIh).unbind(0);
+    const outputs: Tensor[] = Array.from({ length: steps });
+    let state = first;
+    for (let i = 0; i < steps; i++) {
+      const t = backwards ? steps - 1 - i : i;
+      state = this.step(projected[t]!, state, pass);
+      outputs[t] = state[0]!;
+    }
+    return { outputs: stack(outputs, 0), last: state };
+  }
+
+  /**
+   * Runs the network.
+   * @param input [T, N, inputSize] (or [N, T, inputSize] when batchFirst), or one sequence [T, inputSize]
+   * @param initial per kind of state [layers * directions, N, hidden]; zeros by default
+   */
+  protected run(
+    input: Tensor,
+    initial: State | undefined,
+    kinds: number,
+  ): { readonly output: Tensor; readonly state: State } {
+    const what = this.constructor.name;
+    const single = input.ndim === 2;
+    if ((!single && input.ndim !== 3) || input.shape.at(-1) !== this.inputSize)
+      throw new Error(
+        `${what}: input [${input.shape}] came, expected 3 dimensions (or 2 for one sequence) with ${this.inputSize} features last`,
+      );
+    if (input.shape[single || !this.batchFirst ? 0 : 1] === 0)
+      throw new Error(`${what}: input [${input.shape}] has no steps`);
+    let x = single ? input.unsqueeze(1) : this.batchFirst ? input.transpose(0, 1) : input;
+    const batch = x.shape[1]!;
+    const expected = [this.numLayers * this.suffixes.length, batch, this.hiddenSize];
+    const start = initial?.map(tensor => {
+      const given = single ? tensor.unsqueeze(1) : tensor;
+      if (given.shape.join() !== expected.join())
+        throw new Error(
+          `${what}: state [${tensor.shape}] came, expected [${single ? expected.filter((_, d) => d !== 1) : expected}]`,
+        );
+      return given;
+    });
+
+    const last: State[] = [];
+    for (let layer = 0; layer < this.numLayers; layer++) {
+      const directions = this.suffixes.map((suffix, direction) => {
+        const index = layer * this.suffixes.length + direction;
+        const first = start
+          ? start.map(tensor => tensor.select(0, index))
+          : Array.from({ length: kinds }, () => zeros([batch, this.hiddenSize], { dtype: x.dtype }));
+        const { outputs, last: end } = this.#runPass(x, this.#pass(layer, suffix), first, direction === 1);
+        last.push(end);
+        return outputs;
+      });
+      x = directions.length === 1 ? directions[0]! : cat(directions, 2);
+      if (layer < this.numLayers - 1) x = F.dropout(x, { p: this.dropout, training: this.training });
+    }
+    const state = Array.from({ length: kinds }, (_, kind) => {
+      const all = stack(
+        last.map(end => end[kind]!),
+        0,
+      );
+      return single ? all.squeeze(1) : all;
+    });
+    return { output: single ? x.squeeze(1) : this.batchFirst ? x.transpose(0, 1) : x, state };
+  }
+}
+
+export interface RNNOptions extends RecurrentOptions {
+  /** 'tanh' by default. */
+  readonly nonlinearity?: Nonlinearity;
+}
+
+/** h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Returns the outputs of all steps and the last state. */
+export class RNN extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor, hn: Tensor]> {
+  readonly nonlinearity: Nonlinearity;
+
+  constructor(inputSize: number, hiddenSize: number, options: RNNOptions = {}) {
+    super(1, inputSize, hiddenSize, options);
+    this.nonlinearity = options.nonlinearity ?? 'tanh';
+  }
+
+  protected step(projected: Tensor, [h]: State, weights: GateWeights): State {
+    return [rnnStep(projected, h!, weights, this.nonlinearity)];
+  }
+
+  forward(input: Tensor, hx?: Tensor): [output: Tensor, hn: Tensor] {
+    const { output, state } = this.run(input, hx && [hx], 1);
+    return [output, state[0]!];
+  }
+}
+
+/** Long short-term memory; gates in the order input, forget, cell, output. The state is [h, c]. */
+export class LSTM extends Recurrent<
+  [input: Tensor, hx?: readonly [Tensor, Tensor]],
+  [output: Tensor, state: [Tensor, Tensor]]
+> {
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
+    super(4, inputSize, hiddenSize, options);
+  }
+
+  protected step(projected: Tensor, [h, c]: State, weights: GateWeights): State {
+    return lstmStep(projected, h!, c!, weights);
+  }
+
+  forward(input: Tensor, hx?: readonly [Tensor, Tensor]): [output: Tensor, state: [Tensor, Tensor]] {
+    const { output, state } = this.run(input, hx, 2);
+    return [output, [state[0]!, state[1]!]];
+  }
+}
+
+/** Gated recurrent unit; gates in the order reset, update, new. */
+export class GRU extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor, hn: Tensor]> {
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
+    super(3, inputSize, hiddenSize, options);
+  }
+
+  protected step(projected: Tensor, [h]: State, weights: GateWeights): State {
+    return [gruStep(projected, h!, weights)];
+  }
+
+  forward(input: Tensor, hx?: Tensor): [output: Tensor, hn: Tensor] {
+    const { output, state } = this.run(input, hx && [hx], 1);
+    return [output, state[0]!];
+  }
+}

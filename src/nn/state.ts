@@ -1,0 +1,49 @@
+/**
+ * State dicts: named tensors going into parameters. Says what does not fit before anything is changed.
+ */
+import { flush } from '../runtime/index.ts';
+import type { Parameter, Tensor } from '../tensor/index.ts';
+
+/** Tensors by PyTorch's keys. */
+export type StateDict = Record<string, Tensor>;
+
+export interface StateMismatch {
+  /** Keys the module has and the state does not. */
+  readonly missing: readonly string[];
+  /** Keys the state has and the module does not. */
+  readonly unexpected: readonly string[];
+}
+
+const sameShape = (a: Tensor, b: Tensor): boolean =>
+  a.shape.length === b.shape.length && a.shape.every((n, d) => n === b.shape[d]);
+
+/** At most eight names, and how many more there are. */
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, 8).join(', ');
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
+}
+
+/** Assigns `state` to `own` by key; `what` names the module in errors. */
+export function loadState(
+  what: string,
+  own: Readonly<StateDict>,
+  state: Readonly<StateDict>,
+  strict: boolean,
+): StateMismatch {
+  const missing = Object.keys(own).filter(key => !(key in state));
+  const unexpected = Object.keys(state).filter(key => !(key in own));
+  const wrong = Object.keys(own)
+    .filter(key => key in state && !sameShape(own[key]!, state[key]!))
+    .map(key => `${key} is [${state[key]!.shape}] instead of [${own[key]!.shape}]`);
+  const complaints: string[] = [];
+  if (strict && missing.length > 0) complaints.push(`missing: ${list(missing)}`);
+  if (strict && unexpected.length > 0) complaints.push(`unexpected: ${list(unexpected)}`);
+  if (wrong.length > 0) complaints.push(`wrong shapes: ${list(wrong)}`);
+  if (complaints.length > 0) throw new Error(`loadStateDict: the state does not fit ${what}: ${complaints.join('; ')}`);
+  for (const [key, target] of Object.entries(own)) {
+    const value = state[key];
+    if (value && value !== target) (target as Parameter).assign(value.detach().to(target.dtype));
+  }
+  flush();
+  return { missing, unexpected };
+}

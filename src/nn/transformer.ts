@@ -1,0 +1,202 @@
+/**
+ * Transformer encoder and decoder layers and their stacks, with PyTorch's parameter names.
+ */
+import { F, type Tensor } from '../tensor/index.ts';
+import { MultiheadAttention } from './attention.ts';
+import { ModuleList } from './containers.ts';
+import { Dropout } from './dropout.ts';
+import { Linear } from './linear.ts';
+import { Module } from './module.ts';
+import { LayerNorm } from './norm.ts';
+
+export interface TransformerLayerOptions {
+  /** Hidden features of the feed-forward part; 2048 by default. */
+  readonly dimFeedforward?: number;
+  /** 0.1 by default. */
+  readonly dropout?: number;
+  /** 'relu' by default. */
+  readonly activation?: 'relu' | 'gelu' | ((x: Tensor) => Tensor);
+  /** 1e-5 by default. */
+  readonly layerNormEps?: number;
+  /** Whether sequences are [N, L, E] instead of [L, N, E]; false by default. */
+  readonly batchFirst?: boolean;
+  /** Whether normalisation comes before each part instead of after; false by default. */
+  readonly normFirst?: boolean;
+}
+
+function activationOf(activation: TransformerLayerOptions['activation'] = 'relu'): (x: Tensor) => Tensor {
+  if (typeof activation === 'function') return activation;
+  return activation === 'relu' ? x => x.relu() : x => F.gelu(x);
+}
+
+export interface EncoderMasks {
+  /** [L, L]: see AttentionOptions.attnMask. */
+  readonly mask?: Tensor;
+  /** [N, L]: see AttentionOptions.keyPaddingMask. */
+  readonly srcKeyPaddingMask?: Tensor;
+}
+
+/** Self-attention, then a feed-forward network, each with a residual connection and layer normalisation. */
+export class TransformerEncoderLayer extends Module<[src: Tensor, masks?: EncoderMasks]> {
+  readonly selfAttn: MultiheadAttention;
+  readonly linear1: Linear;
+  readonly dropout: Dropout;
+  readonly linear2: Linear;
+  readonly norm1: LayerNorm;
+  readonly norm2: LayerNorm;
+  readonly dropout1: Dropout;
+  readonly dropout2: Dropout;
+  readonly activation: (x: Tensor) => Tensor;
+  readonly normFirst: boolean;
+
+  constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
+    super();
+    const {
+      dimFeedforward = 2048,
+      dropout = 0.1,
+      layerNormEps: eps = 1e-5,
+      batchFirst = false,
+      normFirst = false,
+    } = options;
+    this.selfAttn = new MultiheadAttention(dModel, nhead, { dropout, batchFirst });
+    this.linear1 = new Linear(dModel, dimFeedforward);
+    this.dropout = new Dropout(dropout);
+    this.linear2 = new Linear(dimFeedforward, dModel);
+    this.norm1 = new LayerNorm(dModel, { eps });
+    this.norm2 = new LayerNorm(dModel, { eps });
+    this.dropout1 = new Dropout(dropout);
+    this.dropout2 = new Dropout(dropout);
+    this.activation = activationOf(options.activation);
+    this.normFirst = normFirst;
+  }
+
+  forward(src: Tensor, { mask, srcKeyPaddingMask }: EncoderMasks = {}): Tensor {
+    const attend = (x: Tensor): Tensor =>
+      this.dropout1.call(this.selfAttn.call(x, x, x, { attnMask: mask, keyPaddingMask: srcKeyPaddingMask })[0]);
+    const feed = (x: Tensor): Tensor =>
+      this.dropout2.call(this.linear2.call(this.dropout.call(this.activation(this.linear1.call(x)))));
+    if (this.normFirst) {
+      const x = src.add(attend(this.norm1.call(src)));
+      return x.add(feed(this.norm2.call(x)));
+    }
+    const x = this.norm1.call(src.add(attend(src)));
+    return this.norm2.call(x.add(feed(x)));
+  }
+}
+
+export interface DecoderMasks {
+  /** [L, L] over the target. */
+  readonly tgtMask?: Tensor;
+  /** [L, S] from target to memory. */
+  readonly memoryMask?: Tensor;
+  /** [N, L] */
+  readonly tgtKeyPaddingMask?: Tensor;
+  /** [N, S] */
+  readonly memoryKeyPaddingMask?: Tensor;
+}
+
+/** Self-attention, attention to the encoder's output, then a feed-forward network. */
+export class TransformerDecoderLayer extends Module<[tgt: Tensor, memory: Tensor, masks?: DecoderMasks]> {
+  readonly selfAttn: MultiheadAttention;
+  readonly multiheadAttn: MultiheadAttention;
+  readonly linear1: Linear;
+  readonly dropout: Dropout;
+  readonly linear2: Linear;
+  readonly norm1: LayerNorm;
+  readonly norm2: LayerNorm;
+  readonly norm3: LayerNorm;
+  readonly dropout1: Dropout;
+  readonly dropout2: Dropout;
+  readonly dropout3: Dropout;
+  readonly activation: (x: Tensor) => Tensor;
+  readonly normFirst: boolean;
+
+  constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
+    super();
+    const {
+      dimFeedforward = 2048,
+      dropout = 0.1,
+      layerNormEps: eps = 1e-5,
+      batchFirst = false,
+      normFirst = false,
+    } = options;
+    this.selfAttn = new MultiheadAttention(dModel, nhead, { dropout, batchFirst });
+    this.multiheadAttn = new MultiheadAttention(dModel, nhead, { dropout, batchFirst });
+    this.linear1 = new Linear(dModel, dimFeedforward);
+    this.dropout = new Dropout(dropout);
+    this.linear2 = new Linear(dimFeedforward, dModel);
+    this.norm1 = new LayerNorm(dModel, { eps });
+    this.norm2 = new LayerNorm(dModel, { eps });
+    this.norm3 = new LayerNorm(dModel, { eps });
+    this.dropout1 = new Dropout(dropout);
+    this.dropout2 = new Dropout(dropout);
+    this.dropout3 = new Dropout(dropout);
+    this.activation = activationOf(options.activation);
+    this.normFirst = normFirst;
+  }
+
+  forward(tgt: Tensor, memory: Tensor, masks: DecoderMasks = {}): Tensor {
+    const attend = (x: Tensor): Tensor => {
+      const options = { attnMask: masks.tgtMask, keyPaddingMask: masks.tgtKeyPaddingMask };
+      return this.dropout1.call(this.selfAttn.call(x, x, x, options)[0]);
+    };
+    const cross = (x: Tensor): Tensor => {
+      const options = { attnMask: masks.memoryMask, keyPaddingMask: masks.memoryKeyPaddingMask };
+      return this.dropout2.call(this.multiheadAttn.call(x, memory, memory, options)[0]);
+    };
+    const feed = (x: Tensor): Tensor =>
+      this.dropout3.call(this.linear2.call(this.dropout.call(this.activation(this.linear1.call(x)))));
+    if (this.normFirst) {
+      const attended = tgt.add(attend(this.norm1.call(tgt)));
+      const crossed = attended.add(cross(this.norm2.call(attended)));
+      return crossed.add(feed(this.norm3.call(crossed)));
+    }
+    const attended = this.norm1.call(tgt.add(attend(tgt)));
+    const crossed = this.norm2.call(attended.add(cross(attended)));
+    return this.norm3.call(crossed.add(feed(crossed)));
+  }
+}
+
+/** Encoder layers one after another. `layer` makes each of them, so all start from weights of their own. */
+export class TransformerEncoder extends Module<[src: Tensor, masks?: EncoderMasks]> {
+  readonly layers: ModuleList<TransformerEncoderLayer>;
+  readonly norm: LayerNorm | null;
+
+  constructor(
+    layer: () => TransformerEncoderLayer,
+    numLayers: number,
+    { norm = null }: { readonly norm?: LayerNorm | null } = {},
+  ) {
+    super();
+    this.layers = new ModuleList(Array.from({ length: numLayers }, layer));
+    this.norm = norm;
+  }
+
+  forward(src: Tensor, masks: EncoderMasks = {}): Tensor {
+    let x = src;
+    for (const layer of this.layers) x = layer.call(x, masks);
+    return this.norm ? this.norm.call(x) : x;
+  }
+}
+
+/** Decoder layers one after another. `layer` makes each of them. */
+export class TransformerDecoder extends Module<[tgt: Tensor, memory: Tensor, masks?: DecoderMasks]> {
+  readonly layers: ModuleList<TransformerDecoderLayer>;
+  readonly norm: LayerNorm | null;
+
+  constructor(
+    layer: () => TransformerDecoderLayer,
+    numLayers: number,
+    { norm = null }: { readonly norm?: LayerNorm | null } = {},
+  ) {
+    super();
+    this.layers = new ModuleList(Array.from({ length: numLayers }, layer));
+    this.norm = norm;
+  }
+
+  forward(tgt: Tensor, memory: Tensor, masks: DecoderMasks = {}): Tensor {
+    let x = tgt;
+    for (const layer of this.layers) x = layer.call(x, memory, masks);
+    return this.norm ? this.norm.call(x) : x;
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Schedules that multiply the rate by a factor which falls (or rises) step by step.
+ */
+import { type AnyOptimizer, checkSteps, Scheduler } from './scheduler.ts';
+
+/** lr * gamma ^ floor(epoch / stepSize). */
+export class StepLR extends Scheduler {
+  readonly stepSize: number;
+  readonly gamma: number;
+
+  constructor(optimizer: AnyOptimizer, stepSize: number, { gamma = 0.1 }: { readonly gamma?: number } = {}) {
+    super(optimizer);
+    this.stepSize = checkSteps('StepLR: stepSize', stepSize);
+    this.gamma = gamma;
+    this.apply();
+  }
+
+  rateAt(epoch: number, baseLr: number): number {
+    return baseLr * this.gamma ** Math.floor(epoch / this.stepSize);
+  }
+}
+
+/** lr * gamma ^ (milestones reached). */
+export class MultiStepLR extends Scheduler {
+  readonly milestones: readonly number[];
+  readonly gamma: number;
+
+  constructor(
+    optimizer: AnyOptimizer,
+    milestones: readonly number[],
+    { gamma = 0.1 }: { readonly gamma?: number } = {},
+  ) {
+    super(optimizer);
+    this.milestones = [...milestones];
+    this.gamma = gamma;
+    this.apply();
+  }
+
+  rateAt(epoch: number, baseLr: number): number {
+    return baseLr * this.gamma ** this.milestones.filter(milestone => milestone <= epoch).length;
+  }
+}
+
+/** lr * gamma ^ epoch. */
+export class ExponentialLR extends Scheduler {
+  readonly gamma: number;
+
+  constructor(optimizer: AnyOptimizer, gamma: number) {
+    super(optimizer);
+    this.gamma = gamma;
+    this.apply();
+  }
+
+  rateAt(epoch: number, baseLr: number): number {
+    return baseLr * this.gamma ** epoch;
+  }
+}
+
+export interface LinearLROptions {
+  /** 1/3 by default. */
+  readonly startFactor?: number;
+  /** 1 by default. */
+  readonly endFactor?: number;
+  /** Steps from one to the other; 5 by default. */
+  readonly totalIters?: number;
+}
+
+/** A factor that moves in a straight line and then stays: the usual warm-up. */
+export class LinearLR extends Scheduler {
+  readonly startFactor: number;
+  readonly endFactor: number;
+  readonly totalIters: number;
+
+  constructor(optimizer: AnyOptimizer, { startFactor = 1 / 3, endFactor = 1, totalIters = 5 }: LinearLROptions = {}) {
+    super(optimizer);
+    if (!(startFactor > 0 && startFactor <= 1))
+      throw new Error(`LinearLR: startFactor ${startFactor} came, expected above 0 and at most 1`);
+    this.startFactor = startFactor;
+    this.endFactor = endFactor;
+    this.totalIters = checkSteps('LinearLR: totalIters', totalIters);
+    this.apply();
+  }
+
+  rateAt(epoch: number, baseLr: number): number {
+    const share = Math.min(epoch, this.totalIters) / this.totalIters;
+    return baseLr * (this.startFactor + (this.endFactor - this.startFactor) * share);
+  }
+}
+
+/** lr * factor (1/3) for totalIters (5) steps, then lr. */
+export class ConstantLR extends Scheduler {
+  readonly factor: number;
+  readonly totalIters: number;
+
+  constructor(
+    optimizer: AnyOptimizer,
+    { factor = 1 / 3, totalIters = 5 }: { readonly factor?: number; readonly totalIters?: number } = {},
+  ) {
+    super(optimizer);
+    this.factor = factor;
+    this.totalIters = checkSteps('ConstantLR: totalIters', totalIters);
+    this.apply();
+  }
+
+  rateAt(epoch: number, baseLr: number): number {
+    return epoch < this.totalIters ? baseLr * this.factor : baseLr;
+  }
+}
+
+/** lr * (1 - epoch / totalIters) ^ power, 0 from totalIters on. */
+export class PolynomialLR extends Scheduler {
+  readonly totalIters: number;
+  readonly power: number;
+
+  constructor(
+    optimizer: AnyOptimizer,
+    { totalIters = 5, power = 1 }: { readonly totalIters?: number; readonly power?: number } = {},
+  ) {
+    super(optimizer);
+    this.totalIters = checkSteps('PolynomialLR: totalIters', totalIters);
+    this.power = power;
+    this.apply();
+  }
+
+  rateAt(epoch: number, baseLr: number): number {
+    return baseLr * (1 - Math.min(epoch, this.totalIters) / this.totalIters) ** this.power;
+  }
+}
+
+/** lr * factor(epoch), with one function, or one per group. */
+export class LambdaLR extends Scheduler {
+  readonly factors: readonly ((epoch: number) => number)[];
+
+  constructor(optimizer: AnyOptimizer, factor: ((epoch: number) => number) | readonly ((epoch: number) => number)[]) {
+    super(optimizer);
+    this.factors = typeof factor === 'function' ? optimizer.groups.map(() => factor) : [...factor];
+    if (this.factors.length !== optimizer.groups.length)
+      throw new Error(`LambdaLR: ${this.factors.length} functions came for ${optimizer.groups.length} groups`);
+    this.apply();
+  }
+
+  rateAt(epoch: number, baseLr: number, group: number): number {
+    return baseLr * this.factors[group]!(epoch);
+  }
+}

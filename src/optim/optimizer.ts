@@ -1,0 +1,226 @@
+/**
+ * The base of all optimizers: parameter groups, learning rates and step counters in cells (so a compiled step sees a schedule and counts
+ * without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of modules or training loops.
+ */
+import { Cell, flush } from '../runtime/index.ts';
+import { Parameter, Tensor, tensor, zeros } from '../tensor/index.ts';
+
+/** Settings of one parameter group; what is not given is taken from the optimizer's defaults. */
+export type GroupOptions<H> = { readonly params: Iterable<Parameter> } & Partial<H>;
+
+/** What optimizers are made from: parameters, or groups with settings of their own. */
+export type Params<H> = Iterable<Parameter> | readonly GroupOptions<H>[];
+
+/** Hyperparameters that every optimizer has. */
+export interface BaseHyper {
+  /** Learning rate. */
+  readonly lr: number;
+}
+
+/** Parameters that are updated with the same hyperparameters. */
+export class ParamGroup<H extends BaseHyper = BaseHyper> {
+  readonly params: readonly Parameter[];
+  /** Hyperparameters other than the learning rate; fixed in a compiled step. */
+  readonly hyper: Omit<H, 'lr'>;
+  /**
+   * Steps each parameter has had, f64 [params]: one without a gradient is left out of a step. One tensor for all, so that a program
+   * computes bias corrections once and not per parameter.
+   */
+  readonly steps: Parameter;
+  /** The learning rate when the first schedule was made for this group: what schedules scale. */
+  initialLr: number | null = null;
+  readonly #rate: Cell;
+  #lr: number;
+
+  constructor(params: readonly Parameter[], { lr, ...hyper }: H) {
+    this.params = params;
+    this.hyper = hyper;
+    this.steps = new Parameter(Tensor.from(new Float64Array(params.length)), { requiresGrad: false });
+    this.#rate = new Cell([], 'f64', Float64Array.of(lr), { name: 'lr' });
+    this.#lr = lr;
+  }
+
+  /** Learning rate; may be changed between any two steps. */
+  get lr(): number {
+    return this.#lr;
+  }
+
+  set lr(value: number) {
+    this.#lr = value;
+    this.#rate.write(Float64Array.of(value));
+  }
+
+  /** The learning rate as an f64 scalar that programs read when they run. */
+  get rate(): Tensor {
+    return new Tensor(this.#rate.node);
+  }
+}
+
+/** State of an optimizer as plain data and tensors. Per-parameter tensors have keys `${index}.${name}`, by order of parameters. */
+export interface OptimizerState {
+  readonly groups: readonly { readonly lr: number; readonly params: number }[];
+  readonly tensors: Record<string, Tensor>;
+}
+
+/** Per-parameter tensors by name, such as `momentumBuffer`. */
+type Slots = Map<string, Parameter>;
+
+/** One parameter of a step, with its gradient. */
+export interface Update {
+  readonly parameter: Parameter;
+  readonly grad: Tensor;
+  /** Its place in the group, and so in `group.steps`. */
+  readonly index: number;
+}
+
+export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
+  readonly groups: ParamGroup<H>[] = [];
+  readonly #defaults: H;
+  readonly #slots = new Map<Parameter, Slots>();
+
+  /** @throws Error when there are no parameters, one comes twice, or a setting is out of range */
+  constructor(params: Params<H>, defaults: H) {
+    this.#defaults = defaults;
+    const given = [...params];
+    const isGroups = given.length > 0 && !(given[0] instanceof Parameter);
+    const groups = isGroups
+      ? (given as GroupOptions<H>[])
+      : [{ params: given as Parameter[] } as unknown as GroupOptions<H>];
+    for (const group of groups) this.addParamGroup(group);
+    if (this.groups.every(group => group.params.length === 0)) throw new Error(`${this.name}: no parameters came`);
+    // Initial values are written now, so that every step is the same program.
+    flush();
+  }
+
+  protected get name(): string {
+    return this.constructor.name;
+  }
+
+  /** Adds parameters with settings of their own, for instance when a frozen layer is let loose. */
+  addParamGroup({ params, ...settings }: GroupOptions<H>): void {
+    const hyper: H = { ...this.#defaults, ...settings };
+    this.check(hyper);
+    const list = [...params];
+    const known = new Set(this.groups.flatMap(group => group.params));
+    for (const parameter of list) {
+      if (!(parameter instanceof Parameter))
+        throw new Error(`${this.name}: params: a ${typeof parameter} came, expected Parameters`);
+      if (known.has(parameter))
+        throw new Error(`${this.name}: parameter "${parameter.name}" [${parameter.shape}] came twice`);
+      known.add(parameter);
+    }
+    this.groups.push(new ParamGroup(list, hyper));
+  }
+
+  /** Complains about settings out of range. */
+  protected check(hyper: H): void {
+    this.atLeastZero({ lr: hyper.lr });
+  }
+
+  protected atLeastZero(settings: Readonly<Record<string, number>>): void {
+    for (const [name, value] of Object.entries(settings))
+      if (!(value >= 0)) throw new Error(`${this.name}: ${name} ${value} came, expected at least 0`);
+  }
+
+  /** All parameters, group by group. */
+  get parameters(): Parameter[] {
+    return this.groups.flatMap(group => [...group.params]);
+  }
+
+  /** Learning rate of the first group; setting it sets all groups'. */
+  get lr(): number {
+    return this.groups[0]!.lr;
+  }
+
+  set lr(value: number) {
+    for (const group of this.groups) group.lr = value;
+  }
+
+  /** Forgets all gradients; with `setToNone` false they become zeros instead. */
+  zeroGrad({ setToNone = true } = {}): void {
+    for (const parameter of this.parameters)
+      parameter.grad = setToNone || !parameter.grad ? null : zeros(parameter.shape, { dtype: parameter.dtype });
+  }
+
+  /**
+   * Updates every parameter that has a gradient. Outside of a compiled function the whole of forward, backward and update runs now, as
+   * one program.
+   */
+  step(): void {
+    for (const group of this.groups) {
+      const hasGrad = group.params.map(parameter => parameter.grad !== null);
+      if (!hasGrad.includes(true)) continue;
+      const advance = hasGrad.every(has => has) ? 1 : Tensor.from(Float64Array.from(hasGrad, has => (has ? 1 : 0)));
+      group.steps.assign(group.steps.add(advance));
+      const updates: Update[] = [];
+      group.params.forEach((parameter, i) => {
+        if (parameter.grad) updates.push({ parameter, grad: parameter.grad.detach(), index: i });
+      });
+      this.update(group, updates);
+    }
+    flush();
+  }
+
+  /** Assigns the new values of the parameters that have a gradient. `group.steps` counts this step already. */
+  protected abstract update(group: ParamGroup<H>, updates: readonly Update[]): void;
+
+  /** A tensor that belongs to a parameter and outlives the step, of the parameter's shape; made of `initial` at first use. */
+  protected slot(parameter: Parameter, name: string, initial = 0): Parameter {
+    let slots = this.#slots.get(parameter);
+    if (!slots) this.#slots.set(parameter, (slots = new Map()));
+    let slot = slots.get(name);
+    if (!slot) {
+      slot = new Parameter(constantTensor(parameter, initial), { requiresGrad: false });
+      slots.set(name, slot);
+    }
+    return slot;
+  }
+
+  /** Everything needed to go on later. The tensors are the live ones: copy or save them before the next step. */
+  stateDict(): OptimizerState {
+    const tensors: Record<string, Tensor> = {};
+    this.groups.forEach((group, g) => {
+      tensors[`group${g}.steps`] = group.steps;
+    });
+    this.parameters.forEach((parameter, i) => {
+      for (const [name, slot] of this.#slots.get(parameter) ?? []) tensors[`${i}.${name}`] = slot;
+    });
+    return { groups: this.groups.map(group => ({ lr: group.lr, params: group.params.length })), tensors };
+  }
+
+  /** Takes over a saved state. @throws Error when it belongs to other groups or parameters; then nothing has changed */
+  loadStateDict(state: OptimizerState): void {
+    const sizes = (groups: readonly { readonly params: number | readonly Parameter[] }[]): string =>
+      groups.map(({ params }) => (typeof params === 'number' ? params : params.length)).join(', ');
+    if (sizes(state.groups) !== sizes(this.groups))
+      throw new Error(
+        `${this.name}.loadStateDict: groups of ${sizes(state.groups)} parameters came, expected groups of ${sizes(this.groups)}`,
+      );
+    const parameters = this.parameters;
+    const loads: (() => void)[] = [];
+    for (const [key, value] of Object.entries(state.tensors)) {
+      const dot = key.indexOf('.');
+      const owner = key.slice(0, dot);
+      const name = key.slice(dot + 1);
+      const group = owner.startsWith('group') ? this.groups[Number(owner.slice(5))] : undefined;
+      const parameter = parameters[Number(owner)];
+      const shape = group ? group.steps.shape : parameter?.shape;
+      if (!shape || shape.join() !== value.shape.join())
+        throw new Error(
+          `${this.name}.loadStateDict: ${key} is [${value.shape}], expected ${shape ? `[${shape}]` : 'no such entry'}`,
+        );
+      loads.push(() => (group ? group.steps : this.slot(parameter!, name)).assign(value));
+    }
+    for (const load of loads) load();
+    state.groups.forEach(({ lr }, g) => {
+      this.groups[g]!.lr = lr;
+    });
+    flush();
+  }
+}
+
+/** A tensor of one value with a memory of its own, like `like`. */
+function constantTensor(like: Parameter, value: number): Tensor {
+  const host = new Float64Array(like.numel()).fill(value);
+  return tensor(host, { dtype: like.dtype, shape: like.shape });
+}

@@ -1,0 +1,79 @@
+/**
+ * The base of learning rate schedules: a schedule is a formula from the number of steps to a rate, so it can be read, saved and
+ * resumed at any place. Schedules change `group.lr` between optimizer steps; compiled steps see it.
+ */
+import type { Optimizer } from './optimizer.ts';
+
+/** Any optimizer: schedules touch its rates only. */
+export type AnyOptimizer = Pick<Optimizer, 'groups'>;
+
+/** State of a schedule as plain data, fit for JSON. */
+export interface SchedulerState {
+  readonly epoch: number;
+  readonly baseLrs: readonly number[];
+}
+
+/** A schedule that depends on nothing but the number of steps taken. */
+export abstract class Scheduler {
+  readonly optimizer: AnyOptimizer;
+  /** The groups' rates when the first schedule was made for them: what all schedules scale. */
+  #baseLrs: readonly number[];
+  #epoch = 0;
+
+  constructor(optimizer: AnyOptimizer) {
+    this.optimizer = optimizer;
+    this.#baseLrs = optimizer.groups.map(group => (group.initialLr ??= group.lr));
+  }
+
+  /** The rate of a group after `epoch` steps, from the rate it started with. */
+  abstract rateAt(epoch: number, baseLr: number, group: number): number;
+
+  /** Steps taken; steps are epochs or batches, as the caller likes. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** The groups' present rates. */
+  get lastLr(): number[] {
+    return this.optimizer.groups.map(group => group.lr);
+  }
+
+  /** Sets the rates for the present step. Subclasses call it at the end of their constructor. */
+  protected apply(): void {
+    this.optimizer.groups.forEach((group, i) => {
+      group.lr = this.rateAt(this.#epoch, this.#baseLrs[i]!, i);
+    });
+  }
+
+  /** Moves on by one step. Call it after `optimizer.step()`. */
+  step(): void {
+    this.#epoch++;
+    this.apply();
+  }
+
+  /** The rates the schedule scales, one per group. */
+  get baseLrs(): readonly number[] {
+    return this.#baseLrs;
+  }
+
+  stateDict(): SchedulerState {
+    return { epoch: this.#epoch, baseLrs: [...this.#baseLrs] };
+  }
+
+  loadStateDict({ epoch, baseLrs }: SchedulerState): void {
+    if (baseLrs.length !== this.optimizer.groups.length)
+      throw new Error(
+        `${this.constructor.name}.loadStateDict: rates of ${baseLrs.length} groups came, the optimizer has ${this.optimizer.groups.length}`,
+      );
+    this.#epoch = epoch;
+    this.#baseLrs = [...baseLrs];
+    this.apply();
+  }
+}
+
+/** Complains unless `value` is a whole number of at least 1. */
+export function checkSteps(what: string, value: number): number {
+  if (!Number.isInteger(value) || value < 1)
+    throw new Error(`${what}: ${value} came, expected a whole number of at least 1`);
+  return value;
+}
