@@ -3,16 +3,19 @@
  */
 import { data } from '../graph/build.ts';
 import type { HostArray } from '../graph/dtype.ts';
-import { evaluate, evaluateAsync, type Trace, trace } from '../runtime/index.ts';
+import { type ArgumentType, evaluate, evaluateAsync, type Trace, trace } from '../runtime/index.ts';
 import { dropTracedGradients } from './backward.ts';
 import { modeEpoch } from './mode.ts';
 import { Tensor } from './tensor.ts';
-import { type Flat, flatten } from './tree.ts';
+import { type Form, flatten, matches, unflatten } from './tree.ts';
 
-interface Compiled {
+/** One recorded program, and the arguments it serves. */
+interface Recording {
+  readonly arguments: Form;
+  readonly types: readonly ArgumentType[];
+  readonly result: Form;
   readonly program: Trace;
-  readonly result: Flat;
-  /** The training/evaluation epoch it was traced in. */
+  /** The training/evaluation epoch it was recorded in. */
   readonly epoch: number;
 }
 
@@ -22,62 +25,88 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   async(...args: A): Promise<R>;
 }
 
+const sameType = (tensor: Tensor, type: ArgumentType): boolean => {
+  const { shape, dtype } = tensor.node;
+  if (dtype !== type.dtype || shape.length !== type.shape.length) return false;
+  for (let d = 0; d < shape.length; d++) if (shape[d] !== type.shape[d]) return false;
+  return true;
+};
+
+function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A): Recording {
+  const { form, tensors } = flatten(args, 'compile: arguments');
+  const types = tensors.map(({ shape, dtype }) => ({ shape, dtype }));
+  const epoch = modeEpoch();
+  let result: Form | undefined;
+  try {
+    const program = trace(types, nodes => {
+      const inputs = unflatten(
+        form,
+        nodes.map(node => new Tensor(node)),
+      ) as unknown as A;
+      const flat = flatten(fn(...inputs), 'compile: result');
+      result = flat.form;
+      return flat.tensors.map(t => t.node);
+    });
+    return { arguments: form, types, result: result!, program, epoch };
+  } finally {
+    dropTracedGradients();
+  }
+}
+
 /**
  * Compiles `fn` into one program per form of its arguments (tree structure, shapes, dtypes, and static values such as numbers).
  *
  * `fn` runs once over symbolic tensors. Parameters, optimizer state and module buffers it assigns are updated in place by every
  * call; random numbers are drawn anew by every call; a schedule may change `optimizer.lr` between calls. Everything else it
- * reads from outside (a plain number, the values of other tensors) is fixed when it is traced. After `model.train()` or
- * `model.eval()` it is traced again.
+ * reads from outside (a plain number, the values of other tensors) is fixed when it is recorded. After `model.train()` or
+ * `model.eval()` it is recorded again.
  *
  * @param fn takes and returns trees of tensors (arrays and plain objects); must not read values (item, data) inside
  * @returns a function of the same type; results are computed when it returns
- * @throws Error when `fn` reads a value while it is traced, or an index is out of range when it runs (no parameter has changed then)
+ * @throws Error when `fn` reads a value while it is recorded, or an index is out of range when it runs (no parameter has changed then)
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R): CompiledFunction<A, R> {
-  const programs = new Map<string, Compiled>();
+  /** Most recently used last. */
+  let recordings: Recording[] = [];
+  const tensors: Tensor[] = [];
 
-  const find = (flat: Flat): Compiled => {
-    const key = `${flat.form}|${flat.tensors.map(t => `${t.dtype}${t.shape}`).join('|')}`;
-    const known = programs.get(key);
-    const epoch = modeEpoch();
-    if (known?.epoch === epoch) return known;
-    let result: Flat | undefined;
-    try {
-      const program = trace(
-        flat.tensors.map(t => ({ shape: t.shape, dtype: t.dtype })),
-        nodes => {
-          const inputs = flat.rebuild(nodes.map(node => new Tensor(node))) as unknown as A;
-          result = flatten(fn(...inputs), 'compile: result');
-          return result.tensors.map(t => t.node);
-        },
-      );
-      const compiled = { program, result: result!, epoch };
-      programs.set(key, compiled);
-      return compiled;
-    } finally {
-      dropTracedGradients();
+  const find = (args: A): Recording => {
+    for (let i = recordings.length - 1; i >= 0; i--) {
+      const known = recordings[i]!;
+      tensors.length = known.types.length;
+      if (!matches(known.arguments, args, tensors) || !tensors.every((t, k) => sameType(t, known.types[k]!))) continue;
+      if (known.epoch === modeEpoch()) {
+        if (i < recordings.length - 1) recordings = [...recordings.filter(r => r !== known), known];
+        return known;
+      }
+      recordings = recordings.filter(r => r !== known);
+      break;
     }
+    const fresh = record(fn, args);
+    recordings.push(fresh);
+    matches(fresh.arguments, args, tensors);
+    return fresh;
   };
 
-  const wrap = ({ program, result }: Compiled, values: readonly HostArray[]): R =>
-    result.rebuild(
+  const wrap = ({ program, result }: Recording, values: readonly HostArray[]): R =>
+    unflatten(
+      result,
       values.map((value, i) => new Tensor(data(value, program.outputs[i]!.shape, program.outputs[i]!.dtype))),
     ) as R;
 
   const call = (...args: A): R => {
-    const flat = flatten(args, 'compile: arguments');
-    const nodes = flat.tensors.map(t => t.node);
+    const recording = find(args);
+    const nodes = tensors.map(t => t.node);
+    tensors.length = 0;
     evaluate(nodes);
-    const compiled = find(flat);
-    return wrap(compiled, compiled.program.run(nodes.map(node => node.value!)));
+    return wrap(recording, recording.program.run(nodes.map(node => node.value!)));
   };
   const later = async (...args: A): Promise<R> => {
-    const flat = flatten(args, 'compile: arguments');
-    const nodes = flat.tensors.map(t => t.node);
+    const recording = find(args);
+    const nodes = tensors.map(t => t.node);
+    tensors.length = 0;
     await evaluateAsync(nodes);
-    const compiled = find(flat);
-    return wrap(compiled, await compiled.program.runAsync(nodes.map(node => node.value!)));
+    return wrap(recording, await recording.program.runAsync(nodes.map(node => node.value!)));
   };
   return Object.assign(call, { async: later });
 }

@@ -15,47 +15,78 @@ export type Tree =
   | readonly Tree[]
   | { readonly [key: string]: Tree };
 
-/** A tree taken apart: its tensors in order, its static shape as text, and how to put it together around other tensors. */
+/** A tree without its tensors: each is a number, its place in the flat list. */
+export type Form =
+  | { readonly kind: 'tensor'; readonly at: number }
+  | { readonly kind: 'list'; readonly items: readonly Form[] }
+  | { readonly kind: 'record'; readonly keys: readonly string[]; readonly items: readonly Form[] }
+  | { readonly kind: 'static'; readonly value: unknown };
+
+/** A tree taken apart: its tensors in order, and its form. */
 export interface Flat {
   readonly tensors: readonly Tensor[];
-  /** Equal for trees that differ in their tensors only. */
-  readonly form: string;
-  readonly rebuild: (tensors: readonly Tensor[]) => Tree;
+  readonly form: Form;
 }
-
-type Form = { tensor: number } | { list: Form[] } | { entries: [string, Form][] } | { value: unknown };
 
 /** Takes a tree apart. @throws Error naming `where` for what is neither tensor, array, plain object nor a plain value. */
 export function flatten(tree: unknown, where: string): Flat {
   const tensors: Tensor[] = [];
+  const refuse = (what: string): never => {
+    throw new Error(`${where}: a ${what} came, expected tensors and plain values in arrays and objects`);
+  };
   const walk = (part: unknown): Form => {
-    if (part instanceof Tensor) return { tensor: tensors.push(part) - 1 };
-    if (Array.isArray(part)) return { list: part.map(walk) };
+    if (part instanceof Tensor) return { kind: 'tensor', at: tensors.push(part) - 1 };
+    if (Array.isArray(part)) return { kind: 'list', items: part.map(walk) };
     if (part === null || typeof part !== 'object') {
-      if (typeof part === 'function' || typeof part === 'symbol')
-        throw new Error(`${where}: a ${typeof part} came, expected tensors and plain values in arrays and objects`);
-      return { value: part };
+      if (typeof part === 'function' || typeof part === 'symbol') refuse(typeof part);
+      return { kind: 'static', value: part };
     }
     const prototype = Object.getPrototypeOf(part);
-    if (prototype !== Object.prototype && prototype !== null)
-      throw new Error(
-        `${where}: a ${part.constructor?.name ?? 'object'} came, expected tensors and plain values in arrays and objects`,
-      );
-    return { entries: Object.entries(part).map(([key, value]) => [key, walk(value)]) };
+    if (prototype !== Object.prototype && prototype !== null) refuse(part.constructor?.name ?? 'object');
+    return { kind: 'record', keys: Object.keys(part), items: Object.values(part).map(walk) };
   };
-  const form = walk(tree);
-  const rebuild = (values: readonly Tensor[]): Tree => {
-    const build = (part: Form): Tree => {
-      if ('tensor' in part) return values[part.tensor]!;
-      if ('list' in part) return part.list.map(build);
-      if ('entries' in part) return Object.fromEntries(part.entries.map(([key, value]) => [key, build(value)]));
-      return part.value as Tree;
-    };
-    return build(form);
-  };
-  return {
-    tensors,
-    form: JSON.stringify(form, (_, value) => (typeof value === 'bigint' ? `${value}n` : value)),
-    rebuild,
-  };
+  return { form: walk(tree), tensors };
+}
+
+/** Puts a tree of the given form together around `tensors`. */
+export function unflatten(form: Form, tensors: readonly Tensor[]): Tree {
+  switch (form.kind) {
+    case 'tensor':
+      return tensors[form.at]!;
+    case 'list':
+      return form.items.map(item => unflatten(item, tensors));
+    case 'record':
+      return Object.fromEntries(form.keys.map((key, i) => [key, unflatten(form.items[i]!, tensors)]));
+    case 'static':
+      return form.value as Tree;
+  }
+}
+
+/**
+ * Whether `tree` has exactly this form (static parts equal); fills `tensors` with its tensors on the way. Allocates nothing, as every
+ * call of a compiled function starts here.
+ */
+export function matches(form: Form, tree: unknown, tensors: Tensor[]): boolean {
+  switch (form.kind) {
+    case 'tensor':
+      if (!(tree instanceof Tensor)) return false;
+      tensors[form.at] = tree;
+      return true;
+    case 'list':
+      if (!Array.isArray(tree) || tree.length !== form.items.length) return false;
+      for (let i = 0; i < tree.length; i++) if (!matches(form.items[i]!, tree[i], tensors)) return false;
+      return true;
+    case 'record': {
+      if (tree === null || typeof tree !== 'object' || Array.isArray(tree) || tree instanceof Tensor) return false;
+      let count = 0;
+      for (const key in tree) {
+        if (form.keys[count] !== key || !matches(form.items[count]!, (tree as Record<string, unknown>)[key], tensors))
+          return false;
+        count++;
+      }
+      return count === form.keys.length;
+    }
+    case 'static':
+      return Object.is(form.value, tree);
+  }
 }
