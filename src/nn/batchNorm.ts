@@ -1,7 +1,7 @@
 /**
  * Batch normalisation with running statistics (Ioffe and Szegedy 2015).
  */
-import { type Parameter, type Tensor, tensor } from '../tensor/index.ts';
+import { F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
@@ -50,41 +50,25 @@ abstract class BatchNorm extends Module {
       throw new Error(
         `${this.constructor.name}: input [${x.shape}] came, expected ${this.ranks.join(' or ')} dimensions with ${this.numFeatures} channels in dimension 1`,
       );
-    const perChannel = x.shape.map((n, d) => (d === 1 ? n : 1));
-    const useBatch = this.training || !this.runningMean;
-    let centred: Tensor;
-    let variance: Tensor;
-    if (useBatch) {
-      const dims = x.shape.map((_, d) => d).filter(d => d !== 1);
-      const mean = x.mean(dims);
-      centred = x.sub(mean.reshape(perChannel));
-      variance = centred.mul(centred).mean(dims);
-      if (this.training) this.track(mean.detach(), variance.detach(), x.numel() / this.numFeatures);
-    } else {
-      centred = x.sub(this.runningMean!.reshape(perChannel));
-      variance = this.runningVar!;
+    const { runningMean, runningVar, weight, bias, eps, momentum } = this;
+    const training = this.training || !runningMean;
+    if (this.training && this.numBatchesTracked) this.numBatchesTracked.assign(this.numBatchesTracked.add(1));
+    if (momentum !== null || !training) {
+      return F.batchNorm(x, runningMean, runningVar, weight, bias, { training, momentum: momentum ?? undefined, eps });
     }
-    const scale = variance.add(this.eps).rsqrt();
-    const y = centred.mul((this.weight ? scale.mul(this.weight) : scale).reshape(perChannel));
-    return this.bias ? y.add(this.bias.reshape(perChannel)) : y;
+    if (this.training) this.average(x);
+    return F.batchNorm(x, null, null, weight, bias, { training, eps });
   }
 
-  /** Moves the running statistics towards a batch's of `count` values per channel; the variance is kept unbiased. */
-  private track(mean: Tensor, variance: Tensor, count: number): void {
+  /** Running statistics as the plain average over all batches so far. */
+  private average(x: Tensor): void {
     const { runningMean, runningVar, numBatchesTracked } = this;
     if (!runningMean || !runningVar || !numBatchesTracked) return;
-    if (count < 2)
-      throw new Error(`${this.constructor.name}: more than one value per channel is needed in training, ${count} came`);
-    numBatchesTracked.assign(numBatchesTracked.add(1));
-    const unbiased = variance.mul(count / (count - 1));
-    if (this.momentum === null) {
-      const share = numBatchesTracked.to(runningMean.dtype).reciprocal();
-      runningMean.assign(runningMean.add(mean.sub(runningMean).mul(share)));
-      runningVar.assign(runningVar.add(unbiased.sub(runningVar).mul(share)));
-    } else {
-      runningMean.assign(runningMean.mul(1 - this.momentum).add(mean.mul(this.momentum)));
-      runningVar.assign(runningVar.mul(1 - this.momentum).add(unbiased.mul(this.momentum)));
-    }
+    const dims = x.shape.map((_, d) => d).filter(d => d !== 1);
+    const share = numBatchesTracked.to(runningMean.dtype).reciprocal();
+    const values = x.detach();
+    runningMean.assign(runningMean.add(values.mean(dims).sub(runningMean).mul(share)));
+    runningVar.assign(runningVar.add(values.var(dims).sub(runningVar).mul(share)));
   }
 }
 

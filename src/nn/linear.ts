@@ -1,7 +1,7 @@
 /**
  * Layers that multiply by a matrix, and those that only change the shape.
  */
-import { einsum, F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { F, type Parameter, type Tensor } from '../tensor/index.ts';
 import { biasUniform_, blank, kaimingUniform_, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 
@@ -43,11 +43,7 @@ export class Bilinear extends Module<[Tensor, Tensor]> {
   }
 
   forward(x1: Tensor, x2: Tensor): Tensor {
-    const lead = x1.shape.slice(0, -1);
-    const rows1 = x1.reshape([-1, x1.shape.at(-1)!]);
-    const rows2 = x2.reshape([-1, x2.shape.at(-1)!]);
-    const y = einsum('noj,nj->no', einsum('ni,oij->noj', rows1, this.weight), rows2);
-    return (this.bias ? y.add(this.bias) : y).reshape([...lead, this.weight.shape[0]!]);
+    return F.bilinear(x1, x2, this.weight, this.bias);
   }
 }
 

@@ -1,0 +1,22 @@
+/**
+ * A recurrent classifier of sequences.
+ */
+import { Linear, LSTM, Module } from '../nn/index.ts';
+import type { Tensor } from '../tensor/index.ts';
+
+/** An LSTM over [N, T, inputs] and a linear layer on its last output -> [N, classes]. */
+export class LSTMNet extends Module {
+  readonly lstm: LSTM;
+  readonly head: Linear;
+
+  constructor({ inputs = 128, hidden = 256, classes = 10, layers = 1 } = {}) {
+    super();
+    this.lstm = new LSTM(inputs, hidden, { numLayers: layers, batchFirst: true });
+    this.head = new Linear(hidden, classes);
+  }
+
+  forward(x: Tensor): Tensor {
+    const [outputs] = this.lstm.call(x);
+    return this.head.call(outputs.select(1, -1));
+  }
+}
