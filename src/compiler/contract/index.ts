@@ -2,9 +2,14 @@
  * The contraction kernel: one lowering for matmul, einsum and convolution with its gradients. `lowerContract` emits a whole kernel body.
  * May import the graph's dtypes and reindex algebra, the loop IR and the target; must not know nodes, fusion or backends.
  */
+import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loops.ts';
-import type { Target } from '../target.ts';
-import { lowerNaive } from './naive.ts';
+import { lanesFor, type Target } from '../target.ts';
+import { lowerEmpty } from './empty.ts';
+import { accumulator, lowerNaive } from './naive.ts';
+import { lowerPanels } from './panels.ts';
+import { planOf } from './plan.ts';
+import { extent, problemsOf } from './problem.ts';
 import type { ContractSpec, Scratch } from './spec.ts';
 
 export type {
@@ -24,7 +29,16 @@ export type {
  * itself. Scratch buffers come through `scratch`. Results do not depend on the number of threads.
  */
 export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target, scratch: Scratch): void {
-  void target;
-  void scratch;
-  lowerNaive(b, spec);
+  if (spec.dims.some(dim => dim.role !== 'k' && dim.size === 0)) return;
+  const lanes = lanesFor(target, bytesOf(accumulator(spec)));
+  const problems = spec.dims.some(dim => dim.size === 0) ? null : problemsOf(spec, lanes);
+  if (!problems) {
+    lowerNaive(b, spec);
+    return;
+  }
+  for (const [i, p] of problems.entries()) {
+    if (i > 0) b.barrier();
+    if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
+    else lowerPanels(b, p, planOf(p, target), (name, dtype, elements) => scratch(`${name} ${i}`, dtype, elements));
+  }
 }

@@ -1,0 +1,79 @@
+/**
+ * The microkernel: a register tile of `rows` x `vectors` accumulators swept over a block of k. One splat load per row and one vector load per
+ * column vector feed rows * vectors multiply-adds. Everything it reads is linear; packing has seen to the rest.
+ */
+import { bytesOf, type DType } from '../../graph/dtype.ts';
+import type { LoopBuilder, Reg } from '../loops.ts';
+import type { Extent } from './cursor.ts';
+import type { AccScalar } from './spec.ts';
+
+/** Where rows of A (or vectors of B) are read: element strides are known when compiling. */
+export interface Stream {
+  readonly dtype: DType;
+  readonly from: Reg;
+  /** Elements from row to row (A); B's vectors lie side by side. */
+  readonly across: number;
+  /** Elements from one k to the next. */
+  readonly along: number;
+}
+
+/** a * b + c: fused for floats, exact for integers. */
+export const multiplyAdd = (b: LoopBuilder, acc: AccScalar, x: Reg, y: Reg, c: Reg): Reg =>
+  acc === 'f32' || acc === 'f64' ? b.fma(x, y, c) : b.add(b.mul(x, y), c);
+
+/** k steps per trip of the inner loop. */
+const UNROLL = 4;
+
+/** Adds the products of `length` steps of k to `sums` (rows x vectors, mutable). */
+export function sweep(
+  b: LoopBuilder,
+  acc: AccScalar,
+  lanes: number,
+  sums: readonly (readonly Reg[])[],
+  length: Extent,
+  a: Stream,
+  c: Stream,
+): void {
+  const aAt = b.copy(a.from);
+  const cAt = b.copy(c.from);
+  const one = b.i32(1);
+  const aBytes = bytesOf(a.dtype);
+  const cBytes = bytesOf(c.dtype);
+  const vectors = sums[0]!.length;
+  const trip = (steps: number): void => {
+    for (let k = 0; k < steps; k++) {
+      const row = (r: number): Reg => b.splat(b.load(a.dtype, aAt, (k * a.along + r * a.across) * aBytes), lanes);
+      const column = (v: number): Reg => b.load(c.dtype, cAt, (k * c.along + v * lanes) * cBytes, lanes);
+      // The shorter side is held in registers.
+      if (vectors <= sums.length) {
+        const held = Array.from({ length: vectors }, (_, v) => column(v));
+        sums.forEach((tile, r) => {
+          const x = row(r);
+          tile.forEach((sum, v) => {
+            b.move(sum, multiplyAdd(b, acc, x, held[v]!, sum));
+          });
+        });
+      } else {
+        const held = sums.map((_, r) => row(r));
+        for (let v = 0; v < vectors; v++) {
+          const y = column(v);
+          sums.forEach((tile, r) => {
+            b.move(tile[v]!, multiplyAdd(b, acc, held[r]!, y, tile[v]!));
+          });
+        }
+      }
+    }
+    b.move(aAt, b.advance(aAt, one, steps * a.along * aBytes));
+    b.move(cAt, b.advance(cAt, one, steps * c.along * cBytes));
+  };
+  if (typeof length === 'number') {
+    const whole = length - (length % UNROLL);
+    if (whole === UNROLL) trip(UNROLL);
+    else if (whole > 0) b.for(0, whole, UNROLL, () => trip(UNROLL));
+    if (length > whole) trip(length - whole);
+    return;
+  }
+  const whole = b.bin('and', length, b.i32(-UNROLL));
+  b.for(0, whole, UNROLL, () => trip(UNROLL));
+  b.for(whole, length, 1, () => trip(1));
+}

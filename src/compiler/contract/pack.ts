@@ -1,0 +1,179 @@
+/**
+ * Packing: one panel of an operand, `width` neighbours of its minor dims (m or n) times a block of k, laid out [k][width] for the microkernel.
+ * This is where im2col, zero padding, transposition, widening and prologues happen. Knows views and loops, not what the panel is for.
+ */
+import { bytesOf } from '../../graph/dtype.ts';
+import type { LoopBuilder, Reg } from '../loops.ts';
+import {
+  advance,
+  allGuards,
+  asReg,
+  type Cursor,
+  type Extent,
+  loadGuardedOne,
+  loadGuardedRun,
+  loadsVectors,
+  sizesOf,
+  stepAll,
+  violations,
+  walk,
+} from './cursor.ts';
+import { unravel, zero } from './naive.ts';
+import { extent, type Problem, type View } from './problem.ts';
+
+/** A block of the k space: loops over `dims` with `extents`, `length` points in all. */
+export interface Block {
+  readonly dims: readonly number[];
+  readonly extents: readonly Extent[];
+  readonly length: Extent;
+}
+
+export interface Panel {
+  /** Cursor at the batch's and the block's first point, minor coordinates 0. */
+  readonly at: Cursor;
+  /** First minor index (composite over `minor`); beyond the end zeros are packed. */
+  readonly first: Reg;
+  readonly width: Extent;
+  readonly block: Block;
+  /** Where the panel goes: accumulator elements. */
+  readonly to: Reg;
+}
+
+/** Rows become columns: out[j] lane i = rows[i] lane j. Interleaves halves log2(n) times. */
+export function transpose(b: LoopBuilder, rows: readonly Reg[]): Reg[] {
+  const n = rows.length;
+  const low = Array.from({ length: n }, (_, i) => (i >> 1) + (i & 1) * n);
+  const high = low.map(lane => lane + n / 2);
+  let current = [...rows];
+  for (let done = 1; done < n; done *= 2) {
+    current = Array.from({ length: n }, (_, i) => {
+      const [x, y] = [current[i >> 1]!, current[(i >> 1) + n / 2]!];
+      return b.shuffle(x, y, i & 1 ? high : low);
+    });
+  }
+  return current;
+}
+
+/** Packs one panel of `view`, whose minor dims are `minor`, with vectors of `lanes`. */
+export function packPanel(
+  b: LoopBuilder,
+  p: Problem,
+  view: View,
+  minor: readonly number[],
+  lanes: number,
+  panel: Panel,
+): void {
+  const total = extent(p, minor);
+  const sizes = sizesOf(p, minor);
+  const bytes = bytesOf(p.acc);
+  const { block, width } = panel;
+  const one = b.i32(1);
+  const rowBytes = (to: Reg): void =>
+    b.move(to, typeof width === 'number' ? b.advance(to, one, width * bytes) : b.advance(to, width, bytes));
+  const cursorAt = (index: Reg): Cursor => stepAll(b, view, panel.at, minor, unravel(b, index, sizes));
+
+  const inner = minor[minor.length - 1];
+  const kInner = block.dims[block.dims.length - 1];
+  const alongMinor = inner === undefined ? 0 : Math.abs(view.lin[inner]!);
+  const transposes =
+    kInner !== undefined &&
+    view.lin[kInner] === 1 &&
+    alongMinor !== 1 &&
+    alongMinor !== 2 &&
+    loadsVectors(view, p.acc) &&
+    p.dims[kInner]!.size >= lanes;
+
+  /** Lane by lane: any shape, any position. */
+  const packLanes = (first: Reg, to: Reg, count: Extent): void => {
+    b.for(0, count, 1, lane => {
+      const index = b.add(first, lane);
+      const dest = b.copy(b.advance(to, lane, bytes));
+      b.if(
+        b.cmp('lt', index, b.i32(total)),
+        () => {
+          walk(b, view, [cursorAt(index)], block.dims, block.extents, allGuards(view), ([at], [violated]) => {
+            b.store(p.acc, dest, loadGuardedOne(b, view, p.acc, at!, violated!));
+            rowBytes(dest);
+          });
+        },
+        () => {
+          b.for(0, block.length, 1, () => {
+            b.store(p.acc, dest, zero(b, p.acc));
+            rowBytes(dest);
+          });
+        },
+      );
+    });
+  };
+
+  /** `lanes` neighbours within one row of the innermost minor dim: a vector per k. */
+  const packVectors = (first: Reg, to: Reg): void => {
+    const along = allGuards(view).filter(g => view.guards[g]!.coefs[inner!] !== 0);
+    const uniform = allGuards(view).filter(g => !along.includes(g));
+    const dest = b.copy(to);
+    walk(b, view, [cursorAt(first)], block.dims, block.extents, uniform, ([at], [violated]) => {
+      b.store(p.acc, dest, loadGuardedRun(b, view, p.acc, at!, inner!, lanes, violated!, along, dest));
+      rowBytes(dest);
+    });
+  };
+
+  /** `lanes` minor indices, each read along k: squares are transposed in registers. */
+  const packTransposed = (first: Reg, to: Reg): void => {
+    const outer = block.dims.slice(0, -1);
+    const length = block.extents[outer.length]!;
+    const along = allGuards(view).filter(g => view.guards[g]!.coefs[kInner!] !== 0);
+    const uniform = allGuards(view).filter(g => !along.includes(g));
+    const dest = b.copy(to);
+    const starts = Array.from({ length: lanes }, (_, i) => cursorAt(i === 0 ? first : b.add(first, b.i32(i))));
+    walk(b, view, starts, outer, block.extents.slice(0, -1), uniform, (rows, violated) => {
+      const moving = rows.map(row => ({ index: b.copy(row.index), pos: row.pos.map(x => b.copy(x)) }));
+      const whole = typeof length === 'number' ? length - (length % lanes) : b.bin('and', length, b.i32(-lanes));
+      b.for(0, whole, lanes, () => {
+        const vectors = moving.map((at, i) =>
+          loadGuardedRun(b, view, p.acc, at, kInner!, lanes, violated[i]!, along, dest),
+        );
+        for (const column of transpose(b, vectors)) {
+          b.store(p.acc, dest, column);
+          rowBytes(dest);
+        }
+        for (const at of moving) advance(b, view, at, kInner!, lanes);
+      });
+      if (typeof length === 'number' && length % lanes === 0) return;
+      b.for(whole, length, 1, () => {
+        moving.forEach((at, i) => {
+          const own = violations(b, view, at, along, 0, 1);
+          const both = own && violated[i] ? b.bin('or', own, violated[i]!) : (own ?? violated[i]!);
+          b.store(p.acc, dest, loadGuardedOne(b, view, p.acc, at, both), i * bytes);
+          advance(b, view, at, kInner!, 1);
+        });
+        rowBytes(dest);
+      });
+    });
+  };
+
+  const widthReg = asReg(b, width);
+  b.for(0, width, lanes, g => {
+    const first = b.add(panel.first, g);
+    const to = b.advance(panel.to, g, bytes);
+    const left = b.sub(widthReg, g);
+    const count = b.bin('min', left, b.i32(lanes));
+    const slow = (): void => packLanes(first, to, count);
+    if (inner === undefined || (!transposes && p.dims[inner]!.size < lanes)) {
+      slow();
+      return;
+    }
+    // The group is whole, and within one row (or, transposing, within the operand).
+    const room = b.sub(left, b.i32(lanes));
+    const last = transposes
+      ? b.sub(b.i32(total - lanes), first)
+      : b.sub(
+          b.i32(p.dims[inner]!.size - lanes),
+          minor.length === 1 ? first : b.bin('remU', first, b.i32(p.dims[inner]!.size)),
+        );
+    b.if(
+      b.cmp('ge', b.bin('or', room, last), b.i32(0)),
+      () => (transposes ? packTransposed(first, to) : packVectors(first, to)),
+      slow,
+    );
+  });
+}

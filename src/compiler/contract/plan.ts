@@ -1,0 +1,186 @@
+/**
+ * Choosing the schedule of a dense problem: register tile, blocks of k, which operand is packed where, and how the output is cut into tasks.
+ * Pure arithmetic on sizes and the target's caches; results depend on shapes alone, never on the number of threads.
+ */
+import { bytesOf } from '../../graph/dtype.ts';
+import { registerScalar } from '../loops.ts';
+import { lanesFor, type Target } from '../target.ts';
+import { extent, type Problem, product, type View } from './problem.ts';
+
+/**
+ * How an operand reaches the microkernel: `direct` from where it lies; `shared` packed as a whole by all threads in a first stage; `private`
+ * packed by the task that needs it.
+ */
+export type Source = 'direct' | 'shared' | 'private';
+
+/** The k space in blocks: every point of `prefix` and every chunk of `split` is a block, which runs over all of `inner`. */
+export interface KBlocks {
+  readonly prefix: readonly number[];
+  readonly split: number | null;
+  /** Coordinates of `split` per block (the last may be shorter). */
+  readonly chunk: number;
+  readonly chunks: number;
+  readonly inner: readonly number[];
+  readonly innerLength: number;
+  readonly count: number;
+  /** Longest block. */
+  readonly length: number;
+}
+
+export interface Plan {
+  readonly lanes: number;
+  readonly vectors: number;
+  /** Columns of a panel: lanes * vectors. */
+  readonly width: number;
+  /** Panels of m have `low + 1` rows (the first `tall` ones) or `low`. */
+  readonly low: number;
+  readonly tall: number;
+  readonly mPanels: number;
+  readonly nPanels: number;
+  readonly k: KBlocks;
+  readonly a: Source;
+  readonly b: Source;
+  /** Panels per task, and panels of m per cache block within a task. */
+  readonly mTask: number;
+  readonly nTask: number;
+  readonly mBlock: number;
+  readonly mTasks: number;
+  readonly nTasks: number;
+  readonly batches: number;
+  readonly tasks: number;
+}
+
+/** Iterations of the parallel loop at most, hence private scratch areas. */
+export const MAX_SLOTS = 64;
+/** Tasks worth having, so that threads share them evenly. */
+const WANTED_TASKS = 16;
+
+const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+
+/**
+ * Register tile of least estimated time over the whole output. Per step of k a tile of r x v costs the largest of: multiply-adds at two a
+ * cycle, loads at two a cycle, and the latency of the chains (4 cycles). One register is left to the engine.
+ */
+export function chooseTile(m: number, n: number, lanes: number, registers: number): { rows: number; vectors: number } {
+  let best = { rows: 1, vectors: 1 };
+  let least = Number.POSITIVE_INFINITY;
+  for (let vectors = 1; vectors <= Math.max(1, registers - 4); vectors++) {
+    for (let rows = 1; rows * vectors + Math.min(rows, vectors) + 1 <= registers - 1; rows++) {
+      if (rows > m || (vectors > 1 && (vectors - 1) * lanes >= n)) continue;
+      const panels = ceilDiv(m, rows);
+      const height = m / panels;
+      const cycles = Math.max((height * vectors) / 2, (height + vectors) / 2 + 0.25, 4) + 0.25;
+      const cost = panels * ceilDiv(n, vectors * lanes) * cycles;
+      if (cost < least * 0.999) {
+        least = cost;
+        best = { rows, vectors };
+      }
+    }
+  }
+  return best;
+}
+
+/** Whether `view` steps evenly through `dims` (outermost first), so that they are one linear run. */
+const isLinear = (p: Problem, view: View, dims: readonly number[]): boolean =>
+  dims.every((d, i) => {
+    const inner = dims[i + 1];
+    return inner === undefined || view.lin[d] === p.dims[inner]!.size * view.lin[inner]!;
+  });
+
+const isPlain = (p: Problem, view: View): boolean =>
+  view.guards.length === 0 &&
+  !view.prologue &&
+  registerScalar(view.dtype) === p.acc &&
+  bytesOf(view.dtype) === bytesOf(p.acc);
+
+/** Blocks of at most `most` points; a block covers whole inner dims, as many as fit. `linear` views must stay linear in a block. */
+function blocksOf(p: Problem, most: number, linear: readonly View[]): KBlocks {
+  const sizes = p.k.map(d => p.dims[d]!.size);
+  let at = sizes.length - 1;
+  let innerLength = 1;
+  while (at > 0 && innerLength * sizes[at]! <= most && linear.every(v => isLinear(p, v, p.k.slice(at - 1)))) {
+    innerLength *= sizes[at]!;
+    at--;
+  }
+  if (at < 0) return { prefix: [], split: null, chunk: 1, chunks: 1, inner: [], innerLength: 1, count: 1, length: 1 };
+  const size = sizes[at]!;
+  const chunks = ceilDiv(size, Math.max(1, Math.floor(most / innerLength)));
+  const chunk = ceilDiv(size, chunks);
+  const prefix = p.k.slice(0, at);
+  const used = ceilDiv(size, chunk);
+  return {
+    prefix,
+    split: p.k[at]!,
+    chunk,
+    chunks: used,
+    inner: p.k.slice(at + 1),
+    innerLength,
+    count: product(sizes.slice(0, at)) * used,
+    length: chunk * innerLength,
+  };
+}
+
+/** The schedule for `p` on `target`. */
+export function planOf(p: Problem, target: Target): Plan {
+  const bytes = bytesOf(p.acc);
+  const lanes = lanesFor(target, bytes);
+  const m = extent(p, p.m);
+  const n = extent(p, p.n);
+  const batches = extent(p, p.batch);
+  const { rows, vectors } = chooseTile(m, n, lanes, target.vectorRegisters);
+  const width = lanes * vectors;
+  const mPanels = ceilDiv(m, rows);
+  const low = Math.floor(m / mPanels);
+  const tall = m % mPanels;
+  const nPanels = ceilDiv(n, width);
+
+  const kInner = p.k[p.k.length - 1];
+  const along = (view: View, dims: readonly number[]): number =>
+    dims.length === 0 ? 0 : view.lin[dims[dims.length - 1]!]!;
+  const forward = (view: View): boolean => view.lin.every(s => s >= 0);
+  // A is read where it lies when a packed copy would be used for few columns, or when its rows run along k.
+  const directA =
+    p.m.length <= 1 &&
+    isPlain(p, p.a) &&
+    forward(p.a) &&
+    (n < 8 * lanes || kInner === undefined || along(p.a, p.k) === 1);
+  const directB =
+    p.n.length === 1 && isPlain(p, p.b) && forward(p.b) && along(p.b, p.n) === 1 && n % width === 0 && m <= 4 * rows;
+  const linear = [...(directA ? [p.a] : []), ...(directB ? [p.b] : [])];
+  const k = blocksOf(p, Math.max(lanes, Math.floor((target.l1Bytes * 0.75) / (width * bytes))), linear);
+
+  const cache = target.l2Bytes * 0.4;
+  const mBlock = Math.max(1, Math.floor(cache / (k.length * (low + 1) * bytes)));
+  // Columns (rows) of a task: what fits the cache beside the other side's block, but tasks enough for the threads.
+  const fits = (panels: number, size: number): number =>
+    Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytes))));
+  const spread = (panels: number, most: number, others: number): number => {
+    const wanted = Math.min(panels, Math.max(ceilDiv(panels, most), ceilDiv(WANTED_TASKS, others)));
+    return ceilDiv(panels, wanted);
+  };
+  let mTask = mPanels;
+  let nTask = nPanels;
+  let a: Source = directA ? 'direct' : 'private';
+  let b: Source = directB ? 'direct' : 'private';
+  if (m <= n) {
+    nTask = spread(nPanels, fits(nPanels, width), batches);
+    if (batches === 1 && !directA && nTask < nPanels) a = 'shared';
+  } else {
+    mTask = spread(mPanels, fits(mPanels, low + 1), batches);
+    if (batches === 1 && !directB && mTask < mPanels) b = 'shared';
+  }
+  // Partial sums of a task stay in the cache.
+  if (k.count > 1) {
+    const most = Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes)));
+    nTask = Math.min(nTask, most);
+    const rowsMost = Math.max(1, Math.floor(cache / (nTask * width * (low + 1) * bytes)));
+    mTask = Math.min(mTask, rowsMost);
+  }
+  const mTasks = ceilDiv(mPanels, mTask);
+  const nTasks = ceilDiv(nPanels, nTask);
+  const tasks = batches * mTasks * nTasks;
+  return {
+    lanes, vectors, width, low, tall, mPanels, nPanels, k, a, b,
+    mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks,
+  }; // biome-ignore format: a record
+}

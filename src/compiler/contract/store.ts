@@ -1,0 +1,150 @@
+/**
+ * From a finished tile of sums in scratch to the output: coordinates, vectors within rows, single lanes across them, the epilogue.
+ * Imports problem and loop IR; knows nothing of packing or blocking.
+ */
+import { bytesOf } from '../../graph/dtype.ts';
+import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { Extent } from './cursor.ts';
+import { affine, unravel } from './naive.ts';
+import { mergesInOutput, type Problem } from './problem.ts';
+
+/** Dims walked as one in the output: the coordinate of `inner` runs over all of them. */
+export interface Group {
+  readonly inner: number;
+  readonly size: number;
+}
+
+/** Neighbouring dims (outermost first) joined wherever output and epilogue allow. */
+export function outputGroups(p: Problem, dims: readonly number[]): Group[] {
+  const groups: Group[] = [];
+  for (let i = dims.length - 1; i >= 0; i--) {
+    const dim = dims[i]!;
+    const size = p.dims[dim]!.size;
+    const group = groups[0];
+    if (group) {
+      const merged = { ...p, dims: p.dims.map((x, d) => (d === group.inner ? { ...x, size: group.size } : x)) };
+      if (mergesInOutput(merged, dim, group.inner)) {
+        groups[0] = { inner: group.inner, size: group.size * size };
+        continue;
+      }
+    }
+    groups.unshift({ inner: dim, size });
+  }
+  return groups;
+}
+
+/** Coordinates of problem dims, by problem dim; what is not in the map stands at 0. */
+export type Coords = ReadonlyMap<number, Reg>;
+
+/** Adds the coordinates of composite `index` over `groups` to `coords`. */
+export function locate(b: LoopBuilder, groups: readonly Group[], index: Reg, coords: Coords): Map<number, Reg> {
+  const all = new Map(coords);
+  const split = unravel(
+    b,
+    index,
+    groups.map(g => g.size),
+  );
+  for (const [i, group] of groups.entries()) all.set(group.inner, split[i]!);
+  return all;
+}
+
+/** Element index in the output. */
+export const outputIndex = (b: LoopBuilder, p: Problem, coords: Coords): Reg =>
+  affine(
+    b,
+    [...coords].map(([dim, x]) => [x, p.out.lin[dim]!] as const),
+    p.out.base,
+  );
+
+/** Whether vectors can be stored along the innermost of these groups. */
+export function storesVectors(p: Problem, n: readonly Group[]): boolean {
+  const inner = n[n.length - 1];
+  return inner !== undefined && p.out.lin[inner.inner] === 1 && bytesOf(registerScalar(p.out.dtype)) === bytesOf(p.acc);
+}
+
+/** Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims) and stores what it returns. */
+export function finish(
+  b: LoopBuilder,
+  p: Problem,
+  value: Reg,
+  coords: Coords,
+  index: Reg,
+  vectorDim: number | null,
+): void {
+  const { lanes } = value.type;
+  let result: Reg | null = value;
+  if (p.epilogue) {
+    const spread: (Reg | null)[] = p.fixed.map(x => (x === null ? null : b.i32(x)));
+    p.dims.forEach((dim, d) => {
+      if (dim.role === 'k') return;
+      const x = coords.get(d);
+      spread[dim.origin] = x ? affine(b, [[x, dim.step]], dim.phase) : b.i32(dim.phase);
+    });
+    const along = vectorDim === null || lanes === 1 ? null : p.dims[vectorDim]!.origin;
+    result = p.epilogue(b, value, { coords: spread, vectorDim: along, lanes, index });
+  }
+  if (result) b.store(p.out.dtype, b.addr(p.out.buffer, index), result);
+}
+
+export interface Tile {
+  /** Sums, `pitch` accumulators from row to row. */
+  readonly from: Reg;
+  readonly pitch: number;
+  /** First composite m and n index, and how many rows; columns end at `columns` of them or at the end of n. */
+  readonly m: Reg;
+  readonly rows: Extent;
+  readonly n: Reg;
+  readonly columns: number;
+  readonly batch: Coords;
+}
+
+/** Stores one tile. */
+export function storeTile(
+  b: LoopBuilder,
+  p: Problem,
+  m: readonly Group[],
+  n: readonly Group[],
+  lanes: number,
+  tile: Tile,
+): void {
+  const total = n.reduce((x, g) => x * g.size, 1);
+  const inner = n[n.length - 1];
+  const bytes = bytesOf(p.acc);
+  const rows = (fill: (from: Reg, coords: Coords) => void): void => {
+    const from = b.copy(tile.from);
+    b.for(0, tile.rows, 1, r => {
+      fill(from, locate(b, m, b.add(tile.m, r), tile.batch));
+      b.move(from, b.advance(from, b.i32(tile.pitch), bytes));
+    });
+  };
+  b.for(0, tile.columns, lanes, v => {
+    const first = b.add(tile.n, v);
+    const single = (): void => {
+      const count = b.bin('min', b.i32(lanes), b.sub(b.i32(total), first));
+      b.for(0, count, 1, lane => {
+        const column = locate(b, n, b.add(first, lane), new Map());
+        rows((from, coords) => {
+          const at = new Map([...coords, ...column]);
+          const value = b.load(p.acc, b.advance(from, b.add(v, lane), bytes));
+          finish(b, p, value, at, outputIndex(b, p, at), null);
+        });
+      });
+    };
+    if (!inner || !storesVectors(p, n) || inner.size < lanes) {
+      single();
+      return;
+    }
+    const vector = (): void => {
+      const column = locate(b, n, first, new Map());
+      rows((from, coords) => {
+        const at = new Map([...coords, ...column]);
+        const value = b.load(p.acc, b.advance(from, v, bytes), 0, lanes);
+        finish(b, p, value, at, outputIndex(b, p, at), inner.inner);
+      });
+    };
+    const x = n.length === 1 ? first : b.bin('remU', first, b.i32(inner.size));
+    const fits = b.bin('or', b.sub(b.i32(inner.size - lanes), x), b.sub(b.i32(total - lanes), first));
+    if (inner.size % lanes === 0) b.if(b.cmp('ge', fits, b.i32(0)), vector);
+    else b.if(b.cmp('ge', fits, b.i32(0)), vector, single);
+  });
+}
