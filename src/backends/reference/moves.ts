@@ -1,0 +1,113 @@
+/**
+ * Where elements come from: reindex and gather, and scatter, which sends them back. Offsets are elements of row-major arrays.
+ */
+
+import type { DType } from '../../graph/dtype.ts';
+import type { AxisMap, ScatterKind } from '../../graph/node.ts';
+import { bigBinary, numberBinary } from './elementwise.ts';
+import { around, isBig, sizeOf, stridesOf, type Values } from './values.ts';
+
+/** An index a program was given does not exist. */
+export function indexError(what: string, index: number | bigint, size: number): Error {
+  return new Error(`${what}: index ${index} is out of range for ${size} elements`);
+}
+
+/** out[...] = input at each axis map's position, or `fill` where one is no whole number or outside. */
+export function reindex(
+  input: Values,
+  inShape: readonly number[],
+  outShape: readonly number[],
+  axes: readonly AxisMap[],
+  fill: number,
+  out: Values,
+): void {
+  const strides = stridesOf(inShape);
+  const fillValue = isBig(out) ? BigInt(fill) : fill;
+  // Each output dim moves the numerator of one axis at most.
+  const moves = outShape.map((_, d) => {
+    const a = axes.findIndex(map => map.terms.some(([dim]) => dim === d));
+    return { axis: a, coef: a < 0 ? 0 : axes[a]!.terms.find(([dim]) => dim === d)![1] };
+  });
+  const numerators = axes.map(map => map.offset);
+  const at = outShape.map(() => 0);
+  for (let i = 0; i < out.length; i++) {
+    let offset = 0;
+    for (let a = 0; a < axes.length; a++) {
+      const position = numerators[a]! / axes[a]!.div;
+      if (position < 0 || position >= inShape[a]! || !Number.isInteger(position)) {
+        offset = -1;
+        break;
+      }
+      offset += position * strides[a]!;
+    }
+    out[i] = offset < 0 ? fillValue : input[offset]!;
+    for (let d = outShape.length - 1; d >= 0; d--) {
+      const { axis, coef } = moves[d]!;
+      at[d] = at[d]! + 1;
+      if (axis >= 0) numerators[axis]! += coef;
+      if (at[d]! < outShape[d]!) break;
+      if (axis >= 0) numerators[axis]! -= coef * at[d]!;
+      at[d] = 0;
+    }
+  }
+}
+
+/** Index values as numbers, each checked against [0, n). */
+function checkedIndices(index: Values, n: number, what: string): Float64Array {
+  return Float64Array.from(index as Float64Array, value => {
+    if (value < 0 || value >= n) throw indexError(what, value, n);
+    return Number(value);
+  });
+}
+
+/** out[pre, i, post] = input[pre, index[i], post]. */
+export function gather(
+  input: Values,
+  inShape: readonly number[],
+  axis: number,
+  index: Values,
+  what: string,
+  out: Values,
+): void {
+  const { outer, n, inner } = around(inShape, axis);
+  const indices = checkedIndices(index, n, what);
+  let to = 0;
+  for (let o = 0; o < outer; o++)
+    for (const i of indices) {
+      const from = (o * n + i) * inner;
+      for (let k = 0; k < inner; k++) out[to++] = input[from + k]!;
+    }
+}
+
+/** out (a copy of base) [pre, index[i], post] combined with updates[pre, i, post], in index order. */
+export function scatter(
+  kind: ScatterKind,
+  dtype: DType,
+  shape: readonly number[],
+  axis: number,
+  index: Values,
+  updates: Values,
+  what: string,
+  out: Values,
+): void {
+  const { outer, n, inner } = around(shape, axis);
+  const indices = checkedIndices(index, n, what);
+  if (sizeOf(shape) === 0) return;
+  const combine = (
+    kind === 'set' ? (_: number, y: number) => y : isBig(out) ? bigBinary(kind) : numberBinary(kind, dtype)
+  ) as (x: unknown, y: unknown) => number;
+  let from = 0;
+  for (let o = 0; o < outer; o++)
+    for (const i of indices) {
+      const to = (o * n + i) * inner;
+      for (let k = 0; k < inner; k++) out[to + k] = combine(out[to + k], updates[from++]);
+    }
+}
+
+/** The index itself, wrapped from the end where negative. */
+export function checkIndex(index: Values, size: number, what: string, out: Values): void {
+  index.forEach((value: number | bigint, i: number) => {
+    if (value < -size || value >= size) throw indexError(what, value, size);
+    out[i] = value >= 0 ? value : isBig(out) ? (value as bigint) + BigInt(size) : (value as number) + size;
+  });
+}
