@@ -145,6 +145,9 @@ export function checkIndex(x: Node, size: number, what: string): Node {
 
 export const detach = (x: Node): Node => (x.requiresGrad ? node('detach', [x], {}, x.shape, x.dtype) : x);
 
+/** An identity of `x` that requires a gradient whatever `x` does. */
+export const marked = (x: Node): Node => new Node('barrier', [x], { group: 0 }, x.shape, x.dtype, isFloat(x.dtype));
+
 export const barrier = (x: Node, group: number): Node => node('barrier', [x], { group }, x.shape, x.dtype);
 
 // ------------------------------------------------------------------------------------------------ reindex

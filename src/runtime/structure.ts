@@ -43,7 +43,10 @@ class Hash {
   }
 }
 
-type AttrHash = { readonly [P in Primitive]: (h: Hash, attrs: Attrs[P]) => void };
+/** Checkpoint groups are numbered as they are met: the same step builds new groups every time it runs. */
+type Groups = Map<number, number>;
+
+type AttrHash = { readonly [P in Primitive]: (h: Hash, attrs: Attrs[P], groups: Groups) => void };
 
 const nothing = (): void => {};
 
@@ -64,7 +67,10 @@ const ATTRS: AttrHash = {
     h.text(a.what);
   },
   detach: nothing,
-  barrier: (h, a) => h.int(a.group),
+  barrier: (h, a, groups) => {
+    if (!groups.has(a.group)) groups.set(a.group, groups.size);
+    h.int(groups.get(a.group)!);
+  },
   reshape: nothing,
   reindex: (h, a) => {
     h.float(a.fill);
@@ -135,6 +141,7 @@ export function structureOf(roots: readonly Node[], extraLeaves: readonly Node[]
   const number = new Map<Node, number>();
   const leaves: Node[] = [];
   const hash = new Hash();
+  const groups: Groups = new Map();
   const visit = (node: Node): void => {
     number.set(node, number.size);
     const leaf = isLeaf(node);
@@ -146,7 +153,7 @@ export function structureOf(roots: readonly Node[], extraLeaves: readonly Node[]
       return;
     }
     for (const input of node.inputs) hash.int(number.get(input)!);
-    (ATTRS[node.op] as (h: Hash, attrs: Attrs[Primitive]) => void)(hash, node.attrs);
+    (ATTRS[node.op] as (h: Hash, attrs: Attrs[Primitive], groups: Groups) => void)(hash, node.attrs, groups);
   };
   // Depth first without recursion: a training step's graph is thousands of nodes deep.
   const stack: Node[] = [];
