@@ -1,0 +1,4 @@
+/**
+ * The package's main entry: the Tensor API. Layers, optimizers, data and the rest are subpaths (tenon/nn, tenon/optim, ...).
+ */
+export * from './tensor/index.ts';
