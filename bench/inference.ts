@@ -3,7 +3,8 @@
  * key-value cache, each token read back.
  */
 import { compile, noGrad, Tensor } from 'tenon';
-import { buildDecoder, buildInference } from './models.ts';
+import { GPT } from 'tenon/models';
+import { buildInference } from './models.ts';
 import { type Options, type Result, samples, timed } from './report.ts';
 import { generate, type WorkloadSpec } from './spec.ts';
 import { initialise } from './training.ts';
@@ -23,18 +24,11 @@ function image(name: string, spec: WorkloadSpec, options: Options): Result {
 }
 
 function decode(spec: WorkloadSpec, options: Options): Result {
-  const model = buildDecoder(spec);
+  const model = new GPT(spec.model);
   initialise(model, spec);
-  model.eval();
   let tokens: number[] = [];
   const times = timed(options, spec, () => {
-    const decoder = model.decoder();
-    tokens = [];
-    let token = spec.prompt[0]!;
-    for (let position = 0; position < spec.new_tokens; position++) {
-      token = decoder.next(token);
-      tokens.push(token);
-    }
+    tokens = model.generate(spec.prompt, { newTokens: spec.new_tokens, temperature: 0 });
   });
   return { ...times, check: tokens };
 }

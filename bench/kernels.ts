@@ -1,7 +1,7 @@
 /**
  * The kernel workloads: inputs stay in the backend's memory (cells), and so does the output, which the host then reads.
  */
-import { compile, F, Parameter, Tensor } from 'tenon';
+import { compile, F, Parameter, Tensor, zeros } from 'tenon';
 import { type Options, type Result, samples, timed } from './report.ts';
 import { generate, type WorkloadSpec } from './spec.ts';
 
@@ -10,7 +10,7 @@ function formula(name: string, spec: WorkloadSpec, inputs: Readonly<Record<strin
   if (name.startsWith('matmul')) return a!.matmul(b!);
   if (name.startsWith('elementwise_gelu')) return F.gelu(x!.mul(spec.a).add(spec.b), { approximate: 'tanh' });
   if (name.startsWith('softmax')) return x!.softmax(-1);
-  if (name.startsWith('layernorm')) return F.layerNorm(x!, [1024], weight, bias, { eps: spec.eps });
+  if (name.startsWith('layernorm')) return F.layerNorm(x!, [1024], weight, bias, spec.eps);
   throw new Error(`bench: no kernel workload is named ${name}`);
 }
 
@@ -23,7 +23,7 @@ export function runKernel(name: string, spec: WorkloadSpec, options: Options): R
     }),
   );
   const like = formula(name, spec, inputs);
-  const output = resident(Tensor.zeros(like.shape, { dtype: like.dtype }));
+  const output = resident(zeros(like.shape, { dtype: like.dtype }));
   const call = compile((): void => {
     output.assign(formula(name, spec, inputs));
   });

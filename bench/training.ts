@@ -3,14 +3,14 @@
  * compares with PyTorch's float64 run.
  */
 import { compile, type Parameter, Tensor } from 'tenon';
-import type { Module } from 'tenon/nn';
+import type { AnyModule } from 'tenon/nn';
 import { Adagrad, Adam, AdamW, type Optimizer, SGD } from 'tenon/optim';
 import { type Batch, buildTraining } from './models.ts';
 import { type Options, type Result, timed } from './report.ts';
 import { affine, generate, type OptimizerSpec, type WorkloadSpec } from './spec.ts';
 
 /** Fills a model with the workload's generated weights. */
-export function initialise(model: Module, spec: WorkloadSpec): void {
+export function initialise(model: AnyModule, spec: WorkloadSpec): void {
   const state = Object.fromEntries(
     spec.params.map(p => [p.name, Tensor.from(affine(p.seed, p.shape, p.mid, p.amp), { shape: p.shape })]),
   );
@@ -42,7 +42,7 @@ function optimizer(parameters: readonly Parameter[], spec: OptimizerSpec): Optim
   }
 }
 
-function optimizers(model: Module, spec: OptimizerSpec): Optimizer[] {
+function optimizers(model: AnyModule, spec: OptimizerSpec): Optimizer[] {
   const named = [...model.namedParameters()];
   if (spec.type !== 'split')
     return [

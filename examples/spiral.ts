@@ -22,7 +22,7 @@ const y = Tensor.from(Int32Array.from(labels));
 manualSeed(7);
 const model = new Sequential(new Linear(2, 64), new Tanh(), new Linear(64, 64), new Tanh(), new Linear(64, 3));
 const optimizer = new AdamW(model.parameters(), { lr: 0.02 });
-const schedule = new CosineAnnealingLR(optimizer, { tMax: 400 });
+const schedule = new CosineAnnealingLR(optimizer, 400);
 
 const step = compile(() => {
   optimizer.zeroGrad();

@@ -37,14 +37,16 @@ describe.each(['reference', 'wasm'])('%s', backend => {
     const want = eager.model.stateDict();
     for (const [name, value] of Object.entries(compiled.model.stateDict())) {
       const got = Array.from(value.data(), Number);
-      Array.from(want[name]!.data(), Number).forEach((v, i) => expect(got[i], name).toBeCloseTo(v, 4));
+      Array.from(want[name]!.data(), Number).forEach((v, i) => {
+        expect(got[i], name).toBeCloseTo(v, 4);
+      });
     }
   });
 
   it('sees a schedule change the learning rate between calls', () => {
     const weight = new Parameter(Tensor.from([1]));
     const optimizer = new SGD([weight], { lr: 1 });
-    const schedule = new StepLR(optimizer, { stepSize: 1, gamma: 0.1 });
+    const schedule = new StepLR(optimizer, 1, { gamma: 0.1 });
     const step = compile(() => {
       optimizer.zeroGrad();
       weight.sum().backward();
