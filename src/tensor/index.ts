@@ -12,10 +12,13 @@ export {
   setBackend,
   setNumThreads,
 } from '../runtime/index.ts';
+export { type CompiledFunction, compile } from './compile.ts';
 export type { Nested, NestedInput, Scalar, TensorData } from './convert.ts';
 export * from './creation.ts';
+export { einsum } from './einsum.ts';
 export * as F from './functional/index.ts';
 export * as functional from './functional/index.ts';
+export * from './joins.ts';
 export type { TensorLike } from './operands.ts';
 export { Parameter, type ParameterOptions } from './parameter.ts';
 export {
