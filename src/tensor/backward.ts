@@ -7,7 +7,8 @@ import type { Node } from '../graph/node.ts';
 import { isTracing, keepForFlush } from '../runtime/index.ts';
 import { vjp } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
-import { type Parameter, parameterOf } from './parameter.ts';
+import type { Parameter } from './parameter.ts';
+import { parameterOf } from './sources.ts';
 import { Tensor } from './tensor.ts';
 
 /** Parameters whose gradient was set while a function was traced: it means nothing outside. */

@@ -4,13 +4,10 @@
  */
 import { type HostArray, isFloat } from '../graph/dtype.ts';
 import { Node } from '../graph/node.ts';
-import type { Variable } from '../graph/storage.ts';
 import { Cell } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
+import { registerAlias, registerVariable } from './sources.ts';
 import { Tensor } from './tensor.ts';
-
-const byVariable = new WeakMap<Variable, Parameter>();
-const byAlias = new WeakMap<Node, Parameter>();
 
 export interface ParameterOptions {
   /** Whether `backward` collects a gradient; true by default for floats, and always false for integers. */
@@ -33,7 +30,7 @@ export class Parameter extends Tensor {
     const cell = new Cell(init.shape, init.dtype, host, { requiresGrad, name: options.name });
     super(cell.leafNode);
     this.cell = cell;
-    byVariable.set(cell.variable, this);
+    registerVariable(cell.variable, this);
   }
 
   /** The present value; a new node after every assignment. */
@@ -43,7 +40,7 @@ export class Parameter extends Tensor {
     // A pending value was computed without gradients or from other parameters: from here on it is a source of its own.
     if (this.#alias?.of !== node) {
       this.#alias = { of: node, node: new Node('reshape', [node], {}, node.shape, node.dtype, true) };
-      byAlias.set(this.#alias.node, this);
+      registerAlias(this.#alias.node, this);
     }
     return this.#alias.node;
   }
@@ -84,9 +81,4 @@ export class Parameter extends Tensor {
   override get shape(): readonly number[] {
     return this.cell.shape;
   }
-}
-
-/** The parameter whose value a node of a graph is, if it is one's. */
-export function parameterOf(node: Node): Parameter | undefined {
-  return node.is('variable') ? byVariable.get(node.attrs.variable) : byAlias.get(node);
 }

@@ -9,11 +9,14 @@ import { evaluate, evaluateAsync } from '../runtime/index.ts';
 import { backward } from './backward.ts';
 import { fromData, itemOf, type Nested, type NestedInput, nestedOf, type TensorData } from './convert.ts';
 import { normalDim } from './operands.ts';
+import * as advanced from './ops/advanced.ts';
 import * as compare from './ops/compare.ts';
 import * as elementwise from './ops/elementwise.ts';
+import { extremeAlong } from './ops/extreme.ts';
 import * as indexing from './ops/indexing.ts';
 import * as math from './ops/math.ts';
 import * as matmul from './ops/matmul.ts';
+import { medianAlong } from './ops/median.ts';
 import * as reduce from './ops/reduce.ts';
 import * as scan from './ops/scan.ts';
 import * as select from './ops/select.ts';
@@ -28,7 +31,7 @@ type Methods<Ops> = {
   readonly [K in keyof Ops]: Ops[K] extends (x: Tensor, ...rest: infer R) => infer T ? (...rest: R) => T : never;
 };
 
-const OPS = [compare, elementwise, indexing, matmul, math, reduce, scan, select, shape, softmax, sort, views];
+const OPS = [advanced, compare, elementwise, indexing, matmul, math, reduce, scan, select, shape, softmax, sort, views];
 
 /** What a two-valued reduction or a sort returns. */
 export interface ValuesAndIndices {
@@ -36,9 +39,9 @@ export interface ValuesAndIndices {
   readonly indices: Tensor;
 }
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the same modules below
 export interface Tensor
-  extends Methods<typeof compare>,
+  extends Methods<typeof advanced>,
+    Methods<typeof compare>,
     Methods<typeof elementwise>,
     Methods<typeof indexing>,
     Methods<typeof matmul>,
@@ -51,7 +54,6 @@ export interface Tensor
     Methods<typeof sort>,
     Methods<typeof views> {}
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface
 export class Tensor {
   readonly #node: Node;
 
@@ -175,6 +177,42 @@ export class Tensor {
   eval(): this {
     this.data();
     return this;
+  }
+
+  /** The largest element (its gradient shared evenly among equal ones), or values and first positions along `dim`, or the elementwise larger of two. */
+  max(): Tensor;
+  max(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
+  max(other: Tensor): Tensor;
+  max(dimOrOther?: number | Tensor, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    if (dimOrOther === undefined) return this.amax();
+    if (typeof dimOrOther !== 'number') return this.maximum(dimOrOther);
+    return extremeAlong('max', this, dimOrOther, options.keepdim);
+  }
+
+  /** The smallest element (its gradient shared evenly among equal ones), or values and first positions along `dim`, or the elementwise smaller of two. */
+  min(): Tensor;
+  min(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
+  min(other: Tensor): Tensor;
+  min(dimOrOther?: number | Tensor, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    if (dimOrOther === undefined) return this.amin();
+    if (typeof dimOrOther !== 'number') return this.minimum(dimOrOther);
+    return extremeAlong('min', this, dimOrOther, options.keepdim);
+  }
+
+  /** The middle element (the lower of two; NaN if there is one), or middle values and their positions along `dim`. */
+  median(): Tensor;
+  median(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
+  median(dim?: number, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    if (dim === undefined) return medianAlong(this.reshape([-1]), 0).values;
+    return medianAlong(this, dim, options.keepdim);
+  }
+
+  /** median that leaves NaN out. */
+  nanmedian(): Tensor;
+  nanmedian(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
+  nanmedian(dim?: number, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    if (dim === undefined) return medianAlong(this.reshape([-1]), 0, false, true).values;
+    return medianAlong(this, dim, options.keepdim, true);
   }
 
   /**

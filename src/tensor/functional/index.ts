@@ -3,5 +3,15 @@
  * Tensor API only.
  */
 export * from './activations.ts';
+export * from './adaptivePool.ts';
+export * from './classLosses.ts';
+export * from './conv.ts';
+export * from './distanceLosses.ts';
 export * from './dropout.ts';
+export type { Sizes } from './geometry.ts';
 export * from './linear.ts';
+export * from './losses.ts';
+export type { LossOptions, Reduction } from './lossParts.ts';
+export * from './normalise.ts';
+export * from './pad.ts';
+export * from './pool.ts';

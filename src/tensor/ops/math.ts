@@ -1,2 +1,238 @@
-/** Filled next. */
-export {};
+/**
+ * Mathematical functions composed from the primitives, each in a form that keeps precision near 0 and does not overflow early, and
+ * whose gradient is right where the function is smooth. Functions here have the tensor first and become methods of Tensor.
+ */
+import * as build from '../../graph/build.ts';
+import { isFloat } from '../../graph/dtype.ts';
+import { checkTensor, floatDType, floatNode, promoted, resultDType, type TensorLike } from '../operands.ts';
+import { Tensor } from '../tensor.ts';
+
+/** The input as a float tensor. */
+function real(op: string, x: Tensor): Tensor {
+  checkTensor(op, 'input', x);
+  return isFloat(x.dtype) ? x : new Tensor(floatNode(op, x));
+}
+
+/** Two operands promoted, broadcast and made floats. */
+function realPair(op: string, a: TensorLike, b: TensorLike): [Tensor, Tensor] {
+  const [x, y] = promoted(op, [a, b], floatDType(resultDType(op, [a, b])));
+  return [new Tensor(x!), new Tensor(y!)];
+}
+
+export function tan(x: Tensor): Tensor {
+  const input = real('tan', x);
+  return input.sin().div(input.cos());
+}
+
+/** sqrt(1 - x^2) without cancellation. */
+const cosOfAsin = (x: Tensor): Tensor => x.neg().add(1).mul(x.add(1)).sqrt();
+
+export function asin(x: Tensor): Tensor {
+  const input = real('asin', x);
+  return input.atan2(cosOfAsin(input));
+}
+
+export function acos(x: Tensor): Tensor {
+  const input = real('acos', x);
+  return cosOfAsin(input).atan2(input);
+}
+
+export function sinh(x: Tensor): Tensor {
+  const input = real('sinh', x);
+  return input.expm1().sub(input.neg().expm1()).mul(0.5);
+}
+
+export function cosh(x: Tensor): Tensor {
+  const input = real('cosh', x);
+  return input.exp().add(input.neg().exp()).mul(0.5);
+}
+
+export function asinh(x: Tensor): Tensor {
+  const input = real('asinh', x);
+  const negative = input.lt(0);
+  const size = negative.where(input.neg(), input);
+  const square = size.mul(size);
+  const value = size.add(square.div(square.add(1).sqrt().add(1))).log1p();
+  return negative.where(value.neg(), value);
+}
+
+export function acosh(x: Tensor): Tensor {
+  const above = real('acosh', x).sub(1);
+  return above.add(above.mul(above.add(2)).sqrt()).log1p();
+}
+
+export function atanh(x: Tensor): Tensor {
+  const input = real('atanh', x);
+  return input.log1p().sub(input.neg().log1p()).mul(0.5);
+}
+
+/** 1 / sqrt(x). */
+export function rsqrt(x: Tensor): Tensor {
+  return real('rsqrt', x).sqrt().reciprocal();
+}
+
+/** 1 / x. */
+export function reciprocal(x: Tensor): Tensor {
+  const input = real('reciprocal', x);
+  return new Tensor(build.binary('div', build.full(1, input.shape, input.dtype), input.node));
+}
+
+/** x * x. */
+export function square(x: Tensor): Tensor {
+  checkTensor('square', 'input', x);
+  return x.dtype === 'bool' ? x.long() : x.mul(x);
+}
+
+/** Base-2 logarithm. */
+export function log2(x: Tensor): Tensor {
+  return real('log2', x).log().mul(Math.LOG2E);
+}
+
+/** Base-10 logarithm. */
+export function log10(x: Tensor): Tensor {
+  return real('log10', x).log().mul(Math.LOG10E);
+}
+
+/** 2 to the power of x. */
+export function exp2(x: Tensor): Tensor {
+  const input = real('exp2', x);
+  return new Tensor(build.binary('pow', build.full(2, input.shape, input.dtype), input.node));
+}
+
+/** 1 - erf(x). */
+export function erfc(x: Tensor): Tensor {
+  return real('erfc', x).erf().neg().add(1);
+}
+
+/** x - trunc(x). */
+export function frac(x: Tensor): Tensor {
+  checkTensor('frac', 'input', x);
+  if (!isFloat(x.dtype)) throw new TypeError(`frac: input: expected a float tensor, got ${x.dtype}`);
+  return x.sub(x.trunc().detach());
+}
+
+/** sin(pi x) / (pi x), 1 at 0. */
+export function sinc(x: Tensor): Tensor {
+  const scaled = real('sinc', x).mul(Math.PI);
+  const zero = scaled.eq(0);
+  const safe = zero.where(1, scaled);
+  return zero.where(1, safe.sin().div(safe));
+}
+
+/** log(x / (1 - x)); x is limited to [eps, 1 - eps] when eps is given. */
+export function logit(x: Tensor, eps?: number | null): Tensor {
+  const input = real('logit', x);
+  const p = eps === undefined || eps === null ? input : input.clamp(eps, 1 - eps);
+  return p.div(p.neg().add(1)).log();
+}
+
+/** Degrees to radians. */
+export function deg2rad(x: Tensor): Tensor {
+  return real('deg2rad', x).mul(Math.PI / 180);
+}
+
+/** Radians to degrees. */
+export function rad2deg(x: Tensor): Tensor {
+  return real('rad2deg', x).mul(180 / Math.PI);
+}
+
+/** sign under its complex-number name. */
+export function sgn(x: Tensor): Tensor {
+  return x.sign();
+}
+
+/** neg's opposite: the tensor itself. */
+export function positive(x: Tensor): Tensor {
+  checkTensor('positive', 'input', x);
+  if (x.dtype === 'bool') throw new TypeError('positive: input: bool is not supported');
+  return x;
+}
+
+/** start + weight * (end - start). */
+export function lerp(x: Tensor, end: Tensor, weight: TensorLike): Tensor {
+  checkTensor('lerp', 'input', x);
+  checkTensor('lerp', 'end', end);
+  if (x.dtype !== end.dtype) throw new TypeError(`lerp: dtypes differ: ${x.dtype} and ${end.dtype}`);
+  return x.add(end.sub(x).mul(weight));
+}
+
+/** x + value * a * b. */
+export function addcmul(x: Tensor, a: Tensor, b: Tensor, options: { readonly value?: number } = {}): Tensor {
+  const { value = 1 } = options;
+  const product = a.mul(b);
+  return x.add(value === 1 ? product : product.mul(value));
+}
+
+/** x + value * a / b. */
+export function addcdiv(x: Tensor, a: Tensor, b: Tensor, options: { readonly value?: number } = {}): Tensor {
+  checkTensor('addcdiv', 'tensor1', a);
+  checkTensor('addcdiv', 'tensor2', b);
+  if (!isFloat(a.dtype) && !isFloat(b.dtype))
+    throw new TypeError(`addcdiv: expected a float among the divided tensors, got ${a.dtype} and ${b.dtype}`);
+  const { value = 1 } = options;
+  const quotient = a.div(b);
+  return x.add(value === 1 ? quotient : quotient.mul(value));
+}
+
+/** log(exp(x) + exp(other)), without overflow. */
+export function logaddexp(x: Tensor, other: TensorLike): Tensor {
+  const [a, b] = realPair('logaddexp', x, other);
+  const largest = a.detach().maximum(b.detach());
+  const shift = largest.isfinite().where(largest, 0);
+  return a.sub(shift).exp().add(b.sub(shift).exp()).log().add(shift);
+}
+
+/** log2(2^x + 2^other), without overflow. */
+export function logaddexp2(x: Tensor, other: TensorLike): Tensor {
+  const [a, b] = realPair('logaddexp2', x, other);
+  return logaddexp(a.mul(Math.LN2), b.mul(Math.LN2)).mul(Math.LOG2E);
+}
+
+/** sqrt(x^2 + other^2), without overflow. */
+export function hypot(x: Tensor, other: TensorLike): Tensor {
+  const [a, b] = realPair('hypot', x, other);
+  const largest = a.detach().abs().maximum(b.detach().abs());
+  const scale = largest.gt(0).logicalAnd(largest.isfinite()).where(largest, 1);
+  const [p, q] = [a.div(scale), b.div(scale)];
+  return p.mul(p).add(q.mul(q)).sqrt().mul(scale);
+}
+
+/** The magnitude of x with the sign of other. */
+export function copysign(x: Tensor, other: TensorLike): Tensor {
+  const [a, b] = realPair('copysign', x, other);
+  // 1 / -0 is -Infinity: the sign of a zero shows.
+  const negative = b.lt(0).logicalOr(b.eq(0).logicalAnd(b.reciprocal().lt(0)));
+  const size = a.abs();
+  return negative.where(size.neg(), size);
+}
+
+/** x * log(other), 0 where x is 0. */
+export function xlogy(x: TensorLike, other: TensorLike): Tensor {
+  const [a, b] = realPair('xlogy', x, other);
+  const zero = a.eq(0).logicalAnd(b.isnan().logicalNot());
+  return zero.where(0, a.mul(zero.where(1, b).log()));
+}
+
+/** x * log1p(other), 0 where x is 0. */
+export function xlog1py(x: TensorLike, other: TensorLike): Tensor {
+  const [a, b] = realPair('xlog1py', x, other);
+  const zero = a.eq(0).logicalAnd(b.isnan().logicalNot());
+  return zero.where(0, a.mul(zero.where(0, b).log1p()));
+}
+
+/** pow in f64, whatever the operands. */
+export function floatPower(x: TensorLike, exponent: TensorLike): Tensor {
+  const [a, b] = promoted('floatPower', [x, exponent], 'f64');
+  return new Tensor(build.binary('pow', a!, b!));
+}
+
+/** x * 2^other. */
+export function ldexp(x: Tensor, other: TensorLike): Tensor {
+  const [a, b] = realPair('ldexp', x, other);
+  return a.mul(exp2(b));
+}
+
+/** The p-norm of x - other. */
+export function dist(x: Tensor, other: Tensor, p = 2): Tensor {
+  return x.sub(other).norm(p);
+}

@@ -7,8 +7,7 @@ import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Node, ReduceKind } from '../../graph/node.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, normalDim, normalDims } from '../operands.ts';
-import { Tensor, type ValuesAndIndices } from '../tensor.ts';
-import { takeAlong } from './along.ts';
+import { Tensor } from '../tensor.ts';
 
 export type Dims = number | readonly number[] | null;
 
@@ -205,15 +204,6 @@ export function argmax(x: Tensor, dim?: number | null, options: ReduceOptions = 
 /** i64 position of the first smallest value, along `dim` or of the flattened tensor. */
 export function argmin(x: Tensor, dim?: number | null, options: ReduceOptions = {}): Tensor {
   return argExtreme('argmin', 'min', x, dim, options.keepdim);
-}
-
-/** Values and first positions along one dim; the gradient goes to that position. */
-export function extremeAlong(op: 'max' | 'min', x: Tensor, dim: number, keepdim = false): ValuesAndIndices {
-  const indices = argExtreme(op, op, x, dim, true);
-  const values = x.ndim === 0 ? x : takeAlong(x, indices, normalDim(op, dim, x.ndim));
-  if (keepdim || x.ndim === 0) return { values, indices };
-  const d = normalDim(op, dim, x.ndim);
-  return { values: values.squeeze(d), indices: indices.squeeze(d) };
 }
 
 /** Whether all elements are true (not 0). */

@@ -1,0 +1,121 @@
+/**
+ * Losses and similarities between vectors and rankings.
+ */
+import { shapeText } from '../convert.ts';
+import { checkFloat, checkTensor } from '../operands.ts';
+import type { Tensor } from '../tensor.ts';
+import { type LossOptions, reduceLoss } from './lossParts.ts';
+
+/** x where target is 1, max(0, margin - x) where it is -1. */
+export function hingeEmbeddingLoss(
+  x: Tensor,
+  target: Tensor,
+  options: LossOptions & { readonly margin?: number } = {},
+): Tensor {
+  checkTensor('hingeEmbeddingLoss', 'input', x);
+  checkTensor('hingeEmbeddingLoss', 'target', target);
+  const { margin = 1, reduction } = options;
+  const apart = target.ne(1).where(x.neg().add(margin).clampMin(0), 0);
+  const close = target.ne(-1).where(x, 0);
+  return reduceLoss('hingeEmbeddingLoss', apart.add(close), reduction);
+}
+
+/** max(0, -target * (x1 - x2) + margin): target 1 says that x1 should rank higher. */
+export function marginRankingLoss(
+  x1: Tensor,
+  x2: Tensor,
+  target: Tensor,
+  options: LossOptions & { readonly margin?: number } = {},
+): Tensor {
+  checkTensor('marginRankingLoss', 'input1', x1);
+  checkTensor('marginRankingLoss', 'input2', x2);
+  checkTensor('marginRankingLoss', 'target', target);
+  if (x1.ndim !== x2.ndim || x1.ndim !== target.ndim)
+    throw new RangeError(
+      `marginRankingLoss: inputs and target must have as many dims: ${shapeText(x1.shape)}, ${shapeText(x2.shape)}, ${shapeText(target.shape)}`,
+    );
+  const { margin = 0, reduction } = options;
+  const loss = target.neg().mul(x1.sub(x2)).add(margin).clampMin(0);
+  return reduceLoss('marginRankingLoss', loss, reduction);
+}
+
+/** Cosine of the angle between vectors along `dim` (1); norms below eps count as eps. */
+export function cosineSimilarity(
+  x1: Tensor,
+  x2: Tensor,
+  options: { readonly dim?: number; readonly eps?: number } = {},
+): Tensor {
+  checkTensor('cosineSimilarity', 'x1', x1);
+  checkTensor('cosineSimilarity', 'x2', x2);
+  const { dim = 1, eps = 1e-8 } = options;
+  const product = x1.mul(x2).sum(dim);
+  const squares = x1.mul(x1).sum(dim).mul(x2.mul(x2).sum(dim));
+  return product.div(squares.clampMin(eps * eps).sqrt());
+}
+
+/** 1 - cos where target is 1, max(0, cos - margin) where it is -1. */
+export function cosineEmbeddingLoss(
+  x1: Tensor,
+  x2: Tensor,
+  target: Tensor,
+  options: LossOptions & { readonly margin?: number } = {},
+): Tensor {
+  checkTensor('cosineEmbeddingLoss', 'input1', x1);
+  checkTensor('cosineEmbeddingLoss', 'input2', x2);
+  checkTensor('cosineEmbeddingLoss', 'target', target);
+  const { margin = 0, reduction } = options;
+  const fits = (target.ndim === 1 && x1.ndim === 2) || (target.ndim === 0 && x1.ndim === 1);
+  if (!fits || x2.ndim !== x1.ndim)
+    throw new RangeError(
+      `cosineEmbeddingLoss: expected rows and one target each, got ${shapeText(x1.shape)}, ${shapeText(x2.shape)}, ${shapeText(target.shape)}`,
+    );
+  const dim = target.ndim;
+  const eps = 1e-12;
+  const cosine = x1
+    .mul(x2)
+    .sum(dim)
+    .div(x1.mul(x1).sum(dim).add(eps).mul(x2.mul(x2).sum(dim).add(eps)).sqrt());
+  const close = target.eq(1).where(cosine.neg().add(1), 0);
+  const apart = target.eq(-1).where(cosine.sub(margin).clampMin(0), 0);
+  return reduceLoss('cosineEmbeddingLoss', close.add(apart), reduction);
+}
+
+/** p-norm of x1 - x2 + eps along the last dim. */
+export function pairwiseDistance(
+  x1: Tensor,
+  x2: Tensor,
+  options: { readonly p?: number; readonly eps?: number; readonly keepdim?: boolean } = {},
+): Tensor {
+  checkFloat('pairwiseDistance', 'x1', x1);
+  checkFloat('pairwiseDistance', 'x2', x2);
+  const { p = 2, eps = 1e-6, keepdim = false } = options;
+  return x1.sub(x2).add(eps).norm(p, -1, { keepdim });
+}
+
+/**
+ * max(0, d(anchor, positive) - d(anchor, negative) + margin); with `swap` the negative counts from the positive where that is nearer.
+ */
+export function tripletMarginLoss(
+  anchor: Tensor,
+  positive: Tensor,
+  negative: Tensor,
+  options: LossOptions & {
+    readonly margin?: number;
+    readonly p?: number;
+    readonly eps?: number;
+    readonly swap?: boolean;
+  } = {},
+): Tensor {
+  checkTensor('tripletMarginLoss', 'anchor', anchor);
+  checkTensor('tripletMarginLoss', 'positive', positive);
+  checkTensor('tripletMarginLoss', 'negative', negative);
+  const { margin = 1, p = 2, eps = 1e-6, swap = false, reduction } = options;
+  if (anchor.ndim !== positive.ndim || anchor.ndim !== negative.ndim)
+    throw new RangeError(
+      `tripletMarginLoss: inputs must have as many dims: ${shapeText(anchor.shape)}, ${shapeText(positive.shape)}, ${shapeText(negative.shape)}`,
+    );
+  const near = pairwiseDistance(anchor, positive, { p, eps });
+  let far = pairwiseDistance(anchor, negative, { p, eps });
+  if (swap) far = far.minimum(pairwiseDistance(positive, negative, { p, eps }));
+  return reduceLoss('tripletMarginLoss', near.sub(far).add(margin).clampMin(0), reduction);
+}
