@@ -13,7 +13,6 @@ export default defineConfig({
   },
   test: {
     include: ['tests/**/*.test.ts'],
-    globalSetup: ['tests/support/build-once.ts'],
     testTimeout: 60_000,
     // Two cores in CI: more workers than cores only adds memory.
     maxWorkers: 2,
