@@ -37,7 +37,6 @@ export function runKernel(
   const module = emitProgram([{ kernel, barrierBefore: false, commits: false }], {
     relaxedMadd: options.relaxedMadd ?? features().fusedMadd,
     shared: false,
-    exportKernels: true,
   });
 
   const align = (n: number): number => Math.ceil(n / 64) * 64;

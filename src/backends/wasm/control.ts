@@ -17,16 +17,27 @@ export const CONTROL = {
   /** How often a waiting thread looks before it sleeps; whether thread 0 may sleep at all (browsers forbid it on the main thread). */
   spins: 320,
   mainMaySleep: 324,
-  /** Workers sleep on `runs` until it moves; the other words say what to run then. */
+  /**
+   * Workers sleep on `runs`, which counts up twice per command: odd while the words after it are being written. `asleep` counts the
+   * workers that have to be woken.
+   */
   runs: 384,
-  command: 388,
-  program: 392,
-  args: 396,
-  threads: 400,
-  /** Workers that are up. */
-  ready: 448,
+  program: 388,
+  args: 392,
+  threads: 396,
+  /** Kernel to run alone, or -1 for the whole program. */
+  step: 400,
+  /** 1 when worker 0 plays thread 0 instead of the main thread. */
+  led: 404,
+  asleep: 448,
+  /** Worker 0 counts here the programs it has led. */
+  ledRuns: 512,
+  /** One word per worker, 1 once it is up. */
+  ready: 4096,
 } as const;
 
+/** Words of `ready`. */
+export const MAX_THREADS = 1023;
 /** Where generated code and its data may begin: far enough up that an address a little before a buffer does not wrap around. */
 export const HEAP_START = 1 << 20;
 export const PAGE = 1 << 16;

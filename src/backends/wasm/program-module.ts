@@ -1,6 +1,6 @@
 /**
  * A whole LoopProgram as one WebAssembly module: every distinct kernel once, a barrier, the error record, and `run(args, thread, threads)`,
- * which every thread calls. Knows where control words are, not who the threads are.
+ * which every thread calls. `kernel0`, `kernel1`, ... run one step alone. Knows where control words are, not who the threads are.
  */
 import type { Inst, LoopKernel } from '../../compiler/loops.ts';
 import { CONTROL, MAX_PAGES } from './control.ts';
@@ -29,8 +29,6 @@ export interface ModuleOptions {
   /** Whether the memory is shared, and its declared maximum in pages when it is. */
   readonly shared: boolean;
   readonly maximumPages?: number;
-  /** Exports every kernel as `kernel0`, `kernel1`, ... next to `run`. */
-  readonly exportKernels?: boolean;
 }
 
 /** A kernel and how it stands among the others of its program. */
@@ -268,11 +266,11 @@ export function emitProgram(steps: readonly Step[], options: ModuleOptions): Pro
       undecided = true;
     }
     argsBytes += step.kernel.buffers.length * 4;
-    if (options.exportKernels) exports.push([`kernel${k}`, func]);
+    exports.push([`kernel${k}`, func]);
   }
   barrier();
   const functions = [barrierFunction(options.shared), failFunction(), ...pool.functions, function_(KERNEL_TYPE, w)];
-  exports.push(['run', functions.length - 1]);
+  exports.push(['run', functions.length - 1], ['barrier', BARRIER]);
   const bytes = encodeModule({
     types: TYPES,
     memory: {

@@ -1,0 +1,340 @@
+/**
+ * One WebAssembly machine: a linear memory, its threads, and the loop programs loaded into it. Knows loop programs and bindings, not graphs.
+ */
+import { isProfiling, record, span } from '../../compiler/profile.ts';
+import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import { verifyProgram } from '../../compiler/verify-loops.ts';
+import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
+import { Variable } from '../../graph/storage.ts';
+import { CONTROL, MAX_THREADS } from './control.ts';
+import { features } from './features.ts';
+import { canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
+import { emitProgram } from './program-module.ts';
+import { defaultThreads, type ThreadedProgram, ThreadPool } from './threads.ts';
+import { estimateWork } from './work.ts';
+
+export const BACKEND_NAME = 'wasm';
+
+/** A thread more pays from this many estimated instructions on, per program and per barrier in it. */
+const WORK_PER_THREAD = 100_000;
+const WORK_PER_BARRIER = 2_000;
+
+const ALIGN = 64;
+const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
+
+type Run = (args: number, thread: number, threads: number) => void;
+
+/** What the collector gives back when a program is dropped without `free`. */
+interface Remains {
+  readonly address: number;
+  readonly bytes: number;
+  readonly threaded: ThreadedProgram;
+}
+
+export class Machine {
+  readonly memory: LinearMemory;
+  readonly pool: ThreadPool | null;
+  private wanted: number;
+  private work = { address: 0, bytes: 0 };
+  private programs = 0;
+  private readonly collected = new FinalizationRegistry<Remains>(remains => this.discard(remains));
+  private readonly checked =
+    globalThis.process?.env?.['NODE_ENV'] === 'test' || !!globalThis.process?.env?.['TENON_DEBUG'];
+
+  /** @param shared whether threads may be used at all; the host may still refuse. */
+  constructor(shared = canShareMemory()) {
+    this.memory = new LinearMemory(shared);
+    this.pool = this.memory.shared ? new ThreadPool(this.memory) : null;
+    this.wanted = defaultThreads(this.memory.shared);
+  }
+
+  get threads(): number {
+    return this.wanted;
+  }
+
+  /** 1 to 1023; more than one only where threads can share memory. */
+  set threads(count: number) {
+    this.wanted = this.pool ? Math.max(1, Math.min(count, MAX_THREADS)) : 1;
+  }
+
+  /** Compiles a loop program to an executable. */
+  load(program: LoopProgram): LoadedProgram {
+    if (this.checked) verifyProgram(program);
+    const { memory } = this;
+    const emitted = span('wasm: emit', () =>
+      emitProgram(program.kernels, {
+        relaxedMadd: features().fusedMadd,
+        shared: memory.shared,
+        maximumPages: memory.maximumPages,
+      }),
+    );
+    const module = span('wasm: module', () => new WebAssembly.Module(emitted.bytes));
+    const threaded = { id: ++this.programs, module };
+    const args = memory.allocate(emitted.argsBytes);
+    const loaded = new LoadedProgram(this, program, threaded, args, emitted.argsOffsets);
+    this.collected.register(loaded, { address: args, bytes: emitted.argsBytes, threaded }, loaded);
+    return loaded;
+  }
+
+  /** Gives a program's memory back. */
+  unload(loaded: LoadedProgram, bytes: number): void {
+    this.collected.unregister(loaded);
+    this.discard({ address: loaded.args, bytes, threaded: loaded.threaded });
+  }
+
+  private discard(remains: Remains): void {
+    this.memory.release(remains.address, remains.bytes);
+    this.pool?.forget(remains.threaded);
+  }
+
+  /** Memory for staged values and intermediates, shared by all programs because they run one at a time; it only grows. */
+  workspace(bytes: number): number {
+    if (bytes > this.work.bytes) {
+      if (this.work.bytes > 0) this.memory.release(this.work.address, this.work.bytes);
+      this.work = { address: 0, bytes: 0 };
+      this.work = { address: this.memory.allocate(bytes), bytes };
+    }
+    return this.work.address;
+  }
+
+  /** The variable's memory here, holding its newest value. */
+  reside(variable: Variable): number {
+    let { device } = variable;
+    if (device?.backend !== BACKEND_NAME || (device.buffer as LinearBuffer).memory !== this.memory) {
+      const host = variable.read();
+      device?.buffer.free();
+      const buffer = this.memory.buffer(variable.bytes);
+      buffer.upload(host);
+      device = { backend: BACKEND_NAME, buffer };
+      variable.device = device;
+      variable.deviceIsCurrent = true;
+    } else if (!variable.deviceIsCurrent) {
+      device.buffer.upload(variable.host!);
+      variable.deviceIsCurrent = true;
+    }
+    return (device.buffer as LinearBuffer).address;
+  }
+}
+
+/** A loop program in a machine's memory. */
+export class LoadedProgram implements Executable {
+  readonly args: number;
+  readonly threaded: ThreadedProgram;
+  private readonly machine: Machine;
+  private readonly program: LoopProgram;
+  private readonly argsOffsets: readonly number[];
+  private readonly exports: WebAssembly.Exports;
+  private readonly runAll: Run;
+  private readonly work: number;
+  private freed = false;
+  /** Words of the args table that hold the address of each leaf and output, and of each arena buffer with its offset. */
+  private readonly leafWords: readonly number[][];
+  private readonly outputWords: readonly number[][];
+  private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
+  /** Leaves that had a host array last time; the layout of the workspace depends on it. */
+  private staged: boolean[] | null = null;
+  private leafOffsets: number[] = [];
+  private outputOffsets: number[] = [];
+  private arenaOffset = 0;
+  private workspaceBytes = 0;
+  private base = -1;
+  private readonly leafAddresses: number[];
+
+  constructor(
+    machine: Machine,
+    program: LoopProgram,
+    threaded: ThreadedProgram,
+    args: number,
+    argsOffsets: readonly number[],
+  ) {
+    this.machine = machine;
+    this.program = program;
+    this.threaded = threaded;
+    this.args = args;
+    this.argsOffsets = argsOffsets;
+    const instance = new WebAssembly.Instance(threaded.module, { env: { memory: machine.memory.memory } });
+    this.exports = instance.exports;
+    this.runAll = this.exports['run'] as Run;
+    this.leafAddresses = program.leaves.map(() => -1);
+    this.leafWords = program.leaves.map(() => []);
+    this.outputWords = program.outputs.map(() => []);
+    const arenaWords: [number, number][] = [];
+    let work = 0;
+    for (const [k, { kernel, places, barrierBefore }] of program.kernels.entries()) {
+      work += estimateWork(kernel.body) - (barrierBefore ? WORK_PER_BARRIER : 0);
+      for (const [b, place] of places.entries()) {
+        const word = (args + argsOffsets[k]!) / 4 + b;
+        if (place.kind === 'leaf') this.leafWords[place.index]!.push(word);
+        else if (place.kind === 'output') this.outputWords[place.index]!.push(word);
+        else arenaWords.push([word, place.offset]);
+      }
+    }
+    this.arenaWords = arenaWords;
+    this.work = work;
+    if (this.threadsWorthwhile() > 1) machine.pool!.prepare(machine.threads);
+  }
+
+  private threadsWorthwhile(): number {
+    return Math.max(1, Math.min(this.machine.threads, Math.floor(this.work / WORK_PER_THREAD)));
+  }
+
+  run(bindings: readonly Binding[]): HostArray[] {
+    const { machine, args } = this;
+    machine.pool?.settle();
+    const threads = this.begin(bindings);
+    if (isProfiling()) this.runSteps(threads);
+    else {
+      if (threads > 1) machine.pool!.start({ program: this.threaded, args, threads, step: -1 });
+      this.runAll(args, 0, threads);
+    }
+    return this.finish(bindings);
+  }
+
+  runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
+    const { machine, args } = this;
+    const { pool } = machine;
+    pool?.settle();
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        try {
+          resolve(this.finish(bindings));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const threads = this.begin(bindings);
+      // Small programs are over before a worker would have woken.
+      const led =
+        pool !== null &&
+        this.work >= WORK_PER_THREAD &&
+        pool.lead({ program: this.threaded, args, threads, step: -1 }, settle);
+      if (led) return;
+      if (threads > 1) pool!.start({ program: this.threaded, args, threads, step: -1 });
+      this.runAll(args, 0, threads);
+      settle();
+    });
+  }
+
+  free(): void {
+    if (this.freed) return;
+    this.freed = true;
+    this.machine.pool?.settle();
+    this.machine.unload(
+      this,
+      this.program.kernels.reduce((sum, k) => sum + k.kernel.buffers.length * 4, 0),
+    );
+  }
+
+  /** Puts bindings and addresses in place; returns the number of threads to run on. */
+  private begin(bindings: readonly Binding[]): number {
+    if (this.freed) throw new Error('internal: a program was run after it was freed');
+    const { machine, program } = this;
+    this.checkBindings(bindings);
+    this.layOut(bindings);
+    // Variables first: they may grow the memory, and views of it then change.
+    for (let i = 0; i < bindings.length; i++) {
+      const binding = bindings[i]!;
+      if (!(binding instanceof Variable)) continue;
+      const address = machine.reside(binding);
+      if (address === this.leafAddresses[i]) continue;
+      this.leafAddresses[i] = address;
+      const { words } = machine.memory;
+      for (const word of this.leafWords[i]!) words[word] = address;
+    }
+    const base = machine.workspace(this.workspaceBytes);
+    if (base !== this.base) this.place(base);
+    for (let i = 0; i < bindings.length; i++) {
+      const binding = bindings[i]!;
+      if (!(binding instanceof Variable)) machine.memory.write(base + this.leafOffsets[i]!, binding);
+    }
+    const { words } = machine.memory;
+    if (program.failSites.length > 0) {
+      words[CONTROL.failed / 4] = 0;
+      words[CONTROL.failedAtBarrier / 4] = 0;
+    }
+    const threads = this.threadsWorthwhile();
+    return threads > 1 ? machine.pool!.available(threads) : 1;
+  }
+
+  private checkBindings(bindings: readonly Binding[]): void {
+    const { leaves } = this.program;
+    if (bindings.length !== leaves.length)
+      throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
+    for (let i = 0; i < leaves.length; i++) {
+      const binding = bindings[i]!;
+      const size = binding instanceof Variable ? binding.size : binding.length;
+      if (size !== leaves[i]!.elements)
+        throw new Error(`internal: binding ${i} has ${size} elements, expected ${leaves[i]!.elements}`);
+    }
+  }
+
+  /** Decides where in the workspace host leaves, outputs and the arena stand, unless that is known from the last run. */
+  private layOut(bindings: readonly Binding[]): void {
+    const { staged, program } = this;
+    if (staged && bindings.every((binding, i) => binding instanceof Variable !== staged[i])) return;
+    this.staged = bindings.map(binding => !(binding instanceof Variable));
+    let bytes = 0;
+    const take = (elements: number, width: number): number => {
+      const at = bytes;
+      bytes += alignUp(elements * width);
+      return at;
+    };
+    this.leafOffsets = program.leaves.map((leaf, i) =>
+      this.staged![i] ? take(leaf.elements, bytesOf(leaf.dtype)) : -1,
+    );
+    this.outputOffsets = program.outputs.map(output => take(output.elements, bytesOf(output.dtype)));
+    this.arenaOffset = bytes;
+    this.workspaceBytes = bytes + alignUp(program.arenaBytes);
+    this.base = -1;
+    this.leafAddresses.fill(-1);
+  }
+
+  /** Writes every address that depends on where the workspace is. */
+  private place(base: number): void {
+    const { words } = this.machine.memory;
+    const put = (list: readonly number[], address: number): void => {
+      for (const word of list) words[word] = address;
+    };
+    for (const [i, offset] of this.leafOffsets.entries()) if (offset >= 0) put(this.leafWords[i]!, base + offset);
+    for (const [i, offset] of this.outputOffsets.entries()) put(this.outputWords[i]!, base + offset);
+    for (const [word, offset] of this.arenaWords) words[word] = base + this.arenaOffset + offset;
+    this.base = base;
+  }
+
+  /** Runs kernel by kernel, each recorded as an event. */
+  private runSteps(threads: number): void {
+    const { machine, args } = this;
+    const barrier = this.exports['barrier'] as (thread: number, threads: number) => void;
+    const failed = (): boolean => Atomics.load(machine.memory.words, CONTROL.failed / 4) !== 0;
+    for (const [step, placed] of this.program.kernels.entries()) {
+      if (placed.commits && this.program.failSites.length > 0 && failed()) continue;
+      const at = args + this.argsOffsets[step]!;
+      const start = performance.now();
+      if (threads > 1) machine.pool!.start({ program: this.threaded, args: at, threads, step });
+      (this.exports[`kernel${step}`] as Run)(at, 0, threads);
+      barrier(0, threads);
+      record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
+    }
+  }
+
+  /** Reads outputs and marks written variables, or throws what the error record says. */
+  private finish(bindings: readonly Binding[]): HostArray[] {
+    const { program, machine } = this;
+    const { memory } = machine;
+    if (program.failSites.length > 0 && memory.words[CONTROL.failed / 4] !== 0) {
+      const site = program.failSites[memory.words[CONTROL.failSite / 4]!]!;
+      const value = memory.longs[CONTROL.failValue / 8]!;
+      throw new Error(`${site.what}: index ${value} is out of range for ${site.size} elements`);
+    }
+    for (let i = 0; i < bindings.length; i++) if (program.leaves[i]!.written) (bindings[i] as Variable).deviceWritten();
+    return program.outputs.map((output, i) => {
+      const host = hostArray(output.dtype, output.elements);
+      memory.read(this.base + this.outputOffsets[i]!, host);
+      return host;
+    });
+  }
+}
+
+/** Bytes of all buffers of a kernel. */
+const bytesTouched = ({ kernel }: PlacedKernel): number =>
+  kernel.buffers.reduce((sum, b) => sum + b.elements * bytesOf(b.dtype), 0);
