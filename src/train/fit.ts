@@ -1,0 +1,206 @@
+/**
+ * The training loop, written once: optional, and no more than what a hand-written loop would do. Imports nn, optim and the Tensor API.
+ */
+import type { AnyModule } from '../nn/index.ts';
+import { clipGradNorm, type ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
+import { compile, type Tensor } from '../tensor/index.ts';
+import { type BatchReading, batchesOf, readingOf, sampleCount } from './batches.ts';
+import { evaluator, type OutputMetric } from './evaluate.ts';
+import type { AnyOptimizer, Callback, EpochReport, Loader, Position, Run, StepReport } from './run.ts';
+
+export interface FitOptions<B> extends BatchReading<B> {
+  /** Mean loss of output and target: what is minimised, for instance `F.crossEntropy`. */
+  readonly loss: (output: Tensor, target: Tensor) => Tensor;
+  /** One optimizer, or several over different parameters. */
+  readonly optimizer: AnyOptimizer | readonly AnyOptimizer[];
+  readonly epochs: number;
+  readonly scheduler?: Scheduler | ReduceLROnPlateau;
+  /** How often the schedule moves on; 'epoch' by default. A plateau schedule looks at `val_loss`, or `train_loss`, once per epoch. */
+  readonly scheduleBy?: 'epoch' | 'step';
+  /** Data to measure after every epoch. */
+  readonly validation?: Loader<B>;
+  /** Metrics on the validation data. */
+  readonly metrics?: Readonly<Record<string, OutputMetric>>;
+  readonly callbacks?: readonly Callback[];
+  /** Whether a step is one compiled program; true by default. */
+  readonly compile?: boolean;
+  /** Largest joint norm of the gradients. */
+  readonly clipGradNorm?: number;
+  /** Stops the run after the present step when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface FitResult {
+  /** Reports of all epochs, those before a resume included. */
+  readonly history: readonly EpochReport[];
+  /** Optimizer steps of the whole run. */
+  readonly steps: number;
+  /** Why it ended before the last epoch, or null. */
+  readonly stopped: string | null;
+}
+
+/**
+ * Trains `model` on the batches of `loader`, which is looped over once per epoch.
+ *
+ *     await fit(model, loader, { loss: F.crossEntropy, optimizer: new Adam(model.parameters()), epochs: 3 });
+ *
+ * @throws Error naming the step when the loss is not a finite number
+ */
+export async function fit<B>(model: AnyModule, loader: Loader<B>, options: FitOptions<B>): Promise<FitResult> {
+  const run = new FitRun(model, loader, options);
+  const step = trainingStep(model, run.optimizers, options);
+  const { loss, metrics, validation } = options;
+  const measure = validation && evaluator(model, { ...options, loss, metrics });
+  await run.tell(callback => callback.onStart?.(run));
+  try {
+    while (run.position.epoch < run.epochs && !run.stopped) {
+      const finished = await trainEpoch(run, loader, step, options);
+      if (!finished) break;
+      const trained = run.position.lossSum / run.position.samples;
+      const measured = measure ? await measure(validation) : {};
+      const named = Object.entries(measured).map(([name, value]) => [`val_${name}`, value] as const);
+      await run.endEpoch({ train_loss: trained, ...Object.fromEntries(named) }, options.scheduleBy ?? 'epoch');
+    }
+  } finally {
+    await run.tell(callback => callback.onEnd?.(run));
+  }
+  return { history: run.history, steps: run.position.step, stopped: run.stopped };
+}
+
+interface StepResult {
+  readonly loss: Tensor;
+  readonly norm: Tensor | null;
+}
+
+/** Forward, backward and update of one batch. */
+function trainingStep<B>(
+  model: AnyModule,
+  optimizers: readonly AnyOptimizer[],
+  options: FitOptions<B>,
+): (batch: B) => StepResult {
+  const { forward, target } = readingOf(model, options);
+  const plain = (batch: B): StepResult => {
+    for (const optimizer of optimizers) optimizer.zeroGrad();
+    const loss = options.loss(forward(batch), target(batch));
+    loss.backward();
+    const parameters = optimizers.flatMap(optimizer => optimizer.parameters);
+    const norm = options.clipGradNorm === undefined ? null : clipGradNorm(parameters, options.clipGradNorm);
+    for (const optimizer of optimizers) optimizer.step();
+    return { loss, norm };
+  };
+  return (options.compile ?? true) ? compile(plain) : plain;
+}
+
+/** Trains to the end of the epoch; false when the run was stopped before. */
+async function trainEpoch<B>(
+  run: FitRun,
+  loader: Loader<B>,
+  step: (batch: B) => StepResult,
+  { scheduleBy, signal }: FitOptions<B>,
+): Promise<boolean> {
+  const { position } = run;
+  run.model.train();
+  run.startClock();
+  for await (const batch of batchesOf(loader)) {
+    const lr = run.optimizers[0]!.lr;
+    const result = step(batch);
+    const loss = result.loss.item();
+    const samples = sampleCount(batch);
+    position.step++;
+    position.batch++;
+    if (!Number.isFinite(loss))
+      throw new Error(
+        `fit: the loss is ${loss} at step ${position.step} (epoch ${position.epoch + 1}, batch ${position.batch}); try a lower learning rate or clipGradNorm`,
+      );
+    position.lossSum += loss * samples;
+    position.samples += samples;
+    run.count(samples);
+    if (scheduleBy === 'step' && run.scheduler instanceof Scheduler) run.scheduler.step();
+    const report: StepReport = {
+      step: position.step,
+      epoch: position.epoch + 1,
+      batch: position.batch,
+      batches: loader.length,
+      samples,
+      loss,
+      meanLoss: position.lossSum / position.samples,
+      lr,
+      gradNorm: result.norm?.item(),
+      samplesPerSecond: run.samplesPerSecond,
+    };
+    await run.tell(callback => callback.onStep?.(run, report));
+    await run.tell(callback => callback.afterStep?.(run, report));
+    if (signal?.aborted) run.stop('interrupted');
+    // A run that is stopped on the last batch still finishes its epoch.
+    if (run.stopped && position.batch !== loader.length) return false;
+  }
+  if (position.batch === 0) throw new Error('fit: the loader gave no batches');
+  return true;
+}
+
+class FitRun implements Run {
+  readonly model: AnyModule;
+  readonly loader: Loader<unknown>;
+  readonly optimizers: readonly AnyOptimizer[];
+  readonly scheduler: Scheduler | ReduceLROnPlateau | null;
+  readonly callbacks: readonly Callback[];
+  readonly epochs: number;
+  readonly position: Position = { epoch: 0, batch: 0, step: 0, lossSum: 0, samples: 0 };
+  readonly history: EpochReport[] = [];
+  stopped: string | null = null;
+  #started = 0;
+  #counted = 0;
+
+  constructor(model: AnyModule, loader: Loader<unknown>, options: Omit<FitOptions<never>, 'validation'>) {
+    const { optimizer, scheduler = null, callbacks = [], epochs } = options;
+    if (!Number.isInteger(epochs) || epochs < 0) throw new Error(`fit: epochs ${epochs} came, expected a whole number`);
+    this.model = model;
+    this.loader = loader;
+    this.optimizers = 'step' in optimizer ? [optimizer] : [...optimizer];
+    this.scheduler = scheduler;
+    this.callbacks = callbacks;
+    this.epochs = epochs;
+  }
+
+  stop(reason: string): void {
+    this.stopped ??= reason;
+  }
+
+  async tell(hook: (callback: Callback) => void | Promise<void>): Promise<void> {
+    for (const callback of this.callbacks) await hook(callback);
+  }
+
+  startClock(): void {
+    this.#started = performance.now();
+    this.#counted = 0;
+  }
+
+  count(samples: number): void {
+    this.#counted += samples;
+  }
+
+  get samplesPerSecond(): number {
+    return (this.#counted * 1000) / (performance.now() - this.#started);
+  }
+
+  async endEpoch(metrics: Record<string, number>, scheduleBy: 'epoch' | 'step'): Promise<void> {
+    const { position, scheduler } = this;
+    const lr = this.optimizers[0]!.lr;
+    if (scheduler instanceof Scheduler) {
+      if (scheduleBy === 'epoch') scheduler.step();
+    } else scheduler?.step(metrics['val_loss'] ?? metrics['train_loss']!);
+    Object.assign(position, { epoch: position.epoch + 1, batch: 0, lossSum: 0, samples: 0 });
+    const seconds = (performance.now() - this.#started) / 1000;
+    const report: EpochReport = {
+      epoch: position.epoch,
+      step: position.step,
+      seconds,
+      samplesPerSecond: this.#counted / seconds,
+      lr,
+      metrics,
+    };
+    this.history.push(report);
+    await this.tell(callback => callback.onEpoch?.(this, report));
+    await this.tell(callback => callback.afterEpoch?.(this, report));
+  }
+}

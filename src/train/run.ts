@@ -1,0 +1,104 @@
+/**
+ * What a training run is, as its callbacks see it. Types only.
+ */
+import type { AnyModule } from '../nn/index.ts';
+import type { Optimizer, ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
+
+/** Optimizers of any settings. */
+export type AnyOptimizer = Pick<
+  Optimizer,
+  'groups' | 'lr' | 'zeroGrad' | 'step' | 'stateDict' | 'loadStateDict' | 'parameters'
+>;
+
+/** Batches of one epoch per loop. With a length there is an ETA; with a state, a run can be resumed in the middle of an epoch. */
+export interface Loader<B> {
+  [Symbol.asyncIterator]?(): AsyncIterator<B>;
+  [Symbol.iterator]?(): Iterator<B>;
+  /** Batches per epoch. */
+  readonly length?: number;
+  state?(): object;
+  loadState?(state: never): void;
+}
+
+/** One optimizer step. */
+export interface StepReport {
+  /** Steps of the whole run, this one included. */
+  readonly step: number;
+  /** Epoch of this step, from 1. */
+  readonly epoch: number;
+  /** Batch of the epoch, from 1. */
+  readonly batch: number;
+  /** Batches per epoch, if the loader knows. */
+  readonly batches: number | undefined;
+  /** Samples of the batch. */
+  readonly samples: number;
+  readonly loss: number;
+  /** Mean loss per sample of the epoch so far. */
+  readonly meanLoss: number;
+  /** Learning rate the step was made with (of the first group). */
+  readonly lr: number;
+  /** Norm of the gradients before clipping, where they are clipped. */
+  readonly gradNorm: number | undefined;
+  /** Samples per second since this process started or resumed the epoch. */
+  readonly samplesPerSecond: number;
+}
+
+/** One epoch: the mean training loss, and `val_loss` and metrics where there is a validation set. */
+export interface EpochReport {
+  readonly epoch: number;
+  readonly step: number;
+  readonly seconds: number;
+  readonly samplesPerSecond: number;
+  readonly lr: number;
+  /** `train_loss`, `val_loss`, and validation metrics as `val_<name>`. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** Where a run stands within its data; plain JSON. */
+export interface Position {
+  /** Epochs finished. */
+  epoch: number;
+  /** Batches of the present epoch that are done. */
+  batch: number;
+  /** Steps of the whole run. */
+  step: number;
+  /** Sum of sample losses and number of samples of the present epoch. */
+  lossSum: number;
+  samples: number;
+}
+
+/** A running `fit`. */
+export interface Run {
+  readonly model: AnyModule;
+  readonly optimizers: readonly AnyOptimizer[];
+  readonly scheduler: Scheduler | ReduceLROnPlateau | null;
+  readonly loader: Loader<unknown>;
+  readonly callbacks: readonly Callback[];
+  /** Epochs wanted. */
+  readonly epochs: number;
+  readonly position: Position;
+  /** Reports of all finished epochs. */
+  readonly history: EpochReport[];
+  /** Why the run is to stop early, or null. */
+  readonly stopped: string | null;
+  /** Ends the run after the present step or epoch. */
+  stop(reason: string): void;
+}
+
+/** Something that follows a run. Hooks are called in the order of the callbacks; promises are waited for. */
+export interface Callback {
+  /** Key of its state in checkpoints. */
+  readonly name: string;
+  onStart?(run: Run): void | Promise<void>;
+  onStep?(run: Run, report: StepReport): void | Promise<void>;
+  onEpoch?(run: Run, report: EpochReport): void | Promise<void>;
+  /** After every callback's `onStep`, schedules included: everything that belongs to the step has happened. */
+  afterStep?(run: Run, report: StepReport): void | Promise<void>;
+  /** After every callback's `onEpoch`. */
+  afterEpoch?(run: Run, report: EpochReport): void | Promise<void>;
+  /** When the run is over: finished, stopped or failed. */
+  onEnd?(run: Run): void | Promise<void>;
+  /** What must survive in a checkpoint, as plain JSON. */
+  state?(): unknown;
+  loadState?(state: never): void;
+}
