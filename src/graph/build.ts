@@ -27,6 +27,20 @@ const fail = (message: string): never => {
 const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i]);
 
+/** Whether new nodes inherit the need of a gradient from their inputs. */
+let recording = true;
+
+/** Runs `fn` (synchronously) with every node it builds cut off from gradients. */
+export function withoutGradient<T>(fn: () => T): T {
+  const before = recording;
+  recording = false;
+  try {
+    return fn();
+  } finally {
+    recording = before;
+  }
+}
+
 function node<P extends Primitive>(
   op: P,
   inputs: readonly Node[],
@@ -35,7 +49,7 @@ function node<P extends Primitive>(
   dtype: DType,
 ): Node<P> {
   // Gradients flow through floats only, and stop at `detach`.
-  const requiresGrad = op !== 'detach' && isFloat(dtype) && inputs.some(input => input.requiresGrad);
+  const requiresGrad = recording && op !== 'detach' && isFloat(dtype) && inputs.some(input => input.requiresGrad);
   return new Node(op, inputs, attrs, shape, dtype, requiresGrad);
 }
 
