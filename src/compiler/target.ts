@@ -10,6 +10,11 @@ export interface Target {
   readonly vectorRegisters: number;
   /** Whether `fma` rounds once (and is as fast as a multiplication). */
   readonly fusedMultiplyAdd: boolean;
+  /**
+   * Whether instructions run in the order the loop IR has them. False (the default) for engines that compile again: V8 moves all loads of
+   * a basic block to its top, so a microkernel must hold every operand of a step in registers at once and must not be unrolled.
+   */
+  readonly keepsOrder?: boolean;
   /** Bytes of the level-1 data cache and of the level-2 cache of one core. */
   readonly l1Bytes: number;
   readonly l2Bytes: number;

@@ -291,7 +291,7 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
       each((sum, r, v) => b.move(sum, b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes))),
     );
   }
-  sweep(b, p.acc, lanes, sums, run.length, run.streamA, run.streamB);
+  sweep(b, p.acc, lanes, sums, run.length, run.streamA, run.streamB, plan.unroll);
   const keep = (): void => each((sum, r, v) => b.store(p.acc, run.tile, sum, (r * width + v * lanes) * bytes));
   if (!run.full) {
     keep();

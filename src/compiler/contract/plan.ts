@@ -47,6 +47,8 @@ export interface Plan {
   readonly mTasks: number;
   readonly nTasks: number;
   readonly batches: number;
+  /** Steps of k per trip of the microkernel's loop. */
+  readonly unroll: number;
   readonly tasks: number;
 }
 
@@ -59,17 +61,22 @@ const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /**
  * Register tile of least estimated time over the whole output. Per step of k a tile of r x v costs the largest of: multiply-adds at two a
- * cycle, loads at two a cycle, and the latency of the chains (4 cycles). One register is left to the engine.
+ * cycle, loads at two a cycle, the latency of the chains (4 cycles), and six instructions a cycle with the loop's own. One
+ * register is left to the engine.
  */
-export function chooseTile(m: number, n: number, lanes: number, registers: number): { rows: number; vectors: number } {
+export function chooseTile(m: number, n: number, lanes: number, target: Target): { rows: number; vectors: number } {
+  const registers = target.vectorRegisters - 1;
+  const live = (r: number, v: number): number => r * v + (target.keepsOrder ? Math.min(r, v) + 1 : r + v);
+  const loop = target.keepsOrder ? 1 : 6;
   let best = { rows: 1, vectors: 1 };
   let least = Number.POSITIVE_INFINITY;
-  for (let vectors = 1; vectors <= Math.max(1, registers - 4); vectors++) {
-    for (let rows = 1; rows * vectors + Math.min(rows, vectors) + 1 <= registers - 1; rows++) {
-      if (rows > m || (vectors > 1 && (vectors - 1) * lanes >= n)) continue;
+  for (let vectors = 1; live(1, vectors) <= registers; vectors++) {
+    if (vectors > 1 && (vectors - 1) * lanes >= n) break;
+    for (let rows = 1; rows <= m && live(rows, vectors) <= registers; rows++) {
       const panels = ceilDiv(m, rows);
       const height = m / panels;
-      const cycles = Math.max((height * vectors) / 2, (height + vectors) / 2 + 0.25, 4) + 0.25;
+      const sums = height * vectors;
+      const cycles = Math.max(sums / 2, (height + vectors) / 2, 4, (sums + 2 * height + vectors + loop) / 6) + 0.25;
       const cost = panels * ceilDiv(n, vectors * lanes) * cycles;
       if (cost < least * 0.999) {
         least = cost;
@@ -127,7 +134,7 @@ export function planOf(p: Problem, target: Target): Plan {
   const m = extent(p, p.m);
   const n = extent(p, p.n);
   const batches = extent(p, p.batch);
-  const { rows, vectors } = chooseTile(m, n, lanes, target.vectorRegisters);
+  const { rows, vectors } = chooseTile(m, n, lanes, target);
   const width = lanes * vectors;
   const mPanels = ceilDiv(m, rows);
   const low = Math.floor(m / mPanels);
@@ -181,6 +188,6 @@ export function planOf(p: Problem, target: Target): Plan {
   const tasks = batches * mTasks * nTasks;
   return {
     lanes, vectors, width, low, tall, mPanels, nPanels, k, a, b,
-    mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks,
+    mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 4 : 1,
   }; // biome-ignore format: a record
 }
