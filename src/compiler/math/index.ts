@@ -8,7 +8,7 @@ import type { LoopBuilder, Reg } from '../loops.ts';
 import { divide, floorDivide, integerPower, larger, modulo, shift, smaller } from './integers.ts';
 import { floatFloorDivide, floatModulo } from './remainder.ts';
 import { scopeOf } from './scope.ts';
-import { type Transcendental, transcendental } from './transcendental.ts';
+import { transcendental, transcendental2 } from './transcendental.ts';
 import { constantValue, settle, valueScalar } from './values.ts';
 
 export { constantValue, fromMemory, loadValue, settle, storeValue, toMemory, valueScalar } from './values.ts';
@@ -41,7 +41,7 @@ function floatUnary(b: LoopBuilder, fn: Unary, dtype: DType, x: Reg): Reg {
     case 'not':
       return never(fn, dtype);
     default:
-      return settle(b, dtype, transcendental(b, fn satisfies Transcendental, [x]));
+      return settle(b, dtype, transcendental(b, fn, x));
   }
 }
 
@@ -109,7 +109,7 @@ function floatBinary(b: LoopBuilder, fn: Binary, dtype: DType, x: Reg, y: Reg): 
       return settle(b, dtype, floatModulo(b, x, y));
     case 'pow':
     case 'atan2':
-      return settle(b, dtype, transcendental(b, fn, [x, y]));
+      return settle(b, dtype, transcendental2(b, fn, x, y));
     default:
       return never(fn, dtype);
   }

@@ -1,0 +1,96 @@
+/**
+ * sin and cos: x = n pi/2 + r, two polynomials on r, and the quadrant n mod 4. Moderate arguments are reduced by four parts of pi/2
+ * (Cody and Waite), large ones in reduce-large.ts. The coefficients are minimax fits (Remez) of our own.
+ * May import its neighbours; knows nothing of dtypes, graphs or machines.
+ */
+import type { Reg } from '../loops.ts';
+import { reduceLarge } from './reduce-large.ts';
+import { horner, type Scope } from './scope.ts';
+
+interface TrigTable {
+  readonly magic: number;
+  /** pi/2 in four parts; n times the first three is exact while |x| <= `moderate`. */
+  readonly parts: readonly [number, number, number, number];
+  readonly moderate: number;
+  /** (sin(r) / r - 1) / r^2 and (cos(r) - 1 + r^2 / 2) / r^4, in r^2. */
+  readonly sin: readonly number[];
+  readonly cos: readonly number[];
+}
+
+const TABLES: { readonly f32: TrigTable; readonly f64: TrigTable } = {
+  f32: {
+    magic: 1.5 * 2 ** 23,
+    parts: [1.570556640625, 0.0002396702766418457, 1.5890691429376602e-8, 2.5633440682570896e-12],
+    moderate: 3200,
+    sin: [2.718087898756494e-6, -0.00019839311426039785, 0.008333329111337662, -0.1666666716337204],
+    cos: [2.4436285457341e-5, -0.0013887349050492048, 0.04166664555668831],
+  },
+  f64: {
+    magic: 1.5 * 2 ** 52,
+    parts: [1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32],
+    moderate: 1_600_000,
+    sin: [
+      1.5895857997694575e-10, -2.5050742437457346e-8, 2.7557313595207365e-6, -0.0001984126982953971,
+      0.008333333333322094, -0.1666666666666663,
+    ],
+    cos: [
+      -1.1359005817670006e-11, 2.0875711273794074e-9, -2.755731426720003e-7, 2.4801587289199208e-5,
+      -0.001388888888887369, 0.041666666666666595,
+    ],
+  },
+};
+
+/** r in about [-pi/4, pi/4] and the quadrant in the two low bits of an integer. */
+export interface Reduced {
+  readonly r: Reg;
+  readonly quadrant: Reg;
+}
+
+function reduce(s: Scope, x: Reg): Reduced {
+  const { b } = s;
+  const { magic, parts, moderate } = TABLES[s.float];
+  const shifted = b.fma(x, s.c(2 / Math.PI), s.c(magic));
+  const n = b.sub(shifted, s.c(magic));
+  const r = b.copy(x);
+  for (const part of parts) b.move(r, b.fma(n, s.c(-part), r));
+  const quadrant = b.copy(b.bitcast(s.int, shifted));
+  const magnitude = b.un('abs', x);
+  const large = b.bin(
+    'and',
+    b.cmp('gt', magnitude, s.c(moderate)),
+    b.cmp('lt', magnitude, s.c(Number.POSITIVE_INFINITY)),
+  );
+  b.if(b.anyTrue(large), () => {
+    const far = reduceLarge(s, x);
+    b.move(r, b.select(large, far.r, r));
+    b.move(quadrant, b.select(large, far.quadrant, quadrant));
+  });
+  return { r, quadrant };
+}
+
+/** sin(r + quadrant * pi/2). */
+function sineOf(s: Scope, { r, quadrant }: Reduced): Reg {
+  const { b } = s;
+  const { sin, cos } = TABLES[s.float];
+  const square = b.mul(r, r);
+  const sine = b.fma(b.mul(square, r), horner(s, square, sin), r);
+  const half = b.fma(square, s.c(-0.5), s.c(1));
+  const cosine = b.fma(b.mul(square, square), horner(s, square, cos), half);
+  const odd = b.cmp('ne', b.bin('and', quadrant, s.i(1)), s.i(0));
+  const value = b.select(odd, cosine, sine);
+  // Bit 1 of the quadrant becomes the sign.
+  const sign = b.bin('shl', b.bin('and', quadrant, s.i(2)), s.i(s.int === 'i32' ? 30 : 62));
+  return b.bitcast(s.float, b.bin('xor', b.bitcast(s.int, value), sign));
+}
+
+/** sin(x), NaN for infinite x; -0 stays. */
+export function sin(s: Scope, x: Reg): Reg {
+  // n = 0 leaves x itself, but x - 0 * pi/2 loses the sign of -0.
+  return s.b.select(s.b.cmp('eq', x, s.c(0)), x, sineOf(s, reduce(s, x)));
+}
+
+/** cos(x), NaN for infinite x. */
+export function cos(s: Scope, x: Reg): Reg {
+  const { r, quadrant } = reduce(s, x);
+  return sineOf(s, { r, quadrant: s.b.add(quadrant, s.i(1)) });
+}
