@@ -9,6 +9,7 @@ import {
   type Attrs,
   type AxisMap,
   type Binary,
+  type Checkpoint,
   type Compare,
   Node,
   type Primitive,
@@ -162,7 +163,15 @@ export const detach = (x: Node): Node => (x.requiresGrad ? node('detach', [x], {
 /** An identity of `x` that requires a gradient whatever `x` does. */
 export const marked = (x: Node): Node => new Node('barrier', [x], { group: 0 }, x.shape, x.dtype, isFloat(x.dtype));
 
-export const barrier = (x: Node, group: number): Node => node('barrier', [x], { group }, x.shape, x.dtype);
+/** An identity of `x`; see Attrs.barrier. */
+export function barrier(
+  x: Node,
+  group: number,
+  { after = [], checkpoint }: { readonly after?: readonly Node[]; readonly checkpoint?: Checkpoint } = {},
+): Node {
+  const attrs = checkpoint ? { group, checkpoint } : { group };
+  return new Node('barrier', [x, ...after], attrs, x.shape, x.dtype, x.requiresGrad);
+}
 
 // ------------------------------------------------------------------------------------------------ reindex
 

@@ -40,6 +40,11 @@ export interface AxisMap {
   readonly div: number;
 }
 
+/** One part of a graph that gradients recompute instead of keeping its values: all between `inputs` and the barriers that hold this. */
+export interface Checkpoint {
+  readonly inputs: readonly Node[];
+}
+
 /** Attributes of every primitive, by name. */
 export interface Attrs {
   // ---- leaves
@@ -68,8 +73,11 @@ export interface Attrs {
   checkIndex: { readonly size: number; readonly what: string };
   /** Identity with no derivative. */
   detach: object;
-  /** Identity that is never merged with its twin: keeps recomputed values of a checkpoint apart from the first ones. */
-  barrier: { readonly group: number };
+  /**
+   * (x, ...after) -> x. An identity that is never merged with one of another group, which keeps recomputed values apart from the first
+   * ones, and whose readers are computed after `after`. With `checkpoint`, gradients recompute what computed x.
+   */
+  barrier: { readonly group: number; readonly checkpoint?: Checkpoint };
 
   // ---- reindex: where elements come from
   reshape: object;

@@ -5,9 +5,14 @@ import type { Node } from './node.ts';
 
 /**
  * Every node that `roots` depend on, each once, inputs before the nodes that read them; roots are visited in their order. The inputs
- * of nodes for which `stopAt` holds are not walked (the nodes themselves are part of the result).
+ * of nodes for which `stopAt` holds are not walked (the nodes themselves are part of the result); `inputsOf` may say otherwise what a node
+ * depends on.
  */
-export function topologicalOrder(roots: readonly Node[], stopAt: (node: Node) => boolean = () => false): Node[] {
+export function topologicalOrder(
+  roots: readonly Node[],
+  stopAt: (node: Node) => boolean = () => false,
+  inputsOf: (node: Node) => readonly Node[] = node => node.inputs,
+): Node[] {
   const order: Node[] = [];
   const done = new Set<Node>();
   const opened = new Set<Node>();
@@ -26,8 +31,9 @@ export function topologicalOrder(roots: readonly Node[], stopAt: (node: Node) =>
       }
       opened.add(node);
       if (stopAt(node)) continue;
-      for (let i = node.inputs.length - 1; i >= 0; i--) {
-        const input = node.inputs[i]!;
+      const inputs = inputsOf(node);
+      for (let i = inputs.length - 1; i >= 0; i--) {
+        const input = inputs[i]!;
         if (!opened.has(input)) stack.push(input);
       }
     }

@@ -1,4 +1,6 @@
 /**
  * Transforms: graphs to graphs. Imports the graph; knows no tensors, kernels or backends.
  */
+export { checkpointed } from './checkpoint.ts';
+export { jvp } from './jvp.ts';
 export { markGrad, vjp } from './vjp.ts';

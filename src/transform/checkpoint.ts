@@ -1,0 +1,58 @@
+/**
+ * Activation checkpointing: what lies between some inputs and outputs is not kept for the backward pass but computed again there. The
+ * outputs are barriers that know the checkpoint's ends; vjp asks for a copy of the interior when the cotangents have arrived.
+ */
+import * as g from '../graph/build.ts';
+import { type Checkpoint, Node } from '../graph/node.ts';
+import { topologicalOrder } from '../graph/order.ts';
+
+/** Barriers of group 0 are marks; every checkpoint and every recomputation has a group of its own. */
+let groups = 0;
+
+/** Nodes that compute nothing from inputs: shared by a copy. */
+const isLeaf = (node: Node): boolean => node.inputs.length === 0;
+
+/**
+ * Runs `fn` on `inputs`; gradients of what it returns recompute everything `fn` built. Values that `fn` reads from outside
+ * (parameters, say) are found, and get their gradients as usual.
+ */
+export function checkpointed(inputs: readonly Node[], fn: (inputs: readonly Node[]) => readonly Node[]): Node[] {
+  // Nodes are numbered in order of making: what `fn` builds is younger than this one.
+  const start = g.constant(0, 'f32').id;
+  const outputs = fn(inputs);
+  const outside = (node: Node): boolean => node.id < start || isLeaf(node);
+  const ends = topologicalOrder(outputs, outside).filter(
+    node => outside(node) && node.op !== 'constant' && node.op !== 'iota',
+  );
+  const checkpoint: Checkpoint = { inputs: ends };
+  const group = ++groups;
+  return outputs.map(output => g.barrier(output, group, { checkpoint }));
+}
+
+/**
+ * A copy of what computes `outputs` from the checkpoint's inputs. The copied inputs stand behind barriers, so nothing of the copy is taken
+ * for its original, and the barriers wait for the cotangents, so nothing is computed before the backward pass needs it.
+ */
+export function recompute(
+  checkpoint: Checkpoint,
+  outputs: readonly Node[],
+  cotangents: readonly Node[],
+): { readonly inputs: readonly Node[]; readonly outputs: readonly Node[] } {
+  const group = ++groups;
+  const copies = new Map<Node, Node>();
+  for (const input of checkpoint.inputs) copies.set(input, g.barrier(input, group, { after: cotangents }));
+  const nested = new Map<Checkpoint, { readonly checkpoint: Checkpoint; readonly group: number }>();
+  const copy = (node: Node): Node => copies.get(node) ?? node;
+  const copyNested = (original: Checkpoint) => {
+    const made = nested.get(original) ?? { checkpoint: { inputs: original.inputs.map(copy) }, group: ++groups };
+    nested.set(original, made);
+    return made;
+  };
+  for (const node of topologicalOrder(outputs, node => copies.has(node))) {
+    if (copies.has(node) || isLeaf(node)) continue;
+    const inner = node.is('barrier') && node.attrs.checkpoint ? copyNested(node.attrs.checkpoint) : null;
+    const attrs = inner ? { group: inner.group, checkpoint: inner.checkpoint } : node.attrs;
+    copies.set(node, new Node(node.op, node.inputs.map(copy), attrs, node.shape, node.dtype, node.requiresGrad));
+  }
+  return { inputs: checkpoint.inputs.map(copy), outputs: outputs.map(copy) };
+}

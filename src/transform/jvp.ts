@@ -1,0 +1,126 @@
+/**
+ * Forward mode: one rule per primitive says how tangents of its inputs become the tangent of its result, as more graph. Imports the
+ * graph only. Built from primitives, so it composes with itself and with vjp.
+ */
+import * as g from '../graph/build.ts';
+import { isFloat } from '../graph/dtype.ts';
+import type { Node, Primitive, ReduceKind, ScanKind, ScatterKind } from '../graph/node.ts';
+import { topologicalOrder } from '../graph/order.ts';
+import { add, keep, mul, zero } from './arithmetic.ts';
+import { BINARY, UNARY } from './elementwise.ts';
+import { reduceWeights, scanSources, scatterWeights, survivingUpdates } from './extrema.ts';
+import { productOfOthers, scanProductJvp, scatterProductOfOthers } from './products.ts';
+
+/** Tangents of a node's inputs; null stands for zero. At least one is there when a rule is asked. */
+type Tangents = readonly (Node | null)[];
+type JvpRule<P extends Primitive> = (node: Node<P>, tangents: Tangents) => Node | null;
+
+const none = (): null => null;
+const or0 = (tangent: Node | null | undefined, x: Node): Node => tangent ?? zero(x);
+const plus = (a: Node | null, b: Node | null): Node | null => (a && b ? add(a, b) : (a ?? b));
+
+const REDUCE: { readonly [K in ReduceKind]: (t: Node, node: Node<'reduce'>, x: Node) => Node } = {
+  sum: t => t,
+  prod: (t, { attrs }, x) => mul(t, productOfOthers(x, attrs.axes)),
+  max: (t, node, x) => mul(t, reduceWeights(x, node, node.attrs.axes)),
+  min: (t, node, x) => mul(t, reduceWeights(x, node, node.attrs.axes)),
+};
+
+const scanExtreme = (t: Node, node: Node<'scan'>): Node =>
+  g.reshape(g.gather(g.reshape(t, [t.size]), scanSources(node), 0), t.shape);
+
+const SCAN: { readonly [K in ScanKind]: (t: Node, node: Node<'scan'>, x: Node) => Node } = {
+  sum: (t, { attrs }) => g.scan('sum', t, attrs.axis, attrs.reverse),
+  prod: (t, { attrs }, x) => scanProductJvp(t, x, attrs.axis, attrs.reverse),
+  max: scanExtreme,
+  min: scanExtreme,
+};
+
+/** base + updates at their places. */
+const addedAt = (base: Node, updates: Node, { inputs, attrs }: Node<'scatter'>): Node =>
+  g.scatter('add', base, inputs[1]!, updates, attrs.axis, attrs.what);
+
+const scatterExtreme = (base: Node, updates: Node, node: Node<'scatter'>): Node => {
+  const weights = scatterWeights(node);
+  return addedAt(mul(base, weights.base), mul(updates, weights.updates), node);
+};
+
+/** From tangents of base and updates. */
+const SCATTER: { readonly [K in ScatterKind]: (base: Node, updates: Node, node: Node<'scatter'>) => Node } = {
+  set: (base, updates, node) => {
+    const { axis, what } = node.attrs;
+    const untouched = g.scatter('set', base, node.inputs[1]!, zero(updates), axis, what);
+    return addedAt(untouched, keep(survivingUpdates(node), updates), node);
+  },
+  add: addedAt,
+  mul: (base, updates, node) => {
+    const [, index, factors] = node.inputs as [Node, Node, Node];
+    const { axis, what } = node.attrs;
+    return addedAt(
+      g.scatter('mul', base, index, factors, axis, what),
+      mul(updates, scatterProductOfOthers(node)),
+      node,
+    );
+  },
+  max: scatterExtreme,
+  min: scatterExtreme,
+};
+
+const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
+  constant: none,
+  data: none,
+  variable: none,
+  placeholder: none,
+  iota: none,
+
+  unary: (node, [t]) => UNARY[node.attrs.fn](t!, node.inputs[0]!, node),
+  binary: (node, [ta, tb]) => {
+    const [a, b] = node.inputs as [Node, Node];
+    const [fromA, fromB] = BINARY[node.attrs.fn];
+    return plus(ta ? fromA(ta, a, b, node) : null, tb ? fromB(tb, a, b, node) : null);
+  },
+  compare: none,
+  where: ({ inputs: [condition, a, b] }, [, ta, tb]) => g.where(condition!, or0(ta, a!), or0(tb, b!)),
+  cast: (node, [t]) => g.cast(t!, node.dtype),
+  bitcast: none,
+  checkIndex: none,
+  detach: none,
+  barrier: (_, [t]) => t ?? null,
+
+  reshape: (node, [t]) => g.reshape(t!, node.shape),
+  reindex: (node, [t]) => g.reindex(t!, node.shape, node.attrs.axes),
+  gather: ({ inputs: [, index], attrs }, [t]) => g.gather(t!, index!, attrs.axis, attrs.what),
+
+  reduce: (node, [t]) => g.reduce('sum', REDUCE[node.attrs.kind](t!, node, node.inputs[0]!), node.attrs.axes),
+  argReduce: none,
+  scan: (node, [t]) => SCAN[node.attrs.kind](t!, node, node.inputs[0]!),
+  scatter: (node, [base, , updates]) =>
+    SCATTER[node.attrs.kind](or0(base, node.inputs[0]!), or0(updates, node.inputs[2]!), node),
+  contract: ({ inputs: [a, b], attrs }, [ta, tb]) =>
+    plus(
+      ta ? g.contract(ta, b!, attrs.a, attrs.b, attrs.out) : null,
+      tb ? g.contract(a!, tb, attrs.a, attrs.b, attrs.out) : null,
+    ),
+
+  argSort: none,
+  random: none,
+};
+
+/**
+ * Tangents of `outputs` given those of `wrt` (same shapes and dtypes): the Jacobian-vector product. Nodes of `wrt` count as
+ * independent of each other.
+ *
+ * @returns one node per output, null where it depends on none of `wrt`
+ */
+export function jvp(outputs: readonly Node[], wrt: readonly Node[], tangents: readonly Node[]): (Node | null)[] {
+  const known = new Map<Node, Node>(wrt.map((node, i) => [node, tangents[i]!]));
+  const isGiven = new Set(wrt);
+  for (const node of topologicalOrder(outputs, node => isGiven.has(node))) {
+    if (known.has(node) || !isFloat(node.dtype)) continue;
+    const parts = node.inputs.map(input => known.get(input) ?? null);
+    if (parts.every(part => part === null)) continue;
+    const tangent = (RULES[node.op] as (node: Node, tangents: Tangents) => Node | null)(node, parts);
+    if (tangent) known.set(node, tangent);
+  }
+  return outputs.map(output => known.get(output) ?? null);
+}
