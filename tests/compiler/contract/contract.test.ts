@@ -1,110 +1,236 @@
 /**
- * The contraction kernel against plain JavaScript loops: role mixes, odd sizes, convolutions and their gradients, dtypes, epilogues, threads.
+ * The contraction kernel against plain JavaScript loops: role mixes, odd sizes, convolutions and their gradients, dtypes, epilogues,
+ * prologues; and the same bits for any number of threads.
  */
 import { describe, expect, it } from 'vitest';
 import type { ContractSpec } from '../../../src/compiler/contract/index.ts';
-import { hostArray } from '../../../src/graph/dtype.ts';
-import { axis } from '../../../src/graph/reindex.ts';
+import type { DType } from '../../../src/graph/dtype.ts';
+import { bf16Value, f16Value } from '../../../src/graph/half.ts';
 import { expected, type NamedBuffer, runContract } from './run.ts';
+import { buffersOf, type Case, type Conv, convolution, matmul, Random } from './specs.ts';
 
-let seed = 1;
-const random = (): number => {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return seed / 2 ** 32;
+/** Error allowed per sum of absolute products: rounding of the sum, and of the result's dtype. */
+const TOLERANCE: Partial<Record<DType, number>> = {
+  f32: 2e-6,
+  f64: 1e-14,
+  i32: 0,
+  i64: 0,
+  bf16: 2 ** -8,
+  f16: 2 ** -11,
 };
-export const floats = (n: number): Float32Array => Float32Array.from({ length: n }, () => random() * 2 - 1);
 
-function check(spec: ContractSpec, buffers: NamedBuffer[], threads = 1): void {
-  runContract(spec, buffers, threads);
+function compare(
+  spec: ContractSpec,
+  buffers: readonly NamedBuffer[],
+  finish: (sum: number, index: number) => number,
+): void {
   const out = buffers[spec.out.buffer]!.data;
+  const { dtype } = spec.out;
   for (const [index, sum, size] of expected(spec, buffers[spec.a.buffer]!.data, buffers[spec.b.buffer]!.data)) {
-    const got = Number(out[index]);
-    if (!(Math.abs(got - sum) <= 1e-5 * size + 1e-30)) expect(`element ${index}: ${got}`).toBe(`${sum}`);
+    const bits = Number(out[index]);
+    const got = dtype === 'bf16' ? bf16Value(bits) : dtype === 'f16' ? f16Value(bits) : bits;
+    const want = finish(sum, index);
+    if (!(Math.abs(got - want) <= TOLERANCE[dtype]! * (size + Math.abs(want))))
+      expect(`element ${index} is ${got}`).toBe(`element ${index} is ${want}`);
   }
 }
 
-const plain = (dims: readonly (readonly [number, number])[], sizes: readonly number[]) =>
-  dims.map(([d, stride]) => ({ map: axis([[d, 1]]), size: sizes[d]!, stride }));
-
-export function matmul(
-  M: number,
-  N: number,
-  K: number,
-  ta = false,
-  tb = false,
-): { spec: ContractSpec; buffers: NamedBuffer[] } {
-  const sizes = [M, N, K];
-  const spec: ContractSpec = {
-    dims: [
-      { size: M, role: 'm' },
-      { size: N, role: 'n' },
-      { size: K, role: 'k' },
-    ],
-    a: {
-      buffer: 0,
-      dtype: 'f32',
-      axes: plain(
-        ta
-          ? [
-              [0, 1],
-              [2, M],
-            ]
-          : [
-              [0, K],
-              [2, 1],
-            ],
-        sizes,
-      ),
-    },
-    b: {
-      buffer: 1,
-      dtype: 'f32',
-      axes: plain(
-        tb
-          ? [
-              [1, K],
-              [2, 1],
-            ]
-          : [
-              [1, 1],
-              [2, N],
-            ],
-        sizes,
-      ),
-    },
-    out: { buffer: 2, dtype: 'f32', strides: [N, 1, 0] },
-  };
-  return {
-    spec,
-    buffers: [
-      { name: 'a', dtype: 'f32', data: floats(M * K) },
-      { name: 'b', dtype: 'f32', data: floats(K * N) },
-      { name: 'out', dtype: 'f32', data: hostArray('f32', M * N) },
-    ],
-  };
+function check(of: Case, seed = 1): void {
+  const buffers = buffersOf(of, new Random(seed));
+  runContract(of.spec, buffers);
+  compare(of.spec, buffers, x => x);
 }
 
 describe('matmul', () => {
-  for (const [M, N, K] of [
-    [1, 1, 1],
-    [1, 7, 3],
-    [5, 1, 9],
-    [6, 8, 4],
-    [7, 9, 5],
-    [13, 17, 19],
-    [64, 48, 33],
-    [3, 100, 50],
-    [100, 3, 50],
-    [31, 64, 700],
-  ] as const)
-    for (const [ta, tb] of [
-      [false, false],
-      [true, false],
-      [false, true],
-      [true, true],
-    ] as const)
-      it(`${M} x ${N} x ${K}${ta ? ' a transposed' : ''}${tb ? ' b transposed' : ''}`, () => {
-        const { spec, buffers } = matmul(M, N, K, ta, tb);
-        check(spec, buffers);
+  const shapes = [
+    [1, 1, 1], [1, 7, 3], [5, 1, 9], [1, 64, 300], [64, 1, 300], [3, 12, 4], [4, 13, 5], [13, 17, 19],
+    [64, 48, 33], [2, 100, 50], [100, 3, 50], [19, 30, 600], [12, 11, 1300],
+  ] as const; // biome-ignore format: a table
+  for (const [M, N, K] of shapes)
+    it(`${M} x ${N} x ${K}, every transposition, 1 and 3 batches`, () => {
+      for (const batch of [1, 3])
+        for (const ta of [false, true])
+          for (const tb of [false, true])
+            for (const tout of [false, true]) check(matmul([M, N, K, batch], { ta, tb, tout }));
+    });
+
+  for (const dtype of ['f64', 'i32', 'i64', 'bf16', 'f16'] as const)
+    it(`${dtype}`, () => {
+      for (const shape of [
+        [1, 1, 1, 1],
+        [5, 7, 3, 2],
+        [13, 17, 19, 1],
+        [33, 8, 130, 1],
+        [2, 40, 9, 3],
+      ] as const)
+        for (const tb of [false, true]) check(matmul(shape, { tb, dtype }));
+    });
+});
+
+function randomConv(random: Random): Conv {
+  const kernel = random.pick([
+    [1, 1],
+    [3, 3],
+    [5, 2],
+    [1, 4],
+    [2, 2],
+  ] as const);
+  return {
+    kind: random.pick(['forward', 'inputGradient', 'weightGradient']),
+    images: random.pick([1, 2, 3, 5]),
+    groups: random.pick([1, 1, 1, 2, 5]),
+    inputs: random.pick([1, 2, 3, 4, 9]),
+    outputs: random.pick([1, 2, 6, 13]),
+    height: random.int(1, 13),
+    width: random.pick([1, 3, 4, 7, 8, 11, 14, 16, 19]),
+    kernel,
+    stride: random.pick([1, 1, 2, 3]),
+    padding: random.pick([0, 1, 1, 2]),
+    dilation: random.pick([1, 1, 2]),
+    dtype: random.pick(['f32', 'f32', 'f32', 'f64']),
+  };
+}
+
+describe('convolution', () => {
+  for (let part = 0; part < 12; part++)
+    it(`random shapes, part ${part}`, () => {
+      for (let i = 0; i < 20; i++) {
+        const seed = part * 1000 + i;
+        const conv = randomConv(new Random(seed));
+        const of = convolution(conv);
+        if (!of) continue;
+        try {
+          check(of, seed);
+        } catch (error) {
+          throw new Error(`${JSON.stringify(conv)}: ${(error as Error).message}`);
+        }
+      }
+    });
+
+  it('stride 2 as networks have it', () => {
+    const base = {
+      images: 2,
+      groups: 1,
+      inputs: 8,
+      outputs: 6,
+      height: 16,
+      width: 16,
+      stride: 2,
+      dilation: 1,
+    } as const;
+    for (const kind of ['forward', 'inputGradient', 'weightGradient'] as const) {
+      check(convolution({ ...base, kind, kernel: [3, 3], padding: 1 })!);
+      check(convolution({ ...base, kind, kernel: [1, 1], padding: 0 })!);
+      check(convolution({ ...base, kind, kernel: [7, 7], padding: 3, inputs: 3 })!);
+    }
+  });
+});
+
+describe('epilogue and prologue', () => {
+  const cases: readonly [string, Case][] = [
+    ['matmul', matmul([13, 18, 7, 2])],
+    ['matmul with vectors throughout', matmul([9, 24, 40, 1])],
+    ['matmul of many blocks', matmul([5, 12, 2500, 1])],
+    ['convolution', convolution({ kind: 'forward', images: 2, groups: 1, inputs: 3, outputs: 5, height: 9, width: 7, kernel: [3, 3], stride: 1, padding: 1, dilation: 1 })!],
+    ['depthwise convolution', convolution({ kind: 'forward', images: 2, groups: 4, inputs: 1, outputs: 1, height: 9, width: 9, kernel: [3, 3], stride: 1, padding: 1, dilation: 1 })!],
+    ['strided input gradient', convolution({ kind: 'inputGradient', images: 2, groups: 1, inputs: 3, outputs: 5, height: 9, width: 8, kernel: [1, 2], stride: 2, padding: 1, dilation: 1 })!],
+  ]; // biome-ignore format: a table
+  for (const [name, of] of cases)
+    for (const mergeable of [false, true])
+      it(`${name}: bias by coordinates and a residual by index${mergeable ? ', rows merged' : ''}`, () => {
+        const random = new Random(5);
+        const buffers = buffersOf(of, random);
+        const dims = of.spec.dims;
+        const outDims = dims.flatMap((dim, d) => (dim.role === 'k' ? [] : [d]));
+        // weights[d] * coordinate d summed over all output dims pins down every coordinate. Multiples of the output's strides merge.
+        const weights = dims.map((_, d) => (mergeable ? of.spec.out.strides[d]! / 64 : (d + 1) / 8));
+        buffers.push({ name: 'residual', dtype: of.spec.out.dtype, data: random.values('f32', of.sizes[2]) });
+        const spec: ContractSpec = {
+          ...of.spec,
+          a: { ...of.spec.a, prologue: (b, x) => b.add(x, b.const('f32', 1, x.type.lanes)) },
+          b: {
+            ...of.spec.b,
+            // b * (itself read again by index): the site's index is the element's.
+            prologue: (b, x, site) => b.mul(x, b.load('f32', b.addr(1, site.index), 0, site.lanes)),
+          },
+          epilogue: (b, acc, site) => {
+            expect(acc.type.lanes).toBe(site.lanes);
+            const lanes = site.lanes;
+            let sum = b.add(acc, b.load('f32', b.addr(3, site.index), 0, lanes));
+            for (const d of outDims) {
+              const x = b.mul(b.cvt('f32', site.coords[d]!), b.const('f32', weights[d]!));
+              sum = b.add(sum, b.splat(x, lanes));
+            }
+            if (site.vectorDim !== null) {
+              let steps = b.const('f32', 0, lanes);
+              for (let i = 1; i < lanes; i++) steps = b.insert(steps, i, b.const('f32', i * weights[site.vectorDim]!));
+              sum = b.add(sum, steps);
+            }
+            return sum;
+          },
+          ...(mergeable ? { mergeable: () => true } : {}),
+        };
+        runContract(spec, buffers);
+        const plus = buffers.map(({ data, ...rest }, i) => ({
+          ...rest,
+          data:
+            i === 0
+              ? Float64Array.from(data as Float32Array, x => x + 1)
+              : i === 1
+                ? Float64Array.from(data as Float32Array, x => x * x)
+                : data,
+        }));
+        const located = new Map<number, number>();
+        const coords = dims.map(() => 0);
+        const visit = (i: number, index: number, weight: number): void => {
+          const d = outDims[i];
+          if (d === undefined) located.set(index, weight);
+          else
+            for (coords[d] = 0; coords[d]! < dims[d]!.size; coords[d]!++)
+              visit(i + 1, index + coords[d]! * spec.out.strides[d]!, weight + coords[d]! * weights[d]!);
+        };
+        visit(0, 0, 0);
+        compare(
+          { ...spec, a: { ...spec.a, dtype: 'f64' }, b: { ...spec.b, dtype: 'f64' } },
+          plus,
+          (sum, index) => sum + Number(plus[3]!.data[index]) + located.get(index)!,
+        );
       });
+
+  it('an epilogue may store elsewhere, and narrow', () => {
+    const of = matmul([7, 20, 11, 1]);
+    const buffers = buffersOf(of, new Random(3));
+    buffers.push({ name: 'narrow', dtype: 'bf16', data: new Uint16Array(140) });
+    const spec: ContractSpec = {
+      ...of.spec,
+      epilogue: (b, acc, site) => {
+        b.store('bf16', b.addr(3, site.index), acc);
+        return null;
+      },
+    };
+    runContract(spec, buffers);
+    expect(buffers[2]!.data.every(x => x === 0)).toBe(true);
+    compare({ ...spec, out: { ...spec.out, buffer: 3, dtype: 'bf16' } }, buffers, x => x);
+  });
+});
+
+describe('threads', () => {
+  const cases: readonly [string, Case][] = [
+    ['matmul', matmul([65, 70, 300, 1], { tb: true })],
+    ['tall matmul', matmul([300, 20, 64, 1])],
+    ['batched matmul', matmul([16, 16, 8, 70])],
+    ['weight gradient', convolution({ kind: 'weightGradient', images: 8, groups: 1, inputs: 2, outputs: 3, height: 16, width: 16, kernel: [3, 3], stride: 1, padding: 1, dilation: 1 })!],
+    ['strided input gradient', convolution({ kind: 'inputGradient', images: 8, groups: 1, inputs: 8, outputs: 3, height: 16, width: 16, kernel: [3, 3], stride: 2, padding: 1, dilation: 1 })!],
+    ['matrix by vector', matmul([1, 300, 500, 1], { tb: true })],
+  ]; // biome-ignore format: a table
+  for (const [name, of] of cases)
+    it(`${name}: the same bits for 1, 2, 3 and 7`, () => {
+      const bits = [1, 2, 3, 7].map(threads => {
+        const buffers = buffersOf(of, new Random(9));
+        runContract(of.spec, buffers, threads);
+        if (threads === 1) compare(of.spec, buffers, x => x);
+        return Buffer.from(buffers[2]!.data.buffer);
+      });
+      for (const other of bits.slice(1)) expect(other.equals(bits[0]!)).toBe(true);
+    });
 });

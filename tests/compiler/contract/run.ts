@@ -46,6 +46,13 @@ export function buildContract(
   return { buffers: all, body: b.instructions };
 }
 
+/** Scratch as it may come: full of huge numbers that must not leak into results. */
+function stale(buffer: KernelBuffer): HostArray {
+  const array = hostArray(buffer.dtype, buffer.elements);
+  new Uint8Array(array.buffer).fill(0x7f);
+  return array;
+}
+
 /** Runs `spec` in place on `buffers`; between barriers the threads run one after the other. */
 export function runContract(
   spec: ContractSpec,
@@ -54,9 +61,7 @@ export function runContract(
   target: Target = WASM,
 ): void {
   const built = buildContract(spec, buffers, target);
-  const arrays = built.buffers.map(
-    (buffer, i) => buffers[i]?.data ?? hostArray(buffer.dtype, buffer.elements).fill(77 as never),
-  );
+  const arrays = built.buffers.map((buffer, i) => buffers[i]?.data ?? stale(buffer));
   const stages: Inst[][] = [[]];
   for (const inst of built.body) {
     if (inst.op === 'barrier') stages.push([]);
