@@ -348,7 +348,7 @@ function sumIntoContract(x: Node, sumAxes: readonly number[]): Node | null {
     const dims: number[] = [];
     for (const label of labels) {
       const at = out.indexOf(label);
-      if (at >= 0) for (const [dim] of x.attrs.axes[at]!.terms) dims.push(dim);
+      if (at >= 0) for (const [dim] of x.attrs.axes[at]!.terms) if (!dims.includes(dim)) dims.push(dim);
     }
     dims.sort((p, q) => p - q);
     const newLabels = [...dims.map(d => fresh[d]!), ...kept];

@@ -32,7 +32,8 @@ export type ScanKind = 'sum' | 'prod' | 'max' | 'min';
 
 /**
  * Where one axis of a reindexed input is read: position = (sum of coef * dim + offset) / div over the output's dims.
- * A position that is not an integer, or outside the axis, reads `fill` instead. No dim stands in two axes of one reindex.
+ * A position that is not an integer, or outside the axis, reads `fill` instead. A dim may stand in two axes, as in the
+ * inverse of a window: axes d and (h - d) / stride.
  */
 export interface AxisMap {
   readonly terms: readonly (readonly [dim: number, coef: number])[];

@@ -74,7 +74,7 @@ export function composeAxes(
     }
     composed.push(axis([...terms], offset, map.div));
   }
-  // A dim may stand in one axis only (diagonals are not maps of this kind).
+  // Diagonals stay apart: a dim that comes to stand in two axes could not be solved for.
   const seen = new Set<number>();
   for (const map of composed) {
     for (const [dim] of map.terms) {
@@ -96,9 +96,16 @@ export interface Inverse {
   readonly sumAxes: readonly number[];
 }
 
+/** A dim of the reindex as an affine expression of the inverse's coordinates. */
+interface Solved {
+  readonly terms: readonly (readonly [dim: number, coef: number])[];
+  readonly offset: number;
+}
+
 /**
  * The transpose of a reindex with fill 0. An axis read at position (c0*d0 + c1*d1 + ... + offset) / div is undone by solving for
- * its longest dim: d0 = (div*h - c1*d1 - ... - offset) / c0, with h the axis and d1... summed.
+ * its longest dim: d0 = (div*h - c1*d1 - ... - offset) / c0, with h the axis and d1... summed. Axes of one dim are solved first:
+ * a dim that stands in another axis as well (the inverse of a window has such) is known there.
  */
 export function invert(axes: readonly AxisMap[], inShape: readonly number[], outShape: readonly number[]): Inverse {
   const used = new Set(axes.flatMap(map => map.terms.map(([dim]) => dim)));
@@ -109,24 +116,35 @@ export function invert(axes: readonly AxisMap[], inShape: readonly number[], out
   // An axis read at one fixed position has nothing to solve: it comes back with size 1, and the caller pads it into place.
   const shape = inShape.map((n, a) => (axes[a]!.terms.length === 0 ? 1 : n));
   const result: AxisMap[] = Array.from({ length: position.size });
-  axes.forEach((map, a) => {
-    if (map.terms.length === 0) return;
-    let solved = map.terms[0]!;
-    for (const term of map.terms) if (outShape[term[0]]! > outShape[solved[0]]!) solved = term;
-    const terms: [number, number][] = [[a, map.div]];
+  const known = new Map<number, Solved>();
+  const order = axes.map((_, a) => a).sort((a, b) => axes[a]!.terms.length - axes[b]!.terms.length);
+  for (const a of order) {
+    const map = axes[a]!;
+    if (map.terms.length === 0) continue;
+    const open = map.terms.filter(([dim]) => !known.has(dim));
+    let solved = open[0];
+    if (!solved) throw new Error('internal: a reindex reads two axes by the same dims');
+    for (const term of open) if (outShape[term[0]]! > outShape[solved[0]]!) solved = term;
+    const sums = new Map<number, number>([[a, map.div]]);
+    let offset = -map.offset;
     for (const [dim, coef] of map.terms) {
       if (dim === solved[0]) continue;
-      const summed = shape.push(outShape[dim]!) - 1;
-      result[position.get(dim)!] = identityAxis(summed);
-      terms.push([summed, -coef]);
+      let here = known.get(dim);
+      if (!here) {
+        const summed = shape.push(outShape[dim]!) - 1;
+        here = { terms: [[summed, 1]], offset: 0 };
+        known.set(dim, here);
+        result[position.get(dim)!] = identityAxis(summed);
+      }
+      offset -= coef * here.offset;
+      for (const [d, c] of here.terms) sums.set(d, (sums.get(d) ?? 0) - coef * c);
     }
     const sign = solved[1] < 0 ? -1 : 1;
-    result[position.get(solved[0])!] = axis(
-      terms.map(([d, c]) => [d, sign * c] as const),
-      -sign * map.offset,
-      Math.abs(solved[1]),
-    );
-  });
+    const terms = [...sums].map(([d, c]) => [d, sign * c] as const);
+    const div = Math.abs(solved[1]);
+    result[position.get(solved[0])!] = axis(terms, sign * offset, div);
+    if (div === 1) known.set(solved[0], { terms, offset: sign * offset });
+  }
   return {
     broadcastDims,
     shape,

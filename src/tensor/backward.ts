@@ -66,7 +66,7 @@ export function backward(loss: Tensor, gradient?: Tensor): void {
     );
   const sources = reachable(output);
   const nodes = [...sources.keys()];
-  const gradients = vjp([output], [cotangentOf('backward', loss, gradient)], nodes);
+  const gradients = build.withoutGradient(() => vjp([output], [cotangentOf('backward', loss, gradient)], nodes));
   nodes.forEach((node, i) => {
     const found = gradients[i];
     if (!found) return;

@@ -2,8 +2,9 @@
  * Parameters: tensors with a memory of their own, which optimizers assign and `backward` collects gradients for. Buffers of modules
  * (running statistics) are parameters that require no gradient.
  */
+import { marked } from '../graph/build.ts';
 import { type HostArray, isFloat } from '../graph/dtype.ts';
-import { Node } from '../graph/node.ts';
+import type { Node } from '../graph/node.ts';
 import { Cell } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
 import { registerAlias, registerVariable } from './sources.ts';
@@ -39,7 +40,7 @@ export class Parameter extends Tensor {
     if (node === leafNode || !requiresGrad) return node;
     // A pending value was computed without gradients or from other parameters: from here on it is a source of its own.
     if (this.#alias?.of !== node) {
-      this.#alias = { of: node, node: new Node('reshape', [node], {}, node.shape, node.dtype, true) };
+      this.#alias = { of: node, node: marked(node) };
       registerAlias(this.#alias.node, this);
     }
     return this.#alias.node;

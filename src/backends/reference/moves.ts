@@ -23,11 +23,10 @@ export function reindex(
 ): void {
   const strides = stridesOf(inShape);
   const fillValue = isBig(out) ? BigInt(fill) : fill;
-  // Each output dim moves the numerator of one axis at most.
-  const moves = outShape.map((_, d) => {
-    const a = axes.findIndex(map => map.terms.some(([dim]) => dim === d));
-    return { axis: a, coef: a < 0 ? 0 : axes[a]!.terms.find(([dim]) => dim === d)![1] };
-  });
+  // The numerators each output dim moves, and by how much.
+  const moves = outShape.map((_, d) =>
+    axes.flatMap((map, a) => map.terms.filter(([dim]) => dim === d).map(([, coef]) => ({ axis: a, coef }))),
+  );
   const numerators = axes.map(map => map.offset);
   const at = outShape.map(() => 0);
   for (let i = 0; i < out.length; i++) {
@@ -42,11 +41,10 @@ export function reindex(
     }
     out[i] = offset < 0 ? fillValue : input[offset]!;
     for (let d = outShape.length - 1; d >= 0; d--) {
-      const { axis, coef } = moves[d]!;
       at[d] = at[d]! + 1;
-      if (axis >= 0) numerators[axis]! += coef;
+      for (const { axis, coef } of moves[d]!) numerators[axis]! += coef;
       if (at[d]! < outShape[d]!) break;
-      if (axis >= 0) numerators[axis]! -= coef * at[d]!;
+      for (const { axis, coef } of moves[d]!) numerators[axis]! -= coef * at[d]!;
       at[d] = 0;
     }
   }

@@ -1,0 +1,252 @@
+/**
+ * Gradients of functions: grad, valueAndGrad, vjp, jvp over trees of tensors (arrays and plain objects), of any order. For parameters and
+ * `.grad` see Tensor.backward.
+ */
+import * as build from '../graph/build.ts';
+import { isFloat } from '../graph/dtype.ts';
+import type { Node } from '../graph/node.ts';
+import { markGrad, vjp as vjpNodes } from '../transform/index.ts';
+import { cotangentOf } from './backward.ts';
+import { shapeText } from './convert.ts';
+import { Tensor } from './tensor.ts';
+import { type Flat, flatten, unflatten } from './tree.ts';
+
+/** An argument whose tensors stand for themselves in a derivative. */
+interface Marked {
+  readonly flat: Flat;
+  readonly nodes: readonly Node[];
+  readonly value: unknown;
+}
+
+function mark(op: string, name: string, value: unknown): Marked {
+  const flat = flatten(value, `${op}: ${name}`);
+  const nodes = flat.tensors.map(tensor => {
+    if (!isFloat(tensor.dtype))
+      throw new TypeError(`${op}: ${name}: only floats have gradients, got a tensor ${tensor.dtype}`);
+    return markGrad(tensor.node);
+  });
+  return {
+    flat,
+    nodes,
+    value: unflatten(
+      flat.form,
+      nodes.map(node => new Tensor(node)),
+    ),
+  };
+}
+
+/**
+ * Results of a finished derivative no longer need its marks: unless something outside (a parameter, an enclosing derivative) can be reached,
+ * they are cut loose, so that a loop over derivatives keeps no history.
+ */
+function release(nodes: readonly Node[], marks: readonly Node[]): Node[] {
+  const own = new Set(marks);
+  const reachesOutside = (from: Node): boolean => {
+    const seen = new Set<Node>([from]);
+    const stack = [from];
+    for (let node = stack.pop(); node; node = stack.pop()) {
+      const inputs = node.inputs.filter(input => input.requiresGrad);
+      if (inputs.length === 0 && node.requiresGrad && !own.has(node)) return true;
+      for (const input of inputs) {
+        if (seen.has(input)) continue;
+        seen.add(input);
+        stack.push(input);
+      }
+    }
+    return false;
+  };
+  return nodes.map(node => (node.requiresGrad && !reachesOutside(node) ? build.detach(node) : node));
+}
+
+const zerosOf = (node: Node): Node => build.full(0, node.shape, node.dtype);
+
+/** What `grad` returns for an argument: the argument's tree with gradients for tensors. */
+export interface GradOptions {
+  /** Which arguments are differentiated: one position or several, 0 by default. */
+  readonly argnums?: number | readonly number[];
+  /** `fn` returns [loss, anything else]; the rest comes back beside the loss. */
+  readonly hasAux?: boolean;
+}
+
+type ArgnumsOrOptions = number | readonly number[] | GradOptions;
+
+const optionsOf = (value: ArgnumsOrOptions | undefined): GradOptions =>
+  typeof value === 'number' || Array.isArray(value) ? { argnums: value } : ((value as GradOptions | undefined) ?? {});
+
+/**
+ * A function that returns `fn`'s value and the gradient of it (of the first of it with `hasAux`) by the arguments `argnums`.
+ *
+ * @param fn returns a tensor of one element
+ * @returns (...args) => [value, gradient]; the gradient is the argument's tree, or a list of trees for several argnums
+ */
+export function valueAndGrad<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  argnums?: 0 | { readonly argnums?: 0; readonly hasAux?: boolean },
+): (...args: A) => [R, A[0]];
+export function valueAndGrad<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  argnums: ArgnumsOrOptions,
+): (...args: A) => [R, unknown];
+export function valueAndGrad<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  argnums?: ArgnumsOrOptions,
+): (...args: A) => [R, unknown] {
+  return (...args) => differentiate('valueAndGrad', fn, args, optionsOf(argnums));
+}
+
+/**
+ * The gradient of `fn` by the arguments `argnums` as a function of the same arguments: `grad(x => x.mul(x).sum())`. Derivatives of any order
+ * nest: `grad(x => grad(f)(x).sum())`.
+ */
+export function grad<A extends readonly unknown[]>(
+  fn: (...args: A) => Tensor,
+  argnums?: 0 | { readonly argnums?: 0 },
+): (...args: A) => A[0];
+export function grad<A extends readonly unknown[]>(
+  fn: (...args: A) => Tensor,
+  argnums: ArgnumsOrOptions,
+): (...args: A) => unknown;
+export function grad<A extends readonly unknown[]>(
+  fn: (...args: A) => Tensor,
+  argnums?: ArgnumsOrOptions,
+): (...args: A) => unknown {
+  return (...args) => differentiate('grad', fn, args, optionsOf(argnums))[1];
+}
+
+function differentiate<A extends readonly unknown[], R>(
+  op: string,
+  fn: (...args: A) => R,
+  args: A,
+  options: GradOptions,
+): [R, unknown] {
+  const { argnums = 0, hasAux = false } = options;
+  const list = typeof argnums === 'number' ? [argnums] : argnums;
+  const marked = new Map<number, Marked>();
+  for (const i of list) {
+    if (!Number.isInteger(i) || i < 0 || i >= args.length)
+      throw new RangeError(`${op}: argnums: ${i} is out of range for ${args.length} arguments`);
+    marked.set(i, mark(op, `argument ${i}`, args[i]));
+  }
+  const result = fn(...(args.map((arg, i) => marked.get(i)?.value ?? arg) as unknown as A));
+  const loss = hasAux ? (result as unknown as readonly unknown[])[0] : result;
+  if (!(loss instanceof Tensor)) throw new TypeError(`${op}: the function must return a tensor, got ${typeof loss}`);
+  if (loss.numel() !== 1)
+    throw new RangeError(
+      `${op}: the function must return one element, got shape ${shapeText(loss.shape)}; use vjp for more`,
+    );
+  const nodes = list.flatMap(i => marked.get(i)!.nodes);
+  const cotangents = vjpNodes([loss.node], [cotangentOf(op, loss)], nodes);
+  const gradients = release(
+    cotangents.map((ct, k) => ct ?? zerosOf(nodes[k]!)),
+    nodes,
+  ).map(node => new Tensor(node));
+  let at = 0;
+  const trees = list.map(i => {
+    const { flat } = marked.get(i)!;
+    const part = gradients.slice(at, at + flat.tensors.length);
+    at += flat.tensors.length;
+    return unflatten(flat.form, part);
+  });
+  const outputs = flatten(result, `${op}: result`);
+  const values = release(
+    outputs.tensors.map(tensor => tensor.node),
+    nodes,
+  );
+  const value = unflatten(
+    outputs.form,
+    values.map(node => new Tensor(node)),
+  ) as R;
+  return [value, typeof argnums === 'number' ? trees[0] : trees];
+}
+
+/**
+ * `fn` at `primals`, and its pullback: from cotangents (a tree like the result) to a list with the tree of gradients of each argument.
+ */
+export function vjp<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  ...primals: A
+): [R, (cotangents: R) => { -readonly [I in keyof A]: A[I] }] {
+  const marked = primals.map((primal, i) => mark('vjp', `argument ${i}`, primal));
+  const nodes = marked.flatMap(part => part.nodes);
+  const result = fn(...(marked.map(part => part.value) as unknown as A));
+  const outputs = flatten(result, 'vjp: result');
+  const pullback = (cotangents: R): { -readonly [I in keyof A]: A[I] } => {
+    const given = flatten(cotangents, 'vjp: cotangents');
+    const found = vjpNodes(
+      outputs.tensors.map(tensor => tensor.node),
+      matching('vjp', 'cotangents', given.tensors, outputs.tensors),
+      nodes,
+    );
+    const gradients = release(
+      found.map((ct, k) => ct ?? zerosOf(nodes[k]!)),
+      nodes,
+    );
+    let at = 0;
+    return marked.map(({ flat }) => {
+      const part = gradients.slice(at, at + flat.tensors.length);
+      at += flat.tensors.length;
+      return unflatten(
+        flat.form,
+        part.map(node => new Tensor(node)),
+      );
+    }) as unknown as { -readonly [I in keyof A]: A[I] };
+  };
+  const values = release(
+    outputs.tensors.map(tensor => tensor.node),
+    nodes,
+  );
+  return [
+    unflatten(
+      outputs.form,
+      values.map(node => new Tensor(node)),
+    ) as R,
+    pullback,
+  ];
+}
+
+/** The nodes of `given`, which must be one for each of `expected`, of its shape. */
+function matching(op: string, name: string, given: readonly Tensor[], expected: readonly Tensor[]): Node[] {
+  if (given.length !== expected.length)
+    throw new RangeError(`${op}: ${name}: expected ${expected.length} tensors, got ${given.length}`);
+  return given.map((tensor, i) => {
+    const want = expected[i]!;
+    if (tensor.ndim !== want.ndim || tensor.shape.some((n, d) => n !== want.shape[d]))
+      throw new RangeError(`${op}: ${name}: expected shape ${shapeText(want.shape)}, got ${shapeText(tensor.shape)}`);
+    return build.cast(tensor.node, want.dtype);
+  });
+}
+
+/**
+ * `fn` at `primals` and its directional derivative along `tangents` (a list of trees like the arguments). Computed as the transpose of the
+ * pullback, which is linear in its cotangent.
+ */
+export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, primals: A, tangents: A): [R, R] {
+  if (tangents.length !== primals.length)
+    throw new RangeError(`jvp: tangents: expected ${primals.length}, one for each argument, got ${tangents.length}`);
+  const marked = primals.map((primal, i) => mark('jvp', `argument ${i}`, primal));
+  const nodes = marked.flatMap(part => part.nodes);
+  const directions = tangents.flatMap((tangent, i) =>
+    matching('jvp', `tangent ${i}`, flatten(tangent, `jvp: tangent ${i}`).tensors, marked[i]!.flat.tensors),
+  );
+  const outputs = flatten(fn(...(marked.map(part => part.value) as unknown as A)), 'jvp: result');
+  const results = outputs.tensors.map(tensor => tensor.node);
+  const duals = results.map(node => markGrad(zerosOf(node)));
+  const pulled = vjpNodes(results, duals, nodes);
+  const used = pulled.flatMap((node, i) => (node ? [{ node, direction: directions[i]! }] : []));
+  const pushed = vjpNodes(
+    used.map(part => part.node),
+    used.map(part => part.direction),
+    duals,
+  );
+  const marks = [...nodes, ...duals];
+  const tensorsOf = (list: readonly Node[]): Tensor[] => release(list, marks).map(node => new Tensor(node));
+  return [
+    unflatten(outputs.form, tensorsOf(results)) as R,
+    unflatten(outputs.form, tensorsOf(pushed.map((node, i) => node ?? zerosOf(results[i]!)))) as R,
+  ];
+}
+
+/** Runs `fn` (synchronously) without recording for gradients: what it computes does not require any. */
+export function noGrad<T>(fn: () => T): T {
+  return build.withoutGradient(fn);
+}
