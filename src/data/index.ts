@@ -15,6 +15,7 @@ export {
   Subset,
   TensorDataset,
 } from './dataset.ts';
+export { DigitDataset, type DigitDatasetOptions } from './digitDataset.ts';
 export { type DigitArrays, type DigitsOptions, drawDigit, generateDigits } from './digits.ts';
 export { type IdxArray, parseIdx, readIdx } from './idx.ts';
 export { decodeImage, type Image, readImage, toGrey, toPng } from './image.ts';
@@ -54,7 +55,7 @@ export {
   splitTable,
   type TableSchema,
 } from './tableSchema.ts';
-export { CharVocabulary, readText, type TextBatch, TextBlocks } from './text.ts';
+export { CharVocabulary, readText, TextWindows, type TextWindowsOptions } from './text.ts';
 export {
   type AffineOptions,
   compose,

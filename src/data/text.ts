@@ -1,7 +1,7 @@
 /**
  * Text by character: vocabulary, and random blocks for language models.
  */
-import { Tensor } from '../tensor/index.ts';
+import type { Dataset } from './dataset.ts';
 import { readWhole } from './gzip.ts';
 import { RandomStream } from './random.ts';
 
@@ -55,42 +55,43 @@ export function readText(path: string): string {
   }
 }
 
-export interface TextBatch {
-  /** i64 [batch, block]. */
-  readonly input: Tensor;
-  /** i64 [batch, block]: the input moved on by one token. */
-  readonly target: Tensor;
+export interface TextWindowsOptions {
+  /** Tokens per window; each comes with the one that follows it. */
+  readonly block: number;
+  /** Windows at random places per epoch; without it, the windows lie one after the other and cover the text once. */
+  readonly randomPerEpoch?: number;
+  readonly seed?: number;
 }
 
-/** Blocks of consecutive tokens at random places; batch k of a seed is always the same. */
-export class TextBlocks {
-  private readonly tokens: Int32Array;
+/** Windows of block + 1 consecutive tokens, i64: the first `block` are a model's input, the last `block` its target. */
+export class TextWindows implements Dataset<BigInt64Array> {
+  readonly length: number;
   readonly block: number;
+  private readonly tokens: Int32Array;
+  private readonly random: boolean;
+  private readonly seed: number;
 
   /** @throws Error when there are fewer than block + 1 tokens. */
-  constructor(tokens: Int32Array, block: number) {
+  constructor(tokens: Int32Array, { block, randomPerEpoch, seed = 0 }: TextWindowsOptions) {
     if (tokens.length < block + 1)
-      throw new Error(`TextBlocks: ${tokens.length} tokens, expected at least ${block + 1} for blocks of ${block}`);
+      throw new Error(`TextWindows: ${tokens.length} tokens, expected at least ${block + 1} for windows of ${block}`);
     this.tokens = tokens;
     this.block = block;
+    this.random = randomPerEpoch !== undefined;
+    this.length = randomPerEpoch ?? Math.floor((tokens.length - 1) / block);
+    this.seed = seed;
   }
 
-  /** Random batch number `step` of `seed`. */
-  batch(size: number, seed: number, step: number): TextBatch {
-    const random = new RandomStream(seed, 6, step);
-    return this.at(Array.from({ length: size }, () => random.integer(this.tokens.length - this.block)));
+  get(index: number, epoch: number): BigInt64Array {
+    const window = new BigInt64Array(this.block + 1);
+    const start = this.startOf(index, epoch);
+    for (let t = 0; t <= this.block; t++) window[t] = BigInt(this.tokens[start + t]!);
+    return window;
   }
 
-  /** Blocks that start at the given places. */
-  at(starts: readonly number[]): TextBatch {
-    const { block, tokens } = this;
-    const rows = (shift: number): Tensor => {
-      const ids = new BigInt64Array(starts.length * block);
-      starts.forEach((start, row) => {
-        for (let t = 0; t < block; t++) ids[row * block + t] = BigInt(tokens[start + shift + t]!);
-      });
-      return Tensor.from(ids, { dtype: 'i64', shape: [starts.length, block] });
-    };
-    return { input: rows(0), target: rows(1) };
+  /** Random places depend on (seed, epoch, index) alone. */
+  private startOf(index: number, epoch: number): number {
+    if (!this.random) return index * this.block;
+    return new RandomStream(this.seed, epoch, index).integer(this.tokens.length - this.block);
   }
 }

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { CharVocabulary, readText, TextBlocks } from '../../src/data/text.ts';
+import { describe, expect, test } from 'vitest';
+import { CharVocabulary, readText, TextWindows } from '../../src/data/text.ts';
 import { sharedData, testWithData } from '../support/sharedData.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
@@ -13,19 +13,30 @@ test('encodes and decodes by code point', () => {
   expect(() => new CharVocabulary(['a', 'a'])).toThrow('a character is repeated');
 });
 
-test('targets are inputs moved on by one, and batch k of a seed is always the same', () => {
-  const blocks = new TextBlocks(
-    Int32Array.from({ length: 50 }, (_, i) => i),
-    4,
-  );
-  const { input, target } = blocks.batch(8, 3, 17);
-  expect([input.dtype, input.shape]).toEqual(['i64', [8, 4]]);
-  const rows = input.toArray() as number[][];
-  expect(target.toArray()).toEqual(rows.map(row => row.map(id => id + 1)));
-  for (const row of rows) expect(row).toEqual([0, 1, 2, 3].map(t => row[0]! + t));
-  expect(blocks.batch(8, 3, 17).input.toArray()).toEqual(rows);
-  expect(blocks.batch(8, 3, 18).input.toArray()).not.toEqual(rows);
-  expect(() => new TextBlocks(Int32Array.of(1, 2, 3), 3)).toThrow('3 tokens, expected at least 4 for blocks of 3');
+describe('TextWindows', () => {
+  const tokens = Int32Array.from({ length: 50 }, (_, i) => i);
+
+  test('lie one after the other, each with the token that follows', () => {
+    const windows = new TextWindows(tokens, { block: 4 });
+    expect(windows.length).toBe(12);
+    expect([...windows.get(0, 0)]).toEqual([0n, 1n, 2n, 3n, 4n]);
+    expect([...windows.get(11, 0)]).toEqual([44n, 45n, 46n, 47n, 48n]);
+  });
+
+  test('at random places depend on seed, epoch and index alone, and reach both ends', () => {
+    const windows = new TextWindows(tokens, { block: 4, randomPerEpoch: 600, seed: 3 });
+    const starts = Array.from({ length: windows.length }, (_, i) => Number(windows.get(i, 1)[0]));
+    expect(starts).toEqual(Array.from({ length: 600 }, (_, i) => Number(windows.get(i, 1)[0])));
+    expect(starts).not.toEqual(Array.from({ length: 600 }, (_, i) => Number(windows.get(i, 2)[0])));
+    expect([Math.min(...starts), Math.max(...starts)]).toEqual([0, 45]);
+    expect([...windows.get(9, 1)]).toEqual([0, 1, 2, 3, 4].map(t => BigInt(starts[9]! + t)));
+  });
+
+  test('need a text longer than the window', () => {
+    expect(() => new TextWindows(Int32Array.of(1, 2, 3), { block: 3 })).toThrow(
+      '3 tokens, expected at least 4 for windows of 3',
+    );
+  });
 });
 
 test('files that are not text are named', () => {
