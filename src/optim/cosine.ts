@@ -1,7 +1,8 @@
 /**
  * Schedules along cosines: annealing, warm restarts, one cycle, and warm-up followed by annealing.
  */
-import { type AnyOptimizer, checkSteps, Scheduler } from './scheduler.ts';
+import type { AnyOptimizer } from './optimizer.ts';
+import { checkSteps, Scheduler } from './scheduler.ts';
 
 /** From `from` (share 0) to `to` (share 1) along half a cosine. */
 const cosine = (from: number, to: number, share: number): number =>

@@ -1,7 +1,8 @@
 /**
  * Schedules that multiply the rate by a factor which falls (or rises) step by step.
  */
-import { type AnyOptimizer, checkSteps, Scheduler } from './scheduler.ts';
+import type { AnyOptimizer } from './optimizer.ts';
+import { checkSteps, Scheduler } from './scheduler.ts';
 
 /** lr * gamma ^ floor(epoch / stepSize). */
 export class StepLR extends Scheduler {

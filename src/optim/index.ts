@@ -7,6 +7,7 @@ export { clipGradNorm, clipGradValue, gradNorm } from './clip.ts';
 export * from './cosine.ts';
 export * from './decays.ts';
 export {
+  type AnyOptimizer,
   type BaseHyper,
   type GroupOptions,
   Optimizer,
@@ -17,6 +18,6 @@ export {
 } from './optimizer.ts';
 export { type PlateauOptions, type PlateauState, ReduceLROnPlateau } from './plateau.ts';
 export { RMSprop, type RMSpropOptions } from './rmsprop.ts';
-export { type AnyOptimizer, Scheduler, type SchedulerState } from './scheduler.ts';
+export { Scheduler, type SchedulerState } from './scheduler.ts';
 export { SequentialLR } from './sequential.ts';
 export { SGD, type SGDOptions } from './sgd.ts';

@@ -73,6 +73,12 @@ export interface Update {
   readonly index: number;
 }
 
+/** Any optimizer, whatever its settings. */
+export type AnyOptimizer = Pick<
+  Optimizer,
+  'groups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stateDict' | 'loadStateDict'
+>;
+
 export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   readonly groups: ParamGroup<H>[] = [];
   readonly #defaults: H;

@@ -1,7 +1,7 @@
 /**
  * A schedule that looks at a metric instead of the clock.
  */
-import type { AnyOptimizer } from './scheduler.ts';
+import type { AnyOptimizer } from './optimizer.ts';
 
 export interface PlateauOptions {
   /** Whether smaller or larger is better; 'min' by default. */

@@ -2,10 +2,7 @@
  * The base of learning rate schedules: a schedule is a formula from the number of steps to a rate, so it can be read, saved and
  * resumed at any place. Schedules change `group.lr` between optimizer steps; compiled steps see it.
  */
-import type { Optimizer } from './optimizer.ts';
-
-/** Any optimizer: schedules touch its rates only. */
-export type AnyOptimizer = Pick<Optimizer, 'groups'>;
+import type { AnyOptimizer } from './optimizer.ts';
 
 /** State of a schedule as plain data, fit for JSON. */
 export interface SchedulerState {

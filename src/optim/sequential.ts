@@ -1,7 +1,8 @@
 /**
  * Schedules one after another.
  */
-import { type AnyOptimizer, Scheduler } from './scheduler.ts';
+import type { AnyOptimizer } from './optimizer.ts';
+import { Scheduler } from './scheduler.ts';
 
 /**
  * Follows the first schedule until the first milestone, then the second from its own start, and so on. All of them must have been made

@@ -2,11 +2,11 @@
  * The training loop, written once: optional, and no more than what a hand-written loop would do. Imports nn, optim and the Tensor API.
  */
 import type { AnyModule } from '../nn/index.ts';
-import { clipGradNorm, type ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
+import { type AnyOptimizer, clipGradNorm, type ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
 import { compile, type Tensor } from '../tensor/index.ts';
 import { type BatchReading, batchesOf, readingOf, sampleCount } from './batches.ts';
 import { evaluator, type OutputMetric } from './evaluate.ts';
-import type { AnyOptimizer, Callback, EpochReport, Loader, Position, Run, StepReport } from './run.ts';
+import type { Callback, EpochReport, Loader, Position, Run, StepReport } from './run.ts';
 
 export interface FitOptions<B> extends BatchReading<B> {
   /** Mean loss of output and target: what is minimised, for instance `F.crossEntropy`. */

@@ -17,5 +17,5 @@ export { type EvaluateOptions, evaluate, evaluator, type OutputMetric } from './
 export { type FitOptions, type FitResult, fit } from './fit.ts';
 export type { Best, MetricDirection } from './monitor.ts';
 export { clock, ProgressBar, type TextStream } from './progress.ts';
-export type { AnyOptimizer, Callback, EpochReport, Loader, Position, Run, StepReport } from './run.ts';
+export type { Callback, EpochReport, Loader, Position, Run, StepReport } from './run.ts';
 export { EventWriter, TensorBoard } from './tensorboard.ts';

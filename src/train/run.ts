@@ -2,13 +2,7 @@
  * What a training run is, as its callbacks see it. Types only.
  */
 import type { AnyModule } from '../nn/index.ts';
-import type { Optimizer, ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
-
-/** Optimizers of any settings. */
-export type AnyOptimizer = Pick<
-  Optimizer,
-  'groups' | 'lr' | 'zeroGrad' | 'step' | 'stateDict' | 'loadStateDict' | 'parameters'
->;
+import type { AnyOptimizer, ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
 
 /** Batches of one epoch per loop. With a length there is an ETA; with a state, a run can be resumed in the middle of an epoch. */
 export interface Loader<B> {
