@@ -80,7 +80,9 @@ const MODULES: Readonly<Record<string, () => nn.AnyModule>> = {
     new nn.TransformerEncoderLayer(6, 2, { ...transformer, activation: 'gelu', normFirst: true, batchFirst: true }),
   TransformerDecoderLayer: () => new nn.TransformerDecoderLayer(6, 2, transformer),
   TransformerEncoder: () =>
-    new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(6, 2, transformer), 2, { norm: new nn.LayerNorm(6) }),
+    new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(6, 2, transformer), 2, {
+      norm: new nn.LayerNorm(6),
+    }),
   CrossEntropyLoss: () => new nn.CrossEntropyLoss({ labelSmoothing: 0.1 }),
   BCEWithLogitsLoss: () => new nn.BCEWithLogitsLoss(),
   SmoothL1Loss: () => new nn.SmoothL1Loss({ beta: 0.3 }),
