@@ -128,8 +128,8 @@ function bilinear(data: ArrayLike<number>, plane: number, width: number, height:
 
 /** Bilinear resize to `height` x `width`, pixel centres aligned (as PyTorch's `align_corners=False`), without antialiasing. */
 export const resize =
-  (height: number, width: number): Transform =>
-  image => {
+  (height: number, width: number) =>
+  (image: Image): Image => {
     const data = blank(image, image.channels * height * width);
     const round = image.data instanceof Uint8Array ? 0.5 : 0;
     const inside = (position: number, size: number): number => Math.min(size - 1, Math.max(0, position));

@@ -79,7 +79,7 @@ describe('randomAffine', () => {
 test("resize equals PyTorch's bilinear interpolation", () => {
   const small: Image = { channels: 1, height: 2, width: 3, data: Float32Array.of(0, 1, 2, 3, 4, 5) };
   const expected = [0.25, 1.75, 1, 2.5, 2.5, 4, 3.25, 4.75];
-  for (const [i, value] of resize(4, 2)(small, random()).data.entries()) expect(value).toBeCloseTo(expected[i]!, 6);
+  for (const [i, value] of resize(4, 2)(small).data.entries()) expect(value).toBeCloseTo(expected[i]!, 6);
 });
 
 test('compose runs in order', () => {

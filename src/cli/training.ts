@@ -1,0 +1,109 @@
+/**
+ * What the three training commands share: fit with a progress display, metrics in the run folder, checkpoints, and a clean stop on Ctrl-C.
+ */
+import type { AnyModule } from '../nn/index.ts';
+import {
+  type Callback,
+  Checkpoint,
+  type EpochReport,
+  type FitOptions,
+  fit,
+  type Loader,
+  ProgressBar,
+} from '../train/index.ts';
+import { Interrupted } from './errors.ts';
+import type { Output } from './output.ts';
+import type { RunFolder } from './runFolder.ts';
+
+export interface Training<B> {
+  readonly model: AnyModule;
+  readonly loader: Loader<B>;
+  readonly fit: FitOptions<B>;
+  /** What the validation data is called in metrics: 'test' where it takes no part in any choice, else 'val'. */
+  readonly heldOut: 'test' | 'val';
+}
+
+/** Seconds between two checkpoints within an epoch would depend on the machine; steps do not. */
+const CHECKPOINT_STEPS = 200;
+
+/** Milliseconds between two turns of the event loop, without which a signal is never seen. */
+const BREATH = 50;
+
+/**
+ * Trains to the end.
+ * @throws Interrupted after Ctrl-C, when the checkpoint is written
+ */
+export async function train<B>(run: RunFolder, output: Output, resume: boolean, training: Training<B>): Promise<void> {
+  const { model, loader, heldOut } = training;
+  const abort = new AbortController();
+  const onSignal = (): void => {
+    // A second Ctrl-C does not wait for the step.
+    if (abort.signal.aborted) process.exit(130);
+    abort.abort();
+  };
+  process.on('SIGINT', onSignal);
+  const checkpoint = new Checkpoint({
+    folder: run.path,
+    everySteps: CHECKPOINT_STEPS,
+    resume,
+    onNotice: sentence => output.notice(sentence),
+  });
+  try {
+    const result = await fit(model, loader, {
+      ...training.fit,
+      callbacks: [checkpoint, reporting(run, output, heldOut), breathing()],
+      signal: abort.signal,
+    });
+    if (result.stopped)
+      throw new Interrupted(`stopped at step ${result.steps}; go on with: --resume --out ${run.path}`);
+  } finally {
+    process.off('SIGINT', onSignal);
+  }
+}
+
+/** Trains a model that is only compared with: no checkpoints, no display. */
+export async function trainQuietly<B>({ model, loader, fit: options }: Training<B>): Promise<void> {
+  await fit(model, loader, { ...options, validation: undefined, callbacks: [breathing()] });
+}
+
+/** `val_accuracy` of fit under the name of what it was measured on. */
+const renamed = (metrics: EpochReport['metrics'], heldOut: string): Record<string, number> =>
+  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name.replace(/^val_/, `${heldOut}_`), value]));
+
+const round = (value: number, digits: number): number => Number(value.toPrecision(digits));
+
+function reporting(run: RunFolder, output: Output, heldOut: string): Callback {
+  const bar = new ProgressBar();
+  const fields = (report: EpochReport): Record<string, number> => ({
+    epoch: report.epoch,
+    step: report.step,
+    ...renamed(report.metrics, heldOut),
+    lr: round(report.lr, 6),
+    samples_per_second: round(report.samplesPerSecond, 4),
+    seconds: round(report.seconds, 4),
+  });
+  return {
+    name: 'reporting',
+    onStep: (of, report) => {
+      if (!output.json) bar.onStep(of, report);
+    },
+    onEpoch: (of, report) => {
+      output.event('epoch', fields(report));
+      if (!output.json) bar.onEpoch(of, { ...report, metrics: renamed(report.metrics, heldOut) });
+      run.writeMetrics(of.history.map(fields));
+    },
+  };
+}
+
+/** Lets the event loop turn now and then, so that Ctrl-C is heard during synchronous training. */
+function breathing(): Callback {
+  let last = performance.now();
+  return {
+    name: 'breathing',
+    onStep: async () => {
+      if (performance.now() - last < BREATH) return;
+      await new Promise(resolve => setImmediate(resolve));
+      last = performance.now();
+    },
+  };
+}
