@@ -48,9 +48,11 @@ export function cosineSimilarity(
   checkTensor('cosineSimilarity', 'x1', x1);
   checkTensor('cosineSimilarity', 'x2', x2);
   const { dim = 1, eps = 1e-8 } = options;
-  const product = x1.mul(x2).sum(dim);
-  const squares = x1.mul(x1).sum(dim).mul(x2.mul(x2).sum(dim));
-  return product.div(squares.clampMin(eps * eps).sqrt());
+  const length = (x: Tensor): Tensor => x.norm(2, dim).clampMin(eps);
+  return x1
+    .mul(x2)
+    .sum(dim)
+    .div(length(x1).mul(length(x2)));
 }
 
 /** 1 - cos where target is 1, max(0, cos - margin) where it is -1. */

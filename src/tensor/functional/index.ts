@@ -4,6 +4,7 @@
  */
 export * from './activations.ts';
 export * from './adaptivePool.ts';
+export * from './attention.ts';
 export * from './classLosses.ts';
 export * from './conv.ts';
 export * from './distanceLosses.ts';
@@ -15,3 +16,4 @@ export type { LossOptions, Reduction } from './lossParts.ts';
 export * from './normalise.ts';
 export * from './pad.ts';
 export * from './pool.ts';
+export * from './resample.ts';

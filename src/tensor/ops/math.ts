@@ -236,3 +236,30 @@ export function ldexp(x: Tensor, other: TensorLike): Tensor {
 export function dist(x: Tensor, other: Tensor, p = 2): Tensor {
   return x.sub(other).norm(p);
 }
+
+/** The p-norm distances of every row of x [..., n, d] to every row of other [..., m, d]: [..., n, m]. */
+export function cdist(x: Tensor, other: Tensor, options: { readonly p?: number } = {}): Tensor {
+  checkTensor('cdist', 'x1', x);
+  checkTensor('cdist', 'x2', other);
+  const { p = 2 } = options;
+  if (x.ndim < 2 || other.ndim < 2 || x.shape.at(-1) !== other.shape.at(-1))
+    throw new RangeError(
+      `cdist: expected rows of one length, got [${x.shape.join(', ')}] and [${other.shape.join(', ')}]`,
+    );
+  return x.unsqueeze(-2).sub(other.unsqueeze(-3)).norm(p, -1);
+}
+
+/** The cross product of vectors of 3 along `dim`. */
+export function cross(x: Tensor, other: Tensor, options: { readonly dim?: number | null } = {}): Tensor {
+  checkTensor('cross', 'input', x);
+  checkTensor('cross', 'other', other);
+  const dim = options.dim ?? x.shape.indexOf(3);
+  const shape = x.mul(0).add(other.mul(0)).shape;
+  const [a, b] = [x.expand(shape), other.expand(shape)];
+  if (dim < -shape.length || dim >= shape.length || shape.at(dim) !== 3)
+    throw new RangeError(`cross: dim: expected a dim of size 3, got shape [${shape.join(', ')}]`);
+  const turned = (v: Tensor, by: number): Tensor => v.roll(by, dim);
+  return turned(a, -1)
+    .mul(turned(b, -2))
+    .sub(turned(a, -2).mul(turned(b, -1)));
+}
