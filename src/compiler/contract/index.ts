@@ -5,6 +5,7 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
+import { lowerDot, suitsDot } from './dot.ts';
 import { lowerEmpty } from './empty.ts';
 import { accumulator, lowerNaive } from './naive.ts';
 import { lowerPanels } from './panels.ts';
@@ -38,7 +39,9 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
   }
   for (const [i, p] of problems.entries()) {
     if (i > 0) b.barrier();
+    const own: Scratch = (name, dtype, elements) => scratch(`${name} ${i}`, dtype, elements);
     if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
-    else lowerPanels(b, p, planOf(p, target), (name, dtype, elements) => scratch(`${name} ${i}`, dtype, elements));
+    else if (suitsDot(p, target)) lowerDot(b, p, target, own);
+    else lowerPanels(b, p, planOf(p, target), own);
   }
 }

@@ -55,7 +55,7 @@ export interface Plan {
 /** Iterations of the parallel loop at most, hence private scratch areas. */
 export const MAX_SLOTS = 64;
 /** Tasks worth having, so that threads share them evenly. */
-const WANTED_TASKS = 16;
+export const WANTED_TASKS = 16;
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 

@@ -8,11 +8,15 @@ import { alwaysInside } from '../../graph/reindex.ts';
 import { accumulator } from './naive.ts';
 import type { AccScalar, ContractOperand, ContractSpec, Role } from './spec.ts';
 
-/** A guarded position: reads are 0 unless 0 <= sum of coefs * x + offset < size. Its part of the address is in `View.lin`. */
+/**
+ * A guarded position: reads are 0 unless 0 <= sum of coefs * x + offset < size. Its part of the address, position * stride, is in `View.lin`
+ * and `View.base`.
+ */
 export interface Guard {
   readonly coefs: readonly number[];
   readonly offset: number;
   readonly size: number;
+  readonly stride: number;
 }
 
 /** An operand: element index = base + sum of lin * x. */
@@ -23,6 +27,8 @@ export interface View {
   readonly base: number;
   readonly lin: readonly number[];
   readonly guards: readonly Guard[];
+  /** Elements the axes span. */
+  readonly elements: number;
 }
 
 /** An iteration dim; its spec coordinate is step * x + phase of dim `origin`. */
@@ -142,9 +148,10 @@ function viewOf(operand: ContractOperand, phase: Phase, sizes: readonly number[]
       lin[d] = lin[d]! + c * stride;
     });
     const terms = coefs.flatMap((c, d) => (c === 0 ? [] : [[d, c] as const]));
-    if (!alwaysInside({ terms, offset, div: 1 }, size, sizes)) guards.push({ coefs, offset, size });
+    if (!alwaysInside({ terms, offset, div: 1 }, size, sizes)) guards.push({ coefs, offset, size, stride });
   }
-  return { buffer: operand.buffer, dtype: operand.dtype, prologue: operand.prologue, base, lin, guards };
+  const elements = product(operand.axes.map(axis => axis.size));
+  return { buffer: operand.buffer, dtype: operand.dtype, prologue: operand.prologue, base, lin, guards, elements };
 }
 
 /** Drops `gone` dims (whose coordinate is 0) from a problem's per-dim arrays. */

@@ -90,7 +90,7 @@ export interface Tile {
   /** Sums, `pitch` accumulators from row to row. */
   readonly from: Reg;
   readonly pitch: number;
-  /** First composite m and n index, and how many rows; columns end at `columns` of them or at the end of n. */
+  /** First composite m and n index, and how many rows; columns end at `columns` of them or at the end of n. Vectors need whole ones. */
   readonly m: Reg;
   readonly rows: Extent;
   readonly n: Reg;
@@ -120,7 +120,9 @@ export function storeTile(
   b.for(0, tile.columns, lanes, v => {
     const first = b.add(tile.n, v);
     const single = (): void => {
-      const count = b.bin('min', b.i32(lanes), b.sub(b.i32(total), first));
+      const room =
+        tile.columns % lanes === 0 ? b.i32(lanes) : b.bin('min', b.i32(lanes), b.sub(b.i32(tile.columns), v));
+      const count = b.bin('min', room, b.sub(b.i32(total), first));
       b.for(0, count, 1, lane => {
         const column = locate(b, n, b.add(first, lane), new Map());
         rows((from, coords) => {
@@ -130,7 +132,7 @@ export function storeTile(
         });
       });
     };
-    if (!inner || !storesVectors(p, n) || inner.size < lanes) {
+    if (!inner || !storesVectors(p, n) || inner.size < lanes || tile.columns % lanes !== 0) {
       single();
       return;
     }

@@ -1,0 +1,226 @@
+/**
+ * Contraction by dot products: both operands run along k, so sums are vectors over k, nothing is packed or transposed, and lanes are added
+ * up at the end. For few rows or columns: matrix by vector, weight gradients of small and depthwise convolutions.
+ */
+import { bytesOf } from '../../graph/dtype.ts';
+import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import { lanesFor, type Target } from '../target.ts';
+import { loadOne, loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
+import { multiplyAdd } from './micro.ts';
+import { unravel, zero } from './naive.ts';
+import { stage, stagedElements } from './pad.ts';
+import { MAX_SLOTS, WANTED_TASKS } from './plan.ts';
+import { extent, type Problem, type View } from './problem.ts';
+import type { Scratch } from './spec.ts';
+import { type Coords, outputGroups, storeTile } from './store.ts';
+
+/** The k dim both operands run along, if there is one. */
+function commonRun(p: Problem): number | null {
+  const at = p.k.find(d => p.a.lin[d] === 1 && p.b.lin[d] === 1);
+  return at ?? null;
+}
+
+const needsStage = (view: View, p: Problem): boolean =>
+  view.guards.length > 0 || registerScalar(view.dtype) !== p.acc || !loadsVectors(view, p.acc);
+
+/** Rows and columns of a tile: all operands of a step and all sums in registers. */
+function tileOf(m: number, n: number, target: Target): [rows: number, columns: number] {
+  const registers = target.vectorRegisters - 1;
+  let best: [number, number] = [1, 1];
+  let least = Number.POSITIVE_INFINITY;
+  for (let r = 1; r <= m; r++) {
+    for (let c = 1; c <= n && r * c + r + c <= registers; c++) {
+      const cost = Math.ceil(m / r) * Math.ceil(n / c) * Math.max((r * c) / 2, 4, (r * c + 2 * (r + c) + 4) / 6);
+      if (cost < least * 0.999) {
+        least = cost;
+        best = [r, c];
+      }
+    }
+  }
+  return best;
+}
+
+/** The k space: `prefix` dims give the blocks, `inner` dims and the run (`length` elements) lie within one. */
+interface Blocks {
+  readonly run: number;
+  readonly length: number;
+  readonly inner: readonly number[];
+  readonly prefix: readonly number[];
+  readonly count: number;
+}
+
+/** Elements of k per block at most: the lines of a block's tiles then stay in the second cache while all tiles use them. */
+const BLOCK = 2048;
+
+function blocksOf(p: Problem, run: number): Blocks {
+  const others = p.k.filter(d => d !== run);
+  const length = p.dims[run]!.size;
+  let at = others.length;
+  let block = length;
+  while (at > 0 && block * p.dims[others[at - 1]!]!.size <= BLOCK) {
+    at--;
+    block *= p.dims[others[at]!]!.size;
+  }
+  return { run, length, inner: others.slice(at), prefix: others.slice(0, at), count: extent(p, others.slice(0, at)) };
+}
+
+/**
+ * Whether dot products serve `p` better than packing: estimated cycles of both, from what was measured on WebAssembly (a packed element
+ * costs 1.6 cycles when it must be transposed; a run costs 3 cycles to enter and 4 per element of its ragged end).
+ */
+export function suitsDot(p: Problem, target: Target): boolean {
+  const lanes = lanesFor(target, bytesOf(p.acc));
+  const run = commonRun(p);
+  if (run === null || p.dims[run]!.size < 2 * lanes) return false;
+  if (![p.a, p.b].every(view => !needsStage(view, p) || stagedElements(p, view) !== null)) return false;
+  const [m, n, k] = [extent(p, p.m), extent(p, p.n), extent(p, p.k)];
+  const [rows, columns] = tileOf(m, n, target);
+  const { length, count } = blocksOf(p, run);
+  const ragged = length % lanes;
+  const perRun = (length / lanes) * Math.max(4, (rows * columns) / 2) + 3 + (ragged ? 4 + 4 * ragged : 0);
+  const dot = Math.ceil(m / rows) * Math.ceil(n / columns) * ((k / length) * perRun + count * 25 + 10);
+  const packed = (m * n * k) / (2 * lanes) + k * n * 1.6 + (m * n) / 2;
+  return dot < packed;
+}
+
+/** Emits the whole kernel. */
+export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scratch: Scratch): void {
+  const bytes = bytesOf(problem.acc);
+  const lanes = lanesFor(target, bytes);
+  const run = commonRun(problem)!;
+  const staged = (view: View, name: string): View =>
+    needsStage(view, problem) ? stage(b, problem, view, lanes, name, scratch, 0) : view;
+  const p: Problem = { ...problem, a: staged(problem.a, 'staged a'), b: staged(problem.b, 'staged b') };
+  if (p.a !== problem.a || p.b !== problem.b) b.barrier();
+
+  const m = extent(p, p.m);
+  const n = extent(p, p.n);
+  const k = blocksOf(p, run);
+  const [rows, columns] = tileOf(m, n, target);
+  const mPanels = Math.ceil(m / rows);
+  const nPanels = Math.ceil(n / columns);
+  const batches = extent(p, p.batch);
+  const whole = k.length - (k.length % lanes);
+  const mGroups = outputGroups(p, p.m);
+  const nGroups = outputGroups(p, p.n);
+  // A task is a band of tiles along the longer side, so that the other side is read once per task.
+  const bands = Math.ceil(WANTED_TASKS / batches);
+  const [mTask, nTask] =
+    mPanels > nPanels ? [Math.ceil(mPanels / bands), nPanels] : [mPanels, Math.ceil(nPanels / bands)];
+  const mTasks = Math.ceil(mPanels / mTask);
+  const nTasks = Math.ceil(nPanels / nTask);
+  const tasks = batches * mTasks * nTasks;
+  const slots = Math.min(tasks, MAX_SLOTS);
+  const tileSize = rows * columns;
+  const areaSize = k.count > 1 ? mTask * nTask * tileSize : tileSize;
+  const tiles = scratch('tiles', p.acc, slots * areaSize);
+
+  /** Element indices of the lines of panel `first` of one side, clamped to its last line (what is computed twice is stored once). */
+  const lines = (view: View, dims: readonly number[], total: number, first: Reg, count: number, base: Reg): Reg[] =>
+    Array.from({ length: count }, (_, i) => {
+      const index = b.add(first, b.i32(i));
+      const inside = total % count === 0 ? index : b.bin('min', index, b.i32(total - 1));
+      return stepAll(b, view, { index: base, pos: [] }, dims, unravel(b, inside, sizesOf(p, dims))).index;
+    });
+
+  /** Sums of one tile over one block of k. */
+  const sweepTile = (a: readonly Reg[], c: readonly Reg[]): Reg[][] => {
+    const sums = a.map(() => c.map(() => b.copy(zero(b, p.acc, lanes))));
+    const add = (x: readonly Reg[], y: readonly Reg[]): void => {
+      for (const [r, row] of sums.entries())
+        for (const [i, sum] of row.entries()) b.move(sum, multiplyAdd(b, p.acc, x[r]!, y[i]!, sum));
+    };
+    const load = (view: View, index: Reg): Reg => loadRun(b, view, p.acc, index, 1, lanes);
+    /** The ragged end of a run: a vector filled up with zeros. */
+    const part = (view: View, index: Reg): Reg => {
+      let x = zero(b, p.acc, lanes);
+      for (let i = whole; i < k.length; i++) x = b.insert(x, i - whole, loadOne(b, view, b.add(index, b.i32(i))));
+      return x;
+    };
+    const walk = (level: number, atA: readonly Reg[], atB: readonly Reg[]): void => {
+      const dim = k.inner[level];
+      if (dim === undefined) {
+        const step = (i: Reg): void => {
+          const x = atA.map(at => load(p.a, b.add(at, i)));
+          const y = atB.map(at => load(p.b, b.add(at, i)));
+          add(x, y);
+        };
+        if (whole > 0) b.for(0, whole, lanes, step);
+        if (k.length > whole) {
+          const x = atA.map(at => part(p.a, at));
+          const y = atB.map(at => part(p.b, at));
+          add(x, y);
+        }
+        return;
+      }
+      const movingA = atA.map(x => b.copy(x));
+      const movingB = atB.map(x => b.copy(x));
+      b.for(0, p.dims[dim]!.size, 1, () => {
+        walk(level + 1, movingA, movingB);
+        for (const x of movingA) b.move(x, b.add(x, b.i32(p.a.lin[dim]!)));
+        for (const x of movingB) b.move(x, b.add(x, b.i32(p.b.lin[dim]!)));
+      });
+    };
+    walk(0, a, c);
+    return sums;
+  };
+
+  b.parallel(slots, iteration => {
+    const slot = slots === 1 ? b.i32(0) : b.bin('divU', b.mul(b.thread(), b.i32(slots)), b.threads());
+    const area = b.addr(tiles, b.mul(slot, b.i32(areaSize)));
+    const task = (index: Reg): void => {
+      const [batchIndex, nBand, mBand] = unravel(b, index, [batches, nTasks, mTasks]);
+      const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
+      const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
+      const mLo = b.mul(mBand!, b.i32(mTask));
+      const nLo = b.mul(nBand!, b.i32(nTask));
+      const mHi = b.bin('min', b.i32(mPanels), b.add(mLo, b.i32(mTask)));
+      const nHi = b.bin('min', b.i32(nPanels), b.add(nLo, b.i32(nTask)));
+      const block = (at: Reg | null): void => {
+        const prefix = at ? unravel(b, at, sizesOf(p, k.prefix)) : [];
+        const base = (view: View): Reg =>
+          stepAll(b, view, stepAll(b, view, origin(b, view), p.batch, batch), k.prefix, prefix).index;
+        const [baseA, baseB] = [base(p.a), base(p.b)];
+        b.for(nLo, nHi, 1, nPanel => {
+          const nFirst = b.mul(nPanel, b.i32(columns));
+          const c = lines(p.b, p.n, n, nFirst, columns, baseB);
+          b.for(mLo, mHi, 1, mPanel => {
+            const mFirst = b.mul(mPanel, b.i32(rows));
+            const sums = sweepTile(lines(p.a, p.m, m, mFirst, rows, baseA), c);
+            const tile = at
+              ? b.advance(
+                  area,
+                  b.mul(b.add(b.mul(b.sub(nPanel, nLo), b.i32(mTask)), b.sub(mPanel, mLo)), b.i32(tileSize)),
+                  bytes,
+                )
+              : area;
+            const each = (fill: (sum: Reg, offset: number) => void): void => {
+              for (const [r, row] of sums.entries())
+                for (const [i, sum] of row.entries()) fill(b.reduce('add', sum), (r * columns + i) * bytes);
+            };
+            const first = (): void => each((sum, offset) => b.store(p.acc, tile, sum, offset));
+            const later = (): void =>
+              each((sum, offset) => b.store(p.acc, tile, b.add(b.load(p.acc, tile, offset), sum), offset));
+            if (at) b.if(b.cmp('eq', at, b.i32(0)), first, later);
+            else first();
+            const finished = (): void =>
+              storeTile(b, p, mGroups, nGroups, lanes, {
+                from: tile, pitch: columns, m: mFirst, rows: b.bin('min', b.i32(rows), b.sub(b.i32(m), mFirst)),
+                n: nFirst, columns, batch: coords,
+              }); // biome-ignore format: a record
+            if (at) b.if(b.cmp('eq', at, b.i32(k.count - 1)), finished);
+            else finished();
+          });
+        });
+      };
+      if (k.count > 1) b.for(0, k.count, 1, block);
+      else block(null);
+    };
+    if (slots === tasks) {
+      task(iteration);
+      return;
+    }
+    const share = (i: Reg): Reg => b.bin('divU', b.mul(i, b.i32(tasks)), b.i32(slots));
+    b.for(share(iteration), share(b.add(iteration, b.i32(1))), 1, task);
+  });
+}

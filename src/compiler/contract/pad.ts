@@ -1,0 +1,130 @@
+/**
+ * Staging an operand: a dense copy in which the padding is really there, so that what follows reads without guards, in the accumulator's
+ * type and behind the prologue. Pays where each element is read for few products. Imports problem, cursor and loop IR.
+ */
+import { bytesOf } from '../../graph/dtype.ts';
+import { numeratorRange } from '../../graph/reindex.ts';
+import type { LoopBuilder, Reg } from '../loops.ts';
+import { type Extent, loadOne, loadRun, loadsVectors } from './cursor.ts';
+import { affine, unravel, zero } from './naive.ts';
+import { type Problem, product, type View } from './problem.ts';
+import type { Scratch } from './spec.ts';
+
+/** An axis of the copy: a guarded axis over its range of positions, or a dim that no guard knows. */
+interface Axis {
+  readonly from: number;
+  readonly to: number;
+  readonly stride: number;
+  /** Size of the source axis; outside of [0, size) the copy holds 0. */
+  readonly size: number;
+  readonly guard: number | null;
+  readonly dim: number | null;
+}
+
+function axesOf(p: Problem, view: View): Axis[] | null {
+  const sizes = p.dims.map(dim => dim.size);
+  const axes: Axis[] = [];
+  for (const [g, guard] of view.guards.entries()) {
+    const terms = guard.coefs.flatMap((c, d) => (c === 0 ? [] : [[d, c] as const]));
+    const [from, to] = numeratorRange({ terms, offset: guard.offset, div: 1 }, sizes);
+    axes.push({ from, to, stride: guard.stride, size: guard.size, guard: g, dim: null });
+  }
+  for (const [dim, lin] of view.lin.entries()) {
+    const guarded = view.guards.reduce((sum, g) => sum + g.coefs[dim]! * g.stride, 0);
+    const isGuarded = view.guards.some(g => g.coefs[dim] !== 0);
+    if (isGuarded && guarded !== lin) return null;
+    if (!isGuarded && lin !== 0) {
+      if (lin < 0) return null;
+      axes.push({ from: 0, to: sizes[dim]! - 1, stride: lin, size: sizes[dim]!, guard: null, dim });
+    }
+  }
+  return axes.sort((x, y) => y.stride - x.stride);
+}
+
+/** Elements of the copy `stage` would make, or null when there is none to make (overlapping reads that would multiply the data). */
+export function stagedElements(p: Problem, view: View): number | null {
+  const axes = axesOf(p, view);
+  if (!axes) return null;
+  const elements = product(axes.map(axis => axis.to - axis.from + 1));
+  return elements <= 3 * view.elements + 4096 ? elements : null;
+}
+
+/**
+ * Emits the copy (a parallel region; the caller sets a barrier behind it) and returns the view of it: no guards, no prologue. `slack` elements
+ * behind it may be read.
+ */
+export function stage(
+  b: LoopBuilder,
+  p: Problem,
+  view: View,
+  lanes: number,
+  name: string,
+  scratch: Scratch,
+  slack: number,
+): View {
+  const axes = axesOf(p, view);
+  if (!axes) throw new Error('internal: stage of a view that has no dense copy');
+  const spans = axes.map(axis => axis.to - axis.from + 1);
+  const strides = spans.map((_, i) => product(spans.slice(i + 1)));
+  const elements = product(spans);
+  const buffer = scratch(name, p.acc, elements + slack);
+  const bytes = bytesOf(p.acc);
+
+  const outer = axes.slice(0, -1);
+  const inner = axes[axes.length - 1] ?? { from: 0, to: 0, stride: 0, size: 1, guard: null, dim: null };
+  const base = view.base - view.guards.reduce((sum, g) => sum + g.offset * g.stride, 0);
+  b.parallel(product(spans.slice(0, -1)), row => {
+    const at = unravel(b, row, spans.slice(0, -1)).map((x, i) => affine(b, [[x, 1]], outer[i]!.from));
+    const dest = b.copy(b.addr(buffer, affine(b, [[row, spans[spans.length - 1] ?? 1]], 0)));
+    const put = (value: Reg): void => {
+      b.store(p.acc, dest, value);
+      b.move(dest, b.advance(dest, b.i32(value.type.lanes), bytes));
+    };
+    const run = (count: number, value: (i: Extent, lanes: number) => Reg, wide: boolean): void => {
+      const whole = wide ? count - (count % lanes) : 0;
+      if (whole > 0) b.for(0, whole, lanes, i => put(value(i, lanes)));
+      if (count > whole) b.for(whole, count, 1, i => put(value(i, 1)));
+    };
+    const zeros = (count: number): void => run(count, (_, n) => zero(b, p.acc, n), true);
+    const copy = (): void => {
+      const first = Math.max(inner.from, 0);
+      const last = Math.min(inner.to, inner.size - 1);
+      const start = affine(
+        b,
+        outer.map((axis, i) => [at[i]!, axis.stride] as const),
+        base + first * inner.stride,
+      );
+      zeros(Math.min(Math.max(0, first - inner.from), inner.to - inner.from + 1));
+      run(
+        Math.max(0, last - first + 1),
+        (i, n) => {
+          const index = b.add(start, b.mul(i as Reg, b.i32(inner.stride)));
+          return n === 1 ? loadOne(b, view, index) : loadRun(b, view, p.acc, index, inner.stride, n);
+        },
+        inner.stride === 1 && loadsVectors(view, p.acc),
+      );
+      zeros(Math.min(Math.max(0, inner.to - last), inner.to - inner.from + 1));
+    };
+    // Violations of the outer guards, joined by their sign bits.
+    let violated: Reg | null = null;
+    for (const [i, axis] of outer.entries()) {
+      if (axis.guard === null || (axis.from >= 0 && axis.to < axis.size)) continue;
+      const one = b.bin('or', at[i]!, b.sub(b.i32(axis.size - 1), at[i]!));
+      violated = violated ? b.bin('or', violated, one) : one;
+    }
+    if (violated) b.if(b.cmp('ge', violated, b.i32(0)), copy, () => zeros(inner.to - inner.from + 1));
+    else copy();
+  });
+
+  const lin = view.lin.map((_, d) =>
+    axes.reduce((sum, axis, i) => {
+      const coef = axis.guard === null ? Number(axis.dim === d) : view.guards[axis.guard]!.coefs[d]!;
+      return sum + coef * strides[i]!;
+    }, 0),
+  );
+  const from = axes.reduce((sum, axis, i) => {
+    const offset = axis.guard === null ? 0 : view.guards[axis.guard]!.offset;
+    return sum + (offset - axis.from) * strides[i]!;
+  }, 0);
+  return { buffer, dtype: p.acc, prologue: undefined, base: from, lin, guards: [], elements };
+}
