@@ -1,17 +1,146 @@
-/** Signature only so far. */
-import type { LoopBuilder } from '../loops.ts';
+/**
+ * Stable sorting permutations: values become integers in the order wanted (NaN last, -0 equal to 0, complemented when descending), then
+ * runs by insertion and a bottom-up merge sort without unpredictable branches. Rows are shared out among threads. May import the loop IR;
+ * knows nothing of graphs.
+ */
+import { bytesOf, isFloat } from '../../graph/dtype.ts';
+import type { LoopBuilder, Reg } from '../loops.ts';
 import type { Target } from '../target.ts';
 import type { ArgSortSpec, BufferIndex, Scratch } from './index.ts';
+import { lesser, scaled } from './lanes.ts';
 
-export function argSortScratch(_spec: ArgSortSpec, _target: Target): readonly Scratch[] {
-  return [];
+/** Length of the runs sorted by insertion. */
+const RUN = 12;
+
+type KeyType = 'i32' | 'i64';
+
+const keyType = (spec: ArgSortSpec): KeyType => (bytesOf(spec.dtype) === 8 ? 'i64' : 'i32');
+
+/** Two arrays of keys and two of positions, a row for each sorted row. */
+export function argSortScratch(spec: ArgSortSpec, _target: Target): readonly Scratch[] {
+  const elements = spec.outer * spec.n * spec.inner;
+  const key = { dtype: keyType(spec), elements };
+  const position = { dtype: 'i32', elements } as const;
+  return [key, position, key, position];
 }
 
+/** A signed integer that orders as the value does. */
+function keyOf(b: LoopBuilder, spec: ArgSortSpec, x: Reg): Reg {
+  const type = keyType(spec);
+  const of = (value: number | bigint): Reg => b.const(type, type === 'i64' ? BigInt(value) : Number(value));
+  let key = x;
+  if (isFloat(spec.dtype)) {
+    const largest = of(type === 'i64' ? 0x7fffffffffffffffn : 0x7fffffff);
+    // Adding 0 turns -0 into 0. Negative floats order backwards, so their lower bits are complemented.
+    const bits = b.bitcast(type, b.add(x, b.const(x.type.scalar, 0)));
+    const sign = b.bin('shrS', bits, of(type === 'i64' ? 63 : 31));
+    const ordered = b.bin('xor', bits, b.bin('and', sign, largest));
+    key = b.select(b.cmp('ne', x, x), largest, ordered);
+  }
+  return spec.descending ? b.un('not', key) : key;
+}
+
+interface Arrays {
+  readonly keys: BufferIndex;
+  readonly positions: BufferIndex;
+}
+
+function sortRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [Arrays, Arrays]): void {
+  const { n, inner, dtype } = spec;
+  const type = keyType(spec);
+  const start = b.mul(row, b.i32(n));
+  const one = b.i32(1);
+  const loadKey = (from: Arrays, k: Reg): Reg => b.load(type, b.addr(from.keys, b.add(start, k)));
+  const loadPosition = (from: Arrays, k: Reg): Reg => b.load('i32', b.addr(from.positions, b.add(start, k)));
+  const put = (to: Arrays, k: Reg, key: Reg, position: Reg): void => {
+    const at = b.add(start, k);
+    b.store(type, b.addr(to.keys, at), key);
+    b.store('i32', b.addr(to.positions, at), position);
+  };
+
+  // [outer, n, inner] is read along n.
+  const o = inner === 1 ? row : b.bin('div', row, b.i32(inner));
+  const column = inner === 1 ? null : b.sub(row, b.mul(o, b.i32(inner)));
+  const element = (k: Reg): Reg => scaled(b, b.add(b.mul(o, b.i32(n)), k), inner, column);
+
+  const [first, second] = arrays;
+  b.for(0, n, RUN, from => {
+    const to = lesser(b, b.add(from, b.i32(RUN)), b.i32(n));
+    b.for(from, to, 1, k => {
+      const key = keyOf(b, spec, b.load(dtype, b.addr(spec.input, element(k))));
+      const hole = b.copy(k);
+      const before = b.copy(b.select(b.cmp('gt', k, from), b.sub(k, one), from));
+      b.while(
+        () => b.bin('and', b.cmp('gt', hole, from), b.cmp('gt', loadKey(first, before), key)),
+        () => {
+          put(first, hole, loadKey(first, before), loadPosition(first, before));
+          b.move(hole, before);
+          b.move(before, b.select(b.cmp('gt', before, from), b.sub(before, one), from));
+        },
+      );
+      put(first, hole, key, k);
+    });
+  });
+
+  // Each pass merges runs of `width` from one pair of arrays into the other; how many passes there are is known.
+  let source = first;
+  let sink = second;
+  for (let width = RUN; width < n; width *= 2) {
+    const from = source;
+    const to = sink;
+    b.for(0, n, 2 * width, lo => {
+      const middle = lesser(b, b.add(lo, b.i32(width)), b.i32(n));
+      const end = lesser(b, b.add(lo, b.i32(2 * width)), b.i32(n));
+      const left = b.copy(lo);
+      const right = b.copy(middle);
+      const out = b.copy(lo);
+      b.while(
+        () => b.bin('and', b.cmp('lt', left, middle), b.cmp('lt', right, end)),
+        () => {
+          const leftKey = loadKey(from, left);
+          const rightKey = loadKey(from, right);
+          const takeRight = b.cmp('lt', rightKey, leftKey);
+          const at = b.select(takeRight, right, left);
+          put(to, out, b.select(takeRight, rightKey, leftKey), loadPosition(from, at));
+          const step = b.cvt('i32', takeRight);
+          b.move(right, b.add(right, step));
+          b.move(left, b.add(left, b.sub(one, step)));
+          b.move(out, b.add(out, one));
+        },
+      );
+      const drain = (at: Reg, stop: Reg): void => {
+        b.while(
+          () => b.cmp('lt', at, stop),
+          () => {
+            put(to, out, loadKey(from, at), loadPosition(from, at));
+            b.move(at, b.add(at, one));
+            b.move(out, b.add(out, one));
+          },
+        );
+      };
+      drain(left, middle);
+      drain(right, end);
+    });
+    [source, sink] = [sink, source];
+  }
+  b.for(0, n, 1, k => {
+    b.store('i64', b.addr(spec.output, element(k)), b.cvt('i64', loadPosition(source, k)));
+  });
+}
+
+/** Fills the i64 output [outer, n, inner]. */
 export function lowerArgSort(
-  _b: LoopBuilder,
-  _spec: ArgSortSpec,
+  b: LoopBuilder,
+  spec: ArgSortSpec,
   _target: Target,
-  _scratch: readonly BufferIndex[],
+  scratch: readonly BufferIndex[],
 ): void {
-  throw new Error('internal: argSort has no lowering yet');
+  const [keys, positions, otherKeys, otherPositions] = scratch as readonly [number, number, number, number];
+  if (spec.outer * spec.n * spec.inner === 0) return;
+  b.parallel(spec.outer * spec.inner, row =>
+    sortRow(b, spec, row, [
+      { keys, positions },
+      { keys: otherKeys, positions: otherPositions },
+    ]),
+  );
 }
