@@ -370,12 +370,20 @@ function sumIntoContract(x: Node, sumAxes: readonly number[]): Node | null {
   const result = fresh.filter((_, d) => !sumAxes.includes(d));
   const places = (label: number): number =>
     [left.labels, right.labels, result].filter(labels => labels.includes(label)).length;
-  if ([...left.labels, ...right.labels, ...result].some(label => places(label) < 2)) return null;
+  // Summing what neither operand carries would have to multiply; it stays a reduction.
+  const needed = [...left.labels, ...right.labels, ...fresh];
+  if (needed.some(label => places(label) < 2)) return null;
   return contract(left.node, right.node, left.labels, right.labels, result);
 }
 
 /** The transpose of `reindex` (fill 0): sends `cotangent`, of the reindex's shape, back to the input's shape. */
 export function reindexTranspose(cotangent: Node, axes: readonly AxisMap[], inShape: readonly number[]): Node {
+  // An axis read at one fixed position that does not exist: nothing was read at all.
+  const missed = axes.some(({ terms, offset, div }, a) => {
+    const position = offset / div;
+    return terms.length === 0 && (!Number.isInteger(position) || position < 0 || position >= inShape[a]!);
+  });
+  if (missed) return full(0, inShape, cotangent.dtype);
   const back = invert(axes, inShape, cotangent.shape);
   const narrowed = reduce('sum', cotangent, back.broadcastDims);
   const placed = reduce('sum', reindex(narrowed, back.shape, back.axes), back.sumAxes);
