@@ -1,0 +1,226 @@
+/**
+ * How a contraction reads its operands: every view between the contraction and a value in memory is composed into guarded affine axis maps,
+ * so that packing does the transposing, padding and unfolding and nothing is materialised for it. Labels are split where a reshape
+ * needs parts of them. Imports the flow, views and index expressions.
+ */
+import type { AxisMap } from '../graph/node.ts';
+import type { ContractDim, OperandAxis, Role } from './contract/spec.ts';
+import { isView, storage, type Value } from './flow.ts';
+import type { IndexTable, Ix, VarAtom } from './index-expr.ts';
+import { type Condition, throughReindex, throughReshape } from './views.ts';
+
+export interface AbsorbedOperand {
+  /** The value read from memory (its storage is what is bound). */
+  readonly base: Value;
+  readonly axes: readonly OperandAxis[];
+}
+
+/** A contraction over dims that its operands' views and its result can be said in. */
+export interface ContractPlan {
+  readonly dims: readonly ContractDim[];
+  /** One variable per dim. */
+  readonly vars: readonly VarAtom[];
+  /** Coordinates of the result in terms of `vars`. */
+  readonly out: readonly Ix[];
+  readonly a: AbsorbedOperand;
+  readonly b: AbsorbedOperand;
+}
+
+/** A loop variable that should be split into (v / by, v mod by). */
+export interface Split {
+  readonly variable: VarAtom;
+  readonly by: number;
+}
+
+/** A split that turns some division inside `ix` into a variable of its own, if there is one. */
+export function suggestSplit(ix: Ix, exact: ReadonlySet<Ix> | null = null): Split | null {
+  for (const { atom } of ix.terms) {
+    if (atom.kind !== 'div' && atom.kind !== 'mod') continue;
+    if (!exact?.has(atom.of)) {
+      for (const { atom: inner, coef } of atom.of.terms) {
+        if (inner.kind !== 'var' || coef <= 0 || atom.by % coef !== 0) continue;
+        const by = atom.by / coef;
+        if (by > 1 && by < inner.extent && inner.extent % by === 0) return { variable: inner, by };
+      }
+    }
+    const deeper = suggestSplit(atom.of, exact);
+    if (deeper) return deeper;
+  }
+  return null;
+}
+
+interface Label {
+  readonly role: Role;
+  /** Parts, slowest first. */
+  vars: VarAtom[];
+}
+
+interface Read {
+  readonly base: Value;
+  readonly coords: readonly Ix[];
+  readonly conditions: readonly Condition[];
+}
+
+/** Follows views from `operand` down, at most `depth` of them. */
+function follow(table: IndexTable, operand: Value, coords: readonly Ix[], depth: number): Read {
+  let base = operand;
+  let at = coords;
+  const conditions: Condition[] = [];
+  for (let step = 0; step < depth; step++) {
+    if (!isView(base) || base.op === 'gather') break;
+    if (base.is('reindex')) {
+      if (base.attrs.fill !== 0) break;
+      const shown = throughReindex(table, base, at);
+      conditions.push(...shown.conditions);
+      at = shown.coords;
+      base = base.inputs[0]!;
+    } else {
+      const root = storage(base);
+      if (root.leaf >= 0 || root.op !== 'reindex') break;
+      at = throughReshape(table, base, at);
+      base = base.inputs[0]!;
+    }
+  }
+  return { base, coords: at, conditions };
+}
+
+function viewDepth(operand: Value): number {
+  let depth = 0;
+  for (let v = operand; isView(v) && v.op !== 'gather' && depth < 64; v = v.inputs[0]!) depth++;
+  return depth;
+}
+
+/** An index as (affine) / div over `vars`, or null. `exact` holds numerators known to divide evenly wherever it matters. */
+function asAxisMap(ix: Ix, vars: readonly VarAtom[], exact: ReadonlySet<Ix>): AxisMap | null {
+  const affine = (of: Ix, offset: number, div: number): AxisMap | null => {
+    const terms: [number, number][] = [];
+    for (const { atom, coef } of of.terms) {
+      if (atom.kind !== 'var') return null;
+      terms.push([vars.indexOf(atom), coef]);
+    }
+    return { terms, offset, div };
+  };
+  const [first] = ix.terms;
+  if (ix.terms.length === 1 && first!.coef === 1 && first!.atom.kind === 'div' && exact.has(first!.atom.of)) {
+    const { of, by } = first!.atom;
+    return affine(of, of.constant + ix.constant * by, by);
+  }
+  return affine(ix, ix.constant, 1);
+}
+
+/** Numerators whose divisibility is a condition of the read. */
+function exactNumerators(conditions: readonly Condition[]): Set<Ix> {
+  const exact = new Set<Ix>();
+  for (const { ix, size } of conditions) {
+    const [first] = ix.terms;
+    if (size === 1 && ix.terms.length === 1 && first!.atom.kind === 'mod') exact.add(first!.atom.of);
+  }
+  return exact;
+}
+
+function operandAxes(read: Read, vars: readonly VarAtom[]): OperandAxis[] | null {
+  const exact = exactNumerators(read.conditions);
+  const axes: OperandAxis[] = [];
+  let stride = 1;
+  const shape = read.base.shape;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const size = shape[d]!;
+    const map = asAxisMap(read.coords[d]!, vars, exact);
+    if (!map) return null;
+    axes.push({ map, size, stride });
+    stride *= size;
+  }
+  for (const { ix, size } of read.conditions) {
+    if (read.coords.some((c, d) => c === ix && shape[d] === size)) continue;
+    const [first] = ix.terms;
+    if (size === 1 && ix.terms.length === 1 && first!.atom.kind === 'mod') {
+      const { of, by } = first!.atom;
+      if (read.coords.some(c => c.terms.length === 1 && c.terms[0]!.atom.kind === 'div' && c.terms[0]!.atom.of === of))
+        continue;
+      const map = asAxisMap(of, vars, exact);
+      if (!map) return null;
+      axes.push({ map: { ...map, div: by }, size: Math.floor(of.hi / by) + 1, stride: 0 });
+      continue;
+    }
+    const map = asAxisMap(ix, vars, exact);
+    if (!map) return null;
+    axes.push({ map, size, stride: 0 });
+  }
+  return axes.reverse();
+}
+
+export function absorbOperands(table: IndexTable, value: Value<'contract'>): ContractPlan {
+  const { a, b, out } = value.attrs;
+  const sizes = new Map<number, number>();
+  a.forEach((label, d) => {
+    sizes.set(label, value.inputs[0]!.shape[d]!);
+  });
+  b.forEach((label, d) => {
+    sizes.set(label, value.inputs[1]!.shape[d]!);
+  });
+  const labels = new Map<number, Label>();
+  for (const [label, size] of sizes) {
+    const inOut = out.includes(label);
+    const role: Role = !inOut ? 'k' : a.includes(label) ? (b.includes(label) ? 'batch' : 'm') : 'n';
+    labels.set(label, { role, vars: [table.variable(size)] });
+  }
+  const coordsOf = (named: readonly number[]): Ix[] =>
+    named.map(label => {
+      const parts: (readonly [Ix, number])[] = [];
+      let stride = 1;
+      const { vars } = labels.get(label)!;
+      for (let p = vars.length - 1; p >= 0; p--) {
+        parts.push([table.ofAtom(vars[p]!), stride]);
+        stride *= vars[p]!.extent;
+      }
+      return table.sum(parts);
+    });
+  const split = ({ variable, by }: Split): void => {
+    for (const label of labels.values()) {
+      const at = label.vars.indexOf(variable);
+      if (at >= 0) label.vars.splice(at, 1, table.variable(variable.extent / by), table.variable(by));
+    }
+  };
+
+  /** Follows as many views of an operand as can be said in axis maps, splitting labels on the way. */
+  const settle = (operand: Value, named: readonly number[]): number => {
+    for (let depth = viewDepth(operand); depth > 0; depth--) {
+      const before = [...labels.values()].map(label => [...label.vars]);
+      for (let round = 0; round < 12; round++) {
+        const read = follow(table, operand, coordsOf(named), depth);
+        const exact = exactNumerators(read.conditions);
+        let wanted: Split | null = null;
+        for (const ix of [...read.coords, ...read.conditions.map(c => c.ix)]) wanted ??= suggestSplit(ix, exact);
+        if (!wanted) break;
+        split(wanted);
+      }
+      const vars = [...labels.values()].flatMap(label => label.vars);
+      if (operandAxes(follow(table, operand, coordsOf(named), depth), vars)) return depth;
+      [...labels.values()].forEach((label, i) => {
+        label.vars = before[i]!;
+      });
+    }
+    return 0;
+  };
+  const depthA = settle(value.inputs[0]!, a);
+  const depthB = settle(value.inputs[1]!, b);
+  const order = [...out, ...[...labels.keys()].filter(label => !out.includes(label))];
+  const vars = order.flatMap(label => labels.get(label)!.vars);
+  const dims = order.flatMap(label => {
+    const { role, vars: parts } = labels.get(label)!;
+    return parts.map(v => ({ size: v.extent, role }));
+  });
+  const operand = (input: Value, named: readonly number[], depth: number): AbsorbedOperand => {
+    const read = follow(table, input, coordsOf(named), depth);
+    const axes = operandAxes(read, vars);
+    if (!axes) throw new Error('internal: an absorbed operand lost its axis maps');
+    return { base: read.base, axes };
+  };
+  return {
+    dims,
+    vars,
+    out: coordsOf(out),
+    a: operand(value.inputs[0]!, a, depthA),
+    b: operand(value.inputs[1]!, b, depthB),
+  };
+}

@@ -1,0 +1,290 @@
+/**
+ * Level 1 of a kernel: what it computes, as expressions over loop variables, before anything is said about loops. Expressions form a graph
+ * (equal reads are one node); `trace` builds them from values by composing every view into index expressions, proves each
+ * affine access inside its buffer, and marks those that must be clamped. Imports the flow, views and index expressions.
+ */
+import type { DType } from '../graph/dtype.ts';
+import { isInt } from '../graph/dtype.ts';
+import { storage, type Value } from './flow.ts';
+import type { Atom, DataAtom, IndexTable, Ix, VarAtom } from './index-expr.ts';
+import { type Condition, throughReindex, throughReshape } from './views.ts';
+
+interface Common {
+  readonly id: number;
+  readonly dtype: DType;
+  /** Bit per loop variable (VarAtom order in the tracer) that the value depends on. */
+  readonly mask: number;
+  readonly args: readonly Expr[];
+}
+
+/** A literal. */
+export interface ConstExpr extends Common {
+  readonly kind: 'const';
+  readonly value: number | bigint;
+}
+
+/** An index as a number. */
+export interface IndexExpr extends Common {
+  readonly kind: 'index';
+  readonly ix: Ix;
+}
+
+/** An element of a realised value. With `conditions`, `ix` may leave the buffer where one of them fails and is clamped then. */
+export interface LoadExpr extends Common {
+  readonly kind: 'load';
+  readonly of: Value;
+  readonly ix: Ix;
+  readonly conditions: readonly Condition[];
+}
+
+/** An elementwise primitive on `args`. */
+export interface OpExpr extends Common {
+  readonly kind: 'op';
+  readonly value: Value;
+}
+
+/** `args[0]` where all conditions hold, else `fill`. */
+export interface GuardExpr extends Common {
+  readonly kind: 'guard';
+  readonly conditions: readonly Condition[];
+  readonly fill: number;
+}
+
+/** The result of a reduction of this kernel over `args[0]`. */
+export interface ReducedExpr extends Common {
+  readonly kind: 'reduced';
+  readonly value: Value<'reduce'>;
+}
+
+/** The finished sum of this kernel's contraction. */
+export interface ContractedExpr extends Common {
+  readonly kind: 'contracted';
+  readonly value: Value<'contract'>;
+}
+
+export type Expr = ConstExpr | IndexExpr | LoadExpr | OpExpr | GuardExpr | ReducedExpr | ContractedExpr;
+
+/** An index to be loaded and checked: what a data atom stands for. `what` is null where nothing needs to be checked. */
+export interface CheckedIndex {
+  readonly index: Expr;
+  readonly size: number;
+  readonly what: string | null;
+}
+
+/** Which values are in memory when the kernel runs, and which it makes itself. */
+export interface TraceScope {
+  /** Values the kernel computes; all others that are realised are loaded. */
+  readonly inKernel: (value: Value) => boolean;
+  /** Whether a value outside of the kernel is in memory. */
+  readonly realised: (value: Value) => boolean;
+  /** Variables the kernel's reductions sum over. */
+  readonly reducedVars: ReadonlySet<VarAtom>;
+}
+
+export class Tracer {
+  readonly table: IndexTable;
+  readonly vars: readonly VarAtom[];
+  private readonly scope: TraceScope;
+  private readonly bits = new Map<VarAtom, number>();
+  private readonly atomMasks = new Map<Atom, number>();
+  private readonly ixMasks = new Map<Ix, number>();
+  private readonly known = new Map<string, Expr>();
+  private count = 0;
+  private readonly salt: number;
+  private readonly reducedMask: number;
+
+  constructor(table: IndexTable, vars: readonly VarAtom[], scope: TraceScope) {
+    this.table = table;
+    this.vars = vars;
+    this.scope = scope;
+    this.salt = ++tracers;
+    vars.forEach((v, i) => {
+      this.bits.set(v, 2 ** i);
+    });
+    let mask = 0;
+    for (const v of scope.reducedVars) mask |= this.bits.get(v) ?? 0;
+    this.reducedMask = mask;
+  }
+
+  /** Bits of the loop variables an index depends on. */
+  ixMask(ix: Ix): number {
+    let mask = this.ixMasks.get(ix);
+    if (mask === undefined) {
+      mask = 0;
+      for (const { atom } of ix.terms) mask |= this.atomMask(atom);
+      this.ixMasks.set(ix, mask);
+    }
+    return mask;
+  }
+
+  private atomMask(atom: Atom): number {
+    if (atom.kind === 'var') return this.bits.get(atom)!;
+    let mask = this.atomMasks.get(atom);
+    if (mask === undefined) {
+      mask = atom.kind === 'data' ? (atom as DataAtom<CheckedIndex>).of.index.mask : this.ixMask(atom.of);
+      this.atomMasks.set(atom, mask);
+    }
+    return mask;
+  }
+
+  private conditionsMask(conditions: readonly Condition[]): number {
+    let mask = 0;
+    for (const { ix } of conditions) mask |= this.ixMask(ix);
+    return mask;
+  }
+
+  private argsMask(args: readonly Expr[]): number {
+    let mask = 0;
+    for (const arg of args) mask |= arg.mask;
+    return mask;
+  }
+
+  private constant(value: number | bigint, dtype: DType): Expr {
+    return { kind: 'const', id: this.count++, dtype, mask: 0, args: [], value };
+  }
+
+  /** The value's element at `coords`, where `guards` are known to hold whenever it matters. */
+  trace(value: Value, coords: readonly Ix[], guards: readonly Condition[] = []): Expr {
+    let key = String(value.id);
+    for (const ix of coords) key += `,${ix.id}`;
+    for (const { ix, size } of guards) key += `;${ix.id}<${size}`;
+    const known = this.known.get(key);
+    if (known) return known;
+    const made = this.build(value, coords, guards);
+    this.known.set(key, made);
+    return made;
+  }
+
+  private load(of: Value, ix: Ix, guards: readonly Condition[]): Expr {
+    const inside = ix.lo >= 0 && ix.hi < of.size;
+    if (!inside && guards.length === 0 && of.size > 0)
+      throw new Error(`internal: read of ${of.op} [${of.shape}] at ${ix.lo}..${ix.hi} without a guard`);
+    if (of.size === 0) return this.constant(0, of.dtype);
+    const key = `load:${of.id}:${ix.id}${inside ? '' : guards.map(g => `;${g.ix.id}<${g.size}`).join('')}`;
+    let made = this.known.get(key);
+    if (!made) {
+      const conditions = inside ? [] : guards;
+      made = { kind: 'load', id: this.count++, dtype: of.dtype, mask: this.ixMask(ix), args: [], of, ix, conditions };
+      this.known.set(key, made);
+    }
+    return made;
+  }
+
+  private build(value: Value, coords: readonly Ix[], guards: readonly Condition[]): Expr {
+    if (!this.scope.inKernel(value) && this.scope.realised(value))
+      return this.load(value, this.table.linear(coords, value.shape), guards);
+    if (value.is('constant')) return this.constant(value.attrs.value, value.dtype);
+    if (value.is('iota')) {
+      const ix = coords[0]!;
+      return { kind: 'index', id: this.count++, dtype: value.dtype, mask: this.ixMask(ix), args: [], ix };
+    }
+    if (value.is('reshape')) {
+      const root = storage(value);
+      if (!this.scope.inKernel(root) && this.scope.realised(root))
+        return this.load(root, this.table.linear(coords, value.shape), guards);
+      return this.trace(value.inputs[0]!, throughReshape(this.table, value, coords), guards);
+    }
+    if (value.is('reindex')) {
+      const shown = throughReindex(this.table, value, coords);
+      if (shown.never) return this.constant(value.attrs.fill, value.dtype);
+      if (shown.conditions.length === 0) return this.trace(value.inputs[0]!, shown.coords, guards);
+      const arg = this.trace(value.inputs[0]!, shown.coords, [...guards, ...shown.conditions]);
+      return {
+        kind: 'guard',
+        id: this.count++,
+        dtype: value.dtype,
+        mask: arg.mask | this.conditionsMask(shown.conditions),
+        args: [arg],
+        conditions: shown.conditions,
+        fill: value.attrs.fill,
+      };
+    }
+    if (value.is('gather')) return this.gather(value, coords, guards);
+    if (value.is('reduce')) {
+      const arg = this.trace(value.inputs[0]!, this.reducedCoords(value, coords));
+      const mask = arg.mask & ~this.reducedMask;
+      return { kind: 'reduced', id: this.count++, dtype: value.dtype, mask, args: [arg], value };
+    }
+    if (value.is('contract')) {
+      let mask = 0;
+      for (const ix of coords) mask |= this.ixMask(ix);
+      return { kind: 'contracted', id: this.count++, dtype: value.dtype, mask, args: [], value };
+    }
+    const args = value.inputs.map(input => this.trace(input, coords, guards));
+    return { kind: 'op', id: this.count++, dtype: value.dtype, mask: this.argsMask(args), args, value };
+  }
+
+  /** Coordinates of a reduction's input: the result's, and the kernel's reduced variables in order. */
+  private reducedCoords(value: Value<'reduce'>, coords: readonly Ix[]): Ix[] {
+    const given = this.inputCoords.get(value);
+    if (!given) throw new Error('internal: a reduction without its coordinates');
+    void coords;
+    return [...given];
+  }
+
+  /** Where reductions of this kernel read their input; filled by the kernel's owner before tracing. */
+  readonly inputCoords = new Map<Value, readonly Ix[]>();
+
+  private gather(value: Value<'gather'>, coords: readonly Ix[], guards: readonly Condition[]): Expr {
+    const [source, index] = [value.inputs[0]!, value.inputs[1]!];
+    const { axis, what } = value.attrs;
+    const n = source.shape[axis]!;
+    const rank = index.shape.length;
+    const at = this.trace(index, coords.slice(axis, axis + rank), guards);
+    const position = this.indexValue(at, n, what);
+    if (n === 0) return this.constant(0, value.dtype);
+    return this.trace(source, [...coords.slice(0, axis), position, ...coords.slice(axis + rank)], guards);
+  }
+
+  /** An integer value as an index in [0, size), checked unless its range proves it. */
+  private indexValue(at: Expr, size: number, what: string): Ix {
+    if (at.kind === 'index' && at.ix.lo >= 0 && at.ix.hi < size) return at.ix;
+    if (at.kind === 'const' && at.value >= 0 && at.value < size) return this.table.constant(Number(at.value));
+    const wrapped = at.kind === 'op' && at.value.is('checkIndex') && at.value.attrs.size <= size;
+    return this.table.data<CheckedIndex>(
+      `${this.salt}.${at.id}.${size}.${what}`,
+      () => ({ index: at, size, what: wrapped ? null : what }),
+      0,
+      Math.max(0, size - 1),
+      this.vars.filter(v => at.mask & this.bits.get(v)!),
+    );
+  }
+}
+
+let tracers = 0;
+
+/** Cost of evaluating an expression's own operation once per element, relative to an addition. */
+export function costOf(value: Value): number {
+  if (value.is('unary')) {
+    switch (value.attrs.fn) {
+      case 'neg':
+      case 'abs':
+      case 'not':
+      case 'floor':
+      case 'ceil':
+      case 'trunc':
+      case 'round':
+      case 'sign':
+        return 1;
+      case 'sqrt':
+        return 4;
+      default:
+        return isInt(value.dtype) ? 4 : 20;
+    }
+  }
+  if (value.is('binary')) {
+    switch (value.attrs.fn) {
+      case 'div':
+        return 4;
+      case 'floorDiv':
+      case 'mod':
+        return 10;
+      case 'pow':
+      case 'atan2':
+        return 40;
+      default:
+        return 1;
+    }
+  }
+  return 1;
+}

@@ -1,0 +1,408 @@
+/**
+ * Groups values into kernels, in one pass over the flow. Every kernel has a stage, and reads only what kernels of lower stages
+ * made, so no cycle can arise: a value may join the kernel that its latest input comes from if it can be computed there at the
+ * same coordinates, or any later kernel over the same space that reads the same data; otherwise it starts a kernel.
+ */
+import type { Flow } from '../flow.ts';
+import { isElementwise, isView, storage, type Value } from '../flow.ts';
+import type { IndexTable, Ix, VarAtom } from '../index-expr.ts';
+import type { ContractKernel, Kernel, RoutineKernel, SpaceKernel } from '../kernels.ts';
+import { throughReindex, throughReshape } from '../views.ts';
+import { isRoutine, type Selection } from './select.ts';
+
+/** Members per kernel: keeps generated functions, and the recursion over expressions, small. */
+const MAX_MEMBERS = 160;
+/** Kernels remembered per space to join without depending on them. */
+const REMEMBERED = 4;
+
+/** What a value waits for: the highest stage below it, and the kernel of that stage if there is only one. */
+interface Wait {
+  readonly stage: number;
+  readonly kernel: Kernel | null;
+}
+
+const READY: Wait = { stage: 0, kernel: null };
+
+export interface Groups {
+  /** In order of creation. */
+  readonly kernels: readonly Kernel[];
+  /** Which kernel computes a realised value. */
+  readonly home: ReadonlyMap<Value, Kernel>;
+}
+
+export function group(flow: Flow, selection: Selection, table: IndexTable): Groups {
+  const grouper = new Grouper(flow, selection, table);
+  for (const value of flow.values) grouper.place(value);
+  return grouper.finish();
+}
+
+const sameShape = (a: readonly number[], b: readonly number[]): boolean => {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+};
+
+const sameCoords = (a: readonly Ix[], b: readonly Ix[]): boolean => {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+};
+
+const product = (shape: readonly number[], where: (d: number) => boolean): number =>
+  shape.reduce((n, size, d) => (where(d) ? n * size : n), 1);
+
+/** Whether a reduction has too few results to keep threads busy, and many elements. Depends on shapes alone. */
+export function shouldSplit(shape: readonly number[], kept: readonly boolean[]): boolean {
+  const outer = product(shape, d => kept[d]!);
+  const inner = product(shape, d => !kept[d]!);
+  if (outer * inner <= 32_768) return false;
+  let last = shape.length - 1;
+  while (last > 0 && shape[last] === 1) last--;
+  if (!kept[last]) return outer < 16 && inner >= 8192;
+  const strips = Math.ceil(shape[last]! / 16) * (outer / shape[last]!);
+  return strips < 16 && inner >= 256;
+}
+
+class Grouper {
+  private readonly selection: Selection;
+  private readonly table: IndexTable;
+  private readonly waits: Wait[];
+  private readonly kernels: Kernel[] = [];
+  private readonly home = new Map<Value, Kernel>();
+  private readonly spaces = new Map<string, { vars: readonly VarAtom[]; coords: readonly Ix[] }>();
+  private readonly recent = new Map<string, SpaceKernel[]>();
+  /** Values whose old contents the program replaces. */
+  private readonly updated = new Set<Value>();
+
+  constructor(flow: Flow, selection: Selection, table: IndexTable) {
+    this.selection = selection;
+    this.table = table;
+    this.waits = flow.values.map(() => READY);
+    for (const { leaf } of flow.updates) {
+      const value = flow.leaves[leaf];
+      if (value) this.updated.add(value);
+    }
+  }
+
+  place(value: Value): void {
+    if (value.leaf >= 0) return;
+    const wait = this.waitOf(value);
+    if (this.selection.virtual[value.id]) {
+      this.waits[value.id] = wait;
+      return;
+    }
+    const kernel = this.kernelFor(value, wait);
+    this.home.set(value, kernel);
+    this.waits[value.id] = { stage: kernel.stage, kernel };
+  }
+
+  private waitOf(value: Value): Wait {
+    let stage = 0;
+    let kernel: Kernel | null = null;
+    for (const input of value.inputs) {
+      const wait = this.waits[input.id]!;
+      if (wait.stage > stage) ({ stage, kernel } = wait);
+      else if (wait.stage === stage && wait.kernel !== kernel) kernel = null;
+    }
+    return { stage, kernel };
+  }
+
+  private kernelFor(value: Value, wait: Wait): Kernel {
+    if (value.is('contract')) return this.add(this.contraction(value, wait));
+    if (isRoutine(value)) return this.add(this.routine(value, wait));
+    if (value.is('reduce')) return this.reduction(value, wait);
+    return this.elementwise(value, wait);
+  }
+
+  private add<K extends Kernel>(kernel: K): K {
+    this.kernels.push(kernel);
+    return kernel;
+  }
+
+  private contraction(value: Value<'contract'>, wait: Wait): ContractKernel {
+    const plan = this.selection.contracts.get(value)!;
+    return {
+      kind: 'contract',
+      stage: wait.stage + 1,
+      members: new Map([[value as Value, plan.out]]),
+      stores: [],
+      value,
+      plan,
+      shape: value.shape,
+    };
+  }
+
+  private routine(value: Value, wait: Wait): RoutineKernel {
+    return { kind: 'routine', stage: wait.stage + 1, members: new Map([[value, []]]), stores: [], value };
+  }
+
+  private spaceOf(shape: readonly number[]): { vars: readonly VarAtom[]; coords: readonly Ix[] } {
+    const key = shape.join();
+    let space = this.spaces.get(key);
+    if (!space) {
+      const vars = shape.map(n => this.table.variable(n));
+      space = { vars, coords: vars.map(v => this.table.ofAtom(v)) };
+      this.spaces.set(key, space);
+    }
+    return space;
+  }
+
+  private space(shape: readonly number[], stage: number, kept: readonly boolean[] | null): SpaceKernel {
+    const { vars } = this.spaceOf(shape);
+    const split = kept !== null && shouldSplit(shape, kept);
+    const kernel = this.add<SpaceKernel>({
+      kind: 'space',
+      stage,
+      members: new Map(),
+      stores: [],
+      shape,
+      vars,
+      kept,
+      reductions: [],
+      split,
+    });
+    const key = shape.join();
+    const list = this.recent.get(key);
+    if (!list) this.recent.set(key, [kernel]);
+    else {
+      list.push(kernel);
+      if (list.length > REMEMBERED) list.shift();
+    }
+    return kernel;
+  }
+
+  // ---------------------------------------------------------------------------------------------- elementwise values
+
+  private elementwise(value: Value, wait: Wait): Kernel {
+    if (wait.kernel && this.join(wait.kernel, value)) return wait.kernel;
+    if (value.size > 0) {
+      for (const candidate of this.recent.get(value.shape.join()) ?? []) {
+        if (candidate.stage <= wait.stage || !this.sharesInput(candidate, value)) continue;
+        if (this.join(candidate, value)) return candidate;
+      }
+    }
+    const kernel = this.space(value.shape, wait.stage + 1, null);
+    kernel.members.set(value, this.spaceOf(value.shape).coords);
+    return kernel;
+  }
+
+  /** Whether a kernel over the same space reads something of full size that `value` reads too (tiny ones share always). */
+  private sharesInput(kernel: SpaceKernel, value: Value): boolean {
+    if (value.size <= 256) return true;
+    for (const input of value.inputs) {
+      const read = storage(input);
+      if (read.size !== value.size) continue;
+      for (const user of read.users) if (kernel.members.has(user)) return true;
+    }
+    return false;
+  }
+
+  private join(kernel: Kernel, value: Value): boolean {
+    if (kernel.kind === 'routine' || kernel.kind === 'copy') return false;
+    if (kernel.members.size >= MAX_MEMBERS) return false;
+    if (kernel.kind === 'contract' && value.inputs.some(input => this.updated.has(input))) return false;
+    for (const first of kernel.members.keys()) {
+      if (first.group !== value.group) return false;
+      break;
+    }
+    const coords = this.coordsIn(kernel, value);
+    if (!coords) return false;
+    kernel.members.set(value, coords);
+    return true;
+  }
+
+  /** Where in the kernel's space `value` can be computed. */
+  private coordsIn(kernel: SpaceKernel | ContractKernel, value: Value): readonly Ix[] | null {
+    if (kernel.kind === 'contract') {
+      if (value.size !== kernel.value.size) return null;
+      if (sameShape(value.shape, kernel.shape) && this.fits(kernel, value, kernel.plan.out)) return kernel.plan.out;
+      return this.coordsByInput(kernel, value);
+    }
+    const full = this.spaceOf(kernel.shape).coords;
+    if (sameShape(value.shape, kernel.shape) && !kernel.split && this.fits(kernel, value, full)) return full;
+    const { kept } = kernel;
+    if (kept) {
+      const keptCoords = full.filter((_, d) => kept[d]);
+      const keptShape = kernel.shape.filter((_, d) => kept[d]);
+      if (sameShape(value.shape, keptShape) && this.fits(kernel, value, keptCoords)) return keptCoords;
+    }
+    const outer = kept ? product(kernel.shape, d => kept[d]!) : -1;
+    const fullSize = product(kernel.shape, () => true);
+    if (value.size === outer || (value.size === fullSize && !kernel.split)) return this.coordsByInput(kernel, value);
+    return null;
+  }
+
+  /** Coordinates at which some input of `value`, seen through views that only move elements, is what the kernel computes there. */
+  private coordsByInput(kernel: SpaceKernel | ContractKernel, value: Value): readonly Ix[] | null {
+    for (const input of value.inputs) {
+      const coords = this.invertViews(kernel, input, 0);
+      if (coords && this.fits(kernel, value, coords)) return coords;
+    }
+    return null;
+  }
+
+  private invertViews(kernel: Kernel, value: Value, depth: number): readonly Ix[] | null {
+    const member = kernel.members.get(value);
+    if (member) return member;
+    if (depth > 8 || !this.selection.virtual[value.id] || this.waits[value.id]!.stage < kernel.stage) return null;
+    if (isElementwise(value)) {
+      for (const input of value.inputs) {
+        const coords = this.invertViews(kernel, input, depth + 1);
+        if (coords) return coords;
+      }
+      return null;
+    }
+    if (value.op !== 'reshape' && value.op !== 'reindex') return null;
+    const source = value.inputs[0]!;
+    if (source.size !== value.size) return null;
+    const below = this.invertViews(kernel, source, depth + 1);
+    if (!below) return null;
+    if (value.op === 'reshape') return this.table.unravel(this.table.linear(below, source.shape), value.shape);
+    const coords: (Ix | undefined)[] = value.shape.map(n => (n === 1 ? this.table.zero : undefined));
+    for (const [a, map] of (value as Value<'reindex'>).attrs.axes.entries()) {
+      const [term] = map.terms;
+      if (map.terms.length !== 1 || term![1] !== 1 || map.offset !== 0 || map.div !== 1) {
+        if (source.shape[a] === 1) continue;
+        return null;
+      }
+      if (source.shape[a] !== value.shape[term![0]]) return null;
+      coords[term![0]] = below[a]!;
+    }
+    return coords.every(c => c !== undefined) ? coords : null;
+  }
+
+  /** Whether everything of `kernel` that `value` reads at `coords` is computed at just those coordinates. */
+  private fits(kernel: Kernel, value: Value, coords: readonly Ix[]): boolean {
+    if (isView(value)) return this.fitsView(kernel, value, coords);
+    for (const input of value.inputs) if (!this.fitsRead(kernel, input, coords)) return false;
+    return true;
+  }
+
+  private fitsRead(kernel: Kernel, value: Value, coords: readonly Ix[]): boolean {
+    const member = kernel.members.get(value);
+    if (member) return sameCoords(member, coords);
+    if (this.waits[value.id]!.stage < kernel.stage || !this.selection.virtual[value.id]) return true;
+    return this.fits(kernel, value, coords);
+  }
+
+  private fitsView(kernel: Kernel, value: Value, coords: readonly Ix[]): boolean {
+    const source = value.inputs[0]!;
+    if (value.is('reindex')) {
+      const shown = throughReindex(this.table, value, coords);
+      if (shown.never) return true;
+      if (shown.conditions.length > 0) return this.waits[source.id]!.stage < kernel.stage;
+      return this.fitsRead(kernel, source, shown.coords);
+    }
+    if (value.is('gather')) {
+      const index = value.inputs[1]!;
+      const { axis } = value.attrs;
+      if (this.waits[source.id]!.stage >= kernel.stage) return false;
+      return this.fitsRead(kernel, index, coords.slice(axis, axis + index.shape.length));
+    }
+    return this.fitsRead(kernel, source, throughReshape(this.table, value, coords));
+  }
+
+  // ---------------------------------------------------------------------------------------------- reductions
+
+  private reduction(value: Value<'reduce'>, wait: Wait): SpaceKernel {
+    const { shape } = value.inputs[0]!;
+    const kept = shape.map((_, d) => !value.attrs.axes.includes(d));
+    const { kernel } = wait;
+    if (kernel?.kind === 'space' && this.reduceIn(kernel, value, shape, kept)) return kernel;
+    for (const candidate of this.recent.get(shape.join()) ?? []) {
+      if (candidate.stage <= wait.stage || !candidate.kept || !this.sharesReduced(candidate, value)) continue;
+      if (this.reduceIn(candidate, value, shape, kept)) return candidate;
+    }
+    const made = this.space(shape, wait.stage + 1, kept);
+    this.addReduction(made, value, kept);
+    return made;
+  }
+
+  /** Whether the kernel already sums something computed from what `value` sums. */
+  private sharesReduced(kernel: SpaceKernel, value: Value): boolean {
+    const mine = this.fullReads(value);
+    return kernel.reductions.some(other => this.fullReads(other).some(read => mine.includes(read)));
+  }
+
+  /** Values of full size in memory that a reduction reads, a few of them. */
+  private fullReads(value: Value): Value[] {
+    const full = value.inputs[0]!.size;
+    const found: Value[] = [];
+    const visit = (v: Value, depth: number): void => {
+      if (found.length >= 6 || depth > 6) return;
+      for (const input of v.inputs) {
+        const read = storage(input);
+        if (this.selection.virtual[read.id] && read.leaf < 0) visit(read, depth + 1);
+        else if (read.size === full) found.push(read);
+      }
+    };
+    visit(value, 0);
+    return found;
+  }
+
+  private reduceIn(kernel: SpaceKernel, value: Value, shape: readonly number[], kept: readonly boolean[]): boolean {
+    if (!sameShape(kernel.shape, shape) || kernel.members.size >= MAX_MEMBERS) return false;
+    for (const first of kernel.members.keys()) {
+      if (first.group !== value.group) return false;
+      break;
+    }
+    if (kernel.kept && !kernel.kept.every((k, d) => k === kept[d])) return false;
+    // Chunked reductions read each element once: a second pass would need the finished result.
+    if (kernel.split && this.waits[value.inputs[0]!.id]!.stage >= kernel.stage) return false;
+    if (!kernel.kept && !worthRows(shape, kept)) return false;
+    const input = value.inputs[0]!;
+    if (!this.fitsRead(kernel, input, this.spaceOf(shape).coords)) return false;
+    this.addReduction(kernel, value as Value<'reduce'>, kept);
+    return true;
+  }
+
+  private addReduction(kernel: SpaceKernel, value: Value<'reduce'>, kept: readonly boolean[]): void {
+    kernel.kept = kept;
+    kernel.reductions.push(value);
+    kernel.members.set(
+      value,
+      this.spaceOf(kernel.shape).coords.filter((_, d) => kept[d]),
+    );
+  }
+
+  // ---------------------------------------------------------------------------------------------- results
+
+  /** Finds out what each kernel must store, and adds copies for results that are somebody else's memory. */
+  finish(): Groups {
+    const stored = new Set<Value>();
+    for (const value of this.selection.forced) stored.add(value);
+    for (const kernel of this.kernels) {
+      const seen = new Set<Value>();
+      const visit = (value: Value): void => {
+        if (seen.has(value)) return;
+        seen.add(value);
+        if (value.leaf >= 0) return;
+        if (this.selection.virtual[value.id]) {
+          const root = storage(value);
+          for (const input of root === value ? value.inputs : [root]) visit(input);
+        } else if (this.home.get(value) !== kernel) stored.add(value);
+      };
+      for (const value of kernel.members.keys()) for (const input of value.inputs) visit(input);
+    }
+    for (const value of stored) {
+      if (value.leaf >= 0) continue;
+      const kernel = this.home.get(value);
+      if (!kernel) throw new Error(`internal: ${value.op} [${value.shape}] should be in memory and has no kernel`);
+      kernel.stores.push(value);
+    }
+    for (const kernel of this.kernels) kernel.stores.sort((a, b) => a.id - b.id);
+    return { kernels: this.kernels.filter(kernel => kernel.stores.length > 0), home: this.home };
+  }
+}
+
+/** Whether elementwise work should give up its own loop order to be summed on the spot. */
+function worthRows(shape: readonly number[], kept: readonly boolean[]): boolean {
+  if (shouldSplit(shape, kept)) return false;
+  const outer = product(shape, d => kept[d]!);
+  const size = product(shape, () => true);
+  if (size <= 16_384) return true;
+  let last = shape.length - 1;
+  while (last > 0 && shape[last] === 1) last--;
+  return kept[last] ? outer >= 64 && size / outer <= 4096 : outer >= 8;
+}

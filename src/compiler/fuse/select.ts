@@ -1,0 +1,108 @@
+/**
+ * Which values must be in memory, and which are computed again by every reader (`virtual`): views, literals, and cheap values whose
+ * readers together read them about once. Everything else is placed in a kernel by group.ts. Linear in the flow.
+ */
+import { absorbOperands, type ContractPlan } from '../absorb.ts';
+import { costOf } from '../expr.ts';
+import { type Flow, isElementwise, isGenerated, isView, storage, type Value } from '../flow.ts';
+import { uniform } from '../fold-values.ts';
+import type { IndexTable } from '../index-expr.ts';
+
+export interface Selection {
+  /** By value id. */
+  readonly virtual: readonly boolean[];
+  /** Values that somebody must find in memory, whole. */
+  readonly forced: ReadonlySet<Value>;
+  readonly contracts: ReadonlyMap<Value, ContractPlan>;
+}
+
+/** Inlined values a reader may see through before memory is worth it. */
+const MAX_DEPTH = 24;
+/** Largest cost of a value computed from literals alone that is still computed by every reader. */
+const LITERAL_COST = 8;
+/** Largest cost of a value that is computed by its readers when they read it through views. */
+const VIEWED_COST = 6;
+
+const ROUTINES = new Set(['argReduce', 'scan', 'scatter', 'argSort', 'random']);
+
+export const isRoutine = (value: Value): boolean => value.leaf < 0 && ROUTINES.has(value.op);
+
+export function select(flow: Flow, table: IndexTable): Selection {
+  const { values } = flow;
+  const forced = new Set<Value>();
+  const contracts = new Map<Value, ContractPlan>();
+  for (const value of flow.outputs) forced.add(storage(value));
+  for (const { value } of flow.updates) forced.add(storage(value));
+  for (const value of values) {
+    if (value.leaf >= 0) continue;
+    if (value.is('contract')) {
+      const plan = absorbOperands(table, value);
+      contracts.set(value, plan);
+      forced.add(storage(plan.a.base));
+      forced.add(storage(plan.b.base));
+    } else if (isRoutine(value)) {
+      // A scatter into equal elements needs no memory to start from.
+      const inputs =
+        value.op === 'scatter' && uniform(value.inputs[0]!) !== null ? value.inputs.slice(1) : value.inputs;
+      for (const input of inputs) forced.add(storage(input));
+    }
+  }
+
+  // From literals up: cost of computing a value from literals alone, Infinity where memory is read.
+  const literalCost = values.map(() => Number.POSITIVE_INFINITY);
+  for (const value of values) {
+    if (isGenerated(value)) literalCost[value.id] = 0;
+    else if ((isView(value) && value.op !== 'gather') || isElementwise(value)) {
+      let cost = isElementwise(value) ? costOf(value) : 0;
+      for (const input of value.inputs) cost += literalCost[input.id]!;
+      literalCost[value.id] = cost;
+    }
+  }
+
+  // From readers down.
+  const virtual = values.map(() => false);
+  const intoReduction = values.map(() => false);
+  for (let i = values.length - 1; i >= 0; i--) {
+    const value = values[i]!;
+    if (value.leaf >= 0) continue;
+    const [user] = value.users;
+    const single = value.users.length === 1 ? user! : null;
+    intoReduction[i] =
+      single !== null &&
+      !forced.has(value) &&
+      (single.op === 'reduce' ||
+        (intoReduction[single.id]! && virtual[single.id]! && single.op !== 'gather' && single.size <= value.size));
+    if (forced.has(value)) virtual[i] = value.op === 'reshape';
+    else if (isGenerated(value) || isView(value)) virtual[i] = true;
+    else if (isElementwise(value)) {
+      virtual[i] =
+        literalCost[i]! <= LITERAL_COST ||
+        intoReduction[i]! ||
+        (costOf(value) <= VIEWED_COST && readOnceByViews(value));
+    }
+  }
+
+  // From inputs up: nobody sees through more than MAX_DEPTH values.
+  const depth = values.map(() => 0);
+  for (const value of values) {
+    if (!virtual[value.id]) continue;
+    let d = 0;
+    for (const input of value.inputs) d = Math.max(d, depth[input.id]!);
+    depth[value.id] = value.op === 'reshape' ? d : d + 1;
+    if (depth[value.id]! > MAX_DEPTH) {
+      virtual[value.id] = false;
+      depth[value.id] = 0;
+    }
+  }
+  return { virtual, forced, contracts };
+}
+
+/** Whether all readers are views that together show about as many elements as there are. */
+function readOnceByViews(value: Value): boolean {
+  let shown = 0;
+  for (const user of value.users) {
+    if (!isView(user) || (user.op === 'gather' && user.inputs[0] !== value)) return false;
+    shown += user.size;
+  }
+  return shown <= 1.5 * value.size;
+}

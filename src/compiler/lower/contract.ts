@@ -1,0 +1,133 @@
+/**
+ * Lowers a contraction kernel: its plan becomes a `ContractSpec`, and what fusion put behind it becomes the epilogue, evaluated on
+ * the finished sums at the coordinates the schedule says. Imports level 1 and the contraction's spec.
+ */
+import { bytesOf } from '../../graph/dtype.ts';
+import type { AbsorbedOperand } from '../absorb.ts';
+import { lowerContract } from '../contract/index.ts';
+import type { ContractOperand, ContractSpec, OutputSite } from '../contract/spec.ts';
+import { type Expr, Tracer } from '../expr.ts';
+import { storage, type Value } from '../flow.ts';
+import { coefficient, type Ix } from '../index-expr.ts';
+import type { ContractKernel } from '../kernels.ts';
+import { LoopBuilder, type Reg } from '../loops.ts';
+import { settle, toMemory } from '../math/index.ts';
+import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
+import { indicesOf, reachable } from './domain.ts';
+import { Emitter } from './emitter.ts';
+
+interface StoreExpr {
+  readonly value: Value;
+  readonly ix: Ix;
+  readonly expr: Expr;
+}
+
+export function lowerContraction(
+  kernel: ContractKernel,
+  context: ProgramContext,
+  name: string,
+  realised: (value: Value) => boolean,
+): LoweredKernel {
+  const { plan, value } = kernel;
+  const { table, target } = context;
+  const b = new LoopBuilder();
+  const buffers = new KernelBuffers();
+  const tracer = new Tracer(table, plan.vars, {
+    inKernel: v => kernel.members.has(v),
+    realised,
+    reducedVars: new Set(),
+  });
+  const contracted = tracer.trace(value, plan.out);
+  const stores: StoreExpr[] = kernel.stores.map(stored => {
+    const coords = kernel.members.get(stored)!;
+    return { value: stored, ix: table.linear(coords, stored.shape), expr: tracer.trace(stored, coords) };
+  });
+  const exprs = reachable(stores.map(s => s.expr));
+
+  // The schedule addresses one result itself: the first whose place is affine in the dims.
+  const lead = stores.find(s => plan.vars.every(v => coefficient(s.ix, v) !== null)) ?? stores[0]!;
+  const strides = plan.vars.map((v, d) => (plan.dims[d]!.role === 'k' ? 0 : coefficient(lead.ix, v)));
+  if (strides.some(s => s === null)) throw new Error('internal: no result of a contraction is affine in its dims');
+
+  let mayFail = false;
+  const epilogue = (builder: LoopBuilder, acc: Reg, at: OutputSite): Reg => {
+    const lane = at.vectorDim === null ? null : plan.vars[at.vectorDim]!;
+    const emitter = new Emitter(
+      builder,
+      context,
+      tracer,
+      v => buffers.read(v),
+      at.lanes > 1 ? lane : null,
+      target.vectorBytes / at.lanes,
+      plan.vars,
+    );
+    emitter.mode = { lanes: at.lanes, copies: 1 };
+    plan.vars.forEach((v, d) => {
+      const coord = at.coords[d];
+      if (coord) emitter.setVar(v, coord);
+    });
+    emitter.bindIndex(lead.ix, at.index);
+    emitter.bind(contracted, settle(builder, value.dtype, acc));
+    for (const { expr } of stores) emitter.vector(expr, 0);
+    for (const store of stores)
+      if (store !== lead) emitter.store(store.value, buffers.write(store.value), store.ix, store.expr);
+    mayFail ||= emitter.mayFail;
+    return toMemory(builder, lead.value.dtype, emitter.vector(lead.expr, 0));
+  };
+
+  const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
+  const out = buffers.write(lead.value);
+  const operand = (of: AbsorbedOperand): ContractOperand => ({
+    buffer: buffers.read(of.base),
+    dtype: of.base.dtype,
+    axes: of.axes,
+  });
+  const plain = stores.length === 1 && lead.value === value;
+  const spec: ContractSpec = {
+    dims: plan.dims,
+    a: operand(plan.a),
+    b: operand(plan.b),
+    out: { buffer: out, dtype: lead.value.dtype, strides: strides as number[] },
+    ...(plain
+      ? {}
+      : {
+          epilogue,
+          mergeable: (outer: number, inner: number): boolean =>
+            indices.every(ix => {
+              const slow = coefficient(ix, plan.vars[outer]!);
+              const fast = coefficient(ix, plan.vars[inner]!);
+              return slow !== null && fast !== null && slow === fast * plan.dims[inner]!.size;
+            }),
+        }),
+  };
+  lowerContract(b, spec, target, (scratch, dtype, elements) =>
+    buffers.scratch(scratch, dtype, elements, elements * bytesOf(dtype)),
+  );
+  return {
+    loop: { name, buffers: buffers.buffers, body: b.instructions },
+    refs: buffers.refs,
+    mayFail,
+    single: false,
+    inPlace: inPlace(stores, exprs, [storage(plan.a.base), storage(plan.b.base)]),
+  };
+}
+
+/** Every element is read by the epilogue that writes it, and by nobody else. */
+function inPlace(
+  stores: readonly StoreExpr[],
+  exprs: readonly Expr[],
+  operands: readonly Value[],
+): { stored: Value; read: Value }[] {
+  const pairs: { stored: Value; read: Value }[] = [];
+  const reads = new Map<Value, Ix | null>(operands.map(v => [v, null]));
+  for (const e of exprs) {
+    if (e.kind !== 'load') continue;
+    const known = reads.get(e.of);
+    reads.set(e.of, e.conditions.length > 0 || (known !== undefined && known !== e.ix) ? null : e.ix);
+  }
+  for (const { value, ix } of stores)
+    for (const [read, at] of reads)
+      if (at === ix && read.size === value.size && bytesOf(read.dtype) === bytesOf(value.dtype))
+        pairs.push({ stored: value, read });
+  return pairs;
+}

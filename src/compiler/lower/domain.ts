@@ -1,0 +1,198 @@
+/**
+ * The loops of a kernel: from the space that fusion chose to variables in which its accesses are affine. Variables are split where an index
+ * divides by a part of them, neighbours are merged where every access walks them as one, and one variable becomes the lanes of vectors.
+ * Imports level 1 and index expressions; emits nothing.
+ */
+import { suggestSplit } from '../absorb.ts';
+import type { CheckedIndex, Expr, Tracer } from '../expr.ts';
+import { coefficient, type DataAtom, type IndexTable, type Ix, type VarAtom } from '../index-expr.ts';
+
+export interface LoopVar {
+  readonly atom: VarAtom;
+  /** Whether results have this dim; false for variables that are summed over. */
+  readonly kept: boolean;
+}
+
+/** A kernel's expressions over some choice of variables. */
+export interface Traced {
+  readonly tracer: Tracer;
+  /** Every expression reachable from a root, arguments first. */
+  readonly exprs: readonly Expr[];
+  /** Every index expression in use: loads, stores, guards, indices as values. */
+  readonly indices: readonly Ix[];
+}
+
+/** Expressions reachable from `roots`, arguments (and those of loaded indices) first; with `stop`, not what reductions sum. */
+export function reachable(roots: readonly Expr[], stop = false): Expr[] {
+  const seen = new Set<Expr>();
+  const order: Expr[] = [];
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    for (const ix of indicesOf(e)) eachLoaded(ix, checked => visit(checked.index));
+    if (!stop || e.kind !== 'reduced') for (const arg of e.args) visit(arg);
+    order.push(e);
+  };
+  for (const root of roots) visit(root);
+  return order;
+}
+
+/** Index expressions an expression itself uses. */
+export function indicesOf(e: Expr): readonly Ix[] {
+  if (e.kind === 'load') return e.conditions.length > 0 ? [e.ix, ...e.conditions.map(c => c.ix)] : [e.ix];
+  if (e.kind === 'guard') return e.conditions.map(c => c.ix);
+  return e.kind === 'index' ? [e.ix] : [];
+}
+
+/** Calls `see` for every loaded index under `ix`. */
+export function eachLoaded(ix: Ix, see: (checked: CheckedIndex) => void): void {
+  for (const { atom } of ix.terms) {
+    if (atom.kind === 'data') see((atom as DataAtom<CheckedIndex>).of);
+    else if (atom.kind !== 'var') eachLoaded(atom.of, see);
+  }
+}
+
+export interface Domain<T extends Traced> {
+  readonly vars: readonly LoopVar[];
+  readonly traced: T;
+}
+
+/**
+ * Finds variables for a space. `retrace` builds the kernel's expressions when the original variables are replaced as said.
+ */
+export function chooseDomain<T extends Traced>(
+  table: IndexTable,
+  space: readonly LoopVar[],
+  retrace: (vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>) => T,
+): Domain<T> {
+  let vars: LoopVar[] = space.filter(v => v.atom.extent !== 1);
+  const meaning = new Map<VarAtom, Ix>(space.map(v => [v.atom, table.ofAtom(v.atom)]));
+  const replace = (by: ReadonlyMap<VarAtom, Ix>): void => {
+    for (const [original, ix] of meaning) meaning.set(original, table.substitute(ix, by));
+  };
+  const trace = (): T =>
+    retrace(
+      vars.map(v => v.atom),
+      meaning,
+    );
+  let traced = trace();
+
+  for (let round = 0; round < 8; round++) {
+    let changed = false;
+    for (const ix of traced.indices) {
+      const wanted = suggestSplit(ix);
+      const at = wanted ? vars.findIndex(v => v.atom === wanted.variable) : -1;
+      if (at < 0) continue;
+      const { by } = wanted!;
+      const { atom, kept } = vars[at]!;
+      const outer = table.variable(atom.extent / by);
+      const inner = table.variable(by);
+      vars.splice(at, 1, { atom: outer, kept }, { atom: inner, kept });
+      replace(
+        new Map([
+          [
+            atom,
+            table.sum([
+              [table.ofAtom(outer), by],
+              [table.ofAtom(inner), 1],
+            ]),
+          ],
+        ]),
+      );
+      changed = true;
+      break;
+    }
+    if (!changed) break;
+    traced = trace();
+  }
+
+  const merged = mergeNeighbours(table, vars, traced.indices);
+  if (merged) {
+    vars = merged.vars;
+    replace(merged.meaning);
+    traced = trace();
+  }
+  return { vars, traced };
+}
+
+/** Joins runs of neighbouring variables that every index walks as one. */
+function mergeNeighbours(
+  table: IndexTable,
+  vars: readonly LoopVar[],
+  indices: readonly Ix[],
+): { vars: LoopVar[]; meaning: Map<VarAtom, Ix> } | null {
+  const joins = vars.map((v, i) => {
+    const next = vars[i + 1];
+    if (!next || next.kept !== v.kept) return false;
+    return indices.every(ix => {
+      const outer = coefficient(ix, v.atom);
+      const inner = coefficient(ix, next.atom);
+      return outer !== null && inner !== null && outer === inner * next.atom.extent;
+    });
+  });
+  if (!joins.some(Boolean)) return null;
+  const result: LoopVar[] = [];
+  const meaning = new Map<VarAtom, Ix>();
+  for (let i = 0; i < vars.length; ) {
+    let end = i;
+    while (joins[end]) end++;
+    if (end === i) result.push(vars[i]!);
+    else {
+      const run = vars.slice(i, end + 1);
+      const whole = table.variable(run.reduce((n, v) => n * v.atom.extent, 1));
+      result.push({ atom: whole, kept: run[0]!.kept });
+      const coords = table.unravel(
+        table.ofAtom(whole),
+        run.map(v => v.atom.extent),
+      );
+      run.forEach((v, r) => {
+        meaning.set(v.atom, coords[r]!);
+      });
+    }
+    i = end + 1;
+  }
+  return { vars: result, meaning };
+}
+
+/** A memory access, for choosing the variable whose neighbours sit side by side in memory. */
+export interface Access {
+  readonly ix: Ix;
+  readonly weight: number;
+}
+
+/**
+ * The variable to run vectors of `lanes` along: unit strides are good, splats fine, everything else costs an access per lane. Null when
+ * scalars are better.
+ */
+export function chooseLane(vars: readonly LoopVar[], accesses: readonly Access[], lanes: number): LoopVar | null {
+  if (lanes === 1) return null;
+  let best: LoopVar | null = null;
+  let bestScore = 0;
+  const reduces = vars.some(v => !v.kept);
+  vars.forEach((v, i) => {
+    const { extent } = v.atom;
+    if (extent < lanes) return;
+    let score = 0;
+    let total = 0;
+    for (const { ix, weight } of accesses) {
+      const coef = coefficient(ix, v.atom);
+      total += weight;
+      if (coef === 1) score += weight;
+      else if (coef === 0) score += 0.8 * weight;
+      else if (coef === null) score -= 0.6 * weight;
+      else score += 0.1 * weight;
+    }
+    score = total === 0 ? 1 : score / total;
+    const rest = extent % lanes;
+    score *= extent / ((extent - rest) / lanes + rest) / lanes;
+    // Summing along lanes takes a few instructions at the end of each row.
+    if (!v.kept && reduces) score *= extent / (extent + 4 * lanes);
+    // Neighbouring results in neighbouring memory: of equals the innermost one.
+    score += i * 1e-6;
+    if (score > bestScore) {
+      bestScore = score;
+      best = v;
+    }
+  });
+  return bestScore > 0.15 ? best : null;
+}

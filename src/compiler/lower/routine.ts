@@ -1,0 +1,142 @@
+/**
+ * Lowers kernels that are no expressions: routines over contiguous buffers viewed as [outer, n, inner], and copies. Imports the routines.
+ */
+import { bytesOf } from '../../graph/dtype.ts';
+import type { Value } from '../flow.ts';
+import { uniform } from '../fold-values.ts';
+import type { CopyKernel, RoutineKernel } from '../kernels.ts';
+import { LoopBuilder } from '../loops.ts';
+import {
+  argReduceScratch,
+  argSortScratch,
+  lowerArgReduce,
+  lowerArgSort,
+  lowerRandom,
+  lowerScan,
+  lowerScatter,
+  randomScratch,
+  type Scratch,
+  scanScratch,
+  scatterScratch,
+} from '../routines/index.ts';
+import type { Target } from '../target.ts';
+import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
+
+const product = (shape: readonly number[]): number => shape.reduce((n, size) => n * size, 1);
+
+/** A shape around one axis. */
+function around(shape: readonly number[], axis: number): { outer: number; n: number; inner: number } {
+  return { outer: product(shape.slice(0, axis)), n: shape[axis]!, inner: product(shape.slice(axis + 1)) };
+}
+
+export function lowerRoutine(kernel: RoutineKernel, context: ProgramContext, name: string): LoweredKernel {
+  const b = new LoopBuilder();
+  const buffers = new KernelBuffers();
+  const { target } = context;
+  const { value } = kernel;
+  const output = buffers.write(value);
+  let mayFail = false;
+
+  const run = <S>(
+    spec: S,
+    wanted: (spec: S, target: Target) => readonly Scratch[],
+    lower: (b: LoopBuilder, spec: S, target: Target, scratch: readonly number[]) => void,
+  ): void => {
+    const scratch = wanted(spec, target).map(({ dtype, elements }, i) =>
+      buffers.scratch(`scratch${i}`, dtype, elements, elements * bytesOf(dtype)),
+    );
+    lower(b, spec, target, scratch);
+  };
+  const [first] = value.inputs as readonly [Value];
+  if (value.is('scan')) {
+    const { kind, axis, reverse } = value.attrs;
+    const spec = {
+      kind,
+      dtype: value.dtype,
+      ...around(first.shape, axis),
+      reverse,
+      input: buffers.read(first),
+      output,
+    };
+    run(spec, scanScratch, lowerScan);
+  } else if (value.is('argReduce')) {
+    const { kind, axis } = value.attrs;
+    const spec = { kind, dtype: first.dtype, ...around(first.shape, axis), input: buffers.read(first), output };
+    run(spec, argReduceScratch, lowerArgReduce);
+  } else if (value.is('argSort')) {
+    const { axis, descending } = value.attrs;
+    const spec = { dtype: first.dtype, ...around(first.shape, axis), descending, input: buffers.read(first), output };
+    run(spec, argSortScratch, lowerArgSort);
+  } else if (value.is('random')) {
+    run({ size: value.size, key: buffers.read(first), output }, randomScratch, lowerRandom);
+  } else if (value.is('scatter')) {
+    const { kind, axis, what } = value.attrs;
+    const [base, index, updates] = value.inputs as readonly [Value, Value, Value];
+    const { outer, n, inner } = around(base.shape, axis);
+    const filled = uniform(base);
+    mayFail = true;
+    const spec = {
+      kind,
+      dtype: value.dtype,
+      indexDtype: index.dtype,
+      pre: outer,
+      n,
+      count: index.size,
+      post: inner,
+      base: filled === null ? { buffer: buffers.read(base) } : { value: filled },
+      index: buffers.read(index),
+      updates: buffers.read(updates),
+      output,
+      site: context.site(what, n),
+    };
+    run(spec, scatterScratch, lowerScatter);
+  } else throw new Error(`internal: no routine for ${value.op}`);
+  return {
+    loop: { name, buffers: buffers.buffers, body: b.instructions },
+    refs: buffers.refs,
+    mayFail,
+    single: false,
+    inPlace: [],
+  };
+}
+
+/** Elements copied per task. */
+const BLOCK = 16_384;
+
+export function lowerCopy(kernel: CopyKernel, context: ProgramContext, name: string): LoweredKernel {
+  const b = new LoopBuilder();
+  const buffers = new KernelBuffers();
+  const { from, to } = kernel;
+  const { dtype, size } = from;
+  const source = buffers.read(from);
+  const target = buffers.result(to.kind, to.index, dtype, size);
+  const bytes = bytesOf(dtype);
+  // Bits are moved in registers of their own width, so that NaNs keep their payload.
+  const lanes = bytes >= 4 ? context.target.vectorBytes / bytes : 1;
+  const mem = dtype === 'f16' || dtype === 'bf16' ? dtype : dtype === 'bool' ? 'u8' : dtype;
+  const move = (
+    lo: number | ReturnType<LoopBuilder['i32']>,
+    hi: number | ReturnType<LoopBuilder['i32']>,
+    wide: number,
+  ) => b.for(lo, hi, wide, i => b.store(mem, b.addr(target, i), b.load(mem, b.addr(source, i), 0, wide)));
+  const whole = size - (size % BLOCK);
+  const single = whole === 0;
+  if (!single)
+    b.parallel(whole / BLOCK, task => {
+      const lo = b.mul(task, b.i32(BLOCK));
+      move(lo, b.add(lo, b.i32(BLOCK)), lanes);
+    });
+  if (size > whole)
+    b.once(() => {
+      const vectors = size - (size % lanes);
+      if (vectors > whole) move(whole, vectors, lanes);
+      if (size > vectors) move(vectors, size, 1);
+    });
+  return {
+    loop: { name, buffers: buffers.buffers, body: b.instructions },
+    refs: buffers.refs,
+    mayFail: false,
+    single,
+    inPlace: [],
+  };
+}

@@ -1,0 +1,634 @@
+/**
+ * Lowers a kernel over a space (elementwise values, reductions, rows with several reductions) to loops. Tasks are shared out over the dims
+ * that results have; for each of their elements, one pass over the summed dims per reduction that waits for another, then what
+ * is computed from the results. Vectors run along one variable, summed or not.
+ */
+import type { DType } from '../../graph/dtype.ts';
+import { bytesOf, isFloat } from '../../graph/dtype.ts';
+import type { ReduceKind } from '../../graph/node.ts';
+import { type Expr, type ReducedExpr, Tracer } from '../expr.ts';
+import type { Value } from '../flow.ts';
+import type { Ix, VarAtom } from '../index-expr.ts';
+import type { SpaceKernel } from '../kernels.ts';
+import { LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import { constantValue, lowerBinary, settle } from '../math/index.ts';
+import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
+import {
+  type Access,
+  chooseDomain,
+  chooseLane,
+  eachLoaded,
+  indicesOf,
+  type LoopVar,
+  reachable,
+  type Traced,
+} from './domain.ts';
+import { Emitter, type Mode, SCALAR } from './emitter.ts';
+
+/** Elements times operations below which threads are not worth waking. */
+const SMALL = 8192;
+/** Elements of a task along the lane variable. */
+const CHUNK = 4096;
+/** Tasks wanted before remaining outer variables become inner loops. */
+const TASKS = 64;
+
+interface StoreExpr {
+  readonly value: Value;
+  readonly ix: Ix;
+  readonly expr: Expr;
+  /** Whether the value has the summed dims too. */
+  readonly full: boolean;
+}
+
+interface SpaceTrace extends Traced {
+  readonly stores: readonly StoreExpr[];
+  readonly reduced: readonly ReducedExpr[];
+}
+
+export function lowerSpace(
+  kernel: SpaceKernel,
+  context: ProgramContext,
+  name: string,
+  realised: (value: Value) => boolean,
+): LoweredKernel {
+  return new SpaceLowering(kernel, context, name, realised).lower();
+}
+
+class SpaceLowering {
+  private readonly kernel: SpaceKernel;
+  private readonly context: ProgramContext;
+  private readonly name: string;
+  private readonly realised: (value: Value) => boolean;
+  private readonly buffers = new KernelBuffers();
+  private readonly b = new LoopBuilder();
+  private vars: readonly LoopVar[] = [];
+  private trace!: SpaceTrace;
+  private lane: LoopVar | null = null;
+  private lanes = 1;
+  private copies = 1;
+  private emitter!: Emitter;
+  /** Loops over kept dims outside of the lane loop, then the lane loop if it is one of them. */
+  private keptLoops: readonly LoopVar[] = [];
+  private summedLoops: readonly LoopVar[] = [];
+  private readonly levels = new Map<Expr, number>();
+  private depthOf: Map<Expr, number> | null = null;
+
+  constructor(kernel: SpaceKernel, context: ProgramContext, name: string, realised: (value: Value) => boolean) {
+    this.kernel = kernel;
+    this.context = context;
+    this.name = name;
+    this.realised = realised;
+  }
+
+  lower(): LoweredKernel {
+    this.chooseLoops();
+    this.emitter = new Emitter(
+      this.b,
+      this.context,
+      this.trace.tracer,
+      value => this.buffers.read(value),
+      this.lane?.atom ?? null,
+      this.context.target.vectorBytes / this.lanes,
+      [...this.keptLoops, ...this.summedLoops].map(v => v.atom),
+    );
+    // Buffers are numbered by first use; stores first, so that results lead.
+    for (const { value } of this.trace.stores) this.buffers.write(value);
+    for (const e of this.trace.exprs) this.levels.set(e, this.levelOf(e));
+    const single = this.emitTasks();
+    return {
+      loop: { name: this.name, buffers: this.buffers.buffers, body: this.b.instructions },
+      refs: this.buffers.refs,
+      mayFail: this.emitter.mayFail,
+      single,
+      inPlace: this.inPlace(),
+    };
+  }
+
+  // ---------------------------------------------------------------------------------------------- choosing loops
+
+  private chooseLoops(): void {
+    const { kernel, context } = this;
+    const kept = kernel.kept ?? kernel.shape.map(() => true);
+    const space = kernel.vars.map((atom, d) => ({ atom, kept: kept[d]! }));
+    const domain = chooseDomain(context.table, space, (vars, meaning) => this.retrace(vars, meaning));
+    this.vars = domain.vars;
+    this.trace = domain.traced;
+
+    const lanes = this.usableLanes();
+    const accesses = this.accesses();
+    this.lane = chooseLane(this.vars, accesses, lanes);
+    this.lanes = this.lane ? lanes : 1;
+    const rest = this.vars.filter(v => v !== this.lane);
+    const keptRest = rest.filter(v => v.kept);
+    const summedRest = rest.filter(v => !v.kept);
+    this.keptLoops = this.lane?.kept ? [...keptRest, this.lane] : keptRest;
+    this.summedLoops = this.lane && !this.lane.kept ? [...summedRest, this.lane] : summedRest;
+    this.copies = this.lane ? this.chooseCopies(this.lane) : 1;
+  }
+
+  private retrace(vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>): SpaceTrace {
+    const { kernel, context } = this;
+    const { table } = context;
+    const memo = new Map<Ix, Ix>();
+    const move = (coords: readonly Ix[]): Ix[] => coords.map(ix => table.substitute(ix, meaning, memo));
+    const kept = kernel.kept ?? kernel.shape.map(() => true);
+    const summed = new Set<VarAtom>();
+    kernel.vars.forEach((v, d) => {
+      if (kept[d]) return;
+      for (const { atom } of meaning.get(v)!.terms) collectVars(atom, summed);
+    });
+    const tracer = new Tracer(table, vars, {
+      inKernel: value => kernel.members.has(value),
+      realised: this.realised,
+      reducedVars: summed,
+    });
+    const full = move(kernel.vars.map(v => table.ofAtom(v)));
+    for (const reduction of kernel.reductions) tracer.inputCoords.set(reduction, full);
+    const reduced: ReducedExpr[] = kernel.reductions.map(reduction => {
+      const e = tracer.trace(reduction, move(kernel.members.get(reduction)!));
+      if (e.kind !== 'reduced') throw new Error('internal: a reduction is not traced as one');
+      return e;
+    });
+    const stores = kernel.stores.map(value => {
+      const coords = move(kernel.members.get(value)!);
+      const ix = table.linear(coords, value.shape);
+      const expr = tracer.trace(value, coords);
+      const isFull = value.op !== 'reduce' && (kernel.kept === null || this.isFull(value));
+      return { value, ix, expr, full: isFull };
+    });
+    const exprs = reachable([...stores.map(s => s.expr), ...reduced]);
+    const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
+    return { tracer, exprs, indices, stores, reduced };
+  }
+
+  /** Whether a member has the kernel's full size (as against the size of its results). */
+  private isFull(value: Value): boolean {
+    const { kernel } = this;
+    const summed = kernel.vars.filter((_, d) => !kernel.kept![d]);
+    const coords = kernel.members.get(value)!;
+    const present = new Set<VarAtom>();
+    for (const ix of coords) for (const { atom } of ix.terms) collectVars(atom, present);
+    return summed.some(v => present.has(v));
+  }
+
+  /** Lanes that all values of full vectors agree on; 1 when they do not. */
+  private usableLanes(): number {
+    let four = false;
+    let eight = false;
+    for (const e of this.trace.exprs) {
+      if (e.mask === 0) continue;
+      if (e.kind === 'op' && e.dtype === 'bool') continue;
+      const scalar = registerScalar(e.dtype);
+      // Labels and indices: rarely hot, and few machines have their operations in vectors.
+      if (scalar === 'i64') return 1;
+      if (scalar === 'f64') eight = true;
+      else four = true;
+    }
+    if (four && eight) return 1;
+    return this.context.target.vectorBytes / (eight ? 8 : 4);
+  }
+
+  private accesses(): Access[] {
+    const accesses: Access[] = this.trace.stores.map(s => ({ ix: s.ix, weight: 1.5 }));
+    for (const e of this.trace.exprs) {
+      if (e.kind === 'load') accesses.push({ ix: e.ix, weight: e.of.size === 1 ? 0.1 : 1 });
+      if (e.kind === 'guard') for (const { ix } of e.conditions) accesses.push({ ix, weight: 0.5 });
+    }
+    return accesses;
+  }
+
+  /** Vectors side by side: enough independent sums to hide the latency of an addition; few where the body is long. */
+  private chooseCopies(lane: LoopVar): number {
+    const operations = this.trace.exprs.length;
+    const wanted = this.trace.reduced.length > 0 ? 4 : 2;
+    const vectors = Math.floor(lane.atom.extent / this.lanes);
+    let copies = operations > 60 ? 1 : operations > 24 ? Math.min(2, wanted) : wanted;
+    while (copies > 1 && vectors < copies) copies >>= 1;
+    return copies;
+  }
+
+  // ---------------------------------------------------------------------------------------------- levels
+
+  /** Index of the last kept loop: where results of reductions are known. */
+  private get resultLevel(): number {
+    return this.keptLoops.length - 1;
+  }
+
+  private levelOf(e: Expr): number {
+    if (e.kind === 'reduced') return this.resultLevel;
+    let level = -1;
+    for (const ix of indicesOf(e)) {
+      level = Math.max(level, this.emitter.levelOfIx(ix));
+      eachLoaded(ix, checked => {
+        level = Math.max(level, this.levels.get(checked.index) ?? -1);
+      });
+    }
+    for (const arg of e.args) level = Math.max(level, this.levels.get(arg)!);
+    return level;
+  }
+
+  // ---------------------------------------------------------------------------------------------- tasks
+
+  private get elements(): number {
+    return this.vars.reduce((n, v) => n * v.atom.extent, 1);
+  }
+
+  /** Emits everything; returns whether one thread does it all. */
+  private emitTasks(): boolean {
+    const { b } = this;
+    const single = this.elements * Math.max(1, this.trace.exprs.length) < SMALL;
+    if (this.elements === 0 && this.trace.reduced.length === 0) return true;
+    const outer = this.lane?.kept ? this.keptLoops.slice(0, -1) : this.keptLoops;
+    if (single) {
+      b.once(() => this.enter(() => this.keptFrom(0, null)));
+      return true;
+    }
+    // A prefix of the outer variables makes the tasks.
+    let tasks = 1;
+    let count = 0;
+    while (count < outer.length && tasks < TASKS) tasks *= outer[count++]!.atom.extent;
+    const chunk = this.lane?.kept && count === outer.length ? this.laneChunk(tasks) : 0;
+    const chunks = chunk > 0 ? Math.ceil(this.lane!.atom.extent / chunk) : 1;
+    b.parallel(tasks * chunks, i =>
+      this.enter(() => {
+        let rest = i;
+        let lo: Reg | null = null;
+        if (chunks > 1) {
+          const at = count === 0 ? rest : b.bin('remU', rest, b.i32(chunks));
+          if (count > 0) rest = b.bin('divU', rest, b.i32(chunks));
+          lo = b.mul(at, b.i32(chunk));
+        }
+        for (let v = count - 1; v >= 0; v--) {
+          const { extent } = outer[v]!.atom;
+          this.emitter.setVar(outer[v]!.atom, v === 0 ? rest : b.bin('remU', rest, b.i32(extent)));
+          if (v > 0) rest = b.bin('divU', rest, b.i32(extent));
+        }
+        for (let v = 0; v < count; v++) this.prepare(v);
+        this.keptFrom(count, lo ? { lo, chunk } : null);
+      }),
+    );
+    return false;
+  }
+
+  /** Elements of the lane variable per task, 0 for all. */
+  private laneChunk(tasks: number): number {
+    const { extent } = this.lane!.atom;
+    const step = this.lanes * this.copies;
+    const summed = this.summedLoops.reduce((n, v) => n * v.atom.extent, 1);
+    if (tasks >= TASKS) return 0;
+    const wanted = Math.max(step, Math.ceil(CHUNK / Math.max(1, summed) / step) * step);
+    const chunk = summed > 1 ? Math.min(wanted, Math.max(step, 64)) : wanted;
+    return chunk >= extent ? 0 : chunk;
+  }
+
+  private enter(fill: () => void): void {
+    this.emitter.scoped(() => {
+      this.prepare(-1);
+      fill();
+    });
+  }
+
+  /** Loops over kept variables from index `k` on, then the body. */
+  private keptFrom(k: number, chunk: { lo: Reg; chunk: number } | null): void {
+    const loop = this.keptLoops[k];
+    if (!loop) {
+      this.body();
+      return;
+    }
+    if (loop === this.lane) {
+      this.laneLoop(loop, chunk, () => {
+        this.prepare(k);
+        this.body();
+      });
+      return;
+    }
+    this.b.for(0, loop.atom.extent, 1, i =>
+      this.emitter.scoped(() => {
+        this.emitter.setVar(loop.atom, i);
+        this.prepare(k);
+        this.keptFrom(k + 1, chunk);
+      }),
+    );
+  }
+
+  /** Vectors (several at a time, then one by one), then what is left one element at a time. */
+  private laneLoop(loop: LoopVar, chunk: { lo: Reg; chunk: number } | null, body: () => void): void {
+    const { b, lanes, copies } = this;
+    const { extent } = loop.atom;
+    const wide = lanes * copies;
+    const part = (mode: Mode, lo: Reg | number, hi: Reg | number): void => {
+      if (typeof lo === 'number' && typeof hi === 'number' && lo >= hi) return;
+      b.for(lo, hi, mode.lanes * mode.copies, i => this.inMode(mode, loop, i, body));
+    };
+    const full: Mode = { lanes, copies };
+    const one: Mode = { lanes, copies: 1 };
+    if (!chunk) {
+      const wideEnd = extent - (extent % wide);
+      const vectorEnd = extent - (extent % lanes);
+      part(full, 0, wideEnd);
+      if (copies > 1) part(one, wideEnd, vectorEnd);
+      part(SCALAR, vectorEnd, extent);
+      return;
+    }
+    const { lo } = chunk;
+    if (extent % chunk.chunk === 0) {
+      part(full, lo, b.add(lo, b.i32(chunk.chunk)));
+      return;
+    }
+    const hi = b.bin('min', b.add(lo, b.i32(chunk.chunk)), b.i32(extent));
+    const wideEnd = b.sub(hi, b.bin('remU', b.sub(hi, lo), b.i32(wide)));
+    part(full, lo, wideEnd);
+    if (extent % wide === 0) return;
+    const vectorEnd = copies > 1 ? b.sub(hi, b.bin('remU', b.sub(hi, lo), b.i32(lanes))) : wideEnd;
+    if (copies > 1) part(one, wideEnd, vectorEnd);
+    if (extent % lanes !== 0) part(SCALAR, vectorEnd, hi);
+  }
+
+  private inMode(mode: Mode, loop: LoopVar, i: Reg, body: () => void): void {
+    const before = this.emitter.mode;
+    this.emitter.scoped(() => {
+      this.emitter.mode = mode;
+      this.emitter.setVar(loop.atom, i);
+      body();
+    });
+    this.emitter.mode = before;
+  }
+
+  /** Emits what loops up to `level` determine and deeper ones need: addresses, values, splats. */
+  private prepare(level: number): void {
+    const { emitter } = this;
+    const insideLane = emitter.mode.lanes > 1;
+    for (const { value, ix } of this.trace.stores)
+      this.preparePointer(this.buffers.write(value), value.dtype, ix, level);
+    for (const e of this.trace.exprs) {
+      const own = this.levels.get(e)!;
+      if (own > level) {
+        if (e.kind === 'load' && e.conditions.length === 0)
+          this.preparePointer(this.buffers.read(e.of), e.of.dtype, e.ix, level);
+        continue;
+      }
+      if (own !== level || level === this.resultLevel || e.kind === 'const') continue;
+      if (insideLane && emitter.isVector(e)) for (let c = 0; c < emitter.mode.copies; c++) emitter.value(e, c);
+      else if (e.kind !== 'reduced') emitter.value(e);
+    }
+  }
+
+  private preparePointer(buffer: number, dtype: DType, ix: Ix, level: number): void {
+    if (this.emitter.levelOfIx(ix) <= level) return;
+    this.emitter.pointer(buffer, dtype, this.emitter.prefix(ix, level));
+  }
+
+  // ---------------------------------------------------------------------------------------------- one result element
+
+  /** Passes over the summed variables, then the results. */
+  private body(): void {
+    const depths = (this.depthOf ??= this.depths());
+    const { stores, reduced } = this.trace;
+    const passes = reduced.reduce((n, e) => Math.max(n, depths.get(e)!), 0);
+    const fullStores = stores.filter(s => s.full && this.summedLoops.length > 0);
+    const lastPass = fullStores.reduce((n, s) => Math.max(n, depths.get(s.expr)! + 1), passes);
+    for (let pass = 0; pass < lastPass; pass++) {
+      const sums = reduced.filter(e => depths.get(e) === pass + 1);
+      // Full results are stored in the last pass: until then everything may still be read.
+      const stored = pass === lastPass - 1 ? fullStores : [];
+      if (sums.length > 0 || stored.length > 0) this.pass(sums, stored);
+    }
+    this.storeAll(stores.filter(s => !fullStores.includes(s)));
+  }
+
+  /** Passes that must have run before an expression is known. */
+  private depths(): Map<Expr, number> {
+    const depths = new Map<Expr, number>();
+    for (const e of this.trace.exprs) {
+      let depth = 0;
+      for (const arg of e.args) depth = Math.max(depth, depths.get(arg)!);
+      for (const ix of indicesOf(e))
+        eachLoaded(ix, checked => {
+          depth = Math.max(depth, depths.get(checked.index) ?? 0);
+        });
+      depths.set(e, e.kind === 'reduced' ? depth + 1 : depth);
+    }
+    return depths;
+  }
+
+  private storeAll(stores: readonly StoreExpr[]): void {
+    const { emitter } = this;
+    // All values first: a result may take the memory of something another result is computed from.
+    for (const { expr } of stores) {
+      const copies = emitter.isVector(expr) ? emitter.mode.copies : 1;
+      for (let copy = 0; copy < copies; copy++) emitter.value(expr, copy);
+    }
+    for (const { value, ix, expr } of stores) emitter.store(value, this.buffers.write(value), ix, expr);
+  }
+
+  private pass(sums: readonly ReducedExpr[], stores: readonly StoreExpr[]): void {
+    const { emitter, summedLoops } = this;
+    const alongLane = this.lane !== null && !this.lane.kept;
+    const needed = reachable([...sums.map(e => e.args[0]!), ...stores.map(s => s.expr)], true);
+    const outerMode = emitter.mode;
+    const accumulators = sums.map(e => new Accumulator(this.b, e, alongLane ? null : outerMode, emitter.isVector(e)));
+    if (alongLane) {
+      const { extent } = this.lane!.atom;
+      for (const acc of accumulators) acc.alongLane(this.lanes, this.copies, extent % this.lanes !== 0);
+    }
+    const step = (): void => {
+      for (const acc of accumulators) acc.step(emitter);
+      this.storeAll(stores);
+    };
+    const prepareIn = (level: number): void => {
+      for (const { value, ix } of stores) this.preparePointer(this.buffers.write(value), value.dtype, ix, level);
+      for (const e of needed) {
+        const own = this.levels.get(e)!;
+        if (own > level) {
+          if (e.kind === 'load' && e.conditions.length === 0)
+            this.preparePointer(this.buffers.read(e.of), e.of.dtype, e.ix, level);
+          continue;
+        }
+        if (e.kind === 'const' || own !== level) continue;
+        if (emitter.isVector(e)) for (let c = 0; c < emitter.mode.copies; c++) emitter.value(e, c);
+        else if (e.kind !== 'reduced') emitter.value(e);
+      }
+      this.prepareSplats(needed, level);
+    };
+    emitter.scoped(() => {
+      prepareIn(this.resultLevel);
+      const from = (k: number): void => {
+        const loop = summedLoops[k];
+        if (!loop) {
+          step();
+          return;
+        }
+        const level = this.keptLoops.length + k;
+        if (loop === this.lane) {
+          this.laneLoop(loop, null, () => step());
+          return;
+        }
+        this.b.for(0, loop.atom.extent, 1, i =>
+          emitter.scoped(() => {
+            emitter.setVar(loop.atom, i);
+            if (k < summedLoops.length - 1) prepareIn(level);
+            from(k + 1);
+          }),
+        );
+      };
+      if (this.summedLoops.every(v => v.atom.extent > 0)) from(0);
+    });
+    for (const acc of accumulators) acc.finish(emitter);
+  }
+
+  /** Splats of values known at `level` for the vectors of the loops inside. */
+  private prepareSplats(needed: readonly Expr[], level: number): void {
+    const { emitter } = this;
+    if (!this.lane) return;
+    const laneBit = 2 ** this.trace.tracer.vars.indexOf(this.lane.atom);
+    const mode = emitter.mode;
+    if (mode.lanes === 1 && this.lane.kept) return;
+    emitter.mode = { lanes: this.lanes, copies: 1 };
+    for (const e of needed) {
+      if ((e.mask & laneBit) === 0) continue;
+      for (const arg of e.args)
+        if ((arg.mask & laneBit) === 0 && this.levels.get(arg)! <= level && arg.kind !== 'reduced')
+          emitter.vector(arg, 0);
+    }
+    emitter.mode = mode;
+  }
+
+  // ---------------------------------------------------------------------------------------------- memory reuse
+
+  /** Pairs of a stored value and a read one of equal size, where every read is at the stored element and no later than the store. */
+  private inPlace(): { stored: Value; read: Value }[] {
+    const pairs: { stored: Value; read: Value }[] = [];
+    const reads = new Map<Value, Ix | null>();
+    for (const e of this.trace.exprs) {
+      if (e.kind !== 'load') continue;
+      const known = reads.get(e.of);
+      if (e.conditions.length > 0 || (known !== undefined && known !== e.ix)) reads.set(e.of, null);
+      else reads.set(e.of, e.ix);
+    }
+    for (const { value, ix } of this.trace.stores) {
+      for (const [read, at] of reads)
+        if (at === ix && read.size === value.size && bytesOf(read.dtype) === bytesOf(value.dtype))
+          pairs.push({ stored: value, read });
+    }
+    return pairs;
+  }
+}
+
+function collectVars(atom: Ix['terms'][number]['atom'], into: Set<VarAtom>): void {
+  if (atom.kind === 'var') into.add(atom);
+  else if (atom.kind === 'data') for (const v of atom.vars) into.add(v);
+  else for (const { atom: inner } of atom.of.terms) collectVars(inner, into);
+}
+
+// ------------------------------------------------------------------------------------------------ accumulators
+
+const COMBINE = { sum: 'add', prod: 'mul', max: 'max', min: 'min' } as const;
+
+function identity(kind: ReduceKind, dtype: DType): number | bigint {
+  if (kind === 'sum') return 0;
+  if (kind === 'prod') return 1;
+  const max = kind === 'max';
+  if (isFloat(dtype)) return max ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  switch (dtype) {
+    case 'i64':
+      return max ? -(2n ** 63n) : 2n ** 63n - 1n;
+    case 'i32':
+      return max ? -(2 ** 31) : 2 ** 31 - 1;
+    case 'i8':
+      return max ? -128 : 127;
+    case 'u8':
+      return max ? 0 : 255;
+    default:
+      return max ? 0 : 1;
+  }
+}
+
+/** The type sums are kept in: half floats in f32 and narrow integers in i32, rounded or wrapped once at the end. */
+const wideOf = (kind: ReduceKind, dtype: DType): DType => {
+  if (kind === 'max' || kind === 'min') return dtype;
+  if (dtype === 'f16' || dtype === 'bf16') return 'f32';
+  return dtype === 'u8' || dtype === 'i8' ? 'i32' : dtype;
+};
+
+class Accumulator {
+  private readonly b: LoopBuilder;
+  private readonly e: ReducedExpr;
+  private readonly kind: ReduceKind;
+  private readonly wide: DType;
+  /** One per copy: vectors along the lane variable, or whatever the mode around the pass says. */
+  private vectors: Reg[] = [];
+  private tail: Reg | null = null;
+  private along = false;
+
+  constructor(b: LoopBuilder, e: ReducedExpr, mode: Mode | null, vector: boolean) {
+    this.b = b;
+    this.e = e;
+    this.kind = e.value.attrs.kind;
+    this.wide = wideOf(this.kind, e.dtype);
+    if (mode) {
+      const copies = vector ? mode.copies : 1;
+      for (let c = 0; c < copies; c++) this.vectors.push(this.start(vector ? mode.lanes : 1));
+    }
+  }
+
+  private start(lanes: number): Reg {
+    return this.b.copy(constantValue(this.b, this.wide, identity(this.kind, this.wide), lanes));
+  }
+
+  alongLane(lanes: number, copies: number, hasTail: boolean): void {
+    this.along = true;
+    for (let c = 0; c < copies; c++) this.vectors.push(this.start(lanes));
+    if (hasTail) this.tail = this.start(1);
+  }
+
+  private combine(x: Reg, y: Reg): Reg {
+    return lowerBinary(this.b, COMBINE[this.kind], this.wide, x, y);
+  }
+
+  step(emitter: Emitter): void {
+    const { b } = this;
+    const [arg] = this.e.args;
+    if (this.along && emitter.mode.lanes === 1) {
+      b.move(this.tail!, this.combine(this.tail!, emitter.value(arg!)));
+      return;
+    }
+    const copies = this.along ? emitter.mode.copies : this.vectors.length;
+    for (let c = 0; c < copies; c++) {
+      const acc = this.vectors[c]!;
+      const x = acc.type.lanes > 1 ? emitter.vector(arg!, c) : emitter.value(arg!);
+      b.move(acc, this.combine(acc, x));
+    }
+  }
+
+  finish(emitter: Emitter): void {
+    if (!this.along) {
+      this.vectors.forEach((acc, c) => {
+        emitter.bind(this.e, this.settled(acc), c);
+      });
+      return;
+    }
+    let vectors = this.vectors;
+    while (vectors.length > 1) {
+      const half = vectors.length >> 1;
+      vectors = vectors.slice(0, half).map((v, i) => this.combine(v, vectors[half + i]!));
+    }
+    let result = this.acrossLanes(vectors[0]!);
+    if (this.tail) result = this.combine(result, this.tail);
+    emitter.bind(this.e, this.settled(result));
+  }
+
+  private acrossLanes(vector: Reg): Reg {
+    const { b } = this;
+    const { lanes, scalar } = vector.type;
+    if (lanes === 1) return vector;
+    if (scalar === 'mask') {
+      const any = this.kind === 'max' || this.kind === 'sum';
+      return any ? b.anyTrue(vector) : b.un('not', b.anyTrue(b.un('not', vector)));
+    }
+    return b.reduce(COMBINE[this.kind], vector);
+  }
+
+  private settled(x: Reg): Reg {
+    return this.wide === this.e.dtype ? x : settle(this.b, this.e.dtype, x);
+  }
+}
