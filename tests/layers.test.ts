@@ -1,0 +1,78 @@
+/** Holds the layering: a folder of src imports only folders below it (see docs/architecture.md). */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, it } from 'vitest';
+
+/** From the ground up. Folders of one row stand beside each other and may use one another, but not in a circle. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['graph'],
+  ['transform'],
+  ['compiler'],
+  ['backends'],
+  ['runtime'],
+  ['tensor'],
+  ['nn', 'optim', 'data', 'metrics', 'formats', 'train', 'models'],
+  ['index.ts'],
+  ['cli'],
+];
+
+const source = path.resolve(import.meta.dirname, '../src');
+
+interface Import {
+  readonly file: string;
+  readonly target: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The layer a path of src belongs to: its folder, or the file itself at the top. */
+const folderOf = (file: string): string => path.relative(source, file).split(path.sep)[0]!;
+
+const imports: Import[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter(name => name.endsWith('.ts'))
+  .flatMap(name => {
+    const file = path.join(source, name);
+    // Static, side-effect and dynamic imports, and workers by URL; what lies outside of src is no layer.
+    const specifiers = readFileSync(file, 'utf8').matchAll(/(?:\bfrom|\bimport|\bURL)\s*\(?\s*'(\.[^']+)'/g);
+    return [...specifiers]
+      .map(([, specifier]) => path.resolve(path.dirname(file), specifier!))
+      .filter(target => target.startsWith(source + path.sep))
+      .map(target => ({
+        file: name,
+        target: path.relative(source, target),
+        from: folderOf(file),
+        to: folderOf(target),
+      }));
+  });
+
+const rank = (folder: string): number => LAYERS.findIndex(row => row.includes(folder));
+const text = ({ file, target }: Import): string => `${file} imports ${target}`;
+
+it('every folder has its layer', () => {
+  const folders = new Set(imports.flatMap(({ from, to }) => [from, to]));
+  expect([...folders].filter(folder => rank(folder) < 0)).toEqual([]);
+  expect(folders.size).toBeGreaterThan(5);
+});
+
+it('nothing imports upwards', () => {
+  expect(imports.filter(({ from, to }) => rank(to) > rank(from)).map(text)).toEqual([]);
+});
+
+it('folders beside each other do not import in a circle', () => {
+  const beside = imports.filter(({ from, to }) => from !== to && rank(from) === rank(to));
+  const reaches = (start: string, goal: string, seen = new Set<string>()): boolean =>
+    beside.some(({ from, to }) => {
+      if (from !== start || seen.has(to)) return false;
+      seen.add(to);
+      return to === goal || reaches(to, goal, seen);
+    });
+  expect(beside.filter(({ from, to }) => reaches(to, from)).map(text)).toEqual([]);
+});
+
+it('backends do not know each other', () => {
+  const backendOf = (file: string): string => file.split(path.sep)[1]!;
+  const across = imports.filter(
+    ({ file, target, from, to }) => from === 'backends' && to === 'backends' && backendOf(file) !== backendOf(target),
+  );
+  expect(across.map(text)).toEqual([]);
+});
