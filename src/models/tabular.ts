@@ -4,7 +4,7 @@
  * one table, so a row of categories is one lookup.
  */
 import { Embedding, init, Linear, Module } from '../nn/index.ts';
-import { cat, F, type Parameter, type Tensor, tensor, trilIndices, zeros } from '../tensor/index.ts';
+import { cat, F, type Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
 
 export interface TableShape {
   /** Number of numeric columns; may be 0. */
@@ -155,6 +155,12 @@ export class DeepFM extends Deep {
   }
 }
 
+/** Positions of the elements below the diagonal of an n x n matrix, row by row. */
+function lowerTriangle(n: number): Tensor {
+  const positions = Array.from({ length: n }, (_, i) => Array.from({ length: i }, (_, j) => i * n + j)).flat();
+  return tensor(Int32Array.from(positions));
+}
+
 /**
  * A network over numbers, then all pairwise dot products of its output with the category vectors, then another network (Naumov et
  * al. 2019). Needs numeric columns.
@@ -186,8 +192,7 @@ export class DLRM extends Module<TableForward> {
     this.top2 = new Linear(512, 256);
     this.top3 = new Linear(256, 1);
     this.offset = this.registerBuffer('offset', starts(shape.vocabularies), { persistent: false });
-    const [row, column] = trilIndices(fields + 1, fields + 1, { offset: -1 }).unbind(0) as [Tensor, Tensor];
-    this.pairs = this.registerBuffer('pairs', row.mul(fields + 1).add(column), { persistent: false });
+    this.pairs = this.registerBuffer('pairs', lowerTriangle(fields + 1), { persistent: false });
   }
 
   forward(dense: Tensor, ids: Tensor): Tensor {

@@ -1,0 +1,247 @@
+/**
+ * What every module does: finding its parts, modes, state dicts, freezing, conversion, the summary.
+ */
+import { describe, expect, it } from 'vitest';
+import * as nn from '../../src/nn/index.ts';
+import { compile, manualSeed, ones, Parameter, randn, type Tensor, tensor, zeros } from '../../src/tensor/index.ts';
+
+class Net extends nn.Module {
+  readonly conv1 = new nn.Conv2d(1, 2, 3, { padding: 1 });
+  readonly bn1 = new nn.BatchNorm2d(2);
+  readonly blocks = new nn.ModuleList([new nn.Linear(8, 8), new nn.Linear(8, 8)]);
+  readonly heads = new nn.ModuleDict({ someName: new nn.Linear(8, 3) });
+  readonly ln_1 = new nn.LayerNorm(8);
+  readonly logitScale = new Parameter(tensor([2]));
+
+  forward(x: Tensor): Tensor {
+    let y = this.bn1.call(this.conv1.call(x)).flatten(1);
+    for (const block of this.blocks) y = block.call(y).relu();
+    return this.heads.get('someName')!.call(this.ln_1.call(y)).mul(this.logitScale);
+  }
+}
+
+const KEYS = [
+  'logit_scale',
+  'conv1.weight',
+  'conv1.bias',
+  'bn1.weight',
+  'bn1.bias',
+  'bn1.running_mean',
+  'bn1.running_var',
+  'bn1.num_batches_tracked',
+  'blocks.0.weight',
+  'blocks.0.bias',
+  'blocks.1.weight',
+  'blocks.1.bias',
+  'heads.someName.weight',
+  'heads.someName.bias',
+  'ln_1.weight',
+  'ln_1.bias',
+];
+
+describe('finding the parts', () => {
+  it('keys follow the one rule, in order of definition', () => {
+    expect(Object.keys(new Net().stateDict())).toEqual(KEYS);
+  });
+
+  it('buffers are no parameters', () => {
+    const net = new Net();
+    expect(net.namedBuffers().map(([key]) => key)).toEqual(
+      KEYS.filter(key => key.includes('running') || key.includes('num_')),
+    );
+    expect(net.parameters().every(parameter => parameter.requiresGrad)).toBe(true);
+    expect(net.parameters().length + net.buffers().length).toBe(KEYS.length);
+  });
+
+  it('a shared module is one module, under both keys in the state', () => {
+    const linear = new nn.Linear(2, 2);
+    const pair = new nn.Sequential(linear, linear);
+    expect(pair.parameters()).toHaveLength(2);
+    expect(pair.modules()).toHaveLength(2);
+    expect(Object.keys(pair.stateDict())).toEqual(['0.weight', '0.bias', '1.weight', '1.bias']);
+  });
+
+  it('buffers that are not persistent stay out of the state', () => {
+    class WithMask extends nn.Module {
+      readonly mask: Parameter;
+      constructor() {
+        super();
+        this.mask = this.registerBuffer('mask', ones([3]), { persistent: false });
+      }
+      forward(x: Tensor): Tensor {
+        return x.mul(this.mask);
+      }
+    }
+    const module = new WithMask();
+    expect(module.stateDict()).toEqual({});
+    expect(module.buffers()).toEqual([module.mask]);
+    expect(module.parameters()).toEqual([]);
+  });
+
+  it('a plain array of modules is refused, not ignored', () => {
+    class Lost extends nn.Module {
+      readonly layers = [new nn.Linear(1, 1)];
+      forward(x: Tensor): Tensor {
+        return x;
+      }
+    }
+    expect(() => new Lost().parameters()).toThrow('Lost.layers is a plain array of modules');
+  });
+
+  it('apply visits children before their parents', () => {
+    const names: string[] = [];
+    new nn.Sequential(new nn.Linear(1, 1), new nn.ReLU()).apply(module => names.push(module.constructor.name));
+    expect(names).toEqual(['Linear', 'ReLU', 'Sequential']);
+  });
+});
+
+describe('state dicts', () => {
+  it('carry all values over', () => {
+    manualSeed(1);
+    const [a, b] = [new Net(), new Net()];
+    const x = randn([2, 1, 2, 2]);
+    a.call(x);
+    expect(b.loadStateDict(a.stateDict())).toEqual({ missing: [], unexpected: [] });
+    a.eval();
+    b.eval();
+    expect(b.call(x).toArray()).toEqual(a.call(x).toArray());
+    expect(b.bn1.numBatchesTracked!.item()).toBe(1);
+  });
+
+  it('say in one sentence what does not fit, and change nothing', () => {
+    const linear = new nn.Linear(2, 3);
+    const before = linear.weight.toArray();
+    const state = { weight: zeros([3, 4]), wieght: zeros([3, 2]) };
+    expect(() => linear.loadStateDict(state)).toThrow(
+      'loadStateDict: the state does not fit Linear: missing: bias; unexpected: wieght; wrong shapes: weight is [3,4] instead of [3,2]',
+    );
+    expect(linear.weight.toArray()).toEqual(before);
+    const loose = linear.loadStateDict({ weight: ones([3, 2]), more: ones([1]) }, { strict: false });
+    expect(loose).toEqual({ missing: ['bias'], unexpected: ['more'] });
+    expect(linear.weight.toArray()).toEqual([
+      [1, 1],
+      [1, 1],
+      [1, 1],
+    ]);
+  });
+
+  it('convert dtypes', () => {
+    const linear = new nn.Linear(1, 1);
+    linear.loadStateDict({ weight: tensor([[0.5]], { dtype: 'f64' }), bias: tensor([2], { dtype: 'i64' }) });
+    expect([linear.weight.dtype, linear.weight.item(), linear.bias!.item()]).toEqual(['f32', 0.5, 2]);
+  });
+});
+
+describe('modes', () => {
+  it('reach every module below', () => {
+    const net = new Net().eval();
+    expect(net.modules().map(({ training }) => training)).toEqual(net.modules().map(() => false));
+    net.train();
+    expect(net.modules().every(({ training }) => training)).toBe(true);
+  });
+
+  it('are noticed by compiled functions', () => {
+    manualSeed(2);
+    const dropout = new nn.Dropout(0.5);
+    const run = compile((x: Tensor) => dropout.call(x));
+    const x = ones([1000]);
+    const kept = run(x)
+      .data()
+      .filter(value => value !== 0);
+    expect(kept.length).toBeGreaterThan(400);
+    expect(kept.length).toBeLessThan(600);
+    expect(kept[0]).toBe(2);
+    // Each call draws anew.
+    expect(run(x).toArray()).not.toEqual(run(x).toArray());
+    dropout.eval();
+    expect(run(x).toArray()).toEqual(x.toArray());
+    dropout.train();
+    expect(run(x).toArray()).not.toEqual(x.toArray());
+  });
+
+  it('a frozen module gets no gradients, and its compiled step follows', () => {
+    const net = new nn.Sequential(new nn.Linear(2, 2), new nn.Linear(2, 1));
+    net.at(0)!.requiresGrad_(false);
+    net
+      .call(ones([1, 2]))
+      .sum()
+      .backward();
+    expect(net.parameters().map(({ grad }) => grad !== null)).toEqual([false, false, true, true]);
+    net.zeroGrad();
+    expect(net.parameters().every(({ grad }) => grad === null)).toBe(true);
+  });
+});
+
+describe('batch norm', () => {
+  it('updates its statistics in training only, also from a compiled function', () => {
+    const bn = new nn.BatchNorm1d(1, { momentum: 0.5 });
+    const run = compile((x: Tensor) => bn.call(x));
+    // Mean 2, unbiased variance 2: running mean 0.5 * 0 + 0.5 * 2, running variance 0.5 * 1 + 0.5 * 2.
+    run(tensor([[1], [3]]));
+    expect([bn.runningMean!.item(), bn.runningVar!.item()]).toEqual([1, 1.5]);
+    run(tensor([[1], [3]]));
+    expect([bn.runningMean!.item(), bn.runningVar!.item(), bn.numBatchesTracked!.item()]).toEqual([1.5, 1.75, 2]);
+    bn.eval();
+    run(tensor([[10], [30]]));
+    expect(bn.runningMean!.item()).toBe(1.5);
+  });
+
+  it('refuses inputs of another rank or width', () => {
+    expect(() => new nn.BatchNorm2d(3).call(zeros([2, 3]))).toThrow(
+      'BatchNorm2d: input [2,3] came, expected 4 dimensions with 3 channels in dimension 1',
+    );
+  });
+});
+
+describe('conversion', () => {
+  it('to f64 keeps sharing and integer buffers', () => {
+    const linear = new nn.Linear(2, 2);
+    const net = new nn.Sequential(linear, linear).to('f64');
+    expect(net.parameters()).toHaveLength(2);
+    expect(linear.weight.dtype).toBe('f64');
+    const bn = new nn.BatchNorm1d(2).to('f64');
+    expect([bn.runningMean!.dtype, bn.numBatchesTracked!.dtype]).toEqual(['f64', 'i64']);
+    expect(bn.buffers()).toHaveLength(3);
+  });
+});
+
+describe('summary', () => {
+  it('shows layers, output shapes and counts', () => {
+    const model = new nn.Sequential(
+      new nn.Conv2d(1, 6, 5),
+      new nn.ReLU(),
+      new nn.Flatten(),
+      new nn.Linear(6 * 576, 10),
+    );
+    model.at(0)!.requiresGrad_(false);
+    expect(model.summary([2, 1, 28, 28])).toBe(
+      [
+        'Layer       Output          Parameters',
+        '--------------------------------------',
+        '0: Conv2d   [2, 6, 24, 24]         156',
+        '1: ReLU     [2, 6, 24, 24]           0',
+        '2: Flatten  [2, 3456]                0',
+        '3: Linear   [2, 10]             34,570',
+        '--------------------------------------',
+        '34,726 parameters, 34,570 of them trained',
+      ].join('\n'),
+    );
+    expect(model.training).toBe(true);
+    expect(Object.hasOwn(model, 'forward')).toBe(false);
+  });
+});
+
+describe('errors name the layer and the sizes', () => {
+  it.each([
+    [() => new nn.Conv2d(3, 4, 3, { groups: 2 }), 'Conv2d: 3 input and 4 output channels do not split into 2 groups'],
+    [() => new nn.Conv2d(3, 4, [3, 3, 3]), 'Conv2d kernelSize: 3 numbers came for 2 dimensions'],
+    [() => new nn.MultiheadAttention(6, 4), 'MultiheadAttention: 6 features do not split into 4 heads'],
+    [() => new nn.GroupNorm(4, 6), 'GroupNorm: 6 channels do not split into 4 groups'],
+    [() => new nn.Embedding(3, 2, { paddingIdx: 3 }), 'Embedding: paddingIdx 3 came for 3 embeddings'],
+    [() => new nn.Dropout(1.5), 'Dropout: probability 1.5 came'],
+    [() => new nn.LSTM(3, 4).call(zeros([5, 2, 4])), 'LSTM: input [5,2,4] came'],
+    [() => new nn.GRU(3, 4).call(zeros([5, 2, 3]), zeros([2, 2, 4])), 'GRU: state [2,2,4] came, expected [1,2,4]'],
+  ])('%#', (act, message) => {
+    expect(act).toThrow(message);
+  });
+});
