@@ -5,11 +5,11 @@
 import * as build from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { markGrad, vjp as vjpNodes } from '../transform/index.ts';
+import { checkpointed, jvp as jvpNodes, markGrad, vjp as vjpNodes } from '../transform/index.ts';
 import { cotangentOf } from './backward.ts';
 import { shapeText } from './convert.ts';
 import { Tensor } from './tensor.ts';
-import { type Flat, flatten, unflatten } from './tree.ts';
+import { type Flat, type Form, flatten, unflatten } from './tree.ts';
 
 /** An argument whose tensors stand for themselves in a derivative. */
 interface Marked {
@@ -216,10 +216,7 @@ function matching(op: string, name: string, given: readonly Tensor[], expected: 
   });
 }
 
-/**
- * `fn` at `primals` and its directional derivative along `tangents` (a list of trees like the arguments). Computed as the transpose of the
- * pullback, which is linear in its cotangent.
- */
+/** `fn` at `primals` and its directional derivative along `tangents` (a list of trees like the arguments), in forward mode. */
 export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, primals: A, tangents: A): [R, R] {
   if (tangents.length !== primals.length)
     throw new RangeError(`jvp: tangents: expected ${primals.length}, one for each argument, got ${tangents.length}`);
@@ -230,20 +227,40 @@ export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, prim
   );
   const outputs = flatten(fn(...(marked.map(part => part.value) as unknown as A)), 'jvp: result');
   const results = outputs.tensors.map(tensor => tensor.node);
-  const duals = results.map(node => markGrad(zerosOf(node)));
-  const pulled = vjpNodes(results, duals, nodes);
-  const used = pulled.flatMap((node, i) => (node ? [{ node, direction: directions[i]! }] : []));
-  const pushed = vjpNodes(
-    used.map(part => part.node),
-    used.map(part => part.direction),
-    duals,
-  );
-  const marks = [...nodes, ...duals];
-  const tensorsOf = (list: readonly Node[]): Tensor[] => release(list, marks).map(node => new Tensor(node));
-  return [
-    unflatten(outputs.form, tensorsOf(results)) as R,
-    unflatten(outputs.form, tensorsOf(pushed.map((node, i) => node ?? zerosOf(results[i]!)))) as R,
-  ];
+  const pushed = jvpNodes(results, nodes, directions);
+  const tree = (list: readonly Node[]): R =>
+    unflatten(
+      outputs.form,
+      release(list, nodes).map(node => new Tensor(node)),
+    ) as R;
+  return [tree(results), tree(pushed.map((node, i) => node ?? zerosOf(results[i]!)))];
+}
+
+/**
+ * `fn` with its inner values recomputed for the gradient instead of kept (Chen et al. 2016): less memory for one more forward pass. Arguments and
+ * result are trees of tensors; parameters that `fn` reads get their gradients as usual.
+ */
+export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
+  return (...args) => {
+    const inputs = flatten(args, 'checkpoint: arguments');
+    let form: Form | undefined;
+    const nodes = checkpointed(
+      inputs.tensors.map(tensor => tensor.node),
+      copies => {
+        const values = unflatten(
+          inputs.form,
+          copies.map(node => new Tensor(node)),
+        );
+        const result = flatten(fn(...(values as unknown as A)), 'checkpoint: result');
+        form = result.form;
+        return result.tensors.map(tensor => tensor.node);
+      },
+    );
+    return unflatten(
+      form!,
+      nodes.map(node => new Tensor(node)),
+    ) as R;
+  };
 }
 
 /** Runs `fn` (synchronously) without recording for gradients: what it computes does not require any. */

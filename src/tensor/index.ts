@@ -12,7 +12,7 @@ export {
   setBackend,
   setNumThreads,
 } from '../runtime/index.ts';
-export { type GradOptions, grad, jvp, noGrad, valueAndGrad, vjp } from './autograd.ts';
+export { checkpoint, type GradOptions, grad, jvp, noGrad, valueAndGrad, vjp } from './autograd.ts';
 export { type CompiledFunction, compile } from './compile.ts';
 export type { Nested, NestedInput, Scalar, TensorData } from './convert.ts';
 export * from './creation.ts';

@@ -2,6 +2,7 @@
  * Losses and similarities between vectors and rankings.
  */
 import { shapeText } from '../convert.ts';
+import { broadcastTensors } from '../joins.ts';
 import { checkFloat, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { type LossOptions, reduceLoss } from './lossParts.ts';
@@ -48,11 +49,12 @@ export function cosineSimilarity(
   checkTensor('cosineSimilarity', 'x1', x1);
   checkTensor('cosineSimilarity', 'x2', x2);
   const { dim = 1, eps = 1e-8 } = options;
+  const [a, b] = broadcastTensors([x1, x2]) as [Tensor, Tensor];
   const length = (x: Tensor): Tensor => x.norm(2, dim).clampMin(eps);
-  return x1
-    .mul(x2)
+  return a
+    .mul(b)
     .sum(dim)
-    .div(length(x1).mul(length(x2)));
+    .div(length(a).mul(length(b)));
 }
 
 /** 1 - cos where target is 1, max(0, cos - margin) where it is -1. */

@@ -1,0 +1,37 @@
+/**
+ * PyTorch's operator database as a floor: of the operators that exist here, no more cases fail than the ones listed, each with its reason.
+ */
+import { expect } from 'vitest';
+import { sharedData, testWithData } from '../support/sharedData.ts';
+import { runOpinfo } from './opinfo.ts';
+
+/** Cases where PyTorch 1.13 differs on purpose or cannot be met. */
+const KNOWN: { readonly [op: string]: string } = {
+  aminmax: 'keepdim of a tensor without dims gives [1] there, [] here (as amin does)',
+  'nn.functional.rrelu': 'random slopes',
+  'nn.functional.dropout2d': 'random masks',
+  'nn.functional.dropout3d': 'random masks',
+  'nn.functional.feature_alpha_dropout': 'random masks',
+  'nn.functional._scaled_dot_product_attention': 'its private signature of 1.13 returns the weights as well',
+  'nn.functional.batch_norm': 'a tensor of one dim',
+  'nn.functional.hardtanh': 'minVal above maxVal is refused here',
+  'nn.functional.group_norm': 'one case divides by rounding noise',
+  narrow: 'a tensor as start',
+  sgn: 'the recorded gradient is uninitialised memory',
+  atleast_2d: 'a list of tensors',
+  atleast_3d: 'a list of tensors',
+  __getitem__: 'a list index reads as a tuple in the file',
+  unique: 'other results by options',
+  mT: 'a tensor without dims is refused',
+  nonzero: 'as_tuple',
+  norm: 'the nuclear norm',
+};
+
+const path = ['..', 'conformance', 'torch-opinfo', 'opinfo-visible.jsonl.gz'].join('/');
+
+testWithData('values and gradients of PyTorch’s operator database', path, () => {
+  const results = runOpinfo(sharedData(path), { backend: 'reference' });
+  const failed = results.filter(result => result.outcome === 'fail' && !(result.op in KNOWN));
+  expect(failed).toEqual([]);
+  expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThanOrEqual(1740);
+});
