@@ -2,6 +2,7 @@
  * Which backend runs programs. The first use picks the best that works here; `TENON_BACKEND` and `setBackend` choose by name.
  */
 import { referenceBackend } from '../backends/reference/index.ts';
+import { createWasmBackend } from '../backends/wasm/index.ts';
 import type { Backend } from '../compiler/program.ts';
 
 interface Entry {
@@ -11,7 +12,10 @@ interface Entry {
 }
 
 /** Best first. */
-const entries = new Map<string, Entry>([['reference', { create: () => referenceBackend }]]);
+const entries = new Map<string, Entry>([
+  ['wasm', { create: createWasmBackend }],
+  ['reference', { create: () => referenceBackend }],
+]);
 
 let current: Backend | null = null;
 let wantedThreads: number | null = null;
