@@ -4,7 +4,7 @@
  * shapes and dtypes must already agree, and a disagreement is an internal error.
  */
 import { type DType, type HostArray, isFloat, isInt } from './dtype.ts';
-import { foldBinary, foldCompare, foldUnary, roundTo } from './fold.ts';
+import { foldBinary, foldCast, foldCompare, foldUnary, roundTo } from './fold.ts';
 import {
   type Attrs,
   type AxisMap,
@@ -138,11 +138,17 @@ export function where(condition: Node, a: Node, b: Node): Node {
   return node('where', [condition, a, b], {}, a.shape, a.dtype);
 }
 
+/** How many whole numbers from 0 a dtype tells apart: longer iotas wrap or round. */
+const COUNTS_TO: { readonly [D in DType]: number } = {
+  bool: 2, u8: 2 ** 8, i8: 2 ** 7, i32: 2 ** 31, i64: 2 ** 53, f16: 2 ** 11, bf16: 2 ** 8, f32: 2 ** 24, f64: 2 ** 53,
+}; // biome-ignore format: a table
+
 export function cast(x: Node, dtype: DType): Node {
   if (x.dtype === dtype) return x;
   const value = uniformValue(x);
-  if (value !== null) return full(value, x.shape, dtype);
-  if (x.is('iota')) return iota(x.size, dtype);
+  const folded = value === null ? null : foldCast(value, dtype);
+  if (folded !== null) return full(folded, x.shape, dtype);
+  if (x.is('iota') && x.size <= COUNTS_TO[x.dtype]) return iota(x.size, dtype);
   return node('cast', [x], {}, x.shape, dtype);
 }
 

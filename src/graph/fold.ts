@@ -1,7 +1,7 @@
 /**
  * Constant folding of literals, and the rounding of a JavaScript number to a dtype's value.
  */
-import type { DType } from './dtype.ts';
+import { type DType, isInt } from './dtype.ts';
 import { bf16Bits, bf16Value, f16Bits, f16Value } from './half.ts';
 import type { Binary, Compare, Unary } from './node.ts';
 
@@ -73,4 +73,10 @@ export function foldCompare(fn: Compare, a: number | bigint, b: number | bigint)
     case 'le':
       return a <= b;
   }
+}
+
+/** Conversion of a literal; null where it would saturate or wrap, which is the backend's to do. */
+export function foldCast(value: number | bigint, to: DType): number | bigint | null {
+  const fits = !isInt(to) || Math.abs(Number(value)) < 2 ** 31;
+  return fits ? value : null;
 }
