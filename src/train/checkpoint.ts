@@ -30,6 +30,8 @@ interface SavedState {
   readonly scheduler: object | null;
   readonly generator: { readonly seed: string; readonly counter: string };
   readonly loader: object | null;
+  /** Where the validation data stands: a shuffled loader's order depends on it, and so the rounding of the sums. */
+  readonly validation: object | null;
   readonly callbacks: Record<string, unknown>;
 }
 
@@ -56,6 +58,7 @@ export function captureRun(run: Run): CheckpointContent {
     scheduler: run.scheduler?.stateDict() ?? null,
     generator: defaultGenerator.state(),
     loader: run.loader.state?.() ?? null,
+    validation: run.validation?.state?.() ?? null,
     callbacks: Object.fromEntries(
       run.callbacks.filter(callback => callback.state).map(callback => [callback.name, callback.state!()]),
     ),
@@ -81,6 +84,7 @@ export function restoreRun(run: Run, content: CheckpointContent): void {
   if (state.scheduler) run.scheduler?.loadStateDict(state.scheduler as SchedulerState & never);
   defaultGenerator.setState(state.generator);
   if (state.loader) run.loader.loadState?.(state.loader as never);
+  if (state.validation) run.validation?.loadState?.(state.validation as never);
   for (const callback of run.callbacks)
     if (callback.name in state.callbacks) callback.loadState?.(state.callbacks[callback.name] as never);
   Object.assign(run.position, state.position);

@@ -138,9 +138,12 @@ async function trainEpoch<B>(
   return true;
 }
 
+type RunOptions = Pick<FitOptions<unknown>, 'optimizer' | 'scheduler' | 'callbacks' | 'epochs' | 'validation'>;
+
 class FitRun implements Run {
   readonly model: AnyModule;
   readonly loader: Loader<unknown>;
+  readonly validation: Loader<unknown> | null;
   readonly optimizers: readonly AnyOptimizer[];
   readonly scheduler: Scheduler | ReduceLROnPlateau | null;
   readonly callbacks: readonly Callback[];
@@ -151,11 +154,12 @@ class FitRun implements Run {
   #started = 0;
   #counted = 0;
 
-  constructor(model: AnyModule, loader: Loader<unknown>, options: Omit<FitOptions<never>, 'validation'>) {
+  constructor(model: AnyModule, loader: Loader<unknown>, options: RunOptions) {
     const { optimizer, scheduler = null, callbacks = [], epochs } = options;
     if (!Number.isInteger(epochs) || epochs < 0) throw new Error(`fit: epochs ${epochs} came, expected a whole number`);
     this.model = model;
     this.loader = loader;
+    this.validation = options.validation ?? null;
     this.optimizers = 'step' in optimizer ? [optimizer] : [...optimizer];
     this.scheduler = scheduler;
     this.callbacks = callbacks;

@@ -67,6 +67,7 @@ export interface Run {
   readonly optimizers: readonly AnyOptimizer[];
   readonly scheduler: Scheduler | ReduceLROnPlateau | null;
   readonly loader: Loader<unknown>;
+  readonly validation: Loader<unknown> | null;
   readonly callbacks: readonly Callback[];
   /** Epochs wanted. */
   readonly epochs: number;
