@@ -217,7 +217,10 @@ class Grouper {
     if (kernel.kind === 'contract') {
       if (value.size !== kernel.value.size) return null;
       if (sameShape(value.shape, kernel.shape) && this.fits(kernel, value, kernel.plan.out)) return kernel.plan.out;
-      return this.coordsByInput(kernel, value);
+      const coords = this.coordsByInput(kernel, value);
+      // The schedule writes along its dims, so each result must be affine in them.
+      const affine = coords && this.table.linear(coords, value.shape).terms.every(({ atom }) => atom.kind === 'var');
+      return affine ? coords : null;
     }
     const full = this.spaceOf(kernel.shape).coords;
     if (sameShape(value.shape, kernel.shape) && !kernel.split && this.fits(kernel, value, full)) return full;
@@ -235,6 +238,10 @@ class Grouper {
 
   /** Coordinates at which some input of `value`, seen through views that only move elements, is what the kernel computes there. */
   private coordsByInput(kernel: SpaceKernel | ContractKernel, value: Value): readonly Ix[] | null {
+    if (isView(value)) {
+      const coords = this.invertView(kernel, value, 0);
+      return coords && this.fits(kernel, value, coords) ? coords : null;
+    }
     for (const input of value.inputs) {
       const coords = this.invertViews(kernel, input, 0);
       if (coords && this.fits(kernel, value, coords)) return coords;
@@ -253,6 +260,10 @@ class Grouper {
       }
       return null;
     }
+    return this.invertView(kernel, value, depth);
+  }
+
+  private invertView(kernel: Kernel, value: Value, depth: number): readonly Ix[] | null {
     if (value.op !== 'reshape' && value.op !== 'reindex') return null;
     const source = value.inputs[0]!;
     if (source.size !== value.size) return null;

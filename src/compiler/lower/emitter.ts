@@ -119,6 +119,11 @@ export class Emitter {
     return this.mode.lanes > 1 && (this.tracer.ixMask(ix) & this.laneBit) !== 0;
   }
 
+  /** Whether an index advances by the same amount from lane to lane (0 included). */
+  walksLanes(ix: Ix): boolean {
+    return !this.dependsOnLane(ix) || coefficient(ix, this.lane!) !== null;
+  }
+
   // ---------------------------------------------------------------------------------------------- index arithmetic
 
   private levelOf(atom: Atom): number {

@@ -175,10 +175,10 @@ class SpaceLowering {
   private usableLanes(): number {
     let four = false;
     let eight = false;
-    for (const e of this.trace.exprs) {
-      if (e.mask === 0) continue;
-      if (e.kind === 'op' && e.dtype === 'bool') continue;
-      const scalar = registerScalar(e.dtype);
+    const dtypes = new Set<DType>(this.trace.stores.map(s => s.value.dtype));
+    for (const e of this.trace.exprs) if (e.mask !== 0 && !(e.kind === 'op' && e.dtype === 'bool')) dtypes.add(e.dtype);
+    for (const dtype of dtypes) {
+      const scalar = registerScalar(dtype);
       // Labels and indices: rarely hot, and few machines have their operations in vectors.
       if (scalar === 'i64') return 1;
       if (scalar === 'f64') eight = true;
@@ -374,8 +374,11 @@ class SpaceLowering {
   }
 
   private preparePointer(buffer: number, dtype: DType, ix: Ix, level: number): void {
-    if (this.emitter.levelOfIx(ix) <= level) return;
-    this.emitter.pointer(buffer, dtype, this.emitter.prefix(ix, level));
+    const { emitter } = this;
+    if (emitter.levelOfIx(ix) <= level) return;
+    const known = emitter.prefix(ix, level);
+    // Where lanes read from places of their own there is no common pointer.
+    if (emitter.walksLanes(known)) emitter.pointer(buffer, dtype, known);
   }
 
   // ---------------------------------------------------------------------------------------------- one result element
