@@ -8,8 +8,8 @@ import { lanesFor, type Target } from '../target.ts';
 import { loadOne, loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
 import { multiplyAdd } from './micro.ts';
 import { unravel, zero } from './naive.ts';
-import { stage, stagedElements } from './pad.ts';
-import { MAX_SLOTS, WANTED_TASKS } from './plan.ts';
+import { stage, stagedLayout } from './pad.ts';
+import { MAX_SLOTS, wantedTasks } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { type Coords, outputGroups, storeTile } from './store.ts';
@@ -72,7 +72,7 @@ export function suitsDot(p: Problem, target: Target): boolean {
   const lanes = lanesFor(target, bytesOf(p.acc));
   const run = commonRun(p);
   if (run === null || p.dims[run]!.size < 2 * lanes) return false;
-  if (![p.a, p.b].every(view => !needsStage(view, p) || stagedElements(p, view) !== null)) return false;
+  if (![p.a, p.b].every(view => !needsStage(view, p) || stagedLayout(p, view) !== null)) return false;
   const [m, n, k] = [extent(p, p.m), extent(p, p.n), extent(p, p.k)];
   const [rows, columns] = tileOf(m, n, target);
   const { length, count } = blocksOf(p, run);
@@ -104,7 +104,7 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
   const mGroups = outputGroups(p, p.m);
   const nGroups = outputGroups(p, p.n);
   // A task is a band of tiles along the longer side, so that the other side is read once per task.
-  const bands = Math.ceil(WANTED_TASKS / batches);
+  const bands = Math.ceil(wantedTasks(p) / batches);
   const [mTask, nTask] =
     mPanels > nPanels ? [Math.ceil(mPanels / bands), nPanels] : [mPanels, Math.ceil(nPanels / bands)];
   const mTasks = Math.ceil(mPanels / mTask);

@@ -12,6 +12,7 @@ import { lowerPanels } from './panels.ts';
 import { planOf } from './plan.ts';
 import { extent, problemsOf } from './problem.ts';
 import type { ContractSpec, Scratch } from './spec.ts';
+import { lowerTaps, suitsTaps } from './taps.ts';
 
 export type {
   AccScalar,
@@ -42,6 +43,7 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
     const own: Scratch = (name, dtype, elements) => scratch(`${name} ${i}`, dtype, elements);
     if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
     else if (suitsDot(p, target)) lowerDot(b, p, target, own);
+    else if (suitsTaps(p, target)) lowerTaps(b, p, target, own);
     else lowerPanels(b, p, planOf(p, target), own);
   }
 }

@@ -41,12 +41,35 @@ function axesOf(p: Problem, view: View): Axis[] | null {
   return axes.sort((x, y) => y.stride - x.stride);
 }
 
-/** Elements of the copy `stage` would make, or null when there is none to make (overlapping reads that would multiply the data). */
-export function stagedElements(p: Problem, view: View): number | null {
+/** Where everything lies in the copy that `stage` makes. */
+export interface Layout {
+  readonly elements: number;
+  readonly base: number;
+  readonly lin: readonly number[];
+}
+
+function layoutOf(view: View, axes: readonly Axis[]): Layout & { readonly spans: readonly number[] } {
+  const spans = axes.map(axis => axis.to - axis.from + 1);
+  const strides = spans.map((_, i) => product(spans.slice(i + 1)));
+  const lin = view.lin.map((_, d) =>
+    axes.reduce((sum, axis, i) => {
+      const coef = axis.guard === null ? Number(axis.dim === d) : view.guards[axis.guard]!.coefs[d]!;
+      return sum + coef * strides[i]!;
+    }, 0),
+  );
+  const base = axes.reduce((sum, axis, i) => {
+    const offset = axis.guard === null ? 0 : view.guards[axis.guard]!.offset;
+    return sum + (offset - axis.from) * strides[i]!;
+  }, 0);
+  return { elements: product(spans), base, lin, spans };
+}
+
+/** The copy `stage` would make, or null when there is none worth making (overlapping reads or wide padding would multiply the data). */
+export function stagedLayout(p: Problem, view: View): Layout | null {
   const axes = axesOf(p, view);
   if (!axes) return null;
-  const elements = product(axes.map(axis => axis.to - axis.from + 1));
-  return elements <= 3 * view.elements + 4096 ? elements : null;
+  const layout = layoutOf(view, axes);
+  return layout.elements <= 4 * view.elements + 4096 ? layout : null;
 }
 
 /**
@@ -64,9 +87,7 @@ export function stage(
 ): View {
   const axes = axesOf(p, view);
   if (!axes) throw new Error('internal: stage of a view that has no dense copy');
-  const spans = axes.map(axis => axis.to - axis.from + 1);
-  const strides = spans.map((_, i) => product(spans.slice(i + 1)));
-  const elements = product(spans);
+  const { spans, elements, base: from, lin } = layoutOf(view, axes);
   const buffer = scratch(name, p.acc, elements + slack);
   const bytes = bytesOf(p.acc);
 
@@ -116,15 +137,5 @@ export function stage(
     else copy();
   });
 
-  const lin = view.lin.map((_, d) =>
-    axes.reduce((sum, axis, i) => {
-      const coef = axis.guard === null ? Number(axis.dim === d) : view.guards[axis.guard]!.coefs[d]!;
-      return sum + coef * strides[i]!;
-    }, 0),
-  );
-  const from = axes.reduce((sum, axis, i) => {
-    const offset = axis.guard === null ? 0 : view.guards[axis.guard]!.offset;
-    return sum + (offset - axis.from) * strides[i]!;
-  }, 0);
   return { buffer, dtype: p.acc, prologue: undefined, base: from, lin, guards: [], elements };
 }

@@ -116,22 +116,26 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
     else fill(blockAt(b, p, plan, 0), null);
   };
 
-  if (sharedA >= 0 || sharedB >= 0) {
-    b.parallel(sharedA >= 0 ? plan.mPanels : plan.nPanels, panel => {
+  if (sharedA >= 0) {
+    b.parallel(plan.mPanels, panel => {
       eachBlock(block => {
-        const base = (size: number): Reg => affine(b, [[asReg(b, block.before), size]], 0);
-        if (sharedA >= 0) {
-          const at = cursorAt(b, p, plan, p.a, [], block);
-          packA(panel, at, block, first => b.addr(sharedA, b.add(base(M), b.mul(first, asReg(b, block.length)))));
-        } else {
-          const at = cursorAt(b, p, plan, p.b, [], block);
-          const offset = b.mul(b.mul(panel, b.i32(width)), asReg(b, block.length));
-          packB(panel, at, block, b.addr(sharedB, b.add(base(plan.nPanels * width), offset)));
-        }
+        const at = cursorAt(b, p, plan, p.a, [], block);
+        const start = affine(b, [[asReg(b, block.before), M]], 0);
+        packA(panel, at, block, first => b.addr(sharedA, b.add(start, b.mul(first, asReg(b, block.length)))));
       });
     });
-    b.barrier();
   }
+  if (sharedB >= 0) {
+    b.parallel(plan.nPanels, panel => {
+      eachBlock(block => {
+        const at = cursorAt(b, p, plan, p.b, [], block);
+        const start = affine(b, [[asReg(b, block.before), plan.nPanels * width]], 0);
+        const offset = b.mul(b.mul(panel, b.i32(width)), asReg(b, block.length));
+        packB(panel, at, block, b.addr(sharedB, b.add(start, offset)));
+      });
+    });
+  }
+  if (sharedA >= 0 || sharedB >= 0) b.barrier();
 
   b.parallel(slots, iteration => {
     // Scratch areas go by the first iteration of a thread's share: distinct among threads, fewer than `slots`, however many threads.
@@ -196,10 +200,7 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
               const tile = manyBlocks
                 ? b.advance(
                     area(tiles, sizeC),
-                    b.mul(
-                      b.add(b.mul(b.sub(nPanel, nLo), b.sub(b.i32(taskRows), b.i32(0))), b.sub(first, firstRow)),
-                      b.i32(width),
-                    ),
+                    b.mul(b.add(b.mul(b.sub(nPanel, nLo), b.i32(taskRows)), b.sub(first, firstRow)), b.i32(width)),
                     bytes,
                   )
                 : area(tiles, sizeC);

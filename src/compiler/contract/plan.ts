@@ -54,8 +54,11 @@ export interface Plan {
 
 /** Iterations of the parallel loop at most, hence private scratch areas. */
 export const MAX_SLOTS = 64;
-/** Tasks worth having, so that threads share them evenly. */
-export const WANTED_TASKS = 16;
+/** Tasks worth having, so that threads share them evenly, each of at least some half a microsecond. */
+export function wantedTasks(p: Problem): number {
+  const products = extent(p, p.batch) * extent(p, p.m) * extent(p, p.n) * extent(p, p.k);
+  return Math.min(16, Math.max(1, Math.floor(products / 20_000)));
+}
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
@@ -161,21 +164,23 @@ export function planOf(p: Problem, target: Target): Plan {
   // Columns (rows) of a task: what fits the cache beside the other side's block, but tasks enough for the threads.
   const fits = (panels: number, size: number): number =>
     Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytes))));
-  const spread = (panels: number, most: number, others: number): number => {
-    const wanted = Math.min(panels, Math.max(ceilDiv(panels, most), ceilDiv(WANTED_TASKS, others)));
-    return ceilDiv(panels, wanted);
-  };
+  const wanted = wantedTasks(p);
+  const spread = (panels: number, most: number, others: number): number =>
+    ceilDiv(panels, Math.min(panels, Math.max(ceilDiv(panels, most), ceilDiv(wanted, others))));
   let mTask = mPanels;
   let nTask = nPanels;
-  let a: Source = directA ? 'direct' : 'private';
-  let b: Source = directB ? 'direct' : 'private';
   if (m <= n) {
     nTask = spread(nPanels, fits(nPanels, width), batches);
-    if (batches === 1 && !directA && nTask < nPanels) a = 'shared';
+    mTask = spread(mPanels, mPanels, batches * ceilDiv(nPanels, nTask));
   } else {
     mTask = spread(mPanels, fits(mPanels, low + 1), batches);
-    if (batches === 1 && !directB && mTask < mPanels) b = 'shared';
+    nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
   }
+  // What several tasks would pack again is packed once, by all.
+  const source = (direct: boolean, uses: boolean): Source =>
+    direct ? 'direct' : batches === 1 && uses ? 'shared' : 'private';
+  const a = source(directA, nTask < nPanels);
+  const b = source(directB, mTask < mPanels);
   // Partial sums of a task stay in the cache.
   if (k.count > 1) {
     const most = Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes)));

@@ -96,6 +96,8 @@ export interface Tile {
   readonly n: Reg;
   readonly columns: number;
   readonly batch: Coords;
+  /** Leading columns (of the only vector) that are already stored. */
+  readonly skip?: Reg;
 }
 
 /** Stores one tile. */
@@ -123,7 +125,7 @@ export function storeTile(
       const room =
         tile.columns % lanes === 0 ? b.i32(lanes) : b.bin('min', b.i32(lanes), b.sub(b.i32(tile.columns), v));
       const count = b.bin('min', room, b.sub(b.i32(total), first));
-      b.for(0, count, 1, lane => {
+      b.for(tile.skip ?? 0, count, 1, lane => {
         const column = locate(b, n, b.add(first, lane), new Map());
         rows((from, coords) => {
           const at = new Map([...coords, ...column]);
@@ -145,8 +147,9 @@ export function storeTile(
       });
     };
     const x = n.length === 1 ? first : b.bin('remU', first, b.i32(inner.size));
-    const fits = b.bin('or', b.sub(b.i32(inner.size - lanes), x), b.sub(b.i32(total - lanes), first));
-    if (inner.size % lanes === 0) b.if(b.cmp('ge', fits, b.i32(0)), vector);
+    const inside = b.bin('or', b.sub(b.i32(inner.size - lanes), x), b.sub(b.i32(total - lanes), first));
+    const fits = tile.skip ? b.bin('or', inside, b.un('neg', tile.skip)) : inside;
+    if (inner.size % lanes === 0 && !tile.skip) b.if(b.cmp('ge', fits, b.i32(0)), vector);
     else b.if(b.cmp('ge', fits, b.i32(0)), vector, single);
   });
 }
