@@ -1,10 +1,22 @@
 import { describe, expect, it } from 'vitest';
+import { compileGraph } from '../../src/compiler/compile.ts';
+import type { Target } from '../../src/compiler/target.ts';
 import * as g from '../../src/graph/build.ts';
 import type { Node } from '../../src/graph/node.ts';
 import { topologicalOrder } from '../../src/graph/order.ts';
 import { checkpointed, markGrad, vjp } from '../../src/transform/index.ts';
 import { leaf, numbers, numbersOf } from '../graph/evaluate.ts';
 import { checkDerivatives, generic } from './derivatives.ts';
+
+const target: Target = {
+  name: 'test',
+  vectorBytes: 16,
+  vectorRegisters: 16,
+  fusedMultiplyAdd: false,
+  l1Bytes: 2 ** 15,
+  l2Bytes: 2 ** 20,
+  pointerBytes: 4,
+};
 
 const ones = (x: Node): Node => g.full(1, x.shape, x.dtype);
 const layer = (x: Node, w: Node): Node => g.unary('tanh', g.contract(x, w, [0, 1], [1, 2], [0, 2]));
@@ -72,6 +84,23 @@ describe('checkpointed', () => {
     const copies = order.filter(node => node.is('unary') && node.attrs.fn === 'exp');
     expect(copies).toHaveLength(1);
     expect(order.indexOf(copies[0]!)).toBeGreaterThan(order.indexOf(ct));
+  });
+
+  it('saves the memory it promises', () => {
+    // 16 blocks of 4 layers: without checkpoints 64 activations live until the backward pass, with them 16 and those of one block.
+    const arena = (block: (h: Node, layers: (a: Node) => Node) => Node): number => {
+      const ws = Array.from({ length: 64 }, (_, i) => g.placeholder(`w${i}`, [8, 8], 'f32', true));
+      let h: Node = g.placeholder('x', [256, 8], 'f32');
+      for (let i = 0; i < 16; i++) h = block(h, a => ws.slice(4 * i, 4 * i + 4).reduce(layer, a));
+      const loss = g.reduce('sum', h, [0, 1]);
+      const outputs = [loss, ...(vjp([loss], [ones(loss)], ws) as Node[])];
+      const leaves = topologicalOrder(outputs).filter(node => node.is('placeholder'));
+      return compileGraph({ leaves, outputs, updates: [] }, target).arenaBytes;
+    };
+    const plain = arena((h, layers) => layers(h));
+    const saving = arena((h, layers) => checkpointed([h], ([a]) => [layers(a!)])[0]!);
+    expect(plain).toBeGreaterThan(64 * 256 * 8 * 4);
+    expect(saving).toBeLessThan(plain * 0.45);
   });
 
   it('draws the same random numbers again', () => {
