@@ -48,7 +48,7 @@ export function features(): Features {
     }, false),
   );
   const madd = probeModule(maddProbe, false);
-  if (!WebAssembly.validate(madd)) setEngineFlag('--experimental-wasm-relaxed-simd');
+  if (!WebAssembly.validate(madd)) setEngineFlags('--experimental-wasm-relaxed-simd');
   let fusedMadd = false;
   if (WebAssembly.validate(madd)) {
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
@@ -59,8 +59,23 @@ export function features(): Features {
   return found;
 }
 
-/** Sets a V8 flag where there is a `node:v8` to do so. */
-export function setEngineFlag(flag: string): void {
+/** Sets V8 flags where there is a `node:v8` to do so; says whether there was. */
+function setEngineFlags(...flags: readonly string[]): boolean {
   const v8 = globalThis.process?.getBuiltinModule?.('node:v8');
-  v8?.setFlagsFromString(flag);
+  for (const flag of flags) v8?.setFlagsFromString(flag);
+  return v8 !== undefined;
+}
+
+/**
+ * Compiles a module. V8 starts every function in its baseline tier and has no way to leave it in the middle of a call, so the first step of a
+ * large program would run at a third of the speed. `optimise` therefore has the optimising tier compile everything at once, where flags can be
+ * set (docs/decisions/wasm-tiers.md has the figures); elsewhere, and for small programs, V8 tiers up by itself.
+ */
+export function compileModule(bytes: Uint8Array<ArrayBuffer>, optimise: boolean): WebAssembly.Module {
+  if (!optimise || !setEngineFlags('--no-liftoff', '--no-wasm-lazy-compilation')) return new WebAssembly.Module(bytes);
+  try {
+    return new WebAssembly.Module(bytes);
+  } finally {
+    setEngineFlags('--liftoff', '--wasm-lazy-compilation');
+  }
 }

@@ -10,7 +10,7 @@ import { features } from './features.ts';
 import { BACKEND_NAME, Machine } from './machine.ts';
 
 /** What schedules are made for: 128-bit vectors on the x86-64 and ARM cores that engines run on, sizes of a common core's caches. */
-const target = (): Target => ({
+export const wasmTarget = (): Target => ({
   name: BACKEND_NAME,
   vectorBytes: 16,
   vectorRegisters: 16,
@@ -25,7 +25,7 @@ export function createWasmBackend(): Backend {
   if (typeof WebAssembly === 'undefined' || !features().simd)
     throw new Error('this JavaScript engine has no WebAssembly with 128-bit SIMD');
   const machine = new Machine();
-  const forTarget = target();
+  const forTarget = wasmTarget();
   return {
     name: BACKEND_NAME,
     compile(program: GraphProgram): Executable {

@@ -7,7 +7,7 @@ import { verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { Variable } from '../../graph/storage.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
-import { features } from './features.ts';
+import { compileModule, features } from './features.ts';
 import { canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
 import { emitProgram } from './program-module.ts';
 import { defaultThreads, type ThreadedProgram, ThreadPool } from './threads.ts';
@@ -18,6 +18,9 @@ export const BACKEND_NAME = 'wasm';
 /** A thread more pays from this many estimated instructions on, per program and per barrier in it. */
 const WORK_PER_THREAD = 100_000;
 const WORK_PER_BARRIER = 2_000;
+
+/** From this many estimated instructions on (some 10 ms), the optimising compiler is worth its time before the first run. */
+const WORK_TO_OPTIMISE = 20_000_000;
 
 const ALIGN = 64;
 const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
@@ -68,10 +71,11 @@ export class Machine {
         maximumPages: memory.maximumPages,
       }),
     );
-    const module = span('wasm: module', () => new WebAssembly.Module(emitted.bytes));
+    const work = program.kernels.reduce((sum, { kernel }) => sum + estimateWork(kernel.body), 0);
+    const module = span('wasm: module', () => compileModule(emitted.bytes, work >= WORK_TO_OPTIMISE));
     const threaded = { id: ++this.programs, module };
     const args = memory.allocate(emitted.argsBytes);
-    const loaded = new LoadedProgram(this, program, threaded, args, emitted.argsOffsets);
+    const loaded = new LoadedProgram(this, program, threaded, args, emitted.argsOffsets, work);
     this.collected.register(loaded, { address: args, bytes: emitted.argsBytes, threaded }, loaded);
     return loaded;
   }
@@ -146,6 +150,7 @@ export class LoadedProgram implements Executable {
     threaded: ThreadedProgram,
     args: number,
     argsOffsets: readonly number[],
+    work: number,
   ) {
     this.machine = machine;
     this.program = program;
@@ -159,9 +164,9 @@ export class LoadedProgram implements Executable {
     this.leafWords = program.leaves.map(() => []);
     this.outputWords = program.outputs.map(() => []);
     const arenaWords: [number, number][] = [];
-    let work = 0;
-    for (const [k, { kernel, places, barrierBefore }] of program.kernels.entries()) {
-      work += estimateWork(kernel.body) - (barrierBefore ? WORK_PER_BARRIER : 0);
+    let barriers = 0;
+    for (const [k, { places, barrierBefore }] of program.kernels.entries()) {
+      if (barrierBefore) barriers++;
       for (const [b, place] of places.entries()) {
         const word = (args + argsOffsets[k]!) / 4 + b;
         if (place.kind === 'leaf') this.leafWords[place.index]!.push(word);
@@ -170,7 +175,7 @@ export class LoadedProgram implements Executable {
       }
     }
     this.arenaWords = arenaWords;
-    this.work = work;
+    this.work = work - barriers * WORK_PER_BARRIER;
     if (this.threadsWorthwhile() > 1) machine.pool!.prepare(machine.threads);
   }
 

@@ -166,9 +166,10 @@ export class ThreadPool {
         execArgv: [],
         name: 'tenon',
       });
+      worker.on('message', () => this.ledIsDone());
+      // Last, because a listener takes a reference.
       worker.unref();
       port1.unref();
-      worker.on('message', () => this.ledIsDone());
       return {
         send: message => port1.postMessage(message),
         start: null,
