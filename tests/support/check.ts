@@ -2,6 +2,7 @@
  * Comparing values and gradients of the Tensor API with given figures.
  */
 import { expect } from 'vitest';
+import './backend.ts';
 import { Parameter, Tensor, zerosLike } from '../../src/index.ts';
 
 /** A tensor as fixtures keep it. */
