@@ -37,16 +37,17 @@ const TABLES: { readonly f32: PowTable; readonly f64: PowTable } = {
   },
 };
 
-const headOf = (s: Scope, x: Reg): Reg =>
+/** The upper half of a float's bits: products of two such halves are exact. */
+export const headOf = (s: Scope, x: Reg): Reg =>
   s.b.bitcast(s.float, s.b.bin('and', s.b.bitcast(s.int, x), s.i(TABLES[s.float].headMask)));
 
-interface Pair {
+export interface Pair {
   readonly high: Reg;
   readonly low: Reg;
 }
 
 /** log2 of a positive finite number; the high part has half the bits. */
-function log2Pair(s: Scope, x: Reg): Pair {
+export function log2Pair(s: Scope, x: Reg): Pair {
   const { b } = s;
   const { polynomial, scale } = TABLES[s.float];
   const { power, mantissa } = splitPositive(s, x);

@@ -69,7 +69,7 @@ function reduce(s: Scope, x: Reg): Reduced {
 }
 
 /** sin(r + quadrant * pi/2). */
-function sineOf(s: Scope, { r, quadrant }: Reduced): Reg {
+export function sineOf(s: Scope, { r, quadrant }: Reduced): Reg {
   const { b } = s;
   const { sin, cos } = TABLES[s.float];
   const square = b.mul(r, r);
