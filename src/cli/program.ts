@@ -26,12 +26,9 @@ export function tenonProgram(): Command {
   return program;
 }
 
-/** Every command throws instead of exiting, and shows its own help for wrong use. */
+/** Every command throws instead of exiting. */
 function settle(command: Command): void {
-  command
-    .exitOverride()
-    .showHelpAfterError('(--help shows what there is)')
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'tenon: ')) });
+  command.exitOverride().configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'tenon: ')) });
   for (const child of command.commands) settle(child);
 }
 

@@ -22,13 +22,25 @@ const FREE = ['out', 'resume', 'json', 'threads'];
 
 export class RunFolder {
   readonly path: string;
+  private readonly config: RunConfig;
 
-  constructor(path: string) {
+  constructor(path: string, config: RunConfig) {
     this.path = path;
+    this.config = config;
   }
 
   file(name: string): string {
     return join(this.path, name);
+  }
+
+  /** Makes the folder and writes config.json: once all input is read, so that a run that cannot start leaves nothing behind. */
+  begin(): void {
+    try {
+      mkdirSync(this.path, { recursive: true });
+    } catch (error) {
+      throw new Error(`cannot make the folder ${this.path}: ${reasonOf(error)}`, { cause: error });
+    }
+    writeAtomic(this.file('config.json'), [`${JSON.stringify(this.config, null, 2)}\n`]);
   }
 
   /** Replaces metrics.jsonl: one object per line. */
@@ -38,7 +50,7 @@ export class RunFolder {
 }
 
 /**
- * Starts a run in a folder of its own, or with --resume opens the one that was stopped.
+ * A new run in a folder of its own (nothing is written before `begin`), or with --resume the one that was stopped.
  * @param kind names default folders: runs/<kind>-1, runs/<kind>-2, ...
  * @param given options that stand on the command line; when resuming, the others are taken from the run
  * @returns the folder and the options in force
@@ -55,18 +67,10 @@ export function openRun<O extends RunOptions>(
 
 function startRun<O extends RunOptions>(task: string, kind: string, options: O): { run: RunFolder; options: O } {
   const path = options.out ?? join('runs', `${kind}-${1 + newestNumber(kind)}`);
-  const run = new RunFolder(path);
-  if (existsSync(run.file('config.json')))
+  if (existsSync(join(path, 'config.json')))
     throw new UsageError(`${path} already holds a run: add --resume to go on with it, or choose another --out`);
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw new Error(`cannot make the folder ${path}: ${reasonOf(error)}`, { cause: error });
-  }
   const kept = Object.fromEntries(Object.entries(options).filter(([name]) => !FREE.includes(name)));
-  const config: RunConfig = { task, options: kept, tenon: VERSION, node: process.version };
-  writeAtomic(run.file('config.json'), [`${JSON.stringify(config, null, 2)}\n`]);
-  return { run, options };
+  return { run: new RunFolder(path, { task, options: kept, tenon: VERSION, node: process.version }), options };
 }
 
 function resumeRun<O extends RunOptions>(
@@ -78,7 +82,6 @@ function resumeRun<O extends RunOptions>(
   const newest = newestNumber(kind);
   const path = options.out ?? (newest > 0 ? join('runs', `${kind}-${newest}`) : null);
   if (!path) throw new UsageError(`--resume: there is no run under runs/${kind}-*; say which one with --out`);
-  const run = new RunFolder(path);
   const config = readConfig(path);
   if (!config) throw new UsageError(`--resume: ${path} holds no run`);
   if (config.task !== task) throw new UsageError(`--resume: ${path} holds a run of "${config.task}", not of "${task}"`);
@@ -92,7 +95,7 @@ function resumeRun<O extends RunOptions>(
       );
   }
   const free = Object.fromEntries(Object.entries(options).filter(([name]) => FREE.includes(name)));
-  return { run, options: { ...saved, ...free } as O };
+  return { run: new RunFolder(path, config), options: { ...saved, ...free } as O };
 }
 
 /** The highest number of runs/<kind>-<number>, 0 when there is none. */

@@ -23,25 +23,30 @@ export interface Training<B> {
   readonly heldOut: 'test' | 'val';
 }
 
-/** Seconds between two checkpoints within an epoch would depend on the machine; steps do not. */
-const CHECKPOINT_STEPS = 200;
+/** Ctrl-C, and how schedulers end a job. */
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** Steps between two checkpoints within an epoch: what a crash loses at most. */
+const CHECKPOINT_STEPS = 100;
 
 /** Milliseconds between two turns of the event loop, without which a signal is never seen. */
 const BREATH = 50;
 
 /**
  * Trains to the end.
- * @throws Interrupted after Ctrl-C, when the checkpoint is written
+ * @throws Interrupted after Ctrl-C or SIGTERM, when the checkpoint is written
  */
 export async function train<B>(run: RunFolder, output: Output, resume: boolean, training: Training<B>): Promise<void> {
   const { model, loader, heldOut } = training;
   const abort = new AbortController();
-  const onSignal = (): void => {
+  let heard: NodeJS.Signals = 'SIGINT';
+  const onSignal = (signal: NodeJS.Signals): void => {
     // A second Ctrl-C does not wait for the step.
     if (abort.signal.aborted) process.exit(130);
+    heard = signal;
     abort.abort();
   };
-  process.on('SIGINT', onSignal);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
   const checkpoint = new Checkpoint({
     folder: run.path,
     everySteps: CHECKPOINT_STEPS,
@@ -55,9 +60,9 @@ export async function train<B>(run: RunFolder, output: Output, resume: boolean, 
       signal: abort.signal,
     });
     if (result.stopped)
-      throw new Interrupted(`stopped at step ${result.steps}; go on with: --resume --out ${run.path}`);
+      throw new Interrupted(`stopped at step ${result.steps}; go on with --resume --out ${run.path}`, heard);
   } finally {
-    process.off('SIGINT', onSignal);
+    for (const signal of SIGNALS) process.off(signal, onSignal);
   }
 }
 

@@ -73,13 +73,20 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
     ...(options.comment ? { comment: options.comment, comment_no_infix: true } : {}),
   });
   const file = createReadStream(path, { highWaterMark: 1 << 20 });
+  // What goes wrong here goes first: the pipeline may report its own tearing down instead.
+  let failure: unknown = null;
   const consume = async (records: AsyncIterable<{ record: string[]; info: { lines: number } }>): Promise<void> => {
-    for await (const { record, info } of records) builder.add(record, info.lines);
+    try {
+      for await (const { record, info } of records) builder.add(record, info.lines);
+    } catch (error) {
+      failure ??= error;
+      throw error;
+    }
   };
   try {
     await (zipped ? pipeline(file, createGunzip(), parser, consume) : pipeline(file, parser, consume));
   } catch (error) {
-    throw describeFailure(error, path);
+    throw describeFailure(failure ?? error, path);
   }
   return builder.finish();
 }

@@ -9,7 +9,7 @@ import { addMachineOptions, applyMachineOptions, type MachineOptions } from '../
 import { Output } from '../output.ts';
 import { readConfig } from '../runFolder.ts';
 import { type LoadedModel, loadModel } from '../savedModel.ts';
-import { digitsPart, evaluateDigits } from '../tasks/digits.ts';
+import { type DigitsSource, digitsPart, evaluateDigits } from '../tasks/digits.ts';
 import { evaluateTable, readRows, type TableModel, type TableSource, tableParts } from '../tasks/table.ts';
 import { evaluateText, textParts } from '../tasks/text.ts';
 
@@ -48,8 +48,8 @@ function measure({ card, model, folder }: LoadedModel, data: string | undefined)
     throw new UsageError(`${folder} has no config.json that names its data; say with --data what to measure on`);
   switch (card.task) {
     case 'digits': {
-      const source = data ?? (config!['data'] as string | undefined);
-      return evaluateDigits(model, card, digitsPart(source, 'test', Number(config?.['seed'] ?? 1)));
+      const source = data === undefined ? (config as unknown as DigitsSource) : { data, seed: 0 };
+      return evaluateDigits(model, card, digitsPart(source, 'test'));
     }
     case 'table':
       return measureTable(model as TableModel, card, data, config as TableSource | null);

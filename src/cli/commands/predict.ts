@@ -48,9 +48,10 @@ async function predictFile(card: ModelCard, model: AnyModule, file: string, outp
     }
     case 'table': {
       const probabilities = predictRows(model as TableModel, card, await readRows(file, card.reading));
-      probabilities.forEach((probability, row) => {
+      probabilities.forEach((probability, index) => {
+        const row = index + 1;
         output.event('prediction', { file, row, probability });
-        output.say(`${file} row ${row + 1}: ${probability.toFixed(4)}`);
+        output.say(`${file} row ${row}: ${probability.toFixed(4)}`);
       });
       return [...probabilities];
     }

@@ -15,10 +15,10 @@ import {
 } from '../options.ts';
 import { Output } from '../output.ts';
 import { loadModel } from '../savedModel.ts';
-import { continueText } from '../tasks/text.ts';
+import { continueText, defaultPrompt } from '../tasks/text.ts';
 
 interface SampleCommandOptions extends MachineOptions {
-  readonly prompt: string;
+  readonly prompt?: string;
   readonly tokens: number;
   readonly temperature: number;
   readonly topK?: number;
@@ -30,7 +30,7 @@ export const sampleCommand = (): Command =>
     new Command('sample')
       .description('Let a trained text model continue a prompt.')
       .argument('<run>', 'run folder, or a model.json or model.safetensors')
-      .option('--prompt <text>', 'text to continue', '\n')
+      .option('--prompt <text>', 'text to continue; default: the start of a line')
       .option('--tokens <n>', 'characters to write', wholeNumber(1), 500)
       .option(
         '--temperature <t>',
@@ -48,9 +48,10 @@ export const sampleCommand = (): Command =>
     if (card.task !== 'text') throw new UsageError(`sample: ${path} is a model of ${card.task}, expected one of text`);
     if (options.prompt === '') throw new UsageError('sample: --prompt is empty, expected at least one character');
     const vocabulary = new CharVocabulary(card.characters);
-    if (!output.json) process.stdout.write(options.prompt.trimStart());
+    const prompt = options.prompt ?? defaultPrompt(vocabulary);
+    if (!output.json) process.stdout.write(options.prompt ?? '');
     const write = output.json ? undefined : (text: string) => void process.stdout.write(text);
-    const text = continueText(model as unknown as GPT, vocabulary, options.prompt, options, write);
+    const text = continueText(model as unknown as GPT, vocabulary, prompt, options, write);
     output.say();
-    output.event('end', { prompt: options.prompt, text });
+    output.event('end', { prompt, text });
   });

@@ -24,6 +24,7 @@ export interface TrainDigitsOptions extends RunOptions {
   readonly epochs: number;
   readonly batch: number;
   readonly lr: number;
+  readonly limit?: number;
 }
 
 export const trainDigitsCommand = (): Command =>
@@ -34,7 +35,8 @@ export const trainDigitsCommand = (): Command =>
       .addOption(new Option('--model <name>', 'architecture').choices(DIGIT_MODELS).default('lenet'))
       .option('--epochs <n>', 'passes over the training images', wholeNumber(1), 5)
       .option('--batch <n>', 'images per step', wholeNumber(1), 64)
-      .option('--lr <rate>', 'highest learning rate', positiveNumber(), 4e-3),
+      .option('--lr <rate>', 'highest learning rate', positiveNumber(), 4e-3)
+      .option('--limit <n>', 'use only the first n images of each part, for a quick try', wholeNumber(1)),
   ).action(async (options: TrainDigitsOptions, command: Command) => {
     await trainDigits(options, givenOptions(command), new Output(options.json ?? false));
   });
@@ -48,10 +50,11 @@ export async function trainDigits(
   const started = performance.now();
   const { run, options } = openRun('train digits', `digits-${asked.model}`, asked, given);
   applyRunOptions(options);
-  const trainPart = digitsPart(options.data, 'train', options.seed);
-  const testPart = digitsPart(options.data, 'test', options.seed);
+  const trainPart = digitsPart(options, 'train');
+  const testPart = digitsPart(options, 'test');
   const card = digitsCard(options.model);
   const model = buildDigits(card);
+  run.begin();
   output.event('start', { task: 'digits', out: run.path, ...options, train: trainPart.count, test: testPart.count });
   output.say(
     `digits: ${trainPart.count} training and ${testPart.count} test images, model ${options.model}, into ${run.path}`,

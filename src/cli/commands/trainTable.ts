@@ -39,6 +39,7 @@ export interface TrainTableOptions extends RunOptions {
   readonly epochs: number;
   readonly batch: number;
   readonly lr?: number;
+  readonly limit?: number;
 }
 
 /** `\t` and `tab` as shells pass them on. */
@@ -73,7 +74,8 @@ export const trainTableCommand = (): Command =>
       )
       .option('--epochs <n>', 'passes over the training rows', wholeNumber(1), 8)
       .option('--batch <n>', 'rows per step', wholeNumber(1), 256)
-      .option('--lr <rate>', "highest learning rate; default: the model's own", positiveNumber()),
+      .option('--lr <rate>', "highest learning rate; default: the model's own", positiveNumber())
+      .option('--limit <n>', 'use only the first n rows of each file, for a quick try', wholeNumber(1)),
   ).action(async (options: TrainTableOptions, command: Command) => {
     await trainTable(options, givenOptions(command), new Output(options.json ?? false));
   });
@@ -89,6 +91,7 @@ async function trainTable(asked: TrainTableOptions, given: ReadonlySet<string>, 
   const { preset, separator, header } = options;
   const card: TableCard = { task: 'table', model: options.model, reading: { preset, separator, header }, schema };
   const model = buildTable(card);
+  run.begin();
   output.event('start', { task: 'table', out: run.path, ...options, train: trainRows.rows, test: testRows.rows });
   output.say(
     `table: ${trainRows.rows} training and ${testRows.rows} test rows, model ${options.model}, into ${run.path}`,

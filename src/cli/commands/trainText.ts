@@ -6,7 +6,15 @@ import { addRunOptions, applyRunOptions, positiveNumber, type RunOptions, wholeN
 import { Output, seconds } from '../output.ts';
 import { openRun } from '../runFolder.ts';
 import { saveModel } from '../savedModel.ts';
-import { buildText, continueText, evaluateText, type TextCard, textParts, textTraining } from '../tasks/text.ts';
+import {
+  buildText,
+  continueText,
+  defaultPrompt,
+  evaluateText,
+  type TextCard,
+  textParts,
+  textTraining,
+} from '../tasks/text.ts';
 import { train } from '../training.ts';
 import { givenOptions } from './given.ts';
 
@@ -51,6 +59,7 @@ async function trainText(asked: TrainTextOptions, given: ReadonlySet<string>, ou
   const card: TextCard = { task: 'text', model: 'gpt', block, layers, heads, width, dropout, characters };
   const model = buildText(card);
   const parameters = model.parameters().reduce((a, p) => a + p.numel(), 0);
+  run.begin();
   output.event('start', { task: 'text', out: run.path, ...options, characters: characters.length, parameters });
   output.say(
     `text: ${parts.train.length} training and ${parts.val.length} validation characters, ${characters.length} distinct; ${parameters} parameters, into ${run.path}`,
@@ -60,7 +69,12 @@ async function trainText(asked: TrainTextOptions, given: ReadonlySet<string>, ou
   const metrics = await evaluateText(model, parts.val);
   saveModel(run.path, card, model, metrics);
   const sample =
-    options.sample > 0 ? continueText(model, parts.vocabulary, '\n', { tokens: options.sample, temperature: 0.8 }) : '';
+    options.sample > 0
+      ? continueText(model, parts.vocabulary, defaultPrompt(parts.vocabulary), {
+          tokens: options.sample,
+          temperature: 0.8,
+        })
+      : '';
   output.say(sample);
   output.event('end', { ...metrics, sample, out: run.path, seconds: seconds(started) });
   output.say(`validation loss ${metrics.val_loss.toFixed(4)} after ${seconds(started)} s; model in ${run.path}`);

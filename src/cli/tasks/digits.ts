@@ -46,14 +46,24 @@ export const buildDigits = ({ model }: DigitsCard): AnyModule => (model === 'mlp
 /** How many digits are drawn when there are no files. */
 const DRAWN = { train: 6000, test: 2000 } as const;
 
-/** A part of MNIST's files in `folder`, or of generated digits; the seed of test digits is apart from that of any training. */
-export function digitsPart(folder: string | undefined, part: 'train' | 'test', seed: number): DigitArrays {
-  const digits =
-    folder === undefined
-      ? generateDigits({ count: DRAWN[part], seed: part === 'train' ? seed : 2 ** 40 + seed })
-      : readMnist(folder, part);
-  if (digits.size !== 28) throw new Error(`${folder}: images of ${digits.size} x ${digits.size}, expected 28 x 28`);
-  return digits;
+export interface DigitsSource {
+  /** Folder of MNIST's files; without it, digits are generated. */
+  readonly data?: string;
+  readonly seed: number;
+  /** The first so many images only. */
+  readonly limit?: number;
+}
+
+/** The training or test part; generated test digits have a seed apart from that of any training. */
+export function digitsPart({ data, seed, limit }: DigitsSource, part: 'train' | 'test'): DigitArrays {
+  if (data === undefined) {
+    const count = Math.min(DRAWN[part], limit ?? DRAWN[part]);
+    return generateDigits({ count, seed: part === 'train' ? seed : 2 ** 40 + seed });
+  }
+  const { size, images, labels, ...digits } = readMnist(data, part);
+  if (size !== 28) throw new Error(`${data}: images of ${size} x ${size}, expected 28 x 28`);
+  const count = Math.min(digits.count, limit ?? digits.count);
+  return { count, size, images: images.subarray(0, count * size * size), labels: labels.subarray(0, count) };
 }
 
 export interface DigitsRecipe {

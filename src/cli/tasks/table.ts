@@ -9,11 +9,11 @@ import {
   fieldSizes,
   fitSchema,
   generateClicks,
-  isTablePreset,
   numberWidth,
   presetFiles,
   readPresetTable,
   readTable,
+  selectRows,
   splitTable,
   TABLE_PRESETS,
   type Table,
@@ -82,6 +82,8 @@ export interface TableSource extends TableReading {
   readonly numeric?: readonly string[];
   readonly ignore?: readonly string[];
   readonly seed: number;
+  /** The first so many rows of each file only. */
+  readonly limit?: number;
 }
 
 /** Impressions generated where there is no file. */
@@ -99,17 +101,23 @@ export function readRows(path: string, { preset, separator, header }: TableReadi
 
 /** Training and test rows: files, a preset's folder, a seeded split of one file, or generated clicks. */
 export async function tableParts(source: TableSource): Promise<{ readonly train: Table; readonly test: Table }> {
-  if (source.data === undefined) {
-    if (source.preset || source.test !== undefined) throw new UsageError('--preset and --test need --data');
-    return splitTable(generateClicks(GENERATED_ROWS, source.seed).table, HELD_OUT, source.seed);
+  const { data, preset, test, seed, limit } = source;
+  const first = (table: Table): Table =>
+    limit === undefined || limit >= table.rows
+      ? table
+      : selectRows(
+          table,
+          Uint32Array.from({ length: limit }, (_, i) => i),
+        );
+  if (data === undefined) {
+    if (preset || test !== undefined) throw new UsageError('--preset and --test need --data');
+    return splitTable(first(generateClicks(GENERATED_ROWS, seed).table), HELD_OUT, seed);
   }
-  const files = source.preset
-    ? presetFiles(TABLE_PRESETS[source.preset], source.data)
-    : { train: source.data, test: null };
-  const testFile = source.test ?? files.test;
-  const train = await readRows(files.train, source);
-  if (testFile !== null) return { train, test: await readRows(testFile, source) };
-  return splitTable(train, HELD_OUT, source.seed);
+  const files = preset ? presetFiles(TABLE_PRESETS[preset], data) : { train: data, test: null };
+  const testFile = test ?? files.test;
+  const train = first(await readRows(files.train, source));
+  if (testFile !== null) return { train, test: first(await readRows(testFile, source)) };
+  return splitTable(train, HELD_OUT, seed);
 }
 
 /** The encoding, learned from training rows alone. */
@@ -126,9 +134,6 @@ export function tableSchema(source: TableSource, train: Table): TableSchema {
     ...(source.ignore ? { ignore: source.ignore } : {}),
   });
 }
-
-export const presetName = (name: string | undefined): TablePresetName | undefined =>
-  name !== undefined && isTablePreset(name) ? name : undefined;
 
 /** One line on what the columns were taken for. */
 export function describeSchema(schema: TableSchema): string {
@@ -212,17 +217,12 @@ export function tableTraining(
       scheduler: new WarmupCosineLR(optimizer, { warmupSteps, totalSteps }),
       scheduleBy: 'step',
       validation: tableLoader(test, { batchSize: TEST_BATCH }),
-      metrics: tableMetrics(),
+      metrics: { auc: new AUC() },
     },
   };
 }
 
 const TEST_BATCH = 2048;
-
-const tableMetrics = (): { auc: AUC; logloss: LogLoss } => ({
-  auc: new AUC(),
-  logloss: new LogLoss({ from: 'logit' }),
-});
 
 /** Exact AUC and log loss. */
 export async function evaluateTable(
@@ -231,7 +231,7 @@ export async function evaluateTable(
 ): Promise<{ test_auc: number; test_logloss: number }> {
   const { auc, logloss } = await evaluate(model, tableLoader(rows, { batchSize: TEST_BATCH }), {
     ...reading(model),
-    metrics: tableMetrics(),
+    metrics: { auc: new AUC(), logloss: new LogLoss({ from: 'logit' }) },
   });
   return { test_auc: auc!, test_logloss: logloss! };
 }

@@ -129,6 +129,10 @@ export interface SampleOptions {
   readonly topK?: number;
 }
 
+/** What a text is started from when nothing is asked: a line's end, or the first character there is. */
+export const defaultPrompt = ({ characters }: CharVocabulary): string =>
+  characters.includes('\n') ? '\n' : characters[0]!;
+
 /** Continues `prompt`; `onText` is told every character as it comes. */
 export function continueText(
   model: GPT,
