@@ -83,6 +83,11 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
     };
   }
 
+  /** Whether a gate multiplies the recurrent half, its bias included. */
+  protected get resetsHidden(): boolean {
+    return false;
+  }
+
   /** One step of the cell: the projected input [N, gates * hidden] and the state before to the state after. */
   protected abstract step(projected: Tensor, state: State, weights: GateWeights): State;
 
@@ -94,12 +99,16 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
     backwards: boolean,
   ): { readonly outputs: Tensor; readonly last: State } {
     const steps = x.shape[0]!;
-    const projected = F.linear(x, pass.weightIh, pass.biasIh).unbind(0);
+    const { weightIh, weightHh, biasIh, biasHh } = pass;
+    // Where both biases are only added, they are added once for all steps: one gradient instead of one per step.
+    const joined = !this.resetsHidden && biasIh && biasHh ? biasIh.add(biasHh) : null;
+    const weights = { weightHh, biasHh: joined ? null : biasHh };
+    const projected = F.linear(x, weightIh, joined ?? biasIh).unbind(0);
     const outputs: Tensor[] = Array.from({ length: steps });
     let state = first;
     for (let i = 0; i < steps; i++) {
       const t = backwards ? steps - 1 - i : i;
-      state = this.step(projected[t]!, state, pass);
+      state = this.step(projected[t]!, state, weights);
       outputs[t] = state[0]!;
     }
     return { outputs: stack(outputs, 0), last: state };
@@ -207,6 +216,10 @@ export class LSTM extends Recurrent<
 export class GRU extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor, hn: Tensor]> {
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
     super(3, inputSize, hiddenSize, options);
+  }
+
+  protected override get resetsHidden(): boolean {
+    return true;
   }
 
   protected step(projected: Tensor, [h]: State, weights: GateWeights): State {
