@@ -91,43 +91,28 @@ function conv(
   const outSizes = outputSizes(op, room, window);
 
   // x [n, g, c, ...spatial] seen through windows, w [g, m, c, ...kernel], result [n, g, m, ...out].
-  const viewed = windows(build.reshape(input.node, [n, groups, perGroup, ...sizes]), dims, outSizes, window);
-  const filters = build.reshape(weight.node, [groups, out / groups, perGroup, ...kernel]);
-  const [labelN, labelG, labelC, labelM] = [0, 1, 2, 3];
+  const { axes: g, label } = groupAxis(groups);
+  const viewed = windows(build.reshape(input.node, [n, ...g, perGroup, ...sizes]), dims, outSizes, window);
+  const filters = build.reshape(weight.node, [...g, out / groups, perGroup, ...kernel]);
+  const [labelN, labelC, labelM] = [0, 2, 3];
   const labelsOut = outSizes.map((_, d) => 4 + d);
   const labelsKernel = kernel.map((_, d) => 4 + dims + d);
-  const y = contractGrouped(
+  const y = build.contract(
     viewed,
     filters,
-    [labelN, labelG, labelC, ...labelsOut, ...labelsKernel],
-    [labelG, labelM, labelC, ...labelsKernel],
-    [labelN, labelG, labelM, ...labelsOut],
-    labelG,
+    [labelN, ...label, labelC, ...labelsOut, ...labelsKernel],
+    [...label, labelM, labelC, ...labelsKernel],
+    [labelN, ...label, labelM, ...labelsOut],
   );
   return restore(addBias(op, new Tensor(build.reshape(y, [n, out, ...outSizes])), bias, out, dims));
 }
 
-/** The contraction; a single group is no axis at all. */
-function contractGrouped(
-  a: Tensor['node'],
-  b: Tensor['node'],
-  labelsA: readonly number[],
-  labelsB: readonly number[],
-  out: readonly number[],
-  group: number,
-): Tensor['node'] {
-  const atA = labelsA.indexOf(group);
-  const atB = labelsB.indexOf(group);
-  if (a.shape[atA] !== 1) return build.contract(a, b, labelsA, labelsB, out);
-  const drop = <T>(list: readonly T[], at: number): T[] => list.filter((_, i) => i !== at);
-  return build.contract(
-    build.reshape(a, drop(a.shape, atA)),
-    build.reshape(b, drop(b.shape, atB)),
-    drop(labelsA, atA),
-    drop(labelsB, atB),
-    out.filter(label => label !== group),
-  );
-}
+/**
+ * The axis of the groups and its label, 1. A single group is no axis at all: dropping it later would put a reshape between windows and
+ * contraction, and the input's gradient would no longer merge into one contraction.
+ */
+const groupAxis = (groups: number): { axes: number[]; label: number[] } =>
+  groups === 1 ? { axes: [], label: [] } : { axes: [groups], label: [1] };
 
 function convTranspose(
   op: string,
@@ -164,8 +149,9 @@ function convTranspose(
     throw new RangeError(`${op}: the output would have sizes ${shapeText(outSizes)} for input ${shapeText(x.shape)}`);
 
   // Output position o takes kernel position k from input position (o + padding - k * dilation) / stride, where that is whole.
-  const lead = 3;
-  const axes: AxisMap[] = [identityAxis(0), identityAxis(1), identityAxis(2)];
+  const { axes: g, label } = groupAxis(groups);
+  const lead = 2 + g.length;
+  const axes: AxisMap[] = Array.from({ length: lead }, (_, d) => identityAxis(d));
   for (let s = 0; s < dims; s++) {
     const terms = [
       [lead + s, 1],
@@ -173,18 +159,17 @@ function convTranspose(
     ] as const;
     axes.push(axis(terms, padding[s]!, stride[s]!));
   }
-  const grouped = build.reshape(input.node, [n, groups, channels / groups, ...sizes]);
-  const viewed = build.reindex(grouped, [n, groups, channels / groups, ...outSizes, ...kernel], axes);
-  const filters = build.reshape(weight.node, [groups, channels / groups, perGroup, ...kernel]);
+  const grouped = build.reshape(input.node, [n, ...g, channels / groups, ...sizes]);
+  const viewed = build.reindex(grouped, [n, ...g, channels / groups, ...outSizes, ...kernel], axes);
+  const filters = build.reshape(weight.node, [...g, channels / groups, perGroup, ...kernel]);
   const labelsOut = outSizes.map((_, d) => 4 + d);
   const labelsKernel = kernel.map((_, d) => 4 + dims + d);
-  const y = contractGrouped(
+  const y = build.contract(
     viewed,
     filters,
-    [0, 1, 2, ...labelsOut, ...labelsKernel],
-    [1, 2, 3, ...labelsKernel],
-    [0, 1, 3, ...labelsOut],
-    1,
+    [0, ...label, 2, ...labelsOut, ...labelsKernel],
+    [...label, 2, 3, ...labelsKernel],
+    [0, ...label, 3, ...labelsOut],
   );
   const out = perGroup * groups;
   return restore(addBias(op, new Tensor(build.reshape(y, [n, out, ...outSizes])), bias, out, dims));
