@@ -2,6 +2,8 @@
  * The base of all optimizers: parameter groups, learning rates and step counters in cells (so a compiled step sees a schedule and counts
  * without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of modules or training loops.
  */
+import { data } from '../graph/build.ts';
+import { hostArray } from '../graph/dtype.ts';
 import { Cell, flush } from '../runtime/index.ts';
 import { Parameter, Tensor, tensor, zeros } from '../tensor/index.ts';
 
@@ -225,8 +227,11 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 }
 
-/** A tensor of one value with a memory of its own, like `like`. */
+/** A tensor of one value, like `like`. Filled on the host: state is made while a step is traced, when nothing may be computed. */
 function constantTensor(like: Parameter, value: number): Tensor {
-  const host = new Float64Array(like.numel()).fill(value);
-  return tensor(host, { dtype: like.dtype, shape: like.shape });
+  const host = hostArray(like.dtype, like.numel());
+  // The element as the dtype stores it: half types keep bits.
+  const [element] = tensor([value], { dtype: like.dtype }).data();
+  if (value !== 0) (host as Float32Array).fill(Number(element));
+  return new Tensor(data(host, like.shape, like.dtype));
 }
