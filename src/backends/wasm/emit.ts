@@ -41,6 +41,10 @@ export interface EmitOptions {
 export interface EmittedFunction {
   readonly locals: readonly ValueType[];
   readonly code: Uint8Array;
+  /** Whether it may write the error record. */
+  readonly fails: boolean;
+  /** Estimated instructions, see usage.ts. */
+  readonly work: number;
 }
 
 const ARGS = 0;
@@ -112,7 +116,8 @@ class KernelEmitter implements Operands {
       this.bases.set(buffer, base);
     }
     this.block(this.kernel.body);
-    return { locals: w.locals, code: w.code.view() };
+    const { fails, work } = this.usage;
+    return { locals: w.locals, code: w.code.view(), fails, work };
   }
 
   // ---- operands
@@ -328,7 +333,7 @@ class KernelEmitter implements Operands {
         readBy(inst, operand => this.drop(operand));
         return;
       }
-      if (uses[d.id] === 1 && local[d.id] === 1) {
+      if (uses[d.id] === 1 && local[d.id]) {
         this.defer(inst);
         return;
       }

@@ -11,7 +11,6 @@ import { compileModule, features } from './features.ts';
 import { canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
 import { emitProgram } from './program-module.ts';
 import { defaultThreads, type ThreadedProgram, ThreadPool } from './threads.ts';
-import { estimateWork } from './work.ts';
 
 export const BACKEND_NAME = 'wasm';
 
@@ -71,11 +70,10 @@ export class Machine {
         maximumPages: memory.maximumPages,
       }),
     );
-    const work = program.kernels.reduce((sum, { kernel }) => sum + estimateWork(kernel.body), 0);
-    const module = span('wasm: module', () => compileModule(emitted.bytes, work >= WORK_TO_OPTIMISE));
+    const module = span('wasm: module', () => compileModule(emitted.bytes, emitted.work >= WORK_TO_OPTIMISE));
     const threaded = { id: ++this.programs, module };
     const args = memory.allocate(emitted.argsBytes);
-    const loaded = new LoadedProgram(this, program, threaded, args, emitted.argsOffsets, work);
+    const loaded = new LoadedProgram(this, program, threaded, args, emitted.argsOffsets, emitted.work);
     this.collected.register(loaded, { address: args, bytes: emitted.argsBytes, threaded }, loaded);
     return loaded;
   }

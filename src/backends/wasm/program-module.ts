@@ -2,13 +2,12 @@
  * A whole LoopProgram as one WebAssembly module: every distinct kernel once, a barrier, the error record, and `run(args, thread, threads)`,
  * which every thread calls. `kernel0`, `kernel1`, ... run one step alone. Knows where control words are, not who the threads are.
  */
-import type { Inst, LoopKernel } from '../../compiler/loops.ts';
+import type { LoopKernel } from '../../compiler/loops.ts';
 import { CONTROL, MAX_PAGES } from './control.ts';
-import { emitKernel } from './emit.ts';
+import { type EmittedFunction, emitKernel } from './emit.ts';
 import { encodeModule, type FunctionBody, type FunctionType } from './encoder.ts';
 import { FunctionWriter } from './function-writer.ts';
 import { ATOMIC, OP } from './opcodes.ts';
-import { blocksOf } from './usage.ts';
 
 const KERNEL_TYPE = 0;
 const BARRIER_TYPE = 1;
@@ -44,10 +43,9 @@ export interface ProgramModule {
   readonly argsOffsets: readonly number[];
   /** Bytes of the args table. */
   readonly argsBytes: number;
+  /** Estimated instructions that one thread would execute. */
+  readonly work: number;
 }
-
-const canFail = (block: readonly Inst[]): boolean =>
-  block.some(inst => inst.op === 'fail' || blocksOf(inst).some(canFail));
 
 function function_(type: number, w: FunctionWriter): FunctionBody {
   return { type, locals: w.locals, code: w.code.view() };
@@ -178,36 +176,40 @@ function failFunction(): FunctionBody {
   return function_(FAIL_TYPE, w);
 }
 
+interface PooledKernel {
+  /** Function index. */
+  readonly func: number;
+  readonly emitted: EmittedFunction;
+}
+
 /** Kernels by their code, so that equal ones (layers of one shape) are compiled once. */
 class KernelPool {
   readonly functions: FunctionBody[] = [];
-  private readonly byKernel = new Map<LoopKernel, number>();
-  private readonly byHash = new Map<number, number[]>();
+  private readonly byKernel = new Map<LoopKernel, PooledKernel>();
+  private readonly byHash = new Map<number, PooledKernel[]>();
   private readonly relaxedMadd: boolean;
 
   constructor(relaxedMadd: boolean) {
     this.relaxedMadd = relaxedMadd;
   }
 
-  /** Function index of a kernel. */
-  indexOf(kernel: LoopKernel): number {
+  of(kernel: LoopKernel): PooledKernel {
     const known = this.byKernel.get(kernel);
-    if (known !== undefined) return known;
+    if (known) return known;
     const emitted = emitKernel(kernel, { barrier: BARRIER, fail: FAIL, relaxedMadd: this.relaxedMadd });
     const hash = hashOf(emitted.code);
     const twins = this.byHash.get(hash) ?? [];
-    let position = twins.find(
-      twin =>
-        equalBytes(this.functions[twin]!.code, emitted.code) &&
-        equalBytes(this.functions[twin]!.locals, emitted.locals),
+    let pooled = twins.find(
+      twin => equalBytes(twin.emitted.code, emitted.code) && equalBytes(twin.emitted.locals, emitted.locals),
     );
-    if (position === undefined) {
-      position = this.functions.push({ type: KERNEL_TYPE, ...emitted }) - 1;
-      twins.push(position);
+    if (!pooled) {
+      this.functions.push({ type: KERNEL_TYPE, locals: emitted.locals, code: emitted.code });
+      pooled = { func: FIRST_KERNEL + this.functions.length - 1, emitted };
+      twins.push(pooled);
       this.byHash.set(hash, twins);
     }
-    this.byKernel.set(kernel, position + FIRST_KERNEL);
-    return position + FIRST_KERNEL;
+    this.byKernel.set(kernel, pooled);
+    return pooled;
   }
 }
 
@@ -232,6 +234,7 @@ export function emitProgram(steps: readonly Step[], options: ModuleOptions): Pro
   const argsOffsets: number[] = [];
   const exports: [string, number][] = [];
   let argsBytes = 0;
+  let work = 0;
   // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit.
   let failures = false;
   let undecided = false;
@@ -251,7 +254,7 @@ export function emitProgram(steps: readonly Step[], options: ModuleOptions): Pro
       w.op(OP.i32Eqz);
       w.open(OP.if);
     }
-    const func = pool.indexOf(step.kernel);
+    const { func, emitted } = pool.of(step.kernel);
     w.get(args);
     if (argsBytes > 0) {
       w.i32(argsBytes);
@@ -261,7 +264,8 @@ export function emitProgram(steps: readonly Step[], options: ModuleOptions): Pro
     w.get(threads);
     w.call(func);
     if (guarded) w.end();
-    if (canFail(step.kernel.body)) {
+    work += emitted.work;
+    if (emitted.fails) {
       failures = true;
       undecided = true;
     }
@@ -281,5 +285,5 @@ export function emitProgram(steps: readonly Step[], options: ModuleOptions): Pro
     functions,
     exports,
   });
-  return { bytes, argsOffsets, argsBytes };
+  return { bytes, argsOffsets, argsBytes, work };
 }

@@ -1,36 +1,23 @@
 /**
  * Where the registers of a kernel are written and read: what the emitter needs to keep values on the operand stack and to reuse
- * locals. Reads loop IR only.
+ * locals; and how much work it is. Reads loop IR only.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
 
 export interface Usage {
   /** Number of writes and of reads, by register id. */
-  readonly defs: Int32Array;
-  readonly uses: Int32Array;
-  /** 1 where the only write and the only read stand in the same block. */
-  readonly local: Uint8Array;
+  readonly defs: readonly number[];
+  readonly uses: readonly number[];
+  /** Whether the last write and the last read stand in the same block. */
+  readonly local: readonly boolean[];
   /** The writing instruction, where there is exactly one. */
   readonly definition: readonly (Inst | undefined)[];
   /** Buffers that are addressed. */
   readonly buffers: ReadonlySet<number>;
-}
-
-/** The register an instruction writes (not the counters of loops), if any. */
-export function written(inst: Inst): Reg | null {
-  switch (inst.op) {
-    case 'store':
-    case 'for':
-    case 'while':
-    case 'if':
-    case 'parallel':
-    case 'once':
-    case 'barrier':
-    case 'fail':
-      return null;
-    default:
-      return inst.d;
-  }
+  /** Whether it may write the error record. */
+  readonly fails: boolean;
+  /** Estimated instructions that one thread would execute, each with all its iterations. */
+  readonly work: number;
 }
 
 /** Calls `visit` for every register the instruction itself reads, in operand order; nested blocks are not entered. */
@@ -93,72 +80,101 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
   }
 }
 
-/** The blocks directly inside an instruction, in the order they run. */
-export function blocksOf(inst: Inst): readonly (readonly Inst[])[] {
-  switch (inst.op) {
-    case 'for':
-    case 'parallel':
-    case 'once':
-      return [inst.body];
-    case 'while':
-      return [inst.test, inst.body];
-    case 'if':
-      return [inst.body, inst.otherwise];
-    default:
-      return NONE;
-  }
-}
+/** Iterations assumed of a loop whose bounds are not known. */
+const UNKNOWN_TRIPS = 16;
 
-const NONE: readonly (readonly Inst[])[] = [];
-
-function largestId(block: readonly Inst[]): number {
-  let largest = -1;
-  for (const inst of block) {
-    const d = inst.op === 'for' || inst.op === 'parallel' ? inst.i : written(inst);
-    if (d && d.id > largest) largest = d.id;
-    for (const inner of blocksOf(inst)) largest = Math.max(largest, largestId(inner));
-  }
-  return largest;
+function trips(inst: Inst): number {
+  if (inst.op === 'parallel') return inst.extent;
+  if (inst.op === 'while') return UNKNOWN_TRIPS;
+  if (inst.op !== 'for') return 1;
+  if (typeof inst.lo !== 'number' || typeof inst.hi !== 'number') return UNKNOWN_TRIPS;
+  return Math.max(0, Math.ceil((inst.hi - inst.lo) / inst.step));
 }
 
 export function usageOf(body: readonly Inst[]): Usage {
-  const size = largestId(body) + 1;
-  const defs = new Int32Array(size);
-  const uses = new Int32Array(size);
-  const local = new Uint8Array(size);
-  const blockOf = new Int32Array(size).fill(-1);
-  const definition: (Inst | undefined)[] = new Array(size);
-  const buffers = new Set<number>();
-  let blocks = 0;
+  const usage = new Walker();
+  usage.work = usage.walk(body);
+  return usage;
+}
 
-  const walk = (block: readonly Inst[]): void => {
-    const here = blocks++;
-    const read = (reg: Reg): void => {
-      uses[reg.id]!++;
-      local[reg.id] = blockOf[reg.id] === here ? 1 : 0;
-    };
-    for (const inst of block) {
-      if (inst.op === 'while') {
-        // The condition is read at the end of the test block.
-        const testBlock = blocks;
-        walk(inst.test);
-        uses[inst.m.id]!++;
-        local[inst.m.id] = blockOf[inst.m.id] === testBlock ? 1 : 0;
-        walk(inst.body);
-        continue;
-      }
-      readBy(inst, read);
-      if (inst.op === 'for' || inst.op === 'parallel') defs[inst.i.id]!++;
-      if (inst.op === 'addr') buffers.add(inst.buf);
-      const d = written(inst);
-      if (d) {
-        defs[d.id]!++;
-        definition[d.id] = defs[d.id] === 1 ? inst : undefined;
-        blockOf[d.id] = here;
-      }
-      for (const inner of blocksOf(inst)) walk(inner);
-    }
+class Walker implements Usage {
+  // Plain arrays that grow as registers turn up: ids are small and nearly dense.
+  readonly defs: number[] = [];
+  readonly uses: number[] = [];
+  readonly local: boolean[] = [];
+  readonly definition: (Inst | undefined)[] = [];
+  readonly buffers = new Set<number>();
+  fails = false;
+  work = 0;
+  private readonly blockOf: number[] = [];
+  private blocks = 0;
+  private here = 0;
+
+  private readonly read = (reg: Reg): void => {
+    const { id } = reg;
+    this.uses[id]!++;
+    this.local[id] = this.blockOf[id] === this.here;
   };
-  walk(body);
-  return { defs, uses, local, definition, buffers };
+
+  private define(reg: Reg, inst: Inst | undefined): void {
+    const { id } = reg;
+    while (this.defs.length <= id) {
+      this.defs.push(0);
+      this.uses.push(0);
+      this.local.push(false);
+      this.definition.push(undefined);
+      this.blockOf.push(-1);
+    }
+    this.defs[id]!++;
+    this.definition[id] = this.defs[id] === 1 ? inst : undefined;
+    this.blockOf[id] = this.here;
+  }
+
+  /** Takes a block in; returns its estimated work. */
+  walk(block: readonly Inst[]): number {
+    const here = this.blocks++;
+    this.here = here;
+    let work = block.length;
+    for (const inst of block) {
+      switch (inst.op) {
+        case 'while': {
+          // The condition is read at the end of the test block.
+          let inner = this.walk(inst.test);
+          this.read(inst.m);
+          inner += this.walk(inst.body);
+          work += inner * UNKNOWN_TRIPS;
+          break;
+        }
+        case 'if':
+          this.read(inst.m);
+          work += this.walk(inst.body) + this.walk(inst.otherwise);
+          break;
+        case 'for':
+        case 'parallel':
+          readBy(inst, this.read);
+          this.define(inst.i, undefined);
+          work += this.walk(inst.body) * trips(inst);
+          break;
+        case 'once':
+          work += this.walk(inst.body);
+          break;
+        case 'fail':
+          this.fails = true;
+          this.read(inst.value);
+          break;
+        case 'store':
+          this.read(inst.p);
+          this.read(inst.a);
+          break;
+        case 'barrier':
+          break;
+        default:
+          readBy(inst, this.read);
+          if (inst.op === 'addr') this.buffers.add(inst.buf);
+          this.define(inst.d, inst);
+      }
+      this.here = here;
+    }
+    return work;
+  }
 }
