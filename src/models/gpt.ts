@@ -63,7 +63,7 @@ export class GPTBlock extends Module {
       .call(this.ln_1.call(x))
       .chunk(3, 2)
       .map(part => part.reshape([batch, length, this.heads, headSize]).transpose(1, 2)) as [Tensor, Tensor, Tensor];
-    const at = arange(length);
+    const at = arange(length, { dtype: 'i32' });
     const future = at.unsqueeze(0).gt(at.unsqueeze(1));
     const scores = q.matmul(k.transpose(-2, -1)).mul(1 / Math.sqrt(headSize));
     const weights = this.attnDrop.call(scores.maskedFill(future, Number.NEGATIVE_INFINITY).softmax(-1));
@@ -79,7 +79,7 @@ export class GPTBlock extends Module {
       .call(this.ln_1.call(x))
       .chunk(3, 1)
       .map(part => part.reshape([batch, this.heads, 1, headSize])) as [Tensor, Tensor, Tensor];
-    const at = arange(cache.keys.shape[2]!);
+    const at = arange(cache.keys.shape[2]!, { dtype: 'i32' });
     const here = at.eq(position).unsqueeze(1);
     cache.keys.assign(here.where(k, cache.keys));
     cache.values.assign(here.where(v, cache.values));
