@@ -5,6 +5,7 @@ import type { AnyModule } from '../nn/index.ts';
 import { type AnyOptimizer, clipGradNorm, type ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
 import { compile, type Tensor } from '../tensor/index.ts';
 import { type BatchReading, batchesOf, readingOf, sampleCount } from './batches.ts';
+import { breather } from './breathe.ts';
 import { evaluator, type OutputMetric } from './evaluate.ts';
 import type { Callback, EpochReport, Loader, Position, Run, StepReport } from './run.ts';
 
@@ -99,6 +100,7 @@ async function trainEpoch<B>(
   { scheduleBy, signal }: FitOptions<B>,
 ): Promise<boolean> {
   const { position } = run;
+  const breathe = breather();
   run.model.train();
   run.startClock();
   for await (const batch of batchesOf(loader)) {
@@ -130,6 +132,7 @@ async function trainEpoch<B>(
     };
     await run.tell(callback => callback.onStep?.(run, report));
     await run.tell(callback => callback.afterStep?.(run, report));
+    await breathe();
     if (signal?.aborted) run.stop('interrupted');
     // A run that is stopped on the last batch still finishes its epoch.
     if (run.stopped && position.batch !== loader.length) return false;

@@ -298,3 +298,18 @@ describe('progress', () => {
     expect([0, 75, 3700].map(train.clock)).toEqual(['0:00', '1:15', '1:01:40']);
   });
 });
+
+describe('a long synchronous run', () => {
+  it('lets timers in, so that it can be aborted from outside', async () => {
+    const model = new nn.Linear(2, 2);
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 20);
+    const { stopped } = await train.fit(model, loaderOf(), {
+      loss: crossEntropy,
+      optimizer: new SGD(model.parameters(), { lr: 0.01 }),
+      epochs: 1_000_000,
+      signal: abort.signal,
+    });
+    expect(stopped).toBe('interrupted');
+  });
+});
