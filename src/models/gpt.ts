@@ -109,6 +109,7 @@ export class GPT extends Module {
   readonly h: ModuleList<GPTBlock>;
   readonly lnF: LayerNorm;
   readonly config: Required<GPTConfig>;
+  readonly #decoders = new Map<string, (token: Tensor, position: Tensor) => Tensor>();
 
   constructor(config: GPTConfig) {
     super();
@@ -157,6 +158,20 @@ export class GPT extends Module {
     return F.linear(this.lnF.call(x), this.wte.weight);
   }
 
+  /** The compiled step of one sequence: a token and its position to the token after it. Kept, with its cache, for the next call. */
+  #decoder(temperature: number, topK: number | undefined): (token: Tensor, position: Tensor) => Tensor {
+    const key = `${temperature} ${topK}`;
+    let decoder = this.#decoders.get(key);
+    if (!decoder) {
+      const cache = this.newCache();
+      decoder = compile((token: Tensor, position: Tensor) =>
+        sample(this.step(token, position, cache), temperature, topK),
+      );
+      this.#decoders.set(key, decoder);
+    }
+    return decoder;
+  }
+
   /**
    * Continues `prompt`, one compiled step per token. When the block is full, its newest half becomes the start of a new one.
    * @returns the new tokens
@@ -165,10 +180,7 @@ export class GPT extends Module {
     if (prompt.length === 0) throw new Error('generate: the prompt is empty, expected at least one token');
     const wasTraining = this.training;
     this.eval();
-    const cache = this.newCache();
-    const next = compile((token: Tensor, position: Tensor) =>
-      sample(this.step(token, position, cache), temperature, topK),
-    );
+    const next = this.#decoder(temperature, topK);
     const { block } = this.config;
     let context = prompt.slice(-block);
     let filled = 0;

@@ -187,6 +187,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
         Object.defineProperty(module, property, { value: twin, enumerable: true, configurable: true, writable: true });
       }
     }
+    bumpModeEpoch();
     return this;
   }
 
