@@ -12,11 +12,13 @@ import {
   type Extent,
   loadGuardedOne,
   loadGuardedRun,
+  loadRun,
   loadsVectors,
   sizesOf,
   stepAll,
   violations,
   walk,
+  whenInside,
 } from './cursor.ts';
 import { unravel, zero } from './naive.ts';
 import { extent, type Problem, type View } from './problem.ts';
@@ -34,6 +36,8 @@ export interface Panel {
   /** First minor index (composite over `minor`); beyond the end zeros are packed. */
   readonly first: Reg;
   readonly width: Extent;
+  /** The largest `width` may be. */
+  readonly most: number;
   readonly block: Block;
   /** Where the panel goes: accumulator elements. */
   readonly to: Reg;
@@ -152,28 +156,81 @@ export function packPanel(
   };
 
   const widthReg = asReg(b, width);
-  b.for(0, width, lanes, g => {
-    const first = b.add(panel.first, g);
-    const to = b.advance(panel.to, g, bytes);
-    const left = b.sub(widthReg, g);
-    const count = b.bin('min', left, b.i32(lanes));
-    const slow = (): void => packLanes(first, to, count);
-    if (inner === undefined || (!transposes && p.dims[inner]!.size < lanes)) {
-      slow();
-      return;
-    }
-    // The group is whole, and within one row (or, transposing, within the operand).
-    const room = b.sub(left, b.i32(lanes));
-    const last = transposes
-      ? b.sub(b.i32(total - lanes), first)
-      : b.sub(
-          b.i32(p.dims[inner]!.size - lanes),
-          minor.length === 1 ? first : b.bin('remU', first, b.i32(p.dims[inner]!.size)),
-        );
-    b.if(
-      b.cmp('ge', b.bin('or', room, last), b.i32(0)),
-      () => (transposes ? packTransposed(first, to) : packVectors(first, to)),
-      slow,
-    );
-  });
+  /** Whether `count` neighbours from the panel's first on lie within one row of the innermost minor dim. */
+  const within = (count: number): Reg => {
+    const x = minor.length === 1 ? panel.first : b.bin('remU', panel.first, b.i32(sizes[sizes.length - 1]!));
+    return b.cmp('ge', b.sub(b.i32(sizes[sizes.length - 1]! - count), x), b.i32(0));
+  };
+  const still = allGuards(view).filter(g => inner !== undefined && view.guards[g]!.coefs[inner] === 0);
+  const vectorsAlong = inner !== undefined && view.lin[inner] === 1 && loadsVectors(view, p.acc);
+
+  /** All vectors of a row at once: one visit per k, which matters where rows lie pages apart. */
+  const packRows = (count: number): void => {
+    const dest = b.copy(panel.to);
+    walk(b, view, [cursorAt(panel.first)], block.dims, block.extents, still, ([at], [violated]) => {
+      const each = (value: (g: number) => Reg): void => {
+        for (let g = 0; g < count; g += lanes) b.store(p.acc, dest, value(g), g * bytes);
+      };
+      whenInside(
+        b,
+        violated!,
+        () => each(g => loadRun(b, view, p.acc, g === 0 ? at!.index : b.add(at!.index, b.i32(g)), 1, lanes)),
+        () => each(() => zero(b, p.acc, lanes)),
+      );
+      rowBytes(dest);
+    });
+  };
+
+  /** Rows shorter than a vector: loaded as one, stored lane by lane. */
+  const packShort = (): void => {
+    const dest = b.copy(panel.to);
+    walk(b, view, [cursorAt(panel.first)], block.dims, block.extents, [], ([at]) => {
+      const row = loadRun(b, view, p.acc, at!.index, 1, lanes);
+      for (let i = 0; i < lanes; i++) {
+        const put = (): void => b.store(p.acc, dest, b.extract(row, i), i * bytes);
+        if (typeof width === 'number' ? i < width : i === 0) put();
+        else if (typeof width !== 'number') b.if(b.cmp('gt', width, b.i32(i)), put);
+      }
+      rowBytes(dest);
+    });
+  };
+
+  if (vectorsAlong && panel.most < lanes && view.guards.length === 0 && sizes[sizes.length - 1]! >= lanes) {
+    b.if(within(lanes), packShort, () => packLanes(panel.first, panel.to, width));
+    return;
+  }
+  const wide =
+    vectorsAlong &&
+    typeof width === 'number' &&
+    width % lanes === 0 &&
+    width > lanes &&
+    still.length === view.guards.length &&
+    sizes[sizes.length - 1]! >= width;
+  const byGroups = (): void =>
+    b.for(0, width, lanes, g => {
+      const first = b.add(panel.first, g);
+      const to = b.advance(panel.to, g, bytes);
+      const left = b.sub(widthReg, g);
+      const count = b.bin('min', left, b.i32(lanes));
+      const slow = (): void => packLanes(first, to, count);
+      if (inner === undefined || (!transposes && p.dims[inner]!.size < lanes)) {
+        slow();
+        return;
+      }
+      // The group is whole, and within one row (or, transposing, within the operand).
+      const room = b.sub(left, b.i32(lanes));
+      const last = transposes
+        ? b.sub(b.i32(total - lanes), first)
+        : b.sub(
+            b.i32(p.dims[inner]!.size - lanes),
+            minor.length === 1 ? first : b.bin('remU', first, b.i32(p.dims[inner]!.size)),
+          );
+      b.if(
+        b.cmp('ge', b.bin('or', room, last), b.i32(0)),
+        () => (transposes ? packTransposed(first, to) : packVectors(first, to)),
+        slow,
+      );
+    });
+  if (wide) b.if(within(width as number), () => packRows(width as number), byGroups);
+  else byGroups();
 }

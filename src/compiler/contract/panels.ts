@@ -105,11 +105,11 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
 
   const packA = (panel: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg): void => {
     const { first, height } = rowsOf(b, plan, panel);
-    packPanel(b, p, p.a, p.m, lanes, { at, first, width: height, block, to: to(first) });
+    packPanel(b, p, p.a, p.m, lanes, { at, first, width: height, most: maxHeight, block, to: to(first) });
   };
   const packB = (panel: Reg, at: Cursor, block: Block, to: Reg): void => {
     const first = b.mul(panel, b.i32(width));
-    packPanel(b, p, p.b, p.n, lanes, { at, first, width, block, to });
+    packPanel(b, p, p.b, p.n, lanes, { at, first, width, most: width, block, to });
   };
   const eachBlock = (fill: (block: RunningBlock, index: Reg | null) => void): void => {
     if (manyBlocks) b.for(0, k.count, 1, i => fill(blockAt(b, p, plan, i), i));

@@ -103,7 +103,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
         b.i32(K),
       ),
     );
-    packPanel(b, p, p.a, p.m, lanes, { at, first, width: rows, block, to });
+    packPanel(b, p, p.a, p.m, lanes, { at, first, width: rows, most: height, block, to });
   });
   b.barrier();
 
