@@ -79,7 +79,8 @@ export function integerPower(b: LoopBuilder, x: Reg, y: Reg): Reg {
 export function shift(b: LoopBuilder, fn: 'shl' | 'shrS', x: Reg, count: Reg, width: number): Reg {
   const zero = like(b, x, 0);
   const inside = b.bin('and', b.cmp('ge', count, zero), b.cmp('lt', count, like(b, x, width)));
-  const safe = b.select(inside, count, like(b, x, width - 1));
+  // Narrow values stand in wider registers, where all of them can be shifted out.
+  const safe = b.select(inside, count, like(b, x, width < 32 ? width : width - 1));
   const shifted = b.bin(fn, x, safe);
   return fn === 'shl' ? b.select(inside, shifted, zero) : shifted;
 }

@@ -11,16 +11,22 @@ import { scopeOf } from './scope.ts';
  */
 function magnitudeRemainder(b: LoopBuilder, x: Reg, y: Reg, valid: Reg): Reg {
   const s = scopeOf(b, x);
-  const top = s.c(s.float === 'f32' ? 2 ** 127 : 2 ** 1023);
   const exponentMask = s.i(s.float === 'f32' ? 0x7f800000 : 0x7ff0000000000000n);
   const divisor = b.un('abs', y);
+  const infinity = s.c(Number.POSITIVE_INFINITY);
+  // Where the quotient itself overflows, the divisor is lifted first (it is below 2 there, then once more below 2).
+  const lift = s.c(s.float === 'f32' ? 2 ** 126 : 2 ** 1022);
   const rest = b.copy(b.select(valid, b.un('abs', x), s.c(0)));
   b.while(
-    () => b.anyTrue(b.cmp('ge', rest, b.select(valid, divisor, s.c(Number.POSITIVE_INFINITY)))),
+    () => b.anyTrue(b.cmp('ge', rest, b.select(valid, divisor, infinity))),
     () => {
-      const quotient = b.bin('pmin', top, b.bin('div', rest, divisor));
-      const power = b.bitcast(s.float, b.bin('and', b.bitcast(s.int, quotient), exponentMask));
-      const product = b.mul(divisor, power);
+      let lifted = divisor;
+      for (let step = 0; step < 2; step++) {
+        const overflows = b.cmp('eq', b.bin('div', rest, lifted), infinity);
+        lifted = b.select(overflows, b.mul(lifted, lift), lifted);
+      }
+      const power = b.bitcast(s.float, b.bin('and', b.bitcast(s.int, b.bin('div', rest, lifted)), exponentMask));
+      const product = b.mul(lifted, power);
       // A quotient rounded up to a power of two overshoots once.
       const fitting = b.select(b.cmp('gt', product, rest), b.mul(product, s.c(0.5)), product);
       b.move(rest, b.select(b.cmp('ge', rest, divisor), b.sub(rest, fitting), rest));

@@ -1,0 +1,59 @@
+/**
+ * Runs one elementwise formula over arrays as WebAssembly, by vectors and element by element; both must give the same bits.
+ */
+import { expect } from 'vitest';
+import { LoopBuilder, type Reg } from '../../src/compiler/loops.ts';
+import { loadValue, storeValue } from '../../src/compiler/math/index.ts';
+import { bytesOf, type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
+import { runKernel } from '../support/run-kernel.ts';
+
+export interface Operand {
+  readonly dtype: DType;
+  readonly value: HostArray;
+}
+
+function runWith(
+  lanes: number,
+  inputs: readonly Operand[],
+  out: DType,
+  formula: (b: LoopBuilder, ...x: Reg[]) => Reg,
+  relaxedMadd: boolean,
+): HostArray {
+  const n = inputs[0]!.value.length;
+  if (n % lanes) throw new Error(`a length that ${lanes} divides is wanted, ${n} came`);
+  const b = new LoopBuilder();
+  b.for(0, n, lanes, i => {
+    const x = inputs.map(({ dtype }, k) => loadValue(b, dtype, b.addr(k, i), 0, lanes));
+    storeValue(b, out, b.addr(inputs.length, i), formula(b, ...x));
+  });
+  const buffers = [
+    ...inputs.map(({ dtype }, k) => ({ name: `x${k}`, dtype, elements: n, access: 'read' as const })),
+    { name: 'out', dtype: out, elements: n, access: 'write' as const },
+  ];
+  const result = hostArray(out, n);
+  runKernel({ name: 'formula', buffers, body: b.instructions }, [...inputs.map(x => x.value), result], { relaxedMadd });
+  return result;
+}
+
+/** The formula over all elements. Lengths are multiples of 4. */
+export function apply(
+  inputs: readonly Operand[],
+  out: DType,
+  formula: (b: LoopBuilder, ...x: Reg[]) => Reg,
+  relaxedMadd = false,
+): HostArray {
+  const wide = [...inputs.map(x => x.dtype), out].some(dtype => bytesOf(dtype) === 8);
+  const vectors = runWith(wide ? 2 : 4, inputs, out, formula, relaxedMadd);
+  const scalars = runWith(1, inputs, out, formula, relaxedMadd);
+  for (let i = 0; i < vectors.length; i++)
+    if (!Object.is(vectors[i], scalars[i])) expect(vectors[i], `element ${i}: vector, then scalar`).toBe(scalars[i]);
+  return vectors;
+}
+
+/** Distance of `value` from `exact` in units of the last place of `bits`-bit floats at `exact`. */
+export function ulps(value: number, exact: number, bits: 24 | 53): number {
+  if (Object.is(value, exact)) return 0;
+  const smallest = bits === 24 ? -149 : -1074;
+  const exponent = exact === 0 ? smallest : Math.max(Math.floor(Math.log2(Math.abs(exact))) - bits + 1, smallest);
+  return Math.abs(value - exact) / 2 ** exponent;
+}
