@@ -182,6 +182,13 @@ describe('threads', () => {
     expect((await program.runAsync([x]))[0]).toEqual(mirrored(x, 65));
   });
 
+  it('do not keep the process alive', async () => {
+    const before = process.getActiveResourcesInfo().toSorted();
+    const machine = new Machine();
+    await awake(machine, 2);
+    expect(process.getActiveResourcesInfo().toSorted()).toEqual(before);
+  });
+
   it('a failed asynchronous run rejects', async () => {
     const machine = new Machine(false);
     const program = machine.load(gatherUpdateProgram(4, 3));
