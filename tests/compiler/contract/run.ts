@@ -9,6 +9,7 @@ import type { DType, HostArray } from '../../../src/graph/dtype.ts';
 import { hostArray } from '../../../src/graph/dtype.ts';
 import { bf16Value, f16Value } from '../../../src/graph/half.ts';
 import { runKernel } from '../../support/run-kernel.ts';
+import { interpret } from './interpret.ts';
 
 export const WASM: Target = {
   name: 'wasm',
@@ -19,6 +20,9 @@ export const WASM: Target = {
   l2Bytes: 1024 * 1024,
   pointerBytes: 4,
 };
+
+export const AVX2: Target = { ...WASM, name: 'avx2', vectorBytes: 32, keepsOrder: true, pointerBytes: 8 };
+export const AVX512: Target = { ...AVX2, name: 'avx512', vectorBytes: 64, vectorRegisters: 32 };
 
 export interface NamedBuffer {
   readonly name: string;
@@ -53,7 +57,7 @@ function stale(buffer: KernelBuffer): HostArray {
   return array;
 }
 
-/** Runs `spec` in place on `buffers`; between barriers the threads run one after the other. */
+/** Runs `spec` in place on `buffers`; between barriers the threads run one after the other. Other targets than WASM are interpreted. */
 export function runContract(
   spec: ContractSpec,
   buffers: readonly NamedBuffer[],
@@ -67,8 +71,10 @@ export function runContract(
     if (inst.op === 'barrier') stages.push([]);
     else stages[stages.length - 1]!.push(inst);
   }
-  for (const [i, body] of stages.entries())
-    runKernel({ name: `contract ${i}`, buffers: built.buffers, body }, arrays, { threads });
+  for (const [i, body] of stages.entries()) {
+    if (target === WASM) runKernel({ name: `contract ${i}`, buffers: built.buffers, body }, arrays, { threads });
+    else for (let thread = 0; thread < threads; thread++) interpret(body, built.buffers, arrays, thread, threads);
+  }
 }
 
 const value = (array: HostArray, dtype: DType, i: number): number => {
