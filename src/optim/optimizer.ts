@@ -4,7 +4,7 @@
  */
 import { data } from '../graph/build.ts';
 import { hostArray } from '../graph/dtype.ts';
-import { Cell, flush } from '../runtime/index.ts';
+import { Cell, flush, releaseKept } from '../runtime/index.ts';
 import { Parameter, Tensor, tensor, zeros } from '../tensor/index.ts';
 
 /** Settings of one parameter group; what is not given is taken from the optimizer's defaults. */
@@ -162,7 +162,9 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       group.steps.assign(group.steps.add(advance));
       const updates: Update[] = [];
       group.params.forEach((parameter, i) => {
-        if (parameter.grad) updates.push({ parameter, grad: parameter.grad.detach(), index: i });
+        if (!parameter.grad) return;
+        releaseKept(parameter.grad.node);
+        updates.push({ parameter, grad: parameter.grad.detach(), index: i });
       });
       this.update(group, updates);
     }

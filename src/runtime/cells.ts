@@ -86,10 +86,18 @@ export class Cell {
 /** Cells with an assignment that is not written yet, in order of first assignment. */
 export const pendingCells = (): readonly Cell[] => [...pending];
 
-/** Asks for `node` to be evaluated together with the next flush: `backward` keeps its loss this way, so reading it later is free. */
+/**
+ * Asks for `node` to be evaluated together with the next flush. `backward` keeps its loss this way, so that reading it later is free, and
+ * gradients, so that one optimizer's step does not make those of another stale.
+ */
 export function keepForFlush(node: Node): void {
   if (!node.value) kept.add(node);
 }
+
+/** Takes that back: an optimizer has used a gradient up, or it was replaced. */
+export const releaseKept = (node: Node): void => {
+  kept.delete(node);
+};
 
 /** Takes the kept nodes out. */
 export function takeKept(): Node[] {

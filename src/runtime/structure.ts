@@ -84,6 +84,7 @@ const ATTRS: AttrHash = {
       h.int(map.div);
     }
   },
+  concat: (h, a) => h.int(a.axis),
   gather: (h, a) => {
     h.int(a.axis);
     h.text(a.what);

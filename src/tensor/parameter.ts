@@ -5,7 +5,7 @@
 import { marked } from '../graph/build.ts';
 import { type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { Cell } from '../runtime/index.ts';
+import { Cell, keepForFlush, releaseKept } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
 import { registerAlias, registerVariable } from './sources.ts';
 import { Tensor } from './tensor.ts';
@@ -20,8 +20,7 @@ export interface ParameterOptions {
 /** A tensor that can change: its value is what was last assigned. */
 export class Parameter extends Tensor {
   readonly cell: Cell;
-  /** The gradient `backward` has added up, or null. */
-  grad: Tensor | null = null;
+  #grad: Tensor | null = null;
   #alias: { readonly of: Node; readonly node: Node } | null = null;
 
   /** Takes a copy of the value of `init`, which is evaluated now. */
@@ -32,6 +31,20 @@ export class Parameter extends Tensor {
     super(cell.leafNode);
     this.cell = cell;
     registerVariable(cell.variable, this);
+  }
+
+  /**
+   * The gradient `backward` has added up, or null. Lazy, and still readable after another optimizer's step; the step that uses it
+   * makes it unreadable.
+   */
+  get grad(): Tensor | null {
+    return this.#grad;
+  }
+
+  set grad(value: Tensor | null) {
+    if (this.#grad) releaseKept(this.#grad.node);
+    this.#grad = value;
+    if (value) keepForFlush(value.node);
   }
 
   /** The present value; a new node after every assignment. */

@@ -136,6 +136,18 @@ describe.each(['reference', 'wasm'])('%s', backend => {
     expect(() => doubled.item()).toThrow(/before an update/);
   });
 
+  it('lets two optimizers share one backward pass: the first step does not make the gradients of the second stale', () => {
+    const a = new Parameter(Tensor.from([2]));
+    const b = new Parameter(Tensor.from([3]));
+    const first = new SGD([a], { lr: 1 });
+    const second = new SGD([b], { lr: 1 });
+    // d(ab)/da = b = 3, d(ab)/db = a = 2 (the old a)
+    a.mul(b).sum().backward();
+    first.step();
+    second.step();
+    expect([a.item(), b.item()]).toEqual([-1, 1]);
+  });
+
   it('runs without blocking through .async', async () => {
     const f = compile((x: Tensor) => [x.mul(2), x.sum()] as const);
     const [twice, sum] = await f.async(Tensor.from([1, 2, 3]));
@@ -154,7 +166,7 @@ it('gives the same bits with one thread and with two', () => {
       readonly dropout = new Dropout(0.2);
       readonly fc2 = new Linear(300, 10);
       forward(x: Tensor): Tensor {
-        return this.fc2.forward(this.dropout.forward(this.fc1.forward(x).gelu()));
+        return this.fc2.forward(this.dropout.forward(F.gelu(this.fc1.forward(x))));
       }
     }
     const net = new Net();
