@@ -162,7 +162,7 @@ export function absorbOperands(table: IndexTable, value: Value<'contract'>): Con
   for (const [label, size] of sizes) {
     const inOut = out.includes(label);
     const role: Role = !inOut ? 'k' : a.includes(label) ? (b.includes(label) ? 'batch' : 'm') : 'n';
-    labels.set(label, { role, vars: [table.variable(size)] });
+    labels.set(label, { role, vars: [table.shared(`label${labels.size}`, size)] });
   }
   const coordsOf = (named: readonly number[]): Ix[] =>
     named.map(label => {
@@ -178,7 +178,10 @@ export function absorbOperands(table: IndexTable, value: Value<'contract'>): Con
   const split = ({ variable, by }: Split): void => {
     for (const label of labels.values()) {
       const at = label.vars.indexOf(variable);
-      if (at >= 0) label.vars.splice(at, 1, table.variable(variable.extent / by), table.variable(by));
+      if (at >= 0) {
+        const outer = table.shared(`${variable.id}/`, variable.extent / by);
+        label.vars.splice(at, 1, outer, table.shared(`${variable.id}%`, by));
+      }
     }
   };
 

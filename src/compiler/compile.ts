@@ -2,6 +2,7 @@
  * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its name.
  */
 
+import { DebugLog } from './debug.ts';
 import type { Value } from './flow.ts';
 import { group } from './fuse/group.ts';
 import { select } from './fuse/select.ts';
@@ -14,32 +15,46 @@ import { lowerSpace } from './lower/space.ts';
 import { normalise } from './normalise.ts';
 import { chooseDestinations, order, plan, type Step } from './plan.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
+import { LoweringCache } from './signature.ts';
 import type { Target } from './target.ts';
 
 /** Compiles a program for a target. Deterministic; the same program gives the same code. */
 export function compileGraph(program: GraphProgram, target: Target): LoopProgram {
+  const log = new DebugLog();
+  log.graph(program);
   const flow = normalise(program);
+  log.pass('normalise');
   const table = new IndexTable();
   const selection = select(flow, table);
+  log.pass('select');
   const { kernels, home } = group(flow, selection, table);
+  log.pass('group');
   const context = new ProgramContext(target, table);
   const stored = new Set(kernels.flatMap(kernel => kernel.stores));
   const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
   let count = 0;
-  const lower = (kernel: Kernel): Step => ({ kernel, lowered: lowerKernel(kernel, context, `k${count++}`, realised) });
+  const cache = new LoweringCache();
+  const lower = (kernel: Kernel): Step => {
+    const name = `k${count++}`;
+    return { kernel, lowered: cache.lower(kernel, realised, () => lowerKernel(kernel, context, name, realised)) };
+  };
 
   const steps = kernels.map(lower);
+  log.pass('lower');
   const { place, copies } = chooseDestinations(flow, steps);
   const ordered = order(flow, [...steps, ...copies.map(lower)], place);
   const planned = plan(flow, ordered, place);
   const written = new Set(flow.updates.map(update => update.leaf));
-  return {
+  const result: LoopProgram = {
     leaves: program.leaves.map((leaf, i) => ({ dtype: leaf.dtype, elements: leaf.size, written: written.has(i) })),
     outputs: program.outputs.map(node => ({ dtype: node.dtype, elements: node.size })),
     kernels: planned.kernels,
     arenaBytes: planned.arenaBytes,
     failSites: context.failSites,
   };
+  log.pass('plan');
+  log.finish(ordered, planned, result);
+  return result;
 }
 
 function lowerKernel(

@@ -93,6 +93,17 @@ export class IndexTable {
     return { kind: 'var', id: this.atoms++, extent, lo: 0, hi: Math.max(0, extent - 1) };
   }
 
+  /** The variable of this extent known by `key`: equal computations get equal expressions. */
+  shared(key: string, extent: number): VarAtom {
+    const full = `var:${key}:${extent}`;
+    let atom = this.knownAtoms.get(full);
+    if (!atom) {
+      atom = this.variable(extent);
+      this.knownAtoms.set(full, atom);
+    }
+    return atom as VarAtom;
+  }
+
   ofAtom(atom: Atom): Ix {
     if (atom.lo === atom.hi) return this.constant(atom.lo);
     return this.intern([{ atom, coef: 1 }], 0);

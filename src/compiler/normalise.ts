@@ -14,7 +14,6 @@ type AttrKey = { readonly [P in Primitive]: (attrs: Attrs[P]) => string };
 
 const nothing = (): string => '';
 
-/** What tells two values of one op, inputs, shape and dtype apart. */
 const ATTR_KEY: AttrKey = {
   constant: a => (typeof a.value === 'bigint' ? `${a.value}n` : Object.is(a.value, -0) ? '-0' : String(a.value)),
   data: nothing,
@@ -32,6 +31,7 @@ const ATTR_KEY: AttrKey = {
   barrier: a => String(a.group),
   reshape: nothing,
   reindex: a => `${axesKey(a.axes)}|${a.fill}`,
+  concat: a => String(a.axis),
   gather: a => `${a.axis},${a.what}`,
   reduce: a => `${a.kind},${a.axes}`,
   argReduce: a => `${a.kind},${a.axis}`,
@@ -41,6 +41,10 @@ const ATTR_KEY: AttrKey = {
   argSort: a => `${a.axis},${a.descending}`,
   random: nothing,
 };
+
+/** What tells two values of one op, inputs, shape and dtype apart. */
+export const attributesKey = (op: Primitive, attrs: Attrs[Primitive]): string =>
+  (ATTR_KEY[op] as (attrs: Attrs[Primitive]) => string)(attrs);
 
 export function normalise(program: GraphProgram): Flow {
   const leafIndex = new Map<Node, number>();
@@ -54,6 +58,10 @@ export function normalise(program: GraphProgram): Flow {
   const known = new Map<string, { readonly value: Value; readonly key: number; readonly group: number }>();
   let keys = 0;
 
+  const roots = [...program.outputs, ...program.updates.map(update => update.node)];
+  const order = topologicalOrder(roots, leafIndex);
+  const reader = soleReaders(order, roots, leafIndex);
+
   const visit = (node: Node): void => {
     const leaf = leafIndex.get(node) ?? -1;
     if (leaf >= 0) {
@@ -64,12 +72,16 @@ export function normalise(program: GraphProgram): Flow {
       return;
     }
     const inputs = node.inputs.map(input => made.get(input)!);
-    if (node.op === 'detach') {
+    if (node.op === 'detach' || permutedContract(node.inputs[0], reader)?.reader === node) {
       made.set(node, inputs[0]!);
       return;
     }
-    const attrs = (ATTR_KEY[node.op] as (attrs: Attrs[Primitive]) => string)(node.attrs);
-    const key = `${node.op}|${node.dtype}|${node.shape}|${inputs.map(input => input.key)}|${attrs}`;
+    // A contraction writes its result in the order in which it is read.
+    const permuted = permutedContract(node, reader);
+    const meaning = permuted?.attrs ?? node.attrs;
+    const shape = permuted?.reader.shape ?? node.shape;
+    const attrs = attributesKey(node.op, meaning);
+    const key = `${node.op}|${node.dtype}|${shape}|${inputs.map(input => input.key)}|${attrs}`;
     const twin = known.get(key);
     if (twin) {
       made.set(node, twin);
@@ -82,9 +94,9 @@ export function normalise(program: GraphProgram): Flow {
       const value = new Value(
         values.length,
         node.op,
-        node.attrs,
+        meaning,
         inputs.map(input => input.value),
-        node.shape,
+        shape,
         node.dtype,
         -1,
         node.id,
@@ -97,31 +109,7 @@ export function normalise(program: GraphProgram): Flow {
     made.set(node, entry);
   };
 
-  const roots = [...program.outputs, ...program.updates.map(update => update.node)];
-  const stack: Node[] = [];
-  for (const root of roots) {
-    stack.push(root);
-    while (stack.length > 0) {
-      const node = stack[stack.length - 1]!;
-      if (made.has(node)) {
-        stack.pop();
-        continue;
-      }
-      let ready = true;
-      if (!leafIndex.has(node)) {
-        for (let i = node.inputs.length - 1; i >= 0; i--) {
-          const input = node.inputs[i]!;
-          if (!made.has(input)) {
-            stack.push(input);
-            ready = false;
-          }
-        }
-      }
-      if (!ready) continue;
-      stack.pop();
-      visit(node);
-    }
-  }
+  for (const node of order) visit(node);
   const memory = sameMemory(program.leaves);
   const written = new Set(program.updates.map(update => memory[update.leaf]!));
   /** A variable that takes the old value of another one which is written too: the value is moved out of the way first. */
@@ -140,6 +128,72 @@ export function normalise(program: GraphProgram): Flow {
     return unchanged ? [] : [{ leaf, value: snapshot(value) }];
   });
   return { values, leaves, outputs: program.outputs.map(node => made.get(node)!.value), updates, sameMemory: memory };
+}
+
+/** Every node under `roots`, inputs first, without recursion; leaves are not looked below. */
+function topologicalOrder(roots: readonly Node[], leaves: ReadonlyMap<Node, number>): Node[] {
+  const order: Node[] = [];
+  const done = new Set<Node>();
+  const stack: Node[] = [];
+  for (const root of roots) {
+    stack.push(root);
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1]!;
+      if (done.has(node)) {
+        stack.pop();
+        continue;
+      }
+      let ready = true;
+      if (!leaves.has(node)) {
+        for (let i = node.inputs.length - 1; i >= 0; i--) {
+          const input = node.inputs[i]!;
+          if (!done.has(input)) {
+            stack.push(input);
+            ready = false;
+          }
+        }
+      }
+      if (!ready) continue;
+      stack.pop();
+      done.add(node);
+      order.push(node);
+    }
+  }
+  return order;
+}
+
+/** The only node that reads a node, null where there are several or the program itself wants it. */
+function soleReaders(
+  order: readonly Node[],
+  roots: readonly Node[],
+  leaves: ReadonlyMap<Node, number>,
+): ReadonlyMap<Node, Node | null> {
+  const reader = new Map<Node, Node | null>(roots.map(root => [root, null]));
+  for (const node of order) {
+    if (leaves.has(node)) continue;
+    for (const input of node.inputs) reader.set(input, reader.has(input) ? null : node);
+  }
+  return reader;
+}
+
+/** For a contraction that is only read through a permutation: the permutation, and the contraction's attributes when it does that itself. */
+function permutedContract(
+  node: Node | undefined,
+  readers: ReadonlyMap<Node, Node | null>,
+): { readonly reader: Node; readonly attrs: Attrs['contract'] } | null {
+  if (!node?.is('contract') || node.value) return null;
+  const reader = readers.get(node);
+  if (!reader?.is('reindex') || reader.value || reader.shape.length !== node.shape.length) return null;
+  const out: number[] = Array.from({ length: node.shape.length });
+  for (const [a, map] of reader.attrs.axes.entries()) {
+    const [term] = map.terms;
+    if (map.terms.length !== 1 || term![1] !== 1 || map.offset !== 0 || map.div !== 1) return null;
+    if (reader.shape[term![0]] !== node.shape[a]) return null;
+    out[term![0]] = node.attrs.out[a]!;
+  }
+  // A dim that no axis reads is a broadcast.
+  for (let d = 0; d < out.length; d++) if (out[d] === undefined) return null;
+  return { reader, attrs: { a: node.attrs.a, b: node.attrs.b, out } };
 }
 
 function sameMemory(leaves: readonly Node[]): number[] {

@@ -69,6 +69,9 @@ class Grouper {
   private readonly table: IndexTable;
   private readonly waits: Wait[];
   private readonly kernels: Kernel[] = [];
+  /** By value id: what a reader of the value reads from memory. */
+  private readonly sources: Value[][] = [];
+  private readonly reads = new Map<Kernel, Set<Value>>();
   private readonly home = new Map<Value, Kernel>();
   private readonly spaces = new Map<string, { vars: readonly VarAtom[]; coords: readonly Ix[] }>();
   private readonly recent = new Map<string, SpaceKernel[]>();
@@ -86,7 +89,11 @@ class Grouper {
   }
 
   place(value: Value): void {
-    if (value.leaf >= 0) return;
+    if (value.leaf >= 0) {
+      this.sources[value.id] = [value];
+      return;
+    }
+    this.sources[value.id] = this.sourcesOf(value);
     const wait = this.waitOf(value);
     if (this.selection.virtual[value.id]) {
       this.waits[value.id] = wait;
@@ -95,6 +102,18 @@ class Grouper {
     const kernel = this.kernelFor(value, wait);
     this.home.set(value, kernel);
     this.waits[value.id] = { stage: kernel.stage, kernel };
+    const read = this.reads.get(kernel);
+    if (read) for (const source of this.sources[value.id]!) read.add(source);
+    else this.reads.set(kernel, new Set(this.sources[value.id]));
+    this.sources[value.id] = [value];
+  }
+
+  /** Values in memory that computing `value` reads, a few of them: enough to see whether two values read the same data. */
+  private sourcesOf(value: Value): Value[] {
+    const found = new Set<Value>();
+    for (const input of value.inputs)
+      for (const source of this.sources[input.id]!) if (found.size < 8) found.add(source);
+    return [...found];
   }
 
   private waitOf(value: Value): Wait {
@@ -190,18 +209,14 @@ class Grouper {
   /** Whether a kernel over the same space reads something of full size that `value` reads too (tiny ones share always). */
   private sharesInput(kernel: SpaceKernel, value: Value): boolean {
     if (value.size <= 256) return true;
-    for (const input of value.inputs) {
-      const read = storage(input);
-      if (read.size !== value.size) continue;
-      for (const user of read.users) if (kernel.members.has(user)) return true;
-    }
-    return false;
+    const read = this.reads.get(kernel)!;
+    return this.sources[value.id]!.some(source => source.size === value.size && read.has(source));
   }
 
   private join(kernel: Kernel, value: Value): boolean {
-    if (kernel.kind === 'routine' || kernel.kind === 'copy') return false;
+    if (kernel.kind !== 'space' && kernel.kind !== 'contract') return false;
     if (kernel.members.size >= MAX_MEMBERS) return false;
-    if (kernel.kind === 'contract' && value.inputs.some(input => this.updated.has(input))) return false;
+    if (kernel.kind === 'contract' && this.readsUpdated(value)) return false;
     for (const first of kernel.members.keys()) {
       if (first.group !== value.group) return false;
       break;
@@ -210,6 +225,17 @@ class Grouper {
     if (!coords) return false;
     kernel.members.set(value, coords);
     return true;
+  }
+
+  /** Whether `value` is (a step towards) the new value of a variable: those are left to kernels that update in place. */
+  private readsUpdated(value: Value): boolean {
+    return value.inputs.some(
+      input =>
+        this.updated.has(input) ||
+        (this.selection.virtual[input.id]! &&
+          isElementwise(input) &&
+          input.inputs.some(below => this.updated.has(below) && below.size === value.size)),
+    );
   }
 
   /** Where in the kernel's space `value` can be computed. */
@@ -332,24 +358,10 @@ class Grouper {
 
   /** Whether the kernel already sums something computed from what `value` sums. */
   private sharesReduced(kernel: SpaceKernel, value: Value): boolean {
-    const mine = this.fullReads(value);
-    return kernel.reductions.some(other => this.fullReads(other).some(read => mine.includes(read)));
-  }
-
-  /** Values of full size in memory that a reduction reads, a few of them. */
-  private fullReads(value: Value): Value[] {
     const full = value.inputs[0]!.size;
-    const found: Value[] = [];
-    const visit = (v: Value, depth: number): void => {
-      if (found.length >= 6 || depth > 6) return;
-      for (const input of v.inputs) {
-        const read = storage(input);
-        if (this.selection.virtual[read.id] && read.leaf < 0) visit(read, depth + 1);
-        else if (read.size === full) found.push(read);
-      }
-    };
-    visit(value, 0);
-    return found;
+    const mine = this.sources[value.id]!;
+    const read = this.reads.get(kernel)!;
+    return mine.some(source => source.size === full && read.has(source));
   }
 
   private reduceIn(kernel: SpaceKernel, value: Value, shape: readonly number[], kept: readonly boolean[]): boolean {

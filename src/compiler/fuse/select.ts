@@ -23,7 +23,7 @@ const LITERAL_COST = 8;
 /** Largest cost of a value that is computed by its readers when they read it through views. */
 const VIEWED_COST = 6;
 
-const ROUTINES = new Set(['argReduce', 'scan', 'scatter', 'argSort', 'random']);
+const ROUTINES = new Set(['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random']);
 
 export const isRoutine = (value: Value): boolean => value.leaf < 0 && ROUTINES.has(value.op);
 
@@ -59,6 +59,8 @@ export function select(flow: Flow, table: IndexTable): Selection {
     }
   }
 
+  const near = singleSource(flow, forced);
+
   // From readers down.
   const virtual = values.map(() => false);
   const intoReduction = values.map(() => false);
@@ -78,6 +80,7 @@ export function select(flow: Flow, table: IndexTable): Selection {
       virtual[i] =
         literalCost[i]! <= LITERAL_COST ||
         intoReduction[i]! ||
+        near[i]! ||
         (costOf(value) <= VIEWED_COST && readOnceByViews(value));
     }
   }
@@ -95,6 +98,34 @@ export function select(flow: Flow, table: IndexTable): Selection {
     }
   }
   return { virtual, forced, contracts };
+}
+
+/**
+ * By value id: elementwise values with one elementwise reader that read at most one value of full size. Computing them where they are read
+ * moves no more memory than storing them, and lets them wait for what their reader waits for (an optimizer's `m * beta`).
+ */
+function singleSource(flow: Flow, forced: ReadonlySet<Value>): boolean[] {
+  const sources: (readonly Value[])[] = [];
+  const near = flow.values.map(() => false);
+  for (const value of flow.values) {
+    let mine: readonly Value[] = [value];
+    if (isGenerated(value)) mine = [];
+    else if (isView(value)) {
+      const below = sources[value.inputs[0]!.id]!;
+      mine = value.op === 'gather' ? [value] : below;
+    } else if (isElementwise(value) && !forced.has(value)) {
+      const found = new Set<Value>();
+      for (const input of value.inputs)
+        for (const source of sources[input.id]!) if (source.size >= value.size) found.add(source);
+      const [user] = value.users;
+      if (found.size <= 1 && value.users.length === 1 && isElementwise(user!)) {
+        near[value.id] = true;
+        mine = [...found];
+      }
+    }
+    sources.push(mine);
+  }
+  return near;
 }
 
 /** Whether all readers are views that together show about as many elements as there are. */

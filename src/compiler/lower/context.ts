@@ -25,6 +25,8 @@ export interface LoweredKernel {
   readonly single: boolean;
   /** Stored values that may take the very memory of a read one: each element is read before it is written, and not again. */
   readonly inPlace: readonly { readonly stored: Value; readonly read: Value }[];
+  /** The kernel at level 1, for people. */
+  readonly describe: () => string[];
 }
 
 /** Things said once per program. */

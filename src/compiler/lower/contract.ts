@@ -5,7 +5,8 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import type { AbsorbedOperand } from '../absorb.ts';
 import { lowerContract } from '../contract/index.ts';
-import type { ContractOperand, ContractSpec, OutputSite } from '../contract/spec.ts';
+import type { ContractOperand, ContractSpec, OutputSite, Role } from '../contract/spec.ts';
+import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
 import { type Expr, Tracer } from '../expr.ts';
 import { storage, type Value } from '../flow.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
@@ -103,12 +104,38 @@ export function lowerContraction(
   lowerContract(b, spec, target, (scratch, dtype, elements) =>
     buffers.scratch(scratch, dtype, elements, elements * bytesOf(dtype)),
   );
+  const sizes = (role: Role): number => plan.dims.reduce((n, dim) => (dim.role === role ? n * dim.size : n), 1);
+  const batch = sizes('batch') > 1 ? `${sizes('batch')} x ` : '';
+  const describe = (): string[] => {
+    const names = variableNames(plan.vars);
+    const printer = new ExprPrinter(
+      stores.map(s => s.expr),
+      names,
+    );
+    const read = (of: AbsorbedOperand): string => {
+      const at = of.axes.map(({ map }) => {
+        const sum = [...map.terms.map(([d, c]) => (c === 1 ? '' : `${c}*`) + names(plan.vars[d]!)), map.offset || '']
+          .filter(part => part !== '')
+          .join(' + ');
+        return map.div === 1 ? sum || '0' : `(${sum}) / ${map.div}`;
+      });
+      return `${bufferName(storage(of.base))}[${at.join(', ')}]`;
+    };
+    const dims = plan.dims.map((dim, d) => `${names(plan.vars[d]!)} < ${dim.size} (${dim.role})`).join(', ');
+    const results = stores.map(s => `${bufferName(s.value)}[${printer.index(s.ix)}] = ${printer.text(s.expr)}`);
+    return [`for ${dims}`, `acc = sum ${read(plan.a)} * ${read(plan.b)}`, ...printer.lines, ...results];
+  };
   return {
-    loop: { name, buffers: buffers.buffers, body: b.instructions },
+    loop: {
+      name: `${name} contract [${batch}${sizes('m')} x ${sizes('n')} x ${sizes('k')}]`,
+      buffers: buffers.buffers,
+      body: b.instructions,
+    },
     refs: buffers.refs,
     mayFail,
     single: false,
     inPlace: inPlace(stores, exprs, [storage(plan.a.base), storage(plan.b.base)]),
+    describe,
   };
 }
 

@@ -2,15 +2,18 @@
  * Lowers kernels that are no expressions: routines over contiguous buffers viewed as [outer, n, inner], and copies. Imports the routines.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import type { Value } from '../flow.ts';
+import { bufferName } from '../describe.ts';
+import { storage, type Value } from '../flow.ts';
 import { uniform } from '../fold-values.ts';
 import type { CopyKernel, RoutineKernel } from '../kernels.ts';
 import { LoopBuilder } from '../loops.ts';
 import {
   argReduceScratch,
   argSortScratch,
+  concatScratch,
   lowerArgReduce,
   lowerArgSort,
+  lowerConcat,
   lowerRandom,
   lowerScan,
   lowerScatter,
@@ -69,6 +72,10 @@ export function lowerRoutine(kernel: RoutineKernel, context: ProgramContext, nam
     run(spec, argSortScratch, lowerArgSort);
   } else if (value.is('random')) {
     run({ size: value.size, key: buffers.read(first), output }, randomScratch, lowerRandom);
+  } else if (value.is('concat')) {
+    const { outer, inner } = around(value.shape, value.attrs.axis);
+    const parts = value.inputs.map(part => ({ n: part.shape[value.attrs.axis]!, input: buffers.read(part) }));
+    run({ dtype: value.dtype, outer, inner, parts, output }, concatScratch, lowerConcat);
   } else if (value.is('scatter')) {
     const { kind, axis, what } = value.attrs;
     const [base, index, updates] = value.inputs as readonly [Value, Value, Value];
@@ -92,11 +99,12 @@ export function lowerRoutine(kernel: RoutineKernel, context: ProgramContext, nam
     run(spec, scatterScratch, lowerScatter);
   } else throw new Error(`internal: no routine for ${value.op}`);
   return {
-    loop: { name, buffers: buffers.buffers, body: b.instructions },
+    loop: { name: `${name} ${value.op} [${value.shape}]`, buffers: buffers.buffers, body: b.instructions },
     refs: buffers.refs,
     mayFail,
     single: false,
     inPlace: [],
+    describe: () => [`v${value.id} = ${value.op}(${value.inputs.map(v => bufferName(storage(v))).join(', ')})`],
   };
 }
 
@@ -133,10 +141,11 @@ export function lowerCopy(kernel: CopyKernel, context: ProgramContext, name: str
       if (size > vectors) move(vectors, size, 1);
     });
   return {
-    loop: { name, buffers: buffers.buffers, body: b.instructions },
+    loop: { name: `${name} copy [${size}]`, buffers: buffers.buffers, body: b.instructions },
     refs: buffers.refs,
     mayFail: false,
     single,
     inPlace: [],
+    describe: () => [`${to.kind}${to.index} = ${bufferName(from)}`],
   };
 }

@@ -6,6 +6,7 @@
 import type { DType } from '../../graph/dtype.ts';
 import { bytesOf, isFloat } from '../../graph/dtype.ts';
 import type { ReduceKind } from '../../graph/node.ts';
+import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
 import { type Expr, type ReducedExpr, Tracer } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
@@ -96,12 +97,39 @@ class SpaceLowering {
     for (const e of this.trace.exprs) this.levels.set(e, this.levelOf(e));
     const single = this.emitTasks();
     return {
-      loop: { name: this.name, buffers: this.buffers.buffers, body: this.b.instructions },
+      loop: { name: this.title(), buffers: this.buffers.buffers, body: this.b.instructions },
       refs: this.buffers.refs,
       mayFail: this.emitter.mayFail,
       single,
       inPlace: this.inPlace(),
+      describe: () => this.describe(),
     };
+  }
+
+  /** `k3 rows [64 | 1000]`: what is kept, and what is summed. */
+  private title(): string {
+    const sizes = (kept: boolean): string =>
+      this.vars
+        .filter(v => v.kept === kept)
+        .map(v => v.atom.extent)
+        .join('x');
+    return this.kernel.kept
+      ? `${this.name} reduce [${sizes(true)} | ${sizes(false)}]`
+      : `${this.name} map [${sizes(true)}]`;
+  }
+
+  private describe(): string[] {
+    const loops = [...this.keptLoops, ...this.summedLoops];
+    const name = variableNames(loops.map(v => v.atom));
+    const { stores } = this.trace;
+    const printer = new ExprPrinter(
+      stores.map(s => s.expr),
+      name,
+    );
+    const lane = this.lane ? `, vectors of ${this.lanes} along ${name(this.lane.atom)}` : '';
+    const results = stores.map(s => `${bufferName(s.value)}[${printer.index(s.ix)}] = ${printer.text(s.expr)}`);
+    const header = loops.map(v => `${name(v.atom)} < ${v.atom.extent}${v.kept ? '' : ' (summed)'}`).join(', ');
+    return [`for ${header}${lane}`, ...printer.lines, ...results];
   }
 
   // ---------------------------------------------------------------------------------------------- choosing loops
@@ -151,8 +179,8 @@ class SpaceLowering {
     });
     const stores = kernel.stores.map(value => {
       const coords = move(kernel.members.get(value)!);
-      const ix = table.linear(coords, value.shape);
       const expr = tracer.trace(value, coords);
+      const ix = table.linear(coords, value.shape);
       const isFull = value.op !== 'reduce' && (kernel.kept === null || this.isFull(value));
       return { value, ix, expr, full: isFull };
     });

@@ -9,6 +9,7 @@ import type { ReduceKind, ScanKind, ScatterKind } from '../../graph/node.ts';
 
 export { argReduceScratch, lowerArgReduce } from './arg-reduce.ts';
 export { argSortScratch, lowerArgSort } from './arg-sort.ts';
+export { concatScratch, lowerConcat } from './concat.ts';
 export { lowerRandom, randomScratch } from './random.ts';
 export { lowerScan, scanScratch } from './scan.ts';
 export { lowerScatter, scatterScratch } from './scatter.ts';
@@ -21,6 +22,15 @@ export interface Scratch {
 
 /** Index of a buffer of the kernel. */
 export type BufferIndex = number;
+
+/** Parts [outer, n_p, inner] one after another along n; output [outer, sum of n_p, inner]. Bits are moved as they are. */
+export interface ConcatSpec {
+  readonly dtype: DType;
+  readonly outer: number;
+  readonly inner: number;
+  readonly parts: readonly { readonly n: number; readonly input: BufferIndex }[];
+  readonly output: BufferIndex;
+}
 
 /** Inclusive scan of input [outer, n, inner] along n, from the end when `reverse`; output likewise (may be the same buffer). */
 export interface ScanSpec {

@@ -1,0 +1,99 @@
+/**
+ * Equal kernels are lowered once: layers of one shape, steps of a recurrence, updates of parameters of one size. A signature says all
+ * that lowering depends on, with buffers by order of appearance. Imports kernels and the flow.
+ */
+import { storage, type Value } from './flow.ts';
+import type { Ix } from './index-expr.ts';
+import type { ContractKernel, Kernel, SpaceKernel } from './kernels.ts';
+import type { LoweredKernel } from './lower/context.ts';
+import { attributesKey } from './normalise.ts';
+
+interface Signature {
+  readonly key: string;
+  /** Values the kernel's buffers may stand for, in the order the signature met them. */
+  readonly values: readonly Value[];
+}
+
+const coordsKey = (coords: readonly Ix[]): string => {
+  let key = '@';
+  for (const ix of coords) key += `${ix.id},`;
+  return key;
+};
+
+function signatureOf(kernel: SpaceKernel | ContractKernel, realised: (value: Value) => boolean): Signature {
+  const values: Value[] = [];
+  const number = new Map<Value, number>();
+  const parts: string[] = [];
+  const meet = (value: Value, text: string): void => {
+    number.set(value, values.length);
+    values.push(value);
+    parts.push(text);
+  };
+  const visit = (value: Value): void => {
+    if (number.has(value)) return;
+    const member = kernel.members.get(value);
+    const type = `${value.dtype}[${value.shape}]`;
+    if (!member && realised(value)) {
+      meet(value, `in ${type}`);
+      return;
+    }
+    if (!member && value.op === 'reshape' && realised(storage(value))) visit(storage(value));
+    else for (const input of value.inputs) visit(input);
+    const inputs = value.inputs.map(input => number.get(input) ?? number.get(storage(input)));
+    meet(
+      value,
+      `${value.op} ${attributesKey(value.op, value.attrs)} ${type} ${inputs}${member ? coordsKey(member) : ''}`,
+    );
+  };
+  if (kernel.kind === 'contract') {
+    const { plan } = kernel;
+    const bases = [plan.a.base, plan.b.base].map(base => storage(base));
+    for (const base of bases) visit(base);
+    const axes = [plan.a.axes, plan.b.axes].map(list =>
+      list
+        .map(({ map, size, stride }) => `${map.terms.join('+')}+${map.offset}/${map.div}:${size}*${stride}`)
+        .join(';'),
+    );
+    const dims = plan.dims.map(dim => `${dim.role}${dim.size}`);
+    // The contraction itself is met as an input of its kind: what it reads is said here.
+    meet(
+      kernel.value,
+      `contract ${dims} ${axes} ${bases.map(base => number.get(base))} ${kernel.value.dtype}${coordsKey(plan.out)}`,
+    );
+  } else {
+    parts.push(`space ${kernel.shape} ${kernel.kept ?? ''} ${kernel.split}`);
+    for (const reduction of kernel.reductions) visit(reduction);
+  }
+  for (const value of kernel.stores) visit(value);
+  parts.push(`stores ${kernel.stores.map(value => number.get(value))}`);
+  if (kernel.kind === 'space') parts.push(`reduces ${kernel.reductions.map(value => number.get(value))}`);
+  return { key: parts.join('\n'), values };
+}
+
+interface Template {
+  readonly lowered: LoweredKernel;
+  readonly values: readonly Value[];
+}
+
+/** Lowers through templates: a kernel equal to an earlier one takes its code. */
+export class LoweringCache {
+  private readonly templates = new Map<string, Template>();
+  lower(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): LoweredKernel {
+    if (kernel.kind !== 'space' && kernel.kind !== 'contract') return make();
+    const { key, values } = signatureOf(kernel, realised);
+    const template = this.templates.get(key);
+    if (!template) {
+      const lowered = make();
+      this.templates.set(key, { lowered, values });
+      return lowered;
+    }
+    const mine = new Map(template.values.map((value, i) => [value, values[i]!]));
+    const { lowered } = template;
+    return {
+      ...lowered,
+      refs: lowered.refs.map(ref => (ref.kind === 'value' ? { kind: 'value', value: mine.get(ref.value)! } : ref)),
+      inPlace: lowered.inPlace.map(({ stored, read }) => ({ stored: mine.get(stored)!, read: mine.get(read)! })),
+      describe: () => make().describe(),
+    };
+  }
+}
