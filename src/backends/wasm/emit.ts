@@ -376,9 +376,19 @@ class KernelEmitter implements Operands {
       case 'bitcast':
         pushBitcast(this, inst.d.type, inst.a);
         return;
-      case 'splat':
+      case 'splat': {
+        // A loaded element that is only spread out is one instruction.
+        const source = this.pending[inst.a.id];
+        if (source?.inst.op === 'load' && source.inst.mem === inst.d.type.scalar) {
+          this.forget(inst.a, source);
+          const offset = this.address(source.inst.p, source.inst.offset);
+          const wide = source.inst.mem === 'f64' || source.inst.mem === 'i64';
+          w.simdMemory(wide ? SIMD.load64Splat : SIMD.load32Splat, wide ? 3 : 2, offset);
+          return;
+        }
         pushSplat(this, inst.d.type, inst.a);
         return;
+      }
       case 'extract':
         pushExtract(this, inst.a, inst.lane);
         return;
