@@ -61,6 +61,23 @@ const MODULES: Readonly<Record<string, () => nn.AnyModule>> = {
   LogSigmoid: () => new nn.LogSigmoid(),
   Hardswish: () => new nn.Hardswish(),
   GLU: () => new nn.GLU(),
+  ReLU6: () => new nn.Sequential(new nn.Linear(4, 3), new nn.ReLU6()),
+  LeakyReLU: () => new nn.LeakyReLU({ negativeSlope: 0.2 }),
+  Hardtanh: () => new nn.Hardtanh({ minVal: -0.4, maxVal: 0.3 }),
+  Hardsigmoid: () => new nn.Hardsigmoid(),
+  Softsign: () => new nn.Softsign(),
+  Tanhshrink: () => new nn.Tanhshrink(),
+  Softshrink: () => new nn.Softshrink({ lambda: 0.2 }),
+  Hardshrink: () => new nn.Hardshrink({ lambda: 0.2 }),
+  Threshold: () => new nn.Threshold(0.1, -2),
+  Softmin: () => new nn.Softmin(1),
+  Unflatten: () => new nn.Sequential(new nn.Flatten(), new nn.Unflatten(1, [2, 6])),
+  MaxPool1d: () => new nn.MaxPool1d(3, { stride: 2, dilation: 2, ceilMode: true }),
+  MaxPool3d: () => new nn.MaxPool3d(2),
+  AvgPool1d: () => new nn.AvgPool1d(3, { stride: 2, padding: 1 }),
+  AvgPool3d: () => new nn.AvgPool3d(2),
+  AdaptiveMaxPool2d: () => new nn.AdaptiveMaxPool2d([3, 2]),
+  AdaptiveAvgPool1d: () => new nn.AdaptiveAvgPool1d(3),
   LogSoftmax: () => new nn.LogSoftmax(1),
   MaxPool2d: () => new nn.MaxPool2d(3, { stride: 2, padding: 1 }),
   AvgPool2d: () => new nn.AvgPool2d(3, { stride: 2, padding: 1, countIncludePad: false }),
@@ -83,6 +100,14 @@ const MODULES: Readonly<Record<string, () => nn.AnyModule>> = {
     new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(6, 2, transformer), 2, {
       norm: new nn.LayerNorm(6),
     }),
+  TransformerDecoder: () =>
+    new nn.TransformerDecoder(
+      () => new nn.TransformerDecoderLayer(6, 2, { ...transformer, batchFirst: true, normFirst: true }),
+      2,
+    ),
+  NLLLoss: () => new nn.NLLLoss({ ignoreIndex: 2 }),
+  MSELoss: () => new nn.MSELoss(),
+  L1Loss: () => new nn.L1Loss({ reduction: 'none' }),
   CrossEntropyLoss: () => new nn.CrossEntropyLoss({ labelSmoothing: 0.1 }),
   BCEWithLogitsLoss: () => new nn.BCEWithLogitsLoss(),
   SmoothL1Loss: () => new nn.SmoothL1Loss({ beta: 0.3 }),
@@ -125,6 +150,17 @@ function expectProbe(tensor: Tensor, [a, b]: Probe, what: string): void {
   expect(Math.abs(x - a), `${what}: ${x} instead of ${a}`).toBeLessThan(1e-9 * (1 + Math.abs(a)));
   expect(Math.abs(y - b), `${what}: ${y} instead of ${b}`).toBeLessThan(1e-9 * (1 + Math.abs(b)));
 }
+
+describe('layers that PyTorch 1.13 lacks', () => {
+  it('RMSNorm divides by the root of the mean square', () => {
+    const norm = new nn.RMSNorm(2, { eps: 0 }).to('f64');
+    norm.weight!.assign(Tensor.from(new Float64Array([1, 2])));
+    // Mean square of (3, 4) is 12.5.
+    const [a, b] = norm.call(Tensor.from(new Float64Array([3, 4]))).toArray() as [number, number];
+    expect(a).toBeCloseTo(3 / Math.sqrt(12.5), 12);
+    expect(b).toBeCloseTo(8 / Math.sqrt(12.5), 12);
+  });
+});
 
 describe('layers agree with PyTorch', () => {
   it('covers every case of the fixture', () => {
