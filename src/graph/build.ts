@@ -256,6 +256,20 @@ export function gather(x: Node, index: Node, axisOf: number, what = 'gather'): N
   return node('gather', [x, index], { axis: axisOf, what }, shape, x.dtype);
 }
 
+/** Parts (of equal shapes outside `axisOf`) one after another. */
+export function concat(parts: readonly Node[], axisOf: number): Node {
+  const [first] = parts as [Node];
+  for (const part of parts)
+    if (part.dtype !== first.dtype || !sameShape(dropAxis(part.shape, axisOf), dropAxis(first.shape, axisOf)))
+      fail(`concat: ${first.dtype} [${first.shape}] meets ${part.dtype} [${part.shape}]`);
+  const filled = parts.filter(part => part.size > 0);
+  if (filled.length < 2) return filled[0] ?? first;
+  const shape = first.shape.map((n, d) => (d === axisOf ? filled.reduce((sum, part) => sum + part.shape[d]!, 0) : n));
+  return node('concat', filled, { axis: axisOf }, shape, first.dtype);
+}
+
+const dropAxis = (shape: readonly number[], axisOf: number): number[] => shape.filter((_, d) => d !== axisOf);
+
 // ------------------------------------------------------------------------------------------------ reindex-reduce
 
 export function reduce(kind: ReduceKind, x: Node, axes: readonly number[]): Node {

@@ -87,6 +87,9 @@ export interface Attrs {
   /** (x, index): x[pre, n, post] at index[...] along `axis` -> [pre, ...index, post]; fails when an index is outside [0, n). */
   gather: { readonly axis: number; readonly what: string };
 
+  /** Parts one after another along `axis`; equal shapes otherwise. */
+  concat: { readonly axis: number };
+
   // ---- reindex-reduce: where elements go to
   /** Reduces `axes` (sorted, distinct), which leave the shape. */
   reduce: { readonly kind: ReduceKind; readonly axes: readonly number[] };

@@ -52,6 +52,7 @@ const ATTRS: { readonly [P in Primitive]: (attrs: Attrs[P], node: Node) => strin
   reshape: nothing,
   reindex: (a, { shape }) =>
     `[${shape.map((_, d) => dimName(d)).join(', ')}] <- [${a.axes.map(axisText).join(', ')}]${a.fill ? ` else ${a.fill}` : ''}`,
+  concat: a => `axis ${a.axis}`,
   gather: a => `axis ${a.axis}`,
   reduce: a => `${a.kind} over ${a.axes.join(', ')}`,
   argReduce: a => `${a.kind} over ${a.axis}`,

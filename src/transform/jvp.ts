@@ -89,6 +89,11 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
 
   reshape: (node, [t]) => g.reshape(t!, node.shape),
   reindex: (node, [t]) => g.reindex(t!, node.shape, node.attrs.axes),
+  concat: ({ inputs, attrs }, tangents) =>
+    g.concat(
+      inputs.map((input, i) => or0(tangents[i], input)),
+      attrs.axis,
+    ),
   gather: ({ inputs: [, index], attrs }, [t]) => g.gather(t!, index!, attrs.axis, attrs.what),
 
   reduce: (node, [t]) => g.reduce('sum', REDUCE[node.attrs.kind](t!, node, node.inputs[0]!), node.attrs.axes),

@@ -92,6 +92,14 @@ const RULES: { readonly [P in Primitive]: VjpRule<P> } = {
 
   reshape: ({ inputs: [x] }, ct) => [g.reshape(ct, x!.shape)],
   reindex: ({ inputs: [x], attrs }, ct) => [g.reindexTranspose(ct, attrs.axes, x!.shape)],
+  concat: ({ inputs, attrs: { axis } }, ct) => {
+    let before = 0;
+    return inputs.map(input => {
+      const start = ct.shape.map((_, d) => (d === axis ? before : 0));
+      before += input.shape[axis]!;
+      return g.slice(ct, start, input.shape);
+    });
+  },
   // what was read several times collects several cotangents
   gather: ({ inputs: [x, index], attrs }, ct) => [g.scatter('add', zero(x!), index!, ct, attrs.axis, attrs.what)],
 
@@ -111,6 +119,62 @@ const RULES: { readonly [P in Primitive]: VjpRule<P> } = {
   argSort: none,
   random: none,
 };
+
+/** From this many cotangents of disjoint slices on, they are put side by side instead of being padded and added. */
+const MANY_SLICES = 4;
+
+/** Where a node is zero but for one stretch of one axis: which, and from where on. */
+function placement(node: Node): { readonly axis: number; readonly start: number } | null {
+  if (!node.is('reindex') || node.attrs.fill !== 0) return null;
+  const { shape } = node.inputs[0]!;
+  if (shape.length !== node.shape.length) return null;
+  let found: { axis: number; start: number } | null = null;
+  for (let d = 0; d < shape.length; d++) {
+    const { terms, offset, div } = node.attrs.axes[d]!;
+    if (div !== 1 || terms.length !== 1 || terms[0]![0] !== d || terms[0]![1] !== 1) return null;
+    if (shape[d] === node.shape[d] && offset === 0) continue;
+    if (found || offset > 0 || shape[d]! - offset > node.shape[d]!) return null;
+    found = { axis: d, start: -offset };
+  }
+  return found;
+}
+
+/**
+ * The sum of cotangents. Those of many slices of one tensor (unbind, split: the steps of a recurrent network) meet no other, and become
+ * one concatenation: padding and adding them would read every element once per slice.
+ */
+function sum(parts: readonly Node[]): Node {
+  if (parts.length < MANY_SLICES) return parts.reduce(add);
+  const byAxis = new Map<number, { readonly node: Node; readonly start: number }[]>();
+  const others: Node[] = [];
+  for (const node of parts) {
+    const place = placement(node);
+    if (!place) others.push(node);
+    else byAxis.set(place.axis, [...(byAxis.get(place.axis) ?? []), { node, start: place.start }]);
+  }
+  for (const [axis, list] of byAxis) {
+    list.sort((a, b) => a.start - b.start);
+    const end = (i: number): number => list[i]!.start + list[i]!.node.inputs[0]!.shape[axis]!;
+    if (list.length < MANY_SLICES || list.some((_, i) => i > 0 && list[i]!.start < end(i - 1))) {
+      others.push(...list.map(part => part.node));
+      continue;
+    }
+    const { shape, dtype } = list[0]!.node;
+    const gap = (size: number): Node[] =>
+      size > 0
+        ? [
+            g.full(
+              0,
+              shape.map((n, d) => (d === axis ? size : n)),
+              dtype,
+            ),
+          ]
+        : [];
+    const row = list.flatMap(({ node, start }, i) => [...gap(start - (i > 0 ? end(i - 1) : 0)), node.inputs[0]!]);
+    others.push(g.concat([...row, ...gap(shape[axis]! - end(list.length - 1))], axis));
+  }
+  return others.reduce(add);
+}
 
 const checkpointOf = (node: Node) => (node.is('barrier') ? node.attrs.checkpoint : undefined);
 
@@ -137,13 +201,14 @@ export function vjp(outputs: readonly Node[], cotangents: readonly Node[], wrt: 
     if (checkpoint && through) waiting.set(checkpoint, (waiting.get(checkpoint) ?? 0) + 1);
   }
 
-  const total = new Map<Node, Node>();
+  const total = new Map<Node, Node[]>();
   const accumulate = (nodes: readonly Node[], parts: Cotangents): void => {
     nodes.forEach((node, i) => {
       const part = parts[i];
       if (!part || !leads.has(node)) return;
       const before = total.get(node);
-      total.set(node, before ? add(before, part) : part);
+      if (before) before.push(part);
+      else total.set(node, [part]);
     });
   };
   accumulate(outputs, cotangents);
@@ -152,21 +217,23 @@ export function vjp(outputs: readonly Node[], cotangents: readonly Node[], wrt: 
   for (let i = order.length - 1; i >= 0; i--) {
     const node = order[i]!;
     if (!leads.has(node)) continue;
-    const ct = total.get(node);
+    const parts = total.get(node);
+    const ct = parts && sum(parts);
     if (!targets.has(node)) total.delete(node);
+    else if (ct) total.set(node, [ct]);
     const checkpoint = checkpointOf(node);
     if (checkpoint && waiting.has(checkpoint)) {
-      const parts = arrived.get(checkpoint) ?? [];
-      if (ct) parts.push({ node, ct });
-      arrived.set(checkpoint, parts);
+      const outs = arrived.get(checkpoint) ?? [];
+      if (ct) outs.push({ node, ct });
+      arrived.set(checkpoint, outs);
       const left = waiting.get(checkpoint)! - 1;
       waiting.set(checkpoint, left);
       // All outputs are there: none of the inputs has had its turn, since every output counts as their reader.
-      if (left === 0 && parts.length > 0) {
-        const cts = parts.map(part => part.ct);
+      if (left === 0 && outs.length > 0) {
+        const cts = outs.map(part => part.ct);
         const again = recompute(
           checkpoint,
-          parts.map(part => part.node.inputs[0]!),
+          outs.map(part => part.node.inputs[0]!),
           cts,
         );
         const inner = again.inputs.map((_, k) => k).filter(k => leads.has(checkpoint.inputs[k]!));
@@ -184,7 +251,10 @@ export function vjp(outputs: readonly Node[], cotangents: readonly Node[], wrt: 
     if (ct && node.inputs.some(input => leads.has(input)))
       accumulate(node.inputs, (RULES[node.op] as (node: Node, ct: Node) => Cotangents)(node, ct));
   }
-  return wrt.map(node => total.get(node) ?? null);
+  return wrt.map(node => {
+    const parts = total.get(node);
+    return parts ? sum(parts) : null;
+  });
 }
 
 /** An identity of `x` that requires a gradient: what explicit transforms differentiate with respect to. */

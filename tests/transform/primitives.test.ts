@@ -172,6 +172,14 @@ const CASES: { readonly [P in Exclude<Primitive, 'unary' | 'binary' | 'reduce' |
     checkDerivatives(x => g.unary('exp', g.pad(x, [1, -1], [0, 2], 0.5)), generic([2, 3]));
     checkDerivatives(x => g.unary('exp', g.slice(x, [1, 2], [1, 2], [1, -2])), generic([2, 3]));
   },
+  concat: () => {
+    checkDerivatives((a, b) => g.unary('exp', g.concat([a, b, a], 1)), generic([2, 3]), generic([2, 1], 2));
+    // Four disjoint slices: their cotangents come back side by side, with a gap where nothing was read.
+    checkDerivatives(x => {
+      const parts = [0, 1, 3, 4].map(i => g.unary('exp', g.slice(x, [i, 0], [1, 2])));
+      return parts.reduce((a, b) => g.binary('mul', a, b));
+    }, generic([5, 2]));
+  },
   gather: () =>
     checkDerivatives(x => g.unary('exp', g.gather(x, leaf([1, 0, 1, 1], [2, 2], 'i32'), 1)), generic([2, 3])),
   argReduce: () => checkNoDerivative(x => g.cast(g.argReduce('max', x, 0), 'f64')),

@@ -4,7 +4,7 @@
 import type { Primitive } from '../../graph/node.ts';
 import { bigBinary, bigUnary, COMPARISONS, castElement, numberBinary, numberUnary } from './elementwise.ts';
 import { argReduce, argSort, contract, reduce, scan } from './folds.ts';
-import { checkIndex, gather, reindex, scatter } from './moves.ts';
+import { checkIndex, concat, gather, reindex, scatter } from './moves.ts';
 import type { Plan, Step } from './plan.ts';
 import { randomWords } from './random.ts';
 import { isBig, makeValues, type NumberArray, settle, type Values } from './values.ts';
@@ -71,6 +71,10 @@ const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
   reshape: same,
   reindex({ attrs, type, inputTypes }, [x], out) {
     reindex(x!, inputTypes[0]!.shape, type.shape, attrs.axes, attrs.fill, out);
+  },
+  concat({ attrs, inputTypes, type }, parts, out) {
+    const shapes = inputTypes.map(part => part.shape);
+    concat(parts, shapes, type.shape, attrs.axis, out);
   },
   gather({ attrs, inputTypes }, [x, index], out) {
     gather(x!, inputTypes[0]!.shape, attrs.axis, index!, attrs.what, out);

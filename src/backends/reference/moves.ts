@@ -58,6 +58,24 @@ function checkedIndices(index: Values, n: number, what: string): Float64Array {
   });
 }
 
+/** out = the parts one after another along `axis`. */
+export function concat(
+  parts: readonly Values[],
+  shapes: readonly (readonly number[])[],
+  outShape: readonly number[],
+  axis: number,
+  out: Values,
+): void {
+  const { outer, n, inner } = around(outShape, axis);
+  let before = 0;
+  parts.forEach((part, p) => {
+    const rows = shapes[p]![axis]! * inner;
+    for (let o = 0; o < outer; o++)
+      for (let i = 0; i < rows; i++) out[(o * n + before) * inner + i] = part[o * rows + i]!;
+    before += shapes[p]![axis]!;
+  });
+}
+
 /** out[pre, i, post] = input[pre, index[i], post]. */
 export function gather(
   input: Values,

@@ -1,5 +1,5 @@
 /**
- * Joining tensors: concatenation as a sum of padded parts, which differentiates into slices. The public cat and stack are in ../joins.ts.
+ * Joining tensors, few of them as a sum of padded parts, which fuses. The public cat and stack are in ../joins.ts.
  */
 import * as build from '../../graph/build.ts';
 import { type HostArray, hostArray } from '../../graph/dtype.ts';
@@ -7,6 +7,9 @@ import type { Node } from '../../graph/node.ts';
 import { shapeText } from '../convert.ts';
 import { normalDim, resultDType } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
+
+/** Up to this many parts are padded and added, which fuses with what reads the result; more are copied side by side. */
+const FEW = 3;
 
 /** All parts known and none differentiable: joined on the host, without a program. */
 function joinValues(parts: readonly Node[], shape: readonly number[], d: number): Node {
@@ -49,6 +52,7 @@ export function concatenate(op: string, tensors: readonly Tensor[], dim: number)
   if (nodes.length === 0) return new Tensor(build.full(0, shape, dtype));
   if (nodes.length === 1) return new Tensor(nodes[0]!);
   if (nodes.every(node => node.value !== null && !node.requiresGrad)) return new Tensor(joinValues(nodes, shape, d));
+  if (nodes.length > FEW) return new Tensor(build.concat(nodes, d));
   let before = 0;
   const padded = nodes.map(node => {
     const size = node.shape[d]!;
