@@ -21,6 +21,10 @@ const WORK_PER_BARRIER = 2_000;
 /** From this many estimated instructions on (some 10 ms), the optimising compiler is worth its time before the first run. */
 const WORK_TO_OPTIMISE = 20_000_000;
 
+/** Estimated instructions of a millisecond, and the longest that a run waits for threads that are just starting, in milliseconds. */
+const WORK_PER_MILLISECOND = 2_000_000;
+const MAX_PATIENCE = 250;
+
 const ALIGN = 64;
 const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
 
@@ -57,6 +61,7 @@ export class Machine {
   /** 1 to 1023; more than one only where threads can share memory. */
   set threads(count: number) {
     this.wanted = this.pool ? Math.max(1, Math.min(count, MAX_THREADS)) : 1;
+    this.pool?.prepare(this.wanted);
   }
 
   /** Compiles a loop program to an executable. */
@@ -70,12 +75,19 @@ export class Machine {
         maximumPages: memory.maximumPages,
       }),
     );
+    // Workers take some 40 ms to start; they do it while the module compiles.
+    if (this.threadsFor(emitted.work) > 1) this.pool!.prepare(this.wanted);
     const module = span('wasm: module', () => compileModule(emitted.bytes, emitted.work >= WORK_TO_OPTIMISE));
     const threaded = { id: ++this.programs, module };
     const args = memory.allocate(emitted.argsBytes);
     const loaded = new LoadedProgram(this, program, threaded, args, emitted.argsOffsets, emitted.work);
     this.collected.register(loaded, { address: args, bytes: emitted.argsBytes, threaded }, loaded);
     return loaded;
+  }
+
+  /** How many threads pay for this much work. */
+  threadsFor(work: number): number {
+    return Math.max(1, Math.min(this.wanted, Math.floor(work / WORK_PER_THREAD)));
   }
 
   /** Gives a program's memory back. */
@@ -174,11 +186,6 @@ export class LoadedProgram implements Executable {
     }
     this.arenaWords = arenaWords;
     this.work = work - barriers * WORK_PER_BARRIER;
-    if (this.threadsWorthwhile() > 1) machine.pool!.prepare(machine.threads);
-  }
-
-  private threadsWorthwhile(): number {
-    return Math.max(1, Math.min(this.machine.threads, Math.floor(this.work / WORK_PER_THREAD)));
   }
 
   run(bindings: readonly Binding[]): HostArray[] {
@@ -255,8 +262,9 @@ export class LoadedProgram implements Executable {
       words[CONTROL.failed / 4] = 0;
       words[CONTROL.failedAtBarrier / 4] = 0;
     }
-    const threads = this.threadsWorthwhile();
-    return threads > 1 ? machine.pool!.available(threads) : 1;
+    const threads = machine.threadsFor(this.work);
+    const patience = Math.min(this.work / WORK_PER_MILLISECOND / 2, MAX_PATIENCE);
+    return threads > 1 ? machine.pool!.available(threads, patience) : 1;
   }
 
   private checkBindings(bindings: readonly Binding[]): void {

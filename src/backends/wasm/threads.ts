@@ -57,6 +57,8 @@ export class ThreadPool {
   /** Worker 0 leads asynchronous runs and is started by the first of them. */
   private readonly workers: (ComputeWorker | undefined)[] = [];
   private readonly words: Int32Array;
+  /** Milliseconds that runs will still wait for workers in all: one that cannot start must not slow every run. */
+  private patience = 1000;
   private led: { readonly target: number; readonly finish: () => void } | null = null;
 
   constructor(memory: LinearMemory) {
@@ -71,11 +73,22 @@ export class ThreadPool {
     for (let index = 1; index < threads; index++) this.workers[index] ??= this.spawn(index);
   }
 
-  /** How many of `threads` threads could run now: the main thread, and workers from the first on that are up. */
-  available(threads: number): number {
+  /**
+   * How many of `threads` threads could run now: the main thread, and workers from the first on that are up. Waits for workers that
+   * are just starting for up to `patience` milliseconds, where this thread may sleep.
+   */
+  available(threads: number, patience = 0): number {
     let count = 1;
-    while (count < threads && this.isUp(count)) count++;
+    while (count < threads && (this.isUp(count) || this.awaitWorker(count, patience))) count++;
     return count;
+  }
+
+  private awaitWorker(index: number, patience: number): boolean {
+    if (!this.words[word(CONTROL.mainMaySleep)] || Math.min(patience, this.patience) <= 0) return false;
+    const start = performance.now();
+    Atomics.wait(this.words, word(CONTROL.ready) + index, 0, Math.min(patience, this.patience));
+    this.patience -= performance.now() - start;
+    return this.isUp(index);
   }
 
   private isUp(index: number): boolean {

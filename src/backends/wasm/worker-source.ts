@@ -23,6 +23,7 @@ function execute(id, args, threads, step) {
 }
 function up() {
   Atomics.store(words, word(C.ready) + index, 1);
+  Atomics.notify(words, word(C.ready) + index);
 }
 function ledOne(done) {
   Atomics.add(words, word(C.ledRuns), 1);
