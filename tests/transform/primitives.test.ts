@@ -175,10 +175,13 @@ const CASES: { readonly [P in Exclude<Primitive, 'unary' | 'binary' | 'reduce' |
   concat: () => {
     checkDerivatives((a, b) => g.unary('exp', g.concat([a, b, a], 1)), generic([2, 3]), generic([2, 1], 2));
     // Four disjoint slices: their cotangents come back side by side, with a gap where nothing was read.
-    checkDerivatives(x => {
-      const parts = [0, 1, 3, 4].map(i => g.unary('exp', g.slice(x, [i, 0], [1, 2])));
-      return parts.reduce((a, b) => g.binary('mul', a, b));
-    }, generic([5, 2]));
+    checkDerivatives(
+      x => {
+        const parts = [0, 1, 3, 4].map(i => g.unary('exp', g.slice(x, [i, 0], [1, 2])));
+        return parts.reduce((a, b) => g.binary('mul', a, b));
+      },
+      generic([5, 2]),
+    );
   },
   gather: () =>
     checkDerivatives(x => g.unary('exp', g.gather(x, leaf([1, 0, 1, 1], [2, 2], 'i32'), 1)), generic([2, 3])),

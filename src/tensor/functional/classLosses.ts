@@ -56,10 +56,11 @@ interface Picked {
 function picker(op: string, x: Tensor, target: Tensor, dim: number, ignoreIndex: number): Picked {
   const classes = x.shape[dim]!;
   const counted = target.ne(ignoreIndex);
-  const safe = new Tensor(strictIndex(counted.where(target.to('i64'), 0).node, classes, op));
+  // In i32, which has twice the lanes of i64.
+  const safe = build.cast(strictIndex(counted.where(target.to('i64'), 0).node, classes, op), 'i32');
   const kept = x.shape.map((n, d) => (d === dim ? 1 : n));
-  const index: Node = build.broadcastTo(build.reshape(safe.node, kept), x.shape);
-  const hot = build.compare('eq', coordinate(x.shape, dim), index);
+  const index: Node = build.broadcastTo(build.reshape(safe, kept), x.shape);
+  const hot = build.compare('eq', coordinate(x.shape, dim, 1, 'i32'), index);
   const mask = new Tensor(hot).logicalAnd(counted.unsqueeze(dim));
   return { at: values => mask.where(values, 0).sum(dim), counted };
 }

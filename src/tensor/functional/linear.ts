@@ -16,8 +16,13 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
     throw new RangeError(`linear: weight: expected 1 or 2 dims, got ${shapeText(weight.shape)}`);
   if (x.ndim === 0 || x.shape[x.ndim - 1] !== weight.shape[weight.ndim - 1])
     throw new RangeError(`linear: inner sizes differ: ${shapeText(x.shape)} x weight ${shapeText(weight.shape)}`);
-  const out = x.matmul(weight.ndim === 2 ? weight.transpose(0, 1) : weight);
-  return bias ? out.add(bias) : out;
+  if (x.dtype !== weight.dtype) throw new TypeError(`linear: dtypes differ: input ${x.dtype}, weight ${weight.dtype}`);
+  // Labels: the dims of x (the last one contracted), then the output's.
+  const rows = x.shape.map((_, d) => d);
+  const inner = x.ndim - 1;
+  const out = weight.ndim === 2 ? [x.ndim] : [];
+  const y = new Tensor(build.contract(x.node, weight.node, rows, [...out, inner], [...rows.slice(0, -1), ...out]));
+  return bias ? y.add(bias) : y;
 }
 
 /** x1^T W x2 + bias for each output: x1 [..., n], x2 [..., m], weight [out, n, m]; result [..., out]. */
@@ -76,7 +81,8 @@ export function oneHot(x: Tensor, numClasses = -1): Tensor {
   }
   checkWhole('oneHot', 'numClasses', classes, 1);
   const shape = [...x.shape, classes];
-  const index = build.reshape(strictIndex(x.node, classes, 'oneHot'), [...x.shape, 1]);
-  const hot = build.compare('eq', build.broadcastTo(index, shape), coordinate(shape, x.ndim));
+  const index = build.cast(strictIndex(x.node, classes, 'oneHot'), 'i32');
+  const spread = build.broadcastTo(build.reshape(index, [...x.shape, 1]), shape);
+  const hot = build.compare('eq', spread, coordinate(shape, x.ndim, 1, 'i32'));
   return new Tensor(build.cast(hot, 'i64'));
 }
