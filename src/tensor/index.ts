@@ -22,6 +22,7 @@ export * as functional from './functional/index.ts';
 export * from './joins.ts';
 export type { TensorLike } from './operands.ts';
 export { Parameter, type ParameterOptions } from './parameter.ts';
+export { type Profile, profile } from './profile.ts';
 export {
   bernoulli,
   multinomial,
