@@ -192,31 +192,27 @@ export function tanh(s: Scope, x: Reg): Reg {
 }
 
 /**
- * 1 / (1 + exp(-x)), from e = exp(-|x|), which carries what its rounding lost. A quotient alone would be 2.2 units off, so it is only the
- * smaller part of a sum: near 0 it is 1/2 -+ 1/2 (1 - e) / (1 + e); above, 1 - e / (1 + e); below, e - e * (e / (1 + e)).
- * Never overflows, and is right down to subnormal results.
+ * 1 / (1 + exp(-x)) as n / (1 + e) with e = exp(-|x|) and n = 1 or, below 0, e: never overflows, and is right down to subnormal
+ * results. The quotient alone would be 2.2 units off, so what the sum 1 + e lost by rounding is made up for to first order (1.98 at most
+ * over all f32); a line is near enough to 1 / (1 + e) for that.
  */
 export function sigmoid(s: Scope, x: Reg): Reg {
   const { b } = s;
   const { lowest, step } = TABLES[s.float];
   const one = s.c(1);
-  const half = s.c(0.5);
+  const zero = s.c(0);
   const clamped = b.bin('pmax', b.un('neg', b.un('abs', x)), s.c(lowest));
   const reduced = nearestPower(s, clamped);
   const power = powerOfTwo(s, reduced, s.i(exponentBits(s, step)));
   const back = s.c(2 ** -step);
   const rest = expm1OfRest(s, clamped, reduced.n);
   const high = b.add(rest, one);
-  const low = b.add(b.sub(one, high), rest);
   const e = b.mul(b.mul(high, power), back);
-  const lost = b.mul(b.mul(low, power), back);
 
-  const near = b.cmp('gt', e, s.c(0.4));
-  const negative = b.cmp('lt', x, s.c(0));
-  const numerator = b.select(near, b.sub(b.sub(one, e), lost), e);
-  const quotient = b.bin('div', numerator, b.add(e, one));
-  const main = b.select(near, half, b.select(negative, e, one));
-  const factor = b.select(b.bin('andnot', near, negative), s.c(-0.5), main);
-  const carried = b.select(b.bin('andnot', negative, near), lost, s.c(0));
-  return b.add(main, b.sub(carried, b.mul(factor, quotient)));
+  const negative = b.cmp('lt', x, zero);
+  const sum = b.add(e, one);
+  const sumLost = b.add(b.sub(one, sum), e);
+  const quotient = b.bin('div', b.select(negative, e, one), sum);
+  const remainder = b.mul(quotient, b.un('neg', sumLost));
+  return b.fma(remainder, b.fma(e, s.c(-0.5), s.c(0.957)), quotient);
 }
