@@ -2,7 +2,7 @@
  * Lowers a contraction kernel: its plan becomes a `ContractSpec`, and what fusion put behind it becomes the epilogue, evaluated on
  * the finished sums at the coordinates the schedule says. Imports level 1 and the contraction's spec.
  */
-import { bytesOf } from '../../graph/dtype.ts';
+import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { AbsorbedOperand } from '../absorb.ts';
 import { lowerContract } from '../contract/index.ts';
 import type { ContractOperand, ContractSpec, OutputSite, Role } from '../contract/spec.ts';
@@ -11,7 +11,7 @@ import { type Expr, Tracer } from '../expr.ts';
 import { storage, type Value } from '../flow.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
 import type { ContractKernel } from '../kernels.ts';
-import { LoopBuilder, type Reg } from '../loops.ts';
+import { LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { settle, toMemory } from '../math/index.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
 import { indicesOf, reachable } from './domain.ts';
@@ -51,7 +51,21 @@ export function lowerContraction(
   if (strides.some(s => s === null)) throw new Error('internal: no result of a contraction is affine in its dims');
 
   let mayFail = false;
-  const epilogue = (builder: LoopBuilder, acc: Reg, at: OutputSite): Reg => {
+  // Vectors of the sums' width cannot hold values of another (i64 positions under f32 scores): those go one element at a time.
+  const width = bytesOfRegister(value.dtype);
+  const oneWidth = exprs.every(e => (e.kind === 'op' && e.dtype === 'bool') || bytesOfRegister(e.dtype) === width);
+  const epilogue = (builder: LoopBuilder, acc: Reg, at: OutputSite): Reg | null => {
+    if (at.lanes === 1 || oneWidth) return finish(builder, acc, at);
+    for (let lane = 0; lane < at.lanes; lane++) {
+      const offset = builder.i32(lane);
+      const index = builder.add(at.index, offset);
+      const coords = at.coords.map((c, d) => (c && d === at.vectorDim ? builder.add(c, offset) : c));
+      const x = finish(builder, builder.extract(acc, lane), { coords, vectorDim: null, lanes: 1, index });
+      builder.store(lead.value.dtype, builder.addr(out, index), x);
+    }
+    return null;
+  };
+  const finish = (builder: LoopBuilder, acc: Reg, at: OutputSite): Reg => {
     const lane = at.vectorDim === null ? null : plan.vars[at.vectorDim]!;
     const emitter = new Emitter(
       builder,
@@ -138,6 +152,8 @@ export function lowerContraction(
     describe,
   };
 }
+
+const bytesOfRegister = (dtype: DType): number => bytesOf(registerScalar(dtype));
 
 /** Every element is read by the epilogue that writes it, and by nobody else. */
 function inPlace(
