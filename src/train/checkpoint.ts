@@ -66,6 +66,7 @@ export function captureRun(run: Run): CheckpointContent {
   const tensors = Object.assign(
     prefixed('model.', run.model.stateDict()),
     ...optimizers.map((optimizer, i) => prefixed(`optimizer${i}.`, optimizer.tensors)),
+    ...run.callbacks.map(callback => prefixed(`callback.${callback.name}.`, callback.tensors?.() ?? {})),
   );
   return { tensors, state };
 }
@@ -86,7 +87,11 @@ export function restoreRun(run: Run, content: CheckpointContent): void {
   if (state.loader) run.loader.loadState?.(state.loader as never);
   if (state.validation) run.validation?.loadState?.(state.validation as never);
   for (const callback of run.callbacks)
-    if (callback.name in state.callbacks) callback.loadState?.(state.callbacks[callback.name] as never);
+    if (callback.name in state.callbacks)
+      callback.loadState?.(
+        state.callbacks[callback.name] as never,
+        under(content.tensors, `callback.${callback.name}.`),
+      );
   Object.assign(run.position, state.position);
   run.history.splice(0, run.history.length, ...state.history);
 }

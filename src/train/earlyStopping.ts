@@ -1,7 +1,6 @@
 /**
  * Stopping when a metric has stopped improving.
  */
-import type { HostArray } from '../graph/dtype.ts';
 import { Tensor } from '../tensor/index.ts';
 import { type Best, isBetter, type MetricDirection, metricOf } from './monitor.ts';
 import type { Callback, EpochReport, Run } from './run.ts';
@@ -20,7 +19,9 @@ export class EarlyStopping implements Callback {
   readonly name = 'earlyStopping';
   readonly #options: EarlyStoppingOptions;
   #best: Best | null = null;
-  #kept: Record<string, HostArray> | null = null;
+  #reason: string | null = null;
+  /** Copies of the model's tensors after the best epoch. */
+  #kept: Readonly<Record<string, Tensor>> | null = null;
 
   constructor(options: EarlyStoppingOptions = {}) {
     this.#options = options;
@@ -36,29 +37,38 @@ export class EarlyStopping implements Callback {
     const { value, monitor } = metricOf('EarlyStopping', metrics, this.#options);
     if (isBetter(value, this.#best?.value, this.#options, minDelta)) {
       this.#best = { epoch, value };
-      if (restoreBest)
-        this.#kept = Object.fromEntries(
-          Object.entries(run.model.stateDict()).map(([key, tensor]) => [key, tensor.data().slice() as HostArray]),
-        );
-    } else if (epoch - (this.#best?.epoch ?? 0) >= patience)
-      run.stop(`${monitor} has not improved since epoch ${this.#best?.epoch ?? 0}`);
+      if (restoreBest) this.#kept = copyOf(run.model.stateDict());
+    } else if (epoch - (this.#best?.epoch ?? 0) >= patience) {
+      this.#reason = `${monitor} has not improved since epoch ${this.#best?.epoch ?? 0}`;
+      run.stop(this.#reason);
+    }
   }
 
   onEnd(run: Run): void {
-    const kept = this.#kept;
-    if (!kept) return;
-    const state = Object.entries(run.model.stateDict()).map(([key, { shape, dtype }]) => {
-      const data = kept[key]!;
-      return [key, Tensor.from(data, { shape, dtype })] as const;
-    });
-    run.model.loadStateDict(Object.fromEntries(state));
+    // An interrupted or failed run may be resumed, and must then find the weights it had.
+    const over = run.position.epoch >= run.epochs || (run.stopped !== null && run.stopped === this.#reason);
+    if (this.#kept && over) run.model.loadStateDict(this.#kept);
   }
 
   state(): Best | null {
     return this.#best;
   }
 
-  loadState(best: Best | null): void {
-    this.#best = best;
+  tensors(): Readonly<Record<string, Tensor>> {
+    return this.#kept ?? {};
   }
+
+  loadState(best: Best | null, tensors: Readonly<Record<string, Tensor>>): void {
+    this.#best = best;
+    this.#kept = Object.keys(tensors).length > 0 ? tensors : null;
+  }
+}
+
+/** The values of a state dict now, which training does not change. */
+function copyOf(state: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+  const copies = Object.entries(state).map(([key, tensor]) => {
+    const data = tensor.data() as Float32Array;
+    return [key, Tensor.from(data, { shape: tensor.shape, dtype: tensor.dtype })] as const;
+  });
+  return Object.fromEntries(copies);
 }

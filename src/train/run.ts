@@ -3,6 +3,7 @@
  */
 import type { AnyModule } from '../nn/index.ts';
 import type { AnyOptimizer, ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
+import type { Tensor } from '../tensor/index.ts';
 
 /** Batches of one epoch per loop. With a length there is an ETA; with a state, a run can be resumed in the middle of an epoch. */
 export interface Loader<B> {
@@ -93,7 +94,8 @@ export interface Callback {
   afterEpoch?(run: Run, report: EpochReport): void | Promise<void>;
   /** When the run is over: finished, stopped or failed. */
   onEnd?(run: Run): void | Promise<void>;
-  /** What must survive in a checkpoint, as plain JSON. */
+  /** What must survive in a checkpoint, as plain JSON; and the tensors that must, by name. */
   state?(): unknown;
-  loadState?(state: never): void;
+  tensors?(): Readonly<Record<string, Tensor>>;
+  loadState?(state: never, tensors: Readonly<Record<string, Tensor>>): void;
 }

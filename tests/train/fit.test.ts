@@ -154,6 +154,34 @@ describe('early stopping', () => {
     expect(weights(model)).toEqual(seen[best - 1]);
   });
 
+  it('leaves an interrupted run the weights it had', async () => {
+    const model = new nn.Linear(2, 2);
+    const optimizer = new SGD(model.parameters(), { lr: 0.01 });
+    const abort = new AbortController();
+    let last: unknown;
+    const interrupt: train.Callback = {
+      name: 'interrupt',
+      onEpoch: () => {
+        optimizer.lr = 50;
+      },
+      onStep: (_, { step }) => {
+        if (step !== 8) return;
+        last = weights(model);
+        abort.abort();
+      },
+    };
+    const callbacks = [new train.EarlyStopping({ restoreBest: true }), interrupt];
+    const { stopped } = await train.fit(model, loaderOf(), {
+      loss: crossEntropy,
+      optimizer,
+      epochs: 50,
+      callbacks,
+      signal: abort.signal,
+    });
+    expect(stopped).toBe('interrupted');
+    expect(weights(model)).toEqual(last);
+  });
+
   it('names the metrics there are', async () => {
     const model = new nn.Linear(2, 2);
     const options = { loss: crossEntropy, optimizer: new SGD(model.parameters(), { lr: 0 }), epochs: 1 };
@@ -176,7 +204,7 @@ async function checkpointed(folder: string, { stopAt = Number.POSITIVE_INFINITY,
       if (step === stopAt) abort.abort();
     },
   };
-  const stopping = new train.EarlyStopping({ patience: 100 });
+  const stopping = new train.EarlyStopping({ patience: 100, restoreBest: true });
   const checkpoint = new train.Checkpoint({ folder, resume, everySteps: 2, onNotice: notice => notices.push(notice) });
   const result = await train.fit(model, loaderOf(), {
     loss: crossEntropy,
