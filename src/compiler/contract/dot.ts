@@ -5,14 +5,14 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
-import { loadOne, loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
+import { loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
 import { multiplyAdd } from './micro.ts';
 import { unravel, zero } from './naive.ts';
 import { stage, stagedLayout } from './pad.ts';
-import { MAX_SLOTS, wantedTasks } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { type Coords, outputGroups, storeTile } from './store.ts';
+import { eachTask, slotsOf, wantedTasks } from './tasks.ts';
 
 /** The k dim both operands run along, if there is one. */
 function commonRun(p: Problem): number | null {
@@ -66,7 +66,7 @@ function blocksOf(p: Problem, run: number): Blocks {
 
 /**
  * Whether dot products serve `p` better than packing: estimated cycles of both, from what was measured on WebAssembly (a packed element
- * costs 1.6 cycles when it must be transposed; a run costs 3 cycles to enter and 4 per element of its ragged end).
+ * costs 1.6 cycles when it must be transposed; a run costs 3 cycles to enter and 9 for a ragged end).
  */
 export function suitsDot(p: Problem, target: Target): boolean {
   const lanes = lanesFor(target, bytesOf(p.acc));
@@ -77,7 +77,7 @@ export function suitsDot(p: Problem, target: Target): boolean {
   const [rows, columns] = tileOf(m, n, target);
   const { length, count } = blocksOf(p, run);
   const ragged = length % lanes;
-  const perRun = (length / lanes) * Math.max(4, (rows * columns) / 2) + 3 + (ragged ? 4 + 4 * ragged : 0);
+  const perRun = (length / lanes) * Math.max(4, (rows * columns) / 2) + 3 + (ragged ? 9 : 0);
   const dot = Math.ceil(m / rows) * Math.ceil(n / columns) * ((k / length) * perRun + count * 25 + 10);
   const packed = (m * n * k) / (2 * lanes) + k * n * 1.6 + (m * n) / 2;
   return dot < packed;
@@ -110,7 +110,7 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
   const mTasks = Math.ceil(mPanels / mTask);
   const nTasks = Math.ceil(nPanels / nTask);
   const tasks = batches * mTasks * nTasks;
-  const slots = Math.min(tasks, MAX_SLOTS);
+  const slots = slotsOf(tasks);
   const tileSize = rows * columns;
   const areaSize = k.count > 1 ? mTask * nTask * tileSize : tileSize;
   const tiles = scratch('tiles', p.acc, slots * areaSize);
@@ -131,11 +131,12 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
         for (const [i, sum] of row.entries()) b.move(sum, multiplyAdd(b, p.acc, x[r]!, y[i]!, sum));
     };
     const load = (view: View, index: Reg): Reg => loadRun(b, view, p.acc, index, 1, lanes);
-    /** The ragged end of a run: a vector filled up with zeros. */
+    /** The ragged end of a run: the last vector that fits, with zeros where it overlaps the one before (0 * inf must not arise). */
     const part = (view: View, index: Reg): Reg => {
-      let x = zero(b, p.acc, lanes);
-      for (let i = whole; i < k.length; i++) x = b.insert(x, i - whole, loadOne(b, view, b.add(index, b.i32(i))));
-      return x;
+      const fresh = k.length - whole;
+      const last = load(view, b.add(index, b.i32(k.length - lanes)));
+      const order = Array.from({ length: lanes }, (_, i) => (i < lanes - fresh ? lanes + i : i));
+      return b.shuffle(last, zero(b, p.acc, lanes), order);
     };
     const walk = (level: number, atA: readonly Reg[], atB: readonly Reg[]): void => {
       const dim = k.inner[level];
@@ -165,62 +166,53 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
     return sums;
   };
 
-  b.parallel(slots, iteration => {
-    const slot = slots === 1 ? b.i32(0) : b.bin('divU', b.mul(b.thread(), b.i32(slots)), b.threads());
+  eachTask(b, tasks, (index, slot) => {
     const area = b.addr(tiles, b.mul(slot, b.i32(areaSize)));
-    const task = (index: Reg): void => {
-      const [batchIndex, nBand, mBand] = unravel(b, index, [batches, nTasks, mTasks]);
-      const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
-      const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
-      const mLo = b.mul(mBand!, b.i32(mTask));
-      const nLo = b.mul(nBand!, b.i32(nTask));
-      const mHi = b.bin('min', b.i32(mPanels), b.add(mLo, b.i32(mTask)));
-      const nHi = b.bin('min', b.i32(nPanels), b.add(nLo, b.i32(nTask)));
-      const block = (at: Reg | null): void => {
-        const prefix = at ? unravel(b, at, sizesOf(p, k.prefix)) : [];
-        const base = (view: View): Reg =>
-          stepAll(b, view, stepAll(b, view, origin(b, view), p.batch, batch), k.prefix, prefix).index;
-        const [baseA, baseB] = [base(p.a), base(p.b)];
-        b.for(nLo, nHi, 1, nPanel => {
-          const nFirst = b.mul(nPanel, b.i32(columns));
-          const c = lines(p.b, p.n, n, nFirst, columns, baseB);
-          b.for(mLo, mHi, 1, mPanel => {
-            const mFirst = b.mul(mPanel, b.i32(rows));
-            const sums = sweepTile(lines(p.a, p.m, m, mFirst, rows, baseA), c);
-            const tile = at
-              ? b.advance(
-                  area,
-                  b.mul(b.add(b.mul(b.sub(nPanel, nLo), b.i32(mTask)), b.sub(mPanel, mLo)), b.i32(tileSize)),
-                  bytes,
-                )
-              : area;
-            const each = (fill: (sum: Reg, offset: number) => void): void => {
-              for (const [r, row] of sums.entries())
-                for (const [i, sum] of row.entries()) fill(b.reduce('add', sum), (r * columns + i) * bytes);
-            };
-            const first = (): void => each((sum, offset) => b.store(p.acc, tile, sum, offset));
-            const later = (): void =>
-              each((sum, offset) => b.store(p.acc, tile, b.add(b.load(p.acc, tile, offset), sum), offset));
-            if (at) b.if(b.cmp('eq', at, b.i32(0)), first, later);
-            else first();
-            const finished = (): void =>
+    const [batchIndex, nBand, mBand] = unravel(b, index, [batches, nTasks, mTasks]);
+    const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
+    const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
+    const mLo = b.mul(mBand!, b.i32(mTask));
+    const nLo = b.mul(nBand!, b.i32(nTask));
+    const mHi = b.bin('min', b.i32(mPanels), b.add(mLo, b.i32(mTask)));
+    const nHi = b.bin('min', b.i32(nPanels), b.add(nLo, b.i32(nTask)));
+    const block = (at: Reg | null): void => {
+      const prefix = at ? unravel(b, at, sizesOf(p, k.prefix)) : [];
+      const base = (view: View): Reg =>
+        stepAll(b, view, stepAll(b, view, origin(b, view), p.batch, batch), k.prefix, prefix).index;
+      const [baseA, baseB] = [base(p.a), base(p.b)];
+      b.for(nLo, nHi, 1, nPanel => {
+        const nFirst = b.mul(nPanel, b.i32(columns));
+        const c = lines(p.b, p.n, n, nFirst, columns, baseB);
+        b.for(mLo, mHi, 1, mPanel => {
+          const mFirst = b.mul(mPanel, b.i32(rows));
+          const sums = sweepTile(lines(p.a, p.m, m, mFirst, rows, baseA), c);
+          const tile = at
+            ? b.advance(
+                area,
+                b.mul(b.add(b.mul(b.sub(nPanel, nLo), b.i32(mTask)), b.sub(mPanel, mLo)), b.i32(tileSize)),
+                bytes,
+              )
+            : area;
+          const each = (fill: (sum: Reg, offset: number) => void): void => {
+            for (const [r, row] of sums.entries())
+              for (const [i, sum] of row.entries()) fill(b.reduce('add', sum), (r * columns + i) * bytes);
+          };
+          const first = (): void => each((sum, offset) => b.store(p.acc, tile, sum, offset));
+          const later = (): void =>
+            each((sum, offset) => b.store(p.acc, tile, b.add(b.load(p.acc, tile, offset), sum), offset));
+          if (at) b.if(b.cmp('eq', at, b.i32(0)), first, later);
+          else first();
+          const finished = (): void =>
               storeTile(b, p, mGroups, nGroups, lanes, {
                 from: tile, pitch: columns, m: mFirst, rows: b.bin('min', b.i32(rows), b.sub(b.i32(m), mFirst)),
                 n: nFirst, columns, batch: coords,
               }); // biome-ignore format: a record
-            if (at) b.if(b.cmp('eq', at, b.i32(k.count - 1)), finished);
-            else finished();
-          });
+          if (at) b.if(b.cmp('eq', at, b.i32(k.count - 1)), finished);
+          else finished();
         });
-      };
-      if (k.count > 1) b.for(0, k.count, 1, block);
-      else block(null);
+      });
     };
-    if (slots === tasks) {
-      task(iteration);
-      return;
-    }
-    const share = (i: Reg): Reg => b.bin('divU', b.mul(i, b.i32(tasks)), b.i32(slots));
-    b.for(share(iteration), share(b.add(iteration, b.i32(1))), 1, task);
+    if (k.count > 1) b.for(0, k.count, 1, block);
+    else block(null);
   });
 }

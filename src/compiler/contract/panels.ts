@@ -8,10 +8,21 @@ import { asReg, type Cursor, type Extent, origin, sizesOf, step, stepAll } from 
 import { type Stream, sweep } from './micro.ts';
 import { affine, unravel, zero } from './naive.ts';
 import { type Block, packPanel } from './pack.ts';
-import { MAX_SLOTS, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
-import { type Coords, type Group, locate, outputGroups, outputIndex, storesVectors, storeTile } from './store.ts';
+import {
+  type Coords,
+  finish,
+  finishesInRegisters,
+  type Group,
+  locate,
+  outputGroups,
+  outputIndex,
+  storesVectors,
+  storeTile,
+} from './store.ts';
+import { eachTask, slotsOf } from './tasks.ts';
 
 /** One block of k at run time. */
 interface RunningBlock extends Block {
@@ -88,7 +99,7 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
   const K = extent(p, p.k);
   const mGroups = outputGroups(p, p.m);
   const nGroups = outputGroups(p, p.n);
-  const slots = Math.min(plan.tasks, MAX_SLOTS);
+  const slots = slotsOf(plan.tasks);
   const taskRows = Math.min(M, plan.mTask * (plan.low + (plan.tall > 0 ? 1 : 0)));
   const taskColumns = plan.nTask * width;
   const maxHeight = plan.low + (plan.tall > 0 ? 1 : 0);
@@ -137,111 +148,101 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
   }
   if (sharedA >= 0 || sharedB >= 0) b.barrier();
 
-  b.parallel(slots, iteration => {
-    // Scratch areas go by the first iteration of a thread's share: distinct among threads, fewer than `slots`, however many threads.
-    const slot = slots === 1 ? b.i32(0) : b.bin('divU', b.mul(b.thread(), b.i32(slots)), b.threads());
+  eachTask(b, plan.tasks, (index, slot) => {
     const area = (buffer: number, size: number): Reg => b.addr(buffer, b.mul(slot, b.i32(size)));
-    const task = (index: Reg): void => {
-      const [batchIndex, nBlock, mBlock] = unravel(b, index, [plan.batches, plan.nTasks, plan.mTasks]);
-      const bounds = (at: Reg, per: number, all: number): [Reg, Reg] => {
-        const lo = b.mul(at, b.i32(per));
-        return [lo, all % per === 0 ? b.add(lo, b.i32(per)) : b.bin('min', b.add(lo, b.i32(per)), b.i32(all))];
-      };
-      const [mLo, mHi] = bounds(mBlock!, plan.mTask, plan.mPanels);
-      const [nLo, nHi] = bounds(nBlock!, plan.nTask, plan.nPanels);
-      const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
-      const batchCoords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
-      const firstRow = rowsOf(b, plan, mLo).first;
+    const [batchIndex, nBlock, mBlock] = unravel(b, index, [plan.batches, plan.nTasks, plan.mTasks]);
+    const bounds = (at: Reg, per: number, all: number): [Reg, Reg] => {
+      const lo = b.mul(at, b.i32(per));
+      return [lo, all % per === 0 ? b.add(lo, b.i32(per)) : b.bin('min', b.add(lo, b.i32(per)), b.i32(all))];
+    };
+    const [mLo, mHi] = bounds(mBlock!, plan.mTask, plan.mPanels);
+    const [nLo, nHi] = bounds(nBlock!, plan.nTask, plan.nPanels);
+    const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
+    const batchCoords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
+    const firstRow = rowsOf(b, plan, mLo).first;
 
-      eachBlock((block, blockIndex) => {
-        const length = asReg(b, block.length);
-        const atA = plan.a === 'shared' ? null : cursorAt(b, p, plan, p.a, batch, block);
-        const atB = plan.b === 'shared' ? null : cursorAt(b, p, plan, p.b, batch, block);
-        const baseA =
-          plan.a === 'shared'
-            ? b.addr(sharedA, affine(b, [[asReg(b, block.before), M]], 0))
-            : plan.a === 'private'
-              ? area(privateA, sizeA)
-              : b.addr(p.a.buffer, atA!.index);
-        const baseB =
-          plan.b === 'shared'
-            ? b.addr(sharedB, affine(b, [[asReg(b, block.before), plan.nPanels * width]], 0))
-            : plan.b === 'private'
-              ? area(privateB, sizeB)
-              : b.addr(p.b.buffer, atB!.index);
-        if (plan.a === 'private') {
-          b.for(mLo, mHi, 1, panel =>
-            packA(panel, atA!, block, first => b.advance(baseA, b.mul(b.sub(first, firstRow), length), bytes)),
-          );
-        }
-        if (plan.b === 'private') {
-          b.for(nLo, nHi, 1, panel => {
-            const offset = b.mul(b.mul(b.sub(panel, nLo), b.i32(width)), length);
-            packB(panel, atB!, block, b.advance(baseB, offset, bytes));
-          });
-        }
-        b.for(mLo, mHi, plan.mBlock, from => {
-          const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
-          b.for(nLo, nHi, 1, nPanel => {
-            const n = b.mul(nPanel, b.i32(width));
-            const column = plan.b === 'private' ? b.mul(b.sub(nPanel, nLo), b.i32(width)) : n;
-            const fromB =
-              plan.b === 'direct' ? b.advance(baseB, n, bytes) : b.advance(baseB, b.mul(column, length), bytes);
-            const alongB = plan.b === 'direct' ? strideOf(p.b, p.k) : width;
-            const streamB: Stream = { dtype: p.acc, from: fromB, across: lanes, along: alongB };
-            const full = fullColumns(b, p, plan, nGroups, n);
-            b.for(from, until, 1, mPanel => {
-              const { first, height } = rowsOf(b, plan, mPanel);
-              const row = plan.a === 'private' ? b.sub(first, firstRow) : first;
-              const fromA =
+    eachBlock((block, blockIndex) => {
+      const length = asReg(b, block.length);
+      const atA = plan.a === 'shared' ? null : cursorAt(b, p, plan, p.a, batch, block);
+      const atB = plan.b === 'shared' ? null : cursorAt(b, p, plan, p.b, batch, block);
+      const baseA =
+        plan.a === 'shared'
+          ? b.addr(sharedA, affine(b, [[asReg(b, block.before), M]], 0))
+          : plan.a === 'private'
+            ? area(privateA, sizeA)
+            : b.addr(p.a.buffer, atA!.index);
+      const baseB =
+        plan.b === 'shared'
+          ? b.addr(sharedB, affine(b, [[asReg(b, block.before), plan.nPanels * width]], 0))
+          : plan.b === 'private'
+            ? area(privateB, sizeB)
+            : b.addr(p.b.buffer, atB!.index);
+      if (plan.a === 'private') {
+        b.for(mLo, mHi, 1, panel =>
+          packA(panel, atA!, block, first => b.advance(baseA, b.mul(b.sub(first, firstRow), length), bytes)),
+        );
+      }
+      if (plan.b === 'private') {
+        b.for(nLo, nHi, 1, panel => {
+          const offset = b.mul(b.mul(b.sub(panel, nLo), b.i32(width)), length);
+          packB(panel, atB!, block, b.advance(baseB, offset, bytes));
+        });
+      }
+      b.for(mLo, mHi, plan.mBlock, from => {
+        const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
+        b.for(nLo, nHi, 1, nPanel => {
+          const n = b.mul(nPanel, b.i32(width));
+          const column = plan.b === 'private' ? b.mul(b.sub(nPanel, nLo), b.i32(width)) : n;
+          const fromB =
+            plan.b === 'direct' ? b.advance(baseB, n, bytes) : b.advance(baseB, b.mul(column, length), bytes);
+          const alongB = plan.b === 'direct' ? strideOf(p.b, p.k) : width;
+          const streamB: Stream = { dtype: p.acc, from: fromB, across: lanes, along: alongB };
+          const full = fullColumns(b, p, plan, nGroups, n);
+          b.for(from, until, 1, mPanel => {
+            const { first, height } = rowsOf(b, plan, mPanel);
+            const row = plan.a === 'private' ? b.sub(first, firstRow) : first;
+            const fromA =
+              plan.a === 'direct'
+                ? b.advance(baseA, b.mul(first, b.i32(strideOf(p.a, p.m))), bytes)
+                : b.advance(baseA, b.mul(row, length), bytes);
+            const tile = manyBlocks
+              ? b.advance(
+                  area(tiles, sizeC),
+                  b.mul(b.add(b.mul(b.sub(nPanel, nLo), b.i32(taskRows)), b.sub(first, firstRow)), b.i32(width)),
+                  bytes,
+                )
+              : area(tiles, sizeC);
+            const run = (rows: number): void => {
+              const streamA: Stream =
                 plan.a === 'direct'
-                  ? b.advance(baseA, b.mul(first, b.i32(strideOf(p.a, p.m))), bytes)
-                  : b.advance(baseA, b.mul(row, length), bytes);
-              const tile = manyBlocks
-                ? b.advance(
-                    area(tiles, sizeC),
-                    b.mul(b.add(b.mul(b.sub(nPanel, nLo), b.i32(taskRows)), b.sub(first, firstRow)), b.i32(width)),
-                    bytes,
-                  )
-                : area(tiles, sizeC);
-              const run = (rows: number): void => {
-                const streamA: Stream =
-                  plan.a === 'direct'
-                    ? { dtype: p.acc, from: fromA, across: strideOf(p.a, p.m), along: strideOf(p.a, p.k) }
-                    : { dtype: p.acc, from: fromA, across: 1, along: rows };
-                runTile(b, p, plan, mGroups, {
+                  ? { dtype: p.acc, from: fromA, across: strideOf(p.a, p.m), along: strideOf(p.a, p.k) }
+                  : { dtype: p.acc, from: fromA, across: 1, along: rows };
+              runTile(b, p, plan, mGroups, {
                   rows, streamA, streamB, tile, blockIndex, length: block.length,
                   full, first, n, nGroups, batch: batchCoords,
                 }); // biome-ignore format: a record
-              };
-              if (plan.tall === 0) run(plan.low);
-              else
-                b.if(
-                  b.cmp('lt', mPanel, b.i32(plan.tall)),
-                  () => run(plan.low + 1),
-                  () => run(plan.low),
-                );
-              const store = (): void =>
+            };
+            if (plan.tall === 0) run(plan.low);
+            else
+              b.if(
+                b.cmp('lt', mPanel, b.i32(plan.tall)),
+                () => run(plan.low + 1),
+                () => run(plan.low),
+              );
+            const store = (): void =>
                 storeTile(b, p, mGroups, nGroups, lanes, {
                   from: tile, pitch: width, m: first, rows: height, n, columns: width, batch: batchCoords,
                 }); // biome-ignore format: a record
-              const stored = (): void => {
-                if (!full) store();
-                else if (full !== 'always') b.if(b.cmp('lt', full, b.i32(0)), store);
-              };
-              if (blockIndex) b.if(b.cmp('eq', blockIndex, b.i32(k.count - 1)), stored);
-              else stored();
-            });
+            const stored = (): void => {
+              if (!full) store();
+              else if (full !== 'always') b.if(b.cmp('lt', full, b.i32(0)), store);
+            };
+            if (blockIndex) b.if(b.cmp('eq', blockIndex, b.i32(k.count - 1)), stored);
+            else stored();
           });
         });
       });
-    };
-    if (slots === plan.tasks) {
-      task(iteration);
-      return;
-    }
-    const share = (i: Reg): Reg => b.bin('divU', b.mul(i, b.i32(plan.tasks)), b.i32(slots));
-    b.for(share(iteration), share(b.add(iteration, b.i32(1))), 1, task);
+    });
   });
 }
 
@@ -251,13 +252,13 @@ const strideOf = (view: View, dims: readonly number[]): number => {
 };
 
 /**
- * Whether finished sums may go from registers straight to the output: nothing to fuse, rows evenly apart, and all columns of the panel in one
+ * Whether finished sums may go from registers straight to the output: little to fuse, rows evenly apart, and all columns of the panel in one
  * run. Null when never; else 'always' or a register that is negative where not.
  */
 function fullColumns(b: LoopBuilder, p: Problem, plan: Plan, n: readonly Group[], first: Reg): Reg | 'always' | null {
   const inner = n[n.length - 1];
-  if (p.epilogue || outputGroups(p, p.m).length > 1 || !inner || !storesVectors(p, n) || inner.size < plan.width)
-    return null;
+  if (!inner || inner.size < plan.width || !storesVectors(p, n) || outputGroups(p, p.m).length > 1) return null;
+  if (!finishesInRegisters(b, p, plan.lanes, inner.inner)) return null;
   if (inner.size % plan.width === 0) return 'always';
   const x = n.length === 1 ? first : b.bin('remU', first, b.i32(inner.size));
   return b.sub(b.i32(inner.size - plan.width), x);
@@ -299,14 +300,20 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
     return;
   }
   const direct = (): void => {
-    const coords = locate(b, run.nGroups, run.n, locate(b, mGroups, run.first, run.batch));
-    const inner = mGroups[mGroups.length - 1]?.inner;
-    const to = b.copy(b.addr(p.out.buffer, outputIndex(b, p, coords)));
-    const outBytes = bytesOf(p.out.dtype);
-    const down = b.i32(inner === undefined ? 0 : p.out.lin[inner]!);
+    const columns = locate(b, run.nGroups, run.n, run.batch);
+    const inner = run.nGroups[run.nGroups.length - 1]!.inner;
+    const x = columns.get(inner)!;
+    const down = mGroups[0]?.inner;
+    const index = outputIndex(b, p, down === undefined ? columns : new Map([...columns, [down, run.first]]));
     for (const [r, tile] of sums.entries()) {
-      for (const [v, sum] of tile.entries()) b.store(p.out.dtype, to, sum, v * lanes * outBytes);
-      if (r + 1 < run.rows) b.move(to, b.advance(to, down, outBytes));
+      const row = new Map(columns);
+      if (down !== undefined) row.set(down, r === 0 ? run.first : b.add(run.first, b.i32(r)));
+      const start = r === 0 ? index : b.add(index, b.i32(r * p.out.lin[down!]!));
+      for (const [v, sum] of tile.entries()) {
+        const offset = b.i32(v * lanes);
+        if (v > 0) row.set(inner, b.add(x, offset));
+        finish(b, p, sum, row, v === 0 ? start : b.add(start, offset), inner);
+      }
     }
   };
   const last = run.blockIndex ? b.cmp('eq', run.blockIndex, b.i32(plan.k.count - 1)) : null;

@@ -6,6 +6,7 @@ import { bytesOf } from '../../graph/dtype.ts';
 import { registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { extent, type Problem, product, type View } from './problem.ts';
+import { wantedTasks } from './tasks.ts';
 
 /**
  * How an operand reaches the microkernel: `direct` from where it lies; `shared` packed as a whole by all threads in a first stage; `private`
@@ -50,14 +51,6 @@ export interface Plan {
   /** Steps of k per trip of the microkernel's loop. */
   readonly unroll: number;
   readonly tasks: number;
-}
-
-/** Iterations of the parallel loop at most, hence private scratch areas. */
-export const MAX_SLOTS = 64;
-/** Tasks worth having, so that threads share them evenly, each of at least some half a microsecond. */
-export function wantedTasks(p: Problem): number {
-  const products = extent(p, p.batch) * extent(p, p.m) * extent(p, p.n) * extent(p, p.k);
-  return Math.min(16, Math.max(1, Math.floor(products / 20_000)));
 }
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);

@@ -3,9 +3,9 @@
  * Imports problem and loop IR; knows nothing of packing or blocking.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import { type Inst, type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import type { Extent } from './cursor.ts';
-import { affine, unravel } from './naive.ts';
+import { affine, unravel, zero } from './naive.ts';
 import { mergesInOutput, type Problem } from './problem.ts';
 
 /** Dims walked as one in the output: the coordinate of `inner` runs over all of them. */
@@ -84,6 +84,22 @@ export function finish(
     result = p.epilogue(b, value, { coords: spread, vectorDim: along, lanes, index });
   }
   if (result) b.store(p.out.dtype, b.addr(p.out.buffer, index), result);
+}
+
+const count = (insts: readonly Inst[]): number =>
+  insts.reduce((n, inst) => {
+    if (inst.op === 'if') return n + 1 + count(inst.body) + count(inst.otherwise);
+    return n + 1 + ('body' in inst ? count(inst.body) : 0);
+  }, 0);
+
+/** Instructions of a fused result up to which it is written out for every vector of a register tile. */
+const SMALL_EPILOGUE = 24;
+
+/** Whether sums may be finished one by one in registers: nothing is fused, or little. */
+export function finishesInRegisters(b: LoopBuilder, p: Problem, lanes: number, vectorDim: number): boolean {
+  if (!p.epilogue) return true;
+  const trial = b.block(() => finish(b, p, zero(b, p.acc, lanes), new Map(), b.i32(0), vectorDim));
+  return count(trial) <= SMALL_EPILOGUE + p.fixed.length + 4;
 }
 
 export interface Tile {

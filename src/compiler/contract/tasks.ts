@@ -1,0 +1,32 @@
+/**
+ * Sharing tasks among threads: a parallel loop over a schedule's tasks, and the scratch area a thread may call its own in it.
+ */
+import type { LoopBuilder, Reg } from '../loops.ts';
+import { extent, type Problem } from './problem.ts';
+
+/** Iterations of the parallel loop at most, hence areas. */
+const MAX_SLOTS = 64;
+
+/** Areas of scratch that `count` tasks need. */
+export const slotsOf = (count: number): number => Math.min(count, MAX_SLOTS);
+
+/** Tasks worth having, so that threads share them evenly, each of at least some half a microsecond. */
+export function wantedTasks(p: Problem): number {
+  const products = extent(p, p.batch) * extent(p, p.m) * extent(p, p.n) * extent(p, p.k);
+  return Math.min(16, Math.max(1, Math.floor(products / 20_000)));
+}
+
+/** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own. */
+export function eachTask(b: LoopBuilder, count: number, fill: (task: Reg, slot: Reg) => void): void {
+  const slots = slotsOf(count);
+  b.parallel(slots, iteration => {
+    // The first iteration of a thread's share: distinct among the threads that have one, however many threads there are.
+    const slot = slots === 1 ? b.i32(0) : b.bin('divU', b.mul(b.thread(), b.i32(slots)), b.threads());
+    if (slots === count) {
+      fill(iteration, slot);
+      return;
+    }
+    const share = (i: Reg): Reg => b.bin('divU', b.mul(i, b.i32(count)), b.i32(slots));
+    b.for(share(iteration), share(b.add(iteration, b.i32(1))), 1, task => fill(task, slot));
+  });
+}
