@@ -10,20 +10,18 @@ import { CONTROL, MAX_THREADS } from './control.ts';
 import { compileModule, features } from './features.ts';
 import { canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
 import { emitProgram } from './program-module.ts';
+import { ThreadChoice } from './thread-choice.ts';
 import { defaultThreads, type ThreadedProgram, ThreadPool } from './threads.ts';
 
 export const BACKEND_NAME = 'wasm';
 
-/** A thread more pays from this many estimated instructions on, per program and per barrier in it. */
-const WORK_PER_THREAD = 100_000;
-const WORK_PER_BARRIER = 2_000;
-
 /** From this many estimated instructions on (some 10 ms), the optimising compiler is worth its time before the first run. */
 const WORK_TO_OPTIMISE = 20_000_000;
 
-/** Estimated instructions of a millisecond, and the longest that a run waits for threads that are just starting, in milliseconds. */
-const WORK_PER_MILLISECOND = 2_000_000;
-const MAX_PATIENCE = 250;
+/** Milliseconds that a run waits for threads that are just starting. */
+const PATIENCE = 100;
+/** What moving a byte of a buffer counts in the estimate of a program's work. */
+const BYTES_PER_INSTRUCTION = 4;
 
 const ALIGN = 64;
 const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
@@ -76,18 +74,14 @@ export class Machine {
       }),
     );
     // Workers take some 40 ms to start; they do it while the module compiles.
-    if (this.threadsFor(emitted.work) > 1) this.pool!.prepare(this.wanted);
+    const choice = new ThreadChoice(emitted.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
+    if (this.wanted > 1 && choice.undecided) this.pool!.prepare(this.wanted);
     const module = span('wasm: module', () => compileModule(emitted.bytes, emitted.work >= WORK_TO_OPTIMISE));
     const threaded = { id: ++this.programs, module };
     const args = memory.allocate(emitted.argsBytes);
-    const loaded = new LoadedProgram(this, program, threaded, args, emitted.argsOffsets, emitted.work);
+    const loaded = new LoadedProgram(this, program, threaded, args, emitted.argsOffsets, choice);
     this.collected.register(loaded, { address: args, bytes: emitted.argsBytes, threaded }, loaded);
     return loaded;
-  }
-
-  /** How many threads pay for this much work. */
-  threadsFor(work: number): number {
-    return Math.max(1, Math.min(this.wanted, Math.floor(work / WORK_PER_THREAD)));
   }
 
   /** Gives a program's memory back. */
@@ -139,7 +133,7 @@ export class LoadedProgram implements Executable {
   private readonly argsOffsets: readonly number[];
   private readonly exports: WebAssembly.Exports;
   private readonly runAll: Run;
-  private readonly work: number;
+  private readonly choice: ThreadChoice;
   private freed = false;
   /** Words of the args table that hold the address of each leaf and output, and of each arena buffer with its offset. */
   private readonly leafWords: readonly number[][];
@@ -160,7 +154,7 @@ export class LoadedProgram implements Executable {
     threaded: ThreadedProgram,
     args: number,
     argsOffsets: readonly number[],
-    work: number,
+    choice: ThreadChoice,
   ) {
     this.machine = machine;
     this.program = program;
@@ -174,9 +168,7 @@ export class LoadedProgram implements Executable {
     this.leafWords = program.leaves.map(() => []);
     this.outputWords = program.outputs.map(() => []);
     const arenaWords: [number, number][] = [];
-    let barriers = 0;
-    for (const [k, { places, barrierBefore }] of program.kernels.entries()) {
-      if (barrierBefore) barriers++;
+    for (const [k, { places }] of program.kernels.entries()) {
       for (const [b, place] of places.entries()) {
         const word = (args + argsOffsets[k]!) / 4 + b;
         if (place.kind === 'leaf') this.leafWords[place.index]!.push(word);
@@ -185,7 +177,7 @@ export class LoadedProgram implements Executable {
       }
     }
     this.arenaWords = arenaWords;
-    this.work = work - barriers * WORK_PER_BARRIER;
+    this.choice = choice;
   }
 
   run(bindings: readonly Binding[]): HostArray[] {
@@ -194,8 +186,10 @@ export class LoadedProgram implements Executable {
     const threads = this.begin(bindings);
     if (isProfiling()) this.runSteps(threads);
     else {
+      const start = this.choice.undecided ? performance.now() : 0;
       if (threads > 1) machine.pool!.start({ program: this.threaded, args, threads, step: -1 });
       this.runAll(args, 0, threads);
+      if (start > 0) this.choice.took(threads, performance.now() - start);
     }
     return this.finish(bindings);
   }
@@ -216,7 +210,7 @@ export class LoadedProgram implements Executable {
       // Small programs are over before a worker would have woken.
       const led =
         pool !== null &&
-        this.work >= WORK_PER_THREAD &&
+        (this.choice.undecided || threads > 1) &&
         pool.lead({ program: this.threaded, args, threads, step: -1 }, settle);
       if (led) return;
       if (threads > 1) pool!.start({ program: this.threaded, args, threads, step: -1 });
@@ -262,9 +256,8 @@ export class LoadedProgram implements Executable {
       words[CONTROL.failed / 4] = 0;
       words[CONTROL.failedAtBarrier / 4] = 0;
     }
-    const threads = machine.threadsFor(this.work);
-    const patience = Math.min(this.work / WORK_PER_MILLISECOND / 2, MAX_PATIENCE);
-    return threads > 1 ? machine.pool!.available(threads, patience) : 1;
+    const threads = this.choice.next(machine.threads);
+    return threads > 1 ? machine.pool!.available(threads, PATIENCE) : 1;
   }
 
   private checkBindings(bindings: readonly Binding[]): void {
@@ -345,6 +338,10 @@ export class LoadedProgram implements Executable {
     });
   }
 }
+
+/** Bytes of all buffers of all kernels. */
+const bytesOfAll = (program: LoopProgram): number =>
+  program.kernels.reduce((sum, placed) => sum + bytesTouched(placed), 0);
 
 /** Bytes of all buffers of a kernel. */
 const bytesTouched = ({ kernel }: PlacedKernel): number =>

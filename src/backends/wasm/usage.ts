@@ -81,7 +81,7 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
 }
 
 /** Iterations assumed of a loop whose bounds are not known. */
-const UNKNOWN_TRIPS = 16;
+const UNKNOWN_TRIPS = 4;
 
 function trips(inst: Inst): number {
   if (inst.op === 'parallel') return inst.extent;
@@ -147,7 +147,7 @@ class Walker implements Usage {
         }
         case 'if':
           this.read(inst.m);
-          work += this.walk(inst.body) + this.walk(inst.otherwise);
+          work += Math.max(this.walk(inst.body), this.walk(inst.otherwise));
           break;
         case 'for':
         case 'parallel':
