@@ -1,7 +1,7 @@
 /**
  * Stable sorting permutations: values become integers in the order wanted (NaN last, -0 equal to 0, complemented when descending), then
- * runs by insertion and a bottom-up merge sort without unpredictable branches. Rows are shared out among threads. May import the loop IR;
- * knows nothing of graphs.
+ * runs by insertion and a bottom-up merge sort without unpredictable branches. A key of 4 bytes travels with its position in one i64, which also
+ * makes equal keys differ; one of 8 bytes has its position beside it. Rows are shared out among threads. Knows nothing of graphs.
  */
 import { bytesOf, isFloat } from '../../graph/dtype.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
@@ -16,12 +16,12 @@ type KeyType = 'i32' | 'i64';
 
 const keyType = (spec: ArgSortSpec): KeyType => (bytesOf(spec.dtype) === 8 ? 'i64' : 'i32');
 
-/** Two arrays of keys and two of positions, a row for each sorted row. */
+/** Two arrays of entries, and two of positions where the entries have no room for them; a row for each sorted row. */
 export function argSortScratch(spec: ArgSortSpec, _target: Target): readonly Scratch[] {
   const elements = spec.outer * spec.n * spec.inner;
-  const key = { dtype: keyType(spec), elements };
+  const entry = { dtype: 'i64', elements } as const;
   const position = { dtype: 'i32', elements } as const;
-  return [key, position, key, position];
+  return keyType(spec) === 'i32' ? [entry, entry] : [entry, entry, position, position];
 }
 
 /** A signed integer that orders as the value does. */
@@ -40,49 +40,54 @@ function keyOf(b: LoopBuilder, spec: ArgSortSpec, x: Reg): Reg {
   return spec.descending ? b.un('not', key) : key;
 }
 
+/** One of the two places a row is merged between; `positions` is null when the entries hold them. */
 interface Arrays {
-  readonly keys: BufferIndex;
-  readonly positions: BufferIndex;
+  readonly entries: BufferIndex;
+  readonly positions: BufferIndex | null;
 }
 
 function sortRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [Arrays, Arrays]): void {
   const { n, inner, dtype } = spec;
-  const type = keyType(spec);
   const start = b.mul(row, b.i32(n));
   const one = b.i32(1);
-  const loadKey = (from: Arrays, k: Reg): Reg => b.load(type, b.addr(from.keys, b.add(start, k)));
-  const loadPosition = (from: Arrays, k: Reg): Reg => b.load('i32', b.addr(from.positions, b.add(start, k)));
-  const put = (to: Arrays, k: Reg, key: Reg, position: Reg): void => {
+  const entryAt = (from: Arrays, k: Reg): Reg => b.load('i64', b.addr(from.entries, b.add(start, k)));
+  const positionAt = (from: Arrays, k: Reg): Reg =>
+    from.positions === null ? b.cvt('i32', entryAt(from, k)) : b.load('i32', b.addr(from.positions, b.add(start, k)));
+  const put = (to: Arrays, k: Reg, entry: Reg, position: () => Reg): void => {
     const at = b.add(start, k);
-    b.store(type, b.addr(to.keys, at), key);
-    b.store('i32', b.addr(to.positions, at), position);
+    b.store('i64', b.addr(to.entries, at), entry);
+    if (to.positions !== null) b.store('i32', b.addr(to.positions, at), position());
   };
 
   // [outer, n, inner] is read along n.
   const o = inner === 1 ? row : b.bin('div', row, b.i32(inner));
   const column = inner === 1 ? null : b.sub(row, b.mul(o, b.i32(inner)));
   const element = (k: Reg): Reg => scaled(b, b.add(b.mul(o, b.i32(n)), k), inner, column);
+  const entryOf = (k: Reg): Reg => {
+    const key = b.cvt('i64', keyOf(b, spec, b.load(dtype, b.addr(spec.input, element(k)))));
+    return keyType(spec) === 'i64' ? key : b.bin('or', b.bin('shl', key, b.const('i64', 32n)), b.cvt('i64', k));
+  };
 
   const [first, second] = arrays;
   b.for(0, n, RUN, from => {
     const to = lesser(b, b.add(from, b.i32(RUN)), b.i32(n));
     b.for(from, to, 1, k => {
-      const key = keyOf(b, spec, b.load(dtype, b.addr(spec.input, element(k))));
+      const entry = entryOf(k);
       const hole = b.copy(k);
       const before = b.copy(b.select(b.cmp('gt', k, from), b.sub(k, one), from));
       b.while(
-        () => b.bin('and', b.cmp('gt', hole, from), b.cmp('gt', loadKey(first, before), key)),
+        () => b.bin('and', b.cmp('gt', hole, from), b.cmp('gt', entryAt(first, before), entry)),
         () => {
-          put(first, hole, loadKey(first, before), loadPosition(first, before));
+          put(first, hole, entryAt(first, before), () => positionAt(first, before));
           b.move(hole, before);
           b.move(before, b.select(b.cmp('gt', before, from), b.sub(before, one), from));
         },
       );
-      put(first, hole, key, k);
+      put(first, hole, entry, () => k);
     });
   });
 
-  // Each pass merges runs of `width` from one pair of arrays into the other; how many passes there are is known.
+  // Each pass merges runs of `width` from one place into the other; how many passes there are is known.
   let source = first;
   let sink = second;
   for (let width = RUN; width < n; width *= 2) {
@@ -97,11 +102,12 @@ function sortRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [
       b.while(
         () => b.bin('and', b.cmp('lt', left, middle), b.cmp('lt', right, end)),
         () => {
-          const leftKey = loadKey(from, left);
-          const rightKey = loadKey(from, right);
-          const takeRight = b.cmp('lt', rightKey, leftKey);
-          const at = b.select(takeRight, right, left);
-          put(to, out, b.select(takeRight, rightKey, leftKey), loadPosition(from, at));
+          const leftEntry = entryAt(from, left);
+          const rightEntry = entryAt(from, right);
+          const takeRight = b.cmp('lt', rightEntry, leftEntry);
+          put(to, out, b.select(takeRight, rightEntry, leftEntry), () =>
+            positionAt(from, b.select(takeRight, right, left)),
+          );
           const step = b.cvt('i32', takeRight);
           b.move(right, b.add(right, step));
           b.move(left, b.add(left, b.sub(one, step)));
@@ -112,7 +118,7 @@ function sortRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [
         b.while(
           () => b.cmp('lt', at, stop),
           () => {
-            put(to, out, loadKey(from, at), loadPosition(from, at));
+            put(to, out, entryAt(from, at), () => positionAt(from, at));
             b.move(at, b.add(at, one));
             b.move(out, b.add(out, one));
           },
@@ -124,7 +130,7 @@ function sortRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [
     [source, sink] = [sink, source];
   }
   b.for(0, n, 1, k => {
-    b.store('i64', b.addr(spec.output, element(k)), b.cvt('i64', loadPosition(source, k)));
+    b.store('i64', b.addr(spec.output, element(k)), b.cvt('i64', positionAt(source, k)));
   });
 }
 
@@ -135,12 +141,12 @@ export function lowerArgSort(
   _target: Target,
   scratch: readonly BufferIndex[],
 ): void {
-  const [keys, positions, otherKeys, otherPositions] = scratch as readonly [number, number, number, number];
+  const [entries, otherEntries, positions = null, otherPositions = null] = scratch;
   if (spec.outer * spec.n * spec.inner === 0) return;
   b.parallel(spec.outer * spec.inner, row =>
     sortRow(b, spec, row, [
-      { keys, positions },
-      { keys: otherKeys, positions: otherPositions },
+      { entries: entries!, positions },
+      { entries: otherEntries!, positions: otherPositions },
     ]),
   );
 }
