@@ -3,7 +3,7 @@
  * class just assigns fields. Imports the Tensor API; knows nothing of optimizers, training loops or files.
  */
 import { type DType, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
-import { bumpModeEpoch } from '../tensor/mode.ts';
+import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
 import { joinKey, keyOf } from './names.ts';
 import { loadState, type StateDict, type StateMismatch } from './state.ts';
 import { summarize } from './summary.ts';
@@ -140,12 +140,9 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
 
   /** Switches this module and all below to training mode, or out of it. */
   train(mode = true): this {
-    let changed = false;
-    for (const module of this.modules()) {
-      changed ||= module.training !== mode;
-      module.training = mode;
-    }
-    if (changed) bumpModeEpoch();
+    const switched = this.modules().filter(module => module.training !== mode);
+    for (const module of switched) module.training = mode;
+    if (switched.length > 0) modeSwitched(switched);
     return this;
   }
 

@@ -39,36 +39,42 @@ abstract class Pool<O> extends Module {
   }
 }
 
+/** The largest of each window of [N, C, L]. */
 export class MaxPool1d extends Pool<MaxPoolOptions> {
   forward(x: Tensor): Tensor {
     return F.maxPool1d(x, this.kernelSize, this.options);
   }
 }
 
+/** The largest of each window of [N, C, H, W]. */
 export class MaxPool2d extends Pool<MaxPoolOptions> {
   forward(x: Tensor): Tensor {
     return F.maxPool2d(x, this.kernelSize, this.options);
   }
 }
 
+/** The largest of each window of [N, C, D, H, W]. */
 export class MaxPool3d extends Pool<MaxPoolOptions> {
   forward(x: Tensor): Tensor {
     return F.maxPool3d(x, this.kernelSize, this.options);
   }
 }
 
+/** The mean of each window of [N, C, L]. */
 export class AvgPool1d extends Pool<AvgPoolOptions> {
   forward(x: Tensor): Tensor {
     return F.avgPool1d(x, this.kernelSize, this.options);
   }
 }
 
+/** The mean of each window of [N, C, H, W]. */
 export class AvgPool2d extends Pool<AvgPoolOptions> {
   forward(x: Tensor): Tensor {
     return F.avgPool2d(x, this.kernelSize, this.options);
   }
 }
 
+/** The mean of each window of [N, C, D, H, W]. */
 export class AvgPool3d extends Pool<AvgPoolOptions> {
   forward(x: Tensor): Tensor {
     return F.avgPool3d(x, this.kernelSize, this.options);
@@ -85,24 +91,28 @@ abstract class AdaptivePool extends Module {
   }
 }
 
+/** Means over windows that give [N, C, outputSize]. */
 export class AdaptiveAvgPool1d extends AdaptivePool {
   forward(x: Tensor): Tensor {
     return F.adaptiveAvgPool1d(x, this.outputSize);
   }
 }
 
+/** Means over windows that give [N, C, ...outputSize]. */
 export class AdaptiveAvgPool2d extends AdaptivePool {
   forward(x: Tensor): Tensor {
     return F.adaptiveAvgPool2d(x, this.outputSize);
   }
 }
 
+/** Maxima over windows that give [N, C, outputSize]. */
 export class AdaptiveMaxPool1d extends AdaptivePool {
   forward(x: Tensor): Tensor {
     return F.adaptiveMaxPool1d(x, this.outputSize);
   }
 }
 
+/** Maxima over windows that give [N, C, ...outputSize]. */
 export class AdaptiveMaxPool2d extends AdaptivePool {
   forward(x: Tensor): Tensor {
     return F.adaptiveMaxPool2d(x, this.outputSize);

@@ -1,12 +1,34 @@
 /**
- * The mode epoch: a number that changes whenever some module switches between training and evaluation or is frozen. A program
- * recorded in one mode is wrong in another, so compiled functions record anew when it has changed. Imports nothing.
+ * The mode epoch: a number that stands for which modules train and which evaluate, and what is frozen. A program recorded in one mode is
+ * wrong in another, so compiled functions record anew when it has changed. Imports nothing.
  */
 
 let epoch = 0;
+let newest = 0;
+
+/** The last switch: which modules changed, and the epochs on both sides of it. */
+let last: { readonly modules: readonly object[]; before: number; after: number } | null = null;
 
 export const modeEpoch = (): number => epoch;
 
+/** Something has changed that no switch takes back: what is frozen, or parameters themselves. */
 export function bumpModeEpoch(): void {
-  epoch++;
+  epoch = ++newest;
 }
+
+/**
+ * The training flags of exactly these modules have been switched. Switching the same ones back restores the epoch they had, so that
+ * evaluating between epochs of training records neither anew.
+ */
+export function modeSwitched(modules: readonly object[]): void {
+  if (last?.after === epoch && sameModules(last.modules, modules)) {
+    last = { modules, before: last.after, after: last.before };
+    epoch = last.after;
+    return;
+  }
+  last = { modules, before: epoch, after: ++newest };
+  epoch = newest;
+}
+
+const sameModules = (a: readonly object[], b: readonly object[]): boolean =>
+  a.length === b.length && a.every((module, i) => module === b[i]);

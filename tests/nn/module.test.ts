@@ -159,6 +159,35 @@ describe('modes', () => {
     expect(run(x).toArray()).not.toEqual(x.toArray());
   });
 
+  it('going to and fro records each mode once', () => {
+    const net = new nn.Sequential(new nn.Linear(2, 2), new nn.Dropout());
+    let recorded: string[] = [];
+    const named = (name: string): ((x: Tensor) => Tensor) =>
+      compile((x: Tensor) => {
+        recorded.push(name);
+        return net.call(x);
+      });
+    const [training, evaluating] = [named('training'), named('evaluating')];
+    const x = ones([1, 2]);
+    for (let epoch = 0; epoch < 3; epoch++) {
+      training(x);
+      net.eval();
+      evaluating(x);
+      net.train();
+    }
+    expect(recorded).toEqual(['training', 'evaluating']);
+    // Another module's switch in between, or a freeze, is a new mode.
+    recorded = [];
+    net.at(1)!.eval();
+    training(x);
+    net.eval();
+    net.at(1)!.train();
+    training(x);
+    net.requiresGrad_(false);
+    training(x);
+    expect(recorded).toEqual(['training', 'training', 'training']);
+  });
+
   it('a frozen module gets no gradients, and its compiled step follows', () => {
     const net = new nn.Sequential(new nn.Linear(2, 2), new nn.Linear(2, 1));
     net.at(0)!.requiresGrad_(false);
