@@ -138,3 +138,18 @@ export function gatherUpdateProgram(n: number, tableRows: number): LoopProgram {
     failSites: [{ what: 'gather', size: tableRows }],
   };
 }
+
+/** Thread `thread` of the kernel's threads reads far outside the memory, which traps. */
+export function trappingProgram(thread: number): LoopProgram {
+  const program = mirrorProgram(1 << 15, 65);
+  const b = new LoopBuilder();
+  b.if(b.cmp('eq', b.thread(), b.i32(thread)), () => {
+    const far = b.addr(0, b.i32(-(1 << 29)));
+    b.store('f32', b.addr(1), b.load('f32', far));
+  });
+  const trap: LoopKernel = { ...program.kernels[0]!.kernel, body: b.instructions };
+  return {
+    ...program,
+    kernels: program.kernels.map((k, i) => (i === 9 ? { ...k, kernel: trap } : k)),
+  };
+}

@@ -32,6 +32,8 @@ export const CONTROL = {
   asleep: 448,
   /** Worker 0 counts here the programs it has led. */
   ledRuns: 512,
+  /** Workers that met an exception, which is a bug in generated code. */
+  crashed: 576,
   /** One word per worker, 1 once it is up. */
   ready: 4096,
 } as const;

@@ -37,7 +37,7 @@ interface Remains {
 
 export class Machine {
   readonly memory: LinearMemory;
-  readonly pool: ThreadPool | null;
+  private threadPool: ThreadPool | null;
   private wanted: number;
   private work = { address: 0, bytes: 0 };
   private programs = 0;
@@ -48,8 +48,13 @@ export class Machine {
   /** @param shared whether threads may be used at all; the host may still refuse. */
   constructor(shared = canShareMemory()) {
     this.memory = new LinearMemory(shared);
-    this.pool = this.memory.shared ? new ThreadPool(this.memory) : null;
+    this.threadPool = this.memory.shared ? new ThreadPool(this.memory) : null;
     this.wanted = defaultThreads(this.memory.shared);
+  }
+
+  /** The threads, where there can be any. */
+  get pool(): ThreadPool | null {
+    return this.threadPool;
   }
 
   get threads(): number {
@@ -60,6 +65,25 @@ export class Machine {
   set threads(count: number) {
     this.wanted = this.pool ? Math.max(1, Math.min(count, MAX_THREADS)) : 1;
     this.pool?.prepare(this.wanted);
+  }
+
+  /**
+   * Starts the threads of a run and plays thread 0. Generated code cannot throw, so an exception is a bug of Tenon; threads may then wait
+   * for each other for ever, and are not used again.
+   */
+  runThreads(program: ThreadedProgram, args: number, threads: number, step: number, thread0: () => void): void {
+    const pool = this.threadPool!;
+    let cause: unknown = 'in another thread';
+    try {
+      pool.start({ program, args, threads, step });
+      thread0();
+      if (!pool.crashed) return;
+    } catch (error) {
+      cause = error;
+    }
+    this.threadPool = null;
+    this.wanted = 1;
+    throw trapped(cause);
   }
 
   /** Compiles a loop program to an executable. */
@@ -181,14 +205,13 @@ export class LoadedProgram implements Executable {
   }
 
   run(bindings: readonly Binding[]): HostArray[] {
-    const { machine, args } = this;
+    const { machine } = this;
     machine.pool?.settle();
     const threads = this.begin(bindings);
     if (isProfiling()) this.runSteps(threads);
     else {
       const start = this.choice.undecided ? performance.now() : 0;
-      if (threads > 1) machine.pool!.start({ program: this.threaded, args, threads, step: -1 });
-      this.runAll(args, 0, threads);
+      this.runHere(threads);
       if (start > 0) this.choice.took(threads, performance.now() - start);
     }
     return this.finish(bindings);
@@ -213,10 +236,20 @@ export class LoadedProgram implements Executable {
         (this.choice.undecided || threads > 1) &&
         pool.lead({ program: this.threaded, args, threads, step: -1 }, settle);
       if (led) return;
-      if (threads > 1) pool!.start({ program: this.threaded, args, threads, step: -1 });
-      this.runAll(args, 0, threads);
+      this.runHere(threads);
       settle();
     });
+  }
+
+  /** The whole program, with this thread as thread 0. */
+  private runHere(threads: number): void {
+    if (threads === 1) {
+      try {
+        this.runAll(this.args, 0, 1);
+      } catch (error) {
+        throw trapped(error);
+      }
+    } else this.machine.runThreads(this.threaded, this.args, threads, -1, () => this.runAll(this.args, 0, threads));
   }
 
   free(): void {
@@ -314,9 +347,13 @@ export class LoadedProgram implements Executable {
       if (placed.commits && this.program.failSites.length > 0 && failed()) continue;
       const at = args + this.argsOffsets[step]!;
       const start = performance.now();
-      if (threads > 1) machine.pool!.start({ program: this.threaded, args: at, threads, step });
-      (this.exports[`kernel${step}`] as Run)(at, 0, threads);
-      barrier(0, threads);
+      const kernel = this.exports[`kernel${step}`] as Run;
+      const thread0 = (): void => {
+        kernel(at, 0, threads);
+        barrier(0, threads);
+      };
+      if (threads === 1) thread0();
+      else machine.runThreads(this.threaded, at, threads, step, thread0);
       record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
     }
   }
@@ -338,6 +375,8 @@ export class LoadedProgram implements Executable {
     });
   }
 }
+
+const trapped = (cause: unknown): Error => new Error(`internal: a kernel trapped: ${cause}`, { cause });
 
 /** Bytes of all buffers of all kernels. */
 const bytesOfAll = (program: LoopProgram): number =>

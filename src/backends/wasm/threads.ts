@@ -135,6 +135,11 @@ export class ThreadPool {
     led.finish();
   }
 
+  /** Whether a thread has met an exception; the pool is of no use then. */
+  get crashed(): boolean {
+    return Atomics.load(this.words, word(CONTROL.crashed)) > 0;
+  }
+
   /** Lets the threads forget a program. */
   forget(program: ThreadedProgram): void {
     for (const worker of this.workers)

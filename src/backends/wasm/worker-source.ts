@@ -15,10 +15,16 @@ function keep({ id, module }) {
 }
 function execute(id, args, threads, step) {
   const exports = programs.get(id);
-  if (step < 0) exports.run(args, index, threads);
-  else {
-    exports['kernel' + step](args, index, threads);
-    exports.barrier(index, threads);
+  try {
+    if (step < 0) exports.run(args, index, threads);
+    else {
+      exports['kernel' + step](args, index, threads);
+      exports.barrier(index, threads);
+    }
+  } catch {
+    // The others would wait for this thread for ever: it goes on meeting them, and they find out at the end.
+    Atomics.add(words, word(C.crashed), 1);
+    for (;;) exports.barrier(index, threads);
   }
 }
 function up() {

@@ -6,7 +6,13 @@ import { Machine } from '../../../src/backends/wasm/machine.ts';
 import { collect } from '../../../src/compiler/profile.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
 import { Variable } from '../../../src/graph/storage.ts';
-import { gatherUpdateProgram, mapKernel, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
+import {
+  gatherUpdateProgram,
+  mapKernel,
+  mirrored,
+  mirrorProgram,
+  trappingProgram,
+} from '../../support/loop-programs.ts';
 
 const ramp = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => i);
 
@@ -122,6 +128,11 @@ describe('a program', () => {
     expect(weight.read()).toEqual(ramp(100));
   });
 
+  it('that traps is an internal error', () => {
+    const program = new Machine(false).load(trappingProgram(0));
+    expect(() => program.run([ramp(1 << 15)])).toThrow('internal: a kernel trapped: RuntimeError: memory access');
+  });
+
   it('grows the memory for large programs and keeps variables where they are', () => {
     const machine = new Machine(false);
     const weight = new Variable([4], 'f32', ramp(4));
@@ -194,6 +205,21 @@ describe('threads', () => {
     const machine = new Machine();
     await awake(machine, 2);
     expect(process.getActiveResourcesInfo().toSorted()).toEqual(before);
+  });
+
+  it('that trap are an internal error, not a hang, and one thread goes on', async () => {
+    const x = ramp(1 << 15);
+    for (const thread of [0, 1]) {
+      const machine = new Machine();
+      machine.threads = 2;
+      await awake(machine, 2);
+      const program = machine.load(trappingProgram(thread));
+      expect(() => {
+        for (let i = 0; i < 8; i++) program.run([x]);
+      }).toThrow('internal: a kernel trapped');
+      expect(machine.threads).toBe(1);
+      expectBits(machine.load(heavy()).run([x])[0], mirrored(x, 65));
+    }
   });
 
   it('a failed asynchronous run rejects', async () => {
