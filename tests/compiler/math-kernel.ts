@@ -4,6 +4,7 @@
 import { expect } from 'vitest';
 import { LoopBuilder, type Reg } from '../../src/compiler/loops.ts';
 import { loadValue, storeValue } from '../../src/compiler/math/index.ts';
+import { verifyKernel } from '../../src/compiler/verify-loops.ts';
 import { bytesOf, type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
 import { runKernel } from '../support/run-kernel.ts';
 
@@ -31,7 +32,9 @@ function runWith(
     { name: 'out', dtype: out, elements: n, access: 'write' as const },
   ];
   const result = hostArray(out, n);
-  runKernel({ name: 'formula', buffers, body: b.instructions }, [...inputs.map(x => x.value), result], { relaxedMadd });
+  const kernel = { name: 'formula', buffers, body: b.instructions };
+  verifyKernel(kernel);
+  runKernel(kernel, [...inputs.map(x => x.value), result], { relaxedMadd });
   return result;
 }
 

@@ -20,6 +20,7 @@ import {
   scanScratch,
 } from '../../src/compiler/routines/index.ts';
 import type { Target } from '../../src/compiler/target.ts';
+import { verifyKernel } from '../../src/compiler/verify-loops.ts';
 import { type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
 import { bf16Bits, bf16Value, f16Bits, f16Value } from '../../src/graph/half.ts';
 import { runKernel } from '../support/run-kernel.ts';
@@ -63,7 +64,9 @@ function run({ inputs, output, scratch = [], lower, threads = 1 }: Run) {
   ];
   const result = hostArray(output.dtype, output.elements);
   const arrays = [...inputs.map(input => input.value), result, ...scratch.map(s => hostArray(s.dtype, s.elements))];
-  const { failed } = runKernel({ name: 'routine', buffers, body: b.instructions }, arrays, { threads });
+  const kernel = { name: 'routine', buffers, body: b.instructions };
+  verifyKernel(kernel);
+  const { failed } = runKernel(kernel, arrays, { threads });
   return { result, failed };
 }
 
