@@ -1,8 +1,8 @@
 /**
- * Functions of several tensors that are no methods: cat, stack and their kin, broadcasting, where.
+ * Functions of several tensors that are no methods: cat, stack and their kin, broadcasting.
  */
 import * as build from '../graph/build.ts';
-import { broadcastShapes, checkTensor, describe, normalDim, type TensorLike } from './operands.ts';
+import { broadcastShapes, checkTensor, describe, normalDim } from './operands.ts';
 import { concatenate } from './ops/join.ts';
 import { Tensor } from './tensor.ts';
 
@@ -83,12 +83,6 @@ export function broadcastTensors(tensors: readonly Tensor[]): Tensor[] {
     tensors.map(part => part.shape),
   );
   return tensors.map(part => new Tensor(build.broadcastTo(part.node, shape)));
-}
-
-/** `a` where the condition holds, else `b`. With the condition alone: see nonzero. */
-export function where(condition: Tensor, a: TensorLike, b: TensorLike): Tensor {
-  checkTensor('where', 'condition', condition);
-  return condition.where(a, b);
 }
 
 /** Matrices on the diagonal of a larger one; vectors count as rows. */

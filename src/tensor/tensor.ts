@@ -11,6 +11,7 @@ import { fromData, itemOf, type Nested, type NestedInput, nestedOf, type TensorD
 import { normalDim } from './operands.ts';
 import * as advanced from './ops/advanced.ts';
 import * as compare from './ops/compare.ts';
+import * as creationLike from './ops/creationLike.ts';
 import * as elementwise from './ops/elementwise.ts';
 import { extremeAlong } from './ops/extreme.ts';
 import * as indexing from './ops/indexing.ts';
@@ -23,6 +24,7 @@ import * as select from './ops/select.ts';
 import * as shape from './ops/shape.ts';
 import * as softmax from './ops/softmax.ts';
 import * as sort from './ops/sort.ts';
+import * as statistics from './ops/statistics.ts';
 import * as views from './ops/views.ts';
 import { formatTensor } from './print.ts';
 
@@ -31,7 +33,38 @@ type Methods<Ops> = {
   readonly [K in keyof Ops]: Ops[K] extends (x: Tensor, ...rest: infer R) => infer T ? (...rest: R) => T : never;
 };
 
-const OPS = [advanced, compare, elementwise, indexing, matmul, math, reduce, scan, select, shape, softmax, sort, views];
+/** Every function that is a method, by name. Typed by its modules, so that published declarations keep the functions' docs. */
+const OPS: typeof advanced &
+  typeof compare &
+  typeof creationLike &
+  typeof elementwise &
+  typeof indexing &
+  typeof math &
+  typeof matmul &
+  typeof reduce &
+  typeof scan &
+  typeof select &
+  typeof shape &
+  typeof softmax &
+  typeof sort &
+  typeof statistics &
+  typeof views = {
+  ...advanced,
+  ...compare,
+  ...creationLike,
+  ...elementwise,
+  ...indexing,
+  ...math,
+  ...matmul,
+  ...reduce,
+  ...scan,
+  ...select,
+  ...shape,
+  ...softmax,
+  ...sort,
+  ...statistics,
+  ...views,
+};
 
 /** What a two-valued reduction or a sort returns. */
 export interface ValuesAndIndices {
@@ -39,20 +72,7 @@ export interface ValuesAndIndices {
   readonly indices: Tensor;
 }
 
-export interface Tensor
-  extends Methods<typeof advanced>,
-    Methods<typeof compare>,
-    Methods<typeof elementwise>,
-    Methods<typeof indexing>,
-    Methods<typeof matmul>,
-    Methods<typeof math>,
-    Methods<typeof reduce>,
-    Methods<typeof scan>,
-    Methods<typeof select>,
-    Methods<typeof shape>,
-    Methods<typeof softmax>,
-    Methods<typeof sort>,
-    Methods<typeof views> {}
+export interface Tensor extends Methods<typeof OPS> {}
 
 export class Tensor {
   readonly #node: Node;
@@ -115,6 +135,16 @@ export class Tensor {
   /** Dims in reverse order (of a matrix: the transpose). */
   get T(): Tensor {
     return this.permute(this.shape.map((_, d) => this.ndim - 1 - d));
+  }
+
+  /** T (there are no complex dtypes). */
+  get H(): Tensor {
+    return this.T;
+  }
+
+  /** mT (there are no complex dtypes). */
+  get mH(): Tensor {
+    return this.mT;
   }
 
   /** The last two dims swapped. */
@@ -224,16 +254,13 @@ export class Tensor {
   }
 }
 
-/** Every function of the ops modules, by name, with the tensor as `this`. */
-for (const ops of OPS) {
-  for (const [name, op] of Object.entries(ops)) {
-    const call = op as (x: Tensor, ...rest: unknown[]) => unknown;
-    Object.defineProperty(Tensor.prototype, name, {
-      value(this: Tensor, ...rest: unknown[]) {
-        return call(this, ...rest);
-      },
-      writable: true,
-      configurable: true,
-    });
-  }
+for (const [name, op] of Object.entries(OPS)) {
+  const call = op as (x: Tensor, ...rest: unknown[]) => unknown;
+  Object.defineProperty(Tensor.prototype, name, {
+    value(this: Tensor, ...rest: unknown[]) {
+      return call(this, ...rest);
+    },
+    writable: true,
+    configurable: true,
+  });
 }

@@ -222,6 +222,11 @@ const SPECIAL: { readonly [op: string]: Special } = {
     dim,
   ],
   // The database puts the weight first there.
+  'nn.functional.embedding_bag': ([weight, index], kwargs) => [
+    index,
+    weight,
+    Object.fromEntries(Object.entries(kwargs).map(([name, value]) => [camel(name), value])),
+  ],
   'nn.functional.embedding': ([weight, index], kwargs) => [index, weight, { paddingIdx: kwargs['padding_idx'] }],
 };
 

@@ -5,6 +5,7 @@
 export * from './activations.ts';
 export * from './adaptivePool.ts';
 export * from './attention.ts';
+export * from './bags.ts';
 export * from './classLosses.ts';
 export * from './conv.ts';
 export * from './distanceLosses.ts';

@@ -1,0 +1,89 @@
+/**
+ * New tensors of a tensor's dtype, and small queries. Functions here have the tensor first and become methods of Tensor.
+ */
+import * as build from '../../graph/build.ts';
+import type { DType } from '../../graph/dtype.ts';
+import { checkShape, type Scalar } from '../convert.ts';
+import { checkTensor, checkWhole } from '../operands.ts';
+import { Tensor } from '../tensor.ts';
+
+interface Options {
+  /** x's by default. */
+  readonly dtype?: DType;
+}
+
+function filled(op: string, x: Tensor, shape: readonly number[], value: Scalar, dtype: DType = x.dtype): Tensor {
+  checkTensor(op, 'input', x);
+  checkShape(op, shape);
+  return new Tensor(build.full(typeof value === 'boolean' ? Number(value) : value, shape, dtype));
+}
+
+/** Zeros of `shape` in x's dtype. */
+export function newZeros(x: Tensor, shape: readonly number[], options: Options = {}): Tensor {
+  return filled('newZeros', x, shape, 0, options.dtype);
+}
+
+/** Ones of `shape` in x's dtype. */
+export function newOnes(x: Tensor, shape: readonly number[], options: Options = {}): Tensor {
+  return filled('newOnes', x, shape, 1, options.dtype);
+}
+
+/** `value` in `shape` and x's dtype. */
+export function newFull(x: Tensor, shape: readonly number[], value: Scalar, options: Options = {}): Tensor {
+  return filled('newFull', x, shape, value, options.dtype);
+}
+
+/** The real part: the tensor itself (there are no complex dtypes). */
+export function real(x: Tensor): Tensor {
+  checkTensor('real', 'input', x);
+  return x;
+}
+
+/** The complex conjugate: the tensor itself (there are no complex dtypes). */
+export function conj(x: Tensor): Tensor {
+  checkTensor('conj', 'input', x);
+  return x;
+}
+
+/** True everywhere (there are no complex dtypes). */
+export function isreal(x: Tensor): Tensor {
+  return filled('isreal', x, x.shape, 1, 'bool');
+}
+
+/** The complex angle: 0, or pi where negative. */
+export function angle(x: Tensor): Tensor {
+  checkTensor('angle', 'input', x);
+  const turned = x.lt(0).where(Math.PI, 0);
+  return x.isnan().where(x, turned);
+}
+
+/** narrow under its other name. */
+export function narrowCopy(x: Tensor, dim: number, start: number, length: number): Tensor {
+  return x.narrow(dim, start, length);
+}
+
+function splitAlong(op: string, x: Tensor, sections: number | readonly number[], dim: number): Tensor[] {
+  checkTensor(op, 'input', x);
+  if (x.ndim <= dim) throw new RangeError(`${op}: input: expected at least ${dim + 1} dims, got ${x.ndim}`);
+  if (typeof sections === 'number') {
+    checkWhole(op, 'sections', sections, 1);
+    if (x.shape[dim]! % sections !== 0)
+      throw new RangeError(`${op}: ${sections} sections do not divide the ${x.shape[dim]} elements of dim ${dim}`);
+  }
+  return x.tensorSplit(sections, dim);
+}
+
+/** tensorSplit along dim 1 (vectors along dim 0) into equal sections. */
+export function hsplit(x: Tensor, sections: number | readonly number[]): Tensor[] {
+  return splitAlong('hsplit', x, sections, x.ndim === 1 ? 0 : 1);
+}
+
+/** tensorSplit along dim 0 into equal sections. */
+export function vsplit(x: Tensor, sections: number | readonly number[]): Tensor[] {
+  return splitAlong('vsplit', x, sections, 0);
+}
+
+/** tensorSplit along dim 2 into equal sections. */
+export function dsplit(x: Tensor, sections: number | readonly number[]): Tensor[] {
+  return splitAlong('dsplit', x, sections, 2);
+}
