@@ -210,7 +210,7 @@ export class LoadedProgram implements Executable {
     const threads = this.begin(bindings);
     if (isProfiling()) this.runSteps(threads);
     else {
-      const start = this.choice.undecided ? performance.now() : 0;
+      const start = this.choice.undecided && machine.threads > 1 ? performance.now() : 0;
       this.runHere(threads);
       if (start > 0) this.choice.took(threads, performance.now() - start);
     }
