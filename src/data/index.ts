@@ -24,6 +24,7 @@ export { DataLoader, type LoaderOptions, type LoaderState } from './loader.ts';
 export { readMnist } from './mnist.ts';
 export { RandomStream } from './random.ts';
 export { collate } from './rows.ts';
+export { StreamLoader, type StreamLoaderOptions, type StreamLoaderState } from './streamLoader.ts';
 export {
   columnOf,
   readTable,

@@ -91,16 +91,17 @@ export function fitSchema(table: Table, options: SchemaOptions): TableSchema {
     if (ignored.has(column.name)) continue;
     const counts = countsOf(column);
     const present = column.values.filter((value, code) => counts[code]! > 0 && !isMissing(value));
-    const isNumber =
-      numeric.has(column.name) || (!categorical.has(column.name) && present.length > 0 && present.every(isNumeric));
+    // A column that never varies says nothing.
+    if (counts.filter(count => count > 0).length < 2 || present.length === 0) continue;
+    const isNumber = numeric.has(column.name) || (!categorical.has(column.name) && present.every(isNumeric));
     if (isNumber) {
       const odd = present.find(value => !isNumeric(value));
       if (odd !== undefined)
         throw new Error(
           `${table.name}: column ${JSON.stringify(column.name)} is said to be numeric and holds ${JSON.stringify(odd)}`,
         );
-      if (present.length > 0) columns.push(fitNumber(column, counts, options.buckets ?? 32));
-    } else if (present.length > 0 && (present.length < table.rows || categorical.has(column.name)))
+      columns.push(fitNumber(column, counts, options.buckets ?? 32));
+    } else if (present.length < table.rows || categorical.has(column.name))
       columns.push(fitCategory(column, counts, options.minCount ?? 2));
   }
   if (columns.length === 0) throw new Error(`${table.name}: no column but the label can be used`);

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { DigitDataset } from '../../src/data/digitDataset.ts';
 import { generateDigits } from '../../src/data/digits.ts';
+import { randomAffine } from '../../src/data/transforms.ts';
 
 test('digits are balanced, inked and the same for the same seed', () => {
   const digits = generateDigits({ count: 100, seed: 3 });
@@ -36,4 +38,22 @@ test('nearest neighbours on half the pixels recognise them, so a class is a shap
   }
   // Guessing gives 6 of 60.
   expect(right).toBeGreaterThan(36);
+});
+
+test('batches are normalised, and warped anew in every epoch', () => {
+  const digits = generateDigits({ count: 10, seed: 1 });
+  const [images, labels] = new DigitDataset(digits, { mean: 0.5, std: 0.25 }).batch([3, 7], 0);
+  expect([images.shape, labels.dtype, labels.toArray()]).toEqual([
+    [2, 1, 28, 28],
+    'i64',
+    [digits.labels[3], digits.labels[7]],
+  ]);
+  const pixel = 14 * 28 + 13;
+  const expected = (digits.images[7 * 784 + pixel]! / 255 - 0.5) / 0.25;
+  expect(images.data()[784 + pixel]).toBeCloseTo(expected, 5);
+
+  const warped = new DigitDataset(digits, { augment: randomAffine({ shift: 2 }), seed: 1 });
+  const pixels = (indices: number[], epoch: number): unknown => warped.batch(indices, epoch)[0].select(0, 0).toArray();
+  expect(pixels([4, 2], 1)).toEqual(pixels([4], 1));
+  expect(pixels([4], 2)).not.toEqual(pixels([4], 1));
 });

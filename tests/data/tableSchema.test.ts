@@ -45,6 +45,25 @@ test('numbers are standardised, categories get slots, missing and unseen have a 
   expect(() => encodeTable(tableFromRows('u', ['y', 'c'], [['1', 'a']]), schema)).toThrow('no column "n"');
 });
 
+test('identifiers and columns that never vary are left out', () => {
+  const rows = Array.from({ length: 4 }, (_, i) => [String(i % 2), String(i), 'same', `id${i}`]);
+  const schema = fitSchema(tableFromRows('t', ['y', 'n', 'constant', 'id'], rows), { label: 'y' });
+  expect(schema.columns.map(c => c.name)).toEqual(['n']);
+  expect(() =>
+    fitSchema(
+      tableFromRows(
+        't',
+        ['y', 'c'],
+        [
+          ['0', 'a'],
+          ['1', 'a'],
+        ],
+      ),
+      { label: 'y' },
+    ),
+  ).toThrow('no column but the label can be used');
+});
+
 test('a column that is mostly one value keeps its resolution elsewhere', () => {
   const rows = Array.from({ length: 1000 }, (_, i) => [String(i % 2), i < 920 ? '0' : String(i), 'a']);
   const schema = fitSchema(table(rows), { label: 'y', categorical: ['c'], buckets: 9 });

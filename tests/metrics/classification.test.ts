@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Accuracy, ConfusionMatrix, TopK } from '../../src/metrics/index.ts';
+import { type DType, Tensor } from '../../src/tensor/index.ts';
 
 test('accuracy counts rows whose target scores highest, over batches', () => {
   const accuracy = new Accuracy({ classes: 3 });
@@ -52,4 +53,15 @@ test('confusion matrices merge, and refuse other sizes and unknown classes', () 
     'target 3 of row 0 is not one of 3 classes',
   );
   expect(() => new Accuracy({ classes: 3 }).update([1, 2], [0])).toThrow('2 scores do not make rows of 3 classes');
+});
+
+test('takes tensors of every dtype, and arrays of bigints', () => {
+  for (const dtype of ['f32', 'f64', 'f16', 'bf16', 'i32', 'i64'] as const satisfies readonly DType[]) {
+    const scores = Tensor.from([[1, -3, 0], [-2, -1, -4]], { dtype }); // biome-ignore format: a matrix
+    expect(new Accuracy().update(scores, Tensor.from([0, 2], { dtype: 'i64' })).compute()).toBe(0.5);
+  }
+  expect(new ConfusionMatrix(2).update([1n, 0n], BigInt64Array.of(1n, 1n)).accuracy()).toBe(0.5);
+  expect(() => new Accuracy().update(Tensor.from([1, 2]), [0])).toThrow(
+    'scores have shape [2], expected [rows, classes]',
+  );
 });
