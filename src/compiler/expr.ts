@@ -73,8 +73,8 @@ export interface CheckedIndex {
 
 /** Which values are in memory when the kernel runs, and which it makes itself. */
 export interface TraceScope {
-  /** Values the kernel computes; all others that are realised are loaded. */
-  readonly inKernel: (value: Value) => boolean;
+  /** Values the kernel computes, and where in its space; all others that are realised are loaded. */
+  readonly members: ReadonlyMap<Value, readonly Ix[]>;
   /** Whether a value outside of the kernel is in memory. */
   readonly realised: (value: Value) => boolean;
   /** Variables the kernel's reductions sum over. */
@@ -144,7 +144,9 @@ export class Tracer {
   }
 
   /** The value's element at `coords`, where `guards` are known to hold whenever it matters. */
-  trace(value: Value, coords: readonly Ix[], guards: readonly Condition[] = []): Expr {
+  trace(value: Value, given: readonly Ix[], guards: readonly Condition[] = []): Expr {
+    // Grouping has made sure that members are read where they are computed; the same coordinates may look different by now.
+    const coords = this.scope.members.get(value) ?? given;
     let key = String(value.id);
     for (const ix of coords) key += `,${ix.id}`;
     for (const { ix, size } of guards) key += `;${ix.id}<${size}`;
@@ -171,7 +173,7 @@ export class Tracer {
   }
 
   private build(value: Value, coords: readonly Ix[], guards: readonly Condition[]): Expr {
-    if (!this.scope.inKernel(value) && this.scope.realised(value))
+    if (!this.scope.members.has(value) && this.scope.realised(value))
       return this.load(value, this.table.linear(coords, value.shape), guards);
     if (value.is('constant')) return this.constant(value.attrs.value, value.dtype);
     if (value.is('iota')) {
@@ -180,7 +182,7 @@ export class Tracer {
     }
     if (value.is('reshape')) {
       const root = storage(value);
-      if (!this.scope.inKernel(root) && this.scope.realised(root))
+      if (!this.scope.members.has(root) && this.scope.realised(root))
         return this.load(root, this.table.linear(coords, value.shape), guards);
       return this.trace(value.inputs[0]!, throughReshape(this.table, value, coords), guards);
     }
@@ -201,7 +203,7 @@ export class Tracer {
     }
     if (value.is('gather')) return this.gather(value, coords, guards);
     if (value.is('reduce')) {
-      const arg = this.trace(value.inputs[0]!, this.reducedCoords(value, coords));
+      const arg = this.trace(value.inputs[0]!, this.reducedCoords(value));
       const mask = arg.mask & ~this.reducedMask;
       return { kind: 'reduced', id: this.count++, dtype: value.dtype, mask, args: [arg], value };
     }
@@ -215,11 +217,10 @@ export class Tracer {
   }
 
   /** Coordinates of a reduction's input: the result's, and the kernel's reduced variables in order. */
-  private reducedCoords(value: Value<'reduce'>, coords: readonly Ix[]): Ix[] {
+  private reducedCoords(value: Value<'reduce'>): readonly Ix[] {
     const given = this.inputCoords.get(value);
     if (!given) throw new Error('internal: a reduction without its coordinates');
-    void coords;
-    return [...given];
+    return given;
   }
 
   /** Where reductions of this kernel read their input; filled by the kernel's owner before tracing. */

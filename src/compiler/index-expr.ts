@@ -169,7 +169,13 @@ export class IndexTable {
   private rejoin(terms: Map<Atom, number>): readonly [Ix, number] | null {
     for (const [atom, coef] of terms) {
       if (atom.kind !== 'div' || coef === 0 || coef % atom.by !== 0) continue;
-      const rest = this.knownAtoms.get(`mod:${atom.of.id}:${atom.by}`);
+      let rest = this.knownAtoms.get(`mod:${atom.of.id}:${atom.by}`);
+      if (!rest) {
+        // (x mod a) mod b is kept as x mod b where b divides a: it is what is left of (x mod a) / b all the same.
+        const only = atom.of.terms.length === 1 && atom.of.constant === 0 ? atom.of.terms[0]! : null;
+        if (only?.coef === 1 && only.atom.kind === 'mod' && only.atom.by % atom.by === 0)
+          rest = this.knownAtoms.get(`mod:${only.atom.of.id}:${atom.by}`);
+      }
       if (!rest || terms.get(rest) !== coef / atom.by) continue;
       terms.delete(atom);
       terms.delete(rest);

@@ -59,7 +59,10 @@ export function randomGraph(seed: number): RandomGraph {
   const r = new Random(seed);
   const rank = 1 + r.int(4);
   const shape = Array.from({ length: rank }, () => r.pick(SIZES));
-  while (shape.reduce((a, b) => a * b, 1) > 3000) shape[r.int(rank)] = r.pick([1, 2, 3]);
+  // Now and then large enough to be shared out between threads and cut into pieces.
+  const large = r.int(4) === 0;
+  if (large) shape[r.int(rank)] = r.pick([64, 129, 300]);
+  while (shape.reduce((a, b) => a * b, 1) > (large ? 20_000 : 3000)) shape[r.int(rank)] = r.pick([1, 2, 3]);
   const dtype: DType = r.pick(['f32', 'f32', 'f32', 'f64', 'i32', 'i64', 'u8']);
   const wild = r.int(3) === 0;
   const values: Node[] = [leaf(r, shape, dtype, wild), leaf(r, shape, dtype)];
@@ -76,10 +79,11 @@ export function randomGraph(seed: number): RandomGraph {
   for (let s = 0; s < steps; s++) {
     const x = take();
     const rankX = x.shape.length;
-    switch (r.int(15)) {
+    switch (r.int(17)) {
       case 0:
       case 1: {
-        const fns = isFloat(dtype) ? UNARIES : UNARIES.slice(0, 2);
+        // Where rounding has come in, a jump could be taken on one side only.
+        const fns = isFloat(dtype) && exact ? UNARIES : UNARIES.slice(0, 2);
         values.push(g.unary(r.pick(fns), x));
         break;
       }
@@ -93,6 +97,7 @@ export function randomGraph(seed: number): RandomGraph {
         break;
       }
       case 6: {
+        if (!exact) break;
         const other = fit(r.pick(values), x.shape) ?? leaf(r, x.shape, dtype);
         values.push(g.where(g.compare(r.pick(['eq', 'lt', 'le'] as const), x, other), x, g.unary('neg', other)));
         break;
@@ -122,7 +127,7 @@ export function randomGraph(seed: number): RandomGraph {
         break;
       }
       case 9: {
-        if (x.size > 2000) break;
+        if (x.size > 20_000) break;
         const lo = x.shape.map(() => r.int(3));
         const hi = x.shape.map(() => r.int(3));
         values.push(g.pad(x, lo, hi, r.int(3)));
@@ -176,6 +181,49 @@ export function randomGraph(seed: number): RandomGraph {
         const count = 1 + r.int(5);
         const index = new Int32Array(count).map(() => r.int(x.shape[d]!));
         values.push(g.gather(x, g.data(index, [count], 'i32'), d));
+        break;
+      }
+      case 14: {
+        // Rows: softmax or a normalisation over trailing dims.
+        if (rankX === 0 || !isFloat(dtype)) break;
+        exact = false;
+        const axesOf = x.shape.map((_, d) => d).filter(d => d === rankX - 1 || (d > 0 && r.int(3) === 0));
+        const back = (y: Node): Node =>
+          g.broadcastTo(
+            g.reshape(
+              y,
+              x.shape.map((n, d) => (axesOf.includes(d) ? 1 : n)),
+            ),
+            x.shape,
+          );
+        if (r.int(2) === 0) {
+          const e = g.unary('exp', g.binary('sub', x, back(g.reduce('max', x, axesOf))));
+          if (r.int(3) === 0) values.push(e);
+          values.push(g.binary('div', e, back(g.reduce('sum', e, axesOf))));
+        } else {
+          const n = axesOf.reduce((m, d) => m * x.shape[d]!, 1);
+          const mean = g.binary(
+            'mul',
+            g.reduce('sum', x, axesOf),
+            g.full(
+              1 / n,
+              x.shape.filter((_, d) => !axesOf.includes(d)),
+              dtype,
+            ),
+          );
+          const centred = g.binary('sub', x, back(mean));
+          const variance = g.reduce('sum', g.binary('mul', centred, centred), axesOf);
+          const scale = g.unary('sqrt', g.binary('add', variance, g.full(1, variance.shape, dtype)));
+          values.push(g.binary('div', centred, back(scale)));
+        }
+        break;
+      }
+      case 15: {
+        if (!isFloat(dtype)) break;
+        exact = false;
+        values.push(
+          g.unary(r.pick(['exp', 'tanh', 'sigmoid'] as const), g.binary('min', x, g.full(3, x.shape, dtype))),
+        );
         break;
       }
       default: {

@@ -34,7 +34,7 @@ export function lowerContraction(
   const b = new LoopBuilder();
   const buffers = new KernelBuffers();
   const tracer = new Tracer(table, plan.vars, {
-    inKernel: v => kernel.members.has(v),
+    members: kernel.members,
     realised,
     reducedVars: new Set(),
   });

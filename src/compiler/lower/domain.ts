@@ -23,12 +23,20 @@ export interface Traced {
 }
 
 /** Expressions reachable from `roots`, arguments (and those of loaded indices) first; with `stop`, not what reductions sum. */
-export function reachable(roots: readonly Expr[], stop = false): Expr[] {
+export function reachable(
+  roots: readonly Expr[],
+  stop = false,
+  known: { has(e: Expr): boolean } | null = null,
+): Expr[] {
   const seen = new Set<Expr>();
   const order: Expr[] = [];
   const visit = (e: Expr): void => {
     if (seen.has(e)) return;
     seen.add(e);
+    if (known?.has(e)) {
+      order.push(e);
+      return;
+    }
     for (const ix of indicesOf(e)) eachLoaded(ix, checked => visit(checked.index));
     if (!stop || e.kind !== 'reduced') for (const arg of e.args) visit(arg);
     order.push(e);
@@ -57,6 +65,50 @@ export interface Domain<T extends Traced> {
   readonly traced: T;
 }
 
+/** A part of a space: variables that start later and are shorter. */
+export type Window = ReadonlyMap<VarAtom, { readonly start: number; readonly extent: number }>;
+
+/** Pieces a space is cut into at most. */
+const MAX_WINDOWS = 12;
+
+/**
+ * Cuts a space where guards change their mind, so that each piece knows what it reads (padding, parts side by side). Only along kept
+ * variables, and only where the guard looks at one of them. Null when there is nothing to cut.
+ */
+export function windowsOf(space: readonly LoopVar[], exprs: readonly Expr[]): Window[] | null {
+  const cuts = new Map<VarAtom, Set<number>>();
+  for (const e of exprs) {
+    if (e.kind !== 'guard') continue;
+    for (const { ix, size } of e.conditions) {
+      const [term] = ix.terms;
+      if (ix.terms.length !== 1 || term!.atom.kind !== 'var') continue;
+      const atom = term!.atom;
+      if (!space.some(v => v.kept && v.atom === atom)) continue;
+      // The condition holds from first to before last.
+      const { coef } = term!;
+      const [first, last] =
+        coef > 0
+          ? [Math.ceil(-ix.constant / coef), Math.ceil((size - ix.constant) / coef)]
+          : [Math.floor((size - ix.constant) / coef) + 1, Math.floor(-ix.constant / coef) + 1];
+      for (const cut of [first, last]) {
+        if (cut <= 0 || cut >= atom.extent) continue;
+        const known = cuts.get(atom);
+        if (known) known.add(cut);
+        else cuts.set(atom, new Set([cut]));
+      }
+    }
+  }
+  let windows: Map<VarAtom, { start: number; extent: number }>[] = [new Map()];
+  for (const [atom, at] of cuts) {
+    if (windows.length * (at.size + 1) > MAX_WINDOWS) continue;
+    const edges = [0, ...[...at].sort((a, b) => a - b), atom.extent];
+    windows = windows.flatMap(window =>
+      edges.slice(0, -1).map((start, i) => new Map(window).set(atom, { start, extent: edges[i + 1]! - start })),
+    );
+  }
+  return windows.length > 1 ? windows : null;
+}
+
 /**
  * Finds variables for a space. `retrace` builds the kernel's expressions when the original variables are replaced as said.
  */
@@ -64,9 +116,16 @@ export function chooseDomain<T extends Traced>(
   table: IndexTable,
   space: readonly LoopVar[],
   retrace: (vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>) => T,
+  window: Window = new Map(),
 ): Domain<T> {
-  let vars: LoopVar[] = space.filter(v => v.atom.extent !== 1);
-  const meaning = new Map<VarAtom, Ix>(space.map(v => [v.atom, table.ofAtom(v.atom)]));
+  const meaning = new Map<VarAtom, Ix>();
+  let vars: LoopVar[] = space.map(({ atom, kept }) => {
+    const part = window.get(atom);
+    const shifted = part ? table.variable(part.extent) : atom;
+    meaning.set(atom, table.add(table.ofAtom(shifted), table.constant(part?.start ?? 0)));
+    return { atom: shifted, kept };
+  });
+  vars = vars.filter(v => v.atom.extent !== 1);
   const replace = (by: ReadonlyMap<VarAtom, Ix>): void => {
     for (const [original, ix] of meaning) meaning.set(original, table.substitute(ix, by));
   };

@@ -37,6 +37,8 @@ export class Emitter {
   readonly tracer: Tracer;
   mayFail = false;
   mode: Mode = SCALAR;
+  /** Expressions an earlier pass has put into memory, at the element given. */
+  readonly spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix }>();
   private readonly context: ProgramContext;
   private readonly bufferOf: (value: Value) => number;
   private readonly lane: VarAtom | null;
@@ -232,7 +234,7 @@ export class Emitter {
     });
   }
 
-  private loadAt(of: Value, index: Reg, lanes: number): Reg {
+  private loadElements(of: Value, index: Reg, lanes: number): Reg {
     return fromMemory(this.b, of.dtype, this.b.load(of.dtype, this.b.addr(this.bufferOf(of), index), 0, lanes));
   }
 
@@ -248,7 +250,7 @@ export class Emitter {
     const bytes = bytesOf(of.dtype);
     const { lanes } = this.mode;
     if (!this.isVector(e)) {
-      if (conditions.length > 0) return this.loadAt(of, this.clamp(this.index(ix), of.size - 1), 1);
+      if (conditions.length > 0) return this.loadElements(of, this.clamp(this.index(ix), of.size - 1), 1);
       return fromMemory(b, of.dtype, b.load(of.dtype, this.pointer(buffer, of.dtype, ix), 0, 1));
     }
     const coef = coefficient(ix, this.lane!);
@@ -259,7 +261,7 @@ export class Emitter {
         return fromMemory(b, of.dtype, b.load(of.dtype, p, copy * lanes * bytes, lanes));
       }
       const start = this.offset(this.index(ix), copy * lanes);
-      return this.loadAt(of, this.clamp(start, of.size - lanes), lanes);
+      return this.loadElements(of, this.clamp(start, of.size - lanes), lanes);
     }
     const single = (lane: number): Reg => {
       if (coef !== null && coef >= 0 && conditions.length === 0)
@@ -337,18 +339,22 @@ export class Emitter {
   }
 
   store(of: Value, buffer: number, ix: Ix, e: Expr): void {
+    const vector = this.dependsOnLane(ix);
+    this.storeAt(of.dtype, buffer, ix, copy => (vector ? this.vector(e, copy) : this.value(e)));
+  }
+
+  /** Stores values (of copy u where they differ between lanes) at element `ix` of a buffer. */
+  storeAt(dtype: DType, buffer: number, ix: Ix, value: (copy: number) => Reg): void {
     const { b } = this;
-    const { dtype } = of;
     const bytes = bytesOf(dtype);
     const { lanes, copies } = this.mode;
-    const vector = this.dependsOnLane(ix);
-    if (!vector) {
-      b.store(dtype, this.pointer(buffer, dtype, ix), toMemory(b, dtype, this.value(e)));
+    if (!this.dependsOnLane(ix)) {
+      b.store(dtype, this.pointer(buffer, dtype, ix), toMemory(b, dtype, value(0)));
       return;
     }
     const coef = coefficient(ix, this.lane!);
     for (let copy = 0; copy < copies; copy++) {
-      const x = toMemory(b, dtype, this.vector(e, copy));
+      const x = toMemory(b, dtype, value(copy));
       if (coef === 1) {
         b.store(dtype, this.pointer(buffer, dtype, ix), x, copy * lanes * bytes);
         continue;
@@ -379,7 +385,27 @@ export class Emitter {
     return this.memo(this.key(e, copy), () => this.make(e, copy));
   }
 
+  /** Loads element `ix` of a buffer, a vector where that differs between lanes. */
+  loadAt(dtype: DType, buffer: number, ix: Ix, copy: number): Reg {
+    const { b } = this;
+    const { lanes } = this.mode;
+    const bytes = bytesOf(dtype);
+    const vector = this.dependsOnLane(ix);
+    const coef = vector ? coefficient(ix, this.lane!) : 0;
+    if (coef === null) throw new Error('internal: lanes of a result are not in step');
+    const at = (step: number, n: number): Reg => b.load(dtype, this.pointer(buffer, dtype, ix), step * coef * bytes, n);
+    if (!vector) return fromMemory(b, dtype, at(0, 1));
+    if (coef === 1) return fromMemory(b, dtype, at(copy * lanes, lanes));
+    return fromMemory(
+      b,
+      dtype,
+      this.gatherLanes(lane => at(copy * lanes + lane, 1)),
+    );
+  }
+
   private make(e: Expr, copy: number): Reg {
+    const spilled = this.spilled.get(e);
+    if (spilled) return this.loadAt(e.dtype, spilled.buffer, spilled.ix, copy);
     switch (e.kind) {
       case 'const':
         return constantValue(this.b, e.dtype, e.value);

@@ -7,7 +7,7 @@ import type { DType } from '../../graph/dtype.ts';
 import { bytesOf, isFloat } from '../../graph/dtype.ts';
 import type { ReduceKind } from '../../graph/node.ts';
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
-import { type Expr, type ReducedExpr, Tracer } from '../expr.ts';
+import { costOf, type Expr, type ReducedExpr, Tracer } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
 import type { SpaceKernel } from '../kernels.ts';
@@ -23,6 +23,8 @@ import {
   type LoopVar,
   reachable,
   type Traced,
+  type Window,
+  windowsOf,
 } from './domain.ts';
 import { Emitter, type Mode, SCALAR } from './emitter.ts';
 
@@ -30,6 +32,12 @@ import { Emitter, type Mode, SCALAR } from './emitter.ts';
 const SMALL = 8192;
 /** Elements of a task along the lane variable. */
 const CHUNK = 4096;
+/** Elements from which on guards are worth pieces of their own. */
+const WINDOWED = 4096;
+/** Cost from which on a value is kept in memory between passes instead of computed again. */
+const SPILLED = 16;
+/** Chunks of a sum with few results at most. */
+const MAX_CHUNKS = 64;
 /** Tasks wanted before remaining outer variables become inner loops. */
 const TASKS = 64;
 
@@ -39,6 +47,13 @@ interface StoreExpr {
   readonly expr: Expr;
   /** Whether the value has the summed dims too. */
   readonly full: boolean;
+}
+
+/** Where a value waits between two passes, and which one computes it. */
+interface Spill {
+  readonly value: Value;
+  readonly ix: Ix;
+  readonly pass: number;
 }
 
 interface SpaceTrace extends Traced {
@@ -56,14 +71,19 @@ export function lowerSpace(
 }
 
 class SpaceLowering {
+  private readonly buffers: KernelBuffers;
+  private readonly b: LoopBuilder;
+  private readonly window: Window | undefined;
   private readonly kernel: SpaceKernel;
   private readonly context: ProgramContext;
   private readonly name: string;
   private readonly realised: (value: Value) => boolean;
-  private readonly buffers = new KernelBuffers();
-  private readonly b = new LoopBuilder();
   private vars: readonly LoopVar[] = [];
   private trace!: SpaceTrace;
+  /** Number of the chunk, in kernels that sum in two stages. */
+  private readonly chunkVar: VarAtom;
+  /** What the first summed loop is narrowed to while chunks are summed. */
+  private range: { readonly lo: Reg; readonly chunk: number } | null = null;
   private lane: LoopVar | null = null;
   private lanes = 1;
   private copies = 1;
@@ -73,8 +93,21 @@ class SpaceLowering {
   private summedLoops: readonly LoopVar[] = [];
   private readonly levels = new Map<Expr, number>();
   private depthOf: Map<Expr, number> | null = null;
+  private spills: Map<Expr, Spill> | null = null;
 
-  constructor(kernel: SpaceKernel, context: ProgramContext, name: string, realised: (value: Value) => boolean) {
+  constructor(
+    kernel: SpaceKernel,
+    context: ProgramContext,
+    name: string,
+    realised: (value: Value) => boolean,
+    b = new LoopBuilder(),
+    buffers = new KernelBuffers(),
+    window?: Window,
+  ) {
+    this.b = b;
+    this.buffers = buffers;
+    this.window = window;
+    this.chunkVar = context.table.variable(MAX_CHUNKS);
     this.kernel = kernel;
     this.context = context;
     this.name = name;
@@ -82,6 +115,8 @@ class SpaceLowering {
   }
 
   lower(): LoweredKernel {
+    const windows = this.window ? null : this.windows();
+    if (windows) return this.lowerWindows(windows);
     this.chooseLoops();
     this.emitter = new Emitter(
       this.b,
@@ -132,13 +167,58 @@ class SpaceLowering {
     return [`for ${header}${lane}`, ...printer.lines, ...results];
   }
 
+  // ---------------------------------------------------------------------------------------------- pieces
+
+  /** Pieces of the space in which guards are known, where that is worth several loop nests. */
+  private windows(): Window[] | null {
+    const space = this.space();
+    if (space.reduce((n, v) => n * v.atom.extent, 1) < WINDOWED) return null;
+    const traced = this.retrace(
+      space.map(v => v.atom),
+      new Map(space.map(v => [v.atom, this.context.table.ofAtom(v.atom)])),
+    );
+    return windowsOf(space, traced.exprs);
+  }
+
+  private lowerWindows(windows: readonly Window[]): LoweredKernel {
+    const { kernel, context, name, realised, b, buffers } = this;
+    const parts = windows.map(window => {
+      const part = new SpaceLowering(kernel, context, name, realised, b, buffers, window);
+      return { part, lowered: part.lower() };
+    });
+    // What one piece writes another may still have to read.
+    const inPlace = parts[0]!.lowered.inPlace.filter(pair =>
+      parts.every(({ lowered }) => lowered.inPlace.some(p => p.stored === pair.stored && p.read === pair.read)),
+    );
+    const sizes = kernel.shape.map((n, d) => (kernel.kept?.[d] === false ? `|${n}` : String(n)));
+    return {
+      loop: {
+        name: `${name} ${kernel.kept ? 'reduce' : 'map'} [${sizes.join('x')}] in ${parts.length} pieces`,
+        buffers: buffers.buffers,
+        body: b.instructions,
+      },
+      refs: buffers.refs,
+      mayFail: parts.some(({ lowered }) => lowered.mayFail),
+      single: parts.every(({ lowered }) => lowered.single),
+      inPlace,
+      describe: () => parts.flatMap(({ lowered }) => lowered.describe()),
+    };
+  }
+
+  private space(): LoopVar[] {
+    const { kernel } = this;
+    return kernel.vars.map((atom, d) => ({ atom, kept: kernel.kept?.[d] ?? true }));
+  }
+
   // ---------------------------------------------------------------------------------------------- choosing loops
 
   private chooseLoops(): void {
-    const { kernel, context } = this;
-    const kept = kernel.kept ?? kernel.shape.map(() => true);
-    const space = kernel.vars.map((atom, d) => ({ atom, kept: kept[d]! }));
-    const domain = chooseDomain(context.table, space, (vars, meaning) => this.retrace(vars, meaning));
+    const domain = chooseDomain(
+      this.context.table,
+      this.space(),
+      (vars, meaning) => this.retrace(vars, meaning),
+      this.window,
+    );
     this.vars = domain.vars;
     this.trace = domain.traced;
 
@@ -165,20 +245,21 @@ class SpaceLowering {
       if (kept[d]) return;
       for (const { atom } of meaning.get(v)!.terms) collectVars(atom, summed);
     });
-    const tracer = new Tracer(table, vars, {
-      inKernel: value => kernel.members.has(value),
+    const members = new Map([...kernel.members].map(([value, coords]) => [value, move(coords)]));
+    const tracer = new Tracer(table, [...vars, this.chunkVar], {
+      members,
       realised: this.realised,
       reducedVars: summed,
     });
     const full = move(kernel.vars.map(v => table.ofAtom(v)));
     for (const reduction of kernel.reductions) tracer.inputCoords.set(reduction, full);
     const reduced: ReducedExpr[] = kernel.reductions.map(reduction => {
-      const e = tracer.trace(reduction, move(kernel.members.get(reduction)!));
+      const e = tracer.trace(reduction, members.get(reduction)!);
       if (e.kind !== 'reduced') throw new Error('internal: a reduction is not traced as one');
       return e;
     });
     const stores = kernel.stores.map(value => {
-      const coords = move(kernel.members.get(value)!);
+      const coords = members.get(value)!;
       const expr = tracer.trace(value, coords);
       const ix = table.linear(coords, value.shape);
       const isFull = value.op !== 'reduce' && (kernel.kept === null || this.isFull(value));
@@ -266,11 +347,12 @@ class SpaceLowering {
     const { b } = this;
     const single = this.elements * Math.max(1, this.trace.exprs.length) < SMALL;
     if (this.elements === 0 && this.trace.reduced.length === 0) return true;
-    const outer = this.lane?.kept ? this.keptLoops.slice(0, -1) : this.keptLoops;
     if (single) {
-      b.once(() => this.enter(() => this.keptFrom(0, null)));
+      b.once(() => this.enter(() => this.keptFrom(0, null, () => this.body())));
       return true;
     }
+    if (this.kernel.split && this.emitSplit()) return false;
+    const outer = this.lane?.kept ? this.keptLoops.slice(0, -1) : this.keptLoops;
     // A prefix of the outer variables makes the tasks.
     let tasks = 1;
     let count = 0;
@@ -292,10 +374,70 @@ class SpaceLowering {
           if (v > 0) rest = b.bin('divU', rest, b.i32(extent));
         }
         for (let v = 0; v < count; v++) this.prepare(v);
-        this.keptFrom(count, lo ? { lo, chunk } : null);
+        this.keptFrom(count, lo ? { lo, chunk } : null, () => this.body());
       }),
     );
     return false;
+  }
+
+  /**
+   * Sums in two stages: chunks of the first summed loop, shared out between threads, then the chunks' sums, in order. How many chunks there
+   * are depends on shapes only, so the bits do not depend on threads. Returns false where there is nothing to cut.
+   */
+  private emitSplit(): boolean {
+    const { b, emitter } = this;
+    const { table } = this.context;
+    const first = this.summedLoops[0]!;
+    const { extent } = first.atom;
+    const step = first === this.lane ? this.lanes * this.copies : 1;
+    const wanted = Math.min(MAX_CHUNKS, Math.ceil(this.elements / CHUNK));
+    const chunk = Math.ceil(extent / wanted / step) * step;
+    const chunks = Math.ceil(extent / chunk);
+    if (chunks < 2) return false;
+    const results = this.keptLoops.reduce((n, v) => n * v.atom.extent, 1);
+    const at = table.add(
+      table.scale(table.ofAtom(this.chunkVar), results),
+      table.linear(
+        this.keptLoops.map(v => table.ofAtom(v.atom)),
+        this.keptLoops.map(v => v.atom.extent),
+      ),
+    );
+    const { reduced } = this.trace;
+    const partial = reduced.map((e, i) => {
+      const dtype = wideOf(e.value.attrs.kind, e.dtype);
+      const elements = chunks * results;
+      return { e, dtype, buffer: this.buffers.scratch(`partial${i}`, dtype, elements, elements * bytesOf(dtype)) };
+    });
+    b.parallel(chunks, c =>
+      this.enter(() => {
+        emitter.setVar(this.chunkVar, c);
+        this.range = { lo: b.mul(c, b.i32(chunk)), chunk };
+        this.keptFrom(0, null, () => {
+          const sums = this.pass(reduced, []);
+          for (const { e, dtype, buffer } of partial) emitter.storeAt(dtype, buffer, at, copy => sums.get(e)![copy]!);
+        });
+        this.range = null;
+      }),
+    );
+    b.barrier();
+    b.once(() =>
+      this.enter(() =>
+        this.keptFrom(0, null, () => {
+          const sums = partial.map(({ e }) => new Accumulator(b, e, emitter.mode, emitter.isVector(e)));
+          b.for(0, chunks, 1, c =>
+            emitter.scoped(() => {
+              emitter.setVar(this.chunkVar, c);
+              partial.forEach(({ dtype, buffer }, i) => {
+                sums[i]!.stepBy(copy => emitter.loadAt(dtype, buffer, at, copy));
+              });
+            }),
+          );
+          for (const acc of sums) acc.finish(emitter);
+          this.storeAll(this.trace.stores);
+        }),
+      ),
+    );
+    return true;
   }
 
   /** Elements of the lane variable per task, 0 for all. */
@@ -317,16 +459,16 @@ class SpaceLowering {
   }
 
   /** Loops over kept variables from index `k` on, then the body. */
-  private keptFrom(k: number, chunk: { lo: Reg; chunk: number } | null): void {
+  private keptFrom(k: number, chunk: { lo: Reg; chunk: number } | null, body: () => void): void {
     const loop = this.keptLoops[k];
     if (!loop) {
-      this.body();
+      body();
       return;
     }
     if (loop === this.lane) {
       this.laneLoop(loop, chunk, () => {
         this.prepare(k);
-        this.body();
+        body();
       });
       return;
     }
@@ -334,7 +476,7 @@ class SpaceLowering {
       this.emitter.scoped(() => {
         this.emitter.setVar(loop.atom, i);
         this.prepare(k);
-        this.keptFrom(k + 1, chunk);
+        this.keptFrom(k + 1, chunk, body);
       }),
     );
   }
@@ -418,13 +560,57 @@ class SpaceLowering {
     const passes = reduced.reduce((n, e) => Math.max(n, depths.get(e)!), 0);
     const fullStores = stores.filter(s => s.full && this.summedLoops.length > 0);
     const lastPass = fullStores.reduce((n, s) => Math.max(n, depths.get(s.expr)! + 1), passes);
+    const sumsOf = (pass: number): ReducedExpr[] => reduced.filter(e => depths.get(e) === pass + 1);
+    this.spills ??= this.chooseSpills(fullStores, lastPass, sumsOf);
+    this.emitter.spilled.clear();
     for (let pass = 0; pass < lastPass; pass++) {
-      const sums = reduced.filter(e => depths.get(e) === pass + 1);
+      const sums = sumsOf(pass);
       // Full results are stored in the last pass: until then everything may still be read.
-      const stored = pass === lastPass - 1 ? fullStores : [];
-      if (sums.length > 0 || stored.length > 0) this.pass(sums, stored);
+      const stored = pass === lastPass - 1 ? fullStores.filter(s => this.spills!.get(s.expr)?.value !== s.value) : [];
+      const spilled = [...this.spills].flatMap(([e, s]) => (s.pass === pass ? [{ ...s, expr: e, full: true }] : []));
+      if (sums.length > 0 || stored.length > 0) this.pass(sums, [...stored, ...spilled]);
+      for (const { expr, value, ix } of spilled)
+        this.emitter.spilled.set(expr, { buffer: this.buffers.write(value), ix });
     }
     this.storeAll(stores.filter(s => !fullStores.includes(s)));
+  }
+
+  /**
+   * Costly values of one pass that a later one needs again, each with a result of full size whose memory keeps it meanwhile: softmax
+   * leaves its exponentials where the quotients will be.
+   */
+  private chooseSpills(
+    fullStores: readonly StoreExpr[],
+    lastPass: number,
+    sumsOf: (pass: number) => readonly ReducedExpr[],
+  ): Map<Expr, Spill> {
+    const spills = new Map<Expr, Spill>();
+    const free = new Set(fullStores);
+    for (let pass = 0; pass < lastPass - 1; pass++) {
+      const here = reachable(
+        sumsOf(pass).map(e => e.args[0]!),
+        true,
+        spills,
+      );
+      const later = new Set<Expr>();
+      for (let p = pass + 1; p < lastPass; p++)
+        for (const e of reachable(
+          [...sumsOf(p).map(s => s.args[0]!), ...(p === lastPass - 1 ? fullStores.map(s => s.expr) : [])],
+          true,
+        ))
+          later.add(e);
+      for (const e of here) {
+        if (e.kind !== 'op' || spills.has(e) || !later.has(e) || costOf(e.value) < SPILLED) continue;
+        if (this.levels.get(e)! <= this.resultLevel) continue;
+        // One element of memory per element of the value: both must vary along the same loops.
+        const fitting = [...free].filter(s => s.value.dtype === e.dtype && this.trace.tracer.ixMask(s.ix) === e.mask);
+        const store = fitting.find(s => s.expr === e) ?? fitting[0];
+        if (!store) continue;
+        free.delete(store);
+        spills.set(e, { value: store.value, ix: store.ix, pass });
+      }
+    }
+    return spills;
   }
 
   /** Passes that must have run before an expression is known. */
@@ -452,10 +638,14 @@ class SpaceLowering {
     for (const { value, ix, expr } of stores) emitter.store(value, this.buffers.write(value), ix, expr);
   }
 
-  private pass(sums: readonly ReducedExpr[], stores: readonly StoreExpr[]): void {
+  private pass(sums: readonly ReducedExpr[], stores: readonly StoreExpr[]): Map<ReducedExpr, readonly Reg[]> {
     const { emitter, summedLoops } = this;
     const alongLane = this.lane !== null && !this.lane.kept;
-    const needed = reachable([...sums.map(e => e.args[0]!), ...stores.map(s => s.expr)], true);
+    const needed = reachable([...sums.map(e => e.args[0]!), ...stores.map(s => s.expr)], true, emitter.spilled);
+    const reloads = needed.flatMap(e => {
+      const at = emitter.spilled.get(e);
+      return at ? [{ ...at, dtype: e.dtype }] : [];
+    });
     const outerMode = emitter.mode;
     const accumulators = sums.map(e => new Accumulator(this.b, e, alongLane ? null : outerMode, emitter.isVector(e)));
     if (alongLane) {
@@ -467,6 +657,7 @@ class SpaceLowering {
       this.storeAll(stores);
     };
     const prepareIn = (level: number): void => {
+      for (const { buffer, ix, dtype } of reloads) this.preparePointer(buffer, dtype, ix, level);
       for (const { value, ix } of stores) this.preparePointer(this.buffers.write(value), value.dtype, ix, level);
       for (const e of needed) {
         const own = this.levels.get(e)!;
@@ -490,11 +681,16 @@ class SpaceLowering {
           return;
         }
         const level = this.keptLoops.length + k;
+        const range = k === 0 ? this.range : null;
         if (loop === this.lane) {
-          this.laneLoop(loop, null, () => step());
+          this.laneLoop(loop, range, () => step());
           return;
         }
-        this.b.for(0, loop.atom.extent, 1, i =>
+        const { extent } = loop.atom;
+        const end = range
+          ? this.b.bin('min', this.b.add(range.lo, this.b.i32(range.chunk)), this.b.i32(extent))
+          : extent;
+        this.b.for(range?.lo ?? 0, end, 1, i =>
           emitter.scoped(() => {
             emitter.setVar(loop.atom, i);
             if (k < summedLoops.length - 1) prepareIn(level);
@@ -504,7 +700,7 @@ class SpaceLowering {
       };
       if (this.summedLoops.every(v => v.atom.extent > 0)) from(0);
     });
-    for (const acc of accumulators) acc.finish(emitter);
+    return new Map(sums.map((e, i) => [e, accumulators[i]!.finish(emitter)]));
   }
 
   /** Splats of values known at `level` for the vectors of the loops inside. */
@@ -536,7 +732,9 @@ class SpaceLowering {
       if (e.conditions.length > 0 || (known !== undefined && known !== e.ix)) reads.set(e.of, null);
       else reads.set(e.of, e.ix);
     }
+    const early = new Set([...(this.spills ?? new Map<Expr, Spill>()).values()].map(s => s.value));
     for (const { value, ix } of this.trace.stores) {
+      if (early.has(value)) continue;
       for (const [read, at] of reads)
         if (at === ix && read.size === value.size && bytesOf(read.dtype) === bytesOf(value.dtype))
           pairs.push({ stored: value, read });
@@ -631,12 +829,20 @@ class Accumulator {
     }
   }
 
-  finish(emitter: Emitter): void {
+  /** One step with values that come from elsewhere. */
+  stepBy(value: (copy: number) => Reg): void {
+    this.vectors.forEach((acc, copy) => {
+      this.b.move(acc, this.combine(acc, value(copy)));
+    });
+  }
+
+  /** Makes the reduction's result known, and returns it as it was summed, per copy. */
+  finish(emitter: Emitter): readonly Reg[] {
     if (!this.along) {
       this.vectors.forEach((acc, c) => {
         emitter.bind(this.e, this.settled(acc), c);
       });
-      return;
+      return this.vectors;
     }
     let vectors = this.vectors;
     while (vectors.length > 1) {
@@ -646,6 +852,7 @@ class Accumulator {
     let result = this.acrossLanes(vectors[0]!);
     if (this.tail) result = this.combine(result, this.tail);
     emitter.bind(this.e, this.settled(result));
+    return [result];
   }
 
   private acrossLanes(vector: Reg): Reg {
