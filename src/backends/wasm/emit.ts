@@ -24,7 +24,7 @@ import {
   valueType,
 } from './emit-arithmetic.ts';
 import { pushLoad, pushStore } from './emit-memory.ts';
-import type { ValueType } from './encoder.ts';
+import { Bytes, type ValueType } from './encoder.ts';
 import { FunctionWriter } from './function-writer.ts';
 import { OP, SIMD } from './opcodes.ts';
 import { readBy, type Usage, usageOf } from './usage.ts';
@@ -70,22 +70,26 @@ interface Pending {
 
 const NO_REGISTERS: readonly number[] = [];
 
+/** Code of the kernel being emitted: fresh buffers for each one cost a third of the time to emit hundreds of them. */
+const scratch = new Bytes(1 << 16);
+
 export function emitKernel(kernel: LoopKernel, options: EmitOptions): EmittedFunction {
+  scratch.length = 0;
   return new KernelEmitter(kernel, options).run();
 }
 
 class KernelEmitter implements Operands {
-  readonly writer = new FunctionWriter(3);
+  readonly writer = new FunctionWriter(3, scratch);
   readonly relaxedMadd: boolean;
   private readonly kernel: LoopKernel;
   private readonly options: EmitOptions;
   private readonly usage: Usage;
   /** Local of each register, -1 while it has none. */
-  private readonly locals: Int32Array;
+  private readonly locals: number[];
   /** Loop depth at which the local was taken. */
-  private readonly depths: Int32Array;
+  private readonly depths: number[];
   /** Accesses still to come. */
-  private readonly remaining: Int32Array;
+  private readonly remaining: number[];
   private readonly pending: (Pending | undefined)[];
   /** Pending instructions that are not operands of another one. */
   private readonly roots = new Set<Pending>();
@@ -99,10 +103,9 @@ class KernelEmitter implements Operands {
     this.relaxedMadd = options.relaxedMadd;
     this.usage = usageOf(kernel.body);
     const size = this.usage.defs.length;
-    this.locals = new Int32Array(size).fill(-1);
-    this.depths = new Int32Array(size);
-    this.remaining = new Int32Array(size);
-    for (let i = 0; i < size; i++) this.remaining[i] = this.usage.defs[i]! + this.usage.uses[i]!;
+    this.locals = new Array<number>(size).fill(-1);
+    this.depths = new Array<number>(size).fill(0);
+    this.remaining = this.usage.defs.map((defs, i) => defs + this.usage.uses[i]!);
     this.pending = new Array(size);
   }
 
@@ -117,7 +120,7 @@ class KernelEmitter implements Operands {
     }
     this.block(this.kernel.body);
     const { fails, work } = this.usage;
-    return { locals: w.locals, code: w.code.view(), fails, work };
+    return { locals: w.locals, code: w.code.view().slice(), fails, work };
   }
 
   // ---- operands

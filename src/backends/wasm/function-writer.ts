@@ -6,7 +6,7 @@ import { Bytes, type ValueType } from './encoder.ts';
 import { OP, type SAT, SIMD } from './opcodes.ts';
 
 export class FunctionWriter {
-  readonly code = new Bytes(1024);
+  readonly code: Bytes;
   /** Locals after the parameters. */
   readonly locals: ValueType[] = [];
   private readonly params: number;
@@ -15,8 +15,10 @@ export class FunctionWriter {
   private lastSetStart = 0;
   private lastSetLocal = -1;
 
-  constructor(params: number) {
+  /** @param code what to write into; a caller that writes many functions empties and reuses one. */
+  constructor(params: number, code = new Bytes(1024)) {
     this.params = params;
+    this.code = code;
   }
 
   /** A local of this type that nothing else uses until `release`. Its value is undefined. */
@@ -98,11 +100,9 @@ export class FunctionWriter {
 
   /** Four lanes of 32 bits or, given as bigint, two lanes of 64 bits. */
   splatBits(bits: number | bigint): void {
-    if (typeof bits === 'number') constant.setInt32(0, bits, true);
-    else constant.setBigInt64(0, BigInt.asIntN(64, bits), true);
-    const width = typeof bits === 'number' ? 4 : 8;
-    this.simd(SIMD.const);
-    for (let i = 0; i < 16; i++) this.code.byte(constant.getUint8(i % width));
+    if (typeof bits === 'number') words.fill(bits);
+    else longs.fill(bits);
+    this.v128(vector);
   }
 
   /** Byte shuffle of elements of `width` bytes; lanes count through both operands. */
@@ -158,4 +158,7 @@ export class FunctionWriter {
   }
 }
 
-const constant = new DataView(new ArrayBuffer(8));
+/** One vector constant; WebAssembly and every host it runs on here are little-endian. */
+const vector = new Uint8Array(16);
+const words = new Int32Array(vector.buffer);
+const longs = new BigInt64Array(vector.buffer);
