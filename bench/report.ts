@@ -23,6 +23,8 @@ export interface Result {
   /** Seconds from the first call to its result, less one steady step: what compiling costs. */
   readonly compileSeconds?: number;
   readonly peakRssMb?: number;
+  /** Further fields of the line. */
+  readonly extra?: Readonly<Record<string, unknown>>;
 }
 
 const median = (xs: readonly number[]): number => {
@@ -85,6 +87,7 @@ export function line(name: string, spec: WorkloadSpec, options: Options, result:
     compile_s: result.compileSeconds,
     losses: result.losses,
     check: result.check,
+    ...result.extra,
   });
 }
 
