@@ -62,6 +62,8 @@ export class ExprPrinter {
         return 'acc';
       case 'reduced':
         return `${e.value.attrs.kind}(${this.text(e.args[0]!)})`;
+      case 'combined':
+        return `${e.value.attrs.kind}(${e.args.map(arg => this.text(arg)).join(', ')})`;
       case 'guard': {
         const holds = e.conditions.map(c => `0 <= ${this.index(c.ix)} < ${c.size}`).join(' and ');
         return `(${holds} ? ${this.text(e.args[0]!)} : ${e.fill})`;

@@ -56,13 +56,19 @@ export interface ReducedExpr extends Common {
   readonly value: Value<'reduce'>;
 }
 
+/** A reduction over a handful of elements, all of them written out in `args`. */
+export interface CombinedExpr extends Common {
+  readonly kind: 'combined';
+  readonly value: Value<'reduce'>;
+}
+
 /** The finished sum of this kernel's contraction. */
 export interface ContractedExpr extends Common {
   readonly kind: 'contracted';
   readonly value: Value<'contract'>;
 }
 
-export type Expr = ConstExpr | IndexExpr | LoadExpr | OpExpr | GuardExpr | ReducedExpr | ContractedExpr;
+export type Expr = ConstExpr | IndexExpr | LoadExpr | OpExpr | GuardExpr | ReducedExpr | CombinedExpr | ContractedExpr;
 
 /** An index to be loaded and checked: what a data atom stands for. `what` is null where nothing needs to be checked. */
 export interface CheckedIndex {
@@ -81,7 +87,17 @@ export interface TraceScope {
   readonly reducedVars: ReadonlySet<VarAtom>;
 }
 
+/** One combination of the summed variables, where they are written out. */
+export interface Combination {
+  readonly members: ReadonlyMap<Value, readonly Ix[]>;
+  /** Coordinates of the full space. */
+  readonly full: readonly Ix[];
+}
+
 export class Tracer {
+  /** Set where sums are written out instead of looped over. */
+  combinations: readonly Combination[] | null = null;
+  private members: ReadonlyMap<Value, readonly Ix[]>;
   readonly table: IndexTable;
   readonly vars: readonly VarAtom[];
   private readonly scope: TraceScope;
@@ -97,6 +113,7 @@ export class Tracer {
     this.table = table;
     this.vars = vars;
     this.scope = scope;
+    this.members = scope.members;
     this.salt = ++tracers;
     vars.forEach((v, i) => {
       this.bits.set(v, 2 ** i);
@@ -146,7 +163,7 @@ export class Tracer {
   /** The value's element at `coords`, where `guards` are known to hold whenever it matters. */
   trace(value: Value, given: readonly Ix[], guards: readonly Condition[] = []): Expr {
     // Grouping has made sure that members are read where they are computed; the same coordinates may look different by now.
-    const coords = this.scope.members.get(value) ?? given;
+    const coords = this.members.get(value) ?? given;
     let key = String(value.id);
     for (const ix of coords) key += `,${ix.id}`;
     for (const { ix, size } of guards) key += `;${ix.id}<${size}`;
@@ -173,7 +190,7 @@ export class Tracer {
   }
 
   private build(value: Value, coords: readonly Ix[], guards: readonly Condition[]): Expr {
-    if (!this.scope.members.has(value) && this.scope.realised(value))
+    if (!this.members.has(value) && this.scope.realised(value))
       return this.load(value, this.table.linear(coords, value.shape), guards);
     if (value.is('constant')) return this.constant(value.attrs.value, value.dtype);
     if (value.is('iota')) {
@@ -182,7 +199,7 @@ export class Tracer {
     }
     if (value.is('reshape')) {
       const root = storage(value);
-      if (!this.scope.members.has(root) && this.scope.realised(root))
+      if (!this.members.has(root) && this.scope.realised(root))
         return this.load(root, this.table.linear(coords, value.shape), guards);
       return this.trace(value.inputs[0]!, throughReshape(this.table, value, coords), guards);
     }
@@ -202,6 +219,12 @@ export class Tracer {
       };
     }
     if (value.is('gather')) return this.gather(value, coords, guards);
+    if (value.is('reduce') && this.combinations) {
+      const args = this.combinations.map(({ members, full }) =>
+        this.within(members, () => this.trace(value.inputs[0]!, full)),
+      );
+      return { kind: 'combined', id: this.count++, dtype: value.dtype, mask: this.argsMask(args), args, value };
+    }
     if (value.is('reduce')) {
       const arg = this.trace(value.inputs[0]!, this.reducedCoords(value));
       const mask = arg.mask & ~this.reducedMask;
@@ -214,6 +237,15 @@ export class Tracer {
     }
     const args = value.inputs.map(input => this.trace(input, coords, guards));
     return { kind: 'op', id: this.count++, dtype: value.dtype, mask: this.argsMask(args), args, value };
+  }
+
+  /** Traces with members at other coordinates. */
+  within<T>(members: ReadonlyMap<Value, readonly Ix[]>, trace: () => T): T {
+    const before = this.members;
+    this.members = members;
+    const result = trace();
+    this.members = before;
+    return result;
   }
 
   /** Coordinates of a reduction's input: the result's, and the kernel's reduced variables in order. */

@@ -17,9 +17,11 @@ import {
   lowerCompare,
   lowerUnary,
   lowerWhere,
+  settle,
   toMemory,
 } from '../math/index.ts';
 import type { Condition } from '../views.ts';
+import { COMBINE, wideOf } from './accumulator.ts';
 import type { ProgramContext } from './context.ts';
 
 /** How the loop nest is being walked at the moment. */
@@ -263,6 +265,10 @@ export class Emitter {
       const start = this.offset(this.index(ix), copy * lanes);
       return this.loadElements(of, this.clamp(start, of.size - lanes), lanes);
     }
+    if (coef === 2 && conditions.length === 0) {
+      const pair = this.everySecond(of, buffer, ix, copy);
+      if (pair) return fromMemory(b, of.dtype, pair);
+    }
     const single = (lane: number): Reg => {
       if (coef !== null && coef >= 0 && conditions.length === 0)
         return b.load(of.dtype, this.pointer(buffer, of.dtype, ix), (copy * lanes + lane) * coef * bytes, 1);
@@ -270,6 +276,23 @@ export class Emitter {
       return b.load(of.dtype, b.addr(buffer, conditions.length > 0 ? this.clamp(at, of.size - 1) : at), 0, 1);
     };
     return fromMemory(b, of.dtype, this.gatherLanes(single));
+  }
+
+  /** Elements ix, ix + 2, ... by two whole loads and a shuffle, if what lies between and beside them is inside the buffer. */
+  private everySecond(of: Value, buffer: number, ix: Ix, copy: number): Reg | null {
+    const { b, tracer } = this;
+    const { lanes } = this.mode;
+    // Odd neighbours of an even element come from the same two loads.
+    const odd = ix.lo >= 1 && (ix.constant % 2 !== 0 || ix.hi + 1 >= of.size);
+    if (!odd && ix.hi + 1 >= of.size) return null;
+    const from = odd ? tracer.table.add(ix, tracer.table.constant(-1)) : ix;
+    const whole = (half: number): Reg =>
+      this.memo(`w${buffer}:${from.id}.${2 * copy + half}`, () => {
+        const p = this.pointer(buffer, of.dtype, from);
+        return b.load(of.dtype, p, (2 * copy + half) * lanes * bytesOf(of.dtype), lanes);
+      });
+    const picked = Array.from({ length: lanes }, (_, lane) => 2 * lane + (odd ? 1 : 0));
+    return b.shuffle(whole(0), whole(1), picked);
   }
 
   /** A vector of `lanes` scalars. */
@@ -417,6 +440,14 @@ export class Emitter {
         return this.guard(e, copy);
       case 'op':
         return this.operation(e, copy);
+      case 'combined': {
+        const vector = this.isVector(e);
+        const { kind } = e.value.attrs;
+        const wide = wideOf(kind, e.dtype);
+        const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
+        const sum = args.reduce((x, y) => lowerBinary(this.b, COMBINE[kind], wide, x, y));
+        return wide === e.dtype ? sum : settle(this.b, e.dtype, sum);
+      }
       default:
         throw new Error(`internal: ${e.kind} of ${e.value.op} is used before it is there`);
     }

@@ -4,15 +4,14 @@
  * is computed from the results. Vectors run along one variable, summed or not.
  */
 import type { DType } from '../../graph/dtype.ts';
-import { bytesOf, isFloat } from '../../graph/dtype.ts';
-import type { ReduceKind } from '../../graph/node.ts';
+import { bytesOf } from '../../graph/dtype.ts';
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
-import { costOf, type Expr, type ReducedExpr, Tracer } from '../expr.ts';
+import { type Combination, costOf, type Expr, type ReducedExpr, Tracer } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
 import type { SpaceKernel } from '../kernels.ts';
 import { LoopBuilder, type Reg, registerScalar } from '../loops.ts';
-import { constantValue, lowerBinary, settle } from '../math/index.ts';
+import { Accumulator, wideOf } from './accumulator.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
 import {
   type Access,
@@ -36,6 +35,8 @@ const CHUNK = 4096;
 const WINDOWED = 4096;
 /** Cost from which on a value is kept in memory between passes instead of computed again. */
 const SPILLED = 16;
+/** Elements of a sum that is written out (pooling windows). */
+const WRITTEN_OUT = 9;
 /** Chunks of a sum with few results at most. */
 const MAX_CHUNKS = 64;
 /** Tasks wanted before remaining outer variables become inner loops. */
@@ -80,6 +81,8 @@ class SpaceLowering {
   private readonly realised: (value: Value) => boolean;
   private vars: readonly LoopVar[] = [];
   private trace!: SpaceTrace;
+  /** Whether sums are so short that all their elements are written out. */
+  private writtenOut = false;
   /** Number of the chunk, in kernels that sum in two stages. */
   private readonly chunkVar: VarAtom;
   /** What the first summed loop is narrowed to while chunks are summed. */
@@ -213,13 +216,13 @@ class SpaceLowering {
   // ---------------------------------------------------------------------------------------------- choosing loops
 
   private chooseLoops(): void {
-    const domain = chooseDomain(
-      this.context.table,
-      this.space(),
-      (vars, meaning) => this.retrace(vars, meaning),
-      this.window,
-    );
-    this.vars = domain.vars;
+    const space = this.space();
+    const summed = space.reduce((n, v) => (v.kept ? n : n * v.atom.extent), 1);
+    const kept = space.reduce((n, v) => (v.kept ? n * v.atom.extent : n), 1);
+    this.writtenOut =
+      summed > 1 && summed <= WRITTEN_OUT && kept >= 64 && summed * this.kernel.members.size <= 12 * WRITTEN_OUT;
+    const domain = chooseDomain(this.context.table, space, (vars, meaning) => this.retrace(vars, meaning), this.window);
+    this.vars = this.writtenOut ? domain.vars.filter(v => v.kept) : domain.vars;
     this.trace = domain.traced;
 
     const lanes = this.usableLanes();
@@ -252,22 +255,46 @@ class SpaceLowering {
       reducedVars: summed,
     });
     const full = move(kernel.vars.map(v => table.ofAtom(v)));
+    const combinations = this.writtenOut ? this.combinations(members, full, summed) : null;
+    tracer.combinations = combinations;
     for (const reduction of kernel.reductions) tracer.inputCoords.set(reduction, full);
-    const reduced: ReducedExpr[] = kernel.reductions.map(reduction => {
+    const reduced: ReducedExpr[] = [];
+    for (const reduction of combinations ? [] : kernel.reductions) {
       const e = tracer.trace(reduction, members.get(reduction)!);
       if (e.kind !== 'reduced') throw new Error('internal: a reduction is not traced as one');
-      return e;
-    });
-    const stores = kernel.stores.map(value => {
-      const coords = members.get(value)!;
-      const expr = tracer.trace(value, coords);
-      const ix = table.linear(coords, value.shape);
+      reduced.push(e);
+    }
+    const stores = kernel.stores.flatMap((value): StoreExpr[] => {
       const isFull = value.op !== 'reduce' && (kernel.kept === null || this.isFull(value));
-      return { value, ix, expr, full: isFull };
+      const at = (where: ReadonlyMap<Value, readonly Ix[]>): StoreExpr => {
+        const coords = where.get(value)!;
+        const expr = tracer.within(where, () => tracer.trace(value, coords));
+        return { value, ix: table.linear(coords, value.shape), expr, full: isFull };
+      };
+      return combinations && isFull && kernel.kept ? combinations.map(c => at(c.members)) : [at(members)];
     });
     const exprs = reachable([...stores.map(s => s.expr), ...reduced]);
     const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
     return { tracer, exprs, indices, stores, reduced };
+  }
+
+  /** Every combination of values of the summed variables, as coordinates. */
+  private combinations(
+    members: ReadonlyMap<Value, readonly Ix[]>,
+    full: readonly Ix[],
+    summed: ReadonlySet<VarAtom>,
+  ): Combination[] {
+    const { table } = this.context;
+    let choices: ReadonlyMap<VarAtom, Ix>[] = [new Map()];
+    for (const v of summed)
+      choices = choices.flatMap(choice =>
+        Array.from({ length: v.extent }, (_, i) => new Map(choice).set(v, table.constant(i))),
+      );
+    return choices.map(choice => {
+      const memo = new Map<Ix, Ix>();
+      const put = (coords: readonly Ix[]): Ix[] => coords.map(ix => table.substitute(ix, choice, memo));
+      return { members: new Map([...members].map(([value, coords]) => [value, put(coords)])), full: put(full) };
+    });
   }
 
   /** Whether a member has the kernel's full size (as against the size of its results). */
@@ -747,126 +774,4 @@ function collectVars(atom: Ix['terms'][number]['atom'], into: Set<VarAtom>): voi
   if (atom.kind === 'var') into.add(atom);
   else if (atom.kind === 'data') for (const v of atom.vars) into.add(v);
   else for (const { atom: inner } of atom.of.terms) collectVars(inner, into);
-}
-
-// ------------------------------------------------------------------------------------------------ accumulators
-
-const COMBINE = { sum: 'add', prod: 'mul', max: 'max', min: 'min' } as const;
-
-function identity(kind: ReduceKind, dtype: DType): number | bigint {
-  if (kind === 'sum') return 0;
-  if (kind === 'prod') return 1;
-  const max = kind === 'max';
-  if (isFloat(dtype)) return max ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-  switch (dtype) {
-    case 'i64':
-      return max ? -(2n ** 63n) : 2n ** 63n - 1n;
-    case 'i32':
-      return max ? -(2 ** 31) : 2 ** 31 - 1;
-    case 'i8':
-      return max ? -128 : 127;
-    case 'u8':
-      return max ? 0 : 255;
-    default:
-      return max ? 0 : 1;
-  }
-}
-
-/** The type sums are kept in: half floats in f32 and narrow integers in i32, rounded or wrapped once at the end. */
-const wideOf = (kind: ReduceKind, dtype: DType): DType => {
-  if (kind === 'max' || kind === 'min') return dtype;
-  if (dtype === 'f16' || dtype === 'bf16') return 'f32';
-  return dtype === 'u8' || dtype === 'i8' ? 'i32' : dtype;
-};
-
-class Accumulator {
-  private readonly b: LoopBuilder;
-  private readonly e: ReducedExpr;
-  private readonly kind: ReduceKind;
-  private readonly wide: DType;
-  /** One per copy: vectors along the lane variable, or whatever the mode around the pass says. */
-  private vectors: Reg[] = [];
-  private tail: Reg | null = null;
-  private along = false;
-
-  constructor(b: LoopBuilder, e: ReducedExpr, mode: Mode | null, vector: boolean) {
-    this.b = b;
-    this.e = e;
-    this.kind = e.value.attrs.kind;
-    this.wide = wideOf(this.kind, e.dtype);
-    if (mode) {
-      const copies = vector ? mode.copies : 1;
-      for (let c = 0; c < copies; c++) this.vectors.push(this.start(vector ? mode.lanes : 1));
-    }
-  }
-
-  private start(lanes: number): Reg {
-    return this.b.copy(constantValue(this.b, this.wide, identity(this.kind, this.wide), lanes));
-  }
-
-  alongLane(lanes: number, copies: number, hasTail: boolean): void {
-    this.along = true;
-    for (let c = 0; c < copies; c++) this.vectors.push(this.start(lanes));
-    if (hasTail) this.tail = this.start(1);
-  }
-
-  private combine(x: Reg, y: Reg): Reg {
-    return lowerBinary(this.b, COMBINE[this.kind], this.wide, x, y);
-  }
-
-  step(emitter: Emitter): void {
-    const { b } = this;
-    const [arg] = this.e.args;
-    if (this.along && emitter.mode.lanes === 1) {
-      b.move(this.tail!, this.combine(this.tail!, emitter.value(arg!)));
-      return;
-    }
-    const copies = this.along ? emitter.mode.copies : this.vectors.length;
-    for (let c = 0; c < copies; c++) {
-      const acc = this.vectors[c]!;
-      const x = acc.type.lanes > 1 ? emitter.vector(arg!, c) : emitter.value(arg!);
-      b.move(acc, this.combine(acc, x));
-    }
-  }
-
-  /** One step with values that come from elsewhere. */
-  stepBy(value: (copy: number) => Reg): void {
-    this.vectors.forEach((acc, copy) => {
-      this.b.move(acc, this.combine(acc, value(copy)));
-    });
-  }
-
-  /** Makes the reduction's result known, and returns it as it was summed, per copy. */
-  finish(emitter: Emitter): readonly Reg[] {
-    if (!this.along) {
-      this.vectors.forEach((acc, c) => {
-        emitter.bind(this.e, this.settled(acc), c);
-      });
-      return this.vectors;
-    }
-    let vectors = this.vectors;
-    while (vectors.length > 1) {
-      const half = vectors.length >> 1;
-      vectors = vectors.slice(0, half).map((v, i) => this.combine(v, vectors[half + i]!));
-    }
-    let result = this.acrossLanes(vectors[0]!);
-    if (this.tail) result = this.combine(result, this.tail);
-    emitter.bind(this.e, this.settled(result));
-    return [result];
-  }
-
-  private acrossLanes(vector: Reg): Reg {
-    const { b } = this;
-    const { lanes, scalar } = vector.type;
-    if (lanes === 1) return vector;
-    if (scalar === 'mask') {
-      const any = this.kind === 'max' || this.kind === 'sum';
-      return any ? b.anyTrue(vector) : b.un('not', b.anyTrue(b.un('not', vector)));
-    }
-    return b.reduce(COMBINE[this.kind], vector);
-  }
-
-  private settled(x: Reg): Reg {
-    return this.wide === this.e.dtype ? x : settle(this.b, this.e.dtype, x);
-  }
 }
