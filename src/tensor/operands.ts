@@ -64,6 +64,8 @@ export function nodeOf(value: TensorLike, dtype: DType): Node {
 
 /** Operands promoted to one dtype (`dtype`, when given) and broadcast to one shape. */
 export function promoted(op: string, values: readonly TensorLike[], dtype = resultDType(op, values)): Node[] {
+  if (!values.some(value => value instanceof Tensor))
+    throw new TypeError(`${op}: expected at least one tensor, got ${values.map(describe).join(' and ')}`);
   const shape = broadcastShapes(
     op,
     values.map(value => (value instanceof Tensor ? value.shape : [])),

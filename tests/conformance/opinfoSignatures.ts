@@ -50,6 +50,7 @@ export const SIGNATURES: { readonly [op: string]: string } = {
   diagonal: 'offset dim1 dim2',
   diagflat: 'offset',
   flip: 'dims',
+  rot90: 'k dims',
   flatten: 'startDim endDim',
   tensordot: 'other dims',
   repeat_interleave: 'repeats dim',

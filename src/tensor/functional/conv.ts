@@ -31,7 +31,10 @@ export interface ConvTransposeOptions {
 function checkConv(op: string, x: Tensor, weight: Tensor, bias: Tensor | null | undefined, dims: number): void {
   checkTensor(op, 'input', x);
   checkTensor(op, 'weight', weight);
-  if (bias) checkTensor(op, 'bias', bias);
+  if (bias) {
+    checkTensor(op, 'bias', bias);
+    if (bias.dtype !== x.dtype) throw new TypeError(`${op}: dtypes differ: input ${x.dtype}, bias ${bias.dtype}`);
+  }
   if (weight.ndim !== dims + 2)
     throw new RangeError(`${op}: weight: expected ${dims + 2} dims, got ${shapeText(weight.shape)}`);
   if (x.dtype !== weight.dtype) throw new TypeError(`${op}: dtypes differ: input ${x.dtype}, weight ${weight.dtype}`);

@@ -10,32 +10,38 @@ import { Tensor } from '../tensor.ts';
 
 const not = (x: Node): Node => build.unary('not', x);
 
-export function eq(x: TensorLike, other: TensorLike): Tensor {
+export function eq(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('eq', 'input', x);
   const [a, b] = promoted('eq', [x, other]);
   return new Tensor(build.compare('eq', a!, b!));
 }
 
-export function ne(x: TensorLike, other: TensorLike): Tensor {
+export function ne(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('ne', 'input', x);
   const [a, b] = promoted('ne', [x, other]);
   return new Tensor(not(build.compare('eq', a!, b!)));
 }
 
-export function lt(x: TensorLike, other: TensorLike): Tensor {
+export function lt(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('lt', 'input', x);
   const [a, b] = promoted('lt', [x, other]);
   return new Tensor(build.compare('lt', a!, b!));
 }
 
-export function le(x: TensorLike, other: TensorLike): Tensor {
+export function le(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('le', 'input', x);
   const [a, b] = promoted('le', [x, other]);
   return new Tensor(build.compare('le', a!, b!));
 }
 
-export function gt(x: TensorLike, other: TensorLike): Tensor {
+export function gt(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('gt', 'input', x);
   const [a, b] = promoted('gt', [x, other]);
   return new Tensor(build.compare('lt', b!, a!));
 }
 
-export function ge(x: TensorLike, other: TensorLike): Tensor {
+export function ge(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('ge', 'input', x);
   const [a, b] = promoted('ge', [x, other]);
   return new Tensor(build.compare('le', b!, a!));
 }
@@ -112,20 +118,21 @@ export function equal(x: Tensor, other: Tensor): boolean {
   return Boolean(eq(x, other).all().item());
 }
 
-function logical(fn: Binary, op: string, x: TensorLike, other: TensorLike): Tensor {
+function logical(fn: Binary, op: string, x: Tensor, other: TensorLike): Tensor {
+  checkTensor(op, 'input', x);
   const [a, b] = promoted(op, [x, other], 'bool');
   return new Tensor(build.binary(fn, a!, b!));
 }
 
-export function logicalAnd(x: TensorLike, other: TensorLike): Tensor {
+export function logicalAnd(x: Tensor, other: TensorLike): Tensor {
   return logical('and', 'logicalAnd', x, other);
 }
 
-export function logicalOr(x: TensorLike, other: TensorLike): Tensor {
+export function logicalOr(x: Tensor, other: TensorLike): Tensor {
   return logical('or', 'logicalOr', x, other);
 }
 
-export function logicalXor(x: TensorLike, other: TensorLike): Tensor {
+export function logicalXor(x: Tensor, other: TensorLike): Tensor {
   return logical('xor', 'logicalXor', x, other);
 }
 
@@ -134,22 +141,23 @@ export function logicalNot(x: Tensor): Tensor {
   return new Tensor(not(build.cast(x.node, 'bool')));
 }
 
-function bitwise(fn: Binary, op: string, x: TensorLike, other: TensorLike): Tensor {
+function bitwise(fn: Binary, op: string, x: Tensor, other: TensorLike): Tensor {
+  checkTensor(op, 'input', x);
   const dtype = resultDType(op, [x, other]);
   if (isFloat(dtype)) throw new TypeError(`${op}: expected integers or bool, got ${dtype}`);
   const [a, b] = promoted(op, [x, other], dtype);
   return new Tensor(build.binary(fn, a!, b!));
 }
 
-export function bitwiseAnd(x: TensorLike, other: TensorLike): Tensor {
+export function bitwiseAnd(x: Tensor, other: TensorLike): Tensor {
   return bitwise('and', 'bitwiseAnd', x, other);
 }
 
-export function bitwiseOr(x: TensorLike, other: TensorLike): Tensor {
+export function bitwiseOr(x: Tensor, other: TensorLike): Tensor {
   return bitwise('or', 'bitwiseOr', x, other);
 }
 
-export function bitwiseXor(x: TensorLike, other: TensorLike): Tensor {
+export function bitwiseXor(x: Tensor, other: TensorLike): Tensor {
   return bitwise('xor', 'bitwiseXor', x, other);
 }
 
@@ -159,18 +167,19 @@ export function bitwiseNot(x: Tensor): Tensor {
   return new Tensor(not(x.node));
 }
 
-function shift(fn: 'shl' | 'shr', op: string, x: TensorLike, other: TensorLike): Tensor {
+function shift(fn: 'shl' | 'shr', op: string, x: Tensor, other: TensorLike): Tensor {
+  checkTensor(op, 'input', x);
   const dtype = resultDType(op, [x, other]);
   if (kindOf(dtype) !== 'int') throw new TypeError(`${op}: expected integers, got ${dtype}`);
   const [a, b] = promoted(op, [x, other], dtype);
   return new Tensor(build.binary(fn, a!, b!));
 }
 
-export function bitwiseLeftShift(x: TensorLike, other: TensorLike): Tensor {
+export function bitwiseLeftShift(x: Tensor, other: TensorLike): Tensor {
   return shift('shl', 'bitwiseLeftShift', x, other);
 }
 
 /** Arithmetic shift: the sign is kept. */
-export function bitwiseRightShift(x: TensorLike, other: TensorLike): Tensor {
+export function bitwiseRightShift(x: Tensor, other: TensorLike): Tensor {
   return shift('shr', 'bitwiseRightShift', x, other);
 }

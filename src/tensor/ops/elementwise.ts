@@ -53,7 +53,8 @@ function scaled(op: string, other: TensorLike, alpha: number | undefined, dtype:
 }
 
 /** other - alpha * x. */
-export function rsub(x: TensorLike, other: TensorLike, options: { readonly alpha?: number } = {}): Tensor {
+export function rsub(x: Tensor, other: TensorLike, options: { readonly alpha?: number } = {}): Tensor {
+  checkTensor('rsub', 'input', x);
   return sub(other, x, options);
 }
 
@@ -77,24 +78,27 @@ export function div(
     const [a, b] = promoted('div', [x, other], floatDType(dtype));
     return new Tensor(build.binary('div', a!, b!));
   }
-  if (mode === 'floor') return floorDivide(x, other);
+  if (mode === 'floor') return binary('floorDiv', 'div', x, other);
   if (mode !== 'trunc') throw new Error(`div: roundingMode: expected trunc, floor or null, got ${String(mode)}`);
   const quotient = binary('div', 'div', x, other);
   return isFloat(dtype) ? unary('trunc', quotient) : quotient;
 }
 
 /** floor(x / other), dtype kept. */
-export function floorDivide(x: TensorLike, other: TensorLike): Tensor {
+export function floorDivide(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('floorDivide', 'input', x);
   return binary('floorDiv', 'floorDivide', x, other);
 }
 
 /** Remainder with the divisor's sign. */
-export function remainder(x: TensorLike, other: TensorLike): Tensor {
+export function remainder(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('remainder', 'input', x);
   return binary('mod', 'remainder', x, other);
 }
 
 /** Remainder with the dividend's sign (C's fmod). */
-export function fmod(x: TensorLike, other: TensorLike): Tensor {
+export function fmod(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('fmod', 'input', x);
   const [a, b] = promoted('fmod', [x, other]);
   if (!isFloat(a!.dtype))
     return new Tensor(build.binary('sub', a!, build.binary('mul', build.binary('div', a!, b!), b!)));
@@ -126,17 +130,20 @@ export function pow(x: TensorLike, exponent: TensorLike): Tensor {
 }
 
 /** Elementwise larger of two; NaN wins. */
-export function maximum(x: TensorLike, other: TensorLike): Tensor {
+export function maximum(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('maximum', 'input', x);
   return binary('max', 'maximum', x, other);
 }
 
 /** Elementwise smaller of two; NaN wins. */
-export function minimum(x: TensorLike, other: TensorLike): Tensor {
+export function minimum(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('minimum', 'input', x);
   return binary('min', 'minimum', x, other);
 }
 
 /** Angle of the point (other, x) in radians. */
-export function atan2(x: TensorLike, other: TensorLike): Tensor {
+export function atan2(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('atan2', 'input', x);
   const [a, b] = promoted('atan2', [x, other], floatDType(resultDType('atan2', [x, other])));
   return new Tensor(build.binary('atan2', a!, b!));
 }

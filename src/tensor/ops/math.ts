@@ -176,6 +176,7 @@ export function addcdiv(x: Tensor, a: Tensor, b: Tensor, options: { readonly val
 
 /** log(exp(x) + exp(other)), without overflow. */
 export function logaddexp(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('logaddexp', 'input', x);
   const [a, b] = realPair('logaddexp', x, other);
   const largest = a.detach().maximum(b.detach());
   const shift = largest.isfinite().where(largest, 0);
@@ -184,12 +185,14 @@ export function logaddexp(x: Tensor, other: TensorLike): Tensor {
 
 /** log2(2^x + 2^other), without overflow. */
 export function logaddexp2(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('logaddexp2', 'input', x);
   const [a, b] = realPair('logaddexp2', x, other);
   return logaddexp(a.mul(Math.LN2), b.mul(Math.LN2)).mul(Math.LOG2E);
 }
 
 /** sqrt(x^2 + other^2), without overflow. */
 export function hypot(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('hypot', 'input', x);
   const [a, b] = realPair('hypot', x, other);
   const largest = a.detach().abs().maximum(b.detach().abs());
   const scale = largest.gt(0).logicalAnd(largest.isfinite()).where(largest, 1);
@@ -199,6 +202,7 @@ export function hypot(x: Tensor, other: TensorLike): Tensor {
 
 /** The magnitude of x with the sign of other. */
 export function copysign(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('copysign', 'input', x);
   const [a, b] = realPair('copysign', x, other);
   // 1 / -0 is -Infinity: the sign of a zero shows.
   const negative = b.lt(0).logicalOr(b.eq(0).logicalAnd(b.reciprocal().lt(0)));
@@ -228,6 +232,7 @@ export function floatPower(x: TensorLike, exponent: TensorLike): Tensor {
 
 /** x * 2^other. */
 export function ldexp(x: Tensor, other: TensorLike): Tensor {
+  checkTensor('ldexp', 'input', x);
   const [a, b] = realPair('ldexp', x, other);
   return a.mul(exp2(b));
 }
