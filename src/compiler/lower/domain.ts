@@ -60,8 +60,13 @@ export function eachLoaded(ix: Ix, see: (checked: CheckedIndex) => void): void {
   }
 }
 
-export interface Domain<T extends Traced> {
+/** Variables, and what those of the original space are in terms of them. */
+export interface Loops {
   readonly vars: readonly LoopVar[];
+  readonly meaning: ReadonlyMap<VarAtom, Ix>;
+}
+
+export interface Domain<T extends Traced> extends Loops {
   readonly traced: T;
 }
 
@@ -109,33 +114,42 @@ export function windowsOf(space: readonly LoopVar[], exprs: readonly Expr[]): Wi
   return windows.length > 1 ? windows : null;
 }
 
-/**
- * Finds variables for a space. `retrace` builds the kernel's expressions when the original variables are replaced as said.
- */
-export function chooseDomain<T extends Traced>(
-  table: IndexTable,
-  space: readonly LoopVar[],
-  retrace: (vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>) => T,
-  window: Window = new Map(),
-): Domain<T> {
-  const meaning = new Map<VarAtom, Ix>();
-  let vars: LoopVar[] = space.map(({ atom, kept }) => {
+/** A piece of some loops. */
+export function narrow(table: IndexTable, loops: Loops, window: Window): Loops {
+  const by = new Map<VarAtom, Ix>();
+  const vars = loops.vars.map(({ atom, kept }) => {
     const part = window.get(atom);
-    const shifted = part ? table.variable(part.extent) : atom;
-    meaning.set(atom, table.add(table.ofAtom(shifted), table.constant(part?.start ?? 0)));
-    return { atom: shifted, kept };
+    if (!part) return { atom, kept };
+    const shorter = table.variable(part.extent);
+    by.set(atom, table.add(table.ofAtom(shorter), table.constant(part.start)));
+    return { atom: shorter, kept };
   });
-  vars = vars.filter(v => v.atom.extent !== 1);
-  const replace = (by: ReadonlyMap<VarAtom, Ix>): void => {
-    for (const [original, ix] of meaning) meaning.set(original, table.substitute(ix, by));
-  };
+  return { vars, meaning: substituted(table, loops.meaning, by) };
+}
+
+const substituted = (
+  table: IndexTable,
+  meaning: ReadonlyMap<VarAtom, Ix>,
+  by: ReadonlyMap<VarAtom, Ix>,
+): Map<VarAtom, Ix> => new Map([...meaning].map(([original, ix]) => [original, table.substitute(ix, by)]));
+
+/**
+ * Splits variables until indices that divide by a part of one are affine, where they can be. `retrace` builds the kernel's expressions when the
+ * original variables are replaced as said.
+ */
+export function splitLoops<T extends Traced>(
+  table: IndexTable,
+  loops: Loops,
+  retrace: (vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>) => T,
+): Domain<T> {
+  const vars = loops.vars.filter(v => v.atom.extent !== 1);
+  let { meaning } = loops;
   const trace = (): T =>
     retrace(
       vars.map(v => v.atom),
       meaning,
     );
   let traced = trace();
-
   for (let round = 0; round < 8; round++) {
     let changed = false;
     for (const ix of traced.indices) {
@@ -147,31 +161,34 @@ export function chooseDomain<T extends Traced>(
       const outer = table.variable(atom.extent / by);
       const inner = table.variable(by);
       vars.splice(at, 1, { atom: outer, kept }, { atom: inner, kept });
-      replace(
-        new Map([
-          [
-            atom,
-            table.sum([
-              [table.ofAtom(outer), by],
-              [table.ofAtom(inner), 1],
-            ]),
-          ],
-        ]),
-      );
+      const whole = table.sum([
+        [table.ofAtom(outer), by],
+        [table.ofAtom(inner), 1],
+      ]);
+      meaning = substituted(table, meaning, new Map([[atom, whole]]));
       changed = true;
       break;
     }
     if (!changed) break;
     traced = trace();
   }
+  return { vars, meaning, traced };
+}
 
-  const merged = mergeNeighbours(table, vars, traced.indices);
-  if (merged) {
-    vars = merged.vars;
-    replace(merged.meaning);
-    traced = trace();
-  }
-  return { vars, traced };
+/** Merges variables that every index walks as one. */
+export function mergeLoops<T extends Traced>(
+  table: IndexTable,
+  domain: Domain<T>,
+  retrace: (vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>) => T,
+): Domain<T> {
+  const merged = mergeNeighbours(table, domain.vars, domain.traced.indices);
+  if (!merged) return domain;
+  const meaning = substituted(table, domain.meaning, merged.meaning);
+  const traced = retrace(
+    merged.vars.map(v => v.atom),
+    meaning,
+  );
+  return { vars: merged.vars, meaning, traced };
 }
 
 /** Joins runs of neighbouring variables that every index walks as one. */
@@ -238,6 +255,7 @@ export function chooseLane(vars: readonly LoopVar[], accesses: readonly Access[]
       total += weight;
       if (coef === 1) score += weight;
       else if (coef === 0) score += 0.8 * weight;
+      else if (coef === 2) score += 0.5 * weight;
       else if (coef === null) score -= 0.6 * weight;
       else score += 0.1 * weight;
     }

@@ -15,12 +15,16 @@ import { Accumulator, wideOf } from './accumulator.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
 import {
   type Access,
-  chooseDomain,
   chooseLane,
+  type Domain,
   eachLoaded,
   indicesOf,
+  type Loops,
   type LoopVar,
+  mergeLoops,
+  narrow,
   reachable,
+  splitLoops,
   type Traced,
   type Window,
   windowsOf,
@@ -74,7 +78,8 @@ export function lowerSpace(
 class SpaceLowering {
   private readonly buffers: KernelBuffers;
   private readonly b: LoopBuilder;
-  private readonly window: Window | undefined;
+  /** The piece of the space to lower, when it is cut. */
+  private readonly piece: Loops | null;
   private readonly kernel: SpaceKernel;
   private readonly context: ProgramContext;
   private readonly name: string;
@@ -105,11 +110,11 @@ class SpaceLowering {
     realised: (value: Value) => boolean,
     b = new LoopBuilder(),
     buffers = new KernelBuffers(),
-    window?: Window,
+    piece: Loops | null = null,
   ) {
     this.b = b;
     this.buffers = buffers;
-    this.window = window;
+    this.piece = piece;
     this.chunkVar = context.table.variable(MAX_CHUNKS);
     this.kernel = kernel;
     this.context = context;
@@ -118,9 +123,10 @@ class SpaceLowering {
   }
 
   lower(): LoweredKernel {
-    const windows = this.window ? null : this.windows();
-    if (windows) return this.lowerWindows(windows);
-    this.chooseLoops();
+    const domain = this.split();
+    const windows = this.piece ? null : this.windows(domain);
+    if (windows) return this.lowerWindows(domain, windows);
+    this.chooseLoops(domain);
     this.emitter = new Emitter(
       this.b,
       this.context,
@@ -173,20 +179,16 @@ class SpaceLowering {
   // ---------------------------------------------------------------------------------------------- pieces
 
   /** Pieces of the space in which guards are known, where that is worth several loop nests. */
-  private windows(): Window[] | null {
-    const space = this.space();
-    if (space.reduce((n, v) => n * v.atom.extent, 1) < WINDOWED) return null;
-    const traced = this.retrace(
-      space.map(v => v.atom),
-      new Map(space.map(v => [v.atom, this.context.table.ofAtom(v.atom)])),
-    );
-    return windowsOf(space, traced.exprs);
+  private windows(domain: Domain<SpaceTrace>): Window[] | null {
+    if (domain.vars.reduce((n, v) => n * v.atom.extent, 1) < WINDOWED) return null;
+    return windowsOf(domain.vars, domain.traced.exprs);
   }
 
-  private lowerWindows(windows: readonly Window[]): LoweredKernel {
+  private lowerWindows(domain: Loops, windows: readonly Window[]): LoweredKernel {
     const { kernel, context, name, realised, b, buffers } = this;
     const parts = windows.map(window => {
-      const part = new SpaceLowering(kernel, context, name, realised, b, buffers, window);
+      const piece = narrow(context.table, domain, window);
+      const part = new SpaceLowering(kernel, context, name, realised, b, buffers, piece);
       return { part, lowered: part.lower() };
     });
     // What one piece writes another may still have to read.
@@ -215,13 +217,22 @@ class SpaceLowering {
 
   // ---------------------------------------------------------------------------------------------- choosing loops
 
-  private chooseLoops(): void {
+  private readonly retraced = (vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>): SpaceTrace =>
+    this.retrace(vars, meaning);
+
+  private split(): Domain<SpaceTrace> {
+    const { table } = this.context;
     const space = this.space();
     const summed = space.reduce((n, v) => (v.kept ? n : n * v.atom.extent), 1);
     const kept = space.reduce((n, v) => (v.kept ? n * v.atom.extent : n), 1);
     this.writtenOut =
       summed > 1 && summed <= WRITTEN_OUT && kept >= 64 && summed * this.kernel.members.size <= 12 * WRITTEN_OUT;
-    const domain = chooseDomain(this.context.table, space, (vars, meaning) => this.retrace(vars, meaning), this.window);
+    const whole = { vars: space, meaning: new Map(space.map(v => [v.atom, table.ofAtom(v.atom)])) };
+    return splitLoops(table, this.piece ?? whole, this.retraced);
+  }
+
+  private chooseLoops(split: Domain<SpaceTrace>): void {
+    const domain = mergeLoops(this.context.table, split, this.retraced);
     this.vars = this.writtenOut ? domain.vars.filter(v => v.kept) : domain.vars;
     this.trace = domain.traced;
 
