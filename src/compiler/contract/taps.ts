@@ -98,6 +98,8 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   const ragged = length % lanes !== 0;
   const units = (N / length) * perRow;
   const [most, vectors] = tileOf(M, units, stride, target);
+  // A tile whose vectors always lie in one row is addressed as one.
+  const inRow = !ragged && perRow % vectors === 0;
   const mPanels = Math.ceil(M / most);
   const low = Math.floor(M / mPanels);
   const tall = M % mPanels;
@@ -152,8 +154,10 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
     b.for(0, K, 1, () => {
       const offset = b.load('i32', tap);
       const x = sums.map((_, r) => b.splat(b.load(p.acc, a, r * bytes), lanes));
-      const y = places.map(({ at }) => {
-        const here = b.advance(at, offset, 1);
+      const start = b.advance(places[0]!.at, offset, 1);
+      const y = places.map(({ at }, v) => {
+        if (inRow && stride === 1) return b.load(p.acc, start, v * lanes * bytes, lanes);
+        const here = v === 0 ? start : b.advance(at, offset, 1);
         return stride === 1 ? b.load(p.acc, here, 0, lanes) : loadEven(b, p, here, lanes);
       });
       for (const [r, line] of sums.entries())
@@ -204,7 +208,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       b.move(rowB, stepAll(b, p.b, { index: batchB, pos: [] }, rowDims, at).index);
       b.move(rowOut, sum([batchOut, 1], ...rowDims.map((d, i) => [at[i]!, p.out.lin[d]!] as const)));
     };
-    const nextPlace = (): Place => {
+    const nextPlace = (v: number): Place => {
       // The last vector of a row starts early, so that nothing beyond the row is read.
       const start = ragged ? b.bin('min', x, b.i32(length - lanes)) : b.copy(x);
       const here = new Map([...coords, [run, start]]);
@@ -217,6 +221,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
         coords: here,
       };
       b.move(x, b.add(x, b.i32(lanes)));
+      if (inRow && v + 1 < vectors) return place;
       b.if(b.cmp('ge', x, b.i32(length)), () => {
         b.move(x, b.i32(0));
         b.move(row, b.add(row, b.i32(1)));
@@ -226,7 +231,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
     };
     enterRow();
     b.for(from, until, 1, () => {
-      const places = Array.from({ length: vectors }, nextPlace);
+      const places = Array.from({ length: vectors }, (_, v) => nextPlace(v));
       b.for(0, mPanels, 1, panel => {
         const { first: firstRow, rows: count } = rowsOf(panel);
         const rows = (n: number): void => {

@@ -10,10 +10,11 @@ const MAX_SLOTS = 64;
 /** Areas of scratch that `count` tasks need. */
 export const slotsOf = (count: number): number => Math.min(count, MAX_SLOTS);
 
-/** Tasks worth having, so that threads share them evenly, each of at least some half a microsecond. */
+/** Tasks worth having, so that threads share them evenly: each of at least some half a microsecond, and beyond 16 of 100 of them. */
 export function wantedTasks(p: Problem): number {
   const products = extent(p, p.batch) * extent(p, p.m) * extent(p, p.n) * extent(p, p.k);
-  return Math.min(16, Math.max(1, Math.floor(products / 20_000)));
+  const few = Math.min(16, Math.floor(products / 20_000));
+  return Math.max(1, few, Math.min(MAX_SLOTS, Math.floor(products / 8_000_000)));
 }
 
 /** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own. */
