@@ -201,10 +201,12 @@ describe('threads', () => {
   });
 
   it('do not keep the process alive', async () => {
-    const before = process.getActiveResourcesInfo().toSorted();
+    // A worker that does shows as a message port.
+    const ports = () => process.getActiveResourcesInfo().filter(name => name === 'MessagePort').length;
+    const before = ports();
     const machine = new Machine();
     await awake(machine, 2);
-    expect(process.getActiveResourcesInfo().toSorted()).toEqual(before);
+    expect(ports()).toBe(before);
   });
 
   it('that trap are an internal error, not a hang, and one thread goes on', async () => {
