@@ -10,9 +10,9 @@ export interface Clicks {
   readonly probabilities: Float64Array;
 }
 
-const USERS = 200;
-const ITEMS = 100;
-const DIM = 4;
+const USERS = 40;
+const ITEMS = 30;
+const DIM = 2;
 const DEVICES = ['phone', 'tablet', 'desktop'];
 const SLOTS = ['top', 'side', 'bottom', 'video'];
 
@@ -23,7 +23,7 @@ const SLOTS = ['top', 'side', 'bottom', 'video'];
 export function generateClicks(rows: number, seed: number): Clicks {
   const taste = new RandomStream(seed, 4);
   const vectors = (count: number): Float64Array[] =>
-    Array.from({ length: count }, () => Float64Array.from({ length: DIM }, () => 0.8 * taste.normal()));
+    Array.from({ length: count }, () => Float64Array.from({ length: DIM }, () => 1.2 * taste.normal()));
   const biases = (count: number, scale: number): number[] =>
     Array.from({ length: count }, () => scale * taste.normal());
   const users = vectors(USERS);

@@ -1,7 +1,8 @@
 /**
  * Datasets: things with a length and samples by index, or streams of samples. Subsets, splits, concatenation, mapping.
  */
-import type { Tensor } from '../tensor/index.ts';
+import type { HostArray, Tensor } from '../tensor/index.ts';
+import type { Image } from './image.ts';
 import { RandomStream } from './random.ts';
 import { type Columns, gatherRows } from './rows.ts';
 
@@ -19,6 +20,15 @@ export interface Dataset<T> {
 
 /** What a collated batch is made of. */
 export type Collated = Tensor | readonly Collated[] | { readonly [name: string]: Collated } | readonly string[];
+
+/** What a batch of samples of type T collates to: tensors in the place of numbers, tensors, arrays of numbers and images. */
+export type CollatedOf<T> = unknown extends T
+  ? Collated
+  : T extends Tensor | number | bigint | boolean | HostArray | Image
+    ? Tensor
+    : T extends string
+      ? readonly string[]
+      : { readonly [K in keyof T]: CollatedOf<T[K]> };
 
 /** Samples in an order of its own, possibly without end. */
 export interface IterableDataset<T> {

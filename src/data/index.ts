@@ -7,6 +7,7 @@ export { type Clicks, generateClicks } from './clicks.ts';
 export {
   arrayDataset,
   type Collated,
+  type CollatedOf,
   ConcatDataset,
   type Dataset,
   type IterableDataset,

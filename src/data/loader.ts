@@ -1,7 +1,7 @@
 /**
  * DataLoader: shuffled batches of a dataset, in this thread or from worker threads, resumable to the batch.
  */
-import type { Collated, Dataset } from './dataset.ts';
+import type { CollatedOf, Dataset } from './dataset.ts';
 import { RandomStream } from './random.ts';
 import { collate as defaultCollate } from './rows.ts';
 import { isModuleDataset, WorkerPool } from './workers.ts';
@@ -35,7 +35,7 @@ export interface LoaderState {
  * Iterating runs one epoch: `for (const batch of loader)` for datasets in memory, `for await` for any. Each new loop is the next epoch, also after a
  * loop that was left early; after `loadState` it goes on in the middle of the epoch where `state` was taken, with the same batches.
  */
-export class DataLoader<T, B = Collated> implements Iterable<B>, AsyncIterable<B> {
+export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncIterable<B> {
   readonly dataset: Dataset<T>;
   readonly batchSize: number;
   private readonly shuffle: boolean;

@@ -1,7 +1,7 @@
 /**
  * Batches of a dataset that is a stream: samples come in an order of its own, and there is no index to shuffle.
  */
-import type { Collated, IterableDataset } from './dataset.ts';
+import type { CollatedOf, IterableDataset } from './dataset.ts';
 import { collate as defaultCollate } from './rows.ts';
 
 export interface StreamLoaderOptions<T, B> {
@@ -23,7 +23,7 @@ export interface StreamLoaderState {
  * Each loop is one pass over the stream. After `loadState` the next loop reads past the batches that were handed out before, so the stream must give
  * the same samples again.
  */
-export class StreamLoader<T, B = Collated> implements Iterable<B> {
+export class StreamLoader<T, B = CollatedOf<T>> implements Iterable<B> {
   readonly batchSize: number;
   private readonly dataset: IterableDataset<T>;
   private readonly dropLast: boolean;

@@ -2,7 +2,7 @@
  * What the training commands must reach on real data with their own defaults. The text model needs minutes and is measured by hand:
  * `tenon train text --data ../shared/data/text/tinyshakespeare.txt` ended at a validation loss of 1.909 after 237 s on two shared cores.
  */
-import { expect } from 'vitest';
+import { expect, test } from 'vitest';
 import { tenon } from '../support/runTenon.ts';
 import { sharedData, testWithData } from '../support/sharedData.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -56,3 +56,12 @@ testWithData(
   },
   300_000,
 );
+
+test('table: on generated clicks, factorisation pays and nothing passes the teacher', {
+  timeout: 300_000,
+}, async () => {
+  const { events } = await tenon('train', 'table', '--compare', 'lr', '--out', folder.file('clicks'), '--json');
+  const { test_auc, lr_test_auc } = events.at(-1)! as Record<string, number>;
+  expect(test_auc).toBeGreaterThan(lr_test_auc! + 0.04);
+  expect(test_auc).toBeLessThan((events[0]!['teacher_auc'] as number) + 0.01);
+});

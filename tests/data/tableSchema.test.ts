@@ -106,8 +106,8 @@ test('generated clicks are deterministic and their teacher orders them well', ()
   ]); // biome-ignore format: a list
   const { labels } = encodeTable(clicks, schema);
   const best = auc(Array.from(probabilities), labels);
-  expect(best).toBeGreaterThan(0.75);
-  expect(best).toBeLessThan(0.97);
+  expect(best).toBeGreaterThan(0.83);
+  expect(best).toBeLessThan(0.93);
 });
 
 testWithData('adult: published counts, cleaned labels, an own test file', 'recsys/adult', async () => {

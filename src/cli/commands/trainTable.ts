@@ -92,11 +92,20 @@ async function trainTable(asked: TrainTableOptions, given: ReadonlySet<string>, 
   const card: TableCard = { task: 'table', model: options.model, reading: { preset, separator, header }, schema };
   const model = buildTable(card);
   run.begin();
-  output.event('start', { task: 'table', out: run.path, ...options, train: trainRows.rows, test: testRows.rows });
+  output.event('start', {
+    task: 'table',
+    out: run.path,
+    ...options,
+    train: trainRows.rows,
+    test: testRows.rows,
+    teacher_auc: parts.teacherAuc,
+  });
   output.say(
     `table: ${trainRows.rows} training and ${testRows.rows} test rows, model ${options.model}, into ${run.path}`,
   );
   output.say(describeSchema(schema));
+  if (parts.teacherAuc !== undefined)
+    output.say(`the clicks were drawn from probabilities whose own AUC is ${parts.teacherAuc.toFixed(4)}`);
 
   await train(run, output, options.resume ?? false, tableTraining(model, options.model, trainRows, testRows, options));
   const metrics = await evaluateTable(model, testRows);

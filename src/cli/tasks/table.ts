@@ -3,6 +3,7 @@
  */
 import {
   categoryFields,
+  columnOf,
   DataLoader,
   type EncodedTable,
   encodeTable,
@@ -22,7 +23,7 @@ import {
   type TableSchema,
   TensorDataset,
 } from '../../data/index.ts';
-import { AUC, LogLoss } from '../../metrics/index.ts';
+import { AUC, auc, LogLoss } from '../../metrics/index.ts';
 import { DeepFM, FactorizationMachine, LogisticRegression, WideDeep } from '../../models/index.ts';
 import type { Module } from '../../nn/index.ts';
 import { AdamW, WarmupCosineLR } from '../../optim/index.ts';
@@ -87,7 +88,7 @@ export interface TableSource extends TableReading {
 }
 
 /** Impressions generated where there is no file. */
-const GENERATED_ROWS = 30_000;
+const GENERATED_ROWS = 40_000;
 const HELD_OUT = 0.2;
 
 /** Reads one table file; `reading` says how. */
@@ -99,9 +100,20 @@ export function readRows(path: string, { preset, separator, header }: TableReadi
   return preset ? readPresetTable(TABLE_PRESETS[preset], path, options) : readTable(path, options);
 }
 
+export interface TableParts {
+  readonly train: Table;
+  readonly test: Table;
+  /** Of generated rows: the AUC of the probabilities they were drawn from, which no model can pass by much. */
+  readonly teacherAuc?: number;
+}
+
 /** Training and test rows: files, a preset's folder, a seeded split of one file, or generated clicks. */
-export async function tableParts(source: TableSource): Promise<{ readonly train: Table; readonly test: Table }> {
+export async function tableParts(source: TableSource): Promise<TableParts> {
   const { data, preset, test, seed, limit } = source;
+  if (data === undefined) {
+    if (preset || test !== undefined) throw new UsageError('--preset and --test need --data');
+    return generatedParts(Math.min(GENERATED_ROWS, limit ?? GENERATED_ROWS), seed);
+  }
   const first = (table: Table): Table =>
     limit === undefined || limit >= table.rows
       ? table
@@ -109,15 +121,18 @@ export async function tableParts(source: TableSource): Promise<{ readonly train:
           table,
           Uint32Array.from({ length: limit }, (_, i) => i),
         );
-  if (data === undefined) {
-    if (preset || test !== undefined) throw new UsageError('--preset and --test need --data');
-    return splitTable(first(generateClicks(GENERATED_ROWS, seed).table), HELD_OUT, seed);
-  }
   const files = preset ? presetFiles(TABLE_PRESETS[preset], data) : { train: data, test: null };
   const testFile = test ?? files.test;
   const train = first(await readRows(files.train, source));
   if (testFile !== null) return { train, test: first(await readRows(testFile, source)) };
   return splitTable(train, HELD_OUT, seed);
+}
+
+function generatedParts(rows: number, seed: number): TableParts {
+  const { table, probabilities } = generateClicks(rows, seed);
+  const { codes, values } = columnOf(table, 'click');
+  const labels = Array.from(codes, code => Number(values[code]));
+  return { ...splitTable(table, HELD_OUT, seed), teacherAuc: auc(Array.from(probabilities), labels) };
 }
 
 /** The encoding, learned from training rows alone. */
