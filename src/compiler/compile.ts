@@ -19,7 +19,17 @@ import { LoweringCache } from './signature.ts';
 import type { Target } from './target.ts';
 
 /** Compiles a program for a target. Deterministic; the same program gives the same code. */
-export function compileGraph(program: GraphProgram, target: Target): LoopProgram {
+export const compileGraph = (program: GraphProgram, target: Target): LoopProgram => compile(program, target).program;
+
+/** The kernels of a program in order, with what they compute: for tests and people. */
+export const compileSteps = (program: GraphProgram, target: Target): readonly Step[] => compile(program, target).steps;
+
+interface Compiled {
+  readonly program: LoopProgram;
+  readonly steps: readonly Step[];
+}
+
+function compile(program: GraphProgram, target: Target): Compiled {
   const log = new DebugLog();
   log.graph(program);
   const flow = normalise(program);
@@ -54,7 +64,7 @@ export function compileGraph(program: GraphProgram, target: Target): LoopProgram
   };
   log.pass('plan');
   log.finish(ordered, planned, result);
-  return result;
+  return { program: result, steps: ordered };
 }
 
 function lowerKernel(
