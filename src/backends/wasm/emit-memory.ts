@@ -4,7 +4,7 @@
  */
 import type { RegType } from '../../compiler/loops.ts';
 import type { DType } from '../../graph/dtype.ts';
-import { narrowMask } from './emit-arithmetic.ts';
+import { narrowMask } from './emit-lanes.ts';
 import type { FunctionWriter } from './function-writer.ts';
 import { OP, SIMD } from './opcodes.ts';
 
