@@ -166,6 +166,17 @@ describe('threads', () => {
     expectBits(alone, mirrored(x, 65));
   });
 
+  it('work above 2 GiB, where addresses have the sign bit set', async () => {
+    const machine = new Machine();
+    machine.memory.allocate(2.2e9);
+    machine.threads = 2;
+    await awake(machine, 2);
+    const x = ramp(1 << 15);
+    const program = machine.load(heavy());
+    expect(program.args).toBeGreaterThan(2 ** 31);
+    for (let i = 0; i < 3; i++) expectBits(program.run([x])[0], mirrored(x, 65));
+  });
+
   it('three sleep between runs and wake again', async () => {
     const machine = new Machine();
     machine.threads = 3;
