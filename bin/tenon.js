@@ -1,2 +1,11 @@
 #!/usr/bin/env node
-import '../dist/cli/main.js';
+import { existsSync } from 'node:fs';
+
+const main = new URL('../dist/cli/main.js', import.meta.url);
+if (existsSync(main)) await import(main);
+else {
+  console.error(
+    'tenon: dist is missing, so this checkout is not built yet; run `npm ci` or `npm run build` in it first',
+  );
+  process.exitCode = 1;
+}
