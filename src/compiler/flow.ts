@@ -23,6 +23,7 @@ export class Value<P extends Primitive = Primitive> {
   readonly born: number;
   /** Barrier group the value was computed in; 0 outside of any. Values of different groups never share a kernel. */
   readonly group: number;
+  private typeText: string | undefined;
 
   constructor(
     id: number,
@@ -50,6 +51,12 @@ export class Value<P extends Primitive = Primitive> {
     for (const input of inputs) {
       if (input.users[input.users.length - 1] !== this) input.users.push(this as unknown as Value);
     }
+  }
+
+  /** `f32[3,4]`. */
+  get type(): string {
+    this.typeText ??= `${this.dtype}[${this.shape.join()}]`;
+    return this.typeText;
   }
 
   is<Q extends Primitive>(op: Q): this is Value<Q> {

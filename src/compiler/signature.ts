@@ -32,7 +32,7 @@ function signatureOf(kernel: SpaceKernel | ContractKernel, realised: (value: Val
   const visit = (value: Value): void => {
     if (number.has(value)) return;
     const member = kernel.members.get(value);
-    const type = `${value.dtype}[${value.shape}]`;
+    const { type } = value;
     if (!member && realised(value)) {
       meet(value, `in ${type}`);
       return;

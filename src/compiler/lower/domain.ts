@@ -28,16 +28,18 @@ export function reachable(
   stop = false,
   known: { has(e: Expr): boolean } | null = null,
 ): Expr[] {
-  const seen = new Set<Expr>();
+  // Ids count up from 0 within one tracer, and arguments are made before what uses them.
+  const seen = new Uint8Array(roots.reduce((n, e) => Math.max(n, e.id + 1), 0));
   const order: Expr[] = [];
+  const visitLoaded = (checked: CheckedIndex): void => visit(checked.index);
   const visit = (e: Expr): void => {
-    if (seen.has(e)) return;
-    seen.add(e);
+    if (seen[e.id]) return;
+    seen[e.id] = 1;
     if (known?.has(e)) {
       order.push(e);
       return;
     }
-    for (const ix of indicesOf(e)) eachLoaded(ix, checked => visit(checked.index));
+    for (const ix of indicesOf(e)) eachLoaded(ix, visitLoaded);
     if (!stop || e.kind !== 'reduced') for (const arg of e.args) visit(arg);
     order.push(e);
   };
@@ -45,11 +47,14 @@ export function reachable(
   return order;
 }
 
+const NONE: readonly Ix[] = [];
+
 /** Index expressions an expression itself uses. */
 export function indicesOf(e: Expr): readonly Ix[] {
+  if (e.kind === 'op' || e.kind === 'const') return NONE;
   if (e.kind === 'load') return e.conditions.length > 0 ? [e.ix, ...e.conditions.map(c => c.ix)] : [e.ix];
   if (e.kind === 'guard') return e.conditions.map(c => c.ix);
-  return e.kind === 'index' ? [e.ix] : [];
+  return e.kind === 'index' ? [e.ix] : NONE;
 }
 
 /** Calls `see` for every loaded index under `ix`. */

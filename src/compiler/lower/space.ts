@@ -43,6 +43,7 @@ const SPILLED = 16;
 const WRITTEN_OUT = 9;
 /** Chunks of a sum with few results at most. */
 const MAX_CHUNKS = 64;
+const isCostly = (e: Expr): boolean => e.kind === 'op' && costOf(e.value) >= SPILLED;
 /** Tasks wanted before remaining outer variables become inner loops. */
 const TASKS = 64;
 
@@ -623,6 +624,7 @@ class SpaceLowering {
     sumsOf: (pass: number) => readonly ReducedExpr[],
   ): Map<Expr, Spill> {
     const spills = new Map<Expr, Spill>();
+    if (lastPass < 2 || fullStores.length === 0 || !this.trace.exprs.some(isCostly)) return spills;
     const free = new Set(fullStores);
     for (let pass = 0; pass < lastPass - 1; pass++) {
       const here = reachable(
@@ -638,7 +640,7 @@ class SpaceLowering {
         ))
           later.add(e);
       for (const e of here) {
-        if (e.kind !== 'op' || spills.has(e) || !later.has(e) || costOf(e.value) < SPILLED) continue;
+        if (!isCostly(e) || spills.has(e) || !later.has(e)) continue;
         if (this.levels.get(e)! <= this.resultLevel) continue;
         // One element of memory per element of the value: both must vary along the same loops.
         const fitting = [...free].filter(s => s.value.dtype === e.dtype && this.trace.tracer.ixMask(s.ix) === e.mask);
@@ -676,10 +678,24 @@ class SpaceLowering {
     for (const { value, ix, expr } of stores) emitter.store(value, this.buffers.write(value), ix, expr);
   }
 
+  /** What a pass needs, in order: the same for vectors and for what is left over. */
+  private readonly neededBy = new Map<string, readonly Expr[]>();
+
+  private needed(sums: readonly ReducedExpr[], stores: readonly StoreExpr[]): readonly Expr[] {
+    const roots = [...sums.map(e => e.args[0]!), ...stores.map(s => s.expr)];
+    const key = roots.map(e => e.id).join();
+    let needed = this.neededBy.get(key);
+    if (!needed) {
+      needed = reachable(roots, true, this.emitter.spilled);
+      this.neededBy.set(key, needed);
+    }
+    return needed;
+  }
+
   private pass(sums: readonly ReducedExpr[], stores: readonly StoreExpr[]): Map<ReducedExpr, readonly Reg[]> {
     const { emitter, summedLoops } = this;
     const alongLane = this.lane !== null && !this.lane.kept;
-    const needed = reachable([...sums.map(e => e.args[0]!), ...stores.map(s => s.expr)], true, emitter.spilled);
+    const needed = this.needed(sums, stores);
     const reloads = needed.flatMap(e => {
       const at = emitter.spilled.get(e);
       return at ? [{ ...at, dtype: e.dtype }] : [];
