@@ -4,7 +4,7 @@
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
-import { zero } from './naive.ts';
+import { zero } from './indices.ts';
 import type { Guard, Problem, View } from './problem.ts';
 import type { AccScalar } from './spec.ts';
 

@@ -3,7 +3,7 @@
  * kind. Imports problem, store and loop IR.
  */
 import type { LoopBuilder } from '../loops.ts';
-import { zero } from './naive.ts';
+import { zero } from './indices.ts';
 import { extent, type Problem } from './problem.ts';
 import { finish, locate, outputGroups, outputIndex, storesVectors } from './store.ts';
 

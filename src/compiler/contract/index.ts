@@ -7,11 +7,11 @@ import type { LoopBuilder } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { lowerDot, suitsDot } from './dot.ts';
 import { lowerEmpty } from './empty.ts';
-import { accumulator, lowerNaive } from './naive.ts';
+import { lowerNaive } from './naive.ts';
 import { lowerPanels } from './panels.ts';
 import { planOf } from './plan.ts';
 import { extent, problemsOf } from './problem.ts';
-import type { ContractSpec, Scratch } from './spec.ts';
+import { accumulator, type ContractSpec, type Scratch } from './spec.ts';
 import { lowerTaps, suitsTaps } from './taps.ts';
 
 export type {

@@ -20,7 +20,7 @@ import {
   walk,
   whenInside,
 } from './cursor.ts';
-import { unravel, zero } from './naive.ts';
+import { unravel, zero } from './indices.ts';
 import { extent, type Problem, type View } from './problem.ts';
 
 /** A block of the k space: loops over `dims` with `extents`, `length` points in all. */

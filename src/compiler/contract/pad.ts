@@ -6,7 +6,7 @@ import { bytesOf } from '../../graph/dtype.ts';
 import { numeratorRange } from '../../graph/reindex.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
 import { type Extent, loadOne, loadRun, loadsVectors } from './cursor.ts';
-import { affine, unravel, zero } from './naive.ts';
+import { affine, unravel, zero } from './indices.ts';
 import { type Problem, product, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 

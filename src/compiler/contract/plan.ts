@@ -24,8 +24,9 @@ export interface KBlocks {
   readonly inner: readonly number[];
   readonly innerLength: number;
   readonly count: number;
-  /** Longest block. */
+  /** Points of the longest block, and of all. */
   readonly length: number;
+  readonly total: number;
 }
 
 export interface Plan {
@@ -105,7 +106,8 @@ function blocksOf(p: Problem, most: number, linear: readonly View[]): KBlocks {
     innerLength *= sizes[at]!;
     at--;
   }
-  if (at < 0) return { prefix: [], split: null, chunk: 1, chunks: 1, inner: [], innerLength: 1, count: 1, length: 1 };
+  if (at < 0)
+    return { prefix: [], split: null, chunk: 1, chunks: 1, inner: [], innerLength: 1, count: 1, length: 1, total: 1 };
   const size = sizes[at]!;
   const chunks = ceilDiv(size, Math.max(1, Math.floor(most / innerLength)));
   const chunk = ceilDiv(size, chunks);
@@ -120,6 +122,7 @@ function blocksOf(p: Problem, most: number, linear: readonly View[]): KBlocks {
     innerLength,
     count: product(sizes.slice(0, at)) * used,
     length: chunk * innerLength,
+    total: product(sizes),
   };
 }
 
@@ -159,7 +162,7 @@ export function planOf(p: Problem, target: Target): Plan {
     Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytes))));
   const wanted = wantedTasks(p);
   const spread = (panels: number, most: number, others: number): number =>
-    ceilDiv(panels, Math.min(panels, Math.max(ceilDiv(panels, most), ceilDiv(wanted, others))));
+    ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
   let mTask = mPanels;
   let nTask = nPanels;
   if (m <= n) {
@@ -169,11 +172,6 @@ export function planOf(p: Problem, target: Target): Plan {
     mTask = spread(mPanels, fits(mPanels, low + 1), batches);
     nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
   }
-  // What several tasks would pack again is packed once, by all.
-  const source = (direct: boolean, uses: boolean): Source =>
-    direct ? 'direct' : batches === 1 && uses ? 'shared' : 'private';
-  const a = source(directA, nTask < nPanels);
-  const b = source(directB, mTask < mPanels);
   // Partial sums of a task stay in the cache.
   if (k.count > 1) {
     const most = Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes)));
@@ -183,6 +181,14 @@ export function planOf(p: Problem, target: Target): Plan {
   }
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
+  // What several tasks would pack again is packed once, by all; but not where packing unfolds windows into many times the data.
+  const points = extent(p, p.k);
+  const source = (direct: boolean, again: boolean, view: View, lines: number): Source => {
+    if (direct) return 'direct';
+    return batches === 1 && again && lines * points <= 2 * view.elements ? 'shared' : 'private';
+  };
+  const a = source(directA, nTasks > 1, p.a, m);
+  const b = source(directB, mTasks > 1, p.b, n);
   const tasks = batches * mTasks * nTasks;
   return {
     lanes, vectors, width, low, tall, mPanels, nPanels, k, a, b,

@@ -5,8 +5,7 @@
  */
 import type { DType } from '../../graph/dtype.ts';
 import { alwaysInside } from '../../graph/reindex.ts';
-import { accumulator } from './naive.ts';
-import type { AccScalar, ContractOperand, ContractSpec, Role } from './spec.ts';
+import { type AccScalar, accumulator, type ContractOperand, type ContractSpec, type Role } from './spec.ts';
 
 /**
  * A guarded position: reads are 0 unless 0 <= sum of coefs * x + offset < size. Its part of the address, position * stride, is in `View.lin`

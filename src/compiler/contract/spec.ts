@@ -5,7 +5,7 @@
  */
 import type { DType } from '../../graph/dtype.ts';
 import type { AxisMap } from '../../graph/node.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 
 /**
  * What an iteration dim stands in: `batch` in both operands and the output, `m` in `a` and the output, `n` in `b` and the output, `k` in
@@ -78,7 +78,7 @@ export interface ContractSpec {
   };
   /**
    * Runs exactly once for every output element, on the finished sum. `acc` has the accumulator's type (f32 for f16 and bf16, i32 for
-   * narrow integers; not yet rounded to any narrower dtype). Returns the value to store into `out` (any type that `store` takes for
+   * narrow integers; not yet rounded to any narrower dtype), in vectors only where `out` takes registers of its width. Returns the value to store into `out` (any type that `store` takes for
    * its dtype), or null when it stored what it wanted itself.
    */
   readonly epilogue?: (b: LoopBuilder, acc: Reg, at: OutputSite) => Reg | null;
@@ -92,3 +92,6 @@ export interface ContractSpec {
 
 /** Asks for a kernel buffer of access `scratch` (contents undefined, 64-byte aligned); returns its index. */
 export type Scratch = (name: string, dtype: DType, elements: number) => number;
+
+/** The type a spec's products are summed in. */
+export const accumulator = (spec: ContractSpec): AccScalar => spec.acc ?? registerScalar(spec.a.dtype);

@@ -5,7 +5,7 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import { type Inst, type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import type { Extent } from './cursor.ts';
-import { affine, unravel, zero } from './naive.ts';
+import { affine, unravel, zero } from './indices.ts';
 import { mergesInOutput, type Problem } from './problem.ts';
 
 /** Dims walked as one in the output: the coordinate of `inner` runs over all of them. */

@@ -5,16 +5,16 @@ import type { LoopBuilder, Reg } from '../loops.ts';
 import { extent, type Problem } from './problem.ts';
 
 /** Iterations of the parallel loop at most, hence areas. */
-const MAX_SLOTS = 64;
+const MAX_SLOTS = 32;
 
 /** Areas of scratch that `count` tasks need. */
 export const slotsOf = (count: number): number => Math.min(count, MAX_SLOTS);
 
-/** Tasks worth having, so that threads share them evenly: each of at least some half a microsecond, and beyond 16 of 100 of them. */
+/** Tasks worth having, so that threads share them evenly: each of at least some half a microsecond, and beyond 16 of a few milliseconds. */
 export function wantedTasks(p: Problem): number {
   const products = extent(p, p.batch) * extent(p, p.m) * extent(p, p.n) * extent(p, p.k);
   const few = Math.min(16, Math.floor(products / 20_000));
-  return Math.max(1, few, Math.min(MAX_SLOTS, Math.floor(products / 8_000_000)));
+  return Math.max(1, few, Math.min(MAX_SLOTS, Math.floor(products / 64_000_000)));
 }
 
 /** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own. */

@@ -71,6 +71,80 @@ describe('matmul', () => {
     });
 });
 
+it('empty sums are 0, empty outputs nothing, products alone are products', () => {
+  const zeros = matmul([3, 5, 0, 2]);
+  const buffers = buffersOf(zeros, new Random(1));
+  buffers[2]!.data.fill(7 as never);
+  runContract(zeros.spec, buffers);
+  expect([...(buffers[2]!.data as Float32Array)]).toEqual(Array(30).fill(0));
+  check(matmul([0, 5, 4, 1]));
+  check(matmul([3, 5, 4, 0]));
+  for (const shape of [
+    [9, 30, 1, 1],
+    [1, 1, 1, 9],
+    [40, 1, 1, 3],
+  ] as const)
+    check(matmul(shape));
+});
+
+it('maps that divide in ways no schedule knows', () => {
+  // Two summed dims meet in one divided axis: out[i] = sum over j, k of a[(i + j + k) / 2] * b[j, k].
+  const sizes = [7, 3, 4];
+  const spec: ContractSpec = {
+    dims: [
+      { size: 7, role: 'm' },
+      { size: 3, role: 'k' },
+      { size: 4, role: 'k' },
+    ],
+    a: {
+      buffer: 0,
+      dtype: 'f32',
+      axes: [
+        {
+          map: {
+            terms: [
+              [0, 1],
+              [1, 1],
+              [2, 1],
+            ],
+            offset: 0,
+            div: 2,
+          },
+          size: 5,
+          stride: 1,
+        },
+      ],
+    },
+    b: {
+      buffer: 1,
+      dtype: 'f32',
+      axes: [1, 2].map(d => ({
+        map: { terms: [[d, 1] as const], offset: 0, div: 1 },
+        size: sizes[d]!,
+        stride: d === 1 ? 4 : 1,
+      })),
+    },
+    out: { buffer: 2, dtype: 'f32', strides: [1, 0, 0] },
+  };
+  check({ spec, sizes: [5, 12, 7] });
+  // A stride of 5 in two dims has 25 phases, more than are worth their code.
+  check(
+    convolution({
+      kind: 'inputGradient',
+      images: 1,
+      groups: 1,
+      inputs: 2,
+      outputs: 3,
+      height: 11,
+      width: 12,
+      kernel: [3, 3],
+      stride: 5,
+      padding: 1,
+      dilation: 1,
+    })!,
+  );
+});
+
 function randomConv(random: Random): Conv {
   const kernel = random.pick([
     [1, 1],

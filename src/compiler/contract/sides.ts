@@ -1,0 +1,161 @@
+/**
+ * The two operands of the blocked contraction: blocks of k at run time, and where the panels of an operand are found: packed by all
+ * threads beforehand, packed by the task that needs them, or read where the operand lies.
+ */
+import { bytesOf } from '../../graph/dtype.ts';
+import type { LoopBuilder, Reg } from '../loops.ts';
+import { asReg, type Cursor, type Extent, origin, sizesOf, step, stepAll } from './cursor.ts';
+import { affine, unravel } from './indices.ts';
+import { type Block, packPanel } from './pack.ts';
+import type { Plan, Source } from './plan.ts';
+import type { Problem, View } from './problem.ts';
+import type { Scratch } from './spec.ts';
+
+/** One block of k at run time. */
+export interface RunningBlock extends Block {
+  readonly prefixCoords: readonly Reg[];
+  /** First coordinate of the split dim. */
+  readonly lo: Extent;
+  /** Points of k before this block. */
+  readonly before: Extent;
+}
+
+export function blockAt(b: LoopBuilder, p: Problem, plan: Plan, index: Extent): RunningBlock {
+  const { k } = plan;
+  if (k.split === null) return { dims: [], extents: [], length: 1, prefixCoords: [], lo: 0, before: 0 };
+  const size = p.dims[k.split]!.size;
+  const dims = [k.split, ...k.inner];
+  const inner = sizesOf(p, k.inner);
+  if (k.count === 1) return { dims, extents: [size, ...inner], length: k.length, prefixCoords: [], lo: 0, before: 0 };
+  const at = asReg(b, index);
+  const chunks = b.i32(k.chunks);
+  const prefix = k.prefix.length === 0 ? b.i32(0) : k.chunks === 1 ? at : b.bin('divU', at, chunks);
+  const lo = k.chunks === 1 ? b.i32(0) : b.mul(k.prefix.length === 0 ? at : b.bin('remU', at, chunks), b.i32(k.chunk));
+  const even = size % k.chunk === 0;
+  const count = even ? k.chunk : b.bin('min', b.i32(k.chunk), b.sub(b.i32(size), lo));
+  const length = typeof count === 'number' ? count * k.innerLength : b.mul(count, b.i32(k.innerLength));
+  const before = affine(
+    b,
+    [
+      [prefix, size * k.innerLength],
+      [lo, k.innerLength],
+    ],
+    0,
+  );
+  return {
+    dims,
+    extents: [count, ...inner],
+    length,
+    prefixCoords: unravel(b, prefix, sizesOf(p, k.prefix)),
+    lo,
+    before,
+  };
+}
+
+/** The cursor at a batch's and a block's first point. */
+function cursorAt(
+  b: LoopBuilder,
+  p: Problem,
+  plan: Plan,
+  view: View,
+  batch: readonly Reg[],
+  block: RunningBlock,
+): Cursor {
+  const at = stepAll(b, view, stepAll(b, view, origin(b, view), p.batch, batch), plan.k.prefix, block.prefixCoords);
+  return plan.k.split === null ? at : step(b, view, at, plan.k.split, block.lo);
+}
+
+/** One operand as the blocked schedule sees it: a row of panels over its minor dims (m or n). */
+export interface Side {
+  readonly view: View;
+  readonly minor: readonly number[];
+  readonly source: Source;
+  /** Panels in all, and the lines they hold together (with what the last one pads). */
+  readonly panels: number;
+  readonly lines: number;
+  /** First line and number of lines of a panel, and the most there can be. */
+  readonly panel: (b: LoopBuilder, index: Reg) => { first: Reg; count: Extent };
+  readonly most: number;
+  /** Lines of a task at most. */
+  readonly taskLines: number;
+}
+
+/** Element stride along the innermost of `dims`; 0 where there is none. */
+export const strideOf = (view: View, dims: readonly number[]): number => {
+  const inner = dims[dims.length - 1];
+  return inner === undefined ? 0 : view.lin[inner]!;
+};
+
+/** A side with its scratch. */
+export interface OpenSide {
+  /** Emits the stage in which all threads pack, if this side has one. */
+  packShared(): void;
+  /**
+   * Emits what a task does when it enters a block of k: packing panels lo to hi, if they are its own. The result says where the panel that
+   * begins with line `first` is found.
+   */
+  enter(slot: Reg, batch: readonly Reg[], block: RunningBlock, lo: Reg, hi: Reg): (first: Reg) => Reg;
+}
+
+/** Asks for a side's scratch. `slots` tasks run at a time. */
+export function openSide(
+  b: LoopBuilder,
+  p: Problem,
+  plan: Plan,
+  side: Side,
+  name: string,
+  slots: number,
+  scratch: Scratch,
+): OpenSide {
+  const { view, minor, source, lines } = side;
+  const bytes = bytesOf(p.acc);
+  const size = side.taskLines * plan.k.length;
+  const points = plan.k.total;
+  const buffer =
+    source === 'direct'
+      ? view.buffer
+      : scratch(`packed ${name}`, p.acc, source === 'shared' ? lines * points : slots * size);
+  const pack = (index: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg): void => {
+    const { first, count } = side.panel(b, index);
+    packPanel(b, p, view, minor, plan.lanes, { at, first, width: count, most: side.most, block, to: to(first) });
+  };
+  const start = (block: RunningBlock): Reg => affine(b, [[asReg(b, block.before), lines]], 0);
+  const places = (base: Reg, block: RunningBlock): ((line: Reg) => Reg) => {
+    const length = asReg(b, block.length);
+    return line => b.advance(base, b.mul(line, length), bytes);
+  };
+  return {
+    packShared() {
+      if (source !== 'shared') return;
+      b.parallel(side.panels, index => {
+        eachBlock(b, p, plan, block => {
+          pack(index, cursorAt(b, p, plan, view, [], block), block, places(b.addr(buffer, start(block)), block));
+        });
+      });
+    },
+    enter(slot, batch, block, lo, hi) {
+      if (source === 'shared') return places(b.addr(buffer, start(block)), block);
+      const at = cursorAt(b, p, plan, view, batch, block);
+      if (source === 'direct') {
+        const base = b.addr(buffer, at.index);
+        return line => b.advance(base, b.mul(line, b.i32(strideOf(view, minor))), bytes);
+      }
+      const base = places(b.addr(buffer, b.mul(slot, b.i32(size))), block);
+      const zeroth = side.panel(b, lo).first;
+      const place = (line: Reg): Reg => base(b.sub(line, zeroth));
+      b.for(lo, hi, 1, index => pack(index, at, block, place));
+      return place;
+    },
+  };
+}
+
+/** Runs `fill` for every block of k; `index` is null when there is only one. */
+export function eachBlock(
+  b: LoopBuilder,
+  p: Problem,
+  plan: Plan,
+  fill: (block: RunningBlock, index: Reg | null) => void,
+): void {
+  if (plan.k.count > 1) b.for(0, plan.k.count, 1, i => fill(blockAt(b, p, plan, i), i));
+  else fill(blockAt(b, p, plan, 0), null);
+}
