@@ -13,7 +13,10 @@ type Kind = 'bool' | 'int' | 'float';
 interface DTypeInfo {
   readonly bytes: number;
   readonly kind: Kind;
-  readonly array: new (buffer: ArrayBufferLike, byteOffset?: number, length?: number) => HostArray;
+  readonly array: {
+    new (length: number): HostArray;
+    new (buffer: ArrayBufferLike, byteOffset: number, length: number): HostArray;
+  };
 }
 
 const INFO: { readonly [D in DType]: DTypeInfo } = {
@@ -38,7 +41,7 @@ export const kindOf = (dtype: DType): Kind => INFO[dtype].kind;
 
 /** A zeroed host array of `length` elements. */
 export function hostArray(dtype: DType, length: number): HostArray {
-  return new INFO[dtype].array(new ArrayBuffer(length * INFO[dtype].bytes));
+  return new INFO[dtype].array(length);
 }
 
 /** A typed view over existing bytes (no copy). */

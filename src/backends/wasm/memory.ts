@@ -89,12 +89,25 @@ export const canShareMemory = (): boolean =>
   typeof SharedArrayBuffer !== 'undefined' &&
   (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
 
+interface Views {
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly longs: BigInt64Array;
+  readonly floats: Float32Array;
+}
+
+/**
+ * Arrays of up to this many floats (losses, counts) are copied one by one: V8 keeps them inside the heap object, and asking for their
+ * buffer would allocate one outside.
+ */
+const TINY = 16;
+
 export class LinearMemory {
   readonly memory: WebAssembly.Memory;
   readonly maximumPages: number;
   readonly shared: boolean;
   private readonly allocator = new Allocator(HEAP_START);
-  private current: { bytes: Uint8Array; words: Int32Array; longs: BigInt64Array };
+  private current: Views;
   /** Gives back device copies whose owner was collected. */
   private readonly collected = new FinalizationRegistry<Block>(block => this.release(block.address, block.bytes));
 
@@ -106,9 +119,14 @@ export class LinearMemory {
     this.current = this.viewsOf();
   }
 
-  private viewsOf(): { bytes: Uint8Array; words: Int32Array; longs: BigInt64Array } {
+  private viewsOf(): Views {
     const { buffer } = this.memory;
-    return { bytes: new Uint8Array(buffer), words: new Int32Array(buffer), longs: new BigInt64Array(buffer) };
+    return {
+      bytes: new Uint8Array(buffer),
+      words: new Int32Array(buffer),
+      longs: new BigInt64Array(buffer),
+      floats: new Float32Array(buffer),
+    };
   }
 
   /** The whole memory; valid until the next `allocate`. */
@@ -177,13 +195,20 @@ export class LinearMemory {
   }
 
   write(address: number, from: HostArray): void {
-    this.current.bytes.set(new Uint8Array(from.buffer, from.byteOffset, from.byteLength), address);
+    if (from instanceof Float32Array && from.length <= TINY) {
+      const { floats } = this.current;
+      for (let i = 0; i < from.length; i++) floats[address / 4 + i] = from[i]!;
+    } else this.current.bytes.set(new Uint8Array(from.buffer, from.byteOffset, from.byteLength), address);
   }
 
   read(address: number, into: HostArray): void {
-    new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(
-      this.current.bytes.subarray(address, address + into.byteLength),
-    );
+    if (into instanceof Float32Array && into.length <= TINY) {
+      const { floats } = this.current;
+      for (let i = 0; i < into.length; i++) into[i] = floats[address / 4 + i]!;
+    } else {
+      const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+      bytes.set(this.current.bytes.subarray(address, address + into.byteLength));
+    }
   }
 }
 
