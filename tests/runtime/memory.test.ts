@@ -31,9 +31,11 @@ function readings(compiled: boolean): number[] {
     const y = Tensor.from(Int32Array.from({ length: 8 }, (_, i) => i));
     const readings = [];
     let last = 0;
-    // V8 touches the pages of its young generation (16 MB) as garbage first comes to need them; a compiled step makes so little that this
-    // would take thousands of steps. Touch them now, so that what is measured is what the steps keep.
-    for (let i = 0; i < 1e6; i++) globalThis.garbage = { i, next: [i] };
+    // V8 grows its young generation to 16 MB as objects survive, and touches its pages as garbage comes to need them; a compiled step makes
+    // so little that this would take thousands of steps. Do it now, so that what is measured is what the steps keep.
+    const ring = [];
+    for (let i = 0; i < 2e6; i++) ring[i % 20000] = { i, next: [i] };
+    ring.length = 0;
     for (let i = 0; i <= ${STEPS}; i++) {
       last = step(batches[i % 16], y).item();
       if (i >= 500 && i % 250 === 0) readings.push(process.memoryUsage.rss() / 2 ** 20);
