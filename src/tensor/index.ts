@@ -20,10 +20,13 @@ export { einsum } from './einsum.ts';
 export * as F from './functional/index.ts';
 export * as functional from './functional/index.ts';
 export * from './joins.ts';
+export * as linalg from './linalg.ts';
+export * as masked from './masked.ts';
 export type { TensorLike } from './operands.ts';
 export * from './ops/advanced.ts';
 export * from './ops/compare.ts';
 export * from './ops/creationLike.ts';
+export * from './ops/distinct.ts';
 export * from './ops/elementwise.ts';
 export * from './ops/indexing.ts';
 export * from './ops/math.ts';
@@ -51,4 +54,5 @@ export {
   randnLike,
   randperm,
 } from './random.ts';
+export * as special from './special.ts';
 export { Tensor, type ValuesAndIndices } from './tensor.ts';

@@ -96,8 +96,8 @@ export function checkInt(op: string, name: string, x: Tensor): void {
 /** A dim in [0, rank), negative ones counted from the end; rank 0 allows 0 and -1 as PyTorch does. */
 export function normalDim(op: string, dim: number, rank: number): number {
   const n = Math.max(rank, 1);
-  if (!Number.isInteger(dim) || dim < -n || dim >= n)
-    throw new RangeError(`${op}: dim ${dim} is out of range for a tensor of ${rank} dims`);
+  if (!Number.isInteger(dim)) throw new TypeError(`${op}: dim: expected a whole number, got ${describe(dim)}`);
+  if (dim < -n || dim >= n) throw new RangeError(`${op}: dim ${dim} is out of range for a tensor of ${rank} dims`);
   return dim < 0 ? dim + n : dim;
 }
 
@@ -105,6 +105,8 @@ export function normalDim(op: string, dim: number, rank: number): number {
 export function normalDims(op: string, dims: number | readonly number[] | undefined | null, rank: number): number[] {
   if (dims === undefined || dims === null) return Array.from({ length: rank }, (_, d) => d);
   const list = typeof dims === 'number' ? [dims] : dims;
+  if (!Array.isArray(list))
+    throw new TypeError(`${op}: dim: expected a whole number or an array of them, got ${describe(dims)}`);
   const out = list.map(dim => normalDim(op, dim, rank));
   if (new Set(out).size !== out.length) throw new RangeError(`${op}: dims ${shapeText(list)} name a dim twice`);
   return rank === 0 ? [] : out.sort((a, b) => a - b);

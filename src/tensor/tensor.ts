@@ -12,6 +12,7 @@ import { normalDim } from './operands.ts';
 import * as advanced from './ops/advanced.ts';
 import * as compare from './ops/compare.ts';
 import * as creationLike from './ops/creationLike.ts';
+import * as distinct from './ops/distinct.ts';
 import * as elementwise from './ops/elementwise.ts';
 import { extremeAlong } from './ops/extreme.ts';
 import * as indexing from './ops/indexing.ts';
@@ -37,6 +38,7 @@ type Methods<Ops> = {
 const OPS: typeof advanced &
   typeof compare &
   typeof creationLike &
+  typeof distinct &
   typeof elementwise &
   typeof indexing &
   typeof math &
@@ -52,6 +54,7 @@ const OPS: typeof advanced &
   ...advanced,
   ...compare,
   ...creationLike,
+  ...distinct,
   ...elementwise,
   ...indexing,
   ...math,
@@ -74,6 +77,7 @@ export interface ValuesAndIndices {
 
 export interface Tensor extends Methods<typeof OPS> {}
 
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods of OPS are installed below
 export class Tensor {
   readonly #node: Node;
 
@@ -197,6 +201,19 @@ export class Tensor {
   /** Evaluates and prints, as `tensor([[1.0000, 2.0000]], f32 [1, 2])`; beyond 1000 elements only the borders. */
   toString(): string {
     return formatTensor(this.data(), this.shape, this.dtype);
+  }
+
+  /** Nested numbers, so that JSON.stringify of results holds their values. */
+  toJSON(): Nested {
+    return this.toArray();
+  }
+
+  /** Text in templates. JavaScript's operators would silently join texts or give NaN. @throws TypeError for them */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'string') return this.toString();
+    throw new TypeError(
+      'tensors have no operators: write a.add(b) for a + b, a.lt(b) for a < b, and a.item() for a number',
+    );
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {

@@ -21,11 +21,16 @@ const KNOWN: { readonly [op: string]: string } = {
   atleast_2d: 'a list of tensors',
   atleast_3d: 'a list of tensors',
   __getitem__: 'a list index reads as a tuple in the file',
-  unique: 'other results by options',
+  'masked.argmax': 'PyTorch gives positions in the input’s dtype',
+  'masked.argmin': 'PyTorch gives positions in the input’s dtype',
+  'linalg.matrix_power': 'negative powers need an inverse',
+  'linalg.matrix_norm': 'norms by singular values',
+  'linalg.norm': 'norms by singular values',
+  'nn.functional.grid_sample': 'bicubic',
   mT: 'a tensor without dims is refused',
   mH: 'a tensor without dims is refused',
   cov: 'one gradient differs by rounding: 1.5e-4 where 0 is expected',
-  nonzero: 'as_tuple',
+  nonzero: 'as_tuple of a tensor without dims',
   norm: 'the nuclear norm',
 };
 
@@ -35,5 +40,5 @@ testWithData('values and gradients of PyTorch’s operator database', path, () =
   const results = runOpinfo(sharedData(path), { backend: 'reference' });
   const failed = results.filter(result => result.outcome === 'fail' && !(result.op in KNOWN));
   expect(failed).toEqual([]);
-  expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThanOrEqual(1965);
+  expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThanOrEqual(2240);
 });

@@ -86,11 +86,19 @@ function decode(value: unknown, leaves: Parameter[]): unknown {
 
 type Callable = (...args: unknown[]) => unknown;
 
+const SPACES: readonly (readonly [prefix: string, space: object])[] = [
+  ['nn.functional.', functional],
+  ['linalg.', tenon.linalg],
+  ['masked.', tenon.masked],
+  ['special.', tenon.special],
+];
+const PREFIX = /^(nn\.functional|linalg|masked|special)\./;
+
 /** The function, and how its arguments are bound. */
 function functionOf(op: string): Callable | null {
-  const short = op.replace(/^nn\.functional\./, '');
+  const short = op.replace(PREFIX, '');
   const name = NAMES[short] ?? camel(short);
-  const space = op.startsWith('nn.functional.') ? (functional as unknown as Record<string, unknown>) : undefined;
+  const space = SPACES.find(([prefix]) => op.startsWith(prefix))?.[1] as Record<string, unknown> | undefined;
   const found = space?.[name] ?? (tenon as unknown as Record<string, unknown>)[name];
   if (typeof found === 'function') return found as Callable;
   if (space) return null;
@@ -115,7 +123,7 @@ const IGNORED = new Set([
 
 /** PyTorch's arguments as ours. */
 function bind(op: string, args: readonly unknown[], kwargs: { readonly [name: string]: unknown }): unknown[] {
-  const special = SPECIAL[op];
+  const special = SPECIAL[op] ?? (op.startsWith('masked.') ? masked(op) : undefined);
   if (special) return special(args, kwargs);
   const entries = Object.entries(kwargs).filter(([name]) => !IGNORED.has(name));
   const named = new Map(entries.map(([name, value]) => [OPTIONS[name] ?? camel(name), value]));
@@ -154,6 +162,28 @@ const moments: Special = (args, kwargs) => {
   ];
 };
 
+/** torch.masked: dims and the like may stand in either place; `unbiased` is correction 1 or 0. */
+const masked =
+  (op: string): Special =>
+  (args, kwargs) => {
+    const [input, ...rest] = args;
+    const leading =
+      op === 'masked.normalize' || op === 'masked.norm'
+        ? ['ord', 'dim']
+        : op === 'masked.logaddexp'
+          ? ['other']
+          : ['dim'];
+    const named = new Map(Object.entries(kwargs));
+    rest.forEach((value, i) => {
+      named.set(leading[i]!, value);
+    });
+    const positional = leading.map(name => named.get(name) ?? undefined);
+    for (const name of leading) named.delete(name);
+    if (named.has('unbiased')) named.set('correction', named.get('unbiased') ? 1 : 0);
+    named.delete('unbiased');
+    return [input, ...positional, Object.fromEntries([...named].map(([name, value]) => [camel(name), value]))];
+  };
+
 /** Sizes given one by one. */
 const sizes: Special = ([input, ...rest]) => [input, Array.isArray(rest[0]) ? rest[0] : rest];
 
@@ -165,6 +195,9 @@ const SPECIAL: { readonly [op: string]: Special } = {
   var_mean: moments,
   std_mean: moments,
   sum_to_size: sizes,
+  unique: ([input], kwargs) => [input, { dim: kwargs['dim'] }],
+  unique_consecutive: ([input], kwargs) => [input, { dim: kwargs['dim'] }],
+  nonzero: ([input]) => [input],
   reshape: sizes,
   view: sizes,
   expand: sizes,
@@ -230,6 +263,19 @@ const SPECIAL: { readonly [op: string]: Special } = {
   'nn.functional.embedding': ([weight, index], kwargs) => [index, weight, { paddingIdx: kwargs['padding_idx'] }],
 };
 
+/** Results that PyTorch shapes by its arguments. */
+const distinctParts = (result: unknown, kwargs: { readonly [name: string]: unknown }): unknown => {
+  const { values, inverse, counts } = result as { values: Tensor; inverse: Tensor; counts: Tensor };
+  return [values, ...(kwargs['return_inverse'] ? [inverse] : []), ...(kwargs['return_counts'] ? [counts] : [])];
+};
+const RESULTS: {
+  readonly [op: string]: (result: unknown, kwargs: { readonly [name: string]: unknown }) => unknown;
+} = {
+  unique: distinctParts,
+  unique_consecutive: distinctParts,
+  nonzero: (result, kwargs) => (kwargs['as_tuple'] ? (result as Tensor).unbind(1) : result),
+};
+
 /** Every tensor of a result, in order. */
 function tensorsOf(result: unknown): Tensor[] {
   if (result instanceof Tensor) return [result];
@@ -283,7 +329,7 @@ function runCase(test: Case): CaseResult {
     const args = test.args.map(arg => decode(arg, leaves));
     const kwargs = Object.fromEntries(Object.entries(test.kwargs).map(([name, arg]) => [name, decode(arg, leaves)]));
     const result = fn(...bind(op, args, kwargs));
-    const outputs = tensorsOf(result);
+    const outputs = tensorsOf(RESULTS[op]?.(result, test.kwargs) ?? result);
     const expected = (test.outputs ?? []).filter(isTensor);
     // Reading values lets go of graphs, so gradients come first.
     const wrongGradient = checkGradients(outputs, leaves, test);
@@ -310,7 +356,7 @@ function runError(test: Case): CaseResult {
   const { op, index } = test;
   const fn = functionOf(op);
   if (!fn) return { op, index, outcome: 'missing', reason: 'no such function' };
-  const short = camel(op.replace(/^nn\.functional\./, ''));
+  const short = camel(op.replace(PREFIX, ''));
   try {
     const args = test.args.map(arg => decode(arg, []));
     const kwargs = Object.fromEntries(Object.entries(test.kwargs).map(([name, arg]) => [name, decode(arg, [])]));

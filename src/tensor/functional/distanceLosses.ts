@@ -2,8 +2,9 @@
  * Losses and similarities between vectors and rankings.
  */
 import { shapeText } from '../convert.ts';
+import { arange, triuIndices } from '../creation.ts';
 import { broadcastTensors } from '../joins.ts';
-import { checkFloat, checkTensor } from '../operands.ts';
+import { checkFloat, checkInt, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { type LossOptions, reduceLoss } from './lossParts.ts';
 
@@ -122,4 +123,37 @@ export function tripletMarginLoss(
   let far = pairwiseDistance(anchor, negative, { p, eps });
   if (swap) far = far.minimum(pairwiseDistance(positive, negative, { p, eps }));
   return reduceLoss('tripletMarginLoss', near.sub(far).add(margin).clampMin(0), reduction);
+}
+
+/** p-norm distances of all pairs of rows of [n, d], in the order of the upper triangle: [n (n - 1) / 2]. */
+export function pdist(x: Tensor, p = 2): Tensor {
+  checkFloat('pdist', 'input', x);
+  if (x.ndim !== 2) throw new RangeError(`pdist: input: expected 2 dims, got ${shapeText(x.shape)}`);
+  const [rows, cols] = triuIndices(x.shape[0]!, x.shape[0]!, { offset: 1 }).unbind(0);
+  return x.indexSelect(0, rows!).sub(x.indexSelect(0, cols!)).norm(p, 1);
+}
+
+/** Mean over classes of max(0, margin - x[target] + x[class])^p, the target's own left out; x [N, C] or [C]. */
+export function multiMarginLoss(
+  x: Tensor,
+  target: Tensor,
+  options: LossOptions & { readonly p?: 1 | 2; readonly margin?: number; readonly weight?: Tensor | null } = {},
+): Tensor {
+  checkFloat('multiMarginLoss', 'input', x);
+  checkInt('multiMarginLoss', 'target', target);
+  const { p = 1, margin = 1, weight, reduction } = options;
+  if (p !== 1 && p !== 2) throw new RangeError(`multiMarginLoss: p: expected 1 or 2, got ${String(p)}`);
+  const rows = x.ndim === 2 ? x : x.reshape([1, -1]);
+  const classes = rows.shape[1]!;
+  if (x.ndim > 2 || target.numel() !== rows.shape[0])
+    throw new RangeError(
+      `multiMarginLoss: target: expected [${rows.shape[0]}], got ${shapeText(target.shape)} for input ${shapeText(x.shape)}`,
+    );
+  const place = target.reshape([-1, 1]).long();
+  const gap = rows.sub(rows.gather(1, place)).add(margin).clampMin(0);
+  const hot = place.eq(arange(classes));
+  const terms = hot.where(0, p === 2 ? gap.mul(gap) : gap);
+  const weighted = weight ? terms.mul(weight.gather(0, place.reshape([-1])).unsqueeze(1)) : terms;
+  const loss = weighted.sum(1).div(classes);
+  return reduceLoss('multiMarginLoss', x.ndim === 2 ? loss : loss.reshape([]), reduction);
 }

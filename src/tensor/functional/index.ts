@@ -11,6 +11,7 @@ export * from './conv.ts';
 export * from './distanceLosses.ts';
 export * from './dropout.ts';
 export type { Sizes } from './geometry.ts';
+export * from './gridSample.ts';
 export * from './linear.ts';
 export * from './losses.ts';
 export type { LossOptions, Reduction } from './lossParts.ts';

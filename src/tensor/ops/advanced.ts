@@ -4,7 +4,7 @@
  */
 import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';
-import { reader, shapeText } from '../convert.ts';
+import { shapeText } from '../convert.ts';
 import { broadcastShapes, checkTensor, describe, nodeOf, type TensorLike } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { stridesOf } from './along.ts';
@@ -272,25 +272,4 @@ export function nonzero(x: Tensor): Tensor {
 /** nonzero under its other name. */
 export function argwhere(x: Tensor): Tensor {
   return nonzero(x);
-}
-
-/** The distinct elements in ascending order, and on request where each element went and how often each occurs. Evaluates. */
-export function unique(x: Tensor): { values: Tensor; inverse: Tensor; counts: Tensor } {
-  checkTensor('unique', 'input', x);
-  const data = x.data();
-  const read = reader(x.dtype, data);
-  const values = Array.from({ length: data.length }, (_, i) => read(i));
-  const sorted = [...new Set(values)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  const places = new Map(sorted.map((value, i) => [value, i]));
-  const counts = new BigInt64Array(sorted.length);
-  const inverse = BigInt64Array.from(values, value => {
-    const place = places.get(value)!;
-    counts[place]!++;
-    return BigInt(place);
-  });
-  return {
-    values: Tensor.from(sorted, { dtype: x.dtype }),
-    inverse: Tensor.from(inverse, { shape: x.shape }),
-    counts: Tensor.from(counts),
-  };
 }

@@ -5,6 +5,7 @@
 import * as build from '../../graph/build.ts';
 import { isFloat, kindOf } from '../../graph/dtype.ts';
 import type { Binary, Unary } from '../../graph/node.ts';
+import { checkDType } from '../convert.ts';
 import { checkTensor, floatDType, floatNode, promoted, resultDType, type TensorLike } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -251,6 +252,7 @@ export function digamma(x: Tensor): Tensor {
 /** x in another dtype: float to integer truncates, to bool is != 0. */
 export function to(x: Tensor, dtype: Tensor['dtype']): Tensor {
   checkTensor('to', 'input', x);
+  checkDType('to', dtype);
   return new Tensor(build.cast(x.node, dtype));
 }
 

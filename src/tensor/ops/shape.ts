@@ -7,9 +7,9 @@ import { shapeText } from '../convert.ts';
 import { checkTensor, checkWhole, describe, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
-function checkSizes(op: string, shape: unknown): asserts shape is readonly number[] {
+function checkSizes(op: string, shape: unknown, name = 'shape'): asserts shape is readonly number[] {
   if (!Array.isArray(shape) || !shape.every(n => Number.isSafeInteger(n)))
-    throw new TypeError(`${op}: shape: expected an array of whole numbers, got ${describe(shape)}`);
+    throw new TypeError(`${op}: ${name}: expected an array of whole numbers, got ${describe(shape)}`);
 }
 
 function inferred(op: string, shape: readonly number[], size: number, from: readonly number[]): number[] {
@@ -92,7 +92,7 @@ export function unsqueeze(x: Tensor, dim: number): Tensor {
 /** Dim i of the result is dim order[i]. */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
   checkTensor('permute', 'input', x);
-  checkSizes('permute', order);
+  checkSizes('permute', order, 'order');
   if (order.length !== x.ndim)
     throw new RangeError(`permute: order ${shapeText(order)} names ${order.length} dims of a tensor of ${x.ndim}`);
   const dims = order.map(d => normalDim('permute', d, x.ndim));

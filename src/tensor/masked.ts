@@ -1,0 +1,146 @@
+/**
+ * torch.masked: reductions and normalisations over the elements where a bool mask is true. Without a mask all elements count.
+ */
+import { type DType, isFloat } from '../graph/dtype.ts';
+import { checkTensor, type TensorLike } from './operands.ts';
+import type { Dims } from './ops/reduce.ts';
+import type { Tensor } from './tensor.ts';
+
+export interface MaskedOptions {
+  /** bool, broadcast to the input; true elements count. */
+  readonly mask?: Tensor | null;
+  readonly keepdim?: boolean;
+  /** Converts first. */
+  readonly dtype?: DType;
+}
+
+/** x in the dtype asked for, with `neutral` where the mask is false. */
+function kept(op: string, x: Tensor, options: MaskedOptions, neutral: TensorLike): Tensor {
+  checkTensor(op, 'input', x);
+  const input = options.dtype ? x.to(options.dtype) : x;
+  const { mask } = options;
+  if (!mask) return input;
+  if (mask.dtype !== 'bool') throw new TypeError(`${op}: mask: expected bool, got ${mask.dtype}`);
+  return mask.where(input, neutral).to(input.dtype);
+}
+
+const lowest = (x: Tensor): number | bigint =>
+  isFloat(x.dtype)
+    ? Number.NEGATIVE_INFINITY
+    : x.dtype === 'i64'
+      ? -(2n ** 63n)
+      : x.dtype === 'i32'
+        ? -(2 ** 31)
+        : x.dtype === 'i8'
+          ? -128
+          : 0;
+const highest = (x: Tensor): number | bigint =>
+  isFloat(x.dtype)
+    ? Number.POSITIVE_INFINITY
+    : x.dtype === 'i64'
+      ? 2n ** 63n - 1n
+      : x.dtype === 'i32'
+        ? 2 ** 31 - 1
+        : x.dtype === 'i8'
+          ? 127
+          : 255;
+
+/** How many elements count, in x's float dtype. */
+function counted(op: string, x: Tensor, dim: Dims | undefined, options: MaskedOptions): Tensor {
+  const { mask, keepdim } = options;
+  const ones = x.detach().mul(0).isnan().logicalNot();
+  return (mask ? kept(op, ones, { mask }, false) : ones).sum(dim, { keepdim });
+}
+
+export const sum = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
+  kept('masked.sum', x, options, 0).sum(dim, { keepdim: options.keepdim });
+
+export const prod = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor => {
+  const input = kept('masked.prod', x, options, 1);
+  const { keepdim } = options;
+  if (dim === undefined || dim === null || typeof dim === 'number') return input.prod(dim, { keepdim });
+  return input.prod(dim.length === 0 ? null : dim, { keepdim });
+};
+
+export const amax = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
+  kept('masked.amax', x, options, lowest(x)).amax(dim, { keepdim: options.keepdim });
+
+export const amin = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
+  kept('masked.amin', x, options, highest(x)).amin(dim, { keepdim: options.keepdim });
+
+export const argmax = (x: Tensor, dim?: number | null, options: MaskedOptions = {}): Tensor =>
+  kept('masked.argmax', x, options, lowest(x)).argmax(dim, { keepdim: options.keepdim });
+
+export const argmin = (x: Tensor, dim?: number | null, options: MaskedOptions = {}): Tensor =>
+  kept('masked.argmin', x, options, highest(x)).argmin(dim, { keepdim: options.keepdim });
+
+export const mean = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
+  sum(x, dim, options).div(counted('masked.mean', x, dim, options));
+
+/** The variance; `correction` is taken off the count (1 by default). */
+function variance(x: Tensor, dim?: Dims, options: MaskedOptions & { readonly correction?: number } = {}): Tensor {
+  const { mask, keepdim, correction = 1 } = options;
+  const input = options.dtype ? x.to(options.dtype) : isFloat(x.dtype) ? x : x.to('f32');
+  const center = mean(input, dim, { mask, keepdim: true });
+  const offset = kept('masked.var', input.sub(center), { mask }, 0);
+  const count = counted('masked.var', input, dim, { mask, keepdim }).sub(correction).clampMin(0);
+  return offset.mul(offset).sum(dim, { keepdim }).div(count);
+}
+
+export { variance as var };
+
+export const std = (x: Tensor, dim?: Dims, options: MaskedOptions & { readonly correction?: number } = {}): Tensor =>
+  variance(x, dim, options).sqrt();
+
+export const norm = (x: Tensor, p = 2, dim?: Dims, options: MaskedOptions = {}): Tensor =>
+  kept('masked.norm', x, options, p === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : 0).norm(p, dim, {
+    keepdim: options.keepdim,
+  });
+
+export const median = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor => {
+  const { keepdim } = options;
+  if (!isFloat(x.dtype)) throw new TypeError(`masked.median: input: expected a float tensor, got ${x.dtype}`);
+  if (!options.mask) return x.median(dim, { keepdim }).values;
+  return kept('masked.median', x, options, Number.NaN).nanmedian(dim, { keepdim }).values;
+};
+
+export const logsumexp = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
+  kept('masked.logsumexp', isFloat(x.dtype) ? x : x.to('f32'), options, Number.NEGATIVE_INFINITY).logsumexp(dim, {
+    keepdim: options.keepdim,
+  });
+
+export const cumsum = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
+  kept('masked.cumsum', x, options, 0).cumsum(dim);
+
+export const cumprod = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
+  kept('masked.cumprod', x, options, 1).cumprod(dim);
+
+export const softmax = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
+  kept('masked.softmax', x, options, Number.NEGATIVE_INFINITY).softmax(dim);
+
+export const logSoftmax = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
+  kept('masked.logSoftmax', x, options, Number.NEGATIVE_INFINITY).logSoftmax(dim);
+
+export const softmin = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
+  kept('masked.softmin', x, options, Number.POSITIVE_INFINITY).softmin(dim);
+
+/** x over its p-norm along `dim`, both without the masked elements; those become 0. */
+export const normalize = (
+  x: Tensor,
+  p: number,
+  dim: number,
+  options: MaskedOptions & { readonly eps?: number } = {},
+): Tensor => {
+  const length = norm(x, p, dim, { mask: options.mask, dtype: options.dtype, keepdim: true });
+  return kept('masked.normalize', x, options, 0).div(length.clampMin(options.eps ?? 1e-12));
+};
+
+/** log(exp(x) + exp(other)), either side left out where its mask is false. */
+export const logaddexp = (
+  x: Tensor,
+  other: Tensor,
+  options: { readonly inputMask?: Tensor | null; readonly otherMask?: Tensor | null } = {},
+): Tensor =>
+  kept('masked.logaddexp', x, { mask: options.inputMask }, Number.NEGATIVE_INFINITY).logaddexp(
+    kept('masked.logaddexp', other, { mask: options.otherMask }, Number.NEGATIVE_INFINITY),
+  );
