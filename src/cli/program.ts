@@ -15,7 +15,7 @@ import { describe, exitCodeOf } from './errors.ts';
 import { VERSION } from './version.ts';
 
 export function tenonProgram(): Command {
-  const train = new Command('train').description('Train a model.');
+  const train = new Command('train').description('Train a model: digits, a table, or a text.');
   for (const command of [trainDigitsCommand(), trainTableCommand(), trainTextCommand()]) train.addCommand(command);
   const program = new Command('tenon')
     .description('Deep learning in TypeScript: train, measure and use models.')

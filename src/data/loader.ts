@@ -56,6 +56,10 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
         throw new Error(`DataLoader: ${name} is ${value}, expected an integer of at least ${least}`);
       return value;
     };
+    if (typeof dataset?.get !== 'function')
+      throw new TypeError(
+        `DataLoader: dataset: expected something with length and get(index)${Array.isArray(dataset) ? '; for an array, arrayDataset(samples)' : ''}`,
+      );
     this.dataset = dataset;
     this.batchSize = count('batchSize', batchSize, 1);
     this.numWorkers = count('numWorkers', numWorkers, 0);

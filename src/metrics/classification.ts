@@ -27,14 +27,18 @@ export class TopK implements Metric<number, CountState> {
 
   /** `scores` [rows, classes] (logits or probabilities), `targets` [rows] of class indices. */
   update(scores: MetricInput, targets: MetricInput): this {
-    const [rows, columns] = scoreShape('TopK', scores, this.classes);
-    checkPairs('TopK', rows, 'shape' in targets ? targets.shape.reduce((a, n) => a * n, 1) : targets.length);
+    const [rows, columns] = scoreShape(this.constructor.name, scores, this.classes);
+    checkPairs(
+      this.constructor.name,
+      rows,
+      'shape' in targets ? targets.shape.reduce((a, n) => a * n, 1) : targets.length,
+    );
     const score = numbersOf(scores);
     const target = numbersOf(targets);
     for (let row = 0; row < rows; row++) {
       const wanted = target[row]!;
       if (!Number.isInteger(wanted) || wanted < 0 || wanted >= columns)
-        throw new Error(`TopK: target ${wanted} of row ${row} is not one of ${columns} classes`);
+        throw new Error(`${this.constructor.name}: target ${wanted} of row ${row} is not one of ${columns} classes`);
       const own = score[row * columns + wanted]!;
       let ahead = 0;
       for (let c = 0; c < columns; c++) {

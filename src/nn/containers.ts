@@ -19,6 +19,10 @@ export class Sequential extends Module {
   }
 
   append(layer: Module): this {
+    if (!(layer instanceof Module))
+      throw new TypeError(
+        `Sequential: layer ${this.#layers.length} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
+      );
     numbered(this, this.#layers.length, layer);
     this.#layers.push(layer);
     return this;

@@ -4,6 +4,7 @@
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
 import { biasUniform_, blank, kaimingUniform_ } from './init.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 /** One number for all spatial dimensions, or one per dimension. */
 export type Size = number | readonly number[];
@@ -23,6 +24,8 @@ export interface ConvOptions {
 
 /** `size` as one number per spatial dimension. */
 export function spread(what: string, size: Size, dims: number): number[] {
+  if (typeof size !== 'number' && !Array.isArray(size))
+    throw new TypeError(`${what}: expected a number or one per dimension, got ${String(size)}`);
   const sizes = typeof size === 'number' ? Array.from({ length: dims }, () => size) : [...size];
   if (sizes.length !== dims)
     throw new Error(`${what}: ${sizes.length} numbers came for ${dims} dimensions: [${sizes}]`);
@@ -73,6 +76,7 @@ abstract class Convolution extends Module {
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
     super();
     const what = `Conv${dims}d`;
+    checkSizes(what, { inChannels, outChannels });
     const kernel = spread(`${what} kernelSize`, kernelSize, dims);
     this.geometry = geometry(what, kernel, options);
     const { groups } = this.geometry;

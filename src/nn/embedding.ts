@@ -4,6 +4,7 @@
 import { arange, F, type Parameter, type Tensor } from '../tensor/index.ts';
 import { blank, normal_ } from './init.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 export interface EmbeddingOptions {
   /** The index whose vector starts at zero and has no gradient; negative counts from the end. */
@@ -19,6 +20,7 @@ export class Embedding extends Module {
 
   constructor(numEmbeddings: number, embeddingDim: number, { paddingIdx }: EmbeddingOptions = {}) {
     super();
+    checkSizes('Embedding', { numEmbeddings, embeddingDim });
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.weight = normal_(blank([numEmbeddings, embeddingDim]));

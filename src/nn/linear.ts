@@ -4,6 +4,7 @@
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
 import { biasUniform_, blank, kaimingUniform_, uniform_ } from './init.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 export interface BiasOption {
   /** Whether a bias is added; true by default. */
@@ -19,6 +20,7 @@ export class Linear extends Module {
 
   constructor(inFeatures: number, outFeatures: number, { bias = true }: BiasOption = {}) {
     super();
+    checkSizes('Linear', { inFeatures, outFeatures });
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
     this.weight = kaimingUniform_(blank([outFeatures, inFeatures]), { a: Math.sqrt(5) });

@@ -89,6 +89,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   /** @throws Error when there are no parameters, one comes twice, or a setting is out of range */
   constructor(params: Params<H>, defaults: H) {
     this.#defaults = defaults;
+    if (typeof (params as Partial<typeof params>)?.[Symbol.iterator] !== 'function')
+      throw new TypeError(`${this.name}: params: expected parameters, for instance model.parameters()`);
     const given = [...params];
     const isGroups = given.length > 0 && !(given[0] instanceof Parameter);
     const groups = isGroups
@@ -108,6 +110,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   addParamGroup({ params, ...settings }: GroupOptions<H>): void {
     const hyper: H = { ...this.#defaults, ...settings };
     this.check(hyper);
+    if (!params) throw new TypeError(`${this.name}: params: expected Parameters, or groups { params, ... } of them`);
     const list = [...params];
     const known = new Set(this.groups.flatMap(group => group.params));
     for (const parameter of list) {

@@ -6,18 +6,24 @@ import { binary, data } from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
 import { activeTrace } from './trace.ts';
 
+function seedOf(seed: number | bigint): bigint {
+  if (typeof seed !== 'bigint' && !Number.isInteger(seed))
+    throw new TypeError(`manualSeed: seed: expected a whole number, got ${String(seed)}`);
+  return BigInt.asIntN(64, BigInt(seed));
+}
+
 export class Generator {
   private seed: bigint;
   private counter = 0n;
 
   /** @param seed any integer up to 64 bits */
   constructor(seed: number | bigint = 0) {
-    this.seed = BigInt.asIntN(64, BigInt(seed));
+    this.seed = seedOf(seed);
   }
 
   /** Starts over with `seed`. */
   manualSeed(seed: number | bigint): this {
-    this.seed = BigInt.asIntN(64, BigInt(seed));
+    this.seed = seedOf(seed);
     this.counter = 0n;
     return this;
   }

@@ -48,6 +48,8 @@ export interface FitResult {
  * @throws Error naming the step when the loss is not a finite number
  */
 export async function fit<B>(model: AnyModule, loader: Loader<B>, options: FitOptions<B>): Promise<FitResult> {
+  if (typeof options?.loss !== 'function')
+    throw new TypeError('fit: loss: expected a function of output and target, for instance F.crossEntropy');
   const run = new FitRun(model, loader, options);
   const step = trainingStep(model, run.optimizers, options);
   const { loss, metrics, validation } = options;
@@ -159,6 +161,7 @@ class FitRun implements Run {
 
   constructor(model: AnyModule, loader: Loader<unknown>, options: RunOptions) {
     const { optimizer, scheduler = null, callbacks = [], epochs } = options;
+    if (!optimizer) throw new TypeError('fit: optimizer: expected an optimizer, or several over different parameters');
     if (!Number.isInteger(epochs) || epochs < 0) throw new Error(`fit: epochs ${epochs} came, expected a whole number`);
     this.model = model;
     this.loader = loader;

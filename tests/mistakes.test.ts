@@ -1,0 +1,69 @@
+/**
+ * Typical mistakes of a first day, many of them only possible from JavaScript: each has to end in one sentence that says what to write
+ * instead, not in a failure somewhere inside, and above all not in a wrong number.
+ */
+import { describe, expect, it, test } from 'vitest';
+import * as data from '../src/data/index.ts';
+import { Tensor } from '../src/index.ts';
+import * as metrics from '../src/metrics/index.ts';
+import * as nn from '../src/nn/index.ts';
+import * as optim from '../src/optim/index.ts';
+import * as tenon from '../src/tensor/index.ts';
+import * as train from '../src/train/index.ts';
+
+/** The modules as JavaScript sees them: nothing is checked before it runs. */
+// biome-ignore lint/suspicious/noExplicitAny: these are the calls that types would refuse
+type Untyped = any;
+const [T, N, O, D, M, fit]: Untyped[] = [tenon, nn, optim, data, metrics, train.fit];
+const a: Untyped = tenon.ones([2, 3]);
+const model: Untyped = new nn.Linear(3, 2);
+
+describe('a first mistake is answered in one sentence', () => {
+  const cases: readonly (readonly [code: string, run: () => unknown, sentence: string])[] = [
+    ['a + b', () => a + a, 'tensors have no operators: write a.add(b) for a + b'],
+    ['2 * a', () => 2 * a, 'tensors have no operators'],
+    ['a < 1', () => a < 1, 'a.lt(b) for a < b'],
+    ['sum({ dim })', () => a.sum({ dim: 1 }), 'sum: dim: expected a whole number or an array of them, got object'],
+    ['softmax without dim', () => a.softmax(), 'softmax: dim: expected a whole number, got undefined'],
+    ['permute(1, 0)', () => a.permute(1, 0), 'permute: order: expected an array of whole numbers, got number 1'],
+    ['zeros(2, 3)', () => T.zeros(2, 3), 'zeros: shape: expected an array of sizes, got number'],
+    ['to("float64")', () => a.to('float64'), 'to: dtype: expected f32, f64, '],
+    ['catenate without an array', () => T.cat(a, a), 'cat: expected an array of tensors, got a tensor f32 [2, 3]'],
+    ['manualSeed("x")', () => T.manualSeed('x'), 'manualSeed: seed: expected a whole number, got x'],
+    ['Linear(3)', () => new N.Linear(3), 'Linear: outFeatures undefined came, expected a whole number of at least 0'],
+    [
+      'Conv2d(3, 8)',
+      () => new N.Conv2d(3, 8),
+      'Conv2d kernelSize: expected a number or one per dimension, got undefined',
+    ],
+    ['Embedding(10)', () => new N.Embedding(10), 'Embedding: embeddingDim undefined came'],
+    [
+      'Sequential([layers])',
+      () => new N.Sequential([model]),
+      'Sequential: layer 0 is an array: pass the modules one by one',
+    ],
+    ['a number for a tensor', () => model.forward([1, 2, 3]), 'linear: input: expected a tensor, got an array'],
+    ['Adam(model)', () => new O.Adam(model), 'Adam: params: expected parameters, for instance model.parameters()'],
+    ['Adam([tensor])', () => new O.Adam([a]), 'Adam: params: expected Parameters'],
+    ['DataLoader(array)', () => new D.DataLoader([1, 2]), 'for an array, arrayDataset(samples)'],
+    [
+      'Accuracy of other rows',
+      () => new M.Accuracy().update(a, tenon.ones([4])),
+      'Accuracy: 2 predictions for 4 targets',
+    ],
+  ];
+  test.each(cases)('%s', (_, run, sentence) => {
+    expect(run).toThrow(sentence);
+  });
+
+  it('fit without a loss, without an optimizer', async () => {
+    await expect(fit(model, [])).rejects.toThrow('fit: loss: expected a function of output and target');
+    await expect(fit(model, [], { loss: tenon.F.mseLoss, epochs: 1 })).rejects.toThrow('fit: optimizer: expected');
+  });
+});
+
+it('templates and JSON show values', () => {
+  const x = Tensor.from([[1, 2.5]]);
+  expect(`${x}`).toBe('tensor([[1.0000, 2.5000]], f32 [1, 2])');
+  expect(JSON.stringify({ x, mask: x.gt(2) })).toBe('{"x":[[1,2.5]],"mask":[[false,true]]}');
+});
