@@ -88,7 +88,7 @@ export function select(flow: Flow, table: IndexTable): Selection {
         literalCost[i]! <= LITERAL_COST ||
         intoReduction[i]! ||
         near[i]! ||
-        (costOf(value) <= VIEWED_COST && readOnceByViews(value));
+        (costOf(value) <= VIEWED_COST && !finishes(value) && readOnceByViews(value));
     }
   }
 
@@ -134,6 +134,10 @@ function singleSource(flow: Flow, forced: ReadonlySet<Value>): boolean[] {
   }
   return near;
 }
+
+/** Whether the value is the only reader of a contraction: it costs nothing there, as its epilogue. */
+const finishes = (value: Value): boolean =>
+  value.inputs.some(input => input.leaf < 0 && input.op === 'contract' && input.users.length === 1);
 
 /** Whether all readers are views that together show about as many elements as there are. */
 function readOnceByViews(value: Value): boolean {

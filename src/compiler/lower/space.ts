@@ -110,7 +110,7 @@ class SpaceLowering {
     name: string,
     realised: (value: Value) => boolean,
     b = new LoopBuilder(),
-    buffers = new KernelBuffers(),
+    buffers = new KernelBuffers(context.windows),
     piece: Loops | null = null,
   ) {
     this.b = b;
@@ -262,6 +262,7 @@ class SpaceLowering {
     });
     const members = new Map([...kernel.members].map(([value, coords]) => [value, move(coords)]));
     const tracer = new Tracer(table, [...vars, this.chunkVar], {
+      windows: context.windows,
       members,
       realised: this.realised,
       reducedVars: summed,
@@ -782,6 +783,11 @@ class SpaceLowering {
     const reads = new Map<Value, Ix | null>();
     for (const e of this.trace.exprs) {
       if (e.kind !== 'load') continue;
+      const { root, offset } = this.context.windows.resolve(e.of);
+      if (offset !== 0 || root !== e.of) {
+        reads.set(root, null);
+        continue;
+      }
       const known = reads.get(e.of);
       if (e.conditions.length > 0 || (known !== undefined && known !== e.ix)) reads.set(e.of, null);
       else reads.set(e.of, e.ix);
