@@ -14,6 +14,8 @@ export interface Selection {
   /** Values that somebody must find in memory, whole. */
   readonly forced: ReadonlySet<Value>;
   readonly contracts: ReadonlyMap<Value, ContractPlan>;
+  /** By value id: how many values a reader sees through, at most. */
+  readonly depth: readonly number[];
 }
 
 /** Inlined values a reader may see through before memory is worth it. */
@@ -104,7 +106,7 @@ export function select(flow: Flow, table: IndexTable): Selection {
       depth[value.id] = 0;
     }
   }
-  return { virtual, forced, contracts };
+  return { virtual, forced, contracts, depth };
 }
 
 /**
