@@ -22,7 +22,7 @@ it.each(['i64', 'f64'] as const)('masks of %s positions equal those of i32', dty
     .data()
     .forEach((v, i) => {
       // exp turns the rounding of a score (a few 1e-7) into a relative one.
-      expect(Math.abs(want[i]! - Number(v))).toBeLessThanOrEqual(2e-6 * Math.max(1, Math.abs(Number(v))));
+      expect(Math.abs(Number(want[i]) - Number(v))).toBeLessThanOrEqual(2e-6 * Math.max(1, Math.abs(Number(v))));
     });
 });
 
