@@ -2,7 +2,7 @@
  * Which values must be in memory, and which are computed again by every reader (`virtual`): views, literals, and cheap values whose
  * readers together read them about once. Everything else is placed in a kernel by group.ts. Linear in the flow.
  */
-import { absorbOperands, type ContractPlan } from '../absorb.ts';
+import { Absorber, type ContractPlan } from '../absorb.ts';
 import { costOf } from '../expr.ts';
 import { type Flow, isElementwise, isGenerated, isView, storage, type Value } from '../flow.ts';
 import { uniform } from '../fold-values.ts';
@@ -37,12 +37,13 @@ export function select(flow: Flow, table: IndexTable): Selection {
   const { values } = flow;
   const forced = new Set<Value>();
   const contracts = new Map<Value, ContractPlan>();
+  const absorber = new Absorber(table);
   for (const value of flow.outputs) forced.add(storage(value));
   for (const { value } of flow.updates) forced.add(storage(value));
   for (const value of values) {
     if (value.leaf >= 0) continue;
     if (value.is('contract')) {
-      const plan = absorbOperands(table, value);
+      const plan = absorber.plan(value);
       contracts.set(value, plan);
       forced.add(storage(plan.a.base));
       forced.add(storage(plan.b.base));
