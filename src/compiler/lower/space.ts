@@ -219,10 +219,13 @@ class SpaceLowering {
     this.vars = this.writtenOut ? domain.vars.filter(v => v.kept) : domain.vars;
     this.trace = domain.traced;
 
-    const lanes = this.usableLanes();
     const accesses = this.accesses();
-    this.lane = chooseLane(this.vars, accesses, lanes);
-    this.lanes = this.lane ? lanes : 1;
+    const usable = this.vars.filter(v => this.lanesAlong(v) > 1);
+    const most = this.context.target.vectorBytes / (this.widths(null).four ? 4 : 8);
+    const best = chooseLane(this.vars, usable, accesses, most);
+    this.lanes = best ? this.lanesAlong(best) : 1;
+    this.lane = best && best.atom.extent >= this.lanes ? best : null;
+    if (!this.lane) this.lanes = 1;
     const rest = this.vars.filter(v => v !== this.lane);
     const keptRest = rest.filter(v => v.kept);
     const summedRest = rest.filter(v => !v.kept);
@@ -231,20 +234,26 @@ class SpaceLowering {
     this.copies = this.lane ? this.chooseCopies(this.lane) : 1;
   }
 
-  /** Lanes that all values of full vectors agree on; 1 when they do not. */
-  private usableLanes(): number {
-    let four = false;
-    let eight = false;
-    const dtypes = new Set<DType>(this.trace.stores.map(s => s.value.dtype));
-    for (const e of this.trace.exprs) if (e.mask !== 0 && !(e.kind === 'op' && e.dtype === 'bool')) dtypes.add(e.dtype);
-    for (const dtype of dtypes) {
+  /** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
+  private widths(lane: LoopVar | null): { four: boolean; eight: boolean; wide: boolean } {
+    const { tracer, exprs, stores } = this.trace;
+    const bit = lane ? 2 ** tracer.vars.indexOf(lane.atom) : -1;
+    const widths = { four: false, eight: false, wide: false };
+    const see = (dtype: DType): void => {
       const scalar = registerScalar(dtype);
-      // Labels and indices: rarely hot, and few machines have their operations in vectors.
-      if (scalar === 'i64') return 1;
-      if (scalar === 'f64') eight = true;
-      else four = true;
-    }
-    if (four && eight) return 1;
+      if (scalar === 'i64') widths.wide = true;
+      else if (scalar === 'f64') widths.eight = true;
+      else widths.four = true;
+    };
+    for (const { value, ix } of stores) if (!lane || tracer.ixMask(ix) & bit) see(value.dtype);
+    for (const e of exprs) if (e.mask & bit && !(e.kind === 'op' && e.dtype === 'bool')) see(e.dtype);
+    return widths;
+  }
+
+  /** Lanes that vectors along `lane` could have; 1 where values of different widths meet, or 8-byte integers (few machines have their operations). */
+  private lanesAlong(lane: LoopVar): number {
+    const { four, eight, wide } = this.widths(lane);
+    if (wide || (four && eight)) return 1;
     return this.context.target.vectorBytes / (eight ? 8 : 4);
   }
 
