@@ -10,12 +10,10 @@ import type { Expr, ReducedExpr } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
 import type { SpaceKernel } from '../kernels.ts';
-import { LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import { LoopBuilder, type Reg } from '../loops.ts';
 import { Accumulator, wideOf } from './accumulator.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
 import {
-  type Access,
-  chooseLane,
   type Domain,
   eachLoaded,
   indicesOf,
@@ -29,6 +27,7 @@ import {
   windowsOf,
 } from './domain.ts';
 import { Emitter, type Mode, SCALAR } from './emitter.ts';
+import { chooseVectors } from './lanes.ts';
 import { chooseSpills, inPlacePairs, passDepths, type Spill } from './memory-reuse.ts';
 import { type SpaceTrace, type StoreExpr, traceSpace } from './space-trace.ts';
 
@@ -219,63 +218,15 @@ class SpaceLowering {
     this.vars = this.writtenOut ? domain.vars.filter(v => v.kept) : domain.vars;
     this.trace = domain.traced;
 
-    const accesses = this.accesses();
-    const usable = this.vars.filter(v => this.lanesAlong(v) > 1);
-    const most = this.context.target.vectorBytes / (this.widths(null).four ? 4 : 8);
-    const best = chooseLane(this.vars, usable, accesses, most);
-    this.lanes = best ? this.lanesAlong(best) : 1;
-    this.lane = best && best.atom.extent >= this.lanes ? best : null;
-    if (!this.lane) this.lanes = 1;
+    const { lane, lanes, copies } = chooseVectors(this.trace, this.vars, this.context.target);
+    this.lane = lane;
+    this.lanes = lanes;
+    this.copies = copies;
     const rest = this.vars.filter(v => v !== this.lane);
     const keptRest = rest.filter(v => v.kept);
     const summedRest = rest.filter(v => !v.kept);
     this.keptLoops = this.lane?.kept ? [...keptRest, this.lane] : keptRest;
     this.summedLoops = this.lane && !this.lane.kept ? [...summedRest, this.lane] : summedRest;
-    this.copies = this.lane ? this.chooseCopies(this.lane) : 1;
-  }
-
-  /** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
-  private widths(lane: LoopVar | null): { four: boolean; eight: boolean; wide: boolean } {
-    const { tracer, exprs, stores, reduced } = this.trace;
-    const bit = lane ? 2 ** tracer.vars.indexOf(lane.atom) : -1;
-    const widths = { four: false, eight: false, wide: false };
-    const see = (dtype: DType): void => {
-      const scalar = registerScalar(dtype);
-      if (scalar === 'i64') widths.wide = true;
-      else if (scalar === 'f64') widths.eight = true;
-      else widths.four = true;
-    };
-    for (const { value, ix } of stores) if (!lane || tracer.ixMask(ix) & bit) see(value.dtype);
-    for (const e of exprs) if (e.mask & bit && !(e.kind === 'op' && e.dtype === 'bool')) see(e.dtype);
-    // Sums along the lanes are kept in vectors, whatever is summed.
-    if (lane && !lane.kept) for (const e of reduced) see(e.dtype);
-    return widths;
-  }
-
-  /** Lanes that vectors along `lane` could have; 1 where values of different widths meet, or 8-byte integers (few machines have their operations). */
-  private lanesAlong(lane: LoopVar): number {
-    const { four, eight, wide } = this.widths(lane);
-    if (wide || (four && eight)) return 1;
-    return this.context.target.vectorBytes / (eight ? 8 : 4);
-  }
-
-  private accesses(): Access[] {
-    const accesses: Access[] = this.trace.stores.map(s => ({ ix: s.ix, weight: 1.5 }));
-    for (const e of this.trace.exprs) {
-      if (e.kind === 'load') accesses.push({ ix: e.ix, weight: e.of.size === 1 ? 0.1 : 1 });
-      if (e.kind === 'guard') for (const { ix } of e.conditions) accesses.push({ ix, weight: 0.5 });
-    }
-    return accesses;
-  }
-
-  /** Vectors side by side: enough independent sums to hide the latency of an addition; few where the body is long. */
-  private chooseCopies(lane: LoopVar): number {
-    const operations = this.trace.exprs.length;
-    const wanted = this.trace.reduced.length > 0 ? 4 : 2;
-    const vectors = Math.floor(lane.atom.extent / this.lanes);
-    let copies = operations > 60 ? 1 : operations > 24 ? Math.min(2, wanted) : wanted;
-    while (copies > 1 && vectors < copies) copies >>= 1;
-    return copies;
   }
 
   // ---------------------------------------------------------------------------------------------- levels

@@ -1,0 +1,120 @@
+/**
+ * Vectors of a space kernel: along which variable, how many lanes, how many side by side. Decided by how memory is accessed and by the widths of the
+ * values; emits nothing. Imports level 1 and the target.
+ */
+import type { DType } from '../../graph/dtype.ts';
+import { coefficient, type Ix } from '../index-expr.ts';
+import { registerScalar } from '../loops.ts';
+import type { Target } from '../target.ts';
+import type { LoopVar } from './domain.ts';
+import type { SpaceTrace } from './space-trace.ts';
+
+export interface Vectors {
+  /** The variable neighbours differ in; null for scalar code. */
+  readonly lane: LoopVar | null;
+  readonly lanes: number;
+  /** Vectors side by side. */
+  readonly copies: number;
+}
+
+export function chooseVectors(trace: SpaceTrace, vars: readonly LoopVar[], target: Target): Vectors {
+  const usable = vars.filter(v => lanesAlong(trace, v, target) > 1);
+  const most = target.vectorBytes / (widthsAlong(trace, null).four ? 4 : 8);
+  const lane = chooseLane(vars, usable, accessesOf(trace), most);
+  const lanes = lane ? lanesAlong(trace, lane, target) : 1;
+  if (!lane || lane.atom.extent < lanes) return { lane: null, lanes: 1, copies: 1 };
+  return { lane, lanes, copies: chooseCopies(trace, lane, lanes) };
+}
+
+/** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
+function widthsAlong(trace: SpaceTrace, lane: LoopVar | null): { four: boolean; eight: boolean; wide: boolean } {
+  const { tracer, exprs, stores, reduced } = trace;
+  const bit = lane ? 2 ** tracer.vars.indexOf(lane.atom) : -1;
+  const widths = { four: false, eight: false, wide: false };
+  const see = (dtype: DType): void => {
+    const scalar = registerScalar(dtype);
+    if (scalar === 'i64') widths.wide = true;
+    else if (scalar === 'f64') widths.eight = true;
+    else widths.four = true;
+  };
+  for (const { value, ix } of stores) if (!lane || tracer.ixMask(ix) & bit) see(value.dtype);
+  for (const e of exprs) if (e.mask & bit && !(e.kind === 'op' && e.dtype === 'bool')) see(e.dtype);
+  // Sums along the lanes are kept in vectors, whatever is summed.
+  if (lane && !lane.kept) for (const e of reduced) see(e.dtype);
+  return widths;
+}
+
+/** Lanes that vectors along `lane` could have; 1 where values of different widths meet, or 8-byte integers (few machines have their operations). */
+function lanesAlong(trace: SpaceTrace, lane: LoopVar, target: Target): number {
+  const { four, eight, wide } = widthsAlong(trace, lane);
+  if (wide || (four && eight)) return 1;
+  return target.vectorBytes / (eight ? 8 : 4);
+}
+
+function accessesOf(trace: SpaceTrace): Access[] {
+  const accesses: Access[] = trace.stores.map(s => ({ ix: s.ix, weight: 1.5 }));
+  for (const e of trace.exprs) {
+    if (e.kind === 'load') accesses.push({ ix: e.ix, weight: e.of.size === 1 ? 0.1 : 1 });
+    if (e.kind === 'guard') for (const { ix } of e.conditions) accesses.push({ ix, weight: 0.5 });
+  }
+  return accesses;
+}
+
+/** Vectors side by side: enough independent sums to hide the latency of an addition; few where the body is long. */
+function chooseCopies(trace: SpaceTrace, lane: LoopVar, lanes: number): number {
+  const operations = trace.exprs.length;
+  const wanted = trace.reduced.length > 0 ? 4 : 2;
+  const vectors = Math.floor(lane.atom.extent / lanes);
+  let copies = operations > 60 ? 1 : operations > 24 ? Math.min(2, wanted) : wanted;
+  while (copies > 1 && vectors < copies) copies >>= 1;
+  return copies;
+}
+
+/** A memory access, for choosing the variable whose neighbours sit side by side in memory. */
+interface Access {
+  readonly ix: Ix;
+  readonly weight: number;
+}
+
+/**
+ * The variable to run vectors of `lanes` along: unit strides are good, splats fine, everything else costs an access per lane. Null when
+ * scalars are better.
+ */
+function chooseLane(
+  vars: readonly LoopVar[],
+  usable: readonly LoopVar[],
+  accesses: readonly Access[],
+  lanes: number,
+): LoopVar | null {
+  if (lanes === 1) return null;
+  let best: LoopVar | null = null;
+  let bestScore = 0;
+  const reduces = vars.some(v => !v.kept);
+  vars.forEach((v, i) => {
+    const { extent } = v.atom;
+    if (extent < lanes || !usable.includes(v)) return;
+    let score = 0;
+    let total = 0;
+    for (const { ix, weight } of accesses) {
+      const coef = coefficient(ix, v.atom);
+      total += weight;
+      if (coef === 1) score += weight;
+      else if (coef === 0) score += 0.8 * weight;
+      else if (coef === 2) score += 0.5 * weight;
+      else if (coef === null) score -= 0.6 * weight;
+      else score += 0.1 * weight;
+    }
+    score = total === 0 ? 1 : score / total;
+    const rest = extent % lanes;
+    score *= extent / ((extent - rest) / lanes + rest) / lanes;
+    // Summing along lanes takes a few instructions at the end of each row.
+    if (!v.kept && reduces) score *= extent / (extent + 4 * lanes);
+    // Neighbouring results in neighbouring memory: of equals the innermost one.
+    score += i * 1e-6;
+    if (score > bestScore) {
+      bestScore = score;
+      best = v;
+    }
+  });
+  return bestScore > 0.15 ? best : null;
+}
