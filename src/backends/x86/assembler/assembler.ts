@@ -426,7 +426,7 @@ export class Assembler {
     }
     measure();
     const codeBytes = this.length + before[jumps.length]!;
-    let end = Math.ceil(codeBytes / POOL_ALIGN) * POOL_ALIGN;
+    let end = this.pool.size > 0 ? Math.ceil(codeBytes / POOL_ALIGN) * POOL_ALIGN : codeBytes;
     const constants = [...this.pool.values()].sort((p, q) => q.bytes.length - p.bytes.length);
     const places = new Map<Label, number>();
     for (const { label, bytes } of constants) {

@@ -93,8 +93,6 @@ const LINES = {
   vpbroadcastq: '1.2.1 59 s8',
   vpbroadcastd_r: '1.2.0 7c s4',
   vpbroadcastq_r: '1.2.1 7c s8',
-  vextractf32x4: '1.3.0 19 none',
-  vextractf64x4: '1.3.1 1b none',
   valignd: '1.3.0 03 full',
   valignq: '1.3.1 03 full',
   vpermi2d: '1.2.0 76 full',
