@@ -92,7 +92,6 @@ function vectorCase(op: VectorOp, below: (n: number) => number): Case {
   const element = form.w === 1 ? 8 : 4;
   const broadcast =
     wantsMemory && form.tuple === 'full' && shape.s === 'v' && !/^v(mov|cvt)/.test(op) && below(2) === 0;
-  const lanes = (16 << l) / element;
   const imm = shape.order.includes('i') ? below(8) : undefined;
   const sizes: { readonly [bytes: number]: string } = {
     2: 'word',
@@ -103,12 +102,15 @@ function vectorCase(op: VectorOp, below: (n: number) => number): Case {
     64: 'zmmword',
   };
   const width = { full: 16 << l, half: 8 << l, quarter: 4 << l, eighth: 2 << l, s1: 1, s2: 2, s4: 4, s8: 8, none: 0 };
-  const memoryText = broadcast
-    ? `${sizes[element]} bcst ${m.text}`
-    : `${sizes[width[form.tuple]]} ptr ${m.text}`;
+  const memoryText = broadcast ? `${sizes[element]} bcst ${m.text}` : `${sizes[width[form.tuple]]} ptr ${m.text}`;
   const register = (kind: string, n: number): string =>
     kind === 'k' ? `k${n}` : kind === 'e' ? R32[n]! : kind === 'r' ? R64[n]! : vectorName(kind, l, n);
-  const text = { d: register(shape.d, d), v: vectorName('v', l, v), s: wantsMemory ? memoryText : register(shape.s, s), i: `${imm}` };
+  const text = {
+    d: register(shape.d, d),
+    v: vectorName('v', l, v),
+    s: wantsMemory ? memoryText : register(shape.s, s),
+    i: `${imm}`,
+  };
   const operands = [...shape.order].map(letter => text[letter as keyof typeof text]);
   if (masked) operands[0] += `{k${k}}${zero ? '{z}' : ''}`;
   const name = op.replace(/_(st|i|r)$/, '');
@@ -150,7 +152,10 @@ function generalCases(below: (n: number) => number): Case[] {
   const cases: [string, (asm: Assembler) => void][] = [
     [`mov ${names[d]}, ${size} ptr ${m.text}`, a => a.mov(wide, d, m.mem)],
     [`mov ${size} ptr ${m.text}, ${names[s]}`, a => a.movStore(wide ? 8 : 4, m.mem, s)],
-    [`mov word ptr ${m.text}, ${R32[s]!.startsWith('e') ? R32[s]!.slice(1) : `${R64[s]}w`}`, a => a.movStore(2, m.mem, s)],
+    [
+      `mov word ptr ${m.text}, ${R32[s]!.startsWith('e') ? R32[s]!.slice(1) : `${R64[s]}w`}`,
+      a => a.movStore(2, m.mem, s),
+    ],
     [`mov byte ptr ${m.text}, ${R8[s]}`, a => a.movStore(1, m.mem, s)],
     [`mov ${R32[d]}, 0x12345678`, a => a.movImm(d, 0x12345678n)],
     [`mov ${R64[d]}, -2`, a => a.movImm(d, -2n)],

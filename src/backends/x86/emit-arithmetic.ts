@@ -372,12 +372,24 @@ export function select(f: Frame, d: Reg, m: Reg, a: Reg, b: Reg): void {
     asm.mask('kmovw_kr', K0, 0, G0);
   } else asm.mask('kmovw_kr', K0, 0, f.g(m, G0));
   const into = f.vInto(d);
-  asm.vector(packed('vblendm', { ...type, scalar: isWide(type) ? 'f64' : 'f32' }), lengthOf(type), into, f.v(b, 0), f.v(a, 1), { k });
+  asm.vector(
+    packed('vblendm', { ...type, scalar: isWide(type) ? 'f64' : 'f32' }),
+    lengthOf(type),
+    into,
+    f.v(b, 0),
+    f.v(a, 1),
+    { k },
+  );
   f.vDone(d, into);
 }
 
 /** `x` in T0 and `y` in T1, combined into T0, for reductions. */
-export function combine(f: Frame, fn: 'add' | 'mul' | 'min' | 'max' | 'and' | 'or', type: RegType, home: Parameters<typeof f.asm.vector>[4]): void {
+export function combine(
+  f: Frame,
+  fn: 'add' | 'mul' | 'min' | 'max' | 'and' | 'or',
+  type: RegType,
+  home: Parameters<typeof f.asm.vector>[4],
+): void {
   const { asm } = f;
   const l = lengthOf(type);
   const float = isFloat(type);

@@ -241,4 +241,3 @@ export function anyTrue(f: Frame, d: Reg, a: Reg): void {
   }
   f.gDone(d, G0);
 }
-

@@ -67,9 +67,7 @@ export class Frame {
     const spills = (allocation: Allocation): boolean =>
       intervals.some(({ reg }) => classOf(reg.type) === 'vector' && 'slot' in allocation.places[reg.id]!);
     const roomy = allocate(intervals, { general: GENERAL, vector: upTo(30), mask: MASKS });
-    this.allocation = spills(roomy)
-      ? allocate(intervals, { general: GENERAL, vector: upTo(27), mask: MASKS })
-      : roomy;
+    this.allocation = spills(roomy) ? allocate(intervals, { general: GENERAL, vector: upTo(27), mask: MASKS }) : roomy;
   }
 
   /** Bytes below the saved stack pointer. */

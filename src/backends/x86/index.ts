@@ -25,7 +25,8 @@ export const x86Target = (cpu: Cpu): Target => ({
 export function createX86Backend(): Backend {
   const native = new Native();
   const cpu = queryCpu(native);
-  if (!cpu.avx512) throw new Error('x86: this processor has no AVX-512 (F, BW, DQ, VL), which machine code needs so far');
+  if (!cpu.avx512)
+    throw new Error('x86: this processor has no AVX-512 (F, BW, DQ, VL), which machine code needs so far');
   const isa = globalThis.process?.env?.['TENON_ISA'];
   if (isa && isa !== 'avx512') throw new Error(`x86: TENON_ISA is ${isa}, expected avx512, the only one so far`);
   const machine = new Machine(native);

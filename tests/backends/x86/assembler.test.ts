@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Assembler, R } from '../../../src/backends/x86/assembler/assembler.ts';
-import { assemblyCases, gnuBytes, hex } from '../../support/x86-lines.ts';
 import { testMachine } from '../../support/run-x86-kernel.ts';
+import { assemblyCases, gnuBytes, hex } from '../../support/x86-lines.ts';
 import { machineCode } from './available.ts';
 
 const FIXTURE = join(import.meta.dirname, '../../fixtures/x86-assembly.txt');

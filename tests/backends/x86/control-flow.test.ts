@@ -7,6 +7,7 @@ import { type KernelBuffer, LoopBuilder, type LoopKernel, type Reg } from '../..
 import { verifyKernel } from '../../../src/compiler/verify-loops.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
 import { runX86Kernel as runKernel } from '../../support/run-x86-kernel.ts';
+import { machineCode } from './available.ts';
 
 const i32s = (name: string, elements: number): KernelBuffer => ({ name, dtype: 'i32', elements, access: 'readwrite' });
 
@@ -27,7 +28,7 @@ function run(
   return runKernel(kernel, arrays as readonly HostArray[], options);
 }
 
-describe('loops', () => {
+describe.skipIf(!machineCode)('loops', () => {
   it('for runs from lo to hi by step, never when empty, once when short', () => {
     for (const [lo, hi, step] of [
       [0, 10, 1],
@@ -105,7 +106,7 @@ describe('loops', () => {
   });
 });
 
-describe('values stay where they were made', () => {
+describe.skipIf(!machineCode)('values stay where they were made', () => {
   it('a read of a register comes before its next write', () => {
     const out = new Int32Array(2);
     run(
@@ -210,7 +211,7 @@ describe('values stay where they were made', () => {
   });
 });
 
-describe('random straight-line programs with nested blocks', () => {
+describe.skipIf(!machineCode)('random straight-line programs with nested blocks', () => {
   const MEMORY = 8;
   type Op =
     | {
@@ -321,7 +322,7 @@ describe('random straight-line programs with nested blocks', () => {
   });
 });
 
-describe('top level', () => {
+describe.skipIf(!machineCode)('top level', () => {
   it('parallel shares every iteration out once, for any number of threads, also when extent * thread exceeds 32 bits', () => {
     for (const threads of [1, 2, 3, 7]) {
       const out = new Int32Array(25);

@@ -14,6 +14,7 @@ import {
 import { bytesOf, type DType, type HostArray, hostArray } from '../../../src/graph/dtype.ts';
 import { bf16Bits, bf16Value, f16Bits, f16Value } from '../../../src/graph/half.ts';
 import { runX86Kernel as runKernel } from '../../support/run-x86-kernel.ts';
+import { machineCode } from './available.ts';
 
 type Num = 'i32' | 'i64' | 'f32' | 'f64';
 const NUMS: readonly Num[] = ['i32', 'i64', 'f32', 'f64'];
@@ -122,7 +123,7 @@ const wrap = (type: Num, x: Any): Any =>
   typeof x === 'bigint' ? BigInt.asIntN(64, x) : type === 'i32' ? x | 0 : type === 'f32' ? Math.fround(x) : x;
 const unsigned = (type: Num, x: Any): bigint => BigInt.asUintN(type === 'i64' ? 64 : 32, BigInt(x));
 
-describe('unary', () => {
+describe.skipIf(!machineCode)('unary', () => {
   const both = (x: Any, num: (x: number) => number, big: (x: bigint) => bigint): Any =>
     typeof x === 'bigint' ? big(x) : num(x);
   const cases: readonly (readonly [UnOp, readonly Num[], (x: Any) => Any])[] = [
@@ -171,7 +172,7 @@ describe('unary', () => {
   });
 });
 
-describe('binary', () => {
+describe.skipIf(!machineCode)('binary', () => {
   const less = (a: Any, b: Any): boolean => a < b;
   const min = (a: Any, b: Any): Any => (typeof a === 'bigint' ? (a < (b as bigint) ? a : b) : Math.min(a, b as number));
   const max = (a: Any, b: Any): Any => (typeof a === 'bigint' ? (a > (b as bigint) ? a : b) : Math.max(a, b as number));
@@ -360,7 +361,7 @@ describe('binary', () => {
         });
 });
 
-describe('compare and select', () => {
+describe.skipIf(!machineCode)('compare and select', () => {
   const fns: readonly (readonly [CmpOp, (a: Any, b: Any) => boolean])[] = [
     ['eq', (a, b) => a === b],
     ['ne', (a, b) => a !== b],
@@ -466,7 +467,7 @@ describe('compare and select', () => {
     }
 });
 
-describe('fma', () => {
+describe.skipIf(!machineCode)('fma', () => {
   it('rounds once where madd is fused, in vectors and scalars alike', () => {
     // (1 + e)^2 - (1 + 2 e) = e^2, lost when the product is rounded.
     for (const [type, e] of [
@@ -507,7 +508,7 @@ describe('fma', () => {
   });
 });
 
-describe('conversions', () => {
+describe.skipIf(!machineCode)('conversions', () => {
   const saturate = (x: number, bits: number): bigint => {
     if (Number.isNaN(x)) return 0n;
     const limit = 1n << BigInt(bits - 1);
@@ -569,7 +570,7 @@ describe('conversions', () => {
       });
 });
 
-describe('lanes', () => {
+describe.skipIf(!machineCode)('lanes', () => {
   for (const type of NUMS)
     for (const lanes of lanesOf(type).filter(n => n > 1)) {
       it(`extract, splat, insert and shuffle of ${type}x${lanes}`, () => {
@@ -654,7 +655,7 @@ describe('lanes', () => {
     }
 });
 
-describe('memory types', () => {
+describe.skipIf(!machineCode)('memory types', () => {
   /** f32 values at and around every rounding boundary of both half formats. */
   const floats: number[] = [];
   for (let h = 0; h < 65536; h += 37) {
@@ -724,7 +725,25 @@ describe('memory types', () => {
     });
     it(`bytes x${lanes} widen by their sign and wrap on the way out`, () => {
       const bytes = Array.from({ length: 256 }, (_, i) => i);
-      const ints = [...SAMPLES.i32, 255, 256, 257, -129, 127, 128, -128, 300, 511, 512, 513, -255, -256, -257, 1000, -1000];
+      const ints = [
+        ...SAMPLES.i32,
+        255,
+        256,
+        257,
+        -129,
+        127,
+        128,
+        -128,
+        300,
+        511,
+        512,
+        513,
+        -255,
+        -256,
+        -257,
+        1000,
+        -1000,
+      ];
       check(
         'u8',
         [['u8', bytes]],

@@ -60,12 +60,16 @@ describe.skipIf(!machineCode)('x86 machine', () => {
     });
     b.store('f32', b.addr(2), sum);
     const x = Float32Array.from({ length: 960 }, (_, i) => (i * 7) % 16);
-    const n = Int32Array.from({ length: 40 }, (_, i) => (i * 3) % 5 + 3);
+    const n = Int32Array.from({ length: 40 }, (_, i) => ((i * 3) % 5) + 3);
     const out = new Float32Array(16);
     const buffer = (name: string, dtype: 'f32' | 'i32', elements: number) =>
       ({ name, dtype, elements, access: 'readwrite' }) as const;
     runX86Kernel(
-      { name: 'spills', buffers: [buffer('x', 'f32', 960), buffer('n', 'i32', 40), buffer('out', 'f32', 16)], body: b.instructions },
+      {
+        name: 'spills',
+        buffers: [buffer('x', 'f32', 960), buffer('n', 'i32', 40), buffer('out', 'f32', 16)],
+        body: b.instructions,
+      },
       [x, n, out],
     );
     const want = Array.from({ length: 16 }, (_, lane) => {

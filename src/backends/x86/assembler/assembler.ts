@@ -367,7 +367,7 @@ export class Assembler {
     const vvvv = digit >= 0 ? d : v;
     const { b, x } = Assembler.bits(s);
     this.byte(0x62);
-    this.byte((((reg >> 3) & 1) ^ 1) << 7 | ((x ^ 1) << 6) | ((b ^ 1) << 5) | ((((reg >> 4) & 1) ^ 1) << 4) | map);
+    this.byte(((((reg >> 3) & 1) ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | ((((reg >> 4) & 1) ^ 1) << 4) | map);
     this.byte((w << 7) | ((~vvvv & 15) << 3) | 4 | pp);
     this.byte(
       (options.zero ? 0x80 : 0) |
@@ -389,7 +389,7 @@ export class Assembler {
     const tail = (w << 7) | ((~(l ? v : 0) & 15) << 3) | (l << 2) | pp;
     if (b || x) {
       this.byte(0xc4);
-      this.byte((((d >> 3) & 1) ^ 1) << 7 | ((x ^ 1) << 6) | ((b ^ 1) << 5) | 1);
+      this.byte(((((d >> 3) & 1) ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | 1);
       this.byte(tail);
     } else {
       this.byte(0xc5);
