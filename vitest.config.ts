@@ -3,6 +3,16 @@ import { defineConfig } from 'vitest/config';
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
+/** Suites that compute through the public API: every one runs on every backend. */
+const onEveryBackend = ['tensor', 'nn', 'optim', 'train', 'models', 'metrics', 'conformance'].map(
+  room => `tests/${room}/**/*.test.ts`,
+);
+
+const project = (name: string, include: string[], exclude: string[], env: Record<string, string>) => ({
+  extends: true as const,
+  test: { name, include, exclude, env },
+});
+
 export default defineConfig({
   resolve: {
     // Tests and the documentation's snippets import the package by its public names and get the sources.
@@ -12,9 +22,13 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['tests/**/*.test.ts'],
     testTimeout: 60_000,
     // Two cores in CI: more workers than cores only adds memory.
     maxWorkers: 2,
+    projects: [
+      project('reference', onEveryBackend, [], { TENON_BACKEND: 'reference' }),
+      project('wasm', onEveryBackend, [], { TENON_BACKEND: 'wasm' }),
+      project('general', ['tests/**/*.test.ts'], onEveryBackend, {}),
+    ],
   },
 });

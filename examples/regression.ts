@@ -17,8 +17,8 @@ let parameters: readonly [Tensor, Tensor] = [zeros([]), zeros([])];
 for (let step = 0; step < 300; step++) {
   const [, [slope, offset]] = valueAndGrad(meanSquaredError)(parameters);
   parameters = [parameters[0].sub(slope.mul(0.5)), parameters[1].sub(offset.mul(0.5))];
-  // Reading a value evaluates it; without it the graph of all 300 steps would run as one program.
-  parameters.forEach(p => p.item());
+  // Computes them now; without it the graph of all 300 steps would run as one program.
+  for (const p of parameters) p.eval();
 }
 const [slope, offset] = parameters.map(p => p.item() as number) as [number, number];
 console.log(`y = ${slope.toFixed(3)} x + ${offset.toFixed(3)} (the points were drawn around 3 x + 0.5)`);

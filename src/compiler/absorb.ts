@@ -7,6 +7,7 @@ import type { AxisMap } from '../graph/node.ts';
 import type { ContractDim, OperandAxis, Role } from './contract/spec.ts';
 import { isView, storage, type Value } from './flow.ts';
 import type { IndexTable, Ix, VarAtom } from './index-expr.ts';
+import { attributesKey } from './normalise.ts';
 import { type Condition, throughReindex, throughReshape } from './views.ts';
 
 export interface AbsorbedOperand {
@@ -149,7 +150,55 @@ function operandAxes(read: Read, vars: readonly VarAtom[]): OperandAxis[] | null
   return axes.reverse();
 }
 
-export function absorbOperands(table: IndexTable, value: Value<'contract'>): ContractPlan {
+/** All that says how an operand is read, down to where views end. */
+function chainKey(operand: Value): string {
+  let key = '';
+  let v = operand;
+  for (; isView(v) && v.op !== 'gather'; v = v.inputs[0]!) key += `${v.op} ${attributesKey(v.op, v.attrs)} ${v.type};`;
+  return `${key}${v.type}`;
+}
+
+/** The value `steps` views below. */
+function below(operand: Value, steps: number): Value {
+  let v = operand;
+  for (let i = 0; i < steps; i++) v = v.inputs[0]!;
+  return v;
+}
+
+function stepsTo(operand: Value, base: Value): number {
+  let steps = 0;
+  for (let v = operand; v !== base; v = v.inputs[0]!) steps++;
+  return steps;
+}
+
+/** Plans contractions; those that read equal views in equal ways (steps, layers) are planned once. */
+export class Absorber {
+  private readonly table: IndexTable;
+  private readonly known = new Map<string, { plan: ContractPlan; steps: readonly [number, number] }>();
+
+  constructor(table: IndexTable) {
+    this.table = table;
+  }
+
+  plan(value: Value<'contract'>): ContractPlan {
+    const [a, b] = value.inputs as readonly [Value, Value];
+    const key = `${attributesKey('contract', value.attrs)}|${chainKey(a)}|${chainKey(b)}`;
+    const known = this.known.get(key);
+    if (known) {
+      const { plan, steps } = known;
+      return {
+        ...plan,
+        a: { base: below(a, steps[0]), axes: plan.a.axes },
+        b: { base: below(b, steps[1]), axes: plan.b.axes },
+      };
+    }
+    const plan = absorbOperands(this.table, value);
+    this.known.set(key, { plan, steps: [stepsTo(a, plan.a.base), stepsTo(b, plan.b.base)] });
+    return plan;
+  }
+}
+
+function absorbOperands(table: IndexTable, value: Value<'contract'>): ContractPlan {
   const { a, b, out } = value.attrs;
   const sizes = new Map<number, number>();
   a.forEach((label, d) => {

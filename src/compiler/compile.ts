@@ -3,7 +3,7 @@
  */
 
 import { DebugLog } from './debug.ts';
-import type { Value } from './flow.ts';
+import { storage, type Value } from './flow.ts';
 import { group } from './fuse/group.ts';
 import { select } from './fuse/select.ts';
 import { IndexTable } from './index-expr.ts';
@@ -17,6 +17,7 @@ import { chooseDestinations, order, plan, type Step } from './plan.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
 import { LoweringCache } from './signature.ts';
 import type { Target } from './target.ts';
+import { MemoryWindows } from './windows.ts';
 
 /** Compiles a program for a target. Deterministic; the same program gives the same code. */
 export const compileGraph = (program: GraphProgram, target: Target): LoopProgram => compile(program, target).program;
@@ -39,11 +40,13 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.pass('select');
   const { kernels, home } = group(flow, selection, table);
   log.pass('group');
-  const context = new ProgramContext(target, table);
   const stored = new Set(kernels.flatMap(kernel => kernel.stores));
   const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
+  const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
+  const windows = new MemoryWindows(pinned, realised);
+  const context = new ProgramContext(target, table, windows);
   let count = 0;
-  const cache = new LoweringCache();
+  const cache = new LoweringCache(windows);
   const lower = (kernel: Kernel): Step => {
     const name = `k${count++}`;
     return { kernel, lowered: cache.lower(kernel, realised, () => lowerKernel(kernel, context, name, realised)) };

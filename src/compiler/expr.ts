@@ -7,7 +7,8 @@ import type { DType } from '../graph/dtype.ts';
 import { isInt } from '../graph/dtype.ts';
 import { storage, type Value } from './flow.ts';
 import type { Atom, DataAtom, IndexTable, Ix, VarAtom } from './index-expr.ts';
-import { type Condition, throughReindex, throughReshape } from './views.ts';
+import { type Condition, throughReindex, throughReshape, withoutOffsets } from './views.ts';
+import type { MemoryWindows } from './windows.ts';
 
 interface Common {
   readonly id: number;
@@ -81,6 +82,8 @@ export interface CheckedIndex {
 export interface TraceScope {
   /** Values the kernel computes, and where in its space; all others that are realised are loaded. */
   readonly members: ReadonlyMap<Value, readonly Ix[]>;
+  /** Slices that are memory of their own. */
+  readonly windows: MemoryWindows;
   /** Whether a value outside of the kernel is in memory. */
   readonly realised: (value: Value) => boolean;
   /** Variables the kernel's reductions sum over. */
@@ -179,7 +182,7 @@ export class Tracer {
     if (!inside && guards.length === 0 && of.size > 0)
       throw new Error(`internal: read of ${of.op} [${of.shape}] at ${ix.lo}..${ix.hi} without a guard`);
     if (of.size === 0) return this.constant(0, of.dtype);
-    const key = `load:${of.id}:${ix.id}${inside ? '' : guards.map(g => `;${g.ix.id}<${g.size}`).join('')}`;
+    const key = `load:${of.id}+${this.scope.windows.resolve(of).offset}+${of.size}:${ix.id}${inside ? '' : guards.map(g => `;${g.ix.id}<${g.size}`).join('')}`;
     let made = this.known.get(key);
     if (!made) {
       const conditions = inside ? [] : guards;
@@ -204,6 +207,11 @@ export class Tracer {
       return this.trace(value.inputs[0]!, throughReshape(this.table, value, coords), guards);
     }
     if (value.is('reindex')) {
+      const window = this.members.has(storage(value.inputs[0]!)) ? null : this.scope.windows.of(value);
+      if (window) {
+        const ix = this.table.linear(withoutOffsets(this.table, value, coords), value.inputs[0]!.shape);
+        return this.load(window, ix, guards);
+      }
       const shown = throughReindex(this.table, value, coords);
       if (shown.never) return this.constant(value.attrs.fill, value.dtype);
       if (shown.conditions.length === 0) return this.trace(value.inputs[0]!, shown.coords, guards);

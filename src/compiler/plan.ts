@@ -331,12 +331,12 @@ export function plan(flow: Flow, steps: readonly Step[], fixed: ReadonlyMap<Valu
         blocks.push({ name: 'scratch', offset, bytes, from: at, to: at });
         return { kind: 'arena', offset };
       }
-      const { value } = ref;
+      const { value, offset: elements } = ref;
       if (value.leaf >= 0) return { kind: 'leaf', index: value.leaf };
       const known = fixed.get(value);
       if (known) return known;
       const offset = offsets.get(value) ?? allocate(value);
-      return { kind: 'arena', offset };
+      return { kind: 'arena', offset: offset + elements * bytesOf(value.dtype) };
     });
     for (const { offset, bytes } of scratch) arena.give(offset, bytes);
     for (const { offset, bytes, owner } of live[at]!) if (!taken.has(owner)) arena.give(offset, bytes);
@@ -385,6 +385,6 @@ function rangeOf(flow: Flow, place: Place, ref: BufferRef): Range {
   if (place.kind === 'leaf') return { space: `leaf${flow.sameMemory[place.index]}`, lo: 0, hi: 1 };
   if (place.kind === 'output') return { space: `output${place.index}`, lo: 0, hi: 1 };
   const bytes =
-    ref.kind === 'scratch' ? ref.bytes : ref.kind === 'value' ? ref.value.size * bytesOf(ref.value.dtype) : 0;
+    ref.kind === 'scratch' ? ref.bytes : ref.kind === 'value' ? ref.known.size * bytesOf(ref.known.dtype) : 0;
   return { space: 'arena', lo: place.offset, hi: place.offset + Math.max(1, bytes) };
 }

@@ -5,8 +5,9 @@
 import { storage, type Value } from './flow.ts';
 import type { Ix } from './index-expr.ts';
 import type { ContractKernel, Kernel, SpaceKernel } from './kernels.ts';
-import type { LoweredKernel } from './lower/context.ts';
+import type { BufferRef, LoweredKernel } from './lower/context.ts';
 import { attributesKey } from './normalise.ts';
+import type { MemoryWindows } from './windows.ts';
 
 interface Signature {
   readonly key: string;
@@ -20,7 +21,11 @@ const coordsKey = (coords: readonly Ix[]): string => {
   return key;
 };
 
-function signatureOf(kernel: SpaceKernel | ContractKernel, realised: (value: Value) => boolean): Signature {
+function signatureOf(
+  kernel: SpaceKernel | ContractKernel,
+  realised: (value: Value) => boolean,
+  windows: MemoryWindows,
+): Signature {
   const values: Value[] = [];
   const number = new Map<Value, number>();
   const parts: string[] = [];
@@ -36,6 +41,15 @@ function signatureOf(kernel: SpaceKernel | ContractKernel, realised: (value: Val
     if (!member && realised(value)) {
       meet(value, `in ${type}`);
       return;
+    }
+    if (!member && value.is('reindex')) {
+      const window = kernel.members.has(storage(value.inputs[0]!)) ? null : windows.of(value);
+      if (window) {
+        if (!number.has(window)) meet(window, `in ${window.type}`);
+        const maps = value.attrs.axes.map(map => map.terms.map(([d, c]) => `${d}*${c}`).join('+'));
+        meet(value, `slice ${maps} of ${value.inputs[0]!.shape} ${type} ${number.get(window)}`);
+        return;
+      }
     }
     if (!member && value.op === 'reshape' && realised(storage(value))) visit(storage(value));
     else for (const input of value.inputs) visit(input);
@@ -78,9 +92,15 @@ interface Template {
 /** Lowers through templates: a kernel equal to an earlier one takes its code. */
 export class LoweringCache {
   private readonly templates = new Map<string, Template>();
+  private readonly windows: MemoryWindows;
+
+  constructor(windows: MemoryWindows) {
+    this.windows = windows;
+  }
+
   lower(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): LoweredKernel {
     if (kernel.kind !== 'space' && kernel.kind !== 'contract') return make();
-    const { key, values } = signatureOf(kernel, realised);
+    const { key, values } = signatureOf(kernel, realised, this.windows);
     const template = this.templates.get(key);
     if (!template) {
       const lowered = make();
@@ -91,7 +111,12 @@ export class LoweringCache {
     const { lowered } = template;
     return {
       ...lowered,
-      refs: lowered.refs.map(ref => (ref.kind === 'value' ? { kind: 'value', value: mine.get(ref.value)! } : ref)),
+      refs: lowered.refs.map((ref): BufferRef => {
+        if (ref.kind !== 'value') return ref;
+        const known = mine.get(ref.known)!;
+        const { root, offset } = this.windows.resolve(known);
+        return { kind: 'value', value: root, offset, known };
+      }),
       inPlace: lowered.inPlace.map(({ stored, read }) => ({ stored: mine.get(stored)!, read: mine.get(read)! })),
       describe: () => make().describe(),
     };

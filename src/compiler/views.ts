@@ -46,6 +46,11 @@ export function throughReindex(table: IndexTable, view: Value<'reindex'>, coords
   return { coords: through, conditions, never };
 }
 
+/** Where an unguarded reindex reads, relative to where its first element is read. */
+export function withoutOffsets(table: IndexTable, view: Value<'reindex'>, coords: readonly Ix[]): Ix[] {
+  return view.attrs.axes.map(map => table.sum(map.terms.map(([dim, coef]) => [coords[dim]!, coef] as const)));
+}
+
 /** Reads through a reshape. */
 export function throughReshape(table: IndexTable, view: Value, coords: readonly Ix[]): Ix[] {
   return table.unravel(table.linear(coords, view.shape), view.inputs[0]!.shape);

@@ -18,7 +18,7 @@ import {
   type ScatterKind,
   type Unary,
 } from './node.ts';
-import { axis, composeAxes, identityAxis, invert, isIdentity } from './reindex.ts';
+import { alwaysInside, axis, composeAxes, identityAxis, invert, isIdentity, neverInside } from './reindex.ts';
 import type { Variable } from './storage.ts';
 
 const fail = (message: string): never => {
@@ -196,9 +196,46 @@ export function reindex(x: Node, shape: readonly number[], axes: readonly AxisMa
   if (isIdentity(axes, x.shape, shape)) return x;
   if (x.is('reindex')) {
     const composed = composeAxes(x.attrs.axes, axes, x.shape, shape);
-    if (composed) return reindex(x.inputs[0]!, shape, composed, x.attrs.fill);
+    if (composed) {
+      // Step 3 of a value that was padded into place at step 5 shows padding only.
+      const { shape: inner } = x.inputs[0]!;
+      if (composed.some((map, a) => neverInside(map, inner[a]!, shape))) return full(x.attrs.fill, shape, x.dtype);
+      return reindex(x.inputs[0]!, shape, composed, x.attrs.fill);
+    }
+  }
+  if (x.is('reshape')) {
+    const direct = pastUnitAxes(x.inputs[0]!.shape, x.shape, axes, shape);
+    if (direct) return reindex(x.inputs[0]!, shape, direct, fill);
   }
   return node('reindex', [x], { axes, fill }, shape, x.dtype);
+}
+
+/**
+ * The maps of a reindex that reads through a reshape which only adds or drops axes of size 1, over the reshape's input; null for other
+ * reshapes. Keeps a contraction in sight of the sums over it (the group axis of a convolution stands between them otherwise).
+ */
+function pastUnitAxes(
+  inner: readonly number[],
+  outer: readonly number[],
+  axes: readonly AxisMap[],
+  shape: readonly number[],
+): AxisMap[] | null {
+  const maps: AxisMap[] = [];
+  let at = 0;
+  for (const n of inner) {
+    if (n === 1) {
+      maps.push(axis([]));
+      continue;
+    }
+    while (outer[at] === 1) {
+      if (!alwaysInside(axes[at]!, 1, shape)) return null;
+      at++;
+    }
+    if (outer[at] !== n) return null;
+    maps.push(axes[at++]!);
+  }
+  for (; at < outer.length; at++) if (outer[at] !== 1 || !alwaysInside(axes[at]!, 1, shape)) return null;
+  return maps;
 }
 
 /** Output dim i is input dim order[i]. */

@@ -34,6 +34,13 @@ export function alwaysInside(map: AxisMap, size: number, outShape: readonly numb
   return lo >= 0 && hi / map.div <= size - 1;
 }
 
+/** Whether every output element is outside of an axis of `size` elements. */
+export function neverInside(map: AxisMap, size: number, outShape: readonly number[]): boolean {
+  if (outShape.some(n => n === 0)) return false;
+  const [lo, hi] = numeratorRange(map, outShape);
+  return hi < 0 || lo > (size - 1) * map.div;
+}
+
 export const isUnguarded = (
   axes: readonly AxisMap[],
   inShape: readonly number[],

@@ -56,8 +56,11 @@ export function setBackend(name: string): void {
 export function backend(): Backend {
   if (current) return current;
   const asked = globalThis.process?.env?.['TENON_BACKEND'];
-  if (asked) setBackend(asked);
-  else current = [...entries.keys()].map(open).find(found => found !== null) ?? null;
+  if (asked) {
+    const reason = whyUnavailable(asked);
+    if (reason) throw new Error(`TENON_BACKEND: ${reason}`);
+    current = open(asked);
+  } else current = [...entries.keys()].map(open).find(found => found !== null) ?? null;
   if (!current) throw new Error('no backend works here');
   return current;
 }

@@ -21,7 +21,8 @@ const missing = !existsSync(chromium)
 if (missing) console.log(`skipped: ${missing}`);
 
 const STEPS = 12;
-const PER_ARM = 200;
+/** So many points that a step takes milliseconds, and so is run on all threads there are. */
+const PER_ARM = 2000;
 
 interface Outcome {
   readonly isolated: boolean;
@@ -47,9 +48,9 @@ try {
   setNumThreads(Number(new URLSearchParams(location.search).get('threads')));
   if (typeof models.LeNet !== 'function') throw new Error('tenon/models is not whole');
   // Workers come up in the background: wait until a product runs on all of them.
-  const [a, b] = [rand([256, 256]), rand([256, 256])];
-  for (const deadline = performance.now() + 20000; performance.now() < deadline; ) {
-    if (Math.max(...threadsOf(() => a.matmul(b).add(performance.now()).data())) === numThreads()) break;
+  const [a, b] = [rand([640, 640]), rand([640, 640])];
+  for (const begin = performance.now(); Math.max(...threadsOf(() => a.matmul(b).data())) !== numThreads(); ) {
+    if (performance.now() > begin + 20000) throw new Error('the threads did not come up in 20 s');
     await new Promise(resolve => setTimeout(resolve, 10));
   }
   const { step, points, probabilities } = createClassifier(${PER_ARM}, 3);
@@ -68,6 +69,18 @@ try {
   await post({ error: String(error?.stack ?? error) });
 }
 `;
+
+/** Watches the example's own page until it has finished. */
+const DEMO = `<!doctype html><iframe src="/" width="560" height="900"></iframe><script>
+const timer = setInterval(() => {
+  const status = document.querySelector('iframe').contentDocument?.getElementById('status');
+  if (!status?.dataset.done) return;
+  clearInterval(timer);
+  const canvas = status.ownerDocument.getElementById('regions');
+  const corner = canvas.getContext('2d').getImageData(0, 0, 1, 1).data;
+  fetch('/result', { method: 'POST', body: JSON.stringify({ text: status.textContent, corner: [...corner] }) });
+}, 50);
+</script>`;
 
 const page = `<!doctype html><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">
 <script type="importmap">{ "imports": {
@@ -106,9 +119,12 @@ function launch(...args: readonly string[]): ChildProcess {
 }
 
 /** A server of the project's built files and the test page; resolves `result` with what the page posts. */
-async function serve(headers: object): Promise<{ readonly url: string; readonly result: Promise<Outcome> }> {
-  let settle!: (outcome: Outcome) => void;
-  const result = new Promise<Outcome>(resolve => {
+async function serve<R>(
+  headers: object,
+  content: string,
+): Promise<{ readonly url: string; readonly result: Promise<R> }> {
+  let settle!: (outcome: R) => void;
+  const result = new Promise<R>(resolve => {
     settle = resolve;
   });
   const server = createServer(async (request, response) => {
@@ -118,7 +134,7 @@ async function serve(headers: object): Promise<{ readonly url: string; readonly 
       response.writeHead(204).end();
       settle(JSON.parse(body));
     } else if (request.url?.startsWith('/test')) {
-      response.writeHead(200, { 'content-type': 'text/html', ...headers }).end(page);
+      response.writeHead(200, { 'content-type': 'text/html', ...headers }).end(content);
     } else await serveFile(request, response, headers);
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
@@ -130,7 +146,7 @@ async function serve(headers: object): Promise<{ readonly url: string; readonly 
 }
 
 async function trainInBrowser(headers: object, threads: number): Promise<Outcome> {
-  const { url, result } = await serve(headers);
+  const { url, result } = await serve<Outcome>(headers, page);
   launch(`${url}/test?threads=${threads}`, '--remote-debugging-port=0');
   const outcome = await result;
   expect(outcome.error).toBeUndefined();
@@ -166,6 +182,18 @@ describe.skipIf(missing !== '')('headless Chromium', { timeout: 60_000 }, () => 
     expect(outcome).toMatchObject({ isolated: false, shared: false, threads: 1 });
     expect(Math.max(...outcome.used)).toBe(1);
     expect(outcome).toMatchObject(trainHere());
+  });
+});
+
+describe.skipIf(missing !== '')('examples/browser', { timeout: 60_000 }, () => {
+  it('learns the spirals and draws what it believes', async () => {
+    const { url, result } = await serve<{ text: string; corner: number[] }>(ISOLATION, DEMO);
+    launch(`${url}/test`, '--remote-debugging-port=0');
+    const { text, corner } = await result;
+    expect(text).toMatch(/^step 300 of 300, loss 0\.0\d+, accuracy (9[5-9]|100)\.\d %, .* on \d+ threads?$/);
+    // Mixed out of an arm's color and white, opaque.
+    expect(corner[3]).toBe(255);
+    expect(Math.max(...corner.slice(0, 3)) - Math.min(...corner.slice(0, 3))).toBeGreaterThan(20);
   });
 });
 

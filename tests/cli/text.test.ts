@@ -49,7 +49,7 @@ test('train text, eval, sample', async () => {
 test('texts that cannot be used are named', async () => {
   const short = folder.write('short.txt', 'ab');
   const { code, stderr } = await tenon('train', 'text', '--data', short, '--out', folder.file('short'));
-  expect([code, stderr]).toEqual([1, expect.stringContaining('tokens, expected at least 65 for windows of 64')]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining('expected at least 65 each for --block 64')]);
   const heads = await tenon('train', 'text', '--data', short, '--heads', '3', '--out', folder.file('heads'));
   expect(heads.stderr).toContain('128 features do not split into 3 heads');
 });

@@ -69,7 +69,7 @@ function setEngineFlags(...flags: readonly string[]): boolean {
 /**
  * Compiles a module. V8 starts every function in its baseline tier and has no way to leave it in the middle of a call, so the first step of a
  * large program would run at a third of the speed. `optimise` therefore has the optimising tier compile everything at once, where flags can be
- * set (docs/decisions/wasm-tiers.md has the figures); elsewhere, and for small programs, V8 tiers up by itself.
+ * set (docs/decisions/003-wasm-tiers.md has the figures); elsewhere, and for small programs, V8 tiers up by itself.
  */
 export function compileModule(bytes: Uint8Array<ArrayBuffer>, optimise: boolean): WebAssembly.Module {
   if (!optimise || !setEngineFlags('--no-liftoff', '--no-wasm-lazy-compilation')) return new WebAssembly.Module(bytes);

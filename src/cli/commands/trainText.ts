@@ -58,6 +58,10 @@ async function trainText(asked: TrainTextOptions, given: ReadonlySet<string>, ou
   const { characters } = parts.vocabulary;
   const card: TextCard = { task: 'text', model: 'gpt', block, layers, heads, width, dropout, characters };
   const model = buildText(card);
+  if (Math.min(parts.train.length, parts.val.length) <= block)
+    throw new Error(
+      `${options.data}: too short: ${parts.train.length} training and ${parts.val.length} validation characters, expected at least ${block + 1} each for --block ${block}`,
+    );
   const parameters = model.parameters().reduce((a, p) => a + p.numel(), 0);
   run.begin();
   output.event('start', { task: 'text', out: run.path, ...options, characters: characters.length, parameters });

@@ -54,6 +54,9 @@ export interface Plan {
   readonly tasks: number;
 }
 
+/** Elements of windows that may be unfolded as a whole (16 MB of f32). */
+const SHARED_MOST = 4 << 20;
+
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /**
@@ -181,11 +184,11 @@ export function planOf(p: Problem, target: Target): Plan {
   }
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
-  // What several tasks would pack again is packed once, by all; but not where packing unfolds windows into many times the data.
+  // What several tasks would pack again is packed once, by all; but not where packing unfolds windows into much more data.
   const points = extent(p, p.k);
   const source = (direct: boolean, again: boolean, view: View, lines: number): Source => {
     if (direct) return 'direct';
-    return batches === 1 && again && lines * points <= 2 * view.elements ? 'shared' : 'private';
+    return batches === 1 && again && lines * points <= Math.max(2 * view.elements, SHARED_MOST) ? 'shared' : 'private';
   };
   const a = source(directA, nTasks > 1, p.a, m);
   const b = source(directB, mTasks > 1, p.b, n);

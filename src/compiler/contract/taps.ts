@@ -5,7 +5,7 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
-import { origin, sizesOf, step, stepAll } from './cursor.ts';
+import { asReg, type Extent, origin, sizesOf, step, stepAll } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { multiplyAdd } from './micro.ts';
 import { packPanel } from './pack.ts';
@@ -29,6 +29,9 @@ const needsStage = (view: View, p: Problem): boolean =>
 /** Taps whose offsets are kept in the table, at most. */
 const MAX_TAPS = 1 << 14;
 
+/** Below so many taps, setting up a tile weighs more than its shape. */
+const FEW_TAPS = 64;
+
 /** Whether this schedule serves `p`: few rows, and vectors along the innermost dim of n can be read from B. */
 export function suitsTaps(p: Problem, target: Target): boolean {
   const lanes = lanesFor(target, bytesOf(p.acc));
@@ -44,13 +47,19 @@ export function suitsTaps(p: Problem, target: Target): boolean {
   return extent(p, p.m) <= (along === 1 && readsPerElement >= 4 ? 64 : 12);
 }
 
-/** Rows and vectors of the tile; vectors `loads` loads each. */
-function tileOf(m: number, units: number, loads: number, target: Target): [rows: number, vectors: number] {
+/** Rows and vectors (a multiple of `multiple`, if there is such a tile) of the tile; vectors take `loads` loads each. */
+function tileOf(
+  m: number,
+  units: number,
+  loads: number,
+  multiple: number,
+  target: Target,
+): [rows: number, vectors: number] | null {
   const registers = target.vectorRegisters - 1;
-  let best: [number, number] = [1, 1];
+  let best: [number, number] | null = null;
   let least = Number.POSITIVE_INFINITY;
   for (let r = 1; r <= m; r++) {
-    for (let v = 1; v <= units && r * v + r + v * loads <= registers; v++) {
+    for (let v = multiple; v <= units && r * v + r + v * loads <= registers; v += multiple) {
       const height = m / Math.ceil(m / r);
       const cost =
         (Math.ceil(m / r) / v) * Math.max((height * v) / 2, 4, (height * v + 2 * height + v * (2 * loads) + 4) / 6);
@@ -70,8 +79,10 @@ interface Place {
   readonly out: Reg;
   /** Composite index over n. */
   readonly n: Reg;
-  /** Leading lanes that the vector before it has stored already. */
-  readonly skip: Reg | null;
+  /** Leading lanes that the vector before it has stored already: a number where it is known when compiling. */
+  readonly skip: Extent;
+  /** Elements from the tile's first vector to this one in B, where they always lie in one row. */
+  readonly shift: number | null;
   readonly coords: Coords;
 }
 
@@ -97,9 +108,17 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   const perRow = Math.ceil(length / lanes);
   const ragged = length % lanes !== 0;
   const units = (N / length) * perRow;
-  const [most, vectors] = tileOf(M, units, stride, target);
-  // A tile whose vectors always lie in one row is addressed as one.
-  const inRow = !ragged && perRow % vectors === 0;
+  const mGroups = outputGroups(p, p.m);
+  const nGroups = outputGroups(p, p.n);
+  const inRegisters = storesVectors(p, nGroups) && mGroups.length <= 1 && finishesInRegisters(b, p, lanes, run);
+  // The last vector of a ragged row overlaps the one before. A plain store may run twice, what is fused may not: with tiles of whole rows
+  // it is known which vectors those are (and a tile is cheaper to set up).
+  const wants = ragged && inRegisters && (p.epilogue || K < FEW_TAPS) ? perRow : 1;
+  const [most, vectors] = tileOf(M, units, stride, wants, target) ?? tileOf(M, units, stride, 1, target)!;
+  const wholeRows = vectors % perRow === 0;
+  const straight = inRegisters && (!p.epilogue || !ragged || wholeRows);
+  // Vectors that always lie in one row share an address.
+  const inRow = vectors === perRow || (!ragged && perRow % vectors === 0);
   const mPanels = Math.ceil(M / most);
   const low = Math.floor(M / mPanels);
   const tall = M % mPanels;
@@ -129,13 +148,6 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   });
   b.barrier();
 
-  const mGroups = outputGroups(p, p.m);
-  const nGroups = outputGroups(p, p.n);
-  // The last vector of a ragged row overlaps the one before: a plain store may run twice, what is fused may not.
-  const straight =
-    storesVectors(p, nGroups) &&
-    mGroups.length <= 1 &&
-    (!p.epilogue || (!ragged && finishesInRegisters(b, p, lanes, run)));
   const bands = Math.ceil(wantedTasks(p) / batches);
   const panels = Math.ceil(units / vectors);
   const perTask = Math.ceil(panels / bands);
@@ -155,8 +167,8 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       const offset = b.load('i32', tap);
       const x = sums.map((_, r) => b.splat(b.load(p.acc, a, r * bytes), lanes));
       const start = b.advance(places[0]!.at, offset, 1);
-      const y = places.map(({ at }, v) => {
-        if (inRow && stride === 1) return b.load(p.acc, start, v * lanes * bytes, lanes);
+      const y = places.map(({ at, shift }, v) => {
+        if (shift !== null && stride === 1) return b.load(p.acc, start, shift * bytes, lanes);
         const here = v === 0 ? start : b.advance(at, offset, 1);
         return stride === 1 ? b.load(p.acc, here, 0, lanes) : loadEven(b, p, here, lanes);
       });
@@ -176,7 +188,15 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
         for (const [r, line] of sums.entries()) {
           const coords = new Map(place.coords);
           if (down !== undefined) coords.set(down, r === 0 ? first : b.add(first, b.i32(r)));
-          finish(b, p, line[v]!, coords, r === 0 ? index : b.add(index, b.i32(r * downStep)), run);
+          const at = r === 0 ? index : b.add(index, b.i32(r * downStep));
+          if (!p.epilogue || typeof place.skip !== 'number' || place.skip === 0) {
+            finish(b, p, line[v]!, coords, at, run);
+            continue;
+          }
+          for (let lane = place.skip; lane < lanes; lane++) {
+            coords.set(run, b.add(place.coords.get(run)!, b.i32(lane)));
+            finish(b, p, b.extract(line[v]!, lane), coords, b.add(at, b.i32(lane)), null);
+          }
         }
       };
       if (units % vectors !== 0) b.if(b.cmp('lt', place.n, b.i32(N)), put);
@@ -208,26 +228,40 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       b.move(rowB, stepAll(b, p.b, { index: batchB, pos: [] }, rowDims, at).index);
       b.move(rowOut, sum([batchOut, 1], ...rowDims.map((d, i) => [at[i]!, p.out.lin[d]!] as const)));
     };
-    const nextPlace = (v: number): Place => {
-      // The last vector of a row starts early, so that nothing beyond the row is read.
-      const start = ragged ? b.bin('min', x, b.i32(length - lanes)) : b.copy(x);
+    const nextRow = (): void => {
+      b.move(row, b.add(row, b.i32(1)));
+      enterRow();
+    };
+    const place = (start: Reg, skip: Extent, shift: number | null): Place => {
       const here = new Map([...coords, [run, start]]);
       if (straight && p.epilogue) for (const [i, d] of rowDims.entries()) here.set(d, b.copy(rowCoords[i]!));
-      const place = {
+      return {
         at: b.addr(p.b.buffer, step(b, p.b, { index: rowB, pos: [] }, run, start).index),
         out: b.add(rowOut, start),
         n: b.add(b.mul(row, b.i32(length)), start),
-        skip: ragged ? b.sub(x, start) : null,
+        skip,
+        shift,
         coords: here,
       };
+    };
+    /** The last vector of a row starts early, so that nothing beyond the row is read. */
+    const nextPlace = (v: number): Place => {
+      if (wholeRows) {
+        const wanted = (v % perRow) * lanes;
+        const start = Math.min(wanted, length - lanes);
+        const next = place(b.i32(start), wanted - start, inRow ? start : null);
+        if (v % perRow === perRow - 1) nextRow();
+        return next;
+      }
+      const start = ragged ? b.bin('min', x, b.i32(length - lanes)) : b.copy(x);
+      const next = place(start, ragged ? b.sub(x, start) : 0, inRow ? v * lanes : null);
       b.move(x, b.add(x, b.i32(lanes)));
-      if (inRow && v + 1 < vectors) return place;
+      if (inRow && v + 1 < vectors) return next;
       b.if(b.cmp('ge', x, b.i32(length)), () => {
         b.move(x, b.i32(0));
-        b.move(row, b.add(row, b.i32(1)));
-        enterRow();
+        nextRow();
       });
-      return place;
+      return next;
     };
     enterRow();
     b.for(from, until, 1, () => {
@@ -258,7 +292,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
             n: place.n,
             columns: lanes,
             batch: coords,
-            ...(place.skip ? { skip: place.skip } : {}),
+            ...(place.skip === 0 ? {} : { skip: asReg(b, place.skip) }),
           });
       });
     });

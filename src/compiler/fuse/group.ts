@@ -8,10 +8,13 @@ import { isElementwise, isView, storage, type Value } from '../flow.ts';
 import type { IndexTable, Ix, VarAtom } from '../index-expr.ts';
 import type { ContractKernel, Kernel, RoutineKernel, SpaceKernel } from '../kernels.ts';
 import { throughReindex, throughReshape } from '../views.ts';
+import { forgetCheap } from './remember.ts';
 import { isRoutine, type Selection } from './select.ts';
 
 /** Members per kernel: keeps generated functions, and the recursion over expressions, small. */
 const MAX_MEMBERS = 160;
+/** Longest chain of operations in one kernel: expressions are walked recursively. */
+const MAX_HEIGHT = 200;
 /** Kernels remembered per space to join without depending on them. */
 const REMEMBERED = 4;
 
@@ -72,6 +75,8 @@ class Grouper {
   /** By value id: what a reader of the value reads from memory. */
   private readonly sources: Value[][] = [];
   private readonly reads = new Map<Kernel, Set<Value>>();
+  /** Operations below a placed value inside its kernel. */
+  private readonly height = new Map<Value, number>();
   private readonly home = new Map<Value, Kernel>();
   private readonly spaces = new Map<string, { vars: readonly VarAtom[]; coords: readonly Ix[] }>();
   private readonly recent = new Map<string, SpaceKernel[]>();
@@ -100,12 +105,22 @@ class Grouper {
       return;
     }
     const kernel = this.kernelFor(value, wait);
+    this.height.set(value, this.heightIn(kernel, value));
     this.home.set(value, kernel);
     this.waits[value.id] = { stage: kernel.stage, kernel };
     const read = this.reads.get(kernel);
     if (read) for (const source of this.sources[value.id]!) read.add(source);
     else this.reads.set(kernel, new Set(this.sources[value.id]));
     this.sources[value.id] = [value];
+  }
+
+  private heightIn(kernel: Kernel, value: Value): number {
+    let through = 0;
+    for (const input of value.inputs) through = Math.max(through, this.selection.depth[input.id]!);
+    let below = 0;
+    for (const source of this.sources[value.id]!)
+      if (kernel.members.has(source)) below = Math.max(below, this.height.get(source) ?? 0);
+    return below + through + 1;
   }
 
   /** Values in memory that computing `value` reads, a few of them: enough to see whether two values read the same data. */
@@ -210,12 +225,12 @@ class Grouper {
   private sharesInput(kernel: SpaceKernel, value: Value): boolean {
     if (value.size <= 256) return true;
     const read = this.reads.get(kernel)!;
-    return this.sources[value.id]!.some(source => source.size === value.size && read.has(source));
+    return this.sources[value.id]!.some(source => source.size >= value.size && read.has(source));
   }
 
   private join(kernel: Kernel, value: Value): boolean {
     if (kernel.kind !== 'space' && kernel.kind !== 'contract') return false;
-    if (kernel.members.size >= MAX_MEMBERS) return false;
+    if (kernel.members.size >= MAX_MEMBERS || this.heightIn(kernel, value) > MAX_HEIGHT) return false;
     if (kernel.kind === 'contract' && this.readsUpdated(value)) return false;
     for (const first of kernel.members.keys()) {
       if (first.group !== value.group) return false;
@@ -366,6 +381,7 @@ class Grouper {
 
   private reduceIn(kernel: SpaceKernel, value: Value, shape: readonly number[], kept: readonly boolean[]): boolean {
     if (!sameShape(kernel.shape, shape) || kernel.members.size >= MAX_MEMBERS) return false;
+    if (this.heightIn(kernel, value) > MAX_HEIGHT) return false;
     for (const first of kernel.members.keys()) {
       if (first.group !== value.group) return false;
       break;
@@ -408,6 +424,7 @@ class Grouper {
       };
       for (const value of kernel.members.keys()) for (const input of value.inputs) visit(input);
     }
+    forgetCheap(stored, this.selection);
     for (const value of stored) {
       if (value.leaf >= 0) continue;
       const kernel = this.home.get(value);

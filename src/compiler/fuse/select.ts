@@ -2,7 +2,7 @@
  * Which values must be in memory, and which are computed again by every reader (`virtual`): views, literals, and cheap values whose
  * readers together read them about once. Everything else is placed in a kernel by group.ts. Linear in the flow.
  */
-import { absorbOperands, type ContractPlan } from '../absorb.ts';
+import { Absorber, type ContractPlan } from '../absorb.ts';
 import { costOf } from '../expr.ts';
 import { type Flow, isElementwise, isGenerated, isView, storage, type Value } from '../flow.ts';
 import { uniform } from '../fold-values.ts';
@@ -14,6 +14,8 @@ export interface Selection {
   /** Values that somebody must find in memory, whole. */
   readonly forced: ReadonlySet<Value>;
   readonly contracts: ReadonlyMap<Value, ContractPlan>;
+  /** By value id: how many values a reader sees through, at most. */
+  readonly depth: readonly number[];
 }
 
 /** Inlined values a reader may see through before memory is worth it. */
@@ -35,12 +37,13 @@ export function select(flow: Flow, table: IndexTable): Selection {
   const { values } = flow;
   const forced = new Set<Value>();
   const contracts = new Map<Value, ContractPlan>();
+  const absorber = new Absorber(table);
   for (const value of flow.outputs) forced.add(storage(value));
   for (const { value } of flow.updates) forced.add(storage(value));
   for (const value of values) {
     if (value.leaf >= 0) continue;
     if (value.is('contract')) {
-      const plan = absorbOperands(table, value);
+      const plan = absorber.plan(value);
       contracts.set(value, plan);
       forced.add(storage(plan.a.base));
       forced.add(storage(plan.b.base));
@@ -88,7 +91,7 @@ export function select(flow: Flow, table: IndexTable): Selection {
         literalCost[i]! <= LITERAL_COST ||
         intoReduction[i]! ||
         near[i]! ||
-        (costOf(value) <= VIEWED_COST && readOnceByViews(value));
+        (costOf(value) <= VIEWED_COST && !finishes(value) && readOnceByViews(value));
     }
   }
 
@@ -104,7 +107,7 @@ export function select(flow: Flow, table: IndexTable): Selection {
       depth[value.id] = 0;
     }
   }
-  return { virtual, forced, contracts };
+  return { virtual, forced, contracts, depth };
 }
 
 /**
@@ -134,6 +137,10 @@ function singleSource(flow: Flow, forced: ReadonlySet<Value>): boolean[] {
   }
   return near;
 }
+
+/** Whether the value is the only reader of a contraction: it costs nothing there, as its epilogue. */
+const finishes = (value: Value): boolean =>
+  value.inputs.some(input => input.leaf < 0 && input.op === 'contract' && input.users.length === 1);
 
 /** Whether all readers are views that together show about as many elements as there are. */
 function readOnceByViews(value: Value): boolean {

@@ -8,10 +8,12 @@ import type { IndexTable } from '../index-expr.ts';
 import type { KernelBuffer, LoopKernel } from '../loops.ts';
 import type { FailSite } from '../program.ts';
 import type { Target } from '../target.ts';
+import type { MemoryWindows } from '../windows.ts';
 
 /** What a kernel's buffer stands for, until the planner places it. */
 export type BufferRef =
-  | { readonly kind: 'value'; readonly value: Value }
+  /** A value's memory, from `offset` elements on; `known` is what the kernel calls it. */
+  | { readonly kind: 'value'; readonly value: Value; readonly offset: number; readonly known: Value }
   | { readonly kind: 'scratch'; readonly bytes: number }
   | { readonly kind: 'result'; readonly to: 'output' | 'leaf'; readonly index: number };
 
@@ -36,9 +38,12 @@ export class ProgramContext {
   readonly failSites: FailSite[] = [];
   private readonly sites = new Map<string, number>();
 
-  constructor(target: Target, table: IndexTable) {
+  readonly windows: MemoryWindows;
+
+  constructor(target: Target, table: IndexTable, windows: MemoryWindows) {
     this.target = target;
     this.table = table;
+    this.windows = windows;
   }
 
   /** Number of the record that says what failed. */
@@ -63,6 +68,12 @@ interface BufferEntry {
 
 /** Buffers of one kernel, numbered as they are asked for. */
 export class KernelBuffers {
+  private readonly windows: MemoryWindows;
+
+  constructor(windows: MemoryWindows) {
+    this.windows = windows;
+  }
+
   readonly refs: BufferRef[] = [];
   private readonly entries: BufferEntry[] = [];
   private readonly byValue = new Map<Value, number>();
@@ -86,7 +97,11 @@ export class KernelBuffers {
       return known;
     }
     const name = root.leaf >= 0 ? `leaf${root.leaf}` : `v${root.id}`;
-    const index = this.add({ kind: 'value', value: root }, { name, dtype: root.dtype, elements: root.size, access });
+    const { root: whole, offset } = this.windows.resolve(root);
+    const index = this.add(
+      { kind: 'value', value: whole, offset, known: root },
+      { name, dtype: root.dtype, elements: root.size, access },
+    );
     this.byValue.set(root, index);
     return index;
   }

@@ -13,6 +13,7 @@ import { coefficient, type Ix } from '../index-expr.ts';
 import type { ContractKernel } from '../kernels.ts';
 import { LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { settle, toMemory } from '../math/index.ts';
+import type { MemoryWindows } from '../windows.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
 import { indicesOf, reachable } from './domain.ts';
 import { Emitter } from './emitter.ts';
@@ -32,8 +33,9 @@ export function lowerContraction(
   const { plan, value } = kernel;
   const { table, target } = context;
   const b = new LoopBuilder();
-  const buffers = new KernelBuffers();
+  const buffers = new KernelBuffers(context.windows);
   const tracer = new Tracer(table, plan.vars, {
+    windows: context.windows,
     members: kernel.members,
     realised,
     reducedVars: new Set(),
@@ -148,7 +150,7 @@ export function lowerContraction(
     refs: buffers.refs,
     mayFail,
     single: false,
-    inPlace: inPlace(stores, exprs, [storage(plan.a.base), storage(plan.b.base)]),
+    inPlace: inPlace(stores, exprs, [storage(plan.a.base), storage(plan.b.base)], context.windows),
     describe,
   };
 }
@@ -160,11 +162,17 @@ function inPlace(
   stores: readonly StoreExpr[],
   exprs: readonly Expr[],
   operands: readonly Value[],
+  windows: MemoryWindows,
 ): { stored: Value; read: Value }[] {
   const pairs: { stored: Value; read: Value }[] = [];
   const reads = new Map<Value, Ix | null>(operands.map(v => [v, null]));
   for (const e of exprs) {
     if (e.kind !== 'load') continue;
+    const { root } = windows.resolve(e.of);
+    if (root !== e.of) {
+      reads.set(root, null);
+      continue;
+    }
     const known = reads.get(e.of);
     reads.set(e.of, e.conditions.length > 0 || (known !== undefined && known !== e.ix) ? null : e.ix);
   }

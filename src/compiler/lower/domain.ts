@@ -245,14 +245,19 @@ export interface Access {
  * The variable to run vectors of `lanes` along: unit strides are good, splats fine, everything else costs an access per lane. Null when
  * scalars are better.
  */
-export function chooseLane(vars: readonly LoopVar[], accesses: readonly Access[], lanes: number): LoopVar | null {
+export function chooseLane(
+  vars: readonly LoopVar[],
+  usable: readonly LoopVar[],
+  accesses: readonly Access[],
+  lanes: number,
+): LoopVar | null {
   if (lanes === 1) return null;
   let best: LoopVar | null = null;
   let bestScore = 0;
   const reduces = vars.some(v => !v.kept);
   vars.forEach((v, i) => {
     const { extent } = v.atom;
-    if (extent < lanes) return;
+    if (extent < lanes || !usable.includes(v)) return;
     let score = 0;
     let total = 0;
     for (const { ix, weight } of accesses) {

@@ -34,7 +34,7 @@ function around(shape: readonly number[], axis: number): { outer: number; n: num
 
 export function lowerRoutine(kernel: RoutineKernel, context: ProgramContext, name: string): LoweredKernel {
   const b = new LoopBuilder();
-  const buffers = new KernelBuffers();
+  const buffers = new KernelBuffers(context.windows);
   const { target } = context;
   const { value } = kernel;
   const output = buffers.write(value);
@@ -113,7 +113,7 @@ const BLOCK = 16_384;
 
 export function lowerCopy(kernel: CopyKernel, context: ProgramContext, name: string): LoweredKernel {
   const b = new LoopBuilder();
-  const buffers = new KernelBuffers();
+  const buffers = new KernelBuffers(context.windows);
   const { from, to } = kernel;
   const { dtype, size } = from;
   const source = buffers.read(from);

@@ -6,7 +6,7 @@
 import type { DType } from '../../graph/dtype.ts';
 import { bytesOf } from '../../graph/dtype.ts';
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
-import { type Combination, costOf, type Expr, type ReducedExpr, Tracer } from '../expr.ts';
+import type { Expr, ReducedExpr } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
 import type { SpaceKernel } from '../kernels.ts';
@@ -25,11 +25,12 @@ import {
   narrow,
   reachable,
   splitLoops,
-  type Traced,
   type Window,
   windowsOf,
 } from './domain.ts';
 import { Emitter, type Mode, SCALAR } from './emitter.ts';
+import { chooseSpills, inPlacePairs, passDepths, type Spill } from './memory-reuse.ts';
+import { type SpaceTrace, type StoreExpr, traceSpace } from './space-trace.ts';
 
 /** Elements times operations below which threads are not worth waking. */
 const SMALL = 8192;
@@ -37,35 +38,12 @@ const SMALL = 8192;
 const CHUNK = 4096;
 /** Elements from which on guards are worth pieces of their own. */
 const WINDOWED = 4096;
-/** Cost from which on a value is kept in memory between passes instead of computed again. */
-const SPILLED = 16;
 /** Elements of a sum that is written out (pooling windows). */
 const WRITTEN_OUT = 9;
 /** Chunks of a sum with few results at most. */
 const MAX_CHUNKS = 64;
-const isCostly = (e: Expr): boolean => e.kind === 'op' && costOf(e.value) >= SPILLED;
 /** Tasks wanted before remaining outer variables become inner loops. */
 const TASKS = 64;
-
-interface StoreExpr {
-  readonly value: Value;
-  readonly ix: Ix;
-  readonly expr: Expr;
-  /** Whether the value has the summed dims too. */
-  readonly full: boolean;
-}
-
-/** Where a value waits between two passes, and which one computes it. */
-interface Spill {
-  readonly value: Value;
-  readonly ix: Ix;
-  readonly pass: number;
-}
-
-interface SpaceTrace extends Traced {
-  readonly stores: readonly StoreExpr[];
-  readonly reduced: readonly ReducedExpr[];
-}
 
 export function lowerSpace(
   kernel: SpaceKernel,
@@ -110,7 +88,7 @@ class SpaceLowering {
     name: string,
     realised: (value: Value) => boolean,
     b = new LoopBuilder(),
-    buffers = new KernelBuffers(),
+    buffers = new KernelBuffers(context.windows),
     piece: Loops | null = null,
   ) {
     this.b = b;
@@ -146,7 +124,7 @@ class SpaceLowering {
       refs: this.buffers.refs,
       mayFail: this.emitter.mayFail,
       single,
-      inPlace: this.inPlace(),
+      inPlace: inPlacePairs(this.trace, this.context.windows, this.spills?.values() ?? []),
       describe: () => this.describe(),
     };
   }
@@ -219,7 +197,11 @@ class SpaceLowering {
   // ---------------------------------------------------------------------------------------------- choosing loops
 
   private readonly retraced = (vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>): SpaceTrace =>
-    this.retrace(vars, meaning);
+    traceSpace(this.kernel, this.context, this.realised, {
+      vars: [...vars, this.chunkVar],
+      meaning,
+      writtenOut: this.writtenOut,
+    });
 
   private split(): Domain<SpaceTrace> {
     const { table } = this.context;
@@ -237,10 +219,13 @@ class SpaceLowering {
     this.vars = this.writtenOut ? domain.vars.filter(v => v.kept) : domain.vars;
     this.trace = domain.traced;
 
-    const lanes = this.usableLanes();
     const accesses = this.accesses();
-    this.lane = chooseLane(this.vars, accesses, lanes);
-    this.lanes = this.lane ? lanes : 1;
+    const usable = this.vars.filter(v => this.lanesAlong(v) > 1);
+    const most = this.context.target.vectorBytes / (this.widths(null).four ? 4 : 8);
+    const best = chooseLane(this.vars, usable, accesses, most);
+    this.lanes = best ? this.lanesAlong(best) : 1;
+    this.lane = best && best.atom.extent >= this.lanes ? best : null;
+    if (!this.lane) this.lanes = 1;
     const rest = this.vars.filter(v => v !== this.lane);
     const keptRest = rest.filter(v => v.kept);
     const summedRest = rest.filter(v => !v.kept);
@@ -249,90 +234,26 @@ class SpaceLowering {
     this.copies = this.lane ? this.chooseCopies(this.lane) : 1;
   }
 
-  private retrace(vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>): SpaceTrace {
-    const { kernel, context } = this;
-    const { table } = context;
-    const memo = new Map<Ix, Ix>();
-    const move = (coords: readonly Ix[]): Ix[] => coords.map(ix => table.substitute(ix, meaning, memo));
-    const kept = kernel.kept ?? kernel.shape.map(() => true);
-    const summed = new Set<VarAtom>();
-    kernel.vars.forEach((v, d) => {
-      if (kept[d]) return;
-      for (const { atom } of meaning.get(v)!.terms) collectVars(atom, summed);
-    });
-    const members = new Map([...kernel.members].map(([value, coords]) => [value, move(coords)]));
-    const tracer = new Tracer(table, [...vars, this.chunkVar], {
-      members,
-      realised: this.realised,
-      reducedVars: summed,
-    });
-    const full = move(kernel.vars.map(v => table.ofAtom(v)));
-    const combinations = this.writtenOut ? this.combinations(members, full, summed) : null;
-    tracer.combinations = combinations;
-    for (const reduction of kernel.reductions) tracer.inputCoords.set(reduction, full);
-    const reduced: ReducedExpr[] = [];
-    for (const reduction of combinations ? [] : kernel.reductions) {
-      const e = tracer.trace(reduction, members.get(reduction)!);
-      if (e.kind !== 'reduced') throw new Error('internal: a reduction is not traced as one');
-      reduced.push(e);
-    }
-    const stores = kernel.stores.flatMap((value): StoreExpr[] => {
-      const isFull = value.op !== 'reduce' && (kernel.kept === null || this.isFull(value));
-      const at = (where: ReadonlyMap<Value, readonly Ix[]>): StoreExpr => {
-        const coords = where.get(value)!;
-        const expr = tracer.within(where, () => tracer.trace(value, coords));
-        return { value, ix: table.linear(coords, value.shape), expr, full: isFull };
-      };
-      return combinations && isFull && kernel.kept ? combinations.map(c => at(c.members)) : [at(members)];
-    });
-    const exprs = reachable([...stores.map(s => s.expr), ...reduced]);
-    const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
-    return { tracer, exprs, indices, stores, reduced };
-  }
-
-  /** Every combination of values of the summed variables, as coordinates. */
-  private combinations(
-    members: ReadonlyMap<Value, readonly Ix[]>,
-    full: readonly Ix[],
-    summed: ReadonlySet<VarAtom>,
-  ): Combination[] {
-    const { table } = this.context;
-    let choices: ReadonlyMap<VarAtom, Ix>[] = [new Map()];
-    for (const v of summed)
-      choices = choices.flatMap(choice =>
-        Array.from({ length: v.extent }, (_, i) => new Map(choice).set(v, table.constant(i))),
-      );
-    return choices.map(choice => {
-      const memo = new Map<Ix, Ix>();
-      const put = (coords: readonly Ix[]): Ix[] => coords.map(ix => table.substitute(ix, choice, memo));
-      return { members: new Map([...members].map(([value, coords]) => [value, put(coords)])), full: put(full) };
-    });
-  }
-
-  /** Whether a member has the kernel's full size (as against the size of its results). */
-  private isFull(value: Value): boolean {
-    const { kernel } = this;
-    const summed = kernel.vars.filter((_, d) => !kernel.kept![d]);
-    const coords = kernel.members.get(value)!;
-    const present = new Set<VarAtom>();
-    for (const ix of coords) for (const { atom } of ix.terms) collectVars(atom, present);
-    return summed.some(v => present.has(v));
-  }
-
-  /** Lanes that all values of full vectors agree on; 1 when they do not. */
-  private usableLanes(): number {
-    let four = false;
-    let eight = false;
-    const dtypes = new Set<DType>(this.trace.stores.map(s => s.value.dtype));
-    for (const e of this.trace.exprs) if (e.mask !== 0 && !(e.kind === 'op' && e.dtype === 'bool')) dtypes.add(e.dtype);
-    for (const dtype of dtypes) {
+  /** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
+  private widths(lane: LoopVar | null): { four: boolean; eight: boolean; wide: boolean } {
+    const { tracer, exprs, stores } = this.trace;
+    const bit = lane ? 2 ** tracer.vars.indexOf(lane.atom) : -1;
+    const widths = { four: false, eight: false, wide: false };
+    const see = (dtype: DType): void => {
       const scalar = registerScalar(dtype);
-      // Labels and indices: rarely hot, and few machines have their operations in vectors.
-      if (scalar === 'i64') return 1;
-      if (scalar === 'f64') eight = true;
-      else four = true;
-    }
-    if (four && eight) return 1;
+      if (scalar === 'i64') widths.wide = true;
+      else if (scalar === 'f64') widths.eight = true;
+      else widths.four = true;
+    };
+    for (const { value, ix } of stores) if (!lane || tracer.ixMask(ix) & bit) see(value.dtype);
+    for (const e of exprs) if (e.mask & bit && !(e.kind === 'op' && e.dtype === 'bool')) see(e.dtype);
+    return widths;
+  }
+
+  /** Lanes that vectors along `lane` could have; 1 where values of different widths meet, or 8-byte integers (few machines have their operations). */
+  private lanesAlong(lane: LoopVar): number {
+    const { four, eight, wide } = this.widths(lane);
+    if (wide || (four && eight)) return 1;
     return this.context.target.vectorBytes / (eight ? 8 : 4);
   }
 
@@ -594,13 +515,13 @@ class SpaceLowering {
 
   /** Passes over the summed variables, then the results. */
   private body(): void {
-    const depths = (this.depthOf ??= this.depths());
+    const depths = (this.depthOf ??= passDepths(this.trace.exprs));
     const { stores, reduced } = this.trace;
     const passes = reduced.reduce((n, e) => Math.max(n, depths.get(e)!), 0);
     const fullStores = stores.filter(s => s.full && this.summedLoops.length > 0);
     const lastPass = fullStores.reduce((n, s) => Math.max(n, depths.get(s.expr)! + 1), passes);
     const sumsOf = (pass: number): ReducedExpr[] => reduced.filter(e => depths.get(e) === pass + 1);
-    this.spills ??= this.chooseSpills(fullStores, lastPass, sumsOf);
+    this.spills ??= chooseSpills(this.trace, fullStores, lastPass, sumsOf, e => this.levels.get(e)! > this.resultLevel);
     this.emitter.spilled.clear();
     for (let pass = 0; pass < lastPass; pass++) {
       const sums = sumsOf(pass);
@@ -612,60 +533,6 @@ class SpaceLowering {
         this.emitter.spilled.set(expr, { buffer: this.buffers.write(value), ix });
     }
     this.storeAll(stores.filter(s => !fullStores.includes(s)));
-  }
-
-  /**
-   * Costly values of one pass that a later one needs again, each with a result of full size whose memory keeps it meanwhile: softmax
-   * leaves its exponentials where the quotients will be.
-   */
-  private chooseSpills(
-    fullStores: readonly StoreExpr[],
-    lastPass: number,
-    sumsOf: (pass: number) => readonly ReducedExpr[],
-  ): Map<Expr, Spill> {
-    const spills = new Map<Expr, Spill>();
-    if (lastPass < 2 || fullStores.length === 0 || !this.trace.exprs.some(isCostly)) return spills;
-    const free = new Set(fullStores);
-    for (let pass = 0; pass < lastPass - 1; pass++) {
-      const here = reachable(
-        sumsOf(pass).map(e => e.args[0]!),
-        true,
-        spills,
-      );
-      const later = new Set<Expr>();
-      for (let p = pass + 1; p < lastPass; p++)
-        for (const e of reachable(
-          [...sumsOf(p).map(s => s.args[0]!), ...(p === lastPass - 1 ? fullStores.map(s => s.expr) : [])],
-          true,
-        ))
-          later.add(e);
-      for (const e of here) {
-        if (!isCostly(e) || spills.has(e) || !later.has(e)) continue;
-        if (this.levels.get(e)! <= this.resultLevel) continue;
-        // One element of memory per element of the value: both must vary along the same loops.
-        const fitting = [...free].filter(s => s.value.dtype === e.dtype && this.trace.tracer.ixMask(s.ix) === e.mask);
-        const store = fitting.find(s => s.expr === e) ?? fitting[0];
-        if (!store) continue;
-        free.delete(store);
-        spills.set(e, { value: store.value, ix: store.ix, pass });
-      }
-    }
-    return spills;
-  }
-
-  /** Passes that must have run before an expression is known. */
-  private depths(): Map<Expr, number> {
-    const depths = new Map<Expr, number>();
-    for (const e of this.trace.exprs) {
-      let depth = 0;
-      for (const arg of e.args) depth = Math.max(depth, depths.get(arg)!);
-      for (const ix of indicesOf(e))
-        eachLoaded(ix, checked => {
-          depth = Math.max(depth, depths.get(checked.index) ?? 0);
-        });
-      depths.set(e, e.kind === 'reduced' ? depth + 1 : depth);
-    }
-    return depths;
   }
 
   private storeAll(stores: readonly StoreExpr[]): void {
@@ -773,32 +640,4 @@ class SpaceLowering {
     }
     emitter.mode = mode;
   }
-
-  // ---------------------------------------------------------------------------------------------- memory reuse
-
-  /** Pairs of a stored value and a read one of equal size, where every read is at the stored element and no later than the store. */
-  private inPlace(): { stored: Value; read: Value }[] {
-    const pairs: { stored: Value; read: Value }[] = [];
-    const reads = new Map<Value, Ix | null>();
-    for (const e of this.trace.exprs) {
-      if (e.kind !== 'load') continue;
-      const known = reads.get(e.of);
-      if (e.conditions.length > 0 || (known !== undefined && known !== e.ix)) reads.set(e.of, null);
-      else reads.set(e.of, e.ix);
-    }
-    const early = new Set([...(this.spills ?? new Map<Expr, Spill>()).values()].map(s => s.value));
-    for (const { value, ix } of this.trace.stores) {
-      if (early.has(value)) continue;
-      for (const [read, at] of reads)
-        if (at === ix && read.size === value.size && bytesOf(read.dtype) === bytesOf(value.dtype))
-          pairs.push({ stored: value, read });
-    }
-    return pairs;
-  }
-}
-
-function collectVars(atom: Ix['terms'][number]['atom'], into: Set<VarAtom>): void {
-  if (atom.kind === 'var') into.add(atom);
-  else if (atom.kind === 'data') for (const v of atom.vars) into.add(v);
-  else for (const { atom: inner } of atom.of.terms) collectVars(inner, into);
 }
