@@ -12,7 +12,7 @@ import type { FunctionWriter } from './function-writer.ts';
 import { valueType } from './instruction-tables.ts';
 import { OP, SIMD } from './opcodes.ts';
 import { type Operands, pushConstant } from './operands.ts';
-import { readBy, type Usage, usageOf } from './usage.ts';
+import { readBy, type Usage, usageOf } from '../../compiler/usage.ts';
 
 /** Parameters of a kernel's function. */
 export const ARGS = 0;

@@ -57,6 +57,8 @@ class KernelEmitter {
     const { definition, uses } = this.f.usage;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i]!;
+      // Nothing reads it.
+      if ('d' in inst && uses[inst.d.id] === 0) continue;
       const next = insts[i + 1];
       // A loaded element that is only spread out is one instruction.
       if (

@@ -4,7 +4,7 @@
  */
 import type { LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
 import { bytesOf } from '../../graph/dtype.ts';
-import { type Usage, usageOf } from '../wasm/usage.ts';
+import { type Usage, usageOf } from '../../compiler/usage.ts';
 import { type Allocation, allocate, classOf, type Place } from './allocate.ts';
 import { type Assembler, type Mem, mem, R } from './assembler/assembler.ts';
 import { liveIntervals } from './liveness.ts';

@@ -3,7 +3,7 @@
  * and used in it stays alive to the loop's end. Reads loop IR only.
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
-import { readBy } from '../wasm/usage.ts';
+import { readBy } from '../../compiler/usage.ts';
 
 /** `first` and `last` position; reads happen at even positions, writes at the odd one after. */
 export interface Interval {

@@ -2,7 +2,7 @@
  * `t = f(...); s = t` with no other use of t becomes `s = f(...)`: sums of microkernels then stay in their registers. Rewrites loop IR.
  */
 import type { Inst } from '../../compiler/loops.ts';
-import { type Usage, usageOf } from '../wasm/usage.ts';
+import { type Usage, usageOf } from '../../compiler/usage.ts';
 
 export function foldMoves(body: readonly Inst[]): readonly Inst[] {
   return foldBlock(body, usageOf(body));

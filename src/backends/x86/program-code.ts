@@ -3,7 +3,7 @@
  * Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
-import { usageOf } from '../wasm/usage.ts';
+import { usageOf } from '../../compiler/usage.ts';
 import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
