@@ -3,8 +3,8 @@
  * temporaries. What instructions are written is up to the emit-*.ts files.
  */
 import type { LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
-import { bytesOf } from '../../graph/dtype.ts';
 import { type Usage, usageOf } from '../../compiler/usage.ts';
+import { bytesOf } from '../../graph/dtype.ts';
 import { type Allocation, allocate, classOf, type Place } from './allocate.ts';
 import { type Assembler, type Mem, mem, R } from './assembler/assembler.ts';
 import { liveIntervals } from './liveness.ts';

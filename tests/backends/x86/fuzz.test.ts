@@ -33,7 +33,12 @@ it.skipIf(!machineCode)(`machine code equals the reference (${RUNS} graphs)`, { 
     const program = programOf(outputs);
     const bindings = program.leaves.map(leaf => (leaf.is('variable') ? leaf.attrs.variable : leaf.value!));
     const expected = referenceBackend.compile(program).run(bindings);
-    const executable = x86.compile(program);
+    let executable: ReturnType<typeof x86.compile>;
+    try {
+      executable = x86.compile(program);
+    } catch (error) {
+      throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
+    }
     x86.threads = 1;
     const one = executable.run(bindings);
     x86.threads = 2;
