@@ -102,7 +102,6 @@ async function trainEpoch<B>(
   { scheduleBy, signal }: FitOptions<B>,
 ): Promise<boolean> {
   const { position } = run;
-  const breathe = breather();
   run.model.train();
   run.startClock();
   for await (const batch of batchesOf(loader)) {
@@ -134,7 +133,7 @@ async function trainEpoch<B>(
     };
     await run.tell(callback => callback.onStep?.(run, report));
     await run.tell(callback => callback.afterStep?.(run, report));
-    await breathe();
+    await run.breathe();
     if (signal?.aborted) run.stop('interrupted');
     // A run that is stopped on the last batch still finishes its epoch.
     if (run.stopped && position.batch !== loader.length) return false;
@@ -156,6 +155,8 @@ class FitRun implements Run {
   readonly position: Position = { epoch: 0, batch: 0, step: 0, lossSum: 0, samples: 0 };
   readonly history: EpochReport[] = [];
   stopped: string | null = null;
+  /** One for the whole run: epochs may be shorter than the time between two breaths. */
+  readonly breathe = breather();
   #started = 0;
   #counted = 0;
 

@@ -236,7 +236,7 @@ class SpaceLowering {
 
   /** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
   private widths(lane: LoopVar | null): { four: boolean; eight: boolean; wide: boolean } {
-    const { tracer, exprs, stores } = this.trace;
+    const { tracer, exprs, stores, reduced } = this.trace;
     const bit = lane ? 2 ** tracer.vars.indexOf(lane.atom) : -1;
     const widths = { four: false, eight: false, wide: false };
     const see = (dtype: DType): void => {
@@ -247,6 +247,8 @@ class SpaceLowering {
     };
     for (const { value, ix } of stores) if (!lane || tracer.ixMask(ix) & bit) see(value.dtype);
     for (const e of exprs) if (e.mask & bit && !(e.kind === 'op' && e.dtype === 'bool')) see(e.dtype);
+    // Sums along the lanes are kept in vectors, whatever is summed.
+    if (lane && !lane.kept) for (const e of reduced) see(e.dtype);
     return widths;
   }
 
