@@ -8,7 +8,7 @@ import type { Ix, VarAtom } from './index-expr.ts';
 
 interface Group {
   /** Kernels only read what kernels of lower stages made. */
-  readonly stage: number;
+  stage: number;
   /** Values computed here, and where in the space. */
   readonly members: Map<Value, readonly Ix[]>;
   /** Members that end up in memory, in flow order. */

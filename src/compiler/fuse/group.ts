@@ -209,7 +209,8 @@ class Grouper {
   // ---------------------------------------------------------------------------------------------- elementwise values
 
   private elementwise(value: Value, wait: Wait): Kernel {
-    if (wait.kernel && this.join(wait.kernel, value)) return wait.kernel;
+    const latest = wait.kernel ?? this.postponed(value, wait.stage);
+    if (latest && this.join(latest, value)) return latest;
     if (value.size > 0) {
       for (const candidate of this.recent.get(value.shape.join()) ?? []) {
         if (candidate.stage <= wait.stage || !this.sharesInput(candidate, value)) continue;
@@ -219,6 +220,22 @@ class Grouper {
     const kernel = this.space(value.shape, wait.stage + 1, null);
     kernel.members.set(value, this.spaceOf(value.shape).coords);
     return kernel;
+  }
+
+  /**
+   * A contraction of stage `stage` that nobody but `value` reads, moved to the next stage: then it may wait for what else `value` reads (a
+   * bias that is computed at the same time, the other of two products that are added).
+   */
+  private postponed(value: Value, stage: number): ContractKernel | null {
+    for (const input of value.inputs) {
+      const kernel = this.home.get(input);
+      if (kernel?.kind !== 'contract' || kernel.value !== input || kernel.stage !== stage) continue;
+      if (input.users.length !== 1 || this.selection.forced.has(input) || kernel.members.size !== 1) continue;
+      kernel.stage++;
+      this.waits[input.id] = { stage: kernel.stage, kernel };
+      return kernel;
+    }
+    return null;
   }
 
   /** Whether a kernel over the same space reads something of full size that `value` reads too (tiny ones share always). */
