@@ -3,6 +3,7 @@
  */
 import { referenceBackend } from '../backends/reference/index.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';
+import { createX86Backend } from '../backends/x86/index.ts';
 import type { Backend } from '../compiler/program.ts';
 
 interface Entry {
@@ -14,6 +15,7 @@ interface Entry {
 /** Best first. */
 const entries = new Map<string, Entry>([
   ['wasm', { create: createWasmBackend }],
+  ['x86', { create: createX86Backend }],
   ['reference', { create: () => referenceBackend }],
 ]);
 

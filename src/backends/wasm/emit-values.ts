@@ -4,6 +4,7 @@
  * code and which is about half as long. Other values get a local, taken from a pool by type and given back after the last access.
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
+import { readBy, type Usage, usageOf } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
 import { pushBinary, pushCompare, pushFma, pushSelect, pushUnary } from './emit-arithmetic.ts';
 import { pushBitcast, pushConvert, pushExtract, pushInsert, pushReduce, pushShuffle, pushSplat } from './emit-lanes.ts';
@@ -12,7 +13,6 @@ import type { FunctionWriter } from './function-writer.ts';
 import { valueType } from './instruction-tables.ts';
 import { OP, SIMD } from './opcodes.ts';
 import { type Operands, pushConstant } from './operands.ts';
-import { readBy, type Usage, usageOf } from './usage.ts';
 
 /** Parameters of a kernel's function. */
 export const ARGS = 0;

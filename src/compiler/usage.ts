@@ -2,7 +2,7 @@
  * Where the registers of a kernel are written and read: what the emitter needs to keep values on the operand stack and to reuse
  * locals; and how much work it is. Reads loop IR only.
  */
-import type { Inst, Reg } from '../../compiler/loops.ts';
+import type { Inst, Reg } from './loops.ts';
 
 export interface Usage {
   /** Number of writes and of reads, by register id. */

@@ -1,0 +1,468 @@
+/**
+ * Writes x86-64 machine code: legacy (REX), VEX and EVEX encodings, labels, jumps that become as short as they can, and a pool of constants
+ * behind the code, addressed by RIP. Knows encodings only. Source: Intel SDM volume 2.
+ */
+import { FORMS, MASK_FORMS, type MaskOp, type Tuple, type VectorOp } from './forms.ts';
+
+/** General registers by number. */
+export const R = {
+  rax: 0,
+  rcx: 1,
+  rdx: 2,
+  rbx: 3,
+  rsp: 4,
+  rbp: 5,
+  rsi: 6,
+  rdi: 7,
+  r8: 8,
+  r9: 9,
+  r10: 10,
+  r11: 11,
+  r12: 12,
+  r13: 13,
+  r14: 14,
+  r15: 15,
+} as const;
+
+/** [base + index * scale + disp], or a place in the code or the constant pool. */
+export type Mem =
+  | { readonly base: number; readonly index?: number; readonly scale?: 1 | 2 | 4 | 8; readonly disp: number }
+  | { readonly label: Label };
+
+/** A register number or memory. */
+export type RM = number | Mem;
+
+export const mem = (base: number, disp = 0): Mem => ({ base, disp });
+
+/** A place in the code: bytes before it, and jumps before it. */
+export class Label {
+  at = -1;
+  jumps = -1;
+}
+
+/** Condition codes. */
+export const CC = { b: 2, ae: 3, e: 4, ne: 5, be: 6, a: 7, s: 8, l: 12, ge: 13, le: 14, g: 15 } as const;
+export type Condition = keyof typeof CC;
+
+/** Two-operand integer instructions by their /digit and their opcode column. */
+export const ALU = { add: 0, or: 1, and: 4, sub: 5, xor: 6, cmp: 7 } as const;
+export type AluOp = keyof typeof ALU;
+export const SHIFT = { shl: 4, shr: 5, sar: 7 } as const;
+
+interface Jump {
+  readonly at: number;
+  readonly target: Label;
+  /** -1 for an unconditional jump, -2 for a call. */
+  readonly condition: number;
+}
+
+interface Reference {
+  /** Where the four bytes stand, and how many bytes follow them in the instruction. */
+  readonly at: number;
+  readonly jumps: number;
+  readonly after: number;
+  readonly target: Label;
+}
+
+export interface VectorOptions {
+  /** Opmask register, 0 for none. */
+  readonly k?: number;
+  readonly zero?: boolean;
+  /** Memory operand is one element, spread over all lanes. */
+  readonly broadcast?: boolean;
+  readonly imm?: number;
+}
+
+const ELEMENT: { readonly [tuple in Tuple]: (bytes: number) => number } = {
+  full: bytes => bytes,
+  half: bytes => bytes / 2,
+  quarter: bytes => bytes / 4,
+  eighth: bytes => bytes / 8,
+  s1: () => 1,
+  s2: () => 2,
+  s4: () => 4,
+  s8: () => 8,
+  none: () => 1,
+};
+
+const POOL_ALIGN = 64;
+
+export class Assembler {
+  private code = new Uint8Array(1 << 12);
+  private length = 0;
+  private readonly jumps: Jump[] = [];
+  private readonly references: Reference[] = [];
+  private readonly labels: Label[] = [];
+  private readonly pool = new Map<string, { readonly label: Label; readonly bytes: Uint8Array }>();
+  private readonly view = new DataView(new ArrayBuffer(8));
+
+  // ---- bytes
+
+  byte(value: number): void {
+    if (this.length === this.code.length) {
+      const grown = new Uint8Array(this.length * 2);
+      grown.set(this.code);
+      this.code = grown;
+    }
+    this.code[this.length++] = value;
+  }
+
+  private int32(value: number): void {
+    for (let shift = 0; shift < 32; shift += 8) this.byte((value >>> shift) & 0xff);
+  }
+
+  private int64(value: bigint): void {
+    this.int32(Number(BigInt.asIntN(32, value)));
+    this.int32(Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
+  // ---- labels and constants
+
+  label(): Label {
+    return new Label();
+  }
+
+  bind(label: Label): void {
+    label.at = this.length;
+    label.jumps = this.jumps.length;
+    this.labels.push(label);
+  }
+
+  /** A constant behind the code; equal ones are one. */
+  constant(bytes: Uint8Array): Mem {
+    const key = bytes.join();
+    let entry = this.pool.get(key);
+    if (!entry) {
+      entry = { label: new Label(), bytes };
+      this.pool.set(key, entry);
+    }
+    return { label: entry.label };
+  }
+
+  constant32(bits: number): Mem {
+    this.view.setInt32(0, bits, true);
+    return this.constant(new Uint8Array(this.view.buffer.slice(0, 4)));
+  }
+
+  constant64(bits: bigint): Mem {
+    this.view.setBigInt64(0, bits, true);
+    return this.constant(new Uint8Array(this.view.buffer.slice(0, 8)));
+  }
+
+  // ---- operands
+
+  /** ModRM, SIB and displacement. `unit` scales an 8-bit displacement; `after` bytes follow. */
+  private modRM(reg: number, rm: RM, unit: number, after: number): void {
+    const field = (reg & 7) << 3;
+    if (typeof rm === 'number') {
+      this.byte(0xc0 | field | (rm & 7));
+      return;
+    }
+    if ('label' in rm) {
+      this.byte(field | 5);
+      this.references.push({ at: this.length, jumps: this.jumps.length, after, target: rm.label });
+      this.int32(0);
+      return;
+    }
+    const { base, index, disp } = rm;
+    const scaled = disp / unit;
+    const short = Number.isInteger(scaled) && scaled >= -128 && scaled <= 127;
+    // rbp and r13 as base always take a displacement.
+    const mode = disp === 0 && (base & 7) !== 5 ? 0 : short ? 0x40 : 0x80;
+    if (index !== undefined) {
+      if (index === R.rsp) throw new Error('internal: rsp cannot be an index');
+      this.byte(mode | field | 4);
+      this.byte((Math.log2(rm.scale ?? 1) << 6) | ((index & 7) << 3) | (base & 7));
+    } else if ((base & 7) === 4) {
+      this.byte(mode | field | 4);
+      this.byte(0x24);
+    } else this.byte(mode | field | (base & 7));
+    if (mode === 0x40) this.byte(scaled & 0xff);
+    else if (mode === 0x80) this.int32(disp);
+  }
+
+  private static bits(rm: RM): { readonly b: number; readonly x: number } {
+    if (typeof rm === 'number') return { b: (rm >> 3) & 1, x: (rm >> 4) & 1 };
+    if ('label' in rm) return { b: 0, x: 0 };
+    return { b: (rm.base >> 3) & 1, x: rm.index === undefined ? 0 : (rm.index >> 3) & 1 };
+  }
+
+  // ---- legacy encodings
+
+  /** [prefix] [REX] opcode bytes ModRM. `low8`: an 8-bit register operand that needs a REX prefix to be meant. */
+  private legacy(
+    wide: boolean,
+    opcode: readonly number[],
+    reg: number,
+    rm: RM,
+    options: { readonly prefix?: number; readonly after?: number; readonly low8?: boolean } = {},
+  ): void {
+    if (options.prefix !== undefined) this.byte(options.prefix);
+    const { b, x } = Assembler.bits(rm);
+    const rex = 0x40 | (wide ? 8 : 0) | (((reg >> 3) & 1) << 2) | ((x & 1) << 1) | b;
+    if (rex !== 0x40 || options.low8) this.byte(rex);
+    for (const byte of opcode) this.byte(byte);
+    this.modRM(reg, rm, 1, options.after ?? 0);
+  }
+
+  mov(wide: boolean, d: number, s: RM): void {
+    this.legacy(wide, [0x8b], d, s);
+  }
+
+  movStore(bytes: 1 | 2 | 4 | 8, d: Mem, s: number): void {
+    if (bytes === 1) this.legacy(false, [0x88], s, d, { low8: s >= 4 });
+    else this.legacy(bytes === 8, [0x89], s, d, bytes === 2 ? { prefix: 0x66 } : {});
+  }
+
+  /** d = value, in the shortest encoding; flags are kept. */
+  movImm(d: number, value: bigint): void {
+    const signed = BigInt.asIntN(64, value);
+    const unsigned = BigInt.asUintN(64, value);
+    if (unsigned < 1n << 32n) {
+      if (d > 7) this.byte(0x41);
+      this.byte(0xb8 | (d & 7));
+      this.int32(Number(BigInt.asIntN(32, unsigned)));
+    } else if (signed >= -(1n << 31n) && signed < 0n) {
+      this.legacy(true, [0xc7], 0, d, { after: 4 });
+      this.int32(Number(signed));
+    } else {
+      this.byte(0x48 | (d >> 3));
+      this.byte(0xb8 | (d & 7));
+      this.int64(signed);
+    }
+  }
+
+  /** Stores a 32-bit immediate. */
+  movStoreImm32(d: Mem, value: number): void {
+    this.legacy(false, [0xc7], 0, d, { after: 4 });
+    this.int32(value);
+  }
+
+  /** Widens 1 or 2 bytes to 32 bits, or 4 signed bytes to 64. */
+  movExtend(kind: 'zx8' | 'sx8' | 'zx16' | 'sx16' | 'sx32', d: number, s: RM): void {
+    if (kind === 'sx32') this.legacy(true, [0x63], d, s);
+    else
+      this.legacy(false, [0x0f, { zx8: 0xb6, sx8: 0xbe, zx16: 0xb7, sx16: 0xbf }[kind]], d, s, {
+        low8: kind.endsWith('8') && typeof s === 'number' && s >= 4,
+      });
+  }
+
+  lea(d: number, s: Mem): void {
+    this.legacy(true, [0x8d], d, s);
+  }
+
+  alu(op: AluOp, wide: boolean, d: number, s: RM): void {
+    this.legacy(wide, [ALU[op] * 8 + 3], d, s);
+  }
+
+  aluImm(op: AluOp, wide: boolean, d: RM, value: number): void {
+    if (value >= -128 && value <= 127) {
+      this.legacy(wide, [0x83], ALU[op], d, { after: 1 });
+      this.byte(value & 0xff);
+    } else {
+      this.legacy(wide, [0x81], ALU[op], d, { after: 4 });
+      this.int32(value);
+    }
+  }
+
+  test(wide: boolean, a: number, b: number): void {
+    this.legacy(wide, [0x85], b, a);
+  }
+
+  imul(wide: boolean, d: number, s: RM): void {
+    this.legacy(wide, [0x0f, 0xaf], d, s);
+  }
+
+  imulImm(wide: boolean, d: number, s: RM, value: number): void {
+    const short = value >= -128 && value <= 127;
+    this.legacy(wide, [short ? 0x6b : 0x69], d, s, { after: short ? 1 : 4 });
+    if (short) this.byte(value & 0xff);
+    else this.int32(value);
+  }
+
+  /** mul, div, idiv on rdx:rax; neg and not in place. */
+  group3(op: 'not' | 'neg' | 'mul' | 'div' | 'idiv', wide: boolean, rm: RM): void {
+    this.legacy(wide, [0xf7], { not: 2, neg: 3, mul: 4, div: 6, idiv: 7 }[op], rm);
+  }
+
+  /** rdx = sign of rax. */
+  cdq(wide: boolean): void {
+    if (wide) this.byte(0x48);
+    this.byte(0x99);
+  }
+
+  shiftCl(op: keyof typeof SHIFT, wide: boolean, d: number): void {
+    this.legacy(wide, [0xd3], SHIFT[op], d);
+  }
+
+  shiftImm(op: keyof typeof SHIFT, wide: boolean, d: number, count: number): void {
+    this.legacy(wide, [0xc1], SHIFT[op], d, { after: 1 });
+    this.byte(count);
+  }
+
+  lzcnt(wide: boolean, d: number, s: RM): void {
+    this.legacy(wide, [0x0f, 0xbd], d, s, { prefix: 0xf3 });
+  }
+
+  setcc(condition: Condition, d: number): void {
+    this.legacy(false, [0x0f, 0x90 | CC[condition]], 0, d, { low8: d >= 4 });
+  }
+
+  cmov(condition: Condition, wide: boolean, d: number, s: RM): void {
+    this.legacy(wide, [0x0f, 0x40 | CC[condition]], d, s);
+  }
+
+  push(r: number): void {
+    if (r > 7) this.byte(0x41);
+    this.byte(0x50 | (r & 7));
+  }
+
+  pop(r: number): void {
+    if (r > 7) this.byte(0x41);
+    this.byte(0x58 | (r & 7));
+  }
+
+  /** The instruction's own bytes: ret, pause, syscall, cpuid, xgetbv, vzeroupper. */
+  plain(op: 'ret' | 'pause' | 'syscall' | 'cpuid' | 'xgetbv' | 'vzeroupper'): void {
+    const bytes = {
+      ret: [0xc3],
+      pause: [0xf3, 0x90],
+      syscall: [0x0f, 0x05],
+      cpuid: [0x0f, 0xa2],
+      xgetbv: [0x0f, 0x01, 0xd0],
+      vzeroupper: [0xc5, 0xf8, 0x77],
+    }[op];
+    for (const byte of bytes) this.byte(byte);
+  }
+
+  /** Atomic: xadd (d += s, s = old d) or cmpxchg (d == eax ? d = s : eax = d), 32 bits. */
+  locked(op: 'xadd' | 'cmpxchg', d: Mem, s: number): void {
+    this.byte(0xf0);
+    this.legacy(false, [0x0f, op === 'xadd' ? 0xc1 : 0xb1], s, d);
+  }
+
+  callRegister(r: number): void {
+    this.legacy(false, [0xff], 2, r);
+  }
+
+  jump(target: Label, condition?: Condition): void {
+    this.jumps.push({ at: this.length, target, condition: condition ? CC[condition] : -1 });
+  }
+
+  call(target: Label): void {
+    this.jumps.push({ at: this.length, target, condition: -2 });
+  }
+
+  // ---- vectors and masks
+
+  /**
+   * One EVEX instruction. `l` is 0, 1 or 2 for 128, 256 or 512 bits. `d` is ModRM.reg (a vector, mask or general register as the form
+   * says), `v` the second operand or 0, `s` register or memory.
+   */
+  vector(op: VectorOp, l: number, d: number, v: number, s: RM, options: VectorOptions = {}): void {
+    const form = FORMS[op];
+    const { pp, map, w, opcode, tuple, digit } = form;
+    // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
+    const reg = digit >= 0 ? digit : d;
+    const vvvv = digit >= 0 ? d : v;
+    const { b, x } = Assembler.bits(s);
+    this.byte(0x62);
+    this.byte(((((reg >> 3) & 1) ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | ((((reg >> 4) & 1) ^ 1) << 4) | map);
+    this.byte((w << 7) | ((~vvvv & 15) << 3) | 4 | pp);
+    this.byte(
+      (options.zero ? 0x80 : 0) |
+        (l << 5) |
+        (options.broadcast ? 0x10 : 0) |
+        ((((vvvv >> 4) & 1) ^ 1) << 3) |
+        (options.k ?? 0),
+    );
+    this.byte(opcode);
+    const unit = options.broadcast ? (w === 1 ? 8 : 4) : ELEMENT[tuple](16 << l);
+    this.modRM(reg, s, unit, options.imm === undefined ? 0 : 1);
+    if (options.imm !== undefined) this.byte(options.imm);
+  }
+
+  /** One opmask instruction, in VEX. */
+  mask(op: MaskOp, d: number, v: number, s: RM): void {
+    const { pp, w, l, opcode } = MASK_FORMS[op];
+    const { b, x } = Assembler.bits(s);
+    const tail = (w << 7) | ((~(l ? v : 0) & 15) << 3) | (l << 2) | pp;
+    if (b || x) {
+      this.byte(0xc4);
+      this.byte(((((d >> 3) & 1) ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | 1);
+      this.byte(tail);
+    } else {
+      this.byte(0xc5);
+      this.byte(((((d >> 3) & 1) ^ 1) << 7) | (tail & 0x7f));
+    }
+    this.byte(opcode);
+    this.modRM(d, s, 1, 0);
+  }
+
+  // ---- the end
+
+  /** Lays out jumps and constants; labels' `at` are final byte offsets afterwards. */
+  finish(): Uint8Array {
+    const { jumps } = this;
+    const long = jumps.map(jump => jump.condition === -2);
+    const size = (j: number): number => (!long[j] ? 2 : jumps[j]!.condition < 0 ? 5 : 6);
+    // Bytes of all jumps before jump j.
+    const before = new Int32Array(jumps.length + 1);
+    const measure = (): void => {
+      for (let j = 0; j < jumps.length; j++) before[j + 1] = before[j]! + size(j);
+    };
+    for (let changed = true; changed; ) {
+      changed = false;
+      measure();
+      for (const [j, jump] of jumps.entries()) {
+        if (long[j]) continue;
+        if (jump.target.at < 0) throw new Error('internal: a jump to a label that is not bound');
+        const distance = jump.target.at + before[jump.target.jumps]! - (jump.at + before[j + 1]!);
+        if (distance < -128 || distance > 127) {
+          long[j] = true;
+          changed = true;
+        }
+      }
+    }
+    measure();
+    const codeBytes = this.length + before[jumps.length]!;
+    let end = this.pool.size > 0 ? Math.ceil(codeBytes / POOL_ALIGN) * POOL_ALIGN : codeBytes;
+    const constants = [...this.pool.values()].sort((p, q) => q.bytes.length - p.bytes.length);
+    const places = new Map<Label, number>();
+    for (const { label, bytes } of constants) {
+      places.set(label, end);
+      end += bytes.length;
+    }
+    const out = new Uint8Array(end);
+    const words = new DataView(out.buffer);
+    let from = 0;
+    for (const [j, jump] of jumps.entries()) {
+      out.set(this.code.subarray(from, jump.at), from + before[j]!);
+      from = jump.at;
+      let at = jump.at + before[j]!;
+      const distance = jump.target.at + before[jump.target.jumps]! - (jump.at + before[j + 1]!);
+      if (!long[j]) {
+        out[at] = jump.condition < 0 ? 0xeb : 0x70 | jump.condition;
+        out[at + 1] = distance & 0xff;
+        continue;
+      }
+      if (jump.condition < 0) out[at++] = jump.condition === -2 ? 0xe8 : 0xe9;
+      else {
+        out[at++] = 0x0f;
+        out[at++] = 0x80 | jump.condition;
+      }
+      words.setInt32(at, distance, true);
+    }
+    out.set(this.code.subarray(from, this.length), from + before[jumps.length]!);
+    for (const { label, bytes } of constants) out.set(bytes, places.get(label)!);
+    for (const label of this.labels) {
+      label.at += before[label.jumps]!;
+      label.jumps = 0;
+    }
+    for (const { at, jumps: count, after, target } of this.references) {
+      const place = at + before[count]!;
+      words.setInt32(place, (places.get(target) ?? target.at) - (place + 4 + after), true);
+    }
+    return out;
+  }
+}

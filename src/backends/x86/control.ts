@@ -1,0 +1,28 @@
+/**
+ * Words through which threads and generated code talk, by byte offset in a block of native memory. Words that one side writes while another reads
+ * stand in cache lines of their own.
+ */
+export const CONTROL = {
+  /** 0 until something failed; then the site and the value of the first failure. */
+  failed: 0,
+  failSite: 4,
+  failValue: 8,
+  /** `failed` as it was when the last barrier opened: the same for all threads until the next one. */
+  failedAtBarrier: 64,
+  /** Threads that have arrived at the barrier; how often it has opened; threads asleep in front of it. */
+  arrived: 128,
+  opened: 192,
+  sleepers: 256,
+  /** Counts runs on several threads; workers wait for it to move. Then what to run, and on how many threads. */
+  runs: 320,
+  program: 384,
+  args: 392,
+  threads: 400,
+  /** Workers that are done with the run, taking part or not; workers asleep. */
+  done: 448,
+  asleep: 512,
+  /** Workers there are. */
+  workers: 576,
+} as const;
+
+export const CONTROL_BYTES = 640;

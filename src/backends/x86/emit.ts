@@ -1,0 +1,299 @@
+/**
+ * One loop-IR kernel as one function of (args, thread, threads), where `args` addresses a table with the byte address of each kernel buffer.
+ * This file has the control flow; emit-*.ts the values.
+ */
+import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
+import { classOf } from './allocate.ts';
+import { type Assembler, type Label, mem, R } from './assembler/assembler.ts';
+import { binary, compare, multiplyAdd, select, unary } from './emit-arithmetic.ts';
+import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
+import { address, advance, load, loadSplat, store } from './emit-memory.ts';
+import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
+import { foldMoves } from './peephole.ts';
+
+/** Functions of the runtime that kernels call; they keep every register but rax, rcx and rdx. */
+export interface Runtime {
+  readonly barrier: Label;
+  /** Site in eax, value in rdx. */
+  readonly fail: Label;
+}
+
+/** What the System V convention wants preserved. */
+export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
+
+/** Writes the kernel at the end of the assembler's code. */
+export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime): void {
+  new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime).run();
+}
+
+class KernelEmitter {
+  private readonly f: Frame;
+  private readonly asm: Assembler;
+  private readonly runtime: Runtime;
+
+  constructor(kernel: LoopKernel, asm: Assembler, runtime: Runtime) {
+    this.f = new Frame(kernel, asm);
+    this.asm = asm;
+    this.runtime = runtime;
+  }
+
+  run(): void {
+    const { asm, f } = this;
+    for (const r of PRESERVED) asm.push(r);
+    asm.mov(true, G0, R.rsp);
+    asm.aluImm('sub', true, R.rsp, Math.ceil(f.frameBytes / 64) * 64);
+    asm.aluImm('and', true, R.rsp, -64);
+    asm.movStore(8, mem(R.rsp, FRAME.savedStack), G0);
+    asm.mov(true, ARGS, R.rdi);
+    asm.movStore(4, mem(R.rsp, FRAME.thread), R.rsi);
+    asm.movStore(4, mem(R.rsp, FRAME.threads), R.rdx);
+    this.block(f.kernel.body);
+    asm.mov(true, R.rsp, mem(R.rsp, FRAME.savedStack));
+    for (const r of PRESERVED.toReversed()) asm.pop(r);
+    asm.plain('ret');
+  }
+
+  private block(insts: readonly Inst[]): void {
+    const { definition, uses } = this.f.usage;
+    for (let i = 0; i < insts.length; i++) {
+      const inst = insts[i]!;
+      // Nothing reads it.
+      if ('d' in inst && uses[inst.d.id] === 0) continue;
+      const next = insts[i + 1];
+      // A loaded element that is only spread out is one instruction.
+      if (
+        inst.op === 'load' &&
+        next?.op === 'splat' &&
+        next.a === inst.d &&
+        uses[inst.d.id] === 1 &&
+        definition[inst.d.id] === inst &&
+        inst.mem === next.d.type.scalar &&
+        next.d.type.lanes > 1
+      ) {
+        loadSplat(this.f, next.d, inst.p, inst.offset);
+        i++;
+      } else this.instruction(inst);
+    }
+  }
+
+  private instruction(inst: Inst): void {
+    const { asm, f } = this;
+    switch (inst.op) {
+      case 'const':
+        this.constant(inst.d, inst.value);
+        return;
+      case 'move': {
+        const kind = classOf(inst.d.type);
+        if (kind === 'general') f.gDone(inst.d, f.g(inst.a, G0));
+        else if (kind === 'vector') f.vDone(inst.d, f.v(inst.a));
+        else f.kDone(inst.d, f.k(inst.a, K0));
+        return;
+      }
+      case 'un':
+        unary(f, inst.fn, inst.d, inst.a);
+        return;
+      case 'bin':
+        binary(f, inst.fn, inst.d, inst.a, inst.b);
+        return;
+      case 'cmp':
+        compare(f, inst.fn, inst.d, inst.a, inst.b);
+        return;
+      case 'fma':
+        multiplyAdd(f, inst.d, inst.a, inst.b, inst.c);
+        return;
+      case 'select':
+        select(f, inst.d, inst.m, inst.a, inst.b);
+        return;
+      case 'cvt':
+        convert(f, inst.d, inst.a);
+        return;
+      case 'bitcast':
+        bitcast(f, inst.d, inst.a);
+        return;
+      case 'splat':
+        splat(f, inst.d, inst.a);
+        return;
+      case 'extract':
+        extract(f, inst.d, inst.a, inst.lane);
+        return;
+      case 'insert':
+        insert(f, inst.d, inst.a, inst.lane, inst.s);
+        return;
+      case 'shuffle':
+        shuffle(f, inst.d, inst.a, inst.b, inst.lanes);
+        return;
+      case 'reduce':
+        reduce(f, inst.fn, inst.d, inst.a);
+        return;
+      case 'anyTrue':
+        anyTrue(f, inst.d, inst.a);
+        return;
+      case 'addr':
+        address(f, inst);
+        return;
+      case 'advance':
+        advance(f, inst);
+        return;
+      case 'load':
+        load(f, inst);
+        return;
+      case 'store':
+        store(f, inst);
+        return;
+      case 'thread':
+      case 'threads':
+        asm.mov(false, G0, mem(R.rsp, FRAME[inst.op]));
+        f.gDone(inst.d, G0);
+        return;
+      case 'barrier':
+        asm.call(this.runtime.barrier);
+        return;
+      case 'fail': {
+        const value = f.g(inst.value, G2);
+        if (inst.value.type.scalar === 'i64') asm.mov(true, G2, value);
+        else asm.movExtend('sx32', G2, value);
+        asm.movImm(G0, BigInt(inst.site));
+        asm.call(this.runtime.fail);
+        return;
+      }
+      case 'for':
+        this.forLoop(inst);
+        return;
+      case 'parallel':
+        this.parallel(inst);
+        return;
+      case 'while': {
+        const top = asm.label();
+        const end = asm.label();
+        asm.bind(top);
+        this.block(inst.test);
+        this.unless(inst.m, end);
+        this.block(inst.body);
+        asm.jump(top);
+        asm.bind(end);
+        return;
+      }
+      case 'if': {
+        const otherwise = asm.label();
+        this.unless(inst.m, otherwise);
+        this.block(inst.body);
+        if (inst.otherwise.length > 0) {
+          const end = asm.label();
+          asm.jump(end);
+          asm.bind(otherwise);
+          this.block(inst.otherwise);
+          asm.bind(end);
+        } else asm.bind(otherwise);
+        return;
+      }
+      case 'once': {
+        const end = asm.label();
+        asm.aluImm('cmp', false, mem(R.rsp, FRAME.thread), 0);
+        asm.jump(end, 'ne');
+        this.block(inst.body);
+        asm.bind(end);
+        return;
+      }
+    }
+  }
+
+  private constant(d: Reg, value: number | bigint): void {
+    const { f } = this;
+    const kind = classOf(d.type);
+    if (kind === 'general') {
+      // With one write it is a literal and has no place.
+      if (f.literal(d) !== null) return;
+      f.asm.movImm(G0, d.type.scalar === 'mask' ? BigInt(Number(value) !== 0) : unsignedBits(d, value));
+      f.gDone(d, G0);
+    } else if (kind === 'mask') {
+      f.asm.mask(Number(value) === 0 ? 'kxorw' : 'kxnorw', K0, K0, K0);
+      f.kDone(d, K0);
+    } else {
+      const into = f.vInto(d);
+      f.splatBits(into, lengthOf(d.type), isWide(d.type), bitsOf(d.type, value));
+      f.vDone(d, into);
+    }
+  }
+
+  /** Jumps where the scalar mask is 0. */
+  private unless(m: Reg, target: Label): void {
+    const at = this.f.g(m, G0);
+    this.asm.test(false, at, at);
+    this.asm.jump(target, 'e');
+  }
+
+  private compareCounter(i: Reg, hi: Reg | number): void {
+    const { asm, f } = this;
+    const at = f.g(i, G0);
+    const end = typeof hi === 'number' ? hi : f.immediate(hi);
+    if (end !== null) asm.aluImm('cmp', false, at, end);
+    else asm.alu('cmp', false, at, f.g(hi as Reg, G1));
+  }
+
+  private step(i: Reg, by: number): void {
+    const { asm, f } = this;
+    const at = f.gInto(i);
+    f.gCopy(i, at);
+    asm.aluImm('add', false, at, by);
+    f.gDone(i, at);
+  }
+
+  private forLoop(inst: Extract<Inst, { op: 'for' }>): void {
+    const { asm, f } = this;
+    const { i, lo, hi, step } = inst;
+    const from = typeof lo === 'number' ? lo : f.immediate(lo);
+    const to = typeof hi === 'number' ? hi : f.immediate(hi);
+    if (from !== null && to !== null && from >= to) return;
+    const end = asm.label();
+    if (from !== null) {
+      asm.movImm(G0, BigInt.asUintN(32, BigInt(from)));
+      f.gDone(i, G0);
+    } else f.gDone(i, f.g(lo as Reg, G0));
+    if (from === null || to === null) {
+      this.compareCounter(i, hi);
+      asm.jump(end, 'ge');
+    }
+    const once = from !== null && to !== null && from + step >= to;
+    const top = asm.label();
+    asm.bind(top);
+    this.block(inst.body);
+    if (!once) {
+      this.step(i, step);
+      this.compareCounter(i, hi);
+      asm.jump(top, 'l');
+    }
+    asm.bind(end);
+  }
+
+  /** Iterations floor(extent * thread / threads) up to floor(extent * (thread + 1) / threads). */
+  private parallel(inst: Extract<Inst, { op: 'parallel' }>): void {
+    const { asm, f } = this;
+    const { i, extent } = inst;
+    const endSlot = mem(R.rsp, FRAME.parallelEnd);
+    const bound = (next: boolean): void => {
+      asm.mov(false, G0, mem(R.rsp, FRAME.thread));
+      if (next) asm.aluImm('add', false, G0, 1);
+      asm.imulImm(true, G0, G0, extent);
+      asm.mov(false, G1, mem(R.rsp, FRAME.threads));
+      asm.alu('xor', false, G2, G2);
+      asm.group3('div', true, G1);
+    };
+    bound(true);
+    asm.movStore(4, endSlot, G0);
+    bound(false);
+    f.gDone(i, G0);
+    const end = asm.label();
+    const top = asm.label();
+    asm.alu('cmp', false, f.g(i, G0), endSlot);
+    asm.jump(end, 'ge');
+    asm.bind(top);
+    this.block(inst.body);
+    this.step(i, 1);
+    asm.alu('cmp', false, f.g(i, G0), endSlot);
+    asm.jump(top, 'l');
+    asm.bind(end);
+  }
+}
+
+const unsignedBits = (d: Reg, value: number | bigint): bigint =>
+  isWide(d.type) ? bitsOf(d.type, value) : BigInt.asUintN(32, bitsOf(d.type, value));

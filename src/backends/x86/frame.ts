@@ -1,0 +1,191 @@
+/**
+ * Where a kernel's values are: registers, stack slots, literals; and how an instruction gets at them. Registers that are never handed out serve as
+ * temporaries. What instructions are written is up to the emit-*.ts files.
+ */
+import type { LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
+import { type Usage, usageOf } from '../../compiler/usage.ts';
+import { bytesOf } from '../../graph/dtype.ts';
+import { type Allocation, allocate, classOf, type Place } from './allocate.ts';
+import { type Assembler, type Mem, mem, R } from './assembler/assembler.ts';
+import { liveIntervals } from './liveness.ts';
+
+/** Registers with a fixed meaning: the table of buffer addresses. */
+export const ARGS = R.r15;
+/** General temporaries; shifts, divisions and calls need just these. */
+export const G0 = R.rax;
+export const G1 = R.rcx;
+export const G2 = R.rdx;
+/** Vector and mask temporaries of multi-instruction sequences. */
+export const T0 = 30;
+export const T1 = 31;
+export const K0 = 6;
+export const K1 = 7;
+/** Where spilled operands come to: only set aside when something was spilled. */
+const SPILLED = [27, 28, 29] as const;
+
+const GENERAL = [R.rbx, R.rsi, R.rdi, R.r8, R.r9, R.r10, R.r11, R.r12, R.r13, R.r14, R.rbp];
+const MASKS = [1, 2, 3, 4, 5];
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+/** Bytes of the frame below the slots. */
+export const FRAME = { savedStack: 0, thread: 8, threads: 12, parallelEnd: 16, vector: 64, slots: 128 } as const;
+
+/** 0, 1, 2 for vectors of 128, 256, 512 bits; scalars are in 128. */
+export function lengthOf(type: RegType): number {
+  if (type.lanes === 1) return 0;
+  const bytes = type.lanes * (isWide(type) ? 8 : 4);
+  if (bytes !== 16 && bytes !== 32 && bytes !== 64)
+    throw new Error(`internal: x86 has no vector of ${type.lanes} ${type.scalar}`);
+  return Math.log2(bytes / 16);
+}
+
+export const isWide = (type: RegType): boolean =>
+  type.scalar === 'i64' || type.scalar === 'f64' || type.scalar === 'ptr';
+export const isFloat = (type: RegType): boolean => type.scalar === 'f32' || type.scalar === 'f64';
+
+const bits = new DataView(new ArrayBuffer(8));
+/** A constant's bits, as its type has them in memory. */
+export function bitsOf(type: RegType, value: number | bigint): bigint {
+  bits.setBigInt64(0, 0n, true);
+  if (type.scalar === 'f32') bits.setFloat32(0, Number(value), true);
+  else if (type.scalar === 'f64') bits.setFloat64(0, Number(value), true);
+  else bits.setBigInt64(0, BigInt(value), true);
+  return isWide(type) ? bits.getBigInt64(0, true) : BigInt(bits.getInt32(0, true));
+}
+
+export class Frame {
+  readonly asm: Assembler;
+  readonly kernel: LoopKernel;
+  readonly usage: Usage;
+  private readonly allocation: Allocation;
+
+  constructor(kernel: LoopKernel, asm: Assembler) {
+    this.kernel = kernel;
+    this.asm = asm;
+    this.usage = usageOf(kernel.body);
+    const intervals = liveIntervals(kernel, reg => this.literal(reg) !== null);
+    const spills = (allocation: Allocation): boolean =>
+      intervals.some(({ reg }) => classOf(reg.type) === 'vector' && 'slot' in allocation.places[reg.id]!);
+    const roomy = allocate(intervals, { general: GENERAL, vector: upTo(30), mask: MASKS });
+    this.allocation = spills(roomy) ? allocate(intervals, { general: GENERAL, vector: upTo(27), mask: MASKS }) : roomy;
+  }
+
+  /** Bytes below the saved stack pointer. */
+  get frameBytes(): number {
+    return FRAME.slots + this.allocation.stackBytes;
+  }
+
+  /** The value of a general register that is written once, by a constant: it has no place and is written into its users. */
+  literal(reg: Reg): bigint | null {
+    if (classOf(reg.type) !== 'general') return null;
+    const definition = this.usage.definition[reg.id];
+    if (definition?.op !== 'const') return null;
+    return reg.type.scalar === 'mask' ? (Number(definition.value) === 0 ? 0n : 1n) : bitsOf(reg.type, definition.value);
+  }
+
+  /** The literal if it fits a sign-extended 32-bit immediate. */
+  immediate(reg: Reg): number | null {
+    const value = this.literal(reg);
+    return value !== null && value >= -(1n << 31n) && value < 1n << 31n ? Number(value) : null;
+  }
+
+  private place(reg: Reg): Place {
+    const place = this.allocation.places[reg.id];
+    if (!place) throw new Error(`internal: register r${reg.id} of kernel ${this.kernel.name} has no place`);
+    return place;
+  }
+
+  private slot(place: { readonly slot: number }): Mem {
+    return mem(R.rsp, FRAME.slots + place.slot);
+  }
+
+  // ---- general registers
+
+  /** The register that holds the value; `spare` takes it when it is a literal or on the stack. */
+  g(reg: Reg, spare: number): number {
+    const literal = this.literal(reg);
+    if (literal !== null) {
+      this.asm.movImm(spare, isWide(reg.type) ? literal : BigInt.asUintN(32, literal));
+      return spare;
+    }
+    const place = this.place(reg);
+    if ('register' in place) return place.register;
+    this.asm.mov(true, spare, this.slot(place));
+    return spare;
+  }
+
+  /** The value in `into`, which may be changed. */
+  gCopy(reg: Reg, into: number): void {
+    const at = this.g(reg, into);
+    if (at !== into) this.asm.mov(isWide(reg.type), into, at);
+  }
+
+  /** Register to compute `d` in; `gDone` puts it away. */
+  gInto(d: Reg, spare: number = G0): number {
+    const place = this.place(d);
+    return 'register' in place ? place.register : spare;
+  }
+
+  /** `d` now has what is in `from`. */
+  gDone(d: Reg, from: number): void {
+    const place = this.place(d);
+    if ('slot' in place) this.asm.movStore(8, this.slot(place), from);
+    else if (place.register !== from) this.asm.mov(isWide(d.type), place.register, from);
+  }
+
+  // ---- vectors
+
+  /** The register with the value; operand 0, 1 or 2 of the instruction says where a spilled one comes to. */
+  v(reg: Reg, operand: 0 | 1 | 2 = 0): number {
+    const place = this.place(reg);
+    if ('register' in place) return place.register;
+    const spare = SPILLED[operand];
+    this.asm.vector('vmovups', lengthOf(reg.type), spare, 0, this.slot(place));
+    return spare;
+  }
+
+  /** Register to compute `d` in, in one instruction that reads its operands before it writes. */
+  vInto(d: Reg): number {
+    const place = this.place(d);
+    return 'register' in place ? place.register : SPILLED[0];
+  }
+
+  vDone(d: Reg, from: number): void {
+    const place = this.place(d);
+    const l = lengthOf(d.type);
+    if ('slot' in place) this.asm.vector('vmovups_st', l, from, 0, this.slot(place));
+    else if (place.register !== from) this.asm.vector('vmovaps', l, place.register, 0, from);
+  }
+
+  // ---- masks
+
+  k(reg: Reg, spare: number): number {
+    const place = this.place(reg);
+    if ('register' in place) return place.register;
+    this.asm.mask('kmovw', spare, 0, this.slot(place));
+    return spare;
+  }
+
+  kDone(d: Reg, from: number): void {
+    const place = this.place(d);
+    if ('slot' in place) this.asm.mask('kmovw_st', from, 0, this.slot(place));
+    else if (place.register !== from) this.asm.mask('kmovw', place.register, 0, from);
+  }
+
+  // ---- constants
+
+  /** A constant of one element in the pool. */
+  element(wide: boolean, value: bigint): Mem {
+    return wide ? this.asm.constant64(value) : this.asm.constant32(Number(BigInt.asIntN(32, value)));
+  }
+
+  /** Fills every lane of vector register `into` with the element's bits. */
+  splatBits(into: number, l: number, wide: boolean, value: bigint): void {
+    if (value === 0n) this.asm.vector('vpxord', l, into, into, into);
+    else this.asm.vector(wide ? 'vpbroadcastq' : 'vpbroadcastd', l, into, 0, this.element(wide, value));
+  }
+
+  bytesPerElement(buffer: number): number {
+    return bytesOf(this.kernel.buffers[buffer]!.dtype);
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * The operating system as generated code needs it: pages that are written and then made executable, threads, addresses of typed arrays, calls. Through
+ * koffi, loaded when first asked for, so that browsers and machines without it can import everything. One `Platform` per system.
+ */
+
+/** A call of generated code: (function or program, arguments, thread or threads, threads). */
+export type NativeCall = (a: number, b: number, c: number, d: number) => number;
+
+/** What differs between operating systems. Linux is written; macOS needs MAP_JIT and pthread_jit_write_protect_np, Windows VirtualAlloc. */
+interface Platform {
+  /** Fresh pages that may be written, not executed. @throws Error when the system refuses. */
+  map(bytes: number): number;
+  /** From now on the pages may be executed, not written. */
+  seal(address: number, bytes: number): void;
+  unmap(address: number, bytes: number): void;
+  copyIn(address: number, from: Uint8Array): void;
+  copyOut(into: Uint8Array, address: number): void;
+  /** Starts a thread on generated code with one argument. */
+  startThread(code: number, argument: number): void;
+}
+
+/** The parts of koffi that are used. */
+interface Koffi {
+  load(path: string): { func(signature: string): (...args: unknown[]) => unknown };
+  proto(signature: string): unknown;
+  decode(address: bigint, type: unknown): unknown;
+}
+
+const PAGE = 4096;
+export const pageAlign = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
+
+function loadKoffi(): Koffi {
+  const module = globalThis.process?.getBuiltinModule?.('node:module');
+  if (!module) throw new Error('x86: machine code needs Node.js 20.16 or newer');
+  try {
+    return module.createRequire(import.meta.url)('koffi') as Koffi;
+  } catch (error) {
+    throw new Error(`x86: koffi, which calls machine code, could not be loaded: ${firstLine(error)}`);
+  }
+}
+
+const firstLine = (error: unknown): string => String(error instanceof Error ? error.message : error).split('\n')[0]!;
+
+function linux(koffi: Koffi): Platform {
+  const libc = koffi.load('libc.so.6');
+  const mmap = libc.func('int64_t mmap(int64_t, uint64_t, int, int, int, int64_t)') as (...a: number[]) => number;
+  const mprotect = libc.func('int mprotect(int64_t, uint64_t, int)') as (...a: number[]) => number;
+  const munmap = libc.func('int munmap(int64_t, uint64_t)') as (...a: number[]) => number;
+  const copyIn = libc.func('int64_t memcpy(int64_t, const void*, uint64_t)') as (
+    a: number,
+    from: Uint8Array,
+    n: number,
+  ) => number;
+  const copyOut = libc.func('int64_t memcpy(void*, int64_t, uint64_t)') as (
+    into: Uint8Array,
+    a: number,
+    n: number,
+  ) => number;
+  const create = libc.func('int pthread_create(void*, void*, int64_t, int64_t)') as (
+    handle: BigUint64Array,
+    attributes: null,
+    code: number,
+    argument: number,
+  ) => number;
+  const READ = 1;
+  const WRITE = 2;
+  const EXECUTE = 4;
+  const PRIVATE_ANONYMOUS = 0x22;
+  return {
+    map(bytes) {
+      const address = mmap(0, bytes, READ | WRITE, PRIVATE_ANONYMOUS, -1, 0);
+      if (address === -1) throw new Error(`x86: the system refuses ${bytes} bytes of memory for machine code`);
+      return address;
+    },
+    seal(address, bytes) {
+      if (mprotect(address, bytes, READ | EXECUTE) !== 0)
+        throw new Error('x86: the system refuses to make memory executable');
+    },
+    unmap(address, bytes) {
+      munmap(address, bytes);
+    },
+    copyIn(address, from) {
+      copyIn(address, from, from.length);
+    },
+    copyOut(into, address) {
+      copyOut(into, address, into.length);
+    },
+    startThread(code, argument) {
+      const status = create(new BigUint64Array(1), null, code, argument);
+      if (status !== 0) throw new Error(`x86: pthread_create failed with status ${status}`);
+    },
+  };
+}
+
+/** Machine code in memory. */
+export interface CodePages {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+export class Native {
+  private readonly koffi: Koffi;
+  private readonly platform: Platform;
+  private readonly callType: unknown;
+  private readonly pointer: (array: ArrayBufferView) => number;
+  private readonly dropped = new FinalizationRegistry<CodePages>(pages => this.release(pages));
+
+  /** @throws Error in one sentence where machine code cannot run. */
+  constructor() {
+    const { platform, arch } = globalThis.process ?? {};
+    if (platform !== 'linux' || arch !== 'x64')
+      throw new Error(`x86: machine code is written for Linux on x86-64 so far, this is ${platform} on ${arch}`);
+    this.koffi = loadKoffi();
+    this.platform = linux(this.koffi);
+    this.callType = this.koffi.proto('int64_t (int64_t, int64_t, int64_t, int64_t)');
+    // mov rax, rdi; ret
+    const identity = this.load(Uint8Array.of(0x48, 0x89, 0xf8, 0xc3));
+    this.pointer = this.koffi.decode(BigInt(identity.address), this.koffi.proto('int64_t (const void*)')) as (
+      array: ArrayBufferView,
+    ) => number;
+  }
+
+  /** Writes code to fresh pages and makes them executable. */
+  load(code: Uint8Array): CodePages {
+    const bytes = pageAlign(code.length);
+    const address = this.platform.map(bytes);
+    this.platform.copyIn(address, code);
+    this.platform.seal(address, bytes);
+    return { address, bytes };
+  }
+
+  release(pages: CodePages): void {
+    this.platform.unmap(pages.address, pages.bytes);
+  }
+
+  /** Gives the pages back when `owner` is collected; `forget` first to give them back earlier. */
+  releaseWith(owner: object, pages: CodePages): void {
+    this.dropped.register(owner, pages, owner);
+  }
+
+  forget(owner: object): void {
+    this.dropped.unregister(owner);
+  }
+
+  /** Code at `address` as a function of four integers. */
+  callable(address: number): NativeCall {
+    return this.koffi.decode(BigInt(address), this.callType) as NativeCall;
+  }
+
+  /** Memory for words that threads share; never given back. */
+  sharedWords(bytes: number): number {
+    return this.platform.map(pageAlign(bytes));
+  }
+
+  /** Copies native memory out. */
+  read(into: Uint8Array, address: number): void {
+    this.platform.copyOut(into, address);
+  }
+
+  write(address: number, from: Uint8Array): void {
+    this.platform.copyIn(address, from);
+  }
+
+  startThread(code: number, argument: number): void {
+    this.platform.startThread(code, argument);
+  }
+
+  /** Byte address of an array's first element; valid for as long as its ArrayBuffer lives. */
+  addressOf(array: ArrayBufferView): number {
+    return array.byteLength === 0 ? 0 : this.pointer(array);
+  }
+}

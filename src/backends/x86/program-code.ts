@@ -1,0 +1,186 @@
+/**
+ * A whole LoopProgram as machine code: every distinct kernel once, a barrier, the error record, and `run(args, thread, threads)`, which every thread calls.
+ * Knows where control words are, not who the threads are.
+ */
+import type { LoopKernel } from '../../compiler/loops.ts';
+import { usageOf } from '../../compiler/usage.ts';
+import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
+import { CONTROL } from './control.ts';
+import { emitKernel, PRESERVED } from './emit.ts';
+
+/** A kernel and how it stands among the others of its program. */
+export interface Step {
+  readonly kernel: LoopKernel;
+  readonly barrierBefore: boolean;
+  readonly commits: boolean;
+}
+
+export interface ProgramCode {
+  readonly bytes: Uint8Array;
+  /** Byte offsets of `run` and of each step's kernel alone. */
+  readonly run: number;
+  readonly steps: readonly number[];
+  /** Offset in the args table of each step's addresses, one 64-bit word per kernel buffer; and bytes of the table. */
+  readonly argsOffsets: readonly number[];
+  readonly argsBytes: number;
+}
+
+/** Looks at a barrier before a thread sleeps: some 20 microseconds. */
+const SPINS = 4000;
+const FUTEX = 202n;
+const WAIT_PRIVATE = 128n;
+export const WAKE_PRIVATE = 129n;
+
+/** futex(address in rcx + offset): wait while it is `edx`, or wake all. Keeps all but rax. */
+export function futex(asm: Assembler, offset: number, wait: boolean): void {
+  const saved = [R.rdi, R.rsi, R.rdx, R.rcx, R.r10, R.r11];
+  for (const r of saved) asm.push(r);
+  asm.lea(R.rdi, mem(R.rcx, offset));
+  asm.movImm(R.rsi, wait ? WAIT_PRIVATE : WAKE_PRIVATE);
+  if (!wait) asm.movImm(R.rdx, 0x7fffffffn);
+  asm.movImm(R.r10, 0n);
+  asm.movImm(R.rax, FUTEX);
+  asm.plain('syscall');
+  for (const r of saved.toReversed()) asm.pop(r);
+}
+
+/** Atomic [rcx + offset] += by; the old value comes in eax. */
+export function fetchAdd(asm: Assembler, offset: number, by: number): void {
+  asm.movImm(R.rax, BigInt.asUintN(32, BigInt(by)));
+  asm.locked('xadd', mem(R.rcx, offset), R.rax);
+}
+
+/**
+ * The last to arrive opens the barrier. The others look for a while, then sleep on the word that counts openings. A sleeper announces itself
+ * before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
+ */
+function barrierFunction(asm: Assembler, control: number): Label {
+  const entry = asm.label();
+  const [alone, wait, look, sleep, awake, out] = Array.from({ length: 6 }, () => asm.label());
+  const snapshot = (): void => {
+    asm.mov(false, R.rax, mem(R.rcx, CONTROL.failed));
+    asm.movStore(4, mem(R.rcx, CONTROL.failedAtBarrier), R.rax);
+  };
+  asm.bind(entry);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.aluImm('cmp', false, mem(R.rcx, CONTROL.threads), 1);
+  asm.jump(alone!, 'e');
+  asm.mov(false, R.rdx, mem(R.rcx, CONTROL.opened));
+  fetchAdd(asm, CONTROL.arrived, 1);
+  asm.aluImm('add', false, R.rax, 1);
+  asm.alu('cmp', false, R.rax, mem(R.rcx, CONTROL.threads));
+  asm.jump(wait!, 'ne');
+  asm.movStoreImm32(mem(R.rcx, CONTROL.arrived), 0);
+  snapshot();
+  fetchAdd(asm, CONTROL.opened, 1);
+  asm.aluImm('cmp', false, mem(R.rcx, CONTROL.sleepers), 0);
+  asm.jump(out!, 'e');
+  futex(asm, CONTROL.opened, false);
+  asm.plain('ret');
+  asm.bind(alone!);
+  snapshot();
+  asm.plain('ret');
+  asm.bind(wait!);
+  asm.movImm(R.rax, BigInt(SPINS));
+  asm.bind(look!);
+  asm.alu('cmp', false, R.rdx, mem(R.rcx, CONTROL.opened));
+  asm.jump(out!, 'ne');
+  asm.plain('pause');
+  asm.aluImm('sub', false, R.rax, 1);
+  asm.jump(look!, 'ne');
+  fetchAdd(asm, CONTROL.sleepers, 1);
+  asm.bind(sleep!);
+  asm.alu('cmp', false, R.rdx, mem(R.rcx, CONTROL.opened));
+  asm.jump(awake!, 'ne');
+  futex(asm, CONTROL.opened, true);
+  asm.jump(sleep!);
+  asm.bind(awake!);
+  fetchAdd(asm, CONTROL.sleepers, -1);
+  asm.bind(out!);
+  asm.plain('ret');
+  return entry;
+}
+
+/** The first failure of a run keeps the record. Site in eax, value in rdx. */
+function failFunction(asm: Assembler, control: number): Label {
+  const entry = asm.label();
+  const late = asm.label();
+  asm.bind(entry);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.push(R.rdi);
+  asm.mov(false, R.rdi, R.rax);
+  asm.push(R.rdx);
+  asm.movImm(R.rdx, 1n);
+  asm.alu('xor', false, R.rax, R.rax);
+  asm.locked('cmpxchg', mem(R.rcx, CONTROL.failed), R.rdx);
+  asm.pop(R.rdx);
+  asm.jump(late, 'ne');
+  asm.movStore(4, mem(R.rcx, CONTROL.failSite), R.rdi);
+  asm.movStore(8, mem(R.rcx, CONTROL.failValue), R.rdx);
+  asm.bind(late);
+  asm.pop(R.rdi);
+  asm.plain('ret');
+  return entry;
+}
+
+/** The code of a program whose control words are at address `control`. */
+export function emitProgram(steps: readonly Step[], control: number): ProgramCode {
+  const asm = new Assembler();
+  const runtime = { barrier: barrierFunction(asm, control), fail: failFunction(asm, control) };
+  const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean }>();
+  for (const { kernel } of steps) {
+    if (kernels.has(kernel)) continue;
+    const label = asm.label();
+    asm.bind(label);
+    emitKernel(kernel, asm, runtime);
+    kernels.set(kernel, { label, fails: usageOf(kernel.body).fails });
+  }
+  const run = asm.label();
+  asm.bind(run);
+  for (const r of PRESERVED) asm.push(r);
+  asm.mov(true, R.rbx, R.rdi);
+  asm.mov(false, R.r12, R.rsi);
+  asm.mov(false, R.r13, R.rdx);
+  const argsOffsets: number[] = [];
+  let argsBytes = 0;
+  // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit.
+  let failures = false;
+  let undecided = false;
+  const barrier = (): void => {
+    asm.call(runtime.barrier);
+    undecided = false;
+  };
+  for (const step of steps) {
+    argsOffsets.push(argsBytes);
+    if (step.barrierBefore || (step.commits && undecided)) barrier();
+    const { label, fails } = kernels.get(step.kernel)!;
+    const skip = asm.label();
+    if (step.commits && failures) {
+      asm.movImm(R.rcx, BigInt(control));
+      asm.aluImm('cmp', false, mem(R.rcx, CONTROL.failedAtBarrier), 0);
+      asm.jump(skip, 'ne');
+    }
+    asm.lea(R.rdi, mem(R.rbx, argsBytes));
+    asm.mov(false, R.rsi, R.r12);
+    asm.mov(false, R.rdx, R.r13);
+    asm.call(label);
+    asm.bind(skip);
+    if (fails) {
+      failures = true;
+      undecided = true;
+    }
+    argsBytes += step.kernel.buffers.length * 8;
+  }
+  barrier();
+  asm.plain('vzeroupper');
+  for (const r of PRESERVED.toReversed()) asm.pop(r);
+  asm.plain('ret');
+  const bytes = asm.finish();
+  return {
+    bytes,
+    run: run.at,
+    steps: steps.map(step => kernels.get(step.kernel)!.label.at),
+    argsOffsets,
+    argsBytes,
+  };
+}

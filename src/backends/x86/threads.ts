@@ -1,0 +1,157 @@
+/**
+ * Worker threads on generated code: each waits for a run, takes its part if it has one, says so, and waits again. Thread 0 is the caller, through
+ * `start`. Knows control words, not programs.
+ */
+import { Assembler, mem, R } from './assembler/assembler.ts';
+import { CONTROL } from './control.ts';
+import { PRESERVED } from './emit.ts';
+import type { Native, NativeCall } from './memory/native.ts';
+import { fetchAdd, futex } from './program-code.ts';
+
+/** Looks at the word that counts runs before a worker sleeps: some 50 microseconds. */
+const SPINS = 10_000;
+const SCHED_YIELD = 24n;
+export const MAX_THREADS = 256;
+
+interface PoolCode {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly worker: number;
+}
+
+/**
+ * start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done with it.
+ * worker(index): for ever; `index` has the count of runs so far above its 16 low bits.
+ */
+function poolCode(control: number): PoolCode {
+  const asm = new Assembler();
+  const start = asm.label();
+  const alone = asm.label();
+  const awake = asm.label();
+  const check = asm.label();
+  const over = asm.label();
+  asm.bind(start);
+  for (const r of PRESERVED) asm.push(r);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.movStore(8, mem(R.rcx, CONTROL.program), R.rdi);
+  asm.movStore(8, mem(R.rcx, CONTROL.args), R.rsi);
+  asm.movStore(4, mem(R.rcx, CONTROL.threads), R.rdx);
+  asm.mov(true, R.rbx, R.rdi);
+  asm.mov(false, R.rbp, R.rdx);
+  asm.aluImm('cmp', false, R.rdx, 1);
+  asm.jump(alone, 'e');
+  asm.movStoreImm32(mem(R.rcx, CONTROL.done), 0);
+  fetchAdd(asm, CONTROL.runs, 1);
+  asm.aluImm('cmp', false, mem(R.rcx, CONTROL.asleep), 0);
+  asm.jump(awake, 'e');
+  futex(asm, CONTROL.runs, false);
+  asm.bind(awake);
+  asm.bind(alone);
+  asm.mov(true, R.rdi, R.rsi);
+  asm.alu('xor', false, R.rsi, R.rsi);
+  asm.mov(false, R.rdx, R.rbp);
+  asm.callRegister(R.rbx);
+  asm.aluImm('cmp', false, R.rbp, 1);
+  asm.jump(over, 'e');
+  asm.movImm(R.rbx, BigInt(control));
+  asm.movImm(R.r12, BigInt(SPINS));
+  asm.bind(check);
+  asm.mov(false, R.rax, mem(R.rbx, CONTROL.workers));
+  asm.alu('cmp', false, R.rax, mem(R.rbx, CONTROL.done));
+  asm.jump(over, 'e');
+  asm.plain('pause');
+  asm.aluImm('sub', false, R.r12, 1);
+  asm.jump(check, 'ne');
+  // A worker that was not scheduled gets this core.
+  asm.movImm(R.rax, SCHED_YIELD);
+  asm.plain('syscall');
+  asm.movImm(R.r12, 100n);
+  asm.jump(check);
+  asm.bind(over);
+  for (const r of PRESERVED.toReversed()) asm.pop(r);
+  asm.plain('ret');
+
+  const worker = asm.label();
+  const again = asm.label();
+  const look = asm.label();
+  const sleep = asm.label();
+  const woken = asm.label();
+  const go = asm.label();
+  const done = asm.label();
+  asm.bind(worker);
+  asm.push(R.rbx);
+  asm.movExtend('zx16', R.rbx, R.rdi);
+  asm.mov(true, R.r12, R.rdi);
+  asm.shiftImm('shr', true, R.r12, 16);
+  asm.bind(again);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.movImm(R.rax, BigInt(SPINS));
+  asm.bind(look);
+  asm.alu('cmp', false, R.r12, mem(R.rcx, CONTROL.runs));
+  asm.jump(go, 'ne');
+  asm.plain('pause');
+  asm.aluImm('sub', false, R.rax, 1);
+  asm.jump(look, 'ne');
+  fetchAdd(asm, CONTROL.asleep, 1);
+  asm.bind(sleep);
+  asm.alu('cmp', false, R.r12, mem(R.rcx, CONTROL.runs));
+  asm.jump(woken, 'ne');
+  asm.mov(false, R.rdx, R.r12);
+  futex(asm, CONTROL.runs, true);
+  asm.jump(sleep);
+  asm.bind(woken);
+  fetchAdd(asm, CONTROL.asleep, -1);
+  asm.bind(go);
+  asm.aluImm('add', false, R.r12, 1);
+  asm.alu('cmp', false, R.rbx, mem(R.rcx, CONTROL.threads));
+  asm.jump(done, 'ae');
+  asm.mov(true, R.rdi, mem(R.rcx, CONTROL.args));
+  asm.mov(false, R.rsi, R.rbx);
+  asm.mov(false, R.rdx, mem(R.rcx, CONTROL.threads));
+  asm.mov(true, R.rax, mem(R.rcx, CONTROL.program));
+  asm.callRegister(R.rax);
+  asm.bind(done);
+  asm.movImm(R.rcx, BigInt(control));
+  fetchAdd(asm, CONTROL.done, 1);
+  asm.jump(again);
+  const bytes = asm.finish();
+  return { bytes, start: start.at, worker: worker.at };
+}
+
+export class Threads {
+  private readonly native: Native;
+  private readonly control: number;
+  private readonly workerAddress: number;
+  private readonly startCode: NativeCall;
+  private workers = 0;
+
+  constructor(native: Native, control: number) {
+    this.native = native;
+    this.control = control;
+    const code = poolCode(control);
+    const pages = native.load(code.bytes);
+    this.workerAddress = pages.address + code.worker;
+    this.startCode = native.callable(pages.address + code.start);
+  }
+
+  /** Starts workers until `threads` can run at once; they live as long as the process. */
+  private grow(threads: number): void {
+    if (this.workers >= threads - 1) return;
+    const word = new Uint8Array(4);
+    this.native.read(word, this.control + CONTROL.runs);
+    const runs = new DataView(word.buffer).getUint32(0, true);
+    while (this.workers < threads - 1) {
+      this.workers++;
+      this.native.startThread(this.workerAddress, this.workers + runs * 2 ** 16);
+    }
+    this.native.write(this.control + CONTROL.workers, new Uint8Array(Uint32Array.of(this.workers).buffer));
+  }
+
+  /** Runs code(args, thread, threads) on every thread; returns when all are done. */
+  run(code: number, args: number, threads: number): void {
+    if (threads > 1) {
+      this.grow(threads);
+    }
+    this.startCode(code, args, threads, 0);
+  }
+}

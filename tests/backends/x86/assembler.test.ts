@@ -1,0 +1,92 @@
+/**
+ * Encodings against GNU as: as recorded, and live with other operands where it is installed. Labels and the constant pool by running them.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { Assembler, R } from '../../../src/backends/x86/assembler/assembler.ts';
+import { testMachine } from '../../support/run-x86-kernel.ts';
+import { assemblyCases, gnuBytes, hex } from '../../support/x86-lines.ts';
+import { machineCode } from './available.ts';
+
+const FIXTURE = join(import.meta.dirname, '../../fixtures/x86-assembly.txt');
+const SEED = 1;
+const ROUNDS = 3;
+
+const gnu = ((): boolean => {
+  try {
+    return /GNU assembler/.test(execFileSync('as', ['--version'], { encoding: 'utf8' }));
+  } catch {
+    return false;
+  }
+})();
+
+function fromGnu(lines: readonly string[]): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'tenon-as-'));
+  try {
+    return gnuBytes(lines, folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+it('makes the bytes that GNU as 2.40 made (TENON_RECORD=1 records them again)', () => {
+  const cases = assemblyCases(SEED, ROUNDS);
+  if (process.env['TENON_RECORD']) {
+    const bytes = fromGnu(cases.map(c => c.line));
+    writeFileSync(FIXTURE, `${cases.map((c, i) => `${bytes[i]}\t${c.line}`).join('\n')}\n`);
+  }
+  const recorded = readFileSync(FIXTURE, 'utf8').trimEnd().split('\n');
+  expect(recorded.length).toBe(cases.length);
+  expect(cases.map(c => `${hex(c.bytes)}\t${c.line}`).filter((line, i) => line !== recorded[i])).toEqual([]);
+});
+
+it.skipIf(!gnu)('agrees with GNU as on other operands', () => {
+  const cases = assemblyCases(Date.now() | 0, 10);
+  const bytes = fromGnu(cases.map(c => c.line));
+  const wrong = cases.map((c, i) => `${c.line}: ${hex(c.bytes)}, as: ${bytes[i]}`);
+  expect(wrong.filter((_, i) => hex(cases[i]!.bytes) !== bytes[i])).toEqual([]);
+});
+
+it('jumps are short where they reach and near where they do not', () => {
+  for (const filler of [0, 126, 127, 128, 300]) {
+    const asm = new Assembler();
+    const end = asm.label();
+    asm.jump(end);
+    for (let i = 0; i < filler; i++) asm.byte(0x90);
+    asm.bind(end);
+    const code = asm.finish();
+    expect(code[0]).toBe(filler <= 127 ? 0xeb : 0xe9);
+    expect(end.at).toBe(filler + (filler <= 127 ? 2 : 5));
+  }
+  expect(() => {
+    const asm = new Assembler();
+    asm.jump(asm.label());
+    asm.finish();
+  }).toThrow('not bound');
+});
+
+it.skipIf(!machineCode)('loops, calls and constants run', () => {
+  // Sum of 1..n plus 64-bit constant, through a call behind 200 bytes of padding.
+  const asm = new Assembler();
+  const [top, function_, after] = [asm.label(), asm.label(), asm.label()];
+  asm.alu('xor', false, R.rax, R.rax);
+  asm.bind(top);
+  asm.alu('add', true, R.rax, R.rdi);
+  asm.aluImm('sub', true, R.rdi, 1);
+  asm.jump(top, 'ne');
+  asm.call(function_);
+  asm.jump(after);
+  for (let i = 0; i < 200; i++) asm.byte(0x90);
+  asm.bind(function_);
+  asm.alu('add', true, R.rax, asm.constant64(1_000_000_000_000n));
+  asm.plain('ret');
+  asm.bind(after);
+  asm.plain('ret');
+  const { native } = testMachine();
+  const pages = native.load(asm.finish());
+  expect(native.callable(pages.address)(100, 0, 0, 0)).toBe(1_000_000_005_050);
+  native.release(pages);
+});

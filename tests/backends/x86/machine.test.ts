@@ -1,0 +1,94 @@
+/**
+ * Whole programs as machine code: threads, barriers, commits, the error record, and the memory they run in.
+ */
+import { describe, expect, it } from 'vitest';
+import { createX86Backend } from '../../../src/backends/x86/index.ts';
+import { Machine } from '../../../src/backends/x86/machine.ts';
+import { Native } from '../../../src/backends/x86/memory/native.ts';
+import { LoopBuilder } from '../../../src/compiler/loops.ts';
+import { Variable } from '../../../src/graph/storage.ts';
+import { gatherUpdateProgram, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
+import { runX86Kernel } from '../../support/run-x86-kernel.ts';
+import { machineCode } from './available.ts';
+
+describe.skipIf(!machineCode)('x86 machine', () => {
+  for (const threads of [1, 2, 3])
+    it(`runs ${threads} threads through 101 barriers`, () => {
+      const machine = new Machine(new Native());
+      machine.threads = threads;
+      const n = 1000;
+      const loaded = machine.load(mirrorProgram(n, 101));
+      const x = Float32Array.from({ length: n }, (_, i) => i);
+      for (let run = 0; run < 20; run++) expect(loaded.run([x])[0]).toEqual(mirrored(x, 101));
+      loaded.free();
+      expect(() => loaded.run([x])).toThrow('freed');
+    });
+
+  it('writes variables in place, and leaves them alone when an index is out of range', async () => {
+    const machine = new Machine(new Native());
+    const loaded = machine.load(gatherUpdateProgram(5, 3));
+    for (const threads of [1, 2]) {
+      machine.threads = threads;
+      const weight = new Variable([5], 'f32', Float32Array.of(1, 2, 3, 4, 5));
+      const table = Float32Array.of(10, 20, 30);
+      const [sum] = loaded.run([weight, table, BigInt64Array.of(1n)]);
+      expect([...weight.read()]).toEqual([21, 22, 23, 24, 25]);
+      expect([...sum!]).toEqual([22, 24, 26, 28, 30]);
+      expect(() => loaded.run([weight, table, BigInt64Array.of(-7n)])).toThrow(
+        'gather: index -7 is out of range for 3 elements',
+      );
+      expect([...weight.read()]).toEqual([21, 22, 23, 24, 25]);
+      await loaded.runAsync([weight, table, BigInt64Array.of(2n)]);
+      expect([...weight.read()]).toEqual([51, 52, 53, 54, 55]);
+      weight.write(Float32Array.of(0, 0, 0, 0, 1));
+      loaded.run([weight, table, BigInt64Array.of(0n)]);
+      expect([...weight.read()]).toEqual([10, 10, 10, 10, 11]);
+    }
+  });
+
+  it('keeps values that do not fit the registers on the stack', () => {
+    // 60 vectors, 40 integers and 12 masks alive at once, over a loop.
+    const b = new LoopBuilder();
+    const vectors = Array.from({ length: 60 }, (_, k) => b.load('f32', b.addr(0), k * 64, 16));
+    const integers = Array.from({ length: 40 }, (_, k) => b.load('i32', b.addr(1), k * 4));
+    const masks = vectors.slice(0, 12).map((v, k) => b.cmp('lt', v, b.const('f32', k, 16)));
+    const sum = b.copy(b.const('f32', 0, 16));
+    b.for(0, b.load('i32', b.addr(1), 0), 1, i => {
+      for (const [k, v] of vectors.entries())
+        b.move(sum, b.fma(v, b.splat(b.cvt('f32', b.add(integers[k % 40]!, i)), 16), sum));
+      for (const m of masks) b.move(sum, b.select(m, b.add(sum, b.const('f32', 1, 16)), sum));
+    });
+    b.store('f32', b.addr(2), sum);
+    const x = Float32Array.from({ length: 960 }, (_, i) => (i * 7) % 16);
+    const n = Int32Array.from({ length: 40 }, (_, i) => ((i * 3) % 5) + 3);
+    const out = new Float32Array(16);
+    const buffer = (name: string, dtype: 'f32' | 'i32', elements: number) =>
+      ({ name, dtype, elements, access: 'readwrite' }) as const;
+    runX86Kernel(
+      {
+        name: 'spills',
+        buffers: [buffer('x', 'f32', 960), buffer('n', 'i32', 40), buffer('out', 'f32', 16)],
+        body: b.instructions,
+      },
+      [x, n, out],
+    );
+    const want = Array.from({ length: 16 }, (_, lane) => {
+      let total = 0;
+      for (let i = 0; i < n[0]!; i++) {
+        for (let k = 0; k < 60; k++) total += x[k * 16 + lane]! * (n[k % 40]! + i);
+        for (let k = 0; k < 12; k++) total += x[k * 16 + lane]! < k ? 1 : 0;
+      }
+      return total;
+    });
+    expect([...out]).toEqual(want);
+  });
+
+  it('refuses an instruction set it does not know', () => {
+    process.env['TENON_ISA'] = 'mmx';
+    try {
+      expect(createX86Backend).toThrow('TENON_ISA is mmx');
+    } finally {
+      delete process.env['TENON_ISA'];
+    }
+  });
+});

@@ -1,0 +1,231 @@
+/**
+ * Assembly lines (Intel syntax of GNU as) beside what our assembler makes of the same operands: every form, with operands drawn from a seed.
+ */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ALU, Assembler, CC, type Mem, R } from '../../src/backends/x86/assembler/assembler.ts';
+import { FORMS, MASK_FORMS, type MaskOp, type VectorOp } from '../../src/backends/x86/assembler/forms.ts';
+
+export interface Case {
+  readonly line: string;
+  readonly bytes: Uint8Array;
+}
+
+const R64 = Object.keys(R);
+const R32 = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi', ...R64.slice(8).map(r => `${r}d`)];
+const R8 = ['al', 'cl', 'dl', 'bl', 'spl', 'bpl', 'sil', 'dil', ...R64.slice(8).map(r => `${r}b`)];
+
+/** mulberry32. */
+function random(seed: number): (below: number) => number {
+  let state = seed;
+  return below => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+/** How a form's operands are written: letters d (ModRM.reg), v (second), s (register or memory), i (immediate), in order. */
+interface Shape {
+  readonly order: string;
+  /** Kinds of d and s: v full vector, h half, q quarter, x xmm, k mask, e r32, r r64, m only memory. */
+  readonly d: string;
+  readonly s: string;
+}
+
+const IMMEDIATE = /^(vpternlog|valign|vrndscale|vcmp|vpcmp|vcvtps2ph)/;
+function shapeOf(op: VectorOp): Shape {
+  const imm = IMMEDIATE.test(op) || op.endsWith('_i') ? 'i' : '';
+  if (/^(vpmovqd|vpmovdw|vcvtps2ph)$/.test(op)) return { order: `sd${imm}`, d: 'v', s: 'h' };
+  if (op === 'vpmovdb') return { order: 'sd', d: 'v', s: 'q' };
+  if (/^vmovs[sd]_st$/.test(op)) return { order: 'sd', d: 'x', s: 'm' };
+  if (/^vmovs[sd]$/.test(op)) return { order: 'ds', d: 'x', s: 'm' };
+  if (/^vmov[dq]_st$/.test(op)) return { order: 'sd', d: 'x', s: op.startsWith('vmovd') ? 'e' : 'r' };
+  if (/^vmov[dq]$/.test(op)) return { order: 'ds', d: 'x', s: op === 'vmovd' ? 'e' : 'r' };
+  if (op === 'vmovups_st') return { order: 'sd', d: 'v', s: 'm' };
+  if (op.endsWith('_r')) return { order: 'ds', d: 'v', s: op === 'vpbroadcastd_r' ? 'e' : 'r' };
+  if (/broadcast/.test(op)) return { order: 'ds', d: 'v', s: 'x' };
+  if (/^v(pcmp|cmp)/.test(op)) return { order: 'dvsi', d: 'k', s: 'v' };
+  if (/^vpmovm2/.test(op)) return { order: 'ds', d: 'v', s: 'k' };
+  if (/^(vcvttpd2dq|vcvtpd2ps|vcvtqq2ps)$/.test(op)) return { order: 'ds', d: 'h', s: 'v' };
+  if (/^(vcvtdq2pd|vcvtps2pd|vcvttps2qq|vpmovsxdq|vpmovzxwd|vcvtph2ps)$/.test(op))
+    return { order: 'ds', d: 'v', s: 'h' };
+  if (/^vpmov[zs]xbd$/.test(op)) return { order: 'ds', d: 'v', s: 'q' };
+  if (op.endsWith('_i') || /^(vsqrt|vpabs|vmov|vcvt|vrndscale)/.test(op)) return { order: `ds${imm}`, d: 'v', s: 'v' };
+  return { order: `dvs${imm}`, d: 'v', s: 'v' };
+}
+
+const vectorName = (kind: string, l: number, n: number): string => {
+  const length = kind === 'v' ? l : kind === 'h' ? Math.max(0, l - 1) : kind === 'q' ? Math.max(0, l - 2) : 0;
+  return `${'xyz'[length]}mm${n}`;
+};
+
+function memory(below: (n: number) => number): { readonly text: string; readonly mem: Mem } {
+  const base = below(16);
+  const disp = [0, 8, -64, 64, 127, -128, 128, 256, 4096, -8192, 100, 2 ** 30][below(12)]!;
+  const tail = disp === 0 ? '' : disp > 0 ? `+${disp}` : `${disp}`;
+  if (below(2) === 0) return { text: `[${R64[base]}${tail}]`, mem: { base, disp } };
+  const index = [0, 1, 5, 9, 12, 15][below(6)]!;
+  const scale = [1, 2, 4, 8][below(4)]! as 1 | 2 | 4 | 8;
+  return { text: `[${R64[base]}+${R64[index]}*${scale}${tail}]`, mem: { base, index, scale, disp } };
+}
+
+const made = (fill: (asm: Assembler) => void): Uint8Array => {
+  const asm = new Assembler();
+  fill(asm);
+  return asm.finish();
+};
+
+function vectorCase(op: VectorOp, below: (n: number) => number): Case {
+  const form = FORMS[op];
+  const shape = shapeOf(op);
+  const scalar = shape.d === 'x';
+  const l = scalar ? 0 : below(3);
+  const [d, v, k] = [shape.d === 'k' ? below(8) : below(32), below(32), below(8)];
+  const wantsMemory = shape.s === 'm' || (!'ekr'.includes(shape.s) && below(2) === 0);
+  const m = memory(below);
+  const s = below(shape.s === 'k' ? 8 : 'er'.includes(shape.s) ? 16 : 32);
+  const masked = !wantsMemory && !scalar && shape.s !== 'k' && !/^(vmovups_st)$/.test(op) && k > 0;
+  const zero = masked && shape.d !== 'k' && below(2) === 0;
+  const element = form.w === 1 ? 8 : 4;
+  const broadcast =
+    wantsMemory && form.tuple === 'full' && shape.s === 'v' && !/^v(mov|cvt)/.test(op) && below(2) === 0;
+  const imm = shape.order.includes('i') ? below(8) : undefined;
+  const sizes: { readonly [bytes: number]: string } = {
+    2: 'word',
+    4: 'dword',
+    8: 'qword',
+    16: 'xmmword',
+    32: 'ymmword',
+    64: 'zmmword',
+  };
+  const width = { full: 16 << l, half: 8 << l, quarter: 4 << l, eighth: 2 << l, s1: 1, s2: 2, s4: 4, s8: 8, none: 0 };
+  const memoryText = broadcast ? `${sizes[element]} bcst ${m.text}` : `${sizes[width[form.tuple]]} ptr ${m.text}`;
+  const register = (kind: string, n: number): string =>
+    kind === 'k' ? `k${n}` : kind === 'e' ? R32[n]! : kind === 'r' ? R64[n]! : vectorName(kind, l, n);
+  const text = {
+    d: register(shape.d, d),
+    v: vectorName('v', l, v),
+    s: wantsMemory ? memoryText : register(shape.s, s),
+    i: `${imm}`,
+  };
+  const operands = [...shape.order].map(letter => text[letter as keyof typeof text]);
+  if (masked) operands[0] += `{k${k}}${zero ? '{z}' : ''}`;
+  const name = op.replace(/_(st|i|r)$/, '');
+  return {
+    line: `{evex} ${name} ${operands.join(', ')}`,
+    bytes: made(asm =>
+      asm.vector(op, l, d, shape.order.includes('v') ? v : 0, wantsMemory ? m.mem : s, {
+        k: masked ? k : 0,
+        zero,
+        broadcast,
+        imm,
+      }),
+    ),
+  };
+}
+
+function maskCase(op: MaskOp, below: (n: number) => number): Case {
+  const [d, v, s, g] = [below(8), below(8), below(8), below(16)];
+  const m = memory(below);
+  const name = op.replace(/_.*$/, '');
+  const of = (line: string, a: number, b: number, rm: number | Mem): Case => ({
+    line,
+    bytes: made(asm => asm.mask(op, a, b, rm)),
+  });
+  if (op === 'kmovw_st') return of(`${name} word ptr ${m.text}, k${d}`, d, 0, m.mem);
+  if (op === 'kmovw_kr') return of(`${name} k${d}, ${R32[g]}`, d, 0, g);
+  if (op === 'kmovw_rk') return of(`${name} ${R32[g]}, k${s}`, g, 0, s);
+  if (op === 'kmovw') return of(`${name} k${d}, k${s}`, d, 0, s);
+  if (op === 'knotw') return of(`${name} k${d}, k${s}`, d, 0, s);
+  return of(`${name} k${d}, k${v}, k${s}`, d, v, s);
+}
+
+function generalCases(below: (n: number) => number): Case[] {
+  const wide = below(2) === 0;
+  const names = wide ? R64 : R32;
+  const [d, s] = [below(16), below(16)];
+  const m = memory(below);
+  const size = wide ? 'qword' : 'dword';
+  const cases: [string, (asm: Assembler) => void][] = [
+    [`mov ${names[d]}, ${size} ptr ${m.text}`, a => a.mov(wide, d, m.mem)],
+    [`mov ${size} ptr ${m.text}, ${names[s]}`, a => a.movStore(wide ? 8 : 4, m.mem, s)],
+    [
+      `mov word ptr ${m.text}, ${R32[s]!.startsWith('e') ? R32[s]!.slice(1) : `${R64[s]}w`}`,
+      a => a.movStore(2, m.mem, s),
+    ],
+    [`mov byte ptr ${m.text}, ${R8[s]}`, a => a.movStore(1, m.mem, s)],
+    [`mov ${R32[d]}, 0x12345678`, a => a.movImm(d, 0x12345678n)],
+    [`mov ${R64[d]}, -2`, a => a.movImm(d, -2n)],
+    [`movabs ${R64[d]}, 0x123456789abcdef0`, a => a.movImm(d, 0x123456789abcdef0n)],
+    [`mov dword ptr ${m.text}, 77`, a => a.movStoreImm32(m.mem, 77)],
+    [`movzx ${R32[d]}, ${R8[s]}`, a => a.movExtend('zx8', d, s)],
+    [`movsx ${R32[d]}, byte ptr ${m.text}`, a => a.movExtend('sx8', d, m.mem)],
+    [`movzx ${R32[d]}, word ptr ${m.text}`, a => a.movExtend('zx16', d, m.mem)],
+    [`movsx ${R32[d]}, word ptr ${m.text}`, a => a.movExtend('sx16', d, m.mem)],
+    [`movsxd ${R64[d]}, ${R32[s]}`, a => a.movExtend('sx32', d, s)],
+    [`lea ${R64[d]}, ${m.text}`, a => a.lea(d, m.mem)],
+    [`test ${names[d]}, ${names[s]}`, a => a.test(wide, d, s)],
+    [`imul ${names[d]}, ${size} ptr ${m.text}`, a => a.imul(wide, d, m.mem)],
+    [`imul ${names[d]}, ${names[s]}, 100`, a => a.imulImm(wide, d, s, 100)],
+    [`imul ${names[d]}, ${names[s]}, 1000`, a => a.imulImm(wide, d, s, 1000)],
+    [wide ? 'cqo' : 'cdq', a => a.cdq(wide)],
+    [`lzcnt ${names[d]}, ${names[s]}`, a => a.lzcnt(wide, d, s)],
+    [`push ${R64[d]}`, a => a.push(d)],
+    [`pop ${R64[d]}`, a => a.pop(d)],
+    [`call ${R64[d]}`, a => a.callRegister(d)],
+    [`lock xadd dword ptr ${m.text}, ${R32[s]}`, a => a.locked('xadd', m.mem, s)],
+    [`lock cmpxchg dword ptr ${m.text}, ${R32[s]}`, a => a.locked('cmpxchg', m.mem, s)],
+  ];
+  for (const op of Object.keys(ALU) as (keyof typeof ALU)[]) {
+    cases.push([`${op} ${names[d]}, ${size} ptr ${m.text}`, a => a.alu(op, wide, d, m.mem)]);
+    cases.push([`${op} ${size} ptr ${m.text}, -5`, a => a.aluImm(op, wide, m.mem, -5)]);
+    // With eax GNU as takes a form of its own, one byte shorter.
+    cases.push([`${op} ${names[d || 1]}, 100000`, a => a.aluImm(op, wide, d || 1, 100000)]);
+  }
+  for (const op of ['not', 'neg', 'mul', 'div', 'idiv'] as const)
+    cases.push([`${op} ${names[d]}`, a => a.group3(op, wide, d)]);
+  for (const op of ['shl', 'shr', 'sar'] as const) {
+    cases.push([`${op} ${names[d]}, cl`, a => a.shiftCl(op, wide, d)]);
+    cases.push([`${op} ${names[d]}, 7`, a => a.shiftImm(op, wide, d, 7)]);
+  }
+  for (const condition of Object.keys(CC) as (keyof typeof CC)[]) {
+    cases.push([`set${condition} ${R8[d]}`, a => a.setcc(condition, d)]);
+    cases.push([`cmov${condition} ${names[d]}, ${names[s]}`, a => a.cmov(condition, wide, d, s)]);
+  }
+  for (const op of ['ret', 'pause', 'syscall', 'cpuid', 'xgetbv', 'vzeroupper'] as const)
+    cases.push([op, a => a.plain(op)]);
+  return cases.map(([line, fill]) => ({ line, bytes: made(fill) }));
+}
+
+/** `rounds` cases of every form. */
+export function assemblyCases(seed: number, rounds: number): Case[] {
+  const below = random(seed);
+  const cases: Case[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const op of Object.keys(FORMS) as VectorOp[]) cases.push(vectorCase(op, below));
+    for (const op of Object.keys(MASK_FORMS) as MaskOp[]) cases.push(maskCase(op, below));
+    cases.push(...generalCases(below));
+  }
+  return cases;
+}
+
+/** What GNU as makes of the lines, in hexadecimal, one per line. */
+export function gnuBytes(lines: readonly string[], folder: string): string[] {
+  const source = join(folder, 'lines.s');
+  writeFileSync(source, `.intel_syntax noprefix\n${lines.join('\n')}\n`);
+  const listing = execFileSync('as', ['-aln', '--listing-lhs-width=8', '-o', join(folder, 'lines.o'), source], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  const bytes: string[] = lines.map(() => '');
+  for (const row of listing.split('\n')) {
+    const match = /^\s*(\d+) [0-9a-f]{4} ((?:[0-9A-F]+ ?)+)/.exec(row);
+    if (match) bytes[Number(match[1]) - 2] += match[2]!.replaceAll(' ', '').toLowerCase();
+  }
+  return bytes;
+}
+
+export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
