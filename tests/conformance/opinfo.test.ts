@@ -30,16 +30,24 @@ const KNOWN: { readonly [op: string]: string } = {
   mT: 'a tensor without dims is refused',
   mH: 'a tensor without dims is refused',
   cov: 'one gradient differs by rounding: 1.5e-4 where 0 is expected',
-  'nn.functional.conv_transpose2d': 'one element cancels: 2.2e-5 of f32 rounding on wasm where 1.4e-5 is allowed',
   nonzero: 'as_tuple of a tensor without dims',
   norm: 'the nuclear norm',
+};
+
+/** Operators with one differing case on one backend only. */
+const KNOWN_ON: Readonly<Record<string, readonly string[]>> = {
+  // One element cancels: 2.2e-5 of f32 rounding where 1.4e-5 is allowed.
+  wasm: ['nn.functional.conv_transpose2d'],
 };
 
 const path = ['..', 'conformance', 'torch-opinfo', 'opinfo-visible.jsonl.gz'].join('/');
 
 testWithData('values and gradients of PyTorch’s operator database', path, () => {
-  const results = runOpinfo(sharedData(path), { backend: process.env['TENON_BACKEND'] ?? 'reference' });
+  const backend = process.env['TENON_BACKEND'] ?? 'reference';
+  const results = runOpinfo(sharedData(path), { backend });
   const failed = results.filter(result => result.outcome === 'fail' && !(result.op in KNOWN));
-  expect(failed).toEqual([]);
+  const known = KNOWN_ON[backend] ?? [];
+  expect(failed.filter(result => !known.includes(result.op))).toEqual([]);
+  expect(failed.length).toBeLessThanOrEqual(known.length);
   expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThanOrEqual(2240);
 });
