@@ -19,6 +19,9 @@ interface Recording {
   readonly epoch: number;
 }
 
+/** Recordings kept per function, the least recently used is dropped first: a number that changes every call must not fill the memory. */
+const RECORDINGS = 64;
+
 /** A compiled function: call it as the original, or `async` to leave the event loop free while it runs. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
   (...args: A): R;
@@ -84,6 +87,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     }
     const fresh = record(fn, args);
     recordings.push(fresh);
+    if (recordings.length > RECORDINGS) recordings.shift();
     matches(fresh.arguments, args, tensors);
     return fresh;
   };
