@@ -56,3 +56,4 @@ export {
 } from './random.ts';
 export * as special from './special.ts';
 export { Tensor, type ValuesAndIndices } from './tensor.ts';
+export { type Axes, type VmapOptions, vmap } from './vmap.ts';
