@@ -57,3 +57,4 @@ export {
 } from './random.ts';
 export * as special from './special.ts';
 export { Tensor, type ValuesAndIndices } from './tensor.ts';
+export { type Axes, type VmapOptions, vmap } from './vmap.ts';
