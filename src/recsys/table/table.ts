@@ -66,6 +66,10 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     this.index = new SignIndex(this);
   }
 
+  get summed(): { readonly wide: boolean; readonly vector: boolean } {
+    return { wide: this.wideRule.perShow, vector: this.rule.perShow };
+  }
+
   get size(): number {
     return this.rows.size;
   }
@@ -159,6 +163,14 @@ export class EmbeddingTable implements SparseTable, SignOwner {
       const { f32: from } = this.vectors.segment(link - 1);
       const start = this.vectors.at(link - 1);
       for (let d = 0; d < dim; d++) out[to + wide + d] = from[start + d]!;
+    }
+  }
+
+  shows(lookup: Lookup, out: Float32Array): void {
+    const { rows, unique } = this.current(lookup);
+    for (let u = 0; u < unique; u++) {
+      const row = rows[u]!;
+      out[u] = row < 0 ? 0 : this.rows.segment(row).f32[this.rows.at(row) + SHOW]!;
     }
   }
 
