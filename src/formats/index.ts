@@ -5,8 +5,10 @@
 
 export { writeAtomic } from './atomic.ts';
 export { type GgufValue, openGguf } from './gguf/reader.ts';
-export { loadNpy, npyChunks, parseNpy, saveNpy } from './npy.ts';
-export { loadNpz, parseNpz, saveNpz } from './npz.ts';
+export { loadNpy, npyChunks, openNpy, parseNpy, saveNpy } from './npy.ts';
+export { loadNpz, openNpz, parseNpz, saveNpz } from './npz.ts';
+export { loadWeights, openWeights } from './open.ts';
+export { openPickle } from './pickle/file.ts';
 export { openPyTorch } from './pytorch/reader.ts';
 export {
   loadSafetensors,

@@ -4,8 +4,10 @@
 import { unzipSync, type Zippable, zipSync } from 'fflate';
 import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
-import { npyChunks, parseNpy } from './npy.ts';
+import { npyChunks, parseNpy, storedNpy } from './npy.ts';
 import { withFile } from './source.ts';
+import type { WeightsFile } from './weights.ts';
+import { openZip } from './zip.ts';
 
 /** Deflate cannot expand by more than this (RFC 1951: 258 bytes from 2 bits): a larger claim is a lie. */
 const MAX_EXPANSION = 1032;
@@ -51,6 +53,22 @@ export function parseNpz(bytes: Uint8Array, name = 'npz'): Record<string, Tensor
     tensors[file.slice(0, -'.npy'.length)] = parseNpy(content, `${name}: ${file}`);
   }
   return tensors;
+}
+
+/** Opens an .npz file without reading its arrays. @throws as `loadNpz` */
+export async function openNpz(path: string): Promise<WeightsFile> {
+  const zip = await openZip(path);
+  try {
+    const tensors = [...zip.entries.values()].map(entry => {
+      if (!entry.name.endsWith('.npy'))
+        throw new Error(`${path}: not a valid .npz file: its entry ${JSON.stringify(entry.name)} is not a .npy file`);
+      return storedNpy(entry.open(), entry.name.slice(0, -'.npy'.length));
+    });
+    return { path, format: 'npz', tensors, metadata: {}, close: () => zip.close() };
+  } catch (error) {
+    zip.close();
+    throw error;
+  }
 }
 
 /** Writes tensors as an .npz file, atomically; stored, or deflated with `compress`. */

@@ -69,6 +69,16 @@ export function rowMajor(shape: readonly number[]): number[] {
   return strides;
 }
 
+/** Strides of elements of which the first dim runs fastest (Fortran order). */
+export function columnMajor(shape: readonly number[]): number[] {
+  let step = 1;
+  return shape.map(n => {
+    const stride = step;
+    step *= n;
+    return stride;
+  });
+}
+
 /** Elements of `size` bytes at `strides` (in elements, from the start of `bytes`) put in a row. */
 export function gathered(
   bytes: Uint8Array<ArrayBuffer>,
