@@ -4,6 +4,7 @@
  */
 
 export { writeAtomic } from './atomic.ts';
+export { type Converted, type ConvertOptions, convertWeights, WRITABLE } from './convert.ts';
 export { type GgufValue, openGguf } from './gguf/reader.ts';
 export { loadNpy, npyChunks, openNpy, parseNpy, saveNpy } from './npy.ts';
 export { loadNpz, openNpz, parseNpz, saveNpz } from './npz.ts';
@@ -18,4 +19,4 @@ export {
   safetensorsChunks,
   saveSafetensors,
 } from './safetensors.ts';
-export type { StoredTensor, WeightsFile } from './weights.ts';
+export type { OperatorCount, Port, ProgramSummary, StoredTensor, WeightsFile } from './weights.ts';

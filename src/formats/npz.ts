@@ -1,7 +1,7 @@
 /**
  * NumPy's .npz: a zip of .npy files, one per name (stored by `np.savez`, deflated by `np.savez_compressed`).
  */
-import { unzipSync, type Zippable, zipSync } from 'fflate';
+import { unzipSync, Zip, ZipDeflate, ZipPassThrough } from 'fflate';
 import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { npyChunks, parseNpy, storedNpy } from './npy.ts';
@@ -77,7 +77,31 @@ export function saveNpz(
   tensors: Readonly<Record<string, Tensor>>,
   { compress = false }: { compress?: boolean } = {},
 ): void {
-  const files: Zippable = {};
-  for (const [name, tensor] of Object.entries(tensors)) files[`${name}.npy`] = Buffer.concat(npyChunks(tensor));
-  writeAtomic(path, [zipSync(files, { level: compress ? 6 : 0 })]);
+  const pending = Object.entries(tensors).map(([name, tensor]) => ({ name, read: () => tensor }));
+  writeAtomic(path, streamNpz(pending, { compress }));
+}
+
+/** The bytes of an .npz file, in order, holding one tensor at a time. */
+export function* streamNpz(
+  tensors: Iterable<{ readonly name: string; read(): Tensor }>,
+  { compress = false }: { compress?: boolean } = {},
+): Generator<Uint8Array> {
+  let ready: Uint8Array[] = [];
+  const zip = new Zip((error, chunk) => {
+    if (error) throw error;
+    ready.push(chunk);
+  });
+  for (const tensor of tensors) {
+    const name = `${tensor.name}.npy`;
+    const entry = compress ? new ZipDeflate(name, { level: 6 }) : new ZipPassThrough(name);
+    zip.add(entry);
+    const chunks = npyChunks(tensor.read());
+    for (const [i, chunk] of chunks.entries()) {
+      entry.push(chunk, i === chunks.length - 1);
+      yield* ready;
+      ready = [];
+    }
+  }
+  zip.end();
+  yield* ready;
 }
