@@ -17,10 +17,10 @@ export interface LoadOptions {
 }
 
 /** Called with the module and the arguments; may return other arguments. */
-export type ForwardPreHook<M, In> = (module: M, input: In) => NoInfer<In> | undefined;
+export type ForwardPreHook<M, In> = (module: M, input: In) => In | undefined;
 
 /** Called with the module, the arguments and the output; may return another output. */
-export type ForwardHook<M, In, Out> = (module: M, input: In, output: Out) => NoInfer<Out> | undefined;
+export type ForwardHook<M, In, Out> = (module: M, input: In, output: Out) => Out | undefined;
 
 /** Takes a hook back. */
 export interface HookHandle {
@@ -80,12 +80,12 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
    * Has `hook` called before each `call` (not before a direct `forward`); what it returns, if anything, replaces the arguments. Inside
    * `compile` it runs when the function is recorded.
    */
-  registerForwardPreHook<I = In>(hook: ForwardPreHook<this, I>): HookHandle {
+  registerForwardPreHook<I extends readonly unknown[] | [] = In>(hook: ForwardPreHook<this, I>): HookHandle {
     return this.#register(hooks => hooks.before, hook as (module: unknown, input: unknown) => unknown);
   }
 
   /** Has `hook` called after each `call`; what it returns, if anything, replaces the output. */
-  registerForwardHook<I = In, O = Out>(hook: ForwardHook<this, I, O>): HookHandle {
+  registerForwardHook<I extends readonly unknown[] | [] = In, O = Out>(hook: ForwardHook<this, I, O>): HookHandle {
     return this.#register(hooks => hooks.after, hook as (module: unknown, input: unknown, output: unknown) => unknown);
   }
 
