@@ -16,3 +16,4 @@ export {
 export type { BatchLearner, StepResult } from './step.ts';
 export type { Admission, Eviction, InitSpec, RowOptimizer, ScoreSpec, TableOptions } from './table/options.ts';
 export type { Lookup, SaveMode, SaveReport, ShrinkReport, SparseTable, TableRow } from './table/sparse-table.ts';
+export { EmbeddingTable } from './table/table.ts';
