@@ -386,12 +386,11 @@ export class Assembler {
   /** VEX prefix: two bytes where they say enough. */
   private vexPrefix(reg: number, rm: RM, vvvv: number, l: number, form: { pp: number; map: number; w: number }): void {
     const { b, x } = Assembler.bits(rm);
-    const indexed = typeof rm === 'number' ? 0 : x;
     const r = (((reg >> 3) & 1) ^ 1) << 7;
     const tail = ((~vvvv & 15) << 3) | (l << 2) | form.pp;
-    if (b || indexed || form.map !== 1 || form.w) {
+    if (b || x || form.map !== 1 || form.w) {
       this.byte(0xc4);
-      this.byte(r | ((indexed ^ 1) << 6) | ((b ^ 1) << 5) | form.map);
+      this.byte(r | ((x ^ 1) << 6) | ((b ^ 1) << 5) | form.map);
       this.byte((form.w << 7) | tail);
     } else {
       this.byte(0xc5);

@@ -118,7 +118,13 @@ export type VexOp = keyof typeof LINES;
 function parse(line: string): VexForm {
   const [where, opcode, digit] = line.split(' ');
   const [pp, map, w] = where!.split('.').map(Number);
-  return { pp: pp!, map: map!, w: w!, opcode: Number.parseInt(opcode!, 16), digit: digit ? Number(digit.slice(1)) : -1 };
+  return {
+    pp: pp!,
+    map: map!,
+    w: w!,
+    opcode: Number.parseInt(opcode!, 16),
+    digit: digit ? Number(digit.slice(1)) : -1,
+  };
 }
 
 export const VEX_FORMS = Object.fromEntries(Object.entries(LINES).map(([name, line]) => [name, parse(line)])) as {
