@@ -28,6 +28,7 @@ export default defineConfig({
     projects: [
       project('reference', onEveryBackend, [], { TENON_BACKEND: 'reference' }),
       project('wasm', onEveryBackend, [], { TENON_BACKEND: 'wasm' }),
+      project('x86', onEveryBackend, [], { TENON_BACKEND: 'x86' }),
       project('general', ['tests/**/*.test.ts'], onEveryBackend, {}),
     ],
   },

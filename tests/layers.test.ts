@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['runtime'],
   ['tensor'],
   ['nn', 'optim', 'data', 'metrics', 'formats', 'train', 'models'],
+  ['recsys'],
   ['index.ts'],
   ['cli'],
 ];

@@ -12,7 +12,7 @@ const WRITE_BYTES = 1 << 30;
  * new one; the temporary file is removed when writing fails.
  * @throws Error naming the file and the reason (no space left, no such folder, no permission).
  */
-export function writeAtomic(path: string, chunks: readonly (Uint8Array | string)[]): void {
+export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     const file = openSync(temporary, 'w');

@@ -102,6 +102,8 @@ export class Native {
   private readonly koffi: Koffi;
   private readonly platform: Platform;
   private readonly callType: unknown;
+  /** What arrays without elements point to: reads that a guard discards may be made there. */
+  private readonly empty: number;
   private readonly pointer: (array: ArrayBufferView) => number;
   private readonly dropped = new FinalizationRegistry<CodePages>(pages => this.release(pages));
 
@@ -113,6 +115,7 @@ export class Native {
     this.koffi = loadKoffi();
     this.platform = linux(this.koffi);
     this.callType = this.koffi.proto('int64_t (int64_t, int64_t, int64_t, int64_t)');
+    this.empty = this.platform.map(PAGE);
     // mov rax, rdi; ret
     const identity = this.load(Uint8Array.of(0x48, 0x89, 0xf8, 0xc3));
     this.pointer = this.koffi.decode(BigInt(identity.address), this.koffi.proto('int64_t (const void*)')) as (
@@ -167,6 +170,6 @@ export class Native {
 
   /** Byte address of an array's first element; valid for as long as its ArrayBuffer lives. */
   addressOf(array: ArrayBufferView): number {
-    return array.byteLength === 0 ? 0 : this.pointer(array);
+    return array.byteLength === 0 ? this.empty : this.pointer(array);
   }
 }
