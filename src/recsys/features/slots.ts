@@ -143,7 +143,11 @@ export function slotWriter(slot: SlotSpec, columnOf: (name: string) => number): 
 
 function plainWriter(slot: Exclude<SlotSpec, { type: 'cross' }>, columnOf: (name: string) => number): Writer {
   const column = columnOf(slot.from ?? slot.name);
-  const { separator, missing = slot.type === 'id' || separator !== undefined ? 'empty' : 'sign' } = slot;
+  const {
+    separator,
+    single = false,
+    missing = slot.type === 'id' || separator !== undefined ? 'empty' : 'sign',
+  } = slot;
   const whole = valueWriter(slot);
   const value = separator === undefined ? whole : splitting(whole, separator.charCodeAt(0));
   const seed = slotSeed(slot.type === 'hash' ? (slot.share ?? slot.name) : slot.name);
@@ -152,6 +156,7 @@ function plainWriter(slot: Exclude<SlotSpec, { type: 'cross' }>, columnOf: (name
     let some = false;
     for (let token = fields.head[column]; token !== NONE; token = next[token]) {
       if (start[token] === end[token]) continue;
+      if (some && single) return `slot ${slot.name} is there more than once`;
       some = true;
       const fault = value(bytes, start[token], end[token], rows);
       if (fault !== null) return fault;

@@ -18,6 +18,8 @@ interface SlotBase {
    * 'sign' for hash, cross and buckets, 'empty' for ids and everything with a separator.
    */
   readonly missing?: 'sign' | 'empty';
+  /** Whether more than one value of the column makes the record a bad one; false by default. */
+  readonly single?: boolean;
 }
 
 export type SlotSpec =
@@ -29,7 +31,7 @@ export type SlotSpec =
    */
   | (SlotBase & { readonly type: 'hash'; readonly share?: string })
   /** The hash of several columns' texts together; of columns with several values every combination. */
-  | (Omit<SlotBase, 'from' | 'separator'> & { readonly type: 'cross'; readonly from: readonly string[] })
+  | (Omit<SlotBase, 'from' | 'separator' | 'single'> & { readonly type: 'cross'; readonly from: readonly string[] })
   /** Which of the intervals between ascending boundaries a number lies in (at a boundary: the upper one). */
   | (SlotBase & { readonly type: 'bucket'; readonly boundaries: readonly number[] })
   /** floor(ln(x)^2) for x > 2, else x itself rounded down: the Criteo contest's binning of counts. */
@@ -118,8 +120,8 @@ function checkSlot(slot: SlotSpec): void {
       throw new Error(`${where}: a cross needs at least two columns in from`);
     return;
   }
-  if (slot.separator !== undefined && slot.separator.length !== 1)
-    throw new Error(`${where}: separator "${slot.separator}" came, expected one character`);
+  if (slot.separator !== undefined && (slot.separator.length !== 1 || slot.separator.charCodeAt(0) > 127))
+    throw new Error(`${where}: separator "${slot.separator}" came, expected one ASCII character`);
   if (slot.type !== 'bucket') return;
   const { boundaries } = slot;
   if (!Array.isArray(boundaries) || boundaries.some((b, i) => !Number.isFinite(b) || (i > 0 && b <= boundaries[i - 1])))

@@ -2,10 +2,11 @@
  * Lines of fields between separators: CSV, TSV, Criteo.
  */
 import { Fields, NONE } from '../features/fields.ts';
-import { byteOf, type LineParser, OPEN } from './format.ts';
+import { byteOf, type LineParser, newlineAt, OPEN } from './format.ts';
 
 const QUOTE = 34;
 const BLANK = 32;
+const NEWLINE = 10;
 
 export interface DelimitedOptions {
   readonly separator: string;
@@ -18,6 +19,11 @@ export class DelimitedParser implements LineParser {
   private readonly separator: number;
   private readonly quotes: boolean;
   private readonly trim: boolean;
+  /** No byte above this one means anything to the scan. */
+  private readonly highest: number;
+  /** Where the line began that `lineEnd` saw last, and how many fields it has; -1 when it has quotes. */
+  private scanned = -1;
+  private found = 0;
 
   constructor(columns: readonly string[], { separator, quotes, trim }: DelimitedOptions) {
     const twice = columns.find((name, i) => columns.indexOf(name) !== i);
@@ -26,72 +32,89 @@ export class DelimitedParser implements LineParser {
     this.separator = byteOf('format csv: separator', separator);
     this.quotes = quotes;
     this.trim = trim;
+    this.highest = Math.max(this.separator, quotes ? QUOTE : NEWLINE);
     // Column i is token i of every line, so this never changes.
     for (let i = 0; i < columns.length; i++) this.fields.head[i] = i;
     this.fields.next.fill(NONE);
     this.fields.tokens = columns.length;
   }
 
-  parse(bytes: Uint8Array, start: number, end: number): string | null {
-    const { fields, separator } = this;
-    const last = fields.columns.length - 1;
-    fields.bytes = bytes;
+  /** Notes where fields end while it looks for the line's end, so that `parse` need not look again. */
+  lineEnd(bytes: Uint8Array, from: number, filled: number): number {
+    const { separator, highest } = this;
+    const { start, end } = this.fields;
+    const last = this.fields.columns.length - 1;
     let token = 0;
-    let begin = start;
-    for (let at = start; at < end; at++) {
+    let begin = from;
+    this.scanned = -1;
+    for (let at = from; at < filled; at++) {
       const c = bytes[at];
+      if (c > highest) continue;
       if (c === separator) {
-        if (token === last) return this.miscount(bytes, at, end, token + 2);
-        fields.start[token] = begin;
-        fields.end[token++] = at;
+        if (token < last) {
+          start[token] = begin;
+          end[token] = at;
+        }
+        token++;
         begin = at + 1;
-      } else if (c === QUOTE && at === begin && this.quotes) {
-        // Known before the line is changed, because an open one is parsed again.
-        if (this.isOpen(bytes, at, end)) return OPEN;
-        return this.parseQuoted(bytes, token, begin, end);
-      }
+      } else if (c === NEWLINE) {
+        if (token <= last) start[token] = begin;
+        this.scanned = from;
+        this.found = token + 1;
+        return at;
+      } else if (c === QUOTE && at === begin && this.quotes) return newlineAt(bytes, at, filled);
     }
-    fields.start[token] = begin;
-    fields.end[token] = end;
-    return this.finish(bytes, end, token + 1);
+    return -1;
   }
 
-  /** The rest of a line from its first quoted field on; quoted fields are written over themselves without their quotes. */
-  private parseQuoted(bytes: Uint8Array, first: number, start: number, end: number): string | null {
-    const { fields, separator } = this;
-    const last = fields.columns.length - 1;
-    let token = first;
-    for (let at = start; ; at++) {
+  parse(bytes: Uint8Array, start: number, end: number): string | null {
+    this.fields.bytes = bytes;
+    if (this.scanned !== start) {
+      if (this.isOpen(bytes, start, end)) return OPEN;
+      return this.parseFields(bytes, start, end);
+    }
+    if (this.found === this.fields.columns.length) this.fields.end[this.found - 1] = end;
+    return this.finish(this.found);
+  }
+
+  /** A line with quoted fields, which are written over themselves without their quotes; or one that `lineEnd` has not seen. */
+  private parseFields(bytes: Uint8Array, start: number, end: number): string | null {
+    const { fields, separator, quotes } = this;
+    const count = fields.columns.length;
+    for (let token = 0, at = start; ; at++) {
       const begin = at;
-      let to: number;
-      if (bytes[at] === QUOTE && at < end) {
-        to = begin;
+      let to = begin;
+      if (bytes[at] === QUOTE && at < end && quotes) {
         for (at++; at < end; at++) {
           if (bytes[at] === QUOTE && (at + 1 === end || bytes[at + 1] !== QUOTE)) break;
           if (bytes[at] === QUOTE) at++;
           bytes[to++] = bytes[at];
         }
         at++;
-        if (at < end && bytes[at] !== separator) return `column ${fields.columns[token]}: text after a quoted field`;
+        if (at < end && bytes[at] !== separator) return `field ${token + 1}: text after a quoted field`;
       } else {
         while (at < end && bytes[at] !== separator) at++;
         to = at;
       }
-      fields.start[token] = begin;
-      fields.end[token++] = to;
-      if (at >= end) return this.finish(bytes, end, token);
-      if (token > last) return this.miscount(bytes, at, end, token + 1);
+      if (token < count) {
+        fields.start[token] = begin;
+        fields.end[token] = to;
+      }
+      token++;
+      if (at >= end) return this.finish(token);
     }
   }
 
-  private finish(bytes: Uint8Array, end: number, count: number): string | null {
-    if (count !== this.fields.columns.length) return this.miscount(bytes, end, end, count);
-    if (this.trim) this.trimAll(bytes);
+  private finish(found: number): string | null {
+    const expected = this.fields.columns.length;
+    if (found !== expected) return `${found} field${found === 1 ? '' : 's'}, expected ${expected}`;
+    if (this.trim) this.trimAll(this.fields.bytes);
     return null;
   }
 
-  /** Whether a quoted field that begins here goes on behind the end. */
+  /** Whether a quoted field of the line goes on behind its end. */
   private isOpen(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.quotes) return false;
     let quotes = 0;
     for (let at = start; at < end; at++) if (bytes[at] === QUOTE) quotes++;
     return quotes % 2 === 1;
@@ -103,11 +126,5 @@ export class DelimitedParser implements LineParser {
       while (start[t] < end[t] && bytes[start[t]] === BLANK) start[t]++;
       while (end[t] > start[t] && bytes[end[t] - 1] === BLANK) end[t]--;
     }
-  }
-
-  private miscount(bytes: Uint8Array, at: number, end: number, counted: number): string {
-    let count = counted;
-    for (let i = at + 1; i < end; i++) if (bytes[i] === this.separator) count++;
-    return `${count} field${count === 1 ? '' : 's'}, expected ${this.fields.columns.length}`;
   }
 }

@@ -45,8 +45,18 @@ export const OPEN = 'a quoted field does not end';
 
 export interface LineParser {
   readonly fields: Fields;
+  /** Where the first line break at or after `from` stands, -1 when there is none before `filled`. May look at the fields on its way. */
+  lineEnd(bytes: Uint8Array, from: number, filled: number): number;
   /** Cuts the line [start, end) of `bytes` into `fields`; null, OPEN, or why the line is bad. May change the bytes of the line. */
   parse(bytes: Uint8Array, start: number, end: number): string | null;
+}
+
+const NEWLINE = 10;
+
+/** Where the first line break at or after `from` stands, -1 when there is none before `filled`. */
+export function newlineAt(bytes: Uint8Array, from: number, filled: number): number {
+  const at = bytes.indexOf(NEWLINE, from);
+  return at < filled ? at : -1;
 }
 
 /** Formats of lines; Parquet has none. */

@@ -26,7 +26,6 @@ export interface Block {
   readonly bad: readonly BadLine[];
 }
 
-const NEWLINE = 10;
 const RETURN = 13;
 /** Bytes of a bad line that are kept. */
 const KEPT = 4096;
@@ -131,6 +130,7 @@ export async function* readLines(
   examples: LineExamples,
   { skipFirst, stop, firstLine, path }: Cut,
 ): AsyncGenerator<Block, void, undefined> {
+  const { parser } = examples;
   let skipping = skipFirst;
   let number = firstLine;
   // `buffer` [0, filled) holds what is not read yet; its first byte is byte `origin` of the chunks.
@@ -152,19 +152,19 @@ export async function* readLines(
         if (examples.some) yield examples.take();
         return;
       }
-      let end = lineEnd(buffer, at, filled);
+      let end = parser.lineEnd(buffer, at, filled);
       if (end < 0) break;
       if (skipping) skipping = false;
       else {
         let lines = 1;
         while (!examples.line(buffer, at, end, number)) {
-          end = lineEnd(buffer, end + 1, filled);
+          end = parser.lineEnd(buffer, end + 1, filled);
           lines++;
           if (end < 0 || end - at > LONGEST_RECORD) break;
         }
         if (end < 0 && filled - at <= LONGEST_RECORD) break;
         if (end < 0 || end - at > LONGEST_RECORD) {
-          end = lineEnd(buffer, at, filled);
+          end = parser.lineEnd(buffer, at, filled);
           examples.unclosed(buffer, at, end, number);
           lines = 1;
         }
@@ -180,10 +180,10 @@ export async function* readLines(
   // What stands behind the last line break.
   for (let at = 0; at < filled && !skipping && origin + at < stop; ) {
     if (examples.line(buffer, at, filled, number)) break;
-    const end = lineEnd(buffer, at, filled);
+    const end = parser.lineEnd(buffer, at, filled);
     examples.unclosed(buffer, at, end < 0 ? filled : end, number++);
     at = end < 0 ? filled : end + 1;
-    for (let next = lineEnd(buffer, at, filled); next >= 0; next = lineEnd(buffer, at, filled)) {
+    for (let next = parser.lineEnd(buffer, at, filled); next >= 0; next = parser.lineEnd(buffer, at, filled)) {
       if (!examples.line(buffer, at, next, number)) break;
       number++;
       at = next + 1;
@@ -191,9 +191,4 @@ export async function* readLines(
     }
   }
   if (examples.some) yield examples.take();
-}
-
-function lineEnd(bytes: Uint8Array, from: number, filled: number): number {
-  const at = bytes.indexOf(NEWLINE, from);
-  return at < filled ? at : -1;
 }

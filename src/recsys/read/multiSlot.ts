@@ -2,7 +2,7 @@
  * Lines of `n v1 ... vn` per slot, all slots in a fixed order: what PaddlePaddle's MultiSlotDataFeed reads.
  */
 import { Fields } from '../features/fields.ts';
-import type { LineParser } from './format.ts';
+import { type LineParser, newlineAt } from './format.ts';
 
 const BLANK = 32;
 const ZERO = 48;
@@ -18,6 +18,10 @@ export class MultiSlotParser implements LineParser {
     const twice = slots.find((name, i) => slots.indexOf(name) !== i);
     if (twice !== undefined) throw new Error(`format multislot: slot ${twice} is there twice`);
     this.fields = new Fields(slots);
+  }
+
+  lineEnd(bytes: Uint8Array, from: number, filled: number): number {
+    return newlineAt(bytes, from, filled);
   }
 
   parse(bytes: Uint8Array, start: number, end: number): string | null {

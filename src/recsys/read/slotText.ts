@@ -2,7 +2,7 @@
  * Lines of slot-and-sign pairs: `sign:slot sign:slot ...` or the other way round, slots in any order and as often as they have values.
  */
 import { Fields } from '../features/fields.ts';
-import { byteOf, type Format, type LineParser } from './format.ts';
+import { byteOf, type Format, type LineParser, newlineAt } from './format.ts';
 
 const COLON = 58;
 const MINUS = 45;
@@ -25,6 +25,10 @@ export class SlotTextParser implements LineParser {
     this.separator = byteOf('format slots: separator', separator);
     this.prefix = prefix.length;
     this.slotFirst = order === 'slot:sign';
+  }
+
+  lineEnd(bytes: Uint8Array, from: number, filled: number): number {
+    return newlineAt(bytes, from, filled);
   }
 
   parse(bytes: Uint8Array, start: number, end: number): string | null {
