@@ -30,6 +30,7 @@ export class NativeBuffer implements DeviceBuffer {
     const skip = (ALIGN - (start % ALIGN)) % ALIGN;
     this.view = whole.subarray(skip, skip + bytes);
     this.address = start + skip;
+    native.preferLargePages(this.address, bytes);
   }
 
   download(into: HostArray): void {
