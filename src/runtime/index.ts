@@ -4,7 +4,15 @@
  */
 
 export { collect, isProfiling, record, span, type TraceEvent } from '../compiler/profile.ts';
-export { backend, backendNames, numThreads, setBackend, setNumThreads, whyUnavailable } from './backends.ts';
+export {
+  backend,
+  backendName,
+  backendNames,
+  numThreads,
+  setBackend,
+  setNumThreads,
+  whyUnavailable,
+} from './backends.ts';
 export { Cell, type CellOptions, keepForFlush, pendingCells, releaseKept } from './cells.ts';
 export {
   drawingForExamples,

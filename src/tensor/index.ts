@@ -4,6 +4,7 @@
  */
 export { DTYPES, type DType, type HostArray, isDType, isFloat } from '../graph/dtype.ts';
 export {
+  backendName,
   backendNames,
   defaultGenerator,
   type Generator,
