@@ -12,7 +12,20 @@ import { structureOf } from './structure.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
 const CAPACITY = 1024;
-const cache = new Map<string, Executable>();
+const cache = new Map<string, Entry>();
+let uses = 0;
+
+/** Marked when used, and not moved in the map: see cells.ts on tables. */
+interface Entry {
+  readonly executable: Executable;
+  used: number;
+}
+
+function dropLeastUsed(): void {
+  let least: string | null = null;
+  for (const [id, { used }] of cache) if (least === null || used < cache.get(least)!.used) least = id;
+  if (least !== null) cache.delete(least);
+}
 
 export interface Update {
   /** The variable's leaf. */
@@ -35,18 +48,19 @@ export function prepare(outputs: readonly Node[], updates: readonly Update[]): P
   );
   const device = backend();
   const id = `${device.name}:${device.threads}:${outputs.length}:${key}`;
-  let executable = cache.get(id);
-  if (executable) cache.delete(id);
-  else {
+  let entry = cache.get(id);
+  if (!entry) {
     // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
     const at = new Map(leaves.map((leaf, i) => [leaf, i]));
-    executable = span('compile', () =>
+    const executable = span('compile', () =>
       device.compile({ leaves, outputs, updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })) }),
     );
-    if (cache.size >= CAPACITY) cache.delete(cache.keys().next().value!);
+    if (cache.size >= CAPACITY) dropLeastUsed();
+    entry = { executable, used: 0 };
+    cache.set(id, entry);
   }
-  cache.set(id, executable);
-  return { executable, leaves };
+  entry.used = ++uses;
+  return { executable: entry.executable, leaves };
 }
 
 /** What a leaf is bound to outside of a trace. */
