@@ -4,9 +4,12 @@
  */
 
 export { writeAtomic } from './atomic.ts';
+export { type Converted, type ConvertOptions, convertWeights, WRITABLE } from './convert.ts';
 export { type GgufValue, openGguf } from './gguf/reader.ts';
-export { loadNpy, npyChunks, parseNpy, saveNpy } from './npy.ts';
-export { loadNpz, parseNpz, saveNpz } from './npz.ts';
+export { loadNpy, npyChunks, openNpy, parseNpy, saveNpy } from './npy.ts';
+export { loadNpz, openNpz, parseNpz, saveNpz } from './npz.ts';
+export { loadWeights, openWeights } from './open.ts';
+export { openPickle } from './pickle/file.ts';
 export { openPyTorch } from './pytorch/reader.ts';
 export {
   loadSafetensors,
@@ -16,4 +19,4 @@ export {
   safetensorsChunks,
   saveSafetensors,
 } from './safetensors.ts';
-export type { StoredTensor, WeightsFile } from './weights.ts';
+export type { OperatorCount, Port, ProgramSummary, StoredTensor, WeightsFile } from './weights.ts';
