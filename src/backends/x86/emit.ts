@@ -7,7 +7,7 @@ import { classOf } from './allocate.ts';
 import { type Assembler, type Label, mem, R } from './assembler/assembler.ts';
 import { binary, compare, multiplyAdd, select, unary } from './emit-arithmetic.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
-import { address, advance, load, loadSplat, store } from './emit-memory.ts';
+import { address, advance, gather, iota, load, loadSplat, store } from './emit-memory.ts';
 import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
 import { foldMoves } from './peephole.ts';
 
@@ -63,6 +63,7 @@ class KernelEmitter {
       // A loaded element that is only spread out is one instruction.
       if (
         inst.op === 'load' &&
+        !inst.m &&
         next?.op === 'splat' &&
         next.a === inst.d &&
         uses[inst.d.id] === 1 &&
@@ -133,6 +134,12 @@ class KernelEmitter {
         return;
       case 'advance':
         advance(f, inst);
+        return;
+      case 'gather':
+        gather(f, inst);
+        return;
+      case 'iota':
+        iota(f, inst.d);
         return;
       case 'load':
         load(f, inst);

@@ -16,6 +16,7 @@ export const x86Target = (cpu: Cpu): Target => ({
   vectorRegisters: 30,
   fusedMultiplyAdd: true,
   keepsOrder: true,
+  masksMemory: true,
   l1Bytes: cpu.l1Bytes,
   l2Bytes: cpu.l2Bytes,
   pointerBytes: 8,
