@@ -22,7 +22,7 @@ function settleTrivial(node: Node): boolean {
     node.value = node.attrs.variable.read();
     return true;
   }
-  const passesThrough = node.op === 'reshape' || node.op === 'detach' || node.op === 'barrier';
+  const passesThrough = node.op === 'reshape' || node.op === 'detach' || node.op === 'barrier' || node.op === 'custom';
   if (passesThrough && node.inputs[0]!.value) {
     node.value = node.inputs[0]!.value;
     return true;
