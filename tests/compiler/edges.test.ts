@@ -87,7 +87,11 @@ describe('indices', () => {
 
   it('that a reduction of the same kernel computes', () => {
     for (const width of [2, 16, 33]) {
-      const parts = g.data(BigInt64Array.from({ length: 3 * width }, (_, i) => BigInt(i % 3)), [3, width], 'i64');
+      const parts = g.data(
+        BigInt64Array.from({ length: 3 * width }, (_, i) => BigInt(i % 3)),
+        [3, width],
+        'i64',
+      );
       same(g.gather(values([70, width]), g.reduce('sum', parts, [1]), 0, 'take'));
     }
   });
