@@ -171,7 +171,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
         if (!parameter.grad) return;
         releaseKept(parameter.grad.node);
         const grad = parameter.grad.detach();
-        updates.push({ parameter, grad, rows: rowGradient(grad), index: i });
+        updates.push({ parameter, grad, rows: rowGradient(grad, parameter.sparse), index: i });
       });
       this.update(group, updates);
     }
