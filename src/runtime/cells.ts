@@ -25,8 +25,8 @@ export class Cell {
   private leaf: Node<'variable'> | null = null;
   private assigned: Node | null = null;
 
-  constructor(shape: readonly number[], dtype: DType, host: HostArray, options: CellOptions = {}) {
-    this.variable = new Variable(shape, dtype, host, options.name);
+  constructor(shape: readonly number[], dtype: DType, init: HostArray | (() => HostArray), options: CellOptions = {}) {
+    this.variable = new Variable(shape, dtype, init, options.name);
     this.grad = (options.requiresGrad ?? false) && isFloat(dtype);
   }
 
