@@ -88,6 +88,8 @@ export interface ResNetOptions extends ClassifierOptions {
   readonly groups?: number;
   /** Their width in the first stage; 64 by default. */
   readonly widthPerGroup?: number;
+  /** Channels of the stem and of the first stage, which each later stage doubles; 64 by default. */
+  readonly width?: number;
   /** 'imagenet': 7x7 convolution of stride 2 and max pooling; 'cifar': one 3x3 convolution. 'imagenet' by default. */
   readonly stem?: 'imagenet' | 'cifar';
 }
@@ -105,11 +107,12 @@ export class ResNet extends Module {
 
   constructor(options: ResNetOptions) {
     super();
-    const { block, layers, numClasses = 1000, groups = 1, widthPerGroup = 64, stem = 'imagenet' } = options;
-    this.conv1 = stem === 'imagenet' ? conv(3, 64, 7, 2) : conv(3, 64, 3);
-    this.bn1 = new BatchNorm2d(64);
+    const { block, layers, numClasses = 1000, groups = 1, widthPerGroup = 64, width = 64 } = options;
+    const stem = options.stem ?? 'imagenet';
+    this.conv1 = stem === 'imagenet' ? conv(3, width, 7, 2) : conv(3, width, 3);
+    this.bn1 = new BatchNorm2d(width);
     this.maxpool = stem === 'imagenet' ? new MaxPool2d(3, { stride: 2, padding: 1 }) : null;
-    let inChannels = 64;
+    let inChannels = width;
     const stage = (channels: number, count: number, stride: number): Sequential => {
       const blocks = Array.from({ length: count }, (_, i) => {
         const made = new block(inChannels, channels, i === 0 ? stride : 1, { groups, widthPerGroup });
@@ -118,10 +121,10 @@ export class ResNet extends Module {
       });
       return new Sequential(...blocks);
     };
-    this.layer1 = stage(64, layers[0], 1);
-    this.layer2 = stage(128, layers[1], 2);
-    this.layer3 = stage(256, layers[2], 2);
-    this.layer4 = stage(512, layers[3], 2);
+    this.layer1 = stage(width, layers[0], 1);
+    this.layer2 = stage(2 * width, layers[1], 2);
+    this.layer3 = stage(4 * width, layers[2], 2);
+    this.layer4 = stage(8 * width, layers[3], 2);
     this.fc = new Linear(inChannels, numClasses);
     initialiseConvolutions(this);
   }
