@@ -17,6 +17,7 @@ export { type FeatureRecord, Features, type FieldValue } from './features/featur
 export { avazuFeatures, criteoFeatures } from './features/presets.ts';
 export { hashSign } from './features/slots.ts';
 export type { DenseSpec, FeatureSpec, LabelSpec, SlotSpec } from './features/spec.ts';
+export { SlotImportance, type SlotImportanceOptions, type SlotImportanceState, type SlotScore } from './importance.ts';
 export type { Format } from './read/format.ts';
 export type { BadLine } from './read/lines.ts';
 export type { BadLineOptions } from './read/quarantine.ts';
