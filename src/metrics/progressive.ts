@@ -110,6 +110,11 @@ export class ProgressiveValidation implements Metric<ProgressiveReport, Progress
     return report;
   }
 
+  /** Forgets the window since the last `endWindow`: it was not finished, and will be measured again. */
+  dropWindow(): void {
+    this.window.reset();
+  }
+
   compute(): ProgressiveReport {
     const all = new Measures(this.buckets);
     all.merge(this.closed.state());

@@ -169,7 +169,7 @@ class MessageBatches implements PassBatches {
 
   [Symbol.asyncIterator](): AsyncIterator<SparseBatch> {
     const { features, shuffle, batchSize, badLines } = this.reading;
-    this.quarantine = new Quarantine(badLines);
+    this.quarantine = new Quarantine(badLines).begin();
     this.bytes = 0;
     const blocks = this.blocks();
     return rebatch(shuffle ? shuffled(blocks, features.schema, shuffle) : blocks, features.schema, batchSize, false);

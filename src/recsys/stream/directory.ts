@@ -60,7 +60,8 @@ export class DirectorySource implements StreamSource {
       const wanted = end ? day.filter(stretch => !isAfter(stretch, end)) : day.slice(0, perPass);
       const missing = wanted.find(stretch => !this.isDone(stretch));
       const short = wanted.length < perPass && !end && follow && ahead.length === day.length && !days;
-      if (wanted.length > 0 && !missing && !short) return this.pass(wanted);
+      if (wanted.length > 0 && !missing && !short)
+        return this.pass(wanted, days !== undefined && day.at(-1) === wanted.at(-1));
       if (wanted.length === 0 && !follow) return null;
       const awaited = missing ? this.doneFile(missing) : `the next folder of ${this.options.folder}`;
       if (awaited !== said) asking.onNotice(`waiting for ${awaited}`);
@@ -108,10 +109,10 @@ export class DirectorySource implements StreamSource {
     return statSync(this.doneFile(stretch), { throwIfNoEntry: false }) !== undefined;
   }
 
-  private pass(stretches: readonly Stretch[]): Pass {
+  private pass(stretches: readonly Stretch[], endsDay: boolean): Pass {
     const { day, time } = stretches.at(-1)!;
     const files = stretches.flatMap(stretch => this.filesOf(stretch));
-    return { day, name: time, position: { day, time }, read: reading => new BatchReader(files, reading) };
+    return { day, name: time, endsDay, position: { day, time }, read: reading => new BatchReader(files, reading) };
   }
 
   private filesOf(stretch: Stretch): string[] {

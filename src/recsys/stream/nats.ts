@@ -59,7 +59,10 @@ class NatsBroker implements Broker {
       this.link ??= await this.connect(last);
       const messages: Message[] = [];
       // The server takes no shorter wait than a second.
-      for await (const message of await this.link.consumer.fetch({ max_messages: count, expires: Math.max(1000, wait) })) {
+      for await (const message of await this.link.consumer.fetch({
+        max_messages: count,
+        expires: Math.max(1000, wait),
+      })) {
         this.link.delivered = message.seq;
         this.open.set(String(message.seq), message);
         messages.push({ id: String(message.seq), time: message.time.getTime(), data: message.data });

@@ -33,6 +33,8 @@ export interface Pass {
   readonly day: string;
   /** Within the day: HHMM of its data, or the number of its last message. */
   readonly name: string;
+  /** Whether the day is known to be over with it; else it is when a pass of another day comes, or no pass does. */
+  readonly endsDay?: boolean;
   /** Where the source stands after it. */
   readonly position: SourcePosition;
   read(reading: PassReading): PassBatches;
