@@ -91,7 +91,7 @@ function fastest(machine: Machine, kernel: LoopKernel, runs: number): number {
 
 /** Measures both on `threads` threads: some 0.2 s. */
 export function measurePeaks(threads: number): Peaks {
-  const machine = new Machine(new Native());
+  const machine = new Machine(new Native(), 'avx512');
   machine.threads = threads;
   const flop = 2 * SHARES * ROUNDS * SUMS * LANES;
   return {

@@ -3,13 +3,13 @@
  * Reading trusts nothing: every length and offset is checked against the file before anything is allocated by it.
  */
 import { basename, dirname, join } from 'node:path';
-import type { DType } from '../graph/dtype.ts';
+import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
 import { type Json, parseJson } from './json.ts';
 import { type ByteSource, bytesSource, openFile, withFile } from './source.ts';
-import { type StoredTensor, tensorOf, type WeightsFile } from './weights.ts';
+import { type StoredTensor, sizeOf, tensorOf, type WeightsFile } from './weights.ts';
 
 /** The header's own limit in the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -66,28 +66,54 @@ export function saveSafetensors(
   writeAtomic(path, safetensorsChunks(tensors, metadata));
 }
 
+/** A tensor to be written: what it is now, its elements when their turn comes. */
+export interface PendingTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  data(): HostArray;
+}
+
 /** The bytes of a safetensors file, in order: header, then one chunk per tensor (views of the tensors' data). */
-export function safetensorsChunks(
+export const safetensorsChunks = (
   tensors: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array[] {
-  const named = Object.entries(tensors).map(([name, tensor]) => ({ name, tensor, data: tensor.data() }));
-  named.sort((a, b) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT || (a.name < b.name ? -1 : 1));
+): Uint8Array[] => [
+  ...streamSafetensors(
+    Object.entries(tensors).map(([name, tensor]) => ({
+      name,
+      dtype: tensor.dtype,
+      shape: tensor.shape,
+      data: () => tensor.data(),
+    })),
+    metadata,
+  ),
+];
+
+/** The same, holding one tensor's elements at a time. */
+export function* streamSafetensors(
+  tensors: readonly PendingTensor[],
+  metadata: Readonly<Record<string, string>> = {},
+): Generator<Uint8Array> {
+  const ordered = [...tensors].sort((a, b) => bytesOf(b.dtype) - bytesOf(a.dtype) || (a.name < b.name ? -1 : 1));
   const entries: string[] = [];
   if (Object.keys(metadata).length > 0) entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
   let offset = 0;
-  for (const { name, tensor, data } of named) {
+  for (const { name, dtype, shape } of ordered) {
     if (name === '__metadata__') throw new Error('saveSafetensors: a tensor is named __metadata__, which is reserved');
-    const entry = { dtype: NAMES[tensor.dtype], shape: tensor.shape, data_offsets: [offset, offset + data.byteLength] };
+    const end = offset + sizeOf(shape) * bytesOf(dtype);
     // Written entry by entry: a JavaScript object would reorder names that look like integers.
-    entries.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
-    offset += data.byteLength;
+    entries.push(
+      `${JSON.stringify(name)}:${JSON.stringify({ dtype: NAMES[dtype], shape, data_offsets: [offset, end] })}`,
+    );
+    offset = end;
   }
   const json = new TextEncoder().encode(`{${entries.join(',')}}`);
   const header = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
   header.set(json, 8);
   new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true);
-  return [header, ...named.map(({ data }) => encodeElements(data))];
+  yield header;
+  for (const tensor of ordered) yield encodeElements(tensor.data());
 }
 
 /**

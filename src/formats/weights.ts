@@ -19,6 +19,28 @@ export interface StoredTensor {
   read(): Tensor;
 }
 
+/** One kind of operator of a file that holds a program. */
+export interface OperatorCount {
+  readonly name: string;
+  readonly count: number;
+  /** Whether Tenon can run it. */
+  readonly runs: boolean;
+}
+
+/** A value that goes into or comes out of a program; a dim that is free is its name, or null. */
+export interface Port {
+  readonly name: string;
+  readonly type: string;
+  readonly shape: readonly (number | string | null)[];
+}
+
+/** What a file computes, where it holds more than weights. */
+export interface ProgramSummary {
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  readonly operators: readonly OperatorCount[];
+}
+
 export interface WeightsFile {
   readonly path: string;
   /** safetensors, PyTorch (zip), GGUF v3, ... */
@@ -27,6 +49,8 @@ export interface WeightsFile {
   readonly tensors: readonly StoredTensor[];
   /** What else the file says: strings, numbers, lists. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Of files that can be run. */
+  readonly program?: ProgramSummary;
   /** Closes the file; its tensors can no longer be read. */
   close(): void;
 }
@@ -67,6 +91,16 @@ export function rowMajor(shape: readonly number[]): number[] {
     step *= shape[d]!;
   }
   return strides;
+}
+
+/** Strides of elements of which the first dim runs fastest (Fortran order). */
+export function columnMajor(shape: readonly number[]): number[] {
+  let step = 1;
+  return shape.map(n => {
+    const stride = step;
+    step *= n;
+    return stride;
+  });
 }
 
 /** Elements of `size` bytes at `strides` (in elements, from the start of `bytes`) put in a row. */

@@ -11,6 +11,7 @@ import {
   type Binary,
   type Checkpoint,
   type Compare,
+  type CustomRule,
   Node,
   type Primitive,
   type ReduceKind,
@@ -42,7 +43,8 @@ export function withoutGradient<T>(fn: () => T): T {
   }
 }
 
-function node<P extends Primitive>(
+/** A node as given; the functions below simplify first. */
+export function node<P extends Primitive>(
   op: P,
   inputs: readonly Node[],
   attrs: Attrs[P],
@@ -171,6 +173,12 @@ export const detach = (x: Node): Node => (x.requiresGrad ? node('detach', [x], {
 
 /** An identity of `x` that requires a gradient whatever `x` does. */
 export const marked = (x: Node): Node => new Node('barrier', [x], { group: 0 }, x.shape, x.dtype, isFloat(x.dtype));
+
+/** An identity of `result`, whose derivative by `args` is what `rule` says. */
+export const custom = (result: Node, args: readonly Node[], rule: CustomRule, output: number): Node => {
+  const requiresGrad = recording && isFloat(result.dtype) && args.some(arg => arg.requiresGrad);
+  return new Node('custom', [result, ...args], { rule, output }, result.shape, result.dtype, requiresGrad);
+};
 
 /** An identity of `x`; see Attrs.barrier. */
 export function barrier(

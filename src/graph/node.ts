@@ -3,6 +3,7 @@
  * are, and what a node is. How nodes are built (shape rules, simplification) is in build.ts; what they mean in numbers is what
  * backends/reference computes; their derivatives are in ../transform. Knows nothing of tensors, kernels or backends.
  */
+import type { Choice, Loop } from './control.ts';
 import type { DType, HostArray } from './dtype.ts';
 import type { Variable } from './storage.ts';
 
@@ -46,6 +47,27 @@ export interface Checkpoint {
   readonly inputs: readonly Node[];
 }
 
+/**
+ * Derivatives that a function brings along, for one application of it. Pure functions over nodes: `args` are what the derivative is by,
+ * `results` all results of the function; cotangents and tangents are null where they are zero.
+ */
+export interface CustomRule {
+  readonly vjp: (
+    args: readonly Node[],
+    results: readonly Node[],
+    cotangents: readonly (Node | null)[],
+  ) => (Node | null)[];
+  readonly jvp: (
+    args: readonly Node[],
+    results: readonly Node[],
+    tangents: readonly (Node | null)[],
+  ) => (Node | null)[];
+  /** The function itself, for results that nobody has kept. */
+  readonly results: (args: readonly Node[]) => readonly Node[];
+  /** How many results there are. */
+  readonly count: number;
+}
+
 /** Attributes of every primitive, by name. */
 export interface Attrs {
   // ---- leaves
@@ -79,6 +101,8 @@ export interface Attrs {
    * ones, and whose readers are computed after `after`. With `checkpoint`, gradients recompute what computed x.
    */
   barrier: { readonly group: number; readonly checkpoint?: Checkpoint };
+  /** (result, ...args) -> result. An identity whose derivative by args is the rule's; the rule's results are numbered by `output`. */
+  custom: { readonly rule: CustomRule; readonly output: number };
 
   // ---- reindex: where elements come from
   reshape: object;
@@ -116,6 +140,12 @@ export interface Attrs {
    * counter + floor(i / 4), counter in the low two words of the 128-bit counter and seed as the 64-bit key.
    */
   random: object;
+
+  // ---- control flow: see control.ts
+  /** (carries, xs, constants) -> one result of a loop. */
+  loop: { readonly loop: Loop; readonly output: number };
+  /** (condition, ...operands) -> one result of the body that the condition, a bool [], chooses. */
+  choose: { readonly choice: Choice; readonly output: number };
 }
 
 export type Primitive = keyof Attrs;

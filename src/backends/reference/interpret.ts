@@ -16,6 +16,11 @@ const leaf = (step: Step): never => {
   throw new Error(`internal: ${step.op} is not among the program's leaves`);
 };
 
+/** The runtime runs control flow and gives backends the straight parts between. */
+const control = (step: Step): never => {
+  throw new Error(`internal: ${step.op} in a program without control flow`);
+};
+
 const same = (_: Step, [x]: readonly Values[]): Values => x!;
 
 const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
@@ -104,6 +109,9 @@ const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
   argSort({ attrs, type }, [x], out) {
     argSort(x!, type.shape, attrs.axis, attrs.descending, out as BigInt64Array);
   },
+  custom: same,
+  loop: control,
+  choose: control,
   random({ type }, [key]) {
     return randomWords(key as BigInt64Array, type.size);
   },

@@ -212,10 +212,9 @@ const plain = (value: bigint): number | bigint =>
   value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
 
 /** Python's repr of a byte string of protocol 0, without its quotes. */
-function quoted(line: string): string {
+function quoted(line: string, m: Machine): string {
   const quote = line[0];
-  if (line.length < 2 || (quote !== "'" && quote !== '"') || line.at(-1) !== quote)
-    throw new Error('a text without quotes');
+  if (line.length < 2 || (quote !== "'" && quote !== '"') || line.at(-1) !== quote) m.fail('a text without quotes');
   const escapes: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r' };
   return line
     .slice(1, -1)
@@ -223,6 +222,13 @@ function quoted(line: string): string {
       code.length === 3 ? String.fromCharCode(Number.parseInt(code.slice(1), 16)) : (escapes[code] ?? code),
     );
 }
+
+/** Python's raw-unicode-escape, which protocol 0 writes text in. */
+const unescaped = (line: string, m: Machine): string =>
+  line.replace(/\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})/g, (_, four?: string, eight?: string) => {
+    const point = Number.parseInt(four ?? eight!, 16);
+    return point > 0x10ffff ? m.fail(`the character U+${point.toString(16)}`) : String.fromCodePoint(point);
+  });
 
 type Rule = (m: Machine, c: Cursor) => void;
 const STOP = 0x2e;
@@ -251,10 +257,10 @@ const OPCODES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [code('F'), (m, c) => m.push(Number(c.line()))],
   [code('G'), (m, c) => m.push(c.f64())],
   // ---- text and bytes; protocol 0 to 2 has no bytes, and numpy of that time passes them as latin-1 text
-  [code('S'), (m, c) => m.push(quoted(c.line()))],
+  [code('S'), (m, c) => m.push(quoted(c.line(), m))],
   [code('T'), (m, c) => m.bytes(c.u32())],
   [code('U'), (m, c) => m.push(Buffer.from(c.bytes(c.byte())).toString('latin1'))],
-  [code('V'), (m, c) => m.push(c.line())],
+  [code('V'), (m, c) => m.push(unescaped(c.line(), m))],
   [code('X'), (m, c) => m.text(c.u32())],
   [0x8c, (m, c) => m.text(c.byte())],
   [0x8d, (m, c) => m.text(c.u64())],

@@ -100,9 +100,18 @@ function fromBuffer([bytes, type, shape, order]: readonly unknown[]): NumpyArray
   return array;
 }
 
+/** Scalar types, which pickles name but never build. */
+const SCALAR_TYPE = /^(?:bool_?|u?int(?:8|16|32|64)|float(?:16|32|64))$/;
+const scalarType: Builder = () => {
+  throw new Error('a scalar type is called');
+};
+
 /** The builder of a numpy global, by its whole name. */
-export const numpyGlobal = (name: string): Builder | null =>
-  name.startsWith('numpy.') ? (BUILDERS.get(name.slice('numpy.'.length)) ?? null) : null;
+export function numpyGlobal(name: string): Builder | null {
+  if (!name.startsWith('numpy.')) return null;
+  const own = name.slice('numpy.'.length);
+  return BUILDERS.get(own) ?? (SCALAR_TYPE.test(own) ? scalarType : null);
+}
 
 /** Containers and conversions of Python itself that files of weights use. */
 const PYTHON: ReadonlyMap<string, Builder> = new Map<string, Builder>([

@@ -3,6 +3,7 @@
  * before it (five pickles, then the storages). Layouts: torch/serialization.py.
  */
 import { dtypeFor } from '../elements.ts';
+import { arrayTensor } from '../pickle/array.ts';
 import { Cursor } from '../pickle/cursor.ts';
 import { type Builder, Global, unpickle } from '../pickle/machine.ts';
 import { NumpyArray } from '../pickle/numpy.ts';
@@ -227,20 +228,4 @@ function viewTensor(
     bytes: sizeOf(shape) * type.bytes,
     read,
   };
-}
-
-/** A numpy array in a pickle. */
-export function arrayTensor(name: string, array: NumpyArray, where: string, fileBytes: number): StoredTensor {
-  const { shape, fortran, data } = array;
-  const { type, littleEndian } = array.dtype;
-  const read = () => {
-    if (!type) throw new Error(`${where} is of numpy's dtype ${array.dtype.name}, which Tenon has none for`);
-    checkProportion(where, sizeOf(shape), fileBytes);
-    const bytes = data instanceof Uint8Array ? data.slice() : data.read();
-    if (!fortran || shape.length < 2) return tensorOf(bytes, type, shape, where, littleEndian);
-    // Fortran order is the transpose of a row-major array.
-    const dims = [...shape].reverse();
-    return tensorOf(bytes, type, dims, where, littleEndian).permute(dims.map((_, d) => dims.length - 1 - d));
-  };
-  return { name, dtype: type && dtypeFor(type), storedAs: array.dtype.name, shape, bytes: data.length, read };
 }

@@ -30,7 +30,7 @@ describe.skipIf(!machineCode)('the default backend', () => {
   it.each([
     ['koffi', 'koffi, which calls machine code, could not be loaded'],
     ['pages', 'the system refuses to make memory executable'],
-    ['cpu', 'this processor has no AVX-512'],
+    ['cpu', 'this processor has no AVX2 with FMA'],
   ])('without %s is WebAssembly', (without, reason) => {
     const { stdout, stderr } = run(without);
     expect(stdout).toBe('wasm 3 wasm');
