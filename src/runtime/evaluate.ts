@@ -32,7 +32,7 @@ function settleTrivial(node: Node): boolean {
 
 function gatherBatch(nodes: readonly Node[]): Batch | null {
   const cells = pendingCells();
-  const kept = new Set(takeKept());
+  const kept = takeKept();
   const outputs = [...new Set([...nodes, ...kept])].filter(node => !settleTrivial(node));
   if (outputs.length === 0 && cells.length === 0) return null;
   const updates = cells.map(cell => ({ leaf: cell.leafNode, node: cell.node }));

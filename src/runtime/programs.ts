@@ -13,7 +13,20 @@ import { isBound, structureOf } from './structure.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
 const CAPACITY = 1024;
-const cache = new Map<string, Executable>();
+const cache = new Map<string, Entry>();
+let uses = 0;
+
+/** Marked when used, and not moved in the map: see cells.ts on tables. */
+interface Entry {
+  readonly executable: Executable;
+  used: number;
+}
+
+function dropLeastUsed(): void {
+  let least: string | null = null;
+  for (const [id, { used }] of cache) if (least === null || used < cache.get(least)!.used) least = id;
+  if (least !== null) cache.delete(least);
+}
 
 /** A leaf that a program writes, and its new value. */
 export interface Update {
@@ -44,14 +57,15 @@ export function prepare(
   );
   const device = backend();
   const id = `${device.name}:${device.threads}:${outputs.length}:${key}`;
-  let executable = cache.get(id);
-  if (executable) cache.delete(id);
-  else {
-    executable = span('compile', () => compileProgram(device, leaves, outputs, updates));
-    if (cache.size >= CAPACITY) cache.delete(cache.keys().next().value!);
+  let entry = cache.get(id);
+  if (!entry) {
+    const executable = span('compile', () => compileProgram(device, leaves, outputs, updates));
+    if (cache.size >= CAPACITY) dropLeastUsed();
+    entry = { executable, used: 0 };
+    cache.set(id, entry);
   }
-  cache.set(id, executable);
-  return { executable, leaves };
+  entry.used = ++uses;
+  return { executable: entry.executable, leaves };
 }
 
 function compileProgram(

@@ -67,7 +67,11 @@ export function load(f: Frame, inst: Extract<Inst, { op: 'load' }>): void {
   const { asm } = f;
   const { d, p, offset } = inst;
   const from = mem(f.g(p, G0), offset);
-  if (d.type.lanes > 1) {
+  if (inst.m) {
+    const into = f.vInto(d);
+    asm.vector('vmovups', lengthOf(d.type), into, 0, from, { k: f.k(inst.m, K1), zero: true });
+    f.vDone(d, into);
+  } else if (d.type.lanes > 1) {
     const into = f.vInto(d);
     loadVector(f, inst.mem, into, d.type, from);
     f.vDone(d, into);
@@ -123,6 +127,25 @@ function loadVector(f: Frame, type: DType, into: number, to: RegType, from: Mem)
   }
 }
 
+/** The instruction clears its mask and must not write its index, so both are copies. */
+export function gather(f: Frame, inst: Extract<Inst, { op: 'gather' }>): void {
+  const { asm } = f;
+  const { d, p, index, m } = inst;
+  const l = lengthOf(d.type);
+  if (m) asm.mask('kmovw', K1, 0, f.k(m, K1));
+  else asm.mask('kxnorw', K1, K1, K1);
+  asm.vector('vpxord', l, T0, T0, T0);
+  asm.gather(l, T0, { base: f.g(p, G0), vector: f.v(index), scale: 4 }, K1);
+  f.vDone(d, T0);
+}
+
+export function iota(f: Frame, d: Reg): void {
+  const into = f.vInto(d);
+  const lanes = Int32Array.from({ length: d.type.lanes }, (_, i) => i);
+  f.asm.vector('vmovups', lengthOf(d.type), into, 0, f.asm.constant(new Uint8Array(lanes.buffer)));
+  f.vDone(d, into);
+}
+
 /** A scalar load spread over all lanes: one instruction. */
 export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   const into = f.vInto(d);
@@ -156,6 +179,10 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   const { asm } = f;
   const { a } = inst;
   const to = mem(f.g(inst.p, G0), inst.offset);
+  if (inst.m) {
+    asm.vector('vmovups_st', lengthOf(a.type), f.v(a), 0, to, { k: f.k(inst.m, K1) });
+    return;
+  }
   if (a.type.lanes > 1) {
     storeVector(f, inst.mem, a, to);
     return;

@@ -9,7 +9,7 @@ import { vectorInstruction } from './avx2/index.ts';
 import { loadSplat as avx2LoadSplat } from './avx2/memory.ts';
 import { binary, compare, multiplyAdd, select, unary } from './emit-arithmetic.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
-import { address, advance, load, loadSplat, store } from './emit-memory.ts';
+import { address, advance, gather, iota, load, loadSplat, store } from './emit-memory.ts';
 import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
 import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
@@ -66,6 +66,7 @@ class KernelEmitter {
       // A loaded element that is only spread out is one instruction.
       if (
         inst.op === 'load' &&
+        !inst.m &&
         next?.op === 'splat' &&
         next.a === inst.d &&
         uses[inst.d.id] === 1 &&
@@ -137,6 +138,12 @@ class KernelEmitter {
         return;
       case 'advance':
         advance(f, inst);
+        return;
+      case 'gather':
+        gather(f, inst);
+        return;
+      case 'iota':
+        iota(f, inst.d);
         return;
       case 'load':
         load(f, inst);

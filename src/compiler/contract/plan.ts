@@ -52,6 +52,7 @@ export interface Plan {
   /** Steps of k per trip of the microkernel's loop. */
   readonly unroll: number;
   readonly tasks: number;
+  readonly masksMemory: boolean;
 }
 
 /** Elements of windows that may be unfolded as a whole (16 MB of f32). */
@@ -214,5 +215,6 @@ export function planOf(p: Problem, target: Target): Plan {
   return {
     lanes, vectors, width, low, tall, mPanels, nPanels, k, a, b,
     mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 4 : 1,
+    masksMemory: target.masksMemory ?? false,
   }; // biome-ignore format: a record
 }
