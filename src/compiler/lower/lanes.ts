@@ -51,11 +51,19 @@ function lanesAlong(trace: SpaceTrace, lane: LoopVar, target: Target): number {
   return target.vectorBytes / (eight ? 8 : 4);
 }
 
+/** Accesses, each with how often it happens: what is read once per channel must not decide how every pixel is read. */
 function accessesOf(trace: SpaceTrace): Access[] {
-  const accesses: Access[] = trace.stores.map(s => ({ ix: s.ix, weight: 1.5 }));
-  for (const e of trace.exprs) {
-    if (e.kind === 'load') accesses.push({ ix: e.ix, weight: e.of.size === 1 ? 0.1 : 1 });
-    if (e.kind === 'guard') for (const { ix } of e.conditions) accesses.push({ ix, weight: 0.5 });
+  const { tracer, stores, exprs } = trace;
+  const accesses: Access[] = [];
+  const add = (ix: Ix, weight: number): void => {
+    const mask = tracer.ixMask(ix);
+    const times = tracer.vars.reduce((n, v, i) => (mask & (2 ** i) ? n * v.extent : n), 1);
+    accesses.push({ ix, weight: weight * times });
+  };
+  for (const { ix } of stores) add(ix, 1.5);
+  for (const e of exprs) {
+    if (e.kind === 'load') add(e.ix, e.of.size === 1 ? 0.1 : 1);
+    if (e.kind === 'guard') for (const { ix } of e.conditions) add(ix, 0.5);
   }
   return accesses;
 }
