@@ -15,15 +15,19 @@ export interface Vectors {
   readonly lanes: number;
   /** Vectors side by side. */
   readonly copies: number;
+  /** Whether what is left behind whole vectors is a vector too, with some of its lanes. */
+  readonly masked: boolean;
 }
 
 export function chooseVectors(trace: SpaceTrace, vars: readonly LoopVar[], target: Target): Vectors {
   const usable = vars.filter(v => lanesAlong(trace, v, target) > 1);
   const most = target.vectorBytes / (widthsAlong(trace, null).four ? 4 : 8);
-  const lane = chooseLane(vars, usable, accessesOf(trace), most);
+  const masks = target.masksMemory === true;
+  const lane = chooseLane(vars, usable, accessesOf(trace), most, masks);
   const lanes = lane ? lanesAlong(trace, lane, target) : 1;
-  if (!lane || lane.atom.extent < lanes) return { lane: null, lanes: 1, copies: 1 };
-  return { lane, lanes, copies: chooseCopies(trace, lane, lanes) };
+  const masked = masks && lanes * 4 === target.vectorBytes;
+  if (!lane || (lane.atom.extent < lanes && !masked)) return { lane: null, lanes: 1, copies: 1, masked: false };
+  return { lane, lanes, copies: chooseCopies(trace, lane, lanes), masked };
 }
 
 /** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
@@ -93,6 +97,7 @@ function chooseLane(
   usable: readonly LoopVar[],
   accesses: readonly Access[],
   lanes: number,
+  masks: boolean,
 ): LoopVar | null {
   if (lanes === 1) return null;
   let best: LoopVar | null = null;
@@ -100,7 +105,8 @@ function chooseLane(
   const reduces = vars.some(v => !v.kept);
   vars.forEach((v, i) => {
     const { extent } = v.atom;
-    if (extent < lanes || !usable.includes(v)) return;
+    // Vectors with few of their lanes cost as much as whole ones.
+    if (extent < (masks ? lanes / 4 : lanes) || !usable.includes(v)) return;
     let score = 0;
     let total = 0;
     for (const { ix, weight } of accesses) {
@@ -114,7 +120,7 @@ function chooseLane(
     }
     score = total === 0 ? 1 : score / total;
     const rest = extent % lanes;
-    score *= extent / ((extent - rest) / lanes + rest) / lanes;
+    score *= extent / ((extent - rest) / lanes + (masks ? Math.sign(rest) : rest)) / lanes;
     // Summing along lanes takes a few instructions at the end of each row.
     if (!v.kept && reduces) score *= extent / (extent + 4 * lanes);
     // Neighbouring results in neighbouring memory: of equals the innermost one.
