@@ -1,6 +1,6 @@
 /**
- * Files of tensors: safetensors, .npy and .npz, read without trusting them and written atomically. May import tensor; knows no
- * modules, models or training.
+ * Files of tensors: safetensors, .npy and .npz, read without trusting them and written atomically; models of other frameworks as modules.
+ * May import tensor and nn; knows no training.
  */
 
 export { writeAtomic } from './atomic.ts';
@@ -19,4 +19,5 @@ export {
   safetensorsChunks,
   saveSafetensors,
 } from './safetensors.ts';
+export { GraphModel, LayersModel, loadTfjs, openTfjs } from './tfjs/index.ts';
 export type { OperatorCount, Port, ProgramSummary, StoredTensor, WeightsFile } from './weights.ts';

@@ -12,6 +12,7 @@ import { openPickle } from './pickle/file.ts';
 import { openPyTorch } from './pytorch/reader.ts';
 import { openSafetensors } from './safetensors.ts';
 import { withFile } from './source.ts';
+import { openTfjs } from './tfjs/index.ts';
 import { readAll, type WeightsFile } from './weights.ts';
 import { openZip } from './zip.ts';
 
@@ -36,7 +37,7 @@ const KINDS: readonly Kind[] = [
   { name: 'GGUF', is: head => text(head, 0, 4) === 'GGUF', open: openGguf },
   { name: 'npy', is: head => text(head, 0, 6) === '\x93NUMPY', open: openNpy },
   { name: 'a pickle', is: head => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5, open: openPickle },
-  { name: 'JSON', is: head => /^\s*[[{]/.test(text(head)), open: openSafetensors },
+  { name: 'JSON (TensorFlow.js, safetensors index)', is: head => /^\s*[[{]/.test(text(head)), open: openJson },
   { name: 'safetensors', is: isSafetensors, open: openSafetensors },
 ];
 
@@ -56,6 +57,11 @@ const OTHERS: readonly (readonly [name: string, is: (head: Uint8Array) => boolea
   ['gzip; unpack it first', head => text(head, 0, 2) === '\x1f\x8b'],
 ];
 
+/** An index of safetensors has a weight_map; everything else is for TensorFlow.js to judge. */
+function openJson(path: string): WeightsFile {
+  return path.endsWith('.index.json') ? openSafetensors(path) : openTfjs(path);
+}
+
 async function openZipKind(path: string): Promise<WeightsFile> {
   const zip = await openZip(path);
   zip.close();
@@ -65,7 +71,7 @@ async function openZipKind(path: string): Promise<WeightsFile> {
 
 /**
  * Opens a file of weights of any format Tenon knows: safetensors (also by its `*.index.json`), PyTorch (`.pt`, `.pth`, zip and legacy, TorchScript), GGUF,
- * `.npy`, `.npz`, and pickles of arrays (Paddle, Jittor, MegEngine). Nothing but names, shapes and types is read until a tensor is.
+ * `.npy`, `.npz`, TensorFlow.js (`model.json`), and pickles of arrays (Paddle, Jittor, MegEngine). Nothing but names, shapes and types is read until a tensor is.
  * @throws Error naming the file and what it is instead, or where it is damaged
  */
 export async function openWeights(path: string): Promise<WeightsFile> {

@@ -83,9 +83,6 @@ function treeOf<R>({ marked, outputs, result, single }: Traced<R>, blocks: Node[
   return [jacobian, unflatten(aux.form, values)];
 }
 
-/** A function's Jacobian as a function of the same arguments; see jacrev. */
-export type Jacobian<A extends readonly unknown[]> = (...args: A) => Tensor;
-
 /**
  * The Jacobian of `fn` by the arguments `argnums`, one output element at a time in reverse mode: the choice for functions with fewer outputs
  * than inputs. For a tensor in and out its shape is [...output, ...input]; for trees it is the result's tree of the argument's trees of
@@ -161,7 +158,7 @@ export function jacfwd<A extends readonly unknown[], R>(
 export function hessian<A extends readonly unknown[], R = Tensor>(
   fn: (...args: A) => R,
   argnums?: 0 | { readonly argnums?: 0 },
-): (...args: A) => R extends Tensor ? A[0] : unknown;
+): (...args: A) => Tensor extends R & A[0] ? Tensor : unknown;
 export function hessian<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums: ArgnumsOrOptions,

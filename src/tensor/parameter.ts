@@ -22,6 +22,7 @@ export interface ParameterOptions {
 export class Parameter extends Tensor {
   readonly cell: Cell;
   #grad: Tensor | null = null;
+  #standIn: Tensor | null = null;
   #alias: { readonly of: Node; readonly node: Node } | null = null;
 
   /** Takes a copy of the value of `init`, which is evaluated now. */
@@ -50,6 +51,7 @@ export class Parameter extends Tensor {
 
   /** The present value; a new node after every assignment. */
   override get node(): Node {
+    if (this.#standIn) return this.#standIn.node;
     const { node, leafNode, requiresGrad } = this.cell;
     if (node === leafNode || !requiresGrad) return node;
     // A pending value was computed without gradients or from other parameters: from here on it is a source of its own.
@@ -84,6 +86,10 @@ export class Parameter extends Tensor {
    * @throws when the shape differs.
    */
   assign(value: Tensor): this {
+    if (this.#standIn) {
+      this.#standIn = value.to(this.dtype);
+      return this;
+    }
     refuseWhileTraced(
       `assign to ${this.name || 'a parameter'}`,
       'return the new value (batch normalisation: call eval() or choose a layer without running statistics)',
@@ -95,6 +101,20 @@ export class Parameter extends Tensor {
       );
     this.cell.assign(value.detach().to(this.dtype).node);
     return this;
+  }
+
+  /**
+   * Runs `fn` with the given tensors, of the parameters' shapes and dtypes, standing in for the values of parameters. What `fn` assigns to such a parameter
+   * stands in from then on, and is forgotten at the end.
+   */
+  static standingIn<T>(values: ReadonlyMap<Parameter, Tensor>, fn: () => T): T {
+    const before = [...values.keys()].map(parameter => [parameter, parameter.#standIn] as const);
+    for (const [parameter, value] of values) parameter.#standIn = value;
+    try {
+      return fn();
+    } finally {
+      for (const [parameter, standIn] of before) parameter.#standIn = standIn;
+    }
   }
 
   override get shape(): readonly number[] {

@@ -446,7 +446,8 @@ class SpaceLowering {
     for (const e of this.trace.exprs) {
       const own = this.levels.get(e)!;
       if (own > level) {
-        if (e.kind === 'load' && e.conditions.length === 0)
+        // An index that waits for a reduction is only known in the pass that uses it.
+        if (e.kind === 'load' && e.conditions.length === 0 && this.depths.get(e) === 0)
           this.preparePointer(this.buffers.read(e.of), e.of.dtype, e.ix, level);
         continue;
       }
@@ -466,9 +467,15 @@ class SpaceLowering {
 
   // ---------------------------------------------------------------------------------------------- one result element
 
+  /** Passes that must have run before each expression is known. */
+  private get depths(): ReadonlyMap<Expr, number> {
+    this.depthOf ??= passDepths(this.trace.exprs);
+    return this.depthOf;
+  }
+
   /** Passes over the summed variables, then the results. */
   private body(): void {
-    const depths = (this.depthOf ??= passDepths(this.trace.exprs));
+    const { depths } = this;
     const { stores, reduced } = this.trace;
     const passes = reduced.reduce((n, e) => Math.max(n, depths.get(e)!), 0);
     const fullStores = stores.filter(s => s.full && this.summedLoops.length > 0);
