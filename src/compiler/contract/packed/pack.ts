@@ -110,7 +110,11 @@ export function packWords(
   };
 
   /** Runs `fill(cursor, word)` for the block's words, `step` at a time while they are whole; the last one by `one`. */
-  const eachWord = (start: Cursor, step: number, fill: (index: Reg, k: Reg, size: number, parts: number) => void): void => {
+  const eachWord = (
+    start: Cursor,
+    step: number,
+    fill: (index: Reg, k: Reg, size: number, parts: number) => void,
+  ): void => {
     const k = b.copy(b.i32(0));
     const bump = (by: number): void => b.move(k, b.add(k, b.i32(by)));
     walk(b, view, [start], outer, outerExtents, [], ([cursor]) => {
@@ -189,14 +193,7 @@ function padPanel(b: LoopBuilder, width: number, length: Extent, layout: Layout,
 }
 
 /** From one layout to the other, squares of words at a time; whole squares are moved, so both areas must hold them. */
-function transposePanel(
-  b: LoopBuilder,
-  width: number,
-  length: Extent,
-  natural: Layout,
-  from: Reg,
-  to: Reg,
-): void {
+function transposePanel(b: LoopBuilder, width: number, length: Extent, natural: Layout, from: Reg, to: Reg): void {
   const n = Math.min(STEP, width);
   const places = (base: Reg, layout: Layout, k: Reg, line: Reg): [at: Reg, pitch: number] =>
     layout === 'words'
