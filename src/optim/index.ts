@@ -2,7 +2,7 @@
  * Optimizers, learning rate schedules and gradient clipping. Imports the Tensor API and the runtime's cells; knows no modules.
  */
 export { Adagrad, type AdagradOptions } from './adagrad.ts';
-export { Adam, type AdamOptions, AdamW } from './adam.ts';
+export { Adam, type AdamOptions, AdamW, SparseAdam } from './adam.ts';
 export { clipGradNorm, clipGradValue, gradNorm } from './clip.ts';
 export * from './cosine.ts';
 export * from './decays.ts';

@@ -37,7 +37,11 @@ export class SGD extends Optimizer<Required<SGDOptions>> {
 
   protected update({ hyper, rate, steps }: ParamGroup<Required<SGDOptions>>, updates: readonly Update[]): void {
     const { momentum, dampening, weightDecay, nesterov } = hyper;
-    for (const { parameter, grad, index } of updates) {
+    for (const { parameter, grad, rows, index } of updates) {
+      if (rows && weightDecay === 0 && momentum === 0) {
+        rows.assign(parameter, rows.of(parameter).sub(rows.values.mul(rate)));
+        continue;
+      }
       let direction = weightDecay === 0 ? grad : grad.add(parameter.mul(weightDecay));
       if (momentum !== 0) {
         const buffer = this.slot(parameter, 'momentumBuffer');

@@ -29,8 +29,8 @@ export class Cell {
   /** Whether `pending` has this cell, settled or not. */
   private listed = false;
 
-  constructor(shape: readonly number[], dtype: DType, host: HostArray, options: CellOptions = {}) {
-    this.variable = new Variable(shape, dtype, host, options.name);
+  constructor(shape: readonly number[], dtype: DType, init: HostArray | (() => HostArray), options: CellOptions = {}) {
+    this.variable = new Variable(shape, dtype, init, options.name);
     this.grad = (options.requiresGrad ?? false) && isFloat(dtype);
   }
 

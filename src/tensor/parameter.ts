@@ -3,7 +3,7 @@
  * (running statistics) are parameters that require no gradient.
  */
 import { marked } from '../graph/build.ts';
-import { type HostArray, isFloat } from '../graph/dtype.ts';
+import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { Cell, keepForFlush, releaseKept } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
@@ -18,18 +18,27 @@ export interface ParameterOptions {
   readonly name?: string;
 }
 
+/** What a parameter starts from when its value should cost nothing until it is needed (a model whose weights are loaded never needs it). */
+export interface DeferredValue {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly value: () => HostArray;
+}
+
 /** A tensor that can change: its value is what was last assigned. */
 export class Parameter extends Tensor {
   readonly cell: Cell;
+  /** Whether it is a table whose rows without a gradient an optimizer leaves alone (moments included): embeddings with `sparse`. */
+  sparse = false;
   #grad: Tensor | null = null;
   #standIn: Tensor | null = null;
   #alias: { readonly of: Node; readonly node: Node } | null = null;
 
-  /** Takes a copy of the value of `init`, which is evaluated now. */
-  constructor(init: Tensor, options: ParameterOptions = {}) {
+  /** Takes a copy of the value of `init`, which is evaluated now; or a shape, a dtype and a function that makes the value when it is needed. */
+  constructor(init: Tensor | DeferredValue, options: ParameterOptions = {}) {
     const requiresGrad = options.requiresGrad ?? isFloat(init.dtype);
-    const host = init.data().slice() as HostArray;
-    const cell = new Cell(init.shape, init.dtype, host, { requiresGrad, name: options.name });
+    const value = init instanceof Tensor ? (init.data().slice() as HostArray) : init.value;
+    const cell = new Cell(init.shape, init.dtype, value, { requiresGrad, name: options.name });
     super(cell.leafNode);
     this.cell = cell;
     registerVariable(cell.variable, this);
@@ -100,6 +109,21 @@ export class Parameter extends Tensor {
         `assign: ${this.name || 'parameter'}: shape ${shapeText(value.shape)} came, expected ${shapeText(this.shape)}`,
       );
     this.cell.assign(value.detach().to(this.dtype).node);
+    return this;
+  }
+
+  /**
+   * Gives the parameter a value that has been computed already, at once and without a program; its dtype must be the parameter's.
+   *
+   * @throws when shape or dtype differ.
+   */
+  write(value: Tensor): this {
+    const same = value.ndim === this.ndim && value.shape.every((n, d) => n === this.shape[d]);
+    if (!same || value.dtype !== this.dtype)
+      throw new RangeError(
+        `write: ${this.name || 'parameter'}: ${value.dtype} ${shapeText(value.shape)} came, expected ${this.dtype} ${shapeText(this.shape)}`,
+      );
+    this.cell.write(value.data().slice() as HostArray);
     return this;
   }
 
