@@ -36,7 +36,7 @@ const ATTR_KEY: AttrKey = {
   reduce: a => `${a.kind},${a.axes}`,
   argReduce: a => `${a.kind},${a.axis}`,
   scan: a => `${a.kind},${a.axis},${a.reverse}`,
-  scatter: a => `${a.kind},${a.axis},${a.what}`,
+  scatter: a => `${a.kind},${a.axis},${a.what},${a.drop}`,
   contract: a => `${a.a}|${a.b}|${a.out}`,
   argSort: a => `${a.axis},${a.descending}`,
   random: nothing,

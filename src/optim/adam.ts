@@ -1,9 +1,10 @@
 /**
  * Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), with AMSGrad (Reddi et al. 2018).
  */
-import type { Tensor } from '../tensor/index.ts';
-import { biasCorrection, checkBetas, follow, followSquare } from './moments.ts';
+import type { Parameter, Tensor } from '../tensor/index.ts';
+import { biasCorrection, checkBetas, complement, follow, followSquare } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
+import type { RowGradient } from './rows.ts';
 
 export interface AdamOptions extends Partial<BaseHyper> {
   /** 1e-3 by default. */
@@ -39,6 +40,33 @@ abstract class AdamBase extends Optimizer<Hyper> {
     rate: Tensor,
   ): readonly [parameter: Tensor, grad: Tensor];
 
+  /** Moves moments and weights of the rows that have a gradient. eps is added before the bias is corrected, as SparseAdam does. */
+  private lazily(parameter: Parameter, rows: RowGradient, group: ParamGroup<Hyper>, size: Tensor, root: Tensor): void {
+    const { betas, eps, weightDecay, amsgrad } = group.hyper;
+    if (weightDecay !== 0 || amsgrad)
+      throw new Error(
+        `${this.name}: parameter "${parameter.name}" is sparse: weightDecay ${weightDecay} and amsgrad ${amsgrad} came, expected 0 and false`,
+      );
+    const beta1 = group.moving(betas[0]);
+    const beta2 = betas[1];
+    const mean = this.slot(parameter, 'expAvg');
+    const square = this.slot(parameter, 'expAvgSq');
+    const { values } = rows;
+    const before = rows.of(mean);
+    const first = before.add(values.sub(before).mul(complement(beta1)));
+    const was = rows.of(square);
+    const second = was.add(
+      values
+        .mul(values)
+        .sub(was)
+        .mul(1 - beta2),
+    );
+    const change = first.div(second.sqrt().add(eps)).mul(size.mul(root));
+    rows.assign(parameter, rows.of(parameter).sub(change));
+    rows.assign(mean, first);
+    rows.assign(square, second);
+  }
+
   protected update(group: ParamGroup<Hyper>, updates: readonly Update[]): void {
     const { hyper, rate, steps } = group;
     const { betas, eps, weightDecay, amsgrad } = hyper;
@@ -46,7 +74,15 @@ abstract class AdamBase extends Optimizer<Hyper> {
     const beta2 = betas[1];
     const stepSizes = rate.div(biasCorrection(beta1, steps));
     const rootCorrections = biasCorrection(beta2, steps).sqrt();
-    for (const { parameter, grad: rawGrad, index } of updates) {
+    for (const { parameter, grad: rawGrad, rows, index } of updates) {
+      if (parameter.sparse) {
+        if (!rows)
+          throw new Error(
+            `${this.name}: the gradient of sparse parameter "${parameter.name}" is not one of lookups alone, or was read before the step`,
+          );
+        this.lazily(parameter, rows, group, stepSizes.select(0, index), rootCorrections.select(0, index));
+        continue;
+      }
       const [start, grad] =
         weightDecay === 0 ? [parameter, rawGrad] : this.decay(parameter, rawGrad, weightDecay, rate);
       const mean = follow(this.slot(parameter, 'expAvg'), grad, beta1);
@@ -63,7 +99,34 @@ abstract class AdamBase extends Optimizer<Hyper> {
   }
 }
 
-/** Adam; weight decay is added to the gradient. */
+/**
+ * Adam for tables of lookups, PyTorch's SparseAdam: moments and weights move in the rows that have a gradient, and only there. What Adam does to
+ * the tables of `sparse` embeddings; this class does it to no other parameters.
+ */
+export class SparseAdam extends AdamBase {
+  constructor(params: Params<AdamOptions>, options: Pick<AdamOptions, 'lr' | 'betas' | 'eps' | 'maximize'> = {}) {
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      ...options,
+      weightDecay: 0,
+      amsgrad: false,
+      maximize: false,
+    });
+    for (const parameter of this.parameters)
+      if (!parameter.sparse)
+        throw new Error(
+          `SparseAdam: parameter "${parameter.name}" [${parameter.shape}] came, expected tables of embeddings with sparse: true`,
+        );
+  }
+
+  protected decay(parameter: Tensor, grad: Tensor): readonly [Tensor, Tensor] {
+    return [parameter, grad];
+  }
+}
+
+/** Adam; weight decay is added to the gradient. Tables of `sparse` embeddings are updated lazily, as SparseAdam does. */
 export class Adam extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
     super(params, {

@@ -4,7 +4,7 @@
  */
 export { Adadelta, type AdadeltaOptions } from './adadelta.ts';
 export { Adagrad, type AdagradOptions } from './adagrad.ts';
-export { Adam, type AdamOptions, AdamW } from './adam.ts';
+export { Adam, type AdamOptions, AdamW, SparseAdam } from './adam.ts';
 export { Adamax, type AdamaxOptions } from './adamax.ts';
 export { ASGD, type ASGDOptions } from './asgd.ts';
 export {

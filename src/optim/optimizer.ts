@@ -7,6 +7,7 @@ import { type DType, hostArray } from '../graph/dtype.ts';
 import { Cell, flush, releaseKept } from '../runtime/index.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
+import { type RowGradient, rowGradient } from './rows.ts';
 
 /** Settings of one parameter group; what is not given is taken from the optimizer's defaults. */
 export type GroupOptions<H> = { readonly params: Iterable<Parameter> } & Partial<H>;
@@ -132,6 +133,8 @@ type Slots = Map<string, Parameter>;
 export interface Update {
   readonly parameter: Parameter;
   readonly grad: Tensor;
+  /** The gradient as rows, where it is that of lookups in a much larger table. */
+  readonly rows: RowGradient | null;
   /** Its place in the group, and so in `group.steps`. */
   readonly index: number;
 }
@@ -228,8 +231,9 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       group.params.forEach((parameter, i) => {
         if (!parameter.grad) return;
         releaseKept(parameter.grad.node);
-        const grad = parameter.grad.detach();
-        updates.push({ parameter, grad: group.hyper.maximize ? grad.neg() : grad, index: i });
+        const slope = parameter.grad.detach();
+        const grad = group.hyper.maximize ? slope.neg() : slope;
+        updates.push({ parameter, grad, rows: rowGradient(grad, parameter.sparse), index: i });
       });
       this.update(group, updates);
     }

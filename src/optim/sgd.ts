@@ -40,7 +40,11 @@ export class SGD extends Optimizer<Required<SGDOptions>> {
     const { hyper, rate, steps } = group;
     const { dampening, weightDecay, nesterov } = hyper;
     const momentum = group.moving(hyper.momentum);
-    for (const { parameter, grad, index } of updates) {
+    for (const { parameter, grad, rows, index } of updates) {
+      if (rows && weightDecay === 0 && momentum === 0) {
+        rows.assign(parameter, rows.of(parameter).sub(rows.values.mul(rate)));
+        continue;
+      }
       let direction = weightDecay === 0 ? grad : grad.add(parameter.mul(weightDecay));
       if (momentum !== 0) {
         const buffer = this.slot(parameter, 'momentumBuffer');

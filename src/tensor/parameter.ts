@@ -28,6 +28,8 @@ export interface DeferredValue {
 /** A tensor that can change: its value is what was last assigned. */
 export class Parameter extends Tensor {
   readonly cell: Cell;
+  /** Whether it is a table whose rows without a gradient an optimizer leaves alone (moments included): embeddings with `sparse`. */
+  sparse = false;
   #grad: Tensor | null = null;
   #standIn: Tensor | null = null;
   #alias: { readonly of: Node; readonly node: Node } | null = null;

@@ -1,4 +1,4 @@
-"""Makes tests/fixtures/{optim,schedulers}.json with PyTorch 1.13 in f64.
+"""Makes tests/fixtures/{optim,sparse,schedulers}.json with PyTorch 1.13 in f64.
 
     python3 tests/support/torch_reference.py
 """
@@ -122,6 +122,32 @@ def lbfgs_case(settings):
     return trajectory
 
 
+def sparse_case(make, table_kind):
+    """Six steps on a table of 12 rows; ids repeat within and across steps, some rows are never looked up."""
+    table = formula(5, (12, 3)).requires_grad_()
+    target = formula(6, (7, 3))
+    optimizer = make([table])
+    trajectory = []
+    for step in range(6):
+        optimizer.zero_grad(set_to_none=True)
+        ids = torch.tensor([(3 * k * k + step * k) % 10 for k in range(7)])
+        if table_kind == "bag":
+            rows = torch.nn.functional.embedding_bag(ids.repeat(2), table, torch.arange(0, 14, 2), mode="sum", sparse=True)
+        else:
+            rows = torch.nn.functional.embedding(ids, table, sparse=True)
+        loss = ((torch.tanh(rows) - target) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        trajectory.append([float(loss), *probe(table)])
+    return trajectory
+
+
+SPARSE = {
+    "SGD": lambda ps: torch.optim.SGD(ps, lr=0.5),
+    "Adagrad": lambda ps: torch.optim.Adagrad(ps, lr=0.1, lr_decay=0.1, initial_accumulator_value=0.1),
+    "SparseAdam": lambda ps: torch.optim.SparseAdam(ps, lr=0.05, betas=(0.8, 0.95)),
+}
+
 # ---------------------------------------------------------------------------------------------- schedules
 
 S = torch.optim.lr_scheduler
@@ -225,5 +251,6 @@ if __name__ == "__main__":
             **{f"SWALR {strategy}": swa_case(strategy) for strategy in ("cos", "linear")},
         },
     )
+    write("sparse.json", {f"{name} {kind}": sparse_case(make, kind) for name, make in SPARSE.items() for kind in ("rows", "bag")})
     schedules = {name: scheduler_case(make) for name, make in SCHEDULERS.items()}
     write("schedulers.json", {**schedules, "ReduceLROnPlateau": plateau_case()})

@@ -66,7 +66,7 @@ export function advance(f: Frame, inst: Extract<Inst, { op: 'advance' }>): void 
 export function load(f: Frame, inst: Extract<Inst, { op: 'load' }>): void {
   const { asm } = f;
   const { d, p, offset } = inst;
-  const from = mem(f.g(p, G0), offset);
+  const from = f.address(p, offset);
   if (inst.m) {
     const into = f.vInto(d);
     asm.vector('vmovups', lengthOf(d.type), into, 0, from, { k: f.k(inst.m, K1), zero: true });
@@ -135,7 +135,9 @@ export function gather(f: Frame, inst: Extract<Inst, { op: 'gather' }>): void {
   if (m) asm.mask('kmovw', K1, 0, f.k(m, K1));
   else asm.mask('kxnorw', K1, K1, K1);
   asm.vector('vpxord', l, T0, T0, T0);
-  asm.gather(l, T0, { base: f.g(p, G0), vector: f.v(index), scale: 4 }, K1);
+  const at = f.address(p, 0);
+  asm.lea(G0, at);
+  asm.gather(l, T0, { base: G0, vector: f.v(index), scale: 4 }, K1);
   f.vDone(d, T0);
 }
 
@@ -149,7 +151,7 @@ export function iota(f: Frame, d: Reg): void {
 /** A scalar load spread over all lanes: one instruction. */
 export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   const into = f.vInto(d);
-  f.asm.vector(isWide(d.type) ? 'vpbroadcastq' : 'vpbroadcastd', lengthOf(d.type), into, 0, mem(f.g(p, G0), offset));
+  f.asm.vector(isWide(d.type) ? 'vpbroadcastq' : 'vpbroadcastd', lengthOf(d.type), into, 0, f.address(p, offset));
   f.vDone(d, into);
 }
 
@@ -178,7 +180,7 @@ function plainNaN(f: Frame, l: number, x: number): void {
 export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   const { asm } = f;
   const { a } = inst;
-  const to = mem(f.g(inst.p, G0), inst.offset);
+  const to = f.address(inst.p, inst.offset);
   if (inst.m) {
     asm.vector('vmovups_st', lengthOf(a.type), f.v(a), 0, to, { k: f.k(inst.m, K1) });
     return;
