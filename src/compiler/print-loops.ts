@@ -68,6 +68,7 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'fail':
       return `fail ${inst.site}, ${name(inst.value)}`;
     case 'iota':
+      return `${name(inst.d)} = iota by ${inst.step}`;
     case 'thread':
     case 'threads':
       return `${name(inst.d)} = ${inst.op}`;

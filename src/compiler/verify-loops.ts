@@ -148,10 +148,10 @@ class Verifier {
     this.is(inst, reg, { scalar, lanes: 1 });
   }
 
-  /** A mask for memory of 4-byte elements. */
+  /** A mask for memory of vectors with 4-byte lanes. */
   private masked(inst: Inst, m: Reg, value: Reg, mem: DType): void {
     this.is(inst, m, { scalar: 'mask', lanes: value.type.lanes });
-    if (mem !== 'f32' && mem !== 'i32') this.wrong(inst, `masked ${mem}`);
+    if (value.type.lanes === 1 || bytesOf(registerScalar(mem)) !== 4) this.wrong(inst, `masked ${mem}`);
   }
 
   private buffer(inst: Inst, index: number): void {

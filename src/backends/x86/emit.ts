@@ -145,7 +145,7 @@ class KernelEmitter {
         gather(f, inst);
         return;
       case 'iota':
-        iota(f, inst.d);
+        iota(f, inst.d, inst.step);
         return;
       case 'load':
         load(f, inst);
