@@ -92,6 +92,11 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return keyOf(property);
   }
 
+  /** The key of a field that holds a parameter or buffer; modules whose names come from a file keep them unchanged. */
+  protected tensorKey(property: string): string {
+    return keyOf(property);
+  }
+
   children(): AnyModule[] {
     return this.namedChildren().map(([, child]) => child);
   }
@@ -115,7 +120,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
       for (const own of module.#ownTensors()) {
         if (own.kind !== kind || seen.has(own.tensor)) continue;
         seen.add(own.tensor);
-        found.push([joinKey(prefix, keyOf(own.property)), own.tensor]);
+        found.push([joinKey(prefix, module.tensorKey(own.property)), own.tensor]);
       }
     }
     return found;
@@ -194,7 +199,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   stateDict(prefix = ''): StateDict {
     const state: StateDict = {};
     for (const { property, tensor, persistent } of this.#ownTensors())
-      if (persistent) state[joinKey(prefix, keyOf(property))] = tensor;
+      if (persistent) state[joinKey(prefix, this.tensorKey(property))] = tensor;
     for (const [key, child] of this.namedChildren()) Object.assign(state, child.stateDict(joinKey(prefix, key)));
     return state;
   }
