@@ -11,7 +11,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['backends'],
   ['runtime'],
   ['tensor'],
-  ['nn', 'optim', 'data', 'metrics', 'formats', 'train', 'models'],
+  ['nn', 'optim', 'data', 'metrics', 'formats', 'train', 'models', 'onnx'],
+  ['recsys'],
   ['index.ts'],
   ['cli'],
 ];

@@ -79,10 +79,13 @@ export function placeholder(name: string, shape: readonly number[], dtype: DType
 /** 0, 1, ..., n - 1 as a [n] of `dtype`. */
 export const iota = (n: number, dtype: DType): Node => node('iota', [], {}, [n], dtype);
 
+/** Whether `x` is an operation of this kind that was not computed yet: of a computed one the inputs may be gone. */
+const pending = <P extends Primitive>(x: Node, op: P): x is Node<P> => !x.value && x.is(op);
+
 /** The literal every element of `x` equals, if `x` is a constant or a broadcast one. */
 export function uniformValue(x: Node): number | bigint | null {
   if (x.is('constant')) return x.attrs.value;
-  if (x.is('reindex') && x.attrs.axes.length === 0) return uniformValue(x.inputs[0]!);
+  if (pending(x, 'reindex') && x.attrs.axes.length === 0) return uniformValue(x.inputs[0]!);
   return null;
 }
 
@@ -98,7 +101,7 @@ export function unary(fn: Unary, x: Node): Node {
     const folded = foldUnary(fn, value, x.dtype);
     if (folded !== null) return full(folded, x.shape, x.dtype);
   }
-  if (fn === 'neg' && x.is('unary') && x.attrs.fn === 'neg') return x.inputs[0]!;
+  if (fn === 'neg' && pending(x, 'unary') && x.attrs.fn === 'neg') return x.inputs[0]!;
   return node('unary', [x], { fn }, x.shape, x.dtype);
 }
 
@@ -187,14 +190,14 @@ export function reshape(x: Node, shape: readonly number[]): Node {
   if (size !== x.size) fail(`reshape of [${x.shape}] to [${shape}]`);
   const value = uniformValue(x);
   if (value !== null) return full(value, shape, x.dtype);
-  if (x.is('reshape')) return reshape(x.inputs[0]!, shape);
+  if (pending(x, 'reshape')) return reshape(x.inputs[0]!, shape);
   return node('reshape', [x], {}, shape, x.dtype);
 }
 
 export function reindex(x: Node, shape: readonly number[], axes: readonly AxisMap[], fill = 0): Node {
   if (axes.length !== x.shape.length) fail(`reindex of [${x.shape}] with ${axes.length} axis maps`);
   if (isIdentity(axes, x.shape, shape)) return x;
-  if (x.is('reindex')) {
+  if (pending(x, 'reindex')) {
     const composed = composeAxes(x.attrs.axes, axes, x.shape, shape);
     if (composed) {
       // Step 3 of a value that was padded into place at step 5 shows padding only.
@@ -203,7 +206,7 @@ export function reindex(x: Node, shape: readonly number[], axes: readonly AxisMa
       return reindex(x.inputs[0]!, shape, composed, x.attrs.fill);
     }
   }
-  if (x.is('reshape')) {
+  if (pending(x, 'reshape')) {
     const direct = pastUnitAxes(x.inputs[0]!.shape, x.shape, axes, shape);
     if (direct) return reindex(x.inputs[0]!, shape, direct, fill);
   }
@@ -318,7 +321,7 @@ export function reduce(kind: ReduceKind, x: Node, axes: readonly number[]): Node
     const pushed = sumIntoContract(x, sorted);
     if (pushed) return pushed;
   }
-  if (x.is('reduce') && x.attrs.kind === kind) {
+  if (pending(x, 'reduce') && x.attrs.kind === kind) {
     const kept = x.inputs[0]!.shape.map((_, d) => d).filter(d => !x.attrs.axes.includes(d));
     return reduce(kind, x.inputs[0]!, [...x.attrs.axes, ...sorted.map(d => kept[d]!)]);
   }
@@ -392,9 +395,9 @@ export function contract(
  * gradient of a convolution never materialises its columns.
  */
 function sumIntoContract(x: Node, sumAxes: readonly number[]): Node | null {
-  if (!x.is('reindex') || x.attrs.fill !== 0) return null;
+  if (!pending(x, 'reindex') || x.attrs.fill !== 0) return null;
   const product = x.inputs[0]!;
-  if (!product.is('contract') || product.value) return null;
+  if (!pending(product, 'contract')) return null;
   const { a: labelsA, b: labelsB, out } = product.attrs;
   // New labels: output dims of the reindex get fresh ones, contracted labels of the product stay.
   const base = 1 + Math.max(...labelsA, ...labelsB, ...out);

@@ -16,6 +16,23 @@ export interface LoadOptions {
   readonly strict?: boolean;
 }
 
+/** Called with the module and the arguments; may return other arguments. */
+export type ForwardPreHook<M, In> = (module: M, input: In) => In | undefined;
+
+/** Called with the module, the arguments and the output; may return another output. */
+export type ForwardHook<M, In, Out> = (module: M, input: In, output: Out) => Out | undefined;
+
+/** Takes a hook back. */
+export interface HookHandle {
+  remove(): void;
+}
+
+/** Hooks without the types of their module, which would bind every module to exactly its own argument types. */
+interface Hooks {
+  readonly before: Set<(module: unknown, input: unknown) => unknown>;
+  readonly after: Set<(module: unknown, input: unknown, output: unknown) => unknown>;
+}
+
 interface OwnTensor {
   readonly property: string;
   readonly tensor: Parameter;
@@ -43,12 +60,46 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   /** Property name of each buffer, and whether it is saved. */
   readonly #buffers = new Map<string, boolean>();
 
+  #hooks: Hooks | null = null;
+
   /** The computation. Call it through `call`, or directly. */
   abstract forward(...args: In): Out;
 
-  /** Runs `forward`. */
+  /** Runs `forward` between the hooks that were registered. */
   call(...args: In): Out {
-    return this.forward(...args);
+    const hooks = this.#hooks;
+    if (!hooks) return this.forward(...args);
+    let input = args;
+    for (const hook of hooks.before) input = (hook(this, input) ?? input) as In;
+    let output = this.forward(...input);
+    for (const hook of hooks.after) output = (hook(this, input, output) ?? output) as Out;
+    return output;
+  }
+
+  /**
+   * Has `hook` called before each `call` (not before a direct `forward`); what it returns, if anything, replaces the arguments. Inside
+   * `compile` it runs when the function is recorded.
+   */
+  registerForwardPreHook<I extends readonly unknown[] | [] = In>(hook: ForwardPreHook<this, I>): HookHandle {
+    return this.#register(hooks => hooks.before, hook as (module: unknown, input: unknown) => unknown);
+  }
+
+  /** Has `hook` called after each `call`; what it returns, if anything, replaces the output. */
+  registerForwardHook<I extends readonly unknown[] | [] = In, O = Out>(hook: ForwardHook<this, I, O>): HookHandle {
+    return this.#register(hooks => hooks.after, hook as (module: unknown, input: unknown, output: unknown) => unknown);
+  }
+
+  #register<H>(listOf: (hooks: Hooks) => Set<H>, hook: H): HookHandle {
+    this.#hooks ??= { before: new Set(), after: new Set() };
+    const list = listOf(this.#hooks);
+    list.add(hook);
+    bumpModeEpoch();
+    return {
+      remove: () => {
+        list.delete(hook);
+        bumpModeEpoch();
+      },
+    };
   }
 
   /**
@@ -63,7 +114,11 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return buffer;
   }
 
+  /** @throws where the module's parameters do not exist yet; see lazy.ts */
+  protected checkReady(): void {}
+
   #ownTensors(): OwnTensor[] {
+    this.checkReady();
     const found: OwnTensor[] = [];
     for (const [property, value] of Object.entries(this)) {
       if (!(value instanceof Parameter)) continue;
@@ -87,13 +142,8 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return found;
   }
 
-  /** The key of a child field; containers with names given by the user keep them unchanged. */
+  /** The key of a field; containers with names given by the user keep them unchanged. */
   protected childKey(property: string): string {
-    return keyOf(property);
-  }
-
-  /** The key of a field that holds a parameter or buffer; modules whose names come from a file keep them unchanged. */
-  protected tensorKey(property: string): string {
     return keyOf(property);
   }
 
@@ -120,7 +170,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
       for (const own of module.#ownTensors()) {
         if (own.kind !== kind || seen.has(own.tensor)) continue;
         seen.add(own.tensor);
-        found.push([joinKey(prefix, module.tensorKey(own.property)), own.tensor]);
+        found.push([joinKey(prefix, module.childKey(own.property)), own.tensor]);
       }
     }
     return found;
@@ -141,6 +191,20 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
 
   buffers(): Parameter[] {
     return this.namedBuffers().map(([, buffer]) => buffer);
+  }
+
+  /** The module under a key such as `layer1.0.conv1`. @throws when there is none */
+  getSubmodule(key: string): AnyModule {
+    const found = this.namedModules().find(([name]) => name === key);
+    if (!found) throw new Error(`getSubmodule: ${this.constructor.name} has no module "${key}"`);
+    return found[1];
+  }
+
+  /** The parameter under a state-dict key. @throws when there is none */
+  getParameter(key: string): Parameter {
+    const found = this.namedParameters().find(([name]) => name === key);
+    if (!found) throw new Error(`getParameter: ${this.constructor.name} has no parameter "${key}"`);
+    return found[1];
   }
 
   /** Switches this module and all below to training mode, or out of it. */
@@ -199,7 +263,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   stateDict(prefix = ''): StateDict {
     const state: StateDict = {};
     for (const { property, tensor, persistent } of this.#ownTensors())
-      if (persistent) state[joinKey(prefix, this.tensorKey(property))] = tensor;
+      if (persistent) state[joinKey(prefix, this.childKey(property))] = tensor;
     for (const [key, child] of this.namedChildren()) Object.assign(state, child.stateDict(joinKey(prefix, key)));
     return state;
   }
@@ -215,9 +279,21 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
 
   /**
    * A table of the layers in the order they run, with their output shapes and parameter counts.
-   * @param inputShape shape of `forward`'s tensor, batch dimension included; without it, output shapes are left out
+   * @param inputs what `forward` takes: shapes (batch dimension included) of tensors of the model's dtype, or example tensors, for models
+   *   that take integers; without any, output shapes are left out
    */
-  summary(inputShape?: readonly number[]): string {
-    return summarize(this, inputShape);
+  summary(...inputs: readonly (readonly number[] | Tensor)[]): string {
+    return summarize(this, inputs);
+  }
+
+  /**
+   * Takes over the fields, parameters, buffers and class of `other`, which must not be used any more: how a lazy module becomes the one
+   * it stands for.
+   */
+  protected become(other: AnyModule): void {
+    Object.setPrototypeOf(this, Object.getPrototypeOf(other) as object);
+    Object.assign(this, other);
+    for (const [property, persistent] of other.#buffers) this.#buffers.set(property, persistent);
+    bumpModeEpoch();
   }
 }

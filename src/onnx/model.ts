@@ -2,17 +2,16 @@
  * An ONNX file as a Module: its float initializers are parameters under the file's names, running statistics are buffers, everything
  * else is constant. Run it, compile it, take gradients, train it further.
  */
-import type { DType } from '../graph/dtype.ts';
 import { Module } from '../nn/index.ts';
 import { Parameter, Tensor } from '../tensor/index.ts';
-import { isNumeric, TYPES, typeOfCode } from './elementTypes.ts';
+import { type ElementType, isNumeric, type NumericType, TYPES, typeOfCode } from './elementTypes.ts';
 import { type Files, filesOfBytes, withFiles } from './files.ts';
 import { isRandom } from './ops/index.ts';
 import { type PlannedGraph, type PlannedNode, planModel } from './plan.ts';
 import { readMessage } from './proto/read.ts';
 import type { ModelProto, TypeProto, ValueInfoProto } from './proto/schema.ts';
 import { decodeTensors, runGraph, Scope, type Session } from './run.ts';
-import { denseFromProto, tensorFromProto } from './tensorData.ts';
+import { denseFromProto, optionalFromProto, sequenceFromProto, tensorFromProto } from './tensorData.ts';
 import { type StringTensor, sequence, strings, typed, type Value } from './values.ts';
 import { fitTo } from './wrap.ts';
 
@@ -24,6 +23,7 @@ export type ModelValue = Tensor | Strings | readonly ModelValue[] | null | Reado
 /** One input or output of a model. */
 export interface ModelPort {
   readonly name: string;
+  readonly kind: 'tensor' | 'sequence' | 'optional' | 'map';
   /** Element type as ONNX names it; null for what is no tensor. */
   readonly type: string | null;
   /** Sizes; a text is a dynamic axis' name, null an unknown size. Null where the rank is unknown. */
@@ -58,9 +58,10 @@ const PREFIX = 'onnx:';
 
 function portOf({ name, type }: ValueInfoProto): ModelPort {
   const tensor = type?.tensorType;
-  if (!tensor) return { name, type: null, shape: null };
+  const kind = type?.optionalType ? 'optional' : type?.sequenceType ? 'sequence' : type?.mapType ? 'map' : 'tensor';
+  if (!tensor) return { name, kind, type: null, shape: null };
   const shape = tensor.shape?.dim.map(({ dimValue, dimParam }) => dimValue ?? (dimParam || null)) ?? null;
-  return { name, type: typeOfCode(tensor.elemType), shape };
+  return { name, kind, type: typeOfCode(tensor.elemType), shape };
 }
 
 /** Names that stand where the table says, in this graph and the ones inside it. */
@@ -72,6 +73,16 @@ function usedAs(
   for (const { node, graphs } of graph.nodes) {
     for (const at of table[node.opType] ?? []) if (node.input[at]) found.add(node.input[at]);
     for (const inner of graphs.values()) usedAs(table, inner, found);
+  }
+  return found;
+}
+
+/** Names of the operators of nodes, their subgraphs and functions. */
+function operatorsOf(nodes: readonly PlannedNode[], found = new Set<string>()): Set<string> {
+  for (const { node, graphs, function: called } of nodes) {
+    if (called) operatorsOf(called.nodes, found);
+    else found.add(node.domain && node.domain !== 'ai.onnx' ? `${node.domain}.${node.opType}` : node.opType);
+    for (const graph of graphs.values()) operatorsOf(graph.nodes, found);
   }
   return found;
 }
@@ -94,6 +105,10 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   /** What the model takes, without inputs that have a stored default. */
   readonly inputs: readonly ModelPort[];
   readonly outputs: readonly ModelPort[];
+  /** Every input of the graph in the file's order, also those with a stored default. */
+  readonly ports: readonly ModelPort[];
+  /** The operators the model uses, those of other domains than ai.onnx with their domain. */
+  readonly operators: readonly string[];
   /** Opset version by domain; '' is ai.onnx. */
   readonly opsets: Readonly<Record<string, number>>;
   readonly metadata: Readonly<Record<string, string>>;
@@ -120,6 +135,8 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
     for (const { name } of graph.inputs) constants.delete(name);
     this.inputs = graph.inputs.filter(({ name }) => !this.#stored.has(name)).map(portOf);
     this.outputs = graph.outputs.map(portOf);
+    this.ports = graph.inputs.map(portOf);
+    this.operators = [...operatorsOf(graph.nodes)];
     this.#session = { files, folded: new Map(), constant: constantNodes(graph, constants), decoded: new Map() };
     decodeTensors(graph.nodes, { ...this.#session, training: false });
     this.eval();
@@ -153,7 +170,7 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
     return typed(parameter, value.type);
   }
 
-  protected override tensorKey(property: string): string {
+  protected override childKey(property: string): string {
     return property.startsWith(PREFIX) ? property.slice(PREFIX.length) : property;
   }
 
@@ -228,9 +245,6 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   }
 }
 
-/** Dtypes that are taken where a file asks for another: nothing is lost by the conversion. */
-const accepts = (wanted: DType, got: DType): boolean => wanted === got;
-
 function givenValue(value: ModelValue, type: TypeProto | null, fail: (what: string) => never): Value {
   const optional = type?.optionalType?.elemType;
   if (value === null) return optional || type === null ? { kind: 'none' } : fail('null came, expected a value');
@@ -254,7 +268,7 @@ function givenValue(value: ModelValue, type: TypeProto | null, fail: (what: stri
   if (!elements) return typed(value);
   if (!isNumeric(elements)) return fail(`expected ${elements}, got a ${value.dtype} tensor`);
   const { dtype } = TYPES[elements];
-  if (!accepts(dtype, value.dtype)) fail(`expected ${dtype} (${elements}), got ${value.dtype}`);
+  if (dtype !== value.dtype) fail(`expected ${dtype} (${elements}), got ${value.dtype}`);
   const dims = declared!.shape?.dim;
   if (dims) {
     const matches =
@@ -296,6 +310,23 @@ export function load(path: string): OnnxModel {
 export function parse(bytes: Uint8Array, name = 'onnx'): OnnxModel {
   const files = filesOfBytes(bytes, name);
   return new OnnxModel(readModel(files), files);
+}
+
+/**
+ * Reads a stored value: the bytes of a TensorProto, SequenceProto or OptionalProto, as test data has them.
+ * @throws Error naming what is wrong with it
+ */
+export function parseValue(bytes: Uint8Array, kind: ModelPort['kind'] = 'tensor', name = 'value'): Value {
+  const files = filesOfBytes(bytes, name);
+  if (kind === 'optional') return optionalFromProto(readMessage(files.source, 'OptionalProto'), files);
+  if (kind === 'sequence') return sequenceFromProto(readMessage(files.source, 'SequenceProto'), files);
+  return tensorFromProto(readMessage(files.source, 'TensorProto'), files);
+}
+
+/** A tensor converted to what holds the element type `type`, with that type. */
+export function typedAs(tensor: Tensor, type: string): Value {
+  if (!isNumeric(type as ElementType)) throw new TypeError(`typedAs: ${type} is no type of numbers`);
+  return typed(tensor.to(TYPES[type as NumericType].dtype), type as NumericType);
 }
 
 function readModel(files: Files): ModelProto {

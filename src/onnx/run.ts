@@ -130,7 +130,7 @@ function contextOf(planned: PlannedNode, all: readonly PlannedNode[], scope: Sco
         if (depends) for (const name of other.node.output) changed.add(name);
         return depends;
       });
-      const before = again.findIndex(other => other === planned);
+      const before = again.indexOf(planned);
       runNodes(before < 0 ? again : again.slice(0, before), inner, session);
       const value = inner.find(wanted);
       if (!value) throw new Error(`${label}: "${wanted}" is not computed before this node`);

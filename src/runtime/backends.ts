@@ -1,5 +1,6 @@
 /**
- * Which backend runs programs. The first use picks the best that works here; `TENON_BACKEND` and `setBackend` choose by name.
+ * Which backend runs programs. The first use picks the best that works here, and says why where machine code could have run and does not;
+ * `TENON_BACKEND` and `setBackend` choose by name.
  */
 import { referenceBackend } from '../backends/reference/index.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';
@@ -14,8 +15,8 @@ interface Entry {
 
 /** Best first. */
 const entries = new Map<string, Entry>([
-  ['wasm', { create: createWasmBackend }],
   ['x86', { create: createX86Backend }],
+  ['wasm', { create: createWasmBackend }],
   ['reference', { create: () => referenceBackend }],
 ]);
 
@@ -60,10 +61,24 @@ export function backend(): Backend {
     const reason = whyUnavailable(asked);
     if (reason) throw new Error(`TENON_BACKEND: ${reason}`);
     current = open(asked);
-  } else current = [...entries.keys()].map(open).find(found => found !== null) ?? null;
+  } else
+    current =
+      backendNames()
+        .map(open)
+        .find(found => found !== null) ?? null;
   if (!current) throw new Error('no backend works here');
+  if (!asked) sayWhatIsMissing(current.name);
   return current;
 }
+
+/** On a processor that machine code is written for, one line on stderr says why it does not run. */
+function sayWhatIsMissing(chosen: string): void {
+  const { unavailable } = entries.get('x86')!;
+  if (unavailable && globalThis.process?.arch === 'x64') console.error(`tenon: computing on ${chosen}: ${unavailable}`);
+}
+
+/** Name of the backend in use. */
+export const backendName = (): string => backend().name;
 
 /** Compute threads of the backend in use. Results do not depend on it, to the bit. */
 export const numThreads = (): number => backend().threads;

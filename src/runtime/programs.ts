@@ -58,6 +58,10 @@ export function bindingOf(leaf: Node): Binding {
     return variable;
   }
   if (leaf.value) return leaf.value;
+  if (leaf.is('placeholder'))
+    throw new Error(
+      `${leaf.attrs.name}: a value that depends on it was read (item, data, toArray, print), but it has none while the function is traced`,
+    );
   throw new Error(`internal: ${leaf.op} ${JSON.stringify(leaf.attrs)} has no value`);
 }
 

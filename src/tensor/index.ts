@@ -4,6 +4,7 @@
  */
 export { DTYPES, type DType, type HostArray, isDType, isFloat } from '../graph/dtype.ts';
 export {
+  backendName,
   backendNames,
   defaultGenerator,
   type Generator,
@@ -56,3 +57,4 @@ export {
 } from './random.ts';
 export * as special from './special.ts';
 export { Tensor, type ValuesAndIndices } from './tensor.ts';
+export { type Axes, type VmapOptions, vmap } from './vmap.ts';

@@ -8,6 +8,7 @@ import type { Node } from '../graph/node.ts';
 import { Cell, keepForFlush, releaseKept } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
 import { registerAlias, registerVariable } from './sources.ts';
+import { refuseWhileTraced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 
 export interface ParameterOptions {
@@ -83,6 +84,10 @@ export class Parameter extends Tensor {
    * @throws when the shape differs.
    */
   assign(value: Tensor): this {
+    refuseWhileTraced(
+      `assign to ${this.name || 'a parameter'}`,
+      'return the new value (batch normalisation: call eval() or choose a layer without running statistics)',
+    );
     const same = value.ndim === this.ndim && value.shape.every((n, d) => n === this.shape[d]);
     if (!same)
       throw new RangeError(

@@ -2,11 +2,25 @@
  * compile(fn) against the same function run eagerly, and the contracts around it: what is captured, what is drawn anew, what is refused.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { compile, F, manualSeed, Parameter, rand, randn, setBackend, setNumThreads, Tensor } from '../../src/index.ts';
+import {
+  backendNames,
+  compile,
+  F,
+  manualSeed,
+  Parameter,
+  rand,
+  randn,
+  setBackend,
+  setNumThreads,
+  Tensor,
+} from '../../src/index.ts';
 import { BatchNorm1d, Dropout, Linear, Module, Sequential } from '../../src/nn/index.ts';
 import { Adam, SGD, StepLR } from '../../src/optim/index.ts';
+import { whyUnavailable } from '../../src/runtime/index.ts';
 
-describe.each(['reference', 'wasm'])('%s', backend => {
+const available = backendNames().filter(name => whyUnavailable(name) === null);
+
+describe.each(available)('%s', backend => {
   beforeAll(() => setBackend(backend));
 
   const problem = () => {
@@ -156,8 +170,8 @@ describe.each(['reference', 'wasm'])('%s', backend => {
   });
 });
 
-it('gives the same bits with one thread and with two', () => {
-  setBackend('wasm');
+it.each(available)('%s gives the same bits with one thread and with two', backend => {
+  setBackend(backend);
   const run = (threads: number): string => {
     setNumThreads(threads);
     manualSeed(5);

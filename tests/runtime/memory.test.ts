@@ -11,10 +11,9 @@ const STEPS = 20_000;
 /** Trains in a loop and gives resident megabytes at step 500 and every 250 steps after it. */
 function readings(compiled: boolean): number[] {
   const script = `
-    import { compile, F, manualSeed, randn, setBackend, setNumThreads, Tensor } from 'tenon';
+    import { compile, F, manualSeed, randn, setNumThreads, Tensor } from 'tenon';
     import { Linear, ReLU, Sequential } from 'tenon/nn';
     import { Adam } from 'tenon/optim';
-    setBackend('wasm');
     setNumThreads(1);
     manualSeed(1);
     const model = new Sequential(new Linear(256, 256), new ReLU(), new Linear(256, 8));

@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ALU, Assembler, CC, type Mem, R } from '../../src/backends/x86/assembler/assembler.ts';
 import { FORMS, MASK_FORMS, type MaskOp, type VectorOp } from '../../src/backends/x86/assembler/forms.ts';
+import { VEX_FORMS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
 
 export interface Case {
   readonly line: string;
@@ -127,6 +128,82 @@ function vectorCase(op: VectorOp, below: (n: number) => number): Case {
   };
 }
 
+/**
+ * Operands of a VEX form: letters as in Shape, and b for a register named by the immediate. `m` limits s to memory, `n` to registers; `l` is the
+ * only length there is.
+ */
+interface VexShape extends Shape {
+  readonly only?: 'memory' | 'register';
+  readonly l?: 0 | 1;
+}
+
+/** With memory `as` has another encoding of vmovq. */
+const quad = (op: VexOp): { only?: 'register' } => (op.startsWith('vmovq') ? { only: 'register' } : {});
+
+function vexShapeOf(op: VexOp): VexShape {
+  if (/^vmov(ss|sd|ups)_st$/.test(op))
+    return { order: 'sd', d: op === 'vmovups_st' ? 'v' : 'x', s: op === 'vmovups_st' ? 'v' : 'x', only: 'memory' };
+  if (/^vmovs[sd]$/.test(op)) return { order: 'ds', d: 'x', s: 'x', only: 'memory' };
+  if (/^vmov[dq]_st$/.test(op))
+    return { order: 'sd', d: 'x', s: op.startsWith('vmovd') ? 'e' : 'r', l: 0, ...quad(op) };
+  if (/^vmov[dq]$/.test(op)) return { order: 'ds', d: 'x', s: op === 'vmovd' ? 'e' : 'r', l: 0, ...quad(op) };
+  if (op.endsWith('_i')) return { order: 'dsi', d: 'v', s: 'v', only: 'register' };
+  if (op === 'vextracti128') return { order: 'sdi', d: 'v', s: 'x', l: 1 };
+  if (op === 'vcvtps2ph') return { order: 'sdi', d: 'v', s: 'h' };
+  if (op === 'vmovmskps') return { order: 'ds', d: 'e', s: 'v', only: 'register' };
+  if (op === 'vcvttsd2si') return { order: 'ds', d: 'r', s: 'x', l: 0 };
+  if (/^vcvtsi2s[sd]/.test(op)) return { order: 'dvs', d: 'x', s: op.endsWith('_d') ? 'e' : 'r', l: 0 };
+  if (op === 'vpermq') return { order: 'dsi', d: 'v', s: 'v', l: 1 };
+  if (op === 'vpermd') return { order: 'dvs', d: 'v', s: 'v', l: 1 };
+  if (/^(vcvttpd2dq|vcvtpd2ps)$/.test(op)) return { order: 'ds', d: 'h', s: 'v' };
+  if (/broadcast/.test(op)) return { order: 'ds', d: 'v', s: 'x' };
+  if (/^vblendv/.test(op)) return { order: 'dvsb', d: 'v', s: 'v' };
+  if (/^(vcmp|vshufps|vpblendd)/.test(op)) return { order: 'dvsi', d: 'v', s: 'v' };
+  if (/^vpmov[zs]xbd$/.test(op)) return { order: 'ds', d: 'v', s: 'q' };
+  if (/^(vcvtdq2pd|vcvtps2pd|vpmov[sz]xdq|vpmovzxwd|vcvtph2ps)$/.test(op)) return { order: 'ds', d: 'v', s: 'h' };
+  if (/^(vround|vpshufd)/.test(op)) return { order: 'dsi', d: 'v', s: 'v' };
+  if (/^(vsqrt|vpabs|vmov|vcvt)/.test(op)) return { order: 'ds', d: 'v', s: 'v' };
+  return { order: 'dvs', d: 'v', s: 'v' };
+}
+
+/** Bytes of memory a form without a vector-sized operand reads or writes. */
+const VEX_WIDTH: { readonly [op: string]: number } = {
+  vmovss: 4,
+  vmovss_st: 4,
+  vmovsd: 8,
+  vmovsd_st: 8,
+  vbroadcastss: 4,
+  vpbroadcastd: 4,
+  vpbroadcastq: 8,
+  vcvttsd2si: 8,
+};
+
+function vexCase(op: VexOp, below: (n: number) => number): Case {
+  const shape = vexShapeOf(op);
+  const l = shape.l ?? (shape.d === 'x' ? 0 : below(2));
+  const [d, v, s, b] = [below(16), below(16), below(16), below(16)];
+  const wantsMemory = shape.only ? shape.only === 'memory' : below(2) === 0;
+  const m = memory(below);
+  const imm = shape.order.includes('i') ? below(8) : shape.order.includes('b') ? b << 4 : undefined;
+  const name = (kind: string, n: number): string =>
+    kind === 'e' ? R32[n]! : kind === 'r' ? R64[n]! : vectorName(kind, l, n);
+  const bytes = VEX_WIDTH[op] ?? { v: 16 << l, h: 8 << l, q: 4 << l, x: 16, e: 4, r: 8 }[shape.s as 'v'];
+  const sizes: { readonly [n: number]: string } = { 4: 'dword', 8: 'qword', 16: 'xmmword', 32: 'ymmword' };
+  const text = {
+    d: name(shape.d, d),
+    v: vectorName(shape.d === 'x' ? 'x' : 'v', l, v),
+    s: wantsMemory ? `${sizes[bytes]} ptr ${m.text}` : name(shape.s, s),
+    i: `${imm}`,
+    b: vectorName('v', l, b),
+  };
+  const operands = [...shape.order].map(letter => text[letter as keyof typeof text]);
+  return {
+    // Loads, so that as does not swap operands for a shorter prefix.
+    line: `${wantsMemory ? '{vex}' : '{load}'} ${op.replace(/_(st|i|d)$/, '')} ${operands.join(', ')}`,
+    bytes: made(asm => asm.vex(op, l, d, shape.order.includes('v') ? v : 0, wantsMemory ? m.mem : s, imm)),
+  };
+}
+
 function maskCase(op: MaskOp, below: (n: number) => number): Case {
   const [d, v, s, g] = [below(8), below(8), below(8), below(16)];
   const m = memory(below);
@@ -206,6 +283,7 @@ export function assemblyCases(seed: number, rounds: number): Case[] {
   const cases: Case[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const op of Object.keys(FORMS) as VectorOp[]) cases.push(vectorCase(op, below));
+    for (const op of Object.keys(VEX_FORMS) as VexOp[]) cases.push(vexCase(op, below));
     for (const op of Object.keys(MASK_FORMS) as MaskOp[]) cases.push(maskCase(op, below));
     cases.push(...generalCases(below));
   }

@@ -33,12 +33,13 @@ const SLOT_BYTES: { readonly [c in RegisterClass]: number } = { general: 8, vect
 export function allocate(
   intervals: readonly Interval[],
   pools: { readonly [c in RegisterClass]: readonly number[] },
+  kindOf: (type: RegType) => RegisterClass = classOf,
 ): Allocation {
   const places: (Place | undefined)[] = [];
   const general = new Set<number>();
   let stackBytes = 0;
   const spill = (interval: Interval): void => {
-    const bytes = SLOT_BYTES[classOf(interval.reg.type)];
+    const bytes = SLOT_BYTES[kindOf(interval.reg.type)];
     stackBytes = Math.ceil(stackBytes / bytes) * bytes;
     places[interval.reg.id] = { slot: stackBytes };
     stackBytes += bytes;
@@ -48,7 +49,7 @@ export function allocate(
     const free = [...pools[kind]].reverse();
     let active: { readonly interval: Interval; readonly register: number }[] = [];
     for (const interval of sorted) {
-      if (classOf(interval.reg.type) !== kind) continue;
+      if (kindOf(interval.reg.type) !== kind) continue;
       const still: typeof active = [];
       for (const entry of active) {
         if (entry.interval.last < interval.first) free.push(entry.register);
@@ -57,7 +58,7 @@ export function allocate(
       active = still;
       let register: number | undefined;
       const hinted = interval.hint && places[interval.hint.id];
-      if (hinted && 'register' in hinted && classOf(interval.hint!.type) === kind) {
+      if (hinted && 'register' in hinted && kindOf(interval.hint!.type) === kind) {
         const at = free.indexOf(hinted.register);
         if (at >= 0) register = free.splice(at, 1)[0];
       }

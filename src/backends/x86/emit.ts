@@ -5,10 +5,13 @@
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
 import { type Assembler, type Label, mem, R } from './assembler/assembler.ts';
+import { vectorInstruction } from './avx2/index.ts';
+import { loadSplat as avx2LoadSplat } from './avx2/memory.ts';
 import { binary, compare, multiplyAdd, select, unary } from './emit-arithmetic.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
 import { address, advance, load, loadSplat, store } from './emit-memory.ts';
 import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
+import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
 
 /** Functions of the runtime that kernels call; they keep every register but rax, rcx and rdx. */
@@ -22,8 +25,8 @@ export interface Runtime {
 export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
 /** Writes the kernel at the end of the assembler's code. */
-export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime): void {
-  new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime).run();
+export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): void {
+  new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime, isa).run();
 }
 
 class KernelEmitter {
@@ -31,8 +34,8 @@ class KernelEmitter {
   private readonly asm: Assembler;
   private readonly runtime: Runtime;
 
-  constructor(kernel: LoopKernel, asm: Assembler, runtime: Runtime) {
-    this.f = new Frame(kernel, asm);
+  constructor(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa) {
+    this.f = new Frame(kernel, asm, isa);
     this.asm = asm;
     this.runtime = runtime;
   }
@@ -70,7 +73,7 @@ class KernelEmitter {
         inst.mem === next.d.type.scalar &&
         next.d.type.lanes > 1
       ) {
-        loadSplat(this.f, next.d, inst.p, inst.offset);
+        (this.f.vex ? avx2LoadSplat : loadSplat)(this.f, next.d, inst.p, inst.offset);
         i++;
       } else this.instruction(inst);
     }
@@ -78,6 +81,7 @@ class KernelEmitter {
 
   private instruction(inst: Inst): void {
     const { asm, f } = this;
+    if (f.vex && vectorInstruction(f, inst)) return;
     switch (inst.op) {
       case 'const':
         this.constant(inst.d, inst.value);

@@ -8,6 +8,7 @@ import { verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
+import type { Isa } from './isa.ts';
 import type { CodePages, Native } from './memory/native.ts';
 import { emitProgram, type ProgramCode } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
@@ -30,6 +31,7 @@ export class NativeBuffer implements DeviceBuffer {
     const skip = (ALIGN - (start % ALIGN)) % ALIGN;
     this.view = whole.subarray(skip, skip + bytes);
     this.address = start + skip;
+    native.preferLargePages(this.address, bytes);
   }
 
   download(into: HostArray): void {
@@ -55,6 +57,7 @@ function defaultThreads(): number {
 
 export class Machine {
   readonly native: Native;
+  readonly isa: Isa;
   readonly control: number;
   readonly pool: Threads;
   private wanted = defaultThreads();
@@ -63,8 +66,9 @@ export class Machine {
   private readonly checked =
     globalThis.process?.env?.['NODE_ENV'] === 'test' || !!globalThis.process?.env?.['TENON_DEBUG'];
 
-  constructor(native: Native) {
+  constructor(native: Native, isa: Isa) {
     this.native = native;
+    this.isa = isa;
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control);
     this.work = new NativeBuffer(native, 0);
@@ -80,7 +84,7 @@ export class Machine {
 
   load(program: LoopProgram): LoadedProgram {
     if (this.checked) verifyProgram(program);
-    const code = span('x86: emit', () => emitProgram(program.kernels, this.control));
+    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa));
     const pages = this.native.load(code.bytes);
     const loaded = new LoadedProgram(this, program, code, pages);
     this.native.releaseWith(loaded, pages);

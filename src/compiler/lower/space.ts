@@ -488,8 +488,10 @@ class SpaceLowering {
     this.storeAll(stores.filter(s => !fullStores.includes(s)));
   }
 
-  private storeAll(stores: readonly StoreExpr[]): void {
+  private storeAll(all: readonly StoreExpr[]): void {
     const { emitter } = this;
+    // Next to results that sum over nothing there may be members without elements.
+    const stores = all.filter(({ value }) => !value.shape.includes(0));
     // All values first: a result may take the memory of something another result is computed from.
     for (const { expr } of stores) {
       const copies = emitter.isVector(expr) ? emitter.mode.copies : 1;

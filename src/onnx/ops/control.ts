@@ -57,7 +57,7 @@ const loop: Rule = call => {
     const outputs = body.run([index(i), condition, ...carried]);
     condition = outputs[0]!;
     carried = outputs.slice(1, 1 + count);
-    outputs.slice(1 + count).forEach((value, k) => scanned[k]!.push(value));
+    for (const [k, list] of scanned.entries()) list.push(outputs[1 + count + k]!);
     if (i === ENDLESS - 1) call.fail(`it did not end after ${ENDLESS} steps`);
   }
   return [...carried, ...scanned.map((values, k) => stacked(call, values, 0, body.outputs[1 + count + k]!.type))];
@@ -139,7 +139,7 @@ function scanOnce(
     );
     const outputs = body.run([...states, ...slices]);
     states = outputs.slice(0, initial.length);
-    outputs.slice(initial.length).forEach((value, k) => collected[k]!.push(value));
+    for (const [k, list] of collected.entries()) list.push(outputs[initial.length + k]!);
   }
   const results = collected.map((values, k) => {
     const ordered = (list('scan_output_directions')[k] ?? 0) === 1 ? [...values].reverse() : values;

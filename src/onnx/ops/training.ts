@@ -12,7 +12,7 @@ const gradient: Rule = call => {
   const fixed = zs.map((name, i) => [name, call.value(xs.length + i)] as const);
   const fn = (...values: Tensor[]): Tensor => {
     const replaced = new Map<string, Value>(fixed);
-    xs.forEach((name, i) => replaced.set(name, typed(values[i]!, call.type(i))));
+    for (const [i, name] of xs.entries()) replaced.set(name, typed(values[i]!, call.type(i)));
     const value = call.context.rerun(replaced, y);
     return value.kind === 'tensor' ? value.tensor : call.fail(`"${y}" is no tensor`);
   };

@@ -3,6 +3,7 @@
  * behind the code, addressed by RIP. Knows encodings only. Source: Intel SDM volume 2.
  */
 import { FORMS, MASK_FORMS, type MaskOp, type Tuple, type VectorOp } from './forms.ts';
+import { VEX_FORMS, type VexOp } from './vex.ts';
 
 /** General registers by number. */
 export const R = {
@@ -382,19 +383,39 @@ export class Assembler {
     if (options.imm !== undefined) this.byte(options.imm);
   }
 
+  /** VEX prefix: two bytes where they say enough. */
+  private vexPrefix(reg: number, rm: RM, vvvv: number, l: number, form: { pp: number; map: number; w: number }): void {
+    const { b, x } = Assembler.bits(rm);
+    const r = (((reg >> 3) & 1) ^ 1) << 7;
+    const tail = ((~vvvv & 15) << 3) | (l << 2) | form.pp;
+    if (b || x || form.map !== 1 || form.w) {
+      this.byte(0xc4);
+      this.byte(r | ((x ^ 1) << 6) | ((b ^ 1) << 5) | form.map);
+      this.byte((form.w << 7) | tail);
+    } else {
+      this.byte(0xc5);
+      this.byte(r | tail);
+    }
+  }
+
+  /**
+   * One VEX instruction on xmm (`l` 0) or ymm (1) registers. `d` is ModRM.reg (a vector or general register as the form says), `v` the second
+   * operand or 0, `s` register or memory, `imm` an immediate (for blends by a register: its number times 16).
+   */
+  vex(op: VexOp, l: number, d: number, v: number, s: RM, imm?: number): void {
+    const form = VEX_FORMS[op];
+    // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
+    const reg = form.digit >= 0 ? form.digit : d;
+    this.vexPrefix(reg, s, form.digit >= 0 ? d : v, l, form);
+    this.byte(form.opcode);
+    this.modRM(reg, s, 1, imm === undefined ? 0 : 1);
+    if (imm !== undefined) this.byte(imm);
+  }
+
   /** One opmask instruction, in VEX. */
   mask(op: MaskOp, d: number, v: number, s: RM): void {
     const { pp, w, l, opcode } = MASK_FORMS[op];
-    const { b, x } = Assembler.bits(s);
-    const tail = (w << 7) | ((~(l ? v : 0) & 15) << 3) | (l << 2) | pp;
-    if (b || x) {
-      this.byte(0xc4);
-      this.byte(((((d >> 3) & 1) ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | 1);
-      this.byte(tail);
-    } else {
-      this.byte(0xc5);
-      this.byte(((((d >> 3) & 1) ^ 1) << 7) | (tail & 0x7f));
-    }
+    this.vexPrefix(d, s, l ? v : 0, l, { pp, map: 1, w });
     this.byte(opcode);
     this.modRM(d, s, 1, 0);
   }

@@ -1,0 +1,208 @@
+/**
+ * Where the segments of rows live: in memory; in a memory-mapped file, which the operating system pages (Linux, through koffi); or in a file
+ * that is read and written segment by segment, with some of them in memory. The files are scratch: they have no name once
+ * opened, and go with the process.
+ */
+import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { reasonOf } from '../../formats/atomic.ts';
+import type { Segment } from './row-store.ts';
+
+export interface Backing {
+  /** A segment has 2^shift rows. */
+  readonly shift: number;
+  /** A new segment of zeros, `segments.length` by number. */
+  create(segments: (Segment | null)[], words: number): Segment;
+  /** Brings a segment back that is null in `segments`. */
+  fetch(segments: (Segment | null)[], number: number): Segment;
+  /** All segments are given up. */
+  drop(segments: (Segment | null)[]): void;
+}
+
+const views = (buffer: ArrayBuffer): Segment => ({ f32: new Float32Array(buffer), u32: new Uint32Array(buffer) });
+
+/** Segments as ordinary arrays. */
+export class MemoryBacking implements Backing {
+  readonly shift = 12;
+
+  create(_segments: (Segment | null)[], words: number): Segment {
+    return views(new ArrayBuffer(4 * words));
+  }
+
+  fetch(_segments: (Segment | null)[], number: number): Segment {
+    throw new Error(`internal: segment ${number} is not there`);
+  }
+
+  drop(): void {}
+}
+
+let scratchFiles = 0;
+
+/** Opens a file in `folder` that has no name any more. */
+function openScratch(folder: string): number {
+  const file = path.join(folder, `rows.${process.pid}.${++scratchFiles}.tmp`);
+  try {
+    mkdirSync(folder, { recursive: true });
+    const handle = openSync(file, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+    rmSync(file);
+    return handle;
+  } catch (error) {
+    throw new Error(`EmbeddingTable: folder ${folder}: cannot make a file for rows: ${reasonOf(error)}`);
+  }
+}
+
+/** Closes scratch files of tables that are gone. */
+const closer = new FinalizationRegistry<number>(handle => closeSync(handle));
+
+type Mmap = (address: number, bytes: number, protection: number, flags: number, file: number, offset: number) => bigint;
+
+interface MappingSystem {
+  mmap: Mmap;
+  munmap(address: bigint, bytes: number): number;
+  view(address: bigint, bytes: number): ArrayBuffer;
+}
+
+/** The system's mmap, null where koffi or Linux is not there. */
+function mappingSystem(): MappingSystem | null {
+  if (process.platform !== 'linux') return null;
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as {
+      load(path: string): { func(signature: string): unknown };
+      view(address: bigint, bytes: number): ArrayBuffer;
+    };
+    const libc = koffi.load('libc.so.6');
+    return {
+      mmap: libc.func('int64_t mmap(int64_t, uint64_t, int, int, int, int64_t)') as Mmap,
+      munmap: libc.func('int munmap(int64_t, uint64_t)') as (address: bigint, bytes: number) => number,
+      view: koffi.view,
+    };
+  } catch {
+    return null;
+  }
+}
+
+const READ_WRITE = 3;
+const SHARED = 1;
+const PAGE = 4096;
+/** The file doubles until it grows by this much at a time. */
+const LARGEST_GROWTH = 1 << 26;
+const ZEROS = new Uint8Array(1 << 18);
+
+/** Segments in a shared mapping of one file: the operating system keeps what is used in memory and writes the rest out. */
+class MappedBacking implements Backing {
+  readonly shift = 12;
+  private readonly folder: string;
+  private readonly system: MappingSystem;
+  private readonly file: number;
+  private reserved = 0;
+  private used = 0;
+  private maps: { readonly address: bigint; readonly bytes: number }[] = [];
+
+  constructor(folder: string, system: MappingSystem) {
+    this.folder = folder;
+    this.system = system;
+    this.file = openScratch(folder);
+    closer.register(this, this.file);
+  }
+
+  create(_segments: (Segment | null)[], words: number): Segment {
+    const bytes = Math.ceil((4 * words) / PAGE) * PAGE;
+    while (this.reserved < this.used + bytes) this.reserve();
+    const address = BigInt(this.system.mmap(0, bytes, READ_WRITE, SHARED, this.file, this.used));
+    if (address === -1n)
+      throw new Error(`EmbeddingTable: folder ${this.folder}: the system refuses to map ${bytes} bytes`);
+    this.used += bytes;
+    this.maps.push({ address, bytes });
+    return views(this.system.view(address, 4 * words));
+  }
+
+  /** Writes zeros ahead, so that a full disk is an error here and not a signal at some store through the mapping. */
+  private reserve(): void {
+    const end = this.reserved + Math.min(LARGEST_GROWTH, Math.max(ZEROS.length, this.reserved));
+    try {
+      for (; this.reserved < end; this.reserved += ZEROS.length)
+        writeSync(this.file, ZEROS, 0, ZEROS.length, this.reserved);
+    } catch (error) {
+      throw new Error(`EmbeddingTable: folder ${this.folder}: cannot grow the file of rows: ${reasonOf(error)}`);
+    }
+  }
+
+  fetch(_segments: (Segment | null)[], number: number): Segment {
+    throw new Error(`internal: segment ${number} is not mapped`);
+  }
+
+  drop(segments: (Segment | null)[]): void {
+    segments.length = 0;
+    for (const { address, bytes } of this.maps) this.system.munmap(address, bytes);
+    this.maps = [];
+    this.used = 0;
+    this.reserved = 0;
+    ftruncateSync(this.file, 0);
+  }
+}
+
+/** Segments kept in memory by a `PagedBacking`. */
+const RESIDENT = 256;
+
+/** Segments in a file, some of them in memory. */
+export class PagedBacking implements Backing {
+  readonly shift = 8;
+  private readonly folder: string;
+  private readonly file: number;
+  private readonly resident: number;
+  private words = 0;
+  /** Numbers of the segments in memory, in the order they came. */
+  private readonly order = new Set<number>();
+
+  constructor(folder: string, resident = RESIDENT) {
+    this.folder = folder;
+    this.resident = resident;
+    this.file = openScratch(folder);
+    closer.register(this, this.file);
+  }
+
+  create(segments: (Segment | null)[], words: number): Segment {
+    this.words = words;
+    this.makeRoom(segments);
+    this.order.add(segments.length);
+    return views(new ArrayBuffer(4 * words));
+  }
+
+  fetch(segments: (Segment | null)[], number: number): Segment {
+    this.makeRoom(segments);
+    const buffer = new ArrayBuffer(4 * this.words);
+    readSync(this.file, new Uint8Array(buffer), 0, buffer.byteLength, number * buffer.byteLength);
+    const segment = views(buffer);
+    segments[number] = segment;
+    this.order.add(number);
+    return segment;
+  }
+
+  /** First in, first out: a segment still wanted comes back at its next access. */
+  private makeRoom(segments: (Segment | null)[]): void {
+    if (this.order.size < this.resident) return;
+    const [oldest] = this.order;
+    const bytes = new Uint8Array(segments[oldest!]!.u32.buffer);
+    try {
+      for (let at = 0; at < bytes.length; )
+        at += writeSync(this.file, bytes, at, bytes.length - at, oldest! * bytes.length + at);
+    } catch (error) {
+      throw new Error(`EmbeddingTable: folder ${this.folder}: cannot write rows out: ${reasonOf(error)}`);
+    }
+    this.order.delete(oldest!);
+    segments[oldest!] = null;
+  }
+
+  drop(): void {
+    this.order.clear();
+    ftruncateSync(this.file, 0);
+  }
+}
+
+/** Memory without a folder; else a mapped file where the system can, a paged one otherwise. One per store of rows. */
+export function backingFor(folder: string | undefined): Backing {
+  if (folder === undefined) return new MemoryBacking();
+  const system = mappingSystem();
+  return system ? new MappedBacking(folder, system) : new PagedBacking(folder);
+}

@@ -1,0 +1,105 @@
+/**
+ * From signs to row numbers: 256 open-addressing tables with linear probing, chosen by the upper bits of the hash. Each grows on its own, so
+ * growth never pauses for more than a 256th of the rows and never holds more than a 256th of the index twice. An entry is a tag of the
+ * sign and row + 1; the sign itself is compared in the row, which a finder needs next anyway.
+ */
+import { tagSign } from './hash.ts';
+
+const PARTS = 256;
+const SMALLEST = 16;
+/** Entries over capacity from which on a part doubles. */
+const FULLEST = 0.8;
+
+/** Whether a row holds a sign. */
+export interface SignOwner {
+  holds(row: number, hi: number, lo: number): boolean;
+  /** The hash of the sign a row holds. */
+  hashOf(row: number): number;
+}
+
+export class SignIndex {
+  size = 0;
+  private parts: Uint32Array[] = Array.from({ length: PARTS }, () => new Uint32Array(2 * SMALLEST));
+  private readonly used = new Uint32Array(PARTS);
+  private readonly owner: SignOwner;
+
+  constructor(owner: SignOwner) {
+    this.owner = owner;
+  }
+
+  get bytes(): number {
+    return this.parts.reduce((sum, part) => sum + part.byteLength, 0);
+  }
+
+  /** The row of a sign, -1 where there is none. */
+  find(hash: number, hi: number, lo: number): number {
+    const part = this.parts[hash >>> 24]!;
+    const mask = part.length - 1;
+    const tag = tagSign(hi, lo) >>> 0;
+    let at = (hash << 1) & mask;
+    for (;;) {
+      const row = part[at + 1]!;
+      if (row === 0) return -1;
+      if (part[at] === tag && this.owner.holds(row - 1, hi, lo)) return row - 1;
+      at = (at + 2) & mask;
+    }
+  }
+
+  /** Adds a sign that is not there. */
+  insert(hash: number, hi: number, lo: number, row: number): void {
+    const number = hash >>> 24;
+    if (2 * (this.used[number]! + 1) > FULLEST * this.parts[number]!.length) this.grow(number);
+    this.used[number] = this.used[number]! + 1;
+    this.size++;
+    place(this.parts[number]!, hash, tagSign(hi, lo) >>> 0, row + 1);
+  }
+
+  /** Removes a sign; what was pushed behind it moves up, so there are no tombstones. */
+  remove(hash: number, hi: number, lo: number): void {
+    const number = hash >>> 24;
+    const part = this.parts[number]!;
+    const mask = part.length - 1;
+    let hole = (hash << 1) & mask;
+    while (!this.owner.holds(part[hole + 1]! - 1, hi, lo)) hole = (hole + 2) & mask;
+    let at = hole;
+    for (;;) {
+      at = (at + 2) & mask;
+      const row = part[at + 1]!;
+      if (row === 0) break;
+      const home = (this.owner.hashOf(row - 1) << 1) & mask;
+      // The entry may move to the hole unless its home lies behind the hole.
+      if (((at - home) & mask) < ((at - hole) & mask)) continue;
+      part[hole] = part[at]!;
+      part[hole + 1] = row;
+      hole = at;
+    }
+    part[hole] = 0;
+    part[hole + 1] = 0;
+    this.used[number] = this.used[number]! - 1;
+    this.size--;
+  }
+
+  clear(): void {
+    this.parts = Array.from({ length: PARTS }, () => new Uint32Array(2 * SMALLEST));
+    this.used.fill(0);
+    this.size = 0;
+  }
+
+  private grow(number: number): void {
+    const before = this.parts[number]!;
+    const after = new Uint32Array(2 * before.length);
+    for (let at = 0; at < before.length; at += 2) {
+      const row = before[at + 1]!;
+      if (row !== 0) place(after, this.owner.hashOf(row - 1), before[at]!, row);
+    }
+    this.parts[number] = after;
+  }
+}
+
+function place(part: Uint32Array, hash: number, tag: number, row: number): void {
+  const mask = part.length - 1;
+  let at = (hash << 1) & mask;
+  while (part[at + 1] !== 0) at = (at + 2) & mask;
+  part[at] = tag;
+  part[at + 1] = row;
+}
