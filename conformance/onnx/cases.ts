@@ -16,6 +16,8 @@ export interface SuiteCase {
   readonly name: string;
   readonly model: Uint8Array;
   readonly sets: readonly DataSet[];
+  /** Files beside the model that may hold its tensors, by name. */
+  readonly beside: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Files named PREFIX_0.pb, PREFIX_1.pb, ... in order. */
@@ -40,19 +42,39 @@ function setsOf(files: SuiteFiles, folder: string): DataSet[] {
   }
 }
 
+/** Files of the model's own folder that are neither models nor test data. */
+function besideOf(files: SuiteFiles, folder: string): Map<string, Uint8Array> {
+  const found = new Map<string, Uint8Array>();
+  for (const [path, bytes] of files) {
+    const name = path.slice(folder.length);
+    if (path.startsWith(folder) && !/^test_data_set|\.(onnx|pb|npz)$/.test(name)) found.set(name, bytes);
+  }
+  return found;
+}
+
 export function casesOf(files: SuiteFiles): SuiteCase[] {
   const cases: SuiteCase[] = [];
   for (const [path, model] of files) {
     if (!path.endsWith('.onnx')) continue;
     const folder = path.slice(0, path.lastIndexOf('/') + 1);
     if (path.endsWith('/model.onnx')) {
-      cases.push({ name: folder.slice(0, -1).replace(/^\.\//, ''), model, sets: setsOf(files, folder) });
+      cases.push({
+        name: folder.slice(0, -1).replace(/^\.\//, ''),
+        model,
+        sets: setsOf(files, folder),
+        beside: besideOf(files, folder),
+      });
       continue;
     }
     const stem = path.slice(0, -'.onnx'.length);
     const outputs = numbered(files, `${stem}_output`);
     if (outputs.length > 0)
-      cases.push({ name: stem.slice(stem.lastIndexOf('/') + 1), model, sets: [{ inputs: [], outputs, npz: null }] });
+      cases.push({
+        name: stem.slice(stem.lastIndexOf('/') + 1),
+        model,
+        sets: [{ inputs: [], outputs, npz: null }],
+        beside: new Map(),
+      });
   }
   return cases.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -1,7 +1,8 @@
 /** Gathering, scattering, sorting, selecting. Negative indices count from the end. */
-import { F, full, type Tensor } from '../../tensor/index.ts';
+import { F, full, Tensor } from '../../tensor/index.ts';
 import type { Call, OperatorTable, Result, Rule } from '../call.ts';
 import { int64s, typed } from '../values.ts';
+import { Mersenne } from './mersenne.ts';
 import { moving } from './shape.ts';
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, n) => a * n, 1);
@@ -258,6 +259,12 @@ const dropout: Rule = (call): Result => {
   if (!training) {
     const mask = full(x.shape, 1, { dtype: 'bool' });
     return [typed(x, call.type(0)), call.opset < 10 ? mask.to(x.dtype) : mask];
+  }
+  if (call.attribute('seed')) {
+    const source = new Mersenne(call.int('seed'));
+    const kept = Uint8Array.from({ length: x.numel() }, () => Number(source.uniform() >= ratio));
+    const mask = Tensor.from(kept, { shape: x.shape, dtype: 'bool' });
+    return [typed(mask.where(x.mul(1 / (1 - ratio)), 0), call.type(0)), mask];
   }
   const kept = F.dropout(full(x.shape, 1, { dtype: 'f32' }), { p: ratio, training: true });
   return [typed(x.mul(kept.to(x.dtype)), call.type(0)), kept.ne(0)];

@@ -6,7 +6,7 @@
 import { isFloat } from '../../graph/dtype.ts';
 import { cat, full, stack, type Tensor } from '../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';
-import { NATURAL } from '../elementTypes.ts';
+import { NATURAL, type NumericType } from '../elementTypes.ts';
 import { numbersOf, tensorOf } from '../tensorData.ts';
 import { sequence, strings, typed, type Value } from '../values.ts';
 import { labelsAt, postTransform } from './postTransform.ts';
@@ -126,7 +126,7 @@ const labelEncoder: Rule = call => {
     return strings(call.numbers(0).map(i => classes[i] ?? absent), call.x(0).shape); // biome-ignore format: one line
   }
   type List = readonly (string | number)[];
-  const listed = (prefix: string): { list: List; dtype: Tensor['dtype'] | 'string' } => {
+  const listed = (prefix: string): { list: List; dtype: Tensor['dtype'] | 'string'; type?: NumericType } => {
     const texts = call.texts(`${prefix}_strings`);
     if (texts) return { list: texts, dtype: 'string' };
     const ints = call.ints(`${prefix}_int64s`);
@@ -136,7 +136,11 @@ const labelEncoder: Rule = call => {
     const tensor = call.tensorAttribute(`${prefix}_tensor`);
     if (tensor?.kind === 'strings') return { list: tensor.strings, dtype: 'string' };
     if (tensor?.kind === 'tensor')
-      return { list: numbersOf(call.data(tensor.tensor, 0), tensor.tensor.dtype), dtype: tensor.tensor.dtype };
+      return {
+        list: numbersOf(call.data(tensor.tensor, 0), tensor.tensor.dtype),
+        dtype: tensor.tensor.dtype,
+        type: tensor.type,
+      };
     return call.fail(`${prefix} are missing`);
   };
   const [keys, values] = [listed('keys'), listed('values')];
@@ -156,7 +160,7 @@ const labelEncoder: Rule = call => {
   const shape = text ? call.stringTensor(0).shape : call.x(0).shape;
   const mapped = items.map(item => map.get(key(item)) ?? absent);
   if (values.dtype === 'string') return strings(mapped.map(String), shape);
-  return typed(tensorOf(mapped.map(Number), shape, values.dtype), NATURAL[values.dtype]);
+  return typed(tensorOf(mapped.map(Number), shape, values.dtype), values.type ?? NATURAL[values.dtype]);
 };
 
 const rows = (x: Tensor): Tensor => (x.ndim === 1 ? x.reshape([1, x.numel()]) : x);

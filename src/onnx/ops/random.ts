@@ -1,21 +1,34 @@
 /** Random tensors. A node with a seed draws the same numbers on every run; one without draws from the default generator. */
-import { Generator } from '../../runtime/index.ts';
-import { bernoulli, multinomial, rand, randn, type Tensor } from '../../tensor/index.ts';
+import { rand, randn, type Tensor } from '../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';
 import { type NumericType, TYPES } from '../elementTypes.ts';
+import { tensorOf } from '../tensorData.ts';
 import { typed } from '../values.ts';
+import { Mersenne } from './mersenne.ts';
 import { dtypeAttribute } from './shape.ts';
 
-function generatorOf(call: Call): { generator?: Generator } {
-  return call.attribute('seed') ? { generator: new Generator(Math.trunc(call.float('seed'))) } : {};
+/** Numbers a seeded node draws, on the host. */
+function seeded(call: Call, shape: readonly number[], kind: 'normal' | 'uniform', dtype: 'f32' | 'f64'): Tensor {
+  const source = new Mersenne(Math.trunc(call.float('seed')));
+  const count = shape.reduce((a, n) => a * n, 1);
+  return tensorOf(
+    Float64Array.from({ length: count }, () => source[kind]()),
+    shape,
+    dtype,
+  );
+}
+
+function standard(call: Call, shape: readonly number[], kind: 'normal' | 'uniform', dtype: 'f32' | 'f64'): Tensor {
+  if (call.attribute('seed')) return seeded(call, shape, kind, dtype);
+  return kind === 'normal' ? randn(shape, { dtype }) : rand(shape, { dtype });
 }
 
 const drawn = (call: Call, shape: readonly number[], type: NumericType, kind: 'normal' | 'uniform'): Tensor => {
   const { dtype } = TYPES[type];
-  const options = { dtype: dtype === 'f64' ? ('f64' as const) : ('f32' as const), ...generatorOf(call) };
-  if (kind === 'normal') return randn(shape, options).mul(call.float('scale', 1)).add(call.float('mean', 0)).to(dtype);
+  const values = standard(call, shape, kind, dtype === 'f64' ? 'f64' : 'f32');
+  if (kind === 'normal') return values.mul(call.float('scale', 1)).add(call.float('mean', 0)).to(dtype);
   const [low, high] = [call.float('low', 0), call.float('high', 1)];
-  return rand(shape, options)
+  return values
     .mul(high - low)
     .add(low)
     .to(dtype);
@@ -38,15 +51,20 @@ const like =
 const bernoulliRule: Rule = call => {
   const type = dtypeAttribute(call, call.type(0));
   const wide = call.x(0).dtype === 'f64' ? 'f64' : 'f32';
-  return typed(bernoulli(call.x(0).to(wide), generatorOf(call)).to(TYPES[type].dtype), type);
+  const probability = call.x(0).to(wide);
+  return typed(standard(call, probability.shape, 'uniform', wide).lt(probability).to(TYPES[type].dtype), type);
 };
 
 /** The input is log probabilities, not normalised. */
 const multinomialRule: Rule = call => {
   const type = dtypeAttribute(call, 'int32');
   const probabilities = call.x(0).to('f32').softmax(-1);
-  const drawn = multinomial(probabilities, call.int('sample_size', 1), { replacement: true, ...generatorOf(call) });
-  return typed(drawn.to(TYPES[type].dtype), type);
+  const samples = call.int('sample_size', 1);
+  // The class whose share of [0, 1) a uniform number falls into.
+  const drawn = standard(call, [probabilities.shape[0]!, samples], 'uniform', 'f32');
+  const ends = probabilities.cumsum(1).narrow(1, 0, probabilities.shape[1]! - 1);
+  const picked = drawn.unsqueeze(2).ge(ends.unsqueeze(1)).sum(2);
+  return typed(picked.to(TYPES[type].dtype), type);
 };
 
 export const random: OperatorTable = {

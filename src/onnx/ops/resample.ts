@@ -53,10 +53,13 @@ function original(
   }
 }
 
-function nearestOf(mode: string, x: number): number {
+function nearestOf(mode: string, x: number, scale: number): number {
   const floor = Math.floor(x);
   if (x === floor) return floor;
   switch (mode) {
+    case 'before 11':
+      // Opset 10 says nothing; its cases and onnxruntime go up when they shrink.
+      return scale < 1 ? floor + 1 : floor;
     case 'floor':
       return floor;
     case 'ceil':
@@ -76,7 +79,7 @@ const cubicWeight = (a: number, distance: number): number => {
 
 function tapsAt(settings: Settings, x: number, size: number, scale: number): Taps {
   const limit = (at: number): number => Math.min(Math.max(at, 0), size - 1);
-  if (settings.mode === 'nearest') return [[limit(nearestOf(settings.nearest, x)), 1]];
+  if (settings.mode === 'nearest') return [[limit(nearestOf(settings.nearest, x, scale)), 1]];
   // The neighbour to the left is preferred: a whole position lies at the right end of its interval.
   const base = Number.isInteger(x) ? x - 1 : Math.floor(x);
   const ratio = x - base;
@@ -156,7 +159,7 @@ const resize: Rule = call => {
       .choice('mode', ['nearest', 'linear', 'cubic', 'bilinear'] as const, 'nearest')
       .replace('bilinear', 'linear') as Settings['mode'],
     coordinates: old ? 'asymmetric' : call.text('coordinate_transformation_mode', 'half_pixel'),
-    nearest: old ? 'floor' : call.text('nearest_mode', 'round_prefer_floor'),
+    nearest: old ? 'before 11' : call.text('nearest_mode', 'round_prefer_floor'),
     a: call.float('cubic_coeff_a', -0.75),
     antialias: call.flag('antialias'),
     excludeOutside: call.flag('exclude_outside'),
