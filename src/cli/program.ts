@@ -9,7 +9,9 @@ import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { predictCommand } from './commands/predict.ts';
+import { reportCommand } from './commands/report.ts';
 import { sampleCommand } from './commands/sample.ts';
+import { streamCommand } from './commands/stream.ts';
 import { trainDigitsCommand } from './commands/trainDigits.ts';
 import { trainTableCommand } from './commands/trainTable.ts';
 import { trainTextCommand } from './commands/trainText.ts';
@@ -24,9 +26,11 @@ export function tenonProgram(): Command {
     .version(VERSION, '--version', 'print the version');
   const commands = [
     train,
+    streamCommand(),
     evaluateCommand(),
     predictCommand(),
     sampleCommand(),
+    reportCommand(),
     inspectCommand(),
     convertCommand(),
     doctorCommand(),

@@ -72,7 +72,10 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  * - advance   d: ptr = p + by * scale bytes (by: scalar i32)
  * - load      reads `d.lanes` consecutive elements of memory type `mem` at ptr + offset bytes, converted to d's type: f32, f64,
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
- * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0)
+ *             vectors of 4-byte lanes may be masked where the target has it: lanes outside `m` read 0 and touch no memory
+ * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise
+ * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
+ * - iota      d[i] = i * step (i32); where the target has masks
  * - for       i from lo (inclusive) to hi (exclusive) by step (> 0); lo and hi are numbers or scalar i32 registers
  * - parallel  top level of a kernel only: iterations [0, extent) are shared out in contiguous chunks, one per thread, the same
  *             way for every kernel: thread t of n runs floor(extent * t / n) up to floor(extent * (t + 1) / n). Anything
@@ -106,8 +109,24 @@ export type Inst =
   | { readonly op: 'anyTrue'; readonly d: Reg; readonly a: Reg }
   | { readonly op: 'addr'; readonly d: Reg; readonly buf: number; readonly index: Reg | null }
   | { readonly op: 'advance'; readonly d: Reg; readonly p: Reg; readonly by: Reg; readonly scale: number }
-  | { readonly op: 'load'; readonly d: Reg; readonly p: Reg; readonly offset: number; readonly mem: DType }
-  | { readonly op: 'store'; readonly p: Reg; readonly offset: number; readonly a: Reg; readonly mem: DType }
+  | { readonly op: 'iota'; readonly d: Reg; readonly step: number }
+  | {
+      readonly op: 'load';
+      readonly d: Reg;
+      readonly p: Reg;
+      readonly offset: number;
+      readonly mem: DType;
+      readonly m?: Reg;
+    }
+  | {
+      readonly op: 'store';
+      readonly p: Reg;
+      readonly offset: number;
+      readonly a: Reg;
+      readonly mem: DType;
+      readonly m?: Reg;
+    }
+  | { readonly op: 'gather'; readonly d: Reg; readonly p: Reg; readonly index: Reg; readonly m: Reg | null }
   | {
       readonly op: 'for';
       readonly i: Reg;
@@ -305,6 +324,33 @@ export class LoopBuilder {
 
   store(mem: DType, p: Reg, a: Reg, offset = 0): void {
     this.emit({ op: 'store', p, offset, a, mem });
+  }
+
+  loadMasked(mem: DType, p: Reg, m: Reg, offset = 0): Reg {
+    const d = this.reg(registerScalar(mem), m.type.lanes);
+    this.emit({ op: 'load', d, p, offset, mem, m });
+    return d;
+  }
+
+  storeMasked(mem: DType, p: Reg, a: Reg, m: Reg, offset = 0): void {
+    this.emit({ op: 'store', p, offset, a, mem, m });
+  }
+
+  gather(mem: 'f32' | 'i32', p: Reg, index: Reg, m: Reg | null = null): Reg {
+    const d = this.reg(mem, index.type.lanes);
+    this.emit({ op: 'gather', d, p, index, m });
+    return d;
+  }
+
+  iota(lanes: number, step = 1): Reg {
+    const d = this.reg('i32', lanes);
+    this.emit({ op: 'iota', d, step });
+    return d;
+  }
+
+  /** The mask of the first `count` lanes (scalar i32; all of them beyond). */
+  firstLanes(count: Reg, lanes: number): Reg {
+    return this.cmp('lt', this.iota(lanes), this.splat(count, lanes));
   }
 
   for(lo: Reg | number, hi: Reg | number, step: number, fill: (i: Reg) => void): void {

@@ -36,11 +36,18 @@ const ATTR_KEY: AttrKey = {
   reduce: a => `${a.kind},${a.axes}`,
   argReduce: a => `${a.kind},${a.axis}`,
   scan: a => `${a.kind},${a.axis},${a.reverse}`,
-  scatter: a => `${a.kind},${a.axis},${a.what}`,
+  scatter: a => `${a.kind},${a.axis},${a.what},${a.drop}`,
   contract: a => `${a.a}|${a.b}|${a.out}`,
   argSort: a => `${a.axis},${a.descending}`,
   random: nothing,
+  custom: nothing,
+  // The runtime runs control flow: compilers see the straight parts between.
+  loop: nothing,
+  choose: nothing,
 };
+
+/** A barrier of group 0 only marks what is differentiated by. */
+const isMark = (node: Node): boolean => node.is('barrier') && node.attrs.group === 0;
 
 /** What tells two values of one op, inputs, shape and dtype apart. */
 export const attributesKey = (op: Primitive, attrs: Attrs[Primitive]): string =>
@@ -72,7 +79,8 @@ export function normalise(program: GraphProgram): Flow {
       return;
     }
     const inputs = node.inputs.map(input => made.get(input)!);
-    if (node.op === 'detach' || permutedContract(node.inputs[0], reader)?.reader === node) {
+    const isIdentity = node.op === 'detach' || node.op === 'custom' || isMark(node);
+    if (isIdentity || permutedContract(node.inputs[0], reader)?.reader === node) {
       made.set(node, inputs[0]!);
       return;
     }

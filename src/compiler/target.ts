@@ -15,6 +15,8 @@ export interface Target {
    * a basic block to its top, so a microkernel must hold every operand of a step in registers at once and must not be unrolled.
    */
   readonly keepsOrder?: boolean;
+  /** Whether loads and stores of f32 and i32 can be masked by lane, and gathered from any addresses (AVX-512). */
+  readonly masksMemory?: boolean;
   /** Bytes of the level-1 data cache and of the level-2 cache of one core. */
   readonly l1Bytes: number;
   readonly l2Bytes: number;

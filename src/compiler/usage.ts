@@ -29,6 +29,7 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
     case 'barrier':
     case 'thread':
     case 'threads':
+    case 'iota':
       return;
     case 'bin':
     case 'cmp':
@@ -59,10 +60,17 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       return;
     case 'load':
       visit(inst.p);
+      if (inst.m) visit(inst.m);
+      return;
+    case 'gather':
+      visit(inst.p);
+      visit(inst.index);
+      if (inst.m) visit(inst.m);
       return;
     case 'store':
       visit(inst.p);
       visit(inst.a);
+      if (inst.m) visit(inst.m);
       return;
     case 'for':
       if (typeof inst.lo !== 'number') visit(inst.lo);
@@ -163,8 +171,7 @@ class Walker implements Usage {
           this.read(inst.value);
           break;
         case 'store':
-          this.read(inst.p);
-          this.read(inst.a);
+          readBy(inst, this.read);
           break;
         case 'barrier':
           break;

@@ -2,7 +2,7 @@
  * Checks loop IR between the lowering and the emitters: types of every instruction, definition before use, lanes, what may stand at top
  * level only, buffer indices and places. Runs in tests and under TENON_DEBUG; a violation is a bug of Tenon, so messages start with `internal:`.
  */
-import { bytesOf } from '../graph/dtype.ts';
+import { bytesOf, type DType } from '../graph/dtype.ts';
 import {
   type BinOp,
   type Inst,
@@ -148,6 +148,12 @@ class Verifier {
     this.is(inst, reg, { scalar, lanes: 1 });
   }
 
+  /** A mask for memory of vectors with 4-byte lanes. */
+  private masked(inst: Inst, m: Reg, value: Reg, mem: DType): void {
+    this.is(inst, m, { scalar: 'mask', lanes: value.type.lanes });
+    if (value.type.lanes === 1 || bytesOf(registerScalar(mem)) !== 4) this.wrong(inst, `masked ${mem}`);
+  }
+
   private buffer(inst: Inst, index: number): void {
     if (!this.kernel.buffers[index])
       this.wrong(inst, `buffer ${index} does not exist, the kernel has ${this.kernel.buffers.length}`);
@@ -269,14 +275,26 @@ class Verifier {
         this.scalar(inst, inst.d, 'ptr');
         break;
       case 'load':
-        read(inst.p);
+        read(inst.p, ...(inst.m ? [inst.m] : []));
         this.scalar(inst, inst.p, 'ptr');
         this.isOneOf(inst, inst.d, [registerScalar(inst.mem)]);
+        if (inst.m) this.masked(inst, inst.m, inst.d, inst.mem);
+        break;
+      case 'gather':
+        read(inst.p, inst.index, ...(inst.m ? [inst.m] : []));
+        this.scalar(inst, inst.p, 'ptr');
+        this.is(inst, inst.index, { scalar: 'i32', lanes: inst.d.type.lanes });
+        this.isOneOf(inst, inst.d, ['f32', 'i32']);
+        if (inst.m) this.masked(inst, inst.m, inst.d, 'f32');
+        break;
+      case 'iota':
+        this.isOneOf(inst, inst.d, ['i32']);
         break;
       case 'store':
-        read(inst.p, inst.a);
+        read(inst.p, inst.a, ...(inst.m ? [inst.m] : []));
         this.scalar(inst, inst.p, 'ptr');
         this.isOneOf(inst, inst.a, inst.mem === 'bool' ? ['i32', 'mask'] : [registerScalar(inst.mem)]);
+        if (inst.m) this.masked(inst, inst.m, inst.a, inst.mem);
         return;
       case 'for':
         this.forLoop(inst, defined);

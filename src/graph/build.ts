@@ -11,6 +11,7 @@ import {
   type Binary,
   type Checkpoint,
   type Compare,
+  type CustomRule,
   Node,
   type Primitive,
   type ReduceKind,
@@ -42,7 +43,8 @@ export function withoutGradient<T>(fn: () => T): T {
   }
 }
 
-function node<P extends Primitive>(
+/** A node as given; the functions below simplify first. */
+export function node<P extends Primitive>(
   op: P,
   inputs: readonly Node[],
   attrs: Attrs[P],
@@ -171,6 +173,12 @@ export const detach = (x: Node): Node => (x.requiresGrad ? node('detach', [x], {
 
 /** An identity of `x` that requires a gradient whatever `x` does. */
 export const marked = (x: Node): Node => new Node('barrier', [x], { group: 0 }, x.shape, x.dtype, isFloat(x.dtype));
+
+/** An identity of `result`, whose derivative by `args` is what `rule` says. */
+export const custom = (result: Node, args: readonly Node[], rule: CustomRule, output: number): Node => {
+  const requiresGrad = recording && isFloat(result.dtype) && args.some(arg => arg.requiresGrad);
+  return new Node('custom', [result, ...args], { rule, output }, result.shape, result.dtype, requiresGrad);
+};
 
 /** An identity of `x`; see Attrs.barrier. */
 export function barrier(
@@ -349,11 +357,12 @@ export function scatter(
   updates: Node,
   axisOf: number,
   what = 'scatter',
+  drop = false,
 ): Node {
   const expected = [...base.shape.slice(0, axisOf), ...index.shape, ...base.shape.slice(axisOf + 1)];
   if (!isInt(index.dtype) || base.dtype !== updates.dtype || !sameShape(expected, updates.shape))
     fail(`scatter of ${updates.dtype} [${updates.shape}] by ${index.dtype} [${index.shape}] into [${base.shape}]`);
-  return node('scatter', [base, index, updates], { kind, axis: axisOf, what }, base.shape, base.dtype);
+  return node('scatter', [base, index, updates], { kind, axis: axisOf, what, drop }, base.shape, base.dtype);
 }
 
 /** Contraction over labelled axes; see Attrs.contract. The result has the inputs' dtype. */

@@ -61,6 +61,12 @@ const ATTRS: { readonly [P in Primitive]: (attrs: Attrs[P], node: Node) => strin
   contract: contractText,
   argSort: a => `axis ${a.axis}${a.descending ? ' descending' : ''}`,
   random: nothing,
+  custom: a => (a.output ? `result ${a.output}` : ''),
+  loop: ({ loop, output }) => {
+    const steps = loop.cond ? `while, at most ${loop.length ?? 'any'} steps` : `${loop.length} steps`;
+    return `${steps}${loop.reverse ? ' reversed' : ''}, result ${output}`;
+  },
+  choose: a => `result ${a.output}`,
 };
 
 /** Elementwise families are known by the function's name alone. */

@@ -25,6 +25,7 @@ export {
 export * from './distance.ts';
 export { AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout } from './dropout.ts';
 export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from './embedding.ts';
+export { functionalCall, stackModuleState } from './functionalCall.ts';
 export * as init from './init.ts';
 export * from './lazy.ts';
 export { Bilinear, Flatten, Identity, Linear, Unflatten } from './linear.ts';

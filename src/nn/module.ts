@@ -2,6 +2,7 @@
  * Module: a function with parameters. Parameters, buffers and child modules are found by looking at the object's own properties, so a
  * class just assigns fields. Imports the Tensor API; knows nothing of optimizers, training loops or files.
  */
+import { evaluate } from '../runtime/index.ts';
 import { type DType, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
 import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
 import { joinKey, keyOf } from './names.ts';
@@ -241,17 +242,16 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
 
   /** Converts all floating parameters and buffers below to `dtype`. Do it before an optimizer takes hold of the parameters. */
   to(dtype: DType): this {
-    const converted = new Map<Parameter, Parameter>();
-    for (const module of this.modules()) {
-      for (const { property, tensor } of module.#ownTensors()) {
-        if (!isFloat(tensor.dtype) || tensor.dtype === dtype) continue;
-        let twin = converted.get(tensor);
-        if (!twin) {
-          twin = new Parameter(tensor.detach().to(dtype), { requiresGrad: tensor.requiresGrad });
-          converted.set(tensor, twin);
-        }
-        Object.defineProperty(module, property, { value: twin, enumerable: true, configurable: true, writable: true });
-      }
+    const owned = this.modules().flatMap(module => module.#ownTensors().map(own => ({ module, ...own })));
+    const olds = [...new Set(owned.map(({ tensor }) => tensor))].filter(t => isFloat(t.dtype) && t.dtype !== dtype);
+    const values = olds.map(old => old.detach().to(dtype));
+    // All conversions are one program, together with initial values that nothing has needed so far.
+    evaluate(values.map(value => value.node));
+    const twins = new Map(olds.map((old, i) => [old, new Parameter(values[i]!, { requiresGrad: old.requiresGrad })]));
+    for (const { module, property, tensor } of owned) {
+      const value = twins.get(tensor);
+      if (value)
+        Object.defineProperty(module, property, { value, enumerable: true, configurable: true, writable: true });
     }
     bumpModeEpoch();
     return this;

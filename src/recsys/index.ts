@@ -13,16 +13,14 @@ export {
   signOf,
   signParts,
 } from './batch.ts';
-export { type FeatureRecord, Features, type FieldValue } from './features/features.ts';
-export { avazuFeatures, criteoFeatures } from './features/presets.ts';
-export { hashSign } from './features/slots.ts';
-export type { DenseSpec, FeatureSpec, LabelSpec, SlotSpec } from './features/spec.ts';
-export type { Format } from './read/format.ts';
-export type { BadLine } from './read/lines.ts';
-export type { BadLineOptions } from './read/quarantine.ts';
-export { BatchReader, type ReaderOptions, type ReaderStats } from './read/reader.ts';
-export type { ShuffleOptions } from './read/shuffle.ts';
-export type { BatchLearner, StepResult } from './step.ts';
+export * from './features/index.ts';
+export { SlotImportance, type SlotImportanceOptions, type SlotImportanceState, type SlotScore } from './importance.ts';
+export * from './models/index.ts';
+export * from './read/index.ts';
+export * from './stream/index.ts';
 export type { Admission, Eviction, InitSpec, RowOptimizer, ScoreSpec, TableOptions } from './table/options.ts';
 export type { Lookup, SaveMode, SaveReport, ShrinkReport, SparseTable, TableRow } from './table/sparse-table.ts';
 export { EmbeddingTable } from './table/table.ts';
+export type { BatchLearner, StepResult } from './train/learner.ts';
+export type { Pooling } from './train/pooling.ts';
+export { SparseTrainer, type TrainerOptions } from './train/trainer.ts';

@@ -2,7 +2,7 @@
  * How random numbers are drawn while a function is traced for a transform: vmap draws for all its examples at once (or refuses), and
  * the body of a loop draws from a stream of its own, which every step moves on. Knows no tensors.
  */
-import { binary, data, placeholder } from '../graph/build.ts';
+import { binary, concat, data, full, placeholder, slice } from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
 import type { Generator } from './generator.ts';
 
@@ -67,6 +67,25 @@ export function loopKey(generator: Generator, blocks: bigint): Node | null {
   const { key, used } = own;
   own.used += blocks;
   return used === 0n ? key : movedOn(key, used);
+}
+
+/** The key of a loop's body after a step. */
+export const nextLoopKey = ({ key, used }: LoopKey): Node => movedOn(key, used);
+
+const literal = (value: bigint, like: Node): Node => full(value, like.shape, 'i64');
+const mixed = (x: Node, shift: bigint, factor: bigint): Node =>
+  binary('mul', binary('xor', x, binary('shr', x, literal(shift, x))), literal(BigInt.asIntN(64, factor), x));
+
+/**
+ * The start of a stream that has nothing to do with the generator's: a key with a seed mixed from its seed and counter (the finaliser of SplitMix64,
+ * Steele et al. 2014), and a counter of 0. A loop takes one stretch of the generator and draws as often as it likes.
+ */
+export function streamOf(generator: Generator): Node {
+  const key = generator.nextKey(1);
+  const at = (i: number): Node => slice(key, [i], [1]);
+  const start = binary('add', at(0), binary('mul', at(1), literal(BigInt.asIntN(64, 0x9e3779b97f4a7c15n), at(1))));
+  const seed = mixed(mixed(start, 30n, 0xbf58476d1ce4e5b9n), 27n, 0x94d049bb133111ebn);
+  return concat([seed, full(0n, [1], 'i64')], 0);
 }
 
 /** The key `blocks` further along its stream. */

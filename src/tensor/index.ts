@@ -15,11 +15,14 @@ export {
 } from '../runtime/index.ts';
 export { checkpoint, type GradOptions, grad, jvp, noGrad, valueAndGrad, vjp } from './autograd.ts';
 export { type CompiledFunction, compile } from './compile.ts';
+export { cond, type ScanOptions, scan, type WhileLoopOptions, whileLoop } from './control.ts';
 export type { Nested, NestedInput, Scalar, TensorData } from './convert.ts';
 export * from './creation.ts';
+export { type CustomRules, customGrad, stopGradient } from './customGrad.ts';
 export { einsum } from './einsum.ts';
 export * as F from './functional/index.ts';
 export * as functional from './functional/index.ts';
+export { hessian, jacfwd, jacrev } from './jacobian.ts';
 export * from './joins.ts';
 export * as linalg from './linalg.ts';
 export * as masked from './masked.ts';

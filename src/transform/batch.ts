@@ -7,6 +7,11 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Checkpoint, Node, Primitive } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 import { identityAxis } from '../graph/reindex.ts';
+import { moveAxis, spread } from './arithmetic.ts';
+import { batchedChoice } from './choices.ts';
+import { referencesOf } from './copy.ts';
+import { batchedRule } from './custom.ts';
+import { batchedLoop } from './loops.ts';
 
 /** What the rules know of the map they work for. */
 export interface Batching {
@@ -16,31 +21,29 @@ export interface Batching {
   readonly different: boolean;
   /** The batched twin of a node, or null for one that is the same for all examples. */
   of(node: Node): Node | null;
+  /** Nodes that stand for one example, and the batched ones beside them. */
+  readonly examples: readonly Node[];
+  readonly batched: readonly Node[];
+  /** Nodes with smaller ids are shared by all examples. */
+  readonly since: number;
   /** What was made once for several nodes (the outputs of one checkpoint, say), by what they share. */
   readonly shared: Map<object, unknown>;
 }
 
 /** Batched inputs in order; null stands for an input that all examples share. */
 type Inputs = readonly (Node | null)[];
-type BatchRule<P extends Primitive> = (node: Node<P>, inputs: Inputs, batching: Batching) => Node;
-
-/** The same `x` for each of `size` examples. */
-export const spread = (x: Node, size: number): Node =>
-  g.reindex(
-    x,
-    [size, ...x.shape],
-    x.shape.map((_, d) => identityAxis(d + 1)),
-  );
+/** Null where the result is the same for all examples after all. */
+type BatchRule<P extends Primitive> = (node: Node<P>, inputs: Inputs, batching: Batching) => Node | null;
 
 /** Input `i` with an axis of examples, whether or not it differs between them. */
 const full = (node: Node, inputs: Inputs, i: number, { size }: Batching): Node =>
   inputs[i] ?? spread(node.inputs[i]!, size);
 
-/** Moves axis `from` to `to`. */
-function moveAxis(x: Node, from: number, to: number): Node {
-  const order = x.shape.map((_, d) => d).filter(d => d !== from);
-  order.splice(to, 0, from);
-  return g.permute(x, order);
+/** What is made once for all nodes that share `key`. */
+function once<T>({ shared }: Batching, key: object, make: () => T): T {
+  const made = (shared.get(key) as T | undefined) ?? make();
+  shared.set(key, made);
+  return made;
 }
 
 const never = (node: Node): never => {
@@ -88,7 +91,9 @@ const RULES: { readonly [P in Primitive]: BatchRule<P> } = {
     const x = full(node, inputs, 0, batching);
     if (group === 0) return g.marked(x);
     const after = inputs.slice(1).map((input, i) => input ?? node.inputs[i + 1]!);
-    return g.barrier(x, group, { after, checkpoint: checkpoint && batchedCheckpoint(checkpoint, batching) });
+    const batched = (of: Checkpoint): Checkpoint =>
+      once(batching, of, () => ({ inputs: of.inputs.map(input => batching.of(input) ?? input) }));
+    return g.barrier(x, group, { after, checkpoint: checkpoint && batched(checkpoint) });
   },
 
   reshape: (node, [x], { size }) => g.reshape(x!, [size, ...node.shape]),
@@ -128,11 +133,12 @@ const RULES: { readonly [P in Primitive]: BatchRule<P> } = {
   argReduce: (node, [x]) => g.argReduce(node.attrs.kind, x!, node.attrs.axis + 1),
   scan: (node, [x]) => g.scan(node.attrs.kind, x!, node.attrs.axis + 1, node.attrs.reverse),
   scatter: (node, inputs, batching) => {
-    const { kind, axis, what } = node.attrs;
+    const { kind, axis, what, drop } = node.attrs;
     const base = full(node, inputs, 0, batching);
     const updates = full(node, inputs, 2, batching);
     const index = inputs[1];
-    if (!index) return g.scatter(kind, base, node.inputs[1]!, updates, axis + 1, what);
+    if (!index) return g.scatter(kind, base, node.inputs[1]!, updates, axis + 1, what, drop);
+    if (drop) throw new Error('internal: vmap of a dropping scatter whose indices differ by example');
     const n = node.shape[axis]!;
     // updates [b, pre, ...index, post] -> [b, ...index, pre, post]
     const count = index.shape.length - 1;
@@ -167,20 +173,28 @@ const RULES: { readonly [P in Primitive]: BatchRule<P> } = {
     });
     return g.concat(rows, 0);
   },
+
+  custom: (node, inputs, batching) => {
+    const { rule, output } = node.attrs;
+    const args = node.inputs.slice(1);
+    const differs = args.map((_, i) => inputs[i + 1] !== null);
+    const own = once(batching, rule, () => batchedRule(rule, differs, batching, batch));
+    return g.custom(
+      full(node, inputs, 0, batching),
+      args.map((arg, i) => inputs[i + 1] ?? arg),
+      own,
+      output,
+    );
+  },
+  loop: (node, inputs, batching) => {
+    const { loop, output } = node.attrs;
+    return once(batching, loop, () => batchedLoop(loop, node.inputs, inputs, batching, batch))(output);
+  },
+  choose: (node, inputs, batching) => {
+    const { choice, output } = node.attrs;
+    return once(batching, choice, () => batchedChoice(choice, node.inputs, inputs, batching, batch))[output]!;
+  },
 };
-
-/** A checkpoint whose inputs are the batched ones: one for all its outputs. */
-function batchedCheckpoint(checkpoint: Checkpoint, { shared, of }: Batching): Checkpoint {
-  const known = shared.get(checkpoint) as Checkpoint | undefined;
-  if (known) return known;
-  const made = { inputs: checkpoint.inputs.map(input => of(input) ?? input) };
-  shared.set(checkpoint, made);
-  return made;
-}
-
-/** What a batched node is made of: its inputs, and the ends of a checkpoint, which another output may lead to. */
-const sourcesOf = (node: Node): readonly Node[] =>
-  node.is('barrier') && node.attrs.checkpoint ? [...node.inputs, ...node.attrs.checkpoint.inputs] : node.inputs;
 
 export interface BatchOptions {
   readonly size: number;
@@ -202,9 +216,17 @@ export function batch(
   { size, different, since = 0 }: BatchOptions,
 ): (Node | null)[] {
   const known = new Map<Node, Node | null>(examples.map((example, i) => [example, batched[i]!]));
-  const batching: Batching = { size, different, of: node => known.get(node) ?? null, shared: new Map() };
+  const batching: Batching = {
+    size,
+    different,
+    since,
+    examples,
+    batched,
+    of: node => known.get(node) ?? null,
+    shared: new Map(),
+  };
   const isShared = (node: Node): boolean => known.has(node) || node.id < since;
-  for (const node of topologicalOrder(outputs, isShared, sourcesOf)) {
+  for (const node of topologicalOrder(outputs, isShared, referencesOf)) {
     if (isShared(node)) continue;
     const inputs = node.inputs.map(input => known.get(input) ?? null);
     const drawn = different && node.op === 'random';
@@ -212,8 +234,8 @@ export function batch(
       known.set(node, null);
       continue;
     }
-    const rule = RULES[node.op] as (node: Node, inputs: Inputs, batching: Batching) => Node;
-    const make = (): Node => rule(node, inputs, batching);
+    const rule = RULES[node.op] as BatchRule<Primitive>;
+    const make = (): Node | null => rule(node, inputs, batching);
     // What noGrad has cut off stays cut off.
     known.set(node, isFloat(node.dtype) && !node.requiresGrad ? g.withoutGradient(make) : make());
   }

@@ -11,7 +11,7 @@ import {
   type ScatterKind,
   UNARY,
 } from '../../src/graph/node.ts';
-import { batch, checkpointed, markGrad, vjp } from '../../src/transform/index.ts';
+import { batch, checkpointed, completed, jvp, markGrad, vjp } from '../../src/transform/index.ts';
 import { leaf, numbers, numbersOf } from '../graph/evaluate.ts';
 import { generic } from './derivatives.ts';
 
@@ -80,7 +80,8 @@ const scatters = (kind: ScatterKind): void => {
   check((base, index, updates) => g.scatter(kind, base, index, updates, 0), of(4), whole(4, 2, 3), of(2, 3));
 };
 
-const CASES: { readonly [P in Primitive]: () => void } = {
+/** Control flow, which the runtime runs, is tested in tests/tensor/control.test.ts. */
+const CASES: { readonly [P in Exclude<Primitive, 'loop' | 'choose'>]: () => void } = {
   constant: () => check(x => g.binary('add', x, g.full(2, [3], 'f64')), of(3)),
   data: () => check(x => g.binary('add', x, leaf([1, 2, 3], [3])), of(3)),
   variable: () => check(x => x, of(2)),
@@ -145,6 +146,31 @@ const CASES: { readonly [P in Primitive]: () => void } = {
   },
   argSort: () => {
     for (const descending of [false, true]) check(x => g.argSort(x, 1, descending), of(2, 4));
+  },
+  custom: () => {
+    // Values and both derivatives of x * y with a rule of its own, by each of them.
+    const product = (x: Node, y: Node): Node => g.binary('mul', x, y);
+    const rule = completed(
+      {
+        count: 1,
+        results: ([x, y]) => [product(x!, y!)],
+        vjp: ([x, y], _, [ct]) => [product(ct!, y!), product(ct!, x!)],
+      },
+      vjp,
+    );
+    const f = (x: Node, y: Node): Node => g.custom(product(x, y), [x, y], rule, 0);
+    check(f, of(3), of(3));
+    for (const at of [0, 1])
+      check(
+        (x, y) => {
+          const marked = [markGrad(x), markGrad(y)];
+          const z = f(marked[0]!, marked[1]!);
+          return vjp([z], [g.unary('cos', z)], [marked[at]!])[0]!;
+        },
+        of(3),
+        of(3),
+      );
+    check((x, y) => jvp([f(x, y)], [x], [g.unary('cos', y)])[0]!, of(3), of(3));
   },
   random: () => check(key => g.random(key, [5]), whole(100, 2)),
 };

@@ -290,6 +290,9 @@ export class ValueEmitter implements Operands {
         pushLoad(w, inst.mem, inst.d.type.lanes, offset);
         return;
       }
+      case 'gather':
+      case 'iota':
+        throw new Error(`internal: wasm has no ${inst.op}`);
       case 'thread':
         w.get(THREAD);
         return;

@@ -4,12 +4,12 @@
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
-import { type Assembler, type Label, mem, R } from './assembler/assembler.ts';
+import { type Assembler, type Condition, type Label, mem, R } from './assembler/assembler.ts';
 import { vectorInstruction } from './avx2/index.ts';
 import { loadSplat as avx2LoadSplat } from './avx2/memory.ts';
-import { binary, compare, multiplyAdd, select, unary } from './emit-arithmetic.ts';
+import { binary, compare, compareGeneral, multiplyAdd, select, unary } from './emit-arithmetic.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
-import { address, advance, load, loadSplat, store } from './emit-memory.ts';
+import { address, advance, gather, iota, load, loadSplat, store } from './emit-memory.ts';
 import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
 import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
@@ -62,10 +62,13 @@ class KernelEmitter {
       const inst = insts[i]!;
       // Nothing reads it.
       if ('d' in inst && uses[inst.d.id] === 0) continue;
+      // Its reader takes it in.
+      if ('d' in inst && this.f.folding.has(inst.d)) continue;
       const next = insts[i + 1];
       // A loaded element that is only spread out is one instruction.
       if (
         inst.op === 'load' &&
+        !inst.m &&
         next?.op === 'splat' &&
         next.a === inst.d &&
         uses[inst.d.id] === 1 &&
@@ -137,6 +140,12 @@ class KernelEmitter {
         return;
       case 'advance':
         advance(f, inst);
+        return;
+      case 'gather':
+        gather(f, inst);
+        return;
+      case 'iota':
+        iota(f, inst.d, inst.step);
         return;
       case 'load':
         load(f, inst);
@@ -221,6 +230,11 @@ class KernelEmitter {
 
   /** Jumps where the scalar mask is 0. */
   private unless(m: Reg, target: Label): void {
+    const comparison = this.f.folding.comparison(m);
+    if (comparison) {
+      this.asm.jump(target, OPPOSITE[compareGeneral(this.f, comparison)]!);
+      return;
+    }
     const at = this.f.g(m, G0);
     this.asm.test(false, at, at);
     this.asm.jump(target, 'e');
@@ -298,6 +312,11 @@ class KernelEmitter {
     asm.bind(end);
   }
 }
+
+/** Of the conditions that comparisons set. */
+const OPPOSITE: { readonly [c in Condition]?: Condition } = {
+  b: 'ae', ae: 'b', e: 'ne', ne: 'e', be: 'a', a: 'be', l: 'ge', ge: 'l', le: 'g', g: 'le',
+}; // biome-ignore format: a table
 
 const unsignedBits = (d: Reg, value: number | bigint): bigint =>
   isWide(d.type) ? bitsOf(d.type, value) : BigInt.asUintN(32, bitsOf(d.type, value));

@@ -36,6 +36,7 @@ export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
   vectorRegisters: isa === 'avx2' ? 13 : 30,
   fusedMultiplyAdd: true,
   keepsOrder: true,
+  masksMemory: isa !== 'avx2',
   l1Bytes: cpu.l1Bytes,
   l2Bytes: cpu.l2Bytes,
   pointerBytes: 8,

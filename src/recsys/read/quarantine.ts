@@ -1,12 +1,13 @@
 /**
  * Lines that could not be read: counted, kept in a file, and an error when there are too many.
  */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { reasonOf } from '../../formats/atomic.ts';
 import type { BadLine } from './lines.ts';
 
 export interface BadLineOptions {
-  /** Where they are kept: one JSON object per line with file, line, reason and text (the first 4,096 bytes). Nowhere by default. */
+  /** Where they are kept, written anew by each reading: one JSON object per line with file, line, reason and text (the first 4,096 bytes). Nowhere by default. */
   readonly quarantine?: string;
   /** More than so many are an error; 10,000 by default. */
   readonly max?: number;
@@ -25,6 +26,18 @@ export class Quarantine {
 
   constructor(options: BadLineOptions = {}) {
     this.options = options;
+  }
+
+  /** Begins a reading: what an earlier one has kept in the file goes. @throws Error when it cannot */
+  begin(): this {
+    const { quarantine } = this.options;
+    if (quarantine === undefined) return this;
+    try {
+      rmSync(quarantine, { force: true });
+    } catch (error) {
+      throw new Error(`cannot write ${quarantine}: ${reasonOf(error)}`, { cause: error });
+    }
+    return this;
   }
 
   /** Counts lines and keeps the bad among them. @throws Error when there are too many, or they cannot be kept */
@@ -63,6 +76,7 @@ export class Quarantine {
     const { quarantine } = this.options;
     if (quarantine === undefined) return;
     try {
+      mkdirSync(path.dirname(quarantine), { recursive: true });
       appendFileSync(quarantine, bad.map(line => `${JSON.stringify(line)}\n`).join(''));
     } catch (error) {
       throw new Error(`cannot write ${quarantine}: ${reasonOf(error)}`, { cause: error });

@@ -68,7 +68,7 @@ export class BatchReader implements AsyncIterable<SparseBatch> {
     const { format, batchSize, dropLast = false, shuffle, badLines } = this.options;
     const { threads = Math.min(4, availableParallelism()) } = this.options;
     const { schema } = this.features;
-    this.quarantine = new Quarantine(badLines);
+    this.quarantine = new Quarantine(badLines).begin();
     this.bytes = 0;
     const blocks = this.counted(readUnits(planUnits(this.files, format), format, this.features, threads));
     yield* rebatch(shuffle ? shuffled(blocks, schema, shuffle) : blocks, schema, batchSize, dropLast);

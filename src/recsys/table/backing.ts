@@ -24,7 +24,7 @@ const views = (buffer: ArrayBuffer): Segment => ({ f32: new Float32Array(buffer)
 
 /** Segments as ordinary arrays. */
 export class MemoryBacking implements Backing {
-  readonly shift = 12;
+  readonly shift = 16;
 
   create(_segments: (Segment | null)[], words: number): Segment {
     return views(new ArrayBuffer(4 * words));

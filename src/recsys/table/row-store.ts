@@ -45,6 +45,16 @@ export class RowStore {
     return (row & this.mask) * this.words;
   }
 
+  /** Reads one word of each row of `rows`[from, from + count) (-1: none): like SignIndex.touch. */
+  touch(rows: Int32Array, from: number, count: number): number {
+    let sum = 0;
+    for (let k = from; k < from + count; k++) {
+      const row = rows[k]!;
+      if (row >= 0) sum += this.segment(row).u32[this.at(row)]!;
+    }
+    return sum;
+  }
+
   /** A row of zeros. @throws Error when the backing has no more room. */
   allocate(): number {
     let row = this.free - 1;

@@ -31,6 +31,29 @@ export class SignIndex {
     return this.parts.reduce((sum, part) => sum + part.byteLength, 0);
   }
 
+  /**
+   * Reads the places where `count` signs from `from` on would be, so that they are in cache when `find` comes: these loads do not wait
+   * for one another, while those of a search do.
+   */
+  touch(hash: Int32Array, from: number, count: number): number {
+    let sum = 0;
+    for (let k = from; k < from + count; k++) {
+      const part = this.parts[hash[k]! >>> 24]!;
+      sum += part[(hash[k]! << 1) & (part.length - 1)]!;
+    }
+    return sum;
+  }
+
+  /** The first row whose tag is a sign's, -1 where there is none: its row for all but one in 2^32, and not compared yet. */
+  guess(hash: number, hi: number, lo: number): number {
+    const part = this.parts[hash >>> 24]!;
+    const mask = part.length - 1;
+    const tag = tagSign(hi, lo) >>> 0;
+    let at = (hash << 1) & mask;
+    while (part[at] !== tag && part[at + 1] !== 0) at = (at + 2) & mask;
+    return part[at + 1]! - 1;
+  }
+
   /** The row of a sign, -1 where there is none. */
   find(hash: number, hi: number, lo: number): number {
     const part = this.parts[hash >>> 24]!;

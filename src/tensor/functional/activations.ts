@@ -165,7 +165,7 @@ export function glu(x: Tensor, dim = -1): Tensor {
 /** log(sigmoid(x)), without overflow. */
 export function logsigmoid(x: Tensor): Tensor {
   checkFloat('logsigmoid', 'input', x);
-  return x.clampMax(0).sub(x.abs().neg().exp().log1p());
+  return x.minimum(0).sub(x.abs().neg().exp().log1p());
 }
 
 export const sigmoid = (x: Tensor): Tensor => x.sigmoid();

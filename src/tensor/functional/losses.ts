@@ -77,8 +77,8 @@ export function binaryCrossEntropyWithLogits(x: Tensor, target: Tensor, options:
   checkFloat('binaryCrossEntropyWithLogits', 'input', x);
   checkSameShape('binaryCrossEntropyWithLogits', x, target);
   const { weight, posWeight, reduction } = options;
-  // log(1 + exp(-x)) without overflow.
-  const soft = x.abs().neg().exp().log1p().add(x.neg().relu());
+  // log(1 + exp(-x)) without overflow; the maximum's tie at 0 gives each side half, and so the right slope there.
+  const soft = x.abs().neg().exp().log1p().add(x.neg().maximum(0));
   const scaled = posWeight ? posWeight.sub(1).mul(target).add(1).mul(soft) : soft;
   const loss = target.neg().add(1).mul(x).add(scaled);
   return reduceLoss('binaryCrossEntropyWithLogits', weight ? loss.mul(weight) : loss, reduction);
@@ -172,4 +172,4 @@ export function multilabelSoftMarginLoss(x: Tensor, target: Tensor, options: Bin
   return reduceLoss('multilabelSoftMarginLoss', weighted.mean(-1), reduction);
 }
 
-const logsigmoidOf = (x: Tensor): Tensor => x.clampMax(0).sub(x.abs().neg().exp().log1p());
+const logsigmoidOf = (x: Tensor): Tensor => x.minimum(0).sub(x.abs().neg().exp().log1p());

@@ -383,6 +383,28 @@ export class Assembler {
     if (options.imm !== undefined) this.byte(options.imm);
   }
 
+  /** vpgatherdd: d[i] = the 32 bits at base + vector[i] * scale where mask `k` is set, other lanes kept; `k` is 0 afterwards. */
+  gather(
+    l: number,
+    d: number,
+    at: { readonly base: number; readonly vector: number; readonly scale: 1 | 2 | 4 | 8 },
+    k: number,
+  ): void {
+    const { base, vector, scale } = at;
+    const inverted = (n: number, bit: number): number => ((n >> bit) & 1) ^ 1;
+    this.byte(0x62);
+    this.byte(
+      (inverted(d, 3) << 7) | (inverted(vector, 3) << 6) | (inverted(base, 3) << 5) | (inverted(d, 4) << 4) | 2,
+    );
+    this.byte(0x7d);
+    this.byte((l << 5) | (inverted(vector, 4) << 3) | k);
+    this.byte(0x90);
+    const short = (base & 7) === 5;
+    this.byte((short ? 0x44 : 0x04) | ((d & 7) << 3));
+    this.byte((Math.log2(scale) << 6) | ((vector & 7) << 3) | (base & 7));
+    if (short) this.byte(0);
+  }
+
   /** VEX prefix: two bytes where they say enough. */
   private vexPrefix(reg: number, rm: RM, vvvv: number, l: number, form: { pp: number; map: number; w: number }): void {
     const { b, x } = Assembler.bits(rm);

@@ -1,7 +1,7 @@
 /**
  * The interface between a trainer and what drives it (streams, examples, the command line).
  */
-import type { SparseBatch } from './batch.ts';
+import type { SparseBatch } from '../batch.ts';
 
 export interface StepResult {
   /** Mean loss of the batch before the step's update. */

@@ -2,8 +2,10 @@
  * A character-level GPT in the manner of nanoGPT: tied embeddings, pre-normalisation, no biases in the matrices. Training runs over whole
  * sequences; generation runs token by token over a cache of keys and values.
  */
-import { Dropout, Embedding, init, LayerNorm, Linear, Module, ModuleList } from '../nn/index.ts';
-import { arange, compile, F, Parameter, rand, type Tensor, tensor, zeros } from '../tensor/index.ts';
+import { Dropout, Embedding, init, LayerNorm, Linear, Module, ModuleList } from '../../nn/index.ts';
+import { arange, compile, F, Parameter, type Tensor, tensor, zeros } from '../../tensor/index.ts';
+import type { LayerCache } from './cache.ts';
+import { sampleToken } from './sampling.ts';
 
 export interface GPTConfig {
   /** Longest sequence. */
@@ -16,12 +18,6 @@ export interface GPTConfig {
   readonly vocab?: number;
   /** 0 by default. */
   readonly dropout?: number;
-}
-
-/** Keys and values of one layer for all positions, [batch, heads, block, head size] each. */
-interface LayerCache {
-  readonly keys: Parameter;
-  readonly values: Parameter;
 }
 
 /** Attention and a feed-forward network, each normalised before and added to its input. */
@@ -165,7 +161,7 @@ export class GPT extends Module {
     if (!decoder) {
       const cache = this.newCache();
       decoder = compile((token: Tensor, position: Tensor) =>
-        sample(this.step(token, position, cache), temperature, topK),
+        sampleToken(this.step(token, position, cache).select(0, 0), { temperature, topK }),
       );
       this.#decoders.set(key, decoder);
     }
@@ -203,17 +199,4 @@ export class GPT extends Module {
     }
     return added;
   }
-}
-
-/** Picks a token from logits [1, vocab]; an i64 scalar. */
-function sample(logits: Tensor, temperature: number, topK: number | undefined): Tensor {
-  const row = logits.select(0, 0);
-  if (temperature === 0) return row.argmax();
-  let scaled = row.div(temperature);
-  if (topK !== undefined && topK < row.shape[0]!) {
-    const least = scaled.topk(topK).values.amin();
-    scaled = scaled.maskedFill(scaled.lt(least), Number.NEGATIVE_INFINITY);
-  }
-  // Gumbel's trick: the largest of logits plus Gumbel noise is a draw from their softmax.
-  return scaled.add(rand(row.shape).clampMin(1e-10).log().neg().log().neg()).argmax();
 }

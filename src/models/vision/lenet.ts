@@ -1,20 +1,20 @@
 /**
  * Small image classifiers. Parameter names are those of the usual PyTorch definitions, so saved weights carry over.
  */
-import { Conv2d, Linear, Module } from '../nn/index.ts';
-import { F, type Tensor } from '../tensor/index.ts';
+import { Conv2d, Linear, Module } from '../../nn/index.ts';
+import { F, type Tensor } from '../../tensor/index.ts';
 
-/** Three fully connected layers: [N, ...] with `inputs` values per sample -> [N, classes]. */
+/** Three fully connected layers: [N, ...] with `inputs` values per sample -> [N, numClasses]. */
 export class MLP extends Module {
   readonly fc1: Linear;
   readonly fc2: Linear;
   readonly fc3: Linear;
 
-  constructor({ inputs = 784, hidden = 512, classes = 10 } = {}) {
+  constructor({ inputs = 784, hidden = 512, numClasses = 10 } = {}) {
     super();
     this.fc1 = new Linear(inputs, hidden);
     this.fc2 = new Linear(hidden, hidden);
-    this.fc3 = new Linear(hidden, classes);
+    this.fc3 = new Linear(hidden, numClasses);
   }
 
   forward(x: Tensor): Tensor {
@@ -24,7 +24,7 @@ export class MLP extends Module {
   }
 }
 
-/** LeNet-5 with ReLU and max pooling (after LeCun et al. 1998): [N, channels, 28, 28] -> [N, classes]. */
+/** LeNet-5 with ReLU and max pooling (after LeCun et al. 1998): [N, channels, 28, 28] -> [N, numClasses]. */
 export class LeNet extends Module {
   readonly conv1: Conv2d;
   readonly conv2: Conv2d;
@@ -32,11 +32,11 @@ export class LeNet extends Module {
   readonly fc2 = new Linear(120, 84);
   readonly fc3: Linear;
 
-  constructor({ channels = 1, classes = 10 } = {}) {
+  constructor({ channels = 1, numClasses = 10 } = {}) {
     super();
     this.conv1 = new Conv2d(channels, 6, 5, { padding: 2 });
     this.conv2 = new Conv2d(6, 16, 5);
-    this.fc3 = new Linear(84, classes);
+    this.fc3 = new Linear(84, numClasses);
   }
 
   forward(x: Tensor): Tensor {
