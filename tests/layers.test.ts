@@ -11,7 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['backends'],
   ['runtime'],
   ['tensor'],
-  ['nn', 'optim', 'data', 'metrics', 'formats', 'train', 'models', 'onnx'],
+  ['nn', 'optim', 'data', 'metrics', 'formats', 'train', 'models'],
   ['recsys'],
   ['index.ts'],
   ['cli'],

@@ -1,5 +1,5 @@
 /** Whether a value is the expected one: the suite's tolerance, wider for halves and quantised results. */
-import { describeValue, type Value } from 'tenon/onnx';
+import { describeValue, type Value } from 'tenon/formats/onnx';
 
 export interface Tolerance {
   readonly rtol: number;

@@ -7,7 +7,16 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setBackend, Tensor } from 'tenon';
 import { parseNpz } from 'tenon/formats';
-import { load, type ModelPort, type OnnxModel, parse, parseValue, typed, typedAs, type Value } from 'tenon/onnx';
+import {
+  load,
+  type ModelPort,
+  type OnnxModel,
+  parse,
+  parseValue,
+  typed,
+  typedAs,
+  type Value,
+} from 'tenon/formats/onnx';
 import type { CaseResult } from '../report.ts';
 import { casesOf, type DataSet, type SuiteCase } from './cases.ts';
 import { difference } from './compare.ts';

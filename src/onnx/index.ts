@@ -1,7 +1,0 @@
-/**
- * ONNX files: reading them as modules that run, compile and train. May import tensor, nn and formats; nothing imports it but the program and
- * the formats' own index.
- */
-export { load, type ModelPort, type ModelValue, OnnxModel, parse, parseValue, type Strings, typedAs } from './model.ts';
-export { operatorNames } from './ops/index.ts';
-export { describeValue, typed, type Value } from './values.ts';
