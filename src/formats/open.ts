@@ -6,8 +6,10 @@ import { statSync } from 'node:fs';
 import type { Tensor } from '../tensor/index.ts';
 import { reasonOf } from './atomic.ts';
 import { openGguf } from './gguf/reader.ts';
+import { openMindSpore } from './mindspore.ts';
 import { openNpy } from './npy.ts';
 import { openNpz } from './npz.ts';
+import { isPaddlePath, openPaddle } from './paddle/index.ts';
 import { openPickle } from './pickle/file.ts';
 import { openPyTorch } from './pytorch/reader.ts';
 import { openSafetensors } from './safetensors.ts';
@@ -39,12 +41,22 @@ const KINDS: readonly Kind[] = [
   { name: 'a pickle', is: head => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5, open: openPickle },
   { name: 'JSON (TensorFlow.js, safetensors index)', is: head => /^\s*[[{]/.test(text(head)), open: openJson },
   { name: 'safetensors', is: isSafetensors, open: openSafetensors },
+  { name: 'a Paddle program', is: head => firstField(head) === 0x08, open: openPaddle },
+  { name: 'a MindSpore checkpoint', is: head => firstField(head) === 0x0a, open: openMindSpore },
 ];
 
 function isSafetensors(head: Uint8Array, size: number): boolean {
   if (head.length < 9 || head[8] !== 0x7b) return false;
   const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true);
   return length <= BigInt(size - 8);
+}
+
+/** Of a protobuf message that begins with a message in field 1: the tag of that message's first field, else -1. */
+function firstField(head: Uint8Array): number {
+  if (head[0] !== 0x0a) return -1;
+  let at = 1;
+  while (at < 11 && head[at]! >= 0x80) at++;
+  return head[at + 1] ?? -1;
 }
 
 /** Formats that are known and not read, so that the answer is not "unknown". */
@@ -71,10 +83,12 @@ async function openZipKind(path: string): Promise<WeightsFile> {
 
 /**
  * Opens a file of weights of any format Tenon knows: safetensors (also by its `*.index.json`), PyTorch (`.pt`, `.pth`, zip and legacy, TorchScript), GGUF,
- * `.npy`, `.npz`, TensorFlow.js (`model.json`), and pickles of arrays (Paddle, Jittor, MegEngine). Nothing but names, shapes and types is read until a tensor is.
+ * `.npy`, `.npz`, TensorFlow.js (`model.json`), Paddle (`.pdmodel`, `.pdiparams`, the older folder), MindSpore (`.ckpt`), and pickles of arrays (Paddle,
+ * Jittor, MegEngine). Nothing but names, shapes and types is read until a tensor is.
  * @throws Error naming the file and what it is instead, or where it is damaged
  */
 export async function openWeights(path: string): Promise<WeightsFile> {
+  if (isPaddlePath(path)) return openPaddle(path);
   let size: number;
   try {
     size = statSync(path).size;

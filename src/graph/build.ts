@@ -357,11 +357,12 @@ export function scatter(
   updates: Node,
   axisOf: number,
   what = 'scatter',
+  drop = false,
 ): Node {
   const expected = [...base.shape.slice(0, axisOf), ...index.shape, ...base.shape.slice(axisOf + 1)];
   if (!isInt(index.dtype) || base.dtype !== updates.dtype || !sameShape(expected, updates.shape))
     fail(`scatter of ${updates.dtype} [${updates.shape}] by ${index.dtype} [${index.shape}] into [${base.shape}]`);
-  return node('scatter', [base, index, updates], { kind, axis: axisOf, what }, base.shape, base.dtype);
+  return node('scatter', [base, index, updates], { kind, axis: axisOf, what, drop }, base.shape, base.dtype);
 }
 
 /** Contraction over labelled axes; see Attrs.contract. The result has the inputs' dtype. */

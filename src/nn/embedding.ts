@@ -15,6 +15,11 @@ export interface EmbeddingOptions {
   readonly normType?: number;
   /** Whether a vector's gradient is divided by how often the batch looks it up; false by default. */
   readonly scaleGradByFreq?: boolean;
+  /**
+   * Whether Adam moves only the rows that were looked up, and their moments, as SparseAdam does; false by default. SGD without momentum and
+   * Adagrad touch no other rows anyway, as that makes no difference to the values.
+   */
+  readonly sparse?: boolean;
 }
 
 /** What the two tables share: the weight [numEmbeddings, embeddingDim] and what happens to it at a lookup. */
@@ -30,13 +35,14 @@ abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
   constructor(what: string, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions) {
     super();
     checkSizes(what, { numEmbeddings, embeddingDim });
-    const { paddingIdx, maxNorm, normType = 2, scaleGradByFreq = false } = options;
+    const { paddingIdx, maxNorm, normType = 2, scaleGradByFreq = false, sparse = false } = options;
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.maxNorm = maxNorm;
     this.normType = normType;
     this.scaleGradByFreq = scaleGradByFreq;
     this.weight = normal_(blank([numEmbeddings, embeddingDim]));
+    this.weight.sparse = sparse;
     if (paddingIdx !== undefined) {
       const index = paddingIdx < 0 ? paddingIdx + numEmbeddings : paddingIdx;
       if (!Number.isInteger(index) || index < 0 || index >= numEmbeddings)

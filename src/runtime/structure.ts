@@ -107,6 +107,7 @@ const ATTRS: AttrHash = {
     h.text(a.kind);
     h.int(a.axis);
     h.text(a.what);
+    h.int(a.drop ? 1 : 0);
   },
   contract: (h, a) => {
     h.ints(a.a);

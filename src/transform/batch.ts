@@ -133,11 +133,12 @@ const RULES: { readonly [P in Primitive]: BatchRule<P> } = {
   argReduce: (node, [x]) => g.argReduce(node.attrs.kind, x!, node.attrs.axis + 1),
   scan: (node, [x]) => g.scan(node.attrs.kind, x!, node.attrs.axis + 1, node.attrs.reverse),
   scatter: (node, inputs, batching) => {
-    const { kind, axis, what } = node.attrs;
+    const { kind, axis, what, drop } = node.attrs;
     const base = full(node, inputs, 0, batching);
     const updates = full(node, inputs, 2, batching);
     const index = inputs[1];
-    if (!index) return g.scatter(kind, base, node.inputs[1]!, updates, axis + 1, what);
+    if (!index) return g.scatter(kind, base, node.inputs[1]!, updates, axis + 1, what, drop);
+    if (drop) throw new Error('internal: vmap of a dropping scatter whose indices differ by example');
     const n = node.shape[axis]!;
     // updates [b, pre, ...index, post] -> [b, ...index, pre, post]
     const count = index.shape.length - 1;

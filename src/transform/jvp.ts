@@ -103,8 +103,10 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
   reduce: (node, [t]) => g.reduce('sum', REDUCE[node.attrs.kind](t!, node, node.inputs[0]!), node.attrs.axes),
   argReduce: none,
   scan: (node, [t]) => SCAN[node.attrs.kind](t!, node, node.inputs[0]!),
-  scatter: (node, [base, , updates]) =>
-    SCATTER[node.attrs.kind](or0(base, node.inputs[0]!), or0(updates, node.inputs[2]!), node),
+  scatter: (node, [base, , updates]) => {
+    if (node.attrs.drop) throw new Error('internal: a dropping scatter has no derivative');
+    return SCATTER[node.attrs.kind](or0(base, node.inputs[0]!), or0(updates, node.inputs[2]!), node);
+  },
   contract: ({ inputs: [a, b], attrs }, [ta, tb]) =>
     plus(
       ta ? g.contract(ta, b!, attrs.a, attrs.b, attrs.out) : null,

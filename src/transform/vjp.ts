@@ -115,7 +115,10 @@ const RULES: { readonly [P in Exclude<Primitive, Grouped>]: VjpRule<P> } = {
   },
   argReduce: none,
   scan: (node, ct) => [SCAN[node.attrs.kind](ct, node, node.inputs[0]!)],
-  scatter: (node, ct) => SCATTER[node.attrs.kind](ct, node),
+  scatter: (node, ct) => {
+    if (node.attrs.drop) throw new Error('internal: a dropping scatter has no derivative');
+    return SCATTER[node.attrs.kind](ct, node);
+  },
   // linear in each operand: the other one and the cotangent contract to its labels
   contract: ({ inputs: [a, b], attrs }, ct) => [
     a!.requiresGrad ? g.contract(ct, b!, attrs.out, attrs.b, attrs.a) : null,

@@ -98,7 +98,7 @@ const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
     // Half types and f32 add up in f64, like every other sum here.
     const wide = type.dtype === 'f32' || type.dtype === 'f16' || type.dtype === 'bf16';
     const into = wide ? Float64Array.from(base as Float32Array) : base!.slice();
-    scatter(attrs.kind, type.dtype, type.shape, attrs.axis, index!, updates!, attrs.what, into);
+    scatter(attrs.kind, type.dtype, type.shape, attrs.axis, index!, updates!, attrs.drop ? null : attrs.what, into);
     if (!wide) return into;
     out.set(into as never);
   },

@@ -1,6 +1,6 @@
 /**
  * Registers for values: linear scan over live intervals, one pass per register class. What does not fit lives on the stack for its whole life;
- * the value with the least weighted accesses goes. Knows intervals and register numbers, no instructions.
+ * the value with the least weighted accesses for its length goes. Knows intervals and register numbers, no instructions.
  */
 import type { RegType } from '../../compiler/loops.ts';
 import type { Interval } from './liveness.ts';
@@ -29,6 +29,9 @@ export interface Allocation {
 }
 
 const SLOT_BYTES: { readonly [c in RegisterClass]: number } = { general: 8, vector: 64, mask: 8 };
+
+/** Accesses per position: what lives shortly gains least from the stack. */
+const density = ({ weight, first, last }: Interval): number => weight / (last - first + 1);
 
 export function allocate(
   intervals: readonly Interval[],
@@ -66,7 +69,7 @@ export function allocate(
       if (register === undefined) {
         let least = -1;
         for (let i = 0; i < active.length; i++)
-          if (active[i]!.interval.weight < (least < 0 ? interval : active[least]!.interval).weight) least = i;
+          if (density(active[i]!.interval) < density(least < 0 ? interval : active[least]!.interval)) least = i;
         if (least < 0) {
           spill(interval);
           continue;

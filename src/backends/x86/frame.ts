@@ -7,6 +7,7 @@ import { type Usage, usageOf } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
 import { type Allocation, allocate, classOf, type Place, type RegisterClass } from './allocate.ts';
 import { type Assembler, type Mem, mem, R, type RM } from './assembler/assembler.ts';
+import { Folding } from './folding.ts';
 import type { Isa } from './isa.ts';
 import { liveIntervals } from './liveness.ts';
 
@@ -69,6 +70,7 @@ export class Frame {
   readonly usage: Usage;
   /** Whether vectors are those of AVX2, and masks are vectors. */
   readonly vex: boolean;
+  readonly folding: Folding;
   private readonly allocation: Allocation;
   private readonly spilled: readonly number[];
 
@@ -77,7 +79,12 @@ export class Frame {
     this.asm = asm;
     this.vex = isa === 'avx2';
     this.usage = usageOf(kernel.body);
-    const intervals = liveIntervals(kernel, reg => this.literal(reg) !== null);
+    this.folding = new Folding(kernel.body, this.usage, !this.vex);
+    const intervals = liveIntervals(
+      kernel,
+      reg => this.literal(reg) !== null || this.folding.has(reg),
+      (inst, visit) => this.folding.reads(inst, visit),
+    );
     const kindOf = (type: RegType): RegisterClass => {
       const kind = classOf(type);
       return this.vex && kind === 'mask' ? 'vector' : kind;
@@ -154,7 +161,36 @@ export class Frame {
     else if (place.register !== from) this.asm.mov(isWide(d.type), place.register, from);
   }
 
+  /** Where a load or store goes: `offset` bytes behind pointer `p`, which it may have taken in. G0 and G2 are used. */
+  address(p: Reg, offset: number): Mem {
+    const taken = this.folding.address(p);
+    if (!taken) return mem(this.g(p, G0), offset);
+    const isTable = taken.op === 'addr';
+    if (isTable) this.asm.mov(true, G0, mem(ARGS, taken.buf * 8));
+    const base = isTable ? G0 : this.g(taken.p, G0);
+    const by = isTable ? taken.index : taken.by;
+    const size = isTable ? this.bytesPerElement(taken.buf) : taken.scale;
+    const literal = by ? this.literal(by) : 0n;
+    if (literal !== null) {
+      const distance = literal * BigInt(size) + BigInt(offset);
+      if (BigInt.asIntN(32, distance) === distance) return mem(base, Number(distance));
+      this.asm.movImm(G2, distance);
+      return { base, index: G2, scale: 1, disp: 0 };
+    }
+    this.asm.movExtend('sx32', G2, this.g(by!, G2));
+    if (size === 1 || size === 2 || size === 4 || size === 8) return { base, index: G2, scale: size, disp: offset };
+    this.asm.imulImm(true, G2, G2, size);
+    return { base, index: G2, scale: 1, disp: offset };
+  }
+
   // ---- vectors
+
+  /** An operand that may be a constant in memory: what to encode it as (EVEX). */
+  operand(reg: Reg, operand: 0 | 1 | 2 = 0): { readonly s: RM; readonly broadcast: boolean } {
+    const value = this.folding.constant(reg);
+    if (value === null) return { s: this.v(reg, operand), broadcast: false };
+    return { s: this.element(isWide(reg.type), bitsOf(reg.type, value)), broadcast: true };
+  }
 
   /** The register with the value; operand 0, 1 or 2 of the instruction says where a spilled one comes to. */
   v(reg: Reg, operand: 0 | 1 | 2 = 0): number {

@@ -91,8 +91,7 @@ export function packPanel(
   const transposes =
     kInner !== undefined &&
     view.lin[kInner] === 1 &&
-    alongMinor !== 1 &&
-    alongMinor !== 2 &&
+    ((alongMinor !== 1 && alongMinor !== 2) || p.dims[inner!]!.size < lanes) &&
     loadsVectors(view, p.acc) &&
     p.dims[kInner]!.size >= lanes;
 

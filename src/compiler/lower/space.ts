@@ -72,6 +72,7 @@ class SpaceLowering {
   private range: { readonly lo: Reg; readonly chunk: number } | null = null;
   private lane: LoopVar | null = null;
   private lanes = 1;
+  private masked = false;
   private copies = 1;
   private emitter!: Emitter;
   /** Loops over kept dims outside of the lane loop, then the lane loop if it is one of them. */
@@ -218,7 +219,8 @@ class SpaceLowering {
     this.vars = this.writtenOut ? domain.vars.filter(v => v.kept) : domain.vars;
     this.trace = domain.traced;
 
-    const { lane, lanes, copies } = chooseVectors(this.trace, this.vars, this.context.target);
+    const { lane, lanes, copies, masked } = chooseVectors(this.trace, this.vars, this.context.target);
+    this.masked = masked;
     this.lane = lane;
     this.lanes = lanes;
     this.copies = copies;
@@ -410,7 +412,7 @@ class SpaceLowering {
       const vectorEnd = extent - (extent % lanes);
       part(full, 0, wideEnd);
       if (copies > 1) part(one, wideEnd, vectorEnd);
-      part(SCALAR, vectorEnd, extent);
+      part(this.tail, vectorEnd, extent);
       return;
     }
     const { lo } = chunk;
@@ -424,7 +426,13 @@ class SpaceLowering {
     if (extent % wide === 0) return;
     const vectorEnd = copies > 1 ? b.sub(hi, b.bin('remU', b.sub(hi, lo), b.i32(lanes))) : wideEnd;
     if (copies > 1) part(one, wideEnd, vectorEnd);
-    if (extent % lanes !== 0) part(SCALAR, vectorEnd, hi);
+    if (extent % lanes !== 0) part(this.tail, vectorEnd, hi);
+  }
+
+  /** How elements behind the last whole vector are computed: one by one, or as a vector with some of its lanes. */
+  private get tail(): Mode {
+    const { lanes } = this;
+    return this.masked ? { lanes, copies: 1, active: this.lane!.atom.extent % lanes } : SCALAR;
   }
 
   private inMode(mode: Mode, loop: LoopVar, i: Reg, body: () => void): void {
@@ -533,7 +541,7 @@ class SpaceLowering {
     const accumulators = sums.map(e => new Accumulator(this.b, e, alongLane ? null : outerMode, emitter.isVector(e)));
     if (alongLane) {
       const { extent } = this.lane!.atom;
-      for (const acc of accumulators) acc.alongLane(this.lanes, this.copies, extent % this.lanes !== 0);
+      for (const acc of accumulators) acc.alongLane(this.lanes, this.copies, extent % this.lanes !== 0 && !this.masked);
     }
     const step = (): void => {
       for (const acc of accumulators) acc.step(emitter);

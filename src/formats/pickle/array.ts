@@ -10,11 +10,11 @@ export function arrayTensor(name: string, array: NumpyArray, where: string, file
   const { shape, fortran, data } = array;
   const { type, littleEndian } = array.dtype;
   const read = () => {
-    if (!type) throw new Error(`${where} is of numpy's dtype ${array.dtype.name}, which Tenon has none for`);
+    if (!type) throw new Error(`${where} is of numpy's dtype ${array.dtype.longName}, which Tenon has none for`);
     checkProportion(where, sizeOf(shape), fileBytes);
     const bytes = data instanceof Uint8Array ? data.slice() : data.read();
     const rows = fortran ? gathered(bytes, fileBytesOf(type), shape, columnMajor(shape)) : bytes;
     return tensorOf(rows, type, shape, where, littleEndian);
   };
-  return { name, dtype: type && dtypeFor(type), storedAs: array.dtype.name, shape, bytes: data.length, read };
+  return { name, dtype: type && dtypeFor(type), storedAs: array.dtype.longName, shape, bytes: data.length, read };
 }

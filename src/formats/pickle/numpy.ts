@@ -30,6 +30,13 @@ export class NumpyDtype implements Stateful {
   get type(): FileType | null {
     return TYPES[this.name] ?? null;
   }
+
+  /** As numpy prints it: int64 for i8. */
+  get longName(): string {
+    const kind = { f: 'float', i: 'int', u: 'uint', c: 'complex' }[this.name[0]!];
+    if (this.name === 'b1') return 'bool';
+    return kind ? `${kind}${8 * Number(this.name.slice(1))}` : this.name;
+  }
 }
 
 /** An array whose elements lie in the file, or (in protocols 0 to 2, where they were text) in memory. */
@@ -113,18 +120,27 @@ export function numpyGlobal(name: string): Builder | null {
   return BUILDERS.get(own) ?? (SCALAR_TYPE.test(own) ? scalarType : null);
 }
 
-/** Containers and conversions of Python itself that files of weights use. */
-const PYTHON: ReadonlyMap<string, Builder> = new Map<string, Builder>([
+const listed: Builder = ([items]) => [...(Array.isArray(items) ? items : [])];
+const asSet: Builder = ([items]) => new Set(Array.isArray(items) ? items : []);
+const asGiven: Builder = ([value]) => value ?? null;
+
+/** Containers and conversions of Python itself that files of weights use; of module `builtins`, or `__builtin__` before Python 3. */
+const BUILTINS: ReadonlyMap<string, Builder> = new Map<string, Builder>([
+  ['dict', pairs],
+  ['list', listed],
+  ['tuple', listed],
+  ['set', asSet],
+  ['frozenset', asSet],
+  ['complex', ([re, im]) => [re, im ?? 0]],
+  ['slice', args => [...args]],
+  ['bytearray', ([bytes]) => (typeof bytes === 'string' ? latin1(bytes) : (bytes ?? new Uint8Array(0)))],
+  ...['int', 'long', 'float', 'bool', 'str', 'bytes'].map(name => [name, asGiven] as const),
+]);
+
+const LIBRARY: ReadonlyMap<string, Builder> = new Map<string, Builder>([
   ['collections.OrderedDict', pairs],
   ['collections.defaultdict', () => new Map()],
-  ['builtins.dict', pairs],
-  ['__builtin__.dict', pairs],
-  ['builtins.list', ([items]) => [...(Array.isArray(items) ? items : [])]],
-  ['__builtin__.list', ([items]) => [...(Array.isArray(items) ? items : [])]],
-  ['builtins.tuple', ([items]) => [...(Array.isArray(items) ? items : [])]],
-  ['builtins.set', ([items]) => new Set(Array.isArray(items) ? items : [])],
-  ['__builtin__.set', ([items]) => new Set(Array.isArray(items) ? items : [])],
-  ['builtins.bytearray', ([bytes]) => (typeof bytes === 'string' ? latin1(bytes) : (bytes ?? new Uint8Array(0)))],
+  ['collections.Counter', ([counts]) => counts ?? new Map()],
   // How protocol 2 writes bytes: text, and its encoding.
   ['_codecs.encode', ([text]) => (typeof text === 'string' ? latin1(text) : text)],
 ]);
@@ -137,4 +153,7 @@ function pairs([items]: readonly unknown[]): Map<unknown, unknown> {
   return map;
 }
 
-export const pythonGlobal = (name: string): Builder | null => PYTHON.get(name) ?? null;
+export function pythonGlobal(name: string): Builder | null {
+  const own = /^(?:builtins|__builtin__)\.(\w+)$/.exec(name)?.[1];
+  return (own === undefined ? LIBRARY.get(name) : BUILTINS.get(own)) ?? null;
+}

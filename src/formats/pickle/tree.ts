@@ -61,7 +61,7 @@ function childrenOf(value: unknown): [string, unknown][] | null {
 /** A leaf that is no tensor as plain data where it can be. */
 function leafOf(value: unknown): unknown {
   if (value instanceof Opaque) return value.what;
-  if (value instanceof FileBytes) return `${value.length} bytes`;
+  if (value instanceof FileBytes || value instanceof Uint8Array) return `${value.length} bytes`;
   if (value instanceof Set) return [...value].map(leafOf);
   if (value instanceof Global) return value.name;
   return value;

@@ -165,11 +165,15 @@ const BUILDERS: ReadonlyMap<string, Builder> = new Map<string, Builder>([
   ['torch.serialization._get_layout', ([name]) => new Opaque(`layout ${String(name)}`)],
 ]);
 
+/** Constants of torch that stand beside tensors: quantisation schemes, layouts, memory formats. */
+const CONSTANT =
+  /^torch\.(?:per_(?:tensor|channel)_(?:affine|symmetric)|strided|sparse_\w+|\w+_format|channels_last(?:_3d)?)$/;
+
 /** The builder of a name that PyTorch files may hold; null where it is refused. */
 export function torchGlobal(name: string): Builder | null {
   const known = BUILDERS.get(name) ?? pythonGlobal(name) ?? numpyGlobal(name);
   if (known) return known;
   if (/^torch\.nn\.modules\.\w+\.\w+$/.test(name)) return () => new ModuleBag();
-  if (elementType(name)) return () => new Opaque(name);
+  if (elementType(name) || CONSTANT.test(name)) return () => new Opaque(name);
   return null;
 }

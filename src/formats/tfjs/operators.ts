@@ -2,7 +2,9 @@
  * Operators of TensorFlow graphs as TensorFlow.js converts them: one rule per operator, from inputs and attributes to outputs
  * (tensorflow/core/ops/*.cc; the converter keeps these names). Numbers that decide shapes are read as values.
  */
+
 import { arange, cat, type DType, einsum, F, full, isFloat, stack, Tensor, where } from '../../tensor/index.ts';
+import { gatherNd } from '../gatherNd.ts';
 import {
   avgPool,
   channelsLast,
@@ -207,19 +209,6 @@ const gatherAlong = (x: Tensor, index: Tensor, axis: number): Tensor => {
   return x.indexSelect(dim, index.reshape([-1]).to('i64')).reshape(shape);
 };
 
-/** x at the places that the last dim of `index` says. */
-const gatherNd: Operator = ([x, index]) => {
-  const depth = index!.shape.at(-1)!;
-  const strides = x!.shape.slice(0, depth).map((_, d) => x!.shape.slice(d + 1, depth).reduce((a, n) => a * n, 1));
-  const places = index!
-    .to('i64')
-    .mul(Tensor.from(strides, { dtype: 'i64' }))
-    .sum(-1);
-  const rest = x!.shape.slice(depth);
-  const rows = x!.reshape([x!.shape.slice(0, depth).reduce((a, n) => a * n, 1), ...rest]);
-  return rows.indexSelect(0, places.reshape([-1])).reshape([...index!.shape.slice(0, -1), ...rest]);
-};
-
 const spaceToBatch: Operator = ([x, block, pairs]) => {
   const sizes = numbers(block!);
   const flat = numbers(pairs!);
@@ -352,7 +341,7 @@ const SHAPES: Readonly<Record<string, Operator>> = {
   ReverseV2: ([x, dims]) => x!.flip(numbers(dims!)),
   Gather: ([x, index]) => gatherAlong(x!, index!, 0),
   GatherV2: ([x, index, axis]) => gatherAlong(x!, index!, number(axis!)),
-  GatherNd: gatherNd,
+  GatherNd: binary(gatherNd),
   SpaceToBatchND: spaceToBatch,
   BatchToSpaceND: batchToSpace,
   DepthToSpace: depthToSpace,

@@ -365,7 +365,7 @@ class StreamRun {
     this.files.publish(kind, day, pass, folder => {
       report = learner.table.save(path.join(folder, TABLE_FILE), kind);
       learner.saveDense(path.join(folder, DENSE_FILE));
-      const content: PublishedCard = { format: 'tenon-recsys', version: 1, ...card };
+      const content: PublishedCard = { ...card, format: 'tenon-recsys', version: 1 };
       writeAtomic(path.join(folder, CARD_FILE), [`${JSON.stringify(content, null, 2)}\n`]);
     });
     return report;

@@ -155,7 +155,7 @@ export function interpret(
       case 'iota':
         return set(
           inst.d,
-          Array.from({ length: inst.d.type.lanes }, (_, i) => i),
+          Array.from({ length: inst.d.type.lanes }, (_, i) => i * inst.step),
         );
       case 'gather': {
         const m = inst.m && get(inst.m);

@@ -2,7 +2,7 @@
  * Loads and stores of vectors and scalar floats with AVX2 and F16C. Bits of 16-bit floats agree with graph/half.ts.
  */
 import type { Inst, Reg } from '../../../compiler/loops.ts';
-import { type Mem, mem } from '../assembler/assembler.ts';
+import type { Mem } from '../assembler/assembler.ts';
 import type { VexOp } from '../assembler/vex.ts';
 import { type Frame, G0, G1, isWide, lengthOf } from '../frame.ts';
 import { named } from './arithmetic.ts';
@@ -19,7 +19,7 @@ const WIDEN: { readonly [type: string]: VexOp } = {
 export function load(f: Frame, inst: Extract<Inst, { op: 'load' }>): void {
   const { asm } = f;
   const { d, p, offset, mem: type } = inst;
-  const from = mem(f.g(p, G0), offset);
+  const from = f.address(p, offset);
   const into = f.vInto(d);
   if (d.type.lanes > 1) {
     const l = lengthOf(d.type);
@@ -39,7 +39,7 @@ export function load(f: Frame, inst: Extract<Inst, { op: 'load' }>): void {
 /** A scalar load spread over all lanes: one instruction. */
 export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   const into = f.vInto(d);
-  f.asm.vex(isWide(d.type) ? 'vpbroadcastq' : 'vpbroadcastd', lengthOf(d.type), into, 0, mem(f.g(p, G0), offset));
+  f.asm.vex(isWide(d.type) ? 'vpbroadcastq' : 'vpbroadcastd', lengthOf(d.type), into, 0, f.address(p, offset));
   f.vDone(d, into);
 }
 
@@ -83,7 +83,7 @@ function storeBytes(f: Frame, l: number, to: Mem): void {
 export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   const { asm } = f;
   const { a, mem: type } = inst;
-  const to = mem(f.g(inst.p, G0), inst.offset);
+  const to = f.address(inst.p, inst.offset);
   const x = f.v(a);
   const l = lengthOf(a.type);
   const scalar = a.type.lanes === 1;
