@@ -14,7 +14,8 @@ function namedTensors<In extends readonly unknown[], Out>(module: Module<In, Out
 
 /**
  * The result of `module.call(...args)` with the tensors of `values` in place of the parameters and buffers of those names
- * (state-dict keys); all others keep their own values. Nothing of the module changes: what it assigns to a replaced buffer is forgotten.
+ * (state-dict keys); all others keep their own values. Nothing of the module changes: what it assigns to a replaced buffer is forgotten,
+ * or goes to the parameter that stands in for it.
  *
  *     const params = Object.fromEntries(model.namedParameters());
  *     const loss = (p: typeof params, x: Tensor, y: Tensor) => F.mseLoss(functionalCall(model, p, x), y);

@@ -21,7 +21,7 @@ type Hyper = Required<AdagradOptions>;
 /** p -= lr * gradient / (sqrt(sum of squared gradients) + eps). */
 export class Adagrad extends Optimizer<Hyper> {
   constructor(params: Params<AdagradOptions>, options: AdagradOptions = {}) {
-    const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10 };
+    const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10, maximize: false };
     super(params as Params<Hyper>, { ...defaults, ...options });
   }
 

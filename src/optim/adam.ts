@@ -2,6 +2,7 @@
  * Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), with AMSGrad (Reddi et al. 2018).
  */
 import type { Parameter, Tensor } from '../tensor/index.ts';
+import { biasCorrection, checkBetas, complement, follow, followSquare } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 import type { RowGradient } from './rows.ts';
 
@@ -20,9 +21,6 @@ export interface AdamOptions extends Partial<BaseHyper> {
 
 type Hyper = Required<AdamOptions>;
 
-/** 1 - beta^t for a tensor of step counts: accurate for betas near 1, where the power itself loses digits. */
-const biasCorrection = (beta: number, steps: Tensor): Tensor => steps.mul(Math.log(beta)).expm1().neg();
-
 /** What Adam and AdamW share; they differ in where weight decay goes. */
 abstract class AdamBase extends Optimizer<Hyper> {
   constructor(params: Params<AdamOptions>, defaults: Hyper) {
@@ -31,8 +29,7 @@ abstract class AdamBase extends Optimizer<Hyper> {
 
   protected override check({ lr, betas, eps, weightDecay }: Hyper): void {
     this.atLeastZero({ lr, eps, weightDecay });
-    for (const beta of betas)
-      if (!(beta >= 0 && beta < 1)) throw new Error(`${this.name}: beta ${beta} came, expected at least 0 and below 1`);
+    checkBetas(this.name, betas);
   }
 
   /** Parameter and gradient once weight decay has been applied to one of them. */
@@ -44,18 +41,19 @@ abstract class AdamBase extends Optimizer<Hyper> {
   ): readonly [parameter: Tensor, grad: Tensor];
 
   /** Moves moments and weights of the rows that have a gradient. eps is added before the bias is corrected, as SparseAdam does. */
-  private lazily(parameter: Parameter, rows: RowGradient, hyper: Omit<Hyper, 'lr'>, size: Tensor, root: Tensor): void {
-    const { betas, eps, weightDecay, amsgrad } = hyper;
+  private lazily(parameter: Parameter, rows: RowGradient, group: ParamGroup<Hyper>, size: Tensor, root: Tensor): void {
+    const { betas, eps, weightDecay, amsgrad } = group.hyper;
     if (weightDecay !== 0 || amsgrad)
       throw new Error(
         `${this.name}: parameter "${parameter.name}" is sparse: weightDecay ${weightDecay} and amsgrad ${amsgrad} came, expected 0 and false`,
       );
-    const [beta1, beta2] = betas;
+    const beta1 = group.moving(betas[0]);
+    const beta2 = betas[1];
     const mean = this.slot(parameter, 'expAvg');
     const square = this.slot(parameter, 'expAvgSq');
     const { values } = rows;
     const before = rows.of(mean);
-    const first = before.add(values.sub(before).mul(1 - beta1));
+    const first = before.add(values.sub(before).mul(complement(beta1)));
     const was = rows.of(square);
     const second = was.add(
       values
@@ -69,9 +67,11 @@ abstract class AdamBase extends Optimizer<Hyper> {
     rows.assign(square, second);
   }
 
-  protected update({ hyper, rate, steps }: ParamGroup<Hyper>, updates: readonly Update[]): void {
+  protected update(group: ParamGroup<Hyper>, updates: readonly Update[]): void {
+    const { hyper, rate, steps } = group;
     const { betas, eps, weightDecay, amsgrad } = hyper;
-    const [beta1, beta2] = betas;
+    const beta1 = group.moving(betas[0]);
+    const beta2 = betas[1];
     const stepSizes = rate.div(biasCorrection(beta1, steps));
     const rootCorrections = biasCorrection(beta2, steps).sqrt();
     for (const { parameter, grad: rawGrad, rows, index } of updates) {
@@ -80,15 +80,13 @@ abstract class AdamBase extends Optimizer<Hyper> {
           throw new Error(
             `${this.name}: the gradient of sparse parameter "${parameter.name}" is not one of lookups alone, or was read before the step`,
           );
-        this.lazily(parameter, rows, hyper, stepSizes.select(0, index), rootCorrections.select(0, index));
+        this.lazily(parameter, rows, group, stepSizes.select(0, index), rootCorrections.select(0, index));
         continue;
       }
       const [start, grad] =
         weightDecay === 0 ? [parameter, rawGrad] : this.decay(parameter, rawGrad, weightDecay, rate);
-      const mean = this.slot(parameter, 'expAvg');
-      const square = this.slot(parameter, 'expAvgSq');
-      mean.assign(mean.mul(beta1).add(grad.mul(1 - beta1)));
-      square.assign(square.mul(beta2).add(grad.mul(1 - beta2).mul(grad)));
+      const mean = follow(this.slot(parameter, 'expAvg'), grad, beta1);
+      const square = followSquare(this.slot(parameter, 'expAvgSq'), grad, beta2);
       let second: Tensor = square;
       if (amsgrad) {
         const largest = this.slot(parameter, 'maxExpAvgSq');
@@ -106,8 +104,16 @@ abstract class AdamBase extends Optimizer<Hyper> {
  * the tables of `sparse` embeddings; this class does it to no other parameters.
  */
 export class SparseAdam extends AdamBase {
-  constructor(params: Params<AdamOptions>, options: Pick<AdamOptions, 'lr' | 'betas' | 'eps'> = {}) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, ...options, weightDecay: 0, amsgrad: false });
+  constructor(params: Params<AdamOptions>, options: Pick<AdamOptions, 'lr' | 'betas' | 'eps' | 'maximize'> = {}) {
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      ...options,
+      weightDecay: 0,
+      amsgrad: false,
+      maximize: false,
+    });
     for (const parameter of this.parameters)
       if (!parameter.sparse)
         throw new Error(
@@ -123,7 +129,15 @@ export class SparseAdam extends AdamBase {
 /** Adam; weight decay is added to the gradient. Tables of `sparse` embeddings are updated lazily, as SparseAdam does. */
 export class Adam extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, ...options });
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0,
+      amsgrad: false,
+      maximize: false,
+      ...options,
+    });
   }
 
   protected decay(parameter: Tensor, grad: Tensor, weightDecay: number): readonly [Tensor, Tensor] {
@@ -134,7 +148,15 @@ export class Adam extends AdamBase {
 /** Adam with decoupled weight decay: parameters shrink by lr * weightDecay (1e-2 by default), whatever their gradients. */
 export class AdamW extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 1e-2, amsgrad: false, ...options });
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 1e-2,
+      amsgrad: false,
+      maximize: false,
+      ...options,
+    });
   }
 
   protected decay(parameter: Tensor, grad: Tensor, weightDecay: number, rate: Tensor): readonly [Tensor, Tensor] {

@@ -67,6 +67,8 @@ function lookupsOf(node: Node): Lookups[] | null {
     const right = left && lookupsOf(node.inputs[1]!);
     return left && right ? [...left, ...right] : null;
   }
+  if (node.is('unary') && node.attrs.fn === 'neg')
+    return lookupsOf(node.inputs[0]!)?.map(l => ({ ...l, updates: build.unary('neg', l.updates) })) ?? null;
   if (!node.is('scatter') || node.attrs.kind !== 'add' || node.attrs.axis !== 0) return null;
   const [base, index, updates] = node.inputs as [Node, Node, Node];
   if (build.uniformValue(base) !== 0) return null;

@@ -22,6 +22,7 @@ export class SGD extends Optimizer<Required<SGDOptions>> {
       dampening: 0,
       weightDecay: 0,
       nesterov: false,
+      maximize: false,
       ...options,
     });
   }
@@ -35,8 +36,10 @@ export class SGD extends Optimizer<Required<SGDOptions>> {
       );
   }
 
-  protected update({ hyper, rate, steps }: ParamGroup<Required<SGDOptions>>, updates: readonly Update[]): void {
-    const { momentum, dampening, weightDecay, nesterov } = hyper;
+  protected update(group: ParamGroup<Required<SGDOptions>>, updates: readonly Update[]): void {
+    const { hyper, rate, steps } = group;
+    const { dampening, weightDecay, nesterov } = hyper;
+    const momentum = group.moving(hyper.momentum);
     for (const { parameter, grad, rows, index } of updates) {
       if (rows && weightDecay === 0 && momentum === 0) {
         rows.assign(parameter, rows.of(parameter).sub(rows.values.mul(rate)));

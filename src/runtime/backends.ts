@@ -5,6 +5,7 @@
 import { referenceBackend } from '../backends/reference/index.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';
 import { createX86Backend } from '../backends/x86/index.ts';
+import { wantedThreads } from '../compiler/processors.ts';
 import type { Backend } from '../compiler/program.ts';
 
 interface Entry {
@@ -21,7 +22,7 @@ const entries = new Map<string, Entry>([
 ]);
 
 let current: Backend | null = null;
-let wantedThreads: number | null = null;
+let chosenThreads: number | null = null;
 
 /** Names of all backends, best first, whether or not they work here. */
 export const backendNames = (): readonly string[] => [...entries.keys()];
@@ -30,9 +31,11 @@ function open(name: string): Backend | null {
   const entry = entries.get(name)!;
   if (entry.instance) return entry.instance;
   if (entry.unavailable) return null;
+  // A wrong setting is the user's to mend, not a reason to compute elsewhere.
+  wantedThreads();
   try {
     entry.instance = entry.create();
-    if (wantedThreads !== null) entry.instance.threads = wantedThreads;
+    if (chosenThreads !== null) entry.instance.threads = chosenThreads;
     return entry.instance;
   } catch (error) {
     entry.unavailable = error instanceof Error ? error.message : String(error);
@@ -61,11 +64,7 @@ export function backend(): Backend {
     const reason = whyUnavailable(asked);
     if (reason) throw new Error(`TENON_BACKEND: ${reason}`);
     current = open(asked);
-  } else
-    current =
-      backendNames()
-        .map(open)
-        .find(found => found !== null) ?? null;
+  } else for (const name of backendNames()) current ??= open(name);
   if (!current) throw new Error('no backend works here');
   if (!asked) sayWhatIsMissing(current.name);
   return current;
@@ -87,6 +86,6 @@ export const numThreads = (): number => backend().threads;
 export function setNumThreads(threads: number): void {
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`setNumThreads: ${threads} came, expected a whole number of at least 1`);
-  wantedThreads = threads;
+  chosenThreads = threads;
   for (const entry of entries.values()) if (entry.instance) entry.instance.threads = threads;
 }

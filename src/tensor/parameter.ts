@@ -96,7 +96,9 @@ export class Parameter extends Tensor {
    */
   assign(value: Tensor): this {
     if (this.#standIn) {
-      this.#standIn = value.to(this.dtype);
+      // A parameter that stands in takes the new value itself.
+      if (this.#standIn instanceof Parameter) this.#standIn.assign(value);
+      else this.#standIn = value.to(this.dtype);
       return this;
     }
     refuseWhileTraced(
@@ -129,7 +131,7 @@ export class Parameter extends Tensor {
 
   /**
    * Runs `fn` with the given tensors, of the parameters' shapes and dtypes, standing in for the values of parameters. What `fn` assigns to such a parameter
-   * stands in from then on, and is forgotten at the end.
+   * goes to the parameter that stands in for it; in place of a plain tensor it stands in until the end, and is forgotten.
    */
   static standingIn<T>(values: ReadonlyMap<Parameter, Tensor>, fn: () => T): T {
     const before = [...values.keys()].map(parameter => [parameter, parameter.#standIn] as const);

@@ -13,6 +13,44 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # ---------------------------------------------------------------------------------------------- optimizers
 
+
+class LAMB(torch.optim.Optimizer):
+    """Algorithm 2 of You et al. 2020, with phi the identity."""
+
+    def __init__(self, ps, **settings):
+        super().__init__(ps, settings)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (b1, b2), lr, wd, eps = group["betas"], group["lr"], group["weight_decay"], group["eps"]
+            for p in (p for p in group["params"] if p.grad is not None):
+                s = self.state[p]
+                s["t"] = s.get("t", 0) + 1
+                s["m"] = b1 * s.get("m", 0) + (1 - b1) * p.grad
+                s["v"] = b2 * s.get("v", 0) + (1 - b2) * p.grad**2
+                r = (s["m"] / (1 - b1 ** s["t"])) / ((s["v"] / (1 - b2 ** s["t"])).sqrt() + eps)
+                u = r + wd * p
+                p -= lr * p.norm() / u.norm() * u
+
+
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al. 2023."""
+
+    def __init__(self, ps, **settings):
+        super().__init__(ps, settings)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (b1, b2), lr, wd = group["betas"], group["lr"], group["weight_decay"]
+            for p in (p for p in group["params"] if p.grad is not None):
+                m = self.state[p].get("m", torch.zeros_like(p))
+                c = b1 * m + (1 - b1) * p.grad
+                p -= lr * (c.sign() + wd * p)
+                self.state[p]["m"] = b2 * m + (1 - b2) * p.grad
+
+
 OPTIMIZERS = {
     "SGD": lambda ps: torch.optim.SGD(ps, lr=0.1),
     "SGD.momentum": lambda ps: torch.optim.SGD(ps, lr=0.05, momentum=0.9, weight_decay=0.1),
@@ -23,6 +61,19 @@ OPTIMIZERS = {
     "AdamW": lambda ps: torch.optim.AdamW(ps, lr=0.05, weight_decay=0.2),
     "Adagrad": lambda ps: torch.optim.Adagrad(ps, lr=0.1, lr_decay=0.1, weight_decay=0.05, initial_accumulator_value=0.1),
     "RMSprop": lambda ps: torch.optim.RMSprop(ps, lr=0.02),
+    "SGD.maximize": lambda ps: torch.optim.SGD(ps, lr=0.02, momentum=0.5, maximize=True),
+    "Adam.maximize": lambda ps: torch.optim.Adam(ps, lr=0.02, weight_decay=0.1, maximize=True),
+    "Adam.groups": lambda ps: torch.optim.Adam([dict(params=ps[:1], lr=0.02, betas=(0.7, 0.9)), dict(params=ps[1:], weight_decay=0.3)], lr=0.05),
+    "Adadelta": lambda ps: torch.optim.Adadelta(ps, lr=0.7, rho=0.8, eps=1e-3, weight_decay=0.1),
+    "Adamax": lambda ps: torch.optim.Adamax(ps, lr=0.03, betas=(0.8, 0.95), weight_decay=0.1),
+    # The single-tensor code of 1.13 multiplies mu_t in twice; later versions and the paper do as foreach does.
+    "NAdam": lambda ps: torch.optim.NAdam(ps, lr=0.03, betas=(0.8, 0.95), weight_decay=0.1, momentum_decay=0.01, foreach=True),
+    "RAdam": lambda ps: torch.optim.RAdam(ps, lr=0.05, betas=(0.8, 0.9), weight_decay=0.1),
+    "RAdam.default": lambda ps: torch.optim.RAdam(ps, lr=0.05),
+    "Rprop": lambda ps: torch.optim.Rprop(ps, lr=0.03, etas=(0.4, 1.3), step_sizes=(0.01, 0.05)),
+    "ASGD": lambda ps: torch.optim.ASGD(ps, lr=0.1, lambd=0.05, alpha=0.6, t0=4, weight_decay=0.1),
+    "LAMB": lambda ps: LAMB(ps, lr=0.05, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1),
+    "Lion": lambda ps: Lion(ps, lr=0.01, betas=(0.8, 0.9), weight_decay=0.1),
     "RMSprop.centered": lambda ps: torch.optim.RMSprop(ps, lr=0.02, alpha=0.9, weight_decay=0.1, momentum=0.5, centered=True),
 }
 
@@ -39,7 +90,35 @@ def optimizer_case(make):
         loss = ((torch.tanh(x @ w.t() + bias) - y) ** 2).mean()
         loss.backward()
         optimizer.step()
-        trajectory.append([float(loss), *probe(w), *probe(b)])
+        averages = [x for p in (w, b) if "ax" in optimizer.state[p] for x in probe(optimizer.state[p]["ax"])]
+        trajectory.append([float(loss), *probe(w), *probe(b), *(averages if step == 9 else [])])
+    return trajectory
+
+
+LBFGS = {
+    "LBFGS": dict(lr=0.5, max_iter=3),
+    "LBFGS.history": dict(lr=0.8, max_iter=4, history_size=2),
+    "LBFGS.strongWolfe": dict(lr=1, max_iter=4, line_search_fn="strong_wolfe"),
+    "LBFGS.maxEval": dict(lr=1, max_iter=20, max_eval=5, line_search_fn="strong_wolfe"),
+}
+
+
+def lbfgs_case(settings):
+    """The same network without weight sharing of steps: a line search needs one function."""
+    w, b = (formula(1, (3, 4)).requires_grad_(), formula(2, (3,)).requires_grad_())
+    x, y = formula(3, (5, 4)), formula(4, (5, 3))
+    optimizer = torch.optim.LBFGS([w, b], **settings)
+    trajectory = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = ((torch.tanh(3 * x @ w.t() + b) - y) ** 2).mean()
+        loss.backward()
+        return loss
+
+    for _ in range(10):
+        loss = optimizer.step(closure)
+        trajectory.append([float(loss), *probe(w), *probe(b), optimizer.state[w]["func_evals"]])
     return trajectory
 
 
@@ -84,6 +163,12 @@ SCHEDULERS = {
     "CosineAnnealingWarmRestarts": lambda o: S.CosineAnnealingWarmRestarts(o, 2, T_mult=2, eta_min=0.01),
     "OneCycleLR": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13, cycle_momentum=False),
     "OneCycleLR.threePhase": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13, three_phase=True, anneal_strategy="linear", cycle_momentum=False),
+    "MultiplicativeLR": lambda o: S.MultiplicativeLR(o, lambda e: 0.9 if e % 3 else 1.05),
+    "CyclicLR": lambda o: S.CyclicLR(o, base_lr=0.05, max_lr=0.4, step_size_up=3, step_size_down=2, cycle_momentum=False),
+    "CyclicLR.triangular2": lambda o: S.CyclicLR(o, base_lr=[0.05, 0.1], max_lr=[0.4, 0.5], step_size_up=2, mode="triangular2", cycle_momentum=False),
+    "CyclicLR.expRange": lambda o: S.CyclicLR(o, base_lr=0.05, max_lr=0.4, step_size_up=2, mode="exp_range", gamma=0.9, cycle_momentum=False),
+    "ChainedScheduler": lambda o: S.ChainedScheduler([S.ConstantLR(o, factor=0.3, total_iters=3), S.ExponentialLR(o, 0.9), S.StepLR(o, 4, gamma=0.5)]),
+    "ChainedScheduler.cosine": lambda o: S.ChainedScheduler([S.LinearLR(o, start_factor=0.25, total_iters=4), S.CosineAnnealingLR(o, 5, eta_min=0.01)]),
     "SequentialLR": lambda o: S.SequentialLR(o, [S.LinearLR(o, start_factor=0.1, total_iters=3), S.CosineAnnealingLR(o, 6)], milestones=[3]),
 }
 METRICS = [1.0, 0.9, 0.95, 0.93, 0.92, 0.91, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6]
@@ -97,6 +182,43 @@ def scheduler_case(make):
     for _ in range(12):
         optimizer.step()
         scheduler.step()
+        rates.append([g["lr"] for g in optimizer.param_groups])
+    return rates
+
+
+MOMENTA = {
+    "OneCycleLR": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13),
+    "OneCycleLR.threePhase": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13, three_phase=True, base_momentum=0.7, max_momentum=0.8),
+    "CyclicLR": lambda o: S.CyclicLR(o, base_lr=0.05, max_lr=0.4, step_size_up=3, base_momentum=0.6, max_momentum=0.95),
+}
+
+
+def momentum_case(make, optimizer_class, **settings):
+    """Rate and momentum of every step, and where ten steps along x^2 / 2 lead under them."""
+    p = torch.ones(1, requires_grad=True)
+    optimizer = optimizer_class([p], lr=0.1, **settings)
+    scheduler = make(optimizer)
+    trajectory = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        (p * p / 2).sum().backward()
+        optimizer.step()
+        scheduler.step()
+        group = optimizer.param_groups[0]
+        trajectory.append([group["lr"], group["betas"][0] if "betas" in group else group["momentum"], float(p)])
+    return trajectory
+
+
+def swa_case(strategy):
+    from torch.optim.swa_utils import SWALR
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
+    before = S.ExponentialLR(optimizer, 0.9)
+    scheduler = SWALR(optimizer, swa_lr=0.05, anneal_epochs=4, anneal_strategy=strategy)
+    rates = []
+    for step in range(10):
+        optimizer.step()
+        (before if step < 3 else scheduler).step()
         rates.append([g["lr"] for g in optimizer.param_groups])
     return rates
 
@@ -119,6 +241,16 @@ def write(name, value):
 
 if __name__ == "__main__":
     write("optim.json", {name: optimizer_case(make) for name, make in OPTIMIZERS.items()})
+    write("lbfgs.json", {name: lbfgs_case(settings) for name, settings in LBFGS.items()})
+    write(
+        "momentum-schedules.json",
+        {
+            **{f"SGD {name}": momentum_case(make, torch.optim.SGD, momentum=0.9) for name, make in MOMENTA.items()},
+            # CyclicLR of PyTorch 1.13 moves no betas.
+            **{f"Adam {name}": momentum_case(make, torch.optim.Adam) for name, make in MOMENTA.items() if name != "CyclicLR"},
+            **{f"SWALR {strategy}": swa_case(strategy) for strategy in ("cos", "linear")},
+        },
+    )
     write("sparse.json", {f"{name} {kind}": sparse_case(make, kind) for name, make in SPARSE.items() for kind in ("rows", "bag")})
     schedules = {name: scheduler_case(make) for name, make in SCHEDULERS.items()}
     write("schedulers.json", {**schedules, "ReduceLROnPlateau": plateau_case()})

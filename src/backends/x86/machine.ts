@@ -2,6 +2,7 @@
  * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary ArrayBuffers; addresses are taken for each
  * run, during which the buffers are referenced. Knows loop programs and bindings, not graphs.
  */
+import { wantedThreads } from '../../compiler/processors.ts';
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
 import { verifyProgram } from '../../compiler/verify-loops.ts';
@@ -48,19 +49,12 @@ export class NativeBuffer implements DeviceBuffer {
 
 const bytesIn = (array: HostArray): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
-/** Threads a program is run on unless told otherwise: TENON_NUM_THREADS, else the cores there are. */
-function defaultThreads(): number {
-  const asked = Number(globalThis.process?.env?.['TENON_NUM_THREADS']);
-  const cores = asked >= 1 ? Math.floor(asked) : (globalThis.navigator?.hardwareConcurrency ?? 1);
-  return Math.min(cores, MAX_THREADS);
-}
-
 export class Machine {
   readonly native: Native;
   readonly isa: Isa;
   readonly control: number;
   readonly pool: Threads;
-  private wanted = defaultThreads();
+  private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private work: NativeBuffer;
   private readonly words = new Uint8Array(CONTROL.failValue + 8);
   private readonly checked =
