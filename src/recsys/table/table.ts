@@ -91,12 +91,6 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     return u32[at + LO] === lo && u32[at + HI] === hi;
   }
 
-  hashOf(row: number): number {
-    const { u32 } = this.rows.segment(row);
-    const at = this.rows.at(row);
-    return hashSign(u32[at + HI]!, u32[at + LO]!);
-  }
-
   /** Whether a row is in use. */
   lives(row: number): boolean {
     return this.rows.segment(row).u32[this.rows.at(row) + META]! >>> 16 !== FREE_AGE;
@@ -111,15 +105,15 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const { found, index } = this;
     found.read(hi, lo, count);
     if (found.rows.length < found.hi.length) found.rows = new Int32Array(found.hi.length);
-    const { rows, hash, hi: signHi, lo: signLo, unique } = found;
+    const { rows, hash, tag, hi: signHi, lo: signLo, unique } = found;
     for (let from = 0; from < unique; from += BLOCK) {
       const block = Math.min(BLOCK, unique - from);
-      this.touched = index.touch(hash, from, block);
-      for (let u = from; u < from + block; u++) rows[u] = index.guess(hash[u]!, signHi[u]!, signLo[u]!);
+      this.touched = index.touch(hash, tag, from, block);
+      for (let u = from; u < from + block; u++) rows[u] = index.guess(hash[u]!, tag[u]!);
       this.touched += this.rows.touch(rows, from, block);
       for (let u = from; u < from + block; u++)
         if (rows[u]! >= 0 && !this.holds(rows[u]!, signHi[u]!, signLo[u]!))
-          rows[u] = index.find(hash[u]!, signHi[u]!, signLo[u]!);
+          rows[u] = index.find(hash[u]!, tag[u]!, signHi[u]!, signLo[u]!);
     }
     found.epoch = this.epoch;
     return found;
@@ -284,7 +278,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
       this.initialVector(hash, hi, lo, f32, at + layout.vector);
       if (layout.dim > 0) this.rule.start(f32, at + layout.vectorState, layout.dim);
     }
-    this.index.insert(hash, hi, lo, row);
+    this.index.insert(hash, tagSign(hi, lo), row);
     return row;
   }
 
@@ -296,7 +290,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const lo = u32[at + LO]!;
     const link = u32[at + LINK]!;
     if (this.layout.apart && link !== 0) this.vectors.release(link - 1);
-    this.index.remove(hashSign(hi, lo), hi, lo);
+    this.index.remove(hashSign(hi, lo), tagSign(hi, lo), row);
     this.rows.segment(row).u32[this.rows.at(row) + META] = FREE_AGE << 16;
     this.rows.release(row);
   }
@@ -320,7 +314,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
 
   row(sign: Sign): TableRow | null {
     const { hi, lo } = signParts(sign);
-    const row = this.index.find(hashSign(hi, lo), hi, lo);
+    const row = this.index.find(hashSign(hi, lo), tagSign(hi, lo), hi, lo);
     return row < 0 ? null : this.view(row);
   }
 

@@ -28,7 +28,7 @@ export interface TrainerOptions {
 }
 
 /** Rows of new tables start spread enough for a network to tell them apart. */
-const INIT = { type: 'normal', std: 0.01 } as const;
+const INIT = { type: 'uniform', range: 0.02 } as const;
 const ROW_OPTIMIZER: RowOptimizer = { type: 'adagrad', lr: 0.05, initialAccumulator: 0.1 };
 
 const DENSE_FILE = 'dense.safetensors';
