@@ -142,9 +142,11 @@ export class SparseTrainer implements BatchLearner {
     for (let b = 0; b < batch.size; b++)
       for (let t = 0; t < tasks.length; t++)
         if (tasks[t]! < all) labels[b * tasks.length + t] = batch.labels[b * all + tasks[t]!]!;
-    table.shows(found, this.showsOf);
-    const { ids } = pooling;
-    for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : this.showsOf[ids[k]!]!;
+    if (model.statistics) {
+      table.shows(found, this.showsOf);
+      const { ids } = pooling;
+      for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : this.showsOf[ids[k]!]!;
+    }
     return found;
   }
 
