@@ -9,6 +9,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { predictCommand } from './commands/predict.ts';
+import { reportCommand } from './commands/report.ts';
 import { sampleCommand } from './commands/sample.ts';
 import { streamCommand } from './commands/stream.ts';
 import { trainDigitsCommand } from './commands/trainDigits.ts';
@@ -29,6 +30,7 @@ export function tenonProgram(): Command {
     evaluateCommand(),
     predictCommand(),
     sampleCommand(),
+    reportCommand(),
     inspectCommand(),
     convertCommand(),
     doctorCommand(),

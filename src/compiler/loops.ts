@@ -56,10 +56,35 @@ export type BinOp =
 export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
 
 /**
+ * One block of products on matrix registers. Words are 32 bits: two bf16 (`bf16`, sums in f32, denormals count as zero) or four 8-bit
+ * integers (each side signed or not as `kind` says, a before b; sums in i32, wrapping). With R = 16 * rows and N = 16 * columns,
+ *
+ *     c[r][n] (+)= sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
+ *
+ * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
+ * keeps what c holds.
+ */
+export interface Tiles {
+  readonly op: 'tiles';
+  readonly kind: TileKind;
+  readonly a: Reg;
+  readonly b: Reg;
+  readonly c: Reg;
+  readonly steps: Reg | number;
+  readonly rows: 1 | 2;
+  readonly columns: 1 | 2;
+  readonly add: boolean;
+}
+export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
+
+/**
  * One instruction. `d` is written. Operand types follow the op: same type as `d` unless said.
  *
  * - const     splat when d has lanes; masks take 0 or 1
  * - fma       d = a * b + c, fused where the target says so; `fms`-like forms are written with neg
+ * - dot       d = c + the products of the packed elements of a and b, lane by lane: a and b are i32, each lane two bf16 (sums in f32, whose
+ *             denormals may count as zero; where a product is rounded is the machine's) or two i16 (sums in i32). Only where the target says so
+ * - tiles     a block of products on matrix registers, see `Tiles`. Only where the target says so
  * - select    d = m ? a : b, m a mask of d's lanes
  * - cvt       numeric conversion between i32, i64, f32, f64 of equal lanes (float to integer truncates, saturates, NaN to 0);
  *             i32 -> i64 sign-extends; i64 -> i32 wraps; mask -> i32 gives 0 or 1
@@ -93,6 +118,15 @@ export type Inst =
   | { readonly op: 'bin'; readonly fn: BinOp; readonly d: Reg; readonly a: Reg; readonly b: Reg }
   | { readonly op: 'cmp'; readonly fn: CmpOp; readonly d: Reg; readonly a: Reg; readonly b: Reg }
   | { readonly op: 'fma'; readonly d: Reg; readonly a: Reg; readonly b: Reg; readonly c: Reg }
+  | {
+      readonly op: 'dot';
+      readonly of: 'bf16' | 'i16';
+      readonly d: Reg;
+      readonly a: Reg;
+      readonly b: Reg;
+      readonly c: Reg;
+    }
+  | Tiles
   | { readonly op: 'select'; readonly d: Reg; readonly m: Reg; readonly a: Reg; readonly b: Reg }
   | { readonly op: 'cvt'; readonly d: Reg; readonly a: Reg }
   | { readonly op: 'bitcast'; readonly d: Reg; readonly a: Reg }
@@ -237,6 +271,13 @@ export class LoopBuilder {
   fma(a: Reg, b: Reg, c: Reg): Reg {
     const d = this.like(a);
     this.emit({ op: 'fma', d, a, b, c });
+    return d;
+  }
+
+  /** c plus the products of the packed halves of a and b. */
+  dot(of: 'bf16' | 'i16', a: Reg, b: Reg, c: Reg): Reg {
+    const d = this.like(c);
+    this.emit({ op: 'dot', of, d, a, b, c });
     return d;
   }
 

@@ -30,6 +30,12 @@ function line(inst: Inst, kernel: LoopKernel): string {
       return `${name(inst.d)} = ${inst.fn} ${name(inst.a)}, ${name(inst.b)}`;
     case 'fma':
       return `${name(inst.d)} = fma ${name(inst.a)}, ${name(inst.b)}, ${name(inst.c)}`;
+    case 'dot':
+      return `${name(inst.d)} = dot ${inst.of} ${name(inst.a)}, ${name(inst.b)}, ${name(inst.c)}`;
+    case 'tiles': {
+      const shape = `${16 * inst.rows}x${16 * inst.columns}`;
+      return `tiles ${inst.kind} ${shape} [${name(inst.c)}] ${inst.add ? '+=' : '='} [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps`;
+    }
     case 'select':
       return `${name(inst.d)} = select ${name(inst.m)}, ${name(inst.a)}, ${name(inst.b)}`;
     case 'cvt':

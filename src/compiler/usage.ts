@@ -16,6 +16,8 @@ export interface Usage {
   readonly buffers: ReadonlySet<number>;
   /** Whether it may write the error record. */
   readonly fails: boolean;
+  /** Whether it needs matrix registers. */
+  readonly tiles: boolean;
   /** Estimated instructions that one thread would execute, each with all its iterations. */
   readonly work: number;
 }
@@ -38,9 +40,16 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.b);
       return;
     case 'fma':
+    case 'dot':
       visit(inst.a);
       visit(inst.b);
       visit(inst.c);
+      return;
+    case 'tiles':
+      visit(inst.a);
+      visit(inst.b);
+      visit(inst.c);
+      if (typeof inst.steps !== 'number') visit(inst.steps);
       return;
     case 'select':
       visit(inst.m);
@@ -91,6 +100,9 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
 /** Iterations assumed of a loop whose bounds are not known. */
 const UNKNOWN_TRIPS = 4;
 
+/** What one step of one tile counts: its 16 cycles take as long as some 32 vector instructions. */
+const TILE_WORK = 32;
+
 function trips(inst: Inst): number {
   if (inst.op === 'parallel') return inst.extent;
   if (inst.op === 'while') return UNKNOWN_TRIPS;
@@ -113,6 +125,7 @@ class Walker implements Usage {
   readonly definition: (Inst | undefined)[] = [];
   readonly buffers = new Set<number>();
   fails = false;
+  tiles = false;
   work = 0;
   private readonly blockOf: number[] = [];
   private blocks = 0;
@@ -172,6 +185,11 @@ class Walker implements Usage {
           break;
         case 'store':
           readBy(inst, this.read);
+          break;
+        case 'tiles':
+          this.tiles = true;
+          readBy(inst, this.read);
+          work += (typeof inst.steps === 'number' ? inst.steps : UNKNOWN_TRIPS) * inst.rows * inst.columns * TILE_WORK;
           break;
         case 'barrier':
           break;

@@ -206,6 +206,23 @@ class Verifier {
         for (const reg of [inst.b, inst.c, inst.d]) this.is(inst, reg, inst.a.type);
         this.isOneOf(inst, inst.a, NUMBERS);
         break;
+      case 'dot': {
+        read(inst.a, inst.b, inst.c);
+        const { lanes } = inst.d.type;
+        for (const reg of [inst.a, inst.b]) this.is(inst, reg, { scalar: 'i32', lanes });
+        for (const reg of [inst.c, inst.d]) this.is(inst, reg, { scalar: inst.of === 'bf16' ? 'f32' : 'i32', lanes });
+        break;
+      }
+      case 'tiles':
+        read(inst.a, inst.b, inst.c);
+        for (const reg of [inst.a, inst.b, inst.c]) this.scalar(inst, reg, 'ptr');
+        if (typeof inst.steps === 'number') {
+          if (!Number.isInteger(inst.steps) || inst.steps < 1) this.wrong(inst, `${inst.steps} steps`);
+        } else {
+          read(inst.steps);
+          this.scalar(inst, inst.steps, 'i32');
+        }
+        return;
       case 'select':
         read(inst.m, inst.a, inst.b);
         this.is(inst, inst.m, { scalar: 'mask', lanes: inst.a.type.lanes });

@@ -9,6 +9,7 @@ export { type GgufValue, openGguf } from './gguf/reader.ts';
 export { openMindSpore } from './mindspore.ts';
 export { loadNpy, npyChunks, openNpy, parseNpy, saveNpy } from './npy.ts';
 export { loadNpz, openNpz, parseNpz, saveNpz } from './npz.ts';
+export * as onnx from './onnx/index.ts';
 export { loadWeights, openWeights } from './open.ts';
 export { loadPaddle, openPaddle, PaddleProgram, type RaggedInput } from './paddle/index.ts';
 export { openPickle } from './pickle/file.ts';

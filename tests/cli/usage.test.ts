@@ -26,6 +26,22 @@ test.each([
   [['convert'], ['<in>', '<out>', '--dtype', '--strip', '--json']],
   [['doctor'], ['--json']],
   [['demo'], ['--json', '--seed']],
+  [
+    ['stream'],
+    [
+      '--config',
+      '--data',
+      '--redis',
+      '--nats',
+      '--days',
+      '--passes',
+      '--validate',
+      '--checkpoint-every',
+      '--resume',
+      '--json',
+    ],
+  ],
+  [['report'], ['<run>', '--out', '--json']],
 ])('%j --help names what it takes', async (command, words) => {
   const { code, stdout, stderr } = await tenon(...command, '--help');
   expect([code, stderr]).toEqual([0, '']);

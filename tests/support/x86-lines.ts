@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ALU, Assembler, CC, type Mem, R } from '../../src/backends/x86/assembler/assembler.ts';
 import { FORMS, MASK_FORMS, type MaskOp, type VectorOp } from '../../src/backends/x86/assembler/forms.ts';
-import { VEX_FORMS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
+import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
 
 export interface Case {
   readonly line: string;
@@ -204,6 +204,33 @@ function vexCase(op: VexOp, below: (n: number) => number): Case {
   };
 }
 
+function tileCases(below: (n: number) => number): Case[] {
+  const memoryOf = (index: number | null): { text: string; mem: Mem } => {
+    const base = below(16);
+    const disp = [0, 64, -128, 2048][below(4)]!;
+    const tail = disp === 0 ? '' : disp > 0 ? `+${disp}` : `${disp}`;
+    if (index === null) return { text: `[${R64[base]}${tail}]`, mem: { base, disp } };
+    return { text: `[${R64[base]}+${R64[index]}*1${tail}]`, mem: { base, index, scale: 1, disp } };
+  };
+  const cases = (Object.keys(TILE_FORMS) as TileOp[]).map((op): Case => {
+    // The three tiles of a product must differ.
+    const d = below(8);
+    const [a, b] = [(d + 1 + below(3)) % 8, (d + 4 + below(4)) % 8];
+    const m = memoryOf([0, 5, 9, 13][below(4)]!);
+    const of = (operands: string, s: number | Mem, v = 0): Case => ({
+      line: `${op} ${operands}`,
+      bytes: made(asm => asm.tile(op, d, s, v)),
+    });
+    if (op === 'tileloadd') return of(`tmm${d}, ${m.text}`, m.mem);
+    if (op === 'tilestored') return of(`${m.text}, tmm${d}`, m.mem);
+    if (op === 'tilezero') return of(`tmm${d}`, 0);
+    return of(`tmm${d}, tmm${a}, tmm${b}`, a, b);
+  });
+  const config = memoryOf(null);
+  cases.push({ line: `ldtilecfg ${config.text}`, bytes: made(asm => asm.loadTileConfig(config.mem)) });
+  return cases;
+}
+
 function maskCase(op: MaskOp, below: (n: number) => number): Case {
   const [d, v, s, g] = [below(8), below(8), below(8), below(16)];
   const m = memory(below);
@@ -272,7 +299,7 @@ function generalCases(below: (n: number) => number): Case[] {
     cases.push([`set${condition} ${R8[d]}`, a => a.setcc(condition, d)]);
     cases.push([`cmov${condition} ${names[d]}, ${names[s]}`, a => a.cmov(condition, wide, d, s)]);
   }
-  for (const op of ['ret', 'pause', 'syscall', 'cpuid', 'xgetbv', 'vzeroupper'] as const)
+  for (const op of ['ret', 'pause', 'syscall', 'cpuid', 'xgetbv', 'vzeroupper', 'tilerelease'] as const)
     cases.push([op, a => a.plain(op)]);
   return cases.map(([line, fill]) => ({ line, bytes: made(fill) }));
 }
@@ -285,7 +312,7 @@ export function assemblyCases(seed: number, rounds: number): Case[] {
     for (const op of Object.keys(FORMS) as VectorOp[]) cases.push(vectorCase(op, below));
     for (const op of Object.keys(VEX_FORMS) as VexOp[]) cases.push(vexCase(op, below));
     for (const op of Object.keys(MASK_FORMS) as MaskOp[]) cases.push(maskCase(op, below));
-    cases.push(...generalCases(below));
+    cases.push(...tileCases(below), ...generalCases(below));
   }
   return cases;
 }

@@ -24,7 +24,7 @@ const MAX_DEPTH = 100;
 
 export type ValueInst = Exclude<
   Inst,
-  { readonly op: 'store' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' }
+  { readonly op: 'store' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' | 'tiles' }
 >;
 
 /** An instruction whose code is written where its value is used. */
@@ -235,6 +235,8 @@ export class ValueEmitter implements Operands {
       case 'cmp':
         pushCompare(this, inst.fn, inst.a, inst.b);
         return;
+      case 'dot':
+        throw new Error(`internal: WebAssembly has no ${inst.op}`);
       case 'fma':
         pushFma(this, inst.a, inst.b, inst.c);
         return;

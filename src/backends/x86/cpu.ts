@@ -11,7 +11,9 @@ export interface Cpu {
   /** F, BW, DQ and VL, and the system saves their registers. */
   readonly avx512: boolean;
   readonly avx512Bf16: boolean;
-  readonly amxBf16: boolean;
+  readonly avx512Vnni: boolean;
+  /** Tiles with both kinds of products, and the system lets this process use them. */
+  readonly amx: boolean;
   readonly l1Bytes: number;
   readonly l2Bytes: number;
 }
@@ -85,7 +87,8 @@ export function queryCpu(native: Native): Cpu {
     avx2,
     avx512,
     avx512Bf16: avx512 && bit(sevenOne.eax, 5),
-    amxBf16: (saved & 0x60000) === 0x60000 && bit(seven.edx, 22),
+    avx512Vnni: avx512 && bit(seven.ecx, 11),
+    amx: (saved & 0x60000) === 0x60000 && [22, 24, 25].every(n => bit(seven.edx, n)) && native.allowTiles(),
     l1Bytes,
     l2Bytes,
   };

@@ -10,6 +10,7 @@ import { loadSplat as avx2LoadSplat } from './avx2/memory.ts';
 import { binary, compare, compareGeneral, multiplyAdd, select, unary } from './emit-arithmetic.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
 import { address, advance, gather, iota, load, loadSplat, store } from './emit-memory.ts';
+import { configureTiles, dot, tiles } from './emit-tiles.ts';
 import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
 import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
@@ -50,7 +51,9 @@ class KernelEmitter {
     asm.mov(true, ARGS, R.rdi);
     asm.movStore(4, mem(R.rsp, FRAME.thread), R.rsi);
     asm.movStore(4, mem(R.rsp, FRAME.threads), R.rdx);
+    if (f.usage.tiles) configureTiles(asm);
     this.block(f.kernel.body);
+    if (f.usage.tiles) asm.plain('tilerelease');
     asm.mov(true, R.rsp, mem(R.rsp, FRAME.savedStack));
     for (const r of PRESERVED.toReversed()) asm.pop(r);
     asm.plain('ret');
@@ -107,6 +110,12 @@ class KernelEmitter {
         return;
       case 'fma':
         multiplyAdd(f, inst.d, inst.a, inst.b, inst.c);
+        return;
+      case 'dot':
+        dot(f, inst);
+        return;
+      case 'tiles':
+        tiles(f, inst);
         return;
       case 'select':
         select(f, inst.d, inst.m, inst.a, inst.b);

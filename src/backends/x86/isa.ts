@@ -1,7 +1,7 @@
 /**
  * Which instructions code is written with, and what schedules may count on for each. The best the processor has, unless TENON_ISA asks for less.
  */
-import type { Target } from '../../compiler/target.ts';
+import type { PackedProducts, Target } from '../../compiler/target.ts';
 import type { Cpu } from './cpu.ts';
 
 /** From least to most: `avx2` (with FMA and F16C), `avx512` (F, BW, DQ, VL), `amx` (AVX-512 and tiles). */
@@ -12,7 +12,7 @@ export type Isa = (typeof ISAS)[number];
 export const isasOf = (cpu: Cpu): Isa[] => [
   ...(cpu.avx2 ? (['avx2'] as const) : []),
   ...(cpu.avx512 ? (['avx512'] as const) : []),
-  ...(cpu.avx512 && cpu.amxBf16 ? (['amx'] as const) : []),
+  ...(cpu.avx512 && cpu.amx ? (['amx'] as const) : []),
 ];
 
 /**
@@ -29,6 +29,12 @@ export function chooseIsa(cpu: Cpu, asked: string | undefined): Isa {
   return found;
 }
 
+/** AVX512_BF16 and VNNI are asked of the processor; whoever has tiles has both. */
+const packedProducts = (isa: Isa, cpu: Cpu): PackedProducts =>
+  isa === 'amx'
+    ? { bf16: 'tiles', int8: 'tiles' }
+    : { bf16: cpu.avx512Bf16 ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null };
+
 /** Vector registers but for the temporaries of the emitter. */
 export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
   name: 'x86',
@@ -36,6 +42,7 @@ export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
   vectorRegisters: isa === 'avx2' ? 13 : 30,
   fusedMultiplyAdd: true,
   keepsOrder: true,
+  ...(isa === 'avx2' ? {} : { packedProducts: packedProducts(isa, cpu) }),
   masksMemory: isa !== 'avx2',
   l1Bytes: cpu.l1Bytes,
   l2Bytes: cpu.l2Bytes,

@@ -113,13 +113,14 @@ export function liveIntervals(
           walk(inst.otherwise);
           break;
         case 'store':
+        case 'tiles':
         case 'barrier':
         case 'fail':
           break;
         default: {
           const interval = touch(inst.d, position + 1);
           if (interval && !interval.hint) {
-            if (inst.op === 'fma') interval.hint = inst.c;
+            if (inst.op === 'fma' || inst.op === 'dot') interval.hint = inst.c;
             else if (inst.op === 'bin' || inst.op === 'move' || inst.op === 'un') interval.hint = inst.a;
           }
         }

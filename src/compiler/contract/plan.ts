@@ -128,7 +128,7 @@ function collides(strideBytes: number, rows: number): boolean {
 }
 
 /** Blocks of at most `most` points; a block covers whole inner dims, as many as fit. `linear` views must stay linear in a block. */
-function blocksOf(p: Problem, most: number, linear: readonly View[]): KBlocks {
+export function blocksOf(p: Problem, most: number, linear: readonly View[]): KBlocks {
   const sizes = p.k.map(d => p.dims[d]!.size);
   let at = sizes.length - 1;
   let innerLength = 1;

@@ -21,7 +21,10 @@ export interface RunningBlock extends Block {
   readonly before: Extent;
 }
 
-export function blockAt(b: LoopBuilder, p: Problem, plan: Plan, index: Extent): RunningBlock {
+/** What is asked of a plan here: how k falls into blocks. */
+type InBlocks = Pick<Plan, 'k'>;
+
+export function blockAt(b: LoopBuilder, p: Problem, plan: InBlocks, index: Extent): RunningBlock {
   const { k } = plan;
   if (k.split === null) return { dims: [], extents: [], length: 1, prefixCoords: [], lo: 0, before: 0 };
   const size = p.dims[k.split]!.size;
@@ -54,10 +57,10 @@ export function blockAt(b: LoopBuilder, p: Problem, plan: Plan, index: Extent): 
 }
 
 /** The cursor at a batch's and a block's first point. */
-function cursorAt(
+export function cursorAt(
   b: LoopBuilder,
   p: Problem,
-  plan: Plan,
+  plan: InBlocks,
   view: View,
   batch: readonly Reg[],
   block: RunningBlock,
@@ -167,7 +170,7 @@ export function openSide(
 export function eachBlock(
   b: LoopBuilder,
   p: Problem,
-  plan: Plan,
+  plan: InBlocks,
   fill: (block: RunningBlock, index: Reg | null) => void,
 ): void {
   if (plan.k.count > 1) b.for(0, plan.k.count, 1, i => fill(blockAt(b, p, plan, i), i));

@@ -3,7 +3,7 @@
  * behind the code, addressed by RIP. Knows encodings only. Source: Intel SDM volume 2.
  */
 import { FORMS, MASK_FORMS, type MaskOp, type Tuple, type VectorOp } from './forms.ts';
-import { VEX_FORMS, type VexOp } from './vex.ts';
+import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from './vex.ts';
 
 /** General registers by number. */
 export const R = {
@@ -323,8 +323,8 @@ export class Assembler {
     this.byte(0x58 | (r & 7));
   }
 
-  /** The instruction's own bytes: ret, pause, syscall, cpuid, xgetbv, vzeroupper. */
-  plain(op: 'ret' | 'pause' | 'syscall' | 'cpuid' | 'xgetbv' | 'vzeroupper'): void {
+  /** The instruction's own bytes. */
+  plain(op: 'ret' | 'pause' | 'syscall' | 'cpuid' | 'xgetbv' | 'vzeroupper' | 'tilerelease'): void {
     const bytes = {
       ret: [0xc3],
       pause: [0xf3, 0x90],
@@ -332,6 +332,7 @@ export class Assembler {
       cpuid: [0x0f, 0xa2],
       xgetbv: [0x0f, 0x01, 0xd0],
       vzeroupper: [0xc5, 0xf8, 0x77],
+      tilerelease: [0xc4, 0xe2, 0x78, 0x49, 0xc0],
     }[op];
     for (const byte of bytes) this.byte(byte);
   }
@@ -432,6 +433,21 @@ export class Assembler {
     this.byte(form.opcode);
     this.modRM(reg, s, 1, imm === undefined ? 0 : 1);
     if (imm !== undefined) this.byte(imm);
+  }
+
+  /** One tile instruction: `s` is memory with a stride register as index, or a tile; `v` the third tile. */
+  tile(op: TileOp, d: number, s: RM = 0, v = 0): void {
+    const { pp, opcode } = TILE_FORMS[op];
+    this.vexPrefix(d, s, v, 0, { pp, map: 2, w: 0 });
+    this.byte(opcode);
+    this.modRM(d, s, 1, 0);
+  }
+
+  /** Sets up the tiles as 64 bytes of memory say. */
+  loadTileConfig(s: Mem): void {
+    this.vexPrefix(0, s, 0, 0, { pp: 0, map: 2, w: 0 });
+    this.byte(0x49);
+    this.modRM(0, s, 1, 0);
   }
 
   /** One opmask instruction, in VEX. */

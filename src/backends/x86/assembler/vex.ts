@@ -130,3 +130,18 @@ function parse(line: string): VexForm {
 export const VEX_FORMS = Object.fromEntries(Object.entries(LINES).map(([name, line]) => [name, parse(line)])) as {
   readonly [op in VexOp]: VexForm;
 };
+
+/** Tile instructions: pp, opcode in map 0F38, W0. Tile registers are numbers 0 to 7. */
+export const TILE_FORMS = {
+  /** d, [base + stride register] and back. */
+  tileloadd: { pp: 3, opcode: 0x4b },
+  tilestored: { pp: 2, opcode: 0x4b },
+  tilezero: { pp: 3, opcode: 0x49 },
+  /** d += a . b */
+  tdpbf16ps: { pp: 2, opcode: 0x5c },
+  tdpbssd: { pp: 3, opcode: 0x5e },
+  tdpbsud: { pp: 2, opcode: 0x5e },
+  tdpbusd: { pp: 1, opcode: 0x5e },
+  tdpbuud: { pp: 0, opcode: 0x5e },
+} as const;
+export type TileOp = keyof typeof TILE_FORMS;

@@ -45,6 +45,9 @@ export function vectorInstruction(f: Frame, inst: Inst): boolean {
       if (!inVector(inst.d.type)) return false;
       multiplyAdd(f, inst.d, inst.a, inst.b, inst.c);
       return true;
+    case 'dot':
+    case 'tiles':
+      throw new Error(`internal: AVX2 has no ${inst.op}`);
     case 'select':
       if (!inVector(inst.d.type)) return false;
       select(f, inst.d, inst.m, inst.a, inst.b);

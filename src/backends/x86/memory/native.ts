@@ -19,6 +19,8 @@ interface Platform {
   largePages(address: number, bytes: number): void;
   /** Starts a thread on generated code with one argument. */
   startThread(code: number, argument: number): void;
+  /** Asks for the tile registers of AMX, for the whole process. */
+  allowTiles(): boolean;
 }
 
 /** The parts of koffi that are used. */
@@ -29,6 +31,10 @@ interface Koffi {
 }
 
 const PAGE = 4096;
+/** Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), Documentation/arch/x86/xstate.rst. */
+const ARCH_PRCTL = 158;
+const ARCH_REQ_XCOMP_PERM = 0x1023;
+const XFEATURE_XTILEDATA = 18;
 /** What a large page holds, and the memory from which on they are asked for. */
 const LARGE_PAGE = 2 << 20;
 export const pageAlign = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
@@ -67,6 +73,7 @@ function linux(koffi: Koffi): Platform {
     code: number,
     argument: number,
   ) => number;
+  const syscall = libc.func('int64_t syscall(int64_t, int64_t, int64_t)') as (...a: number[]) => number;
   const READ = 1;
   const WRITE = 2;
   const EXECUTE = 4;
@@ -94,6 +101,7 @@ function linux(koffi: Koffi): Platform {
     largePages(address, bytes) {
       madvise(address, bytes, HUGE_PAGES);
     },
+    allowTiles: () => syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) === 0,
     startThread(code, argument) {
       const status = create(new BigUint64Array(1), null, code, argument);
       if (status !== 0) throw new Error(`x86: pthread_create failed with status ${status}`);
@@ -171,6 +179,11 @@ export class Native {
 
   write(address: number, from: Uint8Array): void {
     this.platform.copyIn(address, from);
+  }
+
+  /** Whether this process may use the tile registers of AMX from now on. */
+  allowTiles(): boolean {
+    return this.platform.allowTiles();
   }
 
   startThread(code: number, argument: number): void {
