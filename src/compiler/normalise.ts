@@ -62,8 +62,8 @@ interface Made {
 }
 
 /** A contraction that sums nothing is a product of two views, and fuses as one (per-sample gradients of weights are such). */
-const isOuterProduct = ({ attrs: { a, b, out } }: Node<'contract'>): boolean =>
-  [...a, ...b].every(label => out.includes(label));
+const isOuterProduct = ({ dtype, attrs: { a, b, out } }: Node<'contract'>): boolean =>
+  dtype !== 'bool' && [...a, ...b].every(label => out.includes(label));
 
 export function normalise(program: GraphProgram): Flow {
   const leafIndex = new Map<Node, number>();
