@@ -4,6 +4,7 @@
 import { data } from '../graph/build.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import { type ArgumentType, evaluate, evaluateAsync, isTracing, type Trace, trace } from '../runtime/index.ts';
+import { autocastDType } from './autocast.ts';
 import { dropTracedGradients } from './backward.ts';
 import { modeEpoch } from './mode.ts';
 import { isInsideTransform } from './symbolic.ts';
@@ -16,8 +17,9 @@ interface Recording {
   readonly types: readonly ArgumentType[];
   readonly result: Form;
   readonly program: Trace;
-  /** The training/evaluation epoch it was recorded in. */
+  /** The training/evaluation epoch it was recorded in, and what autocast was. */
   readonly epoch: number;
+  readonly autocast: 'bf16' | 'f16' | null;
 }
 
 /** Recordings kept per function, the least recently used is dropped first: a number that changes every call must not fill the memory. */
@@ -40,6 +42,7 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
   const { form, tensors } = flatten(args, 'compile: arguments');
   const types = tensors.map(({ shape, dtype }) => ({ shape, dtype }));
   const epoch = modeEpoch();
+  const autocast = autocastDType();
   let result: Form | undefined;
   try {
     const program = trace(types, nodes => {
@@ -51,7 +54,7 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
       result = flat.form;
       return flat.tensors.map(t => t.node);
     });
-    return { arguments: form, types, result: result!, program, epoch };
+    return { arguments: form, types, result: result!, program, epoch, autocast };
   } finally {
     dropTracedGradients();
   }
@@ -79,6 +82,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
       const known = recordings[i]!;
       tensors.length = known.types.length;
       if (!matches(known.arguments, args, tensors) || !tensors.every((t, k) => sameType(t, known.types[k]!))) continue;
+      if (known.autocast !== autocastDType()) continue;
       if (known.epoch === modeEpoch()) {
         if (i < recordings.length - 1) recordings = [...recordings.filter(r => r !== known), known];
         return known;
