@@ -1,5 +1,5 @@
 /**
- * From the user's graph to a `Flow`: dead code falls away, equal subexpressions become one value, detach and barrier become the
+ * From the user's graph to a `Flow`: dead code falls away, equal subexpressions become one value, detach, partials and barrier become the
  * value they pass on (a barrier keeps what is computed from it apart from its twins). Linear in the graph, without recursion.
  */
 import type { Attrs, AxisMap, Node, Primitive } from '../graph/node.ts';
@@ -29,6 +29,7 @@ const ATTR_KEY: AttrKey = {
   checkIndex: a => `${a.size},${a.what}`,
   detach: nothing,
   barrier: a => String(a.group),
+  partials: nothing,
   reshape: nothing,
   reindex: a => `${axesKey(a.axes)}|${a.fill}`,
   concat: a => String(a.axis),
@@ -39,6 +40,7 @@ const ATTR_KEY: AttrKey = {
   scatter: a => `${a.kind},${a.axis},${a.what}`,
   contract: a => `${a.a}|${a.b}|${a.out}`,
   argSort: a => `${a.axis},${a.descending}`,
+  matrix: a => a.routine,
   random: nothing,
 };
 
@@ -72,7 +74,7 @@ export function normalise(program: GraphProgram): Flow {
       return;
     }
     const inputs = node.inputs.map(input => made.get(input)!);
-    if (node.op === 'detach' || permutedContract(node.inputs[0], reader)?.reader === node) {
+    if (node.op === 'detach' || node.op === 'partials' || permutedContract(node.inputs[0], reader)?.reader === node) {
       made.set(node, inputs[0]!);
       return;
     }

@@ -5,6 +5,7 @@
  */
 import { type DType, type HostArray, isFloat, isInt } from './dtype.ts';
 import { foldBinary, foldCast, foldCompare, foldUnary, roundTo } from './fold.ts';
+import { MATRIX_ROUTINES, type MatrixRoutine } from './matrix.ts';
 import {
   type Attrs,
   type AxisMap,
@@ -12,6 +13,7 @@ import {
   type Checkpoint,
   type Compare,
   Node,
+  type PartialDerivative,
   type Primitive,
   type ReduceKind,
   type ScanKind,
@@ -30,6 +32,17 @@ const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
 
 /** Whether new nodes inherit the need of a gradient from their inputs. */
 let recording = true;
+
+/** Runs `fn` (synchronously) with gradients recorded, also inside of `withoutGradient`. */
+export function withGradient<T>(fn: () => T): T {
+  const before = recording;
+  recording = true;
+  try {
+    return fn();
+  } finally {
+    recording = before;
+  }
+}
 
 /** Runs `fn` (synchronously) with every node it builds cut off from gradients. */
 export function withoutGradient<T>(fn: () => T): T {
@@ -177,6 +190,13 @@ export function barrier(
 ): Node {
   const attrs = checkpoint ? { group, checkpoint } : { group };
   return new Node('barrier', [x, ...after], attrs, x.shape, x.dtype, x.requiresGrad);
+}
+
+/** `value`, an elementwise function of `xs` with the given partial derivatives; see Attrs.partials. */
+export function partials(value: Node, xs: readonly Node[], of: readonly PartialDerivative[]): Node {
+  for (const x of xs) checkPair('partials', value, x);
+  if (!xs.some(x => x.requiresGrad)) return value;
+  return node('partials', [detach(value), ...xs], { of }, value.shape, value.dtype);
 }
 
 // ------------------------------------------------------------------------------------------------ reindex
@@ -456,6 +476,17 @@ export function reindexTranspose(cotangent: Node, axes: readonly AxisMap[], inSh
 
 export function argSort(x: Node, axisOf: number, descending = false): Node {
   return node('argSort', [x], { axis: axisOf, descending }, x.shape, 'i64');
+}
+
+export function matrix(routine: MatrixRoutine, ...inputs: readonly Node[]): Node {
+  const { shape, dtype } = inputs[0]!;
+  const batch = shape.slice(0, -2);
+  for (const input of inputs)
+    if (input.dtype !== dtype || !sameShape(input.shape.slice(0, -2), batch) || input.shape.length < 2)
+      fail(`${routine} of ${dtype} [${shape}] and ${input.dtype} [${input.shape}]`);
+  if (dtype !== 'f32' && dtype !== 'f64') fail(`${routine} of ${dtype}`);
+  const sizes = inputs.map(input => input.shape.slice(-2) as [number, number]);
+  return node('matrix', inputs, { routine }, [...batch, ...MATRIX_ROUTINES[routine](sizes)], dtype);
 }
 
 /** i32 bits of Philox 4x32-10; `key` is i64[2] = seed, counter. */

@@ -4,6 +4,7 @@
  * backends/reference computes; their derivatives are in ../transform. Knows nothing of tensors, kernels or backends.
  */
 import type { DType, HostArray } from './dtype.ts';
+import type { MatrixRoutine } from './matrix.ts';
 import type { Variable } from './storage.ts';
 
 /** Elementwise, one input, dtype kept (isNan: to bool). `not` is logical on bool and bitwise on integers. */
@@ -46,6 +47,9 @@ export interface Checkpoint {
   readonly inputs: readonly Node[];
 }
 
+/** The partial derivative by one argument of an elementwise function, from all its arguments and its value; null is zero. */
+export type PartialDerivative = (xs: readonly Node[], value: Node) => Node | null;
+
 /** Attributes of every primitive, by name. */
 export interface Attrs {
   // ---- leaves
@@ -80,6 +84,12 @@ export interface Attrs {
    */
   barrier: { readonly group: number; readonly checkpoint?: Checkpoint };
 
+  /**
+   * (value, ...xs) -> value, all of one shape and dtype: an elementwise function of xs whose partial derivatives are said here instead of being
+   * found through what computes the value.
+   */
+  partials: { readonly of: readonly PartialDerivative[] };
+
   // ---- reindex: where elements come from
   reshape: object;
   /** Affine gather: permute, expand, slice, flip, pad, dilate, sliding windows and their inverses. */
@@ -111,6 +121,8 @@ export interface Attrs {
   // ---- routines
   /** i64 permutation that sorts `axis` stably; NaN is largest. */
   argSort: { readonly axis: number; readonly descending: boolean };
+  /** Algorithms over the last two dims, batched over all others; see matrix.ts. */
+  matrix: { readonly routine: MatrixRoutine };
   /**
    * (key: i64[2] = seed, counter) -> i32 bits of Philox 4x32-10 (Salmon et al., SC'11) of any shape: element i is word i mod 4 of block
    * counter + floor(i / 4), counter in the low two words of the 128-bit counter and seed as the 64-bit key.

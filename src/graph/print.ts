@@ -49,6 +49,8 @@ const ATTRS: { readonly [P in Primitive]: (attrs: Attrs[P], node: Node) => strin
   checkIndex: a => `${JSON.stringify(a.what)} < ${a.size}`,
   detach: nothing,
   barrier: a => `group ${a.group}${a.checkpoint ? ' checkpoint' : ''}`,
+  partials: nothing,
+
   reshape: nothing,
   reindex: (a, { shape }) =>
     `[${shape.map((_, d) => dimName(d)).join(', ')}] <- [${a.axes.map(axisText).join(', ')}]${a.fill ? ` else ${a.fill}` : ''}`,
@@ -60,6 +62,7 @@ const ATTRS: { readonly [P in Primitive]: (attrs: Attrs[P], node: Node) => strin
   scatter: a => `${a.kind} axis ${a.axis}`,
   contract: contractText,
   argSort: a => `axis ${a.axis}${a.descending ? ' descending' : ''}`,
+  matrix: a => a.routine,
   random: nothing,
 };
 

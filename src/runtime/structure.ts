@@ -71,6 +71,7 @@ const ATTRS: AttrHash = {
     if (!groups.has(a.group)) groups.set(a.group, groups.size);
     h.int(groups.get(a.group)!);
   },
+  partials: nothing,
   reshape: nothing,
   reindex: (h, a) => {
     h.float(a.fill);
@@ -116,6 +117,7 @@ const ATTRS: AttrHash = {
     h.int(a.axis);
     h.int(a.descending ? 1 : 0);
   },
+  matrix: (h, a) => h.text(a.routine),
   random: nothing,
 };
 

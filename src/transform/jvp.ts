@@ -7,8 +7,9 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Node, Primitive, ReduceKind, ScanKind, ScatterKind } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 import { add, keep, mul, zero } from './arithmetic.ts';
-import { BINARY, UNARY } from './elementwise.ts';
+import { BINARY, timesPartial, UNARY } from './elementwise.ts';
 import { reduceWeights, scanSources, scatterWeights, survivingUpdates } from './extrema.ts';
+import { MATRIX_JVP } from './matrix.ts';
 import { productOfOthers, scanProductJvp, scatterProductOfOthers } from './products.ts';
 
 /** Tangents of a node's inputs; null stands for zero. At least one is there when a rule is asked. */
@@ -86,6 +87,7 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
   checkIndex: none,
   detach: none,
   barrier: (_, [t]) => t ?? null,
+  partials: (node, [, ...tangents]) => tangents.map((t, i) => (t ? timesPartial(node, t, i) : null)).reduce(plus, null),
 
   reshape: (node, [t]) => g.reshape(t!, node.shape),
   reindex: (node, [t]) => g.reindex(t!, node.shape, node.attrs.axes),
@@ -108,6 +110,7 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
     ),
 
   argSort: none,
+  matrix: (node, tangents) => MATRIX_JVP[node.attrs.routine](node, tangents),
   random: none,
 };
 

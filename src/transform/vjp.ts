@@ -7,8 +7,9 @@ import type { Node, Primitive, ReduceKind, ScanKind, ScatterKind } from '../grap
 import { topologicalOrder } from '../graph/order.ts';
 import { add, expand, keep, mul, zero } from './arithmetic.ts';
 import { recompute } from './checkpoint.ts';
-import { BINARY, UNARY } from './elementwise.ts';
+import { BINARY, timesPartial, UNARY } from './elementwise.ts';
 import { reduceWeights, scanSources, scatterWeights, survivingUpdates } from './extrema.ts';
+import { MATRIX_JVP, solveTriangularVjp } from './matrix.ts';
 import { productOfOthers, scanProductVjp, scatterProductOfOthers } from './products.ts';
 
 /** Cotangents of a node's inputs, in order; null (or nothing) where none flows. */
@@ -69,6 +70,16 @@ const SCATTER: { readonly [K in ScatterKind]: (ct: Node, node: Node<'scatter'>) 
   min: scatterExtreme,
 };
 
+/** The transpose of the routine's derivative, which is linear in the tangents. Solving a system has a rule of its own, for all others to end in. */
+function matrixVjp(node: Node<'matrix'>, ct: Node): Cotangents {
+  if (node.attrs.routine === 'solveTriangular') return solveTriangularVjp(node, ct);
+  const marks = node.inputs.map(input => (input.requiresGrad ? markGrad(zero(input)) : null));
+  const pushed = g.withGradient(() => MATRIX_JVP[node.attrs.routine](node, marks));
+  const wrt = marks.filter(mark => mark !== null);
+  const found = pushed ? vjp([pushed], [ct], wrt) : wrt.map(() => null);
+  return marks.map(mark => (mark ? found[wrt.indexOf(mark)]! : null));
+}
+
 const RULES: { readonly [P in Primitive]: VjpRule<P> } = {
   constant: none,
   data: none,
@@ -89,6 +100,10 @@ const RULES: { readonly [P in Primitive]: VjpRule<P> } = {
   checkIndex: none,
   detach: none,
   barrier: (_, ct) => [ct],
+  partials: (node, ct) => {
+    const [, ...xs] = node.inputs;
+    return [null, ...xs.map((x, i) => (x.requiresGrad ? timesPartial(node, ct, i) : null))];
+  },
 
   reshape: ({ inputs: [x] }, ct) => [g.reshape(ct, x!.shape)],
   reindex: ({ inputs: [x], attrs }, ct) => [g.reindexTranspose(ct, attrs.axes, x!.shape)],
@@ -117,6 +132,7 @@ const RULES: { readonly [P in Primitive]: VjpRule<P> } = {
   ],
 
   argSort: none,
+  matrix: (node, ct) => matrixVjp(node, ct),
   random: none,
 };
 

@@ -167,6 +167,23 @@ const CASES: { readonly [P in Exclude<Primitive, 'unary' | 'binary' | 'reduce' |
     expect(numbers(dx!)).toEqual([3]);
   },
   barrier: () => checkDerivatives(x => g.barrier(g.unary('exp', x), 1, { after: [g.unary('sin', x)] }), generic([2])),
+  partials: () =>
+    // x^2 y: 2 x y and x^2
+    checkDerivatives(
+      (x, y) => {
+        const square = g.binary('mul', x, x);
+        return g.partials(
+          g.binary('mul', square, y),
+          [x, y],
+          [
+            ([a, b]) => g.binary('mul', g.binary('mul', a!, b!), g.full(2, a!.shape, 'f64')),
+            ([a]) => g.binary('mul', a!, a!),
+          ],
+        );
+      },
+      generic([3]),
+      generic([3], 2),
+    ),
   reshape: () => checkDerivatives(x => g.unary('exp', g.reshape(x, [3, 2])), generic([2, 3])),
   reindex: () => {
     checkDerivatives(x => g.unary('exp', g.pad(x, [1, -1], [0, 2], 0.5)), generic([2, 3]));
@@ -212,6 +229,8 @@ const CASES: { readonly [P in Exclude<Primitive, 'unary' | 'binary' | 'reduce' |
     checkDerivatives(a => g.contract(a, g.unary('exp', a), [0, 1], [2, 1], [0, 2]), generic([2, 3]));
   },
   argSort: () => checkNoDerivative(x => g.cast(g.argSort(x, 0), 'f64')),
+  // Each routine has its cases in matrix.test.ts.
+  matrix: () => checkDerivatives((l, b) => g.matrix('solveTriangular', l, b), generic([2, 2]), generic([2, 1], 2)),
   random: () => {
     const bits = g.cast(g.random(leaf([1, 2], [2], 'i64'), [3]), 'f64');
     const noise = g.binary('mul', bits, g.full(2 ** -31, [3], 'f64'));

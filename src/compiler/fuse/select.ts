@@ -25,7 +25,7 @@ const LITERAL_COST = 8;
 /** Largest cost of a value that is computed by its readers when they read it through views. */
 const VIEWED_COST = 6;
 
-const ROUTINES = new Set(['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random']);
+const ROUTINES = new Set(['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random', 'matrix']);
 
 export const isRoutine = (value: Value): boolean => value.leaf < 0 && ROUTINES.has(value.op);
 
