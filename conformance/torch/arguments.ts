@@ -110,6 +110,15 @@ const SPECIAL: { readonly [op: string]: Special } = {
   dstack: args => [args[0]],
   column_stack: args => [args[0]],
   stack: (args, kwargs) => [args[0], kwargs['dim'] ?? args[1] ?? 0],
+  // Real symmetric matrices are the only ones there are.
+  'linalg.ldl_factor': ([input]) => [input],
+  'linalg.ldl_factor_ex': ([input]) => [input],
+  'linalg.ldl_solve': args => [...args],
+  // The database multiplies two factors first.
+  'linalg.pinv': ([a, b], kwargs) => [
+    b instanceof Tensor ? (a as Tensor).matmul(b.mT) : a,
+    Object.fromEntries(Object.entries(kwargs)),
+  ],
   einsum: ([operands, equation]) => [equation, operands],
   where: ([input, condition, other]) => [condition, input, other],
   __getitem__: ([input, ...list]) => [

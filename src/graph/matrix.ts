@@ -13,6 +13,8 @@ export const MATRIX_ROUTINES = {
   cholesky: ([a]) => a!,
   /** (L [n, n], of which the lower triangle is read, B [n, k]) -> X with L X = B. */
   solveTriangular: ([, b]) => b!,
+  /** (A [n, n], B [n, k]) -> X with A X = B; infinities and NaN where A is singular. */
+  solve: ([, b]) => b!,
   /**
    * A [m, n] -> [m, n + 2] with P L U = A by partial pivoting: L below the diagonal, U from it on; then a column with the row that
    * row i was swapped with (counted from 1, as in LAPACK), and a column with the row of A that stands at row i.
@@ -30,6 +32,8 @@ export const MATRIX_ROUTINES = {
   eigh: ([a]) => [a![0] + 1, a![1]],
   /** A [m, n], k = min(m, n) -> [m + 1 + n, k]: U [m, k], singular values in descending order, V [n, k]. */
   svd: ([a]) => [a![0] + 1 + a![1], Math.min(...a!)],
+  /** (A [m, n], [1, 2] = a and r) -> its pseudo-inverse [n, m], of singular values above max(a, r * the largest one). */
+  pinv: ([a]) => [a![1], a![0]],
   /** A [n, n], of which the lower triangle is read -> [n, n + 1]: L D Lᵀ by Bunch-Kaufman pivoting and its pivots as in LAPACK's sytrf. */
   ldl: ([a]) => [a![0], a![1] + 1],
   /** (ldl's result [n, n + 1], B [n, k]) -> X with A X = B. */

@@ -18,6 +18,7 @@ import { extremeAlong } from './ops/extreme.ts';
 import * as indexing from './ops/indexing.ts';
 import * as math from './ops/math.ts';
 import * as matmul from './ops/matmul.ts';
+import * as matrix from './ops/matrix.ts';
 import { medianAlong } from './ops/median.ts';
 import * as reduce from './ops/reduce.ts';
 import * as scan from './ops/scan.ts';
@@ -43,6 +44,7 @@ const OPS: typeof advanced &
   typeof indexing &
   typeof math &
   typeof matmul &
+  typeof matrix &
   typeof reduce &
   typeof scan &
   typeof select &
@@ -59,6 +61,7 @@ const OPS: typeof advanced &
   ...indexing,
   ...math,
   ...matmul,
+  ...matrix,
   ...reduce,
   ...scan,
   ...select,

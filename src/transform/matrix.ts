@@ -99,6 +99,13 @@ export function solveTriangularVjp(node: Node<'matrix'>, ct: Node): Tangents {
   return [l.requiresGrad ? neg(belowOrOn(matmul(toB, transpose(node)))) : null, b.requiresGrad ? toB : null];
 }
 
+/** A X = B: Bc = A⁻ᵀ Xc, Ac = -Bc Xᵀ. */
+export function solveVjp(node: Node<'matrix'>, ct: Node): Tangents {
+  const [a, b] = node.inputs as [Node, Node];
+  const toB = g.matrix('solve', transpose(a), ct);
+  return [a.requiresGrad ? neg(matmul(toB, transpose(node))) : null, b.requiresGrad ? toB : null];
+}
+
 /** A = L Lᵀ: dL = L phi(L⁻¹ dA L⁻ᵀ), phi the lower triangle with half the diagonal. */
 const cholesky: MatrixJvp = (l, [t]) => {
   const inner = solve(l, transpose(solve(l, symmetric(t!))));
@@ -211,6 +218,18 @@ const svd: MatrixJvp = (node, [t]) => {
   return stackRows(m > k ? add(insideU, outsideU()) : insideU, diagonal(p), n > k ? add(insideV, outsideV()) : insideV);
 };
 
+/** Golub and Pereyra (1973): dP = -P dA P + P Pᵀ dAᵀ (1 - A P) + (1 - P A) dAᵀ Pᵀ P, as long as the rank stays. */
+const pinv: MatrixJvp = (p, [t]) => {
+  if (!t) return null;
+  const a = p.inputs[0]!;
+  const [pt, tt] = [transpose(p), transpose(t)];
+  const left = matmul(matmul(p, pt), tt);
+  const right = matmul(tt, matmul(pt, p));
+  const across = sub(left, matmul(matmul(left, a), p));
+  const down = sub(right, matmul(p, matmul(a, right)));
+  return sub(add(across, down), matmul(matmul(p, t), p));
+};
+
 const none = (): null => null;
 
 /** Tangents of a routine's result; those without one are steps, or have no derivative in PyTorch either. */
@@ -221,6 +240,11 @@ export const MATRIX_JVP: { readonly [R in MatrixRoutine]: MatrixJvp } = {
     const moved = dl ? neg(matmul(belowOrOn(dl), node)) : null;
     return solve(node.inputs[0]!, moved && db ? add(db, moved) : (moved ?? db)!);
   },
+  // A dX = dB - dA X
+  solve: (node, [da, db]) => {
+    const moved = da ? neg(matmul(da, node)) : null;
+    return g.matrix('solve', node.inputs[0]!, moved && db ? add(db, moved) : (moved ?? db)!);
+  },
   lu,
   permutation: none,
   det,
@@ -228,6 +252,7 @@ export const MATRIX_JVP: { readonly [R in MatrixRoutine]: MatrixJvp } = {
   qr,
   eigh,
   svd,
+  pinv,
   ldl: none,
   ldlSolve: none,
 };

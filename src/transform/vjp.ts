@@ -9,7 +9,7 @@ import { add, expand, keep, mul, zero } from './arithmetic.ts';
 import { recompute } from './checkpoint.ts';
 import { BINARY, timesPartial, UNARY } from './elementwise.ts';
 import { reduceWeights, scanSources, scatterWeights, survivingUpdates } from './extrema.ts';
-import { MATRIX_JVP, solveTriangularVjp } from './matrix.ts';
+import { MATRIX_JVP, solveTriangularVjp, solveVjp } from './matrix.ts';
 import { productOfOthers, scanProductVjp, scatterProductOfOthers } from './products.ts';
 
 /** Cotangents of a node's inputs, in order; null (or nothing) where none flows. */
@@ -70,11 +70,13 @@ const SCATTER: { readonly [K in ScatterKind]: (ct: Node, node: Node<'scatter'>) 
   min: scatterExtreme,
 };
 
-/** The transpose of the routine's derivative, which is linear in the tangents. Solving a system has a rule of its own, for all others to end in. */
+/** The transpose of the routine's derivative, which is linear in the tangents. Solving systems has rules of its own, for all others to end in. */
 function matrixVjp(node: Node<'matrix'>, ct: Node): Cotangents {
-  if (node.attrs.routine === 'solveTriangular') return solveTriangularVjp(node, ct);
+  const { routine } = node.attrs;
+  if (routine === 'solveTriangular') return solveTriangularVjp(node, ct);
+  if (routine === 'solve') return solveVjp(node, ct);
   const marks = node.inputs.map(input => (input.requiresGrad ? markGrad(zero(input)) : null));
-  const pushed = g.withGradient(() => MATRIX_JVP[node.attrs.routine](node, marks));
+  const pushed = g.withGradient(() => MATRIX_JVP[routine](node, marks));
   const wrt = marks.filter(mark => mark !== null);
   const found = pushed ? vjp([pushed], [ct], wrt) : wrt.map(() => null);
   return marks.map(mark => (mark ? found[wrt.indexOf(mark)]! : null));

@@ -67,6 +67,7 @@ const systems = (first: (r: Random, dtype: Float, shape: readonly number[]) => N
 const CASES: { readonly [R in MatrixRoutine]: readonly Inputs[] } = {
   cholesky: [...squares(dominant), ...squares(random)],
   solveTriangular: systems(dominant),
+  solve: systems(random),
   lu: [...rectangles(random), ...rectangles(deficient)],
   permutation: [
     (_, dtype) => [g.data((dtype === 'f32' ? Float32Array : Float64Array).of(3, 2, 4, 4, 9), [1, 5], dtype)],
@@ -76,6 +77,19 @@ const CASES: { readonly [R in MatrixRoutine]: readonly Inputs[] } = {
   qr: [...rectangles(random), ...rectangles(deficient)],
   eigh: squares(random),
   svd: rectangles(random),
+  pinv: [random, deficient].flatMap(make =>
+    rectangles(make).map(
+      (inputs): Inputs =>
+        (r, dtype, batch) => [
+          ...inputs(r, dtype, batch),
+          g.broadcastTo(g.data((dtype === 'f32' ? Float32Array : Float64Array).of(1e-5, 1e-6), [1, 2], dtype), [
+            ...batch,
+            1,
+            2,
+          ]),
+        ],
+    ),
+  ),
   ldl: [...squares(random), ...squares(deficient)],
   ldlSolve: systems((r, dtype, shape) => g.matrix('ldl', random(r, dtype, shape))),
 };

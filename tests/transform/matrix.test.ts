@@ -35,6 +35,7 @@ const CASES: { readonly [R in Exclude<MatrixRoutine, 'permutation' | 'geqrf' | '
   cholesky: () => checkDerivatives(x => g.matrix('cholesky', definite(x)), generic([3, 3])),
   solveTriangular: () =>
     checkDerivatives((l, b) => g.matrix('solveTriangular', shifted(l), b), generic([3, 3]), generic([3, 2], 2)),
+  solve: () => checkDerivatives((a, b) => g.matrix('solve', shifted(a), b), generic([3, 3]), generic([3, 2], 2)),
   lu: () => {
     for (const shape of [
       [3, 3],
@@ -65,6 +66,21 @@ const CASES: { readonly [R in Exclude<MatrixRoutine, 'permutation' | 'geqrf' | '
       [2, 4],
     ])
       checkDerivatives(x => g.matrix('svd', shifted(x)), generic(shape));
+  },
+  pinv: () => {
+    const tolerance = leaf([1e-6, 0], [1, 2]);
+    for (const shape of [
+      [3, 3],
+      [4, 2],
+      [2, 4],
+    ])
+      checkDerivatives(x => g.matrix('pinv', shifted(x), tolerance), generic(shape));
+    // Of rank 2, 4 by 3: singular values of 0 are left out, and the rank stays.
+    checkDerivatives(
+      (x, y) => g.matrix('pinv', matmul(shifted(x), transpose(shifted(y))), tolerance),
+      generic([4, 2]),
+      generic([3, 2], 2),
+    );
   },
 };
 

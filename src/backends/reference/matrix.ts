@@ -70,6 +70,18 @@ function orderAfter(swaps: readonly number[], count: number): number[] {
   return order;
 }
 
+function solve(a: Matrix, b: Matrix): Matrix {
+  const n = a.length;
+  const work = a.map((row, i) => Float64Array.of(...row, ...b[i]!));
+  eliminate(work, n);
+  for (let i = n - 1; i >= 0; i--) {
+    const row = work[i]!;
+    for (let j = i + 1; j < n; j++) for (let k = n; k < row.length; k++) row[k] = row[k]! - row[j]! * work[j]![k]!;
+    for (let k = n; k < row.length; k++) row[k] = row[k]! / row[i]!;
+  }
+  return work.map(row => row.slice(n));
+}
+
 function lu(a: Matrix, [, n]: Size): Matrix {
   const work = a.map(row => row.slice());
   const swaps = eliminate(work, n);
@@ -217,6 +229,26 @@ function svd(a: Matrix, [m, n]: Size): Matrix {
   return [...transposed(u, m), Float64Array.from(order, i => scale * norms[i]!), ...transposed(vectors, n)];
 }
 
+function pinv(a: Matrix, tolerance: Matrix): Matrix {
+  const [m, n] = [a.length, a[0]?.length ?? 0];
+  const usv = svd(a, [m, n]);
+  const values = usv[m]!;
+  const [absolute, relative] = tolerance[0] as unknown as [number, number];
+  const least = Math.max(absolute, relative * (values[0] ?? 0));
+  const p = make(n, m);
+  values.forEach((s, r) => {
+    if (s > least)
+      p.forEach((row, i) => {
+        addScaled(
+          row,
+          usv[m + 1 + i]![r]! / s,
+          Float64Array.from(usv.slice(0, m), x => x[r]!),
+        );
+      });
+  });
+  return p;
+}
+
 /** A unit vector orthogonal to those given: what is left of the axis that they cover least. */
 function orthogonalTo(u: Matrix, m: number): Float64Array {
   const covered = Array.from({ length: m }, (_, t) => u.reduce((sum, x) => sum + x[t]! * x[t]!, 0));
@@ -329,6 +361,7 @@ type Size = readonly [rows: number, cols: number];
 const ROUTINES: { readonly [R in MatrixRoutine]: (a: Matrix, ...rest: never[]) => Matrix } = {
   cholesky,
   solveTriangular,
+  solve,
   lu,
   permutation,
   det,
@@ -336,6 +369,7 @@ const ROUTINES: { readonly [R in MatrixRoutine]: (a: Matrix, ...rest: never[]) =
   qr,
   eigh,
   svd,
+  pinv,
   ldl,
   ldlSolve,
 };

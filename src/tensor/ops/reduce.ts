@@ -6,6 +6,7 @@ import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Node, ReduceKind } from '../../graph/node.ts';
 import { shapeText } from '../convert.ts';
+import { matrixNorm } from '../linalg/norms.ts';
 import { checkFloat, checkTensor, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -238,21 +239,28 @@ export function logsumexp(x: Tensor, dim?: Dims, options: ReduceOptions = {}): T
 }
 
 /**
- * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2).
+ * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims, the sum of singular values.
  */
-export function norm(x: Tensor, p: number | 'fro' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
+export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
   checkTensor('norm', 'input', x);
   const input = options.dtype ? x.to(options.dtype) : x;
   checkFloat('norm', 'input', input);
   const { keepdim = false } = options;
   if (p === 'fro') return norm(input, 2, dim, { keepdim });
-  if (typeof p !== 'number') throw new TypeError(`norm: p: expected a number or fro, got ${String(p)}`);
+  if (p === 'nuc') return nuclearNorm(input, dim, keepdim);
+  if (typeof p !== 'number') throw new TypeError(`norm: p: expected a number, fro or nuc, got ${String(p)}`);
   if (p === Number.POSITIVE_INFINITY) return amax(input.abs(), dim, { keepdim });
   if (p === Number.NEGATIVE_INFINITY) return amin(input.abs(), dim, { keepdim });
   if (p === 0) return input.ne(0).to(input.dtype).sum(dim, { keepdim });
   if (p === 1) return input.abs().sum(dim, { keepdim });
   if (p === 2) return rootOf(input.mul(input).sum(dim, { keepdim }), 2);
   return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+}
+
+function nuclearNorm(x: Tensor, dim: Dims | undefined, keepdim: boolean): Tensor {
+  const dims = dim === undefined || dim === null ? x.shape.map((_, d) => d) : typeof dim === 'number' ? [dim] : dim;
+  if (dims.length !== 2) throw new RangeError(`norm: dim: the nuclear norm is one of two dims, got ${shapeText(dims)}`);
+  return matrixNorm(x, 'nuc', dims, { keepdim });
 }
 
 /** x^(1/p) with gradient 0 at 0 (PyTorch's choice), where the true one is infinite. */

@@ -38,6 +38,22 @@ export function eliminate(
   });
 }
 
+/** `work` [n, n + k] holds A and B side by side; its last k columns become X with A X = B. */
+export function solve(m: MatrixBuilder, work: Grid, n: number, k: number): void {
+  const { b } = m;
+  const right = (i: Reg): Row => {
+    const row = m.row(work, i);
+    return { buffer: row.buffer, start: b.add(row.start, b.i32(n)) };
+  };
+  eliminate(m, work, n, n + k, () => {});
+  m.forDown(0, n, i => {
+    const row = right(i);
+    m.for(m.plus(i, 1), n, j => m.addScaled(row, b.un('neg', m.load(work, i, j)), right(j), 0, k));
+    const diagonal = m.load(work, i, i);
+    m.map(row, 0, k, (x, lanes) => b.bin('div', x, b.splat(diagonal, lanes)));
+  });
+}
+
 /** Where each of `count` rows comes from after the swaps row i <-> row swapOf(i), into `order`. */
 export function orderAfter(m: MatrixBuilder, order: Row, count: number, swapOf: (i: Reg) => Reg): void {
   const { b } = m;

@@ -6,7 +6,7 @@ import { MATRIX_ROUTINES, type MatrixRoutine } from '../../../graph/matrix.ts';
 import type { LoopBuilder, Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import type { BufferIndex, Scratch } from '../index.ts';
-import { eliminate, orderAfter } from './eliminate.ts';
+import { eliminate, orderAfter, solve } from './eliminate.ts';
 import { formQ, reflect } from './householder.ts';
 import { ldl, ldlSolve } from './indefinite.ts';
 import { completeRow, inOrder, orthogonalise, shiftOf, signOf } from './jacobi.ts';
@@ -48,17 +48,31 @@ const transposeInto = ({ m }: Item, from: Grid, to: Grid, rows: number, cols: nu
 
 const rowOf = (item: Item, part: number, i = 0): Row => item.m.row(item.work[part]!, i);
 
-function lowerSvd(item: Item): void {
-  const { m, output } = item;
+/** What an SVD hears of each singular value, in descending order: its place r, the value, u [rows] and v [cols]. */
+type OnSingular = (r: Reg, value: Reg, u: Row, v: Row) => void;
+
+/** Scratch of `eachSingular`. */
+const svdWork: Routine['work'] = ([a]) => {
+  const [count, length] = [Math.min(...a!), Math.max(...a!)];
+  return [
+    [count, length],
+    [count, count],
+    [1, count],
+    [1, length],
+    [count, length],
+    [1, count],
+  ];
+};
+
+function eachSingular(item: Item, visit: OnSingular): void {
+  const { m } = item;
   const { b } = m;
-  const [[rows, cols]] = item.sizes as [[number, number]];
-  const [g, v] = item.work as [Grid, Grid];
-  const [norms, covered] = [rowOf(item, 2), rowOf(item, 3)];
-  const u = item.work[4]!;
+  const [rows, cols] = item.sizes[0]!;
+  const [g, v, , , u] = item.work as [Grid, Grid, Grid, Grid, Grid];
+  const [norms, covered, signed] = [rowOf(item, 2), rowOf(item, 3), rowOf(item, 5)];
   // The shorter side is rotated: with fewer rows than columns U and V change places.
   const wide = rows < cols;
   const [count, length] = wide ? [rows, cols] : [cols, rows];
-  const [uFrom, vFrom] = wide ? [rows + 1, 0] : [0, rows + 1];
   const size = b.copy(m.f64(0));
   m.each(rows, cols, (i, j) => b.move(size, b.bin('max', size, m.abs(m.load(item.inputs[0]!, i, j)))));
   const usable = b.bin('and', b.cmp('gt', size, m.f64(0)), b.cmp('lt', size, m.f64(Number.POSITIVE_INFINITY)));
@@ -82,10 +96,37 @@ function lowerSvd(item: Item): void {
         m.for(0, length, k => m.set(to, k, b.mul(factor, m.get(from, k))));
       },
     );
-    m.store(output, rows, r, b.mul(scale, norm));
-    m.for(0, length, k => m.store(output, m.plus(k, uFrom), r, m.get(to, k)));
-    m.for(0, count, k => m.store(output, m.plus(k, vFrom), r, b.mul(sign, m.get(vectors, k))));
+    m.for(0, count, k => m.set(signed, k, b.mul(sign, m.get(vectors, k))));
+    visit(r, b.mul(scale, norm), ...((wide ? [signed, to] : [to, signed]) as [Row, Row]));
   });
+}
+
+function lowerSvd(item: Item): void {
+  const { m, output } = item;
+  const [rows, cols] = item.sizes[0]!;
+  eachSingular(item, (r, value, u, v) => {
+    m.store(output, rows, r, value);
+    m.for(0, rows, k => m.store(output, k, r, m.get(u, k)));
+    m.for(0, cols, k => m.store(output, m.plus(k, rows + 1), r, m.get(v, k)));
+  });
+}
+
+function lowerPinv(item: Item): void {
+  const { m } = item;
+  const { b } = m;
+  const [rows, cols] = item.sizes[0]!;
+  const p = item.work[6]!;
+  const least = b.copy(m.load(item.inputs[1]!, 0, 0));
+  m.for(0, cols, i => m.fill(m.row(p, i), rows, 0));
+  eachSingular(item, (r, value, u, v) => {
+    const first = b.cmp('eq', r, b.i32(0));
+    const relative = b.mul(m.load(item.inputs[1]!, 0, 1), value);
+    b.move(least, b.select(first, b.bin('max', least, relative), least));
+    b.if(b.cmp('gt', value, least), () =>
+      m.for(0, cols, i => m.addScaled(m.row(p, i), b.bin('div', m.get(v, i), value), u, 0, rows)),
+    );
+  });
+  copyInto(item, p, item.output, cols, rows);
 }
 
 function lowerEigh(item: Item): void {
@@ -135,6 +176,18 @@ const ROUTINES: { readonly [R in MatrixRoutine]: Routine } = {
       copyInto(item, item.inputs[1]!, item.work[0]!, rows, cols);
       solveTriangular(item.m, item.inputs[0]!, rows, item.work[0]!, cols);
       copyInto(item, item.work[0]!, item.output, rows, cols);
+    },
+  },
+  solve: {
+    work: ([, b]) => [[b![0], b![0] + b![1]]],
+    lower(item) {
+      const { m, inputs, output } = item;
+      const [n, k] = item.sizes[1]!;
+      const [work] = item.work as [Grid];
+      m.each(n, n, (i, j) => m.store(work, i, j, m.load(inputs[0]!, i, j)));
+      m.each(n, k, (i, j) => m.store(work, i, m.plus(j, n), m.load(inputs[1]!, i, j)));
+      solve(m, work, n, k);
+      m.each(n, k, (i, j) => m.store(output, i, j, m.load(work, i, m.plus(j, n))));
     },
   },
   lu: {
@@ -224,19 +277,8 @@ const ROUTINES: { readonly [R in MatrixRoutine]: Routine } = {
     },
   },
   eigh: { work: ([a]) => [a!, a!, a!, [1, a![0]]], lower: lowerEigh },
-  svd: {
-    work: ([a]) => {
-      const [count, length] = [Math.min(...a!), Math.max(...a!)];
-      return [
-        [count, length],
-        [count, count],
-        [1, count],
-        [1, length],
-        [count, length],
-      ];
-    },
-    lower: lowerSvd,
-  },
+  svd: { work: svdWork, lower: lowerSvd },
+  pinv: { work: sizes => [...svdWork(sizes), [sizes[0]![1], sizes[0]![0]]], lower: lowerPinv },
   ldl: {
     work: ([a]) => [a!, [1, a![0]]],
     lower(item) {
