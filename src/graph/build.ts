@@ -320,8 +320,9 @@ export function concat(parts: readonly Node[], axisOf: number): Node {
     if (part.dtype !== first.dtype || !sameShape(dropAxis(part.shape, axisOf), dropAxis(first.shape, axisOf)))
       fail(`concat: ${first.dtype} [${first.shape}] meets ${part.dtype} [${part.shape}]`);
   const filled = parts.filter(part => part.size > 0);
-  if (filled.length < 2) return filled[0] ?? first;
-  const shape = first.shape.map((n, d) => (d === axisOf ? filled.reduce((sum, part) => sum + part.shape[d]!, 0) : n));
+  const shape = first.shape.map((n, d) => (d === axisOf ? parts.reduce((sum, part) => sum + part.shape[d]!, 0) : n));
+  if (filled.length === 0) return full(0, shape, first.dtype);
+  if (filled.length === 1) return filled[0]!;
   return node('concat', filled, { axis: axisOf }, shape, first.dtype);
 }
 
@@ -455,6 +456,7 @@ function sumIntoContract(x: Node, sumAxes: readonly number[]): Node | null {
 
 /** The transpose of `reindex` (fill 0): sends `cotangent`, of the reindex's shape, back to the input's shape. */
 export function reindexTranspose(cotangent: Node, axes: readonly AxisMap[], inShape: readonly number[]): Node {
+  if (cotangent.size === 0) return full(0, inShape, cotangent.dtype);
   // An axis read at one fixed position that does not exist: nothing was read at all.
   const missed = axes.some(({ terms, offset, div }, a) => {
     const position = offset / div;

@@ -106,6 +106,7 @@ export function poissonNllLoss(
 ): Tensor {
   checkTensor('poissonNllLoss', 'input', x);
   checkTensor('poissonNllLoss', 'target', target);
+  broadcastShapes('poissonNllLoss', [x.shape, target.shape]);
   const { logInput = true, full = false, eps = 1e-8, reduction } = options;
   let loss = logInput ? x.exp().sub(target.mul(x)) : x.sub(target.mul(x.add(eps).log()));
   if (full) {

@@ -4,7 +4,7 @@
 import { shapeText } from '../convert.ts';
 import { eye } from '../creation.ts';
 import { stack } from '../joins.ts';
-import { checkTensor, checkWhole, describe } from '../operands.ts';
+import { checkTensor, checkWhole, describe, normalDim } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSquare } from './matrices.ts';
 import { inv, solve } from './solve.ts';
@@ -18,7 +18,19 @@ export function vecdot(x: Tensor, other: Tensor, options: { readonly dim?: numbe
 
 /** The cross product of vectors of 3 along `dim` (-1). */
 export function cross(x: Tensor, other: Tensor, options: { readonly dim?: number } = {}): Tensor {
-  return x.cross(other, { dim: options.dim ?? -1 });
+  checkTensor('linalg.cross', 'input', x);
+  checkTensor('linalg.cross', 'other', other);
+  const { dim = -1 } = options;
+  if (x.ndim !== other.ndim)
+    throw new RangeError(
+      `linalg.cross: other: expected ${x.ndim} dims as the input, got ${shapeText(other.shape)} for ${shapeText(x.shape)}`,
+    );
+  const d = normalDim('linalg.cross', dim, x.ndim);
+  if (x.shape[d] !== 3 || other.shape[d] !== 3)
+    throw new RangeError(
+      `linalg.cross: dim: expected a dim of size 3, got ${shapeText(x.shape)} and ${shapeText(other.shape)}`,
+    );
+  return x.cross(other, { dim: d - x.ndim });
 }
 
 /** The product of matrices in the cheapest order; the first and the last may be vectors. */

@@ -244,8 +244,13 @@ export function tensorsolve(a: Tensor, b: Tensor, dims?: readonly number[] | nul
 /** (L Lᵀ)⁻¹ B from a Cholesky factor l [..., n, n] (lower, or `upper`) and b [..., n, k]. */
 export function choleskySolve(b: Tensor, l: Tensor, upper = false): Tensor {
   const op = 'choleskySolve';
-  const half = triangular(op, upper ? l.mT : l, b, { upper: false });
-  return triangular(op, upper ? l : l.mT, half, { upper: true });
+  checkSquare(op, 'factor', l);
+  const lower = upper ? l.mT : l;
+  if (!l.requiresGrad) return triangular(op, lower.mT, triangular(op, lower, b, { upper: false }), { upper: true });
+  // As in PyTorch the gradient is that of all elements, of which only the triangle has a value.
+  const above = lower.triu(1);
+  const factor = lower.tril().add(above.sub(above.detach()));
+  return solveNamed(op, factor.mT, solveNamed(op, factor, b, true), true);
 }
 
 /** (L Lᵀ)⁻¹ from a Cholesky factor l [..., n, n] (lower, or `upper`). */

@@ -165,7 +165,12 @@ export function aminmax(
   x: Tensor,
   options: ReduceOptions & { readonly dim?: number } = {},
 ): { min: Tensor; max: Tensor } {
-  return { min: amin(x, options.dim, options), max: amax(x, options.dim, options) };
+  checkTensor('aminmax', 'input', x);
+  if (x.numel() === 0 && (options.dim === undefined || x.shape[normalDim('aminmax', options.dim, x.ndim)] === 0))
+    throw new RangeError(`aminmax: input: dims to reduce must not be empty, got shape ${shapeText(x.shape)}`);
+  // PyTorch keeps a dim that a tensor without dims does not have.
+  const input = x.ndim === 0 && options.keepdim ? x.reshape([1]) : x;
+  return { min: amin(input, options.dim, options), max: amax(input, options.dim, options) };
 }
 
 function argExtreme(
@@ -254,7 +259,16 @@ export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, optio
   if (p === 0) return input.ne(0).to(input.dtype).sum(dim, { keepdim });
   if (p === 1) return input.abs().sum(dim, { keepdim });
   if (p === 2) return rootOf(input.mul(input).sum(dim, { keepdim }), 2);
-  return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+  if (p > 0) return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+  // One zero makes the whole norm 0, with gradient 0.
+  const zero = input.eq(0);
+  const root = zero
+    .where(1, input)
+    .abs()
+    .pow(p)
+    .sum(dim, { keepdim })
+    .pow(1 / p);
+  return zero.any(dim, { keepdim }).where(0, root);
 }
 
 function nuclearNorm(x: Tensor, dim: Dims | undefined, keepdim: boolean): Tensor {
