@@ -64,6 +64,16 @@ export function normalise(program: GraphProgram): Flow {
   const order = topologicalOrder(roots, leafIndex);
   const reader = soleReaders(order, roots, leafIndex);
 
+  /** A value without elements, whatever would compute it: index arithmetic may not divide by its sizes. */
+  const emptyOf = ({ shape, dtype, id }: Node): Value => {
+    const zero = dtype === 'i64' ? 0n : 0;
+    const literal = new Value(values.length, 'constant', { value: zero }, [], [], dtype, -1, id, 0);
+    values.push(literal);
+    const empty = new Value(values.length, 'reindex', { axes: [], fill: 0 }, [literal], shape, dtype, -1, id, 0);
+    values.push(empty);
+    return empty;
+  };
+
   const visit = (node: Node): void => {
     const leaf = leafIndex.get(node) ?? -1;
     if (leaf >= 0) {
@@ -71,6 +81,10 @@ export function normalise(program: GraphProgram): Flow {
       values.push(value);
       leaves[leaf] = value;
       made.set(node, { value, key: keys++, group: 0 });
+      return;
+    }
+    if (node.size === 0) {
+      made.set(node, { value: emptyOf(node), key: keys++, group: 0 });
       return;
     }
     const inputs = node.inputs.map(input => made.get(input)!);
