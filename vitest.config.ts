@@ -13,6 +13,18 @@ const project = (name: string, include: string[], exclude: string[], env: Record
   test: { name, include, exclude, env },
 });
 
+/** Machine code as this processor runs it best, and as one without AVX-512 runs it. */
+const machineCode =
+  process.arch === 'x64' && process.platform === 'linux'
+    ? [
+        project('x86', onEveryBackend, [], { TENON_BACKEND: 'x86' }),
+        project('x86-avx2', ['tests/tensor/**/*.test.ts', 'tests/conformance/**/*.test.ts'], [], {
+          TENON_BACKEND: 'x86',
+          TENON_ISA: 'avx2',
+        }),
+      ]
+    : [];
+
 export default defineConfig({
   resolve: {
     // Tests and the documentation's snippets import the package by its public names and get the sources.
@@ -28,6 +40,7 @@ export default defineConfig({
     projects: [
       project('reference', onEveryBackend, [], { TENON_BACKEND: 'reference' }),
       project('wasm', onEveryBackend, [], { TENON_BACKEND: 'wasm' }),
+      ...machineCode,
       project('general', ['tests/**/*.test.ts'], onEveryBackend, {}),
     ],
   },

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { ones, setBackend, Tensor } from 'tenon';
 
-setBackend(process.argv[2] ?? 'wasm');
+if (process.argv[2]) setBackend(process.argv[2]);
 const product = Tensor.from([
   [1, 2],
   [3, 4],

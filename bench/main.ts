@@ -7,7 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { setBackend, setNumThreads } from 'tenon';
+import { backendName, setBackend, setNumThreads } from 'tenon';
 import { coldStart } from './cold.ts';
 import { runInference } from './inference.ts';
 import { runKernel } from './kernels.ts';
@@ -20,7 +20,7 @@ const program = new Command('bench')
   .option('--threads <n>', 'compute threads', '1')
   .option('--reps <n>', "timed calls (0: the workload's own number)", '0')
   .option('--max-s <s>', 'seconds of timing per workload', '20')
-  .option('--backend <name>', 'backend', 'wasm')
+  .option('--backend <name>', 'backend (the best that works here)')
   .option('--json', 'JSON lines (the default, and the only form)')
   .option('--verify', 'print the training numerics for verify.mjs instead of times')
   .option('--list', 'print the names of the workloads')
@@ -30,16 +30,17 @@ const flags = program.opts<{
   threads: string;
   reps: string;
   maxS: string;
-  backend: string;
+  backend?: string;
   verify?: boolean;
   list?: boolean;
 }>();
 const spec = readSpec();
+if (flags.backend) setBackend(flags.backend);
 const options: Options = {
   threads: Number(flags.threads),
   reps: Number(flags.reps),
   maxSeconds: Number(flags.maxS),
-  backend: flags.backend,
+  backend: backendName(),
 };
 
 async function run(name: string, workload: WorkloadSpec): Promise<Result> {
@@ -60,7 +61,6 @@ async function only(name: string): Promise<void> {
     console.log(JSON.stringify({ peer: 'ours', workload: name, threads: options.threads, skipped: reason }));
   const workload = spec.workloads[name];
   if (!workload) return skip('unknown workload');
-  setBackend(options.backend);
   setNumThreads(options.threads);
   if (!flags.verify) console.log(line(name, workload, options, await run(name, workload)));
   else if (workload.kind === 'train') console.log(JSON.stringify(verifyTraining(name, workload)));

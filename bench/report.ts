@@ -2,6 +2,7 @@
  * Timing as workloads.md says (warm-up, then calls one by one by the wall clock), and the line compare.mjs reads.
  */
 import { readFileSync } from 'node:fs';
+import { measurePeaks } from './peaks.ts';
 import type { WorkloadSpec } from './spec.ts';
 
 export interface Options {
@@ -71,6 +72,8 @@ function peakRssMb(): number {
 /** The JSON line of one workload. */
 export function line(name: string, spec: WorkloadSpec, options: Options, result: Result): string {
   const seconds = median(result.times);
+  const peak = result.peakRssMb ?? peakRssMb();
+  const machine = options.backend === 'x86' ? measurePeaks(options.threads) : null;
   return JSON.stringify({
     peer: 'ours',
     workload: name,
@@ -82,8 +85,10 @@ export function line(name: string, spec: WorkloadSpec, options: Options, result:
     unit_per_s: spec.units_per_call / seconds,
     gflops: spec.flop ? spec.flop / seconds / 1e9 : null,
     gb_per_s: spec.bytes ? spec.bytes / seconds / 1e9 : null,
-    peak_rss_mb: result.peakRssMb ?? peakRssMb(),
+    peak_rss_mb: peak,
     reps: result.times.length,
+    fma_peak_gflops: machine?.fmaGflops,
+    copy_gb_per_s: machine?.copyGbPerS,
     compile_s: result.compileSeconds,
     losses: result.losses,
     check: result.check,

@@ -11,10 +11,13 @@ import { affine, generate, type OptimizerSpec, type WorkloadSpec } from './spec.
 
 /** Fills a model with the workload's generated weights. */
 export function initialise(model: AnyModule, spec: WorkloadSpec): void {
+  const own = model.stateDict();
+  // The workload's MobileNetV2 has a bare classifier, torchvision's a dropout before it.
+  const keyOf = (name: string): string => (name in own ? name : name.replace('classifier.', 'classifier.1.'));
   const state = Object.fromEntries(
-    spec.params.map(p => [p.name, Tensor.from(affine(p.seed, p.shape, p.mid, p.amp), { shape: p.shape })]),
+    spec.params.map(p => [keyOf(p.name), Tensor.from(affine(p.seed, p.shape, p.mid, p.amp), { shape: p.shape })]),
   );
-  const counters = Object.entries(model.stateDict()).filter(([name]) => name.endsWith('num_batches_tracked'));
+  const counters = Object.entries(own).filter(([name]) => name.endsWith('num_batches_tracked'));
   model.loadStateDict({ ...Object.fromEntries(counters), ...state });
 }
 

@@ -5,9 +5,11 @@
  * folder of its own.
  */
 import { Command } from 'commander';
+import { onnxCommand } from './onnx/command.ts';
 import { torchCommand } from './torch/command.ts';
 
 await new Command('conformance')
   .description('Runs conformance suites of other projects against Tenon.')
   .addCommand(torchCommand())
+  .addCommand(onnxCommand())
   .parseAsync();

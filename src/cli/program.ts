@@ -3,11 +3,15 @@
  * task is in tasks/.
  */
 import { Command, CommanderError } from 'commander';
+import { convertCommand } from './commands/convert.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
+import { inspectCommand } from './commands/inspect.ts';
 import { predictCommand } from './commands/predict.ts';
+import { reportCommand } from './commands/report.ts';
 import { sampleCommand } from './commands/sample.ts';
+import { streamCommand } from './commands/stream.ts';
 import { trainDigitsCommand } from './commands/trainDigits.ts';
 import { trainTableCommand } from './commands/trainTable.ts';
 import { trainTextCommand } from './commands/trainText.ts';
@@ -20,7 +24,18 @@ export function tenonProgram(): Command {
   const program = new Command('tenon')
     .description('Deep learning in TypeScript: train, measure and use models.')
     .version(VERSION, '--version', 'print the version');
-  const commands = [train, evaluateCommand(), predictCommand(), sampleCommand(), doctorCommand(), demoCommand()];
+  const commands = [
+    train,
+    streamCommand(),
+    evaluateCommand(),
+    predictCommand(),
+    sampleCommand(),
+    reportCommand(),
+    inspectCommand(),
+    convertCommand(),
+    doctorCommand(),
+    demoCommand(),
+  ];
   for (const command of commands) program.addCommand(command);
   settle(program);
   return program;

@@ -49,6 +49,11 @@ export class RunFolder {
   }
 }
 
+export interface OpenOptions {
+  /** Settings of this task that may differ in a resumption, as FREE's. */
+  readonly free?: readonly string[];
+}
+
 /**
  * A new run in a folder of its own (nothing is written before `begin`), or with --resume the one that was stopped.
  * @param kind names default folders: runs/<kind>-1, runs/<kind>-2, ...
@@ -61,15 +66,22 @@ export function openRun<O extends RunOptions>(
   kind: string,
   options: O,
   given: ReadonlySet<string>,
+  { free = [] }: OpenOptions = {},
 ): { readonly run: RunFolder; readonly options: O } {
-  return options.resume ? resumeRun(task, kind, options, given) : startRun(task, kind, options);
+  const all = [...FREE, ...free];
+  return options.resume ? resumeRun(task, kind, options, given, all) : startRun(task, kind, options, all);
 }
 
-function startRun<O extends RunOptions>(task: string, kind: string, options: O): { run: RunFolder; options: O } {
+function startRun<O extends RunOptions>(
+  task: string,
+  kind: string,
+  options: O,
+  free: readonly string[],
+): { run: RunFolder; options: O } {
   const path = options.out ?? join('runs', `${kind}-${1 + newestNumber(kind)}`);
   if (existsSync(join(path, 'config.json')))
     throw new UsageError(`${path} already holds a run: add --resume to go on with it, or choose another --out`);
-  const kept = Object.fromEntries(Object.entries(options).filter(([name]) => !FREE.includes(name)));
+  const kept = Object.fromEntries(Object.entries(options).filter(([name]) => !free.includes(name)));
   return { run: new RunFolder(path, { task, options: kept, tenon: VERSION, node: process.version }), options };
 }
 
@@ -78,6 +90,7 @@ function resumeRun<O extends RunOptions>(
   kind: string,
   options: O,
   given: ReadonlySet<string>,
+  free: readonly string[],
 ): { run: RunFolder; options: O } {
   const newest = newestNumber(kind);
   const path = options.out ?? (newest > 0 ? join('runs', `${kind}-${newest}`) : null);
@@ -87,15 +100,15 @@ function resumeRun<O extends RunOptions>(
   if (config.task !== task) throw new UsageError(`--resume: ${path} holds a run of "${config.task}", not of "${task}"`);
   const saved = config.options as Partial<O>;
   for (const name of given) {
-    if (FREE.includes(name)) continue;
+    if (free.includes(name)) continue;
     const [was, is] = [JSON.stringify(saved[name as keyof O]), JSON.stringify(options[name as keyof O])];
     if (was !== is)
       throw new UsageError(
         `--resume: --${name} is ${is}, and the run in ${path} was started with ${was ?? 'its default'}`,
       );
   }
-  const free = Object.fromEntries(Object.entries(options).filter(([name]) => FREE.includes(name)));
-  return { run: new RunFolder(path, config), options: { ...saved, ...free } as O };
+  const own = Object.fromEntries(Object.entries(options).filter(([name]) => free.includes(name)));
+  return { run: new RunFolder(path, config), options: { ...saved, ...own } as O };
 }
 
 /** The highest number of runs/<kind>-<number>, 0 when there is none. */

@@ -12,6 +12,7 @@ import {
   ProgressBar,
 } from '../train/index.ts';
 import { Interrupted } from './errors.ts';
+import { interruptible } from './interrupt.ts';
 import type { Output } from './output.ts';
 import type { RunFolder } from './runFolder.ts';
 
@@ -22,9 +23,6 @@ export interface Training<B> {
   /** What the validation data is called in metrics: 'test' where it takes no part in any choice, else 'val'. */
   readonly heldOut: 'test' | 'val';
 }
-
-/** Ctrl-C, and how schedulers end a job. */
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /** Steps between two checkpoints within an epoch: what a crash loses at most. */
 const CHECKPOINT_STEPS = 100;
@@ -38,32 +36,21 @@ const BREATH = 50;
  */
 export async function train<B>(run: RunFolder, output: Output, resume: boolean, training: Training<B>): Promise<void> {
   const { model, loader, heldOut } = training;
-  const abort = new AbortController();
-  let heard: NodeJS.Signals = 'SIGINT';
-  const onSignal = (signal: NodeJS.Signals): void => {
-    // A second Ctrl-C does not wait for the step.
-    if (abort.signal.aborted) process.exit(130);
-    heard = signal;
-    abort.abort();
-  };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
   const checkpoint = new Checkpoint({
     folder: run.path,
     everySteps: CHECKPOINT_STEPS,
     resume,
     onNotice: sentence => output.notice(sentence),
   });
-  try {
+  await interruptible(async ({ signal, heard }) => {
     const result = await fit(model, loader, {
       ...training.fit,
       callbacks: [checkpoint, reporting(run, output, heldOut), breathing()],
-      signal: abort.signal,
+      signal,
     });
     if (result.stopped)
-      throw new Interrupted(`stopped at step ${result.steps}; go on with --resume --out ${run.path}`, heard);
-  } finally {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
-  }
+      throw new Interrupted(`stopped at step ${result.steps}; go on with --resume --out ${run.path}`, heard());
+  });
 }
 
 /** Trains a model that is only compared with: no checkpoints, no display. */

@@ -3,6 +3,7 @@
  * so that packing does the transposing, padding and unfolding and nothing is materialised for it. Labels are split where a reshape
  * needs parts of them. Imports the flow, views and index expressions.
  */
+import type { DType } from '../graph/dtype.ts';
 import type { AxisMap } from '../graph/node.ts';
 import type { ContractDim, OperandAxis, Role } from './contract/spec.ts';
 import { isView, storage, type Value } from './flow.ts';
@@ -62,14 +63,23 @@ interface Read {
   readonly conditions: readonly Condition[];
 }
 
+/** Types whose loads give exactly what a cast to the other one gives. */
+const WIDENED: Partial<Record<DType, DType>> = { i8: 'i32', u8: 'i32', f16: 'f32', bf16: 'f32' };
+
+/** Whether an operand may be read below `value`: views, and casts that a load does anyway. */
+const passesThrough = (value: Value): boolean =>
+  (isView(value) && value.op !== 'gather') ||
+  (value.leaf < 0 && value.is('cast') && WIDENED[value.inputs[0]!.dtype] === value.dtype);
+
 /** Follows views from `operand` down, at most `depth` of them. */
 function follow(table: IndexTable, operand: Value, coords: readonly Ix[], depth: number): Read {
   let base = operand;
   let at = coords;
   const conditions: Condition[] = [];
   for (let step = 0; step < depth; step++) {
-    if (!isView(base) || base.op === 'gather') break;
-    if (base.is('reindex')) {
+    if (!passesThrough(base)) break;
+    if (base.is('cast')) base = base.inputs[0]!;
+    else if (base.is('reindex')) {
       if (base.attrs.fill !== 0) break;
       const shown = throughReindex(table, base, at);
       conditions.push(...shown.conditions);
@@ -87,7 +97,7 @@ function follow(table: IndexTable, operand: Value, coords: readonly Ix[], depth:
 
 function viewDepth(operand: Value): number {
   let depth = 0;
-  for (let v = operand; isView(v) && v.op !== 'gather' && depth < 64; v = v.inputs[0]!) depth++;
+  for (let v = operand; passesThrough(v) && depth < 64; v = v.inputs[0]!) depth++;
   return depth;
 }
 
@@ -154,7 +164,7 @@ function operandAxes(read: Read, vars: readonly VarAtom[]): OperandAxis[] | null
 function chainKey(operand: Value): string {
   let key = '';
   let v = operand;
-  for (; isView(v) && v.op !== 'gather'; v = v.inputs[0]!) key += `${v.op} ${attributesKey(v.op, v.attrs)} ${v.type};`;
+  for (; passesThrough(v); v = v.inputs[0]!) key += `${v.op} ${attributesKey(v.op, v.attrs)} ${v.type};`;
   return `${key}${v.type}`;
 }
 

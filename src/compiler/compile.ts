@@ -3,7 +3,7 @@
  */
 
 import { DebugLog } from './debug.ts';
-import { storage, type Value } from './flow.ts';
+import { type Flow, storage, type Value } from './flow.ts';
 import { group } from './fuse/group.ts';
 import { select } from './fuse/select.ts';
 import { IndexTable } from './index-expr.ts';
@@ -47,14 +47,20 @@ function compile(program: GraphProgram, target: Target): Compiled {
   const context = new ProgramContext(target, table, windows);
   let count = 0;
   const cache = new LoweringCache(windows);
+  const inPlace = updatedInPlace(flow);
   const lower = (kernel: Kernel): Step => {
     const name = `k${count++}`;
-    return { kernel, lowered: cache.lower(kernel, realised, () => lowerKernel(kernel, context, name, realised)) };
+    return {
+      kernel,
+      lowered: cache.lower(kernel, realised, () => lowerKernel(kernel, context, name, realised, inPlace)),
+    };
   };
 
   const steps = kernels.map(lower);
   log.pass('lower');
   const { place, copies } = chooseDestinations(flow, steps);
+  for (const value of inPlace)
+    if (place.get(value)?.kind !== 'leaf') throw new Error(`internal: v${value.id} is not written where its base is`);
   const ordered = order(flow, [...steps, ...copies.map(lower)], place);
   const planned = plan(flow, ordered, place);
   const written = new Set(flow.updates.map(update => update.leaf));
@@ -70,11 +76,29 @@ function compile(program: GraphProgram, target: Target): Compiled {
   return { program: result, steps: ordered };
 }
 
+/** Dropping scatters into a variable that become its new value and are read by nobody else: they touch the rows they update, and no others. */
+function updatedInPlace({ updates, outputs, sameMemory }: Flow): ReadonlySet<Value> {
+  const taken = new Set(outputs.map(storage));
+  const found = new Set<Value>();
+  for (const { leaf, value } of updates) {
+    const root = storage(value);
+    const fresh = !taken.has(root);
+    taken.add(root);
+    if (!fresh || !root.is('scatter') || !root.attrs.drop || root !== value || root.users.length > 0) continue;
+    const memory = sameMemory[leaf];
+    const reads = (input: Value): boolean => input.leaf >= 0 && sameMemory[input.leaf] === memory;
+    const [base, index, updated] = root.inputs.map(storage) as [Value, Value, Value];
+    if (reads(base) && !reads(index) && !reads(updated)) found.add(root);
+  }
+  return found;
+}
+
 function lowerKernel(
   kernel: Kernel,
   context: ProgramContext,
   name: string,
   realised: (value: Value) => boolean,
+  inPlace: ReadonlySet<Value>,
 ): LoweredKernel {
   switch (kernel.kind) {
     case 'space':
@@ -82,7 +106,7 @@ function lowerKernel(
     case 'contract':
       return lowerContraction(kernel, context, name, realised);
     case 'routine':
-      return lowerRoutine(kernel, context, name);
+      return lowerRoutine(kernel, context, name, inPlace.has(kernel.value));
     case 'copy':
       return lowerCopy(kernel, context, name);
   }

@@ -56,10 +56,35 @@ export type BinOp =
 export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
 
 /**
+ * One block of products on matrix registers. Words are 32 bits: two bf16 (`bf16`, sums in f32, denormals count as zero) or four 8-bit
+ * integers (each side signed or not as `kind` says, a before b; sums in i32, wrapping). With R = 16 * rows and N = 16 * columns,
+ *
+ *     c[r][n] (+)= sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
+ *
+ * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
+ * keeps what c holds.
+ */
+export interface Tiles {
+  readonly op: 'tiles';
+  readonly kind: TileKind;
+  readonly a: Reg;
+  readonly b: Reg;
+  readonly c: Reg;
+  readonly steps: Reg | number;
+  readonly rows: 1 | 2;
+  readonly columns: 1 | 2;
+  readonly add: boolean;
+}
+export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
+
+/**
  * One instruction. `d` is written. Operand types follow the op: same type as `d` unless said.
  *
  * - const     splat when d has lanes; masks take 0 or 1
  * - fma       d = a * b + c, fused where the target says so; `fms`-like forms are written with neg
+ * - dot       d = c + the products of the packed elements of a and b, lane by lane: a and b are i32, each lane two bf16 (sums in f32, whose
+ *             denormals may count as zero; where a product is rounded is the machine's) or two i16 (sums in i32). Only where the target says so
+ * - tiles     a block of products on matrix registers, see `Tiles`. Only where the target says so
  * - select    d = m ? a : b, m a mask of d's lanes
  * - cvt       numeric conversion between i32, i64, f32, f64 of equal lanes (float to integer truncates, saturates, NaN to 0);
  *             i32 -> i64 sign-extends; i64 -> i32 wraps; mask -> i32 gives 0 or 1
@@ -72,7 +97,10 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  * - advance   d: ptr = p + by * scale bytes (by: scalar i32)
  * - load      reads `d.lanes` consecutive elements of memory type `mem` at ptr + offset bytes, converted to d's type: f32, f64,
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
- * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0)
+ *             vectors of 4-byte lanes may be masked where the target has it: lanes outside `m` read 0 and touch no memory
+ * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise
+ * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
+ * - iota      d[i] = i * step (i32); where the target has masks
  * - for       i from lo (inclusive) to hi (exclusive) by step (> 0); lo and hi are numbers or scalar i32 registers
  * - parallel  top level of a kernel only: iterations [0, extent) are shared out in contiguous chunks, one per thread, the same
  *             way for every kernel: thread t of n runs floor(extent * t / n) up to floor(extent * (t + 1) / n). Anything
@@ -90,6 +118,15 @@ export type Inst =
   | { readonly op: 'bin'; readonly fn: BinOp; readonly d: Reg; readonly a: Reg; readonly b: Reg }
   | { readonly op: 'cmp'; readonly fn: CmpOp; readonly d: Reg; readonly a: Reg; readonly b: Reg }
   | { readonly op: 'fma'; readonly d: Reg; readonly a: Reg; readonly b: Reg; readonly c: Reg }
+  | {
+      readonly op: 'dot';
+      readonly of: 'bf16' | 'i16';
+      readonly d: Reg;
+      readonly a: Reg;
+      readonly b: Reg;
+      readonly c: Reg;
+    }
+  | Tiles
   | { readonly op: 'select'; readonly d: Reg; readonly m: Reg; readonly a: Reg; readonly b: Reg }
   | { readonly op: 'cvt'; readonly d: Reg; readonly a: Reg }
   | { readonly op: 'bitcast'; readonly d: Reg; readonly a: Reg }
@@ -106,8 +143,24 @@ export type Inst =
   | { readonly op: 'anyTrue'; readonly d: Reg; readonly a: Reg }
   | { readonly op: 'addr'; readonly d: Reg; readonly buf: number; readonly index: Reg | null }
   | { readonly op: 'advance'; readonly d: Reg; readonly p: Reg; readonly by: Reg; readonly scale: number }
-  | { readonly op: 'load'; readonly d: Reg; readonly p: Reg; readonly offset: number; readonly mem: DType }
-  | { readonly op: 'store'; readonly p: Reg; readonly offset: number; readonly a: Reg; readonly mem: DType }
+  | { readonly op: 'iota'; readonly d: Reg; readonly step: number }
+  | {
+      readonly op: 'load';
+      readonly d: Reg;
+      readonly p: Reg;
+      readonly offset: number;
+      readonly mem: DType;
+      readonly m?: Reg;
+    }
+  | {
+      readonly op: 'store';
+      readonly p: Reg;
+      readonly offset: number;
+      readonly a: Reg;
+      readonly mem: DType;
+      readonly m?: Reg;
+    }
+  | { readonly op: 'gather'; readonly d: Reg; readonly p: Reg; readonly index: Reg; readonly m: Reg | null }
   | {
       readonly op: 'for';
       readonly i: Reg;
@@ -221,6 +274,13 @@ export class LoopBuilder {
     return d;
   }
 
+  /** c plus the products of the packed halves of a and b. */
+  dot(of: 'bf16' | 'i16', a: Reg, b: Reg, c: Reg): Reg {
+    const d = this.like(c);
+    this.emit({ op: 'dot', of, d, a, b, c });
+    return d;
+  }
+
   cmp(fn: CmpOp, a: Reg, b: Reg): Reg {
     const d = this.reg('mask', a.type.lanes);
     this.emit({ op: 'cmp', fn, d, a, b });
@@ -305,6 +365,33 @@ export class LoopBuilder {
 
   store(mem: DType, p: Reg, a: Reg, offset = 0): void {
     this.emit({ op: 'store', p, offset, a, mem });
+  }
+
+  loadMasked(mem: DType, p: Reg, m: Reg, offset = 0): Reg {
+    const d = this.reg(registerScalar(mem), m.type.lanes);
+    this.emit({ op: 'load', d, p, offset, mem, m });
+    return d;
+  }
+
+  storeMasked(mem: DType, p: Reg, a: Reg, m: Reg, offset = 0): void {
+    this.emit({ op: 'store', p, offset, a, mem, m });
+  }
+
+  gather(mem: 'f32' | 'i32', p: Reg, index: Reg, m: Reg | null = null): Reg {
+    const d = this.reg(mem, index.type.lanes);
+    this.emit({ op: 'gather', d, p, index, m });
+    return d;
+  }
+
+  iota(lanes: number, step = 1): Reg {
+    const d = this.reg('i32', lanes);
+    this.emit({ op: 'iota', d, step });
+    return d;
+  }
+
+  /** The mask of the first `count` lanes (scalar i32; all of them beyond). */
+  firstLanes(count: Reg, lanes: number): Reg {
+    return this.cmp('lt', this.iota(lanes), this.splat(count, lanes));
   }
 
   for(lo: Reg | number, hi: Reg | number, step: number, fill: (i: Reg) => void): void {

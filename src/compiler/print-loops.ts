@@ -13,6 +13,8 @@ const name = (reg: Reg): string =>
 const at = (p: Reg, offset: number): string =>
   `[${name(p)}${offset === 0 ? '' : ` ${offset < 0 ? '-' : '+'} ${Math.abs(offset)}`}]`;
 
+const where = (m: Reg | null | undefined): string => (m ? ` where ${name(m)}` : '');
+
 const bound = (end: Reg | number): string => (typeof end === 'number' ? `${end}` : name(end));
 
 function line(inst: Inst, kernel: LoopKernel): string {
@@ -28,6 +30,12 @@ function line(inst: Inst, kernel: LoopKernel): string {
       return `${name(inst.d)} = ${inst.fn} ${name(inst.a)}, ${name(inst.b)}`;
     case 'fma':
       return `${name(inst.d)} = fma ${name(inst.a)}, ${name(inst.b)}, ${name(inst.c)}`;
+    case 'dot':
+      return `${name(inst.d)} = dot ${inst.of} ${name(inst.a)}, ${name(inst.b)}, ${name(inst.c)}`;
+    case 'tiles': {
+      const shape = `${16 * inst.rows}x${16 * inst.columns}`;
+      return `tiles ${inst.kind} ${shape} [${name(inst.c)}] ${inst.add ? '+=' : '='} [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps`;
+    }
     case 'select':
       return `${name(inst.d)} = select ${name(inst.m)}, ${name(inst.a)}, ${name(inst.b)}`;
     case 'cvt':
@@ -50,9 +58,11 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'advance':
       return `${name(inst.d)} = ${name(inst.p)} + ${name(inst.by)} * ${inst.scale}`;
     case 'load':
-      return `${name(inst.d)} = load ${inst.mem} ${at(inst.p, inst.offset)}`;
+      return `${name(inst.d)} = load ${inst.mem} ${at(inst.p, inst.offset)}${where(inst.m)}`;
+    case 'gather':
+      return `${name(inst.d)} = gather ${at(inst.p, 0)}, ${name(inst.index)}${where(inst.m)}`;
     case 'store':
-      return `store ${inst.mem} ${at(inst.p, inst.offset)}, ${name(inst.a)}`;
+      return `store ${inst.mem} ${at(inst.p, inst.offset)}, ${name(inst.a)}${where(inst.m)}`;
     case 'for':
       return `for ${name(inst.i)} = ${bound(inst.lo)} to ${bound(inst.hi)}${inst.step === 1 ? '' : ` by ${inst.step}`}`;
     case 'while':
@@ -63,6 +73,8 @@ function line(inst: Inst, kernel: LoopKernel): string {
       return `parallel ${name(inst.i)} of ${inst.extent}`;
     case 'fail':
       return `fail ${inst.site}, ${name(inst.value)}`;
+    case 'iota':
+      return `${name(inst.d)} = iota by ${inst.step}`;
     case 'thread':
     case 'threads':
       return `${name(inst.d)} = ${inst.op}`;

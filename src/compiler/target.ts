@@ -15,11 +15,21 @@ export interface Target {
    * a basic block to its top, so a microkernel must hold every operand of a step in registers at once and must not be unrolled.
    */
   readonly keepsOrder?: boolean;
+  /** Whether loads and stores of f32 and i32 can be masked by lane, and gathered from any addresses (AVX-512). */
+  readonly masksMemory?: boolean;
+  /** How words of packed elements are multiplied, where they are: see `dot` and `tiles` of the loop IR. */
+  readonly packedProducts?: PackedProducts;
   /** Bytes of the level-1 data cache and of the level-2 cache of one core. */
   readonly l1Bytes: number;
   readonly l2Bytes: number;
   /** Bytes of a pointer. */
   readonly pointerBytes: 4 | 8;
+}
+
+/** For contractions of bf16, and of 8-bit integers. */
+export interface PackedProducts {
+  readonly bf16: 'tiles' | 'dot' | null;
+  readonly int8: 'tiles' | 'dot' | null;
 }
 
 /** Lanes of a vector whose elements take `elementBytes`. */

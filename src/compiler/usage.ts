@@ -16,6 +16,8 @@ export interface Usage {
   readonly buffers: ReadonlySet<number>;
   /** Whether it may write the error record. */
   readonly fails: boolean;
+  /** Whether it needs matrix registers. */
+  readonly tiles: boolean;
   /** Estimated instructions that one thread would execute, each with all its iterations. */
   readonly work: number;
 }
@@ -29,6 +31,7 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
     case 'barrier':
     case 'thread':
     case 'threads':
+    case 'iota':
       return;
     case 'bin':
     case 'cmp':
@@ -37,9 +40,16 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.b);
       return;
     case 'fma':
+    case 'dot':
       visit(inst.a);
       visit(inst.b);
       visit(inst.c);
+      return;
+    case 'tiles':
+      visit(inst.a);
+      visit(inst.b);
+      visit(inst.c);
+      if (typeof inst.steps !== 'number') visit(inst.steps);
       return;
     case 'select':
       visit(inst.m);
@@ -59,10 +69,17 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       return;
     case 'load':
       visit(inst.p);
+      if (inst.m) visit(inst.m);
+      return;
+    case 'gather':
+      visit(inst.p);
+      visit(inst.index);
+      if (inst.m) visit(inst.m);
       return;
     case 'store':
       visit(inst.p);
       visit(inst.a);
+      if (inst.m) visit(inst.m);
       return;
     case 'for':
       if (typeof inst.lo !== 'number') visit(inst.lo);
@@ -82,6 +99,9 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
 
 /** Iterations assumed of a loop whose bounds are not known. */
 const UNKNOWN_TRIPS = 4;
+
+/** What one step of one tile counts: its 16 cycles take as long as some 32 vector instructions. */
+const TILE_WORK = 32;
 
 function trips(inst: Inst): number {
   if (inst.op === 'parallel') return inst.extent;
@@ -105,6 +125,7 @@ class Walker implements Usage {
   readonly definition: (Inst | undefined)[] = [];
   readonly buffers = new Set<number>();
   fails = false;
+  tiles = false;
   work = 0;
   private readonly blockOf: number[] = [];
   private blocks = 0;
@@ -163,8 +184,12 @@ class Walker implements Usage {
           this.read(inst.value);
           break;
         case 'store':
-          this.read(inst.p);
-          this.read(inst.a);
+          readBy(inst, this.read);
+          break;
+        case 'tiles':
+          this.tiles = true;
+          readBy(inst, this.read);
+          work += (typeof inst.steps === 'number' ? inst.steps : UNKNOWN_TRIPS) * inst.rows * inst.columns * TILE_WORK;
           break;
         case 'barrier':
           break;

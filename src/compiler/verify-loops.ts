@@ -2,7 +2,7 @@
  * Checks loop IR between the lowering and the emitters: types of every instruction, definition before use, lanes, what may stand at top
  * level only, buffer indices and places. Runs in tests and under TENON_DEBUG; a violation is a bug of Tenon, so messages start with `internal:`.
  */
-import { bytesOf } from '../graph/dtype.ts';
+import { bytesOf, type DType } from '../graph/dtype.ts';
 import {
   type BinOp,
   type Inst,
@@ -148,6 +148,12 @@ class Verifier {
     this.is(inst, reg, { scalar, lanes: 1 });
   }
 
+  /** A mask for memory of vectors with 4-byte lanes. */
+  private masked(inst: Inst, m: Reg, value: Reg, mem: DType): void {
+    this.is(inst, m, { scalar: 'mask', lanes: value.type.lanes });
+    if (value.type.lanes === 1 || bytesOf(registerScalar(mem)) !== 4) this.wrong(inst, `masked ${mem}`);
+  }
+
   private buffer(inst: Inst, index: number): void {
     if (!this.kernel.buffers[index])
       this.wrong(inst, `buffer ${index} does not exist, the kernel has ${this.kernel.buffers.length}`);
@@ -200,6 +206,23 @@ class Verifier {
         for (const reg of [inst.b, inst.c, inst.d]) this.is(inst, reg, inst.a.type);
         this.isOneOf(inst, inst.a, NUMBERS);
         break;
+      case 'dot': {
+        read(inst.a, inst.b, inst.c);
+        const { lanes } = inst.d.type;
+        for (const reg of [inst.a, inst.b]) this.is(inst, reg, { scalar: 'i32', lanes });
+        for (const reg of [inst.c, inst.d]) this.is(inst, reg, { scalar: inst.of === 'bf16' ? 'f32' : 'i32', lanes });
+        break;
+      }
+      case 'tiles':
+        read(inst.a, inst.b, inst.c);
+        for (const reg of [inst.a, inst.b, inst.c]) this.scalar(inst, reg, 'ptr');
+        if (typeof inst.steps === 'number') {
+          if (!Number.isInteger(inst.steps) || inst.steps < 1) this.wrong(inst, `${inst.steps} steps`);
+        } else {
+          read(inst.steps);
+          this.scalar(inst, inst.steps, 'i32');
+        }
+        return;
       case 'select':
         read(inst.m, inst.a, inst.b);
         this.is(inst, inst.m, { scalar: 'mask', lanes: inst.a.type.lanes });
@@ -269,14 +292,26 @@ class Verifier {
         this.scalar(inst, inst.d, 'ptr');
         break;
       case 'load':
-        read(inst.p);
+        read(inst.p, ...(inst.m ? [inst.m] : []));
         this.scalar(inst, inst.p, 'ptr');
         this.isOneOf(inst, inst.d, [registerScalar(inst.mem)]);
+        if (inst.m) this.masked(inst, inst.m, inst.d, inst.mem);
+        break;
+      case 'gather':
+        read(inst.p, inst.index, ...(inst.m ? [inst.m] : []));
+        this.scalar(inst, inst.p, 'ptr');
+        this.is(inst, inst.index, { scalar: 'i32', lanes: inst.d.type.lanes });
+        this.isOneOf(inst, inst.d, ['f32', 'i32']);
+        if (inst.m) this.masked(inst, inst.m, inst.d, 'f32');
+        break;
+      case 'iota':
+        this.isOneOf(inst, inst.d, ['i32']);
         break;
       case 'store':
-        read(inst.p, inst.a);
+        read(inst.p, inst.a, ...(inst.m ? [inst.m] : []));
         this.scalar(inst, inst.p, 'ptr');
         this.isOneOf(inst, inst.a, inst.mem === 'bool' ? ['i32', 'mask'] : [registerScalar(inst.mem)]);
+        if (inst.m) this.masked(inst, inst.m, inst.a, inst.mem);
         return;
       case 'for':
         this.forLoop(inst, defined);

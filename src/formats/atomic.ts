@@ -8,11 +8,11 @@ import { dirname } from 'node:path';
 const WRITE_BYTES = 1 << 30;
 
 /**
- * Writes `chunks` one after the other as the file `path`. A reader, also after a crash or with a full disk, sees the old file or the whole
+ * Writes `chunks` one after the other, each as it comes, as the file `path`. A reader, also after a crash or with a full disk, sees the old file or the whole
  * new one; the temporary file is removed when writing fails.
  * @throws Error naming the file and the reason (no space left, no such folder, no permission).
  */
-export function writeAtomic(path: string, chunks: readonly (Uint8Array | string)[]): void {
+export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     const file = openSync(temporary, 'w');

@@ -2,11 +2,13 @@
  * NumPy's .npy: magic, version, a Python dict literal as header, then the elements
  * (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). Pickled object arrays are refused.
  */
-import { type DType, type HostArray, hostArray } from '../graph/dtype.ts';
-import { Tensor } from '../tensor/index.ts';
+import { basename } from 'node:path';
+import type { DType } from '../graph/dtype.ts';
+import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
-import { decodeElements, dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
-import { type ByteSource, bytesSource, withFile } from './source.ts';
+import { dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
+import { type ByteSource, bytesSource, openFile, withFile } from './source.ts';
+import { columnMajor, gathered, type StoredTensor, tensorOf, type WeightsFile } from './weights.ts';
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 
@@ -28,12 +30,24 @@ const DESCR: { readonly [D in DType]: string } = {
  * @throws Error naming the file and what is wrong with it; for object arrays, which are pickles, and for structured ones.
  */
 export function loadNpy(path: string): Tensor {
-  return withFile(path, readFrom);
+  return withFile(path, source => storedNpy(source, path).read());
+}
+
+/** Opens a .npy file as a file of one tensor, named as the file without its ending. */
+export function openNpy(path: string): WeightsFile {
+  const file = openFile(path);
+  try {
+    const tensors = [storedNpy(file, basename(path).replace(/\.npy$/, ''))];
+    return { path, format: 'npy', tensors, metadata: {}, close: () => file.close() };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
 }
 
 /** The same from bytes in memory; `name` is what errors call them. */
 export function parseNpy(bytes: Uint8Array, name = 'npy'): Tensor {
-  return readFrom(bytesSource(bytes, name));
+  return storedNpy(bytesSource(bytes, name), name).read();
 }
 
 /** Writes a tensor as a .npy file (version 1, C order, little-endian), atomically. bf16 is stored as numpy's `<V2`. */
@@ -55,7 +69,8 @@ export function npyChunks(tensor: Tensor): Uint8Array[] {
   return [header, encodeElements(tensor.data())];
 }
 
-function readFrom(source: ByteSource): Tensor {
+/** The array of a .npy file under a name, not read yet. @throws Error naming the source and what is wrong with its header */
+export function storedNpy(source: ByteSource, name: string): StoredTensor {
   const fail = (what: string): never => {
     throw new Error(`${source.name}: not a valid .npy file: ${what}`);
   };
@@ -82,9 +97,12 @@ function readFrom(source: ByteSource): Tensor {
   const bytes = shape.reduce((a, n) => a * n, fileBytesOf(type));
   if (bytes !== dataBytes)
     fail(`'${descr}' of shape (${shape}) needs ${bytes} bytes, and ${dataBytes} follow the header`);
-  const data = decodeElements(source.read(dataStart, bytes), type, source.name, littleEndian);
-  const dtype = dtypeFor(type);
-  return Tensor.from(fortranOrder ? toRowMajor(data, shape, dtype) : data, { dtype, shape: [...shape] });
+  const read = (): Tensor => {
+    const elements = source.read(dataStart, bytes);
+    const rows = fortranOrder ? gathered(elements, fileBytesOf(type), shape, columnMajor(shape)) : elements;
+    return tensorOf(rows, type, shape, source.name, littleEndian);
+  };
+  return { name, dtype: dtypeFor(type), storedAs: descr, shape, bytes, read };
 }
 
 interface NpyHeader {
@@ -118,26 +136,4 @@ function parseDescr(descr: string, fail: (what: string) => never): { type: FileT
   const type = match && Object.hasOwn(FILE_TYPES, match[2]!) ? FILE_TYPES[match[2]!]! : null;
   if (!match || !type) return fail(`its dtype is '${descr}', expected one of ${Object.keys(FILE_TYPES).join(', ')}`);
   return { type, littleEndian: match[1] !== '>' };
-}
-
-/** Column-major elements (first axis fastest) to row-major. */
-function toRowMajor(data: HostArray, shape: readonly number[], dtype: DType): HostArray {
-  const result = hostArray(dtype, data.length);
-  const index = new Array<number>(shape.length).fill(0);
-  const strides: number[] = [];
-  shape.reduce((stride, n) => {
-    strides.push(stride);
-    return stride * n;
-  }, 1);
-  let from = 0;
-  for (let to = 0; to < data.length; to++) {
-    result[to] = data[from]!;
-    for (let d = shape.length - 1; d >= 0; d--) {
-      from += strides[d]!;
-      if (++index[d]! < shape[d]!) break;
-      from -= strides[d]! * shape[d]!;
-      index[d] = 0;
-    }
-  }
-  return result;
 }

@@ -1,11 +1,13 @@
 /**
  * NumPy's .npz: a zip of .npy files, one per name (stored by `np.savez`, deflated by `np.savez_compressed`).
  */
-import { unzipSync, type Zippable, zipSync } from 'fflate';
+import { unzipSync, Zip, ZipDeflate, ZipPassThrough } from 'fflate';
 import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
-import { npyChunks, parseNpy } from './npy.ts';
+import { npyChunks, parseNpy, storedNpy } from './npy.ts';
 import { withFile } from './source.ts';
+import type { WeightsFile } from './weights.ts';
+import { openZip } from './zip.ts';
 
 /** Deflate cannot expand by more than this (RFC 1951: 258 bytes from 2 bits): a larger claim is a lie. */
 const MAX_EXPANSION = 1032;
@@ -53,13 +55,53 @@ export function parseNpz(bytes: Uint8Array, name = 'npz'): Record<string, Tensor
   return tensors;
 }
 
+/** Opens an .npz file without reading its arrays. @throws as `loadNpz` */
+export async function openNpz(path: string): Promise<WeightsFile> {
+  const zip = await openZip(path);
+  try {
+    const tensors = [...zip.entries.values()].map(entry => {
+      if (!entry.name.endsWith('.npy'))
+        throw new Error(`${path}: not a valid .npz file: its entry ${JSON.stringify(entry.name)} is not a .npy file`);
+      return storedNpy(entry.open(), entry.name.slice(0, -'.npy'.length));
+    });
+    return { path, format: 'npz', tensors, metadata: {}, close: () => zip.close() };
+  } catch (error) {
+    zip.close();
+    throw error;
+  }
+}
+
 /** Writes tensors as an .npz file, atomically; stored, or deflated with `compress`. */
 export function saveNpz(
   path: string,
   tensors: Readonly<Record<string, Tensor>>,
   { compress = false }: { compress?: boolean } = {},
 ): void {
-  const files: Zippable = {};
-  for (const [name, tensor] of Object.entries(tensors)) files[`${name}.npy`] = Buffer.concat(npyChunks(tensor));
-  writeAtomic(path, [zipSync(files, { level: compress ? 6 : 0 })]);
+  const pending = Object.entries(tensors).map(([name, tensor]) => ({ name, read: () => tensor }));
+  writeAtomic(path, streamNpz(pending, { compress }));
+}
+
+/** The bytes of an .npz file, in order, holding one tensor at a time. */
+export function* streamNpz(
+  tensors: Iterable<{ readonly name: string; read(): Tensor }>,
+  { compress = false }: { compress?: boolean } = {},
+): Generator<Uint8Array> {
+  let ready: Uint8Array[] = [];
+  const zip = new Zip((error, chunk) => {
+    if (error) throw error;
+    ready.push(chunk);
+  });
+  for (const tensor of tensors) {
+    const name = `${tensor.name}.npy`;
+    const entry = compress ? new ZipDeflate(name, { level: 6 }) : new ZipPassThrough(name);
+    zip.add(entry);
+    const chunks = npyChunks(tensor.read());
+    for (const [i, chunk] of chunks.entries()) {
+      entry.push(chunk, i === chunks.length - 1);
+      yield* ready;
+      ready = [];
+    }
+  }
+  zip.end();
+  yield* ready;
 }

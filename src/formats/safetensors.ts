@@ -2,12 +2,14 @@
  * safetensors: an 8-byte header length, a JSON header, then the tensors' bytes (https://github.com/huggingface/safetensors, "Format").
  * Reading trusts nothing: every length and offset is checked against the file before anything is allocated by it.
  */
-import type { DType, HostArray } from '../graph/dtype.ts';
-import { Tensor } from '../tensor/index.ts';
+import { basename, dirname, join } from 'node:path';
+import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
+import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
-import { decodeElements, dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
+import { dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
 import { type Json, parseJson } from './json.ts';
-import { type ByteSource, bytesSource, withFile } from './source.ts';
+import { type ByteSource, bytesSource, openFile, withFile } from './source.ts';
+import { type StoredTensor, sizeOf, tensorOf, type WeightsFile } from './weights.ts';
 
 /** The header's own limit in the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -32,6 +34,7 @@ export interface SafetensorsFile {
 interface Entry {
   readonly name: string;
   readonly type: FileType;
+  readonly storedAs: string;
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
@@ -63,45 +66,125 @@ export function saveSafetensors(
   writeAtomic(path, safetensorsChunks(tensors, metadata));
 }
 
+/** A tensor to be written: what it is now, its elements when their turn comes. */
+export interface PendingTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  data(): HostArray;
+}
+
 /** The bytes of a safetensors file, in order: header, then one chunk per tensor (views of the tensors' data). */
-export function safetensorsChunks(
+export const safetensorsChunks = (
   tensors: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array[] {
-  const named = Object.entries(tensors).map(([name, tensor]) => ({ name, tensor, data: tensor.data() }));
-  named.sort((a, b) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT || (a.name < b.name ? -1 : 1));
+): Uint8Array[] => [
+  ...streamSafetensors(
+    Object.entries(tensors).map(([name, tensor]) => ({
+      name,
+      dtype: tensor.dtype,
+      shape: tensor.shape,
+      data: () => tensor.data(),
+    })),
+    metadata,
+  ),
+];
+
+/** The same, holding one tensor's elements at a time. */
+export function* streamSafetensors(
+  tensors: readonly PendingTensor[],
+  metadata: Readonly<Record<string, string>> = {},
+): Generator<Uint8Array> {
+  const ordered = [...tensors].sort((a, b) => bytesOf(b.dtype) - bytesOf(a.dtype) || (a.name < b.name ? -1 : 1));
   const entries: string[] = [];
   if (Object.keys(metadata).length > 0) entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
   let offset = 0;
-  for (const { name, tensor, data } of named) {
+  for (const { name, dtype, shape } of ordered) {
     if (name === '__metadata__') throw new Error('saveSafetensors: a tensor is named __metadata__, which is reserved');
-    const entry = { dtype: NAMES[tensor.dtype], shape: tensor.shape, data_offsets: [offset, offset + data.byteLength] };
+    const end = offset + sizeOf(shape) * bytesOf(dtype);
     // Written entry by entry: a JavaScript object would reorder names that look like integers.
-    entries.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
-    offset += data.byteLength;
+    entries.push(
+      `${JSON.stringify(name)}:${JSON.stringify({ dtype: NAMES[dtype], shape, data_offsets: [offset, end] })}`,
+    );
+    offset = end;
   }
   const json = new TextEncoder().encode(`{${entries.join(',')}}`);
   const header = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
   header.set(json, 8);
   new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true);
-  return [header, ...named.map(({ data }) => encodeElements(data))];
+  yield header;
+  for (const tensor of ordered) yield encodeElements(tensor.data());
+}
+
+/**
+ * Opens a safetensors file without reading its tensors, or a sharded model by its `*.safetensors.index.json`, whose shards are opened as their
+ * tensors are read.
+ * @throws Error naming the file and what is wrong with it; a shard outside of the index's folder is refused
+ */
+export function openSafetensors(path: string): WeightsFile {
+  if (path.endsWith('.json')) return openSharded(path);
+  const file = openFile(path);
+  try {
+    const { entries, metadata } = readHeader(file);
+    return { path, format: 'safetensors', tensors: entries, metadata, close: () => file.close() };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** `{"metadata": {...}, "weight_map": {tensor: file}}`, as Hugging Face writes it. */
+function openSharded(path: string): WeightsFile {
+  const fail = (what: string): never => {
+    throw new Error(`${path}: not a valid safetensors index: ${what}`);
+  };
+  const text = withFile(path, source => {
+    if (source.size > MAX_HEADER_BYTES) fail(`it has ${source.size} bytes, at most ${MAX_HEADER_BYTES} are read`);
+    return new TextDecoder().decode(source.read(0, source.size));
+  });
+  let index: Json;
+  try {
+    index = parseJson(text, { maxDepth: 16 });
+  } catch (error) {
+    return fail(`it is not JSON: ${(error as Error).message}`);
+  }
+  const map = isObject(index) ? index['weight_map'] : undefined;
+  if (!isObject(index) || map === undefined || !isObject(map)) return fail('it has no object "weight_map"');
+  const shards = new Map<string, WeightsFile>();
+  const close = (): void => {
+    for (const shard of shards.values()) shard.close();
+  };
+  try {
+    const tensors = Object.entries(map).map(([name, shardName]) => {
+      if (typeof shardName !== 'string' || shardName !== basename(shardName) || shardName === '..')
+        return fail(
+          `tensor ${JSON.stringify(name)} lies in ${JSON.stringify(shardName)}, expected a file beside the index`,
+        );
+      const shard = shards.get(shardName) ?? openSafetensors(join(dirname(path), shardName));
+      shards.set(shardName, shard);
+      const tensor = shard.tensors.find(entry => entry.name === name);
+      return tensor ?? fail(`tensor ${JSON.stringify(name)} is not in ${shardName}`);
+    });
+    const metadata = isObject(index['metadata'] ?? null)
+      ? (index['metadata'] as Readonly<Record<string, unknown>>)
+      : {};
+    return { path, format: `safetensors (${shards.size} shards)`, tensors, metadata, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 function readFrom(source: ByteSource): SafetensorsFile {
-  const { entries, metadata, dataStart } = readHeader(source);
+  const { entries, metadata } = readHeader(source);
   const tensors: Record<string, Tensor> = Object.create(null);
-  for (const { name, type, shape, begin, end } of entries) {
-    const bytes = source.read(dataStart + begin, end - begin);
-    const data: HostArray = decodeElements(bytes, type, `${source.name}: tensor ${JSON.stringify(name)}`);
-    tensors[name] = Tensor.from(data, { dtype: dtypeFor(type), shape: [...shape] });
-  }
+  for (const entry of entries) tensors[entry.name] = entry.read();
   return { tensors, metadata };
 }
 
 interface Header {
-  readonly entries: readonly Entry[];
+  readonly entries: readonly StoredTensor[];
   readonly metadata: Readonly<Record<string, string>>;
-  readonly dataStart: number;
 }
 
 function readHeader(source: ByteSource): Header {
@@ -136,7 +219,21 @@ function readHeader(source: ByteSource): Header {
     } else entries.push(checkEntry(name, value, dataBytes, fail));
   }
   checkCoverage(entries, dataBytes, fail);
-  return { entries, metadata, dataStart };
+  const tensors = entries.map(({ name, type, storedAs, shape, begin, end }) => ({
+    name,
+    dtype: dtypeFor(type),
+    storedAs,
+    shape,
+    bytes: end - begin,
+    read: () =>
+      tensorOf(
+        source.read(dataStart + begin, end - begin),
+        type,
+        shape,
+        `${source.name}: tensor ${JSON.stringify(name)}`,
+      ),
+  }));
+  return { entries: tensors, metadata };
 }
 
 function checkEntry(name: string, value: Json, dataBytes: number, fail: (what: string) => never): Entry {
@@ -157,7 +254,7 @@ function checkEntry(name: string, value: Json, dataBytes: number, fail: (what: s
     return fail(
       `${tensor} of ${dtype} [${shape}] needs ${bytes} bytes, and its data_offsets [${begin}, ${end}] span ${end - begin}`,
     );
-  return { name, type, shape, begin, end };
+  return { name, type, storedAs: String(dtype), shape, begin, end };
 }
 
 /** As in the reference implementation, the tensors must cover the data exactly: no overlap, no hole, nothing after the last. */

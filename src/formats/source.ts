@@ -24,31 +24,54 @@ export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
   };
 }
 
-/** Opens `path`, hands its bytes to `use`, and closes it. */
-export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
+/** A file held open until it is closed. */
+export interface OpenSource extends ByteSource {
+  close(): void;
+}
+
+/**
+ * Opens `path` for reading.
+ * @throws Error naming the file and the reason (no such file, no permission, a folder).
+ */
+export function openFile(path: string): OpenSource {
   let file: number;
   try {
     file = openSync(path, 'r');
   } catch (error) {
     throw new Error(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
-  try {
-    const stat = fstatSync(file);
-    if (!stat.isFile()) throw new Error(`cannot read ${path}: it is not a file`);
-    const size = stat.size;
-    const read = (offset: number, length: number): Uint8Array<ArrayBuffer> => {
-      checkRange(path, size, offset, length);
-      const bytes = new Uint8Array(length);
-      for (let at = 0; at < length; ) {
-        const got = readSync(file, bytes, at, Math.min(length - at, 1 << 30), offset + at);
-        if (got === 0) throw new Error(`${path}: ended at byte ${offset + at} while it was read`);
-        at += got;
-      }
-      return bytes;
-    };
-    return use({ name: path, size, read });
-  } finally {
+  const stat = fstatSync(file);
+  if (!stat.isFile()) {
     closeSync(file);
+    throw new Error(`cannot read ${path}: it is not a file`);
+  }
+  const size = stat.size;
+  let open = true;
+  const read = (offset: number, length: number): Uint8Array<ArrayBuffer> => {
+    checkRange(path, size, offset, length);
+    if (!open) throw new Error(`${path}: it was closed, and bytes ${offset} to ${offset + length} are asked for`);
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; ) {
+      const got = readSync(file, bytes, at, Math.min(length - at, 1 << 30), offset + at);
+      if (got === 0) throw new Error(`${path}: ended at byte ${offset + at} while it was read`);
+      at += got;
+    }
+    return bytes;
+  };
+  const close = (): void => {
+    if (open) closeSync(file);
+    open = false;
+  };
+  return { name: path, size, read, close };
+}
+
+/** Opens `path`, hands its bytes to `use`, and closes it. */
+export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
+  const file = openFile(path);
+  try {
+    return use(file);
+  } finally {
+    file.close();
   }
 }
 

@@ -12,8 +12,8 @@ import {
   type Binary,
   type Checkpoint,
   type Compare,
+  type CustomRule,
   Node,
-  type PartialDerivative,
   type Primitive,
   type ReduceKind,
   type ScanKind,
@@ -55,7 +55,8 @@ export function withoutGradient<T>(fn: () => T): T {
   }
 }
 
-function node<P extends Primitive>(
+/** A node as given; the functions below simplify first. */
+export function node<P extends Primitive>(
   op: P,
   inputs: readonly Node[],
   attrs: Attrs[P],
@@ -92,10 +93,13 @@ export function placeholder(name: string, shape: readonly number[], dtype: DType
 /** 0, 1, ..., n - 1 as a [n] of `dtype`. */
 export const iota = (n: number, dtype: DType): Node => node('iota', [], {}, [n], dtype);
 
+/** Whether `x` is an operation of this kind that was not computed yet: of a computed one the inputs may be gone. */
+const pending = <P extends Primitive>(x: Node, op: P): x is Node<P> => !x.value && x.is(op);
+
 /** The literal every element of `x` equals, if `x` is a constant or a broadcast one. */
 export function uniformValue(x: Node): number | bigint | null {
   if (x.is('constant')) return x.attrs.value;
-  if (x.is('reindex') && x.attrs.axes.length === 0) return uniformValue(x.inputs[0]!);
+  if (pending(x, 'reindex') && x.attrs.axes.length === 0) return uniformValue(x.inputs[0]!);
   return null;
 }
 
@@ -111,7 +115,7 @@ export function unary(fn: Unary, x: Node): Node {
     const folded = foldUnary(fn, value, x.dtype);
     if (folded !== null) return full(folded, x.shape, x.dtype);
   }
-  if (fn === 'neg' && x.is('unary') && x.attrs.fn === 'neg') return x.inputs[0]!;
+  if (fn === 'neg' && pending(x, 'unary') && x.attrs.fn === 'neg') return x.inputs[0]!;
   return node('unary', [x], { fn }, x.shape, x.dtype);
 }
 
@@ -182,6 +186,12 @@ export const detach = (x: Node): Node => (x.requiresGrad ? node('detach', [x], {
 /** An identity of `x` that requires a gradient whatever `x` does. */
 export const marked = (x: Node): Node => new Node('barrier', [x], { group: 0 }, x.shape, x.dtype, isFloat(x.dtype));
 
+/** An identity of `result`, whose derivative by `args` is what `rule` says. */
+export const custom = (result: Node, args: readonly Node[], rule: CustomRule, output: number): Node => {
+  const requiresGrad = recording && isFloat(result.dtype) && args.some(arg => arg.requiresGrad);
+  return new Node('custom', [result, ...args], { rule, output }, result.shape, result.dtype, requiresGrad);
+};
+
 /** An identity of `x`; see Attrs.barrier. */
 export function barrier(
   x: Node,
@@ -192,13 +202,6 @@ export function barrier(
   return new Node('barrier', [x, ...after], attrs, x.shape, x.dtype, x.requiresGrad);
 }
 
-/** `value`, an elementwise function of `xs` with the given partial derivatives; see Attrs.partials. */
-export function partials(value: Node, xs: readonly Node[], of: readonly PartialDerivative[]): Node {
-  for (const x of xs) checkPair('partials', value, x);
-  if (!xs.some(x => x.requiresGrad)) return value;
-  return node('partials', [detach(value), ...xs], { of }, value.shape, value.dtype);
-}
-
 // ------------------------------------------------------------------------------------------------ reindex
 
 export function reshape(x: Node, shape: readonly number[]): Node {
@@ -207,14 +210,14 @@ export function reshape(x: Node, shape: readonly number[]): Node {
   if (size !== x.size) fail(`reshape of [${x.shape}] to [${shape}]`);
   const value = uniformValue(x);
   if (value !== null) return full(value, shape, x.dtype);
-  if (x.is('reshape')) return reshape(x.inputs[0]!, shape);
+  if (pending(x, 'reshape')) return reshape(x.inputs[0]!, shape);
   return node('reshape', [x], {}, shape, x.dtype);
 }
 
 export function reindex(x: Node, shape: readonly number[], axes: readonly AxisMap[], fill = 0): Node {
   if (axes.length !== x.shape.length) fail(`reindex of [${x.shape}] with ${axes.length} axis maps`);
   if (isIdentity(axes, x.shape, shape)) return x;
-  if (x.is('reindex')) {
+  if (pending(x, 'reindex')) {
     const composed = composeAxes(x.attrs.axes, axes, x.shape, shape);
     if (composed) {
       // Step 3 of a value that was padded into place at step 5 shows padding only.
@@ -223,7 +226,7 @@ export function reindex(x: Node, shape: readonly number[], axes: readonly AxisMa
       return reindex(x.inputs[0]!, shape, composed, x.attrs.fill);
     }
   }
-  if (x.is('reshape')) {
+  if (pending(x, 'reshape')) {
     const direct = pastUnitAxes(x.inputs[0]!.shape, x.shape, axes, shape);
     if (direct) return reindex(x.inputs[0]!, shape, direct, fill);
   }
@@ -339,7 +342,7 @@ export function reduce(kind: ReduceKind, x: Node, axes: readonly number[]): Node
     const pushed = sumIntoContract(x, sorted);
     if (pushed) return pushed;
   }
-  if (x.is('reduce') && x.attrs.kind === kind) {
+  if (pending(x, 'reduce') && x.attrs.kind === kind) {
     const kept = x.inputs[0]!.shape.map((_, d) => d).filter(d => !x.attrs.axes.includes(d));
     return reduce(kind, x.inputs[0]!, [...x.attrs.axes, ...sorted.map(d => kept[d]!)]);
   }
@@ -367,11 +370,12 @@ export function scatter(
   updates: Node,
   axisOf: number,
   what = 'scatter',
+  drop = false,
 ): Node {
   const expected = [...base.shape.slice(0, axisOf), ...index.shape, ...base.shape.slice(axisOf + 1)];
   if (!isInt(index.dtype) || base.dtype !== updates.dtype || !sameShape(expected, updates.shape))
     fail(`scatter of ${updates.dtype} [${updates.shape}] by ${index.dtype} [${index.shape}] into [${base.shape}]`);
-  return node('scatter', [base, index, updates], { kind, axis: axisOf, what }, base.shape, base.dtype);
+  return node('scatter', [base, index, updates], { kind, axis: axisOf, what, drop }, base.shape, base.dtype);
 }
 
 /** Contraction over labelled axes; see Attrs.contract. The result has the inputs' dtype. */
@@ -413,9 +417,9 @@ export function contract(
  * gradient of a convolution never materialises its columns.
  */
 function sumIntoContract(x: Node, sumAxes: readonly number[]): Node | null {
-  if (!x.is('reindex') || x.attrs.fill !== 0) return null;
+  if (!pending(x, 'reindex') || x.attrs.fill !== 0) return null;
   const product = x.inputs[0]!;
-  if (!product.is('contract') || product.value) return null;
+  if (!pending(product, 'contract')) return null;
   const { a: labelsA, b: labelsB, out } = product.attrs;
   // New labels: output dims of the reindex get fresh ones, contracted labels of the product stay.
   const base = 1 + Math.max(...labelsA, ...labelsB, ...out);

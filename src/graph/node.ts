@@ -3,6 +3,7 @@
  * are, and what a node is. How nodes are built (shape rules, simplification) is in build.ts; what they mean in numbers is what
  * backends/reference computes; their derivatives are in ../transform. Knows nothing of tensors, kernels or backends.
  */
+import type { Choice, Loop } from './control.ts';
 import type { DType, HostArray } from './dtype.ts';
 import type { MatrixRoutine } from './matrix.ts';
 import type { Variable } from './storage.ts';
@@ -47,8 +48,26 @@ export interface Checkpoint {
   readonly inputs: readonly Node[];
 }
 
-/** The partial derivative by one argument of an elementwise function, from all its arguments and its value; null is zero. */
-export type PartialDerivative = (xs: readonly Node[], value: Node) => Node | null;
+/**
+ * Derivatives that a function brings along, for one application of it. Pure functions over nodes: `args` are what the derivative is by,
+ * `results` all results of the function; cotangents and tangents are null where they are zero.
+ */
+export interface CustomRule {
+  readonly vjp: (
+    args: readonly Node[],
+    results: readonly Node[],
+    cotangents: readonly (Node | null)[],
+  ) => (Node | null)[];
+  readonly jvp: (
+    args: readonly Node[],
+    results: readonly Node[],
+    tangents: readonly (Node | null)[],
+  ) => (Node | null)[];
+  /** The function itself, for results that nobody has kept. */
+  readonly results: (args: readonly Node[]) => readonly Node[];
+  /** How many results there are. */
+  readonly count: number;
+}
 
 /** Attributes of every primitive, by name. */
 export interface Attrs {
@@ -83,12 +102,8 @@ export interface Attrs {
    * ones, and whose readers are computed after `after`. With `checkpoint`, gradients recompute what computed x.
    */
   barrier: { readonly group: number; readonly checkpoint?: Checkpoint };
-
-  /**
-   * (value, ...xs) -> value, all of one shape and dtype: an elementwise function of xs whose partial derivatives are said here instead of being
-   * found through what computes the value.
-   */
-  partials: { readonly of: readonly PartialDerivative[] };
+  /** (result, ...args) -> result. An identity whose derivative by args is the rule's; the rule's results are numbered by `output`. */
+  custom: { readonly rule: CustomRule; readonly output: number };
 
   // ---- reindex: where elements come from
   reshape: object;
@@ -109,9 +124,10 @@ export interface Attrs {
   scan: { readonly kind: ScanKind; readonly axis: number; readonly reverse: boolean };
   /**
    * (base, index, updates): base[pre, n, post], updates [pre, ...index, post] combined into base at index along `axis`, in
-   * index order. Fails when an index is outside [0, n).
+   * index order. Where an index is outside [0, n) it fails, or with `drop` leaves the update out. A variable assigned a dropping scatter
+   * into itself is written in place, at those rows alone: how optimizers update tables. Dropping has no derivative.
    */
-  scatter: { readonly kind: ScatterKind; readonly axis: number; readonly what: string };
+  scatter: { readonly kind: ScatterKind; readonly axis: number; readonly what: string; readonly drop: boolean };
   /**
    * Contraction of two inputs over labelled axes (einsum without repeats): labels in `a` and `b` but not in `out` are summed.
    * Every label stands in at least two of the three. Half types accumulate in f32.
@@ -128,6 +144,12 @@ export interface Attrs {
    * counter + floor(i / 4), counter in the low two words of the 128-bit counter and seed as the 64-bit key.
    */
   random: object;
+
+  // ---- control flow: see control.ts
+  /** (carries, xs, constants) -> one result of a loop. */
+  loop: { readonly loop: Loop; readonly output: number };
+  /** (condition, ...operands) -> one result of the body that the condition, a bool [], chooses. */
+  choose: { readonly choice: Choice; readonly output: number };
 }
 
 export type Primitive = keyof Attrs;

@@ -49,8 +49,6 @@ const ATTRS: { readonly [P in Primitive]: (attrs: Attrs[P], node: Node) => strin
   checkIndex: a => `${JSON.stringify(a.what)} < ${a.size}`,
   detach: nothing,
   barrier: a => `group ${a.group}${a.checkpoint ? ' checkpoint' : ''}`,
-  partials: nothing,
-
   reshape: nothing,
   reindex: (a, { shape }) =>
     `[${shape.map((_, d) => dimName(d)).join(', ')}] <- [${a.axes.map(axisText).join(', ')}]${a.fill ? ` else ${a.fill}` : ''}`,
@@ -64,6 +62,12 @@ const ATTRS: { readonly [P in Primitive]: (attrs: Attrs[P], node: Node) => strin
   argSort: a => `axis ${a.axis}${a.descending ? ' descending' : ''}`,
   matrix: a => a.routine,
   random: nothing,
+  custom: a => (a.output ? `result ${a.output}` : ''),
+  loop: ({ loop, output }) => {
+    const steps = loop.cond ? `while, at most ${loop.length ?? 'any'} steps` : `${loop.length} steps`;
+    return `${steps}${loop.reverse ? ' reversed' : ''}, result ${output}`;
+  },
+  choose: a => `result ${a.output}`,
 };
 
 /** Elementwise families are known by the function's name alone. */

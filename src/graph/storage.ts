@@ -26,30 +26,32 @@ export class Variable {
   readonly dtype: DType;
   readonly size: number;
   name: string;
-  /** Newest value on the host, or null while only the device has it. */
+  /** Newest value on the host, or null while only the device has it, or nothing has needed the first value yet. */
   host: HostArray | null;
+  /** Makes the first value when something needs it; a value written before that has cost nothing. */
+  private readonly first: (() => HostArray) | null;
   /** The device copy and the backend it belongs to, if a program bound this variable. */
   device: { readonly backend: string; readonly buffer: DeviceBuffer } | null = null;
   /** Whether the device copy is current (always true when `host` is null). */
   deviceIsCurrent = false;
   version = 0;
 
-  constructor(shape: readonly number[], dtype: DType, host: HostArray, name = '') {
+  constructor(shape: readonly number[], dtype: DType, init: HostArray | (() => HostArray), name = '') {
     this.shape = shape;
     this.dtype = dtype;
-    this.size = host.length;
-    this.host = host;
+    this.size = shape.reduce((a, n) => a * n, 1);
+    this.host = typeof init === 'function' ? null : init;
+    this.first = typeof init === 'function' ? init : null;
     this.name = name;
   }
 
   /** The value on the host; downloads it when only the device has it. Do not write into the result. */
   read(): HostArray {
-    if (!this.host) {
-      const host = hostArray(this.dtype, this.size);
-      this.device!.buffer.download(host);
-      this.host = host;
-    }
-    return this.host;
+    if (this.host) return this.host;
+    if (!this.device) return (this.host = this.first!());
+    const host = hostArray(this.dtype, this.size);
+    this.device.buffer.download(host);
+    return (this.host = host);
   }
 
   /** Replaces the value from the host. */

@@ -5,6 +5,7 @@
  */
 
 export { AUC, type AucOptions, auc, StreamingAUC, type StreamingAucState } from './auc.ts';
+export { Calibration, type CalibrationBin, type CalibrationReport, type CalibrationState } from './calibration.ts';
 export {
   Accuracy,
   ConfusionMatrix,
@@ -13,5 +14,8 @@ export {
   type PrecisionRecall,
   TopK,
 } from './classification.ts';
+export { GroupedAUC, type GroupedAucState, type GroupWeight } from './grouped.ts';
 export { LogLoss, MAE, Mean, type MeanState, MSE, Perplexity } from './means.ts';
 export type { Metric, MetricInput } from './metric.ts';
+export { type ProgressiveReport, type ProgressiveState, ProgressiveValidation } from './progressive.ts';
+export { HitRateAtK, NDCGAtK, type NdcgOptions, RecallAtK } from './ranking.ts';

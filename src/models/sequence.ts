@@ -4,15 +4,15 @@
 import { Linear, LSTM, Module } from '../nn/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 
-/** An LSTM over [N, T, inputs] and a linear layer on its last output -> [N, classes]. */
+/** An LSTM over [N, T, inputs] and a linear layer on its last output -> [N, numClasses]. */
 export class LSTMNet extends Module {
   readonly lstm: LSTM;
   readonly head: Linear;
 
-  constructor({ inputs = 128, hidden = 256, classes = 10, layers = 1 } = {}) {
+  constructor({ inputs = 128, hidden = 256, numClasses = 10, layers = 1 } = {}) {
     super();
     this.lstm = new LSTM(inputs, hidden, { numLayers: layers, batchFirst: true });
-    this.head = new Linear(hidden, classes);
+    this.head = new Linear(hidden, numClasses);
   }
 
   forward(x: Tensor): Tensor {

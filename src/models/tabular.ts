@@ -5,6 +5,7 @@
  */
 import { Embedding, init, Linear, Module } from '../nn/index.ts';
 import { cat, F, type Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
+import { lowerTriangle, pairwiseDots, pairwiseSum } from './interactions.ts';
 
 export interface TableShape {
   /** Number of numeric columns; may be 0. */
@@ -71,12 +72,6 @@ function firstOrder({ emb1, dense1 }: FirstOrder, dense: Tensor, rows: Tensor | 
   return emb1 && rows ? numbers.add(emb1.call(rows).sum([1, 2])) : numbers;
 }
 
-/** Products of all pairs of category vectors [B, fields, d], added up (Rendle 2010): [B]. */
-function secondOrder(vectors: Tensor): Tensor {
-  const total = vectors.sum(1);
-  return total.mul(total).sub(vectors.mul(vectors).sum(1)).sum(1).mul(0.5);
-}
-
 /** Logistic regression plus pairwise products of category vectors. */
 export class FactorizationMachine extends Module<TableForward> {
   readonly emb: Embedding | null;
@@ -95,7 +90,7 @@ export class FactorizationMachine extends Module<TableForward> {
   forward(dense: Tensor, ids: Tensor): Tensor {
     if (!this.emb) return firstOrder(this, dense, null);
     const rows = ids.add(this.offset);
-    return firstOrder(this, dense, rows).add(secondOrder(this.emb.call(rows)));
+    return firstOrder(this, dense, rows).add(pairwiseSum(this.emb.call(rows)));
   }
 }
 
@@ -151,14 +146,8 @@ export class WideDeep extends Deep {
 export class DeepFM extends Deep {
   forward(dense: Tensor, ids: Tensor): Tensor {
     const { first, vectors, deep } = this.parts(dense, ids);
-    return (vectors ? first.add(secondOrder(vectors)) : first).add(deep);
+    return (vectors ? first.add(pairwiseSum(vectors)) : first).add(deep);
   }
-}
-
-/** Positions of the elements below the diagonal of an n x n matrix, row by row. */
-function lowerTriangle(n: number): Tensor {
-  const positions = Array.from({ length: n }, (_, i) => Array.from({ length: i }, (_, j) => i * n + j)).flat();
-  return tensor(Int32Array.from(positions));
 }
 
 /**
@@ -199,7 +188,7 @@ export class DLRM extends Module<TableForward> {
     let x = dense;
     for (const layer of [this.bot1, this.bot2, this.bot3, this.bot4]) x = layer.call(x).relu();
     const vectors = cat([x.unsqueeze(1), this.emb.call(ids.add(this.offset))], 1);
-    const products = vectors.matmul(vectors.transpose(1, 2)).flatten(1).indexSelect(1, this.pairs);
+    const products = pairwiseDots(vectors, this.pairs);
     let h = cat([x, products], 1);
     for (const layer of [this.top1, this.top2]) h = layer.call(h).relu();
     return this.top3.call(h).squeeze(1);

@@ -286,3 +286,33 @@ export class GLU extends Module {
     return F.glu(x, this.dim);
   }
 }
+
+/** Softmax over the channels of each position of [N, C, H, W] (or [C, H, W]). */
+export class Softmax2d extends Module {
+  forward(x: Tensor): Tensor {
+    if (x.ndim !== 3 && x.ndim !== 4)
+      throw new RangeError(`Softmax2d: input [${x.shape}] came, expected 3 or 4 dimensions`);
+    return F.softmax(x, -3);
+  }
+}
+
+export interface RReLUOptions {
+  /** Smallest slope; 1/8 by default. */
+  readonly lower?: number;
+  /** Largest slope; 1/3 by default. */
+  readonly upper?: number;
+}
+
+/** x where positive, else x times a slope: drawn for each element in training, the middle of [lower, upper] otherwise (Xu et al. 2015). */
+export class RReLU extends Module {
+  readonly options: RReLUOptions;
+
+  constructor(options: RReLUOptions = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.rrelu(x, { ...this.options, training: this.training });
+  }
+}

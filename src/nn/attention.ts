@@ -1,8 +1,8 @@
 /**
  * Multi-head attention (Vaswani et al. 2017), with PyTorch's parameter names and layouts.
  */
-import { F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
-import { blank, constant_, xavierUniform_ } from './init.ts';
+import { cat, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
+import { blank, constant_, xavierNormal_, xavierUniform_ } from './init.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
 
@@ -14,6 +14,10 @@ export interface MultiheadAttentionOptions {
   /** Features of keys and of values; `embedDim` by default. */
   readonly kdim?: number;
   readonly vdim?: number;
+  /** Whether a learned key and value are added to every sequence; false by default. */
+  readonly addBiasKv?: boolean;
+  /** Whether a key and a value of zeros are added to every sequence; false by default. */
+  readonly addZeroAttn?: boolean;
   /** Whether sequences are [N, L, E] instead of [L, N, E]; false by default. */
   readonly batchFirst?: boolean;
 }
@@ -47,7 +51,10 @@ export class MultiheadAttention extends Module<
   readonly kProjWeight: Parameter | null = null;
   readonly vProjWeight: Parameter | null = null;
   readonly inProjBias: Parameter | null;
+  readonly biasK: Parameter | null;
+  readonly biasV: Parameter | null;
   readonly outProj: Linear;
+  readonly addZeroAttn: boolean;
   readonly embedDim: number;
   readonly numHeads: number;
   readonly dropout: number;
@@ -56,6 +63,7 @@ export class MultiheadAttention extends Module<
   constructor(embedDim: number, numHeads: number, options: MultiheadAttentionOptions = {}) {
     super();
     const { dropout = 0, bias = true, kdim = embedDim, vdim = embedDim, batchFirst = false } = options;
+    const { addBiasKv = false, addZeroAttn = false } = options;
     if (embedDim % numHeads !== 0)
       throw new Error(`MultiheadAttention: ${embedDim} features do not split into ${numHeads} heads`);
     this.embedDim = embedDim;
@@ -70,6 +78,10 @@ export class MultiheadAttention extends Module<
       this.vProjWeight = projection(embedDim, vdim);
     }
     this.inProjBias = bias ? blank([3 * embedDim]) : null;
+    const extra = (): Parameter | null => (addBiasKv ? xavierNormal_(blank([1, 1, embedDim])) : null);
+    this.biasK = extra();
+    this.biasV = extra();
+    this.addZeroAttn = addZeroAttn;
     this.outProj = new Linear(embedDim, embedDim, { bias });
     if (this.outProj.bias) constant_(this.outProj.bias, 0);
   }
@@ -85,19 +97,29 @@ export class MultiheadAttention extends Module<
     return [query, key, value].map((x, i) => F.linear(x, weights[i]!, biases?.[i] ?? null));
   }
 
+  /** Projected keys or values [N, heads, S, head size] with the learned and the zero entry after them, where there are any. */
+  #extended(x: Tensor, bias: Parameter | null): Tensor {
+    const [n, heads, , headSize] = x.shape as [number, number, number, number];
+    const parts = [x];
+    if (bias) parts.push(bias.reshape([1, heads, 1, headSize]).expand([n, heads, 1, headSize]));
+    if (this.addZeroAttn) parts.push(zeros([n, heads, 1, headSize], { dtype: x.dtype }));
+    return parts.length === 1 ? x : cat(parts, 2);
+  }
+
   forward(
     query: Tensor,
     key: Tensor,
     value: Tensor,
     options: AttentionOptions = {},
   ): [output: Tensor, weights: Tensor] {
+    if (query.ndim === 2) return this.#single(query, key, value, options);
     const { keyPaddingMask, attnMask, averageAttnWeights = true } = options;
     const [n, l, s] = this.batchFirst
       ? [query.shape[0]!, query.shape[1]!, key.shape[1]!]
       : [query.shape[1]!, query.shape[0]!, key.shape[0]!];
     if (query.ndim !== 3 || query.shape[2] !== this.embedDim)
       throw new Error(
-        `MultiheadAttention: query [${query.shape}] came, expected 3 dimensions with ${this.embedDim} features last`,
+        `MultiheadAttention: query [${query.shape}] came, expected 3 dimensions (or 2 for one sequence) with ${this.embedDim} features last`,
       );
     const headSize = this.embedDim / this.numHeads;
     // To [N, heads, length, head size], whichever of batch and length comes first.
@@ -105,17 +127,30 @@ export class MultiheadAttention extends Module<
       const split = x.reshape([x.shape[0]!, x.shape[1]!, this.numHeads, headSize]);
       return this.batchFirst ? split.permute([0, 2, 1, 3]) : split.permute([1, 2, 0, 3]);
     }) as [Tensor, Tensor, Tensor];
-    let scores = q.mul(1 / Math.sqrt(headSize)).matmul(k.transpose(-2, -1));
-    if (attnMask) {
-      const perHead = attnMask.ndim === 3 ? attnMask.reshape([n, this.numHeads, l, s]) : attnMask;
-      scores = scores.add(additive(perHead, scores));
-    }
-    if (keyPaddingMask) scores = scores.add(additive(keyPaddingMask, scores).reshape([n, 1, 1, s]));
+    const [keys, values] = [this.#extended(k, this.biasK), this.#extended(v, this.biasV)];
+    let scores = q.mul(1 / Math.sqrt(headSize)).matmul(keys.transpose(-2, -1));
+    // Masks speak of the keys that were given; the ones added are open to all.
+    const added = keys.shape[2]! - s;
+    const mask = (given: Tensor): Tensor => additive(given, scores).constantPad([0, added]);
+    if (attnMask)
+      scores = scores.add(mask(attnMask.ndim === 3 ? attnMask.reshape([n, this.numHeads, l, s]) : attnMask));
+    if (keyPaddingMask) scores = scores.add(mask(keyPaddingMask).reshape([n, 1, 1, s + added]));
     const weights = F.dropout(scores.softmax(-1), { p: this.dropout, training: this.training });
-    const heads = weights.matmul(v);
+    const heads = weights.matmul(values);
     const joined = this.batchFirst
       ? heads.permute([0, 2, 1, 3]).reshape([n, l, this.embedDim])
       : heads.permute([2, 0, 1, 3]).reshape([l, n, this.embedDim]);
     return [this.outProj.call(joined), averageAttnWeights ? weights.mean(1) : weights];
+  }
+
+  /** One sequence: [L, E] in, [L, E] and [L, S] out. */
+  #single(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions): [output: Tensor, weights: Tensor] {
+    const batch = this.batchFirst ? 0 : 1;
+    const lifted = new Map([query, key, value].map(x => [x, x.unsqueeze(batch)]));
+    const [output, weights] = this.forward(lifted.get(query)!, lifted.get(key)!, lifted.get(value)!, {
+      ...options,
+      keyPaddingMask: options.keyPaddingMask?.unsqueeze(0),
+    });
+    return [output.squeeze(batch), weights.squeeze(0)];
   }
 }

@@ -17,7 +17,7 @@ export interface BatchNormOptions {
 }
 
 /** What the three share: statistics per channel (dim 1) over all other dims. */
-abstract class BatchNorm extends Module {
+export abstract class BatchNorm extends Module {
   readonly weight: Parameter | null;
   readonly bias: Parameter | null;
   readonly runningMean: Parameter | null = null;
@@ -25,7 +25,7 @@ abstract class BatchNorm extends Module {
   readonly numBatchesTracked: Parameter | null = null;
   readonly numFeatures: number;
   readonly eps: number;
-  readonly momentum: number | null;
+  momentum: number | null;
 
   constructor(numFeatures: number, options: BatchNormOptions = {}) {
     super();

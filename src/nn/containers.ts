@@ -1,7 +1,7 @@
 /**
- * Modules that hold modules: chains, lists and dictionaries.
+ * Modules that hold modules or parameters: chains, lists and dictionaries.
  */
-import type { Tensor } from '../tensor/index.ts';
+import { Parameter, type Tensor } from '../tensor/index.ts';
 import { type AnyModule, Module } from './module.ts';
 
 /** Children under the keys 0, 1, 2, ...: what Sequential and ModuleList share. */
@@ -9,23 +9,45 @@ function numbered<M extends AnyModule>(owner: AnyModule, at: number, module: M):
   Object.defineProperty(owner, at, { value: module, enumerable: true, configurable: true, writable: true });
 }
 
-/** Runs modules one after another. */
+function ownParameter(owner: AnyModule, name: string, parameter: Parameter): void {
+  if (!(parameter instanceof Parameter))
+    throw new TypeError(`${owner.constructor.name}: ${name} is no Parameter: wrap tensors in new Parameter(...)`);
+  Object.defineProperty(owner, name, { value: parameter, enumerable: true, configurable: true, writable: true });
+}
+
+/** A child under a name of the user's choice. */
+function named(owner: AnyModule, name: string, module: AnyModule, taken: boolean): void {
+  if (name in owner && !taken)
+    throw new Error(`${owner.constructor.name}: the name "${name}" is taken by a member of the class`);
+  Object.defineProperty(owner, name, { value: module, enumerable: true, configurable: true, writable: true });
+}
+
+/** Runs modules one after another: under the keys 0, 1, 2, ..., or under names of your own, `new Sequential({ conv, relu })`. */
 export class Sequential extends Module {
   readonly #layers: Module[] = [];
 
-  constructor(...layers: Module[]) {
+  constructor(...layers: readonly Module[] | [Readonly<Record<string, Module>>]) {
     super();
-    for (const layer of layers) this.append(layer);
+    const [first] = layers;
+    if (layers.length === 1 && first && Object.getPrototypeOf(first) === Object.prototype)
+      for (const [name, layer] of Object.entries(first as Readonly<Record<string, Module>>)) this.append(layer, name);
+    else for (const layer of layers as readonly Module[]) this.append(layer);
   }
 
-  append(layer: Module): this {
+  /** Adds a layer at the end, under its number unless a name is given. */
+  append(layer: Module, name?: string): this {
     if (!(layer instanceof Module))
       throw new TypeError(
         `Sequential: layer ${this.#layers.length} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
       );
-    numbered(this, this.#layers.length, layer);
+    if (name === undefined) numbered(this, this.#layers.length, layer);
+    else named(this, name, layer, false);
     this.#layers.push(layer);
     return this;
+  }
+
+  protected override childKey(property: string): string {
+    return property;
   }
 
   get length(): number {
@@ -91,9 +113,7 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
   }
 
   set(name: string, item: M): this {
-    if (name in this && !this.#items.has(name))
-      throw new Error(`ModuleDict: the name "${name}" is taken by a member of the class`);
-    Object.defineProperty(this, name, { value: item, enumerable: true, configurable: true, writable: true });
+    named(this, name, item, this.#items.has(name));
     this.#items.set(name, item);
     return this;
   }
@@ -112,5 +132,72 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
 
   forward(): never {
     throw new Error('ModuleDict has no forward: use its modules by name');
+  }
+}
+
+/** Parameters under the keys 0, 1, 2, ... */
+export class ParameterList extends Module<never[], never> {
+  readonly #items: Parameter[] = [];
+
+  constructor(items: Iterable<Parameter> = []) {
+    super();
+    for (const item of items) this.append(item);
+  }
+
+  append(item: Parameter): this {
+    ownParameter(this, String(this.#items.length), item);
+    this.#items.push(item);
+    return this;
+  }
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  /** The parameter at `index`; negative indices count from the end. */
+  at(index: number): Parameter | undefined {
+    return this.#items.at(index);
+  }
+
+  [Symbol.iterator](): Iterator<Parameter> {
+    return this.#items[Symbol.iterator]();
+  }
+
+  forward(): never {
+    throw new Error('ParameterList has no forward: loop over its parameters');
+  }
+}
+
+/** Parameters under names of the user's choice, which are their keys as they stand. */
+export class ParameterDict extends Module<never[], never> {
+  readonly #items = new Map<string, Parameter>();
+
+  constructor(items: Readonly<Record<string, Parameter>> = {}) {
+    super();
+    for (const [name, item] of Object.entries(items)) this.set(name, item);
+  }
+
+  set(name: string, item: Parameter): this {
+    if (name in this && !this.#items.has(name))
+      throw new Error(`ParameterDict: the name "${name}" is taken by a member of the class`);
+    ownParameter(this, name, item);
+    this.#items.set(name, item);
+    return this;
+  }
+
+  get(name: string): Parameter | undefined {
+    return this.#items.get(name);
+  }
+
+  entries(): IterableIterator<[string, Parameter]> {
+    return this.#items.entries();
+  }
+
+  protected override childKey(property: string): string {
+    return property;
+  }
+
+  forward(): never {
+    throw new Error('ParameterDict has no forward: use its parameters by name');
   }
 }

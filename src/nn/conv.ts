@@ -12,7 +12,7 @@ export type Size = number | readonly number[];
 export interface ConvOptions {
   /** 1 by default. */
   readonly stride?: Size;
-  /** Zeros added on both sides, or 'same' to keep the size (stride 1 only); 0 by default. */
+  /** Elements added on both sides, or 'same' to keep the size (stride 1 only), or 'valid' for none; 0 by default. */
   readonly padding?: Size | 'same' | 'valid';
   /** Distance of neighbouring kernel elements; 1 by default. */
   readonly dilation?: Size;
@@ -20,6 +20,8 @@ export interface ConvOptions {
   readonly groups?: number;
   /** true by default. */
   readonly bias?: boolean;
+  /** 'zeros' by default. */
+  readonly paddingMode?: PaddingMode;
 }
 
 /** `size` as one number per spatial dimension. */
@@ -39,10 +41,13 @@ function checkGroups(what: string, inChannels: number, outChannels: number, grou
     );
 }
 
+/** What the edges are padded with. */
+export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
+
 /** Geometry of a convolution, one number per spatial dimension. */
 interface Geometry {
   readonly stride: number[];
-  readonly padding: number[];
+  readonly padding: number[] | 'same';
   readonly dilation: number[];
   readonly groups: number;
 }
@@ -52,37 +57,53 @@ function geometry(what: string, kernel: readonly number[], options: ConvOptions)
   const dims = kernel.length;
   const strides = spread(`${what} stride`, stride, dims);
   const dilations = spread(`${what} dilation`, dilation, dims);
-  if (padding !== 'same') {
-    const pads = spread(`${what} padding`, padding === 'valid' ? 0 : padding, dims);
-    return { stride: strides, padding: pads, dilation: dilations, groups };
-  }
-  const pads = kernel.map((k, d) => {
-    const total = dilations[d]! * (k - 1);
-    if (strides[d] !== 1 || total % 2 !== 0)
-      throw new Error(
-        `${what}: padding 'same' needs stride 1 and an odd kernel; kernel [${kernel}], stride [${strides}] came`,
-      );
-    return total / 2;
-  });
+  if (padding === 'same' && strides.some(n => n !== 1))
+    throw new Error(`${what}: padding 'same' needs stride 1; stride [${strides}] came`);
+  const pads = padding === 'same' ? padding : spread(`${what} padding`, padding === 'valid' ? 0 : padding, dims);
   return { stride: strides, padding: pads, dilation: dilations, groups };
+}
+
+/** Amounts for F.pad (last dimension first) that do what `padding` says; 'same' puts an odd element at the end. */
+function edges(kernel: readonly number[], { padding, dilation }: Geometry): number[] {
+  const sides = kernel.map((k, d) => {
+    if (padding !== 'same') return [padding[d]!, padding[d]!];
+    const total = dilation[d]! * (k - 1);
+    return [Math.floor(total / 2), Math.ceil(total / 2)];
+  });
+  return sides.reverse().flat();
 }
 
 /** What the three convolutions share: a weight [out, in / groups, ...kernel], a bias [out] and the geometry. */
 abstract class Convolution extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernelSize: readonly number[];
   readonly geometry: Geometry;
+  readonly paddingMode: PaddingMode;
 
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
     super();
     const what = `Conv${dims}d`;
     checkSizes(what, { inChannels, outChannels });
-    const kernel = spread(`${what} kernelSize`, kernelSize, dims);
-    this.geometry = geometry(what, kernel, options);
+    this.inChannels = inChannels;
+    this.outChannels = outChannels;
+    this.kernelSize = spread(`${what} kernelSize`, kernelSize, dims);
+    this.geometry = geometry(what, this.kernelSize, options);
+    this.paddingMode = options.paddingMode ?? 'zeros';
     const { groups } = this.geometry;
     checkGroups(what, inChannels, outChannels, groups);
-    this.weight = kaimingUniform_(blank([outChannels, inChannels / groups, ...kernel]), { a: Math.sqrt(5) });
+    this.weight = kaimingUniform_(blank([outChannels, inChannels / groups, ...this.kernelSize]), { a: Math.sqrt(5) });
     this.bias = (options.bias ?? true) ? biasUniform_(blank([outChannels]), this.weight) : null;
+  }
+
+  /** The input and the geometry of the convolution over it: padding other than zeros is applied here. */
+  protected padded(x: Tensor): [Tensor, Geometry] {
+    const { geometry, kernelSize, paddingMode } = this;
+    if (paddingMode === 'zeros') return [x, geometry];
+    const inside = { ...geometry, padding: kernelSize.map(() => 0) };
+    return [F.pad(x, edges(kernelSize, geometry), { mode: paddingMode }), inside];
   }
 }
 
@@ -93,7 +114,8 @@ export class Conv1d extends Convolution {
   }
 
   forward(x: Tensor): Tensor {
-    return F.conv1d(x, this.weight, this.bias, this.geometry);
+    const [input, geometry] = this.padded(x);
+    return F.conv1d(input, this.weight, this.bias, geometry);
   }
 }
 
@@ -104,7 +126,8 @@ export class Conv2d extends Convolution {
   }
 
   forward(x: Tensor): Tensor {
-    return F.conv2d(x, this.weight, this.bias, this.geometry);
+    const [input, geometry] = this.padded(x);
+    return F.conv2d(input, this.weight, this.bias, geometry);
   }
 }
 
@@ -115,7 +138,8 @@ export class Conv3d extends Convolution {
   }
 
   forward(x: Tensor): Tensor {
-    return F.conv3d(x, this.weight, this.bias, this.geometry);
+    const [input, geometry] = this.padded(x);
+    return F.conv3d(input, this.weight, this.bias, geometry);
   }
 }
 
@@ -135,21 +159,46 @@ export interface ConvTransposeOptions {
 }
 
 /** The three transposed convolutions: a weight [in, out / groups, ...kernel], a bias [out] and the geometry. */
-abstract class TransposedConvolution extends Module {
+abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: readonly number[]]> {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
-  readonly geometry: Geometry & { readonly outputPadding: number[] };
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernelSize: readonly number[];
+  readonly geometry: Geometry & { readonly padding: number[]; readonly outputPadding: number[] };
 
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
     super();
     const what = `ConvTranspose${dims}d`;
+    checkSizes(what, { inChannels, outChannels });
     const kernel = spread(`${what} kernelSize`, kernelSize, dims);
+    this.inChannels = inChannels;
+    this.outChannels = outChannels;
+    this.kernelSize = kernel;
+    const padding = spread(`${what} padding`, options.padding ?? 0, dims);
     const outputPadding = spread(`${what} outputPadding`, options.outputPadding ?? 0, dims);
-    this.geometry = { ...geometry(what, kernel, options), outputPadding };
+    this.geometry = { ...geometry(what, kernel, options), padding, outputPadding };
     const { groups } = this.geometry;
     checkGroups(what, inChannels, outChannels, groups);
     this.weight = kaimingUniform_(blank([inChannels, outChannels / groups, ...kernel]), { a: Math.sqrt(5) });
     this.bias = (options.bias ?? true) ? biasUniform_(blank([outChannels]), this.weight) : null;
+  }
+
+  /** The geometry whose output has the spatial sizes `outputSize` (or that whole shape), where a stride leaves several open. */
+  protected sized(x: Tensor, outputSize: readonly number[] | undefined): TransposedConvolution['geometry'] {
+    if (!outputSize) return this.geometry;
+    const { stride, padding, dilation } = this.geometry;
+    const dims = this.kernelSize.length;
+    const wanted = outputSize.slice(-dims);
+    const least = x.shape
+      .slice(-dims)
+      .map((n, d) => (n - 1) * stride[d]! - 2 * padding[d]! + dilation[d]! * (this.kernelSize[d]! - 1) + 1);
+    const outputPadding = least.map((n, d) => wanted[d]! - n);
+    if (wanted.length !== dims || outputPadding.some((extra, d) => extra < 0 || extra >= stride[d]!))
+      throw new RangeError(
+        `${this.constructor.name}: outputSize [${outputSize}] came, expected [${least}] to [${least.map((n, d) => n + stride[d]! - 1)}] for input [${x.shape}]`,
+      );
+    return { ...this.geometry, outputPadding };
   }
 }
 
@@ -159,8 +208,8 @@ export class ConvTranspose1d extends TransposedConvolution {
     super(1, inChannels, outChannels, kernelSize, options);
   }
 
-  forward(x: Tensor): Tensor {
-    return F.convTranspose1d(x, this.weight, this.bias, this.geometry);
+  forward(x: Tensor, outputSize?: readonly number[]): Tensor {
+    return F.convTranspose1d(x, this.weight, this.bias, this.sized(x, outputSize));
   }
 }
 
@@ -170,8 +219,8 @@ export class ConvTranspose2d extends TransposedConvolution {
     super(2, inChannels, outChannels, kernelSize, options);
   }
 
-  forward(x: Tensor): Tensor {
-    return F.convTranspose2d(x, this.weight, this.bias, this.geometry);
+  forward(x: Tensor, outputSize?: readonly number[]): Tensor {
+    return F.convTranspose2d(x, this.weight, this.bias, this.sized(x, outputSize));
   }
 }
 
@@ -181,7 +230,7 @@ export class ConvTranspose3d extends TransposedConvolution {
     super(3, inChannels, outChannels, kernelSize, options);
   }
 
-  forward(x: Tensor): Tensor {
-    return F.convTranspose3d(x, this.weight, this.bias, this.geometry);
+  forward(x: Tensor, outputSize?: readonly number[]): Tensor {
+    return F.convTranspose3d(x, this.weight, this.bias, this.sized(x, outputSize));
   }
 }

@@ -49,3 +49,10 @@ export class AlphaDropout extends Dropping {
     return F.alphaDropout(x, { p: this.p, training: this.training });
   }
 }
+
+/** AlphaDropout of whole channels of [N, C, ...]. */
+export class FeatureAlphaDropout extends Dropping {
+  forward(x: Tensor): Tensor {
+    return F.featureAlphaDropout(x, { p: this.p, training: this.training });
+  }
+}

@@ -2,9 +2,14 @@
  * Neural network modules. Imports the Tensor API; knows nothing of optimizers, data or files.
  */
 export * from './activations.ts';
+export {
+  type AdaptiveLogSoftmaxOptions,
+  type AdaptiveLogSoftmaxResult,
+  AdaptiveLogSoftmaxWithLoss,
+} from './adaptiveSoftmax.ts';
 export { type AttentionOptions, MultiheadAttention, type MultiheadAttentionOptions } from './attention.ts';
 export { BatchNorm1d, BatchNorm2d, BatchNorm3d, type BatchNormOptions } from './batchNorm.ts';
-export { ModuleDict, ModuleList, Sequential } from './containers.ts';
+export { ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential } from './containers.ts';
 export {
   Conv1d,
   Conv2d,
@@ -14,34 +19,43 @@ export {
   ConvTranspose2d,
   ConvTranspose3d,
   type ConvTransposeOptions,
+  type PaddingMode,
   type Size,
 } from './conv.ts';
-export { AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d } from './dropout.ts';
-export { Embedding, type EmbeddingOptions } from './embedding.ts';
+export * from './distance.ts';
+export { AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout } from './dropout.ts';
+export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from './embedding.ts';
+export { functionalCall, stackModuleState } from './functionalCall.ts';
 export * as init from './init.ts';
+export * from './lazy.ts';
 export { Bilinear, Flatten, Identity, Linear, Unflatten } from './linear.ts';
 export * from './losses.ts';
-export { type AnyModule, type LoadOptions, Module } from './module.ts';
 export {
-  GroupNorm,
-  InstanceNorm1d,
-  InstanceNorm2d,
-  InstanceNorm3d,
-  LayerNorm,
-  type LayerNormOptions,
-  type NormOptions,
-  RMSNorm,
-} from './norm.ts';
+  type AnyModule,
+  type ForwardHook,
+  type ForwardPreHook,
+  type HookHandle,
+  type LoadOptions,
+  Module,
+} from './module.ts';
+export * from './norm.ts';
+export * from './padding.ts';
+export * from './parametrize.ts';
 export * from './pooling.ts';
-export { GRU, LSTM, type RecurrentOptions, RNN, type RNNOptions } from './rnn.ts';
+export * from './resample.ts';
+export { GRU, LSTM, type LSTMOptions, type RecurrentOptions, RNN, type RNNOptions } from './rnn.ts';
 export { GRUCell, LSTMCell, RNNCell } from './rnnSteps.ts';
 export type { StateDict, StateMismatch } from './state.ts';
 export {
   type DecoderMasks,
   type EncoderMasks,
+  Transformer,
   TransformerDecoder,
   TransformerDecoderLayer,
   TransformerEncoder,
   TransformerEncoderLayer,
   type TransformerLayerOptions,
+  type TransformerMasks,
+  type TransformerOptions,
 } from './transformer.ts';
+export * from './vectors.ts';

@@ -1,7 +1,7 @@
 /**
  * Initialisers, under PyTorch's names: each draws new values from the default generator, assigns them to the parameter and returns it.
  */
-import { full, Parameter, rand, randn, Tensor } from '../tensor/index.ts';
+import { full, Parameter, rand, randn, type Tensor } from '../tensor/index.ts';
 
 export type Nonlinearity = 'linear' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'selu';
 export type FanMode = 'fanIn' | 'fanOut';
@@ -42,11 +42,11 @@ export function fans(shape: readonly number[]): { readonly fanIn: number; readon
 
 /**
  * A new f32 parameter of one value (0 by default), for an initialiser to fill. Costs no program: the initial values of a whole model
- * are then computed in one.
+ * are then computed in one. Nor any memory until then: weights that are loaded into a new model replace values that never were.
  */
 export function blank(shape: readonly number[], value = 0): Parameter {
   const size = shape.reduce((a, n) => a * n, 1);
-  return new Parameter(Tensor.from(new Float32Array(size).fill(value), { shape }));
+  return new Parameter({ shape, dtype: 'f32', value: () => new Float32Array(size).fill(value) });
 }
 
 function fill(parameter: Parameter, value: Tensor): Parameter {

@@ -1,7 +1,7 @@
 /**
  * Losses as modules; the functional forms hold the formulas. `reduction` is 'mean' by default everywhere.
  */
-import { F, type Tensor } from '../tensor/index.ts';
+import { F, type Parameter, type Tensor } from '../tensor/index.ts';
 import { Module } from './module.ts';
 
 /** A loss of input and target. */
@@ -14,17 +14,32 @@ abstract class Loss<O extends object> extends Module<[input: Tensor, target: Ten
   }
 }
 
+/** Factors of classes or elements, kept as buffers: saved with the model and converted with it. */
+abstract class WeightedLoss<O extends F.LossOptions & { readonly weight?: Tensor | null }> extends Loss<O> {
+  readonly weight: Parameter | null;
+
+  constructor(options: O = {} as O) {
+    super(options);
+    this.weight = options.weight ? this.registerBuffer('weight', options.weight) : null;
+  }
+
+  /** The options with the weight as it is now. */
+  protected get settings(): O {
+    return { ...this.options, weight: this.weight };
+  }
+}
+
 /** Softmax cross entropy of logits [N, C, ...] with class indices [N, ...] or class probabilities of the logits' shape. */
-export class CrossEntropyLoss extends Loss<F.CrossEntropyOptions> {
+export class CrossEntropyLoss extends WeightedLoss<F.CrossEntropyOptions> {
   forward(input: Tensor, target: Tensor): Tensor {
-    return F.crossEntropy(input, target, this.options);
+    return F.crossEntropy(input, target, this.settings);
   }
 }
 
 /** Negative log likelihood of log-probabilities [N, C, ...] with class indices [N, ...]. */
-export class NLLLoss extends Loss<F.ClassLossOptions> {
+export class NLLLoss extends WeightedLoss<F.ClassLossOptions> {
   forward(input: Tensor, target: Tensor): Tensor {
-    return F.nllLoss(input, target, this.options);
+    return F.nllLoss(input, target, this.settings);
   }
 }
 
@@ -57,16 +72,23 @@ export class HuberLoss extends Loss<F.LossOptions & { readonly delta?: number }>
 }
 
 /** Binary cross entropy of probabilities. */
-export class BCELoss extends Loss<F.BinaryLossOptions> {
+export class BCELoss extends WeightedLoss<F.BinaryLossOptions> {
   forward(input: Tensor, target: Tensor): Tensor {
-    return F.binaryCrossEntropy(input, target, this.options);
+    return F.binaryCrossEntropy(input, target, this.settings);
   }
 }
 
 /** Binary cross entropy of logits, stable for any of them. */
-export class BCEWithLogitsLoss extends Loss<F.LogitLossOptions> {
+export class BCEWithLogitsLoss extends WeightedLoss<F.LogitLossOptions> {
+  readonly posWeight: Parameter | null;
+
+  constructor(options: F.LogitLossOptions = {}) {
+    super(options);
+    this.posWeight = options.posWeight ? this.registerBuffer('posWeight', options.posWeight) : null;
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
-    return F.binaryCrossEntropyWithLogits(input, target, this.options);
+    return F.binaryCrossEntropyWithLogits(input, target, { ...this.settings, posWeight: this.posWeight });
   }
 }
 
@@ -74,5 +96,117 @@ export class BCEWithLogitsLoss extends Loss<F.LogitLossOptions> {
 export class KLDivLoss extends Loss<{ readonly reduction?: F.Reduction | 'batchmean'; readonly logTarget?: boolean }> {
   forward(input: Tensor, target: Tensor): Tensor {
     return F.klDiv(input, target, this.options);
+  }
+}
+
+/** log(1 + exp(-target x)) for targets -1 and 1. */
+export class SoftMarginLoss extends Loss<F.LossOptions> {
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.softMarginLoss(input, target, this.options);
+  }
+}
+
+/** Binary cross entropy of logits [N, C] with targets 0 and 1, averaged over the classes. */
+export class MultiLabelSoftMarginLoss extends WeightedLoss<F.BinaryLossOptions> {
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.multilabelSoftMarginLoss(input, target, this.settings);
+  }
+}
+
+export interface MultiMarginLossOptions extends F.LossOptions {
+  /** Power of the hinge, 1 (by default) or 2. */
+  readonly p?: 1 | 2;
+  /** 1 by default. */
+  readonly margin?: number;
+  /** A factor for each class. */
+  readonly weight?: Tensor | null;
+}
+
+/** Mean over the other classes of max(0, margin - x[target] + x[class])^p: input [N, C], target [N]. */
+export class MultiMarginLoss extends WeightedLoss<MultiMarginLossOptions> {
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.multiMarginLoss(input, target, this.settings);
+  }
+}
+
+/** Margin of a loss; each class says its default. */
+export interface MarginOptions extends F.LossOptions {
+  readonly margin?: number;
+}
+
+/** x where the target is 1, max(0, margin - x) where it is -1; margin 1 by default. */
+export class HingeEmbeddingLoss extends Loss<MarginOptions> {
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.hingeEmbeddingLoss(input, target, this.options);
+  }
+}
+
+/** exp(x) - target x by default: counts with a Poisson likelihood. */
+export class PoissonNLLLoss extends Loss<
+  F.LossOptions & { readonly logInput?: boolean; readonly full?: boolean; readonly eps?: number }
+> {
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.poissonNllLoss(input, target, this.options);
+  }
+}
+
+/** Gaussian likelihood of targets with means `input` and variances `variance`. */
+export class GaussianNLLLoss extends Module<[input: Tensor, target: Tensor, variance: Tensor]> {
+  readonly options: F.LossOptions & { readonly full?: boolean; readonly eps?: number };
+
+  constructor(options: F.LossOptions & { readonly full?: boolean; readonly eps?: number } = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(input: Tensor, target: Tensor, variance: Tensor): Tensor {
+    return F.gaussianNllLoss(input, target, variance, this.options);
+  }
+}
+
+/** A loss of two inputs and a target of 1 or -1 that says how they relate. */
+abstract class PairLoss extends Module<[input1: Tensor, input2: Tensor, target: Tensor]> {
+  readonly options: MarginOptions;
+
+  constructor(options: MarginOptions = {}) {
+    super();
+    this.options = options;
+  }
+}
+
+/** 1 - cos where the target is 1, max(0, cos - margin) where it is -1; margin 0 by default. */
+export class CosineEmbeddingLoss extends PairLoss {
+  forward(input1: Tensor, input2: Tensor, target: Tensor): Tensor {
+    return F.cosineEmbeddingLoss(input1, input2, target, this.options);
+  }
+}
+
+/** max(0, -target (x1 - x2) + margin): target 1 says that x1 should rank higher; margin 0 by default. */
+export class MarginRankingLoss extends PairLoss {
+  forward(input1: Tensor, input2: Tensor, target: Tensor): Tensor {
+    return F.marginRankingLoss(input1, input2, target, this.options);
+  }
+}
+
+export interface TripletMarginLossOptions extends MarginOptions {
+  /** Degree of the norm; 2 by default. */
+  readonly p?: number;
+  /** 1e-6 by default. */
+  readonly eps?: number;
+  /** Whether the negative counts from the positive where that is nearer (Balntas et al. 2016); false by default. */
+  readonly swap?: boolean;
+}
+
+/** max(0, d(anchor, positive) - d(anchor, negative) + margin), with p-norm distances; margin 1 by default. */
+export class TripletMarginLoss extends Module<[anchor: Tensor, positive: Tensor, negative: Tensor]> {
+  readonly options: TripletMarginLossOptions;
+
+  constructor(options: TripletMarginLossOptions = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(anchor: Tensor, positive: Tensor, negative: Tensor): Tensor {
+    return F.tripletMarginLoss(anchor, positive, negative, this.options);
   }
 }

@@ -2,6 +2,7 @@
  * Module: a function with parameters. Parameters, buffers and child modules are found by looking at the object's own properties, so a
  * class just assigns fields. Imports the Tensor API; knows nothing of optimizers, training loops or files.
  */
+import { evaluate } from '../runtime/index.ts';
 import { type DType, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
 import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
 import { joinKey, keyOf } from './names.ts';
@@ -14,6 +15,23 @@ export type AnyModule = Module<never[], unknown>;
 export interface LoadOptions {
   /** Whether missing and unexpected keys are errors; true by default. Wrong shapes always are. */
   readonly strict?: boolean;
+}
+
+/** Called with the module and the arguments; may return other arguments. */
+export type ForwardPreHook<M, In> = (module: M, input: In) => In | undefined;
+
+/** Called with the module, the arguments and the output; may return another output. */
+export type ForwardHook<M, In, Out> = (module: M, input: In, output: Out) => Out | undefined;
+
+/** Takes a hook back. */
+export interface HookHandle {
+  remove(): void;
+}
+
+/** Hooks without the types of their module, which would bind every module to exactly its own argument types. */
+interface Hooks {
+  readonly before: Set<(module: unknown, input: unknown) => unknown>;
+  readonly after: Set<(module: unknown, input: unknown, output: unknown) => unknown>;
 }
 
 interface OwnTensor {
@@ -43,12 +61,46 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   /** Property name of each buffer, and whether it is saved. */
   readonly #buffers = new Map<string, boolean>();
 
+  #hooks: Hooks | null = null;
+
   /** The computation. Call it through `call`, or directly. */
   abstract forward(...args: In): Out;
 
-  /** Runs `forward`. */
+  /** Runs `forward` between the hooks that were registered. */
   call(...args: In): Out {
-    return this.forward(...args);
+    const hooks = this.#hooks;
+    if (!hooks) return this.forward(...args);
+    let input = args;
+    for (const hook of hooks.before) input = (hook(this, input) ?? input) as In;
+    let output = this.forward(...input);
+    for (const hook of hooks.after) output = (hook(this, input, output) ?? output) as Out;
+    return output;
+  }
+
+  /**
+   * Has `hook` called before each `call` (not before a direct `forward`); what it returns, if anything, replaces the arguments. Inside
+   * `compile` it runs when the function is recorded.
+   */
+  registerForwardPreHook<I extends readonly unknown[] | [] = In>(hook: ForwardPreHook<this, I>): HookHandle {
+    return this.#register(hooks => hooks.before, hook as (module: unknown, input: unknown) => unknown);
+  }
+
+  /** Has `hook` called after each `call`; what it returns, if anything, replaces the output. */
+  registerForwardHook<I extends readonly unknown[] | [] = In, O = Out>(hook: ForwardHook<this, I, O>): HookHandle {
+    return this.#register(hooks => hooks.after, hook as (module: unknown, input: unknown, output: unknown) => unknown);
+  }
+
+  #register<H>(listOf: (hooks: Hooks) => Set<H>, hook: H): HookHandle {
+    this.#hooks ??= { before: new Set(), after: new Set() };
+    const list = listOf(this.#hooks);
+    list.add(hook);
+    bumpModeEpoch();
+    return {
+      remove: () => {
+        list.delete(hook);
+        bumpModeEpoch();
+      },
+    };
   }
 
   /**
@@ -63,7 +115,11 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return buffer;
   }
 
+  /** @throws where the module's parameters do not exist yet; see lazy.ts */
+  protected checkReady(): void {}
+
   #ownTensors(): OwnTensor[] {
+    this.checkReady();
     const found: OwnTensor[] = [];
     for (const [property, value] of Object.entries(this)) {
       if (!(value instanceof Parameter)) continue;
@@ -87,7 +143,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return found;
   }
 
-  /** The key of a child field; containers with names given by the user keep them unchanged. */
+  /** The key of a field; containers with names given by the user keep them unchanged. */
   protected childKey(property: string): string {
     return keyOf(property);
   }
@@ -115,7 +171,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
       for (const own of module.#ownTensors()) {
         if (own.kind !== kind || seen.has(own.tensor)) continue;
         seen.add(own.tensor);
-        found.push([joinKey(prefix, keyOf(own.property)), own.tensor]);
+        found.push([joinKey(prefix, module.childKey(own.property)), own.tensor]);
       }
     }
     return found;
@@ -136,6 +192,20 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
 
   buffers(): Parameter[] {
     return this.namedBuffers().map(([, buffer]) => buffer);
+  }
+
+  /** The module under a key such as `layer1.0.conv1`. @throws when there is none */
+  getSubmodule(key: string): AnyModule {
+    const found = this.namedModules().find(([name]) => name === key);
+    if (!found) throw new Error(`getSubmodule: ${this.constructor.name} has no module "${key}"`);
+    return found[1];
+  }
+
+  /** The parameter under a state-dict key. @throws when there is none */
+  getParameter(key: string): Parameter {
+    const found = this.namedParameters().find(([name]) => name === key);
+    if (!found) throw new Error(`getParameter: ${this.constructor.name} has no parameter "${key}"`);
+    return found[1];
   }
 
   /** Switches this module and all below to training mode, or out of it. */
@@ -172,17 +242,16 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
 
   /** Converts all floating parameters and buffers below to `dtype`. Do it before an optimizer takes hold of the parameters. */
   to(dtype: DType): this {
-    const converted = new Map<Parameter, Parameter>();
-    for (const module of this.modules()) {
-      for (const { property, tensor } of module.#ownTensors()) {
-        if (!isFloat(tensor.dtype) || tensor.dtype === dtype) continue;
-        let twin = converted.get(tensor);
-        if (!twin) {
-          twin = new Parameter(tensor.detach().to(dtype), { requiresGrad: tensor.requiresGrad });
-          converted.set(tensor, twin);
-        }
-        Object.defineProperty(module, property, { value: twin, enumerable: true, configurable: true, writable: true });
-      }
+    const owned = this.modules().flatMap(module => module.#ownTensors().map(own => ({ module, ...own })));
+    const olds = [...new Set(owned.map(({ tensor }) => tensor))].filter(t => isFloat(t.dtype) && t.dtype !== dtype);
+    const values = olds.map(old => old.detach().to(dtype));
+    // All conversions are one program, together with initial values that nothing has needed so far.
+    evaluate(values.map(value => value.node));
+    const twins = new Map(olds.map((old, i) => [old, new Parameter(values[i]!, { requiresGrad: old.requiresGrad })]));
+    for (const { module, property, tensor } of owned) {
+      const value = twins.get(tensor);
+      if (value)
+        Object.defineProperty(module, property, { value, enumerable: true, configurable: true, writable: true });
     }
     bumpModeEpoch();
     return this;
@@ -194,7 +263,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   stateDict(prefix = ''): StateDict {
     const state: StateDict = {};
     for (const { property, tensor, persistent } of this.#ownTensors())
-      if (persistent) state[joinKey(prefix, keyOf(property))] = tensor;
+      if (persistent) state[joinKey(prefix, this.childKey(property))] = tensor;
     for (const [key, child] of this.namedChildren()) Object.assign(state, child.stateDict(joinKey(prefix, key)));
     return state;
   }
@@ -210,9 +279,21 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
 
   /**
    * A table of the layers in the order they run, with their output shapes and parameter counts.
-   * @param inputShape shape of `forward`'s tensor, batch dimension included; without it, output shapes are left out
+   * @param inputs what `forward` takes: shapes (batch dimension included) of tensors of the model's dtype, or example tensors, for models
+   *   that take integers; without any, output shapes are left out
    */
-  summary(inputShape?: readonly number[]): string {
-    return summarize(this, inputShape);
+  summary(...inputs: readonly (readonly number[] | Tensor)[]): string {
+    return summarize(this, inputs);
+  }
+
+  /**
+   * Takes over the fields, parameters, buffers and class of `other`, which must not be used any more: how a lazy module becomes the one
+   * it stands for.
+   */
+  protected become(other: AnyModule): void {
+    Object.setPrototypeOf(this, Object.getPrototypeOf(other) as object);
+    Object.assign(this, other);
+    for (const [property, persistent] of other.#buffers) this.#buffers.set(property, persistent);
+    bumpModeEpoch();
   }
 }

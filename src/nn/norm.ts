@@ -1,7 +1,7 @@
 /**
  * Normalisations that look at one sample at a time.
  */
-import { F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { arange, F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
@@ -87,29 +87,54 @@ export class GroupNorm extends Module {
   }
 }
 
-/** Statistics per sample and channel, always of the sample itself: a GroupNorm whose groups have one channel. */
+export interface InstanceNormOptions extends NormOptions {
+  /** Weight of the newest batch in the running statistics; 0.1 by default. */
+  readonly momentum?: number;
+  /** Whether running statistics are kept, which evaluation then uses; false by default. */
+  readonly trackRunningStats?: boolean;
+}
+
+/** Statistics per sample and channel (Ulyanov et al. 2016). */
 abstract class InstanceNorm extends Module {
   readonly weight: Parameter | null;
   readonly bias: Parameter | null;
+  readonly runningMean: Parameter | null = null;
+  readonly runningVar: Parameter | null = null;
+  readonly numBatchesTracked: Parameter | null = null;
   readonly numFeatures: number;
   readonly eps: number;
+  readonly momentum: number;
 
-  constructor(numFeatures: number, { eps = 1e-5, affine = false }: NormOptions = {}) {
+  constructor(numFeatures: number, options: InstanceNormOptions = {}) {
     super();
+    const { eps = 1e-5, momentum = 0.1, affine = false, trackRunningStats = false } = options;
     this.numFeatures = numFeatures;
     this.eps = eps;
+    this.momentum = momentum;
     this.weight = affine ? blank([numFeatures], 1) : null;
     this.bias = affine ? blank([numFeatures]) : null;
+    if (trackRunningStats) {
+      this.runningMean = this.registerBuffer('runningMean', blank([numFeatures]));
+      this.runningVar = this.registerBuffer('runningVar', blank([numFeatures], 1));
+      // Stays 0, as in PyTorch: there for the state dict.
+      this.numBatchesTracked = this.registerBuffer('numBatchesTracked', tensor(0n, { dtype: 'i64' }));
+    }
   }
 
+  /** Dimensions of a batch; one less is a single sample. */
   protected abstract readonly rank: number;
 
   forward(x: Tensor): Tensor {
-    if (x.ndim !== this.rank || x.shape[1] !== this.numFeatures)
+    const single = x.ndim === this.rank - 1;
+    if ((!single && x.ndim !== this.rank) || x.shape[single ? 0 : 1] !== this.numFeatures)
       throw new Error(
-        `${this.constructor.name}: input [${x.shape}] came, expected ${this.rank} dimensions with ${this.numFeatures} channels in dimension 1`,
+        `${this.constructor.name}: input [${x.shape}] came, expected ${this.rank} dimensions with ${this.numFeatures} channels in dimension 1 (or one sample without the first)`,
       );
-    return F.groupNorm(x, this.numFeatures, this.weight, this.bias, this.eps);
+    const { weight, bias, runningMean, runningVar, momentum, eps } = this;
+    const useInputStats = this.training || !runningMean;
+    const options = { weight, bias, runningMean, runningVar, useInputStats, momentum, eps };
+    const y = F.instanceNorm(single ? x.unsqueeze(0) : x, options);
+    return single ? y.squeeze(0) : y;
   }
 }
 
@@ -131,5 +156,57 @@ export class InstanceNorm2d extends InstanceNorm {
 export class InstanceNorm3d extends InstanceNorm {
   protected get rank(): number {
     return 5;
+  }
+}
+
+export interface LocalResponseNormOptions {
+  /** 1e-4 by default. */
+  readonly alpha?: number;
+  /** 0.75 by default. */
+  readonly beta?: number;
+  /** 1 by default. */
+  readonly k?: number;
+}
+
+/** x / (k + alpha * mean of squares over `size` neighbouring channels)^beta (Krizhevsky et al. 2012). */
+export class LocalResponseNorm extends Module {
+  readonly size: number;
+  readonly options: LocalResponseNormOptions;
+
+  constructor(size: number, options: LocalResponseNormOptions = {}) {
+    super();
+    this.size = size;
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return F.localResponseNorm(x, this.size, this.options);
+  }
+}
+
+/**
+ * The older LocalResponseNorm of [N, C, H, W], as PyTorch computes it: the sum of squares is divided by `size` also at the first and last
+ * channels, an even size sees size - 1 channels, and the sum that slides along the channels keeps the first one for good.
+ */
+export class CrossMapLRN2d extends LocalResponseNorm {
+  override forward(x: Tensor): Tensor {
+    const { alpha = 1e-4, beta = 0.75, k = 1 } = this.options;
+    if (x.ndim !== 4) throw new RangeError(`CrossMapLRN2d: input [${x.shape}] came, expected 4 dimensions`);
+    const reach = Math.floor((this.size + 1) / 2);
+    const channels = x.shape[1]!;
+    const at = arange(channels);
+    const apart = at.unsqueeze(0).sub(at.unsqueeze(1));
+    const seen = apart
+      .abs()
+      .lt(reach)
+      .logicalOr(at.eq(0).unsqueeze(0).logicalAnd(at.ge(reach).unsqueeze(1)));
+    const squares = x.mul(x).flatten(2);
+    const sums = seen.to(x.dtype).matmul(squares).reshape(x.shape);
+    return x.div(
+      sums
+        .mul(alpha / this.size)
+        .add(k)
+        .pow(beta),
+    );
   }
 }

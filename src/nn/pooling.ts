@@ -1,7 +1,7 @@
 /**
  * Pooling layers over [N, C, ...]. The functional forms do the work.
  */
-import { F, type Tensor } from '../tensor/index.ts';
+import { F, type Tensor, type ValuesAndIndices } from '../tensor/index.ts';
 import type { Size } from './conv.ts';
 import { Module } from './module.ts';
 
@@ -25,7 +25,12 @@ export interface AvgPoolOptions {
   readonly ceilMode?: boolean;
   /** Whether padding counts in the mean; true by default. */
   readonly countIncludePad?: boolean;
+  /** Divides by this instead of the window's size. */
+  readonly divisorOverride?: number | null;
 }
+
+/** What a max pool gives: the maxima, or with `returnIndices` also their flat positions in each channel. */
+export type Pooled<I extends boolean> = I extends true ? ValuesAndIndices : Tensor;
 
 /** A window and its settings. */
 abstract class Pool<O> extends Module {
@@ -39,24 +44,36 @@ abstract class Pool<O> extends Module {
   }
 }
 
-/** The largest of each window of [N, C, L]. */
-export class MaxPool1d extends Pool<MaxPoolOptions> {
-  forward(x: Tensor): Tensor {
-    return F.maxPool1d(x, this.kernelSize, this.options);
+/** The settings of a max pool. */
+abstract class MaxPool<I extends boolean> extends Module<[x: Tensor], Pooled<I>> {
+  readonly kernelSize: Size;
+  readonly options: MaxPoolOptions & { readonly returnIndices?: I };
+
+  constructor(kernelSize: Size, options: MaxPoolOptions & { readonly returnIndices?: I } = {}) {
+    super();
+    this.kernelSize = kernelSize;
+    this.options = options;
   }
 }
 
-/** The largest of each window of [N, C, H, W]. */
-export class MaxPool2d extends Pool<MaxPoolOptions> {
-  forward(x: Tensor): Tensor {
-    return F.maxPool2d(x, this.kernelSize, this.options);
+/** The largest of each window of [N, C, L]; with `returnIndices` also where in its channel it stands. */
+export class MaxPool1d<I extends boolean = false> extends MaxPool<I> {
+  forward(x: Tensor): Pooled<I> {
+    return F.maxPool1d(x, this.kernelSize, this.options as F.MaxPoolOptions) as Pooled<I>;
   }
 }
 
-/** The largest of each window of [N, C, D, H, W]. */
-export class MaxPool3d extends Pool<MaxPoolOptions> {
-  forward(x: Tensor): Tensor {
-    return F.maxPool3d(x, this.kernelSize, this.options);
+/** The largest of each window of [N, C, H, W]; with `returnIndices` also where in its channel it stands. */
+export class MaxPool2d<I extends boolean = false> extends MaxPool<I> {
+  forward(x: Tensor): Pooled<I> {
+    return F.maxPool2d(x, this.kernelSize, this.options as F.MaxPoolOptions) as Pooled<I>;
+  }
+}
+
+/** The largest of each window of [N, C, D, H, W]; with `returnIndices` also where in its channel it stands. */
+export class MaxPool3d<I extends boolean = false> extends MaxPool<I> {
+  forward(x: Tensor): Pooled<I> {
+    return F.maxPool3d(x, this.kernelSize, this.options as F.MaxPoolOptions) as Pooled<I>;
   }
 }
 
@@ -83,9 +100,10 @@ export class AvgPool3d extends Pool<AvgPoolOptions> {
 
 /** Pools whose windows are chosen so that the output has a given size. */
 abstract class AdaptivePool extends Module {
-  readonly outputSize: Size;
+  readonly outputSize: F.OutputSize;
 
-  constructor(outputSize: Size) {
+  /** @param outputSize one size for all spatial dimensions or one each; null keeps the input's */
+  constructor(outputSize: F.OutputSize) {
     super();
     this.outputSize = outputSize;
   }
@@ -105,16 +123,126 @@ export class AdaptiveAvgPool2d extends AdaptivePool {
   }
 }
 
-/** Maxima over windows that give [N, C, outputSize]. */
-export class AdaptiveMaxPool1d extends AdaptivePool {
+/** Means over windows that give [N, C, ...outputSize]. */
+export class AdaptiveAvgPool3d extends AdaptivePool {
   forward(x: Tensor): Tensor {
-    return F.adaptiveMaxPool1d(x, this.outputSize);
+    return F.adaptiveAvgPool3d(x, this.outputSize);
+  }
+}
+
+/** The settings of an adaptive max pool. */
+abstract class AdaptiveMaxPool<I extends boolean> extends Module<[x: Tensor], Pooled<I>> {
+  readonly outputSize: F.OutputSize;
+  readonly returnIndices: boolean;
+
+  constructor(outputSize: F.OutputSize, { returnIndices }: { readonly returnIndices?: I } = {}) {
+    super();
+    this.outputSize = outputSize;
+    this.returnIndices = returnIndices ?? false;
+  }
+}
+
+/** Maxima over windows that give [N, C, outputSize]. */
+export class AdaptiveMaxPool1d<I extends boolean = false> extends AdaptiveMaxPool<I> {
+  forward(x: Tensor): Pooled<I> {
+    const { outputSize, returnIndices } = this;
+    return (
+      returnIndices ? F.adaptiveMaxPool1d(x, outputSize, { returnIndices }) : F.adaptiveMaxPool1d(x, outputSize)
+    ) as Pooled<I>;
   }
 }
 
 /** Maxima over windows that give [N, C, ...outputSize]. */
-export class AdaptiveMaxPool2d extends AdaptivePool {
+export class AdaptiveMaxPool2d<I extends boolean = false> extends AdaptiveMaxPool<I> {
+  forward(x: Tensor): Pooled<I> {
+    const { outputSize, returnIndices } = this;
+    return (
+      returnIndices ? F.adaptiveMaxPool2d(x, outputSize, { returnIndices }) : F.adaptiveMaxPool2d(x, outputSize)
+    ) as Pooled<I>;
+  }
+}
+
+/** Maxima over windows that give [N, C, ...outputSize]. */
+export class AdaptiveMaxPool3d<I extends boolean = false> extends AdaptiveMaxPool<I> {
+  forward(x: Tensor): Pooled<I> {
+    const { outputSize, returnIndices } = this;
+    return (
+      returnIndices ? F.adaptiveMaxPool3d(x, outputSize, { returnIndices }) : F.adaptiveMaxPool3d(x, outputSize)
+    ) as Pooled<I>;
+  }
+}
+
+export interface LPPoolOptions {
+  /** The kernel's size by default. */
+  readonly stride?: Size;
+  /** false by default. */
+  readonly ceilMode?: boolean;
+}
+
+/** The p-norm of each window. */
+abstract class LPPool extends Module {
+  readonly normType: number;
+  readonly kernelSize: Size;
+  readonly options: LPPoolOptions;
+
+  constructor(normType: number, kernelSize: Size, options: LPPoolOptions = {}) {
+    super();
+    this.normType = normType;
+    this.kernelSize = kernelSize;
+    this.options = options;
+  }
+}
+
+/** The p-norm of each window of [N, C, L]. */
+export class LPPool1d extends LPPool {
   forward(x: Tensor): Tensor {
-    return F.adaptiveMaxPool2d(x, this.outputSize);
+    return F.lpPool1d(x, this.normType, this.kernelSize, this.options);
+  }
+}
+
+/** The p-norm of each window of [N, C, H, W]. */
+export class LPPool2d extends LPPool {
+  forward(x: Tensor): Tensor {
+    return F.lpPool2d(x, this.normType, this.kernelSize, this.options);
+  }
+}
+
+export interface MaxUnpoolOptions {
+  /** The kernel's size by default. */
+  readonly stride?: Size;
+  /** 0 by default. */
+  readonly padding?: Size;
+}
+
+/** Maxima put back where they stood, zeros elsewhere: the partial inverse of a max pool of the same settings. */
+abstract class MaxUnpool extends Module<[x: Tensor, indices: Tensor, outputSize?: readonly number[]]> {
+  readonly kernelSize: Size;
+  readonly options: MaxUnpoolOptions;
+
+  constructor(kernelSize: Size, options: MaxUnpoolOptions = {}) {
+    super();
+    this.kernelSize = kernelSize;
+    this.options = options;
+  }
+}
+
+/** Maxima and their `indices` in [N, C, L] -> the unpooled [N, C, L]; `outputSize` where the windows leave it open. */
+export class MaxUnpool1d extends MaxUnpool {
+  forward(x: Tensor, indices: Tensor, outputSize?: readonly number[]): Tensor {
+    return F.maxUnpool1d(x, indices, this.kernelSize, { ...this.options, outputSize });
+  }
+}
+
+/** Maxima and their `indices` in [N, C, H, W] -> the unpooled [N, C, H, W]; `outputSize` where the windows leave it open. */
+export class MaxUnpool2d extends MaxUnpool {
+  forward(x: Tensor, indices: Tensor, outputSize?: readonly number[]): Tensor {
+    return F.maxUnpool2d(x, indices, this.kernelSize, { ...this.options, outputSize });
+  }
+}
+
+/** Maxima and their `indices` in [N, C, D, H, W] -> the unpooled [N, C, D, H, W]; `outputSize` where the windows leave it open. */
+export class MaxUnpool3d extends MaxUnpool {
+  forward(x: Tensor, indices: Tensor, outputSize?: readonly number[]): Tensor {
+    return F.maxUnpool3d(x, indices, this.kernelSize, { ...this.options, outputSize });
   }
 }

@@ -6,6 +6,7 @@ import { cat, F, type Parameter, stack, type Tensor, zeros } from '../tensor/ind
 import { blank, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { type GateWeights, gruStep, lstmStep, type Nonlinearity, rnnStep } from './rnnSteps.ts';
+import { checkSizes } from './sizes.ts';
 
 export interface RecurrentOptions {
   /** Layers stacked on one another; 1 by default. */
@@ -20,13 +21,18 @@ export interface RecurrentOptions {
   readonly bidirectional?: boolean;
 }
 
+export interface LSTMOptions extends RecurrentOptions {
+  /** Features that each step's output is projected to (Sak et al. 2014); 0, the default, for none. */
+  readonly projSize?: number;
+}
+
 /** Weights of one layer and direction. */
 interface Pass extends GateWeights {
   readonly weightIh: Parameter;
   readonly biasIh: Parameter | null;
 }
 
-/** One tensor per kind of state: h, and for LSTM c; [N, hidden] for one pass, [layers * directions, N, hidden] for all. */
+/** One tensor per kind of state: h, and for LSTM c; [N, size] for one pass, [layers * directions, N, size] for all. */
 type State = readonly Tensor[];
 
 /** The walk over layers, directions and steps that all three share; each hidden unit has `gates` rows of weights. */
@@ -38,10 +44,23 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
   readonly batchFirst: boolean;
   readonly dropout: number;
   readonly bidirectional: boolean;
+  readonly projSize: number;
 
-  constructor(gates: number, inputSize: number, hiddenSize: number, options: RecurrentOptions) {
+  constructor(gates: number, inputSize: number, hiddenSize: number, options: LSTMOptions) {
     super();
-    const { numLayers = 1, bias = true, batchFirst = false, dropout = 0, bidirectional = false } = options;
+    const {
+      numLayers = 1,
+      bias = true,
+      batchFirst = false,
+      dropout = 0,
+      bidirectional = false,
+      projSize = 0,
+    } = options;
+    const what = this.constructor.name;
+    checkSizes(what, { inputSize, hiddenSize, numLayers, projSize });
+    if (numLayers === 0) throw new RangeError(`${what}: numLayers 0 came, expected at least 1`);
+    if (projSize >= hiddenSize && projSize > 0)
+      throw new RangeError(`${what}: projSize ${projSize} came, expected less than hiddenSize ${hiddenSize}`);
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
     this.numLayers = numLayers;
@@ -49,17 +68,26 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
     this.batchFirst = batchFirst;
     this.dropout = dropout;
     this.bidirectional = bidirectional;
+    this.projSize = projSize;
+    const outputs = this.outputSize;
     const rows = gates * hiddenSize;
     for (let layer = 0; layer < numLayers; layer++) {
-      const width = layer === 0 ? inputSize : hiddenSize * this.suffixes.length;
+      const width = layer === 0 ? inputSize : outputs * this.suffixes.length;
       for (const suffix of this.suffixes) {
         this.#own(`weightIhL${layer}${suffix}`, [rows, width]);
-        this.#own(`weightHhL${layer}${suffix}`, [rows, hiddenSize]);
-        if (!bias) continue;
-        this.#own(`biasIhL${layer}${suffix}`, [rows]);
-        this.#own(`biasHhL${layer}${suffix}`, [rows]);
+        this.#own(`weightHhL${layer}${suffix}`, [rows, outputs]);
+        if (bias) {
+          this.#own(`biasIhL${layer}${suffix}`, [rows]);
+          this.#own(`biasHhL${layer}${suffix}`, [rows]);
+        }
+        if (projSize > 0) this.#own(`weightHrL${layer}${suffix}`, [projSize, hiddenSize]);
       }
     }
+  }
+
+  /** Features of h, and of the output in one direction. */
+  private get outputSize(): number {
+    return this.projSize || this.hiddenSize;
   }
 
   /** What parameter names end in, one per direction. */
@@ -80,6 +108,7 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
       weightHh: own('weightHh'),
       biasIh: this.bias ? own('biasIh') : null,
       biasHh: this.bias ? own('biasHh') : null,
+      weightHr: this.projSize > 0 ? own('weightHr') : null,
     };
   }
 
@@ -99,10 +128,10 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
     backwards: boolean,
   ): { readonly outputs: Tensor; readonly last: State } {
     const steps = x.shape[0]!;
-    const { weightIh, weightHh, biasIh, biasHh } = pass;
+    const { weightIh, weightHh, biasIh, biasHh, weightHr } = pass;
     // Where both biases are only added, they are added once for all steps: one gradient instead of one per step.
     const joined = !this.resetsHidden && biasIh && biasHh ? biasIh.add(biasHh) : null;
-    const weights = { weightHh, biasHh: joined ? null : biasHh };
+    const weights = { weightHh, biasHh: joined ? null : biasHh, weightHr };
     const projected = F.linear(x, weightIh, joined ?? biasIh).unbind(0);
     const outputs: Tensor[] = Array.from({ length: steps });
     let state = first;
@@ -117,7 +146,7 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
   /**
    * Runs the network.
    * @param input [T, N, inputSize] (or [N, T, inputSize] when batchFirst), or one sequence [T, inputSize]
-   * @param initial per kind of state [layers * directions, N, hidden]; zeros by default
+   * @param initial per kind of state [layers * directions, N, size]; zeros by default
    */
   protected run(
     input: Tensor,
@@ -134,8 +163,9 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
       throw new Error(`${what}: input [${input.shape}] has no steps`);
     let x = single ? input.unsqueeze(1) : this.batchFirst ? input.transpose(0, 1) : input;
     const batch = x.shape[1]!;
-    const expected = [this.numLayers * this.suffixes.length, batch, this.hiddenSize];
-    const start = initial?.map(tensor => {
+    const sizes = [this.outputSize, this.hiddenSize];
+    const start = initial?.map((tensor, kind) => {
+      const expected = [this.numLayers * this.suffixes.length, batch, sizes[kind]!];
       const given = single ? tensor.unsqueeze(1) : tensor;
       if (given.shape.join() !== expected.join())
         throw new Error(
@@ -150,7 +180,7 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
         const index = layer * this.suffixes.length + direction;
         const first = start
           ? start.map(tensor => tensor.select(0, index))
-          : Array.from({ length: kinds }, () => zeros([batch, this.hiddenSize], { dtype: x.dtype }));
+          : Array.from({ length: kinds }, (_, kind) => zeros([batch, sizes[kind]!], { dtype: x.dtype }));
         const { outputs, last: end } = this.#runPass(x, this.#pass(layer, suffix), first, direction === 1);
         last.push(end);
         return outputs;
@@ -193,12 +223,15 @@ export class RNN extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor
   }
 }
 
-/** Long short-term memory; gates in the order input, forget, cell, output. The state is [h, c]. */
+/**
+ * Long short-term memory; gates in the order input, forget, cell, output. The state is [h, c]; with `projSize`, h and the outputs have that
+ * many features.
+ */
 export class LSTM extends Recurrent<
   [input: Tensor, hx?: readonly [Tensor, Tensor]],
   [output: Tensor, state: [Tensor, Tensor]]
 > {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
+  constructor(inputSize: number, hiddenSize: number, options: LSTMOptions = {}) {
     super(4, inputSize, hiddenSize, options);
   }
 

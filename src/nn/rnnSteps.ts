@@ -9,9 +9,11 @@ export type Nonlinearity = 'tanh' | 'relu';
 
 /** The recurrent half of a cell's weights. */
 export interface GateWeights {
-  /** [gates * hidden, hidden] */
+  /** [gates * hidden, hidden] ([gates * hidden, projected] with a projection) */
   readonly weightHh: Parameter;
   readonly biasHh: Parameter | null;
+  /** The projection of LSTM's output, [projected, hidden]. */
+  readonly weightHr?: Parameter | null;
 }
 
 /** `projected` is W_ih x + b_ih, [N, hidden]. */
@@ -26,17 +28,23 @@ export function rnnStep(
 }
 
 /** `projected` is [N, 4 * hidden]; returns [h, c]. */
-export function lstmStep(projected: Tensor, h: Tensor, c: Tensor, { weightHh, biasHh }: GateWeights): [Tensor, Tensor] {
+export function lstmStep(
+  projected: Tensor,
+  h: Tensor,
+  c: Tensor,
+  { weightHh, biasHh, weightHr }: GateWeights,
+): [Tensor, Tensor] {
   const gates = projected.add(F.linear(h, weightHh, biasHh));
-  const [input, forget, cell, output] = gates.chunk(4, 1) as [Tensor, Tensor, Tensor, Tensor];
+  const [input, forget, cell, output] = gates.chunk(4, -1) as [Tensor, Tensor, Tensor, Tensor];
   const next = forget.sigmoid().mul(c).add(input.sigmoid().mul(cell.tanh()));
-  return [output.sigmoid().mul(next.tanh()), next];
+  const out = output.sigmoid().mul(next.tanh());
+  return [weightHr ? F.linear(out, weightHr) : out, next];
 }
 
 /** `projected` is [N, 3 * hidden]. */
 export function gruStep(projected: Tensor, h: Tensor, { weightHh, biasHh }: GateWeights): Tensor {
-  const [resetX, updateX, newX] = projected.chunk(3, 1) as [Tensor, Tensor, Tensor];
-  const [resetH, updateH, newH] = F.linear(h, weightHh, biasHh).chunk(3, 1) as [Tensor, Tensor, Tensor];
+  const [resetX, updateX, newX] = projected.chunk(3, -1) as [Tensor, Tensor, Tensor];
+  const [resetH, updateH, newH] = F.linear(h, weightHh, biasHh).chunk(3, -1) as [Tensor, Tensor, Tensor];
   const reset = resetX.add(resetH).sigmoid();
   const update = updateX.add(updateH).sigmoid();
   const candidate = newX.add(reset.mul(newH)).tanh();
@@ -67,7 +75,7 @@ abstract class Cell<In extends unknown[], Out> extends Module<In, Out> {
   }
 
   protected start(x: Tensor): Tensor {
-    return zeros([x.shape[0]!, this.hiddenSize], { dtype: x.dtype });
+    return zeros([...x.shape.slice(0, -1), this.hiddenSize], { dtype: x.dtype });
   }
 }
 
@@ -76,7 +84,7 @@ export interface CellOptions {
   readonly bias?: boolean;
 }
 
-/** One step of RNN: [N, input], [N, hidden] -> [N, hidden]. */
+/** One step of RNN: [N, input], [N, hidden] -> [N, hidden]; without N for one sample. */
 export class RNNCell extends Cell<[x: Tensor, h?: Tensor], Tensor> {
   readonly nonlinearity: Nonlinearity;
 
@@ -94,7 +102,7 @@ export class RNNCell extends Cell<[x: Tensor, h?: Tensor], Tensor> {
   }
 }
 
-/** One step of LSTM: [N, input], [h, c] -> [h, c]. */
+/** One step of LSTM: [N, input], [h, c] -> [h, c]; without N for one sample. */
 export class LSTMCell extends Cell<[x: Tensor, state?: readonly [Tensor, Tensor]], [h: Tensor, c: Tensor]> {
   constructor(inputSize: number, hiddenSize: number, { bias = true }: CellOptions = {}) {
     super(4, inputSize, hiddenSize, bias);
@@ -106,7 +114,7 @@ export class LSTMCell extends Cell<[x: Tensor, state?: readonly [Tensor, Tensor]
   }
 }
 
-/** One step of GRU: [N, input], [N, hidden] -> [N, hidden]. */
+/** One step of GRU: [N, input], [N, hidden] -> [N, hidden]; without N for one sample. */
 export class GRUCell extends Cell<[x: Tensor, h?: Tensor], Tensor> {
   constructor(inputSize: number, hiddenSize: number, { bias = true }: CellOptions = {}) {
     super(3, inputSize, hiddenSize, bias);

@@ -1,7 +1,7 @@
 /**
  * State dicts: named tensors going into parameters. Says what does not fit before anything is changed.
  */
-import { flush } from '../runtime/index.ts';
+import { flush, isTracing } from '../runtime/index.ts';
 import type { Parameter, Tensor } from '../tensor/index.ts';
 
 /** Tensors by PyTorch's keys. */
@@ -42,7 +42,10 @@ export function loadState(
   if (complaints.length > 0) throw new Error(`loadStateDict: the state does not fit ${what}: ${complaints.join('; ')}`);
   for (const [key, target] of Object.entries(own)) {
     const value = state[key];
-    if (value && value !== target) (target as Parameter).assign(value.detach().to(target.dtype));
+    if (!value || value === target) continue;
+    // Tensors from files have their values: they are copied, where a program of thousands of copies would have to be compiled first.
+    if (value.node.value && value.dtype === target.dtype && !isTracing()) (target as Parameter).write(value);
+    else (target as Parameter).assign(value.detach().to(target.dtype));
   }
   flush();
   return { missing, unexpected };

@@ -1,8 +1,11 @@
 /**
  * The table that `model.summary()` returns: layers in the order they run, output shapes, parameter counts.
  */
-import { Tensor, zeros } from '../tensor/index.ts';
+import { isFloat, Tensor, zeros } from '../tensor/index.ts';
 import type { AnyModule } from './module.ts';
+
+/** A shape, or an example. */
+type Input = readonly number[] | Tensor;
 
 interface Row {
   readonly layer: string;
@@ -19,15 +22,15 @@ function ownParameters(module: AnyModule): Tensor[] {
   return module.parameters().filter(parameter => !below.has(parameter));
 }
 
-/** Shapes of what a module returned: a tensor, or an array of tensors. */
+/** Shapes of what a module returned: a tensor, or tensors in arrays and plain objects. */
 function shapesOf(output: unknown): string {
   if (output instanceof Tensor) return `[${output.shape.join(', ')}]`;
-  if (Array.isArray(output)) return output.map(shapesOf).join(' ');
-  return '';
+  if (typeof output !== 'object' || output === null) return '';
+  return Object.values(output).map(shapesOf).filter(Boolean).join(' ');
 }
 
-/** Runs `model` on zeros of `inputShape`, in evaluation mode and without computing anything, and notes what each module returns. */
-function outputsOf(model: AnyModule, inputShape: readonly number[]): Map<AnyModule, string> {
+/** Runs `model` on `inputs`, in evaluation mode and without computing anything, and notes what each module returns. */
+function outputsOf(model: AnyModule, inputs: readonly Input[]): Map<AnyModule, string> {
   const outputs = new Map<AnyModule, string>();
   const modes = model.modules().map(module => [module, module.training] as const);
   for (const [module] of modes) {
@@ -40,7 +43,9 @@ function outputsOf(model: AnyModule, inputShape: readonly number[]): Map<AnyModu
     };
   }
   try {
-    (model.forward as (x: Tensor) => unknown)(zeros(inputShape));
+    const dtype = model.parameters().find(parameter => isFloat(parameter.dtype))?.dtype;
+    const tensors = inputs.map(input => (input instanceof Tensor ? input : zeros(input, { dtype })));
+    (model.forward as (...args: Tensor[]) => unknown)(...tensors);
   } finally {
     for (const [module, training] of modes) {
       Reflect.deleteProperty(module, 'forward');
@@ -51,8 +56,8 @@ function outputsOf(model: AnyModule, inputShape: readonly number[]): Map<AnyModu
 }
 
 /** See Module.summary. */
-export function summarize(model: AnyModule, inputShape?: readonly number[]): string {
-  const outputs = inputShape && outputsOf(model, inputShape);
+export function summarize(model: AnyModule, inputs: readonly Input[]): string {
+  const outputs = inputs.length > 0 ? outputsOf(model, inputs) : null;
   const named = model.namedModules();
   const order = outputs ? [...outputs.keys()] : named.map(([, module]) => module);
   const keys = new Map(named.map(([key, module]) => [module, key]));

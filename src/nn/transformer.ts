@@ -1,10 +1,11 @@
 /**
  * Transformer encoder and decoder layers and their stacks, with PyTorch's parameter names.
  */
-import { F, type Tensor } from '../tensor/index.ts';
+import { F, full, type Tensor } from '../tensor/index.ts';
 import { MultiheadAttention } from './attention.ts';
 import { ModuleList } from './containers.ts';
 import { Dropout } from './dropout.ts';
+import { xavierUniform_ } from './init.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
 import { LayerNorm } from './norm.ts';
@@ -198,5 +199,54 @@ export class TransformerDecoder extends Module<[tgt: Tensor, memory: Tensor, mas
     let x = tgt;
     for (const layer of this.layers) x = layer.call(x, memory, masks);
     return this.norm ? this.norm.call(x) : x;
+  }
+}
+
+export interface TransformerOptions extends TransformerLayerOptions {
+  /** 6 by default. */
+  readonly numEncoderLayers?: number;
+  /** 6 by default. */
+  readonly numDecoderLayers?: number;
+}
+
+export interface TransformerMasks extends DecoderMasks {
+  /** [S, S] over the source. */
+  readonly srcMask?: Tensor;
+  /** [N, S] */
+  readonly srcKeyPaddingMask?: Tensor;
+}
+
+/** Encoder and decoder of "Attention is all you need" (Vaswani et al. 2017): source [S, N, E] and target [T, N, E] -> [T, N, E]. */
+export class Transformer extends Module<[src: Tensor, tgt: Tensor, masks?: TransformerMasks]> {
+  readonly encoder: TransformerEncoder;
+  readonly decoder: TransformerDecoder;
+
+  /** @param dModel features, 512 by default; @param nhead attention heads, 8 by default */
+  constructor(dModel = 512, nhead = 8, options: TransformerOptions = {}) {
+    super();
+    const { numEncoderLayers = 6, numDecoderLayers = 6, layerNormEps: eps = 1e-5, ...layer } = options;
+    const norm = (): LayerNorm => new LayerNorm(dModel, { eps });
+    const layerOptions = { ...layer, layerNormEps: eps };
+    this.encoder = new TransformerEncoder(
+      () => new TransformerEncoderLayer(dModel, nhead, layerOptions),
+      numEncoderLayers,
+      { norm: norm() },
+    );
+    this.decoder = new TransformerDecoder(
+      () => new TransformerDecoderLayer(dModel, nhead, layerOptions),
+      numDecoderLayers,
+      { norm: norm() },
+    );
+    for (const parameter of this.parameters()) if (parameter.ndim > 1) xavierUniform_(parameter);
+  }
+
+  forward(src: Tensor, tgt: Tensor, masks: TransformerMasks = {}): Tensor {
+    const memory = this.encoder.call(src, { mask: masks.srcMask, srcKeyPaddingMask: masks.srcKeyPaddingMask });
+    return this.decoder.call(tgt, memory, masks);
+  }
+
+  /** [size, size] of zeros, minus infinity above the diagonal: position i sees itself and those before it. */
+  static generateSquareSubsequentMask(size: number): Tensor {
+    return full([size, size], Number.NEGATIVE_INFINITY).triu(1);
   }
 }

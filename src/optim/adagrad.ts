@@ -21,7 +21,7 @@ type Hyper = Required<AdagradOptions>;
 /** p -= lr * gradient / (sqrt(sum of squared gradients) + eps). */
 export class Adagrad extends Optimizer<Hyper> {
   constructor(params: Params<AdagradOptions>, options: AdagradOptions = {}) {
-    const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10 };
+    const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10, maximize: false };
     super(params as Params<Hyper>, { ...defaults, ...options });
   }
 
@@ -32,11 +32,18 @@ export class Adagrad extends Optimizer<Hyper> {
   protected update({ hyper, rate, steps }: ParamGroup<Hyper>, updates: readonly Update[]): void {
     const { lrDecay, weightDecay, initialAccumulatorValue, eps } = hyper;
     const rates = lrDecay === 0 ? null : rate.div(steps.sub(1).mul(lrDecay).add(1));
-    for (const { parameter, grad: rawGrad, index } of updates) {
-      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+    for (const { parameter, grad: rawGrad, rows, index } of updates) {
       const sum = this.slot(parameter, 'sum', initialAccumulatorValue);
-      sum.assign(sum.add(grad.mul(grad)));
       const size = rates ? rates.select(0, index) : rate;
+      if (rows && weightDecay === 0) {
+        // Rows without a gradient would not change: leaving them out gives the same values.
+        const squares = rows.of(sum).add(rows.values.mul(rows.values));
+        rows.assign(parameter, rows.of(parameter).sub(rows.values.mul(size).div(squares.sqrt().add(eps))));
+        rows.assign(sum, squares);
+        continue;
+      }
+      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+      sum.assign(sum.add(grad.mul(grad)));
       parameter.assign(parameter.sub(grad.mul(size).div(sum.sqrt().add(eps))));
     }
   }

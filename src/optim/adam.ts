@@ -1,8 +1,10 @@
 /**
  * Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), with AMSGrad (Reddi et al. 2018).
  */
-import type { Tensor } from '../tensor/index.ts';
+import type { Parameter, Tensor } from '../tensor/index.ts';
+import { biasCorrection, checkBetas, complement, follow, followSquare } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
+import type { RowGradient } from './rows.ts';
 
 export interface AdamOptions extends Partial<BaseHyper> {
   /** 1e-3 by default. */
@@ -19,9 +21,6 @@ export interface AdamOptions extends Partial<BaseHyper> {
 
 type Hyper = Required<AdamOptions>;
 
-/** 1 - beta^t for a tensor of step counts: accurate for betas near 1, where the power itself loses digits. */
-const biasCorrection = (beta: number, steps: Tensor): Tensor => steps.mul(Math.log(beta)).expm1().neg();
-
 /** What Adam and AdamW share; they differ in where weight decay goes. */
 abstract class AdamBase extends Optimizer<Hyper> {
   constructor(params: Params<AdamOptions>, defaults: Hyper) {
@@ -30,8 +29,7 @@ abstract class AdamBase extends Optimizer<Hyper> {
 
   protected override check({ lr, betas, eps, weightDecay }: Hyper): void {
     this.atLeastZero({ lr, eps, weightDecay });
-    for (const beta of betas)
-      if (!(beta >= 0 && beta < 1)) throw new Error(`${this.name}: beta ${beta} came, expected at least 0 and below 1`);
+    checkBetas(this.name, betas);
   }
 
   /** Parameter and gradient once weight decay has been applied to one of them. */
@@ -42,18 +40,53 @@ abstract class AdamBase extends Optimizer<Hyper> {
     rate: Tensor,
   ): readonly [parameter: Tensor, grad: Tensor];
 
-  protected update({ hyper, rate, steps }: ParamGroup<Hyper>, updates: readonly Update[]): void {
+  /** Moves moments and weights of the rows that have a gradient. eps is added before the bias is corrected, as SparseAdam does. */
+  private lazily(parameter: Parameter, rows: RowGradient, group: ParamGroup<Hyper>, size: Tensor, root: Tensor): void {
+    const { betas, eps, weightDecay, amsgrad } = group.hyper;
+    if (weightDecay !== 0 || amsgrad)
+      throw new Error(
+        `${this.name}: parameter "${parameter.name}" is sparse: weightDecay ${weightDecay} and amsgrad ${amsgrad} came, expected 0 and false`,
+      );
+    const beta1 = group.moving(betas[0]);
+    const beta2 = betas[1];
+    const mean = this.slot(parameter, 'expAvg');
+    const square = this.slot(parameter, 'expAvgSq');
+    const { values } = rows;
+    const before = rows.of(mean);
+    const first = before.add(values.sub(before).mul(complement(beta1)));
+    const was = rows.of(square);
+    const second = was.add(
+      values
+        .mul(values)
+        .sub(was)
+        .mul(1 - beta2),
+    );
+    const change = first.div(second.sqrt().add(eps)).mul(size.mul(root));
+    rows.assign(parameter, rows.of(parameter).sub(change));
+    rows.assign(mean, first);
+    rows.assign(square, second);
+  }
+
+  protected update(group: ParamGroup<Hyper>, updates: readonly Update[]): void {
+    const { hyper, rate, steps } = group;
     const { betas, eps, weightDecay, amsgrad } = hyper;
-    const [beta1, beta2] = betas;
+    const beta1 = group.moving(betas[0]);
+    const beta2 = betas[1];
     const stepSizes = rate.div(biasCorrection(beta1, steps));
     const rootCorrections = biasCorrection(beta2, steps).sqrt();
-    for (const { parameter, grad: rawGrad, index } of updates) {
+    for (const { parameter, grad: rawGrad, rows, index } of updates) {
+      if (parameter.sparse) {
+        if (!rows)
+          throw new Error(
+            `${this.name}: the gradient of sparse parameter "${parameter.name}" is not one of lookups alone, or was read before the step`,
+          );
+        this.lazily(parameter, rows, group, stepSizes.select(0, index), rootCorrections.select(0, index));
+        continue;
+      }
       const [start, grad] =
         weightDecay === 0 ? [parameter, rawGrad] : this.decay(parameter, rawGrad, weightDecay, rate);
-      const mean = this.slot(parameter, 'expAvg');
-      const square = this.slot(parameter, 'expAvgSq');
-      mean.assign(mean.mul(beta1).add(grad.mul(1 - beta1)));
-      square.assign(square.mul(beta2).add(grad.mul(1 - beta2).mul(grad)));
+      const mean = follow(this.slot(parameter, 'expAvg'), grad, beta1);
+      const square = followSquare(this.slot(parameter, 'expAvgSq'), grad, beta2);
       let second: Tensor = square;
       if (amsgrad) {
         const largest = this.slot(parameter, 'maxExpAvgSq');
@@ -66,10 +99,45 @@ abstract class AdamBase extends Optimizer<Hyper> {
   }
 }
 
-/** Adam; weight decay is added to the gradient. */
+/**
+ * Adam for tables of lookups, PyTorch's SparseAdam: moments and weights move in the rows that have a gradient, and only there. What Adam does to
+ * the tables of `sparse` embeddings; this class does it to no other parameters.
+ */
+export class SparseAdam extends AdamBase {
+  constructor(params: Params<AdamOptions>, options: Pick<AdamOptions, 'lr' | 'betas' | 'eps' | 'maximize'> = {}) {
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      ...options,
+      weightDecay: 0,
+      amsgrad: false,
+      maximize: false,
+    });
+    for (const parameter of this.parameters)
+      if (!parameter.sparse)
+        throw new Error(
+          `SparseAdam: parameter "${parameter.name}" [${parameter.shape}] came, expected tables of embeddings with sparse: true`,
+        );
+  }
+
+  protected decay(parameter: Tensor, grad: Tensor): readonly [Tensor, Tensor] {
+    return [parameter, grad];
+  }
+}
+
+/** Adam; weight decay is added to the gradient. Tables of `sparse` embeddings are updated lazily, as SparseAdam does. */
 export class Adam extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, ...options });
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0,
+      amsgrad: false,
+      maximize: false,
+      ...options,
+    });
   }
 
   protected decay(parameter: Tensor, grad: Tensor, weightDecay: number): readonly [Tensor, Tensor] {
@@ -80,7 +148,15 @@ export class Adam extends AdamBase {
 /** Adam with decoupled weight decay: parameters shrink by lr * weightDecay (1e-2 by default), whatever their gradients. */
 export class AdamW extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 1e-2, amsgrad: false, ...options });
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 1e-2,
+      amsgrad: false,
+      maximize: false,
+      ...options,
+    });
   }
 
   protected decay(parameter: Tensor, grad: Tensor, weightDecay: number, rate: Tensor): readonly [Tensor, Tensor] {

@@ -1,8 +1,9 @@
 /**
  * Schedules along cosines: annealing, warm restarts, one cycle, and warm-up followed by annealing.
  */
+import { movesMomentum } from './cyclic.ts';
 import type { AnyOptimizer } from './optimizer.ts';
-import { checkSteps, Scheduler } from './scheduler.ts';
+import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
 
 /** From `from` (share 0) to `to` (share 1) along half a cosine. */
 const cosine = (from: number, to: number, share: number): number =>
@@ -22,6 +23,15 @@ export class CosineAnnealingLR extends Scheduler {
 
   rateAt(epoch: number, baseLr: number): number {
     return cosine(baseLr, this.etaMin, epoch / this.tMax);
+  }
+
+  /** As PyTorch goes on from a rate that others have changed: by the factor of the part above etaMin. */
+  override follow(epoch: number, lr: number, baseLr: number): number {
+    if (epoch === 0) return lr;
+    const { tMax, etaMin } = this;
+    const rise = (at: number): number => 1 + Math.cos((Math.PI * at) / tMax);
+    if ((epoch - 1 - tMax) % (2 * tMax) === 0) return lr + ((baseLr - etaMin) * (2 - rise(1))) / 2;
+    return (rise(epoch) / rise(epoch - 1)) * (lr - etaMin) + etaMin;
   }
 }
 
@@ -57,6 +67,10 @@ export class CosineAnnealingWarmRestarts extends Scheduler {
       }
     return cosine(baseLr, this.etaMin, (epoch - start) / length);
   }
+
+  override follow(epoch: number, _lr: number, baseLr: number): number {
+    return this.rateAt(epoch, baseLr);
+  }
 }
 
 export interface OneCycleOptions {
@@ -74,6 +88,12 @@ export interface OneCycleOptions {
   readonly finalDivFactor?: number;
   /** Whether to fall back to the start before the last descent; false by default. */
   readonly threePhase?: boolean;
+  /** Whether momentum moves against the rate; by default it does where the optimizer has one. */
+  readonly cycleMomentum?: boolean;
+  /** Momentum at the highest rate; 0.85 by default. */
+  readonly baseMomentum?: number | readonly number[];
+  /** Momentum at the lowest rate; 0.95 by default. */
+  readonly maxMomentum?: number | readonly number[];
 }
 
 interface Phase {
@@ -82,7 +102,7 @@ interface Phase {
   readonly to: number;
 }
 
-/** Up to maxLr and down to almost nothing, once (Smith and Topin 2018). Momentum is left alone (PyTorch's cycle_momentum=False). */
+/** Up to maxLr and down to almost nothing, once (Smith and Topin 2018), and the momentum the other way. */
 export class OneCycleLR extends Scheduler {
   readonly totalSteps: number;
   readonly #options: Required<OneCycleOptions>;
@@ -97,19 +117,18 @@ export class OneCycleLR extends Scheduler {
       divFactor: 25,
       finalDivFactor: 1e4,
       threePhase: false,
+      baseMomentum: 0.85,
+      maxMomentum: 0.95,
       ...options,
+      cycleMomentum: movesMomentum('OneCycleLR', optimizer, options.cycleMomentum),
     };
     const { pctStart } = this.#options;
     if (!(pctStart >= 0 && pctStart <= 1)) throw new Error(`OneCycleLR: pctStart ${pctStart} came, expected 0 to 1`);
     this.apply();
   }
 
-  #phases(group: number): Phase[] {
-    const { maxLr, pctStart, divFactor, finalDivFactor, threePhase } = this.#options;
-    const top = typeof maxLr === 'number' ? maxLr : maxLr[group];
-    if (top === undefined) throw new Error(`OneCycleLR: maxLr has no rate for group ${group}`);
-    const start = top / divFactor;
-    const bottom = start / finalDivFactor;
+  #phases(start: number, top: number, bottom: number): Phase[] {
+    const { pctStart, threePhase } = this.#options;
     const rise = { end: pctStart * this.totalSteps - 1, from: start, to: top };
     const last = this.totalSteps - 1;
     if (!threePhase) return [rise, { end: last, from: top, to: bottom }];
@@ -121,8 +140,26 @@ export class OneCycleLR extends Scheduler {
   }
 
   rateAt(epoch: number, _baseLr: number, group: number): number {
+    const { maxLr, divFactor, finalDivFactor } = this.#options;
+    const top = perGroup('OneCycleLR: maxLr', maxLr, group);
+    const start = top / divFactor;
+    return this.#along(epoch, this.#phases(start, top, start / finalDivFactor));
+  }
+
+  override follow(epoch: number, _lr: number, baseLr: number, group: number): number {
+    return this.rateAt(epoch, baseLr, group);
+  }
+
+  override momentumAt(epoch: number, group: number): number | null {
+    const { cycleMomentum, baseMomentum, maxMomentum } = this.#options;
+    if (!cycleMomentum) return null;
+    const high = perGroup('OneCycleLR: maxMomentum', maxMomentum, group);
+    const low = perGroup('OneCycleLR: baseMomentum', baseMomentum, group);
+    return this.#along(epoch, this.#phases(high, low, high));
+  }
+
+  #along(epoch: number, phases: readonly Phase[]): number {
     if (epoch > this.totalSteps) throw new Error(`OneCycleLR: step ${epoch} came, the cycle has ${this.totalSteps}`);
-    const phases = this.#phases(group);
     const at = phases.findIndex(phase => epoch <= phase.end);
     const index = at < 0 ? phases.length - 1 : at;
     const { end, from, to } = phases[index]!;

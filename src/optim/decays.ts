@@ -143,4 +143,8 @@ export class LambdaLR extends Scheduler {
   rateAt(epoch: number, baseLr: number, group: number): number {
     return baseLr * this.factors[group]!(epoch);
   }
+
+  override follow(epoch: number, _lr: number, baseLr: number, group: number): number {
+    return this.rateAt(epoch, baseLr, group);
+  }
 }

@@ -1,11 +1,30 @@
 /**
- * Optimizers, learning rate schedules and gradient clipping. Imports the Tensor API and the runtime's cells; knows no modules.
+ * Optimizers, learning rate schedules and gradient clipping. Imports the Tensor API and the runtime's cells; only averages of
+ * weights and second-order methods know modules.
  */
+export { Adadelta, type AdadeltaOptions } from './adadelta.ts';
 export { Adagrad, type AdagradOptions } from './adagrad.ts';
-export { Adam, type AdamOptions, AdamW } from './adam.ts';
+export { Adam, type AdamOptions, AdamW, SparseAdam } from './adam.ts';
+export { Adamax, type AdamaxOptions } from './adamax.ts';
+export { ASGD, type ASGDOptions } from './asgd.ts';
+export {
+  AveragedModel,
+  type AveragedModelOptions,
+  type AverageFn,
+  emaAvgFn,
+  SWALR,
+  type SWALROptions,
+  updateBn,
+} from './averaged.ts';
+export { ChainedScheduler, MultiplicativeLR } from './chained.ts';
 export { clipGradNorm, clipGradValue, gradNorm } from './clip.ts';
 export * from './cosine.ts';
+export { CyclicLR, type CyclicLROptions } from './cyclic.ts';
 export * from './decays.ts';
+export { LAMB, type LAMBOptions } from './lamb.ts';
+export { type Closure, LBFGS, type LBFGSOptions } from './lbfgs.ts';
+export { Lion, type LionOptions } from './lion.ts';
+export { NAdam, type NAdamOptions } from './nadam.ts';
 export {
   type AnyOptimizer,
   type BaseHyper,
@@ -17,7 +36,9 @@ export {
   type Update,
 } from './optimizer.ts';
 export { type PlateauOptions, type PlateauState, ReduceLROnPlateau } from './plateau.ts';
+export { RAdam, type RAdamOptions } from './radam.ts';
 export { RMSprop, type RMSpropOptions } from './rmsprop.ts';
+export { Rprop, type RpropOptions } from './rprop.ts';
 export { Scheduler, type SchedulerState } from './scheduler.ts';
 export { SequentialLR } from './sequential.ts';
 export { SGD, type SGDOptions } from './sgd.ts';

@@ -3,9 +3,11 @@
  * without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of modules or training loops.
  */
 import { data } from '../graph/build.ts';
-import { hostArray } from '../graph/dtype.ts';
+import { type DType, hostArray } from '../graph/dtype.ts';
 import { Cell, flush, releaseKept } from '../runtime/index.ts';
-import { Parameter, Tensor, tensor, zeros } from '../tensor/index.ts';
+import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
+import { bumpModeEpoch } from '../tensor/mode.ts';
+import { type RowGradient, rowGradient } from './rows.ts';
 
 /** Settings of one parameter group; what is not given is taken from the optimizer's defaults. */
 export type GroupOptions<H> = { readonly params: Iterable<Parameter> } & Partial<H>;
@@ -17,7 +19,12 @@ export type Params<H> = Iterable<Parameter> | readonly GroupOptions<H>[];
 export interface BaseHyper {
   /** Learning rate. */
   readonly lr: number;
+  /** Whether to go up the gradient instead of down; false by default. */
+  readonly maximize?: boolean;
 }
+
+/** A hyperparameter as programs read it: a plain number is part of the program, a tensor is read when it runs. */
+export type Scalar = number | Tensor;
 
 /** Parameters that are updated with the same hyperparameters. */
 export class ParamGroup<H extends BaseHyper = BaseHyper> {
@@ -32,6 +39,9 @@ export class ParamGroup<H extends BaseHyper = BaseHyper> {
   /** The learning rate when the first schedule was made for this group: what schedules scale. */
   initialLr: number | null = null;
   readonly #rate: Cell;
+  /** f64 [params]: a number for each parameter that outlives the step, by name. */
+  readonly #vectors = new Map<string, Parameter>();
+  #momentum: { value: number; readonly cell: Cell } | null = null;
   #lr: number;
 
   constructor(params: readonly Parameter[], { lr, ...hyper }: H) {
@@ -52,10 +62,62 @@ export class ParamGroup<H extends BaseHyper = BaseHyper> {
     this.#rate.write(Float64Array.of(value));
   }
 
+  /** A number for each parameter, f64 [params]; made of `initial` at first use. */
+  vector(name: string, initial: number): Parameter {
+    let vector = this.#vectors.get(name);
+    if (!vector) {
+      const host = new Float64Array(this.params.length).fill(initial);
+      vector = new Parameter(new Tensor(data(host, [host.length], 'f64')), { requiresGrad: false });
+      this.#vectors.set(name, vector);
+    }
+    return vector;
+  }
+
+  /** The vectors that are in use, with `steps`. */
+  get vectors(): ReadonlyMap<string, Parameter> {
+    return new Map([['steps', this.steps], ...this.#vectors]);
+  }
+
+  /** Whether the group has a momentum (or betas) that a schedule can move. */
+  get hasMomentum(): boolean {
+    const { momentum, betas } = this.hyper as { readonly momentum?: number; readonly betas?: readonly number[] };
+    return betas !== undefined || (momentum !== undefined && momentum !== 0);
+  }
+
+  /** Momentum, or the first of the betas. Once it has been set, programs read it when they run, as the learning rate. */
+  get momentum(): number {
+    const { momentum, betas } = this.hyper as { readonly momentum?: number; readonly betas?: readonly number[] };
+    return this.#momentum?.value ?? betas?.[0] ?? momentum ?? 0;
+  }
+
+  set momentum(value: number) {
+    if (!this.hasMomentum) throw new Error(`momentum ${value} came for a group without momentum or betas`);
+    if (!this.#momentum) {
+      this.#momentum = { value, cell: new Cell([], 'f64', Float64Array.of(value), { name: 'momentum' }) };
+      // Programs that were recorded with the number in them are out of date.
+      bumpModeEpoch();
+    }
+    this.#momentum.value = value;
+    this.#momentum.cell.write(Float64Array.of(value));
+  }
+
+  /** Momentum as an update uses it: the number given, or what programs read once a schedule moves it. */
+  moving(given: number): Scalar {
+    return this.#momentum ? new Tensor(this.#momentum.cell.node) : given;
+  }
+
   /** The learning rate as an f64 scalar that programs read when they run. */
   get rate(): Tensor {
     return new Tensor(this.#rate.node);
   }
+}
+
+/** `next` for the parameters of a step, `before` for those of the group that had no gradient; both f64 [params]. */
+export function movedOn(group: ParamGroup, updates: readonly Update[], next: Tensor, before: Tensor): Tensor {
+  if (updates.length === group.params.length) return next;
+  const moves = new Uint8Array(group.params.length);
+  for (const { index } of updates) moves[index] = 1;
+  return where(Tensor.from(moves, { dtype: 'bool' }), next, before);
 }
 
 /** State of an optimizer as plain data and tensors. Per-parameter tensors have keys `${index}.${name}`, by order of parameters. */
@@ -71,6 +133,8 @@ type Slots = Map<string, Parameter>;
 export interface Update {
   readonly parameter: Parameter;
   readonly grad: Tensor;
+  /** The gradient as rows, where it is that of lookups in a much larger table. */
+  readonly rows: RowGradient | null;
   /** Its place in the group, and so in `group.steps`. */
   readonly index: number;
 }
@@ -167,7 +231,9 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       group.params.forEach((parameter, i) => {
         if (!parameter.grad) return;
         releaseKept(parameter.grad.node);
-        updates.push({ parameter, grad: parameter.grad.detach(), index: i });
+        const slope = parameter.grad.detach();
+        const grad = group.hyper.maximize ? slope.neg() : slope;
+        updates.push({ parameter, grad, rows: rowGradient(grad, parameter.sparse), index: i });
       });
       this.update(group, updates);
     }
@@ -177,13 +243,20 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   /** Assigns the new values of the parameters that have a gradient. `group.steps` counts this step already. */
   protected abstract update(group: ParamGroup<H>, updates: readonly Update[]): void;
 
-  /** A tensor that belongs to a parameter and outlives the step, of the parameter's shape; made of `initial` at first use. */
+  /** The shape of the parameter's tensor of that name: the parameter's, unless an optimizer says otherwise. */
+  protected slotShape(parameter: Parameter, _name: string): readonly number[] {
+    return parameter.shape;
+  }
+
+  /** A tensor that belongs to a parameter and outlives the step, of the parameter's dtype; made of `initial` at first use. */
   protected slot(parameter: Parameter, name: string, initial = 0): Parameter {
     let slots = this.#slots.get(parameter);
     if (!slots) this.#slots.set(parameter, (slots = new Map()));
     let slot = slots.get(name);
     if (!slot) {
-      slot = new Parameter(constantTensor(parameter, initial), { requiresGrad: false });
+      slot = new Parameter(constantTensor(this.slotShape(parameter, name), parameter.dtype, initial), {
+        requiresGrad: false,
+      });
       slots.set(name, slot);
     }
     return slot;
@@ -193,7 +266,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   stateDict(): OptimizerState {
     const tensors: Record<string, Tensor> = {};
     this.groups.forEach((group, g) => {
-      tensors[`group${g}.steps`] = group.steps;
+      for (const [name, vector] of group.vectors) tensors[`group${g}.${name}`] = vector;
     });
     this.parameters.forEach((parameter, i) => {
       for (const [name, slot] of this.#slots.get(parameter) ?? []) tensors[`${i}.${name}`] = slot;
@@ -217,12 +290,15 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       const name = key.slice(dot + 1);
       const group = owner.startsWith('group') ? this.groups[Number(owner.slice(5))] : undefined;
       const parameter = parameters[Number(owner)];
-      const shape = group ? group.steps.shape : parameter?.shape;
+      const shape = group ? group.steps.shape : parameter && this.slotShape(parameter, name);
       if (!shape || shape.join() !== value.shape.join())
         throw new Error(
           `${this.name}.loadStateDict: ${key} is [${value.shape}], expected ${shape ? `[${shape}]` : 'no such entry'}`,
         );
-      loads.push(() => (group ? group.steps : this.slot(parameter!, name)).assign(value));
+      loads.push(() => {
+        const vector = name === 'steps' ? group?.steps : group?.vector(name, 0);
+        (vector ?? this.slot(parameter!, name)).assign(value);
+      });
     }
     for (const load of loads) load();
     state.groups.forEach(({ lr }, g) => {
@@ -232,11 +308,14 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 }
 
-/** A tensor of one value, like `like`. Filled on the host: state is made while a step is traced, when nothing may be computed. */
-function constantTensor(like: Parameter, value: number): Tensor {
-  const host = hostArray(like.dtype, like.numel());
+/** A tensor of one value. Filled on the host: state is made while a step is traced, when nothing may be computed. */
+function constantTensor(shape: readonly number[], dtype: DType, value: number): Tensor {
+  const host = hostArray(
+    dtype,
+    shape.reduce((a, n) => a * n, 1),
+  );
   // The element as the dtype stores it: half types keep bits.
-  const [element] = tensor([value], { dtype: like.dtype }).data();
+  const [element] = tensor([value], { dtype }).data();
   if (value !== 0) (host as Float32Array).fill(Number(element));
-  return new Tensor(data(host, like.shape, like.dtype));
+  return new Tensor(data(host, shape, dtype));
 }

@@ -2,6 +2,7 @@
  * A schedule that looks at a metric instead of the clock.
  */
 import type { AnyOptimizer } from './optimizer.ts';
+import { perGroup } from './scheduler.ts';
 
 export interface PlateauOptions {
   /** Whether smaller or larger is better; 'min' by default. */
@@ -16,8 +17,8 @@ export interface PlateauOptions {
   readonly thresholdMode?: 'rel' | 'abs';
   /** Steps to wait after a change; 0 by default. */
   readonly cooldown?: number;
-  /** Lowest rate; 0 by default. */
-  readonly minLr?: number;
+  /** Lowest rate, for all groups or one per group; 0 by default. */
+  readonly minLr?: number | readonly number[];
   /** Smaller changes are not made; 1e-8 by default. */
   readonly eps?: number;
 }
@@ -78,10 +79,10 @@ export class ReduceLROnPlateau {
       this.#badSteps = 0;
     }
     if (this.#badSteps <= patience) return;
-    for (const group of this.optimizer.groups) {
-      const next = Math.max(group.lr * factor, minLr);
+    this.optimizer.groups.forEach((group, i) => {
+      const next = Math.max(group.lr * factor, perGroup('ReduceLROnPlateau: minLr', minLr, i));
       if (group.lr - next > eps) group.lr = next;
-    }
+    });
     this.#cooldownLeft = cooldown;
     this.#badSteps = 0;
   }

@@ -24,7 +24,15 @@ type Hyper = Required<RMSpropOptions>;
 /** p -= lr * gradient / (sqrt(running mean of squared gradients) + eps). */
 export class RMSprop extends Optimizer<Hyper> {
   constructor(params: Params<RMSpropOptions>, options: RMSpropOptions = {}) {
-    const defaults = { lr: 1e-2, alpha: 0.99, eps: 1e-8, weightDecay: 0, momentum: 0, centered: false };
+    const defaults = {
+      lr: 1e-2,
+      alpha: 0.99,
+      eps: 1e-8,
+      weightDecay: 0,
+      momentum: 0,
+      centered: false,
+      maximize: false,
+    };
     super(params as Params<Hyper>, { ...defaults, ...options });
   }
 
@@ -32,7 +40,8 @@ export class RMSprop extends Optimizer<Hyper> {
     this.atLeastZero({ lr, alpha, eps, weightDecay, momentum });
   }
 
-  protected update({ hyper, rate }: ParamGroup<Hyper>, updates: readonly Update[]): void {
+  protected update(group: ParamGroup<Hyper>, updates: readonly Update[]): void {
+    const { hyper, rate } = group;
     const { alpha, eps, weightDecay, momentum, centered } = hyper;
     for (const { parameter, grad: rawGrad } of updates) {
       const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
@@ -47,7 +56,7 @@ export class RMSprop extends Optimizer<Hyper> {
       const scale = variance.sqrt().add(eps);
       if (momentum > 0) {
         const buffer = this.slot(parameter, 'momentumBuffer');
-        buffer.assign(buffer.mul(momentum).add(grad.div(scale)));
+        buffer.assign(buffer.mul(group.moving(momentum)).add(grad.div(scale)));
         parameter.assign(parameter.sub(buffer.mul(rate)));
       } else {
         parameter.assign(parameter.sub(grad.mul(rate).div(scale)));

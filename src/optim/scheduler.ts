@@ -25,6 +25,21 @@ export abstract class Scheduler {
   /** The rate of a group after `epoch` steps, from the rate it started with. */
   abstract rateAt(epoch: number, baseLr: number, group: number): number;
 
+  /**
+   * The rate after `epoch` steps where other schedules change it as well, from the rate `lr` that they left: by default it changes by the
+   * same factor as without them.
+   */
+  follow(epoch: number, lr: number, baseLr: number, group: number): number {
+    const now = this.rateAt(epoch, baseLr, group);
+    const before = epoch === 0 ? baseLr : this.rateAt(epoch - 1, baseLr, group);
+    return now === before ? lr : lr * (now / before);
+  }
+
+  /** The momentum of a group after `epoch` steps, null for schedules that leave it alone. */
+  momentumAt(_epoch: number, _group: number): number | null {
+    return null;
+  }
+
   /** Steps taken; steps are epochs or batches, as the caller likes. */
   get epoch(): number {
     return this.#epoch;
@@ -39,6 +54,8 @@ export abstract class Scheduler {
   protected apply(): void {
     this.optimizer.groups.forEach((group, i) => {
       group.lr = this.rateAt(this.#epoch, this.#baseLrs[i]!, i);
+      const momentum = this.momentumAt(this.#epoch, i);
+      if (momentum !== null) group.momentum = momentum;
     });
   }
 
@@ -66,6 +83,13 @@ export abstract class Scheduler {
     this.#baseLrs = [...baseLrs];
     this.apply();
   }
+}
+
+/** A setting that is one number for all groups, or one per group. */
+export function perGroup(what: string, value: number | readonly number[], group: number): number {
+  const own = typeof value === 'number' ? value : value[group];
+  if (own === undefined) throw new Error(`${what}: ${String(value)} has no number for group ${group}`);
+  return own;
 }
 
 /** Complains unless `value` is a whole number of at least 1. */

@@ -30,4 +30,10 @@ export class SequentialLR extends Scheduler {
     const start = index === 0 ? 0 : this.milestones[index - 1]!;
     return this.schedulers[index]!.rateAt(epoch - start, baseLr, group);
   }
+
+  override momentumAt(epoch: number, group: number): number | null {
+    const index = this.milestones.filter(milestone => milestone <= epoch).length;
+    const start = index === 0 ? 0 : this.milestones[index - 1]!;
+    return this.schedulers[index]!.momentumAt(epoch - start, group);
+  }
 }

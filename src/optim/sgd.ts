@@ -22,6 +22,7 @@ export class SGD extends Optimizer<Required<SGDOptions>> {
       dampening: 0,
       weightDecay: 0,
       nesterov: false,
+      maximize: false,
       ...options,
     });
   }
@@ -35,9 +36,15 @@ export class SGD extends Optimizer<Required<SGDOptions>> {
       );
   }
 
-  protected update({ hyper, rate, steps }: ParamGroup<Required<SGDOptions>>, updates: readonly Update[]): void {
-    const { momentum, dampening, weightDecay, nesterov } = hyper;
-    for (const { parameter, grad, index } of updates) {
+  protected update(group: ParamGroup<Required<SGDOptions>>, updates: readonly Update[]): void {
+    const { hyper, rate, steps } = group;
+    const { dampening, weightDecay, nesterov } = hyper;
+    const momentum = group.moving(hyper.momentum);
+    for (const { parameter, grad, rows, index } of updates) {
+      if (rows && weightDecay === 0 && momentum === 0) {
+        rows.assign(parameter, rows.of(parameter).sub(rows.values.mul(rate)));
+        continue;
+      }
       let direction = weightDecay === 0 ? grad : grad.add(parameter.mul(weightDecay));
       if (momentum !== 0) {
         const buffer = this.slot(parameter, 'momentumBuffer');

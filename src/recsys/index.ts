@@ -13,6 +13,14 @@ export {
   signOf,
   signParts,
 } from './batch.ts';
-export type { BatchLearner, StepResult } from './step.ts';
+export * from './features/index.ts';
+export { SlotImportance, type SlotImportanceOptions, type SlotImportanceState, type SlotScore } from './importance.ts';
+export * from './models/index.ts';
+export * from './read/index.ts';
+export * from './stream/index.ts';
 export type { Admission, Eviction, InitSpec, RowOptimizer, ScoreSpec, TableOptions } from './table/options.ts';
 export type { Lookup, SaveMode, SaveReport, ShrinkReport, SparseTable, TableRow } from './table/sparse-table.ts';
+export { EmbeddingTable } from './table/table.ts';
+export type { BatchLearner, StepResult } from './train/learner.ts';
+export type { Pooling } from './train/pooling.ts';
+export { SparseTrainer, type TrainerOptions } from './train/trainer.ts';

@@ -1,9 +1,11 @@
 /**
- * Which backend runs programs. The first use picks the best that works here; `TENON_BACKEND` and `setBackend` choose by name.
+ * Which backend runs programs. The first use picks the best that works here, and says why where machine code could have run and does not;
+ * `TENON_BACKEND` and `setBackend` choose by name.
  */
 import { referenceBackend } from '../backends/reference/index.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';
 import { createX86Backend } from '../backends/x86/index.ts';
+import { wantedThreads } from '../compiler/processors.ts';
 import type { Backend } from '../compiler/program.ts';
 
 interface Entry {
@@ -14,13 +16,13 @@ interface Entry {
 
 /** Best first. */
 const entries = new Map<string, Entry>([
-  ['wasm', { create: createWasmBackend }],
   ['x86', { create: createX86Backend }],
+  ['wasm', { create: createWasmBackend }],
   ['reference', { create: () => referenceBackend }],
 ]);
 
 let current: Backend | null = null;
-let wantedThreads: number | null = null;
+let chosenThreads: number | null = null;
 
 /** Names of all backends, best first, whether or not they work here. */
 export const backendNames = (): readonly string[] => [...entries.keys()];
@@ -29,9 +31,11 @@ function open(name: string): Backend | null {
   const entry = entries.get(name)!;
   if (entry.instance) return entry.instance;
   if (entry.unavailable) return null;
+  // A wrong setting is the user's to mend, not a reason to compute elsewhere.
+  wantedThreads();
   try {
     entry.instance = entry.create();
-    if (wantedThreads !== null) entry.instance.threads = wantedThreads;
+    if (chosenThreads !== null) entry.instance.threads = chosenThreads;
     return entry.instance;
   } catch (error) {
     entry.unavailable = error instanceof Error ? error.message : String(error);
@@ -60,10 +64,20 @@ export function backend(): Backend {
     const reason = whyUnavailable(asked);
     if (reason) throw new Error(`TENON_BACKEND: ${reason}`);
     current = open(asked);
-  } else current = [...entries.keys()].map(open).find(found => found !== null) ?? null;
+  } else for (const name of backendNames()) current ??= open(name);
   if (!current) throw new Error('no backend works here');
+  if (!asked) sayWhatIsMissing(current.name);
   return current;
 }
+
+/** On a processor that machine code is written for, one line on stderr says why it does not run. */
+function sayWhatIsMissing(chosen: string): void {
+  const { unavailable } = entries.get('x86')!;
+  if (unavailable && globalThis.process?.arch === 'x64') console.error(`tenon: computing on ${chosen}: ${unavailable}`);
+}
+
+/** Name of the backend in use. */
+export const backendName = (): string => backend().name;
 
 /** Compute threads of the backend in use. Results do not depend on it, to the bit. */
 export const numThreads = (): number => backend().threads;
@@ -72,6 +86,6 @@ export const numThreads = (): number => backend().threads;
 export function setNumThreads(threads: number): void {
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`setNumThreads: ${threads} came, expected a whole number of at least 1`);
-  wantedThreads = threads;
+  chosenThreads = threads;
   for (const entry of entries.values()) if (entry.instance) entry.instance.threads = threads;
 }

@@ -8,8 +8,10 @@ import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { Variable } from '../graph/storage.ts';
 
-const pending = new Set<Cell>();
-const kept = new Set<Node>();
+// No table that lives long has entries put in and taken out step by step: V8 links the tables that a Set or Map grows out of to the next one, and a
+// single old one then keeps all later ones, with what they held, from being collected young (0.8 MB a scavenge went that way).
+let pending: Cell[] = [];
+let kept = new Set<Node>();
 
 export interface CellOptions {
   /** Shown in errors and listings. */
@@ -24,9 +26,11 @@ export class Cell {
   private grad: boolean;
   private leaf: Node<'variable'> | null = null;
   private assigned: Node | null = null;
+  /** Whether `pending` has this cell, settled or not. */
+  private listed = false;
 
-  constructor(shape: readonly number[], dtype: DType, host: HostArray, options: CellOptions = {}) {
-    this.variable = new Variable(shape, dtype, host, options.name);
+  constructor(shape: readonly number[], dtype: DType, init: HostArray | (() => HostArray), options: CellOptions = {}) {
+    this.variable = new Variable(shape, dtype, init, options.name);
     this.grad = (options.requiresGrad ?? false) && isFloat(dtype);
   }
 
@@ -67,7 +71,8 @@ export class Cell {
         `assign to ${name || 'a cell'}: ${node.dtype} [${node.shape}] came, expected ${dtype} [${shape}]`,
       );
     this.assigned = node;
-    pending.add(this);
+    if (!this.listed) pending.push(this);
+    this.listed = true;
   }
 
   /** Replaces the value from the host at once, dropping what was assigned. */
@@ -79,12 +84,20 @@ export class Cell {
   /** Forgets the assigned node: it has been written, or its trace was given up. */
   settle(): void {
     this.assigned = null;
-    pending.delete(this);
+  }
+
+  /** Whether an assignment waits; if not, the cell leaves the list. */
+  staysPending(): boolean {
+    this.listed = this.assigned !== null;
+    return this.listed;
   }
 }
 
 /** Cells with an assignment that is not written yet, in order of first assignment. */
-export const pendingCells = (): readonly Cell[] => [...pending];
+export function pendingCells(): readonly Cell[] {
+  pending = pending.filter(cell => cell.staysPending());
+  return pending;
+}
 
 /**
  * Asks for `node` to be evaluated together with the next flush. `backward` keeps its loss this way, so that reading it later is free, and
@@ -100,8 +113,8 @@ export const releaseKept = (node: Node): void => {
 };
 
 /** Takes the kept nodes out. */
-export function takeKept(): Node[] {
-  const nodes = [...kept];
-  kept.clear();
-  return nodes;
+export function takeKept(): ReadonlySet<Node> {
+  const taken = kept;
+  kept = new Set();
+  return taken;
 }

@@ -22,7 +22,7 @@ function settleTrivial(node: Node): boolean {
     node.value = node.attrs.variable.read();
     return true;
   }
-  const passesThrough = node.op === 'reshape' || node.op === 'detach' || node.op === 'barrier';
+  const passesThrough = node.op === 'reshape' || node.op === 'detach' || node.op === 'barrier' || node.op === 'custom';
   if (passesThrough && node.inputs[0]!.value) {
     node.value = node.inputs[0]!.value;
     return true;
@@ -32,7 +32,7 @@ function settleTrivial(node: Node): boolean {
 
 function gatherBatch(nodes: readonly Node[]): Batch | null {
   const cells = pendingCells();
-  const kept = new Set(takeKept());
+  const kept = takeKept();
   const outputs = [...new Set([...nodes, ...kept])].filter(node => !settleTrivial(node));
   if (outputs.length === 0 && cells.length === 0) return null;
   const updates = cells.map(cell => ({ leaf: cell.leafNode, node: cell.node }));

@@ -2,8 +2,9 @@
  * Random keys. A generator is a seed and a counter; every random tensor takes the next stretch of the counter, so the same seed
  * gives the same numbers on every backend and for any number of threads (Philox 4x32-10, four words a block).
  */
-import { binary, data } from '../graph/build.ts';
+import { data } from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
+import { drawsPerNumber, loopKey, movedOn } from './drawing.ts';
 import { activeTrace } from './trace.ts';
 
 function seedOf(seed: number | bigint): bigint {
@@ -30,12 +31,14 @@ export class Generator {
 
   /** The key for `elements` random words, i64[2]; the counter moves past them. */
   nextKey(elements: number): Node {
-    const blocks = BigInt(Math.ceil(elements / 4));
+    const blocks = BigInt(Math.ceil((elements * drawsPerNumber()) / 4));
+    const own = loopKey(this, blocks);
+    if (own) return own;
     const trace = activeTrace();
     if (trace) {
       // Inside a compiled function the counter is an argument, so every call draws new numbers from the same program.
       const { placeholder, used } = trace.randomKey(this, blocks);
-      return used === 0n ? placeholder : binary('add', placeholder, data(BigInt64Array.of(0n, used), [2], 'i64'));
+      return used === 0n ? placeholder : movedOn(placeholder, used);
     }
     const key = BigInt64Array.of(this.seed, this.counter);
     this.counter += blocks;

@@ -4,8 +4,25 @@
  */
 
 export { collect, isProfiling, record, span, type TraceEvent } from '../compiler/profile.ts';
-export { backend, backendNames, numThreads, setBackend, setNumThreads, whyUnavailable } from './backends.ts';
+export {
+  backend,
+  backendName,
+  backendNames,
+  numThreads,
+  setBackend,
+  setNumThreads,
+  whyUnavailable,
+} from './backends.ts';
 export { Cell, type CellOptions, keepForFlush, pendingCells, releaseKept } from './cells.ts';
+export { constantValue } from './constants.ts';
+export {
+  drawingForExamples,
+  drawingInLoop,
+  type LoopKey,
+  nextLoopKey,
+  type Randomness,
+  streamOf,
+} from './drawing.ts';
 export { evaluate, evaluateAsync, flush, flushAsync } from './evaluate.ts';
 export { defaultGenerator, Generator, manualSeed } from './generator.ts';
 export { type ArgumentType, isTracing, type Trace, trace } from './trace.ts';

@@ -3,20 +3,34 @@
  */
 
 import { span } from '../compiler/profile.ts';
-import type { Binding, Executable } from '../compiler/program.ts';
+import type { Backend, Binding, Executable } from '../compiler/program.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import { backend } from './backends.ts';
-import { structureOf } from './structure.ts';
+import { hasControlFlow, splitProgram } from './split.ts';
+import { isBound, structureOf } from './structure.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
 const CAPACITY = 1024;
-const cache = new Map<string, Executable>();
+const cache = new Map<string, Entry>();
+let uses = 0;
 
+/** Marked when used, and not moved in the map: see cells.ts on tables. */
+interface Entry {
+  readonly executable: Executable;
+  used: number;
+}
+
+function dropLeastUsed(): void {
+  let least: string | null = null;
+  for (const [id, { used }] of cache) if (least === null || used < cache.get(least)!.used) least = id;
+  if (least !== null) cache.delete(least);
+}
+
+/** A leaf that a program writes, and its new value. */
 export interface Update {
-  /** The variable's leaf. */
-  readonly leaf: Node<'variable'>;
+  readonly leaf: Node;
   readonly node: Node;
 }
 
@@ -26,27 +40,44 @@ export interface Prepared {
   readonly leaves: readonly Node[];
 }
 
-/** Compiles, or finds compiled, the program that computes `outputs` and performs `updates`. */
-export function prepare(outputs: readonly Node[], updates: readonly Update[]): Prepared {
+/**
+ * Compiles, or finds compiled, the program that computes `outputs` and performs `updates`. `isLeaf` says which nodes are given when it
+ * runs: what has a value, by default.
+ */
+export function prepare(
+  outputs: readonly Node[],
+  updates: readonly Update[],
+  isLeaf: (node: Node) => boolean = isBound,
+): Prepared {
   const roots = [...outputs, ...updates.map(u => u.node)];
   const { key, leaves } = structureOf(
     roots,
     updates.map(u => u.leaf),
+    isLeaf,
   );
   const device = backend();
   const id = `${device.name}:${device.threads}:${outputs.length}:${key}`;
-  let executable = cache.get(id);
-  if (executable) cache.delete(id);
-  else {
-    // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
-    const at = new Map(leaves.map((leaf, i) => [leaf, i]));
-    executable = span('compile', () =>
-      device.compile({ leaves, outputs, updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })) }),
-    );
-    if (cache.size >= CAPACITY) cache.delete(cache.keys().next().value!);
+  let entry = cache.get(id);
+  if (!entry) {
+    const executable = span('compile', () => compileProgram(device, leaves, outputs, updates));
+    if (cache.size >= CAPACITY) dropLeastUsed();
+    entry = { executable, used: 0 };
+    cache.set(id, entry);
   }
-  cache.set(id, executable);
-  return { executable, leaves };
+  entry.used = ++uses;
+  return { executable: entry.executable, leaves };
+}
+
+function compileProgram(
+  device: Backend,
+  leaves: readonly Node[],
+  outputs: readonly Node[],
+  updates: readonly Update[],
+): Executable {
+  // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
+  const at = new Map(leaves.map((leaf, i) => [leaf, i]));
+  const program = { leaves, outputs, updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })) };
+  return hasControlFlow(program) ? splitProgram(program, prepare) : device.compile(program);
 }
 
 /** What a leaf is bound to outside of a trace. */
@@ -58,6 +89,10 @@ export function bindingOf(leaf: Node): Binding {
     return variable;
   }
   if (leaf.value) return leaf.value;
+  if (leaf.is('placeholder'))
+    throw new Error(
+      `${leaf.attrs.name}: a value that depends on it was read (item, data, toArray, print), but it has none while the function is traced`,
+    );
   throw new Error(`internal: ${leaf.op} ${JSON.stringify(leaf.attrs)} has no value`);
 }
 

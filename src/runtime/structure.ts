@@ -2,6 +2,7 @@
  * The structural hash: graphs that differ only in the values of their leaves get one key, so one compiled program serves them all.
  */
 
+import type { Body } from '../graph/control.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { Attrs, Node, Primitive } from '../graph/node.ts';
 
@@ -71,7 +72,6 @@ const ATTRS: AttrHash = {
     if (!groups.has(a.group)) groups.set(a.group, groups.size);
     h.int(groups.get(a.group)!);
   },
-  partials: nothing,
   reshape: nothing,
   reindex: (h, a) => {
     h.float(a.fill);
@@ -107,6 +107,7 @@ const ATTRS: AttrHash = {
     h.text(a.kind);
     h.int(a.axis);
     h.text(a.what);
+    h.int(a.drop ? 1 : 0);
   },
   contract: (h, a) => {
     h.ints(a.a);
@@ -119,7 +120,31 @@ const ATTRS: AttrHash = {
   },
   matrix: (h, a) => h.text(a.routine),
   random: nothing,
+  custom: nothing,
+  loop: (h, { loop, output }) => {
+    h.text(bodyKey(loop.body));
+    h.text(loop.cond ? bodyKey(loop.cond) : '');
+    h.ints([loop.carries, loop.xs, loop.length ?? -1, loop.reverse ? 1 : 0, output]);
+  },
+  choose: (h, { choice, output }) => {
+    h.text(bodyKey(choice.onTrue));
+    h.text(bodyKey(choice.onFalse));
+    h.int(output);
+  },
 };
+
+const bodyKeys = new WeakMap<Body, string>();
+
+/** The structure of a body, and which of its leaves is which parameter. */
+function bodyKey(body: Body): string {
+  let key = bodyKeys.get(body);
+  if (key === undefined) {
+    const { key: structure, leaves } = structureOf(body.outputs, body.params);
+    key = `${structure}:${leaves.map(leaf => body.params.indexOf(leaf))}`;
+    bodyKeys.set(body, key);
+  }
+  return key;
+}
 
 const OPS = new Map(Object.keys(ATTRS).map((op, i) => [op, i]));
 const DTYPE_CODE: { readonly [D in DType]: number } = {
@@ -127,7 +152,7 @@ const DTYPE_CODE: { readonly [D in DType]: number } = {
 }; // biome-ignore format: a table
 
 /** Whether a program binds this node when it runs instead of computing it. */
-export const isLeaf = (node: Node): boolean =>
+export const isBound = (node: Node): boolean =>
   node.value !== null || node.op === 'data' || node.op === 'variable' || node.op === 'placeholder';
 
 export interface Structure {
@@ -138,9 +163,13 @@ export interface Structure {
 
 /**
  * Walks the graph under `roots` once, in a fixed order, and hashes it. `extraLeaves` are counted as leaves even where nothing reads
- * them (variables that are only written).
+ * them (variables that are only written); `isLeaf` says what is bound instead of computed.
  */
-export function structureOf(roots: readonly Node[], extraLeaves: readonly Node[] = []): Structure {
+export function structureOf(
+  roots: readonly Node[],
+  extraLeaves: readonly Node[] = [],
+  isLeaf: (node: Node) => boolean = isBound,
+): Structure {
   const number = new Map<Node, number>();
   const leaves: Node[] = [];
   const hash = new Hash();

@@ -2,63 +2,14 @@
  * Gradients of functions: grad, valueAndGrad, vjp, jvp over trees of tensors (arrays and plain objects), of any order. For parameters and
  * `.grad` see Tensor.backward.
  */
-import * as build from '../graph/build.ts';
-import { isFloat } from '../graph/dtype.ts';
+import { withoutGradient } from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
-import { checkpointed, jvp as jvpNodes, markGrad, vjp as vjpNodes } from '../transform/index.ts';
+import { checkpointed, jvp as jvpNodes, vjp as vjpNodes } from '../transform/index.ts';
 import { cotangentOf } from './backward.ts';
 import { shapeText } from './convert.ts';
+import { type Marked, mark, matching, release, zerosOf } from './marks.ts';
 import { Tensor } from './tensor.ts';
-import { type Flat, type Form, flatten, unflatten } from './tree.ts';
-
-/** An argument whose tensors stand for themselves in a derivative. */
-interface Marked {
-  readonly flat: Flat;
-  readonly nodes: readonly Node[];
-  readonly value: unknown;
-}
-
-function mark(op: string, name: string, value: unknown): Marked {
-  const flat = flatten(value, `${op}: ${name}`);
-  const nodes = flat.tensors.map(tensor => {
-    if (!isFloat(tensor.dtype))
-      throw new TypeError(`${op}: ${name}: only floats have gradients, got a tensor ${tensor.dtype}`);
-    return markGrad(tensor.node);
-  });
-  return {
-    flat,
-    nodes,
-    value: unflatten(
-      flat.form,
-      nodes.map(node => new Tensor(node)),
-    ),
-  };
-}
-
-/**
- * Results of a finished derivative no longer need its marks: unless something outside (a parameter, an enclosing derivative) can be reached,
- * they are cut loose, so that a loop over derivatives keeps no history.
- */
-function release(nodes: readonly Node[], marks: readonly Node[]): Node[] {
-  const own = new Set(marks);
-  const reachesOutside = (from: Node): boolean => {
-    const seen = new Set<Node>([from]);
-    const stack = [from];
-    for (let node = stack.pop(); node; node = stack.pop()) {
-      const inputs = node.inputs.filter(input => input.requiresGrad);
-      if (inputs.length === 0 && node.requiresGrad && !own.has(node)) return true;
-      for (const input of inputs) {
-        if (seen.has(input)) continue;
-        seen.add(input);
-        stack.push(input);
-      }
-    }
-    return false;
-  };
-  return nodes.map(node => (node.requiresGrad && !reachesOutside(node) ? build.detach(node) : node));
-}
-
-const zerosOf = (node: Node): Node => build.full(0, node.shape, node.dtype);
+import { type Form, flatten, unflatten } from './tree.ts';
 
 /** What `grad` returns for an argument: the argument's tree with gradients for tensors. */
 export interface GradOptions {
@@ -68,9 +19,9 @@ export interface GradOptions {
   readonly hasAux?: boolean;
 }
 
-type ArgnumsOrOptions = number | readonly number[] | GradOptions;
+export type ArgnumsOrOptions = number | readonly number[] | GradOptions;
 
-const optionsOf = (value: ArgnumsOrOptions | undefined): GradOptions =>
+export const optionsOf = (value: ArgnumsOrOptions | undefined): GradOptions =>
   typeof value === 'number' || Array.isArray(value) ? { argnums: value } : ((value as GradOptions | undefined) ?? {});
 
 /**
@@ -204,18 +155,6 @@ export function vjp<A extends readonly unknown[], R>(
   ];
 }
 
-/** The nodes of `given`, which must be one for each of `expected`, of its shape. */
-function matching(op: string, name: string, given: readonly Tensor[], expected: readonly Tensor[]): Node[] {
-  if (given.length !== expected.length)
-    throw new RangeError(`${op}: ${name}: expected ${expected.length} tensors, got ${given.length}`);
-  return given.map((tensor, i) => {
-    const want = expected[i]!;
-    if (tensor.ndim !== want.ndim || tensor.shape.some((n, d) => n !== want.shape[d]))
-      throw new RangeError(`${op}: ${name}: expected shape ${shapeText(want.shape)}, got ${shapeText(tensor.shape)}`);
-    return build.cast(tensor.node, want.dtype);
-  });
-}
-
 /** `fn` at `primals` and its directional derivative along `tangents` (a list of trees like the arguments), in forward mode. */
 export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, primals: A, tangents: A): [R, R] {
   if (tangents.length !== primals.length)
@@ -265,5 +204,5 @@ export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => 
 
 /** Runs `fn` (synchronously) without recording for gradients: what it computes does not require any. */
 export function noGrad<T>(fn: () => T): T {
-  return build.withoutGradient(fn);
+  return withoutGradient(fn);
 }

@@ -9,6 +9,7 @@ import { vjp } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
 import type { Parameter } from './parameter.ts';
 import { parameterOf } from './sources.ts';
+import { refuseWhileTraced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 
 /** Parameters whose gradient was set while a function was traced: it means nothing outside. */
@@ -59,6 +60,7 @@ export function cotangentOf(op: string, output: Tensor, gradient?: Tensor): Node
 
 /** See Tensor.backward. */
 export function backward(loss: Tensor, gradient?: Tensor): void {
+  refuseWhileTraced('backward', 'use grad, valueAndGrad or vjp there');
   const output = loss.node;
   if (!output.requiresGrad)
     throw new Error(

@@ -4,6 +4,7 @@
  */
 export { DTYPES, type DType, type HostArray, isDType, isFloat } from '../graph/dtype.ts';
 export {
+  backendName,
   backendNames,
   defaultGenerator,
   type Generator,
@@ -14,8 +15,10 @@ export {
 } from '../runtime/index.ts';
 export { checkpoint, type GradOptions, grad, jvp, noGrad, valueAndGrad, vjp } from './autograd.ts';
 export { type CompiledFunction, compile } from './compile.ts';
+export { cond, type ScanOptions, scan, type WhileLoopOptions, whileLoop } from './control.ts';
 export type { Nested, NestedInput, Scalar, TensorData } from './convert.ts';
 export * from './creation.ts';
+export { type CustomRules, customGrad, stopGradient } from './customGrad.ts';
 export { einsum } from './einsum.ts';
 export * from './extremes.ts';
 export { complex, polar, viewAsComplex, viewAsReal } from './fft/complex.ts';
@@ -24,6 +27,7 @@ export { istft, type StftOptions, stft } from './fft/stft.ts';
 export * as F from './functional/index.ts';
 export * as functional from './functional/index.ts';
 export { type NormWithStatistics, nativeBatchNorm, nativeLayerNorm } from './functional/nativeNorms.ts';
+export { hessian, jacfwd, jacrev } from './jacobian.ts';
 export * from './joins.ts';
 export * as linalg from './linalg/index.ts';
 export * as masked from './masked.ts';
@@ -68,3 +72,4 @@ export {
 } from './random.ts';
 export * as special from './special/index.ts';
 export { Tensor, type ValuesAndIndices } from './tensor.ts';
+export { type Axes, type VmapOptions, vmap } from './vmap.ts';

@@ -3,11 +3,12 @@
  * (running statistics) are parameters that require no gradient.
  */
 import { marked } from '../graph/build.ts';
-import { type HostArray, isFloat } from '../graph/dtype.ts';
+import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { Cell, keepForFlush, releaseKept } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
 import { registerAlias, registerVariable } from './sources.ts';
+import { refuseWhileTraced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 
 export interface ParameterOptions {
@@ -17,17 +18,27 @@ export interface ParameterOptions {
   readonly name?: string;
 }
 
+/** What a parameter starts from when its value should cost nothing until it is needed (a model whose weights are loaded never needs it). */
+export interface DeferredValue {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly value: () => HostArray;
+}
+
 /** A tensor that can change: its value is what was last assigned. */
 export class Parameter extends Tensor {
   readonly cell: Cell;
+  /** Whether it is a table whose rows without a gradient an optimizer leaves alone (moments included): embeddings with `sparse`. */
+  sparse = false;
   #grad: Tensor | null = null;
+  #standIn: Tensor | null = null;
   #alias: { readonly of: Node; readonly node: Node } | null = null;
 
-  /** Takes a copy of the value of `init`, which is evaluated now. */
-  constructor(init: Tensor, options: ParameterOptions = {}) {
+  /** Takes a copy of the value of `init`, which is evaluated now; or a shape, a dtype and a function that makes the value when it is needed. */
+  constructor(init: Tensor | DeferredValue, options: ParameterOptions = {}) {
     const requiresGrad = options.requiresGrad ?? isFloat(init.dtype);
-    const host = init.data().slice() as HostArray;
-    const cell = new Cell(init.shape, init.dtype, host, { requiresGrad, name: options.name });
+    const value = init instanceof Tensor ? (init.data().slice() as HostArray) : init.value;
+    const cell = new Cell(init.shape, init.dtype, value, { requiresGrad, name: options.name });
     super(cell.leafNode);
     this.cell = cell;
     registerVariable(cell.variable, this);
@@ -49,6 +60,7 @@ export class Parameter extends Tensor {
 
   /** The present value; a new node after every assignment. */
   override get node(): Node {
+    if (this.#standIn) return this.#standIn.node;
     const { node, leafNode, requiresGrad } = this.cell;
     if (node === leafNode || !requiresGrad) return node;
     // A pending value was computed without gradients or from other parameters: from here on it is a source of its own.
@@ -83,6 +95,16 @@ export class Parameter extends Tensor {
    * @throws when the shape differs.
    */
   assign(value: Tensor): this {
+    if (this.#standIn) {
+      // A parameter that stands in takes the new value itself.
+      if (this.#standIn instanceof Parameter) this.#standIn.assign(value);
+      else this.#standIn = value.to(this.dtype);
+      return this;
+    }
+    refuseWhileTraced(
+      `assign to ${this.name || 'a parameter'}`,
+      'return the new value (batch normalisation: call eval() or choose a layer without running statistics)',
+    );
     const same = value.ndim === this.ndim && value.shape.every((n, d) => n === this.shape[d]);
     if (!same)
       throw new RangeError(
@@ -90,6 +112,35 @@ export class Parameter extends Tensor {
       );
     this.cell.assign(value.detach().to(this.dtype).node);
     return this;
+  }
+
+  /**
+   * Gives the parameter a value that has been computed already, at once and without a program; its dtype must be the parameter's.
+   *
+   * @throws when shape or dtype differ.
+   */
+  write(value: Tensor): this {
+    const same = value.ndim === this.ndim && value.shape.every((n, d) => n === this.shape[d]);
+    if (!same || value.dtype !== this.dtype)
+      throw new RangeError(
+        `write: ${this.name || 'parameter'}: ${value.dtype} ${shapeText(value.shape)} came, expected ${this.dtype} ${shapeText(this.shape)}`,
+      );
+    this.cell.write(value.data().slice() as HostArray);
+    return this;
+  }
+
+  /**
+   * Runs `fn` with the given tensors, of the parameters' shapes and dtypes, standing in for the values of parameters. What `fn` assigns to such a parameter
+   * goes to the parameter that stands in for it; in place of a plain tensor it stands in until the end, and is forgotten.
+   */
+  static standingIn<T>(values: ReadonlyMap<Parameter, Tensor>, fn: () => T): T {
+    const before = [...values.keys()].map(parameter => [parameter, parameter.#standIn] as const);
+    for (const [parameter, value] of values) parameter.#standIn = value;
+    try {
+      return fn();
+    } finally {
+      for (const [parameter, standIn] of before) parameter.#standIn = standIn;
+    }
   }
 
   override get shape(): readonly number[] {

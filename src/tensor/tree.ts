@@ -49,17 +49,29 @@ export function flatten(tree: unknown, where: string): Flat {
 }
 
 /** Puts a tree of the given form together around `tensors`. */
-export function unflatten(form: Form, tensors: readonly Tensor[]): Tree {
+export const unflatten = (form: Form, tensors: readonly Tensor[]): Tree => assemble(form, tensors) as Tree;
+
+/** The same around anything that stands in the tensors' places: the Jacobian of a tree is a tree of trees. */
+export function assemble(form: Form, parts: readonly unknown[]): unknown {
   switch (form.kind) {
     case 'tensor':
-      return tensors[form.at]!;
+      return parts[form.at];
     case 'list':
-      return form.items.map(item => unflatten(item, tensors));
+      return form.items.map(item => assemble(item, parts));
     case 'record':
-      return Object.fromEntries(form.keys.map((key, i) => [key, unflatten(form.items[i]!, tensors)]));
+      return Object.fromEntries(form.keys.map((key, i) => [key, assemble(form.items[i]!, parts)]));
     case 'static':
-      return form.value as Tree;
+      return form.value;
   }
+}
+
+/** Whether two forms are one: the same structure, with equal static parts. */
+export function sameForm(a: Form, b: Form): boolean {
+  if (a.kind === 'static') return b.kind === 'static' && Object.is(a.value, b.value);
+  if (a.kind === 'tensor') return b.kind === 'tensor';
+  if (b.kind !== a.kind || b.items.length !== a.items.length) return false;
+  if (a.kind === 'record' && a.keys.some((key, i) => key !== (b as typeof a).keys[i])) return false;
+  return a.items.every((item, i) => sameForm(item, b.items[i]!));
 }
 
 /**

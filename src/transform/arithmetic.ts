@@ -3,6 +3,7 @@
  */
 import * as g from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
+import { identityAxis } from '../graph/reindex.ts';
 
 export const add = (a: Node, b: Node): Node => g.binary('add', a, b);
 export const sub = (a: Node, b: Node): Node => g.binary('sub', a, b);
@@ -29,6 +30,21 @@ export const keep = (condition: Node, x: Node): Node => g.where(condition, x, ze
 export function expand(x: Node, axes: readonly number[], shape: readonly number[]): Node {
   const kept = shape.map((n, d) => (axes.includes(d) ? 1 : n));
   return g.broadcastTo(g.reshape(x, kept), shape);
+}
+
+/** The same `x` for each of `size` examples, along a new first axis. */
+export const spread = (x: Node, size: number): Node =>
+  g.reindex(
+    x,
+    [size, ...x.shape],
+    x.shape.map((_, d) => identityAxis(d + 1)),
+  );
+
+/** Moves axis `from` to `to`. */
+export function moveAxis(x: Node, from: number, to: number): Node {
+  const order = x.shape.map((_, d) => d).filter(d => d !== from);
+  order.splice(to, 0, from);
+  return g.permute(x, order);
 }
 
 /** Moves elements `by` positions along `axis` (later positions for positive `by`); what falls in is `fill`. */

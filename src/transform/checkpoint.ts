@@ -3,11 +3,9 @@
  * outputs are barriers that know the checkpoint's ends; vjp asks for a copy of the interior when the cotangents have arrived.
  */
 import * as g from '../graph/build.ts';
-import { type Checkpoint, Node } from '../graph/node.ts';
+import type { Checkpoint, Node } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
-
-/** Barriers of group 0 are marks; every checkpoint and every recomputation has a group of its own. */
-let groups = 0;
+import { copyGraph, newGroup } from './copy.ts';
 
 /** Nodes that compute nothing from inputs: shared by a copy. */
 const isLeaf = (node: Node): boolean => node.inputs.length === 0;
@@ -25,7 +23,7 @@ export function checkpointed(inputs: readonly Node[], fn: (inputs: readonly Node
     node => outside(node) && node.op !== 'constant' && node.op !== 'iota',
   );
   const checkpoint: Checkpoint = { inputs: ends };
-  const group = ++groups;
+  const group = newGroup();
   return outputs.map(output => g.barrier(output, group, { checkpoint }));
 }
 
@@ -38,21 +36,10 @@ export function recompute(
   outputs: readonly Node[],
   cotangents: readonly Node[],
 ): { readonly inputs: readonly Node[]; readonly outputs: readonly Node[] } {
-  const group = ++groups;
-  const copies = new Map<Node, Node>();
-  for (const input of checkpoint.inputs) copies.set(input, g.barrier(input, group, { after: cotangents }));
-  const nested = new Map<Checkpoint, { readonly checkpoint: Checkpoint; readonly group: number }>();
-  const copy = (node: Node): Node => copies.get(node) ?? node;
-  const copyNested = (original: Checkpoint) => {
-    const made = nested.get(original) ?? { checkpoint: { inputs: original.inputs.map(copy) }, group: ++groups };
-    nested.set(original, made);
-    return made;
-  };
-  for (const node of topologicalOrder(outputs, node => copies.has(node))) {
-    if (copies.has(node) || isLeaf(node)) continue;
-    const inner = node.is('barrier') && node.attrs.checkpoint ? copyNested(node.attrs.checkpoint) : null;
-    const attrs = inner ? { group: inner.group, checkpoint: inner.checkpoint } : node.attrs;
-    copies.set(node, new Node(node.op, node.inputs.map(copy), attrs, node.shape, node.dtype, node.requiresGrad));
-  }
-  return { inputs: checkpoint.inputs.map(copy), outputs: outputs.map(copy) };
+  const group = newGroup();
+  const copies = new Map(
+    checkpoint.inputs.map(input => [input, g.barrier(input, group, { after: cotangents })] as const),
+  );
+  const inputs = [...copies.values()];
+  return { inputs, outputs: copyGraph(outputs, copies) };
 }

@@ -84,9 +84,3 @@ export const BINARY: { readonly [F in Binary]: readonly [BinaryMap, BinaryMap] }
   shl: none,
   shr: none,
 };
-
-/** t times the partial derivative by the i-th argument of an elementwise function that says its own. */
-export function timesPartial(node: Node<'partials'>, t: Node, i: number): Node | null {
-  const partial = node.attrs.of[i]!(node.inputs.slice(1), node);
-  return partial && mul(t, partial);
-}

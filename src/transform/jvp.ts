@@ -7,14 +7,18 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Node, Primitive, ReduceKind, ScanKind, ScatterKind } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 import { add, keep, mul, zero } from './arithmetic.ts';
-import { BINARY, timesPartial, UNARY } from './elementwise.ts';
+import { choiceTangents } from './choices.ts';
+import { resultsOf } from './custom.ts';
+import { BINARY, UNARY } from './elementwise.ts';
 import { reduceWeights, scanSources, scatterWeights, survivingUpdates } from './extrema.ts';
+import { loopTangents } from './loops.ts';
 import { MATRIX_JVP } from './matrix.ts';
 import { productOfOthers, scanProductJvp, scatterProductOfOthers } from './products.ts';
 
 /** Tangents of a node's inputs; null stands for zero. At least one is there when a rule is asked. */
 type Tangents = readonly (Node | null)[];
-type JvpRule<P extends Primitive> = (node: Node<P>, tangents: Tangents) => Node | null;
+/** `shared` keeps what is made once for several nodes, by what they share. */
+type JvpRule<P extends Primitive> = (node: Node<P>, tangents: Tangents, shared: Map<object, unknown>) => Node | null;
 
 const none = (): null => null;
 const or0 = (tangent: Node | null | undefined, x: Node): Node => tangent ?? zero(x);
@@ -87,7 +91,6 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
   checkIndex: none,
   detach: none,
   barrier: (_, [t]) => t ?? null,
-  partials: (node, [, ...tangents]) => tangents.map((t, i) => (t ? timesPartial(node, t, i) : null)).reduce(plus, null),
 
   reshape: (node, [t]) => g.reshape(t!, node.shape),
   reindex: (node, [t]) => g.reindex(t!, node.shape, node.attrs.axes),
@@ -101,8 +104,10 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
   reduce: (node, [t]) => g.reduce('sum', REDUCE[node.attrs.kind](t!, node, node.inputs[0]!), node.attrs.axes),
   argReduce: none,
   scan: (node, [t]) => SCAN[node.attrs.kind](t!, node, node.inputs[0]!),
-  scatter: (node, [base, , updates]) =>
-    SCATTER[node.attrs.kind](or0(base, node.inputs[0]!), or0(updates, node.inputs[2]!), node),
+  scatter: (node, [base, , updates]) => {
+    if (node.attrs.drop) throw new Error('internal: a dropping scatter has no derivative');
+    return SCATTER[node.attrs.kind](or0(base, node.inputs[0]!), or0(updates, node.inputs[2]!), node);
+  },
   contract: ({ inputs: [a, b], attrs }, [ta, tb]) =>
     plus(
       ta ? g.contract(ta, b!, attrs.a, attrs.b, attrs.out) : null,
@@ -112,7 +117,26 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
   argSort: none,
   matrix: (node, tangents) => MATRIX_JVP[node.attrs.routine](node, tangents),
   random: none,
+
+  custom: (node, tangents, shared) => {
+    const { rule, output } = node.attrs;
+    const args = node.inputs.slice(1);
+    return once(shared, rule, () => rule.jvp(args, resultsOf(rule, args, [node]), tangents))[output] ?? null;
+  },
+  loop: ({ inputs, attrs: { loop, output } }, tangents, shared) =>
+    once(shared, loop, () => loopTangents(loop, inputs, tangents, jvp))(output),
+  choose: ({ inputs, attrs: { choice, output } }, tangents, shared) =>
+    once(shared, choice, () => choiceTangents(choice, inputs, tangents, jvp))[output] ?? null,
 };
+
+/** What a node's tangent comes from: its inputs, or the arguments of a function with a rule of its own. */
+const sourcesOf = (node: Node): readonly Node[] => (node.is('custom') ? node.inputs.slice(1) : node.inputs);
+
+function once<T>(shared: Map<object, unknown>, key: object, make: () => T): T {
+  const made = (shared.get(key) as T | undefined) ?? make();
+  shared.set(key, made);
+  return made;
+}
 
 /**
  * Tangents of `outputs` given those of `wrt` (same shapes and dtypes): the Jacobian-vector product. Nodes of `wrt` count as
@@ -123,11 +147,12 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
 export function jvp(outputs: readonly Node[], wrt: readonly Node[], tangents: readonly Node[]): (Node | null)[] {
   const known = new Map<Node, Node>(wrt.map((node, i) => [node, tangents[i]!]));
   const isGiven = new Set(wrt);
-  for (const node of topologicalOrder(outputs, node => isGiven.has(node))) {
+  const shared = new Map<object, unknown>();
+  for (const node of topologicalOrder(outputs, node => isGiven.has(node), sourcesOf)) {
     if (known.has(node) || !isFloat(node.dtype)) continue;
-    const parts = node.inputs.map(input => known.get(input) ?? null);
+    const parts = sourcesOf(node).map(input => known.get(input) ?? null);
     if (parts.every(part => part === null)) continue;
-    const tangent = (RULES[node.op] as (node: Node, tangents: Tangents) => Node | null)(node, parts);
+    const tangent = (RULES[node.op] as JvpRule<Primitive>)(node, parts, shared);
     if (tangent) known.set(node, tangent);
   }
   return outputs.map(output => known.get(output) ?? null);

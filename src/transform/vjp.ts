@@ -3,12 +3,15 @@
  * graph only. The rules are built from primitives, so gradients of every order follow.
  */
 import * as g from '../graph/build.ts';
-import type { Node, Primitive, ReduceKind, ScanKind, ScatterKind } from '../graph/node.ts';
+import type { Checkpoint, Node, Primitive, ReduceKind, ScanKind, ScatterKind } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 import { add, expand, keep, mul, zero } from './arithmetic.ts';
 import { recompute } from './checkpoint.ts';
-import { BINARY, timesPartial, UNARY } from './elementwise.ts';
+import { choiceCotangents } from './choices.ts';
+import { resultsOf } from './custom.ts';
+import { BINARY, UNARY } from './elementwise.ts';
 import { reduceWeights, scanSources, scatterWeights, survivingUpdates } from './extrema.ts';
+import { type Arrived, loopCotangents } from './loops.ts';
 import { MATRIX_JVP, solveTriangularVjp, solveVjp } from './matrix.ts';
 import { productOfOthers, scanProductVjp, scatterProductOfOthers } from './products.ts';
 
@@ -82,7 +85,10 @@ function matrixVjp(node: Node<'matrix'>, ct: Node): Cotangents {
   return marks.map(mark => (mark ? found[wrt.indexOf(mark)]! : null));
 }
 
-const RULES: { readonly [P in Primitive]: VjpRule<P> } = {
+/** Nodes that differentiate together with others: all results of one loop, choice or function. Their rules are GROUPS. */
+type Grouped = 'custom' | 'loop' | 'choose';
+
+const RULES: { readonly [P in Exclude<Primitive, Grouped>]: VjpRule<P> } = {
   constant: none,
   data: none,
   variable: none,
@@ -102,10 +108,6 @@ const RULES: { readonly [P in Primitive]: VjpRule<P> } = {
   checkIndex: none,
   detach: none,
   barrier: (_, ct) => [ct],
-  partials: (node, ct) => {
-    const [, ...xs] = node.inputs;
-    return [null, ...xs.map((x, i) => (x.requiresGrad ? timesPartial(node, ct, i) : null))];
-  },
 
   reshape: ({ inputs: [x] }, ct) => [g.reshape(ct, x!.shape)],
   reindex: ({ inputs: [x], attrs }, ct) => [g.reindexTranspose(ct, attrs.axes, x!.shape)],
@@ -126,7 +128,10 @@ const RULES: { readonly [P in Primitive]: VjpRule<P> } = {
   },
   argReduce: none,
   scan: (node, ct) => [SCAN[node.attrs.kind](ct, node, node.inputs[0]!)],
-  scatter: (node, ct) => SCATTER[node.attrs.kind](ct, node),
+  scatter: (node, ct) => {
+    if (node.attrs.drop) throw new Error('internal: a dropping scatter has no derivative');
+    return SCATTER[node.attrs.kind](ct, node);
+  },
   // linear in each operand: the other one and the cotangent contract to its labels
   contract: ({ inputs: [a, b], attrs }, ct) => [
     a!.requiresGrad ? g.contract(ct, b!, attrs.out, attrs.b, attrs.a) : null,
@@ -194,10 +199,87 @@ function sum(parts: readonly Node[]): Node {
   return others.reduce(add);
 }
 
-const checkpointOf = (node: Node) => (node.is('barrier') ? node.attrs.checkpoint : undefined);
+/** A result that cotangents have arrived at. */
+interface Result {
+  readonly node: Node;
+  readonly ct: Node;
+}
 
-/** What a node's cotangent flows to: its inputs, or those of the whole checkpoint that it is an output of. */
-const sourcesOf = (node: Node): readonly Node[] => checkpointOf(node)?.inputs ?? node.inputs;
+/** Cotangents of the group's sources, from those of the results they have arrived at. */
+type GroupRule = (results: readonly Result[], sources: readonly Node[], leads: readonly boolean[]) => Cotangents;
+
+/** What several nodes are results of: the sources their cotangents flow to, and how. Found by the object they share. */
+interface Group {
+  readonly key: object;
+  readonly sources: readonly Node[];
+  readonly rule: GroupRule;
+}
+
+/** The cotangent of each result by its number: several nodes may stand for one result. */
+function arrivedAt(results: readonly Result[]): Arrived[] {
+  const byOutput = new Map<number, Node>();
+  for (const { node, ct } of results) {
+    const { output } = (node as Node<Grouped>).attrs;
+    const before = byOutput.get(output);
+    byOutput.set(output, before ? add(before, ct) : ct);
+  }
+  return [...byOutput].map(([output, ct]) => ({ output, ct }));
+}
+
+const GROUPS: { readonly [P in Grouped]: (node: Node<P>) => Group } = {
+  custom: ({ inputs, attrs: { rule } }) => ({
+    key: rule,
+    sources: inputs.slice(1),
+    rule: (results, args) => {
+      const cotangents: (Node | null)[] = Array.from({ length: rule.count }, () => null);
+      for (const { output, ct } of arrivedAt(results)) cotangents[output] = ct;
+      const nodes = results.map(({ node }) => node as Node<'custom'>);
+      return rule.vjp(args, resultsOf(rule, args, nodes), cotangents);
+    },
+  }),
+  loop: ({ inputs, attrs: { loop } }) => ({
+    key: loop,
+    sources: inputs,
+    rule: (results, sources, leads) => loopCotangents(loop, sources, arrivedAt(results), leads, vjp),
+  }),
+  choose: ({ inputs, attrs: { choice } }) => ({
+    key: choice,
+    sources: inputs,
+    rule: (results, sources, leads) => choiceCotangents(choice, sources, arrivedAt(results), leads, vjp),
+  }),
+};
+
+/** The outputs of a checkpoint: its interior is computed again, once all their cotangents are there. */
+const checkpointGroup = (checkpoint: Checkpoint): Group => ({
+  key: checkpoint,
+  sources: checkpoint.inputs,
+  rule: (results, sources, leads) => {
+    const cts = results.map(({ ct }) => ct);
+    const again = recompute(
+      checkpoint,
+      results.map(({ node }) => node.inputs[0]!),
+      cts,
+    );
+    const inner = sources.map((_, k) => k).filter(k => leads[k]);
+    const found = vjp(
+      again.outputs,
+      cts,
+      inner.map(k => again.inputs[k]!),
+    );
+    return sources.map((_, k) => (leads[k] ? found[inner.indexOf(k)]! : null));
+  },
+});
+
+function groupOf(node: Node): Group | null {
+  if (node.is('barrier')) return node.attrs.checkpoint ? checkpointGroup(node.attrs.checkpoint) : null;
+  if (node.is('custom')) return GROUPS.custom(node);
+  if (node.is('loop')) return GROUPS.loop(node);
+  if (node.is('choose')) return GROUPS.choose(node);
+  return null;
+}
+
+/** What a node's cotangent flows to: its inputs, or the sources of the group it is a result of. */
+const sourcesOf = (node: Node): readonly Node[] => groupOf(node)?.sources ?? node.inputs;
 
 /**
  * Cotangents of `wrt` given those of `outputs` (same shapes and dtypes): the vector-Jacobian product. Flows only through nodes that
@@ -210,13 +292,14 @@ export function vjp(outputs: readonly Node[], cotangents: readonly Node[], wrt: 
   const order = topologicalOrder(outputs, node => !node.requiresGrad, sourcesOf);
   // Only what lies between the outputs and wrt is differentiated.
   const leads = new Set<Node>();
-  /** Outputs of each checkpoint whose turn has not come yet. */
+  /** Results of each group whose turn has not come yet. */
   const waiting = new Map<object, number>();
   for (const node of order) {
-    const through = node.requiresGrad && sourcesOf(node).some(source => leads.has(source));
+    const group = groupOf(node);
+    const sources = group?.sources ?? node.inputs;
+    const through = node.requiresGrad && sources.some(source => leads.has(source));
     if (through || targets.has(node)) leads.add(node);
-    const checkpoint = checkpointOf(node);
-    if (checkpoint && through) waiting.set(checkpoint, (waiting.get(checkpoint) ?? 0) + 1);
+    if (group && through) waiting.set(group.key, (waiting.get(group.key) ?? 0) + 1);
   }
 
   const total = new Map<Node, Node[]>();
@@ -231,7 +314,7 @@ export function vjp(outputs: readonly Node[], cotangents: readonly Node[], wrt: 
   };
   accumulate(outputs, cotangents);
 
-  const arrived = new Map<object, { readonly node: Node; readonly ct: Node }[]>();
+  const arrived = new Map<object, Result[]>();
   for (let i = order.length - 1; i >= 0; i--) {
     const node = order[i]!;
     if (!leads.has(node)) continue;
@@ -239,41 +322,35 @@ export function vjp(outputs: readonly Node[], cotangents: readonly Node[], wrt: 
     const ct = parts && sum(parts);
     if (!targets.has(node)) total.delete(node);
     else if (ct) total.set(node, [ct]);
-    const checkpoint = checkpointOf(node);
-    if (checkpoint && waiting.has(checkpoint)) {
-      const outs = arrived.get(checkpoint) ?? [];
-      if (ct) outs.push({ node, ct });
-      arrived.set(checkpoint, outs);
-      const left = waiting.get(checkpoint)! - 1;
-      waiting.set(checkpoint, left);
-      // All outputs are there: none of the inputs has had its turn, since every output counts as their reader.
-      if (left === 0 && outs.length > 0) {
-        const cts = outs.map(part => part.ct);
-        const again = recompute(
-          checkpoint,
-          outs.map(part => part.node.inputs[0]!),
-          cts,
-        );
-        const inner = again.inputs.map((_, k) => k).filter(k => leads.has(checkpoint.inputs[k]!));
+    const group = groupOf(node);
+    if (group && waiting.has(group.key)) {
+      const results = arrived.get(group.key) ?? [];
+      if (ct) results.push({ node, ct });
+      arrived.set(group.key, results);
+      const left = waiting.get(group.key)! - 1;
+      waiting.set(group.key, left);
+      // All results are there: none of the sources has had its turn, since every result counts as their reader.
+      if (left === 0 && results.length > 0)
         accumulate(
-          inner.map(k => checkpoint.inputs[k]!),
-          vjp(
-            again.outputs,
-            cts,
-            inner.map(k => again.inputs[k]!),
+          group.sources,
+          group.rule(
+            results,
+            group.sources,
+            group.sources.map(source => leads.has(source)),
           ),
         );
-      }
       continue;
     }
-    if (ct && node.inputs.some(input => leads.has(input)))
-      accumulate(node.inputs, (RULES[node.op] as (node: Node, ct: Node) => Cotangents)(node, ct));
+    if (ct && node.inputs.some(input => leads.has(input))) accumulate(node.inputs, (RULES as Rules)[node.op](node, ct));
   }
   return wrt.map(node => {
     const parts = total.get(node);
     return parts ? sum(parts) : null;
   });
 }
+
+/** Groups are dealt with before: a node of one that leads nowhere has no rule of its own. */
+type Rules = { readonly [op: string]: (node: Node, ct: Node) => Cotangents };
 
 /** An identity of `x` that requires a gradient: what explicit transforms differentiate with respect to. */
 export const markGrad = (x: Node): Node => g.marked(x);

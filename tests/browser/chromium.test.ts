@@ -11,6 +11,7 @@ import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ISOLATION, projectFolder, serveFile } from '../../examples/browser/files.ts';
 import { createClassifier } from '../../examples/browser/spiral.ts';
+import { setBackend } from '../../src/index.ts';
 
 const chromium = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 const missing = !existsSync(chromium)
@@ -154,6 +155,7 @@ async function trainInBrowser(headers: object, threads: number): Promise<Outcome
 }
 
 function trainHere(): Pick<Outcome, 'losses' | 'predictions'> {
+  setBackend('wasm');
   const { step, points, probabilities } = createClassifier(PER_ARM, 3);
   const losses = Float32Array.from({ length: STEPS + 1 }, () => step().item() as number);
   return {

@@ -22,8 +22,26 @@ test.each([
   [['eval'], ['<run>', '--data', '--json']],
   [['predict'], ['<model>', '<file...>', '--json']],
   [['sample'], ['<run>', '--prompt', '--temperature', '--seed', '--json']],
+  [['inspect'], ['<file>', '--json']],
+  [['convert'], ['<in>', '<out>', '--dtype', '--strip', '--json']],
   [['doctor'], ['--json']],
   [['demo'], ['--json', '--seed']],
+  [
+    ['stream'],
+    [
+      '--config',
+      '--data',
+      '--redis',
+      '--nats',
+      '--days',
+      '--passes',
+      '--validate',
+      '--checkpoint-every',
+      '--resume',
+      '--json',
+    ],
+  ],
+  [['report'], ['<run>', '--out', '--json']],
 ])('%j --help names what it takes', async (command, words) => {
   const { code, stdout, stderr } = await tenon(...command, '--help');
   expect([code, stderr]).toEqual([0, '']);
@@ -46,6 +64,8 @@ test.each([
   [['train', 'table', '--preset', 'iris'], 'Allowed choices are adult, criteo.'],
   [['predict'], "missing required argument 'model'"],
   [['eval', 'a', 'b'], 'too many arguments'],
+  [['convert', 'a.pt', 'b.exe'], 'expected a name that ends with .safetensors, .npz, .npy'],
+  [['convert', 'a.pt', 'b.npz', '--dtype', 'i7'], 'Allowed choices are f32, f64, f16, bf16.'],
 ])('%j is wrong use: one sentence, exit code 2', async (args, sentence) => {
   const { code, stdout, stderr } = await tenon(...args);
   expect([code, stdout]).toEqual([2, '']);
@@ -56,6 +76,8 @@ test.each([
 test.each([
   [['eval', 'ABSENT'], 'no such file or folder'],
   [['predict', 'ABSENT', 'x.png'], 'no such file or folder'],
+  [['inspect', 'ABSENT'], 'no such file or folder'],
+  [['convert', 'ABSENT', 'b.npz'], 'no such file or folder'],
   [['train', 'digits', '--data', 'ABSENT', '--out', 'OUT1'], 'no such file or folder'],
   [['train', 'text', '--data', 'ABSENT', '--out', 'OUT2'], 'no such file or folder'],
   [['train', 'table', '--data', 'ABSENT', '--label', 'y', '--out', 'OUT3'], 'no such file or folder'],

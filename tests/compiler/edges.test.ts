@@ -85,6 +85,17 @@ describe('indices', () => {
     }
   });
 
+  it('that a reduction of the same kernel computes', () => {
+    for (const width of [2, 16, 33]) {
+      const parts = g.data(
+        BigInt64Array.from({ length: 3 * width }, (_, i) => BigInt(i % 3)),
+        [3, width],
+        'i64',
+      );
+      same(g.gather(values([70, width]), g.reduce('sum', parts, [1]), 0, 'take'));
+    }
+  });
+
   it('too large for 32 bits do not wrap into range', () => {
     const at = g.data(new BigInt64Array([2n ** 32n + 1n]), [1], 'i64');
     expect(() => both([g.gather(values([5]), at, 0, 'take')])).toThrow('take: index 4294967297 is out of range');

@@ -88,6 +88,29 @@ describe('plan', () => {
     });
   });
 
+  it('rows of a variable are written in place: nothing else of it moves, and indices outside are left out', () => {
+    const p = variable([5000, 4], 1);
+    const index = g.data(new Int32Array([7, 4999, 5000, -1, 12]), [5], 'i32');
+    const rows = g.binary('mul', values([5, 4], 3), values([5, 4], 4));
+    const updates = [{ leaf: p, node: g.scatter('set', p, index, rows, 0, 'rows', true) }];
+    const read = g.reduce('sum', p, [0]);
+    const { compiled, reference } = both([read], updates);
+    expect(compiled[1]).toEqual(reference[1]);
+    const { kernels } = compileGraph(programOf([read], updates), TARGET);
+    const commits = kernels.filter(kernel => kernel.commits);
+    expect(commits.map(({ kernel }) => kernel.buffers.map(buffer => buffer.access))).toEqual([
+      ['write', 'read', 'read'],
+    ]);
+  });
+
+  it('a scatter into a variable whose result is read elsewhere too is not done in place', () => {
+    const p = variable([50, 4], 1);
+    const index = g.data(new Int32Array([7, 49, 12]), [3], 'i32');
+    const next = g.scatter('set', p, index, values([3, 4], 3), 0, 'rows', true);
+    const { compiled, reference } = both([g.unary('exp', next)], [{ leaf: p, node: next }]);
+    expect(compiled[1]).toEqual(reference[1]);
+  });
+
   it('nothing is written before everything that can fail has run', () => {
     const p = variable([10, 4], 1);
     const index = g.data(new Int32Array([1, 12]), [2], 'i32');

@@ -275,6 +275,8 @@ describe.each([16, 64])('arg sort, vectors of %i bytes', width => {
         [2, 13, 1],
         [1, 257, 2],
         [1, 1, 4],
+        // Long rows of 4-byte keys are sorted by their digits.
+        [2, 2100, 1],
       ] as const;
       for (const [outer, n, inner] of shapes)
         for (const descending of [false, true]) {

@@ -2,7 +2,14 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { loadSafetensors, parseSafetensors, safetensorsChunks, saveSafetensors } from '../../src/formats/index.ts';
+import {
+  loadSafetensors,
+  loadWeights,
+  openSafetensors,
+  parseSafetensors,
+  safetensorsChunks,
+  saveSafetensors,
+} from '../../src/formats/index.ts';
 import { DTYPES, type DType, Tensor } from '../../src/tensor/index.ts';
 import { sharedData, testWithData } from '../support/sharedData.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -147,3 +154,44 @@ for (const name of ['burn-multi_layer', 'silero_vad_16k'])
     );
     expect(found).toEqual(expected);
   });
+
+describe('a sharded model', () => {
+  const index = (map: unknown): string =>
+    folder.write('model.safetensors.index.json', JSON.stringify({ metadata: { total_size: 24 }, weight_map: map }));
+  const shards = (): void => {
+    saveSafetensors(folder.file('model-1.safetensors'), { a: Tensor.from([1, 2]), b: Tensor.from([3]) });
+    saveSafetensors(folder.file('model-2.safetensors'), { c: Tensor.from([[4n]]) });
+  };
+
+  test('is one file of weights, opened lazily', async () => {
+    shards();
+    const path = index({ c: 'model-2.safetensors', a: 'model-1.safetensors', b: 'model-1.safetensors' });
+    const file = openSafetensors(path);
+    expect(file.format).toBe('safetensors (2 shards)');
+    expect(file.tensors.map(({ name, dtype, shape, bytes }) => [name, dtype, shape, bytes])).toEqual([
+      ['c', 'i64', [1, 1], 8],
+      ['a', 'f32', [2], 8],
+      ['b', 'f32', [1], 4],
+    ]);
+    expect(file.metadata['total_size']).toBe(24);
+    file.close();
+    expect(() => file.tensors[0]!.read()).toThrow('it was closed');
+    const weights = await loadWeights(path);
+    expect([weights['a']!.toArray(), weights['c']!.toArray()]).toEqual([[1, 2], [[4]]]);
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    [
+      'a shard elsewhere',
+      { a: '../model-1.safetensors' },
+      /"a" lies in "..\/model-1.safetensors", expected a file beside/,
+    ],
+    ['a shard of the root', { a: '/etc/passwd' }, /expected a file beside the index/],
+    ['a shard that is not there', { a: 'model-9.safetensors' }, /model-9.safetensors: no such file/],
+    ['a tensor that is not there', { z: 'model-1.safetensors' }, /tensor "z" is not in model-1.safetensors/],
+    ['no map', undefined, /no object "weight_map"/],
+  ])('%s', (_, map, message) => {
+    shards();
+    expect(() => openSafetensors(index(map))).toThrow(message);
+  });
+});

@@ -1,22 +1,11 @@
 /**
- * Ready models: published parameter counts, and the names of the shared workloads. Evaluates nothing, so large models cost nothing.
+ * The parameter names of the shared workloads. Evaluates nothing, so large models cost nothing.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import * as models from '../../src/models/index.ts';
 import type { AnyModule } from '../../src/nn/index.ts';
-
-const count = (model: AnyModule): number => model.parameters().reduce((sum, p) => sum + p.numel(), 0);
-
-describe('sizes as published', () => {
-  // torchvision's figures.
-  it('ResNet-18, ResNet-50, MobileNetV2', () => {
-    expect(count(models.resnet18())).toBe(11_689_512);
-    expect(count(models.resnet50())).toBe(25_557_032);
-    expect(count(new models.MobileNetV2())).toBe(3_504_872);
-  });
-});
 
 const WORKLOADS: Readonly<Record<string, () => AnyModule>> = {
   mlp_train: () => new models.MLP(),
@@ -45,7 +34,11 @@ describe('parameter names of the shared workloads', () => {
   }
   const { workloads } = JSON.parse(readFileSync(file, 'utf8')) as { workloads: Record<string, { params: Row[] }> };
   it.each(Object.keys(WORKLOADS))('%s', name => {
-    const shapeOf = ({ name: key, shape }: Row): unknown => [key, key.startsWith('emb') ? shape.slice(1) : [...shape]];
+    // The workload's MobileNetV2 has a bare classifier, torchvision's a dropout before it.
+    const shapeOf = ({ name: key, shape }: Row): unknown => [
+      key.replace('classifier.1.', 'classifier.'),
+      key.startsWith('emb') ? shape.slice(1) : [...shape],
+    ];
     const state = Object.entries(WORKLOADS[name]!().stateDict()).map(([key, { shape }]) => ({ name: key, shape }));
     const own = state.filter(row => !/running_|num_batches/.test(row.name)).map(shapeOf);
     const expected = workloads[name]!.params.filter(row => !/running_/.test(row.name)).map(shapeOf);

@@ -24,6 +24,25 @@ const OPTIMIZERS: Readonly<Record<string, (params: Parameter[]) => optim.AnyOpti
   AdamW: params => new optim.AdamW(params, { lr: 0.05, weightDecay: 0.2 }),
   Adagrad: params =>
     new optim.Adagrad(params, { lr: 0.1, lrDecay: 0.1, weightDecay: 0.05, initialAccumulatorValue: 0.1 }),
+  'SGD.maximize': params => new optim.SGD(params, { lr: 0.02, momentum: 0.5, maximize: true }),
+  'Adam.maximize': params => new optim.Adam(params, { lr: 0.02, weightDecay: 0.1, maximize: true }),
+  'Adam.groups': ([w, b]) =>
+    new optim.Adam(
+      [
+        { params: [w!], lr: 0.02, betas: [0.7, 0.9] },
+        { params: [b!], weightDecay: 0.3 },
+      ],
+      { lr: 0.05 },
+    ),
+  Adadelta: params => new optim.Adadelta(params, { lr: 0.7, rho: 0.8, eps: 1e-3, weightDecay: 0.1 }),
+  Adamax: params => new optim.Adamax(params, { lr: 0.03, betas: [0.8, 0.95], weightDecay: 0.1 }),
+  NAdam: params => new optim.NAdam(params, { lr: 0.03, betas: [0.8, 0.95], weightDecay: 0.1, momentumDecay: 0.01 }),
+  RAdam: params => new optim.RAdam(params, { lr: 0.05, betas: [0.8, 0.9], weightDecay: 0.1 }),
+  'RAdam.default': params => new optim.RAdam(params, { lr: 0.05 }),
+  Rprop: params => new optim.Rprop(params, { lr: 0.03, etas: [0.4, 1.3], stepSizes: [0.01, 0.05] }),
+  ASGD: params => new optim.ASGD(params, { lr: 0.1, lambd: 0.05, alpha: 0.6, t0: 4, weightDecay: 0.1 }),
+  LAMB: params => new optim.LAMB(params, { lr: 0.05, betas: [0.8, 0.95], weightDecay: 0.1 }),
+  Lion: params => new optim.Lion(params, { lr: 0.01, betas: [0.8, 0.9], weightDecay: 0.1 }),
   RMSprop: params => new optim.RMSprop(params, { lr: 0.02 }),
   'RMSprop.centered': params =>
     new optim.RMSprop(params, { lr: 0.02, alpha: 0.9, weightDecay: 0.1, momentum: 0.5, centered: true }),
@@ -85,7 +104,11 @@ describe('optimizers agree with PyTorch', () => {
       const optimizer = OPTIMIZERS[name]!([own.w, own.b]);
       for (const i of TEN) {
         const [loss] = train(own, optimizer, [i], compiled);
-        close([loss!, ...probe(own.w), ...probe(own.b)], TRAJECTORIES[name]![i]!, `step ${i}`);
+        const { tensors } = optimizer.stateDict();
+        const averages = i === 9 ? ['0.ax', '1.ax'].flatMap(key => (tensors[key] ? probe(tensors[key]) : [])) : [];
+        const found = [loss!, ...probe(own.w), ...probe(own.b), ...averages];
+        expect(found).toHaveLength(TRAJECTORIES[name]![i]!.length);
+        close(found, TRAJECTORIES[name]![i]!, `step ${i}`);
       }
     });
   });

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as optim from '../../src/optim/index.ts';
-import { Parameter, tensor } from '../../src/tensor/index.ts';
+import { compile, Parameter, tensor } from '../../src/tensor/index.ts';
 
 const { ReduceLROnPlateau: PLATEAU, ...RATES } = JSON.parse(
   readFileSync(new URL('../fixtures/schedulers.json', import.meta.url), 'utf8'),
@@ -23,6 +23,23 @@ const SCHEDULERS: Readonly<Record<string, (o: optim.SGD) => optim.Scheduler>> = 
   OneCycleLR: o => new optim.OneCycleLR(o, { maxLr: 0.5, totalSteps: 13 }),
   'OneCycleLR.threePhase': o =>
     new optim.OneCycleLR(o, { maxLr: 0.5, totalSteps: 13, threePhase: true, annealStrategy: 'linear' }),
+  MultiplicativeLR: o => new optim.MultiplicativeLR(o, e => (e % 3 ? 0.9 : 1.05)),
+  CyclicLR: o => new optim.CyclicLR(o, { baseLr: 0.05, maxLr: 0.4, stepSizeUp: 3, stepSizeDown: 2 }),
+  'CyclicLR.triangular2': o =>
+    new optim.CyclicLR(o, { baseLr: [0.05, 0.1], maxLr: [0.4, 0.5], stepSizeUp: 2, mode: 'triangular2' }),
+  'CyclicLR.expRange': o =>
+    new optim.CyclicLR(o, { baseLr: 0.05, maxLr: 0.4, stepSizeUp: 2, mode: 'exp_range', gamma: 0.9 }),
+  ChainedScheduler: o =>
+    new optim.ChainedScheduler([
+      new optim.ConstantLR(o, { factor: 0.3, totalIters: 3 }),
+      new optim.ExponentialLR(o, 0.9),
+      new optim.StepLR(o, 4, { gamma: 0.5 }),
+    ]),
+  'ChainedScheduler.cosine': o =>
+    new optim.ChainedScheduler([
+      new optim.LinearLR(o, { startFactor: 0.25, totalIters: 4 }),
+      new optim.CosineAnnealingLR(o, 5, { etaMin: 0.01 }),
+    ]),
   SequentialLR: o =>
     new optim.SequentialLR(
       o,
@@ -105,5 +122,71 @@ describe('warm-up and cosine', () => {
     scheduler.step();
     scheduler.step();
     expect(() => scheduler.step()).toThrow('OneCycleLR: step 3 came, the cycle has 2');
+  });
+});
+
+const MOMENTA = JSON.parse(
+  readFileSync(new URL('../fixtures/momentum-schedules.json', import.meta.url), 'utf8'),
+) as Record<string, number[][]>;
+
+describe('schedules of momentum', () => {
+  const CYCLES: Readonly<Record<string, (o: optim.AnyOptimizer) => optim.Scheduler>> = {
+    OneCycleLR: o => new optim.OneCycleLR(o, { maxLr: 0.5, totalSteps: 13 }),
+    'OneCycleLR.threePhase': o =>
+      new optim.OneCycleLR(o, { maxLr: 0.5, totalSteps: 13, threePhase: true, baseMomentum: 0.7, maxMomentum: 0.8 }),
+    CyclicLR: o =>
+      new optim.CyclicLR(o, { baseLr: 0.05, maxLr: 0.4, stepSizeUp: 3, baseMomentum: 0.6, maxMomentum: 0.95 }),
+  };
+  const OPTIMIZERS: Readonly<Record<string, (p: Parameter) => optim.AnyOptimizer>> = {
+    SGD: p => new optim.SGD([p], { lr: 0.1, momentum: 0.9 }),
+    Adam: p => new optim.Adam([p], { lr: 0.1 }),
+  };
+
+  it.each(Object.keys(MOMENTA).filter(name => !name.startsWith('SWALR')))(
+    '%s: rates, momenta and where they lead',
+    name => {
+      const [kind, schedule] = name.split(' ') as [string, string];
+      for (const compiled of [false, true]) {
+        const p = new Parameter(tensor([1], { dtype: 'f64' }));
+        const optimizer = OPTIMIZERS[kind]!(p);
+        const update = (): void => {
+          optimizer.zeroGrad();
+          p.mul(p).div(2).sum().backward();
+          optimizer.step();
+        };
+        const step = compiled ? compile(update) : update;
+        // Recorded before the schedule is made: it must be seen nevertheless.
+        if (compiled) {
+          step();
+          p.assign(tensor([1], { dtype: 'f64' }));
+          for (const value of Object.values(optimizer.stateDict().tensors)) (value as Parameter).assign(value.mul(0));
+        }
+        const scheduler = CYCLES[schedule]!(optimizer);
+        MOMENTA[name]!.forEach((expected, i) => {
+          step();
+          scheduler.step();
+          const [group] = optimizer.groups;
+          [group!.lr, group!.momentum, p.item()].forEach((value, k) => {
+            expect(value, `step ${i}, ${['rate', 'momentum', 'parameter'][k]}`).toBeCloseTo(expected[k]!, 10);
+          });
+        });
+      }
+    },
+  );
+
+  it('need an optimizer with momentum when they are asked for it', () => {
+    expect(() => new optim.OneCycleLR(twoGroups(), { maxLr: 1, totalSteps: 5, cycleMomentum: true })).toThrow(
+      'OneCycleLR: cycleMomentum needs an optimizer with momentum or betas',
+    );
+  });
+
+  it.each(['cos', 'linear'] as const)('SWALR %s anneals from the rate it finds', annealStrategy => {
+    const optimizer = new optim.SGD([parameter()], { lr: 0.4 });
+    const before = new optim.ExponentialLR(optimizer, 0.9);
+    const scheduler = new optim.SWALR(optimizer, { swaLr: 0.05, annealEpochs: 4, annealStrategy });
+    MOMENTA[`SWALR ${annealStrategy}`]!.forEach((rates, i) => {
+      (i < 3 ? before : scheduler).step();
+      expectRates(scheduler.lastLr, rates, i);
+    });
   });
 });

@@ -2,11 +2,25 @@
  * compile(fn) against the same function run eagerly, and the contracts around it: what is captured, what is drawn anew, what is refused.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { compile, F, manualSeed, Parameter, rand, randn, setBackend, setNumThreads, Tensor } from '../../src/index.ts';
+import {
+  backendNames,
+  compile,
+  F,
+  manualSeed,
+  Parameter,
+  rand,
+  randn,
+  setBackend,
+  setNumThreads,
+  Tensor,
+} from '../../src/index.ts';
 import { BatchNorm1d, Dropout, Linear, Module, Sequential } from '../../src/nn/index.ts';
 import { Adam, SGD, StepLR } from '../../src/optim/index.ts';
+import { whyUnavailable } from '../../src/runtime/index.ts';
 
-describe.each(['reference', 'wasm'])('%s', backend => {
+const available = backendNames().filter(name => whyUnavailable(name) === null);
+
+describe.each(available)('%s', backend => {
   beforeAll(() => setBackend(backend));
 
   const problem = () => {
@@ -24,6 +38,18 @@ describe.each(['reference', 'wasm'])('%s', backend => {
     };
     return { model, optimizer, x, y, body };
   };
+
+  it('reads what was assigned between two calls', () => {
+    const state = new Parameter(Tensor.from([1]), { requiresGrad: false });
+    const step = compile((x: Tensor) => {
+      state.assign(state.add(x));
+      return state.mul(1);
+    });
+    const one = Tensor.from([1]);
+    expect(step(one).item()).toBe(2);
+    state.assign(Tensor.from([10]));
+    expect(step(one).item()).toBe(11);
+  });
 
   it('computes what the eager loop computes: losses, parameters and running statistics', () => {
     const eager = problem();
@@ -156,8 +182,8 @@ describe.each(['reference', 'wasm'])('%s', backend => {
   });
 });
 
-it('gives the same bits with one thread and with two', () => {
-  setBackend('wasm');
+it.each(available)('%s gives the same bits with one thread and with two', backend => {
+  setBackend(backend);
   const run = (threads: number): string => {
     setNumThreads(threads);
     manualSeed(5);

@@ -11,10 +11,9 @@ const STEPS = 20_000;
 /** Trains in a loop and gives resident megabytes at step 500 and every 250 steps after it. */
 function readings(compiled: boolean): number[] {
   const script = `
-    import { compile, F, manualSeed, randn, setBackend, setNumThreads, Tensor } from 'tenon';
+    import { compile, F, manualSeed, randn, setNumThreads, Tensor } from 'tenon';
     import { Linear, ReLU, Sequential } from 'tenon/nn';
     import { Adam } from 'tenon/optim';
-    setBackend('wasm');
     setNumThreads(1);
     manualSeed(1);
     const model = new Sequential(new Linear(256, 256), new ReLU(), new Linear(256, 8));
@@ -31,8 +30,8 @@ function readings(compiled: boolean): number[] {
     const y = Tensor.from(Int32Array.from({ length: 8 }, (_, i) => i));
     const readings = [];
     let last = 0;
-    // V8 grows its young generation to 16 MB as objects survive, and touches its pages as garbage comes to need them; a compiled step makes
-    // so little that this would take thousands of steps. Do it now, so that what is measured is what the steps keep.
+    // V8 grows its young generation to 16 MB as objects survive, and touches its pages as garbage comes to need them, which happens once, after
+    // thousands of steps. Do it now, so that what is measured is what the steps keep.
     const ring = [];
     for (let i = 0; i < 2e6; i++) ring[i % 20000] = { i, next: [i] };
     ring.length = 0;
@@ -50,15 +49,11 @@ function readings(compiled: boolean): number[] {
   return JSON.parse(out);
 }
 
-it('compiled steps stay within 10 % of what the process had after 500', { timeout: 180_000 }, () => {
-  const [first, ...later] = readings(true);
+// On a busy machine V8's parallel collectors touch a few megabytes more now and then (once in some runs): growth would fail every time.
+it.each([
+  ['compiled', true],
+  ['eager', false],
+])('%s steps stay within a tenth of what the process had after 500', { timeout: 180_000, retry: 2 }, (_, compiled) => {
+  const [first, ...later] = readings(compiled);
   expect(Math.max(...later)).toBeLessThan(1.1 * first!);
-});
-
-it('eager steps build a graph each, which the collector takes: no growth from the first half to the second', {
-  timeout: 180_000,
-}, () => {
-  const all = readings(false);
-  const half = all.length >> 1;
-  expect(Math.max(...all.slice(half))).toBeLessThan(1.1 * Math.max(...all.slice(0, half)));
 });

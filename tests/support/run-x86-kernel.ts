@@ -2,11 +2,13 @@
  * Runs one LoopKernel as machine code: what run-kernel.ts is for WebAssembly.
  */
 import { CONTROL, CONTROL_BYTES } from '../../src/backends/x86/control.ts';
+import type { Isa } from '../../src/backends/x86/isa.ts';
 import { Native } from '../../src/backends/x86/memory/native.ts';
 import { emitProgram } from '../../src/backends/x86/program-code.ts';
 import { Threads } from '../../src/backends/x86/threads.ts';
 import type { LoopKernel } from '../../src/compiler/loops.ts';
 import type { HostArray } from '../../src/graph/dtype.ts';
+import type { KernelRun } from './run-kernel.ts';
 
 /** Bytes of 0xa5 around every buffer, checked after the run: writes just outside a buffer do not go unnoticed. */
 const GUARD = 64;
@@ -28,13 +30,13 @@ export function testMachine(): NonNullable<typeof machine> {
 export function runX86Kernel(
   kernel: LoopKernel,
   buffers: readonly HostArray[],
-  options: { threads?: number } = {},
-): { readonly failed: { readonly site: number; readonly value: bigint } | null } {
+  options: { threads?: number; isa?: Isa } = {},
+): KernelRun {
   for (const [i, buffer] of kernel.buffers.entries())
     if (buffers[i]?.length !== buffer.elements)
       throw new Error(`runKernel: ${buffer.name} has ${buffers[i]?.length} elements, expected ${buffer.elements}`);
   const { native, control, pool } = testMachine();
-  const code = emitProgram([{ kernel, barrierBefore: false, commits: false }], control);
+  const code = emitProgram([{ kernel, barrierBefore: false, commits: false }], control, options.isa ?? 'avx2');
   const pages = native.load(code.bytes);
   const copies = buffers.map(buffer => {
     const copy = new Uint8Array(new ArrayBuffer(buffer.byteLength + 2 * GUARD)).fill(GUARD_BYTE);

@@ -1,172 +1,55 @@
-"""Makes tests/fixtures/{nn,optim,schedulers}.json with PyTorch 1.13 in f64.
+"""Makes tests/fixtures/{optim,sparse,schedulers}.json with PyTorch 1.13 in f64.
 
     python3 tests/support/torch_reference.py
-
-Weights and inputs come from `formula`, which formula.ts repeats, so the figures need no random state. A tensor is kept as two
-weighted sums of its elements ("probes"), which any wrong element moves.
 """
 import json
 import os
-import numpy as np
 import torch
-import torch.nn as nn
-import torch.nn.functional as F
+from torch_formula import formula, probe
 
 torch.set_default_dtype(torch.float64)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def formula(seed, shape, amp=0.5):
-    n = int(np.prod(shape)) if len(shape) else 1
-    x = np.arange(n, dtype=np.uint64) * 2654435761 + seed * 40503 + 12345
-    x = x.astype(np.uint32)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x7FEB352D)
-    x ^= x >> np.uint32(15)
-    u = (x >> np.uint32(8)).astype(np.float64) / 16777216.0
-    return torch.from_numpy(amp * (2 * u - 1)).reshape(list(shape))
-
-
-def probe(t):
-    flat = t.detach().reshape(-1).double()
-    return [float((flat * formula(901, flat.shape)).sum()), float((flat * formula(902, flat.shape)).sum())]
-
-
-def fill(module):
-    for i, (_, p) in enumerate(module.named_parameters()):
-        with torch.no_grad():
-            p.copy_(formula(i + 1, p.shape))
-
-
-def outputs_of(result):
-    if isinstance(result, torch.Tensor):
-        return [result]
-    return [t for part in result for t in outputs_of(part)]
-
-
-X = lambda *shape: dict(shape=list(shape), kind="float")
-I = lambda n, *shape: dict(shape=list(shape), kind="int", n=n)
-P = lambda *shape: dict(shape=list(shape), kind="probability")
-M = lambda *shape: dict(shape=list(shape), kind="mask")
-
-
-def make_input(spec, seed):
-    u = formula(seed, spec["shape"])
-    if spec["kind"] == "float":
-        return (2 * u).requires_grad_()
-    if spec["kind"] == "int":
-        return ((u + 0.5) * spec["n"]).floor().long().clamp(0, spec["n"] - 1)
-    if spec["kind"] == "mask":
-        return u > 0.2
-    return u + 0.5
-
-
-CASES = {
-    "Linear": (nn.Linear(5, 3), [X(2, 4, 5)]),
-    "Bilinear": (nn.Bilinear(3, 4, 2), [X(5, 3), X(5, 4)]),
-    "Conv1d": (nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), [X(2, 4, 9)]),
-    "Conv2d": (nn.Conv2d(3, 4, (3, 2), stride=(2, 1), padding=(1, 2), dilation=(1, 2)), [X(2, 3, 7, 6)]),
-    "Conv2d.same": (nn.Conv2d(2, 2, 3, padding="same", bias=False), [X(1, 2, 4, 4)]),
-    "Conv3d": (nn.Conv3d(2, 3, 2, padding=1), [X(1, 2, 3, 4, 3)]),
-    "ConvTranspose1d": (nn.ConvTranspose1d(4, 2, 3, stride=2, padding=1, output_padding=1, groups=2), [X(2, 4, 5)]),
-    "ConvTranspose2d": (nn.ConvTranspose2d(3, 2, 3, stride=2, padding=1, output_padding=1), [X(2, 3, 4, 5)]),
-    "ConvTranspose3d": (nn.ConvTranspose3d(2, 2, 2, stride=2), [X(1, 2, 2, 3, 2)]),
-    "BatchNorm1d": (nn.BatchNorm1d(4), [X(6, 4)]),
-    "BatchNorm2d": (nn.BatchNorm2d(3, momentum=0.3), [X(4, 3, 2, 5)]),
-    "BatchNorm2d.average": (nn.BatchNorm2d(3, momentum=None), [X(4, 3, 2, 5)]),
-    "BatchNorm2d.eval": (nn.BatchNorm2d(3).eval(), [X(4, 3, 2, 5)]),
-    "BatchNorm3d.untracked": (nn.BatchNorm3d(2, affine=False, track_running_stats=False), [X(2, 2, 2, 3, 2)]),
-    "LayerNorm": (nn.LayerNorm([3, 4]), [X(5, 3, 4)]),
-    "GroupNorm": (nn.GroupNorm(2, 6), [X(3, 6, 4)]),
-    "InstanceNorm2d": (nn.InstanceNorm2d(3, affine=True), [X(2, 3, 4, 5)]),
-    "Embedding": (nn.Embedding(7, 3, padding_idx=2), [I(7, 4, 5)]),
-    "PReLU": (nn.PReLU(3), [X(2, 3, 4)]),
-    "GELU": (nn.GELU(), [X(3, 4)]),
-    "GELU.tanh": (nn.GELU(approximate="tanh"), [X(3, 4)]),
-    "SiLU": (nn.SiLU(), [X(3, 4)]),
-    "Mish": (nn.Mish(), [X(3, 4)]),
-    "SELU": (nn.SELU(), [X(3, 4)]),
-    "CELU": (nn.CELU(1.5), [X(3, 4)]),
-    "ELU": (nn.ELU(0.7), [X(3, 4)]),
-    "Softplus": (nn.Softplus(2.0), [X(3, 4)]),
-    "LogSigmoid": (nn.LogSigmoid(), [X(3, 4)]),
-    "Hardswish": (nn.Hardswish(), [X(3, 4)]),
-    "GLU": (nn.GLU(), [X(3, 4)]),
-    "ReLU6": (nn.Sequential(nn.Linear(4, 3), nn.ReLU6()), [X(5, 4)]),
-    "LeakyReLU": (nn.LeakyReLU(0.2), [X(3, 4)]),
-    "Hardtanh": (nn.Hardtanh(-0.4, 0.3), [X(3, 4)]),
-    "Hardsigmoid": (nn.Hardsigmoid(), [X(3, 4)]),
-    "Softsign": (nn.Softsign(), [X(3, 4)]),
-    "Tanhshrink": (nn.Tanhshrink(), [X(3, 4)]),
-    "Softshrink": (nn.Softshrink(0.2), [X(3, 4)]),
-    "Hardshrink": (nn.Hardshrink(0.2), [X(3, 4)]),
-    "Threshold": (nn.Threshold(0.1, -2.0), [X(3, 4)]),
-    "Softmin": (nn.Softmin(1), [X(3, 4)]),
-    "Unflatten": (nn.Sequential(nn.Flatten(), nn.Unflatten(1, (2, 6))), [X(3, 4, 3)]),
-    "MaxPool1d": (nn.MaxPool1d(3, stride=2, dilation=2, ceil_mode=True), [X(2, 3, 11)]),
-    "MaxPool3d": (nn.MaxPool3d(2), [X(1, 2, 4, 4, 5)]),
-    "AvgPool1d": (nn.AvgPool1d(3, stride=2, padding=1), [X(2, 3, 9)]),
-    "AvgPool3d": (nn.AvgPool3d(2), [X(1, 2, 4, 4, 5)]),
-    "AdaptiveMaxPool2d": (nn.AdaptiveMaxPool2d((3, 2)), [X(2, 2, 7, 5)]),
-    "AdaptiveAvgPool1d": (nn.AdaptiveAvgPool1d(3), [X(2, 2, 7)]),
-    "LogSoftmax": (nn.LogSoftmax(1), [X(3, 4, 2)]),
-    "MaxPool2d": (nn.MaxPool2d(3, stride=2, padding=1), [X(2, 3, 7, 8)]),
-    "AvgPool2d": (nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False), [X(2, 3, 7, 8)]),
-    "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d((2, 3)), [X(2, 3, 7, 8)]),
-    "RNN": (nn.RNN(3, 4, num_layers=2, nonlinearity="relu"), [X(5, 2, 3)]),
-    "LSTM": (nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True), [X(2, 5, 3)]),
-    "LSTM.state": (nn.LSTM(3, 4), [X(5, 2, 3), X(1, 2, 4), X(1, 2, 4)]),
-    "GRU": (nn.GRU(3, 4, bidirectional=True, bias=False), [X(5, 2, 3)]),
-    "GRU.single": (nn.GRU(3, 4), [X(5, 3), X(1, 4)]),
-    "LSTMCell": (nn.LSTMCell(3, 4), [X(2, 3), X(2, 4), X(2, 4)]),
-    "GRUCell": (nn.GRUCell(3, 4), [X(2, 3), X(2, 4)]),
-    "RNNCell": (nn.RNNCell(3, 4), [X(2, 3)]),
-    "MultiheadAttention": (nn.MultiheadAttention(6, 2), [X(4, 3, 6)]),
-    "MultiheadAttention.cross": (nn.MultiheadAttention(6, 3, kdim=5, vdim=4, batch_first=True), [X(2, 3, 6), X(2, 4, 5), X(2, 4, 4), M(2, 4)]),
-    "TransformerEncoderLayer": (nn.TransformerEncoderLayer(6, 2, dim_feedforward=8, dropout=0.0), [X(4, 3, 6)]),
-    "TransformerEncoderLayer.normFirst": (nn.TransformerEncoderLayer(6, 2, dim_feedforward=8, dropout=0.0, activation="gelu", norm_first=True, batch_first=True), [X(3, 4, 6)]),
-    "TransformerDecoderLayer": (nn.TransformerDecoderLayer(6, 2, dim_feedforward=8, dropout=0.0), [X(4, 3, 6), X(5, 3, 6)]),
-    "TransformerEncoder": (nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, dim_feedforward=8, dropout=0.0), 2, norm=nn.LayerNorm(6)), [X(4, 3, 6)]),
-    "TransformerDecoder": (nn.TransformerDecoder(nn.TransformerDecoderLayer(6, 2, dim_feedforward=8, dropout=0.0, batch_first=True, norm_first=True), 2), [X(3, 4, 6), X(3, 5, 6)]),
-    "NLLLoss": (nn.NLLLoss(ignore_index=2), [X(6, 4), I(4, 6)]),
-    "MSELoss": (nn.MSELoss(), [X(6), P(6)]),
-    "L1Loss": (nn.L1Loss(reduction="none"), [X(6), P(6)]),
-    "CrossEntropyLoss": (nn.CrossEntropyLoss(label_smoothing=0.1), [X(6, 4), I(4, 6)]),
-    "BCEWithLogitsLoss": (nn.BCEWithLogitsLoss(), [X(6), P(6)]),
-    "SmoothL1Loss": (nn.SmoothL1Loss(beta=0.3), [X(6), P(6)]),
-    "HuberLoss": (nn.HuberLoss(delta=0.3, reduction="sum"), [X(6), P(6)]),
-    "KLDivLoss": (nn.KLDivLoss(reduction="batchmean"), [X(6, 2), P(6, 2)]),
-}
-
-CALLS = {
-    "LSTM.state": lambda m, x, h, c: m(x, (h, c)),
-    "LSTMCell": lambda m, x, h, c: m(x, (h, c)),
-    "MultiheadAttention": lambda m, x: m(x, x, x, attn_mask=torch.triu(torch.ones(4, 4, dtype=torch.bool), 1)),
-    "MultiheadAttention.cross": lambda m, q, k, v, mask: m(q, k, v, key_padding_mask=mask),
-}
-
-
-def nn_case(name):
-    module, specs = CASES[name]
-    fill(module)
-    inputs = [make_input(s, 500 + i) for i, s in enumerate(specs)]
-    if name == "MultiheadAttention.cross":
-        inputs[3][:, 0] = False
-    call = CALLS.get(name, lambda m, *xs: m(*xs))
-    outputs = outputs_of(call(module, *inputs))
-    loss = sum((o * formula(700 + i, o.shape)).sum() for i, o in enumerate(outputs))
-    loss.backward()
-    return dict(
-        inputs=specs,
-        keys={k: list(v.shape) for k, v in module.state_dict().items()},
-        outputs=[dict(shape=list(o.shape), probe=probe(o)) for o in outputs],
-        grads={k: probe(p.grad) for k, p in module.named_parameters()},
-        input_grads=[probe(x.grad) if x.requires_grad and x.grad is not None else None for x in inputs],
-        buffers={k: probe(b) for k, b in module.named_buffers()},
-    )
-
-
 # ---------------------------------------------------------------------------------------------- optimizers
+
+
+class LAMB(torch.optim.Optimizer):
+    """Algorithm 2 of You et al. 2020, with phi the identity."""
+
+    def __init__(self, ps, **settings):
+        super().__init__(ps, settings)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (b1, b2), lr, wd, eps = group["betas"], group["lr"], group["weight_decay"], group["eps"]
+            for p in (p for p in group["params"] if p.grad is not None):
+                s = self.state[p]
+                s["t"] = s.get("t", 0) + 1
+                s["m"] = b1 * s.get("m", 0) + (1 - b1) * p.grad
+                s["v"] = b2 * s.get("v", 0) + (1 - b2) * p.grad**2
+                r = (s["m"] / (1 - b1 ** s["t"])) / ((s["v"] / (1 - b2 ** s["t"])).sqrt() + eps)
+                u = r + wd * p
+                p -= lr * p.norm() / u.norm() * u
+
+
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al. 2023."""
+
+    def __init__(self, ps, **settings):
+        super().__init__(ps, settings)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (b1, b2), lr, wd = group["betas"], group["lr"], group["weight_decay"]
+            for p in (p for p in group["params"] if p.grad is not None):
+                m = self.state[p].get("m", torch.zeros_like(p))
+                c = b1 * m + (1 - b1) * p.grad
+                p -= lr * (c.sign() + wd * p)
+                self.state[p]["m"] = b2 * m + (1 - b2) * p.grad
+
 
 OPTIMIZERS = {
     "SGD": lambda ps: torch.optim.SGD(ps, lr=0.1),
@@ -178,6 +61,19 @@ OPTIMIZERS = {
     "AdamW": lambda ps: torch.optim.AdamW(ps, lr=0.05, weight_decay=0.2),
     "Adagrad": lambda ps: torch.optim.Adagrad(ps, lr=0.1, lr_decay=0.1, weight_decay=0.05, initial_accumulator_value=0.1),
     "RMSprop": lambda ps: torch.optim.RMSprop(ps, lr=0.02),
+    "SGD.maximize": lambda ps: torch.optim.SGD(ps, lr=0.02, momentum=0.5, maximize=True),
+    "Adam.maximize": lambda ps: torch.optim.Adam(ps, lr=0.02, weight_decay=0.1, maximize=True),
+    "Adam.groups": lambda ps: torch.optim.Adam([dict(params=ps[:1], lr=0.02, betas=(0.7, 0.9)), dict(params=ps[1:], weight_decay=0.3)], lr=0.05),
+    "Adadelta": lambda ps: torch.optim.Adadelta(ps, lr=0.7, rho=0.8, eps=1e-3, weight_decay=0.1),
+    "Adamax": lambda ps: torch.optim.Adamax(ps, lr=0.03, betas=(0.8, 0.95), weight_decay=0.1),
+    # The single-tensor code of 1.13 multiplies mu_t in twice; later versions and the paper do as foreach does.
+    "NAdam": lambda ps: torch.optim.NAdam(ps, lr=0.03, betas=(0.8, 0.95), weight_decay=0.1, momentum_decay=0.01, foreach=True),
+    "RAdam": lambda ps: torch.optim.RAdam(ps, lr=0.05, betas=(0.8, 0.9), weight_decay=0.1),
+    "RAdam.default": lambda ps: torch.optim.RAdam(ps, lr=0.05),
+    "Rprop": lambda ps: torch.optim.Rprop(ps, lr=0.03, etas=(0.4, 1.3), step_sizes=(0.01, 0.05)),
+    "ASGD": lambda ps: torch.optim.ASGD(ps, lr=0.1, lambd=0.05, alpha=0.6, t0=4, weight_decay=0.1),
+    "LAMB": lambda ps: LAMB(ps, lr=0.05, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1),
+    "Lion": lambda ps: Lion(ps, lr=0.01, betas=(0.8, 0.9), weight_decay=0.1),
     "RMSprop.centered": lambda ps: torch.optim.RMSprop(ps, lr=0.02, alpha=0.9, weight_decay=0.1, momentum=0.5, centered=True),
 }
 
@@ -194,9 +90,63 @@ def optimizer_case(make):
         loss = ((torch.tanh(x @ w.t() + bias) - y) ** 2).mean()
         loss.backward()
         optimizer.step()
-        trajectory.append([float(loss), *probe(w), *probe(b)])
+        averages = [x for p in (w, b) if "ax" in optimizer.state[p] for x in probe(optimizer.state[p]["ax"])]
+        trajectory.append([float(loss), *probe(w), *probe(b), *(averages if step == 9 else [])])
     return trajectory
 
+
+LBFGS = {
+    "LBFGS": dict(lr=0.5, max_iter=3),
+    "LBFGS.history": dict(lr=0.8, max_iter=4, history_size=2),
+    "LBFGS.strongWolfe": dict(lr=1, max_iter=4, line_search_fn="strong_wolfe"),
+    "LBFGS.maxEval": dict(lr=1, max_iter=20, max_eval=5, line_search_fn="strong_wolfe"),
+}
+
+
+def lbfgs_case(settings):
+    """The same network without weight sharing of steps: a line search needs one function."""
+    w, b = (formula(1, (3, 4)).requires_grad_(), formula(2, (3,)).requires_grad_())
+    x, y = formula(3, (5, 4)), formula(4, (5, 3))
+    optimizer = torch.optim.LBFGS([w, b], **settings)
+    trajectory = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = ((torch.tanh(3 * x @ w.t() + b) - y) ** 2).mean()
+        loss.backward()
+        return loss
+
+    for _ in range(10):
+        loss = optimizer.step(closure)
+        trajectory.append([float(loss), *probe(w), *probe(b), optimizer.state[w]["func_evals"]])
+    return trajectory
+
+
+def sparse_case(make, table_kind):
+    """Six steps on a table of 12 rows; ids repeat within and across steps, some rows are never looked up."""
+    table = formula(5, (12, 3)).requires_grad_()
+    target = formula(6, (7, 3))
+    optimizer = make([table])
+    trajectory = []
+    for step in range(6):
+        optimizer.zero_grad(set_to_none=True)
+        ids = torch.tensor([(3 * k * k + step * k) % 10 for k in range(7)])
+        if table_kind == "bag":
+            rows = torch.nn.functional.embedding_bag(ids.repeat(2), table, torch.arange(0, 14, 2), mode="sum", sparse=True)
+        else:
+            rows = torch.nn.functional.embedding(ids, table, sparse=True)
+        loss = ((torch.tanh(rows) - target) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        trajectory.append([float(loss), *probe(table)])
+    return trajectory
+
+
+SPARSE = {
+    "SGD": lambda ps: torch.optim.SGD(ps, lr=0.5),
+    "Adagrad": lambda ps: torch.optim.Adagrad(ps, lr=0.1, lr_decay=0.1, initial_accumulator_value=0.1),
+    "SparseAdam": lambda ps: torch.optim.SparseAdam(ps, lr=0.05, betas=(0.8, 0.95)),
+}
 
 # ---------------------------------------------------------------------------------------------- schedules
 
@@ -213,6 +163,12 @@ SCHEDULERS = {
     "CosineAnnealingWarmRestarts": lambda o: S.CosineAnnealingWarmRestarts(o, 2, T_mult=2, eta_min=0.01),
     "OneCycleLR": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13, cycle_momentum=False),
     "OneCycleLR.threePhase": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13, three_phase=True, anneal_strategy="linear", cycle_momentum=False),
+    "MultiplicativeLR": lambda o: S.MultiplicativeLR(o, lambda e: 0.9 if e % 3 else 1.05),
+    "CyclicLR": lambda o: S.CyclicLR(o, base_lr=0.05, max_lr=0.4, step_size_up=3, step_size_down=2, cycle_momentum=False),
+    "CyclicLR.triangular2": lambda o: S.CyclicLR(o, base_lr=[0.05, 0.1], max_lr=[0.4, 0.5], step_size_up=2, mode="triangular2", cycle_momentum=False),
+    "CyclicLR.expRange": lambda o: S.CyclicLR(o, base_lr=0.05, max_lr=0.4, step_size_up=2, mode="exp_range", gamma=0.9, cycle_momentum=False),
+    "ChainedScheduler": lambda o: S.ChainedScheduler([S.ConstantLR(o, factor=0.3, total_iters=3), S.ExponentialLR(o, 0.9), S.StepLR(o, 4, gamma=0.5)]),
+    "ChainedScheduler.cosine": lambda o: S.ChainedScheduler([S.LinearLR(o, start_factor=0.25, total_iters=4), S.CosineAnnealingLR(o, 5, eta_min=0.01)]),
     "SequentialLR": lambda o: S.SequentialLR(o, [S.LinearLR(o, start_factor=0.1, total_iters=3), S.CosineAnnealingLR(o, 6)], milestones=[3]),
 }
 METRICS = [1.0, 0.9, 0.95, 0.93, 0.92, 0.91, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6]
@@ -226,6 +182,43 @@ def scheduler_case(make):
     for _ in range(12):
         optimizer.step()
         scheduler.step()
+        rates.append([g["lr"] for g in optimizer.param_groups])
+    return rates
+
+
+MOMENTA = {
+    "OneCycleLR": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13),
+    "OneCycleLR.threePhase": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13, three_phase=True, base_momentum=0.7, max_momentum=0.8),
+    "CyclicLR": lambda o: S.CyclicLR(o, base_lr=0.05, max_lr=0.4, step_size_up=3, base_momentum=0.6, max_momentum=0.95),
+}
+
+
+def momentum_case(make, optimizer_class, **settings):
+    """Rate and momentum of every step, and where ten steps along x^2 / 2 lead under them."""
+    p = torch.ones(1, requires_grad=True)
+    optimizer = optimizer_class([p], lr=0.1, **settings)
+    scheduler = make(optimizer)
+    trajectory = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        (p * p / 2).sum().backward()
+        optimizer.step()
+        scheduler.step()
+        group = optimizer.param_groups[0]
+        trajectory.append([group["lr"], group["betas"][0] if "betas" in group else group["momentum"], float(p)])
+    return trajectory
+
+
+def swa_case(strategy):
+    from torch.optim.swa_utils import SWALR
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
+    before = S.ExponentialLR(optimizer, 0.9)
+    scheduler = SWALR(optimizer, swa_lr=0.05, anneal_epochs=4, anneal_strategy=strategy)
+    rates = []
+    for step in range(10):
+        optimizer.step()
+        (before if step < 3 else scheduler).step()
         rates.append([g["lr"] for g in optimizer.param_groups])
     return rates
 
@@ -247,7 +240,17 @@ def write(name, value):
 
 
 if __name__ == "__main__":
-    write("nn.json", {name: nn_case(name) for name in CASES})
     write("optim.json", {name: optimizer_case(make) for name, make in OPTIMIZERS.items()})
+    write("lbfgs.json", {name: lbfgs_case(settings) for name, settings in LBFGS.items()})
+    write(
+        "momentum-schedules.json",
+        {
+            **{f"SGD {name}": momentum_case(make, torch.optim.SGD, momentum=0.9) for name, make in MOMENTA.items()},
+            # CyclicLR of PyTorch 1.13 moves no betas.
+            **{f"Adam {name}": momentum_case(make, torch.optim.Adam) for name, make in MOMENTA.items() if name != "CyclicLR"},
+            **{f"SWALR {strategy}": swa_case(strategy) for strategy in ("cos", "linear")},
+        },
+    )
+    write("sparse.json", {f"{name} {kind}": sparse_case(make, kind) for name, make in SPARSE.items() for kind in ("rows", "bag")})
     schedules = {name: scheduler_case(make) for name, make in SCHEDULERS.items()}
     write("schedulers.json", {**schedules, "ReduceLROnPlateau": plateau_case()})

@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ALU, Assembler, CC, type Mem, R } from '../../src/backends/x86/assembler/assembler.ts';
 import { FORMS, MASK_FORMS, type MaskOp, type VectorOp } from '../../src/backends/x86/assembler/forms.ts';
+import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
 
 export interface Case {
   readonly line: string;
@@ -127,6 +128,109 @@ function vectorCase(op: VectorOp, below: (n: number) => number): Case {
   };
 }
 
+/**
+ * Operands of a VEX form: letters as in Shape, and b for a register named by the immediate. `m` limits s to memory, `n` to registers; `l` is the
+ * only length there is.
+ */
+interface VexShape extends Shape {
+  readonly only?: 'memory' | 'register';
+  readonly l?: 0 | 1;
+}
+
+/** With memory `as` has another encoding of vmovq. */
+const quad = (op: VexOp): { only?: 'register' } => (op.startsWith('vmovq') ? { only: 'register' } : {});
+
+function vexShapeOf(op: VexOp): VexShape {
+  if (/^vmov(ss|sd|ups)_st$/.test(op))
+    return { order: 'sd', d: op === 'vmovups_st' ? 'v' : 'x', s: op === 'vmovups_st' ? 'v' : 'x', only: 'memory' };
+  if (/^vmovs[sd]$/.test(op)) return { order: 'ds', d: 'x', s: 'x', only: 'memory' };
+  if (/^vmov[dq]_st$/.test(op))
+    return { order: 'sd', d: 'x', s: op.startsWith('vmovd') ? 'e' : 'r', l: 0, ...quad(op) };
+  if (/^vmov[dq]$/.test(op)) return { order: 'ds', d: 'x', s: op === 'vmovd' ? 'e' : 'r', l: 0, ...quad(op) };
+  if (op.endsWith('_i')) return { order: 'dsi', d: 'v', s: 'v', only: 'register' };
+  if (op === 'vextracti128') return { order: 'sdi', d: 'v', s: 'x', l: 1 };
+  if (op === 'vcvtps2ph') return { order: 'sdi', d: 'v', s: 'h' };
+  if (op === 'vmovmskps') return { order: 'ds', d: 'e', s: 'v', only: 'register' };
+  if (op === 'vcvttsd2si') return { order: 'ds', d: 'r', s: 'x', l: 0 };
+  if (/^vcvtsi2s[sd]/.test(op)) return { order: 'dvs', d: 'x', s: op.endsWith('_d') ? 'e' : 'r', l: 0 };
+  if (op === 'vpermq') return { order: 'dsi', d: 'v', s: 'v', l: 1 };
+  if (op === 'vpermd') return { order: 'dvs', d: 'v', s: 'v', l: 1 };
+  if (/^(vcvttpd2dq|vcvtpd2ps)$/.test(op)) return { order: 'ds', d: 'h', s: 'v' };
+  if (/broadcast/.test(op)) return { order: 'ds', d: 'v', s: 'x' };
+  if (/^vblendv/.test(op)) return { order: 'dvsb', d: 'v', s: 'v' };
+  if (/^(vcmp|vshufps|vpblendd)/.test(op)) return { order: 'dvsi', d: 'v', s: 'v' };
+  if (/^vpmov[zs]xbd$/.test(op)) return { order: 'ds', d: 'v', s: 'q' };
+  if (/^(vcvtdq2pd|vcvtps2pd|vpmov[sz]xdq|vpmovzxwd|vcvtph2ps)$/.test(op)) return { order: 'ds', d: 'v', s: 'h' };
+  if (/^(vround|vpshufd)/.test(op)) return { order: 'dsi', d: 'v', s: 'v' };
+  if (/^(vsqrt|vpabs|vmov|vcvt)/.test(op)) return { order: 'ds', d: 'v', s: 'v' };
+  return { order: 'dvs', d: 'v', s: 'v' };
+}
+
+/** Bytes of memory a form without a vector-sized operand reads or writes. */
+const VEX_WIDTH: { readonly [op: string]: number } = {
+  vmovss: 4,
+  vmovss_st: 4,
+  vmovsd: 8,
+  vmovsd_st: 8,
+  vbroadcastss: 4,
+  vpbroadcastd: 4,
+  vpbroadcastq: 8,
+  vcvttsd2si: 8,
+};
+
+function vexCase(op: VexOp, below: (n: number) => number): Case {
+  const shape = vexShapeOf(op);
+  const l = shape.l ?? (shape.d === 'x' ? 0 : below(2));
+  const [d, v, s, b] = [below(16), below(16), below(16), below(16)];
+  const wantsMemory = shape.only ? shape.only === 'memory' : below(2) === 0;
+  const m = memory(below);
+  const imm = shape.order.includes('i') ? below(8) : shape.order.includes('b') ? b << 4 : undefined;
+  const name = (kind: string, n: number): string =>
+    kind === 'e' ? R32[n]! : kind === 'r' ? R64[n]! : vectorName(kind, l, n);
+  const bytes = VEX_WIDTH[op] ?? { v: 16 << l, h: 8 << l, q: 4 << l, x: 16, e: 4, r: 8 }[shape.s as 'v'];
+  const sizes: { readonly [n: number]: string } = { 4: 'dword', 8: 'qword', 16: 'xmmword', 32: 'ymmword' };
+  const text = {
+    d: name(shape.d, d),
+    v: vectorName(shape.d === 'x' ? 'x' : 'v', l, v),
+    s: wantsMemory ? `${sizes[bytes]} ptr ${m.text}` : name(shape.s, s),
+    i: `${imm}`,
+    b: vectorName('v', l, b),
+  };
+  const operands = [...shape.order].map(letter => text[letter as keyof typeof text]);
+  return {
+    // Loads, so that as does not swap operands for a shorter prefix.
+    line: `${wantsMemory ? '{vex}' : '{load}'} ${op.replace(/_(st|i|d)$/, '')} ${operands.join(', ')}`,
+    bytes: made(asm => asm.vex(op, l, d, shape.order.includes('v') ? v : 0, wantsMemory ? m.mem : s, imm)),
+  };
+}
+
+function tileCases(below: (n: number) => number): Case[] {
+  const memoryOf = (index: number | null): { text: string; mem: Mem } => {
+    const base = below(16);
+    const disp = [0, 64, -128, 2048][below(4)]!;
+    const tail = disp === 0 ? '' : disp > 0 ? `+${disp}` : `${disp}`;
+    if (index === null) return { text: `[${R64[base]}${tail}]`, mem: { base, disp } };
+    return { text: `[${R64[base]}+${R64[index]}*1${tail}]`, mem: { base, index, scale: 1, disp } };
+  };
+  const cases = (Object.keys(TILE_FORMS) as TileOp[]).map((op): Case => {
+    // The three tiles of a product must differ.
+    const d = below(8);
+    const [a, b] = [(d + 1 + below(3)) % 8, (d + 4 + below(4)) % 8];
+    const m = memoryOf([0, 5, 9, 13][below(4)]!);
+    const of = (operands: string, s: number | Mem, v = 0): Case => ({
+      line: `${op} ${operands}`,
+      bytes: made(asm => asm.tile(op, d, s, v)),
+    });
+    if (op === 'tileloadd') return of(`tmm${d}, ${m.text}`, m.mem);
+    if (op === 'tilestored') return of(`${m.text}, tmm${d}`, m.mem);
+    if (op === 'tilezero') return of(`tmm${d}`, 0);
+    return of(`tmm${d}, tmm${a}, tmm${b}`, a, b);
+  });
+  const config = memoryOf(null);
+  cases.push({ line: `ldtilecfg ${config.text}`, bytes: made(asm => asm.loadTileConfig(config.mem)) });
+  return cases;
+}
+
 function maskCase(op: MaskOp, below: (n: number) => number): Case {
   const [d, v, s, g] = [below(8), below(8), below(8), below(16)];
   const m = memory(below);
@@ -195,7 +299,7 @@ function generalCases(below: (n: number) => number): Case[] {
     cases.push([`set${condition} ${R8[d]}`, a => a.setcc(condition, d)]);
     cases.push([`cmov${condition} ${names[d]}, ${names[s]}`, a => a.cmov(condition, wide, d, s)]);
   }
-  for (const op of ['ret', 'pause', 'syscall', 'cpuid', 'xgetbv', 'vzeroupper'] as const)
+  for (const op of ['ret', 'pause', 'syscall', 'cpuid', 'xgetbv', 'vzeroupper', 'tilerelease'] as const)
     cases.push([op, a => a.plain(op)]);
   return cases.map(([line, fill]) => ({ line, bytes: made(fill) }));
 }
@@ -206,8 +310,9 @@ export function assemblyCases(seed: number, rounds: number): Case[] {
   const cases: Case[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const op of Object.keys(FORMS) as VectorOp[]) cases.push(vectorCase(op, below));
+    for (const op of Object.keys(VEX_FORMS) as VexOp[]) cases.push(vexCase(op, below));
     for (const op of Object.keys(MASK_FORMS) as MaskOp[]) cases.push(maskCase(op, below));
-    cases.push(...generalCases(below));
+    cases.push(...tileCases(below), ...generalCases(below));
   }
   return cases;
 }

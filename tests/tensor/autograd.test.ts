@@ -59,6 +59,15 @@ describe('backward', () => {
   });
 });
 
+describe('slopes at 0', () => {
+  // d/dx log(1 + exp(-x)) = sigmoid(x) - 1, also where the stable form has two kinks that meet
+  test('of losses and log sigmoid', () => {
+    const slope = grad((x: Tensor) => F.binaryCrossEntropyWithLogits(x, tensor([1, 0]), { reduction: 'sum' }));
+    expect(slope(tensor([0, 0])).toArray()).toEqual([-0.5, 0.5]);
+    expect(grad((x: Tensor) => F.logsigmoid(x).sum())(tensor([0])).toArray()).toEqual([0.5]);
+  });
+});
+
 describe('parameters', () => {
   test('assign checks the shape by name', () => {
     const a = new Parameter(zeros([2]), { name: 'layer.weight' });

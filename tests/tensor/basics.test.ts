@@ -33,6 +33,36 @@ describe('data in and out', () => {
     expect(Tensor.from(new BigInt64Array(2)).dtype).toBe('i64');
   });
 
+  test('a value that was read is as good as it was before', () => {
+    const read = (t: Tensor): Tensor => {
+      t.data();
+      return t;
+    };
+    const x = tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+    expect(read(x.sum(1)).sum().item()).toBe(21);
+    expect(read(x.t()).t().toArray()).toEqual(x.toArray());
+    expect(read(x.flatten()).reshape([3, 2]).toArray()).toEqual([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ]);
+    expect(read(x.neg()).neg().sum().item()).toBe(21);
+    expect(
+      read(zeros([2, 3]))
+        .add(x)
+        .sum()
+        .item(),
+    ).toBe(21);
+    expect(
+      read(x.matmul(x.t()).expand([2, 2, 2]))
+        .sum()
+        .item(),
+    ).toBe(2 * (14 + 32 + 32 + 77));
+  });
+
   test('item gives a number, a boolean for bool, a bigint beyond 2^53', () => {
     expect(tensor(1.5).item()).toBe(1.5);
     expect(tensor([[true]]).item()).toBe(true);

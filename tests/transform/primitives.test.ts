@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import * as g from '../../src/graph/build.ts';
 import type { Binary, Node, Primitive, ReduceKind, ScanKind, ScatterKind, Unary } from '../../src/graph/node.ts';
-import { jvp, markGrad, vjp } from '../../src/transform/index.ts';
+import { completed, jvp, markGrad, vjp } from '../../src/transform/index.ts';
 import { leaf, numbers } from '../graph/evaluate.ts';
 import { checkDerivatives, generic, type Point } from './derivatives.ts';
 
@@ -135,8 +135,11 @@ describe('scatter', () => {
   });
 });
 
+/** Tested above, and control flow, which the runtime runs, in tests/tensor/control.test.ts. */
+type Elsewhere = 'unary' | 'binary' | 'reduce' | 'scan' | 'scatter' | 'loop' | 'choose';
+
 /** The other primitives, one function of floats each; null where nothing flows. */
-const CASES: { readonly [P in Exclude<Primitive, 'unary' | 'binary' | 'reduce' | 'scan' | 'scatter'>]: () => void } = {
+const CASES: { readonly [P in Exclude<Primitive, Elsewhere>]: () => void } = {
   constant: () => checkDerivatives(x => g.binary('mul', x, g.full(3, [2], 'f64')), generic([2])),
   data: () => checkDerivatives(x => g.binary('mul', x, leaf([2, 3], [2])), generic([2])),
   variable: () => checkDerivatives(x => x, generic([2])),
@@ -167,23 +170,6 @@ const CASES: { readonly [P in Exclude<Primitive, 'unary' | 'binary' | 'reduce' |
     expect(numbers(dx!)).toEqual([3]);
   },
   barrier: () => checkDerivatives(x => g.barrier(g.unary('exp', x), 1, { after: [g.unary('sin', x)] }), generic([2])),
-  partials: () =>
-    // x^2 y: 2 x y and x^2
-    checkDerivatives(
-      (x, y) => {
-        const square = g.binary('mul', x, x);
-        return g.partials(
-          g.binary('mul', square, y),
-          [x, y],
-          [
-            ([a, b]) => g.binary('mul', g.binary('mul', a!, b!), g.full(2, a!.shape, 'f64')),
-            ([a]) => g.binary('mul', a!, a!),
-          ],
-        );
-      },
-      generic([3]),
-      generic([3], 2),
-    ),
   reshape: () => checkDerivatives(x => g.unary('exp', g.reshape(x, [3, 2])), generic([2, 3])),
   reindex: () => {
     checkDerivatives(x => g.unary('exp', g.pad(x, [1, -1], [0, 2], 0.5)), generic([2, 3]));
@@ -231,6 +217,15 @@ const CASES: { readonly [P in Exclude<Primitive, 'unary' | 'binary' | 'reduce' |
   argSort: () => checkNoDerivative(x => g.cast(g.argSort(x, 0), 'f64')),
   // Each routine has its cases in matrix.test.ts.
   matrix: () => checkDerivatives((l, b) => g.matrix('solveTriangular', l, b), generic([2, 2]), generic([2, 1], 2)),
+  custom: () => {
+    // x^2 with its derivative given in one direction: the other one is its transpose.
+    const square = (x: Node): Node => g.binary('mul', x, x);
+    const slope = (t: Node, x: Node): Node => g.binary('mul', t, g.binary('add', x, x));
+    const results = (args: readonly Node[]): Node[] => args.map(square);
+    const back = completed({ count: 1, results, vjp: ([x], _, [ct]) => [slope(ct!, x!)] }, vjp);
+    const forth = completed({ count: 1, results, jvp: ([x], _, [t]) => [slope(t!, x!)] }, vjp);
+    for (const rule of [back, forth]) checkDerivatives(x => g.custom(square(x), [x], rule, 0), generic([3]));
+  },
   random: () => {
     const bits = g.cast(g.random(leaf([1, 2], [2], 'i64'), [3]), 'f64');
     const noise = g.binary('mul', bits, g.full(2 ** -31, [3], 'f64'));

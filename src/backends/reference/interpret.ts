@@ -17,6 +17,11 @@ const leaf = (step: Step): never => {
   throw new Error(`internal: ${step.op} is not among the program's leaves`);
 };
 
+/** The runtime runs control flow and gives backends the straight parts between. */
+const control = (step: Step): never => {
+  throw new Error(`internal: ${step.op} in a program without control flow`);
+};
+
 const same = (_: Step, [x]: readonly Values[]): Values => x!;
 
 const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
@@ -68,7 +73,6 @@ const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
   },
   detach: same,
   barrier: same,
-  partials: same,
 
   reshape: same,
   reindex({ attrs, type, inputTypes }, [x], out) {
@@ -95,7 +99,7 @@ const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
     // Half types and f32 add up in f64, like every other sum here.
     const wide = type.dtype === 'f32' || type.dtype === 'f16' || type.dtype === 'bf16';
     const into = wide ? Float64Array.from(base as Float32Array) : base!.slice();
-    scatter(attrs.kind, type.dtype, type.shape, attrs.axis, index!, updates!, attrs.what, into);
+    scatter(attrs.kind, type.dtype, type.shape, attrs.axis, index!, updates!, attrs.drop ? null : attrs.what, into);
     if (!wide) return into;
     out.set(into as never);
   },
@@ -110,6 +114,9 @@ const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
     const shapes = inputTypes.map(type => type.shape);
     matrix(attrs.routine, inputs as NumberArray[], shapes, out as NumberArray);
   },
+  custom: same,
+  loop: control,
+  choose: control,
   random({ type }, [key]) {
     return randomWords(key as BigInt64Array, type.size);
   },

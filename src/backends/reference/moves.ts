@@ -95,7 +95,7 @@ export function gather(
     }
 }
 
-/** out (a copy of base) [pre, index[i], post] combined with updates[pre, i, post], in index order. */
+/** out (a copy of base) [pre, index[i], post] combined with updates[pre, i, post], in index order. Without `what`, indices outside are left out. */
 export function scatter(
   kind: ScatterKind,
   dtype: DType,
@@ -103,11 +103,11 @@ export function scatter(
   axis: number,
   index: Values,
   updates: Values,
-  what: string,
+  what: string | null,
   out: Values,
 ): void {
   const { outer, n, inner } = around(shape, axis);
-  const indices = checkedIndices(index, n, what);
+  const indices = what === null ? Float64Array.from(index as Float64Array, Number) : checkedIndices(index, n, what);
   if (sizeOf(shape) === 0) return;
   const combine = (
     kind === 'set' ? (_: number, y: number) => y : isBig(out) ? bigBinary(kind) : numberBinary(kind, dtype)
@@ -116,7 +116,8 @@ export function scatter(
   for (let o = 0; o < outer; o++)
     for (const i of indices) {
       const to = (o * n + i) * inner;
-      for (let k = 0; k < inner; k++) out[to + k] = combine(out[to + k], updates[from++]);
+      if (i >= 0 && i < n) for (let k = 0; k < inner; k++) out[to + k] = combine(out[to + k], updates[from + k]);
+      from += inner;
     }
 }
 

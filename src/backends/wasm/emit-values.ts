@@ -24,7 +24,7 @@ const MAX_DEPTH = 100;
 
 export type ValueInst = Exclude<
   Inst,
-  { readonly op: 'store' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' }
+  { readonly op: 'store' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' | 'tiles' }
 >;
 
 /** An instruction whose code is written where its value is used. */
@@ -235,6 +235,8 @@ export class ValueEmitter implements Operands {
       case 'cmp':
         pushCompare(this, inst.fn, inst.a, inst.b);
         return;
+      case 'dot':
+        throw new Error(`internal: WebAssembly has no ${inst.op}`);
       case 'fma':
         pushFma(this, inst.a, inst.b, inst.c);
         return;
@@ -290,6 +292,9 @@ export class ValueEmitter implements Operands {
         pushLoad(w, inst.mem, inst.d.type.lanes, offset);
         return;
       }
+      case 'gather':
+      case 'iota':
+        throw new Error(`internal: wasm has no ${inst.op}`);
       case 'thread':
         w.get(THREAD);
         return;

@@ -79,6 +79,8 @@ class KernelEmitter extends ValueEmitter {
         pushStore(w, inst.mem, inst.a.type, offset);
         return;
       }
+      case 'tiles':
+        throw new Error(`internal: WebAssembly has no ${inst.op}`);
       case 'barrier':
         this.settleAll(always);
         w.get(THREAD);

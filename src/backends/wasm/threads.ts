@@ -2,6 +2,7 @@
  * Compute threads over the shared memory: worker_threads in Node, Workers in cross-origin-isolated browsers. The main thread is thread 0 of
  * every synchronous run; an asynchronous one is led by a worker instead. Knows control words and modules, not programs' contents.
  */
+import { availableProcessors, wantedThreads } from '../../compiler/processors.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
 import type { LinearMemory } from './memory.ts';
 import { BROWSER_WORKER, NODE_WORKER } from './worker-source.ts';
@@ -38,19 +39,8 @@ const CROWDED_SPINS = 50;
 const word = (address: number): number => address >> 2;
 const nodeThreads = () => globalThis.process?.getBuiltinModule?.('node:worker_threads');
 
-/** Processors this process may use. */
-export function availableProcessors(): number {
-  const os = globalThis.process?.getBuiltinModule?.('node:os');
-  return os?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
-}
-
-/** `TENON_NUM_THREADS`, else one per processor; 1 where threads cannot share memory. */
-export function defaultThreads(shared: boolean): number {
-  if (!shared) return 1;
-  const asked = Number(globalThis.process?.env?.['TENON_NUM_THREADS']);
-  const threads = Number.isInteger(asked) && asked > 0 ? asked : availableProcessors();
-  return Math.min(threads, MAX_THREADS);
-}
+/** The threads that are wanted; 1 where they cannot share memory. */
+export const defaultThreads = (shared: boolean): number => (shared ? Math.min(wantedThreads(), MAX_THREADS) : 1);
 
 export class ThreadPool {
   private readonly memory: LinearMemory;

@@ -1,6 +1,6 @@
 /**
  * Registers for values: linear scan over live intervals, one pass per register class. What does not fit lives on the stack for its whole life;
- * the value with the least weighted accesses goes. Knows intervals and register numbers, no instructions.
+ * the value with the least weighted accesses for its length goes. Knows intervals and register numbers, no instructions.
  */
 import type { RegType } from '../../compiler/loops.ts';
 import type { Interval } from './liveness.ts';
@@ -30,15 +30,19 @@ export interface Allocation {
 
 const SLOT_BYTES: { readonly [c in RegisterClass]: number } = { general: 8, vector: 64, mask: 8 };
 
+/** Accesses per position: what lives shortly gains least from the stack. */
+const density = ({ weight, first, last }: Interval): number => weight / (last - first + 1);
+
 export function allocate(
   intervals: readonly Interval[],
   pools: { readonly [c in RegisterClass]: readonly number[] },
+  kindOf: (type: RegType) => RegisterClass = classOf,
 ): Allocation {
   const places: (Place | undefined)[] = [];
   const general = new Set<number>();
   let stackBytes = 0;
   const spill = (interval: Interval): void => {
-    const bytes = SLOT_BYTES[classOf(interval.reg.type)];
+    const bytes = SLOT_BYTES[kindOf(interval.reg.type)];
     stackBytes = Math.ceil(stackBytes / bytes) * bytes;
     places[interval.reg.id] = { slot: stackBytes };
     stackBytes += bytes;
@@ -48,7 +52,7 @@ export function allocate(
     const free = [...pools[kind]].reverse();
     let active: { readonly interval: Interval; readonly register: number }[] = [];
     for (const interval of sorted) {
-      if (classOf(interval.reg.type) !== kind) continue;
+      if (kindOf(interval.reg.type) !== kind) continue;
       const still: typeof active = [];
       for (const entry of active) {
         if (entry.interval.last < interval.first) free.push(entry.register);
@@ -57,7 +61,7 @@ export function allocate(
       active = still;
       let register: number | undefined;
       const hinted = interval.hint && places[interval.hint.id];
-      if (hinted && 'register' in hinted && classOf(interval.hint!.type) === kind) {
+      if (hinted && 'register' in hinted && kindOf(interval.hint!.type) === kind) {
         const at = free.indexOf(hinted.register);
         if (at >= 0) register = free.splice(at, 1)[0];
       }
@@ -65,7 +69,7 @@ export function allocate(
       if (register === undefined) {
         let least = -1;
         for (let i = 0; i < active.length; i++)
-          if (active[i]!.interval.weight < (least < 0 ? interval : active[least]!.interval).weight) least = i;
+          if (density(active[i]!.interval) < density(least < 0 ? interval : active[least]!.interval)) least = i;
         if (least < 0) {
           spill(interval);
           continue;

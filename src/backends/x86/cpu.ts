@@ -6,11 +6,14 @@ import { Assembler, mem, R } from './assembler/assembler.ts';
 import type { Native } from './memory/native.ts';
 
 export interface Cpu {
+  /** With FMA and F16C. */
   readonly avx2: boolean;
   /** F, BW, DQ and VL, and the system saves their registers. */
   readonly avx512: boolean;
   readonly avx512Bf16: boolean;
-  readonly amxBf16: boolean;
+  readonly avx512Vnni: boolean;
+  /** Tiles with both kinds of products, and the system lets this process use them. */
+  readonly amx: boolean;
   readonly l1Bytes: number;
   readonly l2Bytes: number;
 }
@@ -63,7 +66,7 @@ export function queryCpu(native: Native): Cpu {
   const sevenOne = seven.eax >= 1 ? leaf(7, 1) : { eax: 0, ebx: 0, ecx: 0, edx: 0 };
   // OSXSAVE: only then may XGETBV be asked.
   const saved = bit(one.ecx, 27) ? leaf(-1).eax : 0;
-  const avx2 = (saved & 6) === 6 && bit(one.ecx, 12) && bit(seven.ebx, 5);
+  const avx2 = (saved & 6) === 6 && [12, 28, 29].every(n => bit(one.ecx, n)) && bit(seven.ebx, 5);
   const avx512 = avx2 && (saved & 0xe6) === 0xe6 && [16, 17, 30, 31].every(n => bit(seven.ebx, n));
   const amd = extended >= 0x8000001d && bit(leaf(0x80000001).ecx, 22);
   const cacheLeaf = amd ? 0x8000001d : 4;
@@ -84,7 +87,8 @@ export function queryCpu(native: Native): Cpu {
     avx2,
     avx512,
     avx512Bf16: avx512 && bit(sevenOne.eax, 5),
-    amxBf16: (saved & 0x60000) === 0x60000 && bit(seven.edx, 22),
+    avx512Vnni: avx512 && bit(seven.ecx, 11),
+    amx: (saved & 0x60000) === 0x60000 && [22, 24, 25].every(n => bit(seven.edx, n)) && native.allowTiles(),
     l1Bytes,
     l2Bytes,
   };

@@ -207,6 +207,11 @@ function vectorBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
   const l = lengthOf(type);
   const float = isFloat(type);
   const wide = isWide(type);
+  if (f.folding.constant(a) !== null) {
+    // It commutes: the constant comes second.
+    vectorBinary(f, fn, d, b, a);
+    return;
+  }
   const x = f.v(a, 0);
   const shift = SHIFTS[fn];
   if (shift) {
@@ -223,25 +228,29 @@ function vectorBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
     f.vDone(d, into);
     return;
   }
-  const y = f.v(b, 1);
+  const { s, broadcast } = f.operand(b, 1);
   const into = f.vInto(d);
   const bit = BIT_OPS[fn];
   const name = bit ?? (float ? FLOAT_OPS : INTEGER_OPS)[fn];
   if (name) {
-    asm.vector(bit || !float ? integer(name, type) : packed(name, type), l, into, x, y);
+    asm.vector(bit || !float ? integer(name, type) : packed(name, type), l, into, x, s, { broadcast });
     f.vDone(d, into);
     return;
   }
+  if (fn === 'pmin' || fn === 'pmax') {
+    // The second operand is what counts where one is NaN.
+    const y = broadcast ? T0 : (s as number);
+    if (broadcast) asm.vector(wide ? 'vpbroadcastq' : 'vpbroadcastd', l, T0, 0, s);
+    asm.vector(packed(fn === 'pmin' ? 'vmin' : 'vmax', type), l, into, y, x);
+    f.vDone(d, into);
+    return;
+  }
+  const y = s as number;
   switch (fn) {
     case 'min':
     case 'max':
       exactMinMax(f, fn, type, x, y);
       f.vDone(d, T0);
-      return;
-    case 'pmin':
-    case 'pmax':
-      asm.vector(packed(fn === 'pmin' ? 'vmin' : 'vmax', type), l, into, y, x);
-      f.vDone(d, into);
       return;
     case 'andnot':
       asm.vector(integer('vpandn', type), l, into, y, x);
@@ -281,17 +290,26 @@ const CONDITIONS: { readonly [fn in CmpOp]: Condition } = {
 const FLOAT_PREDICATE = { eq: 0, ne: 4, lt: 0x11, le: 0x12, gt: 0x1e, ge: 0x1d, ltU: -1 } as const;
 const INTEGER_PREDICATE = { eq: 0, ne: 4, lt: 1, le: 2, gt: 6, ge: 5, ltU: 1 } as const;
 
+/** Sets the flags by a comparison of general registers; gives the condition that says it is true. */
+export function compareGeneral(
+  f: Frame,
+  { fn, a, b }: { readonly fn: CmpOp; readonly a: Reg; readonly b: Reg },
+): Condition {
+  const { type } = a;
+  const wide = isWide(type);
+  const x = f.g(a, G0);
+  const immediate = f.immediate(b);
+  if (immediate !== null) f.asm.aluImm('cmp', wide, x, immediate);
+  else f.asm.alu('cmp', wide, x, f.g(b, G1));
+  return type.scalar === 'ptr' && fn === 'lt' ? 'b' : CONDITIONS[fn];
+}
+
 export function compare(f: Frame, fn: CmpOp, d: Reg, a: Reg, b: Reg): void {
   const { asm } = f;
   const { type } = a;
   const kind = classOf(type);
   if (kind === 'general') {
-    const wide = isWide(type);
-    const x = f.g(a, G0);
-    const immediate = f.immediate(b);
-    if (immediate !== null) asm.aluImm('cmp', wide, x, immediate);
-    else asm.alu('cmp', wide, x, f.g(b, G1));
-    asm.setcc(type.scalar === 'ptr' && fn === 'lt' ? 'b' : CONDITIONS[fn], G0);
+    asm.setcc(compareGeneral(f, { fn, a, b }), G0);
     asm.movExtend('zx8', G0, G0);
     f.gDone(d, G0);
     return;
@@ -299,11 +317,14 @@ export function compare(f: Frame, fn: CmpOp, d: Reg, a: Reg, b: Reg): void {
   if (kind === 'mask') missing(fn, type);
   const l = lengthOf(type);
   const x = f.v(a, 0);
-  const y = f.v(b, 1);
+  const { s, broadcast } = f.operand(b, 1);
   if (isFloat(type)) {
     if (fn === 'ltU') missing(fn, type);
-    asm.vector(packed('vcmp', type), l, K0, x, y, { imm: FLOAT_PREDICATE[fn] });
-  } else asm.vector(integer(fn === 'ltU' ? 'vpcmpu' : 'vpcmp', type), l, K0, x, y, { imm: INTEGER_PREDICATE[fn] });
+    asm.vector(packed('vcmp', type), l, K0, x, s, { imm: FLOAT_PREDICATE[fn], broadcast });
+  } else {
+    const op = integer(fn === 'ltU' ? 'vpcmpu' : 'vpcmp', type);
+    asm.vector(op, l, K0, x, s, { imm: INTEGER_PREDICATE[fn], broadcast });
+  }
   if (type.lanes > 1) f.kDone(d, K0);
   else {
     asm.mask('kmovw_rk', G0, 0, K0);
@@ -330,8 +351,31 @@ export function multiplyAdd(f: Frame, d: Reg, a: Reg, b: Reg, c: Reg): void {
     return;
   }
   const l = lengthOf(type);
-  const [x, y, z] = [f.v(a, 0), f.v(b, 1), f.v(c, 2)];
   const into = f.vInto(d);
+  const constant = [a, b, c].find(reg => f.folding.constant(reg) !== null);
+  if (constant) {
+    const { s, broadcast } = f.operand(constant);
+    if (constant === c) {
+      const [x, y] = [f.v(a, 0), f.v(b, 1)];
+      // d = d * other + c, d being whichever operand it may be.
+      const other = into === y ? x : y;
+      if (into !== x && into !== y) asm.vector('vmovaps', l, into, 0, x);
+      asm.vector(packed('vfmadd213', type), l, into, other, s, { broadcast });
+    } else {
+      const [x, z] = [f.v(constant === a ? b : a, 1), f.v(c, 2)];
+      // d += x * constant, behind a copy of x where d takes its place.
+      let factor = x;
+      if (into === x && into !== z) {
+        asm.vector('vmovaps', l, T0, 0, x);
+        factor = T0;
+      }
+      if (into !== z) asm.vector('vmovaps', l, into, 0, z);
+      asm.vector(packed('vfmadd231', type), l, into, factor, s, { broadcast });
+    }
+    f.vDone(d, into);
+    return;
+  }
+  const [x, y, z] = [f.v(a, 0), f.v(b, 1), f.v(c, 2)];
   if (into === z) asm.vector(packed('vfmadd231', type), l, z, x, y);
   else if (into === x) asm.vector(packed('vfmadd213', type), l, x, y, z);
   else if (into === y) asm.vector(packed('vfmadd213', type), l, y, x, z);
@@ -372,14 +416,10 @@ export function select(f: Frame, d: Reg, m: Reg, a: Reg, b: Reg): void {
     asm.mask('kmovw_kr', K0, 0, G0);
   } else asm.mask('kmovw_kr', K0, 0, f.g(m, G0));
   const into = f.vInto(d);
-  asm.vector(
-    packed('vblendm', { ...type, scalar: isWide(type) ? 'f64' : 'f32' }),
-    lengthOf(type),
-    into,
-    f.v(b, 0),
-    f.v(a, 1),
-    { k },
-  );
+  const other = f.v(b, 0);
+  const { s, broadcast } = f.operand(a, 1);
+  const op = packed('vblendm', { ...type, scalar: isWide(type) ? 'f64' : 'f32' });
+  asm.vector(op, lengthOf(type), into, other, s, { k, broadcast });
   f.vDone(d, into);
 }
 

@@ -4,8 +4,8 @@
 import type { Inst, Reg, RegType } from '../../compiler/loops.ts';
 import type { DType } from '../../graph/dtype.ts';
 import { classOf } from './allocate.ts';
-import { type Mem, mem } from './assembler/assembler.ts';
-import { ARGS, type Frame, G0, G1, isWide, K1, lengthOf, T0, T1 } from './frame.ts';
+import { type Mem, mem, type VectorOptions } from './assembler/assembler.ts';
+import { ARGS, type Frame, G0, G1, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
 
 /** Adds a constant to a register, through G1 where it is too large. */
 function addConstant(f: Frame, register: number, value: bigint): void {
@@ -66,10 +66,10 @@ export function advance(f: Frame, inst: Extract<Inst, { op: 'advance' }>): void 
 export function load(f: Frame, inst: Extract<Inst, { op: 'load' }>): void {
   const { asm } = f;
   const { d, p, offset } = inst;
-  const from = mem(f.g(p, G0), offset);
+  const from = f.address(p, offset);
   if (d.type.lanes > 1) {
     const into = f.vInto(d);
-    loadVector(f, inst.mem, into, d.type, from);
+    loadVector(f, inst.mem, into, d.type, from, inst.m ? { k: f.k(inst.m, K1), zero: true } : {});
     f.vDone(d, into);
   } else if (classOf(d.type) === 'general') {
     const into = f.gInto(d);
@@ -96,7 +96,7 @@ export function load(f: Frame, inst: Extract<Inst, { op: 'load' }>): void {
   }
 }
 
-function loadVector(f: Frame, type: DType, into: number, to: RegType, from: Mem): void {
+function loadVector(f: Frame, type: DType, into: number, to: RegType, from: Mem, mask: VectorOptions): void {
   const { asm } = f;
   const l = lengthOf(to);
   switch (type) {
@@ -104,29 +104,50 @@ function loadVector(f: Frame, type: DType, into: number, to: RegType, from: Mem)
     case 'i64':
     case 'f32':
     case 'i32':
-      asm.vector('vmovups', l, into, 0, from);
+      asm.vector('vmovups', l, into, 0, from, mask);
       return;
     case 'i8':
-      asm.vector('vpmovsxbd', l, into, 0, from);
+      asm.vector('vpmovsxbd', l, into, 0, from, mask);
       return;
     case 'u8':
     case 'bool':
-      asm.vector('vpmovzxbd', l, into, 0, from);
+      asm.vector('vpmovzxbd', l, into, 0, from, mask);
       return;
     case 'f16':
-      asm.vector('vcvtph2ps', l, into, 0, from);
+      asm.vector('vcvtph2ps', l, into, 0, from, mask);
       return;
     case 'bf16':
-      asm.vector('vpmovzxwd', l, into, 0, from);
+      asm.vector('vpmovzxwd', l, into, 0, from, mask);
       asm.vector('vpslld_i', l, into, 0, into, { imm: 16 });
       return;
   }
 }
 
+/** The instruction clears its mask and must not write its index, so both are copies. */
+export function gather(f: Frame, inst: Extract<Inst, { op: 'gather' }>): void {
+  const { asm } = f;
+  const { d, p, index, m } = inst;
+  const l = lengthOf(d.type);
+  if (m) asm.mask('kmovw', K1, 0, f.k(m, K1));
+  else asm.mask('kxnorw', K1, K1, K1);
+  asm.vector('vpxord', l, T0, T0, T0);
+  const at = f.address(p, 0);
+  asm.lea(G0, at);
+  asm.gather(l, T0, { base: G0, vector: f.v(index), scale: 4 }, K1);
+  f.vDone(d, T0);
+}
+
+export function iota(f: Frame, d: Reg, step: number): void {
+  const into = f.vInto(d);
+  const lanes = Int32Array.from({ length: d.type.lanes }, (_, i) => i * step);
+  f.asm.vector('vmovups', lengthOf(d.type), into, 0, f.asm.constant(new Uint8Array(lanes.buffer)));
+  f.vDone(d, into);
+}
+
 /** A scalar load spread over all lanes: one instruction. */
 export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   const into = f.vInto(d);
-  f.asm.vector(isWide(d.type) ? 'vpbroadcastq' : 'vpbroadcastd', lengthOf(d.type), into, 0, mem(f.g(p, G0), offset));
+  f.asm.vector(isWide(d.type) ? 'vpbroadcastq' : 'vpbroadcastd', lengthOf(d.type), into, 0, f.address(p, offset));
   f.vDone(d, into);
 }
 
@@ -155,9 +176,10 @@ function plainNaN(f: Frame, l: number, x: number): void {
 export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   const { asm } = f;
   const { a } = inst;
-  const to = mem(f.g(inst.p, G0), inst.offset);
+  const to = f.address(inst.p, inst.offset);
   if (a.type.lanes > 1) {
-    storeVector(f, inst.mem, a, to);
+    // K1 is needed on the way.
+    storeVector(f, inst.mem, a, to, inst.m ? { k: f.k(inst.m, K0) } : {});
     return;
   }
   if (classOf(a.type) === 'general') {
@@ -185,13 +207,13 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   }
 }
 
-function storeVector(f: Frame, type: DType, a: Reg, to: Mem): void {
+function storeVector(f: Frame, type: DType, a: Reg, to: Mem, mask: VectorOptions): void {
   const { asm } = f;
   if (a.type.scalar === 'mask') {
     const l = Math.max(0, Math.log2(a.type.lanes / 4));
     asm.vector('vpmovm2d', l, T0, 0, f.k(a, K1));
     asm.vector('vpsrld_i', l, T0, 0, T0, { imm: 31 });
-    asm.vector('vpmovdb', l, T0, 0, to);
+    asm.vector('vpmovdb', l, T0, 0, to, mask);
     return;
   }
   const x = f.v(a);
@@ -201,25 +223,25 @@ function storeVector(f: Frame, type: DType, a: Reg, to: Mem): void {
     case 'i64':
     case 'f32':
     case 'i32':
-      asm.vector('vmovups_st', l, x, 0, to);
+      asm.vector('vmovups_st', l, x, 0, to, mask);
       return;
     case 'bool':
       asm.vector('vpxord', l, T0, T0, T0);
       asm.vector('vpcmpd', l, K1, x, T0, { imm: 4 });
       asm.vector('vpbroadcastd', l, T1, 0, f.element(false, 1n), { k: K1, zero: true });
-      asm.vector('vpmovdb', l, T1, 0, to);
+      asm.vector('vpmovdb', l, T1, 0, to, mask);
       return;
     case 'u8':
     case 'i8':
-      asm.vector('vpmovdb', l, x, 0, to);
+      asm.vector('vpmovdb', l, x, 0, to, mask);
       return;
     case 'f16':
       plainNaN(f, l, x);
-      asm.vector('vcvtps2ph', l, T0, 0, to, { imm: 0 });
+      asm.vector('vcvtps2ph', l, T0, 0, to, { ...mask, imm: 0 });
       return;
     case 'bf16':
       roundToBf16(f, l, x);
-      asm.vector('vpmovdw', l, T0, 0, to);
+      asm.vector('vpmovdw', l, T0, 0, to, mask);
       return;
   }
 }

@@ -4,11 +4,15 @@
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
-import { type Assembler, type Label, mem, R } from './assembler/assembler.ts';
-import { binary, compare, multiplyAdd, select, unary } from './emit-arithmetic.ts';
+import { type Assembler, type Condition, type Label, mem, R } from './assembler/assembler.ts';
+import { vectorInstruction } from './avx2/index.ts';
+import { loadSplat as avx2LoadSplat } from './avx2/memory.ts';
+import { binary, compare, compareGeneral, multiplyAdd, select, unary } from './emit-arithmetic.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
-import { address, advance, load, loadSplat, store } from './emit-memory.ts';
+import { address, advance, gather, iota, load, loadSplat, store } from './emit-memory.ts';
+import { configureTiles, dot, tiles } from './emit-tiles.ts';
 import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
+import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
 
 /** Functions of the runtime that kernels call; they keep every register but rax, rcx and rdx. */
@@ -22,8 +26,8 @@ export interface Runtime {
 export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
 /** Writes the kernel at the end of the assembler's code. */
-export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime): void {
-  new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime).run();
+export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): void {
+  new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime, isa).run();
 }
 
 class KernelEmitter {
@@ -31,8 +35,8 @@ class KernelEmitter {
   private readonly asm: Assembler;
   private readonly runtime: Runtime;
 
-  constructor(kernel: LoopKernel, asm: Assembler, runtime: Runtime) {
-    this.f = new Frame(kernel, asm);
+  constructor(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa) {
+    this.f = new Frame(kernel, asm, isa);
     this.asm = asm;
     this.runtime = runtime;
   }
@@ -47,7 +51,9 @@ class KernelEmitter {
     asm.mov(true, ARGS, R.rdi);
     asm.movStore(4, mem(R.rsp, FRAME.thread), R.rsi);
     asm.movStore(4, mem(R.rsp, FRAME.threads), R.rdx);
+    if (f.usage.tiles) configureTiles(asm);
     this.block(f.kernel.body);
+    if (f.usage.tiles) asm.plain('tilerelease');
     asm.mov(true, R.rsp, mem(R.rsp, FRAME.savedStack));
     for (const r of PRESERVED.toReversed()) asm.pop(r);
     asm.plain('ret');
@@ -59,10 +65,13 @@ class KernelEmitter {
       const inst = insts[i]!;
       // Nothing reads it.
       if ('d' in inst && uses[inst.d.id] === 0) continue;
+      // Its reader takes it in.
+      if ('d' in inst && this.f.folding.has(inst.d)) continue;
       const next = insts[i + 1];
       // A loaded element that is only spread out is one instruction.
       if (
         inst.op === 'load' &&
+        !inst.m &&
         next?.op === 'splat' &&
         next.a === inst.d &&
         uses[inst.d.id] === 1 &&
@@ -70,7 +79,7 @@ class KernelEmitter {
         inst.mem === next.d.type.scalar &&
         next.d.type.lanes > 1
       ) {
-        loadSplat(this.f, next.d, inst.p, inst.offset);
+        (this.f.vex ? avx2LoadSplat : loadSplat)(this.f, next.d, inst.p, inst.offset);
         i++;
       } else this.instruction(inst);
     }
@@ -78,6 +87,7 @@ class KernelEmitter {
 
   private instruction(inst: Inst): void {
     const { asm, f } = this;
+    if (f.vex && vectorInstruction(f, inst)) return;
     switch (inst.op) {
       case 'const':
         this.constant(inst.d, inst.value);
@@ -100,6 +110,12 @@ class KernelEmitter {
         return;
       case 'fma':
         multiplyAdd(f, inst.d, inst.a, inst.b, inst.c);
+        return;
+      case 'dot':
+        dot(f, inst);
+        return;
+      case 'tiles':
+        tiles(f, inst);
         return;
       case 'select':
         select(f, inst.d, inst.m, inst.a, inst.b);
@@ -133,6 +149,12 @@ class KernelEmitter {
         return;
       case 'advance':
         advance(f, inst);
+        return;
+      case 'gather':
+        gather(f, inst);
+        return;
+      case 'iota':
+        iota(f, inst.d, inst.step);
         return;
       case 'load':
         load(f, inst);
@@ -217,6 +239,11 @@ class KernelEmitter {
 
   /** Jumps where the scalar mask is 0. */
   private unless(m: Reg, target: Label): void {
+    const comparison = this.f.folding.comparison(m);
+    if (comparison) {
+      this.asm.jump(target, OPPOSITE[compareGeneral(this.f, comparison)]!);
+      return;
+    }
     const at = this.f.g(m, G0);
     this.asm.test(false, at, at);
     this.asm.jump(target, 'e');
@@ -294,6 +321,11 @@ class KernelEmitter {
     asm.bind(end);
   }
 }
+
+/** Of the conditions that comparisons set. */
+const OPPOSITE: { readonly [c in Condition]?: Condition } = {
+  b: 'ae', ae: 'b', e: 'ne', ne: 'e', be: 'a', a: 'be', l: 'ge', ge: 'l', le: 'g', g: 'le',
+}; // biome-ignore format: a table
 
 const unsignedBits = (d: Reg, value: number | bigint): bigint =>
   isWide(d.type) ? bitsOf(d.type, value) : BigInt.asUintN(32, bitsOf(d.type, value));

@@ -5,8 +5,10 @@
 import type { LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
 import { type Usage, usageOf } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
-import { type Allocation, allocate, classOf, type Place } from './allocate.ts';
-import { type Assembler, type Mem, mem, R } from './assembler/assembler.ts';
+import { type Allocation, allocate, classOf, type Place, type RegisterClass } from './allocate.ts';
+import { type Assembler, type Mem, mem, R, type RM } from './assembler/assembler.ts';
+import { Folding } from './folding.ts';
+import type { Isa } from './isa.ts';
 import { liveIntervals } from './liveness.ts';
 
 /** Registers with a fixed meaning: the table of buffer addresses. */
@@ -20,15 +22,24 @@ export const T0 = 30;
 export const T1 = 31;
 export const K0 = 6;
 export const K1 = 7;
-/** Where spilled operands come to: only set aside when something was spilled. */
-const SPILLED = [27, 28, 29] as const;
 
 const GENERAL = [R.rbx, R.rsi, R.rdi, R.r8, R.r9, R.r10, R.r11, R.r12, R.r13, R.r14, R.rbp];
 const MASKS = [1, 2, 3, 4, 5];
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
+/**
+ * Vector registers handed out (those above serve as temporaries), and where spilled operands come to: only set aside when something was
+ * spilled.
+ */
+const VECTORS: { readonly [isa in 'evex' | 'vex']: { readonly all: number; readonly spilled: readonly number[] } } = {
+  evex: { all: 30, spilled: [27, 28, 29] },
+  vex: { all: 13, spilled: [10, 11, 12] },
+};
+
 /** Bytes of the frame below the slots. */
 export const FRAME = { savedStack: 0, thread: 8, threads: 12, parallelEnd: 16, vector: 64, slots: 128 } as const;
+/** Room for one vector. */
+export const FRAME_VECTOR: Mem = mem(R.rsp, FRAME.vector);
 
 /** 0, 1, 2 for vectors of 128, 256, 512 bits; scalars are in 128. */
 export function lengthOf(type: RegType): number {
@@ -57,17 +68,34 @@ export class Frame {
   readonly asm: Assembler;
   readonly kernel: LoopKernel;
   readonly usage: Usage;
+  /** Whether vectors are those of AVX2, and masks are vectors. */
+  readonly vex: boolean;
+  readonly folding: Folding;
   private readonly allocation: Allocation;
+  private readonly spilled: readonly number[];
 
-  constructor(kernel: LoopKernel, asm: Assembler) {
+  constructor(kernel: LoopKernel, asm: Assembler, isa: Isa) {
     this.kernel = kernel;
     this.asm = asm;
+    this.vex = isa === 'avx2';
     this.usage = usageOf(kernel.body);
-    const intervals = liveIntervals(kernel, reg => this.literal(reg) !== null);
-    const spills = (allocation: Allocation): boolean =>
-      intervals.some(({ reg }) => classOf(reg.type) === 'vector' && 'slot' in allocation.places[reg.id]!);
-    const roomy = allocate(intervals, { general: GENERAL, vector: upTo(30), mask: MASKS });
-    this.allocation = spills(roomy) ? allocate(intervals, { general: GENERAL, vector: upTo(27), mask: MASKS }) : roomy;
+    this.folding = new Folding(kernel.body, this.usage, !this.vex);
+    const intervals = liveIntervals(
+      kernel,
+      reg => this.literal(reg) !== null || this.folding.has(reg),
+      (inst, visit) => this.folding.reads(inst, visit),
+    );
+    const kindOf = (type: RegType): RegisterClass => {
+      const kind = classOf(type);
+      return this.vex && kind === 'mask' ? 'vector' : kind;
+    };
+    const { all, spilled } = VECTORS[this.vex ? 'vex' : 'evex'];
+    this.spilled = spilled;
+    const allocated = (vectors: number): Allocation =>
+      allocate(intervals, { general: GENERAL, vector: upTo(vectors), mask: MASKS }, kindOf);
+    const roomy = allocated(all);
+    const spills = intervals.some(({ reg }) => kindOf(reg.type) === 'vector' && 'slot' in roomy.places[reg.id]!);
+    this.allocation = spills ? allocated(all - spilled.length) : roomy;
   }
 
   /** Bytes below the saved stack pointer. */
@@ -133,28 +161,62 @@ export class Frame {
     else if (place.register !== from) this.asm.mov(isWide(d.type), place.register, from);
   }
 
+  /** Where a load or store goes: `offset` bytes behind pointer `p`, which it may have taken in. G0 and G2 are used. */
+  address(p: Reg, offset: number): Mem {
+    const taken = this.folding.address(p);
+    if (!taken) return mem(this.g(p, G0), offset);
+    const isTable = taken.op === 'addr';
+    if (isTable) this.asm.mov(true, G0, mem(ARGS, taken.buf * 8));
+    const base = isTable ? G0 : this.g(taken.p, G0);
+    const by = isTable ? taken.index : taken.by;
+    const size = isTable ? this.bytesPerElement(taken.buf) : taken.scale;
+    const literal = by ? this.literal(by) : 0n;
+    if (literal !== null) {
+      const distance = literal * BigInt(size) + BigInt(offset);
+      if (BigInt.asIntN(32, distance) === distance) return mem(base, Number(distance));
+      this.asm.movImm(G2, distance);
+      return { base, index: G2, scale: 1, disp: 0 };
+    }
+    this.asm.movExtend('sx32', G2, this.g(by!, G2));
+    if (size === 1 || size === 2 || size === 4 || size === 8) return { base, index: G2, scale: size, disp: offset };
+    this.asm.imulImm(true, G2, G2, size);
+    return { base, index: G2, scale: 1, disp: offset };
+  }
+
   // ---- vectors
+
+  /** An operand that may be a constant in memory: what to encode it as (EVEX). */
+  operand(reg: Reg, operand: 0 | 1 | 2 = 0): { readonly s: RM; readonly broadcast: boolean } {
+    const value = this.folding.constant(reg);
+    if (value === null) return { s: this.v(reg, operand), broadcast: false };
+    return { s: this.element(isWide(reg.type), bitsOf(reg.type, value)), broadcast: true };
+  }
 
   /** The register with the value; operand 0, 1 or 2 of the instruction says where a spilled one comes to. */
   v(reg: Reg, operand: 0 | 1 | 2 = 0): number {
     const place = this.place(reg);
     if ('register' in place) return place.register;
-    const spare = SPILLED[operand];
-    this.asm.vector('vmovups', lengthOf(reg.type), spare, 0, this.slot(place));
+    const spare = this.spilled[operand]!;
+    this.moveVector('vmovups', lengthOf(reg.type), spare, this.slot(place));
     return spare;
   }
 
   /** Register to compute `d` in, in one instruction that reads its operands before it writes. */
   vInto(d: Reg): number {
     const place = this.place(d);
-    return 'register' in place ? place.register : SPILLED[0];
+    return 'register' in place ? place.register : this.spilled[0]!;
   }
 
   vDone(d: Reg, from: number): void {
     const place = this.place(d);
     const l = lengthOf(d.type);
-    if ('slot' in place) this.asm.vector('vmovups_st', l, from, 0, this.slot(place));
-    else if (place.register !== from) this.asm.vector('vmovaps', l, place.register, 0, from);
+    if ('slot' in place) this.moveVector('vmovups_st', l, from, this.slot(place));
+    else if (place.register !== from) this.moveVector('vmovaps', l, place.register, from);
+  }
+
+  private moveVector(op: 'vmovups' | 'vmovups_st' | 'vmovaps', l: number, d: number, s: RM): void {
+    if (this.vex) this.asm.vex(op, l, d, 0, s);
+    else this.asm.vector(op, l, d, 0, s);
   }
 
   // ---- masks
@@ -181,8 +243,20 @@ export class Frame {
 
   /** Fills every lane of vector register `into` with the element's bits. */
   splatBits(into: number, l: number, wide: boolean, value: bigint): void {
-    if (value === 0n) this.asm.vector('vpxord', l, into, into, into);
-    else this.asm.vector(wide ? 'vpbroadcastq' : 'vpbroadcastd', l, into, 0, this.element(wide, value));
+    const spread = wide ? 'vpbroadcastq' : 'vpbroadcastd';
+    if (this.vex) {
+      if (value === 0n) this.asm.vex('vpxor', l, into, into, into);
+      else this.asm.vex(spread, l, into, 0, this.element(wide, value));
+    } else if (value === 0n) this.asm.vector('vpxord', l, into, into, into);
+    else this.asm.vector(spread, l, into, 0, this.element(wide, value));
+  }
+
+  /** A whole vector of one element in the pool: VEX instructions have no broadcast. */
+  pattern(l: number, wide: boolean, value: bigint): Mem {
+    const bytes = new BigUint64Array(2 << l);
+    const word = BigInt.asUintN(32, value);
+    bytes.fill(wide ? BigInt.asUintN(64, value) : word | (word << 32n));
+    return this.asm.constant(new Uint8Array(bytes.buffer));
   }
 
   bytesPerElement(buffer: number): number {

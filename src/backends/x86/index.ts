@@ -4,33 +4,21 @@
 import { compileGraph } from '../../compiler/compile.ts';
 import { span } from '../../compiler/profile.ts';
 import type { Backend, Executable, GraphProgram } from '../../compiler/program.ts';
-import type { Target } from '../../compiler/target.ts';
-import { type Cpu, queryCpu } from './cpu.ts';
+import { queryCpu } from './cpu.ts';
+import { chooseIsa, targetOf } from './isa.ts';
 import { BACKEND_NAME, Machine } from './machine.ts';
 import { Native } from './memory/native.ts';
 
-/** Vectors of 64 bytes on AVX-512; registers but for the temporaries of the emitter. */
-export const x86Target = (cpu: Cpu): Target => ({
-  name: BACKEND_NAME,
-  vectorBytes: 64,
-  vectorRegisters: 30,
-  fusedMultiplyAdd: true,
-  keepsOrder: true,
-  l1Bytes: cpu.l1Bytes,
-  l2Bytes: cpu.l2Bytes,
-  pointerBytes: 8,
-});
-
-/** @throws Error in one sentence where koffi, AVX-512 or executable memory is missing. */
-export function createX86Backend(): Backend {
+/**
+ * @param asked an instruction set to use, of those in isa.ts; the best there is by default
+ * @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was asked for
+ */
+export function createX86Backend(asked = globalThis.process?.env?.['TENON_ISA']): Backend {
   const native = new Native();
   const cpu = queryCpu(native);
-  if (!cpu.avx512)
-    throw new Error('x86: this processor has no AVX-512 (F, BW, DQ, VL), which machine code needs so far');
-  const isa = globalThis.process?.env?.['TENON_ISA'];
-  if (isa && isa !== 'avx512') throw new Error(`x86: TENON_ISA is ${isa}, expected avx512, the only one so far`);
-  const machine = new Machine(native);
-  const target = x86Target(cpu);
+  const isa = chooseIsa(cpu, asked);
+  const machine = new Machine(native, isa);
+  const target = targetOf(isa, cpu);
   return {
     name: BACKEND_NAME,
     compile(program: GraphProgram): Executable {

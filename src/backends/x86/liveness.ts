@@ -3,7 +3,6 @@
  * and used in it stays alive to the loop's end. Reads loop IR only.
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
-import { readBy } from '../../compiler/usage.ts';
 
 /** `first` and `last` position; reads happen at even positions, writes at the odd one after. */
 export interface Interval {
@@ -26,8 +25,12 @@ interface Loop {
 
 const MAX_WEIGHT_DEPTH = 6;
 
-/** Intervals by register id; `skip` says which registers need no place. */
-export function liveIntervals(kernel: LoopKernel, skip: (reg: Reg) => boolean): Interval[] {
+/** Intervals by register id; `skip` says which registers need no place, `reads` what an instruction reads. */
+export function liveIntervals(
+  kernel: LoopKernel,
+  skip: (reg: Reg) => boolean,
+  reads: (inst: Inst, visit: (reg: Reg) => void) => void,
+): Interval[] {
   const intervals: (Interval | undefined)[] = [];
   const born: (Loop | null)[] = [];
   let position = 0;
@@ -80,7 +83,7 @@ export function liveIntervals(kernel: LoopKernel, skip: (reg: Reg) => boolean): 
         leave(entered);
         continue;
       }
-      readBy(inst, reg => touch(reg, position));
+      reads(inst, reg => touch(reg, position));
       switch (inst.op) {
         case 'for': {
           // The counter is written while the bounds are still to be read.
@@ -110,13 +113,14 @@ export function liveIntervals(kernel: LoopKernel, skip: (reg: Reg) => boolean): 
           walk(inst.otherwise);
           break;
         case 'store':
+        case 'tiles':
         case 'barrier':
         case 'fail':
           break;
         default: {
           const interval = touch(inst.d, position + 1);
           if (interval && !interval.hint) {
-            if (inst.op === 'fma') interval.hint = inst.c;
+            if (inst.op === 'fma' || inst.op === 'dot') interval.hint = inst.c;
             else if (inst.op === 'bin' || inst.op === 'move' || inst.op === 'un') interval.hint = inst.a;
           }
         }

@@ -2,12 +2,14 @@
  * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary ArrayBuffers; addresses are taken for each
  * run, during which the buffers are referenced. Knows loop programs and bindings, not graphs.
  */
+import { wantedThreads } from '../../compiler/processors.ts';
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
 import { verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
+import type { Isa } from './isa.ts';
 import type { CodePages, Native } from './memory/native.ts';
 import { emitProgram, type ProgramCode } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
@@ -30,6 +32,7 @@ export class NativeBuffer implements DeviceBuffer {
     const skip = (ALIGN - (start % ALIGN)) % ALIGN;
     this.view = whole.subarray(skip, skip + bytes);
     this.address = start + skip;
+    native.preferLargePages(this.address, bytes);
   }
 
   download(into: HostArray): void {
@@ -46,25 +49,20 @@ export class NativeBuffer implements DeviceBuffer {
 
 const bytesIn = (array: HostArray): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
-/** Threads a program is run on unless told otherwise: TENON_NUM_THREADS, else the cores there are. */
-function defaultThreads(): number {
-  const asked = Number(globalThis.process?.env?.['TENON_NUM_THREADS']);
-  const cores = asked >= 1 ? Math.floor(asked) : (globalThis.navigator?.hardwareConcurrency ?? 1);
-  return Math.min(cores, MAX_THREADS);
-}
-
 export class Machine {
   readonly native: Native;
+  readonly isa: Isa;
   readonly control: number;
   readonly pool: Threads;
-  private wanted = defaultThreads();
+  private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private work: NativeBuffer;
   private readonly words = new Uint8Array(CONTROL.failValue + 8);
   private readonly checked =
     globalThis.process?.env?.['NODE_ENV'] === 'test' || !!globalThis.process?.env?.['TENON_DEBUG'];
 
-  constructor(native: Native) {
+  constructor(native: Native, isa: Isa) {
     this.native = native;
+    this.isa = isa;
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control);
     this.work = new NativeBuffer(native, 0);
@@ -80,7 +78,7 @@ export class Machine {
 
   load(program: LoopProgram): LoadedProgram {
     if (this.checked) verifyProgram(program);
-    const code = span('x86: emit', () => emitProgram(program.kernels, this.control));
+    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa));
     const pages = this.native.load(code.bytes);
     const loaded = new LoadedProgram(this, program, code, pages);
     this.native.releaseWith(loaded, pages);

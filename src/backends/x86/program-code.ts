@@ -7,6 +7,7 @@ import { usageOf } from '../../compiler/usage.ts';
 import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
+import type { Isa } from './isa.ts';
 
 /** A kernel and how it stands among the others of its program. */
 export interface Step {
@@ -124,7 +125,7 @@ function failFunction(asm: Assembler, control: number): Label {
 }
 
 /** The code of a program whose control words are at address `control`. */
-export function emitProgram(steps: readonly Step[], control: number): ProgramCode {
+export function emitProgram(steps: readonly Step[], control: number, isa: Isa): ProgramCode {
   const asm = new Assembler();
   const runtime = { barrier: barrierFunction(asm, control), fail: failFunction(asm, control) };
   const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean }>();
@@ -132,7 +133,7 @@ export function emitProgram(steps: readonly Step[], control: number): ProgramCod
     if (kernels.has(kernel)) continue;
     const label = asm.label();
     asm.bind(label);
-    emitKernel(kernel, asm, runtime);
+    emitKernel(kernel, asm, runtime, isa);
     kernels.set(kernel, { label, fails: usageOf(kernel.body).fails });
   }
   const run = asm.label();

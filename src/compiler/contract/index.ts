@@ -8,6 +8,7 @@ import { lanesFor, type Target } from '../target.ts';
 import { lowerDot, suitsDot } from './dot.ts';
 import { lowerEmpty } from './empty.ts';
 import { lowerNaive } from './naive.ts';
+import { lowerWords, suitsWords } from './packed/index.ts';
 import { stage, stagedLayout } from './pad.ts';
 import { lowerPanels } from './panels.ts';
 import { planOf } from './plan.ts';
@@ -34,7 +35,8 @@ export type {
 export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target, scratch: Scratch): void {
   if (spec.dims.some(dim => dim.role !== 'k' && dim.size === 0)) return;
   const lanes = lanesFor(target, bytesOf(accumulator(spec)));
-  const problems = spec.dims.some(dim => dim.size === 0) ? null : problemsOf(spec, lanes);
+  const masks = target.masksMemory === true && bytesOf(accumulator(spec)) === 4;
+  const problems = spec.dims.some(dim => dim.size === 0) ? null : problemsOf(spec, lanes, masks);
   if (!problems) {
     lowerNaive(b, spec);
     return;
@@ -43,24 +45,27 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
     if (i > 0) b.barrier();
     const own: Scratch = (name, dtype, elements) => scratch(`${name} ${i}`, dtype, elements);
     if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
+    else if (suitsWords(p, target)) lowerStaged(b, p, target, own, true);
     else if (suitsDot(p, target)) lowerDot(b, p, target, own);
     else if (suitsTaps(p, target)) lowerTaps(b, p, target, own);
-    else lowerStaged(b, p, target, own);
+    else lowerStaged(b, p, target, own, false);
   }
 }
 
 /** From so many reads of an element on, a padded copy costs less than the guards while packing (3x3, 128 channels, 16x16: 51 -> 55 GFLOP/s). */
 const READS_WORTH_STAGING = 3;
 
-/** The blocked schedule, behind padded copies of what is guarded and read often. */
-function lowerStaged(b: LoopBuilder, p: Problem, target: Target, scratch: Scratch): void {
+/** A blocked schedule, behind padded copies of what is guarded and read often; words have no guards at all. */
+function lowerStaged(b: LoopBuilder, p: Problem, target: Target, scratch: Scratch, inWords: boolean): void {
   const lanes = lanesFor(target, bytesOf(p.acc));
   const ready = (view: View, minor: readonly number[], name: string): View => {
     const reads = (extent(p, p.k) * extent(p, minor) * extent(p, p.batch)) / view.elements;
-    const worth = view.guards.length > 0 && reads >= READS_WORTH_STAGING && stagedLayout(p, view) !== null;
-    return worth ? stage(b, p, view, lanes, name, scratch, 0) : view;
+    const often = inWords || reads >= READS_WORTH_STAGING;
+    const worth = view.guards.length > 0 && often && stagedLayout(p, view) !== null;
+    return worth ? stage(b, p, view, lanes, name, scratch, 0, inWords ? view.dtype : p.acc) : view;
   };
   const staged = { ...p, a: ready(p.a, p.m, 'staged a'), b: ready(p.b, p.n, 'staged b') };
   if (staged.a !== p.a || staged.b !== p.b) b.barrier();
-  lowerPanels(b, staged, planOf(staged, target), scratch);
+  if (inWords) lowerWords(b, staged, target, scratch);
+  else lowerPanels(b, staged, planOf(staged, target), scratch);
 }

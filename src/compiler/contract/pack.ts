@@ -41,7 +41,16 @@ export interface Panel {
   readonly block: Block;
   /** Where the panel goes: accumulator elements. */
   readonly to: Reg;
+  /** Room for `laneWords` i32 that nobody else uses meanwhile, where lanes may be gathered and masked; else null. */
+  readonly lanesAt: Reg | null;
 }
+
+/** Words of a vector's offsets and guarded positions. */
+export const laneWords = (view: View, lanes: number): number => lanes * (1 + view.guards.length);
+
+/** Whether lanes of `view` can be gathered: elements as they are, nothing to compute on the way. */
+const gathers = (p: Problem, view: View): boolean =>
+  !view.prologue && view.dtype === p.acc && (view.dtype === 'f32' || view.dtype === 'i32');
 
 /** Rows become columns: out[j] lane i = rows[i] lane j. Interleaves halves log2(n) times. */
 export function transpose(b: LoopBuilder, rows: readonly Reg[]): Reg[] {
@@ -82,8 +91,7 @@ export function packPanel(
   const transposes =
     kInner !== undefined &&
     view.lin[kInner] === 1 &&
-    alongMinor !== 1 &&
-    alongMinor !== 2 &&
+    ((alongMinor !== 1 && alongMinor !== 2) || p.dims[inner!]!.size < lanes) &&
     loadsVectors(view, p.acc) &&
     p.dims[kInner]!.size >= lanes;
 
@@ -107,6 +115,50 @@ export function packPanel(
           });
         },
       );
+    });
+  };
+
+  /** Any `lanes` neighbours: where each lies is worked out once, then one gather per k. Writes the first `count` (null: all). */
+  const packGathered = (lanesAt: Reg, mem: 'f32' | 'i32', first: Reg, to: Reg, count: Reg | null): void => {
+    const coords = unravel(b, first, sizes).map(x => b.copy(x));
+    const start = stepAll(b, view, { index: b.i32(0), pos: view.guards.map(() => b.i32(0)) }, minor, coords);
+    const at: Cursor = { index: b.copy(start.index), pos: start.pos.map(x => b.copy(x)) };
+    const next = (d: number): void => {
+      const dim = minor[d];
+      if (dim === undefined) return;
+      const x = coords[d]!;
+      b.move(x, b.add(x, one));
+      advance(b, view, at, dim, 1);
+      if (d === 0) return;
+      b.if(b.cmp('eq', x, b.i32(sizes[d]!)), () => {
+        b.move(x, b.i32(0));
+        advance(b, view, at, dim, -sizes[d]!);
+        next(d - 1);
+      });
+    };
+    b.for(0, lanes, 1, lane => {
+      const word = b.advance(lanesAt, lane, 4);
+      b.store('i32', word, at.index);
+      for (const [g, pos] of at.pos.entries()) b.store('i32', word, pos, (g + 1) * lanes * 4);
+      next(minor.length - 1);
+    });
+    const offsets = b.load('i32', lanesAt, 0, lanes);
+    const positions = view.guards.map((_, g) => b.load('i32', lanesAt, (g + 1) * lanes * 4, lanes));
+    const exist = b.firstLanes(b.sub(b.i32(total), first), lanes);
+    const written = count && b.firstLanes(count, lanes);
+    const dest = b.copy(to);
+    walk(b, view, [panel.at], block.dims, block.extents, [], ([cursor]) => {
+      let outside: Reg | null = null;
+      for (const [g, { size }] of view.guards.entries()) {
+        const pos = b.add(b.splat(cursor!.pos[g]!, lanes), positions[g]!);
+        const off = b.bin('or', pos, b.sub(b.const('i32', size - 1, lanes), pos));
+        outside = outside ? b.bin('or', outside, off) : off;
+      }
+      const m = outside ? b.bin('and', exist, b.cmp('ge', outside, b.const('i32', 0, lanes))) : exist;
+      const x = b.gather(mem, b.addr(view.buffer, cursor!.index), offsets, m);
+      if (written) b.storeMasked(mem, dest, x, written);
+      else b.store(p.acc, dest, x);
+      rowBytes(dest);
     });
   };
 
@@ -195,6 +247,25 @@ export function packPanel(
     });
   };
 
+  const widthIsWhole = typeof width === 'number' && width % lanes === 0;
+  if (vectorsAlong && panel.most < lanes && panel.lanesAt && view.guards.length === 0 && gathers(p, view)) {
+    // Rows shorter than a vector, in one masked move.
+    const mem = p.acc as 'f32' | 'i32';
+    const inOneRow = b.bin('min', widthReg, b.sub(b.i32(total), panel.first));
+    const packMasked = (): void => {
+      const dest = b.copy(panel.to);
+      const [m, written] = [b.firstLanes(inOneRow, lanes), b.firstLanes(widthReg, lanes)];
+      walk(b, view, [cursorAt(panel.first)], block.dims, block.extents, [], ([at]) => {
+        b.storeMasked(mem, dest, b.loadMasked(mem, b.addr(view.buffer, at!.index), m), written);
+        rowBytes(dest);
+      });
+    };
+    const x = minor.length === 1 ? panel.first : b.bin('remU', panel.first, b.i32(sizes[sizes.length - 1]!));
+    b.if(b.cmp('le', b.add(x, inOneRow), b.i32(sizes[sizes.length - 1]!)), packMasked, () =>
+      packGathered(panel.lanesAt!, mem, panel.first, panel.to, widthReg),
+    );
+    return;
+  }
   if (vectorsAlong && panel.most < lanes && view.guards.length === 0 && sizes[sizes.length - 1]! >= lanes) {
     b.if(within(lanes), packShort, () => packLanes(panel.first, panel.to, width));
     return;
@@ -212,7 +283,10 @@ export function packPanel(
       const to = b.advance(panel.to, g, bytes);
       const left = b.sub(widthReg, g);
       const count = b.bin('min', left, b.i32(lanes));
-      const slow = (): void => packLanes(first, to, count);
+      const slow = (): void =>
+        panel.lanesAt && gathers(p, view)
+          ? packGathered(panel.lanesAt, p.acc as 'f32' | 'i32', first, to, widthIsWhole ? null : count)
+          : packLanes(first, to, count);
       if (inner === undefined || (!transposes && p.dims[inner]!.size < lanes)) {
         slow();
         return;

@@ -2,7 +2,7 @@
  * Staging an operand: a dense copy in which the padding is really there, so that what follows reads without guards, in the accumulator's
  * type and behind the prologue. Pays where each element is read for few products. Imports problem, cursor and loop IR.
  */
-import { bytesOf } from '../../graph/dtype.ts';
+import { bytesOf, type DType } from '../../graph/dtype.ts';
 import { numeratorRange } from '../../graph/reindex.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
 import { type Extent, loadOne, loadRun, loadsVectors } from './cursor.ts';
@@ -74,7 +74,7 @@ export function stagedLayout(p: Problem, view: View): Layout | null {
 
 /**
  * Emits the copy (a parallel region; the caller sets a barrier behind it) and returns the view of it: no guards, no prologue. `slack` elements
- * behind it may be read.
+ * behind it may be read. The copy has `dtype`, the accumulator's by default.
  */
 export function stage(
   b: LoopBuilder,
@@ -84,12 +84,13 @@ export function stage(
   name: string,
   scratch: Scratch,
   slack: number,
+  dtype: DType = p.acc,
 ): View {
   const axes = axesOf(p, view);
   if (!axes) throw new Error('internal: stage of a view that has no dense copy');
   const { spans, elements, base: from, lin } = layoutOf(view, axes);
-  const buffer = scratch(name, p.acc, elements + slack);
-  const bytes = bytesOf(p.acc);
+  const buffer = scratch(name, dtype, elements + slack);
+  const bytes = bytesOf(dtype);
 
   const outer = axes.slice(0, -1);
   const inner = axes[axes.length - 1] ?? { from: 0, to: 0, stride: 0, size: 1, guard: null, dim: null };
@@ -98,7 +99,7 @@ export function stage(
     const at = unravel(b, row, spans.slice(0, -1)).map((x, i) => affine(b, [[x, 1]], outer[i]!.from));
     const dest = b.copy(b.addr(buffer, affine(b, [[row, spans[spans.length - 1] ?? 1]], 0)));
     const put = (value: Reg): void => {
-      b.store(p.acc, dest, value);
+      b.store(dtype, dest, value);
       b.move(dest, b.advance(dest, b.i32(value.type.lanes), bytes));
     };
     const run = (count: number, value: (i: Extent, lanes: number) => Reg, wide: boolean): void => {
@@ -137,5 +138,5 @@ export function stage(
     else copy();
   });
 
-  return { buffer, dtype: p.acc, prologue: undefined, base: from, lin, guards: [], elements };
+  return { buffer, dtype, prologue: undefined, base: from, lin, guards: [], elements };
 }

@@ -6,10 +6,11 @@ import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
 import { asReg, type Cursor, type Extent, origin, sizesOf, step, stepAll } from './cursor.ts';
 import { affine, unravel } from './indices.ts';
-import { type Block, packPanel } from './pack.ts';
+import { type Block, laneWords, packPanel } from './pack.ts';
 import type { Plan, Source } from './plan.ts';
 import type { Problem, View } from './problem.ts';
 import type { Scratch } from './spec.ts';
+import { eachTask, slotsOf } from './tasks.ts';
 
 /** One block of k at run time. */
 export interface RunningBlock extends Block {
@@ -20,7 +21,10 @@ export interface RunningBlock extends Block {
   readonly before: Extent;
 }
 
-export function blockAt(b: LoopBuilder, p: Problem, plan: Plan, index: Extent): RunningBlock {
+/** What is asked of a plan here: how k falls into blocks. */
+type InBlocks = Pick<Plan, 'k'>;
+
+export function blockAt(b: LoopBuilder, p: Problem, plan: InBlocks, index: Extent): RunningBlock {
   const { k } = plan;
   if (k.split === null) return { dims: [], extents: [], length: 1, prefixCoords: [], lo: 0, before: 0 };
   const size = p.dims[k.split]!.size;
@@ -53,10 +57,10 @@ export function blockAt(b: LoopBuilder, p: Problem, plan: Plan, index: Extent): 
 }
 
 /** The cursor at a batch's and a block's first point. */
-function cursorAt(
+export function cursorAt(
   b: LoopBuilder,
   p: Problem,
-  plan: Plan,
+  plan: InBlocks,
   view: View,
   batch: readonly Reg[],
   block: RunningBlock,
@@ -115,9 +119,22 @@ export function openSide(
     source === 'direct'
       ? view.buffer
       : scratch(`packed ${name}`, p.acc, source === 'shared' ? lines * points : slots * size);
-  const pack = (index: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg): void => {
+  // Where lanes can be gathered, each thread has room for their places.
+  const words = laneWords(view, plan.lanes);
+  const packers = source === 'shared' ? slotsOf(side.panels) : slots;
+  const laneRoom = plan.masksMemory && source !== 'direct' ? scratch(`lanes of ${name}`, 'i32', packers * words) : null;
+  const pack = (slot: Reg, index: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg): void => {
     const { first, count } = side.panel(b, index);
-    packPanel(b, p, view, minor, plan.lanes, { at, first, width: count, most: side.most, block, to: to(first) });
+    const lanesAt = laneRoom === null ? null : b.addr(laneRoom, b.mul(slot, b.i32(words)));
+    packPanel(b, p, view, minor, plan.lanes, {
+      at,
+      first,
+      width: count,
+      most: side.most,
+      block,
+      to: to(first),
+      lanesAt,
+    });
   };
   const start = (block: RunningBlock): Reg => affine(b, [[asReg(b, block.before), lines]], 0);
   const places = (base: Reg, block: RunningBlock): ((line: Reg) => Reg) => {
@@ -127,9 +144,9 @@ export function openSide(
   return {
     packShared() {
       if (source !== 'shared') return;
-      b.parallel(side.panels, index => {
+      eachTask(b, side.panels, (index, slot) => {
         eachBlock(b, p, plan, block => {
-          pack(index, cursorAt(b, p, plan, view, [], block), block, places(b.addr(buffer, start(block)), block));
+          pack(slot, index, cursorAt(b, p, plan, view, [], block), block, places(b.addr(buffer, start(block)), block));
         });
       });
     },
@@ -143,7 +160,7 @@ export function openSide(
       const base = places(b.addr(buffer, b.mul(slot, b.i32(size))), block);
       const zeroth = side.panel(b, lo).first;
       const place = (line: Reg): Reg => base(b.sub(line, zeroth));
-      b.for(lo, hi, 1, index => pack(index, at, block, place));
+      b.for(lo, hi, 1, index => pack(slot, index, at, block, place));
       return place;
     },
   };
@@ -153,7 +170,7 @@ export function openSide(
 export function eachBlock(
   b: LoopBuilder,
   p: Problem,
-  plan: Plan,
+  plan: InBlocks,
   fill: (block: RunningBlock, index: Reg | null) => void,
 ): void {
   if (plan.k.count > 1) b.for(0, plan.k.count, 1, i => fill(blockAt(b, p, plan, i), i));

@@ -25,6 +25,9 @@ const LITERAL_COST = 8;
 /** Largest cost of a value that is computed by its readers when they read it through views. */
 const VIEWED_COST = 6;
 
+/** A table this many times larger than what is picked from it is not in cache when it is read again. */
+const FEW = 4;
+
 const ROUTINES = new Set(['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random', 'matrix']);
 
 export const isRoutine = (value: Value): boolean => value.leaf < 0 && ROUTINES.has(value.op);
@@ -85,6 +88,7 @@ export function select(flow: Flow, table: IndexTable): Selection {
       (single.op === 'reduce' ||
         (intoReduction[single.id]! && virtual[single.id]! && single.op !== 'gather' && single.size <= value.size));
     if (forced.has(value)) virtual[i] = value.op === 'reshape';
+    else if (value.is('gather') && scattered(value)) virtual[i] = false;
     else if (isGenerated(value) || isView(value)) virtual[i] = true;
     else if (isElementwise(value)) {
       virtual[i] =
@@ -136,6 +140,16 @@ function singleSource(flow: Flow, forced: ReadonlySet<Value>): boolean[] {
     sources.push(mine);
   }
   return near;
+}
+
+/**
+ * Whether a gather picks few elements of a large table for several readers: each of them would walk all over memory for itself, and the picked
+ * elements are contiguous once stored.
+ */
+function scattered(value: Value<'gather'>): boolean {
+  const table = value.inputs[0]!;
+  const readers = value.users.flatMap(user => (user.op === 'reshape' ? user.users : [user]));
+  return readers.length > 1 && table.size >= FEW * value.size;
 }
 
 /** Whether the value is the only reader of a contraction: it costs nothing there, as its epilogue. */

@@ -82,10 +82,13 @@ export class Accumulator {
       return;
     }
     const copies = this.along ? emitter.mode.copies : this.vectors.length;
+    // Summing along lanes, those that do not exist add nothing.
+    const active = this.along ? emitter.activeMask() : null;
     for (let c = 0; c < copies; c++) {
       const acc = this.vectors[c]!;
       const x = acc.type.lanes > 1 ? emitter.vector(arg!, c) : emitter.value(arg!);
-      b.move(acc, this.combine(acc, x));
+      const sum = this.combine(acc, x);
+      b.move(acc, active ? b.select(active, sum, acc) : sum);
     }
   }
 

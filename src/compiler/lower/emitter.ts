@@ -7,7 +7,7 @@ import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { CheckedIndex, Expr, GuardExpr, LoadExpr, OpExpr, Tracer } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import { type Atom, coefficient, type DataAtom, type Ix, type VarAtom } from '../index-expr.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import {
   constantValue,
   fromMemory,
@@ -30,6 +30,10 @@ export interface Mode {
   readonly lanes: number;
   /** Vectors side by side: copy u stands u * lanes further along the lane variable. */
   readonly copies: number;
+  /** Leading lanes that exist, where not all do (one copy, and a target that masks memory): the others compute what nobody sees. */
+  readonly active?: number;
+  /** The same as a mask that is only known at run time. */
+  readonly mask?: Reg;
 }
 
 export const SCALAR: Mode = { lanes: 1, copies: 1 };
@@ -121,6 +125,42 @@ export class Emitter {
 
   private dependsOnLane(ix: Ix): boolean {
     return this.mode.lanes > 1 && (this.tracer.ixMask(ix) & this.laneBit) !== 0;
+  }
+
+  /** The mask of the lanes that exist; null where all do. */
+  activeMask(): Reg | null {
+    const { lanes, active, mask } = this.mode;
+    if (mask) return mask;
+    if (active === undefined) return null;
+    return this.memo('active', () => this.b.firstLanes(this.b.i32(active), lanes));
+  }
+
+  private get partial(): boolean {
+    return this.mode.active !== undefined || this.mode.mask !== undefined;
+  }
+
+  /** Runs `fill` for lanes that may not exist only where they do. */
+  private whereActive(lane: number, fill: () => void): void {
+    const { mask } = this.mode;
+    if (mask) this.b.if(this.b.extract(mask, lane), fill);
+    else fill();
+  }
+
+  /** A vector load of which only the lanes that exist touch memory. */
+  private loadLanes(dtype: DType, p: Reg, offset: number): Reg {
+    const m = this.activeMask();
+    return m ? this.b.loadMasked(dtype, p, m, offset) : this.b.load(dtype, p, offset, this.mode.lanes);
+  }
+
+  private storeLanes(dtype: DType, p: Reg, x: Reg, offset: number): void {
+    const m = this.activeMask();
+    if (m) this.b.storeMasked(dtype, p, x, m, offset);
+    else this.b.store(dtype, p, x, offset);
+  }
+
+  /** Whether lanes of `dtype` can be read from addresses of their own in one instruction. */
+  private gathers(dtype: DType): dtype is 'f32' | 'i32' {
+    return this.context.target.masksMemory === true && this.laneBytes === 4 && (dtype === 'f32' || dtype === 'i32');
   }
 
   /** Whether an index advances by the same amount from lane to lane (0 included). */
@@ -257,19 +297,43 @@ export class Emitter {
     }
     const coef = coefficient(ix, this.lane!);
     const laneGuards = conditions.some(c => this.dependsOnLane(c.ix));
-    if (coef === 1 && !laneGuards && of.size >= lanes) {
-      if (conditions.length === 0) {
-        const p = this.pointer(buffer, of.dtype, ix);
-        return fromMemory(b, of.dtype, b.load(of.dtype, p, copy * lanes * bytes, lanes));
-      }
+    if (coef === 1 && conditions.length === 0 && (of.size >= lanes || this.partial))
+      return fromMemory(
+        b,
+        of.dtype,
+        this.loadLanes(of.dtype, this.pointer(buffer, of.dtype, ix), copy * lanes * bytes),
+      );
+    if (coef === 1 && !laneGuards && of.size >= lanes && !this.partial) {
       const start = this.offset(this.index(ix), copy * lanes);
       return this.loadElements(of, this.clamp(start, of.size - lanes), lanes);
     }
-    if (coef === 2 && conditions.length === 0) {
+    if (coef === 2 && conditions.length === 0 && !this.partial) {
       const pair = this.everySecond(of, buffer, ix, copy);
       if (pair) return fromMemory(b, of.dtype, pair);
     }
-    const single = (lane: number): Reg => {
+    if (this.gathers(of.dtype) && (coef !== null || conditions.length > 0 || this.partial)) {
+      const mask = this.activeMask();
+      if (coef !== null && conditions.length === 0) {
+        const p = this.pointer(buffer, of.dtype, ix);
+        const from = copy === 0 ? p : b.advance(p, b.i32(copy * lanes * coef), bytes);
+        return b.gather(of.dtype, from, this.steps(coef), mask);
+      }
+      const at = this.indexVector(ix, copy);
+      const low = b.bin('max', at, b.const('i32', 0, lanes));
+      return b.gather(of.dtype, b.addr(buffer), b.bin('min', low, b.const('i32', of.size - 1, lanes)), mask);
+    }
+    const last = (this.mode.active ?? lanes) - 1;
+    const single = (any: number): Reg => {
+      // Lanes that do not exist repeat one that does.
+      const lane = Math.min(any, last);
+      if (this.mode.mask) {
+        const x = b.copy(b.const(registerScalar(of.dtype), of.dtype === 'i64' ? 0n : 0));
+        this.whereActive(lane, () => b.move(x, one(lane)));
+        return x;
+      }
+      return one(lane);
+    };
+    const one = (lane: number): Reg => {
       if (coef !== null && coef >= 0 && conditions.length === 0)
         return b.load(of.dtype, this.pointer(buffer, of.dtype, ix), (copy * lanes + lane) * coef * bytes, 1);
       const at = this.laneIndex(ix, copy, lane);
@@ -329,13 +393,22 @@ export class Emitter {
       if (atom.kind === 'data') {
         const checked = (atom as DataAtom<CheckedIndex>).of;
         if (!this.isVector(checked.index)) return this.atom(atom);
-        const vector = this.value(checked.index, copy);
+        const vector = this.existing(this.value(checked.index, copy));
         const lanes = vector.type.scalar === 'mask' ? b.cvt('i32', vector) : vector;
         return this.check(checked, b.extract(lanes, lane));
       }
       const of = this.laneIndex(atom.of, copy, lane);
       return b.bin(atom.kind === 'div' ? 'divU' : 'remU', of, b.i32(atom.by));
     });
+  }
+
+  /** Integers with 0, which is inside of any range, in the lanes that do not exist. */
+  private existing(x: Reg): Reg {
+    const m = this.activeMask();
+    if (!m) return x;
+    return x.type.scalar === 'mask'
+      ? this.b.bin('and', x, m)
+      : this.b.select(m, x, this.b.const(x.type.scalar, 0, x.type.lanes));
   }
 
   /** An index as a vector of integers as wide as the kernel's lanes. */
@@ -356,6 +429,8 @@ export class Emitter {
   private steps(coef: number): Reg {
     const { b } = this;
     const scalar = this.laneBytes === 8 ? 'i64' : 'i32';
+    if (this.context.target.masksMemory && scalar === 'i32')
+      return this.memo(`steps${coef}.${this.mode.lanes}`, () => b.iota(this.mode.lanes, coef));
     return this.memo(`steps${coef}.${this.mode.lanes}`, () =>
       this.gatherLanes(lane => b.const(scalar, scalar === 'i64' ? BigInt(lane * coef) : lane * coef)),
     );
@@ -379,14 +454,17 @@ export class Emitter {
     for (let copy = 0; copy < copies; copy++) {
       const x = toMemory(b, dtype, value(copy));
       if (coef === 1) {
-        b.store(dtype, this.pointer(buffer, dtype, ix), x, copy * lanes * bytes);
+        this.storeLanes(dtype, this.pointer(buffer, dtype, ix), x, copy * lanes * bytes);
         continue;
       }
-      for (let lane = 0; lane < lanes; lane++) {
+      for (let lane = 0; lane < (this.mode.active ?? lanes); lane++) {
         if (coef !== null && coef >= 0) {
           const p = this.pointer(buffer, dtype, ix);
-          b.store(dtype, p, b.extract(x, lane), (copy * lanes + lane) * coef * bytes);
-        } else b.store(dtype, b.addr(buffer, this.laneIndex(ix, copy, lane)), b.extract(x, lane));
+          this.whereActive(lane, () => b.store(dtype, p, b.extract(x, lane), (copy * lanes + lane) * coef * bytes));
+          continue;
+        }
+        const at = this.laneIndex(ix, copy, lane);
+        this.whereActive(lane, () => b.store(dtype, b.addr(buffer, at), b.extract(x, lane)));
       }
     }
   }
@@ -418,11 +496,13 @@ export class Emitter {
     if (coef === null) throw new Error('internal: lanes of a result are not in step');
     const at = (step: number, n: number): Reg => b.load(dtype, this.pointer(buffer, dtype, ix), step * coef * bytes, n);
     if (!vector) return fromMemory(b, dtype, at(0, 1));
-    if (coef === 1) return fromMemory(b, dtype, at(copy * lanes, lanes));
+    if (coef === 1)
+      return fromMemory(b, dtype, this.loadLanes(dtype, this.pointer(buffer, dtype, ix), copy * lanes * bytes));
+    const last = (this.mode.active ?? lanes) - 1;
     return fromMemory(
       b,
       dtype,
-      this.gatherLanes(lane => at(copy * lanes + lane, 1)),
+      this.gatherLanes(lane => at(copy * lanes + Math.min(lane, last), 1)),
     );
   }
 
@@ -511,7 +591,10 @@ export class Emitter {
   }
 
   private wrapIndex(value: Value<'checkIndex'>, x: Reg, vector: boolean): Reg {
-    if (vector) return this.gatherLanes(lane => this.wrapIndex(value, this.b.extract(x, lane), false));
+    if (vector) {
+      const known = this.existing(x);
+      return this.gatherLanes(lane => this.wrapIndex(value, this.b.extract(known, lane), false));
+    }
     const { b } = this;
     const { size, what } = value.attrs;
     const scalar = x.type.scalar === 'i64' ? 'i64' : 'i32';

@@ -15,15 +15,19 @@ export interface Vectors {
   readonly lanes: number;
   /** Vectors side by side. */
   readonly copies: number;
+  /** Whether what is left behind whole vectors is a vector too, with some of its lanes. */
+  readonly masked: boolean;
 }
 
 export function chooseVectors(trace: SpaceTrace, vars: readonly LoopVar[], target: Target): Vectors {
   const usable = vars.filter(v => lanesAlong(trace, v, target) > 1);
   const most = target.vectorBytes / (widthsAlong(trace, null).four ? 4 : 8);
-  const lane = chooseLane(vars, usable, accessesOf(trace), most);
+  const masks = target.masksMemory === true;
+  const lane = chooseLane(vars, usable, accessesOf(trace), most, masks);
   const lanes = lane ? lanesAlong(trace, lane, target) : 1;
-  if (!lane || lane.atom.extent < lanes) return { lane: null, lanes: 1, copies: 1 };
-  return { lane, lanes, copies: chooseCopies(trace, lane, lanes) };
+  const masked = masks && lanes * 4 === target.vectorBytes;
+  if (!lane || (lane.atom.extent < lanes && !masked)) return { lane: null, lanes: 1, copies: 1, masked: false };
+  return { lane, lanes, copies: chooseCopies(trace, lane, lanes), masked };
 }
 
 /** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
@@ -51,11 +55,19 @@ function lanesAlong(trace: SpaceTrace, lane: LoopVar, target: Target): number {
   return target.vectorBytes / (eight ? 8 : 4);
 }
 
+/** Accesses, each with how often it happens: what is read once per channel must not decide how every pixel is read. */
 function accessesOf(trace: SpaceTrace): Access[] {
-  const accesses: Access[] = trace.stores.map(s => ({ ix: s.ix, weight: 1.5 }));
-  for (const e of trace.exprs) {
-    if (e.kind === 'load') accesses.push({ ix: e.ix, weight: e.of.size === 1 ? 0.1 : 1 });
-    if (e.kind === 'guard') for (const { ix } of e.conditions) accesses.push({ ix, weight: 0.5 });
+  const { tracer, stores, exprs } = trace;
+  const accesses: Access[] = [];
+  const add = (ix: Ix, weight: number): void => {
+    const mask = tracer.ixMask(ix);
+    const times = tracer.vars.reduce((n, v, i) => (mask & (2 ** i) ? n * v.extent : n), 1);
+    accesses.push({ ix, weight: weight * times });
+  };
+  for (const { ix } of stores) add(ix, 1.5);
+  for (const e of exprs) {
+    if (e.kind === 'load') add(e.ix, e.of.size === 1 ? 0.1 : 1);
+    if (e.kind === 'guard') for (const { ix } of e.conditions) add(ix, 0.5);
   }
   return accesses;
 }
@@ -85,6 +97,7 @@ function chooseLane(
   usable: readonly LoopVar[],
   accesses: readonly Access[],
   lanes: number,
+  masks: boolean,
 ): LoopVar | null {
   if (lanes === 1) return null;
   let best: LoopVar | null = null;
@@ -92,7 +105,8 @@ function chooseLane(
   const reduces = vars.some(v => !v.kept);
   vars.forEach((v, i) => {
     const { extent } = v.atom;
-    if (extent < lanes || !usable.includes(v)) return;
+    // Vectors with few of their lanes cost as much as whole ones.
+    if (extent < (masks ? lanes / 4 : lanes) || !usable.includes(v)) return;
     let score = 0;
     let total = 0;
     for (const { ix, weight } of accesses) {
@@ -106,7 +120,7 @@ function chooseLane(
     }
     score = total === 0 ? 1 : score / total;
     const rest = extent % lanes;
-    score *= extent / ((extent - rest) / lanes + rest) / lanes;
+    score *= extent / ((extent - rest) / lanes + (masks ? Math.sign(rest) : rest)) / lanes;
     // Summing along lanes takes a few instructions at the end of each row.
     if (!v.kept && reduces) score *= extent / (extent + 4 * lanes);
     // Neighbouring results in neighbouring memory: of equals the innermost one.
@@ -116,5 +130,5 @@ function chooseLane(
       best = v;
     }
   });
-  return bestScore > 0.15 ? best : null;
+  return bestScore > (masks ? 0.07 : 0.15) ? best : null;
 }

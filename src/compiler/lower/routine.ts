@@ -34,7 +34,13 @@ function around(shape: readonly number[], axis: number): { outer: number; n: num
   return { outer: product(shape.slice(0, axis)), n: shape[axis]!, inner: product(shape.slice(axis + 1)) };
 }
 
-export function lowerRoutine(kernel: RoutineKernel, context: ProgramContext, name: string): LoweredKernel {
+/** `inPlace`: a scatter finds its base in the very memory it writes, as a variable is updated. */
+export function lowerRoutine(
+  kernel: RoutineKernel,
+  context: ProgramContext,
+  name: string,
+  inPlace = false,
+): LoweredKernel {
   const b = new LoopBuilder();
   const buffers = new KernelBuffers(context.windows);
   const { target } = context;
@@ -89,11 +95,11 @@ export function lowerRoutine(kernel: RoutineKernel, context: ProgramContext, nam
     const parts = value.inputs.map(part => ({ n: part.shape[value.attrs.axis]!, input: buffers.read(part) }));
     run({ dtype: value.dtype, outer, inner, parts, output }, concatScratch, lowerConcat);
   } else if (value.is('scatter')) {
-    const { kind, axis, what } = value.attrs;
+    const { kind, axis, what, drop } = value.attrs;
     const [base, index, updates] = value.inputs as readonly [Value, Value, Value];
     const { outer, n, inner } = around(base.shape, axis);
     const filled = uniform(base);
-    mayFail = true;
+    mayFail = !drop;
     const spec = {
       kind,
       dtype: value.dtype,
@@ -102,11 +108,11 @@ export function lowerRoutine(kernel: RoutineKernel, context: ProgramContext, nam
       n,
       count: index.size,
       post: inner,
-      base: filled === null ? { buffer: buffers.read(base) } : { value: filled },
+      base: inPlace ? { buffer: output } : filled === null ? { buffer: buffers.read(base) } : { value: filled },
       index: buffers.read(index),
       updates: buffers.read(updates),
       output,
-      site: context.site(what, n),
+      site: drop ? null : context.site(what, n),
     };
     run(spec, scatterScratch, lowerScatter);
   } else throw new Error(`internal: no routine for ${value.op}`);

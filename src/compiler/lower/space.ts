@@ -72,6 +72,7 @@ class SpaceLowering {
   private range: { readonly lo: Reg; readonly chunk: number } | null = null;
   private lane: LoopVar | null = null;
   private lanes = 1;
+  private masked = false;
   private copies = 1;
   private emitter!: Emitter;
   /** Loops over kept dims outside of the lane loop, then the lane loop if it is one of them. */
@@ -218,7 +219,8 @@ class SpaceLowering {
     this.vars = this.writtenOut ? domain.vars.filter(v => v.kept) : domain.vars;
     this.trace = domain.traced;
 
-    const { lane, lanes, copies } = chooseVectors(this.trace, this.vars, this.context.target);
+    const { lane, lanes, copies, masked } = chooseVectors(this.trace, this.vars, this.context.target);
+    this.masked = masked;
     this.lane = lane;
     this.lanes = lanes;
     this.copies = copies;
@@ -410,7 +412,7 @@ class SpaceLowering {
       const vectorEnd = extent - (extent % lanes);
       part(full, 0, wideEnd);
       if (copies > 1) part(one, wideEnd, vectorEnd);
-      part(SCALAR, vectorEnd, extent);
+      part(this.tail, vectorEnd, extent);
       return;
     }
     const { lo } = chunk;
@@ -424,7 +426,13 @@ class SpaceLowering {
     if (extent % wide === 0) return;
     const vectorEnd = copies > 1 ? b.sub(hi, b.bin('remU', b.sub(hi, lo), b.i32(lanes))) : wideEnd;
     if (copies > 1) part(one, wideEnd, vectorEnd);
-    if (extent % lanes !== 0) part(SCALAR, vectorEnd, hi);
+    if (extent % lanes !== 0) part(this.tail, vectorEnd, hi);
+  }
+
+  /** How elements behind the last whole vector are computed: one by one, or as a vector with some of its lanes. */
+  private get tail(): Mode {
+    const { lanes } = this;
+    return this.masked ? { lanes, copies: 1, active: this.lane!.atom.extent % lanes } : SCALAR;
   }
 
   private inMode(mode: Mode, loop: LoopVar, i: Reg, body: () => void): void {
@@ -446,7 +454,8 @@ class SpaceLowering {
     for (const e of this.trace.exprs) {
       const own = this.levels.get(e)!;
       if (own > level) {
-        if (e.kind === 'load' && e.conditions.length === 0)
+        // An index that waits for a reduction is only known in the pass that uses it.
+        if (e.kind === 'load' && e.conditions.length === 0 && this.depths.get(e) === 0)
           this.preparePointer(this.buffers.read(e.of), e.of.dtype, e.ix, level);
         continue;
       }
@@ -466,9 +475,15 @@ class SpaceLowering {
 
   // ---------------------------------------------------------------------------------------------- one result element
 
+  /** Passes that must have run before each expression is known. */
+  private get depths(): ReadonlyMap<Expr, number> {
+    this.depthOf ??= passDepths(this.trace.exprs);
+    return this.depthOf;
+  }
+
   /** Passes over the summed variables, then the results. */
   private body(): void {
-    const depths = (this.depthOf ??= passDepths(this.trace.exprs));
+    const { depths } = this;
     const { stores, reduced } = this.trace;
     const passes = reduced.reduce((n, e) => Math.max(n, depths.get(e)!), 0);
     const fullStores = stores.filter(s => s.full && this.summedLoops.length > 0);
@@ -488,8 +503,10 @@ class SpaceLowering {
     this.storeAll(stores.filter(s => !fullStores.includes(s)));
   }
 
-  private storeAll(stores: readonly StoreExpr[]): void {
+  private storeAll(all: readonly StoreExpr[]): void {
     const { emitter } = this;
+    // Next to results that sum over nothing there may be members without elements.
+    const stores = all.filter(({ value }) => !value.shape.includes(0));
     // All values first: a result may take the memory of something another result is computed from.
     for (const { expr } of stores) {
       const copies = emitter.isVector(expr) ? emitter.mode.copies : 1;
@@ -524,7 +541,7 @@ class SpaceLowering {
     const accumulators = sums.map(e => new Accumulator(this.b, e, alongLane ? null : outerMode, emitter.isVector(e)));
     if (alongLane) {
       const { extent } = this.lane!.atom;
-      for (const acc of accumulators) acc.alongLane(this.lanes, this.copies, extent % this.lanes !== 0);
+      for (const acc of accumulators) acc.alongLane(this.lanes, this.copies, extent % this.lanes !== 0 && !this.masked);
     }
     const step = (): void => {
       for (const acc of accumulators) acc.step(emitter);

@@ -1,6 +1,6 @@
 /**
  * Stable sorting permutations: values become integers in the order wanted (NaN last, -0 equal to 0, complemented when descending), then
- * runs by insertion and a bottom-up merge sort without unpredictable branches. A key of 4 bytes travels with its position in one i64, which also
+ * long rows of 4-byte keys are sorted by digits, others by runs of insertion and a bottom-up merge sort without unpredictable branches. A key of 4 bytes travels with its position in one i64, which also
  * makes equal keys differ; one of 8 bytes has its position beside it. Rows are shared out among threads. Knows nothing of graphs.
  */
 import { bytesOf, isFloat } from '../../graph/dtype.ts';
@@ -8,17 +8,28 @@ import type { LoopBuilder, Reg } from '../loops.ts';
 import type { Target } from '../target.ts';
 import type { ArgSortSpec, BufferIndex, Scratch } from './index.ts';
 import { lesser, scaled } from './lanes.ts';
+import { RADIX_COUNTERS, radixSort } from './radix-sort.ts';
 
 /** Length of the runs sorted by insertion. */
 const RUN = 12;
 
 type KeyType = 'i32' | 'i64';
 
+/** From this length on, keys of 4 bytes are sorted by their digits. */
+const RADIX = 2048;
+
+const byRadix = (spec: ArgSortSpec): boolean => keyType(spec) === 'i32' && spec.n >= RADIX;
+
 const keyType = (spec: ArgSortSpec): KeyType => (bytesOf(spec.dtype) === 8 ? 'i64' : 'i32');
 
 /** Two arrays of entries, and two of positions where the entries have no room for them; a row for each sorted row. */
 export function argSortScratch(spec: ArgSortSpec, _target: Target): readonly Scratch[] {
   const elements = spec.outer * spec.n * spec.inner;
+  if (byRadix(spec))
+    return [
+      { dtype: 'i64', elements: 2 * elements },
+      { dtype: 'i32', elements: spec.outer * spec.inner * RADIX_COUNTERS },
+    ];
   const entry = { dtype: 'i64', elements } as const;
   const position = { dtype: 'i32', elements } as const;
   return keyType(spec) === 'i32' ? [entry, entry] : [entry, entry, position, position];
@@ -46,10 +57,29 @@ interface Arrays {
   readonly positions: BufferIndex | null;
 }
 
-function sortRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [Arrays, Arrays]): void {
+/** Element k of a row of [outer, n, inner], as an offset, and as an entry: its key, with its position where there is room. */
+function rowReader(
+  b: LoopBuilder,
+  spec: ArgSortSpec,
+  row: Reg,
+): { readonly element: (k: Reg) => Reg; readonly entryOf: (k: Reg) => Reg } {
   const { n, inner, dtype } = spec;
+  const o = inner === 1 ? row : b.bin('div', row, b.i32(inner));
+  const column = inner === 1 ? null : b.sub(row, b.mul(o, b.i32(inner)));
+  const element = (k: Reg): Reg => scaled(b, b.add(b.mul(o, b.i32(n)), k), inner, column);
+  const entryOf = (k: Reg): Reg => {
+    const key = b.cvt('i64', keyOf(b, spec, b.load(dtype, b.addr(spec.input, element(k)))));
+    return keyType(spec) === 'i64' ? key : b.bin('or', b.bin('shl', key, b.const('i64', 32n)), b.cvt('i64', k));
+  };
+  return { element, entryOf };
+}
+
+/** By merging, in one of two arrays; the permutation goes to the output. */
+function mergeRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [Arrays, Arrays]): void {
+  const { n } = spec;
   const start = b.mul(row, b.i32(n));
   const one = b.i32(1);
+  const { element, entryOf } = rowReader(b, spec, row);
   const entryAt = (from: Arrays, k: Reg): Reg => b.load('i64', b.addr(from.entries, b.add(start, k)));
   const positionAt = (from: Arrays, k: Reg): Reg =>
     from.positions === null ? b.cvt('i32', entryAt(from, k)) : b.load('i32', b.addr(from.positions, b.add(start, k)));
@@ -57,15 +87,6 @@ function sortRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [
     const at = b.add(start, k);
     b.store('i64', b.addr(to.entries, at), entry);
     if (to.positions !== null) b.store('i32', b.addr(to.positions, at), position());
-  };
-
-  // [outer, n, inner] is read along n.
-  const o = inner === 1 ? row : b.bin('div', row, b.i32(inner));
-  const column = inner === 1 ? null : b.sub(row, b.mul(o, b.i32(inner)));
-  const element = (k: Reg): Reg => scaled(b, b.add(b.mul(o, b.i32(n)), k), inner, column);
-  const entryOf = (k: Reg): Reg => {
-    const key = b.cvt('i64', keyOf(b, spec, b.load(dtype, b.addr(spec.input, element(k)))));
-    return keyType(spec) === 'i64' ? key : b.bin('or', b.bin('shl', key, b.const('i64', 32n)), b.cvt('i64', k));
   };
 
   const [first, second] = arrays;
@@ -134,6 +155,19 @@ function sortRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, arrays: readonly [
   });
 }
 
+/** By digits; the permutation goes to the output. */
+function radixRow(b: LoopBuilder, spec: ArgSortSpec, row: Reg, entries: BufferIndex, counters: BufferIndex): void {
+  const { n } = spec;
+  const { element, entryOf } = rowReader(b, spec, row);
+  const at = b.mul(row, b.i32(2 * n));
+  const counter = b.mul(row, b.i32(RADIX_COUNTERS));
+  const sorted = radixSort(b, n, entries, at, counters, counter, entryOf);
+  b.for(0, n, 1, k => {
+    const position = b.cvt('i32', b.load('i64', b.addr(entries, b.add(sorted, k))));
+    b.store('i64', b.addr(spec.output, element(k)), b.cvt('i64', position));
+  });
+}
+
 /** Fills the i64 output [outer, n, inner]. */
 export function lowerArgSort(
   b: LoopBuilder,
@@ -141,10 +175,16 @@ export function lowerArgSort(
   _target: Target,
   scratch: readonly BufferIndex[],
 ): void {
-  const [entries, otherEntries, positions = null, otherPositions = null] = scratch;
   if (spec.outer * spec.n * spec.inner === 0) return;
-  b.parallel(spec.outer * spec.inner, row =>
-    sortRow(b, spec, row, [
+  const rows = spec.outer * spec.inner;
+  if (byRadix(spec)) {
+    const [entries, counters] = scratch;
+    b.parallel(rows, row => radixRow(b, spec, row, entries!, counters!));
+    return;
+  }
+  const [entries, otherEntries, positions = null, otherPositions = null] = scratch;
+  b.parallel(rows, row =>
+    mergeRow(b, spec, row, [
       { entries: entries!, positions },
       { entries: otherEntries!, positions: otherPositions },
     ]),

@@ -76,7 +76,7 @@ export interface RandomSpec {
 
 /**
  * Combines updates [pre, count, post] into base [pre, n, post] at index [count] along n, in index order. An index outside [0, n)
- * fails at `site` and its updates are skipped. `base` is a buffer (the output itself when done in place), or one number for all elements.
+ * fails at `site` (null: does not fail) and its updates are skipped. `base` is a buffer (the output itself when done in place), or one number for all elements.
  */
 export interface ScatterSpec {
   readonly kind: ScatterKind;
@@ -90,5 +90,5 @@ export interface ScatterSpec {
   readonly index: BufferIndex;
   readonly updates: BufferIndex;
   readonly output: BufferIndex;
-  readonly site: number;
+  readonly site: number | null;
 }

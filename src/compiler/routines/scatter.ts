@@ -81,7 +81,7 @@ function fill(b: LoopBuilder, spec: ScatterSpec, from: Reg | number, to: Reg | n
 
 /** Walks all indices in order and combines what falls into the part. */
 function walk(b: LoopBuilder, spec: ScatterSpec, part: Part, lanes: number): void {
-  const { dtype, indexDtype, kind, n, count, post } = spec;
+  const { dtype, indexDtype, kind, n, count, post, site } = spec;
   const bytes = bytesOf(dtype);
   const wide = indexDtype === 'i64';
   const size = wide ? b.const('i64', BigInt(n)) : b.i32(n);
@@ -118,7 +118,7 @@ function walk(b: LoopBuilder, spec: ScatterSpec, part: Part, lanes: number): voi
           combine(b.addr(spec.output, b.add(out, at)), b.addr(spec.updates, b.add(from, at)), 0, width);
         });
       },
-      () => b.if(b.un('not', legal), () => b.fail(spec.site, b.cvt('i64', raw))),
+      site === null ? undefined : () => b.if(b.un('not', legal), () => b.fail(site, b.cvt('i64', raw))),
     );
   });
 }

@@ -106,3 +106,50 @@ export interface TableOptions {
   /** A folder for rows that live in memory-mapped or paged files, for tables larger than memory; in memory by default. */
   readonly folder?: string;
 }
+
+/** Options with every default filled in. */
+export interface TableSettings extends Required<Omit<TableOptions, 'memoryLimit' | 'folder' | 'score'>> {
+  readonly memoryLimit: number | undefined;
+  readonly folder: string | undefined;
+  readonly score: Required<ScoreSpec>;
+}
+
+const SCORE: Required<ScoreSpec> = {
+  nonclick: 0.1,
+  click: 1,
+  decay: 0.98,
+  deleteBelow: 0.8,
+  deleteAfterDays: 30,
+  base: 1.5,
+  delta: 0.25,
+  keepDays: 16,
+};
+
+/** @throws Error in one sentence for an option that cannot be. */
+export function settingsOf(options: TableOptions): TableSettings {
+  const { dim, wide = false, optimizer = { type: 'rowAdagrad' }, admission = { type: 'always' }, seed = 0 } = options;
+  const refuse = (name: string, came: unknown, expected: string): never => {
+    throw new RangeError(`EmbeddingTable: ${name}: ${String(came)} came, expected ${expected}`);
+  };
+  if (!Number.isInteger(dim) || dim < 0 || (dim === 0 && !wide))
+    refuse('dim', dim, wide ? 'an integer from 0' : 'an integer from 1');
+  if (!Number.isInteger(seed)) refuse('seed', seed, 'an integer');
+  if (admission.type === 'probability' && !(admission.p > 0 && admission.p <= 1))
+    refuse('admission.p', admission.p, 'a probability above 0');
+  if (admission.type === 'count' && !(admission.n >= 1)) refuse('admission.n', admission.n, 'a count from 1');
+  const { memoryLimit } = options;
+  if (memoryLimit !== undefined && !(memoryLimit > 0)) refuse('memoryLimit', memoryLimit, 'a number of bytes');
+  return {
+    dim,
+    wide,
+    optimizer,
+    wideOptimizer: options.wideOptimizer ?? optimizer,
+    init: options.init ?? { type: 'uniform' },
+    admission,
+    score: { ...SCORE, ...options.score },
+    seed,
+    memoryLimit,
+    atLimit: options.atLimit ?? 'evict',
+    folder: options.folder,
+  };
+}

@@ -51,10 +51,14 @@ export interface SparseTable {
   readonly width: number;
   /** Rows. */
   readonly size: number;
+  /** Whether the row optimizers divide by the shows, and so take gradients of summed and not of mean losses. */
+  readonly summed: { readonly wide: boolean; readonly vector: boolean };
   /** Finds the distinct signs among the first `count` of (hi, lo). */
   lookup(hi: Uint32Array, lo: Uint32Array, count: number): Lookup;
   /** Weights of the distinct signs, [unique, width], into `out`; of a sign that has no row what it would start with. */
   gather(lookup: Lookup, out: Float32Array): void;
+  /** Shows of the distinct signs so far, [unique], into `out`; 0 without a row. */
+  shows(lookup: Lookup, out: Float32Array): void;
   /**
    * Applies gradients [unique, width] with the shows and clicks that came with each distinct sign, [unique] each; creates rows that are
    * not there as the admission says. `slots` [unique] is kept in the rows.

@@ -3,6 +3,7 @@
  */
 import type { Generator } from '../../runtime/index.ts';
 import { shapeText } from '../convert.ts';
+import { zerosLike } from '../creation.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import { rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
@@ -174,7 +175,7 @@ export function glu(x: Tensor, dim = -1): Tensor {
 /** log(sigmoid(x)), without overflow. */
 export function logsigmoid(x: Tensor): Tensor {
   checkFloat('logsigmoid', 'input', x);
-  return x.clampMax(0).sub(x.abs().neg().exp().log1p());
+  return x.minimum(zerosLike(x)).sub(x.abs().neg().exp().log1p());
 }
 
 export const sigmoid = (x: Tensor): Tensor => x.sigmoid();

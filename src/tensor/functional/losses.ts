@@ -3,6 +3,7 @@
  * distanceLosses.ts.
  */
 import { shapeText } from '../convert.ts';
+import { zerosLike } from '../creation.ts';
 import { broadcastShapes, checkFloat, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSameShape, type LossOptions, promotedPair, type Reduction, reduceLoss } from './lossParts.ts';
@@ -77,8 +78,13 @@ export function binaryCrossEntropyWithLogits(x: Tensor, target: Tensor, options:
   checkFloat('binaryCrossEntropyWithLogits', 'input', x);
   checkSameShape('binaryCrossEntropyWithLogits', x, target);
   const { weight, posWeight, reduction } = options;
-  // log(1 + exp(-x)) without overflow.
-  const soft = x.abs().neg().exp().log1p().add(x.neg().relu());
+  // log(1 + exp(-x)) without overflow; the maximum's tie at 0 gives each side half, and so the right slope there.
+  const soft = x
+    .abs()
+    .neg()
+    .exp()
+    .log1p()
+    .add(x.neg().maximum(zerosLike(x)));
   const scaled = posWeight ? posWeight.sub(1).mul(target).add(1).mul(soft) : soft;
   const loss = target.neg().add(1).mul(x).add(scaled);
   return reduceLoss('binaryCrossEntropyWithLogits', weight ? loss.mul(weight) : loss, reduction);
@@ -173,4 +179,4 @@ export function multilabelSoftMarginLoss(x: Tensor, target: Tensor, options: Bin
   return reduceLoss('multilabelSoftMarginLoss', weighted.mean(-1), reduction);
 }
 
-const logsigmoidOf = (x: Tensor): Tensor => x.clampMax(0).sub(x.abs().neg().exp().log1p());
+const logsigmoidOf = (x: Tensor): Tensor => x.minimum(zerosLike(x)).sub(x.abs().neg().exp().log1p());

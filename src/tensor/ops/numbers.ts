@@ -59,8 +59,18 @@ export function frexp(x: Tensor): { readonly mantissa: Tensor; readonly exponent
     const { mantissa, exponent } = frexp(x.to('f32'));
     return { mantissa: mantissa.to(x.dtype), exponent };
   }
-  const { int, fractionBits, bias } = LAYOUT[x.dtype];
-  const value = x.detach();
+  const mantissa = withPartials(
+    y => partsOfFloat(y).mantissa,
+    [x],
+    // The factor 2^-exponent is mantissa / x.
+    [([z], m) => z!.eq(0).where(1, m.div(z!.eq(0).where(1, z!)))],
+  );
+  return { mantissa, exponent: partsOfFloat(x.detach()).exponent };
+}
+
+function partsOfFloat(value: Tensor): { readonly mantissa: Tensor; readonly exponent: Tensor } {
+  const dtype = value.dtype as 'f32' | 'f64';
+  const { int, fractionBits, bias } = LAYOUT[dtype];
   // Denormals are scaled up into the normal range first.
   const tiny = value.abs().lt(2 ** (2 - bias));
   const scaled = tiny.where(value.mul(2 ** 60), value);
@@ -70,16 +80,13 @@ export function frexp(x: Tensor): { readonly mantissa: Tensor; readonly exponent
     build.binary('shr', bits, literal(fractionBits, bits)),
     literal(2 * bias + 1, bits),
   );
-  const keep = (1n << BigInt(fractionBits)) - 1n - (1n << BigInt(8 * bytesOf(x.dtype) - 1));
+  const keep = (1n << BigInt(fractionBits)) - 1n - (1n << BigInt(8 * bytesOf(dtype) - 1));
   const half = BigInt(bias - 1) << BigInt(fractionBits);
   const fraction = build.binary('or', build.binary('and', bits, literal(keep, bits)), literal(half, bits));
   const odd = value.eq(0).logicalOr(value.isfinite().logicalNot());
   const shift = tiny.where(bias - 1 + 60, bias - 1);
   const exponent = odd.where(0, new Tensor(field).to('i32').sub(shift)).to('i32');
-  const mantissa = odd.where(value, new Tensor(build.bitcast(fraction, x.dtype)));
-  // The factor 2^-exponent is mantissa / x.
-  const slope = (z: Tensor, m: Tensor): Tensor => z.eq(0).where(1, m.div(z.eq(0).where(1, z)));
-  return { mantissa: withPartials(mantissa, [x], [([z], m) => slope(z!, m)]), exponent };
+  return { mantissa: odd.where(value, new Tensor(build.bitcast(fraction, dtype))), exponent };
 }
 
 /** The next representable number after x in the direction of other; f32 and f64. */

@@ -5,7 +5,7 @@
  */
 import type { TensorLike } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
-import { chebyshev, elementwise, withPartials } from './elementary.ts';
+import { chebyshev, elementwise } from './elementary.ts';
 import * as tables from './tables.ts';
 
 type Unary = (x: TensorLike) => Tensor;
@@ -25,16 +25,24 @@ function scaledI(order: 0 | 1, x: Tensor): Tensor {
 
 /** The modified Bessel function I0, times exp(-|x|). */
 export const i0e: Unary = x =>
-  elementwise('special.i0e', [x], y =>
-    // I0' = I1
-    withPartials(scaledI(0, y), [y], [([z], value) => i1e(z!).sub(z!.sign().mul(value))]),
+  elementwise(
+    'special.i0e',
+    [x],
+    y =>
+      // I0' = I1
+      scaledI(0, y),
+    [([z], value) => i1e(z!).sub(z!.sign().mul(value))],
   );
 
 /** The modified Bessel function I1, times exp(-|x|). */
 export const i1e: Unary = x =>
-  elementwise('special.i1e', [x], y =>
-    // I1' = I0 - I1 / x, 1/2 at 0
-    withPartials(scaledI(1, y), [y], [([z], value) => slopeOfI1(z!, i0e(z!), value).sub(z!.sign().mul(value))]),
+  elementwise(
+    'special.i1e',
+    [x],
+    y =>
+      // I1' = I0 - I1 / x, 1/2 at 0
+      scaledI(1, y),
+    [([z], value) => slopeOfI1(z!, i0e(z!), value).sub(z!.sign().mul(value))],
   );
 
 const slopeOfI1 = (x: Tensor, i0Value: Tensor, i1Value: Tensor): Tensor => {
@@ -43,14 +51,11 @@ const slopeOfI1 = (x: Tensor, i0Value: Tensor, i1Value: Tensor): Tensor => {
 };
 
 /** The modified Bessel function of the first kind, order 0. */
-export const i0: Unary = x =>
-  elementwise('special.i0', [x], y => withPartials(scaledI(0, y).mul(y.abs().exp()), [y], [([z]) => i1(z!)]));
+export const i0: Unary = x => elementwise('special.i0', [x], y => scaledI(0, y).mul(y.abs().exp()), [([z]) => i1(z!)]);
 
 /** The modified Bessel function of the first kind, order 1. */
 export const i1: Unary = x =>
-  elementwise('special.i1', [x], y =>
-    withPartials(scaledI(1, y).mul(y.abs().exp()), [y], [([z], value) => slopeOfI1(z!, i0(z!), value)]),
-  );
+  elementwise('special.i1', [x], y => scaledI(1, y).mul(y.abs().exp()), [([z], value) => slopeOfI1(z!, i0(z!), value)]);
 
 /** i0 under its other name. */
 export const modifiedBesselI0: Unary = x => i0(x);
@@ -77,28 +82,30 @@ function besselK(order: 0 | 1, x: Tensor, scaled: boolean): Tensor {
 
 /** The modified Bessel function of the second kind, order 0; infinite at 0, NaN below. */
 export const modifiedBesselK0: Unary = x =>
-  elementwise('special.modifiedBesselK0', [x], y =>
-    withPartials(besselK(0, y, false), [y], [([z]) => modifiedBesselK1(z!).neg()]),
-  );
+  elementwise('special.modifiedBesselK0', [x], y => besselK(0, y, false), [([z]) => modifiedBesselK1(z!).neg()]);
 
 /** The modified Bessel function of the second kind, order 1; infinite at 0, NaN below. */
 export const modifiedBesselK1: Unary = x =>
-  elementwise('special.modifiedBesselK1', [x], y =>
-    // K1' = -K0 - K1 / x
-    withPartials(besselK(1, y, false), [y], [([z], value) => modifiedBesselK0(z!).add(value.div(z!)).neg()]),
+  elementwise(
+    'special.modifiedBesselK1',
+    [x],
+    y =>
+      // K1' = -K0 - K1 / x
+      besselK(1, y, false),
+    [([z], value) => modifiedBesselK0(z!).add(value.div(z!)).neg()],
   );
 
 /** exp(x) K0(x). */
 export const scaledModifiedBesselK0: Unary = x =>
-  elementwise('special.scaledModifiedBesselK0', [x], y =>
-    withPartials(besselK(0, y, true), [y], [([z], value) => value.sub(scaledModifiedBesselK1(z!))]),
-  );
+  elementwise('special.scaledModifiedBesselK0', [x], y => besselK(0, y, true), [
+    ([z], value) => value.sub(scaledModifiedBesselK1(z!)),
+  ]);
 
 /** exp(x) K1(x). */
 export const scaledModifiedBesselK1: Unary = x =>
-  elementwise('special.scaledModifiedBesselK1', [x], y =>
-    withPartials(besselK(1, y, true), [y], [([z], value) => value.sub(scaledModifiedBesselK0(z!)).sub(value.div(z!))]),
-  );
+  elementwise('special.scaledModifiedBesselK1', [x], y => besselK(1, y, true), [
+    ([z], value) => value.sub(scaledModifiedBesselK0(z!)).sub(value.div(z!)),
+  ]);
 
 // ------------------------------------------------------------------------------------------------ J and Y of order 0 and 1
 
@@ -168,55 +175,51 @@ const slopeOfOrder1 = (x: Tensor, zeroth: Tensor, first: Tensor, atZero: number)
 
 /** The Bessel function of the first kind, order 0. */
 export const besselJ0: Unary = x =>
-  elementwise('special.besselJ0', [x], y => withPartials(besselJ(0, y), [y], [([z]) => besselJ1(z!).neg()]));
+  elementwise('special.besselJ0', [x], y => besselJ(0, y), [([z]) => besselJ1(z!).neg()]);
 
 /** The Bessel function of the first kind, order 1. */
 export const besselJ1: Unary = x =>
-  elementwise('special.besselJ1', [x], y =>
-    withPartials(besselJ(1, y), [y], [([z], value) => slopeOfOrder1(z!, besselJ0(z!), value, 0.5)]),
-  );
+  elementwise('special.besselJ1', [x], y => besselJ(1, y), [
+    ([z], value) => slopeOfOrder1(z!, besselJ0(z!), value, 0.5),
+  ]);
 
 /** The Bessel function of the second kind, order 0; -Infinity at 0, NaN below. */
 export const besselY0: Unary = x =>
-  elementwise('special.besselY0', [x], y => withPartials(besselY(0, y), [y], [([z]) => besselY1(z!).neg()]));
+  elementwise('special.besselY0', [x], y => besselY(0, y), [([z]) => besselY1(z!).neg()]);
 
 /** The Bessel function of the second kind, order 1; -Infinity at 0, NaN below. */
 export const besselY1: Unary = x =>
-  elementwise('special.besselY1', [x], y =>
-    withPartials(
-      besselY(1, y),
-      [y],
-      [([z], value) => slopeOfOrder1(z!, besselY0(z!), value, Number.POSITIVE_INFINITY)],
-    ),
-  );
+  elementwise('special.besselY1', [x], y => besselY(1, y), [
+    ([z], value) => slopeOfOrder1(z!, besselY0(z!), value, Number.POSITIVE_INFINITY),
+  ]);
 
 /** sin(x) / x, 1 at 0. */
 export const sphericalBesselJ0: Unary = x =>
-  elementwise('special.sphericalBesselJ0', [x], y => {
-    const zero = y.eq(0);
-    const safe = zero.where(1, y);
-    const value = y.isinf().where(0, safe.sin().div(safe));
-    return withPartials(
-      zero.where(1, value),
-      [y],
-      // (cos x - j0) / x, by its series beside 0
-      [
-        ([z], j0) => {
-          const near = z!.abs().lt(0.1);
-          const square = z!.mul(z!);
-          const series = square
-            .div(840)
-            .neg()
-            .add(1 / 30)
-            .mul(square)
-            .sub(1 / 3)
-            .mul(z!);
-          const far = near.where(1, z!);
-          return near.where(series, far.cos().sub(j0).div(far));
-        },
-      ],
-    );
-  });
+  elementwise(
+    'special.sphericalBesselJ0',
+    [x],
+    y => {
+      const zero = y.eq(0);
+      const safe = zero.where(1, y);
+      const value = y.isinf().where(0, safe.sin().div(safe));
+      return zero.where(1, value);
+    }, // (cos x - j0) / x, by its series beside 0
+    [
+      ([z], j0) => {
+        const near = z!.abs().lt(0.1);
+        const square = z!.mul(z!);
+        const series = square
+          .div(840)
+          .neg()
+          .add(1 / 30)
+          .mul(square)
+          .sub(1 / 3)
+          .mul(z!);
+        const far = near.where(1, z!);
+        return near.where(series, far.cos().sub(j0).div(far));
+      },
+    ],
+  );
 
 // ------------------------------------------------------------------------------------------------ Airy
 

@@ -3,41 +3,71 @@
  * computed in f32 or f64; halves are widened and rounded back.
  */
 import * as build from '../../graph/build.ts';
-import type { Node } from '../../graph/node.ts';
+import type { CustomRule, Node } from '../../graph/node.ts';
 import { describe, floatDType, promoted, resultDType, type TensorLike } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 const wide = (dtype: Tensor['dtype']): Tensor['dtype'] => (dtype === 'f64' ? 'f64' : 'f32');
 
-/** `fn` of operands in f32 or f64, broadcast to one shape; the result has the operands' float dtype. */
-export function elementwise(op: string, values: readonly TensorLike[], fn: (...xs: Tensor[]) => Tensor): Tensor {
+/** The partial derivative by one argument, from all arguments and the value. */
+export type PartialDerivative = (xs: readonly Tensor[], value: Tensor) => Tensor;
+
+/**
+ * `fn` of operands in f32 or f64, broadcast to one shape; the result has the operands' float dtype. With `partials` the function's derivatives by its
+ * arguments are those (null where there is none) instead of what comes from how it is computed.
+ */
+export function elementwise(
+  op: string,
+  values: readonly TensorLike[],
+  fn: (...xs: Tensor[]) => Tensor,
+  partials?: readonly (PartialDerivative | null)[],
+): Tensor {
   values.forEach((value, i) => {
     if (!(value instanceof Tensor) && typeof value !== 'number')
       throw new TypeError(`${op}: argument ${i}: expected a tensor or a number, got ${describe(value)}`);
   });
   const dtype = floatDType(resultDType(op, values));
-  const nodes = promoted(op, values, wide(dtype));
-  return fn(...nodes.map(node => new Tensor(node))).to(dtype);
+  const xs = promoted(op, values, wide(dtype)).map(node => new Tensor(node));
+  return (partials ? withPartials(fn, xs, partials) : fn(...xs)).to(dtype);
 }
 
-/**
- * `value`, an elementwise function of `xs`, with the given partial derivatives by each of them (null where there is none), of which each is a
- * function of xs and of the value.
- */
+/** fn(...xs), a function element by element, with the given partial derivatives. */
 export function withPartials(
-  value: Tensor,
+  fn: (...xs: Tensor[]) => Tensor,
   xs: readonly Tensor[],
-  partials: readonly (((xs: readonly Tensor[], value: Tensor) => Tensor) | null)[],
+  partials: readonly (PartialDerivative | null)[],
 ): Tensor {
+  const value = fn(...xs);
+  if (!xs.some(x => x.requiresGrad)) return value;
   const wrap = (nodes: readonly Node[]): Tensor[] => nodes.map(node => new Tensor(node));
-  const rules = partials.map(
-    partial => (nodes: readonly Node[], of: Node) => (partial ? partial(wrap(nodes), new Tensor(of)).node : null),
-  );
+  /** Each direction times its partial derivative. The Jacobian is diagonal, so both modes multiply by the same. */
+  const scaled = (
+    args: readonly Node[],
+    [result]: readonly Node[],
+    directions: readonly (Node | null | undefined)[],
+  ): (Tensor | null)[] =>
+    partials.map((partial, i) => {
+      const direction = directions[i];
+      return partial && direction ? partial(wrap(args), new Tensor(result!)).mul(new Tensor(direction)) : null;
+    });
+  const rule: CustomRule = {
+    count: 1,
+    results: args => [fn(...wrap(args)).node],
+    vjp: (args, results, [ct]) => {
+      const directions = xs.map(() => ct);
+      return scaled(args, results, directions).map(part => (part ? part.node : null));
+    },
+    jvp: (args, results, tangents) => {
+      const parts = scaled(args, results, tangents).filter(part => part !== null);
+      return [parts.length > 0 ? parts.reduce((a, b) => a.add(b)).node : null];
+    },
+  };
   return new Tensor(
-    build.partials(
+    build.custom(
       value.node,
       xs.map(x => x.node),
-      rules,
+      rule,
+      0,
     ),
   );
 }

@@ -3,7 +3,7 @@
  */
 import { checkTensor, checkWhole, type TensorLike } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
-import { elementwise, withPartials } from './elementary.ts';
+import { elementwise } from './elementary.ts';
 import { LEGENDRE } from './tables.ts';
 
 /** B(2j) / (2j)!, j = 1, 2, ... of Euler and Maclaurin's formula. */
@@ -50,28 +50,38 @@ function hurwitz(x: Tensor, q: Tensor): Tensor {
  * negative other q where x is not whole.
  */
 export const zeta = (x: TensorLike, q: TensorLike): Tensor =>
-  elementwise('special.zeta', [x, q], (a, b) => {
-    const whole = b.floor().eq(b);
-    const below = b.le(0);
-    const pole = a.eq(1).logicalOr(below.logicalAnd(whole));
-    const undefined_ = a.lt(1).logicalOr(below.logicalAnd(whole.logicalNot()).logicalAnd(a.floor().ne(a)));
-    const fine = pole.logicalOr(undefined_).logicalNot();
-    const value = hurwitz(fine.where(a, 2), fine.where(b, 1));
-    const out = undefined_.where(Number.NaN, pole.where(Number.POSITIVE_INFINITY, value));
-    const wild = a.isnan().logicalOr(b.isnan());
-    return withPartials(wild.where(Number.NaN, out), [a, b], [null, ([s, p]) => zeta(s!.add(1), p!).mul(s!).neg()]);
-  });
+  elementwise(
+    'special.zeta',
+    [x, q],
+    (a, b) => {
+      const whole = b.floor().eq(b);
+      const below = b.le(0);
+      const pole = a.eq(1).logicalOr(below.logicalAnd(whole));
+      const undefined_ = a.lt(1).logicalOr(below.logicalAnd(whole.logicalNot()).logicalAnd(a.floor().ne(a)));
+      const fine = pole.logicalOr(undefined_).logicalNot();
+      const value = hurwitz(fine.where(a, 2), fine.where(b, 1));
+      const out = undefined_.where(Number.NaN, pole.where(Number.POSITIVE_INFINITY, value));
+      const wild = a.isnan().logicalOr(b.isnan());
+      return wild.where(Number.NaN, out);
+    },
+    [null, ([s, p]) => zeta(s!.add(1), p!).mul(s!).neg()],
+  );
 
 /** The n-th derivative of digamma. */
 export function polygamma(n: number, x: Tensor): Tensor {
   checkWhole('special.polygamma', 'n', n, 0);
   checkTensor('special.polygamma', 'input', x);
   if (n === 0) return x.digamma();
-  return elementwise('special.polygamma', [x], y => {
-    let factorial = n % 2 === 1 ? 1 : -1;
-    for (let k = 2; k <= n; k++) factorial *= k;
-    return withPartials(zeta(n + 1, y).mul(factorial), [y], [([z]) => polygamma(n + 1, z!)]);
-  });
+  return elementwise(
+    'special.polygamma',
+    [x],
+    y => {
+      let factorial = n % 2 === 1 ? 1 : -1;
+      for (let k = 2; k <= n; k++) factorial *= k;
+      return zeta(n + 1, y).mul(factorial);
+    },
+    [([z]) => polygamma(n + 1, z!)],
+  );
 }
 
 // ------------------------------------------------------------------------------------------------ incomplete gamma functions
@@ -157,12 +167,8 @@ const density = (a: Tensor, x: Tensor): Tensor => a.sub(1).xlogy(x).sub(x).sub(a
 
 /** The regularised lower incomplete gamma function P(a, x), a and x not negative. Its gradient flows to x alone. */
 export const gammainc = (a: TensorLike, x: TensorLike): Tensor =>
-  elementwise('special.gammainc', [a, x], (s, y) =>
-    withPartials(incomplete(s, y).p, [s, y], [null, ([b, z]) => density(b!, z!)]),
-  );
+  elementwise('special.gammainc', [a, x], (s, y) => incomplete(s, y).p, [null, ([b, z]) => density(b!, z!)]);
 
 /** The regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x). Its gradient flows to x alone. */
 export const gammaincc = (a: TensorLike, x: TensorLike): Tensor =>
-  elementwise('special.gammaincc', [a, x], (s, y) =>
-    withPartials(incomplete(s, y).q, [s, y], [null, ([b, z]) => density(b!, z!).neg()]),
-  );
+  elementwise('special.gammaincc', [a, x], (s, y) => incomplete(s, y).q, [null, ([b, z]) => density(b!, z!).neg()]);

@@ -90,3 +90,14 @@ it.skipIf(!machineCode)('loops, calls and constants run', () => {
   expect(native.callable(pages.address)(100, 0, 0, 0)).toBe(1_000_000_005_050);
   native.release(pages);
 });
+
+it.each([
+  ['62f27d49900c90', 'vpgatherdd zmm1{k1}, [rax+zmm2*4]', 2, 1, { base: R.rax, vector: 2, scale: 4 }, 1],
+  ['62027d479074bd00', 'vpgatherdd zmm30{k7}, [r13+zmm31*4]', 2, 30, { base: R.r13, vector: 31, scale: 4 }, 7],
+  ['62a27d2a904ccd00', 'vpgatherdd ymm17{k2}, [rbp+ymm9*8]', 1, 17, { base: R.rbp, vector: 9, scale: 8 }, 2],
+  ['62d27d05901c24', 'vpgatherdd xmm3{k5}, [r12+xmm20*1]', 0, 3, { base: R.r12, vector: 20, scale: 1 }, 5],
+] as const)('%s is %s, as GNU as has it', (bytes, _, l, d, at, k) => {
+  const asm = new Assembler();
+  asm.gather(l, d, at, k);
+  expect(hex(asm.finish())).toBe(bytes);
+});

@@ -1,13 +1,16 @@
 /**
- * Whether machine code can run here; tests that need it are skipped otherwise.
+ * Which instruction sets machine code can be run with here; tests that need one it lacks are skipped.
  */
 import { queryCpu } from '../../../src/backends/x86/cpu.ts';
+import { type Isa, isasOf } from '../../../src/backends/x86/isa.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
 
-export const machineCode = ((): boolean => {
+export const isas: readonly Isa[] = ((): Isa[] => {
   try {
-    return queryCpu(new Native()).avx512;
+    return isasOf(queryCpu(new Native()));
   } catch {
-    return false;
+    return [];
   }
 })();
+
+export const machineCode = isas.length > 0;

@@ -7,7 +7,7 @@ import { createX86Backend } from '../../../src/backends/x86/index.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
 import { randomGraph } from '../../compiler/random-graph.ts';
 import { programOf } from '../../compiler/support.ts';
-import { machineCode } from './available.ts';
+import { isas } from './available.ts';
 
 /** Graphs, and the seed of the first: TENON_FUZZ and TENON_FUZZ_SEED. */
 const RUNS = Number(process.env['TENON_FUZZ'] ?? 200);
@@ -26,8 +26,8 @@ function difference(a: HostArray, b: HostArray, exact: boolean): string | null {
   return null;
 }
 
-it.skipIf(!machineCode)(`machine code equals the reference (${RUNS} graphs)`, { timeout: 120_000 }, () => {
-  const x86 = createX86Backend();
+it.each(isas)(`%s equals the reference (${RUNS} graphs)`, { timeout: 120_000 }, isa => {
+  const x86 = createX86Backend(isa);
   for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
     const { outputs, exact } = randomGraph(seed);
     const program = programOf(outputs);

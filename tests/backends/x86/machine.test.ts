@@ -9,12 +9,12 @@ import { LoopBuilder } from '../../../src/compiler/loops.ts';
 import { Variable } from '../../../src/graph/storage.ts';
 import { gatherUpdateProgram, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
-import { machineCode } from './available.ts';
+import { isas, machineCode } from './available.ts';
 
 describe.skipIf(!machineCode)('x86 machine', () => {
   for (const threads of [1, 2, 3])
     it(`runs ${threads} threads through 101 barriers`, () => {
-      const machine = new Machine(new Native());
+      const machine = new Machine(new Native(), isas[0]!);
       machine.threads = threads;
       const n = 1000;
       const loaded = machine.load(mirrorProgram(n, 101));
@@ -25,7 +25,7 @@ describe.skipIf(!machineCode)('x86 machine', () => {
     });
 
   it('writes variables in place, and leaves them alone when an index is out of range', async () => {
-    const machine = new Machine(new Native());
+    const machine = new Machine(new Native(), isas[0]!);
     const loaded = machine.load(gatherUpdateProgram(5, 3));
     for (const threads of [1, 2]) {
       machine.threads = threads;
@@ -46,49 +46,48 @@ describe.skipIf(!machineCode)('x86 machine', () => {
     }
   });
 
-  it('keeps values that do not fit the registers on the stack', () => {
-    // 60 vectors, 40 integers and 12 masks alive at once, over a loop.
-    const b = new LoopBuilder();
-    const vectors = Array.from({ length: 60 }, (_, k) => b.load('f32', b.addr(0), k * 64, 16));
-    const integers = Array.from({ length: 40 }, (_, k) => b.load('i32', b.addr(1), k * 4));
-    const masks = vectors.slice(0, 12).map((v, k) => b.cmp('lt', v, b.const('f32', k, 16)));
-    const sum = b.copy(b.const('f32', 0, 16));
-    b.for(0, b.load('i32', b.addr(1), 0), 1, i => {
-      for (const [k, v] of vectors.entries())
-        b.move(sum, b.fma(v, b.splat(b.cvt('f32', b.add(integers[k % 40]!, i)), 16), sum));
-      for (const m of masks) b.move(sum, b.select(m, b.add(sum, b.const('f32', 1, 16)), sum));
-    });
-    b.store('f32', b.addr(2), sum);
-    const x = Float32Array.from({ length: 960 }, (_, i) => (i * 7) % 16);
-    const n = Int32Array.from({ length: 40 }, (_, i) => ((i * 3) % 5) + 3);
-    const out = new Float32Array(16);
-    const buffer = (name: string, dtype: 'f32' | 'i32', elements: number) =>
-      ({ name, dtype, elements, access: 'readwrite' }) as const;
-    runX86Kernel(
-      {
-        name: 'spills',
-        buffers: [buffer('x', 'f32', 960), buffer('n', 'i32', 40), buffer('out', 'f32', 16)],
-        body: b.instructions,
-      },
-      [x, n, out],
-    );
-    const want = Array.from({ length: 16 }, (_, lane) => {
-      let total = 0;
-      for (let i = 0; i < n[0]!; i++) {
-        for (let k = 0; k < 60; k++) total += x[k * 16 + lane]! * (n[k % 40]! + i);
-        for (let k = 0; k < 12; k++) total += x[k * 16 + lane]! < k ? 1 : 0;
-      }
-      return total;
-    });
-    expect([...out]).toEqual(want);
-  });
+  it.each(isas.map(isa => ({ isa, lanes: isa === 'avx2' ? 8 : 16 })))(
+    'keeps values that do not fit the registers on the stack: $isa',
+    ({ isa, lanes }) => {
+      // 60 vectors, 40 integers and 12 masks alive at once, over a loop.
+      const b = new LoopBuilder();
+      const vectors = Array.from({ length: 60 }, (_, k) => b.load('f32', b.addr(0), k * 64, lanes));
+      const integers = Array.from({ length: 40 }, (_, k) => b.load('i32', b.addr(1), k * 4));
+      const masks = vectors.slice(0, 12).map((v, k) => b.cmp('lt', v, b.const('f32', k, lanes)));
+      const sum = b.copy(b.const('f32', 0, lanes));
+      b.for(0, b.load('i32', b.addr(1), 0), 1, i => {
+        for (const [k, v] of vectors.entries())
+          b.move(sum, b.fma(v, b.splat(b.cvt('f32', b.add(integers[k % 40]!, i)), lanes), sum));
+        for (const m of masks) b.move(sum, b.select(m, b.add(sum, b.const('f32', 1, lanes)), sum));
+      });
+      b.store('f32', b.addr(2), sum);
+      const x = Float32Array.from({ length: 960 }, (_, i) => (i * 7) % 16);
+      const n = Int32Array.from({ length: 40 }, (_, i) => ((i * 3) % 5) + 3);
+      const out = new Float32Array(lanes);
+      const buffer = (name: string, dtype: 'f32' | 'i32', elements: number) =>
+        ({ name, dtype, elements, access: 'readwrite' }) as const;
+      runX86Kernel(
+        {
+          name: 'spills',
+          buffers: [buffer('x', 'f32', 960), buffer('n', 'i32', 40), buffer('out', 'f32', lanes)],
+          body: b.instructions,
+        },
+        [x, n, out],
+        { isa },
+      );
+      const want = Array.from({ length: lanes }, (_, lane) => {
+        let total = 0;
+        for (let i = 0; i < n[0]!; i++) {
+          for (let k = 0; k < 60; k++) total += x[k * 16 + lane]! * (n[k % 40]! + i);
+          for (let k = 0; k < 12; k++) total += x[k * 16 + lane]! < k ? 1 : 0;
+        }
+        return total;
+      });
+      expect([...out]).toEqual(want);
+    },
+  );
 
   it('refuses an instruction set it does not know', () => {
-    process.env['TENON_ISA'] = 'mmx';
-    try {
-      expect(createX86Backend).toThrow('TENON_ISA is mmx');
-    } finally {
-      delete process.env['TENON_ISA'];
-    }
+    expect(() => createX86Backend('mmx')).toThrow('x86: TENON_ISA is mmx, expected one of avx2');
   });
 });

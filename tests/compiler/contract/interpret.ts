@@ -152,7 +152,32 @@ export function interpret(
       }
       case 'advance':
         return set(inst.d, [get(inst.p)[0]! + get(inst.by)[0]! * inst.scale]);
+      case 'iota':
+        return set(
+          inst.d,
+          Array.from({ length: inst.d.type.lanes }, (_, i) => i * inst.step),
+        );
+      case 'gather': {
+        const m = inst.m && get(inst.m);
+        return set(
+          inst.d,
+          get(inst.index).map((x, i) => {
+            if (m && !m[i]) return 0;
+            const { array, first } = place(get(inst.p)[0]! + 4 * x, 0, 1);
+            return Number(array[first]);
+          }),
+        );
+      }
       case 'load': {
+        if (inst.m)
+          return set(
+            inst.d,
+            get(inst.m).map((m, i) => {
+              if (!m) return 0;
+              const { array, first } = place(get(inst.p)[0]!, inst.offset + 4 * i, 1);
+              return Number(array[first]);
+            }),
+          );
         const { array, first } = place(get(inst.p)[0]!, inst.offset, inst.d.type.lanes);
         return set(
           inst.d,
@@ -160,6 +185,15 @@ export function interpret(
         );
       }
       case 'store': {
+        if (inst.m) {
+          const values = get(inst.a);
+          for (const [i, m] of get(inst.m).entries()) {
+            if (!m) continue;
+            const { array, first } = place(get(inst.p)[0]!, inst.offset + 4 * i, 1);
+            array[first] = values[i]!;
+          }
+          return;
+        }
         const { array, first } = place(get(inst.p)[0]!, inst.offset, inst.a.type.lanes);
         for (const [i, x] of get(inst.a).entries()) array[first + i] = x;
         return;
@@ -169,6 +203,9 @@ export function interpret(
           set(inst.i, [i]);
           run(inst.body);
         }
+        return;
+      case 'while':
+        for (run(inst.test); get(inst.m)[0]; run(inst.test)) run(inst.body);
         return;
       case 'if':
         return run(get(inst.m)[0] ? inst.body : inst.otherwise);

@@ -22,7 +22,7 @@ export const WASM: Target = {
 };
 
 export const AVX2: Target = { ...WASM, name: 'avx2', vectorBytes: 32, keepsOrder: true, pointerBytes: 8 };
-export const AVX512: Target = { ...AVX2, name: 'avx512', vectorBytes: 64, vectorRegisters: 32 };
+export const AVX512: Target = { ...AVX2, name: 'avx512', vectorBytes: 64, vectorRegisters: 32, masksMemory: true };
 
 export interface NamedBuffer {
   readonly name: string;

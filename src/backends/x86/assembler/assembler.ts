@@ -3,6 +3,7 @@
  * behind the code, addressed by RIP. Knows encodings only. Source: Intel SDM volume 2.
  */
 import { FORMS, MASK_FORMS, type MaskOp, type Tuple, type VectorOp } from './forms.ts';
+import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from './vex.ts';
 
 /** General registers by number. */
 export const R = {
@@ -322,8 +323,8 @@ export class Assembler {
     this.byte(0x58 | (r & 7));
   }
 
-  /** The instruction's own bytes: ret, pause, syscall, cpuid, xgetbv, vzeroupper. */
-  plain(op: 'ret' | 'pause' | 'syscall' | 'cpuid' | 'xgetbv' | 'vzeroupper'): void {
+  /** The instruction's own bytes. */
+  plain(op: 'ret' | 'pause' | 'syscall' | 'cpuid' | 'xgetbv' | 'vzeroupper' | 'tilerelease'): void {
     const bytes = {
       ret: [0xc3],
       pause: [0xf3, 0x90],
@@ -331,6 +332,7 @@ export class Assembler {
       cpuid: [0x0f, 0xa2],
       xgetbv: [0x0f, 0x01, 0xd0],
       vzeroupper: [0xc5, 0xf8, 0x77],
+      tilerelease: [0xc4, 0xe2, 0x78, 0x49, 0xc0],
     }[op];
     for (const byte of bytes) this.byte(byte);
   }
@@ -382,19 +384,76 @@ export class Assembler {
     if (options.imm !== undefined) this.byte(options.imm);
   }
 
+  /** vpgatherdd: d[i] = the 32 bits at base + vector[i] * scale where mask `k` is set, other lanes kept; `k` is 0 afterwards. */
+  gather(
+    l: number,
+    d: number,
+    at: { readonly base: number; readonly vector: number; readonly scale: 1 | 2 | 4 | 8 },
+    k: number,
+  ): void {
+    const { base, vector, scale } = at;
+    const inverted = (n: number, bit: number): number => ((n >> bit) & 1) ^ 1;
+    this.byte(0x62);
+    this.byte(
+      (inverted(d, 3) << 7) | (inverted(vector, 3) << 6) | (inverted(base, 3) << 5) | (inverted(d, 4) << 4) | 2,
+    );
+    this.byte(0x7d);
+    this.byte((l << 5) | (inverted(vector, 4) << 3) | k);
+    this.byte(0x90);
+    const short = (base & 7) === 5;
+    this.byte((short ? 0x44 : 0x04) | ((d & 7) << 3));
+    this.byte((Math.log2(scale) << 6) | ((vector & 7) << 3) | (base & 7));
+    if (short) this.byte(0);
+  }
+
+  /** VEX prefix: two bytes where they say enough. */
+  private vexPrefix(reg: number, rm: RM, vvvv: number, l: number, form: { pp: number; map: number; w: number }): void {
+    const { b, x } = Assembler.bits(rm);
+    const r = (((reg >> 3) & 1) ^ 1) << 7;
+    const tail = ((~vvvv & 15) << 3) | (l << 2) | form.pp;
+    if (b || x || form.map !== 1 || form.w) {
+      this.byte(0xc4);
+      this.byte(r | ((x ^ 1) << 6) | ((b ^ 1) << 5) | form.map);
+      this.byte((form.w << 7) | tail);
+    } else {
+      this.byte(0xc5);
+      this.byte(r | tail);
+    }
+  }
+
+  /**
+   * One VEX instruction on xmm (`l` 0) or ymm (1) registers. `d` is ModRM.reg (a vector or general register as the form says), `v` the second
+   * operand or 0, `s` register or memory, `imm` an immediate (for blends by a register: its number times 16).
+   */
+  vex(op: VexOp, l: number, d: number, v: number, s: RM, imm?: number): void {
+    const form = VEX_FORMS[op];
+    // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
+    const reg = form.digit >= 0 ? form.digit : d;
+    this.vexPrefix(reg, s, form.digit >= 0 ? d : v, l, form);
+    this.byte(form.opcode);
+    this.modRM(reg, s, 1, imm === undefined ? 0 : 1);
+    if (imm !== undefined) this.byte(imm);
+  }
+
+  /** One tile instruction: `s` is memory with a stride register as index, or a tile; `v` the third tile. */
+  tile(op: TileOp, d: number, s: RM = 0, v = 0): void {
+    const { pp, opcode } = TILE_FORMS[op];
+    this.vexPrefix(d, s, v, 0, { pp, map: 2, w: 0 });
+    this.byte(opcode);
+    this.modRM(d, s, 1, 0);
+  }
+
+  /** Sets up the tiles as 64 bytes of memory say. */
+  loadTileConfig(s: Mem): void {
+    this.vexPrefix(0, s, 0, 0, { pp: 0, map: 2, w: 0 });
+    this.byte(0x49);
+    this.modRM(0, s, 1, 0);
+  }
+
   /** One opmask instruction, in VEX. */
   mask(op: MaskOp, d: number, v: number, s: RM): void {
     const { pp, w, l, opcode } = MASK_FORMS[op];
-    const { b, x } = Assembler.bits(s);
-    const tail = (w << 7) | ((~(l ? v : 0) & 15) << 3) | (l << 2) | pp;
-    if (b || x) {
-      this.byte(0xc4);
-      this.byte(((((d >> 3) & 1) ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | 1);
-      this.byte(tail);
-    } else {
-      this.byte(0xc5);
-      this.byte(((((d >> 3) & 1) ^ 1) << 7) | (tail & 0x7f));
-    }
+    this.vexPrefix(d, s, l ? v : 0, l, { pp, map: 1, w });
     this.byte(opcode);
     this.modRM(d, s, 1, 0);
   }

@@ -116,6 +116,8 @@ const LINES = {
   vpmovdw: '2.2.0 33 half',
   vcvtph2ps: '1.2.0 13 half',
   vcvtps2ph: '1.3.0 1d half',
+  vdpbf16ps: '2.2.0 52 full',
+  vpdpwssd: '1.2.0 52 full',
   vpmovm2d: '2.2.0 38 none',
   vpmovm2q: '2.2.1 38 none',
   // Masks as destination.

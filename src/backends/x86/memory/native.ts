@@ -15,8 +15,12 @@ interface Platform {
   unmap(address: number, bytes: number): void;
   copyIn(address: number, from: Uint8Array): void;
   copyOut(into: Uint8Array, address: number): void;
+  /** Asks for large pages behind memory that has not been touched yet; a hint. */
+  largePages(address: number, bytes: number): void;
   /** Starts a thread on generated code with one argument. */
   startThread(code: number, argument: number): void;
+  /** Asks for the tile registers of AMX, for the whole process. */
+  allowTiles(): boolean;
 }
 
 /** The parts of koffi that are used. */
@@ -27,6 +31,12 @@ interface Koffi {
 }
 
 const PAGE = 4096;
+/** Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), Documentation/arch/x86/xstate.rst. */
+const ARCH_PRCTL = 158;
+const ARCH_REQ_XCOMP_PERM = 0x1023;
+const XFEATURE_XTILEDATA = 18;
+/** What a large page holds, and the memory from which on they are asked for. */
+const LARGE_PAGE = 2 << 20;
 export const pageAlign = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
 
 function loadKoffi(): Koffi {
@@ -56,16 +66,19 @@ function linux(koffi: Koffi): Platform {
     a: number,
     n: number,
   ) => number;
+  const madvise = libc.func('int madvise(int64_t, uint64_t, int)') as (...a: number[]) => number;
   const create = libc.func('int pthread_create(void*, void*, int64_t, int64_t)') as (
     handle: BigUint64Array,
     attributes: null,
     code: number,
     argument: number,
   ) => number;
+  const syscall = libc.func('int64_t syscall(int64_t, int64_t, int64_t)') as (...a: number[]) => number;
   const READ = 1;
   const WRITE = 2;
   const EXECUTE = 4;
   const PRIVATE_ANONYMOUS = 0x22;
+  const HUGE_PAGES = 14;
   return {
     map(bytes) {
       const address = mmap(0, bytes, READ | WRITE, PRIVATE_ANONYMOUS, -1, 0);
@@ -85,6 +98,10 @@ function linux(koffi: Koffi): Platform {
     copyOut(into, address) {
       copyOut(into, address, into.length);
     },
+    largePages(address, bytes) {
+      madvise(address, bytes, HUGE_PAGES);
+    },
+    allowTiles: () => syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) === 0,
     startThread(code, argument) {
       const status = create(new BigUint64Array(1), null, code, argument);
       if (status !== 0) throw new Error(`x86: pthread_create failed with status ${status}`);
@@ -102,6 +119,8 @@ export class Native {
   private readonly koffi: Koffi;
   private readonly platform: Platform;
   private readonly callType: unknown;
+  /** What arrays without elements point to: reads that a guard discards may be made there. */
+  private readonly empty: number;
   private readonly pointer: (array: ArrayBufferView) => number;
   private readonly dropped = new FinalizationRegistry<CodePages>(pages => this.release(pages));
 
@@ -113,6 +132,7 @@ export class Native {
     this.koffi = loadKoffi();
     this.platform = linux(this.koffi);
     this.callType = this.koffi.proto('int64_t (int64_t, int64_t, int64_t, int64_t)');
+    this.empty = this.platform.map(PAGE);
     // mov rax, rdi; ret
     const identity = this.load(Uint8Array.of(0x48, 0x89, 0xf8, 0xc3));
     this.pointer = this.koffi.decode(BigInt(identity.address), this.koffi.proto('int64_t (const void*)')) as (
@@ -161,12 +181,27 @@ export class Native {
     this.platform.copyIn(address, from);
   }
 
+  /** Whether this process may use the tile registers of AMX from now on. */
+  allowTiles(): boolean {
+    return this.platform.allowTiles();
+  }
+
   startThread(code: number, argument: number): void {
     this.platform.startThread(code, argument);
   }
 
+  /**
+   * Asks for large pages under fresh memory of some size: a first touch then costs one fault per 2 MB, and a walk over the memory
+   * fewer misses of the TLB.
+   */
+  preferLargePages(address: number, bytes: number): void {
+    const from = Math.ceil(address / LARGE_PAGE) * LARGE_PAGE;
+    const until = Math.floor((address + bytes) / LARGE_PAGE) * LARGE_PAGE;
+    if (until > from) this.platform.largePages(from, until - from);
+  }
+
   /** Byte address of an array's first element; valid for as long as its ArrayBuffer lives. */
   addressOf(array: ArrayBufferView): number {
-    return array.byteLength === 0 ? 0 : this.pointer(array);
+    return array.byteLength === 0 ? this.empty : this.pointer(array);
   }
 }

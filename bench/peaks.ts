@@ -1,0 +1,101 @@
+/**
+ * What one machine can do at most, measured by loops of our own in the same process as a workload: multiply-adds between registers, and
+ * bytes copied between arrays that fit no cache. The only place of the benchmarks that reaches below the Tensor API.
+ */
+import { Machine } from '#tenon/backends/x86/machine.js';
+import { Native } from '#tenon/backends/x86/memory/native.js';
+import { LoopBuilder, type LoopKernel } from '#tenon/compiler/loops.js';
+import type { LoopProgram } from '#tenon/compiler/program.js';
+import { hostArray } from '#tenon/graph/dtype.js';
+import { Variable } from '#tenon/graph/storage.js';
+
+export interface Peaks {
+  /** GFLOP/s of fused multiply-adds on f32, all threads together. */
+  readonly fmaGflops: number;
+  /** GB/s read and written by a copy of 64 MB. */
+  readonly copyGbPerS: number;
+}
+
+const LANES = 16;
+const SUMS = 24;
+const ROUNDS = 20_000;
+/** Shares of the work, dealt out to the threads. */
+const SHARES = 64;
+const COPIED = 16 << 20;
+
+function fmaKernel(): LoopKernel {
+  const b = new LoopBuilder();
+  b.parallel(SHARES, share => {
+    const factor = b.const('f32', 0.5, LANES);
+    const sums = Array.from({ length: SUMS }, (_, i) => b.copy(b.const('f32', i, LANES)));
+    b.for(0, ROUNDS, 1, () => {
+      for (const sum of sums) b.move(sum, b.fma(sum, factor, factor));
+    });
+    const all = sums.reduce((x, y) => b.add(x, y));
+    b.store('f32', b.addr(0, b.mul(share, b.i32(LANES))), all);
+  });
+  const buffers = [{ name: 'sums', dtype: 'f32', elements: SHARES * LANES, access: 'write' }] as const;
+  return { name: 'fma peak', buffers, body: b.instructions };
+}
+
+function copyKernel(): LoopKernel {
+  const unroll = 4 * LANES;
+  const share = COPIED / SHARES;
+  const b = new LoopBuilder();
+  b.parallel(SHARES, i => {
+    const first = b.mul(i, b.i32(share));
+    const [from, to] = [b.addr(0, first), b.addr(1, first)];
+    b.for(0, share, unroll, at => {
+      const [source, target] = [b.advance(from, at, 4), b.advance(to, at, 4)];
+      for (let v = 0; v < unroll; v += LANES) b.store('f32', target, b.load('f32', source, v * 4, LANES), v * 4);
+    });
+  });
+  const buffers = [
+    { name: 'from', dtype: 'f32', elements: COPIED, access: 'read' },
+    { name: 'to', dtype: 'f32', elements: COPIED, access: 'write' },
+  ] as const;
+  return { name: 'copy', buffers, body: b.instructions };
+}
+
+function program(kernel: LoopKernel): LoopProgram {
+  return {
+    leaves: kernel.buffers.map(({ dtype, elements }) => ({ dtype, elements, written: true })),
+    outputs: [],
+    kernels: [
+      {
+        kernel,
+        places: kernel.buffers.map((_, index) => ({ kind: 'leaf', index })),
+        barrierBefore: false,
+        commits: false,
+      },
+    ],
+    arenaBytes: 0,
+    failSites: [],
+  };
+}
+
+/** Seconds of the fastest of several runs over fresh variables. */
+function fastest(machine: Machine, kernel: LoopKernel, runs: number): number {
+  const executable = machine.load(program(kernel));
+  const variables = kernel.buffers.map(
+    ({ dtype, elements }) => new Variable([elements], dtype, hostArray(dtype, elements)),
+  );
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < runs; i++) {
+    const start = performance.now();
+    executable.run(variables);
+    best = Math.min(best, performance.now() - start);
+  }
+  return best / 1e3;
+}
+
+/** Measures both on `threads` threads: some 0.2 s. */
+export function measurePeaks(threads: number): Peaks {
+  const machine = new Machine(new Native(), 'avx512');
+  machine.threads = threads;
+  const flop = 2 * SHARES * ROUNDS * SUMS * LANES;
+  return {
+    fmaGflops: flop / fastest(machine, fmaKernel(), 5) / 1e9,
+    copyGbPerS: (2 * COPIED * 4) / fastest(machine, copyKernel(), 5) / 1e9,
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * Which instructions code is written with, and what schedules may count on for each. The best the processor has, unless TENON_ISA asks for less.
+ */
+import type { PackedProducts, Target } from '../../compiler/target.ts';
+import type { Cpu } from './cpu.ts';
+
+/** From least to most: `avx2` (with FMA and F16C), `avx512` (F, BW, DQ, VL), `amx` (AVX-512 and tiles). */
+export const ISAS = ['avx2', 'avx512', 'amx'] as const;
+export type Isa = (typeof ISAS)[number];
+
+/** What the processor can do, best last. */
+export const isasOf = (cpu: Cpu): Isa[] => [
+  ...(cpu.avx2 ? (['avx2'] as const) : []),
+  ...(cpu.avx512 ? (['avx512'] as const) : []),
+  ...(cpu.avx512 && cpu.amx ? (['amx'] as const) : []),
+];
+
+/**
+ * @param asked the value of TENON_ISA, if any
+ * @throws Error where the processor lacks what was asked for, or AVX2 at all
+ */
+export function chooseIsa(cpu: Cpu, asked: string | undefined): Isa {
+  const known = isasOf(cpu);
+  if (known.length === 0)
+    throw new Error('x86: this processor has no AVX2 with FMA, the least that machine code is written with');
+  if (!asked) return known[known.length - 1]!;
+  const found = known.find(isa => isa === asked);
+  if (!found) throw new Error(`x86: TENON_ISA is ${asked}, expected one of ${known.join(', ')} on this processor`);
+  return found;
+}
+
+/** AVX512_BF16 and VNNI are asked of the processor; whoever has tiles has both. */
+const packedProducts = (isa: Isa, cpu: Cpu): PackedProducts =>
+  isa === 'amx'
+    ? { bf16: 'tiles', int8: 'tiles' }
+    : { bf16: cpu.avx512Bf16 ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null };
+
+/** Vector registers but for the temporaries of the emitter. */
+export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
+  name: 'x86',
+  vectorBytes: isa === 'avx2' ? 32 : 64,
+  vectorRegisters: isa === 'avx2' ? 13 : 30,
+  fusedMultiplyAdd: true,
+  keepsOrder: true,
+  ...(isa === 'avx2' ? {} : { packedProducts: packedProducts(isa, cpu) }),
+  masksMemory: isa !== 'avx2',
+  l1Bytes: cpu.l1Bytes,
+  l2Bytes: cpu.l2Bytes,
+  pointerBytes: 8,
+});

@@ -1,0 +1,256 @@
+/**
+ * The blocked contraction over words of packed elements: panels are packed into words, then multiplied on tiles (AMX) or by dot products in
+ * vectors (AVX512_BF16, VNNI). Same loops as panels.ts; sums always pass through scratch.
+ */
+import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { Target } from '../../target.ts';
+import { asReg, type Cursor, type Extent, sizesOf } from '../cursor.ts';
+import { unravel, zero } from '../indices.ts';
+import { extent, type Problem, type View } from '../problem.ts';
+import { cursorAt, eachBlock, type RunningBlock } from '../sides.ts';
+import type { Scratch } from '../spec.ts';
+import { type Coords, outputGroups, storeTile } from '../store.ts';
+import { eachTask, slotsOf } from '../tasks.ts';
+import { type Layout, needsStaging, packWords, STEP } from './pack.ts';
+import { type PackedPlan, type PackedSource, packedPlan } from './plan.ts';
+import { type PackedProblem, packedProblem, tileKind } from './problem.ts';
+
+export { suitsWords } from './problem.ts';
+
+/** One operand: a row of panels over its minor dims. */
+interface Side {
+  readonly view: View;
+  readonly minor: readonly number[];
+  readonly source: PackedSource;
+  readonly layout: Layout;
+  readonly panels: number;
+  /** Lines of a panel. */
+  readonly width: number;
+  /** Panels of a task at most. */
+  readonly taskPanels: number;
+}
+
+interface OpenSide {
+  /** Emits the stage in which all threads pack, if this side has one. */
+  packShared(): void;
+  /** Packs panels lo to hi for a task that enters a block, if they are its own; says where a panel is found. */
+  enter(slot: Reg, batch: readonly Reg[], block: RunningBlock, index: Extent, lo: Reg, hi: Reg): (panel: Reg) => Reg;
+}
+
+function openSide(
+  b: LoopBuilder,
+  q: PackedProblem,
+  plan: PackedPlan,
+  side: Side,
+  name: string,
+  slots: number,
+  scratch: Scratch,
+): OpenSide {
+  const { p } = q;
+  const { view, minor, layout, width } = side;
+  const panelWords = width * plan.blockWords;
+  const shared = side.source === 'shared';
+  const panels = shared ? side.panels * plan.k.count : slots * side.taskPanels;
+  const buffer = scratch(`words of ${name}`, 'i32', panels * panelWords);
+  const stages = shared ? slotsOf(side.panels) : slots;
+  const staging = needsStaging(q, view, minor, layout) ? scratch(`staged ${name}`, 'i32', stages * panelWords) : buffer;
+  const at = (index: Reg): Reg => b.addr(buffer, b.mul(index, b.i32(panelWords)));
+  const pack = (slot: Reg, panel: Reg, cursor: Cursor, block: RunningBlock, to: Reg): void =>
+    packWords(b, q, view, minor, layout, q.by === 'tiles' ? STEP : 1, {
+      at: cursor,
+      first: b.mul(panel, b.i32(width)),
+      width,
+      block,
+      lo: plan.k.inner.length === 0 ? block.lo : 0,
+      to,
+      staging: b.addr(staging, b.mul(slot, b.i32(panelWords))),
+    });
+  const inShared = (index: Extent, panel: Reg): Reg => at(b.add(b.mul(asReg(b, index), b.i32(side.panels)), panel));
+  return {
+    packShared() {
+      if (!shared) return;
+      eachTask(b, side.panels, (panel, slot) => {
+        eachBlock(b, p, plan, (block, index) =>
+          pack(slot, panel, cursorAt(b, p, plan, view, [], block), block, inShared(index ?? 0, panel)),
+        );
+      });
+    },
+    enter(slot, batch, block, index, lo, hi) {
+      if (shared) return panel => inShared(index, panel);
+      const cursor = cursorAt(b, p, plan, view, batch, block);
+      const first = b.mul(slot, b.i32(side.taskPanels));
+      const place = (panel: Reg): Reg => at(b.add(first, b.sub(panel, lo)));
+      b.for(lo, hi, 1, panel => pack(slot, panel, cursor, block, place(panel)));
+      return place;
+    },
+  };
+}
+
+/** Adds one block's products to the sums at `to`, [rows][width]; the first block sets them. */
+function multiply(
+  b: LoopBuilder,
+  q: PackedProblem,
+  plan: PackedPlan,
+  length: Extent,
+  from: { readonly a: Reg; readonly b: Reg; readonly to: Reg },
+  first: Reg | null,
+): void {
+  if (q.by === 'dot') {
+    multiplyVectors(b, q, plan, length, from, first);
+    return;
+  }
+  const steps =
+    typeof length === 'number' ? Math.ceil(length / STEP) : b.bin('shrU', b.add(length, b.i32(STEP - 1)), b.i32(4));
+  const tiles = (add: boolean): void =>
+    b.emit({
+      op: 'tiles',
+      kind: tileKind(q),
+      a: from.a,
+      b: from.b,
+      c: from.to,
+      steps,
+      rows: plan.rows === STEP ? 1 : 2,
+      columns: plan.width === STEP ? 1 : 2,
+      add,
+    });
+  if (!first) tiles(false);
+  else
+    b.if(
+      first,
+      () => tiles(false),
+      () => tiles(true),
+    );
+}
+
+function multiplyVectors(
+  b: LoopBuilder,
+  q: PackedProblem,
+  plan: PackedPlan,
+  length: Extent,
+  from: { readonly a: Reg; readonly b: Reg; readonly to: Reg },
+  first: Reg | null,
+): void {
+  const { lanes, rows, width } = plan;
+  const { acc } = q.p;
+  const vectors = width / lanes;
+  const sums = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => b.copy(zero(b, acc, lanes))));
+  const each = (visit: (sum: Reg, offset: number) => void): void => {
+    for (const [r, row] of sums.entries())
+      for (const [v, sum] of row.entries()) visit(sum, (r * width + v * lanes) * 4);
+  };
+  if (first)
+    b.if(
+      first,
+      () => {},
+      () => each((sum, offset) => b.move(sum, b.load(acc, from.to, offset, lanes))),
+    );
+  const [a, c] = [b.copy(from.a), b.copy(from.b)];
+  const one = b.i32(1);
+  b.for(0, length, 1, () => {
+    const columns = Array.from({ length: vectors }, (_, v) => b.load('i32', c, v * lanes * 4, lanes));
+    for (const [r, row] of sums.entries()) {
+      const x = b.splat(b.load('i32', a, r * 4), lanes);
+      for (const [v, sum] of row.entries()) b.move(sum, b.dot(acc === 'f32' ? 'bf16' : 'i16', x, columns[v]!, sum));
+    }
+    b.move(a, b.advance(a, one, rows * 4));
+    b.move(c, b.advance(c, one, width * 4));
+  });
+  each((sum, offset) => b.store(acc, from.to, sum, offset));
+}
+
+/** Emits the whole schedule of `problem`, which has no guards. */
+export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scratch: Scratch): void {
+  const q = packedProblem(problem, target);
+  const { p } = q;
+  const plan = packedPlan(q, target);
+  const lines = extent(p, p.m);
+  const mGroups = outputGroups(p, p.m);
+  const nGroups = outputGroups(p, p.n);
+  const slots = slotsOf(plan.tasks);
+  const a = openSide(
+    b,
+    q,
+    plan,
+    {
+      view: p.a,
+      minor: p.m,
+      source: plan.a,
+      layout: q.by === 'tiles' ? 'lines' : 'words',
+      panels: plan.mPanels,
+      width: plan.rows,
+      taskPanels: plan.mTask,
+    },
+    'a',
+    slots,
+    scratch,
+  );
+  const c = openSide(
+    b,
+    q,
+    plan,
+    {
+      view: p.b,
+      minor: p.n,
+      source: plan.b,
+      layout: 'words',
+      panels: plan.nPanels,
+      width: plan.width,
+      taskPanels: plan.nTask,
+    },
+    'b',
+    slots,
+    scratch,
+  );
+  const tile = plan.rows * plan.width;
+  // Sums wait here between blocks of k.
+  const area = plan.k.count > 1 ? plan.mTask * plan.nTask * tile : tile;
+  const sums = scratch('sums', p.acc, slots * area);
+  a.packShared();
+  c.packShared();
+  if (plan.a === 'shared' || plan.b === 'shared') b.barrier();
+
+  eachTask(b, plan.tasks, (task, slot) => {
+    const [batchIndex, nBlock, mBlock] = unravel(b, task, [plan.batches, plan.nTasks, plan.mTasks]);
+    const bounds = (at: Reg, per: number, all: number): [Reg, Reg] => {
+      const lo = b.mul(at, b.i32(per));
+      return [lo, b.bin('min', b.add(lo, b.i32(per)), b.i32(all))];
+    };
+    const [mLo, mHi] = bounds(mBlock!, plan.mTask, plan.mPanels);
+    const [nLo, nHi] = bounds(nBlock!, plan.nTask, plan.nPanels);
+    const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
+    const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
+    const own = b.addr(sums, b.mul(slot, b.i32(area)));
+    eachBlock(b, p, plan, (block, index) => {
+      const rowsAt = a.enter(slot, batch, block, index ?? 0, mLo, mHi);
+      const columnsAt = c.enter(slot, batch, block, index ?? 0, nLo, nHi);
+      const isFirst = index && b.cmp('eq', index, b.i32(0));
+      b.for(mLo, mHi, plan.mBlock, from => {
+        const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
+        b.for(nLo, nHi, 1, n => {
+          const fromB = columnsAt(n);
+          b.for(from, until, 1, m => {
+            const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
+            const to = index ? b.advance(own, before, tile * 4) : own;
+            multiply(b, q, plan, block.length, { a: rowsAt(m), b: fromB, to }, isFirst);
+            const store = (): void => {
+              const first = b.mul(m, b.i32(plan.rows));
+              const left = b.sub(b.i32(lines), first);
+              const rows = lines % plan.rows === 0 ? plan.rows : b.bin('min', b.i32(plan.rows), left);
+              storeTile(b, p, mGroups, nGroups, plan.lanes, {
+                from: to,
+                pitch: plan.width,
+                m: first,
+                rows,
+                n: b.mul(n, b.i32(plan.width)),
+                columns: plan.width,
+                batch: coords,
+              });
+            };
+            if (index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), store);
+            else store();
+          });
+        });
+      });
+    });
+  });
+}

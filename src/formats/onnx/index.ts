@@ -1,0 +1,6 @@
+/**
+ * ONNX files: reading them as modules that run, compile and train. May import tensor, nn and the byte sources of formats.
+ */
+export { load, type ModelPort, type ModelValue, OnnxModel, parse, parseValue, type Strings, typedAs } from './model.ts';
+export { operatorNames } from './ops/index.ts';
+export { describeValue, typed, type Value } from './values.ts';

@@ -1,0 +1,271 @@
+/**
+ * Control flow, sequences and optionals. Where a condition is known while the graph is built (always, outside of compile), only the branch
+ * taken is run; inside compile both branches of an `If` are computed and selected from.
+ */
+import { cat, full, stack, Tensor } from '../../../tensor/index.ts';
+import type { Call, OperatorTable, Result, Rule } from '../call.ts';
+import { isNumeric, TYPES, typeOfCode } from '../elementTypes.ts';
+import { NONE, sequence, strings, typed, type Value } from '../values.ts';
+import { splitSizes } from './shape.ts';
+
+const bool = (value: boolean): Value => typed(full([], Number(value), { dtype: 'bool' }), 'bool');
+const index = (i: number): Value => typed(Tensor.from(BigInt(i)), 'int64');
+
+/** The truth of a scalar, or null where it only becomes known when a compiled program runs. */
+function truth(call: Call, value: Value): boolean | null {
+  if (value.kind !== 'tensor') return call.fail('a condition must be a tensor');
+  const data = call.dataIfKnown(value.tensor);
+  return data === null ? null : Boolean(data[0]);
+}
+
+const choose: Rule = call => {
+  const known = truth(call, call.value(0));
+  if (known !== null) return call.context.subgraph(known ? 'then_branch' : 'else_branch').run([]);
+  const yes = call.context.subgraph('then_branch').run([]);
+  const no = call.context.subgraph('else_branch').run([]);
+  const condition = call.x(0).reshape([]);
+  return yes.map((a, i) => {
+    const b = no[i]!;
+    if (
+      a.kind !== 'tensor' ||
+      b.kind !== 'tensor' ||
+      a.type !== b.type ||
+      a.tensor.shape.join() !== b.tensor.shape.join()
+    )
+      return call.fail(
+        `output ${i}: the branches give different shapes, and the condition depends on the data: run the model without compile`,
+      );
+    return typed(condition.where(a.tensor, b.tensor), a.type);
+  });
+};
+
+/** How many steps are taken at most before a loop is held to be endless. */
+const ENDLESS = 10_000_000;
+
+const loop: Rule = call => {
+  const body = call.context.subgraph('body');
+  const trips = call.has(0) ? call.number(0) : ENDLESS;
+  const given = call.inputs[1] ?? null;
+  let condition: Value = given ?? bool(true);
+  let carried = call.inputs.slice(2).map((value, i) => value ?? call.fail(`input ${i + 2} is missing`));
+  const count = carried.length;
+  const scanned: Value[][] = body.outputs.slice(1 + count).map(() => []);
+  for (let i = 0; i < trips; i++) {
+    const goes = truth(call, condition);
+    if (goes === null) call.fail('the condition depends on the data: run the model without compile');
+    if (!goes) break;
+    const outputs = body.run([index(i), condition, ...carried]);
+    condition = outputs[0]!;
+    carried = outputs.slice(1, 1 + count);
+    for (const [k, list] of scanned.entries()) list.push(outputs[1 + count + k]!);
+    if (i === ENDLESS - 1) call.fail(`it did not end after ${ENDLESS} steps`);
+  }
+  return [...carried, ...scanned.map((values, k) => stacked(call, values, 0, body.outputs[1 + count + k]!.type))];
+};
+
+/** Outputs of all steps along a new axis; of no steps, an empty tensor of the declared type. */
+function stacked(call: Call, values: readonly Value[], axis: number, type: Parameters<typeof declared>[1]): Value {
+  const [first] = values;
+  if (!first) return declared(call, type);
+  if (first.kind === 'strings')
+    return strings(
+      values.flatMap(value => (value.kind === 'strings' ? value.strings : [])),
+      [values.length, ...first.shape],
+    );
+  if (first.kind !== 'tensor') return call.fail('a scan output is no tensor');
+  return typed(stack(values.map(value => (value as typeof first).tensor), axis), first.type); // biome-ignore format: one line
+}
+
+function declared(
+  call: Call,
+  type: {
+    readonly tensorType: { elemType: number; shape: { dim: { dimValue: number | null }[] } | null } | null;
+  } | null,
+): Value {
+  const tensor = type?.tensorType;
+  const element = tensor ? typeOfCode(tensor.elemType) : null;
+  if (!element || !isNumeric(element)) return call.fail('a loop without steps has a scan output of unknown type');
+  const sizes = tensor!.shape?.dim.map(({ dimValue }) => dimValue ?? 0) ?? [];
+  return typed(full([0, ...sizes], 0, { dtype: TYPES[element].dtype }), element);
+}
+
+const scan: Rule = call => {
+  const old = call.opset < 9;
+  const body = call.context.subgraph('body');
+  const scans = call.int('num_scan_inputs');
+  // Opset 8 has sequence_lens first and a batch dim in front.
+  const inputs = (old ? call.inputs.slice(1) : call.inputs).map((_, i) => call.value(old ? i + 1 : i));
+  const states = inputs.length - scans;
+  if (!old) return scanOnce(call, body, inputs.slice(0, states), inputs.slice(states));
+  const tensors = inputs.map(value => (value.kind === 'tensor' ? value : call.fail('expected tensors')));
+  const batch = tensors[0]!.tensor.shape[0]!;
+  const lengths = call.has(0) ? call.numbers(0) : null;
+  const perBatch = Array.from({ length: batch }, (_, b) => {
+    const picked = tensors.map(({ tensor, type }, i) => {
+      const one = tensor.select(0, b);
+      return typed(i >= states && lengths ? one.narrow(0, 0, lengths[b]!) : one, type);
+    });
+    return scanOnce(call, body, picked.slice(0, states), picked.slice(states));
+  });
+  return perBatch[0]!.map((_, i) => {
+    const parts = perBatch.map(outputs => outputs[i] as Extract<Value, { kind: 'tensor' }>);
+    // Shorter sequences end in zeros.
+    const most = Math.max(...parts.map(({ tensor }) => tensor.shape[0] ?? 0));
+    const even = parts.map(({ tensor }) =>
+      i < states || tensor.shape[0] === most
+        ? tensor
+        : tensor.constantPad([...new Array<number>(2 * (tensor.ndim - 1)).fill(0), 0, most - tensor.shape[0]!]),
+    );
+    return typed(stack(even, 0), parts[0]!.type);
+  });
+};
+
+function scanOnce(
+  call: Call,
+  body: ReturnType<Call['context']['subgraph']>,
+  initial: readonly Value[],
+  scanned: readonly Value[],
+): Value[] {
+  const sources = scanned.map(value => (value.kind === 'tensor' ? value : call.fail('expected tensors to scan')));
+  const list = (name: string): readonly number[] => call.ints(name) ?? [];
+  const axes = sources.map(({ tensor }, i) => call.axis(list('scan_input_axes')[i] ?? 0, tensor.ndim));
+  const backwards = sources.map((_, i) => (list('scan_input_directions')[i] ?? list('directions')[i] ?? 0) === 1);
+  const steps = sources[0]!.tensor.shape[axes[0]!]!;
+  let states = [...initial];
+  const collected: Value[][] = body.outputs.slice(states.length).map(() => []);
+  for (let s = 0; s < steps; s++) {
+    const slices = sources.map(({ tensor, type }, i) =>
+      typed(tensor.select(axes[i]!, backwards[i] ? steps - 1 - s : s), type),
+    );
+    const outputs = body.run([...states, ...slices]);
+    states = outputs.slice(0, initial.length);
+    for (const [k, list] of collected.entries()) list.push(outputs[initial.length + k]!);
+  }
+  const results = collected.map((values, k) => {
+    const ordered = (list('scan_output_directions')[k] ?? 0) === 1 ? [...values].reverse() : values;
+    const first = ordered[0];
+    const axis = list('scan_output_axes')[k] ?? 0;
+    const rank = first?.kind === 'tensor' ? first.tensor.ndim + 1 : 1;
+    return stacked(call, ordered, axis < 0 ? axis + rank : axis, body.outputs[initial.length + k]!.type);
+  });
+  return [...states, ...results];
+}
+
+// ------------------------------------------------------------------------------------------------ sequences
+
+function position(call: Call, i: number, length: number, last: number): number {
+  const at = call.number(i);
+  if (at < -length || at > last) call.fail(`position ${at} is outside a sequence of ${length}`);
+  return at < 0 ? at + length : at;
+}
+
+const sequenceOf = (call: Call): Extract<Value, { kind: 'sequence' }> => {
+  const value = call.value(0);
+  return value.kind === 'sequence' ? value : call.fail('input 0: expected a sequence');
+};
+
+const sequenceAt: Rule = call => {
+  const { values } = sequenceOf(call);
+  return values[position(call, 1, values.length, values.length - 1)] ?? call.fail('the sequence is empty');
+};
+
+const sequenceInsert: Rule = call => {
+  const { values, type } = sequenceOf(call);
+  const at = call.has(2) ? position(call, 2, values.length, values.length) : values.length;
+  return sequence([...values.slice(0, at), call.value(1), ...values.slice(at)], type);
+};
+
+const sequenceErase: Rule = call => {
+  const { values, type } = sequenceOf(call);
+  const at = call.has(1) ? position(call, 1, values.length, values.length - 1) : values.length - 1;
+  return sequence(
+    values.filter((_, i) => i !== at),
+    type,
+  );
+};
+
+const sequenceMap: Rule = (call): Result => {
+  const body = call.context.subgraph('body');
+  const { values } = sequenceOf(call);
+  const rows = values.map((value, i) =>
+    body.run([
+      value,
+      ...call.inputs.slice(1).map((input, k) => {
+        if (input?.kind !== 'sequence') return input ?? call.fail(`input ${k + 1} is missing`);
+        return (
+          input.values[i] ?? call.fail(`input ${k + 1} has ${input.values.length} elements, expected ${values.length}`)
+        );
+      }),
+    ]),
+  );
+  return body.outputs.map((_, k) => sequence(rows.map(row => row[k]!)));
+};
+
+const splitToSequence: Rule = call => {
+  const text = call.isString(0);
+  if (text) call.fail('sequences of parts of strings are not supported');
+  const x = call.x(0);
+  const axis = call.axisAttribute(0, x.ndim);
+  const size = x.shape[axis]!;
+  const type = call.type(0);
+  if (!call.has(1)) {
+    const keep = call.flag('keepdims', true);
+    return sequence(
+      Array.from({ length: size }, (_, i) => typed(keep ? x.narrow(axis, i, 1) : x.select(axis, i), type)),
+      type,
+    );
+  }
+  const given = call.numbers(1);
+  const scalar = call.x(1).ndim === 0;
+  const sizes = scalar
+    ? Array.from({ length: Math.ceil(size / given[0]!) }, (_, i) => Math.min(given[0]!, size - i * given[0]!))
+    : splitSizes(call, size, given, given.length);
+  return sequence(
+    x.splitWithSizes(sizes, axis).map(part => typed(part, type)),
+    type,
+  );
+};
+
+const concatFromSequence: Rule = call => {
+  const { values } = sequenceOf(call);
+  const parts = values.map(value =>
+    value.kind === 'tensor' ? value : call.fail('expected a sequence of tensors of numbers'),
+  );
+  if (parts.length === 0) call.fail('the sequence is empty');
+  const tensors = parts.map(({ tensor }) => tensor);
+  const fresh = call.flag('new_axis');
+  const rank = tensors[0]!.ndim + (fresh ? 1 : 0);
+  const axis = call.axisAttribute(0, rank);
+  return typed(fresh ? stack(tensors, axis) : cat(tensors, axis), parts[0]!.type);
+};
+
+const sequenceEmpty: Rule = call => {
+  const type = typeOfCode(call.int('dtype', 1)) ?? call.fail('dtype is unknown');
+  return sequence([], type);
+};
+
+/** What it is given, or nothing of the type it names. */
+const optional: Rule = call => (call.has(0) ? call.value(0) : NONE);
+
+const optionalGetElement: Rule = call => {
+  const value = call.value(0);
+  return value.kind === 'none' ? call.fail('the optional is empty') : value;
+};
+
+export const control: OperatorTable = {
+  ConcatFromSequence: concatFromSequence,
+  If: choose,
+  Loop: loop,
+  Optional: optional,
+  OptionalGetElement: optionalGetElement,
+  OptionalHasElement: call => bool(call.has(0) && call.value(0).kind !== 'none'),
+  Scan: scan,
+  SequenceAt: sequenceAt,
+  SequenceConstruct: call => sequence(call.inputs.map((_, i) => call.value(i))),
+  SequenceEmpty: sequenceEmpty,
+  SequenceErase: sequenceErase,
+  SequenceInsert: sequenceInsert,
+  SequenceLength: call => index(sequenceOf(call).values.length),
+  SequenceMap: sequenceMap,
+  SplitToSequence: splitToSequence,
+};

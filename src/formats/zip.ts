@@ -1,0 +1,91 @@
+/**
+ * Entries of a zip read where they lie: the directory through yauzl, stored entries as ranges of the file, deflated ones unpacked when asked.
+ */
+import { inflateRawSync } from 'node:zlib';
+import yauzl from 'yauzl';
+import { reasonOf } from './atomic.ts';
+import { type ByteSource, bytesSource, openFile } from './source.ts';
+
+/** Unpacked bytes may be this many times the archive's; a larger claim is a bomb. (Weights hardly deflate: 1.1 is usual.) */
+const MAX_EXPANSION = 100;
+
+export interface ZipEntry {
+  readonly name: string;
+  readonly size: number;
+  /** The entry's bytes as a source of their own; of a stored entry nothing is read yet. */
+  open(): ByteSource;
+}
+
+export interface ZipArchive {
+  readonly entries: ReadonlyMap<string, ZipEntry>;
+  close(): void;
+}
+
+/**
+ * Opens the archive `path`.
+ * @throws Error naming the file: damaged, encrypted, an unknown compression, a repeated entry, sizes that lie
+ */
+export async function openZip(path: string): Promise<ZipArchive> {
+  const file = openFile(path);
+  const entries = new Map<string, ZipEntry>();
+  try {
+    const zip = await yauzl.openPromise(path, { lazyEntries: true, validateEntrySizes: true });
+    try {
+      let unpacked = 0;
+      for await (const entry of zip.eachEntry()) {
+        const { fileName: name, compressedSize, uncompressedSize, compressionMethod } = entry;
+        if (entries.has(name)) throw new Error(`the entry ${JSON.stringify(name)} is repeated`);
+        if (entry.isEncrypted()) throw new Error(`the entry ${JSON.stringify(name)} is encrypted`);
+        if (compressionMethod !== 0 && compressionMethod !== 8)
+          throw new Error(
+            `the entry ${JSON.stringify(name)} is compressed by method ${compressionMethod}, expected 0 or 8`,
+          );
+        unpacked += uncompressedSize;
+        if (unpacked > file.size * MAX_EXPANSION)
+          throw new Error(
+            `its entries claim to unpack ${file.size} bytes into ${unpacked}, over ${MAX_EXPANSION} times as much`,
+          );
+        const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
+        if (fileDataStart + compressedSize > file.size)
+          throw new Error(`the entry ${JSON.stringify(name)} ends behind the file's end`);
+        const stored = compressionMethod === 0;
+        entries.set(name, {
+          name,
+          size: uncompressedSize,
+          open: () =>
+            stored
+              ? part(file, fileDataStart, uncompressedSize)
+              : inflated(file, fileDataStart, compressedSize, uncompressedSize, name),
+        });
+      }
+    } finally {
+      zip.close();
+    }
+  } catch (error) {
+    file.close();
+    throw new Error(`${path}: not a valid zip: ${reasonOf(error)}`, { cause: error });
+  }
+  return { entries, close: () => file.close() };
+}
+
+const part = (file: ByteSource, start: number, size: number): ByteSource => ({
+  name: file.name,
+  size,
+  read: (offset, length) => {
+    if (offset < 0 || length < 0 || offset + length > size)
+      throw new Error(`${file.name}: bytes ${offset} to ${offset + length} of an entry of ${size} are asked for`);
+    return file.read(start + offset, length);
+  },
+});
+
+function inflated(file: ByteSource, start: number, compressed: number, size: number, name: string): ByteSource {
+  const where = `${file.name}: ${name}`;
+  let bytes: Buffer;
+  try {
+    bytes = inflateRawSync(file.read(start, compressed), { maxOutputLength: Math.max(1, size) });
+  } catch (error) {
+    throw new Error(`${where}: cannot be unpacked: ${reasonOf(error)}`, { cause: error });
+  }
+  if (bytes.length !== size) throw new Error(`${where}: unpacks to ${bytes.length} bytes, its directory says ${size}`);
+  return bytesSource(bytes, where);
+}

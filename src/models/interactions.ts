@@ -1,0 +1,238 @@
+/**
+ * How vectors of fields meet: the one implementation of each interaction that click models are made of. Vectors are [B, fields, d].
+ */
+import { Linear, Module, ModuleList } from '../nn/index.ts';
+import { cat, einsum, F, Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
+
+/** Products of all pairs of field vectors, added up (Rendle 2010): [B]. */
+export function pairwiseSum(vectors: Tensor): Tensor {
+  const total = vectors.sum(1);
+  return total.mul(total).sub(vectors.mul(vectors).sum(1)).sum(1).mul(0.5);
+}
+
+/** Positions of the elements below the diagonal of an n x n matrix, row by row. */
+export function lowerTriangle(n: number): Tensor {
+  const positions = Array.from({ length: n }, (_, i) => Array.from({ length: i }, (_, j) => i * n + j)).flat();
+  return tensor(Int32Array.from(positions));
+}
+
+/** Dot products of all pairs of field vectors, as `pairs` = lowerTriangle(fields) orders them (Naumov et al. 2019): [B, pairs]. */
+export const pairwiseDots = (vectors: Tensor, pairs: Tensor): Tensor =>
+  vectors.matmul(vectors.transpose(1, 2)).flatten(1).indexSelect(1, pairs);
+
+/** Field-aware products, added up (Juan et al. 2016): vectors [B, fields, fields * d], one vector per other field; result [B]. */
+export function fieldAwareSum(vectors: Tensor): Tensor {
+  const [size, fields, width] = vectors.shape as [number, number, number];
+  const aware = vectors.reshape([size, fields, fields, width / fields]);
+  const all = aware.mul(aware.transpose(1, 2)).sum([1, 2, 3]);
+  const own = aware.diagonal(0, 1, 2);
+  return all.sub(own.mul(own).sum([1, 2])).mul(0.5);
+}
+
+export interface TowerOptions {
+  /** Share of the units dropped in training; 0 by default. */
+  readonly dropout?: number;
+}
+
+/** Linear layers with ReLU after each: [B, inputs] -> [B, last of `hidden`]. */
+export class Tower extends Module {
+  readonly layers: ModuleList<Linear>;
+  readonly dropout: number;
+  /** Features of the result. */
+  readonly width: number;
+
+  constructor(inputs: number, hidden: readonly number[], { dropout = 0 }: TowerOptions = {}) {
+    super();
+    this.layers = new ModuleList(hidden.map((n, i) => new Linear(i === 0 ? inputs : hidden[i - 1]!, n)));
+    this.dropout = dropout;
+    this.width = hidden.at(-1) ?? inputs;
+  }
+
+  forward(x: Tensor): Tensor {
+    let h = x;
+    for (const layer of this.layers) h = F.dropout(layer.call(h).relu(), { p: this.dropout, training: this.training });
+    return h;
+  }
+}
+
+/** x_{l+1} = x_0 (x_l · w) + b + x_l (Wang et al. 2017): [B, n] -> [B, n]. */
+export class CrossNetwork extends Module {
+  readonly layers: ModuleList<Linear>;
+  readonly bias: Parameter;
+
+  constructor(inputs: number, layers: number) {
+    super();
+    this.layers = new ModuleList(Array.from({ length: layers }, () => new Linear(inputs, 1, { bias: false })));
+    this.bias = new Parameter(zeros([layers, inputs]));
+  }
+
+  forward(x: Tensor): Tensor {
+    let h = x;
+    [...this.layers].forEach((layer, i) => {
+      h = x.mul(layer.call(h)).add(this.bias.select(0, i)).add(h);
+    });
+    return h;
+  }
+}
+
+/** x_{l+1} = x_0 ⊙ (W x_l + b) + x_l (Wang et al. 2021): [B, n] -> [B, n]; W of rank `rank` where given. */
+export class CrossNetworkV2 extends Module {
+  readonly down: ModuleList<Linear>;
+  readonly up: ModuleList<Linear>;
+
+  constructor(inputs: number, layers: number, rank?: number) {
+    super();
+    const list = (make: () => Linear): ModuleList<Linear> => new ModuleList(Array.from({ length: layers }, make));
+    this.down = rank === undefined ? new ModuleList([]) : list(() => new Linear(inputs, rank, { bias: false }));
+    this.up = list(() => new Linear(rank ?? inputs, inputs));
+  }
+
+  forward(x: Tensor): Tensor {
+    const down = [...this.down];
+    let h = x;
+    [...this.up].forEach((up, i) => {
+      const low = down[i] ? down[i].call(h) : h;
+      h = x.mul(up.call(low)).add(h);
+    });
+    return h;
+  }
+}
+
+/**
+ * Compressed interaction network (Lian et al. 2018): layer k holds maps X^k_h = sum_ij W^k_hij (X^{k-1}_i ⊙ X^0_j); each map summed over
+ * d. [B, fields, d] -> [B, sum of maps].
+ */
+export class CompressedInteraction extends Module {
+  readonly layers: ModuleList<Linear>;
+  readonly width: number;
+
+  constructor(fields: number, maps: readonly number[]) {
+    super();
+    this.layers = new ModuleList(
+      maps.map((n, i) => new Linear((i === 0 ? fields : maps[i - 1]!) * fields, n, { bias: false })),
+    );
+    this.width = maps.reduce((a, n) => a + n, 0);
+  }
+
+  forward(vectors: Tensor): Tensor {
+    const [size, , d] = vectors.shape as [number, number, number];
+    let h = vectors;
+    const sums: Tensor[] = [];
+    for (const layer of this.layers) {
+      const products = h.unsqueeze(2).mul(vectors.unsqueeze(1)).reshape([size, -1, d]);
+      h = layer.call(products.transpose(1, 2)).transpose(1, 2);
+      sums.push(h.sum(2));
+    }
+    return cat(sums, 1);
+  }
+}
+
+/** Self-attention between fields with a residual (Song et al. 2019, AutoInt): [B, fields, inputs] -> [B, fields, heads * size]. */
+export class FieldAttention extends Module {
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  readonly residual: Linear;
+  readonly heads: number;
+  readonly width: number;
+
+  constructor(inputs: number, heads: number, size: number) {
+    super();
+    this.heads = heads;
+    this.width = heads * size;
+    const map = (): Linear => new Linear(inputs, this.width, { bias: false });
+    this.query = map();
+    this.key = map();
+    this.value = map();
+    this.residual = map();
+  }
+
+  forward(vectors: Tensor): Tensor {
+    const [size, fields] = vectors.shape as [number, number];
+    const split = (x: Tensor): Tensor => x.reshape([size, fields, this.heads, -1]).transpose(1, 2);
+    const scores = split(this.query.call(vectors)).matmul(split(this.key.call(vectors)).transpose(2, 3));
+    const mixed = scores.softmax(-1).matmul(split(this.value.call(vectors)));
+    return mixed.transpose(1, 2).reshape([size, fields, -1]).add(this.residual.call(vectors)).relu();
+  }
+}
+
+/** Squeeze and excitation over fields (Huang et al. 2019, FiBiNET): each field's vector times a learnt weight. */
+export class FieldExcitation extends Module {
+  readonly squeeze: Linear;
+  readonly excite: Linear;
+
+  constructor(fields: number, reduction = 3) {
+    super();
+    const inner = Math.max(1, Math.floor(fields / reduction));
+    this.squeeze = new Linear(fields, inner, { bias: false });
+    this.excite = new Linear(inner, fields, { bias: false });
+  }
+
+  forward(vectors: Tensor): Tensor {
+    const weights = this.excite.call(this.squeeze.call(vectors.mean(2)).relu()).relu();
+    return vectors.mul(weights.unsqueeze(2));
+  }
+}
+
+/** (v_i W) ⊙ v_j for all pairs i > j with one W for all (FiBiNET's "field-all"): [B, fields, d] -> [B, pairs * d]. */
+export class BilinearInteraction extends Module {
+  readonly weight: Linear;
+  readonly first: Parameter;
+  readonly second: Parameter;
+
+  constructor(fields: number, d: number) {
+    super();
+    this.weight = new Linear(d, d, { bias: false });
+    const pairs = Array.from({ length: fields }, (_, i) => Array.from({ length: i }, (_, j) => [i, j] as const)).flat();
+    const positions = (side: 0 | 1): Tensor => tensor(Int32Array.from(pairs, pair => pair[side]));
+    this.first = this.registerBuffer('first', positions(0), { persistent: false });
+    this.second = this.registerBuffer('second', positions(1), { persistent: false });
+  }
+
+  forward(vectors: Tensor): Tensor {
+    return this.weight.call(vectors).indexSelect(1, this.first).mul(vectors.indexSelect(1, this.second)).flatten(1);
+  }
+}
+
+/**
+ * Attention of a target over a history (Zhou et al. 2018, DIN): a network over [history, target, difference, product] gives each step's weight,
+ * not normalised. history [B, L, d], mask [B, L] of 0 and 1, target [B, d] -> weights [B, L].
+ */
+export class TargetAttention extends Module<[history: Tensor, mask: Tensor, target: Tensor]> {
+  readonly tower: Tower;
+  readonly out: Linear;
+
+  constructor(d: number, hidden: readonly number[] = [80, 40]) {
+    super();
+    this.tower = new Tower(4 * d, hidden);
+    this.out = new Linear(this.tower.width, 1);
+  }
+
+  forward(history: Tensor, mask: Tensor, target: Tensor): Tensor {
+    const wide = target.unsqueeze(1).expand(history.shape);
+    const pairs = cat([history, wide, history.sub(wide), history.mul(wide)], 2);
+    return this.out.call(this.tower.call(pairs)).squeeze(2).mul(mask);
+  }
+}
+
+/** Weights [B, L] over a history [B, L, d]: the weighted sum [B, d]. */
+export const weightedSum = (history: Tensor, weights: Tensor): Tensor => einsum('bld,bl->bd', history, weights);
+
+/** Experts mixed by softmax gates (Ma et al. 2018, MMoE): inputs of each expert are one tensor [B, n]; result [B, expert width] per gate. */
+export class GatedExperts extends Module<[x: Tensor, gates: readonly Tensor[]], Tensor[]> {
+  readonly experts: ModuleList<Tower>;
+  readonly width: number;
+
+  constructor(inputs: number, experts: number, hidden: readonly number[]) {
+    super();
+    this.experts = new ModuleList(Array.from({ length: experts }, () => new Tower(inputs, hidden)));
+    this.width = hidden.at(-1)!;
+  }
+
+  /** `gates`: per mixture, scores [B, experts] before softmax. */
+  forward(x: Tensor, gates: readonly Tensor[]): Tensor[] {
+    const outputs = [...this.experts].map(expert => expert.call(x).unsqueeze(1));
+    const stacked = cat(outputs, 1);
+    return gates.map(scores => weightedSum(stacked, scores.softmax(1)));
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Retrieval: a user's vector against items' vectors. Two-tower and MIND learn from positives alone, with the other items of the batch as
+ * negatives and their popularity taken out (log-Q correction, Yi et al. 2019).
+ */
+import { Tower } from '../../models/interactions.ts';
+import { init, Linear } from '../../nn/index.ts';
+import { arange, cat, F, Parameter, type Tensor, tensor, zeros } from '../../tensor/index.ts';
+import type { DeepOptions } from './deep.ts';
+import { type SparseInput, SparseModel } from './model.ts';
+
+export interface RetrievalOptions extends DeepOptions {
+  /** Pooled slots of the item; the first one is its identity. All others, and the dense columns, belong to the user. */
+  readonly items: readonly string[];
+  /** Divides cosine similarities; 0.07 by default. */
+  readonly temperature?: number;
+  /** Whether popularity is taken out of the in-batch softmax; true by default. */
+  readonly logQ?: boolean;
+}
+
+const indexOf = (positions: readonly number[]): Tensor => tensor(Int32Array.from(positions));
+const eye = (n: number): Tensor => arange(n).unsqueeze(0).eq(arange(n).unsqueeze(1));
+
+/** What both share: the item's tower and the loss. */
+abstract class Retrieval extends SparseModel {
+  readonly items: readonly number[];
+  readonly users: readonly number[];
+  readonly temperature: number;
+  readonly logQ: boolean;
+  readonly itemTower: Tower;
+  readonly itemOut: Linear;
+
+  constructor(options: RetrievalOptions, sequences: Readonly<Record<string, number>>) {
+    const { schema, dim = 16, items, temperature = 0.07, logQ = true, hidden = [64], dropout } = options;
+    super(schema, { dim, wide: false }, sequences);
+    this.items = items.map(slot => this.fieldOf(slot));
+    this.users = this.fields.map((_, f) => f).filter(f => !this.items.includes(f));
+    this.temperature = temperature;
+    this.logQ = logQ;
+    this.itemTower = new Tower(items.length * dim, hidden, { dropout });
+    this.itemOut = new Linear(this.itemTower.width, options.dim ?? 16);
+  }
+
+  override get statistics(): boolean {
+    return true;
+  }
+
+  /** Vectors of the fields given, side by side. */
+  protected pick(vectors: Tensor, fields: readonly number[]): Tensor {
+    return vectors.indexSelect(1, indexOf(fields)).flatten(1);
+  }
+
+  /** Unit vectors of the items [B, d]. */
+  itemVectors(input: SparseInput): Tensor {
+    return F.normalize(this.itemOut.call(this.itemTower.call(this.pick(input.vectors, this.items))), { dim: 1 });
+  }
+
+  /** Unit vectors of the users [B, d] (MIND: [B, interests, d]). */
+  abstract userVectors(input: SparseInput): Tensor;
+
+  /** Similarities of users (rows) and items (columns), [B, B], before the temperature. */
+  protected abstract similarities(users: Tensor, items: Tensor): Tensor;
+
+  /** [B, B] logits: similarity over temperature. */
+  forward(input: SparseInput): Tensor {
+    return this.similarities(this.userVectors(input), this.itemVectors(input)).div(this.temperature);
+  }
+
+  /** How much an example's own item is preferred to the batch's others: softmax probability [B, 1]. */
+  override probabilities(output: Tensor): Tensor {
+    return output.softmax(1).diagonal().unsqueeze(1);
+  }
+
+  /** Softmax over the batch's items; another example's item that is the same item, and padding, are no negatives. */
+  override loss(output: Tensor, _labels: Tensor, { ids, shows, weights }: SparseInput): Tensor {
+    const identity = ids.select(1, this.items[0]!);
+    const same = identity.unsqueeze(0).eq(identity.unsqueeze(1));
+    const size = output.shape[0]!;
+    const own = eye(size);
+    const forbidden = same
+      .logicalAnd(own.logicalNot())
+      .logicalOr(weights.unsqueeze(0).lt(0.5).logicalAnd(own.logicalNot()));
+    const corrected = this.logQ ? output.sub(shows.select(1, this.items[0]!).add(1).log().unsqueeze(0)) : output;
+    const chances = forbidden.where(-1e9, corrected).logSoftmax(1).diagonal();
+    return chances.mul(weights).sum().div(weights.sum().clampMin(1)).neg();
+  }
+}
+
+/** Two towers: user fields and dense columns on one side, item fields on the other. */
+export class TwoTower extends Retrieval {
+  readonly userTower: Tower;
+  readonly userOut: Linear;
+
+  constructor(options: RetrievalOptions) {
+    super(options, {});
+    const { dim = 16, hidden = [64], schema, dropout } = options;
+    this.userTower = new Tower(this.users.length * dim + schema.dense.length, hidden, { dropout });
+    this.userOut = new Linear(this.userTower.width, dim);
+  }
+
+  userVectors({ vectors, dense }: SparseInput): Tensor {
+    const x = cat([this.pick(vectors, this.users), dense], 1);
+    return F.normalize(this.userOut.call(this.userTower.call(x)), { dim: 1 });
+  }
+
+  protected similarities(users: Tensor, items: Tensor): Tensor {
+    return users.matmul(items.transpose(0, 1));
+  }
+}
+
+export interface MINDOptions extends RetrievalOptions {
+  /** Slot of the user's history of items. */
+  readonly history: string;
+  /** Most recent ids that count; 50 by default. */
+  readonly length?: number;
+  /** Interests of a user; 4 by default. */
+  readonly interests?: number;
+  /** Rounds of dynamic routing; 3 by default. */
+  readonly rounds?: number;
+}
+
+/** Multi-interest network with dynamic routing (Li et al. 2019): a history becomes several interest capsules; an item meets the nearest. */
+export class MIND extends Retrieval {
+  readonly history: string;
+  readonly interests: number;
+  readonly rounds: number;
+  readonly bilinear: Linear;
+  readonly userTower: Tower;
+  readonly userOut: Linear;
+  readonly start: Parameter;
+
+  constructor(options: MINDOptions) {
+    const { history, length = 50, interests = 4, rounds = 3, dim = 16, hidden = [64], schema, dropout } = options;
+    super(options, { [history]: length });
+    this.history = history;
+    this.interests = interests;
+    this.rounds = rounds;
+    this.bilinear = new Linear(dim, dim, { bias: false });
+    this.userTower = new Tower(dim + this.users.length * dim + schema.dense.length, hidden, { dropout });
+    this.userOut = new Linear(this.userTower.width, dim);
+    // Routing starts from fixed random logits, so that capsules part.
+    this.start = this.registerBuffer('start', init.normal_(new Parameter(zeros([interests, length]))));
+  }
+
+  userVectors({ vectors, sequences, dense }: SparseInput): Tensor {
+    const { vectors: history, mask } = sequences[this.history]!;
+    const mapped = this.bilinear.call(history);
+    const size = history.shape[0]!;
+    const fixed = mapped.detach();
+    const shown = mask.unsqueeze(1);
+    let logits = this.start.unsqueeze(0).expand([size, ...this.start.shape]);
+    let capsules = mapped;
+    for (let round = 0; round < this.rounds; round++) {
+      // Gradients flow through the last round alone, as in the paper's implementation.
+      const last = round === this.rounds - 1;
+      const weights = logits.softmax(1).mul(shown);
+      capsules = squash(weights.matmul(last ? mapped : fixed));
+      if (!last) logits = logits.add(capsules.matmul(fixed.transpose(1, 2)));
+    }
+    const others = cat([this.pick(vectors, this.users), dense], 1);
+    const wide = others.unsqueeze(1).expand([size, this.interests, others.shape[1]!]);
+    const h = this.userTower.call(cat([capsules, wide], 2));
+    return F.normalize(this.userOut.call(h), { dim: 2 });
+  }
+
+  protected similarities(users: Tensor, items: Tensor): Tensor {
+    const [size, interests, d] = users.shape as [number, number, number];
+    return users
+      .reshape([size * interests, d])
+      .matmul(items.transpose(0, 1))
+      .reshape([size, interests, -1])
+      .amax(1);
+  }
+}
+
+/** Capsule nonlinearity: the direction kept, the length squeezed into [0, 1). */
+function squash(x: Tensor): Tensor {
+  const squares = x.mul(x).sum(-1, { keepdim: true });
+  return x.mul(squares.div(squares.add(1)).div(squares.add(1e-9).sqrt()));
+}

@@ -1,0 +1,143 @@
+/**
+ * Models of a user's history of items: DIN, DIEN, BST. Which slots are the history of which target is given by name.
+ */
+import { TargetAttention, Tower, weightedSum } from '../../models/interactions.ts';
+import { GRU, init, Linear, TransformerEncoderLayer } from '../../nn/index.ts';
+import { cat, F, Parameter, type Tensor, zeros } from '../../tensor/index.ts';
+import type { DeepOptions } from './deep.ts';
+import { type SparseInput, SparseModel } from './model.ts';
+
+export interface SequenceOptions extends DeepOptions {
+  /** History slot -> slot of the target, for instance { history_items: 'item', history_categories: 'category' }. */
+  readonly histories: Readonly<Record<string, string>>;
+  /** Most recent ids of a history that count; 50 by default. */
+  readonly length?: number;
+}
+
+/** What the three share: histories side by side, their target, and a network over [interest, target, other fields, dense]. */
+abstract class HistoryModel extends SparseModel {
+  readonly tower: Tower;
+  readonly out: Linear;
+  readonly histories: readonly (readonly [history: string, target: string])[];
+  readonly length: number;
+  /** Features of a history step: dim times histories. */
+  readonly width: number;
+
+  /** `interest`: features of what `interestIn` gives, from the width of a step. */
+  constructor(options: SequenceOptions, interest: (width: number, length: number) => number) {
+    const { dim = 10, length = 50, histories, schema, hidden = [200, 80], dropout } = options;
+    const slots = Object.keys(histories);
+    super(schema, { dim, wide: false }, Object.fromEntries(slots.map(slot => [slot, length])));
+    this.histories = Object.entries(histories);
+    if (slots.length === 0) throw new Error(`${this.constructor.name}: histories: none came, expected at least one`);
+    for (const [, target] of this.histories) this.fieldOf(target);
+    this.length = length;
+    this.width = dim * slots.length;
+    const inputs = interest(this.width, length) + this.fields.length * dim + schema.dense.length;
+    this.tower = new Tower(inputs, hidden, { dropout });
+    this.out = new Linear(this.tower.width, 1);
+  }
+
+  /** What a history says about a target: [B, L, width], [B, L], [B, width] -> [B, interest]. */
+  protected abstract interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor;
+
+  forward({ vectors, sequences, dense }: SparseInput): Tensor {
+    const history = cat(
+      this.histories.map(([slot]) => sequences[slot]!.vectors),
+      2,
+    );
+    const target = cat(
+      this.histories.map(([, slot]) => vectors.select(1, this.fieldOf(slot))),
+      1,
+    );
+    const { mask } = sequences[this.histories[0]![0]]!;
+    const interest = this.interestIn(history, mask, target);
+    return this.out.call(this.tower.call(cat([interest, vectors.flatten(1), dense], 1)));
+  }
+}
+
+/** Deep interest network (Zhou et al. 2018). */
+export class DIN extends HistoryModel {
+  readonly attention: TargetAttention;
+
+  constructor(options: SequenceOptions) {
+    super(options, width => width);
+    this.attention = new TargetAttention(this.width);
+  }
+
+  protected interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor {
+    return weightedSum(history, this.attention.forward(history, mask, target));
+  }
+}
+
+/**
+ * Deep interest evolution network (Zhou et al. 2019): a GRU over the history, then a second one whose update gate is scaled by the attention
+ * of the target. (The paper's auxiliary loss needs sampled negatives and is left to `loss` of a subclass.)
+ */
+export class DIEN extends HistoryModel {
+  readonly extractor: GRU;
+  readonly attention: Linear;
+  readonly gates: Linear;
+  readonly recurrent: Linear;
+
+  constructor(options: SequenceOptions) {
+    super(options, width => width);
+    const { width } = this;
+    this.extractor = new GRU(width, width, { batchFirst: true });
+    this.attention = new Linear(width, width, { bias: false });
+    this.gates = new Linear(width, 3 * width);
+    this.recurrent = new Linear(width, 3 * width, { bias: false });
+  }
+
+  protected interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor {
+    const [interests] = this.extractor.call(history);
+    const scores = weightedScores(interests, this.attention.call(target), mask);
+    const projected = this.gates.call(interests).unbind(1);
+    const attended = scores.unbind(1);
+    const shown = mask.unbind(1);
+    let h = zeros([history.shape[0]!, this.width]);
+    projected.forEach((x, t) => {
+      const [resetX, updateX, newX] = x.chunk(3, 1) as [Tensor, Tensor, Tensor];
+      const [resetH, updateH, newH] = this.recurrent.call(h).chunk(3, 1) as [Tensor, Tensor, Tensor];
+      const update = updateX.add(updateH).sigmoid().mul(attended[t]!.unsqueeze(1)).mul(shown[t]!.unsqueeze(1));
+      const candidate = newX.add(resetX.add(resetH).sigmoid().mul(newH)).tanh();
+      h = candidate.sub(h).mul(update).add(h);
+    });
+    return h;
+  }
+}
+
+/** Softmax over a history's steps of their dot products with a vector: [B, L]; steps that are not there get 0. */
+function weightedScores(history: Tensor, vector: Tensor, mask: Tensor): Tensor {
+  const scores = history.mul(vector.unsqueeze(1)).sum(2);
+  const weights = scores.sub(mask.neg().add(1).mul(1e9)).softmax(1);
+  return weights.mul(mask);
+}
+
+export interface BSTOptions extends SequenceOptions {
+  /** Attention heads; 1 by default (2 divides the width only for even dims). */
+  readonly heads?: number;
+}
+
+/** Behaviour sequence transformer (Chen et al. 2019): one encoder layer over history and target with learnt positions. */
+export class BST extends HistoryModel {
+  readonly encoder: TransformerEncoderLayer;
+  readonly positions: Parameter;
+
+  constructor(options: BSTOptions) {
+    super(options, (width, length) => (length + 1) * width);
+    const { width, length } = this;
+    this.encoder = new TransformerEncoderLayer(width, options.heads ?? 1, {
+      dimFeedforward: 4 * width,
+      dropout: options.dropout ?? 0,
+      batchFirst: true,
+    });
+    this.positions = init.normal_(new Parameter(zeros([length + 1, width])), 0, 0.02);
+  }
+
+  protected interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor {
+    const steps = cat([history, target.unsqueeze(1)], 1).add(this.positions);
+    const padding = F.pad(mask, [0, 1], { value: 1 }).lt(0.5);
+    return this.encoder.call(steps, { srcKeyPaddingMask: padding }).flatten(1);
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * From chunks of bytes to lines to examples: the loop that reading a file, a part of one, and messages of a broker share.
+ */
+import type { SparseBatch } from '../batch.ts';
+import type { Extractor, Features } from '../features/features.ts';
+import { Rows } from '../features/rows.ts';
+import { type LineParser, lineParser, OPEN, type TextFormat } from './format.ts';
+
+/** A line that could not be read. */
+export interface BadLine {
+  /** The file, or the stream. */
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  readonly reason: string;
+  /** The line, cut off after 4,096 bytes. */
+  readonly text: string;
+}
+
+/** Examples in the order of the lines, and what was wrong among them. */
+export interface Block {
+  readonly batch: SparseBatch;
+  /** Lines read for this block, bad ones included; empty lines are none. */
+  readonly lines: number;
+  readonly bytes: number;
+  readonly bad: readonly BadLine[];
+}
+
+const RETURN = 13;
+/** Bytes of a bad line that are kept. */
+const KEPT = 4096;
+/** No line is longer: what is has no line breaks and is no log. */
+const LONGEST = 64 << 20;
+/** No quoted field spans more: what does is a quote that is never closed, which shall not spoil the rest of the file. */
+const LONGEST_RECORD = 1 << 18;
+
+const decoder = new TextDecoder();
+
+/** Parses lines into blocks of at most `blockRows` examples. */
+export class LineExamples {
+  readonly parser: LineParser;
+  private readonly file: string;
+  private readonly extract: Extractor;
+  private readonly rows: Rows;
+  private lines = 0;
+  private bytes = 0;
+  private bad: BadLine[] = [];
+
+  /** `file` is what bad lines are reported under. */
+  constructor(
+    file: string,
+    features: Features,
+    format: TextFormat,
+    header: readonly string[] | null,
+    blockRows: number,
+  ) {
+    this.file = file;
+    this.parser = lineParser(format, features.columns, header);
+    this.extract = features.extractor(this.parser.fields.columns);
+    this.rows = new Rows(features.schema, blockRows);
+  }
+
+  /**
+   * Reads the line [start, end) of `bytes`, which may be changed.
+   * @returns false when the line is not complete (an open quoted field), and nothing was done
+   */
+  line(bytes: Uint8Array, start: number, lineEnd: number, number: number): boolean {
+    const end = lineEnd > start && bytes[lineEnd - 1] === RETURN ? lineEnd - 1 : lineEnd;
+    this.bytes += lineEnd - start + 1;
+    if (end === start) return true;
+    const fault = this.parser.parse(bytes, start, end);
+    if (fault === OPEN) {
+      this.bytes -= lineEnd - start + 1;
+      return false;
+    }
+    this.lines++;
+    const reason = fault ?? this.extract(this.parser.fields, this.rows);
+    if (reason !== null) this.refuse(bytes, start, end, number, reason);
+    return true;
+  }
+
+  /** Counts a line as bad. */
+  refuse(bytes: Uint8Array, start: number, end: number, line: number, reason: string): void {
+    this.bad.push({
+      file: this.file,
+      line,
+      reason,
+      text: decoder.decode(bytes.subarray(start, Math.min(end, start + KEPT))),
+    });
+  }
+
+  /** A record that never ended: its first line is bad. */
+  unclosed(bytes: Uint8Array, start: number, end: number, line: number): void {
+    this.lines++;
+    this.bytes += end - start + 1;
+    this.refuse(bytes, start, end, line, OPEN);
+  }
+
+  get full(): boolean {
+    return this.rows.full;
+  }
+
+  /** Whether anything was read since the last `take`. */
+  get some(): boolean {
+    return this.lines > 0 || this.bytes > 0;
+  }
+
+  take(): Block {
+    const block = { batch: this.rows.take(), lines: this.lines, bytes: this.bytes, bad: this.bad };
+    this.lines = 0;
+    this.bytes = 0;
+    this.bad = [];
+    return block;
+  }
+}
+
+export interface Cut {
+  /** The first bytes up to and including a line break are passed over: the middle of a line of the part before. */
+  readonly skipFirst: boolean;
+  /** Lines that begin at or after this offset of the chunks belong to the next part. */
+  readonly stop: number;
+  /** Number of the first line that is read. */
+  readonly firstLine: number;
+  readonly path: string;
+}
+
+/** Blocks of the lines in `chunks`. */
+export async function* readLines(
+  chunks: AsyncIterable<Uint8Array>,
+  examples: LineExamples,
+  { skipFirst, stop, firstLine, path }: Cut,
+): AsyncGenerator<Block, void, undefined> {
+  const { parser } = examples;
+  let skipping = skipFirst;
+  let number = firstLine;
+  // `buffer` [0, filled) holds what is not read yet; its first byte is byte `origin` of the chunks.
+  let buffer = new Uint8Array(1 << 21);
+  let filled = 0;
+  let origin = 0;
+  for await (const chunk of chunks) {
+    if (filled + chunk.length > buffer.length) {
+      if (filled > LONGEST) throw new Error(`${path}: a line of more than ${LONGEST >> 20} MB: is the format right?`);
+      const larger = new Uint8Array(2 * (filled + chunk.length));
+      larger.set(buffer.subarray(0, filled));
+      buffer = larger;
+    }
+    buffer.set(chunk, filled);
+    filled += chunk.length;
+    let at = 0;
+    for (;;) {
+      if (!skipping && origin + at >= stop) {
+        if (examples.some) yield examples.take();
+        return;
+      }
+      let end = parser.lineEnd(buffer, at, filled);
+      if (end < 0) break;
+      if (skipping) skipping = false;
+      else {
+        let lines = 1;
+        while (!examples.line(buffer, at, end, number)) {
+          end = parser.lineEnd(buffer, end + 1, filled);
+          lines++;
+          if (end < 0 || end - at > LONGEST_RECORD) break;
+        }
+        if (end < 0 && filled - at <= LONGEST_RECORD) break;
+        if (end < 0 || end - at > LONGEST_RECORD) {
+          end = parser.lineEnd(buffer, at, filled);
+          examples.unclosed(buffer, at, end, number);
+          lines = 1;
+        }
+        number += lines;
+        if (examples.full) yield examples.take();
+      }
+      at = end + 1;
+    }
+    buffer.copyWithin(0, at, filled);
+    origin += at;
+    filled -= at;
+  }
+  // What stands behind the last line break.
+  for (let at = 0; at < filled && !skipping && origin + at < stop; ) {
+    if (examples.line(buffer, at, filled, number)) break;
+    const end = parser.lineEnd(buffer, at, filled);
+    examples.unclosed(buffer, at, end < 0 ? filled : end, number++);
+    at = end < 0 ? filled : end + 1;
+    for (let next = parser.lineEnd(buffer, at, filled); next >= 0; next = parser.lineEnd(buffer, at, filled)) {
+      if (!examples.line(buffer, at, next, number)) break;
+      number++;
+      at = next + 1;
+      if (examples.full) yield examples.take();
+    }
+  }
+  if (examples.some) yield examples.take();
+}

@@ -1,0 +1,85 @@
+/**
+ * A file's bytes in chunks: plain, gzip or zstd, told by its first bytes whatever its name.
+ */
+import { open } from 'node:fs/promises';
+import { pipeline, Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { Decompress } from 'fzstd';
+import { gzipReason, isGzip, readStart } from '../../data/gzip.ts';
+import { reasonOf } from '../../formats/atomic.ts';
+
+/** Bytes asked of a file at once. */
+const CHUNK = 1 << 20;
+
+export type Compression = 'none' | 'gzip' | 'zstd';
+
+/** How a file is compressed. @throws Error naming the file when it cannot be read */
+export function compressionOf(path: string): Compression {
+  const start = readStart(path, 4);
+  if (isGzip(start)) return 'gzip';
+  return start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd ? 'zstd' : 'none';
+}
+
+/**
+ * The unpacked bytes of a file, from position `start` (of plain files only). A chunk is valid until the next is asked for.
+ * @throws Error naming the file when it cannot be read, is damaged or truncated
+ */
+export async function* openChunks(path: string, start = 0): AsyncGenerator<Uint8Array, void, undefined> {
+  const compression = compressionOf(path);
+  const raw = rawChunks(path, start);
+  if (compression === 'none') yield* raw;
+  else yield* compression === 'gzip' ? gunzipped(path, raw) : unzstd(path, raw);
+}
+
+async function* rawChunks(path: string, start: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const file = await open(path).catch(error => {
+    throw new Error(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+  });
+  try {
+    const buffer = new Uint8Array(CHUNK);
+    for (let at = start; ; ) {
+      const { bytesRead } = await file.read(buffer, 0, CHUNK, at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function* gunzipped(path: string, raw: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  // Copies, because zlib reads a chunk after the next one was read from the file.
+  const copies = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of raw) yield chunk.slice();
+  };
+  const unpacked = pipeline(Readable.from(copies()), createGunzip({ chunkSize: 1 << 18 }), () => {});
+  try {
+    for await (const chunk of unpacked) yield chunk as Uint8Array;
+  } catch (error) {
+    if (!(error as NodeJS.ErrnoException).code?.startsWith('Z_')) throw error;
+    throw new Error(`${path}: ${gzipReason(error)}`, { cause: error });
+  }
+}
+
+async function* unzstd(path: string, raw: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  let ready: Uint8Array[] = [];
+  const stream = new Decompress(chunk => ready.push(chunk));
+  const push = (chunk: Uint8Array, last: boolean): Uint8Array[] => {
+    try {
+      // A copy, because blocks may still point into it.
+      stream.push(chunk.slice(), last);
+    } catch (error) {
+      const { message } = error as Error;
+      const reason = message.includes('EOF')
+        ? 'the zstd data ends too early (truncated file?)'
+        : `the zstd data is damaged (${message})`;
+      throw new Error(`${path}: ${reason}`, { cause: error });
+    }
+    const chunks = ready;
+    ready = [];
+    return chunks;
+  };
+  for await (const chunk of raw) yield* push(chunk, false);
+  yield* push(new Uint8Array(0), true);
+}

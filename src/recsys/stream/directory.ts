@@ -1,0 +1,128 @@
+/**
+ * Passes out of folders: DATA/YYYYMMDD/HHMM/ holds a stretch of logs, and is complete when its done-file is there.
+ */
+import { readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { reasonOf } from '../../formats/atomic.ts';
+import { BatchReader } from '../read/reader.ts';
+import { type Asking, type Pass, pause, type SourcePosition, type StreamSource } from './source.ts';
+
+export interface DirectoryOptions {
+  readonly folder: string;
+  /** The file that says that a folder is complete; '_SUCCESS' by default. */
+  readonly doneFile?: string;
+  /** Days to train on, YYYYMMDD; those that are there by default. With days, each of their folders is waited for. */
+  readonly days?: readonly string[];
+  /** Minutes of data per folder, which says which folders a day has; 60 by default. Only used with `days`. */
+  readonly interval?: number;
+  /** Folders that make one pass; 1 by default. */
+  readonly perPass?: number;
+  /** Whether to wait for more when all folders are read; false by default. */
+  readonly follow?: boolean;
+  /** Milliseconds between two looks at a folder that is waited for; 1,000 by default. */
+  readonly poll?: number;
+}
+
+const DAY = /^\d{8}$/;
+const TIME = /^\d{4}$/;
+const MINUTES = 24 * 60;
+
+/** A folder of the schedule. */
+interface Stretch {
+  readonly day: string;
+  readonly time: string;
+}
+
+const isAfter = (a: Stretch, b: Stretch): boolean => a.day + a.time > b.day + b.time;
+
+export class DirectorySource implements StreamSource {
+  private readonly options: DirectoryOptions;
+
+  /** @throws Error in one sentence where an option is wrong */
+  constructor(options: DirectoryOptions) {
+    const { days, interval = 60, perPass = 1 } = options;
+    const wrong = days?.find(day => !DAY.test(day));
+    if (wrong !== undefined) throw new Error(`days: "${wrong}" came, expected YYYYMMDD`);
+    if (!Number.isInteger(interval) || interval < 1 || MINUTES % interval !== 0)
+      throw new Error(`interval: ${interval} minutes came, expected a divisor of a day's 1440`);
+    if (!Number.isInteger(perPass) || perPass < 1) throw new Error(`perPass: ${perPass} came, expected at least 1`);
+    this.options = options;
+  }
+
+  async next(after: SourcePosition | null, asking: Asking): Promise<Pass | null> {
+    const { perPass = 1, follow = false, poll = 1000, days } = this.options;
+    const last = after as Stretch | null;
+    const end = asking.again as Stretch | undefined;
+    for (let said = ''; !asking.signal.aborted; ) {
+      const stretches = this.stretches(last);
+      const ahead = last ? stretches.filter(stretch => isAfter(stretch, last)) : stretches;
+      const day = ahead.filter(stretch => stretch.day === ahead[0]?.day);
+      const wanted = end ? day.filter(stretch => !isAfter(stretch, end)) : day.slice(0, perPass);
+      const missing = wanted.find(stretch => !this.isDone(stretch));
+      const short = wanted.length < perPass && !end && follow && ahead.length === day.length && !days;
+      if (wanted.length > 0 && !missing && !short)
+        return this.pass(wanted, days !== undefined && day.at(-1) === wanted.at(-1));
+      if (wanted.length === 0 && !follow) return null;
+      const awaited = missing ? this.doneFile(missing) : `the next folder of ${this.options.folder}`;
+      if (awaited !== said) asking.onNotice(`waiting for ${awaited}`);
+      said = awaited;
+      await pause(poll, asking.signal);
+    }
+    return null;
+  }
+
+  async commit(): Promise<void> {}
+  async close(): Promise<void> {}
+
+  /** The folders there are, or those of the days asked for, in order of time. */
+  private stretches(last: Stretch | null): Stretch[] {
+    const { folder, days, interval = 60 } = this.options;
+    if (days)
+      return days.flatMap(day =>
+        Array.from({ length: MINUTES / interval }, (_, i) => {
+          const minute = i * interval;
+          const time = String(Math.floor(minute / 60) * 100 + (minute % 60)).padStart(4, '0');
+          return { day, time };
+        }),
+      );
+    // Days that are over need not be looked into again.
+    return this.list(folder, DAY)
+      .filter(day => !last || day >= last.day)
+      .flatMap(day => this.list(path.join(folder, day), TIME).map(time => ({ day, time })));
+  }
+
+  private list(folder: string, pattern: RegExp): string[] {
+    try {
+      return readdirSync(folder)
+        .filter(name => pattern.test(name))
+        .sort();
+    } catch (error) {
+      throw new Error(`cannot read ${folder}: ${reasonOf(error)}`, { cause: error });
+    }
+  }
+
+  private doneFile({ day, time }: Stretch): string {
+    return path.join(this.options.folder, day, time, this.options.doneFile ?? '_SUCCESS');
+  }
+
+  private isDone(stretch: Stretch): boolean {
+    return statSync(this.doneFile(stretch), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  private pass(stretches: readonly Stretch[], endsDay: boolean): Pass {
+    const { day, time } = stretches.at(-1)!;
+    const files = stretches.flatMap(stretch => this.filesOf(stretch));
+    return { day, name: time, endsDay, position: { day, time }, read: reading => new BatchReader(files, reading) };
+  }
+
+  private filesOf(stretch: Stretch): string[] {
+    const done = this.doneFile(stretch);
+    const folder = path.dirname(done);
+    const files = readdirSync(folder, { withFileTypes: true })
+      .filter(entry => entry.isFile() && !/^[._]/.test(entry.name) && entry.name !== path.basename(done))
+      .map(entry => path.join(folder, entry.name))
+      .sort();
+    if (files.length === 0) throw new Error(`${done} says that the pass is complete, and ${folder} holds no data`);
+    return files;
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * Training on a stream, pass after pass and day after day: sources, checkpoints and publishing with done-files, restart. Knows a learner by its interface;
+ * knows nothing of the command line.
+ */
+export { type Broker, type BrokerPassOptions, BrokerRefusal, BrokerSource, type Message } from './broker.ts';
+export { type DirectoryOptions, DirectorySource } from './directory.ts';
+export { type DoneLine, readDone } from './done.ts';
+export { type NatsOptions, natsBroker } from './nats.ts';
+export { learnerOf, type OptimizerConfig, type PublishedCard, PublishedModel } from './published.ts';
+export { type RedisOptions, redisBroker } from './redis.ts';
+export type { Asking, Pass, PassBatches, PassReading, SourcePosition, StreamSource } from './source.ts';
+export {
+  type DayEvent,
+  type PassEvent,
+  type StreamEvent,
+  type StreamLearner,
+  type StreamOptions,
+  type StreamProgress,
+  type StreamResult,
+  streamTrain,
+} from './train.ts';

@@ -1,0 +1,149 @@
+/**
+ * NATS JetStream through @nats-io/transport-node and @nats-io/jetstream. The position is the sequence number of the last message in a checkpoint. A
+ * durable consumer starts behind it, and its acknowledgement floor follows the checkpoints.
+ */
+import type { Consumer, JetStreamManager, JsMsg } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { type Broker, BrokerRefusal, type Message } from './broker.ts';
+import { optionalModule } from './optional.ts';
+
+export interface NatsOptions {
+  /** nats://user:password@host:port */
+  readonly url: string;
+  /** The stream's name. */
+  readonly stream: string;
+  /** Only messages of this subject; all by default. */
+  readonly subject?: string;
+  /** The durable consumer that shows how far training has come; 'tenon' by default. */
+  readonly consumer?: string;
+}
+
+type Modules = typeof import('@nats-io/transport-node') & typeof import('@nats-io/jetstream');
+
+const PACKAGES = '@nats-io/transport-node @nats-io/jetstream';
+
+export async function natsBroker(options: NatsOptions): Promise<Broker> {
+  const load = async (): Promise<Modules> => ({
+    ...(await import('@nats-io/transport-node')),
+    ...(await import('@nats-io/jetstream')),
+  });
+  return new NatsBroker(options, await optionalModule(load, 'a NATS stream', PACKAGES));
+}
+
+/** A connection, and a consumer that has delivered everything up to `delivered`. */
+interface Link {
+  readonly connection: NatsConnection;
+  readonly consumer: Consumer;
+  delivered: number;
+}
+
+class NatsBroker implements Broker {
+  readonly name: string;
+  private readonly options: NatsOptions;
+  private readonly modules: Modules;
+  private link: Link | null = null;
+  /** Delivered and not in a checkpoint yet. */
+  private readonly open = new Map<string, JsMsg>();
+
+  constructor(options: NatsOptions, modules: Modules) {
+    const { host } = new URL(options.url);
+    this.name = `NATS stream ${options.stream} at ${host}`;
+    this.options = options;
+    this.modules = modules;
+  }
+
+  async read(after: string | null, count: number, wait: number): Promise<Message[]> {
+    const last = Number(after ?? 0);
+    return this.guarded(async () => {
+      if (this.link && (this.link.connection.isClosed() || this.link.delivered !== last)) await this.close();
+      this.link ??= await this.connect(last);
+      const messages: Message[] = [];
+      // The server takes no shorter wait than a second.
+      for await (const message of await this.link.consumer.fetch({
+        max_messages: count,
+        expires: Math.max(1000, wait),
+      })) {
+        this.link.delivered = message.seq;
+        this.open.set(String(message.seq), message);
+        messages.push({ id: String(message.seq), time: message.time.getTime(), data: message.data });
+      }
+      if (messages.length === 0 && this.link.connection.isClosed()) throw new Error('the connection was closed');
+      return messages;
+    });
+  }
+
+  async commit(id: string): Promise<void> {
+    // All policy: the messages before it are acknowledged with it.
+    this.open.get(id)?.ack();
+    for (const seq of this.open.keys()) if (Number(seq) <= Number(id)) this.open.delete(seq);
+    await this.link?.connection.flush();
+  }
+
+  async close(): Promise<void> {
+    const link = this.link;
+    this.link = null;
+    await link?.connection.close().catch(() => {});
+  }
+
+  private async guarded<T>(use: () => Promise<T>): Promise<T> {
+    try {
+      return await use();
+    } catch (error) {
+      await this.close();
+      if (error instanceof BrokerRefusal) throw error;
+      const { message } = error as Error;
+      // 503: JetStream is not up yet.
+      const refused = error instanceof this.modules.JetStreamApiError && error.status !== 503;
+      if (refused || /authorization/i.test(message))
+        throw new BrokerRefusal(`${this.name}: ${message}`, { cause: error });
+      throw error;
+    }
+  }
+
+  private async connect(last: number): Promise<Link> {
+    const { connect, jetstream, jetstreamManager } = this.modules;
+    const { url, stream, consumer = 'tenon' } = this.options;
+    const { username, password, host } = new URL(url);
+    const connection = await connect({
+      servers: host,
+      reconnect: false,
+      timeout: 5000,
+      ...(username && { user: decodeURIComponent(username), pass: decodeURIComponent(password) }),
+    });
+    try {
+      const manager = await jetstreamManager(connection);
+      await this.checkRetention(manager);
+      await this.placeConsumer(manager, last);
+      return { connection, consumer: await jetstream(connection).consumers.get(stream, consumer), delivered: last };
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** A restart reads again what is behind the last checkpoint, so it must still be there. */
+  private async checkRetention(manager: JetStreamManager): Promise<void> {
+    const { config } = await manager.streams.info(this.options.stream);
+    if (config.retention !== 'limits')
+      throw new BrokerRefusal(
+        `${this.name} has retention ${config.retention}, expected limits: a restart reads again what is behind the last checkpoint`,
+      );
+  }
+
+  private async placeConsumer(manager: JetStreamManager, last: number): Promise<void> {
+    const { AckPolicy, DeliverPolicy } = this.modules;
+    const { stream, subject, consumer = 'tenon' } = this.options;
+    // What it delivered before and nobody trained on is delivered again from here on.
+    await manager.consumers.delete(stream, consumer).catch(() => {});
+    await manager.consumers.add(stream, {
+      durable_name: consumer,
+      ack_policy: AckPolicy.All,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: last + 1,
+      // Messages wait for their checkpoint as long as it takes: none is delivered twice, none holds up the next.
+      ack_wait: 24 * 3600 * 1e9,
+      max_ack_pending: -1,
+      ...(subject && { filter_subject: subject }),
+    });
+  }
+}

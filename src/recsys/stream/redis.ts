@@ -1,0 +1,118 @@
+/**
+ * Redis Streams through the package `redis`. The position is the id of the last entry in a checkpoint, so entries are read with XREAD and nothing is
+ * pending anywhere; a consumer group's last-delivered id follows the checkpoints, for XINFO GROUPS and whoever trims the stream.
+ */
+import { type Broker, BrokerRefusal, type Message } from './broker.ts';
+import { optionalModule } from './optional.ts';
+
+export interface RedisOptions {
+  /** redis://user:password@host:port/database, rediss:// for TLS. */
+  readonly url: string;
+  /** The stream's key. */
+  readonly stream: string;
+  /** The entry's field that holds the line or lines; the first one by default. */
+  readonly field?: string;
+  /** The group that shows how far training has come; 'tenon' by default. */
+  readonly group?: string;
+}
+
+/** What is used of the client. */
+interface Client {
+  connect(): Promise<unknown>;
+  destroy(): void;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  sendCommand<T>(command: readonly string[], options?: { readonly typeMapping: object }): Promise<T>;
+}
+
+/** Of bulk strings as they came: 36 is '$', RESP's mark of them. */
+const AS_BYTES = { typeMapping: { 36: Buffer } };
+
+type Entry = readonly [id: Buffer, fields: readonly Buffer[] | null];
+type XRead = readonly (readonly [key: Buffer, entries: readonly Entry[]])[] | null;
+
+/** Errors that another try would meet again. */
+const REFUSALS = /^(WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|ERR)\b/;
+
+export async function redisBroker(options: RedisOptions): Promise<Broker> {
+  const { createClient } = await optionalModule(() => import('redis'), 'a Redis stream', 'redis');
+  const make = (): Client =>
+    createClient({
+      url: options.url,
+      RESP: 2,
+      disableOfflineQueue: true,
+      socket: { reconnectStrategy: false, connectTimeout: 5000 },
+    }) as unknown as Client;
+  return new RedisBroker(options, make);
+}
+
+class RedisBroker implements Broker {
+  readonly name: string;
+  private readonly options: RedisOptions;
+  private readonly make: () => Client;
+  private client: Client | null = null;
+
+  constructor(options: RedisOptions, make: () => Client) {
+    const { host } = new URL(options.url);
+    this.name = `redis stream ${options.stream} at ${host}`;
+    this.options = options;
+    this.make = make;
+  }
+
+  async read(after: string | null, count: number, wait: number): Promise<Message[]> {
+    const { stream } = this.options;
+    const ask = ['XREAD', 'COUNT', String(count), 'BLOCK', String(wait), 'STREAMS', stream, after ?? '0'];
+    const answer = await this.call(client => client.sendCommand<XRead>(ask, AS_BYTES));
+    // An entry that was deleted has no fields.
+    const entries = (answer?.[0]?.[1] ?? []).filter(([, fields]) => fields !== null);
+    return entries.map(([id, fields]) => this.message(id.toString(), fields!));
+  }
+
+  async commit(id: string): Promise<void> {
+    const { stream, group = 'tenon' } = this.options;
+    await this.call(async client => {
+      try {
+        await client.sendCommand(['XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM']);
+      } catch (error) {
+        if (!(error as Error).message.startsWith('BUSYGROUP')) throw error;
+      }
+      await client.sendCommand(['XGROUP', 'SETID', stream, group, id]);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.client?.destroy();
+    this.client = null;
+  }
+
+  private message(id: string, fields: readonly Buffer[]): Message {
+    const { field } = this.options;
+    let data: Buffer | undefined = fields[1];
+    if (field !== undefined) {
+      const at = fields.findIndex((name, i) => i % 2 === 0 && name.toString() === field);
+      data = at < 0 ? undefined : fields[at + 1];
+    }
+    if (!data) throw new BrokerRefusal(`${this.name}: entry ${id} has no field ${field}`);
+    return { id, time: Number(id.split('-')[0]), data };
+  }
+
+  /** With a connection of its own after every failure. */
+  private async call<T>(use: (client: Client) => Promise<T>): Promise<T> {
+    try {
+      this.client ??= await this.connect();
+      return await use(this.client);
+    } catch (error) {
+      await this.close();
+      const { message } = error as Error;
+      if (REFUSALS.test(message)) throw new BrokerRefusal(`${this.name}: ${message}`, { cause: error });
+      throw error;
+    }
+  }
+
+  private async connect(): Promise<Client> {
+    const client = this.make();
+    // The call that meets it fails, too.
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  }
+}

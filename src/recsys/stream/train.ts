@@ -1,0 +1,433 @@
+/**
+ * The streaming loop: for each pass, measure on it while it is unseen, train on it, publish a delta, write a checkpoint; at the end of a day shrink the table and
+ * publish a base. A restart goes on from the last done-file, and ends with the bits of a run that was never stopped.
+ */
+import path from 'node:path';
+import { writeAtomic } from '../../formats/index.ts';
+import { type ProgressiveReport, type ProgressiveState, ProgressiveValidation } from '../../metrics/index.ts';
+import { defaultGenerator } from '../../tensor/index.ts';
+import { breather } from '../../train/breathe.ts';
+import type { BatchSchema, SparseBatch } from '../batch.ts';
+import { SlotImportance, type SlotImportanceState, type SlotScore } from '../importance.ts';
+import type { SaveReport, SparseTable } from '../table/sparse-table.ts';
+import type { BatchLearner } from '../train/learner.ts';
+import { CARD_FILE, DENSE_FILE, type PublishedCard, TABLE_FILE } from './published.ts';
+import { RunFiles, type SavedState } from './runFiles.ts';
+import type { Pass, PassReading, SourcePosition, StreamSource } from './source.ts';
+
+/** What the loop asks of a learner; a SparseTrainer answers it. */
+export interface StreamLearner extends BatchLearner {
+  readonly table: Pick<SparseTable, 'size' | 'shrink' | 'save'>;
+  /** Labels the tasks learn, by place in the schema. */
+  readonly model: { readonly tasks: readonly number[]; readonly schema: BatchSchema };
+  saveDense(file: string): void;
+}
+
+export interface StreamOptions {
+  readonly learner: StreamLearner;
+  readonly source: StreamSource;
+  readonly reading: Omit<PassReading, 'shuffle'>;
+  /** Decides the shuffles. */
+  readonly seed: number;
+  /** Examples of the shuffle buffer; 262,144 by default, 0 keeps the order of the data. */
+  readonly shuffleBuffer?: number;
+  /** Where everything is written. */
+  readonly folder: string;
+  /** What published models say of themselves. */
+  readonly card: Omit<PublishedCard, 'format' | 'version'>;
+  /** Goes on from the last checkpoint in the folder, if there is one; false by default. */
+  readonly resume?: boolean;
+  /** Passes between two checkpoints; 1 by default. */
+  readonly checkpointEvery?: number;
+  /** Passes between two published deltas, 0 for none; 1 by default. */
+  readonly deltaEvery?: number;
+  /** Checkpoints that stay; 2 by default. */
+  readonly keep?: number;
+  /**
+   * When a pass is measured: all of it before any of it is learned from ('pass', the default: what the published model would have scored), or each batch
+   * just before it is learned from ('progressive', which costs nothing).
+   */
+  readonly validate?: 'pass' | 'progressive';
+  /** Batches per pass by which slots are shuffled for their importance; 1 by default. */
+  readonly importanceBatches?: number;
+  /** Stops after so many passes of this call; none by default. */
+  readonly maxPasses?: number;
+  /** Stops after the present batch, with a checkpoint. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: StreamEvent) => void;
+  /** Told what is waited for; whole sentences. */
+  readonly onNotice?: (sentence: string) => void;
+  /** Called after batches, for a display. */
+  readonly onProgress?: (progress: StreamProgress) => void;
+}
+
+export interface StreamProgress {
+  readonly day: string;
+  readonly pass: string;
+  readonly doing: 'measuring' | 'training';
+  readonly examples: number;
+  readonly examplesPerSecond: number;
+  /** Mean training loss of the pass so far; NaN while measuring. */
+  readonly loss: number;
+}
+
+export interface PassEvent extends ProgressiveReport {
+  readonly event: 'pass';
+  readonly day: string;
+  readonly pass: string;
+  /** Of the whole run, from 1. */
+  readonly number: number;
+  /** Mean training loss. */
+  readonly loss: number;
+  /** Learned from, over the whole run. */
+  readonly total: number;
+  readonly lines: number;
+  readonly bad: number;
+  readonly rows: number;
+  readonly seconds: number;
+  /** While training, reading included. */
+  readonly examplesPerSecond: number;
+}
+
+export interface DayEvent extends ProgressiveReport {
+  readonly event: 'day';
+  readonly day: string;
+  readonly rows: number;
+  readonly deleted: number;
+  readonly baseRows: number;
+  readonly importance: readonly SlotScore[];
+}
+
+export type StreamEvent =
+  | PassEvent
+  | DayEvent
+  | ({ readonly event: 'delta'; readonly day: string; readonly pass: string } & SaveReport)
+  | { readonly event: 'checkpoint'; readonly day: string; readonly pass: string; readonly batches?: number }
+  | { readonly event: 'resume'; readonly day: string; readonly pass: string; readonly path: string };
+
+export interface StreamResult {
+  /** Of this call. */
+  readonly passes: number;
+  /** Learned from, over the whole run. */
+  readonly total: number;
+  /** AUC of all passes, each measured before it was learned from. */
+  readonly auc: number;
+  readonly logLoss: number;
+  readonly rows: number;
+  /** Whether the signal stopped it. */
+  readonly stopped: boolean;
+}
+
+/** A pass that was stopped in the middle. */
+interface Partial {
+  readonly end: SourcePosition;
+  readonly batches: number;
+  readonly lossSum: number;
+  readonly examples: number;
+  readonly window: ProgressiveReport | null;
+}
+
+interface State extends SavedState {
+  readonly position: SourcePosition | null;
+  readonly day: string | null;
+  readonly passes: number;
+  readonly total: number;
+  readonly generator: { readonly seed: string; readonly counter: string };
+  readonly today: ProgressiveState;
+  readonly earlier: ProgressiveState;
+  readonly importance: SlotImportanceState;
+  readonly partial: Partial | null;
+}
+
+/** Trains until the source is over, `maxPasses` are done or the signal comes. @throws Error in one sentence; what was saved before stays loadable */
+export function streamTrain(options: StreamOptions): Promise<StreamResult> {
+  return new StreamRun(options).run();
+}
+
+class StreamRun {
+  private readonly options: StreamOptions;
+  private readonly files: RunFiles;
+  private readonly never = new AbortController().signal;
+  private readonly breathe = breather();
+  private position: SourcePosition | null = null;
+  /** The day whose passes are being trained on; null when it was ended. */
+  private day: string | null = null;
+  private passes = 0;
+  private total = 0;
+  private begun = 0;
+  private partial: Partial | null = null;
+  /** Of passes that are over; `today` of those of the day, `earlier` of those of the days before. */
+  private readonly today = new ProgressiveValidation();
+  private readonly earlier = new ProgressiveValidation();
+  private readonly importance: SlotImportance;
+  /** What happened last: a pass, a part of one, or the end of a day. */
+  private last = { day: '', pass: '' };
+  /** Whether anything happened since the last checkpoint. */
+  private dirty = false;
+
+  constructor(options: StreamOptions) {
+    this.options = options;
+    this.files = new RunFiles(options.folder, options.keep ?? 2);
+    this.importance = new SlotImportance(options.reading.features.schema, { seed: options.seed, buckets: 4096 });
+  }
+
+  async run(): Promise<StreamResult> {
+    const { source, maxPasses = Number.POSITIVE_INFINITY } = this.options;
+    this.begin();
+    try {
+      while (!this.stopped && this.begun < maxPasses) {
+        const pass = await source.next(this.position, {
+          signal: this.options.signal ?? this.never,
+          onNotice: this.options.onNotice ?? (() => {}),
+          again: this.partial?.end,
+        });
+        if (this.stopped) break;
+        if (this.day !== null && pass?.day !== this.day) this.endDay();
+        if (!pass) break;
+        await this.train(pass);
+        if (this.stopped && this.partial) break;
+        if (pass.endsDay) this.endDay();
+      }
+      if (this.dirty) await this.checkpoint();
+    } finally {
+      await source.close();
+    }
+    const all = new ProgressiveValidation();
+    for (const part of [this.earlier, this.today]) all.merge(part.state());
+    const { auc, logLoss } = all.compute();
+    const rows = this.options.learner.table.size;
+    return { passes: this.begun, total: this.total, auc, logLoss, rows, stopped: this.stopped };
+  }
+
+  private get stopped(): boolean {
+    return this.options.signal?.aborted ?? false;
+  }
+
+  /** Where the run stands: nowhere, or at its last checkpoint. */
+  private begin(): void {
+    const { learner, resume = false, reading, onEvent } = this.options;
+    const found = resume ? this.files.lastCheckpoint() : null;
+    // The step is compiled for the largest batch: always the same one, so that a restart computes the same bits.
+    learner.predict(emptyBatch(reading.features.schema, reading.batchSize));
+    this.files.rewind(found?.state ?? null);
+    if (!found) return;
+    learner.load(found.folder);
+    const state = found.state as State;
+    defaultGenerator.setState(state.generator);
+    this.position = state.position;
+    this.day = state.day;
+    this.passes = state.passes;
+    this.total = state.total;
+    this.partial = state.partial;
+    this.today.merge(state.today);
+    this.earlier.merge(state.earlier);
+    this.importance.merge(state.importance);
+    const { day, pass } = found.done;
+    this.last = { day, pass };
+    onEvent?.({ event: 'resume', day, pass, path: found.folder });
+  }
+
+  private async train(pass: Pass): Promise<void> {
+    const { learner, reading, folder, validate = 'pass', deltaEvery = 1, checkpointEvery = 1 } = this.options;
+    const started = performance.now();
+    this.day = pass.day;
+    const quarantine = path.join(folder, 'quarantine', `${pass.day}-${pass.name}.jsonl`);
+    const badLines = { ...reading.badLines, quarantine };
+    const batches = pass.read({ ...reading, badLines, shuffle: this.shuffle() });
+    const measured = reading.features.schema.labels.length > 0;
+    let window = this.partial?.window ?? null;
+    if (measured && validate === 'pass' && !this.partial) {
+      if (!(await this.measure(pass, batches))) return;
+      window = this.today.endWindow();
+    }
+    const learned = await this.learn(pass, batches, measured && validate === 'progressive', window);
+    if (!learned) return;
+    window ??= this.today.endWindow();
+    this.partial = null;
+    this.position = pass.position;
+    this.passes++;
+    this.begun++;
+    this.total += learned.examples;
+    this.dirty = true;
+    this.last = { day: pass.day, pass: pass.name };
+    this.emit({
+      event: 'pass',
+      day: pass.day,
+      pass: pass.name,
+      number: this.passes,
+      ...window,
+      examples: learned.examples,
+      loss: learned.lossSum / learned.examples,
+      total: this.total,
+      lines: batches.stats.lines,
+      bad: batches.stats.bad,
+      rows: learner.table.size,
+      seconds: (performance.now() - started) / 1000,
+      examplesPerSecond: learned.examplesPerSecond,
+    });
+    if (deltaEvery > 0 && this.passes % deltaEvery === 0) this.publishDelta(pass);
+    if (this.passes % checkpointEvery === 0) await this.checkpoint();
+  }
+
+  private shuffle(): PassReading['shuffle'] {
+    const { seed, shuffleBuffer = 262_144 } = this.options;
+    return shuffleBuffer > 0 ? { seed, buffer: shuffleBuffer, epoch: this.passes } : undefined;
+  }
+
+  /** Predicts all of a pass; false when it was stopped, and nothing has happened. */
+  private async measure(pass: Pass, batches: AsyncIterable<SparseBatch>): Promise<boolean> {
+    const { learner, importanceBatches = 1 } = this.options;
+    const progress = this.progress(pass, 'measuring');
+    const importance = this.importance.state();
+    let number = 0;
+    let examples = 0;
+    for await (const batch of batches) {
+      if (this.stopped) {
+        this.today.dropWindow();
+        this.importance.reset();
+        this.importance.merge(importance);
+        return false;
+      }
+      if (number++ < importanceBatches && batch.size > 1) this.importance.update(batch, of => learner.predict(of));
+      this.observe(batch, learner.predict(batch));
+      examples += batch.size;
+      progress(examples, Number.NaN);
+      await this.breathe();
+    }
+    return true;
+  }
+
+  /** The first task's predictions against its label. */
+  private observe(batch: SparseBatch, predictions: Float32Array): void {
+    const { tasks } = this.options.learner.model;
+    const width = batch.schema.labels.length;
+    const first = (of: Float32Array, step: number, at: number): Float32Array =>
+      Float32Array.from({ length: batch.size }, (_, i) => of[i * step + at]);
+    this.today.update(first(predictions, tasks.length, 0), first(batch.labels, width, tasks[0]));
+  }
+
+  /** Trains on a pass, past the batches of a run that was stopped; null when it was stopped again. */
+  private async learn(
+    pass: Pass,
+    batches: AsyncIterable<SparseBatch>,
+    measure: boolean,
+    window: ProgressiveReport | null,
+  ): Promise<{ lossSum: number; examples: number; examplesPerSecond: number } | null> {
+    const { learner } = this.options;
+    const progress = this.progress(pass, 'training');
+    const skip = this.partial?.batches ?? 0;
+    let lossSum = this.partial?.lossSum ?? 0;
+    let examples = this.partial?.examples ?? 0;
+    const before = examples;
+    const started = performance.now();
+    let number = 0;
+    for await (const batch of batches) {
+      if (number++ < skip) continue;
+      if (this.stopped) {
+        this.partial = { end: pass.position, batches: number - 1, lossSum, examples, window };
+        this.last = { day: pass.day, pass: pass.name };
+        this.dirty = true;
+        return null;
+      }
+      const { loss, predictions } = learner.step(batch);
+      if (measure) this.observe(batch, predictions);
+      lossSum += loss * batch.size;
+      examples += batch.size;
+      progress(examples, lossSum / examples);
+      await this.breathe();
+    }
+    return { lossSum, examples, examplesPerSecond: ((examples - before) * 1000) / (performance.now() - started) };
+  }
+
+  private progress(pass: Pass, doing: StreamProgress['doing']): (examples: number, loss: number) => void {
+    const { onProgress } = this.options;
+    if (!onProgress) return () => {};
+    const started = performance.now();
+    return (examples, loss) => {
+      const examplesPerSecond = (examples * 1000) / (performance.now() - started);
+      onProgress({ day: pass.day, pass: pass.name, doing, examples, examplesPerSecond, loss });
+    };
+  }
+
+  private emit(event: PassEvent | DayEvent): void {
+    this.files.event(event);
+    this.options.onEvent?.(event);
+  }
+
+  private publishDelta({ day, name }: Pass): void {
+    const report = this.publish('delta', day, name);
+    this.options.onEvent?.({ event: 'delta', day, pass: name, ...report });
+  }
+
+  private publish(kind: 'base' | 'delta', day: string, pass: string): SaveReport {
+    const { learner, card } = this.options;
+    let report: SaveReport = { rows: 0, bytes: 0 };
+    this.files.publish(kind, day, pass, folder => {
+      report = learner.table.save(path.join(folder, TABLE_FILE), kind);
+      learner.saveDense(path.join(folder, DENSE_FILE));
+      const content: PublishedCard = { ...card, format: 'tenon-recsys', version: 1 };
+      writeAtomic(path.join(folder, CARD_FILE), [`${JSON.stringify(content, null, 2)}\n`]);
+    });
+    return report;
+  }
+
+  /** Shrinks the table, publishes the base model, keeps the whole table and lets its rows grow a day older. */
+  private endDay(): void {
+    const { learner } = this.options;
+    const day = this.day!;
+    const { deleted, kept } = learner.table.shrink();
+    const base = this.publish('base', day, 'end');
+    this.files.batch(day, folder => learner.table.save(path.join(folder, TABLE_FILE), 'batch'));
+    const report = this.today.compute();
+    this.earlier.merge(this.today.state());
+    this.today.reset();
+    this.emit({
+      event: 'day',
+      day,
+      ...report,
+      rows: kept,
+      deleted,
+      baseRows: base.rows,
+      importance: this.importance.compute(),
+    });
+    this.importance.reset();
+    this.day = null;
+    this.dirty = true;
+    this.last = { day, pass: 'end' };
+  }
+
+  /** Writes a checkpoint and tells the source. */
+  private async checkpoint(): Promise<void> {
+    const { learner, source, onEvent } = this.options;
+    const state: Omit<State, 'lines'> = {
+      position: this.position,
+      day: this.day,
+      passes: this.passes,
+      total: this.total,
+      generator: defaultGenerator.state(),
+      today: this.today.state(),
+      earlier: this.earlier.state(),
+      importance: this.importance.state(),
+      partial: this.partial,
+    };
+    const batches = this.partial?.batches;
+    const line = { ...this.last, batches, position: this.position };
+    this.files.checkpoint(line, folder => learner.save(folder), state);
+    this.dirty = false;
+    onEvent?.({ event: 'checkpoint', ...this.last, batches });
+    if (this.position) await source.commit(this.position);
+  }
+}
+
+/** A batch of examples without anything. */
+function emptyBatch(schema: BatchSchema, size: number): SparseBatch {
+  return {
+    schema,
+    size,
+    hi: new Uint32Array(0),
+    lo: new Uint32Array(0),
+    offsets: new Uint32Array(size * schema.slots.length + 1),
+    dense: new Float32Array(size * schema.dense.length),
+    labels: new Float32Array(size * schema.labels.length),
+  };
+}

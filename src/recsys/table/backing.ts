@@ -1,0 +1,273 @@
+/**
+ * Where the segments of rows live: in memory; in a memory-mapped file, which the operating system pages (Linux, through koffi); or in a file
+ * that is read and written segment by segment, with some of them in memory. The files are scratch: they have no name once
+ * opened, and go with the process.
+ */
+import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { reasonOf } from '../../formats/atomic.ts';
+import type { Segment } from './row-store.ts';
+
+export interface Backing {
+  /** A segment has 2^shift rows. */
+  readonly shift: number;
+  /** A new segment of zeros, `segments.length` by number. */
+  create(segments: (Segment | null)[], words: number): Segment;
+  /** Brings a segment back that is null in `segments`. */
+  fetch(segments: (Segment | null)[], number: number): Segment;
+  /** All segments are given up. */
+  drop(segments: (Segment | null)[]): void;
+}
+
+const views = (buffer: ArrayBuffer): Segment => ({ f32: new Float32Array(buffer), u32: new Uint32Array(buffer) });
+
+/** Segments as ordinary arrays. */
+export class MemoryBacking implements Backing {
+  readonly shift = 16;
+
+  create(_segments: (Segment | null)[], words: number): Segment {
+    return views(new ArrayBuffer(4 * words));
+  }
+
+  fetch(_segments: (Segment | null)[], number: number): Segment {
+    throw new Error(`internal: segment ${number} is not there`);
+  }
+
+  drop(): void {}
+}
+
+let scratchFiles = 0;
+
+/** Opens a file in `folder` that has no name any more. */
+function openScratch(folder: string): number {
+  const file = path.join(folder, `rows.${process.pid}.${++scratchFiles}.tmp`);
+  try {
+    mkdirSync(folder, { recursive: true });
+    const handle = openSync(file, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+    rmSync(file);
+    return handle;
+  } catch (error) {
+    throw new Error(`EmbeddingTable: folder ${folder}: cannot make a file for rows: ${reasonOf(error)}`);
+  }
+}
+
+/** Closes scratch files of tables that are gone. */
+const closer = new FinalizationRegistry<number>(handle => closeSync(handle));
+
+interface MappingSystem {
+  mmap(address: number, bytes: number, protection: number, flags: number, file: number, offset: number): number;
+  munmap(address: number, bytes: number): number;
+  madvise(address: number, bytes: number, advice: number): number;
+  view(address: bigint, bytes: number): ArrayBuffer;
+}
+
+/** The system's memory mapping, null where koffi or Linux is not there. */
+function mappingSystem(): MappingSystem | null {
+  if (process.platform !== 'linux') return null;
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as {
+      load(path: string): { func(signature: string): unknown };
+      view(address: bigint, bytes: number): ArrayBuffer;
+    };
+    const libc = koffi.load('libc.so.6');
+    return {
+      mmap: libc.func('int64_t mmap(int64_t, uint64_t, int, int, int, int64_t)') as MappingSystem['mmap'],
+      munmap: libc.func('int munmap(int64_t, uint64_t)') as MappingSystem['munmap'],
+      madvise: libc.func('int madvise(int64_t, uint64_t, int)') as MappingSystem['madvise'],
+      view: koffi.view,
+    };
+  } catch {
+    return null;
+  }
+}
+
+const READ_WRITE = 3;
+const SHARED = 1;
+const PRIVATE_ANONYMOUS = 0x22;
+const ADVISE_LARGE_PAGES = 14;
+const PAGE = 4096;
+
+/** Mappings of one table. */
+class Maps {
+  private readonly system: MappingSystem;
+  private list: { readonly address: number; readonly bytes: number }[] = [];
+
+  constructor(system: MappingSystem) {
+    this.system = system;
+  }
+
+  /** Address of a new mapping, null where the system refuses. */
+  add(bytes: number, flags: number, file: number, offset: number): number | null {
+    const address = Number(this.system.mmap(0, bytes, READ_WRITE, flags, file, offset));
+    if (address === -1) return null;
+    this.list.push({ address, bytes });
+    return address;
+  }
+
+  clear(): void {
+    for (const { address, bytes } of this.list) this.system.munmap(address, bytes);
+    this.list = [];
+  }
+}
+
+/** Unmaps what belonged to tables that are gone. */
+const givenUp = new FinalizationRegistry<Maps>(maps => maps.clear());
+
+const LARGE_PAGE = 1 << 21;
+
+/**
+ * Segments on large pages: a table of gigabytes is read all over, and with pages of 4 KB most reads first wait for their address.
+ * The pages are given back when the table is gone.
+ */
+class LargePageBacking implements Backing {
+  readonly shift = 16;
+  private readonly system: MappingSystem;
+  private readonly maps: Maps;
+
+  constructor(system: MappingSystem) {
+    this.system = system;
+    this.maps = new Maps(system);
+    givenUp.register(this, this.maps);
+  }
+
+  create(_segments: (Segment | null)[], words: number): Segment {
+    const bytes = Math.ceil((4 * words) / LARGE_PAGE) * LARGE_PAGE;
+    // Mapped with room to begin at a multiple of the large page.
+    const address = this.maps.add(bytes + LARGE_PAGE, PRIVATE_ANONYMOUS, -1, 0);
+    if (address === null) throw new Error(`EmbeddingTable: the system refuses ${bytes} bytes of memory for rows`);
+    const start = Math.ceil(address / LARGE_PAGE) * LARGE_PAGE;
+    this.system.madvise(start, bytes, ADVISE_LARGE_PAGES);
+    return views(this.system.view(BigInt(start), 4 * words));
+  }
+
+  fetch(_segments: (Segment | null)[], number: number): Segment {
+    throw new Error(`internal: segment ${number} is not there`);
+  }
+
+  drop(): void {
+    this.maps.clear();
+  }
+}
+
+/** The file doubles until it grows by this much at a time. */
+const LARGEST_GROWTH = 1 << 26;
+const ZEROS = new Uint8Array(1 << 18);
+
+/** Segments in a shared mapping of one file: the operating system keeps what is used in memory and writes the rest out. */
+class MappedBacking implements Backing {
+  readonly shift = 12;
+  private readonly folder: string;
+  private readonly system: MappingSystem;
+  private readonly file: number;
+  private reserved = 0;
+  private used = 0;
+  private readonly maps: Maps;
+
+  constructor(folder: string, system: MappingSystem) {
+    this.folder = folder;
+    this.system = system;
+    this.maps = new Maps(system);
+    this.file = openScratch(folder);
+    closer.register(this, this.file);
+    givenUp.register(this, this.maps);
+  }
+
+  create(_segments: (Segment | null)[], words: number): Segment {
+    const bytes = Math.ceil((4 * words) / PAGE) * PAGE;
+    while (this.reserved < this.used + bytes) this.reserve();
+    const address = this.maps.add(bytes, SHARED, this.file, this.used);
+    if (address === null)
+      throw new Error(`EmbeddingTable: folder ${this.folder}: the system refuses to map ${bytes} bytes`);
+    this.used += bytes;
+    return views(this.system.view(BigInt(address), 4 * words));
+  }
+
+  /** Writes zeros ahead, so that a full disk is an error here and not a signal at some store through the mapping. */
+  private reserve(): void {
+    const end = this.reserved + Math.min(LARGEST_GROWTH, Math.max(ZEROS.length, this.reserved));
+    try {
+      for (; this.reserved < end; this.reserved += ZEROS.length)
+        writeSync(this.file, ZEROS, 0, ZEROS.length, this.reserved);
+    } catch (error) {
+      throw new Error(`EmbeddingTable: folder ${this.folder}: cannot grow the file of rows: ${reasonOf(error)}`);
+    }
+  }
+
+  fetch(_segments: (Segment | null)[], number: number): Segment {
+    throw new Error(`internal: segment ${number} is not mapped`);
+  }
+
+  drop(segments: (Segment | null)[]): void {
+    segments.length = 0;
+    this.maps.clear();
+    this.used = 0;
+    this.reserved = 0;
+    ftruncateSync(this.file, 0);
+  }
+}
+
+/** Segments kept in memory by a `PagedBacking`. */
+const RESIDENT = 256;
+
+/** Segments in a file, some of them in memory. */
+export class PagedBacking implements Backing {
+  readonly shift = 8;
+  private readonly folder: string;
+  private readonly file: number;
+  private readonly resident: number;
+  private words = 0;
+  /** Numbers of the segments in memory, in the order they came. */
+  private readonly order = new Set<number>();
+
+  constructor(folder: string, resident = RESIDENT) {
+    this.folder = folder;
+    this.resident = resident;
+    this.file = openScratch(folder);
+    closer.register(this, this.file);
+  }
+
+  create(segments: (Segment | null)[], words: number): Segment {
+    this.words = words;
+    this.makeRoom(segments);
+    this.order.add(segments.length);
+    return views(new ArrayBuffer(4 * words));
+  }
+
+  fetch(segments: (Segment | null)[], number: number): Segment {
+    this.makeRoom(segments);
+    const buffer = new ArrayBuffer(4 * this.words);
+    readSync(this.file, new Uint8Array(buffer), 0, buffer.byteLength, number * buffer.byteLength);
+    const segment = views(buffer);
+    segments[number] = segment;
+    this.order.add(number);
+    return segment;
+  }
+
+  /** First in, first out: a segment still wanted comes back at its next access. */
+  private makeRoom(segments: (Segment | null)[]): void {
+    if (this.order.size < this.resident) return;
+    const [oldest] = this.order;
+    const bytes = new Uint8Array(segments[oldest!]!.u32.buffer);
+    try {
+      for (let at = 0; at < bytes.length; )
+        at += writeSync(this.file, bytes, at, bytes.length - at, oldest! * bytes.length + at);
+    } catch (error) {
+      throw new Error(`EmbeddingTable: folder ${this.folder}: cannot write rows out: ${reasonOf(error)}`);
+    }
+    this.order.delete(oldest!);
+    segments[oldest!] = null;
+  }
+
+  drop(): void {
+    this.order.clear();
+    ftruncateSync(this.file, 0);
+  }
+}
+
+/** Memory without a folder; else a mapped file where the system can, a paged one otherwise. One per store of rows. */
+export function backingFor(folder: string | undefined): Backing {
+  const system = mappingSystem();
+  if (folder === undefined) return system ? new LargePageBacking(system) : new MemoryBacking();
+  return system ? new MappedBacking(folder, system) : new PagedBacking(folder);
+}

@@ -1,0 +1,96 @@
+/**
+ * Rows of equal size in segments of a power of two of them: growing adds a segment and copies nothing. A row is 32-bit words, floats and
+ * integers side by side in one cache line or two; freed rows form a list through one of their words. Where segments live is the
+ * `Backing`'s business.
+ */
+import type { Backing } from './backing.ts';
+
+/** Words of `segment(row)` as floats and as integers, over the same memory. */
+export interface Segment {
+  readonly f32: Float32Array;
+  readonly u32: Uint32Array;
+}
+
+/** Words of a cache line. */
+const LINE = 16;
+
+export class RowStore {
+  readonly words: number;
+  /** Rows of a segment are numbered by the lower `shift` bits. */
+  readonly shift: number;
+  readonly mask: number;
+  /** Rows in use. */
+  size = 0;
+  /** Rows ever handed out: every number below is in use or free. */
+  end = 0;
+  private readonly segments: (Segment | null)[] = [];
+  private readonly backing: Backing;
+  private readonly linkWord: number;
+  private free = 0;
+
+  /** `linkWord`: the word that holds the next free row while a row is free. */
+  constructor(words: number, linkWord: number, backing: Backing) {
+    this.words = words;
+    this.linkWord = linkWord;
+    this.backing = backing;
+    this.shift = backing.shift;
+    this.mask = (1 << this.shift) - 1;
+  }
+
+  /** The segment of a row; held no longer than until the store's next access, which may page it out. */
+  segment(row: number): Segment {
+    const number = row >>> this.shift;
+    return this.segments[number] ?? this.backing.fetch(this.segments, number);
+  }
+
+  /** First word of a row in its segment. */
+  at(row: number): number {
+    return (row & this.mask) * this.words;
+  }
+
+  /** Reads a word of every cache line of rows[from, from + count) (-1: none), up to word `words`: like SignIndex.touch. */
+  touch(rows: Int32Array, from: number, count: number, words: number): number {
+    let sum = 0;
+    for (let k = from; k < from + count; k++) {
+      const row = rows[k]!;
+      if (row < 0) continue;
+      const { u32 } = this.segment(row);
+      const at = this.at(row);
+      for (let word = 0; word < words; word += LINE) sum += u32[at + word]!;
+      sum += u32[at + words - 1]!;
+    }
+    return sum;
+  }
+
+  /** A row of zeros. @throws Error when the backing has no more room. */
+  allocate(): number {
+    let row = this.free - 1;
+    if (row >= 0) {
+      const { u32 } = this.segment(row);
+      const at = this.at(row);
+      this.free = u32[at + this.linkWord]!;
+      u32.fill(0, at, at + this.words);
+    } else {
+      row = this.end;
+      if (row >>> this.shift === this.segments.length)
+        this.segments.push(this.backing.create(this.segments, this.words << this.shift));
+      this.end++;
+    }
+    this.size++;
+    return row;
+  }
+
+  release(row: number): void {
+    this.segment(row).u32[this.at(row) + this.linkWord] = this.free;
+    this.free = row + 1;
+    this.size--;
+  }
+
+  clear(): void {
+    this.backing.drop(this.segments);
+    this.segments.length = 0;
+    this.size = 0;
+    this.end = 0;
+    this.free = 0;
+  }
+}

@@ -1,0 +1,392 @@
+/**
+ * EmbeddingTable: a dynamic hash table from signs to rows. Semantics of the row, its score and its life are those of PaddlePaddle's CTR
+ * accessor; weights start as a function of the sign, so nothing depends on the order in which signs come.
+ */
+import { type Sign, signOf, signParts } from '../batch.ts';
+import { eviction, shrinkRows } from './ageing.ts';
+import { type Backing, backingFor } from './backing.ts';
+import { DistinctSigns } from './distinct.ts';
+import { readTable, writeTable } from './file.ts';
+import { hashSign, normalOf, tagSign, uniformOf } from './hash.ts';
+import { CLICK, DELTA, FREE_AGE, HI, type Layout, LINK, LO, layoutOf, META, SHOW, WIDE } from './layout.ts';
+import { type RowRule, rowRule } from './optimizers.ts';
+import { settingsOf, type TableOptions, type TableSettings } from './options.ts';
+import { RowStore } from './row-store.ts';
+import { SignIndex, type SignOwner } from './sign-index.ts';
+import type { Lookup, SaveMode, SaveReport, ShrinkReport, SparseTable, TableRow } from './sparse-table.ts';
+
+/** Signs whose memory is touched ahead of its use: 64 rows of two cache lines stay in the first-level cache. */
+const BLOCK = 64;
+/** Index bytes a row takes when its part of the index is at its emptiest. */
+const INDEX_BYTES = 20;
+/** Share of the rows that go at once when room is needed. */
+const EVICTED_SHARE = 1 / 16;
+/** Counters of the hash that random admission draws from, apart from those of the weights. */
+const ADMISSION_COUNTER = 1 << 30;
+
+/** The rows of a table's distinct signs. */
+class TableLookup extends DistinctSigns implements Lookup {
+  /** [unique]: row, -1 where there is none. */
+  rows = new Int32Array(0);
+  /** [unique, width] and [unique]: as the rows were at the lookup. */
+  weights = new Float32Array(0);
+  shows = new Float32Array(0);
+  /** The table's epoch it was made in; rows may have moved since. */
+  epoch = -1;
+
+  /** Makes room for as many rows as there is room for signs. */
+  reserveRows(width: number): void {
+    const room = this.hi.length;
+    if (this.rows.length >= room) return;
+    this.rows = new Int32Array(room);
+    this.weights = new Float32Array(room * width);
+    this.shows = new Float32Array(room);
+  }
+}
+
+export class EmbeddingTable implements SparseTable, SignOwner {
+  readonly settings: TableSettings;
+  readonly layout: Layout;
+  readonly width: number;
+  /** Pushes so far: Adam's step. */
+  steps = 0;
+  /** Signs that were pushed and not created, because the memory limit was reached under the policy `refuse`. */
+  refused = 0;
+  /** Rows that made room for others. */
+  evicted = 0;
+  readonly rows: RowStore;
+  /** Vectors, where they lie apart. */
+  readonly vectors: RowStore;
+  readonly index: SignIndex;
+  readonly wideRule: RowRule;
+  readonly rule: RowRule;
+  private readonly found = new TableLookup();
+  /** What touching memory ahead of its use came to; kept so that the reads are not optimised away. */
+  touched = 0;
+  /** Counts what makes row numbers invalid. */
+  private epoch = 0;
+
+  /** @throws Error in one sentence for options that cannot be. */
+  constructor(options: TableOptions, backing: () => Backing = () => backingFor(options.folder)) {
+    this.settings = settingsOf(options);
+    this.rule = rowRule(this.settings.optimizer);
+    this.wideRule = rowRule(this.settings.wideOptimizer);
+    this.layout = layoutOf(this.settings, this.wideRule, this.rule);
+    this.width = this.layout.width;
+    this.rows = new RowStore(this.layout.rowWords, LINK, backing());
+    this.vectors = new RowStore(Math.max(1, this.layout.vectorWords), 0, backing());
+    this.index = new SignIndex(this);
+  }
+
+  get summed(): { readonly wide: boolean; readonly vector: boolean } {
+    return { wide: this.wideRule.perShow, vector: this.rule.perShow };
+  }
+
+  get size(): number {
+    return this.rows.size;
+  }
+
+  /** Rows that have their vector. */
+  get admitted(): number {
+    return this.layout.apart ? this.vectors.size : this.layout.dim > 0 ? this.rows.size : 0;
+  }
+
+  /** Bytes of rows and their share of the index: what `memoryLimit` bounds. */
+  get bytes(): number {
+    const { rowWords, vectorWords } = this.layout;
+    return this.rows.size * (4 * rowWords + INDEX_BYTES) + this.vectors.size * 4 * vectorWords;
+  }
+
+  holds(row: number, hi: number, lo: number): boolean {
+    const { u32 } = this.rows.segment(row);
+    const at = this.rows.at(row);
+    return u32[at + LO] === lo && u32[at + HI] === hi;
+  }
+
+  /** Whether a row is in use. */
+  lives(row: number): boolean {
+    return this.rows.segment(row).u32[this.rows.at(row) + META]! >>> 16 !== FREE_AGE;
+  }
+
+  score(show: number, click: number): number {
+    const { nonclick, click: clicked } = this.settings.score;
+    return (show - click) * nonclick + click * clicked;
+  }
+
+  lookup(hi: Uint32Array, lo: Uint32Array, count: number): Lookup {
+    const { found, index, width } = this;
+    found.read(hi, lo, count);
+    found.reserveRows(width);
+    const { rows, hash, tag, hi: signHi, lo: signLo, unique } = found;
+    const read = this.layout.apart ? this.layout.rowWords : this.layout.vectorState;
+    for (let from = 0; from < unique; from += BLOCK) {
+      const block = Math.min(BLOCK, unique - from);
+      this.touched = index.touch(hash, tag, from, block);
+      for (let u = from; u < from + block; u++) rows[u] = index.guess(hash[u]!, tag[u]!);
+      this.touched += this.rows.touch(rows, from, block, read);
+      for (let u = from; u < from + block; u++) {
+        if (rows[u]! >= 0 && !this.holds(rows[u]!, signHi[u]!, signLo[u]!))
+          rows[u] = index.find(hash[u]!, tag[u]!, signHi[u]!, signLo[u]!);
+        this.read(rows[u]!, u);
+      }
+    }
+    found.epoch = this.epoch;
+    return found;
+  }
+
+  /** Takes the weights and shows of distinct sign `u` while its row is at hand; without a row, what it would start with. */
+  private read(row: number, u: number): void {
+    const { width, layout, found } = this;
+    const { wide, dim, apart, vector } = layout;
+    const { weights, shows } = found;
+    const to = u * width;
+    if (row < 0) {
+      shows[u] = 0;
+      if (wide) weights[to] = 0;
+      if (!apart) this.initialVector(found.hash[u]!, found.tag[u]!, weights, to + wide);
+      else weights.fill(0, to + wide, to + width);
+      return;
+    }
+    const { f32, u32 } = this.rows.segment(row);
+    const at = this.rows.at(row);
+    shows[u] = f32[at + SHOW]!;
+    if (wide) weights[to] = f32[at + WIDE]!;
+    if (!apart) {
+      for (let d = 0; d < dim; d++) weights[to + wide + d] = f32[at + vector + d]!;
+      return;
+    }
+    const link = u32[at + LINK]!;
+    if (link === 0) {
+      weights.fill(0, to + wide, to + width);
+      return;
+    }
+    const { f32: from } = this.vectors.segment(link - 1);
+    const start = this.vectors.at(link - 1);
+    for (let d = 0; d < dim; d++) weights[to + wide + d] = from[start + d]!;
+  }
+
+  private current(lookup: Lookup): TableLookup {
+    if (lookup !== this.found || this.found.epoch !== this.epoch)
+      throw new Error('EmbeddingTable: a lookup was used after the next one, or after rows were deleted or loaded');
+    return this.found;
+  }
+
+  gather(lookup: Lookup, out: Float32Array): void {
+    const { weights, unique } = this.current(lookup);
+    const { width } = this;
+    if (out.length < unique * width)
+      throw new RangeError(`EmbeddingTable: gather: ${out.length} elements came, expected ${unique} x ${width}`);
+    out.set(weights.subarray(0, unique * width));
+  }
+
+  shows(lookup: Lookup, out: Float32Array): void {
+    const { shows, unique } = this.current(lookup);
+    out.set(shows.subarray(0, unique));
+  }
+
+  push(lookup: Lookup, gradients: Float32Array, shows: Float32Array, clicks: Float32Array, slots?: Uint16Array): void {
+    const found = this.current(lookup);
+    const { rows, unique } = found;
+    const { width, layout, rule, wideRule } = this;
+    const { wide, dim, apart, wideState, vector, vectorState } = layout;
+    if (gradients.length < unique * width || shows.length < unique || clicks.length < unique)
+      throw new RangeError(
+        `EmbeddingTable: push: gradients ${gradients.length}, shows ${shows.length}, clicks ${clicks.length} came for ${unique} signs of ${width} weights`,
+      );
+    this.steps++;
+    rule.begin(this.steps);
+    wideRule.begin(this.steps);
+    this.create(found, shows, clicks);
+    for (let u = 0; u < unique; u++) {
+      if ((u & (BLOCK - 1)) === 0) this.touched = this.rows.touch(rows, u, Math.min(BLOCK, unique - u), 1);
+      const row = rows[u]!;
+      if (row < 0) continue;
+      const { f32, u32 } = this.rows.segment(row);
+      const at = this.rows.at(row);
+      const show = shows[u]!;
+      const click = clicks[u]!;
+      f32[at + SHOW] = f32[at + SHOW]! + show;
+      f32[at + CLICK] = f32[at + CLICK]! + click;
+      f32[at + DELTA] = f32[at + DELTA]! + this.score(show, click);
+      u32[at + META] = slots ? slots[u]! : u32[at + META]! & 0xffff;
+      const from = u * width;
+      if (wide) wideRule.update(f32, at + WIDE, at + wideState, 1, gradients, from, show);
+      if (!apart) {
+        if (dim > 0) rule.update(f32, at + vector, at + vectorState, dim, gradients, from + wide, show);
+        continue;
+      }
+      const link = u32[at + LINK]!;
+      if (link !== 0) {
+        const { f32: weights } = this.vectors.segment(link - 1);
+        const start = this.vectors.at(link - 1);
+        rule.update(weights, start, start + vectorState, dim, gradients, from + wide, show);
+      } else if (this.admits(f32[at + SHOW]!, f32[at + CLICK]!)) this.admit(row, found.hash[u]!);
+    }
+  }
+
+  /** Whether a row of these statistics gets its vector. */
+  private admits(show: number, click: number): boolean {
+    const { admission } = this.settings;
+    if (admission.type === 'count') return show >= admission.n;
+    if (admission.type === 'score') return this.score(show, click) >= (admission.threshold ?? 10);
+    return true;
+  }
+
+  /** Gives a row its vector. The gradient of this push was taken where the vector was zero, and is not applied. */
+  private admit(row: number, hash: number): void {
+    const vector = this.vectors.allocate();
+    const { u32 } = this.rows.segment(row);
+    const at = this.rows.at(row);
+    u32[at + LINK] = vector + 1;
+    this.startVector(vector, hash, u32[at + HI]!, u32[at + LO]!);
+  }
+
+  /** Initial weights and state of a vector that lies apart. */
+  startVector(vector: number, hash: number, hi: number, lo: number): void {
+    const { f32 } = this.vectors.segment(vector);
+    const at = this.vectors.at(vector);
+    this.initialVector(hash, tagSign(hi, lo), f32, at);
+    this.rule.start(f32, at + this.layout.vectorState, this.layout.dim);
+  }
+
+  private initialVector(hash: number, tag: number, out: Float32Array, at: number): void {
+    const { init, seed, dim } = this.settings;
+    if (init.type === 'normal') {
+      const std = init.std ?? 1e-4;
+      for (let d = 0; d < dim; d++) out[at + d] = std * normalOf(hash, tag, d, seed);
+      return;
+    }
+    const range = init.range ?? 1e-4;
+    for (let d = 0; d < dim; d++) out[at + d] = range * (2 * uniformOf(hash, tag, d, seed) - 1);
+  }
+
+  /** Creates the rows of pushed signs that have none, as far as admission and memory let them. */
+  private create(found: TableLookup, shows: Float32Array, clicks: Float32Array): void {
+    const { rows, unique, hash, hi, lo } = found;
+    const wanted: number[] = [];
+    for (let u = 0; u < unique; u++)
+      if (rows[u]! < 0 && this.enters(hash[u]!, hi[u]!, lo[u]!, shows[u]!, clicks[u]!)) wanted.push(u);
+    if (wanted.length === 0) return;
+    const room = this.makeRoom(wanted.length, found);
+    this.refused += Math.max(0, wanted.length - room);
+    for (const u of wanted.slice(0, room)) rows[u] = this.insert(hash[u]!, hi[u]!, lo[u]!);
+  }
+
+  /** Whether a sign without a row gets one at a push. */
+  private enters(hash: number, hi: number, lo: number, show: number, click: number): boolean {
+    const { admission, seed } = this.settings;
+    if (admission.type === 'always' || admission.type === 'count') return true;
+    const chance = admission.type === 'probability' ? admission.p : this.score(show, click);
+    return chance >= 1 || uniformOf(hash, tagSign(hi, lo), ADMISSION_COUNTER + this.steps, seed) < chance;
+  }
+
+  /** A new row with its initial weights; the sign must not be there. */
+  insert(hash: number, hi: number, lo: number): number {
+    const row = this.rows.allocate();
+    const { f32, u32 } = this.rows.segment(row);
+    const at = this.rows.at(row);
+    const { layout } = this;
+    const tag = tagSign(hi, lo);
+    u32[at + HI] = hi;
+    u32[at + LO] = lo;
+    if (layout.wide) this.wideRule.start(f32, at + layout.wideState, 1);
+    if (!layout.apart) {
+      this.initialVector(hash, tag, f32, at + layout.vector);
+      if (layout.dim > 0) this.rule.start(f32, at + layout.vectorState, layout.dim);
+    }
+    this.index.insert(hash, tag, row);
+    return row;
+  }
+
+  /** Deletes a row. */
+  remove(row: number): void {
+    const { u32 } = this.rows.segment(row);
+    const at = this.rows.at(row);
+    const hi = u32[at + HI]!;
+    const lo = u32[at + LO]!;
+    const link = u32[at + LINK]!;
+    if (this.layout.apart && link !== 0) this.vectors.release(link - 1);
+    this.index.remove(hashSign(hi, lo), tagSign(hi, lo), row);
+    this.rows.segment(row).u32[this.rows.at(row) + META] = FREE_AGE << 16;
+    this.rows.release(row);
+  }
+
+  /** Makes room for new rows under the memory limit, sparing those of a lookup. @returns how many of them have room */
+  private makeRoom(wanted: number, found: TableLookup): number {
+    const { memoryLimit, atLimit } = this.settings;
+    if (memoryLimit === undefined) return wanted;
+    const each = 4 * (this.layout.rowWords + this.layout.vectorWords) + INDEX_BYTES;
+    const fitting = (): number => Math.floor((memoryLimit - this.bytes) / each);
+    if (fitting() >= wanted) return wanted;
+    if (atLimit === 'evict') {
+      const spared = new Set(found.rows.subarray(0, found.unique));
+      const excess = wanted - Math.max(0, fitting());
+      const gone = eviction(this, Math.max(excess, Math.ceil(this.size * EVICTED_SHARE)), spared);
+      for (const row of gone) this.remove(row);
+      this.evicted += gone.length;
+    }
+    return Math.max(0, Math.min(wanted, fitting()));
+  }
+
+  row(sign: Sign): TableRow | null {
+    const { hi, lo } = signParts(sign);
+    const row = this.index.find(hashSign(hi, lo), tagSign(hi, lo), hi, lo);
+    return row < 0 ? null : this.view(row);
+  }
+
+  /** All rows, in no order that means anything. */
+  *entries(): Generator<TableRow> {
+    for (let row = 0; row < this.rows.end; row++) if (this.lives(row)) yield this.view(row);
+  }
+
+  private view(row: number): TableRow {
+    const { f32, u32 } = this.rows.segment(row);
+    const at = this.rows.at(row);
+    const { wide, dim, apart, vector } = this.layout;
+    const weights = new Float32Array(this.width);
+    if (wide) weights[0] = f32[at + WIDE]!;
+    const link = u32[at + LINK]!;
+    const meta = u32[at + META]!;
+    const result = {
+      sign: signOf(u32[at + HI]!, u32[at + LO]!),
+      slot: meta & 0xffff,
+      show: f32[at + SHOW]!,
+      click: f32[at + CLICK]!,
+      unseenDays: meta >>> 16,
+      deltaScore: f32[at + DELTA]!,
+      admitted: dim > 0 && (!apart || link !== 0),
+      weights,
+    };
+    if (!apart) weights.set(f32.subarray(at + vector, at + vector + dim), wide);
+    else if (link !== 0) {
+      const start = this.vectors.at(link - 1);
+      weights.set(this.vectors.segment(link - 1).f32.subarray(start, start + dim), wide);
+    }
+    return result;
+  }
+
+  shrink(): ShrinkReport {
+    this.epoch++;
+    return shrinkRows(this);
+  }
+
+  save(path: string, mode: SaveMode): SaveReport {
+    return writeTable(this, path, mode);
+  }
+
+  load(path: string): void {
+    readTable(this, path, 'replace', () => this.epoch++);
+  }
+
+  applyDelta(path: string): void {
+    readTable(this, path, 'merge', () => this.epoch++);
+  }
+
+  /** Forgets all rows. */
+  clear(): void {
+    this.epoch++;
+    this.index.clear();
+    this.rows.clear();
+    this.vectors.clear();
+  }
+}

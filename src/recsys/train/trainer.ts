@@ -1,0 +1,280 @@
+/**
+ * SparseTrainer: one step is pull (distinct signs, rows, pooling), dense forward and backward and update as one compiled program, push. The
+ * program has one shape, the largest batch seen; smaller batches are padded with examples of weight 0.
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
+import { compile, type Parameter, Tensor, valueAndGrad } from '../../tensor/index.ts';
+import { readCheckpoint, writeCheckpoint } from '../../train/checkpointFile.ts';
+import { bagCount, type SparseBatch } from '../batch.ts';
+import type { SparseInput, SparseModel } from '../models/model.ts';
+import type { RowOptimizer, TableOptions } from '../table/options.ts';
+import type { Lookup, SparseTable } from '../table/sparse-table.ts';
+import { EmbeddingTable } from '../table/table.ts';
+import type { BatchLearner, StepResult } from './learner.ts';
+import { BatchPooling, type Pooling } from './pooling.ts';
+
+export interface TrainerOptions {
+  readonly model: SparseModel;
+  /** The table, or options for one beyond what the model needs. */
+  readonly table?: SparseTable | Partial<TableOptions>;
+  /** Makes the optimizer of the dense parameters; Adam with lr 1e-3 by default. */
+  readonly optimizer?: (parameters: Parameter[]) => AnyOptimizer;
+  /** How the bag of a slot becomes one vector; sum by default. */
+  readonly pooling?: Readonly<Record<string, Pooling>>;
+  /** Label whose value counts as clicks in the rows; the first by default, null for data of positives alone. */
+  readonly clickLabel?: string | null;
+}
+
+/** Rows of new tables start spread enough for a network to tell them apart. */
+const INIT = { type: 'uniform', range: 0.02 } as const;
+const ROW_OPTIMIZER: RowOptimizer = { type: 'adagrad', lr: 0.05, initialAccumulator: 0.1 };
+
+const DENSE_FILE = 'dense.safetensors';
+const TABLE_FILE = 'table';
+
+/** Arguments of the compiled functions, all of the capacity's shape. */
+type Arrays = readonly Tensor[];
+
+/** Buffers for one capacity. */
+interface Stage {
+  readonly pooling: BatchPooling;
+  readonly dense: Float32Array<ArrayBuffer>;
+  readonly labels: Float32Array<ArrayBuffer>;
+  readonly weights: Float32Array<ArrayBuffer>;
+  readonly shows: Float32Array<ArrayBuffer>;
+}
+
+export class SparseTrainer implements BatchLearner {
+  readonly model: SparseModel;
+  readonly table: SparseTable;
+  readonly optimizer: AnyOptimizer | null;
+  private readonly poolings: Readonly<Record<string, Pooling>>;
+  private readonly click: number;
+  private stage: Stage | null = null;
+  /** Rows and gradients of the distinct signs. */
+  private rows = new Float32Array(0);
+  private gradients = new Float32Array(0);
+  private showsOf = new Float32Array(0);
+  private clicksOf = new Float32Array(0);
+  private slotsOf = new Uint16Array(0);
+  private readonly compiledStep: (...args: Arrays) => readonly Tensor[];
+  private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
+
+  constructor({ model, table, optimizer, pooling = {}, clickLabel }: TrainerOptions) {
+    this.model = model;
+    this.table =
+      table && 'lookup' in table
+        ? table
+        : new EmbeddingTable({ init: INIT, optimizer: ROW_OPTIMIZER, ...table, ...model.needs });
+    const width = model.needs.dim + (model.needs.wide ? 1 : 0);
+    if (this.table.width !== width)
+      throw new Error(`SparseTrainer: a table of ${this.table.width} weights came, the model needs ${width}`);
+    const parameters = model.parameters();
+    const make = optimizer ?? ((list: Parameter[]): AnyOptimizer => new Adam(list, { lr: 1e-3 }));
+    this.optimizer = parameters.length > 0 ? make(parameters) : null;
+    this.poolings = pooling;
+    this.click = clickLabel === null ? -1 : clickLabel === undefined ? 0 : model.schema.labels.indexOf(clickLabel);
+    if (clickLabel != null && this.click < 0)
+      throw new Error(
+        `SparseTrainer: clickLabel "${clickLabel}" came, expected one of ${model.schema.labels.join(', ')}`,
+      );
+    this.compiledStep = compile((...args: Arrays) => this.stepGraph(args));
+  }
+
+  step(batch: SparseBatch): StepResult {
+    this.model.train();
+    const found = this.pull(batch);
+    const { pooling } = this.stage!;
+    const [loss, predictions, wides, vectors, ...histories] = this.compiledStep(...this.arrays()).map(
+      t => t.data() as Float32Array,
+    );
+    const gradients = { wides: wides!, vectors: vectors!, histories };
+    const scales = [this.scale(this.table.summed.wide, batch), this.scale(this.table.summed.vector, batch)] as const;
+    pooling.backward(batch, found, gradients, scales, this.gradients);
+    pooling.statistics(batch, found, this.click, this.showsOf, this.clicksOf, this.slotsOf);
+    this.table.push(found, this.gradients, this.showsOf, this.clicksOf, this.slotsOf);
+    return { loss: loss![0]!, predictions: predictions!.subarray(0, batch.size * this.model.tasks.length) };
+  }
+
+  predict(batch: SparseBatch): Float32Array {
+    return this.outputs(batch, this.probabilities).subarray(0, batch.size * this.model.tasks.length);
+  }
+
+  private readonly probabilities = (input: SparseInput): Tensor => this.model.probabilities(this.model.forward(input));
+
+  /**
+   * What a function of the model's input gives for a batch, in evaluation mode, for instance `input => model.userVectors(input)`. Pass the same
+   * function every time: each is compiled once. The result has the capacity's rows; those past the batch's size mean nothing.
+   */
+  outputs(batch: SparseBatch, fn: (input: SparseInput) => Tensor): Float32Array {
+    this.model.eval();
+    this.pull(batch);
+    let run = this.compiledOutputs.get(fn);
+    if (!run) this.compiledOutputs.set(fn, (run = compile((...args: Arrays) => fn(this.inputOf(args)))));
+    return run(...this.arrays()).data() as Float32Array;
+  }
+
+  /** Row optimizers that divide by the shows take gradients of summed losses. */
+  private scale(summed: boolean, { size }: SparseBatch): number {
+    return summed ? size : 1;
+  }
+
+  /** Finds the batch's rows and fills the stage. */
+  private pull(batch: SparseBatch): Lookup {
+    const { model, table } = this;
+    this.check(batch);
+    if (!this.stage || this.stage.pooling.capacity < batch.size) this.stage = this.stageFor(batch.size);
+    const { pooling, dense, labels, weights, shows } = this.stage;
+    const found = table.lookup(batch.hi, batch.lo, batch.offsets[bagCount(batch)]!);
+    this.reserve(found.unique);
+    table.gather(found, this.rows);
+    pooling.forward(batch, found, this.rows);
+    const columns = model.schema.dense.length;
+    dense.set(batch.dense.subarray(0, batch.size * columns));
+    dense.fill(0, batch.size * columns);
+    weights.fill(1, 0, batch.size);
+    weights.fill(0, batch.size);
+    const tasks = model.tasks;
+    const all = model.schema.labels.length;
+    labels.fill(0);
+    for (let b = 0; b < batch.size; b++)
+      for (let t = 0; t < tasks.length; t++)
+        if (tasks[t]! < all) labels[b * tasks.length + t] = batch.labels[b * all + tasks[t]!]!;
+    if (model.statistics) {
+      table.shows(found, this.showsOf);
+      const { ids } = pooling;
+      for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : this.showsOf[ids[k]!]!;
+    }
+    return found;
+  }
+
+  private check({ schema }: SparseBatch): void {
+    const own = this.model.schema;
+    if (schema === own) return;
+    const same = (a: readonly string[], b: readonly string[]): boolean => a.join('\n') === b.join('\n');
+    for (const part of ['slots', 'dense', 'labels'] as const)
+      if (!same(schema[part], own[part]))
+        throw new Error(
+          `SparseTrainer: a batch with ${part} ${schema[part].join(', ')} came, expected ${own[part].join(', ')}`,
+        );
+  }
+
+  private stageFor(capacity: number): Stage {
+    const { model } = this;
+    const pooling = new BatchPooling(model, this.poolings, capacity);
+    return {
+      pooling,
+      dense: new Float32Array(capacity * model.schema.dense.length),
+      labels: new Float32Array(capacity * model.tasks.length),
+      weights: new Float32Array(capacity),
+      shows: new Float32Array(capacity * pooling.fields),
+    };
+  }
+
+  private reserve(unique: number): void {
+    const { width } = this.table;
+    if (this.showsOf.length >= unique) return;
+    const room = Math.ceil(unique * 1.25);
+    this.rows = new Float32Array(room * width);
+    this.gradients = new Float32Array(room * width);
+    this.showsOf = new Float32Array(room);
+    this.clicksOf = new Float32Array(room);
+    this.slotsOf = new Uint16Array(room);
+  }
+
+  /** The stage as tensors, in the order `inputOf` takes them. */
+  private arrays(): Tensor[] {
+    const { pooling, dense, labels, weights, shows } = this.stage!;
+    const { capacity, fields, wide, dim, lengths } = pooling;
+    const view = (array: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>, shape: readonly number[]): Tensor =>
+      Tensor.from(array, { shape });
+    return [
+      view(pooling.wides, [capacity, fields * wide]),
+      view(pooling.vectors, [capacity, fields, dim]),
+      view(dense, [capacity, this.model.schema.dense.length]),
+      view(labels, [capacity, this.model.tasks.length]),
+      view(weights, [capacity]),
+      view(pooling.ids, [capacity, fields]),
+      view(shows, [capacity, fields]),
+      ...pooling.masks.map((mask, i) => view(mask, [capacity, lengths[i]!])),
+      ...pooling.histories.map((history, i) => view(history, [capacity, lengths[i]!, dim])),
+    ];
+  }
+
+  private inputOf([wide, vectors, dense, _labels, weights, ids, shows, ...rest]: Arrays): SparseInput {
+    const names = Object.keys(this.model.sequences);
+    const sequences = Object.fromEntries(
+      names.map((slot, i) => [slot, { mask: rest[i]!, vectors: rest[names.length + i]! }]),
+    );
+    return {
+      wide: wide!,
+      vectors: vectors!,
+      dense: dense!,
+      weights: weights!,
+      ids: ids!,
+      shows: shows!,
+      sequences,
+    };
+  }
+
+  /** [loss, probabilities, gradients of wide weights, vectors, each sequence]. */
+  private stepGraph(args: Arrays): readonly Tensor[] {
+    const { model, optimizer } = this;
+    const names = Object.keys(model.sequences);
+    const input = this.inputOf(args);
+    const pulled = [input.wide, input.vectors, ...names.map(slot => input.sequences[slot]!.vectors)];
+    optimizer?.zeroGrad();
+    const run = valueAndGrad(
+      ([wide, vectors, ...histories]: Tensor[]) => {
+        const sequences = Object.fromEntries(
+          names.map((slot, i) => [slot, { mask: input.sequences[slot]!.mask, vectors: histories[i]! }]),
+        );
+        const output = model.forward({ ...input, wide: wide!, vectors: vectors!, sequences });
+        return [model.loss(output, args[3]!, input), model.probabilities(output)];
+      },
+      { hasAux: true },
+    );
+    const [value, gradients] = run(pulled);
+    const [loss, probabilities] = value as [Tensor, Tensor];
+    if (optimizer) {
+      loss.backward();
+      optimizer.step();
+    }
+    return [loss, probabilities, ...gradients];
+  }
+
+  /** Writes dense weights, optimizer state and table into a folder. @throws Error naming file and reason; an older save stays whole. */
+  save(folder: string): void {
+    mkdirSync(folder, { recursive: true });
+    this.table.save(path.join(folder, TABLE_FILE), 'full');
+    this.saveDense(path.join(folder, DENSE_FILE));
+  }
+
+  /** Writes dense weights and optimizer state to one file. */
+  saveDense(file: string): void {
+    const state = this.optimizer?.stateDict();
+    const tensors: Record<string, Tensor> = {};
+    for (const [key, tensor] of Object.entries(this.model.stateDict())) tensors[`model.${key}`] = tensor;
+    for (const [key, tensor] of Object.entries(state?.tensors ?? {})) tensors[`optimizer.${key}`] = tensor;
+    writeCheckpoint(file, { tensors, state: { groups: state?.groups ?? [] } });
+  }
+
+  load(folder: string): void {
+    const table = path.join(folder, TABLE_FILE);
+    if (!existsSync(table)) throw new Error(`cannot load ${folder}: it has no file ${TABLE_FILE}`);
+    const dense = readCheckpoint(path.join(folder, DENSE_FILE));
+    const under = (prefix: string): Record<string, Tensor> =>
+      Object.fromEntries(
+        Object.entries(dense.tensors)
+          .filter(([key]) => key.startsWith(prefix))
+          .map(([key, tensor]) => [key.slice(prefix.length), tensor]),
+      );
+    // The model is asked first: it complains before anything has changed.
+    this.model.loadStateDict(under('model.'));
+    this.table.load(table);
+    const { groups } = dense.state as Pick<OptimizerState, 'groups'>;
+    this.optimizer?.loadStateDict({ groups, tensors: under('optimizer.') });
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Where machine code cannot run, one line on stderr says why and the work goes on on WebAssembly. In processes of their own, on the built package, with
+ * something taken away from koffi.
+ */
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { machineCode } from './available.ts';
+
+const root = path.resolve(import.meta.dirname, '../../..');
+
+function run(without: string | null, env: Record<string, string> = {}): { stdout: string; stderr: string } {
+  const script = `
+    import { backendName, ones } from 'tenon';
+    console.log(backendName(), ones([3]).sum().item(), backendName());`;
+  const preload = without ? ['--require', path.join(root, 'tests/support/koffi-without.cjs')] : [];
+  const result = spawnSync(process.execPath, [...preload, '--input-type=module', '-e', script], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { PATH: process.env['PATH'], ...(without ? { TENON_TEST_WITHOUT: without } : {}), ...env },
+  });
+  return { stdout: result.stdout.trim(), stderr: result.stderr.trim() };
+}
+
+describe.skipIf(!machineCode)('the default backend', () => {
+  it('is machine code, and says nothing', () => {
+    expect(run(null)).toEqual({ stdout: 'x86 3 x86', stderr: '' });
+  });
+
+  it.each([
+    ['koffi', 'koffi, which calls machine code, could not be loaded'],
+    ['pages', 'the system refuses to make memory executable'],
+    ['cpu', 'this processor has no AVX2 with FMA'],
+  ])('without %s is WebAssembly', (without, reason) => {
+    const { stdout, stderr } = run(without);
+    expect(stdout).toBe('wasm 3 wasm');
+    expect(stderr).toMatch(new RegExp(`^tenon: computing on wasm: x86: ${reason}.*$`));
+  });
+
+  it('asked for by name it is not replaced', () => {
+    expect(run('koffi', { TENON_BACKEND: 'x86' }).stderr).toContain(
+      'TENON_BACKEND: x86: koffi, which calls machine code',
+    );
+  });
+});

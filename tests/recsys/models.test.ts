@@ -1,0 +1,228 @@
+/** Every sparse model learns a planted pattern through the trainer, and the trainer is exact. */
+
+import { manualSeed } from 'tenon';
+import { auc } from 'tenon/metrics';
+import { Adam, SGD } from 'tenon/optim';
+import {
+  type BatchSchema,
+  buildModel,
+  type EmbeddingTable,
+  ItemToItem,
+  LR,
+  MODEL_NAMES,
+  type ModelConfig,
+  type ModelName,
+  type SparseBatch,
+  SparseTrainer,
+} from 'tenon/recsys';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+
+const HISTORY = 'history';
+const schemaOf = (labels: readonly string[], dense: readonly string[] = ['x', 'z']): BatchSchema => ({
+  slots: ['user', 'item', 'context', HISTORY],
+  dense,
+  labels,
+});
+
+/** A deterministic stream of numbers in [0, 1). */
+function uniform(seed: number): () => number {
+  let x = seed;
+  return () => {
+    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
+    return ((x ^ (x >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Whether a user takes an item depends on the parity of both, and on an item of the same parity being in the history. */
+function batchOf(schema: BatchSchema, size: number, seed: number): SparseBatch {
+  const next = uniform(seed);
+  const hi: number[] = [];
+  const lo: number[] = [];
+  const offsets = [0];
+  const dense: number[] = [];
+  const labels: number[] = [];
+  const put = (slot: number, value: number): void => {
+    hi.push(slot);
+    lo.push(value);
+  };
+  for (let b = 0; b < size; b++) {
+    const user = Math.floor(next() * 20);
+    const any = Math.floor(next() * 20);
+    // Retrieval learns from positives alone.
+    const item = schema.labels.length > 0 ? any : any - (any % 2) + (user % 2);
+    put(1, user);
+    offsets.push(lo.length);
+    put(2, item);
+    offsets.push(lo.length);
+    for (let k = 0; k < b % 3; k++) put(3, Math.floor(next() * 5));
+    offsets.push(lo.length);
+    const length = Math.floor(next() * 5);
+    for (let k = 0; k < length; k++) put(2, 2 * Math.floor(next() * 10) + (user % 2));
+    offsets.push(lo.length);
+    const clicked = (user + item) % 2 === 0 ? 1 : 0;
+    const x = next();
+    if (schema.dense.length > 0) dense.push(x, next());
+    labels.push(...schema.labels.map((_, t) => (t === 0 ? clicked : clicked * (x > 0.5 ? 1 : 0))));
+  }
+  return {
+    schema,
+    size,
+    hi: Uint32Array.from(hi),
+    lo: Uint32Array.from(lo),
+    offsets: Uint32Array.from(offsets),
+    dense: Float32Array.from(dense),
+    labels: Float32Array.from(labels),
+  };
+}
+
+const SEQUENCE = { histories: { [HISTORY]: 'item' }, length: 4, dim: 8, hidden: [16] };
+const SMALL = { dim: 8, hidden: [16, 8] };
+const OPTIONS: { readonly [N in ModelName]: object } = {
+  lr: {},
+  fm: { dim: 8 },
+  ffm: { dim: 4 },
+  dnn: SMALL,
+  slotdnn: { hidden: [32, 16] },
+  widedeep: SMALL,
+  deepfm: SMALL,
+  xdeepfm: { ...SMALL, maps: [8, 4] },
+  dcn: { ...SMALL, crosses: 2 },
+  dcnv2: { ...SMALL, crosses: 2, rank: 4 },
+  autoint: { ...SMALL, layers: 2, headSize: 4 },
+  dlrm: { dim: 8, bottom: [16], top: [16] },
+  fibinet: SMALL,
+  din: SEQUENCE,
+  dien: SEQUENCE,
+  bst: SEQUENCE,
+  mmoe: { dim: 8, expert: [16], towers: [8] },
+  ple: { dim: 8, expert: [16], towers: [8] },
+  esmm: SMALL,
+  twotower: { ...SMALL, items: ['item'] },
+  mind: { ...SMALL, items: ['item'], history: HISTORY, length: 4, interests: 2 },
+};
+const twoLabels: readonly ModelName[] = ['mmoe', 'ple', 'esmm'];
+const retrieval: readonly ModelName[] = ['twotower', 'mind'];
+
+function trainerOf(name: ModelName): { readonly trainer: SparseTrainer; readonly schema: BatchSchema } {
+  manualSeed(3);
+  const schema = schemaOf(twoLabels.includes(name) ? ['click', 'buy'] : retrieval.includes(name) ? [] : ['click']);
+  const model = buildModel({ model: name, ...OPTIONS[name] } as ModelConfig, schema);
+  const trainer = new SparseTrainer({
+    model,
+    optimizer: parameters => new Adam(parameters, { lr: 0.01 }),
+    table: { optimizer: { type: 'adagrad', lr: 0.1 }, init: { type: 'normal', std: 0.1 } },
+    clickLabel: schema.labels.length > 0 ? 'click' : null,
+  });
+  return { trainer, schema };
+}
+
+describe('models', () => {
+  it.each(MODEL_NAMES)('%s learns', name => {
+    const { trainer, schema } = trainerOf(name);
+    const first = trainer.step(batchOf(schema, 64, 1)).loss;
+    let last = 0;
+    for (let s = 0; s < 120; s++) last = trainer.step(batchOf(schema, 64, s % 17)).loss;
+    expect(last).toBeLessThan(first);
+    if (retrieval.includes(name)) return;
+    const test = batchOf(schema, 60, 1234);
+    const predictions = trainer.predict(test);
+    const tasks = schema.labels.length;
+    const column = (values: Float32Array, t: number): number[] =>
+      [...values].filter((_, i) => i % tasks === t).slice(0, test.size);
+    const area = auc(column(predictions, 0), column(test.labels, 0));
+    // parity is no sum of a user's and an item's weight
+    if (name === 'lr') expect(area).toBeLessThan(0.8);
+    else expect(area).toBeGreaterThan(0.9);
+    if (tasks > 1) expect(auc(column(predictions, 1), column(test.labels, 1))).toBeGreaterThan(0.85);
+  });
+
+  it('a name that is no model', () => {
+    expect(() => buildModel({ model: 'deepmf' as ModelName }, schemaOf(['click']))).toThrow(
+      /"deepmf" came, expected one of lr, fm/,
+    );
+  });
+});
+
+describe('SparseTrainer', () => {
+  it('logistic regression with SGD is the closed form', () => {
+    const schema: BatchSchema = { slots: ['a'], dense: [], labels: ['y'] };
+    const model = new LR({ schema });
+    const trainer = new SparseTrainer({
+      model,
+      optimizer: parameters => new SGD(parameters, { lr: 1 }),
+      table: { wideOptimizer: { type: 'sgd', lr: 1 } },
+    });
+    // signs 5, 5, 7 in two examples; the second has 5 twice
+    const batch: SparseBatch = {
+      schema,
+      size: 2,
+      hi: Uint32Array.of(0, 0, 0),
+      lo: Uint32Array.of(7, 5, 5),
+      offsets: Uint32Array.of(0, 1, 3),
+      dense: new Float32Array(0),
+      labels: Float32Array.of(1, 0),
+    };
+    expect(trainer.step(batch).loss).toBeCloseTo(Math.log(2), 6);
+    const table = trainer.table as EmbeddingTable;
+    // d/dw of the mean of two: (0.5 - 1) / 2 for 7; 0.5 / 2 for each of two 5
+    expect(table.row(7)!.weights[0]).toBeCloseTo(0.25, 6);
+    expect(table.row(5)!.weights[0]).toBeCloseTo(-0.5, 6);
+    expect(table.row(5)).toMatchObject({ show: 2, click: 0 });
+    expect(table.row(7)).toMatchObject({ show: 1, click: 1 });
+  });
+
+  it('a batch of fewer examples than the first is the same as in a program of its own', () => {
+    const losses = [false, true].map(padded => {
+      const { trainer, schema } = trainerOf('deepfm');
+      if (padded) trainer.predict(batchOf(schema, 100, 9));
+      return [1, 2, 3].map(seed => trainer.step(batchOf(schema, 31, seed)).loss);
+    });
+    for (const [i, loss] of losses[0]!.entries()) expect(losses[1]![i]).toBeCloseTo(loss, 5);
+  });
+
+  it.each(['deepfm', 'din'] as const)('a restart is no different from going on: %s', name => {
+    const folder = temporaryFolder().path;
+    const straight = trainerOf(name);
+    const { schema } = straight;
+    for (let s = 0; s < 5; s++) straight.trainer.step(batchOf(schema, 32, s));
+    straight.trainer.save(folder);
+    const restarted = trainerOf(name);
+    restarted.trainer.step(batchOf(schema, 32, 77));
+    restarted.trainer.load(folder);
+    for (let s = 5; s < 10; s++) {
+      const a = straight.trainer.step(batchOf(schema, 32, s));
+      const b = restarted.trainer.step(batchOf(schema, 32, s));
+      expect(b.loss).toBe(a.loss);
+      expect(b.predictions).toEqual(a.predictions);
+    }
+  });
+
+  it('labels that are missing do not count', () => {
+    const { trainer, schema } = trainerOf('mmoe');
+    const batch = batchOf(schema, 32, 5);
+    batch.labels.fill(Number.NaN);
+    expect(trainer.step(batch).loss).toBe(0);
+  });
+
+  it('refuses what does not fit', () => {
+    const { trainer } = trainerOf('dnn');
+    expect(() => trainer.step(batchOf(schemaOf(['other']), 4, 1))).toThrow(/labels other came, expected click$/);
+    expect(() => trainer.load('/nowhere')).toThrow(/cannot load \/nowhere/);
+  });
+});
+
+describe('ItemToItem', () => {
+  it('is the cosine of the sets of users', () => {
+    const model = new ItemToItem().update([1, 2, 3]).update([2, 3]).update([3, 4, 4]);
+    // users of 2: {a, b}; of 3: {a, b, c}: both {a, b}
+    expect(model.similar(2)).toEqual([
+      { item: 3n, score: 2 / Math.sqrt(6) },
+      { item: 1n, score: 1 / Math.sqrt(2) },
+    ]);
+    expect(model.recommend([2, 3], 2).map(n => n.item)).toEqual([1n, 4n]);
+    const parts = new ItemToItem().merge(new ItemToItem().update([1, 2, 3]).state());
+    parts.merge(new ItemToItem().update([2, 3]).update([3, 4]).state());
+    expect(parts.similar(2)).toEqual(model.similar(2));
+  });
+});

@@ -1,0 +1,413 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { parquetWriteFile } from 'hyparquet-writer';
+import { describe, expect, it } from 'vitest';
+import {
+  avazuFeatures,
+  BatchReader,
+  criteoFeatures,
+  type FeatureSpec,
+  Features,
+  type Format,
+  type ReaderOptions,
+  type SparseBatch,
+  signOf,
+} from '../../../src/recsys/index.ts';
+import { gatherBatch } from '../../../src/recsys/read/batches.ts';
+import { planUnits } from '../../../src/recsys/read/unit.ts';
+import { sharedData, testWithData } from '../../support/sharedData.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+
+const folder = temporaryFolder();
+
+async function readAll(
+  files: readonly string[],
+  options: Partial<ReaderOptions> & Pick<ReaderOptions, 'format' | 'features'>,
+) {
+  const reader = new BatchReader(files, { batchSize: 64, threads: 0, ...options });
+  const batches: SparseBatch[] = [];
+  for await (const batch of reader) batches.push(batch);
+  return { ...reader.stats, batches, all: gatherBatch(reader.features.schema, batches) };
+}
+
+const plain = ({ size, hi, lo, offsets, dense, labels }: SparseBatch): object => ({
+  size,
+  hi: [...hi],
+  lo: [...lo],
+  offsets: [...offsets],
+  dense: [...dense],
+  labels: [...labels],
+});
+
+const bag = (batch: SparseBatch, row: number, slot: string): bigint[] => {
+  const s = row * batch.schema.slots.length + batch.schema.slots.indexOf(slot);
+  return Array.from({ length: batch.offsets[s + 1]! - batch.offsets[s]! }, (_, i) =>
+    signOf(batch.hi[batch.offsets[s]! + i]!, batch.lo[batch.offsets[s]! + i]!),
+  );
+};
+
+/** Criteo-like lines whose first count is the line's number. */
+function criteoLines(count: number, first = 0): string {
+  const line = (i: number): string =>
+    [
+      i % 3 === 0 ? 1 : 0,
+      i,
+      ...Array.from({ length: 12 }, (_, d) => (d % 5 === i % 5 ? '' : (i * d) % 97)),
+      ...Array.from({ length: 26 }, (_, c) =>
+        c === i % 26 ? '' : ((i * 31 + c) % 1000).toString(16).padStart(8, '0'),
+      ),
+    ].join('\t');
+  return Array.from({ length: count }, (_, i) => `${line(first + i)}\n`).join('');
+}
+const lineNumbers = (batch: SparseBatch): number[] =>
+  Array.from({ length: batch.size }, (_, i) => Math.round(Math.expm1(batch.dense[13 * i]!)));
+const criteo = { format: { type: 'criteo' }, features: criteoFeatures() } as const;
+
+describe('formats', () => {
+  it('slot text, sign first: signs beyond 2^53 are exact, slots come in any order and several times', async () => {
+    const path = folder.write(
+      'slots.txt',
+      '1:click 18446744073709551615:7 9007199254740993:8 3:7 0.5:d\n0:click 4:8 1:99\n',
+    );
+    const features: FeatureSpec = {
+      labels: ['click'],
+      dense: ['d'],
+      slots: [
+        { type: 'id', name: '7' },
+        { type: 'id', name: '8' },
+      ],
+    };
+    const { all } = await readAll([path], { format: { type: 'slots' }, features });
+    expect([...all.labels]).toEqual([1, 0]);
+    expect([...all.dense]).toEqual([0.5, 0]);
+    expect([bag(all, 0, '7'), bag(all, 0, '8')]).toEqual([[2n ** 64n - 1n, 3n], [2n ** 53n + 1n]]);
+    expect([bag(all, 1, '7'), bag(all, 1, '8')]).toEqual([[], [4n]]);
+  });
+
+  it('MultiSlot', async () => {
+    const path = folder.write('multi.txt', '1 1 2 18446744073709551614 5 3 0.1 0.2 0.3\n1 0 0 3 1 2 3\n');
+    const features: FeatureSpec = {
+      labels: ['y'],
+      dense: [{ name: 'd', width: 3 }],
+      slots: [{ type: 'id', name: 's' }],
+    };
+    const { all } = await readAll([path], { format: { type: 'multislot', slots: ['y', 's', 'd'] }, features });
+    expect([...all.labels]).toEqual([1, 0]);
+    expect([bag(all, 0, 's'), bag(all, 1, 's')]).toEqual([[2n ** 64n - 2n, 5n], []]);
+    expect([...all.dense]).toEqual([0.1, 0.2, 0.3, 1, 2, 3].map(Math.fround));
+  });
+
+  it('CSV with quotes, line breaks inside them, other separators and blanks', async () => {
+    const path = folder.write('a.csv', 'y,"name",x\r\n1,"a, ""b""\nc",2\r\n\r\n0,,3\n1,"",4');
+    const features: FeatureSpec = { labels: ['y'], dense: ['x'], slots: ['name'] };
+    const { all } = await readAll([path], { format: { type: 'csv' }, features });
+    const served = new Features(features).extractAll([
+      { y: 1, name: 'a, "b"\nc', x: 2 },
+      { y: 0, name: '', x: 3 },
+      { y: 1, x: 4 },
+    ]);
+    expect(plain(all)).toEqual(plain(served));
+    const blanks = folder.write('b.csv', '1; a ;2\n0;b; 3\n');
+    const format: Format = { type: 'csv', separator: ';', columns: ['y', 'name', 'x'], trim: true };
+    const { all: trimmed } = await readAll([blanks], { format, features });
+    expect(plain(trimmed)).toEqual(
+      plain(
+        new Features(features).extractAll([
+          { y: 1, name: 'a', x: 2 },
+          { y: 0, name: 'b', x: 3 },
+        ]),
+      ),
+    );
+  });
+
+  it('a quote that is never closed spoils its line and not the rest of the file', async () => {
+    const rows = Array.from({ length: 40_000 }, (_, i) => `${i % 2},n${i},${i}\n`);
+    rows[10] = '1,"open,5\n';
+    const path = folder.write('open.csv', `y,name,x\n${rows.join('')}`);
+    const features: FeatureSpec = { labels: ['y'], dense: ['x'], slots: ['name'] };
+    const quarantine = folder.file('open.bad');
+    const { all, lines, bad } = await readAll([path], { format: { type: 'csv' }, features, badLines: { quarantine } });
+    expect([all.size, lines, bad]).toEqual([39_999, 40_000, 1]);
+    expect(readFileSync(quarantine, 'utf8')).toContain('"line":12,"reason":"a quoted field does not end"');
+  });
+
+  it('Parquet, with lists and 64-bit integers', async () => {
+    const path = folder.file('a.parquet');
+    await parquetWriteFile({
+      filename: path,
+      columnData: [
+        { name: 'click', data: [1, 0, 1], type: 'INT32' },
+        { name: 'user', data: [5n, 2n ** 62n, 7n], type: 'INT64' },
+        { name: 'city', data: ['Zürich', null, 'Bern'], type: 'STRING' },
+        { name: 'price', data: [1.5, 2.5, null], type: 'DOUBLE' },
+      ],
+    });
+    const features: FeatureSpec = {
+      labels: ['click'],
+      dense: ['price'],
+      slots: [{ type: 'id', name: 'user' }, 'city'],
+    };
+    const { all } = await readAll([path], { format: { type: 'parquet' }, features });
+    const records = [
+      { click: 1, user: 5n, city: 'Zürich', price: 1.5 },
+      { click: 0, user: 2n ** 62n, price: 2.5 },
+      { click: 1, user: 7n, city: 'Bern' },
+    ];
+    expect(plain(all)).toEqual(plain(new Features(features).extractAll(records)));
+  });
+
+  it('gzip is told by its bytes, whatever the name', async () => {
+    const text = criteoLines(5000);
+    const path = folder.write('plain.tsv', text);
+    const want = plain((await readAll([path], criteo)).all);
+    const gzip = folder.write('gzip.tsv', gzipSync(text));
+    const members = folder.write(
+      'members.gz',
+      Buffer.concat([gzipSync(criteoLines(2000)), gzipSync(criteoLines(3000, 2000))]),
+    );
+    for (const file of [gzip, members]) expect(plain((await readAll([file], criteo)).all)).toEqual(want);
+  });
+});
+
+const zstd = '/usr/bin/zstd';
+it.skipIf(!existsSync(zstd))(
+  existsSync(zstd) ? 'zstd as the program zstd writes it, also several frames' : 'zstd (skipped: apt-get install zstd)',
+  async () => {
+    const parts = [criteoLines(2000), criteoLines(3000, 2000)].map((text, i) => folder.write(`part${i}.tsv`, text));
+    const packed = parts.map(path => execFileSync(zstd, ['-q', '-c', path]));
+    const path = folder.write('zstd.tsv', Buffer.concat(packed));
+    const { all } = await readAll([path], criteo);
+    expect(lineNumbers(all)).toEqual(Array.from({ length: 5000 }, (_, i) => i));
+  },
+);
+
+describe('threads, shuffle and batches', () => {
+  // 9 MB and more: two units, the second of which begins in the middle of a line.
+  const path = folder.write('large.tsv', criteoLines(60_000));
+  const small = [0, 1, 2, 3, 4, 5].map(i => folder.write(`small${i}.tsv`, criteoLines(1500, 60_000 + 1500 * i)));
+  const files = [path, ...small];
+
+  it('every line once, and the same batches with any number of threads', async () => {
+    expect(planUnits(files, criteo.format).length).toBeGreaterThan(7);
+    const alone = await readAll(files, { ...criteo, batchSize: 1000 });
+    expect(alone.batches.map(batch => batch.size)).toEqual(Array(69).fill(1000));
+    expect(lineNumbers(alone.all).sort((a, b) => a - b)).toEqual(Array.from({ length: 69_000 }, (_, i) => i));
+    for (const threads of [1, 3]) {
+      const { batches } = await readAll(files, { ...criteo, batchSize: 1000, threads });
+      expect(
+        batches.every((batch, i) => JSON.stringify(plain(batch)) === JSON.stringify(plain(alone.batches[i]!))),
+      ).toBe(true);
+    }
+  });
+
+  it('the shuffle is a permutation, the same for a seed, another for each epoch, and global within its buffer', async () => {
+    const order = async (seed: number, epoch: number, buffer?: number): Promise<number[]> =>
+      lineNumbers((await readAll(small, { ...criteo, batchSize: 100, shuffle: { seed, epoch, buffer } })).all);
+    const first = await order(1, 0);
+    expect(await order(1, 0)).toEqual(first);
+    expect(await order(1, 1)).not.toEqual(first);
+    expect(await order(2, 0)).not.toEqual(first);
+    expect([...first].sort((a, b) => a - b)).toEqual(Array.from({ length: 9000 }, (_, i) => 60_000 + i));
+    // Of a perfect shuffle the expected distance between neighbours is n / 3.
+    const distance = (of: readonly number[]): number =>
+      of.reduce((sum, x, i) => sum + (i ? Math.abs(x - of[i - 1]!) : 0), 0) / of.length;
+    expect(distance(first)).toBeGreaterThan(2800);
+    const bounded = await order(1, 0, 1000);
+    expect([...bounded].sort((a, b) => a - b)).toEqual([...first].sort((a, b) => a - b));
+    expect(distance(bounded)).toBeGreaterThan(300);
+  });
+
+  it('dropLast leaves out what does not fill a batch', async () => {
+    const { batches } = await readAll([small[0]!], { ...criteo, batchSize: 400, dropLast: true });
+    expect(batches.map(batch => batch.size)).toEqual([400, 400, 400]);
+    expect((await readAll([small[0]!], { ...criteo, batchSize: 400 })).batches.at(-1)!.size).toBe(300);
+  });
+
+  it('a loop that is left early ends the threads', async () => {
+    for await (const batch of new BatchReader(files, { ...criteo, batchSize: 10, threads: 2 })) {
+      expect(batch.size).toBe(10);
+      break;
+    }
+  });
+});
+
+describe('bad input', () => {
+  it('bad lines are counted and kept with file, line and reason, in any part of a file, and do not disturb the good ones', async () => {
+    const lines = criteoLines(60_000).split('\n');
+    lines[4] = 'a\tb';
+    lines[55_555] = lines[55_555]!.replace(/^\d/, '');
+    lines[55_556] = `${lines[55_556]}\tmore`;
+    lines[55_557] = lines[55_557]!.replace(/^\d\t\d+/, '1\tmany');
+    const path = folder.write('bad.tsv', lines.join('\n'));
+    const quarantine = folder.file('bad.jsonl');
+    const { all, lines: read, bad } = await readAll([path], { ...criteo, threads: 2, badLines: { quarantine } });
+    expect([all.size, read, bad]).toEqual([59_996, 60_000, 4]);
+    const kept = readFileSync(quarantine, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line));
+    expect(kept.sort((a, b) => a.line - b.line).map(({ file, line, reason }) => [file, line, reason])).toEqual([
+      [path, 5, '2 fields, expected 40'],
+      [path, 55_556, 'label label is missing'],
+      [path, 55_557, '41 fields, expected 40'],
+      [path, 55_558, 'dense column I1: "many" is not a number'],
+    ]);
+    expect(kept[0].text).toBe('a\tb');
+  });
+
+  it('too many are an error that names the first', async () => {
+    const path = folder.write('toomany.tsv', `x\n${criteoLines(30)}y\nz\n`);
+    await expect(readAll([path], { ...criteo, badLines: { maxShare: 1, max: 2 } })).rejects.toThrow(
+      `3 of 33 lines are bad, expected at most 2; the first is ${path}, line 1: 1 field, expected 40`,
+    );
+    await expect(readAll([path], criteo)).rejects.toThrow('3 of 33 lines are bad, expected at most 5 %');
+    expect((await readAll([path], { ...criteo, badLines: { maxShare: 0.2 } })).all.size).toBe(30);
+  });
+
+  const slots: FeatureSpec = {
+    labels: ['click'],
+    slots: [
+      { type: 'id', name: '1', single: true },
+      { type: 'id', name: '2' },
+    ],
+  };
+  it.each<[Format, string, string]>([
+    [
+      { type: 'slots' },
+      '1:click 18446744073709551616:1',
+      'slot 1: sign 18446744073709551616 is over 64 bits (18446744073709551615 is the largest sign)',
+    ],
+    [{ type: 'slots' }, '1:click -3:1', 'slot 1: sign -3 is negative, signs are unsigned'],
+    [{ type: 'slots' }, '1:click 3:-1', 'slot -1 is negative'],
+    [{ type: 'slots' }, '1:click 3:1 4:1', 'slot 1 is there more than once'],
+    [{ type: 'slots' }, '1:click 0:click 3:1', 'label click is there more than once'],
+    [{ type: 'slots' }, '3:1 4:2', 'label click is missing'],
+    [{ type: 'slots' }, '1:click 3', '"3" has no slot, expected sign:slot'],
+    [{ type: 'slots' }, '1:click 3:', '"3:" has an empty slot'],
+    [{ type: 'slots' }, '1:click abc:1', 'slot 1: sign abc is not a whole number'],
+    [{ type: 'multislot', slots: ['click', '1', '2'] }, '1 1 2 5', 'slot 1 says 2 values, and the line ends after 1'],
+    [{ type: 'multislot', slots: ['click', '1', '2'] }, '1 1 1 5', 'the line ends before slot 2'],
+    [{ type: 'multislot', slots: ['click', '1', '2'] }, '1 1 1 5 1 6 7', 'the line goes on behind its 3 slots'],
+    [{ type: 'multislot', slots: ['click', '1', '2'] }, '1 1 x 5 1 6', 'slot 1: "x" is not a number of values'],
+  ])('%j: %s', async (format, line, reason) => {
+    const path = folder.write('one.txt', `${line}\n`);
+    await expect(readAll([path], { format, features: slots })).rejects.toThrow(`line 1: ${reason}`);
+  });
+
+  it.each<[string, string, Uint8Array | null]>([
+    ['cut.gz', 'cut.gz: the gzip data ends too early (truncated file?)', gzipSync(criteoLines(2000)).subarray(0, 9000)],
+    ['damaged.gz', 'damaged.gz: the gzip data is damaged', gzipSync(criteoLines(2000)).fill(7, 5000, 6000)],
+    ['cut.zst', 'cut.zst: the zstd data ends too early (truncated file?)', Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 4, 0)],
+    ['absent.tsv', 'absent.tsv: no such file or folder', null],
+  ])('%s: %s', async (name, sentence, bytes) => {
+    const path = bytes ? folder.write(name, bytes) : folder.file(name);
+    for (const threads of [0, 1]) await expect(readAll([path], { ...criteo, threads })).rejects.toThrow(sentence);
+  });
+
+  it('a damaged Parquet file is named', async () => {
+    const path = folder.write('damaged.parquet', 'PAR1 nothing PAR1');
+    await expect(readAll([path], { format: { type: 'parquet' }, features: { slots: ['a'] } })).rejects.toThrow(
+      `${path}: not a readable Parquet file`,
+    );
+  });
+
+  it.each<[Format, string]>([
+    [{ type: 'multislot', slots: ['a', 'b', 'a'] }, 'format multislot: slot a is there twice'],
+    [{ type: 'csv', columns: ['a', 'b', 'a'] }, 'format csv: column a is there twice'],
+    [{ type: 'csv', separator: '||' }, 'format csv: separator: "||" came, expected one ASCII character'],
+    [{ type: 'csv', header: false }, 'format csv: the columns have no names: give columns, or header: true'],
+  ])('%j: %s', async (format, sentence) => {
+    const path = folder.write('any.txt', 'a,b,c\n');
+    await expect(readAll([path], { format, features: { slots: ['a'] } })).rejects.toThrow(sentence);
+  });
+});
+
+describe('the public samples load', () => {
+  const samples = 'recsys/format-samples';
+  const at = (name: string): string => sharedData(samples, name);
+  const numbered = (count: number, letter = 'c'): string[] => Array.from({ length: count }, (_, i) => `${letter}${i}`);
+  const ids = (...names: string[]) => names.map(name => ({ type: 'id' as const, name }));
+
+  const cases: Record<string, { format: Format; features: FeatureSpec; rows: number }> = {
+    'deepctr-criteo_sample.txt': { ...criteo, format: { type: 'csv' }, rows: 200 },
+    'criteo-train.tiny.csv.gz': {
+      format: { type: 'csv' },
+      features: { ...criteoFeatures(), labels: [{ name: 'label', from: 'Label' }] },
+      rows: 1999,
+    },
+    'deepctr-avazu_sample.txt': { format: { type: 'csv' }, features: avazuFeatures(), rows: 100 },
+    'deepctr-census-income.sample': {
+      format: { type: 'csv', columns: numbered(43), trim: true },
+      features: {
+        labels: [
+          { name: 'income', from: 'c42', positive: '50000+.' },
+          { name: 'marital', from: 'c8', positive: 'Never married' },
+        ],
+        slots: numbered(42).filter(name => name !== 'c8' && name !== 'c0'),
+      },
+      rows: 200,
+    },
+    'paddlerec-criteo-slot-sample_train.txt': {
+      format: { type: 'slots', order: 'slot:sign' },
+      features: {
+        labels: ['click'],
+        dense: [{ name: 'dense_feature', width: 13 }],
+        slots: ids(...Array.from({ length: 26 }, (_, i) => String(i + 1))),
+      },
+      rows: 80,
+    },
+    'paddlerec-criteo-ffm-sample_train.txt': {
+      format: { type: 'slots', order: 'slot:sign' },
+      features: { labels: ['label'], dense: [{ name: 'feat_value', width: 39 }], slots: ids('feat_idx') },
+      rows: 100,
+    },
+    'paddlerec-din-amazon-sample.txt': {
+      format: { type: 'csv', separator: ';', columns: ['items', 'cats', 'item', 'cat', 'click'] },
+      features: {
+        labels: ['click'],
+        slots: [
+          { type: 'id', name: 'items', separator: ' ', limit: 50 },
+          { type: 'id', name: 'cats', separator: ' ', limit: 50 },
+          ...ids('item', 'cat'),
+        ],
+      },
+      rows: 100,
+    },
+    'paddlerec-esmm-aliccp-sample.txt': {
+      format: { type: 'slots', separator: ',', order: 'slot:sign', prefix: ['id', 'click', 'purchase'] },
+      features: { labels: ['click', 'purchase'], slots: ids('210', '216', '301', '205', '150_14') },
+      rows: 10,
+    },
+    'paddlerec-mmoe-census-sample.txt': {
+      format: { type: 'csv', columns: numbered(501) },
+      features: { labels: ['c0', 'c1'], slots: [], dense: numbered(501).slice(2) },
+      rows: 30,
+    },
+  };
+  for (const [name, { format, features, rows }] of Object.entries(cases))
+    testWithData(name, `${samples}/${name}`, async () => {
+      const { all, bad } = await readAll([at(name)], { format, features, badLines: { max: 0 } });
+      expect([all.size, bad]).toEqual([rows, 0]);
+      expect(all.labels.every(label => label === 0 || label === 1)).toBe(true);
+      expect(all.dense.every(Number.isFinite)).toBe(true);
+    });
+
+  testWithData('every sample of the folder has its case', samples, () => {
+    expect(readdirSync(sharedData(samples)).sort()).toEqual(Object.keys(cases).sort());
+  });
+
+  testWithData('values are those of the file', samples, async () => {
+    const { all } = await readAll(
+      [at('paddlerec-criteo-slot-sample_train.txt')],
+      cases['paddlerec-criteo-slot-sample_train.txt']!,
+    );
+    const [first] = readFileSync(at('paddlerec-criteo-slot-sample_train.txt'), 'utf8').split('\n', 1);
+    const pairs = first!
+      .trim()
+      .split(' ')
+      .map(pair => pair.split(':') as [string, string]);
+    for (const [slot, sign] of pairs.slice(14)) expect(bag(all, 0, slot)).toEqual([BigInt(sign)]);
+    expect([...all.dense.subarray(0, 13)]).toEqual(pairs.slice(1, 14).map(([, x]) => Math.fround(Number(x))));
+  });
+});

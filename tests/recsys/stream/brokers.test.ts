@@ -1,0 +1,174 @@
+/**
+ * tenon stream on the real brokers: killed in a pass, and with the broker gone for a while, it ends with the bits of an undisturbed run.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { createClient } from 'redis';
+import { describe, expect, it } from 'vitest';
+import { EmbeddingTable, natsBroker, redisBroker } from '../../../src/recsys/index.ts';
+import { brokerMissing, testBroker } from '../../support/brokers.ts';
+import { clickConfig, clickLines } from '../../support/clickLog.ts';
+import { finalBits, metricsOf, startStream } from '../../support/streamRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+
+const folder = temporaryFolder();
+const config = folder.write('stream.json', JSON.stringify(clickConfig));
+const PASSES = 5;
+const PER_PASS = 600;
+const LINES = PASSES * PER_PASS;
+
+/** What a kind of broker needs beside the server. */
+interface Kind {
+  readonly server: 'redis-server' | 'nats-server';
+  /** Puts lines into the stream 'clicks', and makes it before the first. */
+  publish(url: string, lines: readonly string[]): Promise<void>;
+  /** How far the broker knows training to be. */
+  progress(url: string): Promise<unknown>;
+}
+
+const redis: Kind = {
+  server: 'redis-server',
+  publish: async (url, lines) => {
+    const client = createClient({ url });
+    await client.connect();
+    await Promise.all(lines.map(line => client.xAdd('clicks', '*', { line })));
+    await client.close();
+  },
+  progress: async url => {
+    const client = createClient({ url });
+    await client.connect();
+    const [group] = await client.xInfoGroups('clicks');
+    const read = await client.xRange('clicks', '-', String(group!['last-delivered-id']));
+    await client.close();
+    return read!.length;
+  },
+};
+
+const nats: Kind = {
+  server: 'nats-server',
+  publish: async (url, lines) => {
+    const connection = await connect({ servers: url.slice(7) });
+    const manager = await jetstreamManager(connection);
+    await manager.streams.add({ name: 'clicks', subjects: ['log.click'] });
+    const stream = jetstream(connection);
+    for (const line of lines) await stream.publish('log.click', line);
+    await connection.close();
+  },
+  progress: async url => {
+    const connection = await connect({ servers: url.slice(7) });
+    const { ack_floor } = await (await jetstreamManager(connection)).consumers.info('clicks', 'tenon');
+    await connection.close();
+    return ack_floor.stream_seq;
+  },
+};
+
+describe.each([
+  ['redis', redis],
+  ['nats', nats],
+] as const)('%s', (name, kind) => {
+  const missing = brokerMissing(kind.server);
+  it.skipIf(missing !== '')(
+    missing || 'kill -9 in a pass, and the broker stops and comes back: nothing is lost or trained twice',
+    { timeout: 120_000 },
+    async () => {
+      const broker = await testBroker(kind.server, folder.file(name));
+      const lines = clickLines(LINES);
+      await kind.publish(broker.url, lines);
+      const args = [
+        `--${name}`,
+        broker.url,
+        '--stream',
+        'clicks',
+        '--pass-messages',
+        String(PER_PASS),
+        '--batch',
+        '10',
+      ];
+      const run = (out: string, ...more: string[]) =>
+        startStream(...args, '--out', folder.file(out), '--passes', String(PASSES), ...more);
+
+      const whole = run(`${name}-whole`, '--config', config);
+      expect(await whole.exit, whole.stderr()).toEqual([0, null]);
+      const passes = whole.events.filter(({ event }) => event === 'pass');
+      expect(passes.map(pass => pass['examples'])).toEqual(Array(PASSES).fill(PER_PASS));
+      // Each message once: the user slot was shown as often as there are lines.
+      const table = new EmbeddingTable({
+        dim: 4,
+        wide: true,
+        optimizer: { type: 'adagrad', lr: 0.05, initialAccumulator: 0.1 },
+      });
+      table.load(
+        `${folder.file(`${name}-whole`)}/checkpoints/${passes.at(-1)!['day']}-${passes.at(-1)!['pass']}/table`,
+      );
+      const shows = Array.from({ length: 300 }, (_, user) => table.row(2n ** 60n + BigInt(user))?.show ?? 0);
+      expect(shows.reduce((a, b) => a + b)).toBe(LINES);
+      expect(await kind.progress(broker.url)).toBe(LINES);
+
+      // Killed after the second pass's checkpoint, in the middle of the third.
+      const killed = run(`${name}-killed`, '--config', config);
+      await killed.until(({ event, number }) => event === 'pass' && number === 2);
+      await killed.until(({ event }) => event === 'checkpoint');
+      await sleep(60);
+      killed.kill('SIGKILL');
+      expect(await killed.exit).toEqual([null, 'SIGKILL']);
+
+      // The broker is away when it starts again, and once more while it waits for messages that come late.
+      await broker.stop();
+      const resumed = startStream(...args, '--out', folder.file(`${name}-killed`), '--resume', '--follow');
+      const away = await resumed.until(({ event }) => event === 'waiting');
+      expect(away['message']).toMatch(/at 127\.0\.0\.1:\d+ does not answer \(.+\): waiting for it$/);
+      await broker.start();
+      await resumed.until(({ event, number }) => event === 'pass' && number === PASSES);
+      await resumed.until(
+        ({ event, message }) => event === 'waiting' && String(message).includes('waiting for messages of'),
+      );
+      await broker.stop();
+      const failures = (): number =>
+        resumed.events.filter(({ message }) => String(message).includes('does not answer')).length;
+      await resumed.until(() => failures() === 2);
+      await broker.start();
+      await kind.publish(broker.url, clickLines(PER_PASS, LINES));
+      await resumed.until(({ event, number }) => event === 'pass' && number === PASSES + 1);
+      await resumed.until(
+        ({ event, pass }) =>
+          event === 'checkpoint' && pass === resumed.events.findLast(e => e.event === 'pass')!['pass'],
+      );
+      resumed.kill('SIGINT');
+      expect(await resumed.exit, resumed.stderr()).toEqual([130, null]);
+      expect(resumed.stderr()).toContain('is back');
+
+      const undisturbed = startStream(...args, '--out', folder.file(`${name}-whole`), '--resume', '--passes', '1');
+      expect(await undisturbed.exit, undisturbed.stderr()).toEqual([0, null]);
+      expect(finalBits(folder.file(`${name}-killed`))).toEqual(finalBits(folder.file(`${name}-whole`)));
+      expect(metricsOf(folder.file(`${name}-killed`))).toEqual(metricsOf(folder.file(`${name}-whole`)));
+      expect(await kind.progress(broker.url)).toBe(LINES + PER_PASS);
+    },
+  );
+
+  it.skipIf(missing !== '')('what no waiting will mend is an error in one sentence', { timeout: 60_000 }, async () => {
+    const server = await testBroker(kind.server, folder.file(`${name}-errors`));
+    if (name === 'redis') {
+      const client = createClient({ url: server.url });
+      await client.connect();
+      await client.set('text', 'no stream');
+      await client.xAdd('clicks', '*', { other: 'x' });
+      await client.close();
+      const broker = await redisBroker({ url: server.url, stream: 'text' });
+      await expect(broker.read(null, 1, 100)).rejects.toThrow(/^redis stream text at .*: WRONGTYPE/);
+      const wrong = await redisBroker({ url: server.url, stream: 'clicks', field: 'line' });
+      await expect(wrong.read(null, 1, 100)).rejects.toThrow(/: entry \S+ has no field line$/);
+      await broker.close();
+      await wrong.close();
+    } else {
+      const connection = await connect({ servers: server.url.slice(7) });
+      const manager = await jetstreamManager(connection);
+      await manager.streams.add({ name: 'queue', subjects: ['q'], retention: 'workqueue' });
+      await connection.close();
+      const absent = await natsBroker({ url: server.url, stream: 'absent' });
+      await expect(absent.read(null, 1, 1000)).rejects.toThrow(/^NATS stream absent at .*: stream not found/);
+      const queue = await natsBroker({ url: server.url, stream: 'queue' });
+      await expect(queue.read(null, 1, 1000)).rejects.toThrow('has retention workqueue, expected limits');
+    }
+  });
+});

@@ -1,0 +1,27 @@
+// Preloaded (node --require) to take something away from koffi: TENON_TEST_WITHOUT is `koffi`, `pages` (the system refuses executable memory) or
+// `cpu` (a processor that knows nothing).
+const Module = require('node:module');
+
+const without = process.env.TENON_TEST_WITHOUT;
+const load = Module._load;
+Module._load = function (request, ...rest) {
+  if (request !== 'koffi') return load.call(this, request, ...rest);
+  if (without === 'koffi') throw new Error("Cannot find module 'koffi'");
+  const koffi = load.call(this, request, ...rest);
+  return {
+    ...koffi,
+    load(path) {
+      const library = koffi.load(path);
+      return {
+        func(signature) {
+          if (without === 'pages' && signature.includes('mprotect')) return () => -1;
+          return library.func(signature);
+        },
+      };
+    },
+    // The call that asks the processor writes nothing: no leaf, no feature.
+    decode(address, type) {
+      return without === 'cpu' && type.proto.arguments.length === 4 ? () => 0 : koffi.decode(address, type);
+    },
+  };
+};
