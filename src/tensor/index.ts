@@ -13,6 +13,7 @@ export {
   setBackend,
   setNumThreads,
 } from '../runtime/index.ts';
+export { type AutocastOptions, autocast } from './autocast.ts';
 export { checkpoint, type GradOptions, grad, jvp, noGrad, valueAndGrad, vjp } from './autograd.ts';
 export { type CompiledFunction, compile } from './compile.ts';
 export { cond, type ScanOptions, scan, type WhileLoopOptions, whileLoop } from './control.ts';

@@ -2,9 +2,12 @@
  * Activation functions. All of them map floats elementwise (glu halves a dim).
  */
 import type { Generator } from '../../runtime/index.ts';
+
+import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { zerosLike } from '../creation.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
+import { inWide } from '../ops/softmax.ts';
 import { rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -78,23 +81,25 @@ export function celu(x: Tensor, options: { readonly alpha?: number } = {}): Tens
 export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
   checkFloat('gelu', 'input', x);
   const { approximate = 'none' } = options;
-  if (approximate === 'none') return x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1));
-  if (approximate !== 'tanh')
+  if (approximate !== 'none' && approximate !== 'tanh')
     throw new TypeError(`gelu: approximate: expected none or tanh, got ${String(approximate)}`);
-  const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
-  return x.mul(0.5).mul(inner.tanh().add(1));
+  return inWide(x, wide => {
+    if (approximate === 'none') return wide.mul(0.5).mul(wide.mul(Math.SQRT1_2).erf().add(1));
+    const inner = wide.add(wide.mul(wide).mul(wide).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
+    return wide.mul(0.5).mul(inner.tanh().add(1));
+  });
 }
 
 /** x * sigmoid(x). */
 export function silu(x: Tensor): Tensor {
   checkFloat('silu', 'input', x);
-  return x.mul(x.sigmoid());
+  return inWide(x, wide => wide.mul(wide.sigmoid()));
 }
 
 /** x * tanh(softplus(x)). */
 export function mish(x: Tensor): Tensor {
   checkFloat('mish', 'input', x);
-  return x.mul(softplus(x).tanh());
+  return inWide(x, wide => wide.mul(softplus(wide).tanh()));
 }
 
 /** x * relu6(x + 3) / 6. */
@@ -122,6 +127,7 @@ export function hardtanh(x: Tensor, options: { readonly minVal?: number; readonl
 /** log(1 + exp(beta x)) / beta; x itself where beta x exceeds the threshold (20). */
 export function softplus(x: Tensor, options: { readonly beta?: number; readonly threshold?: number } = {}): Tensor {
   checkFloat('softplus', 'input', x);
+  x = raised(x);
   const { beta = 1, threshold = 20 } = options;
   const scaled = beta === 1 ? x : x.mul(beta);
   const soft = scaled.clampMax(threshold).exp().log1p();

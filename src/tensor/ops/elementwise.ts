@@ -2,9 +2,11 @@
  * Arithmetic, element by element: operands broadcast and promote as PyTorch's do. Derived functions that need care are in math.ts.
  * Functions here have the tensor first and become methods of Tensor.
  */
+
 import * as build from '../../graph/build.ts';
 import { isFloat, kindOf } from '../../graph/dtype.ts';
 import type { Binary, Unary } from '../../graph/node.ts';
+import { raised } from '../autocast.ts';
 import { checkDType } from '../convert.ts';
 import {
   checkTensor,
@@ -20,6 +22,12 @@ import { Tensor } from '../tensor.ts';
 function unary(fn: Unary, x: Tensor): Tensor {
   checkTensor(fn, 'input', x);
   return new Tensor(build.unary(fn, x.node));
+}
+
+/** Those whose results half types are too coarse for: in f32 under autocast. */
+function preciseUnary(fn: Unary, x: Tensor): Tensor {
+  checkTensor(fn, 'input', x);
+  return floatUnary(fn, raised(x));
 }
 
 /** Unary functions of reals: integers become f32. */
@@ -118,11 +126,12 @@ export function fmod(x: Tensor, other: TensorLike): Tensor {
 }
 
 /**
- * x to the power of `exponent`. Small whole exponents become products, 0.5 a square root.
+ * `base` to the power of `exponent`. Small whole exponents become products, 0.5 a square root.
  *
  * @throws for integers to negative integer exponents, as PyTorch.
  */
-export function pow(x: TensorLike, exponent: TensorLike): Tensor {
+export function pow(base: TensorLike, exponent: TensorLike): Tensor {
+  const x = base instanceof Tensor ? raised(base) : base;
   const dtype = resultDType('pow', [x, exponent]);
   if (typeof exponent === 'number' && x instanceof Tensor) {
     if (!isFloat(dtype) && exponent < 0)
@@ -203,22 +212,22 @@ export function sqrt(x: Tensor): Tensor {
 }
 
 export function exp(x: Tensor): Tensor {
-  return floatUnary('exp', x);
+  return preciseUnary('exp', x);
 }
 
 /** exp(x) - 1, exact near 0. */
 export function expm1(x: Tensor): Tensor {
-  return floatUnary('expm1', x);
+  return preciseUnary('expm1', x);
 }
 
 /** Natural logarithm. */
 export function log(x: Tensor): Tensor {
-  return floatUnary('log', x);
+  return preciseUnary('log', x);
 }
 
 /** log(1 + x), exact near 0. */
 export function log1p(x: Tensor): Tensor {
-  return floatUnary('log1p', x);
+  return preciseUnary('log1p', x);
 }
 
 export function sin(x: Tensor): Tensor {

@@ -2,9 +2,11 @@
  * Reductions over dims: sums, extremes, moments, norms, counts. `dim` is one dim, several, or all by default; `keepdim` leaves them
  * with size 1. Functions here have the tensor first and become methods of Tensor.
  */
+
 import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Node, ReduceKind } from '../../graph/node.ts';
+import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { matrixNorm } from '../linalg/norms.ts';
 import { checkFloat, checkTensor, normalDim, normalDims } from '../operands.ts';
@@ -35,8 +37,8 @@ const dimsOf = (op: string, dim: Dims | undefined, x: Tensor): number[] =>
 
 const countOf = (x: Tensor, dims: readonly number[]): number => dims.reduce((a, d) => a * x.shape[d]!, 1);
 
-/** Integers and bool sum to i64. */
-const sumDType = (x: Tensor, dtype?: DType): DType => dtype ?? (isFloat(x.dtype) ? x.dtype : 'i64');
+/** Integers and bool sum to i64, half types to f32 under autocast. */
+const sumDType = (x: Tensor, dtype?: DType): DType => dtype ?? (isFloat(x.dtype) ? raised(x).dtype : 'i64');
 
 /** The sum; of integers and bool in i64. */
 export function sum(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor {
@@ -248,7 +250,7 @@ export function logsumexp(x: Tensor, dim?: Dims, options: ReduceOptions = {}): T
  */
 export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
   checkTensor('norm', 'input', x);
-  const input = options.dtype ? x.to(options.dtype) : x;
+  const input = options.dtype ? x.to(options.dtype) : raised(x);
   checkFloat('norm', 'input', input);
   const { keepdim = false } = options;
   if (p === 'fro') return norm(input, 2, dim, { keepdim });
