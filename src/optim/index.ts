@@ -21,6 +21,7 @@ export { clipGradNorm, clipGradValue, gradNorm } from './clip.ts';
 export * from './cosine.ts';
 export { CyclicLR, type CyclicLROptions } from './cyclic.ts';
 export * from './decays.ts';
+export { GradScaler, type GradScalerOptions, type GradScalerState } from './gradScaler.ts';
 export { LAMB, type LAMBOptions } from './lamb.ts';
 export { type Closure, LBFGS, type LBFGSOptions } from './lbfgs.ts';
 export { Lion, type LionOptions } from './lion.ts';

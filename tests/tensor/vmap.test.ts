@@ -186,6 +186,29 @@ describe('vmap in company', () => {
     close(gradient, grad(plain)(xs));
   });
 
+  it('a compiled function inside a compiled one, or under a transform, is part of it', async () => {
+    const p = new Parameter(w);
+    const inner = compile((a: Tensor) => {
+      p.assign(p.mul(2));
+      return p.matmul(a).sum();
+    });
+    const outer = compile((a: Tensor) => inner(a).add(inner(a)));
+    const one = (a: Tensor, factor: number): Tensor => w.mul(factor).matmul(a).sum();
+    const a = xs.select(0, 0);
+    // Doubled before each of the two calls.
+    close(outer(a), one(a, 2).add(one(a, 4)));
+    close(p, w.mul(4));
+    const square = compile((b: Tensor) => b.square().sum());
+    close(grad(square)(a), a.mul(2));
+    close(vmap(square)(xs), looped(square));
+    let refused: Promise<unknown> = Promise.resolve();
+    vmap((b: Tensor) => {
+      refused = square.async(b);
+      return b;
+    })(xs);
+    await expect(refused).rejects.toThrow('async was called inside a compiled function or a transform');
+  });
+
   it('respects noGrad inside', () => {
     const partly = (a: Tensor): Tensor => a.mul(noGrad(() => a.square())).sum();
     // a^2 counts as a constant: the slope is a^2
