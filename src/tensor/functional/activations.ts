@@ -87,7 +87,16 @@ export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh
     if (approximate === 'none') return wide.mul(0.5).mul(wide.mul(Math.SQRT1_2).erf().add(1));
     // (1 + tanh u) / 2 = sigmoid(2u), which is one exponential and does not cancel where u is far below 0.
     const twice = 2 * Math.sqrt(2 / Math.PI);
-    return wide.mul(wide.mul(wide.mul(wide).mul(0.044715 * twice).add(twice)).sigmoid());
+    return wide.mul(
+      wide
+        .mul(
+          wide
+            .mul(wide)
+            .mul(0.044715 * twice)
+            .add(twice),
+        )
+        .sigmoid(),
+    );
   });
 }
 
