@@ -1,6 +1,7 @@
 /**
  * Activation functions. All of them map floats elementwise (glu halves a dim).
  */
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
@@ -68,11 +69,12 @@ export function celu(x: Tensor, options: { readonly alpha?: number } = {}): Tens
 export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
   checkFloat('gelu', 'input', x);
   const { approximate = 'none' } = options;
-  if (approximate === 'none') return x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1));
+  const marked = (result: Tensor): Tensor => composite('gelu', [x], { approximate }, result);
+  if (approximate === 'none') return marked(x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1)));
   if (approximate !== 'tanh')
     throw new TypeError(`gelu: approximate: expected none or tanh, got ${String(approximate)}`);
   const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
-  return x.mul(0.5).mul(inner.tanh().add(1));
+  return marked(x.mul(0.5).mul(inner.tanh().add(1)));
 }
 
 /** x * sigmoid(x). */

@@ -3,6 +3,7 @@
  */
 import * as build from '../../graph/build.ts';
 import { isInt } from '../../graph/dtype.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkInt, checkTensor, checkWhole } from '../operands.ts';
 import { coordinate, strictIndex } from '../ops/along.ts';
@@ -22,7 +23,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
   const inner = x.ndim - 1;
   const out = weight.ndim === 2 ? [x.ndim] : [];
   const y = new Tensor(build.contract(x.node, weight.node, rows, [...out, inner], [...rows.slice(0, -1), ...out]));
-  return bias ? y.add(bias) : y;
+  return composite('linear', [x, weight, bias], {}, bias ? y.add(bias) : y);
 }
 
 /** x1^T W x2 + bias for each output: x1 [..., n], x2 [..., m], weight [out, n, m]; result [..., out]. */

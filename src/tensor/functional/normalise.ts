@@ -2,6 +2,7 @@
  * Normalisations, each as mean, centred variance, scale and shift, so that one row-wise kernel can hold them.
  */
 import { isFloat } from '../../graph/dtype.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, checkWhole, normalDim } from '../operands.ts';
 import { Parameter } from '../parameter.ts';
@@ -53,7 +54,8 @@ export function layerNorm(
   eps = 1e-5,
 ): Tensor {
   const dims = checkTrailing('layerNorm', x, normalizedShape, weight, bias);
-  return affine(standardise(wide(x), dims, eps), weight, bias).to(x.dtype);
+  const result = affine(standardise(wide(x), dims, eps), weight, bias).to(x.dtype);
+  return composite('layerNorm', [x, weight, bias], { axis: dims[0]! - x.ndim, eps }, result);
 }
 
 /** Divides by the root of the mean square over the trailing dims (Zhang and Sennrich 2019); eps is the dtype's by default. */
@@ -67,7 +69,8 @@ export function rmsNorm(
   const input = wide(x);
   const small = eps ?? (input.dtype === 'f64' ? Number.EPSILON : 1.1920928955078125e-7);
   const scale = input.mul(input).mean(dims, { keepdim: true }).add(small).rsqrt();
-  return affine(input.mul(scale), weight).to(x.dtype);
+  const result = affine(input.mul(scale), weight).to(x.dtype);
+  return composite('rmsNorm', [x, weight], { axis: -normalizedShape.length, eps: small }, result);
 }
 
 /** Normalises each of `numGroups` groups of channels (Wu and He 2018); weight and bias are [channels]. */
@@ -86,7 +89,8 @@ export function groupNorm(
     throw new RangeError(`groupNorm: ${channels} channels do not divide into ${numGroups} groups`);
   const rows = wide(x).reshape([x.shape[0]!, numGroups, x.numel() === 0 ? 0 : -1]);
   const normal = standardise(rows, [2], eps).reshape(x.shape);
-  return affine(normal, perChannel('groupNorm', x, weight), perChannel('groupNorm', x, bias)).to(x.dtype);
+  const result = affine(normal, perChannel('groupNorm', x, weight), perChannel('groupNorm', x, bias)).to(x.dtype);
+  return composite('groupNorm', [x, weight, bias], { numGroups, eps }, result);
 }
 
 /** A [channels] tensor shaped to broadcast along dim 1 of x. */
@@ -147,7 +151,8 @@ export function batchNorm(
     variance = spread;
   }
   const factor = variance.add(eps).rsqrt();
-  return affine(centered.mul(scale ? factor.mul(scale) : factor), null, shift).to(x.dtype);
+  const result = affine(centered.mul(scale ? factor.mul(scale) : factor), null, shift).to(x.dtype);
+  return training ? result : composite('batchNorm', [x, runningMean, runningVar, weight, bias], { eps }, result);
 }
 
 export interface InstanceNormOptions {
@@ -176,7 +181,8 @@ export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tens
     blend(runningVar, x.var(dims).mean(0), momentum);
   }
   const normal = standardise(wide(x), dims, eps);
-  return affine(normal, perChannel('instanceNorm', x, weight), perChannel('instanceNorm', x, bias)).to(x.dtype);
+  const result = affine(normal, perChannel('instanceNorm', x, weight), perChannel('instanceNorm', x, bias)).to(x.dtype);
+  return composite('instanceNorm', [x, weight, bias], { eps }, result);
 }
 
 export interface LocalResponseNormOptions {

@@ -3,6 +3,7 @@
  * have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { broadcastShapes, checkTensor } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -49,7 +50,7 @@ function product(op: string, x: Tensor, other: Tensor): Tensor {
   const out = batch.map((_, d) => d);
   if (x.ndim > 1) out.push(m);
   if (other.ndim > 1) out.push(n);
-  return new Tensor(
+  const result = new Tensor(
     build.contract(
       build.reshape(x.node, left.shape),
       build.reshape(other.node, right.shape),
@@ -58,6 +59,7 @@ function product(op: string, x: Tensor, other: Tensor): Tensor {
       out,
     ),
   );
+  return composite('matmul', [x, other], {}, result);
 }
 
 function checkDims(op: string, a: Tensor, dimsA: number, b: Tensor, dimsB: number): void {
