@@ -16,7 +16,7 @@ export const relu6 = (x: Tensor): Tensor => hardtanh(x, { minVal: 0, maxVal: 6 }
 export function leakyRelu(x: Tensor, options: { readonly negativeSlope?: number } = {}): Tensor {
   checkFloat('leakyRelu', 'input', x);
   const { negativeSlope = 0.01 } = options;
-  return x.gt(0).where(x, x.mul(negativeSlope));
+  return composite('leakyRelu', [x], { negativeSlope }, x.gt(0).where(x, x.mul(negativeSlope)));
 }
 
 /** leakyRelu with one learned slope, or one for each channel (dim 1). */
@@ -49,7 +49,7 @@ export function elu(x: Tensor, options: { readonly alpha?: number } = {}): Tenso
   checkFloat('elu', 'input', x);
   const { alpha = 1 } = options;
   // The branch not taken is computed at 0, so that exp does not overflow into its gradient.
-  return x.gt(0).where(x, x.clampMax(0).expm1().mul(alpha));
+  return composite('elu', [x], { alpha }, x.gt(0).where(x, x.clampMax(0).expm1().mul(alpha)));
 }
 
 /** scale * elu(x) with the self-normalising constants (Klambauer et al. 2017). */
@@ -92,14 +92,14 @@ export function mish(x: Tensor): Tensor {
 /** x * relu6(x + 3) / 6. */
 export function hardswish(x: Tensor): Tensor {
   checkFloat('hardswish', 'input', x);
-  return x.mul(x.add(3).clamp(0, 6)).div(6);
+  return composite('hardswish', [x], {}, x.mul(x.add(3).clamp(0, 6)).div(6));
 }
 
 /** relu6(x + 3) / 6. */
 export function hardsigmoid(x: Tensor): Tensor {
   checkFloat('hardsigmoid', 'input', x);
   const inside = x.gt(-3).logicalAnd(x.lt(3));
-  return inside.where(x.div(6).add(0.5), x.ge(3).to(x.dtype));
+  return composite('hardsigmoid', [x], {}, inside.where(x.div(6).add(0.5), x.ge(3).to(x.dtype)));
 }
 
 /** Limited to [minVal, maxVal], [-1, 1] by default. */
@@ -108,7 +108,8 @@ export function hardtanh(x: Tensor, options: { readonly minVal?: number; readonl
   const { minVal = -1, maxVal = 1 } = options;
   if (minVal > maxVal) throw new RangeError(`hardtanh: minVal ${minVal} exceeds maxVal ${maxVal}`);
   // At the limits the gradient is 0.
-  return x.le(minVal).where(minVal, x.ge(maxVal).where(maxVal, x)).to(x.dtype);
+  const result = x.le(minVal).where(minVal, x.ge(maxVal).where(maxVal, x)).to(x.dtype);
+  return composite('clamp', [x], { min: minVal, max: maxVal }, result);
 }
 
 /** log(1 + exp(beta x)) / beta; x itself where beta x exceeds the threshold (20). */
@@ -117,13 +118,13 @@ export function softplus(x: Tensor, options: { readonly beta?: number; readonly 
   const { beta = 1, threshold = 20 } = options;
   const scaled = beta === 1 ? x : x.mul(beta);
   const soft = scaled.clampMax(threshold).exp().log1p();
-  return scaled.gt(threshold).where(x, beta === 1 ? soft : soft.div(beta));
+  return composite('softplus', [x], { beta }, scaled.gt(threshold).where(x, beta === 1 ? soft : soft.div(beta)));
 }
 
 /** x / (1 + |x|). */
 export function softsign(x: Tensor): Tensor {
   checkTensor('softsign', 'input', x);
-  return x.div(x.abs().add(1));
+  return composite('softsign', [x], {}, x.div(x.abs().add(1)));
 }
 
 /** x moved towards 0 by lambda (0.5), 0 within. */

@@ -193,6 +193,16 @@ const alongAxis = (operator: string): CompositeRule => ({
     writer.graph.node(operator, names(writer, composite), { axis: number(composite, 'axis') }),
 });
 
+const activation = (
+  operator: string,
+  since: number,
+  attributes: (composite: Composite) => Readonly<Record<string, AttributeValue>> = () => ({}),
+): CompositeRule => ({
+  since,
+  when: ({ inputs }) => isFloat(inputs[0]),
+  write: (writer, composite) => writer.graph.node(operator, names(writer, composite), attributes(composite)),
+});
+
 const interpolate: CompositeRule = {
   since: 13,
   when: ({ attributes, inputs }) =>
@@ -229,8 +239,25 @@ export const COMPOSITES: Readonly<Record<string, CompositeRule>> = {
       pool(writer, composite, 'AveragePool', { count_include_pad: Number(composite.attributes['countIncludePad']) }),
   },
   batchNorm,
+  concat: {
+    since: 13,
+    write: (writer, composite) =>
+      writer.graph.node('Concat', names(writer, composite), { axis: number(composite, 'dim') }),
+  },
   conv,
+  clamp: {
+    since: 13,
+    when: ({ inputs }) => isFloat(inputs[0]) || inputs[0]?.dtype === 'i64' || inputs[0]?.dtype === 'i32',
+    write(writer, composite) {
+      const bound = (name: string): string =>
+        Number.isNaN(number(composite, name))
+          ? ''
+          : writer.graph.scalar(number(composite, name), composite.inputs[0]!.dtype);
+      return writer.graph.node('Clip', [writer.name(composite.inputs[0]!), bound('min'), bound('max')]);
+    },
+  },
   convTranspose,
+  elu: activation('Elu', 6, composite => ({ alpha: float(number(composite, 'alpha')) })),
   gelu: {
     since: 20,
     when: ({ inputs }) => isFloat(inputs[0]),
@@ -243,9 +270,12 @@ export const COMPOSITES: Readonly<Record<string, CompositeRule>> = {
     write: (writer, composite) => writer.graph.node('GlobalAveragePool', names(writer, composite)),
   },
   groupNorm,
+  hardsigmoid: activation('HardSigmoid', 6, () => ({ alpha: float(1 / 6), beta: float(0.5) })),
+  hardswish: activation('HardSwish', 14),
   instanceNorm,
   interpolate,
   layerNorm,
+  leakyRelu: activation('LeakyRelu', 16, composite => ({ alpha: float(number(composite, 'negativeSlope')) })),
   linear,
   logSoftmax: alongAxis('LogSoftmax'),
   matmul: {
@@ -258,6 +288,23 @@ export const COMPOSITES: Readonly<Record<string, CompositeRule>> = {
     when: ({ inputs }) => isFloat(inputs[0]),
     write: (writer, composite) => pool(writer, composite, 'MaxPool', { dilations: list(composite, 'dilation') }),
   },
+  mean: {
+    since: 13,
+    when: ({ inputs, attributes }) => isFloat(inputs[0]) && (attributes['dims'] as readonly number[]).length > 0,
+    write(writer, composite) {
+      const x = writer.name(composite.inputs[0]!);
+      const keepdims = Number(composite.attributes['keepdim']);
+      if (writer.opset >= 18)
+        return writer.graph.node('ReduceMean', [x, writer.graph.int64s(list(composite, 'dims'))], { keepdims });
+      return writer.graph.node('ReduceMean', [x], { axes: list(composite, 'dims'), keepdims });
+    },
+  },
+  relu: activation('Relu', 14),
   rmsNorm,
+  softplus: {
+    ...activation('Softplus', 1),
+    when: ({ inputs, attributes }) => isFloat(inputs[0]) && attributes['beta'] === 1,
+  },
+  softsign: activation('Softsign', 1),
   softmax: alongAxis('Softmax'),
 };

@@ -6,6 +6,7 @@ import { placeholder } from '../../../graph/build.ts';
 import type { DType } from '../../../graph/dtype.ts';
 import type { Node } from '../../../graph/node.ts';
 import type { AnyModule } from '../../../nn/index.ts';
+import { flush } from '../../../runtime/index.ts';
 import { recordComposites } from '../../../tensor/composite.ts';
 import { noGrad, Parameter, Tensor } from '../../../tensor/index.ts';
 import { flatten, unflatten } from '../../../tensor/tree.ts';
@@ -174,6 +175,8 @@ export function exportModel(
     dtype,
     shape: shape.map((size, axis) => symbolAt(i, axis) ?? size),
   }));
+  // Parameters must be leaves, not what will be assigned to them.
+  flush();
   const traces = Array.from({ length: symbols.length > 0 ? TRACES : 1 }, (_, t) => traced(module, inputs, examples, t));
 
   const parameters = new Map<object, string>();
