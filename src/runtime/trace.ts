@@ -82,16 +82,23 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   return {
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     run(values) {
+      writePending();
       const results = span('run', () => prepared.executable.run(bind(values)));
       advance();
       return results;
     },
     async runAsync(values) {
+      writePending();
       const bindings = bind(values);
       advance();
       return prepared.executable.runAsync(bindings);
     },
   };
+}
+
+/** What was assigned since the last program ran is what this one reads. */
+function writePending(): void {
+  if (pendingCells().length > 0) flush();
 }
 
 /** How a leaf of the traced program finds its value at call time. */
