@@ -2,6 +2,7 @@
  * From the user's graph to a `Flow`: dead code falls away, equal subexpressions become one value, detach and barrier become the
  * value they pass on (a barrier keeps what is computed from it apart from its twins). Linear in the graph, without recursion.
  */
+import type { DType } from '../graph/dtype.ts';
 import type { Attrs, AxisMap, Node, Primitive } from '../graph/node.ts';
 import { identityAxis } from '../graph/reindex.ts';
 import { type Flow, storage, Value } from './flow.ts';
@@ -39,6 +40,7 @@ const ATTR_KEY: AttrKey = {
   scatter: a => `${a.kind},${a.axis},${a.what},${a.drop}`,
   contract: a => `${a.a}|${a.b}|${a.out}`,
   argSort: a => `${a.axis},${a.descending}`,
+  matrix: a => a.routine,
   random: nothing,
   custom: nothing,
   // The runtime runs control flow: compilers see the straight parts between.
@@ -53,6 +55,17 @@ const isMark = (node: Node): boolean => node.is('barrier') && node.attrs.group =
 export const attributesKey = (op: Primitive, attrs: Attrs[Primitive]): string =>
   (ATTR_KEY[op] as (attrs: Attrs[Primitive]) => string)(attrs);
 
+/** A value, a number that tells its computation apart, and the barrier group it belongs to. */
+interface Made {
+  readonly value: Value;
+  readonly key: number;
+  readonly group: number;
+}
+
+/** A contraction that sums nothing is a product of two views, and fuses as one (per-sample gradients of weights are such). */
+const isOuterProduct = ({ dtype, attrs: { a, b, out } }: Node<'contract'>): boolean =>
+  dtype !== 'bool' && [...a, ...b].every(label => out.includes(label));
+
 export function normalise(program: GraphProgram): Flow {
   const leafIndex = new Map<Node, number>();
   program.leaves.forEach((leaf, i) => {
@@ -61,13 +74,49 @@ export function normalise(program: GraphProgram): Flow {
   const values: Value[] = [];
   const leaves: (Value | null)[] = program.leaves.map(() => null);
   /** What readers of a node read, and a number that tells its computation apart (barriers have their own). */
-  const made = new Map<Node, { readonly value: Value; readonly key: number; readonly group: number }>();
-  const known = new Map<string, { readonly value: Value; readonly key: number; readonly group: number }>();
+  const made = new Map<Node, Made>();
+  const known = new Map<string, Made>();
   let keys = 0;
 
   const roots = [...program.outputs, ...program.updates.map(update => update.node)];
   const order = topologicalOrder(roots, leafIndex);
   const reader = soleReaders(order, roots, leafIndex);
+
+  /** A value without elements, whatever would compute it: index arithmetic may not divide by its sizes. */
+  const emptyOf = ({ shape, dtype, id }: Node): Value => {
+    const zero = dtype === 'i64' ? 0n : 0;
+    const literal = new Value(values.length, 'constant', { value: zero }, [], [], dtype, -1, id, 0);
+    values.push(literal);
+    const empty = new Value(values.length, 'reindex', { axes: [], fill: 0 }, [literal], shape, dtype, -1, id, 0);
+    values.push(empty);
+    return empty;
+  };
+
+  /** The value of an op over inputs made before: a new one, or its twin. */
+  const enter = (
+    op: Primitive,
+    attrs: Attrs[Primitive],
+    inputs: readonly Made[],
+    { shape, dtype, born }: { readonly shape: readonly number[]; readonly dtype: DType; readonly born: number },
+  ): Made => {
+    const key = `${op}|${dtype}|${shape}|${inputs.map(input => input.key)}|${attributesKey(op, attrs)}`;
+    const twin = known.get(key);
+    if (twin) return twin;
+    const group = inputs.reduce((g, input) => Math.max(g, input.group), 0);
+    const sources = inputs.map(input => input.value);
+    const value = new Value(values.length, op, attrs, sources, shape, dtype, -1, born, group);
+    values.push(value);
+    const entry = { value, key: keys++, group };
+    known.set(key, entry);
+    return entry;
+  };
+
+  /** `side` of an outer product, read at the coordinates of the result. */
+  const stretched = (side: Made, labels: readonly number[], out: readonly number[], node: Node): Made => {
+    if (labels.length === out.length && labels.every((label, d) => label === out[d])) return side;
+    const axes = labels.map(label => identityAxis(out.indexOf(label)));
+    return enter('reindex', { axes, fill: 0 }, [side], { shape: node.shape, dtype: node.dtype, born: node.id });
+  };
 
   const visit = (node: Node): void => {
     const leaf = leafIndex.get(node) ?? -1;
@@ -78,43 +127,34 @@ export function normalise(program: GraphProgram): Flow {
       made.set(node, { value, key: keys++, group: 0 });
       return;
     }
+    if (node.size === 0) {
+      made.set(node, { value: emptyOf(node), key: keys++, group: 0 });
+      return;
+    }
     const inputs = node.inputs.map(input => made.get(input)!);
     const isIdentity = node.op === 'detach' || node.op === 'custom' || isMark(node);
     if (isIdentity || permutedContract(node.inputs[0], reader)?.reader === node) {
       made.set(node, inputs[0]!);
       return;
     }
-    // A contraction writes its result in the order in which it is read.
-    const permuted = permutedContract(node, reader);
-    const meaning = permuted?.attrs ?? node.attrs;
-    const shape = permuted?.reader.shape ?? node.shape;
-    const attrs = attributesKey(node.op, meaning);
-    const key = `${node.op}|${node.dtype}|${shape}|${inputs.map(input => input.key)}|${attrs}`;
-    const twin = known.get(key);
-    if (twin) {
-      made.set(node, twin);
+    if (node.is('barrier')) {
+      const key = `barrier|${inputs.map(input => input.key)}|${attributesKey('barrier', node.attrs)}`;
+      const entry = known.get(key) ?? { value: inputs[0]!.value, key: keys++, group: node.attrs.group + 1 };
+      known.set(key, entry);
+      made.set(node, entry);
       return;
     }
-    let entry: { value: Value; key: number; group: number };
-    if (node.is('barrier')) entry = { value: inputs[0]!.value, key: keys++, group: node.attrs.group + 1 };
-    else {
-      const group = inputs.reduce((g, input) => Math.max(g, input.group), 0);
-      const value = new Value(
-        values.length,
-        node.op,
-        meaning,
-        inputs.map(input => input.value),
-        shape,
-        node.dtype,
-        -1,
-        node.id,
-        group,
-      );
-      values.push(value);
-      entry = { value, key: keys++, group };
+    const place = { shape: node.shape, dtype: node.dtype, born: node.id };
+    if (node.is('contract') && isOuterProduct(node)) {
+      const { a, b, out } = node.attrs;
+      const sides = [stretched(inputs[0]!, a, out, node), stretched(inputs[1]!, b, out, node)];
+      made.set(node, enter('binary', { fn: 'mul' }, sides, place));
+      return;
     }
-    known.set(key, entry);
-    made.set(node, entry);
+    // A contraction writes its result in the order in which it is read.
+    const permuted = permutedContract(node, reader);
+    const shape = permuted?.reader.shape ?? node.shape;
+    made.set(node, enter(node.op, permuted?.attrs ?? node.attrs, inputs, { ...place, shape }));
   };
 
   for (const node of order) visit(node);
@@ -189,7 +229,7 @@ function permutedContract(
   node: Node | undefined,
   readers: ReadonlyMap<Node, Node | null>,
 ): { readonly reader: Node; readonly attrs: Attrs['contract'] } | null {
-  if (!node?.is('contract') || node.value) return null;
+  if (!node?.is('contract') || node.value || isOuterProduct(node)) return null;
   const reader = readers.get(node);
   if (!reader?.is('reindex') || reader.value || reader.shape.length !== node.shape.length) return null;
   const out: number[] = Array.from({ length: node.shape.length });

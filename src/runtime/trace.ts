@@ -55,7 +55,7 @@ export interface Trace {
 
 /** Records `body` over placeholders of the given types. Cells assigned by `body` are updated by every run. */
 export function trace(types: readonly ArgumentType[], body: (args: readonly Node[]) => readonly Node[]): Trace {
-  if (active) throw new Error('compile: a compiled function was called inside another; call the plain function there');
+  if (active) throw new Error('internal: a trace was started inside another');
   flush();
   const context = new ActiveTrace();
   const args = types.map((type, i) => placeholder(`argument ${i}`, type.shape, type.dtype));
@@ -82,16 +82,23 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   return {
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     run(values) {
+      writePending();
       const results = span('run', () => prepared.executable.run(bind(values)));
       advance();
       return results;
     },
     async runAsync(values) {
+      writePending();
       const bindings = bind(values);
       advance();
       return prepared.executable.runAsync(bindings);
     },
   };
+}
+
+/** What was assigned since the last program ran is what this one reads. */
+function writePending(): void {
+  if (pendingCells().length > 0) flush();
 }
 
 /** How a leaf of the traced program finds its value at call time. */

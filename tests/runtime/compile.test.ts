@@ -39,6 +39,18 @@ describe.each(available)('%s', backend => {
     return { model, optimizer, x, y, body };
   };
 
+  it('reads what was assigned between two calls', () => {
+    const state = new Parameter(Tensor.from([1]), { requiresGrad: false });
+    const step = compile((x: Tensor) => {
+      state.assign(state.add(x));
+      return state.mul(1);
+    });
+    const one = Tensor.from([1]);
+    expect(step(one).item()).toBe(2);
+    state.assign(Tensor.from([10]));
+    expect(step(one).item()).toBe(11);
+  });
+
   it('computes what the eager loop computes: losses, parameters and running statistics', () => {
     const eager = problem();
     const compiled = problem();

@@ -187,8 +187,10 @@ export function contract(
     return;
   }
   const exact = isFloat(dtype);
+  // A product that sums nothing keeps its sign where it is 0; a sum starts from 0.
+  const start = summed.length === 0 && exact ? -0 : 0;
   for (let o = 0; o < out.length; o++) {
-    let acc = 0;
+    let acc = start;
     const fromA = baseA[o]!;
     const fromB = baseB[o]!;
     for (let s = 0; s < stepA.length; s++) {

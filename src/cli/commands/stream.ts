@@ -64,7 +64,7 @@ export const streamCommand = (): Command =>
   addRunOptions(
     new Command('stream')
       .description('Train a click model on logs as they come: days, passes, checkpoints, published models, restart.')
-      .option('--config <file>', 'JSON: format, features, model and table')
+      .option('--config <file>', 'JSON: format, features, model, table, pooling, optimizer')
       .addOption(new Option('--preset <name>', 'the config of a public log').choices(Object.keys(STREAM_PRESETS)))
       .addOption(new Option('--model <name>', "architecture, instead of the config's").choices(MODEL_NAMES))
       .option('--data <folder>', 'source: DATA/YYYYMMDD/HHMM/ folders, each complete when its done-file is there')
@@ -139,7 +139,7 @@ async function stream(asked: StreamCommandOptions, given: ReadonlySet<string>, o
       seed: options.seed,
       shuffleBuffer: options.shuffle,
       folder: run.path,
-      card: { features: config.features, model: config.model, table: config.table, pooling: config.pooling },
+      card: config,
       resume,
       checkpointEvery: options.checkpointEvery,
       deltaEvery: options.deltaEvery,

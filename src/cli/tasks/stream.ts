@@ -14,6 +14,7 @@ import {
   type Format,
   type ModelConfig,
   natsBroker,
+  type OptimizerConfig,
   type Pooling,
   redisBroker,
   type StreamSource,
@@ -28,9 +29,17 @@ export interface StreamConfig {
   readonly model: ModelConfig;
   readonly table?: Partial<TableOptions>;
   readonly pooling?: Readonly<Record<string, Pooling>>;
+  readonly optimizer?: OptimizerConfig;
 }
 
-const KEYS: readonly string[] = ['format', 'features', 'model', 'table', 'pooling'] satisfies (keyof StreamConfig)[];
+const KEYS: readonly string[] = [
+  'format',
+  'features',
+  'model',
+  'table',
+  'pooling',
+  'optimizer',
+] satisfies (keyof StreamConfig)[];
 
 /** Public logs whose config is known. */
 export const STREAM_PRESETS: Readonly<Record<string, StreamConfig>> = {

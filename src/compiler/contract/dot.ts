@@ -21,7 +21,10 @@ function commonRun(p: Problem): number | null {
 }
 
 const needsStage = (view: View, p: Problem): boolean =>
-  view.guards.length > 0 || registerScalar(view.dtype) !== p.acc || !loadsVectors(view, p.acc);
+  view.guards.length > 0 ||
+  (p.masks && view.prologue !== undefined) ||
+  registerScalar(view.dtype) !== p.acc ||
+  !loadsVectors(view, p.acc);
 
 /** Rows and columns of a tile: all operands of a step and all sums in registers. */
 function tileOf(m: number, n: number, target: Target): [rows: number, columns: number] {
@@ -78,13 +81,14 @@ const UNPACKED = 1.6;
 export function suitsDot(p: Problem, target: Target): boolean {
   const lanes = lanesFor(target, bytesOf(p.acc));
   const run = commonRun(p);
-  if (run === null || p.dims[run]!.size < 2 * lanes) return false;
+  if (run === null || p.dims[run]!.size < (p.masks ? lanes / 2 : 2 * lanes)) return false;
   if (![p.a, p.b].every(view => !needsStage(view, p) || stagedLayout(p, view) !== null)) return false;
   const [m, n, k] = [extent(p, p.m), extent(p, p.n), extent(p, p.k)];
   const [rows, columns] = tileOf(m, n, target);
   const { length, count } = blocksOf(p, run);
   const ragged = length % lanes;
-  const perRun = (length / lanes) * Math.max(4, (rows * columns) / 2) + 3 + (ragged ? 9 : 0);
+  const vectors = p.masks ? Math.ceil(length / lanes) : length / lanes;
+  const perRun = vectors * Math.max(4, (rows * columns) / 2) + 3 + (ragged && !p.masks ? 9 : 0);
   const dot = Math.ceil(m / rows) * Math.ceil(n / columns) * ((k / length) * perRun + count * 25 + 10);
   if (target.keepsOrder) return dot * UNPACKED < (m * n * k) / (2 * lanes) + k * (n + m) * PACKED + (m * n) / 2;
   return dot < (m * n * k) / (2 * lanes) + k * n * 1.6 + (m * n) / 2;
@@ -138,6 +142,9 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
         for (const [i, sum] of row.entries()) b.move(sum, multiplyAdd(b, p.acc, x[r]!, y[i]!, sum));
     };
     const load = (view: View, index: Reg): Reg => loadRun(b, view, p.acc, index, 1, lanes);
+    const rest = p.masks && k.length > whole ? b.firstLanes(b.i32(k.length - whole), lanes) : null;
+    const masked = (view: View, index: Reg): Reg =>
+      b.loadMasked(view.dtype, b.addr(view.buffer, whole === 0 ? index : b.add(index, b.i32(whole))), rest!);
     /** The ragged end of a run: the last vector that fits, with zeros where it overlaps the one before (0 * inf must not arise). */
     const part = (view: View, index: Reg): Reg => {
       const fresh = k.length - whole;
@@ -155,8 +162,9 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
         };
         if (whole > 0) b.for(0, whole, lanes, step);
         if (k.length > whole) {
-          const x = atA.map(at => part(p.a, at));
-          const y = atB.map(at => part(p.b, at));
+          const end = rest ? masked : part;
+          const x = atA.map(at => end(p.a, at));
+          const y = atB.map(at => end(p.b, at));
           add(x, y);
         }
         return;

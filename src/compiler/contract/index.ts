@@ -35,7 +35,8 @@ export type {
 export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target, scratch: Scratch): void {
   if (spec.dims.some(dim => dim.role !== 'k' && dim.size === 0)) return;
   const lanes = lanesFor(target, bytesOf(accumulator(spec)));
-  const problems = spec.dims.some(dim => dim.size === 0) ? null : problemsOf(spec, lanes);
+  const masks = target.masksMemory === true && bytesOf(accumulator(spec)) === 4;
+  const problems = spec.dims.some(dim => dim.size === 0) ? null : problemsOf(spec, lanes, masks);
   if (!problems) {
     lowerNaive(b, spec);
     return;

@@ -93,6 +93,7 @@ export function lowerNaive(b: LoopBuilder, spec: ContractSpec): void {
       coords: spec.dims.map((dim, d) => (dim.role === 'k' ? null : coords[d]!)),
       vectorDim: null,
       lanes: 1,
+      mask: null,
       index,
     };
     const value = spec.epilogue ? spec.epilogue(b, acc, site) : acc;

@@ -49,6 +49,8 @@ export interface Problem {
   readonly a: View;
   readonly b: View;
   readonly acc: AccScalar;
+  /** Whether vectors of the accumulator may be loaded and stored in part. */
+  readonly masks: boolean;
   readonly out: {
     readonly buffer: number;
     readonly dtype: DType;
@@ -236,7 +238,7 @@ function orient(p: Problem, lanes: number): Problem {
   return wantsSwap ? swap(p) : p;
 }
 
-function problemOf(spec: ContractSpec, phase: Phase, lanes: number): Problem {
+function problemOf(spec: ContractSpec, phase: Phase, lanes: number, masks: boolean): Problem {
   const sizes = spec.dims.map((dim, d) =>
     dim.role === 'k' && !phase.any ? 0 : Math.ceil((dim.size - phase.at[d]!) / phase.step[d]!),
   );
@@ -260,6 +262,7 @@ function problemOf(spec: ContractSpec, phase: Phase, lanes: number): Problem {
     a,
     b,
     acc: accumulator(spec),
+    masks,
     out: { buffer: spec.out.buffer, dtype: spec.out.dtype, base, lin },
     fixed: spec.dims.map(dim => (dim.role === 'k' ? null : 0)),
     epilogue: spec.epilogue,
@@ -270,10 +273,10 @@ function problemOf(spec: ContractSpec, phase: Phase, lanes: number): Problem {
 }
 
 /**
- * The dense problems a spec falls into (one, unless its maps divide), for vectors of `lanes` accumulators. A problem may have an empty sum.
+ * The dense problems a spec falls into (one, unless its maps divide), for vectors of `lanes` accumulators, which `masks` says may be masked. A problem may have an empty sum.
  * Null when the maps do not separate into phases: then only plain loops serve.
  */
-export function problemsOf(spec: ContractSpec, lanes: number): readonly Problem[] | null {
+export function problemsOf(spec: ContractSpec, lanes: number, masks: boolean): readonly Problem[] | null {
   const phases = phasesOf(spec);
-  return phases?.map(phase => problemOf(spec, phase, lanes)) ?? null;
+  return phases?.map(phase => problemOf(spec, phase, lanes, masks)) ?? null;
 }

@@ -59,6 +59,8 @@ export interface OutputSite {
   /** The dim along which lane i stands i further, or null when lanes is 1. Its output stride is 1. */
   readonly vectorDim: number | null;
   readonly lanes: number;
+  /** Which lanes exist, where not all do: the others must touch no memory. */
+  readonly mask: Reg | null;
   /** Scalar i32: element index of lane 0 in the output buffer. */
   readonly index: Reg;
 }

@@ -62,7 +62,7 @@ export function storesVectors(p: Problem, n: readonly Group[]): boolean {
   return inner !== undefined && p.out.lin[inner.inner] === 1 && bytesOf(registerScalar(p.out.dtype)) === bytesOf(p.acc);
 }
 
-/** Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims) and stores what it returns. */
+/** Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims; those of `mask` only) and stores what it returns. */
 export function finish(
   b: LoopBuilder,
   p: Problem,
@@ -70,6 +70,7 @@ export function finish(
   coords: Coords,
   index: Reg,
   vectorDim: number | null,
+  mask: Reg | null = null,
 ): void {
   const { lanes } = value.type;
   let result: Reg | null = value;
@@ -81,9 +82,10 @@ export function finish(
       spread[dim.origin] = x ? affine(b, [[x, dim.step]], dim.phase) : b.i32(dim.phase);
     });
     const along = vectorDim === null || lanes === 1 ? null : p.dims[vectorDim]!.origin;
-    result = p.epilogue(b, value, { coords: spread, vectorDim: along, lanes, index });
+    result = p.epilogue(b, value, { coords: spread, vectorDim: along, lanes, index, mask });
   }
-  if (result) b.store(p.out.dtype, b.addr(p.out.buffer, index), result);
+  if (result && mask) b.storeMasked(p.out.dtype, b.addr(p.out.buffer, index), result, mask);
+  else if (result) b.store(p.out.dtype, b.addr(p.out.buffer, index), result);
 }
 
 const count = (insts: readonly Inst[]): number =>
@@ -111,6 +113,8 @@ export interface Tile {
   readonly rows: Extent;
   readonly n: Reg;
   readonly columns: number;
+  /** Columns that are results, where the last are not. */
+  readonly exist?: Reg;
   readonly batch: Coords;
   /** Leading columns (of the only vector) that are already stored. */
   readonly skip?: Reg;
@@ -135,12 +139,36 @@ export function storeTile(
       b.move(from, b.advance(from, b.i32(tile.pitch), bytes));
     });
   };
+  if (p.masks && inner && storesVectors(p, n)) {
+    // Pieces that lie in one row of the innermost dim, as long as they can be.
+    const from = b.copy(tile.skip ?? b.i32(0));
+    const until = b.bin('min', tile.exist ?? b.i32(tile.columns), b.sub(b.i32(total), tile.n));
+    b.while(
+      () => b.cmp('lt', from, until),
+      () => {
+        const first = b.add(tile.n, from);
+        const column = locate(b, n, first, new Map());
+        const x = n.length === 1 ? first : column.get(inner.inner)!;
+        const left = b.bin('min', b.sub(until, from), b.sub(b.i32(inner.size), x));
+        const count = b.bin('min', left, b.i32(lanes));
+        const mask = b.firstLanes(count, lanes);
+        rows((line, coords) => {
+          const at = new Map([...coords, ...column]);
+          const value = b.loadMasked(p.acc as 'f32' | 'i32', b.advance(line, from, bytes), mask);
+          finish(b, p, value, at, outputIndex(b, p, at), inner.inner, mask);
+        });
+        b.move(from, b.add(from, count));
+      },
+    );
+    return;
+  }
   b.for(0, tile.columns, lanes, v => {
     const first = b.add(tile.n, v);
     const single = (): void => {
       const room =
         tile.columns % lanes === 0 ? b.i32(lanes) : b.bin('min', b.i32(lanes), b.sub(b.i32(tile.columns), v));
-      const count = b.bin('min', room, b.sub(b.i32(total), first));
+      const inside = b.bin('min', room, b.sub(b.i32(total), first));
+      const count = tile.exist ? b.bin('min', inside, b.sub(tile.exist, v)) : inside;
       b.for(tile.skip ?? 0, count, 1, lane => {
         const column = locate(b, n, b.add(first, lane), new Map());
         rows((from, coords) => {

@@ -36,12 +36,15 @@ const FEW_TAPS = 64;
 export function suitsTaps(p: Problem, target: Target): boolean {
   const lanes = lanesFor(target, bytesOf(p.acc));
   const run = p.n[p.n.length - 1];
-  if (run === undefined || p.dims[run]!.size < lanes || extent(p, p.k) > MAX_TAPS) return false;
+  if (run === undefined || extent(p, p.k) > MAX_TAPS) return false;
+  if (p.dims[run]!.size < (p.masks ? lanes / 4 : lanes)) return false;
   const along = (needsStage(p.b, p) ? stagedLayout(p, p.b) : p.b)?.lin[run];
   if (along !== 1 && along !== 2) return false;
   const length = p.dims[run]!.size;
   const filled = length / (Math.ceil(length / lanes) * lanes);
-  if (filled < 0.7 && extent(p, p.m) > 3) return false;
+  // With masks the alternative gathers lanes, some 22 cycles a vector against one for every other row.
+  const least = p.masks ? 1 / (1 + 22 / extent(p, p.m)) : 0.7;
+  if (filled < least && extent(p, p.m) > 3) return false;
   // Packing copies an element once for every tap that reads it, and pays for that over the rows.
   const readsPerElement = (extent(p, p.k) * extent(p, p.n) * extent(p, p.batch)) / p.b.elements;
   // Where engines keep no order, packing is dear, and rows up to here were faster this way (3x3, 64 channels: 51 -> 56 of 62 GFLOP/s).
@@ -83,6 +86,9 @@ interface Place {
   readonly n: Reg;
   /** Leading lanes that the vector before it has stored already: a number where it is known when compiling. */
   readonly skip: Extent;
+  /** Which lanes exist and how many, where not all do. */
+  readonly mask: Reg | null;
+  readonly exist: Reg | null;
   /** Elements from the tile's first vector to this one in B, where they always lie in one row. */
   readonly shift: number | null;
   readonly coords: Coords;
@@ -113,12 +119,12 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   const mGroups = outputGroups(p, p.m);
   const nGroups = outputGroups(p, p.n);
   const inRegisters = storesVectors(p, nGroups) && mGroups.length <= 1 && finishesInRegisters(b, p, lanes, run);
-  // The last vector of a ragged row overlaps the one before. A plain store may run twice, what is fused may not: with tiles of whole rows
+  // The last vector of a ragged row is masked, or overlaps the one before. A plain store may run twice, what is fused may not: with tiles of whole rows
   // it is known which vectors those are (and a tile is cheaper to set up).
-  const wants = ragged && inRegisters && (p.epilogue || K < FEW_TAPS) ? perRow : 1;
+  const wants = ragged && inRegisters && ((p.epilogue && !p.masks) || K < FEW_TAPS) ? perRow : 1;
   const [most, vectors] = tileOf(M, units, stride, wants, target) ?? tileOf(M, units, stride, 1, target)!;
   const wholeRows = vectors % perRow === 0;
-  const straight = inRegisters && (!p.epilogue || !ragged || wholeRows);
+  const straight = inRegisters && (!p.epilogue || !ragged || wholeRows || p.masks);
   // Vectors that always lie in one row share an address.
   const inRow = vectors === perRow || (!ragged && perRow % vectors === 0);
   const mPanels = Math.ceil(M / most);
@@ -172,9 +178,12 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       const offset = b.load('i32', tap);
       const x = sums.map((_, r) => b.splat(b.load(p.acc, a, r * bytes), lanes));
       const start = b.advance(places[0]!.at, offset, 1);
-      const y = places.map(({ at, shift }, v) => {
+      const y = places.map(({ at, shift, mask }, v) => {
+        if (shift !== null && stride === 1 && mask) return b.loadMasked(p.acc, start, mask, shift * bytes);
         if (shift !== null && stride === 1) return b.load(p.acc, start, shift * bytes, lanes);
         const here = v === 0 ? start : b.advance(at, offset, 1);
+        if (mask && stride === 1) return b.loadMasked(p.acc, here, mask);
+        if (mask) return b.gather(p.acc as 'f32' | 'i32', here, b.iota(lanes, stride), mask);
         return stride === 1 ? b.load(p.acc, here, 0, lanes) : loadEven(b, p, here, lanes);
       });
       for (const [r, line] of sums.entries())
@@ -195,7 +204,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
           if (down !== undefined) coords.set(down, r === 0 ? first : b.add(first, b.i32(r)));
           const at = r === 0 ? index : b.add(index, b.i32(r * downStep));
           if (!p.epilogue || typeof place.skip !== 'number' || place.skip === 0) {
-            finish(b, p, line[v]!, coords, at, run);
+            finish(b, p, line[v]!, coords, at, run, place.mask);
             continue;
           }
           for (let lane = place.skip; lane < lanes; lane++) {
@@ -237,7 +246,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       b.move(row, b.add(row, b.i32(1)));
       enterRow();
     };
-    const place = (start: Reg, skip: Extent, shift: number | null): Place => {
+    const place = (start: Reg, skip: Extent, shift: number | null, exist: Reg | null = null): Place => {
       const here = new Map([...coords, [run, start]]);
       if (straight && p.epilogue) for (const [i, d] of rowDims.entries()) here.set(d, b.copy(rowCoords[i]!));
       return {
@@ -246,6 +255,8 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
         n: b.add(b.mul(row, b.i32(length)), start),
         skip,
         shift,
+        mask: exist && b.firstLanes(exist, lanes),
+        exist,
         coords: here,
       };
     };
@@ -253,13 +264,16 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
     const nextPlace = (v: number): Place => {
       if (wholeRows) {
         const wanted = (v % perRow) * lanes;
-        const start = Math.min(wanted, length - lanes);
-        const next = place(b.i32(start), wanted - start, inRow ? start : null);
+        const start = p.masks ? wanted : Math.min(wanted, length - lanes);
+        const exist = start + lanes > length ? b.i32(length - start) : null;
+        const next = place(b.i32(start), wanted - start, inRow ? start : null, exist);
         if (v % perRow === perRow - 1) nextRow();
         return next;
       }
-      const start = ragged ? b.bin('min', x, b.i32(length - lanes)) : b.copy(x);
-      const next = place(start, ragged ? b.sub(x, start) : 0, inRow ? v * lanes : null);
+      const overlaps = ragged && !p.masks;
+      const start = overlaps ? b.bin('min', x, b.i32(length - lanes)) : b.copy(x);
+      const exist = ragged && p.masks ? b.bin('min', b.i32(lanes), b.sub(b.i32(length), x)) : null;
+      const next = place(start, overlaps ? b.sub(x, start) : 0, inRow ? v * lanes : null, exist);
       b.move(x, b.add(x, b.i32(lanes)));
       if (inRow && v + 1 < vectors) return next;
       b.if(b.cmp('ge', x, b.i32(length)), () => {
@@ -298,6 +312,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
             columns: lanes,
             batch: coords,
             ...(place.skip === 0 ? {} : { skip: asReg(b, place.skip) }),
+            ...(place.exist ? { exist: place.exist } : {}),
           });
       });
     });

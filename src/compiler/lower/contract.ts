@@ -62,8 +62,12 @@ export function lowerContraction(
       const offset = builder.i32(lane);
       const index = builder.add(at.index, offset);
       const coords = at.coords.map((c, d) => (c && d === at.vectorDim ? builder.add(c, offset) : c));
-      const x = finish(builder, builder.extract(acc, lane), { coords, vectorDim: null, lanes: 1, index });
-      builder.store(lead.value.dtype, builder.addr(out, index), x);
+      const one = (): void => {
+        const x = finish(builder, builder.extract(acc, lane), { coords, vectorDim: null, lanes: 1, index, mask: null });
+        builder.store(lead.value.dtype, builder.addr(out, index), x);
+      };
+      if (at.mask) builder.if(builder.extract(at.mask, lane), one);
+      else one();
     }
     return null;
   };
@@ -78,7 +82,7 @@ export function lowerContraction(
       target.vectorBytes / at.lanes,
       plan.vars,
     );
-    emitter.mode = { lanes: at.lanes, copies: 1 };
+    emitter.mode = { lanes: at.lanes, copies: 1, ...(at.mask ? { mask: at.mask } : {}) };
     plan.vars.forEach((v, d) => {
       const coord = at.coords[d];
       if (coord) emitter.setVar(v, coord);

@@ -7,7 +7,7 @@ import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { CheckedIndex, Expr, GuardExpr, LoadExpr, OpExpr, Tracer } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import { type Atom, coefficient, type DataAtom, type Ix, type VarAtom } from '../index-expr.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import {
   constantValue,
   fromMemory,
@@ -32,6 +32,8 @@ export interface Mode {
   readonly copies: number;
   /** Leading lanes that exist, where not all do (one copy, and a target that masks memory): the others compute what nobody sees. */
   readonly active?: number;
+  /** The same as a mask that is only known at run time. */
+  readonly mask?: Reg;
 }
 
 export const SCALAR: Mode = { lanes: 1, copies: 1 };
@@ -127,9 +129,21 @@ export class Emitter {
 
   /** The mask of the lanes that exist; null where all do. */
   activeMask(): Reg | null {
-    const { lanes, active } = this.mode;
+    const { lanes, active, mask } = this.mode;
+    if (mask) return mask;
     if (active === undefined) return null;
     return this.memo('active', () => this.b.firstLanes(this.b.i32(active), lanes));
+  }
+
+  private get partial(): boolean {
+    return this.mode.active !== undefined || this.mode.mask !== undefined;
+  }
+
+  /** Runs `fill` for lanes that may not exist only where they do. */
+  private whereActive(lane: number, fill: () => void): void {
+    const { mask } = this.mode;
+    if (mask) this.b.if(this.b.extract(mask, lane), fill);
+    else fill();
   }
 
   /** A vector load of which only the lanes that exist touch memory. */
@@ -283,21 +297,21 @@ export class Emitter {
     }
     const coef = coefficient(ix, this.lane!);
     const laneGuards = conditions.some(c => this.dependsOnLane(c.ix));
-    if (coef === 1 && conditions.length === 0 && (of.size >= lanes || this.mode.active !== undefined))
+    if (coef === 1 && conditions.length === 0 && (of.size >= lanes || this.partial))
       return fromMemory(
         b,
         of.dtype,
         this.loadLanes(of.dtype, this.pointer(buffer, of.dtype, ix), copy * lanes * bytes),
       );
-    if (coef === 1 && !laneGuards && of.size >= lanes && this.mode.active === undefined) {
+    if (coef === 1 && !laneGuards && of.size >= lanes && !this.partial) {
       const start = this.offset(this.index(ix), copy * lanes);
       return this.loadElements(of, this.clamp(start, of.size - lanes), lanes);
     }
-    if (coef === 2 && conditions.length === 0 && this.mode.active === undefined) {
+    if (coef === 2 && conditions.length === 0 && !this.partial) {
       const pair = this.everySecond(of, buffer, ix, copy);
       if (pair) return fromMemory(b, of.dtype, pair);
     }
-    if (this.gathers(of.dtype) && (coef !== null || conditions.length > 0 || this.mode.active !== undefined)) {
+    if (this.gathers(of.dtype) && (coef !== null || conditions.length > 0 || this.partial)) {
       const mask = this.activeMask();
       if (coef !== null && conditions.length === 0) {
         const p = this.pointer(buffer, of.dtype, ix);
@@ -312,6 +326,14 @@ export class Emitter {
     const single = (any: number): Reg => {
       // Lanes that do not exist repeat one that does.
       const lane = Math.min(any, last);
+      if (this.mode.mask) {
+        const x = b.copy(b.const(registerScalar(of.dtype), of.dtype === 'i64' ? 0n : 0));
+        this.whereActive(lane, () => b.move(x, one(lane)));
+        return x;
+      }
+      return one(lane);
+    };
+    const one = (lane: number): Reg => {
       if (coef !== null && coef >= 0 && conditions.length === 0)
         return b.load(of.dtype, this.pointer(buffer, of.dtype, ix), (copy * lanes + lane) * coef * bytes, 1);
       const at = this.laneIndex(ix, copy, lane);
@@ -438,8 +460,11 @@ export class Emitter {
       for (let lane = 0; lane < (this.mode.active ?? lanes); lane++) {
         if (coef !== null && coef >= 0) {
           const p = this.pointer(buffer, dtype, ix);
-          b.store(dtype, p, b.extract(x, lane), (copy * lanes + lane) * coef * bytes);
-        } else b.store(dtype, b.addr(buffer, this.laneIndex(ix, copy, lane)), b.extract(x, lane));
+          this.whereActive(lane, () => b.store(dtype, p, b.extract(x, lane), (copy * lanes + lane) * coef * bytes));
+          continue;
+        }
+        const at = this.laneIndex(ix, copy, lane);
+        this.whereActive(lane, () => b.store(dtype, b.addr(buffer, at), b.extract(x, lane)));
       }
     }
   }

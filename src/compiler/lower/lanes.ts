@@ -130,5 +130,5 @@ function chooseLane(
       best = v;
     }
   });
-  return bestScore > 0.15 ? best : null;
+  return bestScore > (masks ? 0.07 : 0.15) ? best : null;
 }

@@ -26,9 +26,9 @@ export interface SparseInput {
   readonly dense: Tensor;
   /** [B]: 1 for an example, 0 for padding. */
   readonly weights: Tensor;
-  /** i32 [B, fields]: which of the batch's distinct signs is first in each pooled slot; -1 for none. */
+  /** i32 [B, fields]: which of the batch's distinct signs is first in each pooled slot, -1 for none; for models with `statistics`. */
   readonly ids: Tensor;
-  /** [B, fields]: how often that sign was shown so far. */
+  /** [B, fields]: how often that sign was shown so far; for models with `statistics`. */
   readonly shows: Tensor;
 }
 
@@ -49,6 +49,10 @@ export abstract class SparseModel extends Module<[SparseInput]> {
   /** Slots whose vectors come as they are, and how many of them. */
   readonly sequences: Readonly<Record<string, number>>;
   readonly needs: TableNeeds;
+  /** Whether it reads `ids` and `shows`. */
+  get statistics(): boolean {
+    return false;
+  }
 
   constructor(schema: BatchSchema, needs: TableNeeds, sequences: Readonly<Record<string, number>> = {}) {
     super();

@@ -40,6 +40,10 @@ abstract class Retrieval extends SparseModel {
     this.itemOut = new Linear(this.itemTower.width, options.dim ?? 16);
   }
 
+  override get statistics(): boolean {
+    return true;
+  }
+
   /** Vectors of the fields given, side by side. */
   protected pick(vectors: Tensor, fields: readonly number[]): Tensor {
     return vectors.indexSelect(1, indexOf(fields)).flatten(1);

@@ -6,7 +6,7 @@ export { type Broker, type BrokerPassOptions, BrokerRefusal, BrokerSource, type 
 export { type DirectoryOptions, DirectorySource } from './directory.ts';
 export { type DoneLine, readDone } from './done.ts';
 export { type NatsOptions, natsBroker } from './nats.ts';
-export { learnerOf, type PublishedCard, PublishedModel } from './published.ts';
+export { learnerOf, type OptimizerConfig, type PublishedCard, PublishedModel } from './published.ts';
 export { type RedisOptions, redisBroker } from './redis.ts';
 export type { Asking, Pass, PassBatches, PassReading, SourcePosition, StreamSource } from './source.ts';
 export {

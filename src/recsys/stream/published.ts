@@ -4,6 +4,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { reasonOf } from '../../formats/atomic.ts';
+import { Adagrad, Adam, AdamW, type AnyOptimizer, SGD } from '../../optim/index.ts';
+import type { Parameter } from '../../tensor/index.ts';
 import { readCheckpoint } from '../../train/checkpointFile.ts';
 import type { SparseBatch } from '../batch.ts';
 import { type FeatureRecord, Features } from '../features/features.ts';
@@ -22,6 +24,23 @@ export interface PublishedCard {
   readonly model: ModelConfig;
   readonly table?: Partial<TableOptions>;
   readonly pooling?: Readonly<Record<string, Pooling>>;
+  /** Of the dense weights; { type: 'adam', lr: 1e-3 } by default. */
+  readonly optimizer?: OptimizerConfig;
+}
+
+/** A dense optimizer as a config file has it: its name and the options of its class. */
+export interface OptimizerConfig {
+  readonly type: keyof typeof OPTIMIZERS;
+  readonly [option: string]: unknown;
+}
+
+const OPTIMIZERS = { adam: Adam, adamw: AdamW, sgd: SGD, adagrad: Adagrad } as const;
+
+/** @throws Error for a name that is none */
+function optimizerOf({ type, ...options }: OptimizerConfig): (parameters: Parameter[]) => AnyOptimizer {
+  const Optimizer = OPTIMIZERS[type] as (new (parameters: Parameter[], options: object) => AnyOptimizer) | undefined;
+  if (!Optimizer) throw new Error(`optimizer: "${type}" came, expected ${Object.keys(OPTIMIZERS).join(', ')}`);
+  return parameters => new Optimizer(parameters, options);
 }
 
 export const CARD_FILE = 'model.json';
@@ -30,10 +49,11 @@ export const DENSE_FILE = 'dense.safetensors';
 
 /** A learner as a card describes it, untrained. */
 export function learnerOf(
-  { model, table, pooling }: Pick<PublishedCard, 'model' | 'table' | 'pooling'>,
+  { model, table, pooling, optimizer }: Pick<PublishedCard, 'model' | 'table' | 'pooling' | 'optimizer'>,
   features: Features,
 ): SparseTrainer {
-  return new SparseTrainer({ model: buildModel(model, features.schema), table, pooling });
+  const dense = optimizer && optimizerOf(optimizer);
+  return new SparseTrainer({ model: buildModel(model, features.schema), table, pooling, optimizer: dense });
 }
 
 function readCard(file: string): PublishedCard {

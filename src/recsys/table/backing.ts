@@ -55,15 +55,14 @@ function openScratch(folder: string): number {
 /** Closes scratch files of tables that are gone. */
 const closer = new FinalizationRegistry<number>(handle => closeSync(handle));
 
-type Mmap = (address: number, bytes: number, protection: number, flags: number, file: number, offset: number) => bigint;
-
 interface MappingSystem {
-  mmap: Mmap;
-  munmap(address: bigint, bytes: number): number;
+  mmap(address: number, bytes: number, protection: number, flags: number, file: number, offset: number): number;
+  munmap(address: number, bytes: number): number;
+  madvise(address: number, bytes: number, advice: number): number;
   view(address: bigint, bytes: number): ArrayBuffer;
 }
 
-/** The system's mmap, null where koffi or Linux is not there. */
+/** The system's memory mapping, null where koffi or Linux is not there. */
 function mappingSystem(): MappingSystem | null {
   if (process.platform !== 'linux') return null;
   try {
@@ -73,8 +72,9 @@ function mappingSystem(): MappingSystem | null {
     };
     const libc = koffi.load('libc.so.6');
     return {
-      mmap: libc.func('int64_t mmap(int64_t, uint64_t, int, int, int, int64_t)') as Mmap,
-      munmap: libc.func('int munmap(int64_t, uint64_t)') as (address: bigint, bytes: number) => number,
+      mmap: libc.func('int64_t mmap(int64_t, uint64_t, int, int, int, int64_t)') as MappingSystem['mmap'],
+      munmap: libc.func('int munmap(int64_t, uint64_t)') as MappingSystem['munmap'],
+      madvise: libc.func('int madvise(int64_t, uint64_t, int)') as MappingSystem['madvise'],
       view: koffi.view,
     };
   } catch {
@@ -84,7 +84,72 @@ function mappingSystem(): MappingSystem | null {
 
 const READ_WRITE = 3;
 const SHARED = 1;
+const PRIVATE_ANONYMOUS = 0x22;
+const ADVISE_LARGE_PAGES = 14;
 const PAGE = 4096;
+
+/** Mappings of one table. */
+class Maps {
+  private readonly system: MappingSystem;
+  private list: { readonly address: number; readonly bytes: number }[] = [];
+
+  constructor(system: MappingSystem) {
+    this.system = system;
+  }
+
+  /** Address of a new mapping, null where the system refuses. */
+  add(bytes: number, flags: number, file: number, offset: number): number | null {
+    const address = Number(this.system.mmap(0, bytes, READ_WRITE, flags, file, offset));
+    if (address === -1) return null;
+    this.list.push({ address, bytes });
+    return address;
+  }
+
+  clear(): void {
+    for (const { address, bytes } of this.list) this.system.munmap(address, bytes);
+    this.list = [];
+  }
+}
+
+/** Unmaps what belonged to tables that are gone. */
+const givenUp = new FinalizationRegistry<Maps>(maps => maps.clear());
+
+const LARGE_PAGE = 1 << 21;
+
+/**
+ * Segments on large pages: a table of gigabytes is read all over, and with pages of 4 KB most reads first wait for their address.
+ * The pages are given back when the table is gone.
+ */
+class LargePageBacking implements Backing {
+  readonly shift = 16;
+  private readonly system: MappingSystem;
+  private readonly maps: Maps;
+
+  constructor(system: MappingSystem) {
+    this.system = system;
+    this.maps = new Maps(system);
+    givenUp.register(this, this.maps);
+  }
+
+  create(_segments: (Segment | null)[], words: number): Segment {
+    const bytes = Math.ceil((4 * words) / LARGE_PAGE) * LARGE_PAGE;
+    // Mapped with room to begin at a multiple of the large page.
+    const address = this.maps.add(bytes + LARGE_PAGE, PRIVATE_ANONYMOUS, -1, 0);
+    if (address === null) throw new Error(`EmbeddingTable: the system refuses ${bytes} bytes of memory for rows`);
+    const start = Math.ceil(address / LARGE_PAGE) * LARGE_PAGE;
+    this.system.madvise(start, bytes, ADVISE_LARGE_PAGES);
+    return views(this.system.view(BigInt(start), 4 * words));
+  }
+
+  fetch(_segments: (Segment | null)[], number: number): Segment {
+    throw new Error(`internal: segment ${number} is not there`);
+  }
+
+  drop(): void {
+    this.maps.clear();
+  }
+}
+
 /** The file doubles until it grows by this much at a time. */
 const LARGEST_GROWTH = 1 << 26;
 const ZEROS = new Uint8Array(1 << 18);
@@ -97,24 +162,25 @@ class MappedBacking implements Backing {
   private readonly file: number;
   private reserved = 0;
   private used = 0;
-  private maps: { readonly address: bigint; readonly bytes: number }[] = [];
+  private readonly maps: Maps;
 
   constructor(folder: string, system: MappingSystem) {
     this.folder = folder;
     this.system = system;
+    this.maps = new Maps(system);
     this.file = openScratch(folder);
     closer.register(this, this.file);
+    givenUp.register(this, this.maps);
   }
 
   create(_segments: (Segment | null)[], words: number): Segment {
     const bytes = Math.ceil((4 * words) / PAGE) * PAGE;
     while (this.reserved < this.used + bytes) this.reserve();
-    const address = BigInt(this.system.mmap(0, bytes, READ_WRITE, SHARED, this.file, this.used));
-    if (address === -1n)
+    const address = this.maps.add(bytes, SHARED, this.file, this.used);
+    if (address === null)
       throw new Error(`EmbeddingTable: folder ${this.folder}: the system refuses to map ${bytes} bytes`);
     this.used += bytes;
-    this.maps.push({ address, bytes });
-    return views(this.system.view(address, 4 * words));
+    return views(this.system.view(BigInt(address), 4 * words));
   }
 
   /** Writes zeros ahead, so that a full disk is an error here and not a signal at some store through the mapping. */
@@ -134,8 +200,7 @@ class MappedBacking implements Backing {
 
   drop(segments: (Segment | null)[]): void {
     segments.length = 0;
-    for (const { address, bytes } of this.maps) this.system.munmap(address, bytes);
-    this.maps = [];
+    this.maps.clear();
     this.used = 0;
     this.reserved = 0;
     ftruncateSync(this.file, 0);
@@ -202,7 +267,7 @@ export class PagedBacking implements Backing {
 
 /** Memory without a folder; else a mapped file where the system can, a paged one otherwise. One per store of rows. */
 export function backingFor(folder: string | undefined): Backing {
-  if (folder === undefined) return new MemoryBacking();
   const system = mappingSystem();
+  if (folder === undefined) return system ? new LargePageBacking(system) : new MemoryBacking();
   return system ? new MappedBacking(folder, system) : new PagedBacking(folder);
 }

@@ -2,7 +2,7 @@
  * The distinct signs of one batch, in order of first appearance: a small open-addressing table that stays in cache. What follows (finding
  * rows, the optimizer, sending to other processes) is then done once per sign.
  */
-import { hashSign } from './hash.ts';
+import { hashSign, tagSign } from './hash.ts';
 
 export class DistinctSigns {
   unique = 0;
@@ -11,6 +11,7 @@ export class DistinctSigns {
   hi = new Uint32Array(0);
   lo = new Uint32Array(0);
   hash = new Int32Array(0);
+  tag = new Uint32Array(0);
   /** [count]: which distinct sign each id is. */
   inverse = new Int32Array(0);
   private places = new Int32Array(16);
@@ -19,7 +20,7 @@ export class DistinctSigns {
   read(hi: Uint32Array, lo: Uint32Array, count: number): void {
     this.reserve(count);
     this.count = count;
-    const { places, inverse, hi: ownHi, lo: ownLo, hash } = this;
+    const { places, inverse, hi: ownHi, lo: ownLo, hash, tag } = this;
     places.fill(-1);
     const mask = places.length - 1;
     let unique = 0;
@@ -39,6 +40,7 @@ export class DistinctSigns {
         ownHi[at] = h;
         ownLo[at] = l;
         hash[at] = mixed;
+        tag[at] = tagSign(h, l);
       }
       inverse[k] = at;
     }
@@ -54,6 +56,7 @@ export class DistinctSigns {
     this.hi = new Uint32Array(room);
     this.lo = new Uint32Array(room);
     this.hash = new Int32Array(room);
+    this.tag = new Uint32Array(room);
     this.inverse = new Int32Array(room);
   }
 }

@@ -11,7 +11,7 @@
 import { crc32 } from 'node:zlib';
 import { writeAtomic } from '../../formats/atomic.ts';
 import { type ByteSource, withFile } from '../../formats/source.ts';
-import { hashSign } from './hash.ts';
+import { hashSign, tagSign } from './hash.ts';
 import { CLICK, DELTA, HI, LINK, LO, META, OLDEST, SHOW, WIDE } from './layout.ts';
 import type { RowOptimizer } from './options.ts';
 import type { SaveMode, SaveReport } from './sparse-table.ts';
@@ -222,7 +222,7 @@ function takeRow(table: EmbeddingTable, words: Uint32Array, at: number, wideWord
   const hi = words[at]!;
   const lo = words[at + 1]!;
   const hash = hashSign(hi, lo);
-  const known = table.index.find(hash, hi, lo);
+  const known = table.index.find(hash, tagSign(hi, lo), hi, lo);
   const row = known >= 0 ? known : table.insert(hash, hi, lo);
   if (layout.apart && vectorWords > 0) {
     const link = rows.segment(row).u32[rows.at(row) + LINK]!;

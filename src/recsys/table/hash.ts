@@ -11,10 +11,11 @@ export function hashSign(hi: number, lo: number): number {
   return h ^ (h >>> 15);
 }
 
-/** Another 32-bit integer of a sign, independent of `hashSign` as far as tables can tell. Never 0. */
+/** Another integer of a sign from 0 to 2^32 - 1, independent of `hashSign` as far as tables can tell. */
 export function tagSign(hi: number, lo: number): number {
-  const h = Math.imul(hi ^ 0x9e3779b9, 0x27d4eb2f) ^ Math.imul(lo, 0x165667b1);
-  return h ^ (h >>> 15) || 1;
+  let h = Math.imul(hi ^ 0x9e3779b9, 0x27d4eb2f) ^ Math.imul(lo ^ (lo >>> 15), 0x165667b1);
+  h = Math.imul(h ^ (h >>> 13), 0x2c1b3c6d);
+  return (h ^ (h >>> 16)) >>> 0;
 }
 
 /** Uniform in [0, 1) from a sign's hash and two counters: lowbias32, 24 bits. */

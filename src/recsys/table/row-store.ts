@@ -11,6 +11,9 @@ export interface Segment {
   readonly u32: Uint32Array;
 }
 
+/** Words of a cache line. */
+const LINE = 16;
+
 export class RowStore {
   readonly words: number;
   /** Rows of a segment are numbered by the lower `shift` bits. */
@@ -45,12 +48,16 @@ export class RowStore {
     return (row & this.mask) * this.words;
   }
 
-  /** Reads one word of each row of `rows`[from, from + count) (-1: none): like SignIndex.touch. */
-  touch(rows: Int32Array, from: number, count: number): number {
+  /** Reads a word of every cache line of rows[from, from + count) (-1: none), up to word `words`: like SignIndex.touch. */
+  touch(rows: Int32Array, from: number, count: number, words: number): number {
     let sum = 0;
     for (let k = from; k < from + count; k++) {
       const row = rows[k]!;
-      if (row >= 0) sum += this.segment(row).u32[this.at(row)]!;
+      if (row < 0) continue;
+      const { u32 } = this.segment(row);
+      const at = this.at(row);
+      for (let word = 0; word < words; word += LINE) sum += u32[at + word]!;
+      sum += u32[at + words - 1]!;
     }
     return sum;
   }

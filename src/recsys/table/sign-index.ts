@@ -1,10 +1,9 @@
 /**
- * From signs to row numbers: 256 open-addressing tables with linear probing, chosen by the upper bits of the hash. Each grows on its own, so
- * growth never pauses for more than a 256th of the rows and never holds more than a 256th of the index twice. An entry is a tag of the
- * sign and row + 1; the sign itself is compared in the row, which a finder needs next anyway.
+ * From signs to row numbers: 256 open-addressing tables with linear probing, chosen by the sign's hash; where in its table a sign lies is said
+ * by its tag, a second hash. Each table grows on its own, so growth never pauses for more than a 256th of the rows and never holds
+ * more than a 256th of the index twice. An entry is the tag and row + 1: growing reads entries alone, and the sign itself is compared
+ * in the row, which a finder needs next anyway.
  */
-import { tagSign } from './hash.ts';
-
 const PARTS = 256;
 const SMALLEST = 16;
 /** Entries over capacity from which on a part doubles. */
@@ -13,8 +12,6 @@ const FULLEST = 0.8;
 /** Whether a row holds a sign. */
 export interface SignOwner {
   holds(row: number, hi: number, lo: number): boolean;
-  /** The hash of the sign a row holds. */
-  hashOf(row: number): number;
 }
 
 export class SignIndex {
@@ -32,34 +29,32 @@ export class SignIndex {
   }
 
   /**
-   * Reads the places where `count` signs from `from` on would be, so that they are in cache when `find` comes: these loads do not wait
+   * Reads the places where `count` signs from `from` on would be, so that they are in cache when `guess` comes: these loads do not wait
    * for one another, while those of a search do.
    */
-  touch(hash: Int32Array, from: number, count: number): number {
+  touch(hash: Int32Array, tag: Uint32Array, from: number, count: number): number {
     let sum = 0;
     for (let k = from; k < from + count; k++) {
       const part = this.parts[hash[k]! >>> 24]!;
-      sum += part[(hash[k]! << 1) & (part.length - 1)]!;
+      sum += part[(tag[k]! << 1) & (part.length - 1)]!;
     }
     return sum;
   }
 
-  /** The first row whose tag is a sign's, -1 where there is none: its row for all but one in 2^32, and not compared yet. */
-  guess(hash: number, hi: number, lo: number): number {
+  /** The first row whose tag is a sign's, -1 where there is none: its row in all but one of many thousand cases, and not compared yet. */
+  guess(hash: number, tag: number): number {
     const part = this.parts[hash >>> 24]!;
     const mask = part.length - 1;
-    const tag = tagSign(hi, lo) >>> 0;
-    let at = (hash << 1) & mask;
+    let at = (tag << 1) & mask;
     while (part[at] !== tag && part[at + 1] !== 0) at = (at + 2) & mask;
     return part[at + 1]! - 1;
   }
 
   /** The row of a sign, -1 where there is none. */
-  find(hash: number, hi: number, lo: number): number {
+  find(hash: number, tag: number, hi: number, lo: number): number {
     const part = this.parts[hash >>> 24]!;
     const mask = part.length - 1;
-    const tag = tagSign(hi, lo) >>> 0;
-    let at = (hash << 1) & mask;
+    let at = (tag << 1) & mask;
     for (;;) {
       const row = part[at + 1]!;
       if (row === 0) return -1;
@@ -69,31 +64,27 @@ export class SignIndex {
   }
 
   /** Adds a sign that is not there. */
-  insert(hash: number, hi: number, lo: number, row: number): void {
+  insert(hash: number, tag: number, row: number): void {
     const number = hash >>> 24;
     if (2 * (this.used[number]! + 1) > FULLEST * this.parts[number]!.length) this.grow(number);
     this.used[number] = this.used[number]! + 1;
     this.size++;
-    place(this.parts[number]!, hash, tagSign(hi, lo) >>> 0, row + 1);
+    place(this.parts[number]!, tag, row + 1);
   }
 
-  /** Removes a sign; what was pushed behind it moves up, so there are no tombstones. */
-  remove(hash: number, hi: number, lo: number): void {
+  /** Removes a sign that is there; what was pushed behind it moves up, so there are no tombstones. */
+  remove(hash: number, tag: number, row: number): void {
     const number = hash >>> 24;
     const part = this.parts[number]!;
     const mask = part.length - 1;
-    let hole = (hash << 1) & mask;
-    while (!this.owner.holds(part[hole + 1]! - 1, hi, lo)) hole = (hole + 2) & mask;
-    let at = hole;
-    for (;;) {
-      at = (at + 2) & mask;
-      const row = part[at + 1]!;
-      if (row === 0) break;
-      const home = (this.owner.hashOf(row - 1) << 1) & mask;
+    let hole = (tag << 1) & mask;
+    while (part[hole + 1] !== row + 1) hole = (hole + 2) & mask;
+    for (let at = (hole + 2) & mask; part[at + 1] !== 0; at = (at + 2) & mask) {
+      const home = (part[at]! << 1) & mask;
       // The entry may move to the hole unless its home lies behind the hole.
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
       part[hole] = part[at]!;
-      part[hole + 1] = row;
+      part[hole + 1] = part[at + 1]!;
       hole = at;
     }
     part[hole] = 0;
@@ -113,15 +104,15 @@ export class SignIndex {
     const after = new Uint32Array(2 * before.length);
     for (let at = 0; at < before.length; at += 2) {
       const row = before[at + 1]!;
-      if (row !== 0) place(after, this.owner.hashOf(row - 1), before[at]!, row);
+      if (row !== 0) place(after, before[at]!, row);
     }
     this.parts[number] = after;
   }
 }
 
-function place(part: Uint32Array, hash: number, tag: number, row: number): void {
+function place(part: Uint32Array, tag: number, row: number): void {
   const mask = part.length - 1;
-  let at = (hash << 1) & mask;
+  let at = (tag << 1) & mask;
   while (part[at + 1] !== 0) at = (at + 2) & mask;
   part[at] = tag;
   part[at + 1] = row;

@@ -28,8 +28,20 @@ const ADMISSION_COUNTER = 1 << 30;
 class TableLookup extends DistinctSigns implements Lookup {
   /** [unique]: row, -1 where there is none. */
   rows = new Int32Array(0);
+  /** [unique, width] and [unique]: as the rows were at the lookup. */
+  weights = new Float32Array(0);
+  shows = new Float32Array(0);
   /** The table's epoch it was made in; rows may have moved since. */
   epoch = -1;
+
+  /** Makes room for as many rows as there is room for signs. */
+  reserveRows(width: number): void {
+    const room = this.hi.length;
+    if (this.rows.length >= room) return;
+    this.rows = new Int32Array(room);
+    this.weights = new Float32Array(room * width);
+    this.shows = new Float32Array(room);
+  }
 }
 
 export class EmbeddingTable implements SparseTable, SignOwner {
@@ -91,12 +103,6 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     return u32[at + LO] === lo && u32[at + HI] === hi;
   }
 
-  hashOf(row: number): number {
-    const { u32 } = this.rows.segment(row);
-    const at = this.rows.at(row);
-    return hashSign(u32[at + HI]!, u32[at + LO]!);
-  }
-
   /** Whether a row is in use. */
   lives(row: number): boolean {
     return this.rows.segment(row).u32[this.rows.at(row) + META]! >>> 16 !== FREE_AGE;
@@ -108,21 +114,55 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   }
 
   lookup(hi: Uint32Array, lo: Uint32Array, count: number): Lookup {
-    const { found, index } = this;
+    const { found, index, width } = this;
     found.read(hi, lo, count);
-    if (found.rows.length < found.hi.length) found.rows = new Int32Array(found.hi.length);
-    const { rows, hash, hi: signHi, lo: signLo, unique } = found;
+    found.reserveRows(width);
+    const { rows, hash, tag, hi: signHi, lo: signLo, unique } = found;
+    const read = this.layout.apart ? this.layout.rowWords : this.layout.vectorState;
     for (let from = 0; from < unique; from += BLOCK) {
       const block = Math.min(BLOCK, unique - from);
-      this.touched = index.touch(hash, from, block);
-      for (let u = from; u < from + block; u++) rows[u] = index.guess(hash[u]!, signHi[u]!, signLo[u]!);
-      this.touched += this.rows.touch(rows, from, block);
-      for (let u = from; u < from + block; u++)
+      this.touched = index.touch(hash, tag, from, block);
+      for (let u = from; u < from + block; u++) rows[u] = index.guess(hash[u]!, tag[u]!);
+      this.touched += this.rows.touch(rows, from, block, read);
+      for (let u = from; u < from + block; u++) {
         if (rows[u]! >= 0 && !this.holds(rows[u]!, signHi[u]!, signLo[u]!))
-          rows[u] = index.find(hash[u]!, signHi[u]!, signLo[u]!);
+          rows[u] = index.find(hash[u]!, tag[u]!, signHi[u]!, signLo[u]!);
+        this.read(rows[u]!, u);
+      }
     }
     found.epoch = this.epoch;
     return found;
+  }
+
+  /** Takes the weights and shows of distinct sign `u` while its row is at hand; without a row, what it would start with. */
+  private read(row: number, u: number): void {
+    const { width, layout, found } = this;
+    const { wide, dim, apart, vector } = layout;
+    const { weights, shows } = found;
+    const to = u * width;
+    if (row < 0) {
+      shows[u] = 0;
+      if (wide) weights[to] = 0;
+      if (!apart) this.initialVector(found.hash[u]!, found.tag[u]!, weights, to + wide);
+      else weights.fill(0, to + wide, to + width);
+      return;
+    }
+    const { f32, u32 } = this.rows.segment(row);
+    const at = this.rows.at(row);
+    shows[u] = f32[at + SHOW]!;
+    if (wide) weights[to] = f32[at + WIDE]!;
+    if (!apart) {
+      for (let d = 0; d < dim; d++) weights[to + wide + d] = f32[at + vector + d]!;
+      return;
+    }
+    const link = u32[at + LINK]!;
+    if (link === 0) {
+      weights.fill(0, to + wide, to + width);
+      return;
+    }
+    const { f32: from } = this.vectors.segment(link - 1);
+    const start = this.vectors.at(link - 1);
+    for (let d = 0; d < dim; d++) weights[to + wide + d] = from[start + d]!;
   }
 
   private current(lookup: Lookup): TableLookup {
@@ -132,46 +172,16 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   }
 
   gather(lookup: Lookup, out: Float32Array): void {
-    const { rows, unique, hi, lo, hash } = this.current(lookup);
-    const { width, layout } = this;
-    const { wide, dim, apart, vector } = layout;
+    const { weights, unique } = this.current(lookup);
+    const { width } = this;
     if (out.length < unique * width)
       throw new RangeError(`EmbeddingTable: gather: ${out.length} elements came, expected ${unique} x ${width}`);
-    const always = !apart;
-    for (let u = 0; u < unique; u++) {
-      if ((u & (BLOCK - 1)) === 0) this.touched = this.rows.touch(rows, u, Math.min(BLOCK, unique - u));
-      const row = rows[u]!;
-      const to = u * width;
-      if (row < 0) {
-        if (wide) out[to] = 0;
-        if (always) this.initialVector(hash[u]!, hi[u]!, lo[u]!, out, to + wide);
-        else out.fill(0, to + wide, to + width);
-        continue;
-      }
-      const { f32, u32 } = this.rows.segment(row);
-      const at = this.rows.at(row);
-      if (wide) out[to] = f32[at + WIDE]!;
-      if (always) {
-        for (let d = 0; d < dim; d++) out[to + wide + d] = f32[at + vector + d]!;
-        continue;
-      }
-      const link = u32[at + LINK]!;
-      if (link === 0) {
-        out.fill(0, to + wide, to + width);
-        continue;
-      }
-      const { f32: from } = this.vectors.segment(link - 1);
-      const start = this.vectors.at(link - 1);
-      for (let d = 0; d < dim; d++) out[to + wide + d] = from[start + d]!;
-    }
+    out.set(weights.subarray(0, unique * width));
   }
 
   shows(lookup: Lookup, out: Float32Array): void {
-    const { rows, unique } = this.current(lookup);
-    for (let u = 0; u < unique; u++) {
-      const row = rows[u]!;
-      out[u] = row < 0 ? 0 : this.rows.segment(row).f32[this.rows.at(row) + SHOW]!;
-    }
+    const { shows, unique } = this.current(lookup);
+    out.set(shows.subarray(0, unique));
   }
 
   push(lookup: Lookup, gradients: Float32Array, shows: Float32Array, clicks: Float32Array, slots?: Uint16Array): void {
@@ -188,7 +198,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     wideRule.begin(this.steps);
     this.create(found, shows, clicks);
     for (let u = 0; u < unique; u++) {
-      if ((u & (BLOCK - 1)) === 0) this.touched = this.rows.touch(rows, u, Math.min(BLOCK, unique - u));
+      if ((u & (BLOCK - 1)) === 0) this.touched = this.rows.touch(rows, u, Math.min(BLOCK, unique - u), 1);
       const row = rows[u]!;
       if (row < 0) continue;
       const { f32, u32 } = this.rows.segment(row);
@@ -235,13 +245,12 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   startVector(vector: number, hash: number, hi: number, lo: number): void {
     const { f32 } = this.vectors.segment(vector);
     const at = this.vectors.at(vector);
-    this.initialVector(hash, hi, lo, f32, at);
+    this.initialVector(hash, tagSign(hi, lo), f32, at);
     this.rule.start(f32, at + this.layout.vectorState, this.layout.dim);
   }
 
-  private initialVector(hash: number, hi: number, lo: number, out: Float32Array, at: number): void {
+  private initialVector(hash: number, tag: number, out: Float32Array, at: number): void {
     const { init, seed, dim } = this.settings;
-    const tag = tagSign(hi, lo);
     if (init.type === 'normal') {
       const std = init.std ?? 1e-4;
       for (let d = 0; d < dim; d++) out[at + d] = std * normalOf(hash, tag, d, seed);
@@ -277,14 +286,15 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const { f32, u32 } = this.rows.segment(row);
     const at = this.rows.at(row);
     const { layout } = this;
+    const tag = tagSign(hi, lo);
     u32[at + HI] = hi;
     u32[at + LO] = lo;
     if (layout.wide) this.wideRule.start(f32, at + layout.wideState, 1);
     if (!layout.apart) {
-      this.initialVector(hash, hi, lo, f32, at + layout.vector);
+      this.initialVector(hash, tag, f32, at + layout.vector);
       if (layout.dim > 0) this.rule.start(f32, at + layout.vectorState, layout.dim);
     }
-    this.index.insert(hash, hi, lo, row);
+    this.index.insert(hash, tag, row);
     return row;
   }
 
@@ -296,7 +306,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const lo = u32[at + LO]!;
     const link = u32[at + LINK]!;
     if (this.layout.apart && link !== 0) this.vectors.release(link - 1);
-    this.index.remove(hashSign(hi, lo), hi, lo);
+    this.index.remove(hashSign(hi, lo), tagSign(hi, lo), row);
     this.rows.segment(row).u32[this.rows.at(row) + META] = FREE_AGE << 16;
     this.rows.release(row);
   }
@@ -320,7 +330,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
 
   row(sign: Sign): TableRow | null {
     const { hi, lo } = signParts(sign);
-    const row = this.index.find(hashSign(hi, lo), hi, lo);
+    const row = this.index.find(hashSign(hi, lo), tagSign(hi, lo), hi, lo);
     return row < 0 ? null : this.view(row);
   }
 

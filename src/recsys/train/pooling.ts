@@ -41,6 +41,7 @@ export class BatchPooling {
   readonly masks: readonly Float32Array<ArrayBuffer>[];
   /** [capacity, fields]: first distinct sign of each bag, -1 for none. */
   readonly ids: Int32Array<ArrayBuffer>;
+  private readonly withIds: boolean;
   private lastSize: number;
 
   constructor(model: SparseModel, poolings: Readonly<Record<string, Pooling>>, capacity: number) {
@@ -64,14 +65,15 @@ export class BatchPooling {
     this.histories = this.lengths.map(n => new Float32Array(capacity * n * this.dim));
     this.masks = this.lengths.map(n => new Float32Array(capacity * n));
     this.ids = new Int32Array(capacity * this.fields);
+    this.withIds = model.statistics;
     this.lastSize = capacity;
   }
 
   /** Fills the model's inputs from rows [unique, width]. */
   forward({ size, offsets }: SparseBatch, { inverse }: Lookup, rows: Float32Array): void {
-    const { slots, fields, wide, dim, width, wides, vectors, ids } = this;
+    const { slots, fields, wide, dim, width, wides, vectors, ids, withIds } = this;
     this.wipe(size);
-    ids.fill(-1);
+    if (withIds) ids.fill(-1);
     const count = slots.length;
     for (let b = 0; b < size; b++) {
       for (let s = 0; s < count; s++) {
@@ -91,7 +93,7 @@ export class BatchPooling {
           continue;
         }
         const place = b * fields + field;
-        ids[place] = inverse[from]!;
+        if (withIds) ids[place] = inverse[from]!;
         const out = place * dim;
         for (let k = from; k < to; k++) {
           const row = inverse[k]! * width;

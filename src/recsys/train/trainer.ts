@@ -28,7 +28,7 @@ export interface TrainerOptions {
 }
 
 /** Rows of new tables start spread enough for a network to tell them apart. */
-const INIT = { type: 'normal', std: 0.01 } as const;
+const INIT = { type: 'uniform', range: 0.02 } as const;
 const ROW_OPTIMIZER: RowOptimizer = { type: 'adagrad', lr: 0.05, initialAccumulator: 0.1 };
 
 const DENSE_FILE = 'dense.safetensors';
@@ -142,9 +142,11 @@ export class SparseTrainer implements BatchLearner {
     for (let b = 0; b < batch.size; b++)
       for (let t = 0; t < tasks.length; t++)
         if (tasks[t]! < all) labels[b * tasks.length + t] = batch.labels[b * all + tasks[t]!]!;
-    table.shows(found, this.showsOf);
-    const { ids } = pooling;
-    for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : this.showsOf[ids[k]!]!;
+    if (model.statistics) {
+      table.shows(found, this.showsOf);
+      const { ids } = pooling;
+      for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : this.showsOf[ids[k]!]!;
+    }
     return found;
   }
 

@@ -204,6 +204,9 @@ export function interpret(
           run(inst.body);
         }
         return;
+      case 'while':
+        for (run(inst.test); get(inst.m)[0]; run(inst.test)) run(inst.body);
+        return;
       case 'if':
         return run(get(inst.m)[0] ? inst.body : inst.otherwise);
       case 'parallel': {

@@ -304,7 +304,10 @@ describe('bad input', () => {
     [['--config', 'CONFIG'], 'stream: give one source: --data FOLDER, --redis URL or --nats URL'],
     [['--config', 'CONFIG', '--redis', 'redis://127.0.0.1:1'], 'stream: --redis needs --stream NAME'],
     [['--config', 'CONFIG', '--nats', '127.0.0.1', '--stream', 's'], 'is not a URL like nats://'],
-    [['--config', 'WRONG', '--data', 'DATA'], '"colour" came, expected format, features, model, table, pooling'],
+    [
+      ['--config', 'WRONG', '--data', 'DATA'],
+      '"colour" came, expected format, features, model, table, pooling, optimizer',
+    ],
     [['--config', 'CONFIG', '--data', 'DATA', '--days', 'today'], 'days: "today" came, expected YYYYMMDD'],
     [['--config', 'CONFIG', '--data', 'ABSENT'], 'no such file or folder'],
   ])('%j: one sentence', async (args, sentence) => {

@@ -282,6 +282,7 @@ export const PRIMITIVES: PrimitiveRules = {
   detach: pass,
   gather,
   iota,
+  matrix: refused('decompositions of matrices (Cholesky, QR, eigenvalues, ...) have no operator in ONNX'),
   loop: refused('loops that depend on values are not written yet'),
   placeholder: refused('a value of another function leaked into the module'),
   random: refused('the module draws random numbers: call eval() before exporting it'),

@@ -1,0 +1,16 @@
+/**
+ * Text and tokens: tokenizers of published models, from every file they are kept in. Imports the Tensor API and formats; knows no models.
+ */
+export { ggufTokenizer } from './gguf.ts';
+export { loadTokenizer } from './load.ts';
+export { sentencePieceTokenizer } from './sentencePiece.ts';
+export {
+  type Batch,
+  type BatchOptions,
+  type EncodeOptions,
+  type TextStream,
+  Tokenizer,
+  type TokenizerConfig,
+  type TokenizerDefinition,
+} from './tokenizer.ts';
+export { gpt2Tokenizer, wordPieceTokenizer } from './vocabularies.ts';
