@@ -71,19 +71,28 @@ export function train(batches: readonly SparseBatch[], options: TrainingOptions)
   return trainer;
 }
 
-/** AUC of a task over batches. */
-export function areaOf(trainer: SparseTrainer, batches: readonly SparseBatch[], task = 0): number {
-  const scores: number[] = [];
-  const labels: number[] = [];
+/** What a model says about batches, and what was right, per task. */
+export function judge(
+  trainer: SparseTrainer,
+  batches: readonly SparseBatch[],
+): { readonly scores: number[]; readonly labels: number[] }[] {
+  const { tasks } = trainer.model;
+  const judged = tasks.map(() => ({ scores: [] as number[], labels: [] as number[] }));
   for (const batch of batches) {
-    const tasks = trainer.model.tasks.length;
     const columns = batch.schema.labels.length;
     const predictions = trainer.predict(batch);
-    for (let b = 0; b < batch.size; b++) {
-      scores.push(predictions[b * tasks + task]!);
-      labels.push(batch.labels[b * columns + trainer.model.tasks[task]!]!);
-    }
+    for (let b = 0; b < batch.size; b++)
+      for (const [t, label] of tasks.entries()) {
+        judged[t]!.scores.push(predictions[b * tasks.length + t]!);
+        judged[t]!.labels.push(batch.labels[b * columns + label]!);
+      }
   }
+  return judged;
+}
+
+/** AUC of the first task over batches. */
+export function areaOf(trainer: SparseTrainer, batches: readonly SparseBatch[]): number {
+  const [{ scores, labels }] = judge(trainer, batches) as [{ scores: number[]; labels: number[] }];
   return auc(scores, labels);
 }
 

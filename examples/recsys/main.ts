@@ -8,11 +8,15 @@ import { adult } from './adult.ts';
 import { type Finding, report, SEEDS } from './experiment.ts';
 import { movies } from './movies.ts';
 import { retrieval } from './retrieval.ts';
+import { amazon, census, samples } from './samples.ts';
 
 const EXAMPLES: Readonly<Record<string, (seeds: readonly number[]) => Promise<Finding[]>>> = {
   adult,
   movies,
   retrieval,
+  census,
+  amazon,
+  samples,
 };
 
 const command = new Command('example:recsys')

@@ -119,8 +119,8 @@ function vectors(
 const BATCH = 512;
 const SETTINGS = { dim: 32, hidden: [64], items: ITEMS, temperature: 0.1 };
 const MODELS: Readonly<Record<string, { readonly model: ModelConfig; readonly epochs: number }>> = {
-  'two-tower': { model: { model: 'twotower', ...SETTINGS }, epochs: 6 },
-  MIND: { model: { model: 'mind', ...SETTINGS, history: 'history', length: HISTORY, interests: 2 }, epochs: 6 },
+  'two-tower': { model: { model: 'twotower', ...SETTINGS }, epochs: 4 },
+  MIND: { model: { model: 'mind', ...SETTINGS, history: 'history', length: HISTORY, interests: 2 }, epochs: 4 },
 };
 
 function learnt(data: Task, options: { readonly model: ModelConfig; readonly epochs: number }, seed: number): number {
