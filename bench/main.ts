@@ -21,6 +21,7 @@ const program = new Command('bench')
   .option('--reps <n>', "timed calls (0: the workload's own number)", '0')
   .option('--max-s <s>', 'seconds of timing per workload', '20')
   .option('--backend <name>', 'backend (the best that works here)')
+  .option('--autocast <dtype>', 'bf16 or f16: train with autocast (f16 with a GradScaler)')
   .option('--json', 'JSON lines (the default, and the only form)')
   .option('--verify', 'print the training numerics for verify.mjs instead of times')
   .option('--list', 'print the names of the workloads')
@@ -31,6 +32,7 @@ const flags = program.opts<{
   reps: string;
   maxS: string;
   backend?: string;
+  autocast?: 'bf16' | 'f16';
   verify?: boolean;
   list?: boolean;
 }>();
@@ -41,6 +43,7 @@ const options: Options = {
   reps: Number(flags.reps),
   maxSeconds: Number(flags.maxS),
   backend: backendName(),
+  autocast: flags.autocast,
 };
 
 async function run(name: string, workload: WorkloadSpec): Promise<Result> {

@@ -12,6 +12,8 @@ export interface Options {
   /** Timing stops after this many seconds (but not before three calls). */
   readonly maxSeconds: number;
   readonly backend: string;
+  /** What products of training workloads are computed in; f32 when absent. */
+  readonly autocast?: 'bf16' | 'f16';
 }
 
 export interface Result {
@@ -79,6 +81,7 @@ export function line(name: string, spec: WorkloadSpec, options: Options, result:
     workload: name,
     threads: options.threads,
     backend: options.backend,
+    ...(options.autocast ? { autocast: options.autocast } : {}),
     median_s: seconds,
     min_s: Math.min(...result.times),
     unit: spec.unit,

@@ -2,9 +2,9 @@
  * The training workloads: one call is forward, backward, update, and the loss read back. `verifyTraining` gives the norms verify.mjs
  * compares with PyTorch's float64 run.
  */
-import { compile, type Parameter, Tensor } from 'tenon';
+import { autocast, compile, type Parameter, Tensor } from 'tenon';
 import type { AnyModule } from 'tenon/nn';
-import { Adagrad, Adam, AdamW, type Optimizer, SGD } from 'tenon/optim';
+import { Adagrad, Adam, AdamW, GradScaler, type Optimizer, SGD } from 'tenon/optim';
 import { type Batch, buildTraining } from './models.ts';
 import { type Options, type Result, timed } from './report.ts';
 import { affine, generate, type OptimizerSpec, type WorkloadSpec } from './spec.ts';
@@ -78,11 +78,14 @@ export function runTraining(name: string, spec: WorkloadSpec, options: Options):
   initialise(model, spec);
   const all = optimizers(model, spec.optimizer);
   const data = batches(spec);
+  const scaler = new GradScaler({ enabled: options.autocast === 'f16' });
   const step = compile((batch: Batch): Tensor => {
     for (const o of all) o.zeroGrad();
-    const value = loss(batch);
-    value.backward();
-    for (const o of all) o.step();
+    const { autocast: dtype } = options;
+    const value = dtype ? autocast({ dtype }, () => loss(batch)) : loss(batch);
+    scaler.scale(value).backward();
+    for (const o of all) scaler.step(o);
+    scaler.update();
     return value;
   });
   const losses: number[] = [];

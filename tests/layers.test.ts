@@ -11,7 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['backends'],
   ['runtime'],
   ['tensor'],
-  ['nn', 'optim', 'data', 'metrics', 'formats', 'train', 'models', 'text'],
+  ['nn', 'optim', 'data', 'metrics', 'formats', 'train', 'models', 'text', 'pretrained'],
   ['recsys'],
   ['index.ts'],
   ['cli'],

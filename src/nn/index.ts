@@ -45,7 +45,7 @@ export * from './pooling.ts';
 export * from './resample.ts';
 export { GRU, LSTM, type LSTMOptions, type RecurrentOptions, RNN, type RNNOptions } from './rnn.ts';
 export { GRUCell, LSTMCell, RNNCell } from './rnnSteps.ts';
-export type { StateDict, StateMismatch } from './state.ts';
+export { loadTensors, type StateDict, type StateMismatch } from './state.ts';
 export {
   type DecoderMasks,
   type EncoderMasks,

@@ -2,8 +2,9 @@
  * Module: a function with parameters. Parameters, buffers and child modules are found by looking at the object's own properties, so a
  * class just assigns fields. Imports the Tensor API; knows nothing of optimizers, training loops or files.
  */
+import { hostArray } from '../graph/dtype.ts';
 import { evaluate } from '../runtime/index.ts';
-import { type DType, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
+import { type DType, type HostArray, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
 import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
 import { joinKey, keyOf } from './names.ts';
 import { loadState, type StateDict, type StateMismatch } from './state.ts';
@@ -252,6 +253,27 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
       const value = twins.get(tensor);
       if (value)
         Object.defineProperty(module, property, { value, enumerable: true, configurable: true, writable: true });
+    }
+    bumpModeEpoch();
+    return this;
+  }
+
+  /**
+   * Converts as `to` does, but forgets the values: all floating parameters and buffers are zero then. For weights that are loaded next, so
+   * that nobody computes and converts initial ones.
+   */
+  toEmpty(dtype: DType): this {
+    const twins = new Map<Parameter, Parameter>();
+    for (const module of this.modules()) {
+      for (const { property, tensor } of module.#ownTensors()) {
+        if (!isFloat(tensor.dtype)) continue;
+        const { shape, requiresGrad } = tensor;
+        const zero = (): HostArray => hostArray(dtype, tensor.numel());
+        const value = twins.get(tensor) ?? new Parameter({ shape, dtype, value: zero }, { requiresGrad });
+        tensor.cell.settle();
+        twins.set(tensor, value);
+        Object.defineProperty(module, property, { value, enumerable: true, configurable: true, writable: true });
+      }
     }
     bumpModeEpoch();
     return this;

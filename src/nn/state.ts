@@ -50,3 +50,13 @@ export function loadState(
   flush();
   return { missing, unexpected };
 }
+
+/**
+ * Writes tensors into `own` by key, each read when its turn comes and converted to the dtype it goes into. Shapes must fit: `loadState`
+ * says so politely. Initial values that are about to be replaced are not computed on the way.
+ */
+export function loadTensors(own: Readonly<StateDict>, values: ReadonlyMap<string, () => Tensor>): void {
+  const targets = [...values].map(([key, read]) => [own[key] as Parameter, read] as const);
+  for (const [target] of targets) target.cell.settle();
+  for (const [target, read] of targets) target.write(read().to(target.dtype));
+}

@@ -142,7 +142,7 @@ export interface Update {
 /** Any optimizer, whatever its settings. */
 export type AnyOptimizer = Pick<
   Optimizer,
-  'groups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stateDict' | 'loadStateDict'
+  'groups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stepUnless' | 'stateDict' | 'loadStateDict'
 >;
 
 export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
@@ -222,6 +222,34 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
    * one program.
    */
   step(): void {
+    this.assignAll();
+    flush();
+  }
+
+  /**
+   * A step of which nothing happens where `skip`, a bool of one element, turns out true: neither parameters nor the optimizer's state
+   * change.
+   */
+  stepUnless(skip: Tensor): void {
+    const before = new Map(this.changing().map(({ cell }) => [cell, cell.node]));
+    this.assignAll();
+    for (const { cell } of this.changing()) {
+      const [was, now] = [before.get(cell) ?? cell.leafNode, cell.node];
+      if (now !== was) cell.assign(where(skip, new Tensor(was), new Tensor(now)).node);
+    }
+    flush();
+  }
+
+  /** Everything a step may assign. */
+  private changing(): Parameter[] {
+    return [
+      ...this.parameters,
+      ...this.groups.flatMap(group => [...group.vectors.values()]),
+      ...[...this.#slots.values()].flatMap(slots => [...slots.values()]),
+    ];
+  }
+
+  private assignAll(): void {
     for (const group of this.groups) {
       const hasGrad = group.params.map(parameter => parameter.grad !== null);
       if (!hasGrad.includes(true)) continue;
@@ -237,7 +265,6 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       });
       this.update(group, updates);
     }
-    flush();
   }
 
   /** Assigns the new values of the parameters that have a gradient. `group.steps` counts this step already. */

@@ -55,7 +55,7 @@ export interface Trace {
 
 /** Records `body` over placeholders of the given types. Cells assigned by `body` are updated by every run. */
 export function trace(types: readonly ArgumentType[], body: (args: readonly Node[]) => readonly Node[]): Trace {
-  if (active) throw new Error('compile: a compiled function was called inside another; call the plain function there');
+  if (active) throw new Error('internal: a trace was started inside another');
   flush();
   const context = new ActiveTrace();
   const args = types.map((type, i) => placeholder(`argument ${i}`, type.shape, type.dtype));

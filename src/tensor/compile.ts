@@ -3,9 +3,11 @@
  */
 import { data } from '../graph/build.ts';
 import type { HostArray } from '../graph/dtype.ts';
-import { type ArgumentType, evaluate, evaluateAsync, type Trace, trace } from '../runtime/index.ts';
+import { type ArgumentType, evaluate, evaluateAsync, isTracing, type Trace, trace } from '../runtime/index.ts';
+import { autocastDType } from './autocast.ts';
 import { dropTracedGradients } from './backward.ts';
 import { modeEpoch } from './mode.ts';
+import { isInsideTransform } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Form, flatten, matches, unflatten } from './tree.ts';
 
@@ -15,8 +17,9 @@ interface Recording {
   readonly types: readonly ArgumentType[];
   readonly result: Form;
   readonly program: Trace;
-  /** The training/evaluation epoch it was recorded in. */
+  /** The training/evaluation epoch it was recorded in, and what autocast was. */
   readonly epoch: number;
+  readonly autocast: 'bf16' | 'f16' | null;
 }
 
 /** Recordings kept per function, the least recently used is dropped first: a number that changes every call must not fill the memory. */
@@ -39,6 +42,7 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
   const { form, tensors } = flatten(args, 'compile: arguments');
   const types = tensors.map(({ shape, dtype }) => ({ shape, dtype }));
   const epoch = modeEpoch();
+  const autocast = autocastDType();
   let result: Form | undefined;
   try {
     const program = trace(types, nodes => {
@@ -50,7 +54,7 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
       result = flat.form;
       return flat.tensors.map(t => t.node);
     });
-    return { arguments: form, types, result: result!, program, epoch };
+    return { arguments: form, types, result: result!, program, epoch, autocast };
   } finally {
     dropTracedGradients();
   }
@@ -62,7 +66,7 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
  * `fn` runs once over symbolic tensors. Parameters, optimizer state and module buffers it assigns are updated in place by every
  * call; random numbers are drawn anew by every call; a schedule may change `optimizer.lr` between calls. Everything else it
  * reads from outside (a plain number, the values of other tensors) is fixed when it is recorded. After `model.train()` or
- * `model.eval()` it is recorded again.
+ * `model.eval()` it is recorded again. Inside another compiled function and under transforms (grad, vmap, ...) it is part of what is around it.
  *
  * @param fn takes and returns trees of tensors (arrays and plain objects); must not read values (item, data) inside
  * @returns a function of the same type; results are computed when it returns
@@ -78,6 +82,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
       const known = recordings[i]!;
       tensors.length = known.types.length;
       if (!matches(known.arguments, args, tensors) || !tensors.every((t, k) => sameType(t, known.types[k]!))) continue;
+      if (known.autocast !== autocastDType()) continue;
       if (known.epoch === modeEpoch()) {
         if (i < recordings.length - 1) recordings = [...recordings.filter(r => r !== known), known];
         return known;
@@ -98,7 +103,11 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
       values.map((value, i) => new Tensor(data(value, program.outputs[i]!.shape, program.outputs[i]!.dtype))),
     ) as R;
 
+  /** Inside another compiled function, or where a transform needs the graph, the function becomes part of that. */
+  const isInside = (): boolean => isTracing() || isInsideTransform();
+
   const call = (...args: A): R => {
+    if (isInside()) return fn(...args);
     const recording = find(args);
     const nodes = tensors.map(t => t.node);
     tensors.length = 0;
@@ -106,6 +115,10 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     return wrap(recording, recording.program.run(nodes.map(node => node.value!)));
   };
   const later = async (...args: A): Promise<R> => {
+    if (isInside())
+      throw new Error(
+        'compile: async was called inside a compiled function or a transform; call the function itself there',
+      );
     const recording = find(args);
     const nodes = tensors.map(t => t.node);
     tensors.length = 0;

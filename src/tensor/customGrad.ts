@@ -6,6 +6,7 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { completed, type GivenRule, vjp } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
+import { followedBy } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Flat, flatten, unflatten } from './tree.ts';
 
@@ -57,15 +58,24 @@ export function customGrad<A extends readonly unknown[], R>(
     const inputs = flatten(given, 'customGrad: arguments');
     const argNodes = inputs.tensors.map(tensor => tensor.node);
     const argsOf = (nodes: readonly Node[]): A => treeOf(inputs, nodes) as A;
-    const outputs = flatten(fn(...given), 'customGrad: result');
+    const outputs = flatten(
+      followedBy(() => fn(...given)),
+      'customGrad: result',
+    );
     const resultOf = (nodes: readonly Node[]): R => treeOf(outputs, nodes) as R;
     const { vjp: back, jvp: forth } = rules;
     const rule: GivenRule = {
       count: outputs.tensors.length,
-      results: args => flatten(fn(...argsOf(args)), 'customGrad: result').tensors.map(tensor => tensor.node),
+      results: args =>
+        flatten(
+          followedBy(() => fn(...argsOf(args))),
+          'customGrad: result',
+        ).tensors.map(tensor => tensor.node),
       ...(back && {
         vjp: (args, results, cotangents) => {
-          const found = back(resultOf(orZeros(cotangents, results)), resultOf(results), ...argsOf(args));
+          const found = followedBy(() =>
+            back(resultOf(orZeros(cotangents, results)), resultOf(results), ...argsOf(args)),
+          );
           if (!Array.isArray(found) || found.length !== given.length)
             throw new TypeError(
               `customGrad: vjp must return a list with one gradient for each of ${given.length} arguments`,
@@ -80,7 +90,7 @@ export function customGrad<A extends readonly unknown[], R>(
       }),
       ...(forth && {
         jvp: (args, results, tangents) => {
-          const found = forth(argsOf(orZeros(tangents, args)), resultOf(results), ...argsOf(args));
+          const found = followedBy(() => forth(argsOf(orZeros(tangents, args)), resultOf(results), ...argsOf(args)));
           return nodesLike('customGrad: jvp', found, results);
         },
       }),

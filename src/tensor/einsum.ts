@@ -1,7 +1,9 @@
 /**
  * einsum: Einstein's summation over labelled dims, as reductions, diagonals and two-operand contractions.
  */
+
 import * as build from '../graph/build.ts';
+import { lowered } from './autocast.ts';
 import { shapeText } from './convert.ts';
 import { checkTensor } from './operands.ts';
 import { Tensor } from './tensor.ts';
@@ -72,10 +74,13 @@ function pair(a: Operand, b: Operand, needed: ReadonlySet<number>): Operand {
  */
 export function einsum(equation: string, ...operands: readonly (Tensor | readonly Tensor[])[]): Tensor {
   if (typeof equation !== 'string') throw new TypeError(`einsum: equation: expected text, got ${typeof equation}`);
-  const tensors = operands.flat();
-  if (tensors.length === 0) throw new RangeError('einsum: expected at least one tensor, got none');
-  tensors.forEach((tensor, i) => {
+  const given = operands.flat();
+  if (given.length === 0) throw new RangeError('einsum: expected at least one tensor, got none');
+  given.forEach((tensor, i) => {
     checkTensor('einsum', `operands[${i}]`, tensor);
+  });
+  const tensors = given.map(lowered);
+  tensors.forEach(tensor => {
     if (tensor.dtype !== tensors[0]!.dtype)
       throw new TypeError(`einsum: dtypes differ: ${tensors[0]!.dtype} and ${tensor.dtype}`);
   });

@@ -93,6 +93,7 @@ const LEVELS: { readonly [name: string]: Level } = {
     },
   },
   checkpoint: { of: f => checkpoint(f), oracle: same },
+  compile: { of: f => compile(f), oracle: same },
   custom: { of: f => customGrad(f, { vjp: (ct, _, x) => [vjp(f, x)[1](ct)[0]] }), oracle: same },
   customForward: { of: f => customGrad(f, { jvp: ([t], _, x) => jvp(f, [x], [t])[1] }), oracle: same },
   scan: {

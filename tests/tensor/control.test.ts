@@ -232,6 +232,33 @@ describe('scan', () => {
     close(compile(grad(f))(h0), grad(plain)(h0));
   });
 
+  it('an index out of range in a step is an error, and nothing has changed', () => {
+    const table = tensor([1, 2, 3]);
+    const p = new Parameter(tensor(1));
+    const run = compile((indices: Tensor) => {
+      const [sum] = scan(
+        (c: Tensor, i: Tensor) => [c.add(table.indexSelect(0, i.reshape([1])).sum()), null],
+        p,
+        indices,
+      );
+      p.assign(p.add(1));
+      return sum;
+    });
+    expect(run(tensor([0n, 2n])).item()).toBe(5);
+    expect(() => run(tensor([0n, 3n]))).toThrow('index 3 is out of range for 3 elements');
+    expect(p.item()).toBe(2);
+    expect(run(tensor([0n, 2n])).item()).toBe(6);
+  });
+
+  it('without blocking, and inside another compiled function', async () => {
+    const run = compile((h: Tensor, list: Tensor) => scan(step, h, list)[0]);
+    close(await run.async(h0, xs), byHand(h0, xs)[0]);
+    const lazy = scan(step, h0, xs)[1];
+    expect(await lazy.toArrayAsync()).toEqual(scan(step, h0, xs)[1].toArray());
+    const outer = compile((h: Tensor) => run(h, xs).add(1));
+    close(outer(h0), byHand(h0, xs)[0].add(1));
+  });
+
   it('says what does not fit', () => {
     expect(() => scan((c: Tensor) => [c.to('f32'), null], h0, xs)).toThrow(
       'scan: init and the carry that the function returns differ: f64 [3] and f32 [3]',

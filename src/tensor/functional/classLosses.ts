@@ -2,9 +2,11 @@
  * Losses over classes: cross entropy and negative log likelihood. The picked log-probability is a masked sum over the class dim, so that
  * forward and backward stay row-wise.
  */
+
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import type { Node } from '../../graph/node.ts';
+import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkInt, checkTensor } from '../operands.ts';
 import { coordinate, strictIndex } from '../ops/along.ts';
@@ -95,6 +97,7 @@ const spread = (weight: Tensor, x: Tensor, dim: number): Tensor =>
  * @throws when the program runs and a target is neither a class nor `ignoreIndex`.
  */
 export function nllLoss(x: Tensor, target: Tensor, options: ClassLossOptions = {}): Tensor {
+  x = raised(x);
   const { weight, ignoreIndex = -100, reduction = 'mean' } = options;
   const dim = checkTarget('nllLoss', x, target);
   checkWeight('nllLoss', x, weight, dim);
@@ -113,6 +116,7 @@ export function nllLoss(x: Tensor, target: Tensor, options: ClassLossOptions = {
 export function crossEntropy(x: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkFloat('crossEntropy', 'input', x);
   checkTensor('crossEntropy', 'target', target);
+  x = raised(x);
   const { weight, ignoreIndex = -100, reduction = 'mean', labelSmoothing = 0 } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw new RangeError(`crossEntropy: labelSmoothing: expected 0 to 1, got ${labelSmoothing}`);

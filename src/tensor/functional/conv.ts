@@ -2,9 +2,11 @@
  * Convolutions and their transposes in one, two and three dims: a window view and one contraction, so that both gradients are
  * contractions too.
  */
+
 import * as build from '../../graph/build.ts';
 import type { AxisMap } from '../../graph/node.ts';
 import { axis, identityAxis } from '../../graph/reindex.ts';
+import { lowered } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { checkTensor, checkWhole } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -28,17 +30,24 @@ export interface ConvTransposeOptions {
   readonly groups?: number;
 }
 
-function checkConv(op: string, x: Tensor, weight: Tensor, bias: Tensor | null | undefined, dims: number): void {
-  checkTensor(op, 'input', x);
-  checkTensor(op, 'weight', weight);
-  if (bias) {
-    checkTensor(op, 'bias', bias);
-    if (bias.dtype !== x.dtype) throw new TypeError(`${op}: dtypes differ: input ${x.dtype}, bias ${bias.dtype}`);
-  }
+/** Checked operands, in autocast's type where it is on. */
+function operands(
+  op: string,
+  input: Tensor,
+  kernels: Tensor,
+  shift: Tensor | null | undefined,
+  dims: number,
+): [x: Tensor, weight: Tensor, bias: Tensor | null] {
+  checkTensor(op, 'input', input);
+  checkTensor(op, 'weight', kernels);
+  if (shift) checkTensor(op, 'bias', shift);
+  const [x, weight, bias] = [lowered(input), lowered(kernels), shift ? lowered(shift) : null];
+  if (bias && bias.dtype !== x.dtype) throw new TypeError(`${op}: dtypes differ: input ${x.dtype}, bias ${bias.dtype}`);
   if (weight.ndim !== dims + 2)
     throw new RangeError(`${op}: weight: expected ${dims + 2} dims, got ${shapeText(weight.shape)}`);
   if (x.dtype !== weight.dtype) throw new TypeError(`${op}: dtypes differ: input ${x.dtype}, weight ${weight.dtype}`);
   if (x.dtype === 'bool') throw new TypeError(`${op}: bool is not supported`);
+  return [x, weight, bias];
 }
 
 function addBias(op: string, y: Tensor, bias: Tensor | null | undefined, channels: number, dims: number): Tensor {
@@ -71,12 +80,12 @@ function paddings(
 function conv(
   op: string,
   dims: number,
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null | undefined,
+  given: Tensor,
+  kernels: Tensor,
+  shift: Tensor | null | undefined,
   options: ConvOptions,
 ): Tensor {
-  checkConv(op, x, weight, bias, dims);
+  const [x, weight, bias] = operands(op, given, kernels, shift, dims);
   const { groups = 1 } = options;
   checkWhole(op, 'groups', groups, 1);
   const { input, restore } = batched(op, x, dims);
@@ -120,12 +129,12 @@ const groupAxis = (groups: number): { axes: number[]; label: number[] } =>
 function convTranspose(
   op: string,
   dims: number,
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null | undefined,
+  given: Tensor,
+  kernels: Tensor,
+  shift: Tensor | null | undefined,
   options: ConvTransposeOptions,
 ): Tensor {
-  checkConv(op, x, weight, bias, dims);
+  const [x, weight, bias] = operands(op, given, kernels, shift, dims);
   const { groups = 1 } = options;
   checkWhole(op, 'groups', groups, 1);
   const { input, restore } = batched(op, x, dims);

@@ -1,12 +1,13 @@
 /**
  * Losses and similarities between vectors and rankings.
  */
+import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { arange, triuIndices } from '../creation.ts';
 import { broadcastTensors } from '../joins.ts';
 import { checkFloat, checkInt, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
-import { type LossOptions, reduceLoss } from './lossParts.ts';
+import { checkSameShape, type LossOptions, reduceLoss } from './lossParts.ts';
 
 /** x where target is 1, max(0, margin - x) where it is -1. */
 export function hingeEmbeddingLoss(
@@ -16,6 +17,7 @@ export function hingeEmbeddingLoss(
 ): Tensor {
   checkTensor('hingeEmbeddingLoss', 'input', x);
   checkTensor('hingeEmbeddingLoss', 'target', target);
+  x = raised(x);
   const { margin = 1, reduction } = options;
   const apart = target.ne(1).where(x.neg().add(margin).clampMin(0), 0);
   const close = target.ne(-1).where(x, 0);
@@ -32,6 +34,8 @@ export function marginRankingLoss(
   checkTensor('marginRankingLoss', 'input1', x1);
   checkTensor('marginRankingLoss', 'input2', x2);
   checkTensor('marginRankingLoss', 'target', target);
+  x1 = raised(x1);
+  x2 = raised(x2);
   if (x1.ndim !== x2.ndim || x1.ndim !== target.ndim)
     throw new RangeError(
       `marginRankingLoss: inputs and target must have as many dims: ${shapeText(x1.shape)}, ${shapeText(x2.shape)}, ${shapeText(target.shape)}`,
@@ -49,6 +53,8 @@ export function cosineSimilarity(
 ): Tensor {
   checkTensor('cosineSimilarity', 'x1', x1);
   checkTensor('cosineSimilarity', 'x2', x2);
+  x1 = raised(x1);
+  x2 = raised(x2);
   const { dim = 1, eps = 1e-8 } = options;
   const [a, b] = broadcastTensors([x1, x2]) as [Tensor, Tensor];
   const length = (x: Tensor): Tensor => x.norm(2, dim).clampMin(eps);
@@ -68,6 +74,8 @@ export function cosineEmbeddingLoss(
   checkTensor('cosineEmbeddingLoss', 'input1', x1);
   checkTensor('cosineEmbeddingLoss', 'input2', x2);
   checkTensor('cosineEmbeddingLoss', 'target', target);
+  x1 = raised(x1);
+  x2 = raised(x2);
   const { margin = 0, reduction } = options;
   const fits = (target.ndim === 1 && x1.ndim === 2) || (target.ndim === 0 && x1.ndim === 1);
   if (!fits || x2.ndim !== x1.ndim)
@@ -93,6 +101,8 @@ export function pairwiseDistance(
 ): Tensor {
   checkFloat('pairwiseDistance', 'x1', x1);
   checkFloat('pairwiseDistance', 'x2', x2);
+  x1 = raised(x1);
+  x2 = raised(x2);
   const { p = 2, eps = 1e-6, keepdim = false } = options;
   return x1.sub(x2).add(eps).norm(p, -1, { keepdim });
 }
@@ -125,9 +135,30 @@ export function tripletMarginLoss(
   return reduceLoss('tripletMarginLoss', near.sub(far).add(margin).clampMin(0), reduction);
 }
 
+/** tripletMarginLoss with a distance of your own, of two batches of vectors to one number each; Euclidean by default. */
+export function tripletMarginWithDistanceLoss(
+  anchor: Tensor,
+  positive: Tensor,
+  negative: Tensor,
+  options: LossOptions & {
+    readonly distanceFunction?: (a: Tensor, b: Tensor) => Tensor;
+    readonly margin?: number;
+    readonly swap?: boolean;
+  } = {},
+): Tensor {
+  const op = 'tripletMarginWithDistanceLoss';
+  for (const [name, x] of Object.entries({ anchor, positive, negative })) checkTensor(op, name, x);
+  const { distanceFunction = pairwiseDistance, margin = 1, swap = false, reduction } = options;
+  const near = distanceFunction(anchor, positive);
+  let far = distanceFunction(anchor, negative);
+  if (swap) far = far.minimum(distanceFunction(positive, negative));
+  return reduceLoss(op, near.sub(far).add(margin).clampMin(0), reduction);
+}
+
 /** p-norm distances of all pairs of rows of [n, d], in the order of the upper triangle: [n (n - 1) / 2]. */
 export function pdist(x: Tensor, p = 2): Tensor {
   checkFloat('pdist', 'input', x);
+  x = raised(x);
   if (x.ndim !== 2) throw new RangeError(`pdist: input: expected 2 dims, got ${shapeText(x.shape)}`);
   const [rows, cols] = triuIndices(x.shape[0]!, x.shape[0]!, { offset: 1 }).unbind(0);
   return x.indexSelect(0, rows!).sub(x.indexSelect(0, cols!)).norm(p, 1);
@@ -141,6 +172,7 @@ export function multiMarginLoss(
 ): Tensor {
   checkFloat('multiMarginLoss', 'input', x);
   checkInt('multiMarginLoss', 'target', target);
+  x = raised(x);
   const { p = 1, margin = 1, weight, reduction } = options;
   if (p !== 1 && p !== 2) throw new RangeError(`multiMarginLoss: p: expected 1 or 2, got ${String(p)}`);
   const rows = x.ndim === 2 ? x : x.reshape([1, -1]);
@@ -156,4 +188,28 @@ export function multiMarginLoss(
   const weighted = weight ? terms.mul(weight.gather(0, place.reshape([-1])).unsqueeze(1)) : terms;
   const loss = weighted.sum(1).div(classes);
   return reduceLoss('multiMarginLoss', x.ndim === 2 ? loss : loss.reshape([]), reduction);
+}
+
+/**
+ * For each row of x [N, C] (or [C]) the mean over all classes of the hinge max(0, 1 - (x[y] - x[i])), summed over its labels y and all classes i that are
+ * none. target holds the labels in its row, up to the first -1.
+ */
+export function multilabelMarginLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  const op = 'multilabelMarginLoss';
+  checkFloat(op, 'input', x);
+  checkInt(op, 'target', target);
+  checkSameShape(op, x, target);
+  if (x.ndim > 2) throw new RangeError(`${op}: input: expected at most 2 dims, got ${shapeText(x.shape)}`);
+  const classes = x.ndim === 0 ? 1 : x.shape.at(-1)!;
+  const [rows, labels] = [x.reshape([-1, classes]), target.long().reshape([-1, classes])];
+  const valid = labels.ge(0).long().cumprod(1).bool();
+  const safe = valid.where(labels, 0);
+  const range = arange(classes, { dtype: 'i64' });
+  // [N, label, class]
+  const isLabel = safe.unsqueeze(2).eq(range).logicalAnd(valid.unsqueeze(2)).any(1);
+  const counts = valid.unsqueeze(2).logicalAnd(isLabel.logicalNot().unsqueeze(1));
+  const at = rows.gather(1, safe).unsqueeze(2);
+  const hinge = rows.unsqueeze(1).sub(at).add(1).relu();
+  const loss = counts.where(hinge, 0).sum([1, 2]).div(classes);
+  return reduceLoss(op, x.ndim === 2 ? loss : loss.reshape([]), options.reduction);
 }

@@ -1,17 +1,20 @@
 /**
  * Linear layers and embeddings as functions. Imports the Tensor API only.
  */
+
 import * as build from '../../graph/build.ts';
 import { isInt } from '../../graph/dtype.ts';
+import { lowered } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { checkInt, checkTensor, checkWhole } from '../operands.ts';
 import { coordinate, strictIndex } from '../ops/along.ts';
 import { Tensor } from '../tensor.ts';
 
-/** x @ weight^T + bias: x [..., in], weight [out, in] (or [in]), bias [out]; result [..., out]. */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
-  checkTensor('linear', 'input', x);
-  checkTensor('linear', 'weight', weight);
+/** input @ matrix^T + bias: input [..., in], matrix [out, in] (or [in]), bias [out]; result [..., out]. */
+export function linear(input: Tensor, matrix: Tensor, bias?: Tensor | null): Tensor {
+  checkTensor('linear', 'input', input);
+  checkTensor('linear', 'weight', matrix);
+  const [x, weight] = [lowered(input), lowered(matrix)];
   if (weight.ndim !== 1 && weight.ndim !== 2)
     throw new RangeError(`linear: weight: expected 1 or 2 dims, got ${shapeText(weight.shape)}`);
   if (x.ndim === 0 || x.shape[x.ndim - 1] !== weight.shape[weight.ndim - 1])
@@ -22,7 +25,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
   const inner = x.ndim - 1;
   const out = weight.ndim === 2 ? [x.ndim] : [];
   const y = new Tensor(build.contract(x.node, weight.node, rows, [...out, inner], [...rows.slice(0, -1), ...out]));
-  return bias ? y.add(bias) : y;
+  return bias ? y.add(lowered(bias)) : y;
 }
 
 /** x1^T W x2 + bias for each output: x1 [..., n], x2 [..., m], weight [out, n, m]; result [..., out]. */

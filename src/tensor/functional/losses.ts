@@ -2,7 +2,9 @@
  * Losses between values: regression, binary and divergence losses. Class losses are in classLosses.ts, losses between vectors in
  * distanceLosses.ts.
  */
+import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
+import { zerosLike } from '../creation.ts';
 import { broadcastShapes, checkFloat, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSameShape, type LossOptions, promotedPair, type Reduction, reduceLoss } from './lossParts.ts';
@@ -12,7 +14,7 @@ function difference(op: string, x: Tensor, target: Tensor): Tensor {
   checkTensor(op, 'input', x);
   checkTensor(op, 'target', target);
   broadcastShapes(op, [x.shape, target.shape]);
-  return x.sub(target);
+  return raised(x).sub(raised(target));
 }
 
 /** Mean squared error. */
@@ -60,6 +62,7 @@ export interface BinaryLossOptions extends LossOptions {
 export function binaryCrossEntropy(x: Tensor, target: Tensor, options: BinaryLossOptions = {}): Tensor {
   checkFloat('binaryCrossEntropy', 'input', x);
   checkSameShape('binaryCrossEntropy', x, target);
+  x = raised(x);
   const { weight, reduction } = options;
   const yes = target.mul(x.log().clampMin(-100));
   const no = target.neg().add(1).mul(x.neg().log1p().clampMin(-100));
@@ -76,9 +79,15 @@ export interface LogitLossOptions extends BinaryLossOptions {
 export function binaryCrossEntropyWithLogits(x: Tensor, target: Tensor, options: LogitLossOptions = {}): Tensor {
   checkFloat('binaryCrossEntropyWithLogits', 'input', x);
   checkSameShape('binaryCrossEntropyWithLogits', x, target);
+  x = raised(x);
   const { weight, posWeight, reduction } = options;
   // log(1 + exp(-x)) without overflow; the maximum's tie at 0 gives each side half, and so the right slope there.
-  const soft = x.abs().neg().exp().log1p().add(x.neg().maximum(0));
+  const soft = x
+    .abs()
+    .neg()
+    .exp()
+    .log1p()
+    .add(x.neg().maximum(zerosLike(x)));
   const scaled = posWeight ? posWeight.sub(1).mul(target).add(1).mul(soft) : soft;
   const loss = target.neg().add(1).mul(x).add(scaled);
   return reduceLoss('binaryCrossEntropyWithLogits', weight ? loss.mul(weight) : loss, reduction);
@@ -92,6 +101,7 @@ export function klDiv(
 ): Tensor {
   checkFloat('klDiv', 'input', x);
   checkTensor('klDiv', 'target', target);
+  x = raised(x);
   const { reduction = 'mean', logTarget = false } = options;
   const loss = logTarget ? target.exp().mul(target.sub(x)) : target.xlogy(target).sub(target.mul(x));
   if (reduction === 'batchmean') return loss.sum().div(x.shape[0] ?? 1);
@@ -106,6 +116,8 @@ export function poissonNllLoss(
 ): Tensor {
   checkTensor('poissonNllLoss', 'input', x);
   checkTensor('poissonNllLoss', 'target', target);
+  broadcastShapes('poissonNllLoss', [x.shape, target.shape]);
+  x = raised(x);
   const { logInput = true, full = false, eps = 1e-8, reduction } = options;
   let loss = logInput ? x.exp().sub(target.mul(x)) : x.sub(target.mul(x.add(eps).log()));
   if (full) {
@@ -134,6 +146,8 @@ export function gaussianNllLoss(
   checkTensor('gaussianNllLoss', 'input', x);
   checkTensor('gaussianNllLoss', 'target', target);
   checkTensor('gaussianNllLoss', 'var', variance);
+  x = raised(x);
+  variance = raised(variance);
   const { full = false, eps = 1e-6, reduction } = options;
   let spread = variance;
   const same = variance.ndim === x.ndim && variance.shape.every((n, d) => n === x.shape[d]);
@@ -156,12 +170,14 @@ export function gaussianNllLoss(
 /** log(1 + exp(-target * x)), targets -1 or 1. */
 export function softMarginLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
   checkSameShape('softMarginLoss', x, target);
+  x = raised(x);
   return reduceLoss('softMarginLoss', target.neg().mul(x).exp().log1p(), options.reduction);
 }
 
 /** Binary cross entropy of logits averaged over the last dim, [..., C]. */
 export function multilabelSoftMarginLoss(x: Tensor, target: Tensor, options: BinaryLossOptions = {}): Tensor {
   checkSameShape('multilabelSoftMarginLoss', x, target);
+  x = raised(x);
   const { weight, reduction } = options;
   const [a, b] = promotedPair(x, target);
   const likely = b
@@ -172,4 +188,4 @@ export function multilabelSoftMarginLoss(x: Tensor, target: Tensor, options: Bin
   return reduceLoss('multilabelSoftMarginLoss', weighted.mean(-1), reduction);
 }
 
-const logsigmoidOf = (x: Tensor): Tensor => x.minimum(0).sub(x.abs().neg().exp().log1p());
+const logsigmoidOf = (x: Tensor): Tensor => x.minimum(zerosLike(x)).sub(x.abs().neg().exp().log1p());

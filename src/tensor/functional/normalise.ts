@@ -1,7 +1,9 @@
 /**
  * Normalisations, each as mean, centred variance, scale and shift, so that one row-wise kernel can hold them.
  */
+
 import { isFloat } from '../../graph/dtype.ts';
+import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, checkWhole, normalDim } from '../operands.ts';
 import { Parameter } from '../parameter.ts';
@@ -10,6 +12,12 @@ import { avgPool2d } from './pool.ts';
 
 /** Half types are normalised in f32 and rounded once. */
 const wide = (x: Tensor): Tensor => (x.dtype === 'f16' || x.dtype === 'bf16' ? x.to('f32') : x);
+
+/** A checked input, in f32 under autocast. */
+function precise(op: string, x: Tensor): Tensor {
+  checkFloat(op, 'input', x);
+  return raised(x);
+}
 
 /** (x - mean) / sqrt(var + eps) over `dims`. */
 function standardise(x: Tensor, dims: readonly number[], eps: number): Tensor {
@@ -46,39 +54,41 @@ function checkTrailing(
 
 /** Normalises over the trailing dims `normalizedShape` (Ba et al. 2016); weight and bias have that shape. */
 export function layerNorm(
-  x: Tensor,
+  input: Tensor,
   normalizedShape: readonly number[],
   weight?: Tensor | null,
   bias?: Tensor | null,
   eps = 1e-5,
 ): Tensor {
+  const x = precise('layerNorm', input);
   const dims = checkTrailing('layerNorm', x, normalizedShape, weight, bias);
   return affine(standardise(wide(x), dims, eps), weight, bias).to(x.dtype);
 }
 
 /** Divides by the root of the mean square over the trailing dims (Zhang and Sennrich 2019); eps is the dtype's by default. */
 export function rmsNorm(
-  x: Tensor,
+  input: Tensor,
   normalizedShape: readonly number[],
   weight?: Tensor | null,
   eps?: number | null,
 ): Tensor {
+  const x = precise('rmsNorm', input);
   const dims = checkTrailing('rmsNorm', x, normalizedShape, weight);
-  const input = wide(x);
-  const small = eps ?? (input.dtype === 'f64' ? Number.EPSILON : 1.1920928955078125e-7);
-  const scale = input.mul(input).mean(dims, { keepdim: true }).add(small).rsqrt();
-  return affine(input.mul(scale), weight).to(x.dtype);
+  const values = wide(x);
+  const small = eps ?? (values.dtype === 'f64' ? Number.EPSILON : 1.1920928955078125e-7);
+  const scale = values.mul(values).mean(dims, { keepdim: true }).add(small).rsqrt();
+  return affine(values.mul(scale), weight).to(x.dtype);
 }
 
 /** Normalises each of `numGroups` groups of channels (Wu and He 2018); weight and bias are [channels]. */
 export function groupNorm(
-  x: Tensor,
+  input: Tensor,
   numGroups: number,
   weight?: Tensor | null,
   bias?: Tensor | null,
   eps = 1e-5,
 ): Tensor {
-  checkFloat('groupNorm', 'input', x);
+  const x = precise('groupNorm', input);
   checkWhole('groupNorm', 'numGroups', numGroups, 1);
   if (x.ndim < 2) throw new RangeError(`groupNorm: input: expected at least 2 dims, got ${shapeText(x.shape)}`);
   const channels = x.shape[1]!;
@@ -125,6 +135,7 @@ export function batchNorm(
 ): Tensor {
   checkFloat('batchNorm', 'input', x);
   const { training = false, momentum = 0.1, eps = 1e-5 } = options;
+  if (x.ndim === 1 && x.numel() === 0 && !training) return x;
   if (x.ndim < 2) throw new RangeError(`batchNorm: input: expected at least 2 dims, got ${shapeText(x.shape)}`);
   const input = wide(x);
   const dims = x.shape.map((_, d) => d).filter(d => d !== 1);
@@ -162,8 +173,8 @@ export interface InstanceNormOptions {
 }
 
 /** Normalises each channel of each instance over space (Ulyanov et al. 2016). */
-export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tensor {
-  checkFloat('instanceNorm', 'input', x);
+export function instanceNorm(input: Tensor, options: InstanceNormOptions = {}): Tensor {
+  const x = precise('instanceNorm', input);
   const { runningMean, runningVar, weight, bias, useInputStats = true, momentum = 0.1, eps = 1e-5 } = options;
   if (!useInputStats) return batchNorm(x, runningMean, runningVar, weight, bias, { eps });
   if (x.ndim < 3) throw new RangeError(`instanceNorm: input: expected at least 3 dims, got ${shapeText(x.shape)}`);

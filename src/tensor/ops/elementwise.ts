@@ -2,16 +2,32 @@
  * Arithmetic, element by element: operands broadcast and promote as PyTorch's do. Derived functions that need care are in math.ts.
  * Functions here have the tensor first and become methods of Tensor.
  */
+
 import * as build from '../../graph/build.ts';
 import { isFloat, kindOf } from '../../graph/dtype.ts';
 import type { Binary, Unary } from '../../graph/node.ts';
+import { raised } from '../autocast.ts';
 import { checkDType } from '../convert.ts';
-import { checkTensor, floatDType, floatNode, promoted, resultDType, type TensorLike } from '../operands.ts';
+import {
+  checkTensor,
+  checkTensors,
+  floatDType,
+  floatNode,
+  promoted,
+  resultDType,
+  type TensorLike,
+} from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 function unary(fn: Unary, x: Tensor): Tensor {
   checkTensor(fn, 'input', x);
   return new Tensor(build.unary(fn, x.node));
+}
+
+/** Those whose results half types are too coarse for: in f32 under autocast. */
+function preciseUnary(fn: Unary, x: Tensor): Tensor {
+  checkTensor(fn, 'input', x);
+  return floatUnary(fn, raised(x));
 }
 
 /** Unary functions of reals: integers become f32. */
@@ -110,11 +126,12 @@ export function fmod(x: Tensor, other: TensorLike): Tensor {
 }
 
 /**
- * x to the power of `exponent`. Small whole exponents become products, 0.5 a square root.
+ * `base` to the power of `exponent`. Small whole exponents become products, 0.5 a square root.
  *
  * @throws for integers to negative integer exponents, as PyTorch.
  */
-export function pow(x: TensorLike, exponent: TensorLike): Tensor {
+export function pow(base: TensorLike, exponent: TensorLike): Tensor {
+  const x = base instanceof Tensor ? raised(base) : base;
   const dtype = resultDType('pow', [x, exponent]);
   if (typeof exponent === 'number' && x instanceof Tensor) {
     if (!isFloat(dtype) && exponent < 0)
@@ -131,20 +148,20 @@ export function pow(x: TensorLike, exponent: TensorLike): Tensor {
 }
 
 /** Elementwise larger of two; NaN wins. */
-export function maximum(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('maximum', 'input', x);
+export function maximum(x: Tensor, other: Tensor): Tensor {
+  checkTensors('maximum', x, other);
   return binary('max', 'maximum', x, other);
 }
 
 /** Elementwise smaller of two; NaN wins. */
-export function minimum(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('minimum', 'input', x);
+export function minimum(x: Tensor, other: Tensor): Tensor {
+  checkTensors('minimum', x, other);
   return binary('min', 'minimum', x, other);
 }
 
 /** Angle of the point (other, x) in radians. */
-export function atan2(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('atan2', 'input', x);
+export function atan2(x: Tensor, other: Tensor): Tensor {
+  checkTensors('atan2', x, other);
   const [a, b] = promoted('atan2', [x, other], floatDType(resultDType('atan2', [x, other])));
   return new Tensor(build.binary('atan2', a!, b!));
 }
@@ -195,22 +212,22 @@ export function sqrt(x: Tensor): Tensor {
 }
 
 export function exp(x: Tensor): Tensor {
-  return floatUnary('exp', x);
+  return preciseUnary('exp', x);
 }
 
 /** exp(x) - 1, exact near 0. */
 export function expm1(x: Tensor): Tensor {
-  return floatUnary('expm1', x);
+  return preciseUnary('expm1', x);
 }
 
 /** Natural logarithm. */
 export function log(x: Tensor): Tensor {
-  return floatUnary('log', x);
+  return preciseUnary('log', x);
 }
 
 /** log(1 + x), exact near 0. */
 export function log1p(x: Tensor): Tensor {
-  return floatUnary('log1p', x);
+  return preciseUnary('log1p', x);
 }
 
 export function sin(x: Tensor): Tensor {

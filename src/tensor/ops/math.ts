@@ -2,9 +2,19 @@
  * Mathematical functions composed from the primitives, each in a form that keeps precision near 0 and does not overflow early, and
  * whose gradient is right where the function is smooth. Functions here have the tensor first and become methods of Tensor.
  */
+
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
-import { checkTensor, floatDType, floatNode, promoted, resultDType, type TensorLike } from '../operands.ts';
+import { raised } from '../autocast.ts';
+import {
+  checkTensor,
+  checkTensors,
+  floatDType,
+  floatNode,
+  promoted,
+  resultDType,
+  type TensorLike,
+} from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 /** The input as a float tensor. */
@@ -20,7 +30,7 @@ function realPair(op: string, a: TensorLike, b: TensorLike): [Tensor, Tensor] {
 }
 
 export function tan(x: Tensor): Tensor {
-  const input = real('tan', x);
+  const input = raised(real('tan', x));
   return input.sin().div(input.cos());
 }
 
@@ -28,22 +38,22 @@ export function tan(x: Tensor): Tensor {
 const cosOfAsin = (x: Tensor): Tensor => x.neg().add(1).mul(x.add(1)).sqrt();
 
 export function asin(x: Tensor): Tensor {
-  const input = real('asin', x);
+  const input = raised(real('asin', x));
   return input.atan2(cosOfAsin(input));
 }
 
 export function acos(x: Tensor): Tensor {
-  const input = real('acos', x);
+  const input = raised(real('acos', x));
   return cosOfAsin(input).atan2(input);
 }
 
 export function sinh(x: Tensor): Tensor {
-  const input = real('sinh', x);
+  const input = raised(real('sinh', x));
   return input.expm1().sub(input.neg().expm1()).mul(0.5);
 }
 
 export function cosh(x: Tensor): Tensor {
-  const input = real('cosh', x);
+  const input = raised(real('cosh', x));
   return input.exp().add(input.neg().exp()).mul(0.5);
 }
 
@@ -68,12 +78,12 @@ export function atanh(x: Tensor): Tensor {
 
 /** 1 / sqrt(x). */
 export function rsqrt(x: Tensor): Tensor {
-  return real('rsqrt', x).sqrt().reciprocal();
+  return raised(real('rsqrt', x)).sqrt().reciprocal();
 }
 
 /** 1 / x. */
 export function reciprocal(x: Tensor): Tensor {
-  const input = real('reciprocal', x);
+  const input = raised(real('reciprocal', x));
   return new Tensor(build.binary('div', build.full(1, input.shape, input.dtype), input.node));
 }
 
@@ -85,23 +95,18 @@ export function square(x: Tensor): Tensor {
 
 /** Base-2 logarithm. */
 export function log2(x: Tensor): Tensor {
-  return real('log2', x).log().mul(Math.LOG2E);
+  return raised(real('log2', x)).log().mul(Math.LOG2E);
 }
 
 /** Base-10 logarithm. */
 export function log10(x: Tensor): Tensor {
-  return real('log10', x).log().mul(Math.LOG10E);
+  return raised(real('log10', x)).log().mul(Math.LOG10E);
 }
 
 /** 2 to the power of x. */
 export function exp2(x: Tensor): Tensor {
   const input = real('exp2', x);
   return new Tensor(build.binary('pow', build.full(2, input.shape, input.dtype), input.node));
-}
-
-/** 1 - erf(x). */
-export function erfc(x: Tensor): Tensor {
-  return real('erfc', x).erf().neg().add(1);
 }
 
 /** x - trunc(x). */
@@ -191,8 +196,8 @@ export function logaddexp2(x: Tensor, other: TensorLike): Tensor {
 }
 
 /** sqrt(x^2 + other^2), without overflow. */
-export function hypot(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('hypot', 'input', x);
+export function hypot(x: Tensor, other: Tensor): Tensor {
+  checkTensors('hypot', x, other);
   const [a, b] = realPair('hypot', x, other);
   const largest = a.detach().abs().maximum(b.detach().abs());
   const scale = largest.gt(0).logicalAnd(largest.isfinite()).where(largest, 1);
@@ -231,8 +236,8 @@ export function floatPower(x: TensorLike, exponent: TensorLike): Tensor {
 }
 
 /** x * 2^other. */
-export function ldexp(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('ldexp', 'input', x);
+export function ldexp(x: Tensor, other: Tensor): Tensor {
+  checkTensors('ldexp', x, other);
   const [a, b] = realPair('ldexp', x, other);
   return a.mul(exp2(b));
 }

@@ -2,10 +2,21 @@
  * Products of matrices and vectors, all as one labelled contraction. Both operands must have one dtype, as in PyTorch. Functions here
  * have the tensor first and become methods of Tensor.
  */
+
 import * as build from '../../graph/build.ts';
+import { lowered } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { broadcastShapes, checkTensor } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
+
+/** The operands of a product, in autocast's type where it is on. */
+function pair(op: string, x: Tensor, other: Tensor): [Tensor, Tensor] {
+  checkTensor(op, 'input', x);
+  checkTensor(op, 'other', other);
+  const [a, b] = [lowered(x), lowered(other)];
+  checkPair(op, a, b);
+  return [a, b];
+}
 
 function checkPair(op: string, a: Tensor, b: Tensor): void {
   checkTensor(op, 'input', a);
@@ -22,8 +33,7 @@ const innerMismatch = (op: string, a: Tensor, b: Tensor): never => {
  * The matrix product. Vectors count as a row on the left and a column on the right; leading dims are batches and broadcast.
  */
 export function matmul(x: Tensor, other: Tensor): Tensor {
-  checkPair('matmul', x, other);
-  return product('matmul', x, other);
+  return product('matmul', ...pair('matmul', x, other));
 }
 
 function product(op: string, x: Tensor, other: Tensor): Tensor {
@@ -60,44 +70,41 @@ function product(op: string, x: Tensor, other: Tensor): Tensor {
   );
 }
 
-function checkDims(op: string, a: Tensor, dimsA: number, b: Tensor, dimsB: number): void {
-  checkPair(op, a, b);
+function pairOf(op: string, x: Tensor, dimsA: number, other: Tensor, dimsB: number): [Tensor, Tensor] {
+  const [a, b] = pair(op, x, other);
   if (a.ndim !== dimsA || b.ndim !== dimsB)
     throw new RangeError(
       `${op}: expected operands of ${dimsA} and ${dimsB} dims, got ${shapeText(a.shape)} x ${shapeText(b.shape)}`,
     );
+  return [a, b];
 }
 
 /** Matrix by matrix. */
 export function mm(x: Tensor, other: Tensor): Tensor {
-  checkDims('mm', x, 2, other, 2);
-  return product('mm', x, other);
+  return product('mm', ...pairOf('mm', x, 2, other, 2));
 }
 
 /** Batch of matrices by batch of matrices, of equal batch size. */
 export function bmm(x: Tensor, other: Tensor): Tensor {
-  checkDims('bmm', x, 3, other, 3);
+  const [a, b] = pairOf('bmm', x, 3, other, 3);
   if (x.shape[0] !== other.shape[0])
     throw new RangeError(`bmm: batch sizes differ: ${shapeText(x.shape)} x ${shapeText(other.shape)}`);
-  return product('bmm', x, other);
+  return product('bmm', a, b);
 }
 
 /** Matrix by vector. */
 export function mv(x: Tensor, vector: Tensor): Tensor {
-  checkDims('mv', x, 2, vector, 1);
-  return product('mv', x, vector);
+  return product('mv', ...pairOf('mv', x, 2, vector, 1));
 }
 
 /** Inner product of two vectors of one length. */
 export function dot(x: Tensor, other: Tensor): Tensor {
-  checkDims('dot', x, 1, other, 1);
-  return product('dot', x, other);
+  return product('dot', ...pairOf('dot', x, 1, other, 1));
 }
 
 /** dot (there are no complex dtypes). */
 export function vdot(x: Tensor, other: Tensor): Tensor {
-  checkDims('vdot', x, 1, other, 1);
-  return product('vdot', x, other);
+  return product('vdot', ...pairOf('vdot', x, 1, other, 1));
 }
 
 /** Products over the last dim of both. */
@@ -122,13 +129,13 @@ export function ger(x: Tensor, other: Tensor): Tensor {
   return outer(x, other);
 }
 
-/** Contraction over the last `dims` dims of x and the first of other, or over the listed pairs. */
+/** Contraction over the last `dims` dims of the first tensor and the first ones of the second, or over the listed pairs. */
 export function tensordot(
-  x: Tensor,
-  other: Tensor,
+  first: Tensor,
+  second: Tensor,
   dims: number | readonly [readonly number[], readonly number[]] = 2,
 ): Tensor {
-  checkPair('tensordot', x, other);
+  const [x, other] = pair('tensordot', first, second);
   const pairs =
     typeof dims === 'number'
       ? ([
@@ -175,7 +182,8 @@ function addProduct(op: string, x: Tensor, result: Tensor, options: Scales): Ten
       `${op}: input ${shapeText(x.shape)} does not broadcast to the product ${shapeText(result.shape)}`,
     );
   if (beta === 0) return scaled;
-  return (beta === 1 ? x : x.mul(beta)).add(scaled);
+  const added = x.dtype === result.dtype ? x : lowered(x);
+  return (beta === 1 ? added : added.mul(beta)).add(scaled);
 }
 
 /** beta * x + alpha * (a @ b), of matrices. */
@@ -199,8 +207,8 @@ export function baddbmm(x: Tensor, a: Tensor, b: Tensor, options: Scales = {}): 
 }
 
 /** beta * x + alpha * the sum of the batch of products. */
-export function addbmm(x: Tensor, a: Tensor, b: Tensor, options: Scales = {}): Tensor {
-  checkDims('addbmm', a, 3, b, 3);
+export function addbmm(x: Tensor, first: Tensor, second: Tensor, options: Scales = {}): Tensor {
+  const [a, b] = pairOf('addbmm', first, 3, second, 3);
   if (a.shape[0] !== b.shape[0] || a.shape[2] !== b.shape[1]) innerMismatch('addbmm', a, b);
   const total = new Tensor(build.contract(a.node, b.node, [0, 1, 2], [0, 2, 3], [1, 3]));
   return addProduct('addbmm', x, total, options);

@@ -2,10 +2,13 @@
  * Reductions over dims: sums, extremes, moments, norms, counts. `dim` is one dim, several, or all by default; `keepdim` leaves them
  * with size 1. Functions here have the tensor first and become methods of Tensor.
  */
+
 import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Node, ReduceKind } from '../../graph/node.ts';
+import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
+import { matrixNorm } from '../linalg/norms.ts';
 import { checkFloat, checkTensor, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -34,8 +37,8 @@ const dimsOf = (op: string, dim: Dims | undefined, x: Tensor): number[] =>
 
 const countOf = (x: Tensor, dims: readonly number[]): number => dims.reduce((a, d) => a * x.shape[d]!, 1);
 
-/** Integers and bool sum to i64. */
-const sumDType = (x: Tensor, dtype?: DType): DType => dtype ?? (isFloat(x.dtype) ? x.dtype : 'i64');
+/** Integers and bool sum to i64, half types to f32 under autocast. */
+const sumDType = (x: Tensor, dtype?: DType): DType => dtype ?? (isFloat(x.dtype) ? raised(x).dtype : 'i64');
 
 /** The sum; of integers and bool in i64. */
 export function sum(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor {
@@ -164,7 +167,12 @@ export function aminmax(
   x: Tensor,
   options: ReduceOptions & { readonly dim?: number } = {},
 ): { min: Tensor; max: Tensor } {
-  return { min: amin(x, options.dim, options), max: amax(x, options.dim, options) };
+  checkTensor('aminmax', 'input', x);
+  if (x.numel() === 0 && (options.dim === undefined || x.shape[normalDim('aminmax', options.dim, x.ndim)] === 0))
+    throw new RangeError(`aminmax: input: dims to reduce must not be empty, got shape ${shapeText(x.shape)}`);
+  // PyTorch keeps a dim that a tensor without dims does not have.
+  const input = x.ndim === 0 && options.keepdim ? x.reshape([1]) : x;
+  return { min: amin(input, options.dim, options), max: amax(input, options.dim, options) };
 }
 
 function argExtreme(
@@ -238,21 +246,37 @@ export function logsumexp(x: Tensor, dim?: Dims, options: ReduceOptions = {}): T
 }
 
 /**
- * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2).
+ * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims, the sum of singular values.
  */
-export function norm(x: Tensor, p: number | 'fro' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
+export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
   checkTensor('norm', 'input', x);
-  const input = options.dtype ? x.to(options.dtype) : x;
+  const input = options.dtype ? x.to(options.dtype) : raised(x);
   checkFloat('norm', 'input', input);
   const { keepdim = false } = options;
   if (p === 'fro') return norm(input, 2, dim, { keepdim });
-  if (typeof p !== 'number') throw new TypeError(`norm: p: expected a number or fro, got ${String(p)}`);
+  if (p === 'nuc') return nuclearNorm(input, dim, keepdim);
+  if (typeof p !== 'number') throw new TypeError(`norm: p: expected a number, fro or nuc, got ${String(p)}`);
   if (p === Number.POSITIVE_INFINITY) return amax(input.abs(), dim, { keepdim });
   if (p === Number.NEGATIVE_INFINITY) return amin(input.abs(), dim, { keepdim });
   if (p === 0) return input.ne(0).to(input.dtype).sum(dim, { keepdim });
   if (p === 1) return input.abs().sum(dim, { keepdim });
   if (p === 2) return rootOf(input.mul(input).sum(dim, { keepdim }), 2);
-  return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+  if (p > 0) return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+  // One zero makes the whole norm 0, with gradient 0.
+  const zero = input.eq(0);
+  const root = zero
+    .where(1, input)
+    .abs()
+    .pow(p)
+    .sum(dim, { keepdim })
+    .pow(1 / p);
+  return zero.any(dim, { keepdim }).where(0, root);
+}
+
+function nuclearNorm(x: Tensor, dim: Dims | undefined, keepdim: boolean): Tensor {
+  const dims = dim === undefined || dim === null ? x.shape.map((_, d) => d) : typeof dim === 'number' ? [dim] : dim;
+  if (dims.length !== 2) throw new RangeError(`norm: dim: the nuclear norm is one of two dims, got ${shapeText(dims)}`);
+  return matrixNorm(x, 'nuc', dims, { keepdim });
 }
 
 /** x^(1/p) with gradient 0 at 0 (PyTorch's choice), where the true one is infinite. */

@@ -1,8 +1,10 @@
 /**
  * Running reductions along one dim. Functions here have the tensor first and become methods of Tensor.
  */
+
 import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';
+import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
@@ -16,7 +18,7 @@ interface Options {
 function running(op: string, kind: 'sum' | 'prod', x: Tensor, dim: number, options: Options): Tensor {
   checkTensor(op, 'input', x);
   const d = normalDim(op, dim, x.ndim);
-  const input = build.cast(x.node, options.dtype ?? (isFloat(x.dtype) ? x.dtype : 'i64'));
+  const input = build.cast(x.node, options.dtype ?? (isFloat(x.dtype) ? raised(x).dtype : 'i64'));
   return x.ndim === 0 ? new Tensor(input) : new Tensor(build.scan(kind, input, d));
 }
 

@@ -2,8 +2,10 @@
  * The softmax family, as few row-wise primitives so that one kernel can hold them. Functions here have the tensor first and become
  * methods of Tensor.
  */
+
 import type { DType } from '../../graph/dtype.ts';
 import { isFloat } from '../../graph/dtype.ts';
+import { raised } from '../autocast.ts';
 import { checkTensor, normalDim } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -14,13 +16,13 @@ interface Options {
 
 function prepared(op: string, x: Tensor, dim: number, options: Options): { input: Tensor; d: number } {
   checkTensor(op, 'input', x);
-  const input = options.dtype ? x.to(options.dtype) : x;
+  const input = options.dtype ? x.to(options.dtype) : raised(x);
   if (!isFloat(input.dtype)) throw new TypeError(`${op}: input: expected a float tensor, got ${input.dtype}`);
   return { input, d: normalDim(op, dim, input.ndim) };
 }
 
-/** Half types are normalised in f32 and rounded once. */
-const inWide = (x: Tensor, body: (x: Tensor) => Tensor): Tensor =>
+/** Half types are computed in f32 and rounded once. */
+export const inWide = (x: Tensor, body: (x: Tensor) => Tensor): Tensor =>
   x.dtype === 'f16' || x.dtype === 'bf16' ? body(x.to('f32')).to(x.dtype) : body(x);
 
 /** exp(x) / sum(exp(x)) along `dim`. */
