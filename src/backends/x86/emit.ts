@@ -25,9 +25,11 @@ export interface Runtime {
 /** What the System V convention wants preserved. */
 export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
-/** Writes the kernel at the end of the assembler's code. */
-export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): void {
-  new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime, isa).run();
+/** Writes the kernel at the end of the assembler's code; tells whether it may fail. */
+export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): boolean {
+  const emitter = new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime, isa);
+  emitter.run();
+  return emitter.fails;
 }
 
 class KernelEmitter {
@@ -39,6 +41,10 @@ class KernelEmitter {
     this.f = new Frame(kernel, asm, isa);
     this.asm = asm;
     this.runtime = runtime;
+  }
+
+  get fails(): boolean {
+    return this.f.usage.fails;
   }
 
   run(): void {
