@@ -6,16 +6,7 @@ import { camel } from './functions.ts';
 import { OPTIONS, SIGNATURES } from './signatures.ts';
 
 /** Keywords that say nothing here. */
-const IGNORED = new Set([
-  'device',
-  'requires_grad',
-  'out',
-  'stable',
-  'memory_format',
-  'inplace',
-  'layout',
-  'pin_memory',
-]);
+const IGNORED = new Set(['device', 'requires_grad', 'stable', 'memory_format', 'inplace', 'layout', 'pin_memory']);
 
 /** PyTorch's arguments as ours. */
 export function bind(op: string, args: readonly unknown[], kwargs: { readonly [name: string]: unknown }): unknown[] {
@@ -83,6 +74,8 @@ const masked =
 /** Sizes given one by one. */
 const sizes: Special = ([input, ...rest]) => [input, Array.isArray(rest[0]) ? rest[0] : rest];
 
+const isNumbers = (value: unknown): boolean => Array.isArray(value) && value.every(part => typeof part === 'number');
+
 const asList = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [value]);
 
 const SPECIAL: { readonly [op: string]: Special } = {
@@ -93,7 +86,6 @@ const SPECIAL: { readonly [op: string]: Special } = {
   sum_to_size: sizes,
   unique: ([input], kwargs) => [input, { dim: kwargs['dim'] }],
   unique_consecutive: ([input], kwargs) => [input, { dim: kwargs['dim'] }],
-  nonzero: ([input]) => [input],
   reshape: sizes,
   view: sizes,
   expand: sizes,
@@ -104,17 +96,28 @@ const SPECIAL: { readonly [op: string]: Special } = {
   meshgrid: (args, kwargs) => [args.flat(), kwargs],
   block_diag: args => [args],
   cartesian_prod: args => [args],
-  cat: (args, kwargs) => [args[0], kwargs['dim'] ?? args[1] ?? 0],
+  cat: (args, kwargs) => [args[0], kwargs['dim'] ?? args[1] ?? 0, ...('out' in kwargs ? [{ out: kwargs['out'] }] : [])],
   hstack: args => [args[0]],
   vstack: args => [args[0]],
   dstack: args => [args[0]],
   column_stack: args => [args[0]],
   stack: (args, kwargs) => [args[0], kwargs['dim'] ?? args[1] ?? 0],
+  // Real symmetric matrices are the only ones there are.
+  'linalg.ldl_factor': ([input]) => [input],
+  'linalg.ldl_factor_ex': ([input]) => [input],
+  'linalg.ldl_solve': args => [...args],
+  // The database multiplies two factors first.
+  'linalg.pinv': ([a, b], kwargs) => [
+    b instanceof Tensor ? (a as Tensor).matmul(b.mT) : a,
+    Object.fromEntries(Object.entries(kwargs)),
+  ],
+  'special.polygamma': ([x, n]) => [n, x],
   einsum: ([operands, equation]) => [equation, operands],
   where: ([input, condition, other]) => [condition, input, other],
   __getitem__: ([input, ...list]) => [
     input,
-    asList(list.length === 1 ? list[0] : list).map(part =>
+    // A list of numbers alone is an index, any other list a tuple.
+    asList(list.length === 1 && !isNumbers(list[0]) ? list[0] : list).map(part =>
       Array.isArray(part) ? Tensor.from(part as number[], { dtype: 'i64' }) : part,
     ),
   ],
@@ -169,5 +172,4 @@ export const RESULTS: {
 } = {
   unique: distinctParts,
   unique_consecutive: distinctParts,
-  nonzero: (result, kwargs) => (kwargs['as_tuple'] ? (result as Tensor).unbind(1) : result),
 };

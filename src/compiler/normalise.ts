@@ -40,6 +40,7 @@ const ATTR_KEY: AttrKey = {
   scatter: a => `${a.kind},${a.axis},${a.what},${a.drop}`,
   contract: a => `${a.a}|${a.b}|${a.out}`,
   argSort: a => `${a.axis},${a.descending}`,
+  matrix: a => a.routine,
   random: nothing,
   custom: nothing,
   // The runtime runs control flow: compilers see the straight parts between.
@@ -81,6 +82,16 @@ export function normalise(program: GraphProgram): Flow {
   const order = topologicalOrder(roots, leafIndex);
   const reader = soleReaders(order, roots, leafIndex);
 
+  /** A value without elements, whatever would compute it: index arithmetic may not divide by its sizes. */
+  const emptyOf = ({ shape, dtype, id }: Node): Value => {
+    const zero = dtype === 'i64' ? 0n : 0;
+    const literal = new Value(values.length, 'constant', { value: zero }, [], [], dtype, -1, id, 0);
+    values.push(literal);
+    const empty = new Value(values.length, 'reindex', { axes: [], fill: 0 }, [literal], shape, dtype, -1, id, 0);
+    values.push(empty);
+    return empty;
+  };
+
   /** The value of an op over inputs made before: a new one, or its twin. */
   const enter = (
     op: Primitive,
@@ -114,6 +125,10 @@ export function normalise(program: GraphProgram): Flow {
       values.push(value);
       leaves[leaf] = value;
       made.set(node, { value, key: keys++, group: 0 });
+      return;
+    }
+    if (node.size === 0) {
+      made.set(node, { value: emptyOf(node), key: keys++, group: 0 });
       return;
     }
     const inputs = node.inputs.map(input => made.get(input)!);

@@ -5,6 +5,7 @@
  */
 import { type DType, type HostArray, isFloat, isInt } from './dtype.ts';
 import { foldBinary, foldCast, foldCompare, foldUnary, roundTo } from './fold.ts';
+import { MATRIX_ROUTINES, type MatrixRoutine } from './matrix.ts';
 import {
   type Attrs,
   type AxisMap,
@@ -31,6 +32,17 @@ const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
 
 /** Whether new nodes inherit the need of a gradient from their inputs. */
 let recording = true;
+
+/** Runs `fn` (synchronously) with gradients recorded, also inside of `withoutGradient`. */
+export function withGradient<T>(fn: () => T): T {
+  const before = recording;
+  recording = true;
+  try {
+    return fn();
+  } finally {
+    recording = before;
+  }
+}
 
 /** Runs `fn` (synchronously) with every node it builds cut off from gradients. */
 export function withoutGradient<T>(fn: () => T): T {
@@ -311,8 +323,9 @@ export function concat(parts: readonly Node[], axisOf: number): Node {
     if (part.dtype !== first.dtype || !sameShape(dropAxis(part.shape, axisOf), dropAxis(first.shape, axisOf)))
       fail(`concat: ${first.dtype} [${first.shape}] meets ${part.dtype} [${part.shape}]`);
   const filled = parts.filter(part => part.size > 0);
-  if (filled.length < 2) return filled[0] ?? first;
-  const shape = first.shape.map((n, d) => (d === axisOf ? filled.reduce((sum, part) => sum + part.shape[d]!, 0) : n));
+  const shape = first.shape.map((n, d) => (d === axisOf ? parts.reduce((sum, part) => sum + part.shape[d]!, 0) : n));
+  if (filled.length === 0) return full(0, shape, first.dtype);
+  if (filled.length === 1) return filled[0]!;
   return node('concat', filled, { axis: axisOf }, shape, first.dtype);
 }
 
@@ -447,6 +460,7 @@ function sumIntoContract(x: Node, sumAxes: readonly number[]): Node | null {
 
 /** The transpose of `reindex` (fill 0): sends `cotangent`, of the reindex's shape, back to the input's shape. */
 export function reindexTranspose(cotangent: Node, axes: readonly AxisMap[], inShape: readonly number[]): Node {
+  if (cotangent.size === 0) return full(0, inShape, cotangent.dtype);
   // An axis read at one fixed position that does not exist: nothing was read at all.
   const missed = axes.some(({ terms, offset, div }, a) => {
     const position = offset / div;
@@ -468,6 +482,17 @@ export function reindexTranspose(cotangent: Node, axes: readonly AxisMap[], inSh
 
 export function argSort(x: Node, axisOf: number, descending = false): Node {
   return node('argSort', [x], { axis: axisOf, descending }, x.shape, 'i64');
+}
+
+export function matrix(routine: MatrixRoutine, ...inputs: readonly Node[]): Node {
+  const { shape, dtype } = inputs[0]!;
+  const batch = shape.slice(0, -2);
+  for (const input of inputs)
+    if (input.dtype !== dtype || !sameShape(input.shape.slice(0, -2), batch) || input.shape.length < 2)
+      fail(`${routine} of ${dtype} [${shape}] and ${input.dtype} [${input.shape}]`);
+  if (dtype !== 'f32' && dtype !== 'f64') fail(`${routine} of ${dtype}`);
+  const sizes = inputs.map(input => input.shape.slice(-2) as [number, number]);
+  return node('matrix', inputs, { routine }, [...batch, ...MATRIX_ROUTINES[routine](sizes)], dtype);
 }
 
 /** i32 bits of Philox 4x32-10; `key` is i64[2] = seed, counter. */

@@ -5,6 +5,7 @@
  */
 import type { Choice, Loop } from './control.ts';
 import type { DType, HostArray } from './dtype.ts';
+import type { MatrixRoutine } from './matrix.ts';
 import type { Variable } from './storage.ts';
 
 /** Elementwise, one input, dtype kept (isNan: to bool). `not` is logical on bool and bitwise on integers. */
@@ -136,6 +137,8 @@ export interface Attrs {
   // ---- routines
   /** i64 permutation that sorts `axis` stably; NaN is largest. */
   argSort: { readonly axis: number; readonly descending: boolean };
+  /** Algorithms over the last two dims, batched over all others; see matrix.ts. */
+  matrix: { readonly routine: MatrixRoutine };
   /**
    * (key: i64[2] = seed, counter) -> i32 bits of Philox 4x32-10 (Salmon et al., SC'11) of any shape: element i is word i mod 4 of block
    * counter + floor(i / 4), counter in the low two words of the 128-bit counter and seed as the 64-bit key.

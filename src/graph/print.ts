@@ -60,6 +60,7 @@ const ATTRS: { readonly [P in Primitive]: (attrs: Attrs[P], node: Node) => strin
   scatter: a => `${a.kind} axis ${a.axis}`,
   contract: contractText,
   argSort: a => `axis ${a.axis}${a.descending ? ' descending' : ''}`,
+  matrix: a => a.routine,
   random: nothing,
   custom: a => (a.output ? `result ${a.output}` : ''),
   loop: ({ loop, output }) => {

@@ -118,6 +118,7 @@ const ATTRS: AttrHash = {
     h.int(a.axis);
     h.int(a.descending ? 1 : 0);
   },
+  matrix: (h, a) => h.text(a.routine),
   random: nothing,
   custom: nothing,
   loop: (h, { loop, output }) => {

@@ -2,7 +2,7 @@
  * Functions of several tensors that are no methods: cat, stack and their kin, broadcasting.
  */
 import * as build from '../graph/build.ts';
-import { broadcastShapes, checkTensor, describe, normalDim } from './operands.ts';
+import { broadcastShapes, checkTensor, describe, normalDim, refuseOut } from './operands.ts';
 import { concatenate } from './ops/join.ts';
 import { Tensor } from './tensor.ts';
 
@@ -14,7 +14,8 @@ function checkList(op: string, tensors: unknown): asserts tensors is readonly Te
 }
 
 /** The tensors one after another along `dim`; dtypes promote. */
-export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
+export function cat(tensors: readonly Tensor[], dim = 0, ...options: readonly never[]): Tensor {
+  refuseOut('cat', options[0]);
   checkList('cat', tensors);
   return concatenate('cat', tensors, dim);
 }
@@ -38,34 +39,50 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
   );
 }
 
+/** A function of one tensor that takes several, too, each by itself. */
+function eachOf(fn: (x: Tensor) => Tensor): {
+  (x: readonly Tensor[]): Tensor[];
+  (x: Tensor): Tensor;
+} {
+  return ((x: Tensor | readonly Tensor[]) => (Array.isArray(x) ? x.map(fn) : fn(x as Tensor))) as ReturnType<
+    typeof eachOf
+  >;
+}
+
 /** At least one dim. */
-export const atleast1d = (x: Tensor): Tensor => (x.ndim === 0 ? x.reshape([1]) : x);
+export const atleast1d = eachOf(x => (x.ndim === 0 ? x.reshape([1]) : x));
 
 /** At least two dims: a vector becomes a row. */
-export const atleast2d = (x: Tensor): Tensor => (x.ndim < 2 ? x.reshape([1, x.numel()]) : x);
+export const atleast2d = eachOf(x => (x.ndim < 2 ? x.reshape([1, x.numel()]) : x));
 
 /** At least three dims: [n] becomes [1, n, 1], [n, m] becomes [n, m, 1]. */
-export function atleast3d(x: Tensor): Tensor {
-  return x.ndim < 2 ? x.reshape([1, x.numel(), 1]) : x.ndim === 2 ? x.unsqueeze(2) : x;
-}
+export const atleast3d = eachOf(x => (x.ndim < 2 ? x.reshape([1, x.numel(), 1]) : x.ndim === 2 ? x.unsqueeze(2) : x));
 
 /** Along dim 1 (vectors along dim 0). */
 export function hstack(tensors: readonly Tensor[]): Tensor {
   checkList('hstack', tensors);
-  const parts = tensors.map(atleast1d);
+  const parts = tensors.map(x => atleast1d(x));
   return concatenate('hstack', parts, parts[0]?.ndim === 1 ? 0 : 1);
 }
 
 /** Along dim 0, vectors as rows. */
 export function vstack(tensors: readonly Tensor[]): Tensor {
   checkList('vstack', tensors);
-  return concatenate('vstack', tensors.map(atleast2d), 0);
+  return concatenate(
+    'vstack',
+    tensors.map(x => atleast2d(x)),
+    0,
+  );
 }
 
 /** Along dim 2. */
 export function dstack(tensors: readonly Tensor[]): Tensor {
   checkList('dstack', tensors);
-  return concatenate('dstack', tensors.map(atleast3d), 2);
+  return concatenate(
+    'dstack',
+    tensors.map(x => atleast3d(x)),
+    2,
+  );
 }
 
 /** Along dim 1, vectors as columns. */

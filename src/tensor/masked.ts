@@ -68,11 +68,17 @@ export const amax = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor
 export const amin = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
   kept('masked.amin', x, options, highest(x)).amin(dim, { keepdim: options.keepdim });
 
+/** Position of the first maximum, in the input's dtype (or `dtype`) as in PyTorch. */
 export const argmax = (x: Tensor, dim?: number | null, options: MaskedOptions = {}): Tensor =>
-  kept('masked.argmax', x, options, lowest(x)).argmax(dim, { keepdim: options.keepdim });
+  kept('masked.argmax', x, options, lowest(x))
+    .argmax(dim, { keepdim: options.keepdim })
+    .to(options.dtype ?? x.dtype);
 
+/** Position of the first minimum, in the input's dtype (or `dtype`) as in PyTorch. */
 export const argmin = (x: Tensor, dim?: number | null, options: MaskedOptions = {}): Tensor =>
-  kept('masked.argmin', x, options, highest(x)).argmin(dim, { keepdim: options.keepdim });
+  kept('masked.argmin', x, options, highest(x))
+    .argmin(dim, { keepdim: options.keepdim })
+    .to(options.dtype ?? x.dtype);
 
 export const mean = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
   sum(x, dim, options).div(counted('masked.mean', x, dim, options));

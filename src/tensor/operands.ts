@@ -116,3 +116,21 @@ export function checkWhole(op: string, name: string, value: number, least: numbe
   if (!Number.isSafeInteger(value) || value < least)
     throw new RangeError(`${op}: ${name}: expected a whole number of at least ${least}, got ${describe(value)}`);
 }
+
+/** PyTorch's `out` has no place where values do not change: it would be left out silently. */
+export function refuseOut(op: string, options: unknown): void {
+  if (typeof options === 'object' && options !== null && 'out' in options)
+    throw new TypeError(`${op}: out: tensors are immutable; use the result`);
+}
+
+/** Both operands are tensors, as PyTorch has it for this op. */
+export function checkTensors(op: string, x: Tensor, other: Tensor): void {
+  checkTensor(op, 'input', x);
+  checkTensor(op, 'other', other);
+}
+
+/** The elements as numbers where they are known without computing anything: only then can bad ones be refused at once. */
+export function knownNumbers(x: Tensor): number[] | null {
+  const { value } = x.node;
+  return value && x.dtype !== 'f16' && x.dtype !== 'bf16' ? Array.from(value, Number) : null;
+}

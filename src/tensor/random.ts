@@ -7,7 +7,7 @@ import { type DType, isFloat, kindOf } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { defaultGenerator, type Generator } from '../runtime/index.ts';
 import { checkDType, checkShape } from './convert.ts';
-import { checkFloat, checkTensor, checkWhole } from './operands.ts';
+import { checkFloat, checkTensor, checkWhole, knownNumbers, refuseOut } from './operands.ts';
 import { Tensor } from './tensor.ts';
 
 export interface RandomOptions {
@@ -82,6 +82,15 @@ export function randint(low: number, high: number, shape: readonly number[], opt
   return new Tensor(build.cast(whole, dtype));
 }
 
+/** Uniform in [from, to), of x's shape and dtype. */
+export function uniform(x: Tensor, from = 0, to = 1, options: { readonly generator?: Generator } = {}): Tensor {
+  checkFloat('uniform', 'input', x);
+  if (!(from <= to)) throw new RangeError(`uniform: from: expected at most to, got ${from} and ${to}`);
+  return rand(x.shape, { dtype: x.dtype, ...options })
+    .mul(to - from)
+    .add(from);
+}
+
 /** A random order of 0 ... n - 1, i64. */
 export function randperm(n: number, options: { readonly generator?: Generator } = {}): Tensor {
   checkWhole('randperm', 'n', n, 0);
@@ -109,6 +118,7 @@ export function normal(mean: number, std: number, shape: readonly number[], opti
 /** 1 with probability x, elementwise, else 0; x's dtype. */
 export function bernoulli(x: Tensor, options: { readonly generator?: Generator } = {}): Tensor {
   checkFloat('bernoulli', 'input', x);
+  refuseOut('bernoulli', options);
   const compute = x.dtype === 'f64' ? 'f64' : 'f32';
   return new Tensor(uniformNode(x.shape, compute, options.generator)).lt(x.detach()).to(x.dtype);
 }
@@ -128,6 +138,7 @@ export function multinomial(
   numSamples: number,
   options: { readonly replacement?: boolean; readonly generator?: Generator } = {},
 ): Tensor {
+  refuseOut('multinomial', options);
   const { replacement = false, generator } = options;
   checkTensor('multinomial', 'input', x);
   if (kindOf(x.dtype) !== 'float') throw new TypeError(`multinomial: input: expected a float tensor, got ${x.dtype}`);
@@ -136,6 +147,12 @@ export function multinomial(
   const n = x.shape[x.ndim - 1]!;
   if (!replacement && numSamples > n)
     throw new RangeError(`multinomial: numSamples: ${numSamples} samples of ${n} need replacement`);
+  const weights = knownNumbers(x);
+  if (weights?.some(w => !(w >= 0 && w < Number.POSITIVE_INFINITY)))
+    throw new RangeError('multinomial: input: expected weights of at least 0, got a negative one, an infinity or NaN');
+  for (let row = 0; weights && row < weights.length; row += n)
+    if (!weights.slice(row, row + n).some(w => w > 0))
+      throw new RangeError('multinomial: input: expected a positive weight in every row, got only zeros');
   const logits = x.detach().to('f32').log();
   const gumbel = (shape: readonly number[]): Tensor =>
     rand(shape, { generator }).mul(-1).add(1).log().neg().add(1e-20).log().neg();

@@ -8,24 +8,30 @@ import type { Node } from '../graph/node.ts';
 import { evaluate, evaluateAsync } from '../runtime/index.ts';
 import { backward } from './backward.ts';
 import { fromData, itemOf, type Nested, type NestedInput, nestedOf, type TensorData } from './convert.ts';
-import { normalDim } from './operands.ts';
+import { checkTensor, normalDim, refuseOut } from './operands.ts';
 import * as advanced from './ops/advanced.ts';
 import * as compare from './ops/compare.ts';
 import * as creationLike from './ops/creationLike.ts';
 import * as distinct from './ops/distinct.ts';
 import * as elementwise from './ops/elementwise.ts';
 import { extremeAlong } from './ops/extreme.ts';
+import * as histogram from './ops/histogram.ts';
 import * as indexing from './ops/indexing.ts';
 import * as math from './ops/math.ts';
 import * as matmul from './ops/matmul.ts';
+import * as matrix from './ops/matrix.ts';
 import { medianAlong } from './ops/median.ts';
+import * as numbers from './ops/numbers.ts';
 import * as reduce from './ops/reduce.ts';
 import * as scan from './ops/scan.ts';
+import * as segments from './ops/segments.ts';
 import * as select from './ops/select.ts';
 import * as shape from './ops/shape.ts';
 import * as softmax from './ops/softmax.ts';
 import * as sort from './ops/sort.ts';
+import * as special from './ops/special.ts';
 import * as statistics from './ops/statistics.ts';
+import * as strided from './ops/strided.ts';
 import * as views from './ops/views.ts';
 import { formatTensor } from './print.ts';
 
@@ -40,32 +46,44 @@ const OPS: typeof advanced &
   typeof creationLike &
   typeof distinct &
   typeof elementwise &
+  typeof histogram &
   typeof indexing &
   typeof math &
   typeof matmul &
+  typeof matrix &
+  typeof numbers &
   typeof reduce &
   typeof scan &
+  typeof segments &
   typeof select &
   typeof shape &
   typeof softmax &
   typeof sort &
+  typeof special &
   typeof statistics &
+  typeof strided &
   typeof views = {
   ...advanced,
   ...compare,
   ...creationLike,
   ...distinct,
   ...elementwise,
+  ...histogram,
   ...indexing,
   ...math,
   ...matmul,
+  ...matrix,
+  ...numbers,
   ...reduce,
   ...scan,
+  ...segments,
   ...select,
   ...shape,
   ...softmax,
   ...sort,
+  ...special,
   ...statistics,
+  ...strided,
   ...views,
 };
 
@@ -151,9 +169,9 @@ export class Tensor {
     return this.mT;
   }
 
-  /** The last two dims swapped. */
+  /** The last two dims swapped; a tensor without dims as it is. */
   get mT(): Tensor {
-    return this.transpose(-2, -1);
+    return this.ndim === 0 ? this : this.transpose(-2, -1);
   }
 
   /**
@@ -275,6 +293,8 @@ for (const [name, op] of Object.entries(OPS)) {
   const call = op as (x: Tensor, ...rest: unknown[]) => unknown;
   Object.defineProperty(Tensor.prototype, name, {
     value(this: Tensor, ...rest: unknown[]) {
+      checkTensor(name, 'input', this);
+      refuseOut(name, rest[rest.length - 1]);
       return call(this, ...rest);
     },
     writable: true,

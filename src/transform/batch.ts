@@ -164,6 +164,9 @@ const RULES: { readonly [P in Primitive]: BatchRule<P> } = {
   },
 
   argSort: (node, [x]) => g.argSort(x!, node.attrs.axis + 1, node.attrs.descending),
+  // Leading dims are a batch already.
+  matrix: (node, inputs, batching) =>
+    g.matrix(node.attrs.routine, ...inputs.map((_, i) => full(node, inputs, i, batching))),
   random: (node, [key], { size }) => {
     if (!key) return g.random(node.inputs[0]!, [size, ...node.shape]);
     // Every example has a key of its own: a stretch of the stream each.

@@ -12,6 +12,7 @@ import { resultsOf } from './custom.ts';
 import { BINARY, UNARY } from './elementwise.ts';
 import { reduceWeights, scanSources, scatterWeights, survivingUpdates } from './extrema.ts';
 import { loopTangents } from './loops.ts';
+import { MATRIX_JVP } from './matrix.ts';
 import { productOfOthers, scanProductJvp, scatterProductOfOthers } from './products.ts';
 
 /** Tangents of a node's inputs; null stands for zero. At least one is there when a rule is asked. */
@@ -114,6 +115,7 @@ const RULES: { readonly [P in Primitive]: JvpRule<P> } = {
     ),
 
   argSort: none,
+  matrix: (node, tangents) => MATRIX_JVP[node.attrs.routine](node, tangents),
   random: none,
 
   custom: (node, tangents, shared) => {

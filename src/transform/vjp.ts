@@ -12,6 +12,7 @@ import { resultsOf } from './custom.ts';
 import { BINARY, UNARY } from './elementwise.ts';
 import { reduceWeights, scanSources, scatterWeights, survivingUpdates } from './extrema.ts';
 import { type Arrived, loopCotangents } from './loops.ts';
+import { MATRIX_JVP, solveTriangularVjp, solveVjp } from './matrix.ts';
 import { productOfOthers, scanProductVjp, scatterProductOfOthers } from './products.ts';
 
 /** Cotangents of a node's inputs, in order; null (or nothing) where none flows. */
@@ -72,6 +73,18 @@ const SCATTER: { readonly [K in ScatterKind]: (ct: Node, node: Node<'scatter'>) 
   min: scatterExtreme,
 };
 
+/** The transpose of the routine's derivative, which is linear in the tangents. Solving systems has rules of its own, for all others to end in. */
+function matrixVjp(node: Node<'matrix'>, ct: Node): Cotangents {
+  const { routine } = node.attrs;
+  if (routine === 'solveTriangular') return solveTriangularVjp(node, ct);
+  if (routine === 'solve') return solveVjp(node, ct);
+  const marks = node.inputs.map(input => (input.requiresGrad ? markGrad(zero(input)) : null));
+  const pushed = g.withGradient(() => MATRIX_JVP[routine](node, marks));
+  const wrt = marks.filter(mark => mark !== null);
+  const found = pushed ? vjp([pushed], [ct], wrt) : wrt.map(() => null);
+  return marks.map(mark => (mark ? found[wrt.indexOf(mark)]! : null));
+}
+
 /** Nodes that differentiate together with others: all results of one loop, choice or function. Their rules are GROUPS. */
 type Grouped = 'custom' | 'loop' | 'choose';
 
@@ -126,6 +139,7 @@ const RULES: { readonly [P in Exclude<Primitive, Grouped>]: VjpRule<P> } = {
   ],
 
   argSort: none,
+  matrix: (node, ct) => matrixVjp(node, ct),
   random: none,
 };
 

@@ -147,6 +147,10 @@ const CASES: { readonly [P in Exclude<Primitive, 'loop' | 'choose'>]: () => void
   argSort: () => {
     for (const descending of [false, true]) check(x => g.argSort(x, 1, descending), of(2, 4));
   },
+  matrix: () => {
+    check((a, b) => g.matrix('solve', a, b), of(2, 3, 3), of(2, 3, 1));
+    check(x => g.matrix('svd', x), of(4, 2));
+  },
   custom: () => {
     // Values and both derivatives of x * y with a rule of its own, by each of them.
     const product = (x: Node, y: Node): Node => g.binary('mul', x, y);

@@ -215,6 +215,8 @@ const CASES: { readonly [P in Exclude<Primitive, Elsewhere>]: () => void } = {
     checkDerivatives(a => g.contract(a, g.unary('exp', a), [0, 1], [2, 1], [0, 2]), generic([2, 3]));
   },
   argSort: () => checkNoDerivative(x => g.cast(g.argSort(x, 0), 'f64')),
+  // Each routine has its cases in matrix.test.ts.
+  matrix: () => checkDerivatives((l, b) => g.matrix('solveTriangular', l, b), generic([2, 2]), generic([2, 1], 2)),
   custom: () => {
     // x^2 with its derivative given in one direction: the other one is its transpose.
     const square = (x: Node): Node => g.binary('mul', x, x);

@@ -4,6 +4,7 @@
 import type { Primitive } from '../../graph/node.ts';
 import { bigBinary, bigUnary, COMPARISONS, castElement, numberBinary, numberUnary } from './elementwise.ts';
 import { argReduce, argSort, contract, reduce, scan } from './folds.ts';
+import { matrix } from './matrix.ts';
 import { checkIndex, concat, gather, reindex, scatter } from './moves.ts';
 import type { Plan, Step } from './plan.ts';
 import { randomWords } from './random.ts';
@@ -108,6 +109,10 @@ const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
 
   argSort({ attrs, type }, [x], out) {
     argSort(x!, type.shape, attrs.axis, attrs.descending, out as BigInt64Array);
+  },
+  matrix({ attrs, inputTypes }, inputs, out) {
+    const shapes = inputTypes.map(type => type.shape);
+    matrix(attrs.routine, inputs as NumberArray[], shapes, out as NumberArray);
   },
   custom: same,
   loop: control,

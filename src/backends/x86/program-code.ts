@@ -3,7 +3,6 @@
  * Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
-import { usageOf } from '../../compiler/usage.ts';
 import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
@@ -135,8 +134,7 @@ export function emitProgram(steps: readonly Step[], control: number, isa: Isa): 
     if (kernels.has(kernel)) continue;
     const label = asm.label();
     asm.bind(label);
-    emitKernel(kernel, asm, runtime, isa);
-    const { fails, work } = usageOf(kernel.body);
+    const { fails, work } = emitKernel(kernel, asm, runtime, isa);
     kernels.set(kernel, { label, fails, work });
   }
   const run = asm.label();

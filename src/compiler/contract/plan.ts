@@ -225,7 +225,7 @@ export function planOf(p: Problem, target: Target): Plan {
   const tasks = batches * mTasks * nTasks;
   return {
     lanes, vectors, width, low, tall, mPanels, nPanels, k, a, b,
-    mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 4 : 1,
+    mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 2 : 1,
     masksMemory: target.masksMemory ?? false,
   }; // biome-ignore format: a record
 }

@@ -28,7 +28,7 @@ const VIEWED_COST = 6;
 /** A table this many times larger than what is picked from it is not in cache when it is read again. */
 const FEW = 4;
 
-const ROUTINES = new Set(['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random']);
+const ROUTINES = new Set(['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random', 'matrix']);
 
 export const isRoutine = (value: Value): boolean => value.leaf < 0 && ROUTINES.has(value.op);
 

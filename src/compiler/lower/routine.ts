@@ -14,9 +14,11 @@ import {
   lowerArgReduce,
   lowerArgSort,
   lowerConcat,
+  lowerMatrix,
   lowerRandom,
   lowerScan,
   lowerScatter,
+  matrixScratch,
   randomScratch,
   type Scratch,
   scanScratch,
@@ -78,6 +80,16 @@ export function lowerRoutine(
     run(spec, argSortScratch, lowerArgSort);
   } else if (value.is('random')) {
     run({ size: value.size, key: buffers.read(first), output }, randomScratch, lowerRandom);
+  } else if (value.is('matrix')) {
+    const spec = {
+      routine: value.attrs.routine,
+      dtype: value.dtype as 'f32' | 'f64',
+      batch: product(value.shape.slice(0, -2)),
+      sizes: value.inputs.map(input => input.shape.slice(-2) as [number, number]),
+      inputs: value.inputs.map(input => buffers.read(input)),
+      output,
+    };
+    run(spec, matrixScratch, lowerMatrix);
   } else if (value.is('concat')) {
     const { outer, inner } = around(value.shape, value.attrs.axis);
     const parts = value.inputs.map(part => ({ n: part.shape[value.attrs.axis]!, input: buffers.read(part) }));

@@ -1,5 +1,5 @@
 /**
- * Routines: operations that are no expression over their inputs (scans, arg reductions, sorting, random bits, scatter), written in
+ * Routines: operations that are no expression over their inputs (scans, arg reductions, sorting, random bits, scatter, matrix factorisations), written in
  * loop IR over contiguous buffers viewed as [outer, n, inner]. Each fills the whole body of one kernel (top level: parallel, once,
  * barrier), names its buffers by index, and says first which scratch buffers it wants. May import ../math, the loop IR and the
  * target; knows nothing of graphs' nodes, memory plans or machines.
@@ -10,6 +10,7 @@ import type { ReduceKind, ScanKind, ScatterKind } from '../../graph/node.ts';
 export { argReduceScratch, lowerArgReduce } from './arg-reduce.ts';
 export { argSortScratch, lowerArgSort } from './arg-sort.ts';
 export { concatScratch, lowerConcat } from './concat.ts';
+export { lowerMatrix, matrixScratch } from './matrix/index.ts';
 export { lowerRandom, randomScratch } from './random.ts';
 export { lowerScan, scanScratch } from './scan.ts';
 export { lowerScatter, scatterScratch } from './scatter.ts';

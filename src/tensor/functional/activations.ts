@@ -1,11 +1,14 @@
 /**
  * Activation functions. All of them map floats elementwise (glu halves a dim).
  */
+import type { Generator } from '../../runtime/index.ts';
 
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
+import { zerosLike } from '../creation.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import { inWide } from '../ops/softmax.ts';
+import { rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** x where positive, else 0. */
@@ -35,15 +38,22 @@ export function prelu(x: Tensor, weight: Tensor): Tensor {
   return x.gt(0).where(x, x.mul(slope));
 }
 
-/** leakyRelu with its slope drawn from [lower, upper]; outside training their middle. */
+/** leakyRelu with a slope for each element drawn from [lower, upper); outside training their middle. */
 export function rrelu(
   x: Tensor,
-  options: { readonly lower?: number; readonly upper?: number; readonly training?: boolean } = {},
+  options: {
+    readonly lower?: number;
+    readonly upper?: number;
+    readonly training?: boolean;
+    readonly generator?: Generator;
+  } = {},
 ): Tensor {
-  const { lower = 1 / 8, upper = 1 / 3, training = false } = options;
-  if (training) throw new Error('rrelu: training: random slopes are not supported; use prelu or leakyRelu');
+  checkFloat('rrelu', 'input', x);
+  const { lower = 1 / 8, upper = 1 / 3, training = false, generator } = options;
   if (lower > upper) throw new RangeError(`rrelu: lower ${lower} exceeds upper ${upper}`);
-  return leakyRelu(x, { negativeSlope: (lower + upper) / 2 });
+  if (!training) return leakyRelu(x, { negativeSlope: (lower + upper) / 2 });
+  const slopes = rand(x.shape, { dtype: x.dtype, ...(generator ? { generator } : {}) });
+  return x.ge(0).where(x, x.mul(slopes.mul(upper - lower).add(lower)));
 }
 
 /** x where positive, else alpha * (exp(x) - 1). */
@@ -109,9 +119,9 @@ export function hardsigmoid(x: Tensor): Tensor {
 export function hardtanh(x: Tensor, options: { readonly minVal?: number; readonly maxVal?: number } = {}): Tensor {
   checkTensor('hardtanh', 'input', x);
   const { minVal = -1, maxVal = 1 } = options;
-  if (minVal > maxVal) throw new RangeError(`hardtanh: minVal ${minVal} exceeds maxVal ${maxVal}`);
   // At the limits the gradient is 0.
-  return x.le(minVal).where(minVal, x.ge(maxVal).where(maxVal, x)).to(x.dtype);
+  const raised = x.le(minVal).where(minVal, x);
+  return raised.ge(maxVal).where(maxVal, raised).to(x.dtype);
 }
 
 /** log(1 + exp(beta x)) / beta; x itself where beta x exceeds the threshold (20). */
@@ -171,7 +181,7 @@ export function glu(x: Tensor, dim = -1): Tensor {
 /** log(sigmoid(x)), without overflow. */
 export function logsigmoid(x: Tensor): Tensor {
   checkFloat('logsigmoid', 'input', x);
-  return x.minimum(0).sub(x.abs().neg().exp().log1p());
+  return x.minimum(zerosLike(x)).sub(x.abs().neg().exp().log1p());
 }
 
 export const sigmoid = (x: Tensor): Tensor => x.sigmoid();

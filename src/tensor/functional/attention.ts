@@ -29,19 +29,27 @@ export function scaledDotProductAttention(
   options: AttentionOptions = {},
 ): Tensor {
   const op = 'scaledDotProductAttention';
+  checkTensor(op, 'value', value);
+  if (value.ndim < 2) throw new RangeError(`${op}: value: expected at least 2 dims, got ${shapeText(value.shape)}`);
+  return weightsOf(op, query, key, options).matmul(value);
+}
+
+/** softmax(query key^T * scale + mask): how much each of the S values counts at each of the L places, [..., L, S]. */
+export function attentionWeights(query: Tensor, key: Tensor, options: AttentionOptions = {}): Tensor {
+  return weightsOf('attentionWeights', query, key, options);
+}
+
+function weightsOf(op: string, query: Tensor, key: Tensor, options: AttentionOptions): Tensor {
   checkFloat(op, 'query', query);
   checkTensor(op, 'key', key);
-  checkTensor(op, 'value', value);
   const { attnMask = null, isCausal = false, dropoutP = 0, scale = null } = options;
-  if (query.ndim < 2 || key.ndim < 2 || value.ndim < 2 || query.shape.at(-1) !== key.shape.at(-1))
-    throw new RangeError(
-      `${op}: sizes do not match: query ${shapeText(query.shape)}, key ${shapeText(key.shape)}, value ${shapeText(value.shape)}`,
-    );
+  if (query.ndim < 2 || key.ndim < 2 || query.shape.at(-1) !== key.shape.at(-1))
+    throw new RangeError(`${op}: sizes do not match: query ${shapeText(query.shape)}, key ${shapeText(key.shape)}`);
   if (attnMask && isCausal) throw new TypeError(`${op}: attnMask and isCausal exclude each other`);
   const factor = scale ?? 1 / Math.sqrt(query.shape.at(-1)!);
   let scores = query.mul(factor).matmul(key.transpose(-2, -1));
   const mask = isCausal ? ones([query.shape.at(-2)!, key.shape.at(-2)!], { dtype: 'bool' }).tril() : attnMask;
   if (mask) scores = mask.dtype === 'bool' ? mask.where(scores, Number.NEGATIVE_INFINITY) : scores.add(mask);
   const weights = scores.softmax(-1);
-  return (dropoutP > 0 ? dropout(weights, { p: dropoutP }) : weights).matmul(value);
+  return dropoutP > 0 ? dropout(weights, { p: dropoutP }) : weights;
 }

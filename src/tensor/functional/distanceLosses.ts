@@ -7,7 +7,7 @@ import { arange, triuIndices } from '../creation.ts';
 import { broadcastTensors } from '../joins.ts';
 import { checkFloat, checkInt, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
-import { type LossOptions, reduceLoss } from './lossParts.ts';
+import { checkSameShape, type LossOptions, reduceLoss } from './lossParts.ts';
 
 /** x where target is 1, max(0, margin - x) where it is -1. */
 export function hingeEmbeddingLoss(
@@ -168,4 +168,28 @@ export function multiMarginLoss(
   const weighted = weight ? terms.mul(weight.gather(0, place.reshape([-1])).unsqueeze(1)) : terms;
   const loss = weighted.sum(1).div(classes);
   return reduceLoss('multiMarginLoss', x.ndim === 2 ? loss : loss.reshape([]), reduction);
+}
+
+/**
+ * For each row of x [N, C] (or [C]) the mean over all classes of the hinge max(0, 1 - (x[y] - x[i])), summed over its labels y and all classes i that are
+ * none. target holds the labels in its row, up to the first -1.
+ */
+export function multilabelMarginLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  const op = 'multilabelMarginLoss';
+  checkFloat(op, 'input', x);
+  checkInt(op, 'target', target);
+  checkSameShape(op, x, target);
+  if (x.ndim > 2) throw new RangeError(`${op}: input: expected at most 2 dims, got ${shapeText(x.shape)}`);
+  const classes = x.ndim === 0 ? 1 : x.shape.at(-1)!;
+  const [rows, labels] = [x.reshape([-1, classes]), target.long().reshape([-1, classes])];
+  const valid = labels.ge(0).long().cumprod(1).bool();
+  const safe = valid.where(labels, 0);
+  const range = arange(classes, { dtype: 'i64' });
+  // [N, label, class]
+  const isLabel = safe.unsqueeze(2).eq(range).logicalAnd(valid.unsqueeze(2)).any(1);
+  const counts = valid.unsqueeze(2).logicalAnd(isLabel.logicalNot().unsqueeze(1));
+  const at = rows.gather(1, safe).unsqueeze(2);
+  const hinge = rows.unsqueeze(1).sub(at).add(1).relu();
+  const loss = counts.where(hinge, 0).sum([1, 2]).div(classes);
+  return reduceLoss(op, x.ndim === 2 ? loss : loss.reshape([]), options.reduction);
 }

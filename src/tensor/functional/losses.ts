@@ -4,6 +4,7 @@
  */
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
+import { zerosLike } from '../creation.ts';
 import { broadcastShapes, checkFloat, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSameShape, type LossOptions, promotedPair, type Reduction, reduceLoss } from './lossParts.ts';
@@ -81,7 +82,12 @@ export function binaryCrossEntropyWithLogits(x: Tensor, target: Tensor, options:
   x = raised(x);
   const { weight, posWeight, reduction } = options;
   // log(1 + exp(-x)) without overflow; the maximum's tie at 0 gives each side half, and so the right slope there.
-  const soft = x.abs().neg().exp().log1p().add(x.neg().maximum(0));
+  const soft = x
+    .abs()
+    .neg()
+    .exp()
+    .log1p()
+    .add(x.neg().maximum(zerosLike(x)));
   const scaled = posWeight ? posWeight.sub(1).mul(target).add(1).mul(soft) : soft;
   const loss = target.neg().add(1).mul(x).add(scaled);
   return reduceLoss('binaryCrossEntropyWithLogits', weight ? loss.mul(weight) : loss, reduction);
@@ -110,6 +116,7 @@ export function poissonNllLoss(
 ): Tensor {
   checkTensor('poissonNllLoss', 'input', x);
   checkTensor('poissonNllLoss', 'target', target);
+  broadcastShapes('poissonNllLoss', [x.shape, target.shape]);
   x = raised(x);
   const { logInput = true, full = false, eps = 1e-8, reduction } = options;
   let loss = logInput ? x.exp().sub(target.mul(x)) : x.sub(target.mul(x.add(eps).log()));
@@ -181,4 +188,4 @@ export function multilabelSoftMarginLoss(x: Tensor, target: Tensor, options: Bin
   return reduceLoss('multilabelSoftMarginLoss', weighted.mean(-1), reduction);
 }
 
-const logsigmoidOf = (x: Tensor): Tensor => x.minimum(0).sub(x.abs().neg().exp().log1p());
+const logsigmoidOf = (x: Tensor): Tensor => x.minimum(zerosLike(x)).sub(x.abs().neg().exp().log1p());

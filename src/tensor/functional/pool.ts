@@ -78,6 +78,8 @@ function prepareMax(op: string, dims: number, x: Tensor, kernelSize: Sizes, opti
   if (!isFloat(x.dtype)) throw new TypeError(`${op}: input: expected a float tensor, got ${x.dtype}`);
   const window = windowOf(op, dims, kernelSize, options);
   const { input, restore } = batched(op, x, dims);
+  if (input.shape.slice(1).some(n => n === 0))
+    throw new RangeError(`${op}: input: only the batch may be empty, got ${shapeText(x.shape)}`);
   const out = outputSizes(op, input.shape.slice(2), window, options.ceilMode);
   return { input, restore, window, out, seen: windows(input.node, dims, out, window, Number.NEGATIVE_INFINITY) };
 }

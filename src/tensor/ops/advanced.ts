@@ -256,9 +256,15 @@ export function maskedScatter(x: Tensor, mask: Tensor, source: Tensor): Tensor {
   return spread.where(picked, x);
 }
 
-/** i64 [n, ndim]: the places of the elements that are not 0, in order. Evaluates. */
-export function nonzero(x: Tensor): Tensor {
+/**
+ * i64 [n, ndim]: the places of the elements that are not 0, in order; with `asTuple` a vector for each dim (one for a tensor without dims). The
+ * values are read now.
+ */
+export function nonzero(x: Tensor, options: { readonly asTuple: true }): Tensor[];
+export function nonzero(x: Tensor, options?: { readonly asTuple?: false }): Tensor;
+export function nonzero(x: Tensor, options: { readonly asTuple?: boolean } = {}): Tensor | Tensor[] {
   checkTensor('nonzero', 'input', x);
+  if (options.asTuple) return nonzero(x.ndim === 0 ? x.reshape([1]) : x).unbind(1);
   const places = placesOf(x.bool());
   const count = x.ndim === 0 ? Number(x.bool().item()) : places[0]!.numel();
   const out = hostArray('i64', count * x.ndim) as BigInt64Array;

@@ -5,7 +5,7 @@
 import * as build from '../../graph/build.ts';
 import { isFloat, kindOf } from '../../graph/dtype.ts';
 import type { Binary, Node } from '../../graph/node.ts';
-import { checkTensor, promoted, resultDType, type TensorLike } from '../operands.ts';
+import { checkTensor, checkTensors, promoted, resultDType, type TensorLike } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 const not = (x: Node): Node => build.unary('not', x);
@@ -118,21 +118,21 @@ export function equal(x: Tensor, other: Tensor): boolean {
   return Boolean(eq(x, other).all().item());
 }
 
-function logical(fn: Binary, op: string, x: Tensor, other: TensorLike): Tensor {
-  checkTensor(op, 'input', x);
+function logical(fn: Binary, op: string, x: Tensor, other: Tensor): Tensor {
+  checkTensors(op, x, other);
   const [a, b] = promoted(op, [x, other], 'bool');
   return new Tensor(build.binary(fn, a!, b!));
 }
 
-export function logicalAnd(x: Tensor, other: TensorLike): Tensor {
+export function logicalAnd(x: Tensor, other: Tensor): Tensor {
   return logical('and', 'logicalAnd', x, other);
 }
 
-export function logicalOr(x: Tensor, other: TensorLike): Tensor {
+export function logicalOr(x: Tensor, other: Tensor): Tensor {
   return logical('or', 'logicalOr', x, other);
 }
 
-export function logicalXor(x: Tensor, other: TensorLike): Tensor {
+export function logicalXor(x: Tensor, other: Tensor): Tensor {
   return logical('xor', 'logicalXor', x, other);
 }
 

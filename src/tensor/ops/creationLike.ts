@@ -4,7 +4,7 @@
 import * as build from '../../graph/build.ts';
 import type { DType } from '../../graph/dtype.ts';
 import { checkShape, type Scalar } from '../convert.ts';
-import { checkTensor, checkWhole } from '../operands.ts';
+import { checkTensor, checkWhole, describe } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 interface Options {
@@ -69,7 +69,8 @@ function splitAlong(op: string, x: Tensor, sections: number | readonly number[],
     checkWhole(op, 'sections', sections, 1);
     if (x.shape[dim]! % sections !== 0)
       throw new RangeError(`${op}: ${sections} sections do not divide the ${x.shape[dim]} elements of dim ${dim}`);
-  }
+  } else if (!Array.isArray(sections))
+    throw new TypeError(`${op}: sections: expected a whole number or positions, got ${describe(sections)}`);
   return x.tensorSplit(sections, dim);
 }
 

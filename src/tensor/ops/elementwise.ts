@@ -8,7 +8,15 @@ import { isFloat, kindOf } from '../../graph/dtype.ts';
 import type { Binary, Unary } from '../../graph/node.ts';
 import { raised } from '../autocast.ts';
 import { checkDType } from '../convert.ts';
-import { checkTensor, floatDType, floatNode, promoted, resultDType, type TensorLike } from '../operands.ts';
+import {
+  checkTensor,
+  checkTensors,
+  floatDType,
+  floatNode,
+  promoted,
+  resultDType,
+  type TensorLike,
+} from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 function unary(fn: Unary, x: Tensor): Tensor {
@@ -140,20 +148,20 @@ export function pow(base: TensorLike, exponent: TensorLike): Tensor {
 }
 
 /** Elementwise larger of two; NaN wins. */
-export function maximum(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('maximum', 'input', x);
+export function maximum(x: Tensor, other: Tensor): Tensor {
+  checkTensors('maximum', x, other);
   return binary('max', 'maximum', x, other);
 }
 
 /** Elementwise smaller of two; NaN wins. */
-export function minimum(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('minimum', 'input', x);
+export function minimum(x: Tensor, other: Tensor): Tensor {
+  checkTensors('minimum', x, other);
   return binary('min', 'minimum', x, other);
 }
 
 /** Angle of the point (other, x) in radians. */
-export function atan2(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('atan2', 'input', x);
+export function atan2(x: Tensor, other: Tensor): Tensor {
+  checkTensors('atan2', x, other);
   const [a, b] = promoted('atan2', [x, other], floatDType(resultDType('atan2', [x, other])));
   return new Tensor(build.binary('atan2', a!, b!));
 }

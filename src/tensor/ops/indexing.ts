@@ -6,7 +6,16 @@
 import * as build from '../../graph/build.ts';
 import type { ScatterKind } from '../../graph/node.ts';
 import { shapeText } from '../convert.ts';
-import { broadcastShapes, checkInt, checkTensor, describe, nodeOf, normalDim, type TensorLike } from '../operands.ts';
+import {
+  broadcastShapes,
+  checkInt,
+  checkTensor,
+  describe,
+  knownNumbers,
+  nodeOf,
+  normalDim,
+  type TensorLike,
+} from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { coordinate, flatIndex, strictIndex } from './along.ts';
 
@@ -26,10 +35,15 @@ function checkVector(op: string, x: Tensor, dim: number, index: Tensor): number 
   return normalDim(op, dim, x.ndim);
 }
 
+/** Indices that are known and not more than this are checked when the op is called, others when the program runs. */
+const SMALL_INDEX = 4096;
+
 /** The checks torch.gather and scatter share: as many dims, and no larger than x outside `dim`. */
 function checkAlong(op: string, x: Tensor, dim: number, index: Tensor, everyDim = true): number {
   checkTensor(op, 'input', x);
   checkInt(op, 'index', index);
+  if (index.dtype !== 'i64' && index.numel() > 0)
+    throw new TypeError(`${op}: index: expected a tensor i64, got ${index.dtype}`);
   const d = normalDim(op, dim, x.ndim);
   if (Math.max(index.ndim, 1) !== Math.max(x.ndim, 1))
     throw new RangeError(
@@ -39,6 +53,11 @@ function checkAlong(op: string, x: Tensor, dim: number, index: Tensor, everyDim 
     throw new RangeError(
       `${op}: index: shape ${shapeText(index.shape)} exceeds the input's ${shapeText(x.shape)} outside dim ${dim}`,
     );
+  if (index.numel() <= SMALL_INDEX) {
+    const size = x.ndim === 0 ? 1 : x.shape[d]!;
+    const wrong = knownNumbers(index)?.find(i => i < 0 || i >= size);
+    if (wrong !== undefined) throw new RangeError(`${op}: index ${wrong} is out of range for ${size} elements`);
+  }
   return d;
 }
 

@@ -6,7 +6,15 @@
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { raised } from '../autocast.ts';
-import { checkTensor, floatDType, floatNode, promoted, resultDType, type TensorLike } from '../operands.ts';
+import {
+  checkTensor,
+  checkTensors,
+  floatDType,
+  floatNode,
+  promoted,
+  resultDType,
+  type TensorLike,
+} from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 /** The input as a float tensor. */
@@ -101,11 +109,6 @@ export function exp2(x: Tensor): Tensor {
   return new Tensor(build.binary('pow', build.full(2, input.shape, input.dtype), input.node));
 }
 
-/** 1 - erf(x). */
-export function erfc(x: Tensor): Tensor {
-  return real('erfc', x).erf().neg().add(1);
-}
-
 /** x - trunc(x). */
 export function frac(x: Tensor): Tensor {
   checkTensor('frac', 'input', x);
@@ -193,8 +196,8 @@ export function logaddexp2(x: Tensor, other: TensorLike): Tensor {
 }
 
 /** sqrt(x^2 + other^2), without overflow. */
-export function hypot(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('hypot', 'input', x);
+export function hypot(x: Tensor, other: Tensor): Tensor {
+  checkTensors('hypot', x, other);
   const [a, b] = realPair('hypot', x, other);
   const largest = a.detach().abs().maximum(b.detach().abs());
   const scale = largest.gt(0).logicalAnd(largest.isfinite()).where(largest, 1);
@@ -233,8 +236,8 @@ export function floatPower(x: TensorLike, exponent: TensorLike): Tensor {
 }
 
 /** x * 2^other. */
-export function ldexp(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('ldexp', 'input', x);
+export function ldexp(x: Tensor, other: Tensor): Tensor {
+  checkTensors('ldexp', x, other);
   const [a, b] = realPair('ldexp', x, other);
   return a.mul(exp2(b));
 }

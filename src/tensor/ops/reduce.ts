@@ -8,6 +8,7 @@ import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Node, ReduceKind } from '../../graph/node.ts';
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
+import { matrixNorm } from '../linalg/norms.ts';
 import { checkFloat, checkTensor, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -166,7 +167,12 @@ export function aminmax(
   x: Tensor,
   options: ReduceOptions & { readonly dim?: number } = {},
 ): { min: Tensor; max: Tensor } {
-  return { min: amin(x, options.dim, options), max: amax(x, options.dim, options) };
+  checkTensor('aminmax', 'input', x);
+  if (x.numel() === 0 && (options.dim === undefined || x.shape[normalDim('aminmax', options.dim, x.ndim)] === 0))
+    throw new RangeError(`aminmax: input: dims to reduce must not be empty, got shape ${shapeText(x.shape)}`);
+  // PyTorch keeps a dim that a tensor without dims does not have.
+  const input = x.ndim === 0 && options.keepdim ? x.reshape([1]) : x;
+  return { min: amin(input, options.dim, options), max: amax(input, options.dim, options) };
 }
 
 function argExtreme(
@@ -240,21 +246,37 @@ export function logsumexp(x: Tensor, dim?: Dims, options: ReduceOptions = {}): T
 }
 
 /**
- * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2).
+ * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims, the sum of singular values.
  */
-export function norm(x: Tensor, p: number | 'fro' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
+export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
   checkTensor('norm', 'input', x);
   const input = options.dtype ? x.to(options.dtype) : raised(x);
   checkFloat('norm', 'input', input);
   const { keepdim = false } = options;
   if (p === 'fro') return norm(input, 2, dim, { keepdim });
-  if (typeof p !== 'number') throw new TypeError(`norm: p: expected a number or fro, got ${String(p)}`);
+  if (p === 'nuc') return nuclearNorm(input, dim, keepdim);
+  if (typeof p !== 'number') throw new TypeError(`norm: p: expected a number, fro or nuc, got ${String(p)}`);
   if (p === Number.POSITIVE_INFINITY) return amax(input.abs(), dim, { keepdim });
   if (p === Number.NEGATIVE_INFINITY) return amin(input.abs(), dim, { keepdim });
   if (p === 0) return input.ne(0).to(input.dtype).sum(dim, { keepdim });
   if (p === 1) return input.abs().sum(dim, { keepdim });
   if (p === 2) return rootOf(input.mul(input).sum(dim, { keepdim }), 2);
-  return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+  if (p > 0) return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+  // One zero makes the whole norm 0, with gradient 0.
+  const zero = input.eq(0);
+  const root = zero
+    .where(1, input)
+    .abs()
+    .pow(p)
+    .sum(dim, { keepdim })
+    .pow(1 / p);
+  return zero.any(dim, { keepdim }).where(0, root);
+}
+
+function nuclearNorm(x: Tensor, dim: Dims | undefined, keepdim: boolean): Tensor {
+  const dims = dim === undefined || dim === null ? x.shape.map((_, d) => d) : typeof dim === 'number' ? [dim] : dim;
+  if (dims.length !== 2) throw new RangeError(`norm: dim: the nuclear norm is one of two dims, got ${shapeText(dims)}`);
+  return matrixNorm(x, 'nuc', dims, { keepdim });
 }
 
 /** x^(1/p) with gradient 0 at 0 (PyTorch's choice), where the true one is infinite. */

@@ -4,7 +4,15 @@
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
-import { broadcastShapes, checkTensor, describe, nodeOf, resultDType, type TensorLike } from '../operands.ts';
+import {
+  broadcastShapes,
+  checkTensor,
+  checkTensors,
+  describe,
+  nodeOf,
+  resultDType,
+  type TensorLike,
+} from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 function choose(op: string, condition: Tensor, a: TensorLike, b: TensorLike, dtype = resultDType(op, [a, b])): Tensor {
@@ -43,22 +51,24 @@ export function clamp(x: Tensor, min?: TensorLike | null, max?: TensorLike | nul
   const bounds = [lo, hi].filter(bound => bound !== undefined);
   const dtype = resultDType('clamp', [x, ...bounds]);
   let out = x;
-  if (lo !== undefined) out = choose('clamp', out.lt(lo).logicalOr(notANumber(lo)), lo, out, dtype);
-  if (hi !== undefined) out = choose('clamp', out.gt(hi).logicalOr(notANumber(hi)), hi, out, dtype);
+  if (lo !== undefined) out = choose('clamp', orNaN(out.lt(lo), lo), lo, out, dtype);
+  if (hi !== undefined) out = choose('clamp', orNaN(out.gt(hi), hi), hi, out, dtype);
   return out;
 }
 
-/** A NaN limit makes NaN. */
-function notANumber(bound: TensorLike): Tensor | boolean {
-  if (bound instanceof Tensor) return isFloat(bound.dtype) ? bound.isnan() : false;
-  return Number.isNaN(Number(bound));
+/** Where `condition` holds or the limit is NaN. */
+function orNaN(condition: Tensor, bound: TensorLike): Tensor {
+  if (bound instanceof Tensor) return isFloat(bound.dtype) ? condition.logicalOr(bound.isnan()) : condition;
+  return Number.isNaN(Number(bound)) ? new Tensor(build.full(1, condition.shape, 'bool')) : condition;
 }
 
 export function clampMin(x: Tensor, min: TensorLike): Tensor {
+  checkTensor('clampMin', 'input', x);
   return clamp(x, min, null);
 }
 
 export function clampMax(x: Tensor, max: TensorLike): Tensor {
+  checkTensor('clampMax', 'input', x);
   return clamp(x, null, max);
 }
 
@@ -90,22 +100,22 @@ export function nanToNum(
 }
 
 /** 0 where x < 0, `values` where x is 0, 1 where x > 0. */
-export function heaviside(x: Tensor, values: TensorLike): Tensor {
+export function heaviside(x: Tensor, values: Tensor): Tensor {
   checkTensor('heaviside', 'input', x);
-  if (values instanceof Tensor && values.dtype !== x.dtype)
-    throw new TypeError(`heaviside: dtypes differ: ${x.dtype} and ${values.dtype}`);
+  checkTensor('heaviside', 'values', values);
+  if (values.dtype !== x.dtype) throw new TypeError(`heaviside: dtypes differ: ${x.dtype} and ${values.dtype}`);
   const step = choose('heaviside', x.gt(0), 1, 0, x.dtype);
   return choose('heaviside', x.eq(0), values, step, x.dtype);
 }
 
 /** maximum, but a number wins over NaN. */
-export function fmax(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('fmax', 'input', x);
-  return choose('fmax', x.ge(other).logicalOr(notANumber(other)), x, other);
+export function fmax(x: Tensor, other: Tensor): Tensor {
+  checkTensors('fmax', x, other);
+  return choose('fmax', orNaN(x.ge(other), other), x, other);
 }
 
 /** minimum, but a number wins over NaN. */
-export function fmin(x: Tensor, other: TensorLike): Tensor {
-  checkTensor('fmin', 'input', x);
-  return choose('fmin', x.le(other).logicalOr(notANumber(other)), x, other);
+export function fmin(x: Tensor, other: Tensor): Tensor {
+  checkTensors('fmin', x, other);
+  return choose('fmin', orNaN(x.le(other), other), x, other);
 }

@@ -4,7 +4,7 @@
  */
 import * as build from '../../graph/build.ts';
 import { shapeText } from '../convert.ts';
-import { checkTensor, checkWhole, describe, normalDim, normalDims } from '../operands.ts';
+import { checkInt, checkTensor, checkWhole, describe, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 function checkSizes(op: string, shape: unknown, name = 'shape'): asserts shape is readonly number[] {
@@ -39,6 +39,10 @@ export function view(x: Tensor, shape: readonly number[]): Tensor {
 /** reshape to the shape of `other`. */
 export function reshapeAs(x: Tensor, other: Tensor): Tensor {
   checkTensor('reshapeAs', 'other', other);
+  if (x.numel() !== other.numel())
+    throw new RangeError(
+      `reshapeAs: other: ${shapeText(other.shape)} does not hold the elements of ${shapeText(x.shape)}`,
+    );
   return reshape(x, other.shape);
 }
 
@@ -201,12 +205,27 @@ export function sumToSize(x: Tensor, shape: readonly number[]): Tensor {
   return new Tensor(build.reshape(build.reduce('sum', x.node, dims), shape));
 }
 
-/** Part of one dim: `length` elements from `start` on. */
-export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
+/**
+ * Part of one dim: `length` elements from `start` on. A start that is an integer tensor of one element may be computed; outside of the dim it fails
+ * the program.
+ */
+export function narrow(x: Tensor, dim: number, start: number | Tensor, length: number): Tensor {
   checkTensor('narrow', 'input', x);
   const d = normalDim('narrow', dim, x.ndim);
   if (x.ndim === 0) throw new RangeError('narrow: input: expected at least one dim, got []');
   const size = x.shape[d]!;
+  if (start instanceof Tensor) {
+    checkInt('narrow', 'start', start);
+    checkWhole('narrow', 'length', length, 0);
+    if (start.numel() !== 1 || length > size)
+      throw new RangeError(
+        `narrow: expected a start of one element and at most ${size} elements, got ${shapeText(start.shape)} and ${length}`,
+      );
+    // The first and the last element bound all others.
+    const first = build.checkIndex(build.cast(build.reshape(start.node, []), 'i64'), size - length + 1, 'narrow');
+    const places = build.binary('add', build.broadcastTo(first, [length]), build.iota(length, 'i64'));
+    return new Tensor(build.gather(x.node, places, d, 'narrow'));
+  }
   if (!Number.isInteger(start) || start < -size || start > size)
     throw new RangeError(`narrow: start ${start} is out of range for ${size} elements`);
   checkWhole('narrow', 'length', length, 0);
@@ -278,7 +297,9 @@ export function tensorSplit(x: Tensor, sections: number | readonly number[], dim
     const base = Math.floor(total / sections);
     const extra = total % sections;
     cuts = Array.from({ length: sections - 1 }, (_, i) => (i + 1) * base + Math.min(i + 1, extra));
-  } else cuts = sections.map(at => Math.min(Math.max(at < 0 ? at + total : at, 0), total));
+  } else if (!Array.isArray(sections))
+    throw new TypeError(`tensorSplit: sections: expected a whole number or positions, got ${describe(sections)}`);
+  else cuts = (sections as readonly number[]).map(at => Math.min(Math.max(at < 0 ? at + total : at, 0), total));
   let from = 0;
   return [...cuts, total].map(cut => {
     const part = narrow(x, d, from, Math.max(0, cut - from));

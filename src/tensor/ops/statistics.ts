@@ -4,7 +4,7 @@
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
-import { checkFloat, checkInt, checkTensor, checkWhole, normalDim } from '../operands.ts';
+import { checkFloat, checkInt, checkTensor, checkWhole, knownNumbers, normalDim } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 export interface QuantileOptions {
@@ -110,6 +110,8 @@ export function cov(x: Tensor, options: CovOptions = {}): Tensor {
   ] as const)
     if (weights && (weights.ndim > 1 || weights.numel() !== n))
       throw new RangeError(`cov: ${name}: expected [${n}], got ${shapeText(weights.shape)}`);
+    else if (weights && knownNumbers(weights)?.some(w => w < 0))
+      throw new RangeError(`cov: ${name}: expected no negative weights`);
   let weights: Tensor | null = fweights ? fweights.to(rows.dtype).reshape([-1]) : null;
   if (aweights) weights = weights ? weights.mul(aweights.reshape([-1])) : aweights.reshape([-1]).to(rows.dtype);
   const total = weights ? weights.sum() : new Tensor(build.full(n, [], rows.dtype));
@@ -205,11 +207,37 @@ export function searchsorted(x: Tensor, values: Tensor | number, options: Search
     );
   if (side === 'left' && right) throw new TypeError('searchsorted: side left and right: true contradict each other');
   const after = right || side === 'right';
-  const wide = values.unsqueeze(-1);
-  const row = sequence.ndim === 1 ? sequence : sequence.unsqueeze(-2);
-  const before = (after ? row.gt(wide) : row.ge(wide)).logicalNot();
-  const count = before.sum(-1);
+  const n = sequence.shape.at(-1)!;
+  const count = n <= COUNTED ? countBefore(sequence, values, after) : bisect(sequence, values, after);
   return outInt32 ? count.int() : count;
+}
+
+/** Sequences up to this long are compared with every value. */
+const COUNTED = 32;
+
+const isBefore = (element: Tensor, value: Tensor, after: boolean): Tensor =>
+  (after ? element.gt(value) : element.ge(value)).logicalNot();
+
+function countBefore(sequence: Tensor, values: Tensor, after: boolean): Tensor {
+  const row = sequence.ndim === 1 ? sequence : sequence.unsqueeze(-2);
+  return isBefore(row, values.unsqueeze(-1), after).sum(-1);
+}
+
+/** How many elements come before each value, found from the highest binary digit down. */
+function bisect(sequence: Tensor, values: Tensor, after: boolean): Tensor {
+  const n = sequence.shape.at(-1)!;
+  const flat = sequence.reshape([-1]);
+  const rows = values.shape.slice(0, -1).reduce((a, size) => a * size, 1);
+  const start =
+    sequence.ndim === 1 ? 0 : new Tensor(build.iota(rows, 'i64')).mul(n).reshape([...values.shape.slice(0, -1), 1]);
+  let count = new Tensor(build.full(0, values.shape, 'i64'));
+  for (let step = 2 ** Math.floor(Math.log2(n)); step >= 1; step /= 2) {
+    const next = count.add(step);
+    const fits = next.le(n);
+    const element = flat.take(fits.where(next.sub(1), 0).add(start));
+    count = fits.logicalAnd(isBefore(element, values, after)).where(next, count);
+  }
+  return count;
 }
 
 /** Which bucket between sorted boundaries each element falls into; `right` says whether a boundary belongs to the bucket above. */

@@ -55,8 +55,8 @@ const dequantizeLinear: Rule = call => {
 
 const dynamicQuantizeLinear: Rule = call => {
   const x = call.x(0);
-  const low = x.amin().minimum(0);
-  const high = x.amax().maximum(0);
+  const low = x.amin().clampMax(0);
+  const high = x.amax().clampMin(0);
   const scale = high.sub(low).div(255);
   const safe = scale.eq(0).where(1, scale);
   const zero = low.neg().div(safe).round().clamp(0, 255);

@@ -1,69 +1,13 @@
 /**
- * torch.linalg, as far as products and norms go: what needs no factorisation.
+ * Products of vectors and matrices, powers and exponentials of matrices.
  */
-import type { DType } from '../graph/dtype.ts';
-import { shapeText } from './convert.ts';
-import { eye } from './creation.ts';
-import { stack } from './joins.ts';
-import { checkFloat, checkTensor, checkWhole, normalDim } from './operands.ts';
-import type { Dims } from './ops/reduce.ts';
-import type { Tensor } from './tensor.ts';
-
-export interface NormOptions {
-  readonly keepdim?: boolean;
-  /** Converts first. */
-  readonly dtype?: DType;
-}
-
-/** The p-norm (2 by default) of the elements over `dim`, all of them by default. */
-export function vectorNorm(x: Tensor, p = 2, dim?: Dims, options: NormOptions = {}): Tensor {
-  checkTensor('linalg.vectorNorm', 'input', x);
-  return x.norm(p, dim, options);
-}
-
-/**
- * A norm of matrices over two dims (the last two by default): 'fro', 1 and -1 (largest and smallest column sum), Infinity and -Infinity
- * (row sums). Norms that need singular values are not there.
- */
-export function matrixNorm(
-  x: Tensor,
-  p: number | 'fro' | 'nuc' = 'fro',
-  dim: readonly number[] = [-2, -1],
-  options: NormOptions = {},
-): Tensor {
-  checkTensor('linalg.matrixNorm', 'input', x);
-  const input = options.dtype ? x.to(options.dtype) : x;
-  checkFloat('linalg.matrixNorm', 'input', input);
-  if (dim.length !== 2) throw new RangeError(`linalg.matrixNorm: dim: expected two dims, got ${shapeText(dim)}`);
-  const [rows, cols] = dim.map(d => normalDim('linalg.matrixNorm', d, x.ndim)) as [number, number];
-  if (rows === cols || x.ndim < 2)
-    throw new RangeError(`linalg.matrixNorm: dim: expected two different dims of ${shapeText(x.shape)}`);
-  const { keepdim = false } = options;
-  if (p === 'fro') return input.norm(2, [rows, cols], { keepdim });
-  const along =
-    p === 1 || p === -1 ? rows : p === Number.POSITIVE_INFINITY || p === Number.NEGATIVE_INFINITY ? cols : -1;
-  if (along < 0)
-    throw new RangeError(`linalg.matrixNorm: p: expected fro, 1, -1, Infinity or -Infinity, got ${String(p)}`);
-  const other = along === rows ? cols : rows;
-  const sums = input.abs().sum(along, { keepdim: true });
-  const found = (p as number) > 0 ? sums.amax(other, { keepdim: true }) : sums.amin(other, { keepdim: true });
-  return keepdim ? found : found.squeeze([rows, cols]);
-}
-
-/**
- * vectorNorm of everything without p and dim; of one dim, or of a vector; matrixNorm of two dims, or of a matrix with p.
- */
-export function norm(x: Tensor, p?: number | 'fro' | 'nuc' | null, dim?: Dims, options: NormOptions = {}): Tensor {
-  checkTensor('linalg.norm', 'input', x);
-  const dims = dim === undefined || dim === null ? null : typeof dim === 'number' ? [dim] : dim;
-  const given = p !== undefined && p !== null;
-  if (dims?.length === 2 && (given || x.ndim >= 2)) return matrixNorm(x, p ?? 'fro', dims, options);
-  if (!dims && given && x.ndim === 2) return matrixNorm(x, p, [0, 1], options);
-  if (!dims && given && x.ndim > 2)
-    throw new RangeError(`linalg.norm: dim: must be given for a tensor of ${x.ndim} dims with p`);
-  if (p === 'nuc' || p === 'fro') throw new TypeError(`linalg.norm: p: ${p} is a norm of matrices`);
-  return vectorNorm(x, p ?? 2, dims, options);
-}
+import { shapeText } from '../convert.ts';
+import { eye } from '../creation.ts';
+import { stack } from '../joins.ts';
+import { checkTensor, checkWhole, describe, normalDim } from '../operands.ts';
+import type { Tensor } from '../tensor.ts';
+import { checkSquare } from './matrices.ts';
+import { inv, solve } from './solve.ts';
 
 /** Inner products along `dim` (-1), which is left out; other dims broadcast. */
 export function vecdot(x: Tensor, other: Tensor, options: { readonly dim?: number } = {}): Tensor {
@@ -74,7 +18,19 @@ export function vecdot(x: Tensor, other: Tensor, options: { readonly dim?: numbe
 
 /** The cross product of vectors of 3 along `dim` (-1). */
 export function cross(x: Tensor, other: Tensor, options: { readonly dim?: number } = {}): Tensor {
-  return x.cross(other, { dim: options.dim ?? -1 });
+  checkTensor('linalg.cross', 'input', x);
+  checkTensor('linalg.cross', 'other', other);
+  const { dim = -1 } = options;
+  if (x.ndim !== other.ndim)
+    throw new RangeError(
+      `linalg.cross: other: expected ${x.ndim} dims as the input, got ${shapeText(other.shape)} for ${shapeText(x.shape)}`,
+    );
+  const d = normalDim('linalg.cross', dim, x.ndim);
+  if (x.shape[d] !== 3 || other.shape[d] !== 3)
+    throw new RangeError(
+      `linalg.cross: dim: expected a dim of size 3, got ${shapeText(x.shape)} and ${shapeText(other.shape)}`,
+    );
+  return x.cross(other, { dim: d - x.ndim });
 }
 
 /** The product of matrices in the cheapest order; the first and the last may be vectors. */
@@ -124,14 +80,16 @@ function cheapest(matrices: readonly Tensor[]): Tensor {
   return multiply(0, n - 1);
 }
 
-/** A square matrix times itself, n >= 0 times in all. */
+/** A square matrix times itself, n times in all; of its inverse for a negative n. */
 export function matrixPower(x: Tensor, n: number): Tensor {
   checkTensor('linalg.matrixPower', 'input', x);
-  checkWhole('linalg.matrixPower', 'n', n, 0);
+  if (!Number.isSafeInteger(n))
+    throw new TypeError(`linalg.matrixPower: n: expected a whole number, got ${describe(n)}`);
   const size = x.shape.at(-1);
   if (x.ndim < 2 || x.shape.at(-2) !== size)
     throw new RangeError(`linalg.matrixPower: input: expected square matrices, got ${shapeText(x.shape)}`);
   if (n === 0) return eye(size!, size!, { dtype: x.dtype }).expand(x.shape);
+  if (n < 0) return matrixPower(inv(x), -n);
   let result: Tensor | null = null;
   let square = x;
   for (let rest = n; rest > 0; rest = Math.floor(rest / 2)) {
@@ -139,6 +97,52 @@ export function matrixPower(x: Tensor, n: number): Tensor {
     if (rest > 1) square = square.matmul(square);
   }
   return result!;
+}
+
+/** Coefficients of the [13/13] Pade approximant of exp, and the largest 1-norm that it serves (Higham 2005). */
+const PADE = [
+  64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000, 10559470521600,
+  670442572800, 33522128640, 1323241920, 40840800, 960960, 16380, 182, 1,
+];
+const PADE_REACH = 5.371920351148152;
+/** Squarings that there is room for: norms up to 9e7. */
+const SQUARINGS = 24;
+
+/**
+ * The exponential of square matrices f32 or f64 [..., n, n]: scaling and squaring with a Pade approximant (Higham 2005), in f64. How often a matrix
+ * is squared depends on its norm, so all matrices take part in all squarings.
+ */
+export function matrixExp(x: Tensor): Tensor {
+  checkSquare('matrixExp', 'input', x);
+  const n = x.shape.at(-1)!;
+  if (n === 0) return x;
+  const wide = x.to('f64');
+  const one = eye(n, n, { dtype: 'f64' });
+  const norm = wide.detach().abs().sum(-2).amax(-1);
+  const times = norm.div(PADE_REACH).log2().ceil().clamp(0, SQUARINGS).unsqueeze(-1).unsqueeze(-1);
+  const a = wide.mul(times.neg().exp2());
+  const a2 = a.matmul(a);
+  const a4 = a2.matmul(a2);
+  const a6 = a4.matmul(a2);
+  /** Terms of even powers, from b[first] on in steps of two. */
+  const series = (first: 0 | 1): Tensor => {
+    const b = (k: number): number => PADE[first + k]!;
+    const high = a6
+      .mul(b(12))
+      .add(a4.mul(b(10)))
+      .add(a2.mul(b(8)));
+    return a6
+      .matmul(high)
+      .add(a6.mul(b(6)))
+      .add(a4.mul(b(4)))
+      .add(a2.mul(b(2)))
+      .add(one.mul(b(0)));
+  };
+  const odd = a.matmul(series(1));
+  const even = series(0);
+  let result = solve(even.sub(odd), even.add(odd));
+  for (let i = 0; i < SQUARINGS; i++) result = times.gt(i).where(result.matmul(result), result);
+  return result.to(x.dtype);
 }
 
 /** The Vandermonde matrix: powers 0 to N - 1 (N the length by default) of each element as its row. */
