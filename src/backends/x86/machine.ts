@@ -5,10 +5,10 @@
 import { wantedThreads } from '../../compiler/processors.ts';
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
-import { ThreadChoice } from '../thread-choice.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
 import type { Isa } from './isa.ts';
 import type { CodePages, Native } from './memory/native.ts';
