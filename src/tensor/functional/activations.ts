@@ -86,8 +86,18 @@ export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh
     throw new TypeError(`gelu: approximate: expected none or tanh, got ${String(approximate)}`);
   const result = inWide(x, wide => {
     if (approximate === 'none') return wide.mul(0.5).mul(wide.mul(Math.SQRT1_2).erf().add(1));
-    const inner = wide.add(wide.mul(wide).mul(wide).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
-    return wide.mul(0.5).mul(inner.tanh().add(1));
+    // (1 + tanh u) / 2 = sigmoid(2u), which is one exponential and does not cancel where u is far below 0.
+    const twice = 2 * Math.sqrt(2 / Math.PI);
+    return wide.mul(
+      wide
+        .mul(
+          wide
+            .mul(wide)
+            .mul(0.044715 * twice)
+            .add(twice),
+        )
+        .sigmoid(),
+    );
   });
   return composite('gelu', [x], { approximate }, result);
 }
