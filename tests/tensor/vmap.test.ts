@@ -62,6 +62,30 @@ describe('vmap: axes and trees', () => {
     ]);
   });
 
+  it('computes chunks of examples, to the same values', () => {
+    const f = (a: Tensor, b: Tensor) => ({ outer: a.unsqueeze(1).mul(b), same: b.neg() });
+    const all = randn([7, 3]);
+    const b = randn([2]);
+    const options = { inAxes: [0, null], outAxes: { outer: 2, same: null } };
+    const want = vmap(f, options)(all, b);
+    for (const chunkSize of [1, 3, 7, 8]) {
+      const got = vmap(f, { ...options, chunkSize })(all, b);
+      expect(got.outer.toArray()).toEqual(want.outer.toArray());
+      expect(got.same.toArray()).toEqual(want.same.toArray());
+    }
+    const total = (chunkSize?: number) => (m: Tensor) =>
+      vmap((a: Tensor) => a.mul(m).sin().sum(), { chunkSize })(all).sum();
+    const slope = grad(total(3))(randn([3]).mul(0).add(0.5));
+    expect(
+      slope
+        .sub(grad(total())(tensor([0.5, 0.5, 0.5])))
+        .abs()
+        .amax()
+        .item(),
+    ).toBeLessThan(1e-5);
+    expect(() => vmap(f, { chunkSize: 0 })).toThrow('vmap: chunkSize: expected a whole number of at least 1');
+  });
+
   it('repeats a result that no example changes', () => {
     expect(vmap((_: Tensor) => tensor([1, 2]))(x).toArray()).toEqual([
       [1, 2],

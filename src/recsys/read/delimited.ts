@@ -3,6 +3,7 @@
  */
 import { Fields, NONE } from '../features/fields.ts';
 import { byteOf, type LineParser, newlineAt, OPEN } from './format.ts';
+import { Scanner, WINDOW } from './scanner.ts';
 
 const QUOTE = 34;
 const BLANK = 32;
@@ -24,6 +25,12 @@ export class DelimitedParser implements LineParser {
   /** Where the line began that `lineEnd` saw last, and how many fields it has; -1 when it has quotes. */
   private scanned = -1;
   private found = 0;
+  private scanner: Scanner | null = null;
+  /** Of the scanner's positions: the next one, how many there are, where the scanned text ends, and where the next line should begin. */
+  private next = 0;
+  private count = 0;
+  private scannedTo = 0;
+  private expected = -1;
 
   constructor(columns: readonly string[], { separator, quotes, trim }: DelimitedOptions) {
     const twice = columns.find((name, i) => columns.indexOf(name) !== i);
@@ -37,10 +44,21 @@ export class DelimitedParser implements LineParser {
     for (let i = 0; i < columns.length; i++) this.fields.head[i] = i;
     this.fields.next.fill(NONE);
     this.fields.tokens = columns.length;
+    this.fields.flat = true;
+  }
+
+  attach(scanner: Scanner): void {
+    this.scanner = scanner;
+    this.expected = -1;
+  }
+
+  renew(): void {
+    this.expected = -1;
   }
 
   /** Notes where fields end while it looks for the line's end, so that `parse` need not look again. */
   lineEnd(bytes: Uint8Array, from: number, filled: number): number {
+    if (this.scanner?.text === bytes) return this.scanLine(this.scanner, from, filled);
     const { separator, highest } = this;
     const { start, end } = this.fields;
     const last = this.fields.columns.length - 1;
@@ -65,6 +83,48 @@ export class DelimitedParser implements LineParser {
       } else if (c === QUOTE && at === begin && this.quotes) return newlineAt(bytes, at, filled);
     }
     return -1;
+  }
+
+  /** `lineEnd` from the positions of separators and line breaks. */
+  private scanLine(scanner: Scanner, from: number, filled: number): number {
+    const { separator, quotes } = this;
+    const { text, positions } = scanner;
+    const { start, end } = this.fields;
+    const last = this.fields.columns.length - 1;
+    if (this.expected !== from) {
+      this.next = 0;
+      this.count = 0;
+      this.scannedTo = from;
+    }
+    this.expected = -1;
+    this.scanned = -1;
+    let token = 0;
+    let begin = from;
+    for (;;) {
+      while (this.next === this.count) {
+        if (this.scannedTo >= filled) return -1;
+        const to = Math.min(filled, this.scannedTo + WINDOW);
+        this.count = scanner.scan(this.scannedTo, to, separator, NEWLINE);
+        this.next = 0;
+        this.scannedTo = to;
+      }
+      const at = positions[this.next++] - Scanner.origin;
+      if (quotes && text[begin] === QUOTE) return newlineAt(text, begin, filled);
+      if (text[at] === separator) {
+        if (token < last) {
+          start[token] = begin;
+          end[token] = at;
+        }
+        token++;
+        begin = at + 1;
+      } else {
+        if (token <= last) start[token] = begin;
+        this.scanned = from;
+        this.found = token + 1;
+        this.expected = at + 1;
+        return at;
+      }
+    }
   }
 
   parse(bytes: Uint8Array, start: number, end: number): string | null {

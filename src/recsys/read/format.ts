@@ -4,6 +4,7 @@
 import type { Fields } from '../features/fields.ts';
 import { DelimitedParser } from './delimited.ts';
 import { MultiSlotParser } from './multiSlot.ts';
+import type { Scanner } from './scanner.ts';
 import { SlotTextParser } from './slotText.ts';
 
 export type Format =
@@ -47,6 +48,9 @@ export interface LineParser {
   readonly fields: Fields;
   /** Where the first line break at or after `from` stands, -1 when there is none before `filled`. May look at the fields on its way. */
   lineEnd(bytes: Uint8Array, from: number, filled: number): number;
+  /** Parsers that find line ends with a scanner get one, and look at its text only until it is `renew`ed: it was changed. */
+  attach?(scanner: Scanner): void;
+  renew?(): void;
   /** Cuts the line [start, end) of `bytes` into `fields`; null, OPEN, or why the line is bad. May change the bytes of the line. */
   parse(bytes: Uint8Array, start: number, end: number): string | null;
 }
