@@ -56,7 +56,7 @@ const STATISTICS: Readonly<Record<string, readonly number[]>> = { BatchNormaliza
 
 const PREFIX = 'onnx:';
 
-function portOf({ name, type }: ValueInfoProto): ModelPort {
+export function portOf({ name, type }: ValueInfoProto): ModelPort {
   const tensor = type?.tensorType;
   const kind = type?.optionalType ? 'optional' : type?.sequenceType ? 'sequence' : type?.mapType ? 'map' : 'tensor';
   if (!tensor) return { name, kind, type: null, shape: null };

@@ -101,6 +101,32 @@ it('branches on data, inside compile too', () => {
   }
 }); // biome-ignore format: a table
 
+it('loops on data inside compile', () => {
+  // Without scan outputs the loop becomes one that the program itself ends.
+  const bytes = model({
+    name: 'loop',
+    input: [port('x', [2])],
+    output: [port('y', [2])],
+    initializer: [floats('limit', [], [100])] as TensorProto[],
+    node: [
+      node('Loop', ['', '', 'x'], ['y'], [
+        subgraph('body', {
+          name: 'body',
+          input: [port('i', [], 7), port('c', [], 9), port('v', [2])],
+          output: [port('goes', [], 9), port('next', [2])],
+          node: [node('Add', ['v', 'v'], ['next']), node('ReduceMax', ['next'], ['most'], [int('keepdims', 0)]), node('Less', ['most', 'limit'], ['goes'])] as NodeProto[],
+        }),
+      ]),
+    ] as NodeProto[],
+  });
+  const net = onnx.parse(bytes);
+  const compiled = compile((x: Tensor) => net.forward(x));
+  for (const [x, y] of [[[1, 3], [64, 192]], [[60, 2], [120, 4]]] as const) {
+    expect(net.forward(Tensor.from([...x])).toArray()).toEqual(y);
+    expect(compiled(Tensor.from([...x])).toArray()).toEqual(y);
+  }
+}); // biome-ignore format: a table
+
 /** Doubles x `trips` times, or until its first element exceeds 100. */
 const loop = (): Uint8Array =>
   model({
