@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
-import { compile, type Parameter, Tensor, valueAndGrad } from '../../tensor/index.ts';
+import { autocast, compile, type Parameter, Tensor, valueAndGrad } from '../../tensor/index.ts';
 import { readCheckpoint, writeCheckpoint } from '../../train/checkpointFile.ts';
 import { bagCount, type SparseBatch } from '../batch.ts';
 import type { SparseInput, SparseModel } from '../models/model.ts';
@@ -25,6 +25,8 @@ export interface TrainerOptions {
   readonly pooling?: Readonly<Record<string, Pooling>>;
   /** Label whose value counts as clicks in the rows; the first by default, null for data of positives alone. */
   readonly clickLabel?: string | null;
+  /** Computes the products of the dense part in bf16 (see `autocast`); f32 by default. Rows, losses and optimizers stay f32. */
+  readonly autocast?: 'bf16';
 }
 
 /** Rows of new tables start spread enough for a network to tell them apart. */
@@ -52,6 +54,7 @@ export class SparseTrainer implements BatchLearner {
   readonly optimizer: AnyOptimizer | null;
   private readonly poolings: Readonly<Record<string, Pooling>>;
   private readonly click: number;
+  private readonly half: 'bf16' | undefined;
   private stage: Stage | null = null;
   /** Rows and gradients of the distinct signs. */
   private rows = new Float32Array(0);
@@ -62,8 +65,9 @@ export class SparseTrainer implements BatchLearner {
   private readonly compiledStep: (...args: Arrays) => readonly Tensor[];
   private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
 
-  constructor({ model, table, optimizer, pooling = {}, clickLabel }: TrainerOptions) {
+  constructor({ model, table, optimizer, pooling = {}, clickLabel, autocast: half }: TrainerOptions) {
     this.model = model;
+    this.half = half;
     this.table =
       table && 'lookup' in table
         ? table
@@ -112,7 +116,11 @@ export class SparseTrainer implements BatchLearner {
     this.model.eval();
     this.pull(batch);
     let run = this.compiledOutputs.get(fn);
-    if (!run) this.compiledOutputs.set(fn, (run = compile((...args: Arrays) => fn(this.inputOf(args)))));
+    if (!run)
+      this.compiledOutputs.set(
+        fn,
+        (run = compile((...args: Arrays) => this.mixed(() => fn(this.inputOf(args)).float()))),
+      );
     return run(...this.arrays()).data() as Float32Array;
   }
 
@@ -219,6 +227,10 @@ export class SparseTrainer implements BatchLearner {
     };
   }
 
+  private mixed<R>(fn: () => R): R {
+    return autocast({ dtype: 'bf16', enabled: this.half === 'bf16' }, fn);
+  }
+
   /** [loss, probabilities, gradients of wide weights, vectors, each sequence]. */
   private stepGraph(args: Arrays): readonly Tensor[] {
     const { model, optimizer } = this;
@@ -231,8 +243,10 @@ export class SparseTrainer implements BatchLearner {
         const sequences = Object.fromEntries(
           names.map((slot, i) => [slot, { mask: input.sequences[slot]!.mask, vectors: histories[i]! }]),
         );
-        const output = model.forward({ ...input, wide: wide!, vectors: vectors!, sequences });
-        return [model.loss(output, args[3]!, input), model.probabilities(output)];
+        return this.mixed(() => {
+          const output = model.forward({ ...input, wide: wide!, vectors: vectors!, sequences }).float();
+          return [model.loss(output, args[3]!, input), model.probabilities(output)];
+        });
       },
       { hasAux: true },
     );
