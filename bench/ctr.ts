@@ -17,6 +17,7 @@ import {
   criteoFeatures,
   Features,
   flatInput,
+  type SparseBatch,
   type SparseInput,
   SparseModel,
   SparseTrainer,
@@ -52,6 +53,7 @@ const options = new Command('ctr')
   .option('--readers <n>', 'reading threads', '1')
   .option('--examples <n>', 'examples', '200000')
   .option('--backend <name>', 'backend', 'x86')
+  .option('--pipeline', 'pull, compute and push beside one another')
   .option('--autocast', 'products of the dense part in bf16')
   .option('--passes <n>', 'times the file is read; the last one is timed', '2')
   .option('--file <path>', 'Criteo lines to read; made when absent')
@@ -62,6 +64,7 @@ const options = new Command('ctr')
     examples: string;
     backend: string;
     autocast?: boolean;
+    pipeline?: boolean;
     passes: string;
     file?: string;
   }>();
@@ -91,10 +94,14 @@ try {
   for (let pass = 0; pass < Number(options.passes); pass++) {
     const start = performance.now();
     let examples = 0;
-    for await (const batch of reader) {
-      examples += batch.size;
-      ({ loss } = trainer.step(batch));
-    }
+    const counted = async function* (): AsyncGenerator<SparseBatch> {
+      for await (const batch of reader) {
+        examples += batch.size;
+        yield batch;
+      }
+    };
+    if (options.pipeline) for await (const result of trainer.train(counted())) ({ loss } = result);
+    else for await (const batch of counted()) ({ loss } = trainer.step(batch));
     speeds.push(Math.round((examples / (performance.now() - start)) * 1000));
   }
   const { size } = trainer.table;
@@ -104,6 +111,7 @@ try {
       backend: options.backend,
       threads: Number(options.threads),
       autocast: options.autocast ?? false,
+      pipeline: options.pipeline ?? false,
       examples: Number(options.examples),
       examples_per_s: speeds.at(-1),
       examples_per_s_by_pass: speeds,
