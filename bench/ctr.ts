@@ -4,7 +4,7 @@
  * CTR-DNN in PaddlePaddle's published shape (26 sparse slots x 10, 13 dense, 400-400-400-2, lazy Adam, batch 1000), from Criteo-like text on disk to
  * updated weights: reading, parsing, hashing, pull, forward, backward, push. Prints one JSON line with examples a second.
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
@@ -21,6 +21,7 @@ import {
   SparseModel,
   SparseTrainer,
 } from 'tenon/recsys';
+import { writeCriteoLines } from './criteoLines.ts';
 
 class CtrDnn extends SparseModel {
   readonly tower: Tower;
@@ -46,28 +47,6 @@ class CtrDnn extends SparseModel {
   }
 }
 
-/** Lines as Criteo's: a label, 13 counts of which some are missing, 26 hexadecimal categories of a long-tailed 100,000 each. */
-function writeLines(file: string, count: number): void {
-  let x = 88172645;
-  const next = (): number => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (x >>> 0) / 2 ** 32;
-  };
-  const lines: string[] = [];
-  for (let i = 0; i < count; i++) {
-    const fields: (string | number)[] = [next() < 0.25 ? 1 : 0];
-    for (let k = 0; k < 13; k++) fields.push(next() < 0.1 ? '' : Math.floor(next() ** 4 * 1000));
-    for (let k = 0; k < 26; k++) {
-      const rank = Math.floor(100_000 * next() ** 3);
-      fields.push((Math.imul(rank * 26 + k, 0x9e3779b1) >>> 0).toString(16).padStart(8, '0'));
-    }
-    lines.push(fields.join('\t'));
-  }
-  writeFileSync(file, `${lines.join('\n')}\n`);
-}
-
 const options = new Command('ctr')
   .option('--threads <n>', 'compute threads', '2')
   .option('--readers <n>', 'reading threads', '1')
@@ -83,7 +62,7 @@ manualSeed(1);
 const folder = mkdtempSync(path.join(tmpdir(), 'tenon-ctr-'));
 try {
   const file = options.file ?? path.join(folder, 'lines.tsv');
-  if (!existsSync(file)) writeLines(file, Number(options.examples));
+  if (!existsSync(file)) writeCriteoLines(file, Number(options.examples));
   const features = new Features(criteoFeatures());
   const reader = new BatchReader([file], {
     format: { type: 'criteo' },

@@ -4,7 +4,7 @@
  */
 import { storage, type Value } from './flow.ts';
 import type { Ix } from './index-expr.ts';
-import type { ContractKernel, Kernel, SpaceKernel } from './kernels.ts';
+import type { ContractKernel, CopyKernel, Kernel, SpaceKernel } from './kernels.ts';
 import type { BufferRef, LoweredKernel } from './lower/context.ts';
 import { attributesKey } from './normalise.ts';
 import type { MemoryWindows } from './windows.ts';
@@ -98,8 +98,32 @@ export class LoweringCache {
     this.windows = windows;
   }
 
+  /** Copies of one size and type differ in where from and where to. */
+  private copy(kernel: CopyKernel, make: () => LoweredKernel): LoweredKernel {
+    const { from, to } = kernel;
+    const key = `copy ${from.type}`;
+    const template = this.templates.get(key);
+    if (!template) {
+      const lowered = make();
+      this.templates.set(key, { lowered, values: [from] });
+      return lowered;
+    }
+    const { root, offset } = this.windows.resolve(storage(from));
+    return {
+      ...template.lowered,
+      refs: template.lowered.refs.map(
+        (ref): BufferRef =>
+          ref.kind === 'value'
+            ? { kind: 'value', value: root, offset, known: storage(from) }
+            : { kind: 'result', to: to.kind, index: to.index },
+      ),
+      describe: () => make().describe(),
+    };
+  }
+
   lower(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): LoweredKernel {
-    if (kernel.kind !== 'space' && kernel.kind !== 'contract') return make();
+    if (kernel.kind === 'copy') return this.copy(kernel, make);
+    if (kernel.kind === 'routine') return make();
     const { key, values } = signatureOf(kernel, realised, this.windows);
     const template = this.templates.get(key);
     if (!template) {

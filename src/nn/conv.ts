@@ -45,7 +45,7 @@ function checkGroups(what: string, inChannels: number, outChannels: number, grou
 export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
 
 /** Geometry of a convolution, one number per spatial dimension. */
-interface Geometry {
+export interface Geometry {
   readonly stride: number[];
   readonly padding: number[] | 'same';
   readonly dilation: number[];
@@ -99,7 +99,7 @@ abstract class Convolution extends Module {
   }
 
   /** The input and the geometry of the convolution over it: padding other than zeros is applied here. */
-  protected padded(x: Tensor): [Tensor, Geometry] {
+  padded(x: Tensor): [Tensor, Geometry] {
     const { geometry, kernelSize, paddingMode } = this;
     if (paddingMode === 'zeros') return [x, geometry];
     const inside = { ...geometry, padding: kernelSize.map(() => 0) };

@@ -113,6 +113,13 @@ export class MultiLabelSoftMarginLoss extends WeightedLoss<F.BinaryLossOptions> 
   }
 }
 
+/** Hinge loss between several classes: input [N, C], target [N, C] of class indices, -1 after the last. */
+export class MultiLabelMarginLoss extends Loss<F.LossOptions> {
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.multilabelMarginLoss(input, target, this.options);
+  }
+}
+
 export interface MultiMarginLossOptions extends F.LossOptions {
   /** Power of the hinge, 1 (by default) or 2. */
   readonly p?: 1 | 2;
@@ -208,5 +215,55 @@ export class TripletMarginLoss extends Module<[anchor: Tensor, positive: Tensor,
 
   forward(anchor: Tensor, positive: Tensor, negative: Tensor): Tensor {
     return F.tripletMarginLoss(anchor, positive, negative, this.options);
+  }
+}
+
+export interface TripletMarginWithDistanceLossOptions extends MarginOptions {
+  /** Of two batches of vectors, one number each; the Euclidean distance by default. */
+  readonly distanceFunction?: (a: Tensor, b: Tensor) => Tensor;
+  /** false by default. */
+  readonly swap?: boolean;
+}
+
+/** TripletMarginLoss with a distance of your own. */
+export class TripletMarginWithDistanceLoss extends Module<[anchor: Tensor, positive: Tensor, negative: Tensor]> {
+  readonly options: TripletMarginWithDistanceLossOptions;
+
+  constructor(options: TripletMarginWithDistanceLossOptions = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(anchor: Tensor, positive: Tensor, negative: Tensor): Tensor {
+    return F.tripletMarginWithDistanceLoss(anchor, positive, negative, this.options);
+  }
+}
+
+/**
+ * Connectionist temporal classification (Graves et al. 2006): log-probabilities [T, N, C], targets [N, S] (or all of them in one row), and
+ * the lengths of each.
+ */
+export class CTCLoss extends Module<
+  [
+    logProbs: Tensor,
+    targets: Tensor,
+    inputLengths: Tensor | readonly number[],
+    targetLengths: Tensor | readonly number[],
+  ]
+> {
+  readonly options: F.CTCLossOptions;
+
+  constructor(options: F.CTCLossOptions = {}) {
+    super();
+    this.options = options;
+  }
+
+  forward(
+    logProbs: Tensor,
+    targets: Tensor,
+    inputLengths: Tensor | readonly number[],
+    targetLengths: Tensor | readonly number[],
+  ): Tensor {
+    return F.ctcLoss(logProbs, targets, inputLengths, targetLengths, this.options);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Pooling layers over [N, C, ...]. The functional forms do the work.
  */
-import { F, type Tensor, type ValuesAndIndices } from '../tensor/index.ts';
+import { F, type Parameter, type Tensor, type ValuesAndIndices } from '../tensor/index.ts';
 import type { Size } from './conv.ts';
 import { Module } from './module.ts';
 
@@ -244,5 +244,49 @@ export class MaxUnpool2d extends MaxUnpool {
 export class MaxUnpool3d extends MaxUnpool {
   forward(x: Tensor, indices: Tensor, outputSize?: readonly number[]): Tensor {
     return F.maxUnpool3d(x, indices, this.kernelSize, { ...this.options, outputSize });
+  }
+}
+
+export interface FractionalMaxPoolOptions {
+  /** Sizes of the result; this or outputRatio. */
+  readonly outputSize?: Size;
+  /** The result's sizes as parts of the input's, between 0 and 1. */
+  readonly outputRatio?: number | readonly number[];
+  /** Uniform numbers [N, C, dimensions] that place the windows, the same at every call; drawn anew by default. */
+  readonly randomSamples?: Tensor;
+}
+
+/** Maxima over windows whose places are drawn at random (Graham 2014). */
+abstract class FractionalMaxPool<I extends boolean> extends Module<[x: Tensor], Pooled<I>> {
+  readonly kernelSize: Size;
+  readonly options: FractionalMaxPoolOptions & { readonly returnIndices?: I };
+  /** A buffer under PyTorch's key, _random_samples. */
+  readonly _randomSamples: Parameter | null;
+
+  constructor(kernelSize: Size, options: FractionalMaxPoolOptions & { readonly returnIndices?: I }) {
+    super();
+    this._randomSamples = options.randomSamples ? this.registerBuffer('_randomSamples', options.randomSamples) : null;
+    if ((options.outputSize === undefined) === (options.outputRatio === undefined))
+      throw new TypeError(`${this.constructor.name}: exactly one of outputSize and outputRatio must be given`);
+    this.kernelSize = kernelSize;
+    this.options = options;
+  }
+
+  protected get settings(): F.FractionalPoolOptions {
+    return { ...this.options, randomSamples: this._randomSamples };
+  }
+}
+
+/** Of [N, C, H, W]; with `returnIndices` also where in its channel each maximum stands. */
+export class FractionalMaxPool2d<I extends boolean = false> extends FractionalMaxPool<I> {
+  forward(x: Tensor): Pooled<I> {
+    return F.fractionalMaxPool2d(x, this.kernelSize, this.settings) as Pooled<I>;
+  }
+}
+
+/** Of [N, C, D, H, W]; with `returnIndices` also where in its channel each maximum stands. */
+export class FractionalMaxPool3d<I extends boolean = false> extends FractionalMaxPool<I> {
+  forward(x: Tensor): Pooled<I> {
+    return F.fractionalMaxPool3d(x, this.kernelSize, this.settings) as Pooled<I>;
   }
 }

@@ -3,7 +3,8 @@
  * (https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto): Unigram and BPE.
  */
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
-import { addedToken, mergesOf, pieceDecoder, precompiled, template, vocabularyOf } from './definitions.ts';
+import { charsmapNormalizer } from './charsmap.ts';
+import { addedToken, mergesOf, pieceDecoder, template, vocabularyOf } from './definitions.ts';
 import { Tokenizer, type TokenizerDefinition } from './tokenizer.ts';
 
 /** SentencePiece.Type */
@@ -92,20 +93,20 @@ function readModel(bytes: Uint8Array): SentencePieceModel {
   };
 }
 
-function definitionOf(model: SentencePieceModel): TokenizerDefinition {
-  const { pieces, kind, charsmap, addDummyPrefix: prefix } = model;
-  const normalizers = [
-    ...(charsmap.length > 0 ? [precompiled(charsmap)] : []),
-    ...(model.removeExtraWhitespaces
-      ? [
-          { type: 'Strip', strip_left: true, strip_right: true },
-          { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' },
-        ]
-      : []),
+/** What SentencePiece does to a whole text first: the character map, extra spaces dropped, one put in front, all of them written as U+2581. */
+function normalizerOf(model: SentencePieceModel): (text: string) => string {
+  const map = charsmapNormalizer(model.charsmap);
+  return raw => {
+    let text = map(raw);
+    if (model.removeExtraWhitespaces) text = text.replace(/^ +| +$/g, '').replace(/ {2,}/g, ' ');
     // A text of nothing but spaces stays empty.
-    ...(prefix ? [{ type: 'Replace', pattern: { Regex: String.raw`\A(?=[\s\S])` }, content: '▁' }] : []),
-    { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
-  ];
+    if (model.addDummyPrefix && text !== '') text = ` ${text}`;
+    return model.escapeWhitespaces ? text.replaceAll(' ', '▁') : text;
+  };
+}
+
+function definitionOf(model: SentencePieceModel): TokenizerDefinition {
+  const { pieces, kind } = model;
   const byteFallback = pieces.some(piece => piece.kind === KIND.byte);
   const vocab = vocabularyOf(pieces.map(piece => piece.text));
   const unigram = {
@@ -133,8 +134,7 @@ function definitionOf(model: SentencePieceModel): TokenizerDefinition {
       const special = role === KIND.control || role === KIND.unknown;
       return special || role === KIND.userDefined ? [addedToken(id, content, special)] : [];
     }),
-    normalizer: { type: 'Sequence', normalizers },
-    decoder: pieceDecoder(prefix),
+    decoder: pieceDecoder(model.addDummyPrefix),
     model: kind === 'unigram' ? unigram : bpe,
   };
 }
@@ -166,5 +166,6 @@ export function sentencePieceTokenizer(bytes: Uint8Array, options: SentencePiece
   return new Tokenizer(
     { ...definitionOf(model), post_processor: around },
     { bos_token: bos, eos_token: eos, unk_token: pieces[model.unkId]?.text, pad_token: pieces[model.padId]?.text },
+    normalizerOf(model),
   );
 }

@@ -42,6 +42,13 @@ export interface TextStream {
   end(): string;
 }
 
+/** A token of a text: its index, how the vocabulary writes it, and the segment it is in. */
+interface Piece {
+  readonly id: number;
+  readonly token: string;
+  readonly type: number;
+}
+
 type Part = Readonly<Record<string, unknown>>;
 
 /** A definition's leading Precompiled normalizer as a function, and the definition without it. */
@@ -64,8 +71,10 @@ function tokenText(value: unknown): string | null {
 /** Text to token indices and back. Make one with `loadTokenizer`, or from parts. */
 export class Tokenizer {
   readonly #engine: Engine;
-  /** What the library does not do exactly itself. */
+  /** What is done to whole texts before the library gets them. */
   readonly #normalize: (text: string) => string;
+  /** Whether a Unigram model writes unknown characters as bytes, which the library leaves out. */
+  readonly #bytesOfUnknown: boolean;
   readonly #cleanUp: boolean;
   readonly #special: ReadonlySet<number>;
   readonly bosId: number | null;
@@ -73,12 +82,21 @@ export class Tokenizer {
   readonly padId: number | null;
   readonly unkId: number | null;
 
-  /** @throws Error where the definition is none that the library knows */
-  constructor(definition: TokenizerDefinition, config: TokenizerConfig = {}) {
+  /**
+   * @param normalize applied to whole texts before anything else
+   * @throws Error where the definition is none that the library knows
+   */
+  constructor(
+    definition: TokenizerDefinition,
+    config: TokenizerConfig = {},
+    normalize: (text: string) => string = text => text,
+  ) {
     if (typeof definition['model'] !== 'object' || definition['model'] === null)
       throw new Error('Tokenizer: the definition has no model, expected the content of a tokenizer.json');
-    const [normalize, rest] = withoutCharsmap(definition);
-    this.#normalize = normalize;
+    const [map, rest] = withoutCharsmap(definition);
+    this.#normalize = text => map(normalize(text));
+    const model = definition['model'] as Part;
+    this.#bytesOfUnknown = model['type'] === 'Unigram' && model['byte_fallback'] === true;
     const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };
     this.#engine = new Engine({ ...parts, ...rest }, config);
     this.#cleanUp = config['clean_up_tokenization_spaces'] === true;
@@ -95,17 +113,36 @@ export class Tokenizer {
   }
 
   /** The token indices of a text. Special tokens that are written in it are read as such, as in Hugging Face's tokenizers. */
-  encode(text: string, { pair, addSpecialTokens = true }: EncodeOptions = {}): number[] {
-    return this.#engine.encode(this.#normalize(text), this.#options(pair, addSpecialTokens)).ids;
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    return this.#encode(text, { addSpecialTokens: true, ...options }).map(({ id }) => id);
   }
 
-  /** The tokens of a text as the vocabulary writes them. */
-  tokens(text: string, { pair, addSpecialTokens = false }: EncodeOptions = {}): string[] {
-    return this.#engine.tokenize(this.#normalize(text), this.#options(pair, addSpecialTokens));
+  /** The tokens of a text as the vocabulary writes them, without special tokens around it unless asked for. */
+  tokens(text: string, options: EncodeOptions = {}): string[] {
+    return this.#encode(text, { addSpecialTokens: false, ...options }).map(({ token }) => token);
   }
 
-  #options(pair: string | undefined, add_special_tokens: boolean) {
-    return { text_pair: pair === undefined ? null : this.#normalize(pair), add_special_tokens };
+  #encode(text: string, { pair, addSpecialTokens = true }: EncodeOptions): readonly Piece[] {
+    const {
+      ids,
+      tokens,
+      token_type_ids: types,
+    } = this.#engine.encode(this.#normalize(text), {
+      text_pair: pair === undefined ? null : this.#normalize(pair),
+      add_special_tokens: addSpecialTokens,
+      return_token_type_ids: true,
+    });
+    const pieces = ids.map((id: number, i: number): Piece => ({ id, token: tokens[i]!, type: types?.[i] ?? 0 }));
+    return this.#bytesOfUnknown ? pieces.flatMap((piece: Piece) => this.#bytes(piece)) : pieces;
+  }
+
+  /** A piece the vocabulary lacks as its bytes, which it has. */
+  #bytes(piece: Piece): Piece[] {
+    if (this.idOf(piece.token) !== null) return [piece];
+    return Array.from(new TextEncoder().encode(piece.token), byte => {
+      const token = `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
+      return { token, id: this.idOf(token) ?? piece.id, type: piece.type };
+    });
   }
 
   /** Several texts (or pairs of texts) as tensors; short ones are filled up at the end. */
@@ -115,11 +152,8 @@ export class Tokenizer {
     if (texts.length === 0) throw new Error('encodeBatch: no texts came');
     const rows = texts.map(entry => {
       const [text, pair] = typeof entry === 'string' ? [entry] : entry;
-      const encoded = this.#engine.encode(this.#normalize(text), {
-        ...this.#options(pair, addSpecialTokens),
-        return_token_type_ids: true,
-      });
-      return { ids: encoded.ids, types: encoded.token_type_ids ?? [] };
+      const pieces = this.#encode(text, { pair, addSpecialTokens });
+      return { ids: pieces.map(({ id }) => id), types: pieces.map(({ type }) => type) };
     });
     const length = Math.min(maxLength, Math.max(1, ...rows.map(({ ids }) => ids.length)));
     const column = <T>(values: (row: (typeof rows)[number], i: number) => T): T[] =>

@@ -20,11 +20,6 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   RNNCellBase: 'abstract base',
   UninitializedBuffer: 'lazy modules have no parameters before their first call',
   UninitializedParameter: 'lazy modules have no parameters before their first call',
-  CTCLoss: 'its functional form is being written',
-  FractionalMaxPool2d: 'its functional form is being written',
-  FractionalMaxPool3d: 'its functional form is being written',
-  MultiLabelMarginLoss: 'its functional form is being written',
-  TripletMarginWithDistanceLoss: 'its functional form is being written',
   Parameter: 'in the Tensor API: import { Parameter } from tenon',
 };
 
@@ -238,6 +233,22 @@ describe('layers beyond PyTorch 1.13', () => {
 });
 
 describe('random layers', () => {
+  it('random leaky ReLU draws slopes within its bounds in training', () => {
+    const slopes = new nn.RReLU({ lower: 0.2, upper: 0.4 }).call(ones([1000]).neg()).neg();
+    expect([slopes.amin().item() >= 0.2, slopes.amax().item() <= 0.4]).toEqual([true, true]);
+    expect(slopes.amax().sub(slopes.amin()).item()).toBeGreaterThan(0.19);
+    expect(new nn.RReLU().call(ones([3])).toArray()).toEqual([1, 1, 1]);
+  });
+
+  it('fractional pooling draws its windows anew', () => {
+    const x = randn([1, 1, 9, 9]);
+    const pool = new nn.FractionalMaxPool2d(2, { outputRatio: 0.5 });
+    expect(pool.call(x).shape).toEqual([1, 1, 4, 4]);
+    const draws = Array.from({ length: 6 }, () => JSON.stringify(pool.call(x)));
+    expect(new Set(draws).size).toBeGreaterThan(1);
+    expect(() => new nn.FractionalMaxPool2d(2, {})).toThrow('exactly one of outputSize and outputRatio');
+  });
+
   it('feature alpha dropout drops whole channels and keeps mean and variance', () => {
     const x = randn([200, 50, 4]);
     const y = new nn.FeatureAlphaDropout(0.3).call(x);

@@ -178,6 +178,23 @@ export const MODULES: Readonly<Record<string, () => nn.AnyModule>> = {
   CosineEmbeddingLoss: () => new nn.CosineEmbeddingLoss({ margin: 0.1 }),
   MarginRankingLoss: () => new nn.MarginRankingLoss({ margin: 0.2 }),
   TripletMarginLoss: () => new nn.TripletMarginLoss({ margin: 0.7, swap: true }),
+  TripletMarginWithDistanceLoss: () =>
+    new nn.TripletMarginWithDistanceLoss({
+      distanceFunction: (a, b) => F.pairwiseDistance(a, b, { p: 1 }),
+      margin: 0.4,
+      swap: true,
+    }),
+  MultiLabelMarginLoss: () => new nn.MultiLabelMarginLoss(),
+  CTCLoss: () => new nn.CTCLoss({ blank: 1 }),
+  'CTCLoss.infinite': () => new nn.CTCLoss({ reduction: 'sum', zeroInfinity: true }),
+  FractionalMaxPool2d: () =>
+    new nn.FractionalMaxPool2d([2, 3], {
+      outputSize: [3, 2],
+      returnIndices: true,
+      randomSamples: formula(50, [2, 2, 2]).add(0.5),
+    }),
+  FractionalMaxPool3d: () =>
+    new nn.FractionalMaxPool3d(2, { outputRatio: 0.5, randomSamples: formula(51, [1, 2, 3]).add(0.5) }),
   weightNorm: () => nn.weightNorm(new nn.Linear(4, 3)),
   'weightNorm.dim': () => nn.weightNorm(new nn.ConvTranspose1d(2, 3, 2), { dim: 1 }),
   'weightNorm.whole': () => nn.weightNorm(new nn.Linear(4, 3), { dim: null }),
@@ -217,6 +234,12 @@ const CALLS: Readonly<Record<string, Call>> = {
   'ConvTranspose2d.outputSize': (m: nn.ConvTranspose2d, x) => m.call(x, [9, 5]),
   'EmbeddingBag.sum': (m: nn.EmbeddingBag, index) => m.call(index, int(0, 5, 5), formula(40, [12])),
   'EmbeddingBag.max': (m: nn.EmbeddingBag, index) => m.call(index, int(0, 3, 4, 12)),
+  MultiLabelMarginLoss: (m: nn.MultiLabelMarginLoss, x) => {
+    const target = int(3, 0, -1, 1, 2, -1, 0, 0, -1, 0, 1, 2).reshape([3, 4]);
+    return m.call(x, target);
+  },
+  CTCLoss: (m: nn.CTCLoss, x) => m.call(x.logSoftmax(2), int(0, 2, 2, 3, 0, 0).reshape([2, 3]), [6, 5], [3, 1]),
+  'CTCLoss.infinite': (m: nn.CTCLoss, x) => m.call(x.logSoftmax(2), int(1, 1, 1, 2), [3, 3], [3, 1]),
   PoissonNLLLoss: (m: nn.PoissonNLLLoss, x, counts) => m.call(x, counts.to('f64')),
   MaxUnpool1d: (m: nn.MaxUnpool1d, x) => {
     const { values, indices } = F.maxPool1d(x, 2, { returnIndices: true });

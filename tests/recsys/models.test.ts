@@ -1,6 +1,6 @@
 /** Every sparse model learns a planted pattern through the trainer, and the trainer is exact. */
 
-import { manualSeed } from 'tenon';
+import { manualSeed, setNumThreads } from 'tenon';
 import { auc } from 'tenon/metrics';
 import { Adam, SGD } from 'tenon/optim';
 import {
@@ -196,6 +196,17 @@ describe('SparseTrainer', () => {
       expect(b.loss).toBe(a.loss);
       expect(b.predictions).toEqual(a.predictions);
     }
+  });
+
+  it('one thread and two give the same bits', () => {
+    const runs = [1, 2].map(threads => {
+      setNumThreads(threads);
+      const { trainer, schema } = trainerOf('deepfm');
+      const steps = [1, 2, 3].map(seed => trainer.step(batchOf(schema, 256, seed)));
+      return [...steps.map(({ loss }) => loss), ...trainer.predict(batchOf(schema, 256, 9))];
+    });
+    setNumThreads(1);
+    expect(runs[1]).toEqual(runs[0]);
   });
 
   it('labels that are missing do not count', () => {

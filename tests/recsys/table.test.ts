@@ -2,9 +2,19 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
-import { EmbeddingTable, type Sign, signParts, type TableOptions, type TableRow } from 'tenon/recsys';
+import { tensor } from 'tenon';
+import {
+  EmbeddingTable,
+  type RowOptimizer,
+  type Sign,
+  signParts,
+  type TableOptions,
+  type TableRow,
+} from 'tenon/recsys';
 import { describe, expect, it } from 'vitest';
 import { PagedBacking } from '../../src/recsys/table/backing.ts';
+import { hashSign } from '../../src/recsys/table/hash.ts';
+import { formula, probe } from '../support/formula.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 interface Push {
@@ -155,6 +165,62 @@ describe('EmbeddingTable against a Map', () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+/** PyTorch's figures for sparse tables (tests/support/torch_reference.py), in f64; rows are f32. */
+describe('row optimizers agree with PyTorch', () => {
+  const TRAJECTORIES = JSON.parse(readFileSync(new URL('../fixtures/sparse.json', import.meta.url), 'utf8')) as Record<
+    string,
+    number[][]
+  >;
+  const OPTIMIZERS: Readonly<Record<string, (step: number) => RowOptimizer>> = {
+    SGD: () => ({ type: 'sgd', lr: 0.5 }),
+    // The fixture's rate decays as 0.1 / (1 + 0.1 t).
+    Adagrad: step => ({ type: 'adagrad', lr: 0.1 / (1 + 0.1 * step), initialAccumulator: 0.1 }),
+    SparseAdam: () => ({ type: 'adam', lr: 0.05, betas: [0.8, 0.95] }),
+  };
+
+  it.each(Object.keys(OPTIMIZERS))('%s', name => {
+    const folder = temporaryFolder().path;
+    const file = path.join(folder, 'table');
+    let table = new EmbeddingTable({ dim: 3, optimizer: OPTIMIZERS[name]!(0) });
+    const ids = Array.from({ length: 12 }, (_, i) => i);
+    const start = formula(5, [12, 3]).data();
+    for (const id of ids) {
+      const row = table.insert(hashSign(0, id), 0, id);
+      table.rows
+        .segment(row)
+        .f32.set([...start.slice(3 * id, 3 * id + 3)].map(Number), table.rows.at(row) + table.layout.vector);
+    }
+    const target = formula(6, [7, 3]).data();
+    TRAJECTORIES[`${name} rows`]!.forEach((expected, step) => {
+      if (step > 0 && name === 'Adagrad') {
+        // The rate is the table's own: another rate is another table with the same rows.
+        table.save(file, 'full');
+        table = new EmbeddingTable({ dim: 3, optimizer: OPTIMIZERS[name]!(step) });
+        table.load(file);
+      }
+      const batch = Array.from({ length: 7 }, (_, k) => (3 * k * k + step * k) % 10);
+      const found = table.lookup(new Uint32Array(7), Uint32Array.from(batch), 7);
+      const rows = new Float32Array(3 * found.unique);
+      table.gather(found, rows);
+      const gradients = new Float32Array(3 * found.unique);
+      let loss = 0;
+      // mean((tanh(w) - y)^2): slope 2 (tanh(w) - y) (1 - tanh(w)^2) / 21
+      for (let k = 0; k < 7; k++)
+        for (let d = 0; d < 3; d++) {
+          const at = 3 * found.inverse[k]! + d;
+          const y = Math.tanh(rows[at]!);
+          const off = y - Number(target[3 * k + d]);
+          loss += off ** 2 / 21;
+          gradients[at] = gradients[at]! + (2 * off * (1 - y * y)) / 21;
+        }
+      table.push(found, gradients, new Float32Array(found.unique).fill(1), new Float32Array(found.unique));
+      const all = ids.flatMap(id => [...table.row(id)!.weights]);
+      const actual = [loss, ...probe(tensor(Float64Array.from(all), { shape: [12, 3] }))];
+      for (const [i, value] of actual.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThan(3e-6);
+    });
   });
 });
 

@@ -5,6 +5,7 @@
 import json
 import os
 import torch
+import torch.nn.functional as F
 from torch_formula import formula, probe
 
 torch.set_default_dtype(torch.float64)
@@ -186,6 +187,108 @@ def scheduler_case(make):
     return rates
 
 
+KFAC = {
+    "KFAC": dict(lr=0.05, momentum=0.9, weight_decay=0.0, damping=0.01, decay=0.95, interval=1, clip=None),
+    "KFAC.interval": dict(lr=0.1, momentum=0.5, weight_decay=0.1, damping=0.05, decay=0.8, interval=4, clip=None),
+    "KFAC.clip": dict(lr=0.3, momentum=0.0, weight_decay=0.0, damping=0.001, decay=0.5, interval=2, clip=0.01),
+}
+
+
+def kfac_case(s):
+    """Martens and Grosse 2015 for the linear layer, Grosse and Martens 2016 for the convolution, written out for this network."""
+    cw, cb, lw, lb, scale = (formula(i + 1, shape).requires_grad_() for i, shape in enumerate([(3, 2, 2, 2), (3,), (2, 27), (2,), (2,)]))
+    x, y = formula(6, (4, 2, 3, 3), 2.0), formula(7, (4, 2))
+    params = [cw, cb, lw, lb, scale]
+    factors, inverses, buffers = {}, {}, [torch.zeros_like(p) for p in params]
+    trajectory = []
+
+    def stats(name, k, moment_a, moment_g):
+        decay = min(1 - 1 / k, s["decay"])
+        a, g = factors.get(name, (0, 0))
+        factors[name] = (decay * a + (1 - decay) * moment_a, decay * g + (1 - decay) * moment_g)
+
+    def invert(name):
+        a, g = factors[name]
+        pi = ((a.trace() / len(a)) / (g.trace() / len(g))).sqrt()
+        root = s["damping"] ** 0.5
+        inverses[name] = ((a + pi * root * torch.eye(len(a))).inverse(), (g + root / pi * torch.eye(len(g))).inverse())
+
+    for step in range(10):
+        conv = F.conv2d(x, cw, cb, padding=1)
+        hidden = torch.tanh(conv)
+        flat = hidden[:, :, :3, :3].reshape(4, 27)
+        pre = F.linear(flat, lw, lb)
+        loss = ((pre * scale - y) ** 2).mean()
+        gc, gl, *grads = torch.autograd.grad(loss, [conv, pre, *params])
+        batch, positions = 4, conv.shape[2] * conv.shape[3]
+        ones = lambda rows: torch.cat([rows, torch.ones(len(rows), 1)], 1)
+        a_conv = ones(F.unfold(x, 2, padding=1).transpose(1, 2).reshape(-1, 8))
+        g_conv = gc.flatten(2).transpose(1, 2).reshape(-1, 3)
+        stats("conv", step + 1, a_conv.t() @ a_conv / batch, g_conv.t() @ g_conv * batch / positions)
+        a_lin = ones(flat.detach())
+        stats("linear", step + 1, a_lin.t() @ a_lin / batch, gl.t() @ gl * batch)
+        if step % s["interval"] == 0:
+            invert("conv"), invert("linear")
+        slopes = {"conv": torch.cat([grads[0].reshape(3, 8), grads[1][:, None]], 1), "linear": torch.cat([grads[2], grads[3][:, None]], 1)}
+        natural = {n: inverses[n][1] @ v @ inverses[n][0] for n, v in slopes.items()}
+        change = s["lr"] ** 2 * sum(float((natural[n] * slopes[n]).sum()) for n in slopes)
+        nu = min(1.0, (s["clip"] / change) ** 0.5) if s["clip"] else 1.0
+        c, l = natural["conv"] * nu, natural["linear"] * nu
+        directions = [c[:, :-1].reshape(cw.shape), c[:, -1], l[:, :-1], l[:, -1], grads[4]]
+        with torch.no_grad():
+            for i, p in enumerate(params):
+                buffers[i] = s["momentum"] * buffers[i] + directions[i] + s["weight_decay"] * p
+                p -= s["lr"] * buffers[i]
+        trajectory.append([float(loss), *(v for p in params for v in probe(p))])
+    return trajectory
+
+
+def root(matrix, power):
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ torch.diag(values ** power) @ vectors.t()
+
+
+SHAMPOO = {
+    "Shampoo": dict(lr=0.1, momentum=0.0, weight_decay=0.0, epsilon=1e-2, interval=1),
+    "Shampoo.interval": dict(lr=0.05, momentum=0.9, weight_decay=0.1, epsilon=1e-3, interval=3),
+    "Shampoo.blocks": dict(lr=0.1, momentum=0.0, weight_decay=0.0, epsilon=1e-2, interval=1, block=2),
+}
+
+
+def shampoo_case(s):
+    """Algorithm 2 of Gupta et al. 2018 for tensors of order 1, 2 and 3."""
+    w, b, t = (formula(i + 1, shape).requires_grad_() for i, shape in enumerate([(3, 4), (3,), (3, 2, 2)]))
+    x, y = formula(4, (5, 4)), formula(5, (5, 3))
+    params = [w, b, t]
+    sums = [[s["epsilon"] * torch.eye(n) for n in p.shape] for p in params]
+    roots = [[None] * p.dim() for p in params]
+
+    def same_block(n):
+        size = -(-n // -(-n // s.get("block", n)))
+        block = torch.arange(n) // size
+        return (block[:, None] == block[None, :]).double()
+
+    buffers = [torch.zeros_like(p) for p in params]
+    trajectory = []
+    for step in range(10):
+        hidden = torch.tanh(x @ w.t() + b)
+        loss = ((torch.einsum("bi,ijk->bjk", hidden, t).sum((1, 2))[:, None] + hidden - y) ** 2).mean()
+        grads = torch.autograd.grad(loss, params)
+        with torch.no_grad():
+            for i, (p, g) in enumerate(zip(params, grads)):
+                direction = g
+                for axis in range(p.dim()):
+                    rows = g.movedim(axis, 0).reshape(p.shape[axis], -1)
+                    sums[i][axis] = sums[i][axis] + rows @ rows.t() * same_block(len(rows))
+                    if step % s["interval"] == 0:
+                        roots[i][axis] = root(sums[i][axis], -1 / (2 * p.dim()))
+                    direction = torch.tensordot(roots[i][axis], direction.movedim(axis, 0), 1).movedim(0, axis)
+                buffers[i] = s["momentum"] * buffers[i] + direction + s["weight_decay"] * p
+                p -= s["lr"] * buffers[i]
+        trajectory.append([float(loss), *(v for p in params for v in probe(p))])
+    return trajectory
+
+
 MOMENTA = {
     "OneCycleLR": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13),
     "OneCycleLR.threePhase": lambda o: S.OneCycleLR(o, max_lr=0.5, total_steps=13, three_phase=True, base_momentum=0.7, max_momentum=0.8),
@@ -241,6 +344,8 @@ def write(name, value):
 
 if __name__ == "__main__":
     write("optim.json", {name: optimizer_case(make) for name, make in OPTIMIZERS.items()})
+    second_order = {name: kfac_case(settings) for name, settings in KFAC.items()}
+    write("second-order.json", {**second_order, **{name: shampoo_case(settings) for name, settings in SHAMPOO.items()}})
     write("lbfgs.json", {name: lbfgs_case(settings) for name, settings in LBFGS.items()})
     write(
         "momentum-schedules.json",

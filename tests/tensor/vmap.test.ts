@@ -62,6 +62,30 @@ describe('vmap: axes and trees', () => {
     ]);
   });
 
+  it('computes chunks of examples, to the same values', () => {
+    const f = (a: Tensor, b: Tensor) => ({ outer: a.unsqueeze(1).mul(b), same: b.neg() });
+    const all = randn([7, 3]);
+    const b = randn([2]);
+    const options = { inAxes: [0, null], outAxes: { outer: 2, same: null } };
+    const want = vmap(f, options)(all, b);
+    for (const chunkSize of [1, 3, 7, 8]) {
+      const got = vmap(f, { ...options, chunkSize })(all, b);
+      expect(got.outer.toArray()).toEqual(want.outer.toArray());
+      expect(got.same.toArray()).toEqual(want.same.toArray());
+    }
+    const total = (chunkSize?: number) => (m: Tensor) =>
+      vmap((a: Tensor) => a.mul(m).sin().sum(), { chunkSize })(all).sum();
+    const slope = grad(total(3))(randn([3]).mul(0).add(0.5));
+    expect(
+      slope
+        .sub(grad(total())(tensor([0.5, 0.5, 0.5])))
+        .abs()
+        .amax()
+        .item(),
+    ).toBeLessThan(1e-5);
+    expect(() => vmap(f, { chunkSize: 0 })).toThrow('vmap: chunkSize: expected a whole number of at least 1');
+  });
+
   it('repeats a result that no example changes', () => {
     expect(vmap((_: Tensor) => tensor([1, 2]))(x).toArray()).toEqual([
       [1, 2],
@@ -117,6 +141,19 @@ describe('vmap: random numbers', () => {
     const all = vmap(inner, { randomness: 'different' })(zeros([2, 3, 2]));
     const after = rand([12]);
     expect(new Set([...(all.data() as Float32Array), ...(after.data() as Float32Array)]).size).toBe(24);
+  });
+
+  it('a checkpoint inside draws the same numbers again for the gradient', () => {
+    const noisy = checkpoint((a: Tensor) => F.dropout(a.square(), { p: 0.5 }));
+    const xs = tensor(Array.from({ length: 32 }, (_, i) => i + 1)).reshape([4, 8]);
+    const mapped = vmap(noisy, { randomness: 'different' });
+    manualSeed(9);
+    const kept = mapped(xs).gt(0);
+    manualSeed(9);
+    const slope = grad((many: Tensor) => mapped(many).sum())(xs);
+    // d(2 x^2) = 4 x where it was kept
+    expect(slope.toArray()).toEqual(xs.mul(4).mul(kept.to('f32')).toArray());
+    expect([0, 32]).not.toContain(kept.to('f32').sum().item());
   });
 
   it('dropout inside a compiled vmap draws anew by every call', () => {

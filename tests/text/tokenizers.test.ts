@@ -154,19 +154,29 @@ describe('GPT-2', () => {
 });
 
 describe('SentencePiece', () => {
-  const rows = JSON.parse(readFileSync(new URL('../fixtures/sentencepiece.json', import.meta.url), 'utf8')) as [
+  type Row = readonly [text: string, ids: readonly number[], back: string];
+  const kinds = JSON.parse(readFileSync(new URL('../fixtures/sentencepiece.json', import.meta.url), 'utf8')) as Record<
     string,
-    number[],
-    string,
-  ][];
+    { readonly model?: string; readonly rows: readonly Row[] }
+  >;
 
-  testWithData('the indices of SentencePiece itself', 'tokenizer/sentencepiece-test_model.model', () => {
-    const tokenizer = loadTokenizer(sharedData('tokenizer', 'sentencepiece-test_model.model'));
-    expect([tokenizer.vocabSize, tokenizer.unkId, tokenizer.bosId, tokenizer.eosId]).toEqual([1000, 0, 1, 2]);
+  /** Every text has its indices; and where the model knows all of it, they decode to what SentencePiece says. */
+  function expectRows(tokenizer: Tokenizer, rows: readonly Row[]): void {
     for (const [text, ids] of rows) expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
     const known = rows.filter(([, ids]) => !ids.includes(0));
     for (const [, ids, back] of known) expect(tokenizer.decode(ids)).toBe(back);
     expect(known.length).toBeGreaterThan(5);
+  }
+
+  it.each(Object.keys(kinds).filter(Boolean))('%s', name => {
+    const { model, rows } = kinds[name]!;
+    expectRows(sentencePieceTokenizer(Buffer.from(model!, 'base64')), rows);
+  });
+
+  testWithData('the indices of SentencePiece itself', 'tokenizer/sentencepiece-test_model.model', () => {
+    const tokenizer = loadTokenizer(sharedData('tokenizer', 'sentencepiece-test_model.model'));
+    expect([tokenizer.vocabSize, tokenizer.unkId, tokenizer.bosId, tokenizer.eosId]).toEqual([1000, 0, 1, 2]);
+    expectRows(tokenizer, kinds['']!.rows);
   });
 
   testWithData('begins and ends texts where asked', 'tokenizer/sentencepiece-test_model.model', () => {

@@ -3,7 +3,6 @@
  * Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
-import { usageOf } from '../../compiler/usage.ts';
 import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
@@ -24,6 +23,8 @@ export interface ProgramCode {
   /** Offset in the args table of each step's addresses, one 64-bit word per kernel buffer; and bytes of the table. */
   readonly argsOffsets: readonly number[];
   readonly argsBytes: number;
+  /** Estimated work, see usage.ts. */
+  readonly work: number;
 }
 
 /** Looks at a barrier before a thread sleeps: some 20 microseconds. */
@@ -125,17 +126,23 @@ function failFunction(asm: Assembler, control: number): Label {
 }
 
 /** The code of a program whose control words are at address `control`. */
-export function emitProgram(steps: readonly Step[], control: number, isa: Isa): ProgramCode {
-  const asm = new Assembler();
+export function emitProgram(
+  steps: readonly Step[],
+  control: number,
+  isa: Isa,
+  asm: Assembler = new Assembler(),
+): ProgramCode {
   const runtime = { barrier: barrierFunction(asm, control), fail: failFunction(asm, control) };
-  const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean }>();
+  const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean; readonly work: number }>();
   for (const { kernel } of steps) {
     if (kernels.has(kernel)) continue;
     const label = asm.label();
+    asm.comment(`kernel ${kernel.name}`);
     asm.bind(label);
-    emitKernel(kernel, asm, runtime, isa);
-    kernels.set(kernel, { label, fails: usageOf(kernel.body).fails });
+    const { fails, work } = emitKernel(kernel, asm, runtime, isa);
+    kernels.set(kernel, { label, fails, work });
   }
+  asm.comment('run');
   const run = asm.label();
   asm.bind(run);
   for (const r of PRESERVED) asm.push(r);
@@ -183,5 +190,6 @@ export function emitProgram(steps: readonly Step[], control: number, isa: Isa): 
     steps: steps.map(step => kernels.get(step.kernel)!.label.at),
     argsOffsets,
     argsBytes,
+    work: steps.reduce((sum, step) => sum + kernels.get(step.kernel)!.work, 0),
   };
 }

@@ -167,7 +167,8 @@ export function storeTile(
     const single = (): void => {
       const room =
         tile.columns % lanes === 0 ? b.i32(lanes) : b.bin('min', b.i32(lanes), b.sub(b.i32(tile.columns), v));
-      const count = b.bin('min', room, b.sub(b.i32(total), first));
+      const inside = b.bin('min', room, b.sub(b.i32(total), first));
+      const count = tile.exist ? b.bin('min', inside, b.sub(tile.exist, v)) : inside;
       b.for(tile.skip ?? 0, count, 1, lane => {
         const column = locate(b, n, b.add(first, lane), new Map());
         rows((from, coords) => {

@@ -6,8 +6,9 @@ import type { BatchSchema, SparseBatch } from '../batch.ts';
 import { Fields, NONE } from './fields.ts';
 import { parseNumber } from './numbers.ts';
 import { Rows } from './rows.ts';
-import { slotWriter, type Writer } from './slots.ts';
-import { type DenseSpec, type FeatureSpec, type FullSpec, fullSpec, type LabelSpec } from './spec.ts';
+import { COUNTS, hashRun, type NumberColumn, numberRun } from './runs.ts';
+import { slotSeed, slotWriter, type Writer } from './slots.ts';
+import { type DenseSpec, type FeatureSpec, type FullSpec, fullSpec, type LabelSpec, type SlotSpec } from './spec.ts';
 
 /** What a record's column may hold. A list is a column with several values; null, undefined and '' are missing. */
 export type FieldValue = string | number | bigint | boolean | null | undefined;
@@ -68,15 +69,15 @@ export class Features {
   }
 
   /**
-   * The feature function for records of these columns.
+   * The feature function for records of these columns; `flat` ones have one value per column.
    * @throws Error naming a feature whose column is not among them.
    */
-  extractor(columns: readonly string[]): Extractor {
-    return extractor(this.full, columns);
+  extractor(columns: readonly string[], { flat = false }: { flat?: boolean } = {}): Extractor {
+    return extractor(this.full, columns, flat);
   }
 }
 
-function extractor({ slots, dense, labels }: FullSpec, columns: readonly string[]): Extractor {
+function extractor({ slots, dense, labels }: FullSpec, columns: readonly string[], flat = false): Extractor {
   const columnOf =
     (feature: string) =>
     (name: string): number => {
@@ -89,8 +90,8 @@ function extractor({ slots, dense, labels }: FullSpec, columns: readonly string[
     };
   const writers: Writer[] = [
     ...labels.map((label, i) => labelWriter(label, i, columnOf(`label ${label.name}`)(label.from ?? label.name))),
-    ...denseWriters(dense, name => columnOf(`dense column ${name}`)),
-    ...slots.map(slot => slotWriter(slot, columnOf(`slot ${slot.name}`))),
+    ...denseWriters(dense, name => columnOf(`dense column ${name}`), flat),
+    ...slotWriters(slots, name => columnOf(`slot ${name}`), flat),
   ];
   return (fields, rows) => {
     for (let i = 0; i < writers.length; i++) {
@@ -127,28 +128,80 @@ function labelWriter({ name, positive, missing = 'bad' }: LabelSpec, position: n
   };
 }
 
-function denseWriters(specs: readonly DenseSpec[], columnOf: (feature: string) => (name: string) => number): Writer[] {
-  let offset = 0;
-  return specs.map(spec => {
-    const position = offset;
-    offset += spec.width ?? 1;
-    return denseWriter(spec, position, columnOf(spec.name)(spec.from ?? spec.name));
+/** The column that a feature of this name reads. */
+type Find = (feature: string) => (name: string) => number;
+
+/** Stretches of `items` that are alike, in order. */
+function stretches<T>(
+  items: readonly T[],
+  plain: (item: T) => boolean,
+): { readonly plain: boolean; readonly items: readonly T[] }[] {
+  const found: { plain: boolean; items: T[] }[] = [];
+  for (const item of items) {
+    const last = found.at(-1);
+    if (last && last.plain === plain(item)) last.items.push(item);
+    else found.push({ plain: plain(item), items: [item] });
+  }
+  return found;
+}
+
+function slotWriters(slots: readonly SlotSpec[], find: Find, flat: boolean): Writer[] {
+  return stretches(slots, slot => flat && isPlainHash(slot)).flatMap(({ plain, items }) => {
+    if (!plain) return items.map(slot => slotWriter(slot, find(slot.name)));
+    const hashes = items as readonly HashSlot[];
+    const columns = Int32Array.from(hashes, ({ name, from }) => find(name)(from ?? name));
+    return [
+      hashRun(
+        columns,
+        Uint32Array.from(hashes, ({ name, share }) => slotSeed(share ?? name)),
+      ),
+    ];
   });
 }
 
-/** Counts whose scaled values are looked up: 12 ns less than a logarithm. */
-const COUNTS = 1024;
+type HashSlot = Extract<SlotSpec, { type: 'hash' }>;
 
-function denseWriter(spec: DenseSpec, position: number, column: number): Writer {
-  const { name, width = 1, missing = 0, log1p = false, mean = 0, std = 1 } = spec;
+/** Whether a slot has the hash of its column and nothing else, so exactly one id. */
+const isPlainHash = (slot: SlotSpec): boolean =>
+  slot.type === 'hash' && slot.separator === undefined && slot.missing !== 'empty';
+
+function denseWriters(specs: readonly DenseSpec[], find: Find, flat: boolean): Writer[] {
+  let offset = 0;
+  return stretches(specs, ({ width = 1 }) => flat && width === 1).flatMap(({ plain, items }) => {
+    const position = offset;
+    if (plain) {
+      offset += items.length;
+      return [
+        numberRun(
+          items.map(spec => numberColumn(spec, find)),
+          position,
+        ),
+      ];
+    }
+    return items.map(spec => {
+      const writer = denseWriter(spec, offset, numberColumn(spec, find));
+      offset += spec.width ?? 1;
+      return writer;
+    });
+  });
+}
+
+function numberColumn(spec: DenseSpec, find: Find): NumberColumn {
+  const { name, from = name, missing = 0, log1p = false, mean = 0, std = 1 } = spec;
   const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = spec;
   const scaled = (x: number): number => {
     const clipped = Math.min(max, Math.max(min, x));
     return ((log1p ? Math.log1p(Math.max(clipped, 0)) : clipped) - mean) / std;
   };
-  const absent = scaled(missing);
-  // Most dense columns of logs are small counts.
-  const counts = Float64Array.from({ length: COUNTS }, (_, count) => scaled(count));
+  const counts = Float32Array.from({ length: COUNTS }, (_, count) => scaled(count));
+  return { name, column: find(name)(from), scaled, counts, absent: scaled(missing) };
+}
+
+function denseWriter(
+  { width = 1 }: DenseSpec,
+  position: number,
+  { name, column, scaled, absent }: NumberColumn,
+): Writer {
   return (fields, rows) => {
     const { start, end, next } = fields;
     const at = rows.size * rows.schema.dense.length + position;
@@ -159,7 +212,7 @@ function denseWriter(spec: DenseSpec, position: number, column: number): Writer 
       else {
         const x = parseNumber(fields.bytes, start[token], end[token]);
         if (Number.isNaN(x)) return `dense column ${name}: "${fields.text(column)}" is not a number`;
-        rows.dense[at + filled++] = x >= 0 && x < COUNTS && x === (x | 0) ? counts[x] : scaled(x);
+        rows.dense[at + filled++] = scaled(x);
       }
     }
     if (filled > 0 && filled < width) return `dense column ${name} has ${filled} values, expected ${width}`;

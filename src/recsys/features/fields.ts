@@ -17,6 +17,8 @@ export class Fields {
   start: Int32Array;
   end: Int32Array;
   next: Int32Array;
+  /** Whether every record has token c as the only value of column c, so that no list need be followed. */
+  flat = false;
   /** Tokens in use. */
   tokens = 0;
   private readonly last: Int32Array;

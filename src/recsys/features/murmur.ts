@@ -3,17 +3,17 @@
  * which JavaScript has: xxHash64 in two halves costs five 64-bit products for a short text. Imports nothing.
  */
 
-const C1 = 0x239b961b;
-const C2 = 0xab0e9789;
-const C3 = 0x38b34ae5;
+export const C1 = 0x239b961b;
+export const C2 = 0xab0e9789;
+export const C3 = 0x38b34ae5;
 const C4 = 0xa1e38b93;
 
 /** The four words of the hash, in the order of the published digest. */
 export type HashWords = Uint32Array;
 
-const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by));
+export const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by));
 
-function finish(h: number): number {
+export function finish(h: number): number {
   let x = h ^ (h >>> 16);
   x = Math.imul(x, 0x85ebca6b);
   x ^= x >>> 13;

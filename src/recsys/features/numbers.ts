@@ -4,48 +4,65 @@
 
 const ZERO = 48;
 const NINE = 57;
+const MINUS = 45;
 const BILLION = 1e9;
 const WORD = 2 ** 32;
 
 /** Why a text is no sign; `ok` when it is one. */
 export type SignFault = 'ok' | 'empty' | 'negative' | 'not-a-number' | 'over-64-bits';
 
+/** What `digitsOf` gives where there is another byte. */
+const NO_DIGITS = -1;
+
+/** The number of at most nine digits. */
+function digitsOf(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0;
+  for (let at = start; at < end; at++) {
+    const digit = bytes[at] - ZERO;
+    if (digit < 0 || digit > 9) return NO_DIGITS;
+    value = (value * 10 + digit) | 0;
+  }
+  return value;
+}
+
 /**
- * Reads bytes [start, end) as an unsigned decimal integer into out[0] (upper half) and out[1] (lower half). Exact up to 2^64 - 1: the digits
- * before the last nine and the last nine are numbers below 2^53 each.
+ * Reads bytes [start, end) as an unsigned decimal integer into out[0] (upper half) and out[1] (lower half). Exact up to 2^64 - 1: nine digits at a time,
+ * in products and sums below 2^53.
  */
 export function parseSign(bytes: Uint8Array, start: number, end: number, out: Uint32Array): SignFault {
   if (start >= end) return 'empty';
   let at = start;
   while (at < end - 1 && bytes[at] === ZERO) at++;
   const digits = end - at;
-  const split = digits <= 15 ? end : end - 9;
-  let head = 0;
-  for (let i = at; i < split; i++) {
-    const c = bytes[i];
-    if (c < ZERO || c > NINE) return bytes[start] === 45 ? 'negative' : 'not-a-number';
-    head = head * 10 + (c - ZERO);
-  }
-  if (split === end) {
-    out[0] = head / WORD;
-    out[1] = head;
+  if (digits <= 9) {
+    const value = digitsOf(bytes, at, end);
+    if (value < 0) return faultOf(bytes, start, end);
+    out[0] = 0;
+    out[1] = value;
     return 'ok';
   }
-  let last = 0;
-  for (let i = split; i < end; i++) {
-    const c = bytes[i];
-    if (c < ZERO || c > NINE) return bytes[start] === 45 ? 'negative' : 'not-a-number';
-    last = last * 10 + (c - ZERO);
-  }
-  if (digits > 20) return 'over-64-bits';
-  // head * 10^9 + last with head < 10^11: 17 bits of head at a time keep every product below 2^53.
-  const upper = Math.floor(head / 131072) * BILLION;
-  const low = (upper % 32768) * 131072 + (head % 131072) * BILLION + last;
-  const hi = Math.floor(upper / 32768) + Math.floor(low / WORD);
-  if (hi >= WORD) return 'over-64-bits';
-  out[0] = hi;
-  out[1] = low % WORD;
+  const last = digitsOf(bytes, end - 9, end);
+  const middle = digitsOf(bytes, Math.max(at, end - 18), end - 9);
+  const first = digits <= 18 ? 0 : digits <= 20 ? digitsOf(bytes, at, end - 18) : NO_DIGITS;
+  if (last < 0 || middle < 0 || first < 0) return faultOf(bytes, start, end);
+  // (first 10^9 + middle) 10^9 + last, with the head cut into 16 bits and the rest (at most 21).
+  const head = first * BILLION + middle;
+  const headHigh = Math.floor(head / 65536);
+  const product = headHigh * BILLION;
+  const productHigh = Math.floor(product / 65536);
+  const low = (product - productHigh * 65536) * 65536 + (head - headHigh * 65536) * BILLION + last;
+  const carry = Math.floor(low / WORD);
+  if (productHigh + carry >= WORD) return 'over-64-bits';
+  out[0] = productHigh + carry;
+  out[1] = low - carry * WORD;
   return 'ok';
+}
+
+/** Why a text is no sign, for those that are none. */
+function faultOf(bytes: Uint8Array, start: number, end: number): SignFault {
+  for (let at = start; at < end; at++)
+    if (bytes[at] < ZERO || bytes[at] > NINE) return bytes[start] === MINUS ? 'negative' : 'not-a-number';
+  return 'over-64-bits';
 }
 
 /** Powers of ten that are exact in f64. */

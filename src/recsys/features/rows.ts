@@ -43,6 +43,19 @@ export class Rows {
     this.lo[this.ids++] = lo;
   }
 
+  /** Room for `count` more ids. */
+  reserve(count: number): void {
+    if (this.ids + count <= this.hi.length) return;
+    this.hi = grown(this.hi, this.ids + count);
+    this.lo = grown(this.lo, this.ids + count);
+  }
+
+  /** Closes `count` bags of one id each, whose ids stand behind the last. */
+  endSingles(count: number): void {
+    const { offsets } = this;
+    for (let i = 0; i < count; i++) offsets[++this.bags] = ++this.ids;
+  }
+
   /** Closes the present bag. */
   endBag(): void {
     this.offsets[++this.bags] = this.ids;

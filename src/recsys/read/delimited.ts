@@ -2,11 +2,12 @@
  * Lines of fields between separators: CSV, TSV, Criteo.
  */
 import { Fields, NONE } from '../features/fields.ts';
-import { byteOf, type LineParser, newlineAt, OPEN } from './format.ts';
+import { byteOf, type LineParser, OPEN } from './format.ts';
+import type { Scanner } from './scanner.ts';
+import { LineSplitter } from './splitter.ts';
 
 const QUOTE = 34;
 const BLANK = 32;
-const NEWLINE = 10;
 
 export interface DelimitedOptions {
   readonly separator: string;
@@ -17,74 +18,53 @@ export interface DelimitedOptions {
 export class DelimitedParser implements LineParser {
   readonly fields: Fields;
   private readonly separator: number;
-  private readonly quotes: boolean;
   private readonly trim: boolean;
-  /** No byte above this one means anything to the scan. */
-  private readonly highest: number;
-  /** Where the line began that `lineEnd` saw last, and how many fields it has; -1 when it has quotes. */
-  private scanned = -1;
-  private found = 0;
+  private readonly splitter: LineSplitter;
 
   constructor(columns: readonly string[], { separator, quotes, trim }: DelimitedOptions) {
     const twice = columns.find((name, i) => columns.indexOf(name) !== i);
     if (twice !== undefined) throw new Error(`format csv: column ${twice} is there twice`);
     this.fields = new Fields(columns);
     this.separator = byteOf('format csv: separator', separator);
-    this.quotes = quotes;
     this.trim = trim;
-    this.highest = Math.max(this.separator, quotes ? QUOTE : NEWLINE);
+    this.splitter = new LineSplitter(this.separator, quotes ? QUOTE : undefined);
     // Column i is token i of every line, so this never changes.
     for (let i = 0; i < columns.length; i++) this.fields.head[i] = i;
     this.fields.next.fill(NONE);
     this.fields.tokens = columns.length;
+    this.fields.flat = true;
   }
 
-  /** Notes where fields end while it looks for the line's end, so that `parse` need not look again. */
+  attach(scanner: Scanner): void {
+    this.splitter.attach(scanner);
+  }
+
+  renew(): void {
+    this.splitter.renew();
+  }
+
   lineEnd(bytes: Uint8Array, from: number, filled: number): number {
-    const { separator, highest } = this;
-    const { start, end } = this.fields;
-    const last = this.fields.columns.length - 1;
-    let token = 0;
-    let begin = from;
-    this.scanned = -1;
-    for (let at = from; at < filled; at++) {
-      const c = bytes[at];
-      if (c > highest) continue;
-      if (c === separator) {
-        if (token < last) {
-          start[token] = begin;
-          end[token] = at;
-        }
-        token++;
-        begin = at + 1;
-      } else if (c === NEWLINE) {
-        if (token <= last) start[token] = begin;
-        this.scanned = from;
-        this.found = token + 1;
-        return at;
-      } else if (c === QUOTE && at === begin && this.quotes) return newlineAt(bytes, at, filled);
-    }
-    return -1;
+    return this.splitter.lineEnd(bytes, from, filled);
   }
 
   parse(bytes: Uint8Array, start: number, end: number): string | null {
-    this.fields.bytes = bytes;
-    if (this.scanned !== start) {
-      if (this.isOpen(bytes, start, end)) return OPEN;
-      return this.parseFields(bytes, start, end);
-    }
-    if (this.found === this.fields.columns.length) this.fields.end[this.found - 1] = end;
-    return this.finish(this.found);
+    const { fields, splitter } = this;
+    fields.bytes = bytes;
+    const found = splitter.split(bytes, start, end);
+    if (found < 0) return this.isOpen(bytes, start, end) ? OPEN : this.parseQuoted(bytes, start, end);
+    fields.start = splitter.start;
+    fields.end = splitter.end;
+    return this.finish(found);
   }
 
-  /** A line with quoted fields, which are written over themselves without their quotes; or one that `lineEnd` has not seen. */
-  private parseFields(bytes: Uint8Array, start: number, end: number): string | null {
-    const { fields, separator, quotes } = this;
+  /** A line with quoted fields, which are written over themselves without their quotes. */
+  private parseQuoted(bytes: Uint8Array, start: number, end: number): string | null {
+    const { fields, separator } = this;
     const count = fields.columns.length;
     for (let token = 0, at = start; ; at++) {
       const begin = at;
       let to = begin;
-      if (bytes[at] === QUOTE && at < end && quotes) {
+      if (bytes[at] === QUOTE && at < end) {
         for (at++; at < end; at++) {
           if (bytes[at] === QUOTE && (at + 1 === end || bytes[at + 1] !== QUOTE)) break;
           if (bytes[at] === QUOTE) at++;
@@ -114,7 +94,6 @@ export class DelimitedParser implements LineParser {
 
   /** Whether a quoted field of the line goes on behind its end. */
   private isOpen(bytes: Uint8Array, start: number, end: number): boolean {
-    if (!this.quotes) return false;
     let quotes = 0;
     for (let at = start; at < end; at++) if (bytes[at] === QUOTE) quotes++;
     return quotes % 2 === 1;

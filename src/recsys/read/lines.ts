@@ -5,6 +5,7 @@ import type { SparseBatch } from '../batch.ts';
 import type { Extractor, Features } from '../features/features.ts';
 import { Rows } from '../features/rows.ts';
 import { type LineParser, lineParser, OPEN, type TextFormat } from './format.ts';
+import { giveScanner, type Scanner, takeScanner } from './scanner.ts';
 
 /** A line that could not be read. */
 export interface BadLine {
@@ -56,7 +57,8 @@ export class LineExamples {
   ) {
     this.file = file;
     this.parser = lineParser(format, features.columns, header);
-    this.extract = features.extractor(this.parser.fields.columns);
+    const { columns, flat } = this.parser.fields;
+    this.extract = features.extractor(columns, { flat });
     this.rows = new Rows(features.schema, blockRows);
   }
 
@@ -128,44 +130,91 @@ export interface Cut {
 export async function* readLines(
   chunks: AsyncIterable<Uint8Array>,
   examples: LineExamples,
+  cut: Cut,
+): AsyncGenerator<Block, void, undefined> {
+  const scanner = takeScanner();
+  if (scanner) examples.parser.attach(scanner);
+  try {
+    yield* linesOf(new TextBuffer(scanner), chunks, examples, cut);
+  } finally {
+    if (scanner) giveScanner(scanner);
+  }
+}
+
+/** Bytes that are not read yet: [0, filled) of an array that grows, in the memory of a scanner where there is one. */
+class TextBuffer {
+  bytes: Uint8Array;
+  filled = 0;
+  private readonly scanner: Scanner | null;
+
+  constructor(scanner: Scanner | null) {
+    this.scanner = scanner;
+    this.bytes = scanner ? scanner.reserve(ROOM) : new Uint8Array(ROOM);
+  }
+
+  append(chunk: Uint8Array): void {
+    const size = this.filled + chunk.length;
+    if (size > this.bytes.length) this.grow(2 * size);
+    this.bytes.set(chunk, this.filled);
+    this.filled = size;
+  }
+
+  /** Forgets the first `count` bytes. */
+  drop(count: number): void {
+    this.bytes.copyWithin(0, count, this.filled);
+    this.filled -= count;
+  }
+
+  private grow(size: number): void {
+    if (this.scanner) this.bytes = this.scanner.reserve(size);
+    else {
+      const larger = new Uint8Array(size);
+      larger.set(this.bytes.subarray(0, this.filled));
+      this.bytes = larger;
+    }
+  }
+}
+
+/** Bytes a buffer begins with: two chunks of a file. */
+const ROOM = 1 << 21;
+
+async function* linesOf(
+  buffer: TextBuffer,
+  chunks: AsyncIterable<Uint8Array>,
+  examples: LineExamples,
   { skipFirst, stop, firstLine, path }: Cut,
 ): AsyncGenerator<Block, void, undefined> {
   const { parser } = examples;
   let skipping = skipFirst;
   let number = firstLine;
-  // `buffer` [0, filled) holds what is not read yet; its first byte is byte `origin` of the chunks.
-  let buffer = new Uint8Array(1 << 21);
-  let filled = 0;
+  // The buffer's first byte is byte `origin` of the chunks.
   let origin = 0;
   for await (const chunk of chunks) {
-    if (filled + chunk.length > buffer.length) {
-      if (filled > LONGEST) throw new Error(`${path}: a line of more than ${LONGEST >> 20} MB: is the format right?`);
-      const larger = new Uint8Array(2 * (filled + chunk.length));
-      larger.set(buffer.subarray(0, filled));
-      buffer = larger;
-    }
-    buffer.set(chunk, filled);
-    filled += chunk.length;
+    if (buffer.filled > LONGEST)
+      throw new Error(`${path}: a line of more than ${LONGEST >> 20} MB: is the format right?`);
+    buffer.append(chunk);
+    parser.renew();
+    const { bytes, filled } = buffer;
     let at = 0;
     for (;;) {
       if (!skipping && origin + at >= stop) {
         if (examples.some) yield examples.take();
         return;
       }
-      let end = parser.lineEnd(buffer, at, filled);
+      let end = parser.lineEnd(bytes, at, filled);
       if (end < 0) break;
       if (skipping) skipping = false;
       else {
         let lines = 1;
-        while (!examples.line(buffer, at, end, number)) {
-          end = parser.lineEnd(buffer, end + 1, filled);
+        while (!examples.line(bytes, at, end, number)) {
+          end = parser.lineEnd(bytes, end + 1, filled);
           lines++;
           if (end < 0 || end - at > LONGEST_RECORD) break;
         }
         if (end < 0 && filled - at <= LONGEST_RECORD) break;
         if (end < 0 || end - at > LONGEST_RECORD) {
-          end = parser.lineEnd(buffer, at, filled);
-          examples.unclosed(buffer, at, end, number);
+          end = parser.lineEnd(bytes, at, filled);
+          examples.unclosed(bytes, at, end, number);
           lines = 1;
         }
         number += lines;
@@ -173,18 +222,19 @@ export async function* readLines(
       }
       at = end + 1;
     }
-    buffer.copyWithin(0, at, filled);
+    buffer.drop(at);
     origin += at;
-    filled -= at;
   }
+  parser.renew();
   // What stands behind the last line break.
+  const { bytes, filled } = buffer;
   for (let at = 0; at < filled && !skipping && origin + at < stop; ) {
-    if (examples.line(buffer, at, filled, number)) break;
-    const end = parser.lineEnd(buffer, at, filled);
-    examples.unclosed(buffer, at, end < 0 ? filled : end, number++);
+    if (examples.line(bytes, at, filled, number)) break;
+    const end = parser.lineEnd(bytes, at, filled);
+    examples.unclosed(bytes, at, end < 0 ? filled : end, number++);
     at = end < 0 ? filled : end + 1;
-    for (let next = parser.lineEnd(buffer, at, filled); next >= 0; next = parser.lineEnd(buffer, at, filled)) {
-      if (!examples.line(buffer, at, next, number)) break;
+    for (let next = parser.lineEnd(bytes, at, filled); next >= 0; next = parser.lineEnd(bytes, at, filled)) {
+      if (!examples.line(bytes, at, next, number)) break;
       number++;
       at = next + 1;
       if (examples.full) yield examples.take();

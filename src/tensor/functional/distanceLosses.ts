@@ -135,6 +135,26 @@ export function tripletMarginLoss(
   return reduceLoss('tripletMarginLoss', near.sub(far).add(margin).clampMin(0), reduction);
 }
 
+/** tripletMarginLoss with a distance of your own, of two batches of vectors to one number each; Euclidean by default. */
+export function tripletMarginWithDistanceLoss(
+  anchor: Tensor,
+  positive: Tensor,
+  negative: Tensor,
+  options: LossOptions & {
+    readonly distanceFunction?: (a: Tensor, b: Tensor) => Tensor;
+    readonly margin?: number;
+    readonly swap?: boolean;
+  } = {},
+): Tensor {
+  const op = 'tripletMarginWithDistanceLoss';
+  for (const [name, x] of Object.entries({ anchor, positive, negative })) checkTensor(op, name, x);
+  const { distanceFunction = pairwiseDistance, margin = 1, swap = false, reduction } = options;
+  const near = distanceFunction(anchor, positive);
+  let far = distanceFunction(anchor, negative);
+  if (swap) far = far.minimum(distanceFunction(positive, negative));
+  return reduceLoss(op, near.sub(far).add(margin).clampMin(0), reduction);
+}
+
 /** p-norm distances of all pairs of rows of [n, d], in the order of the upper triangle: [n (n - 1) / 2]. */
 export function pdist(x: Tensor, p = 2): Tensor {
   checkFloat('pdist', 'input', x);

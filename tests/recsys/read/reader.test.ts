@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { parquetWriteFile } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import {
@@ -409,5 +410,34 @@ describe('the public samples load', () => {
       .map(pair => pair.split(':') as [string, string]);
     for (const [slot, sign] of pairs.slice(14)) expect(bag(all, 0, slot)).toEqual([BigInt(sign)]);
     expect([...all.dense.subarray(0, 13)]).toEqual(pairs.slice(1, 14).map(([, x]) => Math.fround(Number(x))));
+  });
+});
+
+describe('flat records', () => {
+  it('give what records as objects give, whatever the lengths of their texts', async () => {
+    const text = fc.stringMatching(/^[a-z0-9 .:-]{0,40}$/);
+    const features: FeatureSpec = {
+      labels: ['y'],
+      slots: ['a', 'b', { type: 'hash', name: 'c', share: 'a' }],
+      dense: ['x', { name: 'z', log1p: true, min: 2, missing: 7 }],
+    };
+    const record = fc.record({
+      y: fc.constantFrom(0, 1),
+      a: text,
+      b: text,
+      c: text,
+      x: fc.double({ noNaN: true, noDefaultInfinity: true }),
+      z: fc.option(fc.nat(5000)),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 20 }), async records => {
+        const lines = records.map(({ y, a, b, c, x, z }) => `${y}|${a}|${b}|${c}|${x}|${z ?? ''}\n`);
+        const path = folder.write('flat.txt', lines.join(''));
+        const format: Format = { type: 'csv', separator: '|', columns: ['y', 'a', 'b', 'c', 'x', 'z'] };
+        const { all } = await readAll([path], { format, features });
+        expect(plain(all)).toEqual(plain(new Features(features).extractAll(records)));
+      }),
+      { numRuns: 100 },
+    );
   });
 });
