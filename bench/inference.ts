@@ -29,7 +29,7 @@ function decode(spec: WorkloadSpec, options: Options): Result {
   initialise(model, spec);
   let tokens: number[] = [];
   const times = timed(options, spec, () => {
-    tokens = model.generate(spec.prompt, { newTokens: spec.new_tokens, temperature: 0 });
+    tokens = model.generate(spec.prompt, { maxNewTokens: spec.new_tokens, temperature: 0 });
   });
   return { ...times, check: tokens };
 }

@@ -1,5 +1,5 @@
 /**
- * node build/bench/reader.js [--threads N] [--lines N] [--reps N]
+ * node build/bench/reader.js [--threads N] [--lines N] [--reps N] [--only NAME]
  *
  * How fast logs are read: from files on disk to batches of 1,000 examples with hashed 64-bit signs, in lines and in bytes a second. One JSON line per
  * format; the best of the repetitions counts.
@@ -16,8 +16,9 @@ const options = new Command('reader')
   .option('--threads <n>', 'reading threads', '2')
   .option('--lines <n>', 'lines per format', '500000')
   .option('--reps <n>', 'repetitions', '3')
+  .option('--only <name>', 'one format')
   .parse()
-  .opts<{ threads: string; lines: string; reps: string }>();
+  .opts<{ threads: string; lines: string; reps: string; only?: string }>();
 
 interface Workload {
   readonly name: string;
@@ -113,7 +114,8 @@ try {
       features: signFeatures,
     },
   ];
-  for (const workload of workloads) await measure(workload);
+  for (const workload of workloads)
+    if (options.only === undefined || options.only === workload.name) await measure(workload);
 } finally {
   rmSync(folder, { recursive: true });
 }

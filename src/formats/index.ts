@@ -5,6 +5,7 @@
 
 export { writeAtomic } from './atomic.ts';
 export { type Converted, type ConvertOptions, convertWeights, WRITABLE } from './convert.ts';
+export { modelToOnnx } from './convertModel.ts';
 export { type GgufValue, openGguf } from './gguf/reader.ts';
 export { openMindSpore } from './mindspore.ts';
 export { loadNpy, npyChunks, openNpy, parseNpy, saveNpy } from './npy.ts';

@@ -9,6 +9,7 @@ import { openGguf } from './gguf/reader.ts';
 import { openMindSpore } from './mindspore.ts';
 import { openNpy } from './npy.ts';
 import { openNpz } from './npz.ts';
+import { openOnnx } from './onnx/open.ts';
 import { isPaddlePath, openPaddle } from './paddle/index.ts';
 import { openPickle } from './pickle/file.ts';
 import { openPyTorch } from './pytorch/reader.ts';
@@ -41,6 +42,7 @@ const KINDS: readonly Kind[] = [
   { name: 'a pickle', is: head => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5, open: openPickle },
   { name: 'JSON (TensorFlow.js, safetensors index)', is: head => /^\s*[[{]/.test(text(head)), open: openJson },
   { name: 'safetensors', is: isSafetensors, open: openSafetensors },
+  { name: 'ONNX', is: isOnnx, open: openOnnx },
   { name: 'a Paddle program', is: head => firstField(head) === 0x08, open: openPaddle },
   { name: 'a MindSpore checkpoint', is: head => firstField(head) === 0x0a, open: openMindSpore },
 ];
@@ -49,6 +51,12 @@ function isSafetensors(head: Uint8Array, size: number): boolean {
   if (head.length < 9 || head[8] !== 0x7b) return false;
   const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true);
   return length <= BigInt(size - 8);
+}
+
+/** A protobuf message whose field 1 is a small number (ir_version), followed by a field that ModelProto has. */
+function isOnnx(head: Uint8Array): boolean {
+  const next = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72];
+  return head[0] === 0x08 && head[1]! > 0 && head[1]! < 64 && next.includes(head[2]!);
 }
 
 /** Of a protobuf message that begins with a message in field 1: the tag of that message's first field, else -1. */
@@ -83,7 +91,7 @@ async function openZipKind(path: string): Promise<WeightsFile> {
 
 /**
  * Opens a file of weights of any format Tenon knows: safetensors (also by its `*.index.json`), PyTorch (`.pt`, `.pth`, zip and legacy, TorchScript), GGUF,
- * `.npy`, `.npz`, TensorFlow.js (`model.json`), Paddle (`.pdmodel`, `.pdiparams`, the older folder), MindSpore (`.ckpt`), and pickles of arrays (Paddle,
+ * ONNX, `.npy`, `.npz`, TensorFlow.js (`model.json`), Paddle (`.pdmodel`, `.pdiparams`, the older folder), MindSpore (`.ckpt`), and pickles of arrays (Paddle,
  * Jittor, MegEngine). Nothing but names, shapes and types is read until a tensor is.
  * @throws Error naming the file and what it is instead, or where it is damaged
  */

@@ -13,7 +13,7 @@ export {
 } from './language/bert.ts';
 export type { KeyValueCache, LayerCache } from './language/cache.ts';
 export { CausalLM, type GenerateOptions } from './language/generate.ts';
-export { type GenerateOptions as GPTGenerateOptions, GPT, GPTBlock, type GPTConfig } from './language/gpt.ts';
+export { GPT, GPTBlock, type GPTConfig } from './language/gpt.ts';
 export {
   type GPT2Config,
   GPT2LMHeadModel,

@@ -59,14 +59,26 @@ function outputsOf(model: AnyModule, inputs: readonly Input[]): Map<AnyModule, s
 export function summarize(model: AnyModule, inputs: readonly Input[]): string {
   const outputs = inputs.length > 0 ? outputsOf(model, inputs) : null;
   const named = model.namedModules();
-  const order = outputs ? [...outputs.keys()] : named.map(([, module]) => module);
+  // A module that did not run may still own parameters that its parent reads, such as position embeddings.
+  const ran = outputs ? [...outputs.keys()] : [];
+  const order = [...new Set([...ran, ...named.map(([, module]) => module)])];
   const keys = new Map(named.map(([key, module]) => [module, key]));
+  // A parameter that two modules share counts where it comes first.
+  const counted = new Set<Tensor>();
+  const fresh = (module: AnyModule): Tensor[] => {
+    const own = ownParameters(module).filter(parameter => !counted.has(parameter));
+    for (const parameter of own) counted.add(parameter);
+    return own;
+  };
   const rows: Row[] = order
-    .filter(module => module.children().length === 0 || ownParameters(module).length > 0)
+    .filter(module => {
+      const owns = ownParameters(module).length > 0;
+      return owns || (module.children().length === 0 && (!outputs || outputs.has(module)));
+    })
     .map(module => ({
       layer: `${keys.get(module) || '(model)'}: ${module.constructor.name}`,
       output: outputs?.get(module) ?? '',
-      count: count(ownParameters(module)),
+      count: count(fresh(module)),
     }));
 
   const total = count(model.parameters());

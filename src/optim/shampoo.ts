@@ -1,7 +1,7 @@
 /**
  * Shampoo (Gupta, Koren and Singer 2018): a preconditioner for each axis of each parameter, from the second moments of its gradients.
  */
-import { cond, eye, linalg, type Parameter, type Tensor } from '../tensor/index.ts';
+import { cond, eye, F, linalg, type Parameter, type Tensor } from '../tensor/index.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface ShampooOptions extends Partial<BaseHyper> {
@@ -15,8 +15,8 @@ export interface ShampooOptions extends Partial<BaseHyper> {
   readonly epsilon?: number;
   /** Steps between two computations of the roots; 1 by default. */
   readonly updateInterval?: number;
-  /** Axes longer than this have no preconditioner; 1024 by default. */
-  readonly maxDim?: number;
+  /** Longer axes have preconditioners of so many elements each, one after another, and none between them; 128 by default. */
+  readonly blockSize?: number;
 }
 
 type Hyper = Required<ShampooOptions>;
@@ -25,7 +25,7 @@ type Hyper = Required<ShampooOptions>;
 interface Axis {
   readonly parameter: Parameter;
   readonly axis: number;
-  /** -1 / (2 * preconditioned axes of the parameter). */
+  /** -1 / (2 * axes of the parameter). */
   readonly power: number;
   readonly factor: Tensor;
 }
@@ -39,16 +39,16 @@ export class Shampoo extends Optimizer<Hyper> {
       weightDecay: 0,
       epsilon: 1e-4,
       updateInterval: 1,
-      maxDim: 1024,
+      blockSize: 128,
       maximize: false,
       ...options,
     });
   }
 
-  protected override check({ lr, momentum, weightDecay, epsilon, updateInterval, maxDim }: Hyper): void {
+  protected override check({ lr, momentum, weightDecay, epsilon, updateInterval, blockSize }: Hyper): void {
     this.atLeastZero({ lr, momentum, weightDecay });
     if (!(epsilon > 0)) throw new Error(`Shampoo: epsilon ${epsilon} came, expected above 0`);
-    for (const [name, value] of Object.entries({ updateInterval, maxDim }))
+    for (const [name, value] of Object.entries({ updateInterval, blockSize }))
       if (!Number.isInteger(value) || value < 1)
         throw new Error(`Shampoo: ${name} ${value} came, expected a whole number of at least 1`);
   }
@@ -56,30 +56,43 @@ export class Shampoo extends Optimizer<Hyper> {
   protected override slotShape(parameter: Parameter, name: string): readonly number[] {
     const axis = /^(?:factor|root)(\d+)$/.exec(name);
     if (!axis) return parameter.shape;
-    const size = parameter.shape[Number(axis[1])]!;
-    return [size, size];
+    const { blocks, size } = this.#blocksOf(parameter, Number(axis[1]));
+    return [blocks, size, size];
+  }
+
+  /** How an axis is divided. */
+  #blocksOf(parameter: Parameter, axis: number): { readonly blocks: number; readonly size: number } {
+    const { blockSize } = this.groups.find(group => group.params.includes(parameter))!.hyper;
+    const length = parameter.shape[axis]!;
+    const blocks = Math.max(1, Math.ceil(length / blockSize));
+    return { blocks, size: Math.ceil(length / blocks) };
+  }
+
+  /** [blocks, size, rest]: `x` along one of its axes, with zeros after the last block. */
+  #inBlocks(x: Tensor, parameter: Parameter, axis: number): Tensor {
+    const { blocks, size } = this.#blocksOf(parameter, axis);
+    const rows = x.movedim(axis, 0).reshape([x.shape[axis]!, -1]);
+    const missing = blocks * size - rows.shape[0]!;
+    return (missing > 0 ? F.pad(rows, [0, 0, 0, missing]) : rows).reshape([blocks, size, -1]);
   }
 
   protected update(group: ParamGroup<Hyper>, updates: readonly Update[]): void {
-    const { momentum, weightDecay, maxDim } = group.hyper;
-    const axes = updates.flatMap(({ parameter, grad }): Axis[] => {
-      const chosen = parameter.shape.map((_, axis) => axis).filter(axis => parameter.shape[axis]! <= maxDim);
-      return chosen.map(axis => {
-        const rows = grad.movedim(axis, 0).reshape([parameter.shape[axis]!, -1]);
+    const { momentum, weightDecay } = group.hyper;
+    const axes = updates.flatMap(({ parameter, grad }) =>
+      parameter.shape.map((_, axis): Axis => {
+        const rows = this.#inBlocks(grad, parameter, axis);
         const factor = this.slot(parameter, `factor${axis}`);
-        factor.assign(factor.add(rows.matmul(rows.T)));
-        return { parameter, axis, power: -1 / (2 * chosen.length), factor: factor.detach() };
-      });
-    });
+        factor.assign(factor.add(rows.matmul(rows.mT)));
+        return { parameter, axis, power: -1 / (2 * parameter.ndim), factor: factor.detach() };
+      }),
+    );
     const roots = this.#roots(group, axes);
     for (const { parameter, grad } of updates) {
       const own = axes.flatMap((axis, i) => (axis.parameter === parameter ? [{ ...axis, root: roots[i]! }] : []));
       const scaled = own.reduce((direction, { axis, root }) => {
-        const first = direction.movedim(axis, 0);
-        return root
-          .matmul(first.reshape([first.shape[0]!, -1]))
-          .reshape(first.shape)
-          .movedim(0, axis);
+        const { shape } = direction.movedim(axis, 0);
+        const rows = root.matmul(this.#inBlocks(direction, parameter, axis)).flatten(0, 1);
+        return rows.narrow(0, 0, shape[0]!).reshape(shape).movedim(0, axis);
       }, grad);
       const direction = weightDecay === 0 ? scaled : scaled.add(parameter.mul(weightDecay));
       const buffer = momentum === 0 ? null : this.slot(parameter, 'momentumBuffer');
@@ -101,11 +114,11 @@ export class Shampoo extends Optimizer<Hyper> {
   }
 }
 
-/** (factor + epsilon)^power of a symmetric matrix without negative eigenvalues. */
+/** (factor + epsilon)^power of symmetric matrices without negative eigenvalues. */
 function powerOf(factor: Tensor, epsilon: number, power: number): Tensor {
   const { eigenvalues, eigenvectors } = linalg.eigh(
-    factor.add(eye(factor.shape[0]!, undefined, { dtype: factor.dtype }).mul(epsilon)),
+    factor.add(eye(factor.shape.at(-1)!, undefined, { dtype: factor.dtype }).mul(epsilon)),
   );
   // Rounding may take an eigenvalue below the least there can be.
-  return eigenvectors.mul(eigenvalues.clamp(epsilon, null).pow(power)).matmul(eigenvectors.T);
+  return eigenvectors.mul(eigenvalues.clamp(epsilon, null).pow(power).unsqueeze(-2)).matmul(eigenvectors.mT);
 }

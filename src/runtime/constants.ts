@@ -11,6 +11,10 @@ import { prepare, runPrepared } from './programs.ts';
 /** Up to this many elements in all, interpreting a graph is cheaper than compiling it. */
 const SMALL = 4096;
 
+/** Whether the value is an argument's, or computed from one: it exists only when a program runs, or never. */
+export const isSymbolic = (node: Node): boolean =>
+  topologicalOrder([node], at => at.value !== null).some(({ op, value }) => op === 'placeholder' && value === null);
+
 /** The value of `node` (which keeps it) when only data and literals are under it; null when a variable, argument or random key is. */
 export function constantValue(node: Node): HostArray | null {
   if (node.value) return node.value;

@@ -14,7 +14,7 @@ export {
   whyUnavailable,
 } from './backends.ts';
 export { Cell, type CellOptions, keepForFlush, pendingCells, releaseKept } from './cells.ts';
-export { constantValue } from './constants.ts';
+export { constantValue, isSymbolic } from './constants.ts';
 export {
   drawingForExamples,
   drawingInLoop,

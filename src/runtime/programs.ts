@@ -20,12 +20,17 @@ let uses = 0;
 interface Entry {
   readonly executable: Executable;
   used: number;
+  /** Whether somebody keeps it for later; otherwise it is freed when dropped, as in a loop that never returns to the event loop nothing is collected. */
+  held: boolean;
 }
 
 function dropLeastUsed(): void {
   let least: string | null = null;
   for (const [id, { used }] of cache) if (least === null || used < cache.get(least)!.used) least = id;
-  if (least !== null) cache.delete(least);
+  if (least === null) return;
+  const { held, executable } = cache.get(least)!;
+  cache.delete(least);
+  if (!held) executable.free();
 }
 
 /** A leaf that a program writes, and its new value. */
@@ -38,6 +43,8 @@ export interface Update {
 export interface Prepared {
   readonly executable: Executable;
   readonly leaves: readonly Node[];
+  /** Keeps the executable usable beyond the next call of `prepare`. */
+  hold(): void;
 }
 
 /**
@@ -61,12 +68,20 @@ export function prepare(
   if (!entry) {
     const executable = span('compile', () => compileProgram(device, leaves, outputs, updates));
     if (cache.size >= CAPACITY) dropLeastUsed();
-    entry = { executable, used: 0 };
+    entry = { executable, used: 0, held: false };
     cache.set(id, entry);
   }
   entry.used = ++uses;
-  return { executable: entry.executable, leaves };
+  const { executable } = entry;
+  return { executable, leaves, hold: () => void (entry.held = true) };
 }
+
+/** Parts of a program live as long as it does. */
+const prepareHeld: typeof prepare = (...args) => {
+  const prepared = prepare(...args);
+  prepared.hold();
+  return prepared;
+};
 
 function compileProgram(
   device: Backend,
@@ -77,7 +92,7 @@ function compileProgram(
   // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
   const at = new Map(leaves.map((leaf, i) => [leaf, i]));
   const program = { leaves, outputs, updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })) };
-  return hasControlFlow(program) ? splitProgram(program, prepare) : device.compile(program);
+  return hasControlFlow(program) ? splitProgram(program, prepareHeld) : device.compile(program);
 }
 
 /** What a leaf is bound to outside of a trace. */

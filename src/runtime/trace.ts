@@ -69,6 +69,7 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
       outputs,
       cells.map(cell => ({ leaf: cell.leafNode, node: cell.node })),
     );
+    prepared.hold();
   } finally {
     active = null;
     takeKept();

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { loadNpz, loadSafetensors, saveSafetensors } from '../../src/formats/index.ts';
+import { loadNpz, loadSafetensors, onnx, saveSafetensors } from '../../src/formats/index.ts';
+import { Linear, ReLU, Sequential } from '../../src/nn/index.ts';
 import { Tensor } from '../../src/tensor/index.ts';
 import { tenon } from '../support/runTenon.ts';
 import { sharedData, testWithData } from '../support/sharedData.ts';
@@ -65,4 +66,38 @@ testWithData('inspect: a file PyTorch wrote', 'models/pytorch/resnet20-cifar10.t
   expect(events[0]).toMatchObject({ format: 'PyTorch (legacy)' });
   // 269,722 parameters, as published, and the running means and variances of 688 channels.
   expect(events.at(-1)).toMatchObject({ tensors: 97, elements: 269_722 + 2 * 688 });
+});
+
+test('an ONNX model: what it computes, its weights, and a copy of it', async () => {
+  const file = folder.file('net.onnx');
+  onnx.save(file, new Sequential(new Linear(2, 3), new ReLU()).eval(), Tensor.from([[1, 2]]), {
+    dynamicAxes: { input: { 0: 'batch' } },
+  });
+  const { events } = await tenon('inspect', file, '--json');
+  expect(events[0]).toMatchObject({ format: 'ONNX' });
+  expect(events.filter(({ event }) => event === 'input')).toMatchObject([{ name: 'input', shape: ['batch', 2] }]);
+  expect(events.filter(({ event }) => event === 'operator')).toMatchObject([
+    { name: 'Gemm', count: 1, runs: true },
+    { name: 'Relu', count: 1, runs: true },
+  ]);
+  expect(events.at(-1)).toMatchObject({ tensors: 2, elements: 9, unsupported: [] });
+  const weights = folder.file('net.safetensors');
+  expect((await tenon('convert', file, weights)).code).toBe(0);
+  const copy = folder.file('copy.onnx');
+  expect((await tenon('convert', file, copy)).code).toBe(0);
+  const [a, b] = [onnx.load(file), onnx.load(copy)];
+  expect(Object.keys(loadSafetensors(weights).tensors).sort()).toEqual(a.namedParameters().map(([name]) => name).sort()); // biome-ignore format: one line
+  expect(b.namedParameters().map(([name]) => name)).toEqual(a.namedParameters().map(([name]) => name)); // biome-ignore format: one line
+  const x = Tensor.from([[1, -2], [0.5, 3], [2, 2]]); // biome-ignore format: a matrix
+  expect(b.forward(x).toArray()).toEqual(a.forward(x).toArray());
+});
+
+test('convert to ONNX refuses what is weights only', async () => {
+  const from = folder.file('only.safetensors');
+  saveSafetensors(from, weights);
+  const { code, stderr } = await tenon('convert', from, folder.file('only.onnx'));
+  expect([code, stderr]).toEqual([
+    1,
+    `tenon: ${from} (safetensors) holds weights only: to write an ONNX model, load them into a module and export that\n`,
+  ]);
 });

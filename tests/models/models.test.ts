@@ -13,9 +13,9 @@ describe('GPT', () => {
     const model = new models.GPT(config);
     const tokens = randint(0, 11, [2, 8]);
     const whole = model.call(tokens);
-    const cache = model.newCache(2);
+    const cache = model.newCache(8, 2);
     for (let t = 0; t < 8; t++) {
-      const logits = model.step(tokens.select(1, t), tensor(t, { dtype: 'i64' }), cache);
+      const logits = model.step(tokens.narrow(1, t, 1), tensor(t, { dtype: 'i64' }), cache);
       const difference = logits.sub(whole.select(1, t)).abs().amax().item();
       expect(difference).toBeLessThan(1e-5);
     }
@@ -33,8 +33,7 @@ describe('GPT', () => {
     const model = new models.GPT(config);
     for (const parameter of model.parameters())
       if (parameter.ndim > 1) parameter.assign(randn(parameter.shape).mul(0.5));
-    const seen: number[] = [];
-    const added = model.generate([3, 1], { newTokens: 5, temperature: 0, onToken: token => seen.push(token) });
+    const added = model.generate([3, 1], { maxNewTokens: 5, temperature: 0 });
     const context = [3, 1];
     for (let i = 0; i < 5; i++)
       context.push(
@@ -45,7 +44,6 @@ describe('GPT', () => {
           .item(),
       );
     expect(added).toEqual(context.slice(2));
-    expect(seen).toEqual(added);
     expect(model.training).toBe(true);
   });
 
@@ -53,7 +51,7 @@ describe('GPT', () => {
     const model = new models.GPT(config);
     const draw = (): number[] => {
       manualSeed(6);
-      return model.generate([1], { newTokens: 20, topK: 3 });
+      return model.generate([1], { maxNewTokens: 20, topK: 3 });
     };
     const first = draw();
     expect(first).toHaveLength(20);
@@ -64,7 +62,7 @@ describe('GPT', () => {
   it('refuses sequences that are too long, and empty prompts', () => {
     const model = new models.GPT(config);
     expect(() => model.call(randint(0, 11, [1, 9]))).toThrow('GPT: tokens [1,9] came, expected [batch, at most 8]');
-    expect(() => model.generate([], { newTokens: 1 })).toThrow('generate: the prompt is empty');
+    expect(() => model.generate([])).toThrow('the prompt is empty');
   });
 });
 

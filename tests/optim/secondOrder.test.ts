@@ -61,6 +61,7 @@ function kfacProblem(options: optim.KFACOptions) {
 
 const SHAMPOO: Readonly<Record<string, optim.ShampooOptions>> = {
   Shampoo: { lr: 0.1, epsilon: 1e-2 },
+  'Shampoo.blocks': { lr: 0.1, epsilon: 1e-2, blockSize: 2 },
   'Shampoo.interval': { lr: 0.05, momentum: 0.9, weightDecay: 0.1, epsilon: 1e-3, updateInterval: 3 },
 };
 

@@ -251,6 +251,7 @@ def root(matrix, power):
 SHAMPOO = {
     "Shampoo": dict(lr=0.1, momentum=0.0, weight_decay=0.0, epsilon=1e-2, interval=1),
     "Shampoo.interval": dict(lr=0.05, momentum=0.9, weight_decay=0.1, epsilon=1e-3, interval=3),
+    "Shampoo.blocks": dict(lr=0.1, momentum=0.0, weight_decay=0.0, epsilon=1e-2, interval=1, block=2),
 }
 
 
@@ -261,6 +262,12 @@ def shampoo_case(s):
     params = [w, b, t]
     sums = [[s["epsilon"] * torch.eye(n) for n in p.shape] for p in params]
     roots = [[None] * p.dim() for p in params]
+
+    def same_block(n):
+        size = -(-n // -(-n // s.get("block", n)))
+        block = torch.arange(n) // size
+        return (block[:, None] == block[None, :]).double()
+
     buffers = [torch.zeros_like(p) for p in params]
     trajectory = []
     for step in range(10):
@@ -272,7 +279,7 @@ def shampoo_case(s):
                 direction = g
                 for axis in range(p.dim()):
                     rows = g.movedim(axis, 0).reshape(p.shape[axis], -1)
-                    sums[i][axis] = sums[i][axis] + rows @ rows.t()
+                    sums[i][axis] = sums[i][axis] + rows @ rows.t() * same_block(len(rows))
                     if step % s["interval"] == 0:
                         roots[i][axis] = root(sums[i][axis], -1 / (2 * p.dim()))
                     direction = torch.tensordot(roots[i][axis], direction.movedim(axis, 0), 1).movedim(0, axis)

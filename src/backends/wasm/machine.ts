@@ -3,6 +3,7 @@
  */
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { Variable } from '../../graph/storage.ts';
@@ -10,7 +11,6 @@ import { CONTROL, MAX_THREADS } from './control.ts';
 import { compileModule, features } from './features.ts';
 import { canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
 import { emitProgram } from './program-module.ts';
-import { ThreadChoice } from './thread-choice.ts';
 import { defaultThreads, type ThreadedProgram, ThreadPool } from './threads.ts';
 
 export const BACKEND_NAME = 'wasm';

@@ -23,6 +23,8 @@ export const CONTROL = {
   asleep: 512,
   /** Workers there are. */
   workers: 576,
+  /** 1 while a run goes on that the event loop does not wait for. */
+  led: 640,
 } as const;
 
-export const CONTROL_BYTES = 640;
+export const CONTROL_BYTES = 704;

@@ -135,6 +135,11 @@ function scalarBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
     case 'rem':
     case 'divU':
     case 'remU': {
+      const literal = f.literal(b);
+      if (literal !== null && !wide && (fn === 'divU' || fn === 'remU')) {
+        divideBy(f, d, a, BigInt.asUintN(32, literal), fn === 'remU');
+        return;
+      }
       const divisor = f.g(b, G1);
       f.gCopy(a, G0);
       const signed = fn === 'div' || fn === 'rem';
@@ -170,6 +175,33 @@ function scalarBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
     default:
       missing(fn, a.type);
   }
+}
+
+/**
+ * Unsigned 32-bit division by a constant: the high half of a * ceil(2^64 / divisor), which is exact for every a (Lemire, Kaser, Kurz 2019).
+ */
+function divideBy(f: Frame, d: Reg, a: Reg, divisor: bigint, remainder: boolean): void {
+  const { asm } = f;
+  if (divisor <= 1n) {
+    if (remainder) asm.movImm(G2, 0n);
+    else f.gCopy(a, G2);
+    f.gDone(d, G2);
+    return;
+  }
+  asm.movImm(G1, (1n << 64n) / divisor + ((1n << 64n) % divisor === 0n ? 0n : 1n));
+  const x = f.g(a, G0);
+  // Writing 32 bits clears the upper half.
+  asm.mov(false, G0, x);
+  asm.group3('mul', true, G1);
+  if (!remainder) {
+    f.gDone(d, G2);
+    return;
+  }
+  asm.imulImm(false, G2, G2, Number(BigInt.asIntN(32, divisor)));
+  const y = f.g(a, G0);
+  asm.mov(false, G0, y);
+  asm.alu('sub', false, G0, G2);
+  f.gDone(d, G0);
 }
 
 const FLOAT_OPS: Partial<Record<BinOp, string>> = { add: 'vadd', sub: 'vsub', mul: 'vmul', div: 'vdiv' };

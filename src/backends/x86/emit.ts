@@ -3,6 +3,7 @@
  * This file has the control flow; emit-*.ts the values.
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
+import type { Usage } from '../../compiler/usage.ts';
 import { classOf } from './allocate.ts';
 import { type Assembler, type Condition, type Label, mem, R } from './assembler/assembler.ts';
 import { vectorInstruction } from './avx2/index.ts';
@@ -25,11 +26,11 @@ export interface Runtime {
 /** What the System V convention wants preserved. */
 export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
-/** Writes the kernel at the end of the assembler's code; tells whether it may fail. */
-export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): boolean {
+/** Writes the kernel at the end of the assembler's code; tells what it does. */
+export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Usage {
   const emitter = new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime, isa);
   emitter.run();
-  return emitter.fails;
+  return emitter.usage;
 }
 
 class KernelEmitter {
@@ -43,8 +44,8 @@ class KernelEmitter {
     this.runtime = runtime;
   }
 
-  get fails(): boolean {
-    return this.f.usage.fails;
+  get usage(): Usage {
+    return this.f.usage;
   }
 
   run(): void {

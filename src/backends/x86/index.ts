@@ -9,15 +9,20 @@ import { chooseIsa, targetOf } from './isa.ts';
 import { BACKEND_NAME, Machine } from './machine.ts';
 import { Native } from './memory/native.ts';
 
-/**
- * @param asked an instruction set to use, of those in isa.ts; the best there is by default
- * @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was asked for
- */
-export function createX86Backend(asked = globalThis.process?.env?.['TENON_ISA']): Backend {
+export interface X86Options {
+  /** An instruction set to use, of those in isa.ts; `TENON_ISA` or the best there is by default. */
+  readonly isa?: string;
+  /** Whether every program runs on all threads, however little there is to do: for tests. */
+  readonly allThreads?: boolean;
+}
+
+/** @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was asked for. */
+export function createX86Backend(options: X86Options = {}): Backend {
+  const { isa: asked = globalThis.process?.env?.['TENON_ISA'], allThreads = false } = options;
   const native = new Native();
   const cpu = queryCpu(native);
   const isa = chooseIsa(cpu, asked);
-  const machine = new Machine(native, isa);
+  const machine = new Machine(native, isa, allThreads);
   const target = targetOf(isa, cpu);
   return {
     name: BACKEND_NAME,

@@ -5,9 +5,11 @@
 import { wantedThreads } from '../../compiler/processors.ts';
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
+import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
 import type { Isa } from './isa.ts';
 import type { CodePages, Native } from './memory/native.ts';
@@ -23,8 +25,11 @@ export class NativeBuffer implements DeviceBuffer {
   readonly bytes: number;
   readonly view: Uint8Array;
   readonly address: number;
+  private readonly machine: Machine;
 
-  constructor(native: Native, bytes: number) {
+  constructor(machine: Machine, bytes: number) {
+    const { native } = machine;
+    this.machine = machine;
     this.bytes = bytes;
     // Aligned by hand: the collector's allocator promises 16 bytes.
     const whole = new Uint8Array(new ArrayBuffer(bytes + ALIGN));
@@ -36,10 +41,12 @@ export class NativeBuffer implements DeviceBuffer {
   }
 
   download(into: HostArray): void {
+    this.machine.settle();
     bytesIn(into).set(this.view);
   }
 
   upload(from: HostArray): void {
+    this.machine.settle();
     this.view.set(bytesIn(from));
   }
 
@@ -49,23 +56,41 @@ export class NativeBuffer implements DeviceBuffer {
 
 const bytesIn = (array: HostArray): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
+/** A run that the event loop does not wait for. */
+interface Job {
+  readonly code: number;
+  readonly args: number;
+  /** Puts addresses in place; returns the number of threads, or null where that failed. */
+  begin(): number | null;
+  finish(): void;
+}
+
+/** Whether `TENON_DEBUG` asks for code. */
+const printsCode = (): boolean => (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes('code');
+
 export class Machine {
   readonly native: Native;
   readonly isa: Isa;
+  readonly allThreads: boolean;
   readonly control: number;
   readonly pool: Threads;
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private work: NativeBuffer;
+  /** The run that the event loop does not wait for, and those that wait for it. */
+  private led: Job | null = null;
+  private readonly queue: Job[] = [];
   private readonly words = new Uint8Array(CONTROL.failValue + 8);
   private readonly checked =
     globalThis.process?.env?.['NODE_ENV'] === 'test' || !!globalThis.process?.env?.['TENON_DEBUG'];
 
-  constructor(native: Native, isa: Isa) {
+  /** @param allThreads whether every program runs on all threads, however little there is to do: for tests */
+  constructor(native: Native, isa: Isa, allThreads = false) {
     this.native = native;
     this.isa = isa;
+    this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control);
-    this.work = new NativeBuffer(native, 0);
+    this.work = new NativeBuffer(this, 0);
   }
 
   get threads(): number {
@@ -78,7 +103,9 @@ export class Machine {
 
   load(program: LoopProgram): LoadedProgram {
     if (this.checked) verifyProgram(program);
-    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa));
+    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa, listing));
+    if (listing) console.error(listing.text());
     const pages = this.native.load(code.bytes);
     const loaded = new LoadedProgram(this, program, code, pages);
     this.native.releaseWith(loaded, pages);
@@ -87,7 +114,7 @@ export class Machine {
 
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
   workspace(bytes: number): NativeBuffer {
-    if (bytes > this.work.bytes) this.work = new NativeBuffer(this.native, bytes);
+    if (bytes > this.work.bytes) this.work = new NativeBuffer(this, bytes);
     return this.work;
   }
 
@@ -97,7 +124,7 @@ export class Machine {
     if (device?.backend !== BACKEND_NAME) {
       const host = variable.read();
       device?.buffer.free();
-      const buffer = new NativeBuffer(this.native, variable.bytes);
+      const buffer = new NativeBuffer(this, variable.bytes);
       buffer.upload(host);
       device = { backend: BACKEND_NAME, buffer };
       variable.device = device;
@@ -107,6 +134,52 @@ export class Machine {
       variable.deviceIsCurrent = true;
     }
     return device.buffer as NativeBuffer;
+  }
+
+  /** Runs a program that the event loop does not wait for, after those that came before it. */
+  submit(job: Job): void {
+    if (this.led) this.queue.push(job);
+    else this.lead(job);
+  }
+
+  /** Whether a run goes on that the event loop does not wait for. */
+  get busy(): boolean {
+    return this.led !== null;
+  }
+
+  private lead(job: Job): void {
+    const threads = job.begin();
+    if (threads === null) {
+      this.leadNext();
+      return;
+    }
+    this.led = job;
+    this.pool.lead(job.code, job.args, threads, () => {
+      if (this.led !== job) return;
+      this.led = null;
+      job.finish();
+      this.leadNext();
+    });
+  }
+
+  private leadNext(): void {
+    const next = this.queue.shift();
+    if (next) this.lead(next);
+  }
+
+  /** Waits for what goes on, and runs what waits for it, here and now: programs run one at a time, in the order they came. */
+  settle(): void {
+    const { led } = this;
+    if (!led) return;
+    this.pool.wait();
+    this.led = null;
+    led.finish();
+    for (let job = this.queue.shift(); job; job = this.queue.shift()) {
+      const threads = job.begin();
+      if (threads === null) continue;
+      this.pool.run(job.code, job.args, threads);
+      job.finish();
+    }
   }
 
   clearFailure(): void {
@@ -136,6 +209,7 @@ export class LoadedProgram implements Executable {
   private readonly leafWords: readonly number[][];
   private readonly outputWords: readonly number[][];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
+  private readonly choice: ThreadChoice;
   private workspace: NativeBuffer | null = null;
   private freed = false;
 
@@ -157,6 +231,7 @@ export class LoadedProgram implements Executable {
         else arenaWords.push([word, place.offset]);
       }
     this.arenaWords = arenaWords;
+    this.choice = new ThreadChoice(code.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
   }
 
   private put(word: number, address: number): void {
@@ -165,6 +240,55 @@ export class LoadedProgram implements Executable {
   }
 
   run(bindings: readonly Binding[]): HostArray[] {
+    const { machine, choice } = this;
+    machine.settle();
+    const outputs = this.place(bindings);
+    const threads = this.threads();
+    if (isProfiling()) this.runSteps(threads);
+    else {
+      const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
+      machine.pool.run(this.pages.address + this.code.run, this.tableAddress, threads);
+      if (start > 0) choice.took(threads, performance.now() - start);
+    }
+    return this.finish(bindings, outputs);
+  }
+
+  /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
+  runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
+    const waits = this.choice.undecided || this.machine.busy;
+    if (!waits || isProfiling()) return Promise.resolve().then(() => this.run(bindings));
+    return new Promise((resolve, reject) => {
+      let outputs: HostArray[] = [];
+      this.machine.submit({
+        code: this.pages.address + this.code.run,
+        args: this.tableAddress,
+        begin: () => {
+          try {
+            outputs = this.place(bindings);
+            return this.threads();
+          } catch (error) {
+            reject(error);
+            return null;
+          }
+        },
+        finish: () => {
+          try {
+            resolve(this.finish(bindings, outputs));
+          } catch (error) {
+            reject(error);
+          }
+        },
+      });
+    });
+  }
+
+  private threads(): number {
+    const { machine } = this;
+    return machine.allThreads ? machine.threads : this.choice.next(machine.threads);
+  }
+
+  /** Puts addresses in place; returns fresh outputs. */
+  private place(bindings: readonly Binding[]): HostArray[] {
     if (this.freed) throw new Error('internal: a program was run after it was freed');
     const { machine, program } = this;
     const { native } = machine;
@@ -189,27 +313,26 @@ export class LoadedProgram implements Executable {
       for (const [word, offset] of this.arenaWords) this.put(word, workspace.address + offset);
       this.workspace = workspace;
     }
-    const mayFail = program.failSites.length > 0;
-    if (mayFail) machine.clearFailure();
-    if (isProfiling()) this.runSteps(machine.threads);
-    else machine.pool.run(this.pages.address + this.code.run, this.tableAddress, machine.threads);
-    const failure = mayFail ? machine.failure() : null;
+    if (program.failSites.length > 0) machine.clearFailure();
+    return outputs;
+  }
+
+  /** Marks written variables, or throws what the error record says. */
+  private finish(bindings: readonly Binding[], outputs: HostArray[]): HostArray[] {
+    const { machine, program } = this;
+    const failure = program.failSites.length > 0 ? machine.failure() : null;
     if (failure) {
       const site = program.failSites[failure.site]!;
       throw new Error(`${site.what}: index ${failure.value} is out of range for ${site.size} elements`);
     }
-    for (let i = 0; i < bindings.length; i++) if (leaves[i]!.written) (bindings[i] as Variable).deviceWritten();
+    for (let i = 0; i < bindings.length; i++) if (program.leaves[i]!.written) (bindings[i] as Variable).deviceWritten();
     return outputs;
-  }
-
-  /** Runs here and now; the promise is for callers that do not care which backend it is. */
-  runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
-    return Promise.resolve().then(() => this.run(bindings));
   }
 
   free(): void {
     if (this.freed) return;
     this.freed = true;
+    this.machine.settle();
     this.machine.native.forget(this);
     this.machine.native.release(this.pages);
   }
@@ -229,6 +352,12 @@ export class LoadedProgram implements Executable {
     }
   }
 }
+
+/** What moving a byte of a buffer counts in the estimate of a program's work. */
+const BYTES_PER_INSTRUCTION = 4;
+
+const bytesOfAll = (program: LoopProgram): number =>
+  program.kernels.reduce((sum, placed) => sum + bytesTouched(placed), 0);
 
 /** Bytes of all buffers of a kernel. */
 const bytesTouched = ({ kernel }: PlacedKernel): number =>

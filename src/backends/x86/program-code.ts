@@ -23,6 +23,8 @@ export interface ProgramCode {
   /** Offset in the args table of each step's addresses, one 64-bit word per kernel buffer; and bytes of the table. */
   readonly argsOffsets: readonly number[];
   readonly argsBytes: number;
+  /** Estimated work, see usage.ts. */
+  readonly work: number;
 }
 
 /** Looks at a barrier before a thread sleeps: some 20 microseconds. */
@@ -124,16 +126,23 @@ function failFunction(asm: Assembler, control: number): Label {
 }
 
 /** The code of a program whose control words are at address `control`. */
-export function emitProgram(steps: readonly Step[], control: number, isa: Isa): ProgramCode {
-  const asm = new Assembler();
+export function emitProgram(
+  steps: readonly Step[],
+  control: number,
+  isa: Isa,
+  asm: Assembler = new Assembler(),
+): ProgramCode {
   const runtime = { barrier: barrierFunction(asm, control), fail: failFunction(asm, control) };
-  const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean }>();
+  const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean; readonly work: number }>();
   for (const { kernel } of steps) {
     if (kernels.has(kernel)) continue;
     const label = asm.label();
+    asm.comment(`kernel ${kernel.name}`);
     asm.bind(label);
-    kernels.set(kernel, { label, fails: emitKernel(kernel, asm, runtime, isa) });
+    const { fails, work } = emitKernel(kernel, asm, runtime, isa);
+    kernels.set(kernel, { label, fails, work });
   }
+  asm.comment('run');
   const run = asm.label();
   asm.bind(run);
   for (const r of PRESERVED) asm.push(r);
@@ -181,5 +190,6 @@ export function emitProgram(steps: readonly Step[], control: number, isa: Isa): 
     steps: steps.map(step => kernels.get(step.kernel)!.label.at),
     argsOffsets,
     argsBytes,
+    work: steps.reduce((sum, step) => sum + kernels.get(step.kernel)!.work, 0),
   };
 }

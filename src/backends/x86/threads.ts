@@ -13,14 +13,19 @@ const SPINS = 10_000;
 const SCHED_YIELD = 24n;
 export const MAX_THREADS = 256;
 
+const LED = new Uint8Array(Uint32Array.of(1).buffer);
+
 interface PoolCode {
   readonly bytes: Uint8Array;
   readonly start: number;
+  readonly lead: number;
+  readonly wait: number;
   readonly worker: number;
 }
 
 /**
  * start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done with it.
+ * lead(program, args, threads): the same on a thread of its own, after which the word `led` is 0 again; wait(): returns once it is.
  * worker(index): for ever; `index` has the count of runs so far above its 16 low bits.
  */
 function poolCode(control: number): PoolCode {
@@ -71,6 +76,28 @@ function poolCode(control: number): PoolCode {
   for (const r of PRESERVED.toReversed()) asm.pop(r);
   asm.plain('ret');
 
+  const lead = asm.label();
+  asm.bind(lead);
+  asm.call(start);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.movStoreImm32(mem(R.rcx, CONTROL.led), 0);
+  futex(asm, CONTROL.led, false);
+  asm.plain('ret');
+
+  const wait = asm.label();
+  const stillLed = asm.label();
+  const ended = asm.label();
+  asm.bind(wait);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.bind(stillLed);
+  asm.aluImm('cmp', false, mem(R.rcx, CONTROL.led), 0);
+  asm.jump(ended, 'e');
+  asm.movImm(R.rdx, 1n);
+  futex(asm, CONTROL.led, true);
+  asm.jump(stillLed);
+  asm.bind(ended);
+  asm.plain('ret');
+
   const worker = asm.label();
   const again = asm.label();
   const look = asm.label();
@@ -115,7 +142,7 @@ function poolCode(control: number): PoolCode {
   fetchAdd(asm, CONTROL.done, 1);
   asm.jump(again);
   const bytes = asm.finish();
-  return { bytes, start: start.at, worker: worker.at };
+  return { bytes, start: start.at, lead: lead.at, wait: wait.at, worker: worker.at };
 }
 
 export class Threads {
@@ -123,6 +150,8 @@ export class Threads {
   private readonly control: number;
   private readonly workerAddress: number;
   private readonly startCode: NativeCall;
+  private readonly leadCode: NativeCall;
+  private readonly waitCode: NativeCall;
   private workers = 0;
 
   constructor(native: Native, control: number) {
@@ -132,6 +161,8 @@ export class Threads {
     const pages = native.load(code.bytes);
     this.workerAddress = pages.address + code.worker;
     this.startCode = native.callable(pages.address + code.start);
+    this.leadCode = native.callable(pages.address + code.lead);
+    this.waitCode = native.callable(pages.address + code.wait);
   }
 
   /** Starts workers until `threads` can run at once; they live as long as the process. */
@@ -149,9 +180,19 @@ export class Threads {
 
   /** Runs code(args, thread, threads) on every thread; returns when all are done. */
   run(code: number, args: number, threads: number): void {
-    if (threads > 1) {
-      this.grow(threads);
-    }
+    this.grow(threads);
     this.startCode(code, args, threads, 0);
+  }
+
+  /** The same with a thread of the event loop's pool as thread 0; `done` is called from the event loop. */
+  lead(code: number, args: number, threads: number, done: () => void): void {
+    this.grow(threads);
+    this.native.write(this.control + CONTROL.led, LED);
+    this.leadCode.async(code, args, threads, 0, done);
+  }
+
+  /** Returns when what `lead` started is over. */
+  wait(): void {
+    this.waitCode(0, 0, 0, 0);
   }
 }

@@ -1,8 +1,8 @@
 /**
- * tenon convert: weights of any format Tenon reads as safetensors, .npz or .npy.
+ * tenon convert: weights of any format Tenon reads as safetensors, .npz or .npy, and models that run as .onnx.
  */
 import { Command, Option } from 'commander';
-import { convertWeights, openWeights, WRITABLE } from '../../formats/index.ts';
+import { convertWeights, modelToOnnx, openWeights, WRITABLE, writeAtomic } from '../../formats/index.ts';
 import type { DType } from '../../tensor/index.ts';
 import { UsageError } from '../errors.ts';
 import { Output, seconds } from '../output.ts';
@@ -16,10 +16,10 @@ interface ConvertCommandOptions {
 export const convertCommand = (): Command =>
   new Command('convert')
     .description(
-      'Convert weights: PyTorch, GGUF, safetensors (sharded too), npy, npz, Paddle, ... to safetensors, npz or npy.',
+      'Convert weights: PyTorch, GGUF, safetensors (sharded too), npy, npz, Paddle, ONNX, ... to safetensors, npz or npy; and models (ONNX, TensorFlow.js, Paddle) to onnx.',
     )
     .argument('<in>', 'a file of weights, told by its content; or the index of a sharded model')
-    .argument('<out>', `what to write, by its ending: ${WRITABLE.join(', ')}`)
+    .argument('<out>', `what to write, by its ending: ${WRITABLE.join(', ')}, .onnx`)
     .addOption(new Option('--dtype <dtype>', 'convert floating tensors to it').choices(['f32', 'f64', 'f16', 'bf16']))
     .option('--strip <prefix>', 'remove it from the front of names that have it, as in "module."')
     .option('--json', 'one JSON object per line, the last with "event":"end"')
@@ -33,9 +33,18 @@ async function convert(
   { dtype, strip }: ConvertCommandOptions,
   output: Output,
 ): Promise<void> {
-  if (!WRITABLE.some(ending => to.endsWith(ending)))
-    throw new UsageError(`convert: ${to} came, expected a name that ends with ${WRITABLE.join(', ')}`);
   const begin = performance.now();
+  if (to.endsWith('.onnx')) {
+    if (dtype || strip) throw new UsageError('convert: --dtype and --strip are for weights, not for a model');
+    output.event('start', { from, to });
+    const bytes = await modelToOnnx(from);
+    writeAtomic(to, [bytes]);
+    output.say(`${from} -> ${to}: ${bytes.length} bytes`);
+    output.event('end', { bytes: bytes.length, seconds: seconds(begin) });
+    return;
+  }
+  if (!WRITABLE.some(ending => to.endsWith(ending)))
+    throw new UsageError(`convert: ${to} came, expected a name that ends with ${WRITABLE.join(', ')}, .onnx`);
   const file = await openWeights(from);
   try {
     output.event('start', { from, format: file.format, tensors: file.tensors.length, to });

@@ -165,8 +165,27 @@ async function stream(asked: StreamCommandOptions, given: ReadonlySet<string>, o
     seconds: seconds(started),
   });
   output.say(
-    `${result.passes} passes, ${result.total} examples in all: AUC ${result.auc.toFixed(4)}, log loss ${result.logLoss.toFixed(4)}, each measured before it was trained on; ${result.rows} rows; models in ${run.file('publish')}`,
+    `${result.passes} passes, ${result.total} examples in all: ${measured(result)}${result.rows} rows; models in ${run.file('publish')}`,
   );
+}
+
+/** What was measured before training; nothing of data without labels. AUC is not there when only one class was. */
+function measured({
+  auc,
+  logLoss,
+  copc,
+}: {
+  readonly auc: number;
+  readonly logLoss: number;
+  readonly copc?: number;
+}): string {
+  if (!Number.isFinite(logLoss)) return '';
+  const parts = [
+    Number.isFinite(auc) ? `AUC ${auc.toFixed(4)}` : 'one class only',
+    `log loss ${logLoss.toFixed(4)}`,
+    ...(copc !== undefined && Number.isFinite(copc) ? [`COPC ${copc.toFixed(3)}`] : []),
+  ];
+  return `${parts.join(', ')} before training; `;
 }
 
 const stoppedAt = (run: RunFolder, checkpoint: string): string =>
@@ -209,12 +228,12 @@ class Display {
     switch (event.event) {
       case 'pass':
         this.output.say(
-          `${event.day} ${event.pass}: AUC ${event.auc.toFixed(4)}, log loss ${event.logLoss.toFixed(4)}, COPC ${event.copc.toFixed(3)} before training; ${event.examples} examples, loss ${event.loss.toFixed(4)}, ${Math.round(event.examplesPerSecond)} a second; ${event.rows} rows${event.bad ? `; ${event.bad} bad lines` : ''}`,
+          `${event.day} ${event.pass}: ${measured(event)}${event.examples} examples, loss ${event.loss.toFixed(4)}, ${Math.round(event.examplesPerSecond)} a second; ${event.rows} rows${event.bad ? `; ${event.bad} bad lines` : ''}`,
         );
         break;
       case 'day':
         this.output.say(
-          `${event.day} is over: AUC ${event.auc.toFixed(4)}; ${event.deleted} rows deleted, ${event.rows} kept, ${event.baseRows} published`,
+          `${event.day} is over: ${measured(event)}${event.deleted} rows deleted, ${event.rows} kept, ${event.baseRows} published`,
         );
         break;
       case 'checkpoint':

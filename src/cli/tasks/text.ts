@@ -141,7 +141,10 @@ export function continueText(
   { tokens, temperature, topK }: SampleOptions,
   onText?: (text: string) => void,
 ): string {
-  const onToken = onText && ((token: number) => onText(vocabulary.decode([token])));
-  const ids = model.generate([...vocabulary.encode(prompt)], { newTokens: tokens, temperature, topK, onToken });
+  const ids: number[] = [];
+  for (const token of model.stream([...vocabulary.encode(prompt)], { maxNewTokens: tokens, temperature, topK })) {
+    ids.push(token);
+    onText?.(vocabulary.decode([token]));
+  }
   return vocabulary.decode(ids);
 }

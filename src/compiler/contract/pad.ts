@@ -72,6 +72,16 @@ export function stagedLayout(p: Problem, view: View): Layout | null {
   return layout.elements <= 4 * view.elements + 4096 ? layout : null;
 }
 
+/** Vectors of a row that are written out one by one. */
+const UNROLLED = 8;
+
+/** Lanes low to high of a vector, 0 elsewhere. */
+function loadMasked(b: LoopBuilder, mem: 'f32' | 'i32', p: Reg, low: number, high: number, lanes: number): Reg {
+  if (low === 0 && high === lanes) return b.load(mem, p, 0, lanes);
+  const upper = b.firstLanes(b.i32(high), lanes);
+  return b.loadMasked(mem, p, low === 0 ? upper : b.bin('andnot', upper, b.firstLanes(b.i32(low), lanes)));
+}
+
 /**
  * Emits the copy (a parallel region; the caller sets a barrier behind it) and returns the view of it: no guards, no prologue. `slack` elements
  * behind it may be read. The copy has `dtype`, the accumulator's by default.
@@ -107,6 +117,33 @@ export function stage(
       if (whole > 0) b.for(0, whole, lanes, i => put(value(i, lanes)));
       if (count > whole) b.for(whole, count, 1, i => put(value(i, 1)));
     };
+    const masked = (inside: boolean): void => {
+      const length = spans[spans.length - 1] ?? 1;
+      const start = affine(
+        b,
+        outer.map((axis, i) => [at[i]!, axis.stride] as const),
+        base,
+      );
+      for (let c = 0; c < length; c += lanes) {
+        // Lanes of this vector that lie inside of the source axis.
+        const position = inner.from + c;
+        const low = Math.min(lanes, Math.max(0, -position));
+        const high = Math.max(low, Math.min(lanes, inner.size - position, inner.to + 1 - position));
+        const value =
+          inside && high > low
+            ? loadMasked(
+                b,
+                view.dtype as 'f32' | 'i32',
+                b.addr(view.buffer, b.add(start, b.i32(position))),
+                low,
+                high,
+                lanes,
+              )
+            : zero(b, p.acc, lanes);
+        if (c + lanes <= length) b.store(p.acc, dest, value, c * bytes);
+        else b.storeMasked(p.acc, dest, value, b.firstLanes(b.i32(length - c), lanes), c * bytes);
+      }
+    };
     const zeros = (count: number): void => run(count, (_, n) => zero(b, p.acc, n), true);
     const copy = (): void => {
       const first = Math.max(inner.from, 0);
@@ -134,7 +171,21 @@ export function stage(
       const one = b.bin('or', at[i]!, b.sub(b.i32(axis.size - 1), at[i]!));
       violated = violated ? b.bin('or', violated, one) : one;
     }
-    if (violated) b.if(b.cmp('ge', violated, b.i32(0)), copy, () => zeros(inner.to - inner.from + 1));
+    if (
+      p.masks &&
+      inner.stride === 1 &&
+      !view.prologue &&
+      view.dtype === p.acc &&
+      spans[spans.length - 1]! <= UNROLLED * lanes
+    ) {
+      if (violated)
+        b.if(
+          b.cmp('ge', violated, b.i32(0)),
+          () => masked(true),
+          () => masked(false),
+        );
+      else masked(true);
+    } else if (violated) b.if(b.cmp('ge', violated, b.i32(0)), copy, () => zeros(inner.to - inner.from + 1));
     else copy();
   });
 

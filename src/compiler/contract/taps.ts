@@ -66,8 +66,10 @@ function tileOf(
   for (let r = 1; r <= m; r++) {
     for (let v = multiple; v <= units && r * v + r + v * loads <= registers; v += multiple) {
       const height = m / Math.ceil(m / r);
-      const cost =
-        (Math.ceil(m / r) / v) * Math.max((height * v) / 2, 4, (height * v + 2 * height + v * (2 * loads) + 4) / 6);
+      // Vectors mostly cross cache lines, and then count as two loads.
+      const reads = target.keepsOrder ? (height + 2 * v * loads) / 2 : 0;
+      const issue = (height * v + 2 * height + v * (2 * loads) + 4) / 6;
+      const cost = (Math.ceil(m / r) / v) * Math.max((height * v) / 2, 4, issue, reads);
       if (cost < least * 0.999) {
         least = cost;
         best = [r, v];

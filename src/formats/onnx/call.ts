@@ -3,7 +3,7 @@
  * `(call) -> outputs` on the Tensor API; everything that can be wrong is reported with the node's name.
  */
 import { isFloat } from '../../graph/dtype.ts';
-import { constantValue, isTracing } from '../../runtime/index.ts';
+import { constantValue, isSymbolic, isTracing } from '../../runtime/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
 import { type ElementType, type NumericType, TYPES } from './elementTypes.ts';
 import type { AttributeProto, GraphProto, TypeProto } from './proto/schema.ts';
@@ -135,16 +135,16 @@ export class Call {
 
   /** Host elements of a tensor whose value decides a shape. */
   data(tensor: Tensor, i: number): ReturnType<Tensor['data']> {
-    const known = constantValue(tensor.node);
-    if (known) return known;
-    if (isTracing())
-      this.fail(`input ${i} decides the shape of a result and depends on the data: run the model without compile`);
-    return tensor.data();
+    return (
+      this.dataIfKnown(tensor) ??
+      this.fail(`input ${i} decides the shape of a result and depends on the data: run the model outside of compile`)
+    );
   }
 
   /** The same, or null where it only becomes known when a compiled program runs. */
   dataIfKnown(tensor: Tensor): ReturnType<Tensor['data']> | null {
-    return constantValue(tensor.node) ?? (isTracing() ? null : tensor.data());
+    const { node } = tensor;
+    return constantValue(node) ?? (isTracing() || isSymbolic(node) ? null : tensor.data());
   }
 
   // ------------------------------------------------------------------------------------------------ attributes

@@ -73,7 +73,10 @@ export class Files {
   }
 }
 
+/** An open model file, its external data in its folder. */
+export const filesOf = (source: ByteSource, path: string): Files => new Files(source, dirname(path));
+
 export const filesOfBytes = (bytes: Uint8Array, name: string): Files => new Files(bytesSource(bytes, name), null);
 
 export const withFiles = <T>(path: string, use: (files: Files) => T): T =>
-  withFile(path, source => use(new Files(source, dirname(path))));
+  withFile(path, source => use(filesOf(source, path)));

@@ -1,6 +1,8 @@
 /**
  * ONNX files: reading them as modules that run, compile and train. May import tensor, nn and the byte sources of formats.
  */
+export { type ExportOptions, exportModel as export, save } from './export/index.ts';
 export { load, type ModelPort, type ModelValue, OnnxModel, parse, parseValue, type Strings, typedAs } from './model.ts';
+export { openOnnx } from './open.ts';
 export { operatorNames } from './ops/index.ts';
 export { describeValue, typed, type Value } from './values.ts';

@@ -4,12 +4,12 @@
  */
 import { Module } from '../../nn/index.ts';
 import { Parameter, Tensor } from '../../tensor/index.ts';
+import { readMessage } from '../protobuf/read.ts';
 import { type ElementType, isNumeric, type NumericType, TYPES, typeOfCode } from './elementTypes.ts';
 import { type Files, filesOfBytes, withFiles } from './files.ts';
 import { isRandom } from './ops/index.ts';
 import { type PlannedGraph, type PlannedNode, planModel } from './plan.ts';
-import { readMessage } from './proto/read.ts';
-import type { ModelProto, TypeProto, ValueInfoProto } from './proto/schema.ts';
+import { type ModelProto, ONNX, type TypeProto, type ValueInfoProto } from './proto/schema.ts';
 import { decodeTensors, runGraph, Scope, type Session } from './run.ts';
 import { denseFromProto, optionalFromProto, sequenceFromProto, tensorFromProto } from './tensorData.ts';
 import { type StringTensor, sequence, strings, typed, type Value } from './values.ts';
@@ -56,7 +56,7 @@ const STATISTICS: Readonly<Record<string, readonly number[]>> = { BatchNormaliza
 
 const PREFIX = 'onnx:';
 
-function portOf({ name, type }: ValueInfoProto): ModelPort {
+export function portOf({ name, type }: ValueInfoProto): ModelPort {
   const tensor = type?.tensorType;
   const kind = type?.optionalType ? 'optional' : type?.sequenceType ? 'sequence' : type?.mapType ? 'map' : 'tensor';
   if (!tensor) return { name, kind, type: null, shape: null };
@@ -318,9 +318,9 @@ export function parse(bytes: Uint8Array, name = 'onnx'): OnnxModel {
  */
 export function parseValue(bytes: Uint8Array, kind: ModelPort['kind'] = 'tensor', name = 'value'): Value {
   const files = filesOfBytes(bytes, name);
-  if (kind === 'optional') return optionalFromProto(readMessage(files.source, 'OptionalProto'), files);
-  if (kind === 'sequence') return sequenceFromProto(readMessage(files.source, 'SequenceProto'), files);
-  return tensorFromProto(readMessage(files.source, 'TensorProto'), files);
+  if (kind === 'optional') return optionalFromProto(readMessage(files.source, ONNX, 'OptionalProto'), files);
+  if (kind === 'sequence') return sequenceFromProto(readMessage(files.source, ONNX, 'SequenceProto'), files);
+  return tensorFromProto(readMessage(files.source, ONNX, 'TensorProto'), files);
 }
 
 /** A tensor converted to what holds the element type `type`, with that type. */
@@ -330,7 +330,7 @@ export function typedAs(tensor: Tensor, type: string): Value {
 }
 
 function readModel(files: Files): ModelProto {
-  const model = readMessage(files.source, 'ModelProto');
+  const model = readMessage(files.source, ONNX, 'ModelProto');
   if (!model.graph) throw new Error(`${files.name}: it is no ONNX model: there is no graph`);
   return model;
 }

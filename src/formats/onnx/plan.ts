@@ -46,12 +46,12 @@ const ATTRIBUTE_TYPE_GRAPH = 5;
 
 type Opsets = ReadonlyMap<string, number>;
 
-const domainOf = (domain: string): string => (domain === 'ai.onnx' ? '' : domain);
+export const domainOf = (domain: string): string => (domain === 'ai.onnx' ? '' : domain);
 const domainName = (domain: string): string => domain || 'ai.onnx';
-const functionKey = (domain: string, name: string, overload: string): string =>
+export const functionKey = (domain: string, name: string, overload: string): string =>
   `${domainOf(domain)}:${name}:${overload}`;
 
-const opsetsOf = (imports: readonly { domain: string; version: number }[]): Opsets =>
+export const opsetsOf = (imports: readonly { domain: string; version: number }[]): Opsets =>
   new Map(imports.map(({ domain, version }) => [domainOf(domain), version]));
 
 class Planner {

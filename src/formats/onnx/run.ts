@@ -151,6 +151,9 @@ function callFunction(planned: PlannedNode, inputs: readonly (Value | null)[], s
   return called.outputs.map(name => scope.find(name));
 }
 
+/** How JavaScript and our lower levels word what a rule stumbled over, such as a dim that an input should have: no sentence for a user. */
+const ACCIDENT = /undefined|null|NaN|not iterable|not a function|Cannot |Invalid |^internal|call stack|BigInt/;
+
 function runNode(
   planned: PlannedNode,
   all: readonly PlannedNode[],
@@ -164,8 +167,9 @@ function runNode(
   try {
     result = rule!(new Call(contextOf(planned, all, scope, session), inputs));
   } catch (error) {
-    if (error instanceof Error && error.message.includes('node "')) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const said = error instanceof Error ? error.message : String(error);
+    if (said.includes('node "') && !ACCIDENT.test(said)) throw error;
+    const reason = ACCIDENT.test(said) ? 'the inputs or attributes do not fit this operator' : said;
     throw new Error(`${label}: ${reason} (inputs: ${inputs.map(describeValue).join(', ')})`, { cause: error });
   }
   return Array.isArray(result) ? result.map(asValue) : [asValue(result as Output)];

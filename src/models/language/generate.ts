@@ -13,15 +13,15 @@ export interface GenerateOptions extends SamplingOptions {
   readonly eosTokenIds?: readonly number[];
 }
 
-/** Prompts are read in pieces of this many tokens, so that their programs are two: one for pieces and one for single tokens. */
-const PIECE = 16;
+/** Prompts are read in pieces of these many tokens: few programs, each reading the weights once for many tokens. */
+const PIECES = [128, 16] as const;
 
 /** Caches come in multiples of this many positions: few programs, and little work on positions that are never reached. */
 const CAPACITY_STEP = 128;
 
 /** The compiled programs of one cache size and one way of sampling, and the state they share. */
 interface Decoder {
-  /** Reads PIECE tokens [1, PIECE] at a position. */
+  /** Reads a piece of the prompt, [1, T] at a position. */
   readonly read: CompiledFunction<[tokens: Tensor, position: Tensor], Tensor>;
   /** Reads one token [1, 1] at a position and picks the next one. */
   readonly next: CompiledFunction<[token: Tensor, position: Tensor], Tensor>;
@@ -109,8 +109,9 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
     this.eval();
     try {
       let position = 0;
-      for (; position + PIECE < prompt.length; position += PIECE)
-        read(ids(prompt.slice(position, position + PIECE)), at(position));
+      for (const piece of PIECES)
+        for (; position + piece < prompt.length; position += piece)
+          read(ids(prompt.slice(position, position + piece)), at(position));
       let token = 0;
       for (; position < prompt.length; position++) token = next(ids([prompt[position]!]), at(position)).item();
       while (!eosTokenIds.includes(token) && position < total) {

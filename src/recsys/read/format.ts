@@ -46,11 +46,11 @@ export const OPEN = 'a quoted field does not end';
 
 export interface LineParser {
   readonly fields: Fields;
-  /** Where the first line break at or after `from` stands, -1 when there is none before `filled`. May look at the fields on its way. */
+  /** Where the first line break at or after `from` stands, -1 when there is none before `filled`. The line's pieces are found on the way. */
   lineEnd(bytes: Uint8Array, from: number, filled: number): number;
-  /** Parsers that find line ends with a scanner get one, and look at its text only until it is `renew`ed: it was changed. */
-  attach?(scanner: Scanner): void;
-  renew?(): void;
+  /** Takes a scanner for texts that stand in its memory; `renew` says that the text was changed. */
+  attach(scanner: Scanner): void;
+  renew(): void;
   /** Cuts the line [start, end) of `bytes` into `fields`; null, OPEN, or why the line is bad. May change the bytes of the line. */
   parse(bytes: Uint8Array, start: number, end: number): string | null;
 }

@@ -12,8 +12,11 @@ import { readUnit, type Unit } from './unit.ts';
 /** How many units are read at once. */
 const LANES = 4;
 
-/** Examples of a block: enough to make a message cheap, few enough that a lane's blocks are small beside a shuffle buffer. */
+/** Examples of a block, about: enough to make a message cheap, few enough that a lane's blocks are small beside a shuffle buffer. */
 const BLOCK_ROWS = 4096;
+
+/** Examples of a block that is cut into batches: a whole number of them, so that few batches are put together out of two blocks. */
+const blockRows = (batchSize: number): number => batchSize * Math.max(1, Math.round(BLOCK_ROWS / batchSize));
 
 /** Blocks that a worker makes ahead per lane. */
 const AHEAD = 2;
@@ -23,10 +26,11 @@ export interface LanePlan {
   readonly units: readonly Unit[];
   readonly format: Format;
   readonly features: FeatureSpec;
+  readonly blockRows: number;
 }
 
-export async function* readLane({ units, format }: LanePlan, features: Features): AsyncGenerator<Block> {
-  for (const unit of units) yield* readUnit(unit, format, features, BLOCK_ROWS);
+export async function* readLane({ units, format, blockRows }: LanePlan, features: Features): AsyncGenerator<Block> {
+  for (const unit of units) yield* readUnit(unit, format, features, blockRows);
 }
 
 /** From a worker: a block of a lane, its end, or why it failed. Blocks travel without their schema. */
@@ -43,13 +47,14 @@ export interface ToWorker {
 }
 
 /**
- * The blocks of all units. @param threads workers; 0 reads in this thread
+ * The blocks of all units, to be cut into batches. @param threads workers; 0 reads in this thread
  * @throws Error naming the file that cannot be read
  */
 export async function* readUnits(
   units: readonly Unit[],
   format: Format,
   features: Features,
+  batchSize: number,
   threads: number,
 ): AsyncGenerator<Block, void, undefined> {
   const count = Math.min(LANES, units.length);
@@ -57,6 +62,7 @@ export async function* readUnits(
     units: units.filter((_, i) => i % LANES === lane),
     format,
     features: features.spec,
+    blockRows: blockRows(batchSize),
   }));
   const pool = threads > 0 ? new LanePool(plans, Math.min(threads, count), features) : null;
   try {

@@ -132,8 +132,8 @@ export async function* readLines(
   examples: LineExamples,
   cut: Cut,
 ): AsyncGenerator<Block, void, undefined> {
-  const scanner = examples.parser.attach ? takeScanner() : null;
-  if (scanner) examples.parser.attach!(scanner);
+  const scanner = takeScanner();
+  if (scanner) examples.parser.attach(scanner);
   try {
     yield* linesOf(new TextBuffer(scanner), chunks, examples, cut);
   } finally {
@@ -193,7 +193,7 @@ async function* linesOf(
     if (buffer.filled > LONGEST)
       throw new Error(`${path}: a line of more than ${LONGEST >> 20} MB: is the format right?`);
     buffer.append(chunk);
-    parser.renew?.();
+    parser.renew();
     const { bytes, filled } = buffer;
     let at = 0;
     for (;;) {
@@ -225,7 +225,7 @@ async function* linesOf(
     buffer.drop(at);
     origin += at;
   }
-  parser.renew?.();
+  parser.renew();
   // What stands behind the last line break.
   const { bytes, filled } = buffer;
   for (let at = 0; at < filled && !skipping && origin + at < stop; ) {

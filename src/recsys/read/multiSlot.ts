@@ -2,7 +2,9 @@
  * Lines of `n v1 ... vn` per slot, all slots in a fixed order: what PaddlePaddle's MultiSlotDataFeed reads.
  */
 import { Fields } from '../features/fields.ts';
-import { type LineParser, newlineAt } from './format.ts';
+import type { LineParser } from './format.ts';
+import type { Scanner } from './scanner.ts';
+import { LineSplitter } from './splitter.ts';
 
 const BLANK = 32;
 const ZERO = 48;
@@ -11,6 +13,7 @@ const MOST = 1_000_000;
 
 export class MultiSlotParser implements LineParser {
   readonly fields: Fields;
+  private readonly splitter = new LineSplitter(BLANK);
 
   constructor(slots: readonly string[]) {
     if (!Array.isArray(slots) || slots.length === 0)
@@ -20,40 +23,55 @@ export class MultiSlotParser implements LineParser {
     this.fields = new Fields(slots);
   }
 
-  lineEnd(bytes: Uint8Array, from: number, filled: number): number {
-    return newlineAt(bytes, from, filled);
+  attach(scanner: Scanner): void {
+    this.splitter.attach(scanner);
   }
 
-  parse(bytes: Uint8Array, start: number, end: number): string | null {
-    const { fields } = this;
+  renew(): void {
+    this.splitter.renew();
+  }
+
+  lineEnd(bytes: Uint8Array, from: number, filled: number): number {
+    return this.splitter.lineEnd(bytes, from, filled);
+  }
+
+  parse(bytes: Uint8Array, lineStart: number, lineEnd: number): string | null {
+    const { fields, splitter } = this;
     const { columns } = fields;
     fields.clear(bytes);
-    let at = start;
+    const pieces = splitter.split(bytes, lineStart, lineEnd);
+    const { start, end } = splitter;
+    let piece = 0;
     for (let slot = 0; slot < columns.length; slot++) {
-      while (at < end && bytes[at] === BLANK) at++;
-      const countAt = at;
-      let count = 0;
-      for (; at < end && bytes[at] !== BLANK; at++) {
-        const digit = bytes[at] - ZERO;
-        if (digit < 0 || digit > 9 || count > MOST) return this.badCount(slot, bytes, countAt, end);
-        count = count * 10 + digit;
-      }
-      if (at === countAt) return `the line ends before slot ${columns[slot]}`;
+      // Two blanks in a row leave an empty piece.
+      while (piece < pieces && start[piece] === end[piece]) piece++;
+      if (piece === pieces) return `the line ends before slot ${columns[slot]}`;
+      const count = this.count(bytes, start[piece], end[piece]);
+      if (count < 0) return this.badCount(slot, bytes, start[piece], end[piece]);
+      piece++;
       for (let i = 0; i < count; i++) {
-        while (at < end && bytes[at] === BLANK) at++;
-        const begin = at;
-        while (at < end && bytes[at] !== BLANK) at++;
-        if (at === begin) return `slot ${columns[slot]} says ${count} values, and the line ends after ${i}`;
-        fields.add(slot, begin, at);
+        while (piece < pieces && start[piece] === end[piece]) piece++;
+        if (piece === pieces) return `slot ${columns[slot]} says ${count} values, and the line ends after ${i}`;
+        fields.add(slot, start[piece], end[piece]);
+        piece++;
       }
     }
-    while (at < end && bytes[at] === BLANK) at++;
-    return at < end ? `the line goes on behind its ${columns.length} slots` : null;
+    while (piece < pieces && start[piece] === end[piece]) piece++;
+    return piece < pieces ? `the line goes on behind its ${columns.length} slots` : null;
   }
 
-  private badCount(slot: number, bytes: Uint8Array, start: number, lineEnd: number): string {
-    let end = start;
-    while (end < lineEnd && bytes[end] !== BLANK) end++;
+  /** A number of values, -1 when it is none. */
+  private count(bytes: Uint8Array, start: number, end: number): number {
+    let count = 0;
+    for (let at = start; at < end; at++) {
+      const digit = bytes[at] - ZERO;
+      if (digit < 0 || digit > 9 || count > MOST) return -1;
+      count = count * 10 + digit;
+    }
+    return count;
+  }
+
+  private badCount(slot: number, bytes: Uint8Array, start: number, end: number): string {
     const text = new TextDecoder().decode(bytes.subarray(start, Math.min(end, start + 40)));
     return `slot ${this.fields.columns[slot]}: "${text}" is not a number of values`;
   }

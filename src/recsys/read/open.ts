@@ -35,15 +35,24 @@ async function* rawChunks(path: string, start: number): AsyncGenerator<Uint8Arra
   const file = await open(path).catch(error => {
     throw new Error(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   });
+  const buffers = [new Uint8Array(CHUNK), new Uint8Array(CHUNK)];
+  const read = (number: number, at: number): Promise<{ bytesRead: number }> =>
+    file.read(buffers[number % 2], 0, CHUNK, at);
+  // The next chunk is read while this one is looked at.
+  let pending = read(0, start);
   try {
-    const buffer = new Uint8Array(CHUNK);
-    for (let at = start; ; ) {
-      const { bytesRead } = await file.read(buffer, 0, CHUNK, at);
+    for (let number = 0, at = start; ; number++) {
+      const { bytesRead } = await pending;
       if (bytesRead === 0) return;
       at += bytesRead;
-      yield buffer.subarray(0, bytesRead);
+      pending = read(number + 1, at);
+      yield buffers[number % 2].subarray(0, bytesRead);
     }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall !== 'read') throw error;
+    throw new Error(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   } finally {
+    await pending.catch(() => {});
     await file.close();
   }
 }

@@ -70,7 +70,7 @@ export class BatchReader implements AsyncIterable<SparseBatch> {
     const { schema } = this.features;
     this.quarantine = new Quarantine(badLines).begin();
     this.bytes = 0;
-    const blocks = this.counted(readUnits(planUnits(this.files, format), format, this.features, threads));
+    const blocks = this.counted(readUnits(planUnits(this.files, format), format, this.features, batchSize, threads));
     yield* rebatch(shuffle ? shuffled(blocks, schema, shuffle) : blocks, schema, batchSize, dropLast);
   }
 

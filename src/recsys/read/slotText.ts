@@ -2,7 +2,9 @@
  * Lines of slot-and-sign pairs: `sign:slot sign:slot ...` or the other way round, slots in any order and as often as they have values.
  */
 import { Fields } from '../features/fields.ts';
-import { byteOf, type Format, type LineParser, newlineAt } from './format.ts';
+import { byteOf, type Format, type LineParser } from './format.ts';
+import type { Scanner } from './scanner.ts';
+import { LineSplitter } from './splitter.ts';
 
 const COLON = 58;
 const MINUS = 45;
@@ -10,7 +12,7 @@ const MINUS = 45;
 export class SlotTextParser implements LineParser {
   readonly fields: Fields;
   private readonly names: NameTable;
-  private readonly separator: number;
+  private readonly splitter: LineSplitter;
   private readonly prefix: number;
   private readonly slotFirst: boolean;
 
@@ -22,39 +24,51 @@ export class SlotTextParser implements LineParser {
     const columns = [...prefix, ...wanted.filter(name => !prefix.includes(name))];
     this.fields = new Fields(columns);
     this.names = new NameTable(columns, prefix.length);
-    this.separator = byteOf('format slots: separator', separator);
+    this.splitter = new LineSplitter(byteOf('format slots: separator', separator));
     this.prefix = prefix.length;
     this.slotFirst = order === 'slot:sign';
   }
 
-  lineEnd(bytes: Uint8Array, from: number, filled: number): number {
-    return newlineAt(bytes, from, filled);
+  attach(scanner: Scanner): void {
+    this.splitter.attach(scanner);
   }
 
-  parse(bytes: Uint8Array, start: number, end: number): string | null {
-    const { fields, separator, prefix, slotFirst, names } = this;
+  renew(): void {
+    this.splitter.renew();
+  }
+
+  lineEnd(bytes: Uint8Array, from: number, filled: number): number {
+    return this.splitter.lineEnd(bytes, from, filled);
+  }
+
+  parse(bytes: Uint8Array, lineStart: number, lineEnd: number): string | null {
+    const { fields, prefix, slotFirst, names, splitter } = this;
     fields.clear(bytes);
-    let piece = 0;
-    for (let begin = start; begin < end; ) {
-      let at = begin;
-      let colon = -1;
-      for (; at < end && bytes[at] !== separator; at++)
-        if (bytes[at] === COLON && (!slotFirst || colon < 0)) colon = at;
-      if (piece < prefix) fields.add(piece++, begin, at);
-      else if (at > begin) {
-        if (colon < 0) return `"${this.shown(bytes, begin, at)}" has no slot, expected ${this.wantedForm()}`;
-        const [nameAt, nameEnd] = slotFirst ? [begin, colon] : [colon + 1, at];
-        if (nameAt === nameEnd) return `"${this.shown(bytes, begin, at)}" has an empty slot`;
-        if (bytes[nameAt] === MINUS) return `slot ${this.shown(bytes, nameAt, nameEnd)} is negative`;
-        const column = names.find(bytes, nameAt, nameEnd);
-        if (column >= 0) {
-          if (slotFirst) fields.add(column, colon + 1, at);
-          else fields.add(column, begin, colon);
-        }
+    const count = splitter.split(bytes, lineStart, lineEnd);
+    const { start, end } = splitter;
+    for (let piece = 0; piece < count; piece++) {
+      const from = start[piece];
+      const to = end[piece];
+      if (piece < prefix) {
+        fields.add(piece, from, to);
+        continue;
       }
-      begin = at + 1;
+      if (from === to) continue;
+      let colon = slotFirst ? from : to - 1;
+      if (slotFirst) while (colon < to && bytes[colon] !== COLON) colon++;
+      else while (colon >= from && bytes[colon] !== COLON) colon--;
+      if (colon < from || colon === to)
+        return `"${this.shown(bytes, from, to)}" has no slot, expected ${this.wantedForm()}`;
+      const nameStart = slotFirst ? from : colon + 1;
+      const nameEnd = slotFirst ? colon : to;
+      if (nameStart === nameEnd) return `"${this.shown(bytes, from, to)}" has an empty slot`;
+      if (bytes[nameStart] === MINUS) return `slot ${this.shown(bytes, nameStart, nameEnd)} is negative`;
+      const column = names.find(bytes, nameStart, nameEnd);
+      if (column < 0) continue;
+      if (slotFirst) fields.add(column, colon + 1, to);
+      else fields.add(column, from, colon);
     }
-    return piece < prefix ? `${piece} field${piece === 1 ? '' : 's'} in front of the slots, expected ${prefix}` : null;
+    return count < prefix ? `${count} field${count === 1 ? '' : 's'} in front of the slots, expected ${prefix}` : null;
   }
 
   private wantedForm(): string {

@@ -167,6 +167,7 @@ function streamReport(title: string, lines: readonly MetricLine[]): Report {
 
 /** From the lowest to the highest prediction. */
 function diagonal(curve: readonly CalibrationBin[]): (readonly [number, number])[] {
+  if (curve.length === 0) return [];
   const ends = curve.flatMap(({ predicted, observed }) => [predicted, observed]);
   return [Math.min(...ends), Math.max(...ends)].map(end => [end, end] as const);
 }
@@ -221,7 +222,9 @@ function epochReport(title: string, lines: readonly MetricLine[]): Report {
   };
 }
 
-const hasValues = ({ series }: Chart): boolean => series.some(({ values }) => values.some(value => value !== null));
+/** Whether there is a result, beside references. */
+const hasValues = ({ series }: Chart): boolean =>
+  series.some(({ values, reference }) => !reference && values.some(value => value !== null));
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

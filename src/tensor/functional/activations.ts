@@ -1,9 +1,10 @@
 /**
  * Activation functions. All of them map floats elementwise (glu halves a dim).
  */
-import type { Generator } from '../../runtime/index.ts';
 
+import type { Generator } from '../../runtime/index.ts';
 import { raised } from '../autocast.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { zerosLike } from '../creation.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
@@ -21,7 +22,7 @@ export const relu6 = (x: Tensor): Tensor => hardtanh(x, { minVal: 0, maxVal: 6 }
 export function leakyRelu(x: Tensor, options: { readonly negativeSlope?: number } = {}): Tensor {
   checkFloat('leakyRelu', 'input', x);
   const { negativeSlope = 0.01 } = options;
-  return x.gt(0).where(x, x.mul(negativeSlope));
+  return composite('leakyRelu', [x], { negativeSlope }, x.gt(0).where(x, x.mul(negativeSlope)));
 }
 
 /** leakyRelu with one learned slope, or one for each channel (dim 1). */
@@ -61,7 +62,7 @@ export function elu(x: Tensor, options: { readonly alpha?: number } = {}): Tenso
   checkFloat('elu', 'input', x);
   const { alpha = 1 } = options;
   // The branch not taken is computed at 0, so that exp does not overflow into its gradient.
-  return x.gt(0).where(x, x.clampMax(0).expm1().mul(alpha));
+  return composite('elu', [x], { alpha }, x.gt(0).where(x, x.clampMax(0).expm1().mul(alpha)));
 }
 
 /** scale * elu(x) with the self-normalising constants (Klambauer et al. 2017). */
@@ -83,11 +84,22 @@ export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh
   const { approximate = 'none' } = options;
   if (approximate !== 'none' && approximate !== 'tanh')
     throw new TypeError(`gelu: approximate: expected none or tanh, got ${String(approximate)}`);
-  return inWide(x, wide => {
+  const result = inWide(x, wide => {
     if (approximate === 'none') return wide.mul(0.5).mul(wide.mul(Math.SQRT1_2).erf().add(1));
-    const inner = wide.add(wide.mul(wide).mul(wide).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
-    return wide.mul(0.5).mul(inner.tanh().add(1));
+    // (1 + tanh u) / 2 = sigmoid(2u), which is one exponential and does not cancel where u is far below 0.
+    const twice = 2 * Math.sqrt(2 / Math.PI);
+    return wide.mul(
+      wide
+        .mul(
+          wide
+            .mul(wide)
+            .mul(0.044715 * twice)
+            .add(twice),
+        )
+        .sigmoid(),
+    );
   });
+  return composite('gelu', [x], { approximate }, result);
 }
 
 /** x * sigmoid(x). */
@@ -105,14 +117,14 @@ export function mish(x: Tensor): Tensor {
 /** x * relu6(x + 3) / 6. */
 export function hardswish(x: Tensor): Tensor {
   checkFloat('hardswish', 'input', x);
-  return x.mul(x.add(3).clamp(0, 6)).div(6);
+  return composite('hardswish', [x], {}, x.mul(x.add(3).clamp(0, 6)).div(6));
 }
 
 /** relu6(x + 3) / 6. */
 export function hardsigmoid(x: Tensor): Tensor {
   checkFloat('hardsigmoid', 'input', x);
   const inside = x.gt(-3).logicalAnd(x.lt(3));
-  return inside.where(x.div(6).add(0.5), x.ge(3).to(x.dtype));
+  return composite('hardsigmoid', [x], {}, inside.where(x.div(6).add(0.5), x.ge(3).to(x.dtype)));
 }
 
 /** Limited to [minVal, maxVal], [-1, 1] by default. */
@@ -121,7 +133,8 @@ export function hardtanh(x: Tensor, options: { readonly minVal?: number; readonl
   const { minVal = -1, maxVal = 1 } = options;
   // At the limits the gradient is 0.
   const raised = x.le(minVal).where(minVal, x);
-  return raised.ge(maxVal).where(maxVal, raised).to(x.dtype);
+  const result = raised.ge(maxVal).where(maxVal, raised).to(x.dtype);
+  return minVal > maxVal ? result : composite('clamp', [x], { min: minVal, max: maxVal }, result);
 }
 
 /** log(1 + exp(beta x)) / beta; x itself where beta x exceeds the threshold (20). */
@@ -131,13 +144,13 @@ export function softplus(x: Tensor, options: { readonly beta?: number; readonly 
   const { beta = 1, threshold = 20 } = options;
   const scaled = beta === 1 ? x : x.mul(beta);
   const soft = scaled.clampMax(threshold).exp().log1p();
-  return scaled.gt(threshold).where(x, beta === 1 ? soft : soft.div(beta));
+  return composite('softplus', [x], { beta }, scaled.gt(threshold).where(x, beta === 1 ? soft : soft.div(beta)));
 }
 
 /** x / (1 + |x|). */
 export function softsign(x: Tensor): Tensor {
   checkTensor('softsign', 'input', x);
-  return x.div(x.abs().add(1));
+  return composite('softsign', [x], {}, x.div(x.abs().add(1)));
 }
 
 /** x moved towards 0 by lambda (0.5), 0 within. */

@@ -3,6 +3,7 @@
  */
 import * as build from '../../graph/build.ts';
 import { hostArray, isFloat } from '../../graph/dtype.ts';
+import { composite } from '../composite.ts';
 import { shapeText, writer } from '../convert.ts';
 import { checkTensor } from '../operands.ts';
 import { coordinate } from '../ops/along.ts';
@@ -58,7 +59,9 @@ function averageDim(x: Tensor, d: number, out: number): Tensor {
 
 function adaptiveAvg(op: string, dims: number, x: Tensor, outputSize: OutputSize): Tensor {
   const { input, restore, out } = prepared(op, dims, x, outputSize);
-  return restore(out.reduce((y, n, d) => averageDim(y, 2 + d, n), input));
+  const result = restore(out.reduce((y, n, d) => averageDim(y, 2 + d, n), input));
+  const global = x.ndim === dims + 2 && out.every(n => n === 1);
+  return global ? composite('globalAvgPool', [x], {}, result) : result;
 }
 
 /** Positions of each window of one dim as [out, longest], a short window repeating its last. */

@@ -7,6 +7,7 @@ import * as build from '../../graph/build.ts';
 import type { AxisMap } from '../../graph/node.ts';
 import { axis, identityAxis } from '../../graph/reindex.ts';
 import { lowered } from '../autocast.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkTensor, checkWhole } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -116,7 +117,10 @@ function conv(
     [...label, labelM, labelC, ...labelsKernel],
     [labelN, ...label, labelM, ...labelsOut],
   );
-  return restore(addBias(op, new Tensor(build.reshape(y, [n, out, ...outSizes])), bias, out, dims));
+  const result = restore(addBias(op, new Tensor(build.reshape(y, [n, out, ...outSizes])), bias, out, dims));
+  if (x.ndim !== dims + 2) return result;
+  const after = before.map((p, d) => p + extra[d]!);
+  return composite('conv', [x, weight, bias], { stride, dilation, groups, before, after }, result);
 }
 
 /**
@@ -184,7 +188,9 @@ function convTranspose(
     [0, ...label, 3, ...labelsOut],
   );
   const out = perGroup * groups;
-  return restore(addBias(op, new Tensor(build.reshape(y, [n, out, ...outSizes])), bias, out, dims));
+  const result = restore(addBias(op, new Tensor(build.reshape(y, [n, out, ...outSizes])), bias, out, dims));
+  if (x.ndim !== dims + 2) return result;
+  return composite('convTranspose', [x, weight, bias], { stride, dilation, groups, padding, outputPadding }, result);
 }
 
 /** x [batch, in, length] (batch optional), weight [out, in / groups, kernel], bias [out]. Cross-correlation, as everywhere. */

@@ -5,6 +5,7 @@
 import * as build from '../../graph/build.ts';
 import { isInt } from '../../graph/dtype.ts';
 import { lowered } from '../autocast.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkInt, checkTensor, checkWhole } from '../operands.ts';
 import { coordinate, strictIndex } from '../ops/along.ts';
@@ -25,7 +26,7 @@ export function linear(input: Tensor, matrix: Tensor, bias?: Tensor | null): Ten
   const inner = x.ndim - 1;
   const out = weight.ndim === 2 ? [x.ndim] : [];
   const y = new Tensor(build.contract(x.node, weight.node, rows, [...out, inner], [...rows.slice(0, -1), ...out]));
-  return bias ? y.add(lowered(bias)) : y;
+  return composite('linear', [x, weight, bias], {}, bias ? y.add(lowered(bias)) : y);
 }
 
 /** x1^T W x2 + bias for each output: x1 [..., n], x2 [..., m], weight [out, n, m]; result [..., out]. */

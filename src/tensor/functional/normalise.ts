@@ -4,6 +4,7 @@
 
 import { isFloat } from '../../graph/dtype.ts';
 import { raised } from '../autocast.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, checkWhole, normalDim } from '../operands.ts';
 import { Parameter } from '../parameter.ts';
@@ -62,7 +63,8 @@ export function layerNorm(
 ): Tensor {
   const x = precise('layerNorm', input);
   const dims = checkTrailing('layerNorm', x, normalizedShape, weight, bias);
-  return affine(standardise(wide(x), dims, eps), weight, bias).to(x.dtype);
+  const result = affine(standardise(wide(x), dims, eps), weight, bias).to(x.dtype);
+  return composite('layerNorm', [x, weight, bias], { axis: dims[0]! - x.ndim, eps }, result);
 }
 
 /** Divides by the root of the mean square over the trailing dims (Zhang and Sennrich 2019); eps is the dtype's by default. */
@@ -77,7 +79,8 @@ export function rmsNorm(
   const values = wide(x);
   const small = eps ?? (values.dtype === 'f64' ? Number.EPSILON : 1.1920928955078125e-7);
   const scale = values.mul(values).mean(dims, { keepdim: true }).add(small).rsqrt();
-  return affine(values.mul(scale), weight).to(x.dtype);
+  const result = affine(values.mul(scale), weight).to(x.dtype);
+  return composite('rmsNorm', [x, weight], { axis: -normalizedShape.length, eps: small }, result);
 }
 
 /** Normalises each of `numGroups` groups of channels (Wu and He 2018); weight and bias are [channels]. */
@@ -96,7 +99,8 @@ export function groupNorm(
     throw new RangeError(`groupNorm: ${channels} channels do not divide into ${numGroups} groups`);
   const rows = wide(x).reshape([x.shape[0]!, numGroups, x.numel() === 0 ? 0 : -1]);
   const normal = standardise(rows, [2], eps).reshape(x.shape);
-  return affine(normal, perChannel('groupNorm', x, weight), perChannel('groupNorm', x, bias)).to(x.dtype);
+  const result = affine(normal, perChannel('groupNorm', x, weight), perChannel('groupNorm', x, bias)).to(x.dtype);
+  return composite('groupNorm', [x, weight, bias], { numGroups, eps }, result);
 }
 
 /** A [channels] tensor shaped to broadcast along dim 1 of x. */
@@ -158,7 +162,8 @@ export function batchNorm(
     variance = spread;
   }
   const factor = variance.add(eps).rsqrt();
-  return affine(centered.mul(scale ? factor.mul(scale) : factor), null, shift).to(x.dtype);
+  const result = affine(centered.mul(scale ? factor.mul(scale) : factor), null, shift).to(x.dtype);
+  return training ? result : composite('batchNorm', [x, runningMean, runningVar, weight, bias], { eps }, result);
 }
 
 export interface InstanceNormOptions {
@@ -187,7 +192,8 @@ export function instanceNorm(input: Tensor, options: InstanceNormOptions = {}): 
     blend(runningVar, x.var(dims).mean(0), momentum);
   }
   const normal = standardise(wide(x), dims, eps);
-  return affine(normal, perChannel('instanceNorm', x, weight), perChannel('instanceNorm', x, bias)).to(x.dtype);
+  const result = affine(normal, perChannel('instanceNorm', x, weight), perChannel('instanceNorm', x, bias)).to(x.dtype);
+  return composite('instanceNorm', [x, weight, bias], { eps }, result);
 }
 
 export interface LocalResponseNormOptions {

@@ -4,6 +4,7 @@
 import * as build from '../../graph/build.ts';
 import { hostArray, isFloat } from '../../graph/dtype.ts';
 import type { Node } from '../../graph/node.ts';
+import { composite } from '../composite.ts';
 import { shapeText, writer } from '../convert.ts';
 import { checkTensor } from '../operands.ts';
 import { coordinate } from '../ops/along.ts';
@@ -85,10 +86,11 @@ function prepareMax(op: string, dims: number, x: Tensor, kernelSize: Sizes, opti
 }
 
 function maxPool(op: string, dims: number, x: Tensor, kernelSize: Sizes, options: MaxPoolOptions): Tensor {
-  const { restore, window, seen } = prepareMax(op, dims, x, kernelSize, options);
+  const { restore, window, out, seen } = prepareMax(op, dims, x, kernelSize, options);
   const axes = window.kernel.map((_, d) => seen.shape.length - dims + d);
   const value = x.requiresGrad ? firstLargest(seen, window.kernel).value : build.reduce('max', seen, axes);
-  return restore(new Tensor(value));
+  const result = restore(new Tensor(value));
+  return x.ndim === dims + 2 ? composite('maxPool', [x], { ...window, out }, result) : result;
 }
 
 function maxPoolWithIndices(
@@ -149,7 +151,9 @@ function avgPool(op: string, dims: number, x: Tensor, kernelSize: Sizes, options
   }
   const counts = sizes.map((size, d) => windowCounts(size, out[d]!, window, d, countIncludePad));
   const uniform = counts.every(list => list.every(n => n === list[0]));
-  if (uniform) return restore(new Tensor(total).div(counts.reduce((a, list) => a * (list[0] ?? 1), 1)));
+  const mark = (result: Tensor): Tensor =>
+    x.ndim === dims + 2 ? composite('avgPool', [x], { ...window, out, ceilMode, countIncludePad }, result) : result;
+  if (uniform) return mark(restore(new Tensor(total).div(counts.reduce((a, list) => a * (list[0] ?? 1), 1))));
   let divisor = new Tensor(build.full(1, [], x.dtype));
   counts.forEach((list, d) => {
     const host = hostArray(x.dtype, list.length);
@@ -160,7 +164,7 @@ function avgPool(op: string, dims: number, x: Tensor, kernelSize: Sizes, options
     const along = out.map((_, i) => (i === d ? list.length : 1));
     divisor = divisor.mul(new Tensor(build.data(host, along, x.dtype)));
   });
-  return restore(new Tensor(total).div(divisor));
+  return mark(restore(new Tensor(total).div(divisor)));
 }
 
 /** Overloads of a max pool: the values, or with `returnIndices` also their flat positions in each channel. */

@@ -4,6 +4,7 @@
 import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';
 import { axis, identityAxis } from '../../graph/reindex.ts';
+import { composite } from '../composite.ts';
 import { shapeText, writer } from '../convert.ts';
 import { checkFloat, checkTensor, checkWhole } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -172,7 +173,8 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
       mode === 'area' ? areaTaps(i, n, out[d]!) : taps(mode, i, n, out[d]!, exact, alignCorners ?? false),
     );
   });
-  return result;
+  const scales = factors && !recomputeScaleFactor ? factors : [];
+  return composite('interpolate', [x], { mode, alignCorners: alignCorners ?? false, scales, out }, result);
 }
 
 function areaTaps(i: number, size: number, out: number): Taps {

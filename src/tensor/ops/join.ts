@@ -4,6 +4,7 @@
 import * as build from '../../graph/build.ts';
 import { type HostArray, hostArray } from '../../graph/dtype.ts';
 import type { Node } from '../../graph/node.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { normalDim, resultDType } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -64,5 +65,7 @@ export function concatenate(op: string, tensors: readonly Tensor[], dim: number)
       shape.map((n, i) => (i === d ? n - size - lo[d]! : 0)),
     );
   });
-  return new Tensor(padded.reduce((sum, node) => build.binary(dtype === 'bool' ? 'or' : 'add', sum, node)));
+  const joined = new Tensor(padded.reduce((sum, node) => build.binary(dtype === 'bool' ? 'or' : 'add', sum, node)));
+  const parts = nodes.map(node => new Tensor(node));
+  return composite('concat', parts, { dim: d }, joined);
 }

@@ -5,6 +5,7 @@
 
 import * as build from '../../graph/build.ts';
 import { lowered } from '../autocast.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { broadcastShapes, checkTensor } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -59,7 +60,7 @@ function product(op: string, x: Tensor, other: Tensor): Tensor {
   const out = batch.map((_, d) => d);
   if (x.ndim > 1) out.push(m);
   if (other.ndim > 1) out.push(n);
-  return new Tensor(
+  const result = new Tensor(
     build.contract(
       build.reshape(x.node, left.shape),
       build.reshape(other.node, right.shape),
@@ -68,6 +69,7 @@ function product(op: string, x: Tensor, other: Tensor): Tensor {
       out,
     ),
   );
+  return composite('matmul', [x, other], {}, result);
 }
 
 function pairOf(op: string, x: Tensor, dimsA: number, other: Tensor, dimsB: number): [Tensor, Tensor] {

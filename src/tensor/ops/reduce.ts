@@ -7,6 +7,7 @@ import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Node, ReduceKind } from '../../graph/node.ts';
 import { raised } from '../autocast.ts';
+import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { matrixNorm } from '../linalg/norms.ts';
 import { checkFloat, checkTensor, normalDim, normalDims } from '../operands.ts';
@@ -79,8 +80,9 @@ export function mean(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor {
   if (!isFloat(input.dtype))
     throw new TypeError(`mean: input: expected a float tensor, got ${input.dtype}; convert it or pass dtype`);
   const dims = dimsOf('mean', dim, input);
-  const out = meanNode(wide(input.node), dims, options.keepdim ?? false, countOf(input, dims));
-  return new Tensor(build.cast(out, input.dtype));
+  const { keepdim = false } = options;
+  const out = meanNode(wide(input.node), dims, keepdim, countOf(input, dims));
+  return composite('mean', [input], { dims, keepdim }, new Tensor(build.cast(out, input.dtype)));
 }
 
 /** The average of the elements that are not NaN. */

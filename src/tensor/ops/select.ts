@@ -4,6 +4,7 @@
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
+import { composite } from '../composite.ts';
 import {
   broadcastShapes,
   checkTensor,
@@ -53,7 +54,8 @@ export function clamp(x: Tensor, min?: TensorLike | null, max?: TensorLike | nul
   let out = x;
   if (lo !== undefined) out = choose('clamp', orNaN(out.lt(lo), lo), lo, out, dtype);
   if (hi !== undefined) out = choose('clamp', orNaN(out.gt(hi), hi), hi, out, dtype);
-  return out;
+  if (dtype !== x.dtype || bounds.some(bound => typeof bound !== 'number')) return out;
+  return composite('clamp', [x], { min: Number(lo ?? Number.NaN), max: Number(hi ?? Number.NaN) }, out);
 }
 
 /** Where `condition` holds or the limit is NaN. */
@@ -81,7 +83,7 @@ export function clip(x: Tensor, min?: TensorLike | null, max?: TensorLike | null
 export function relu(x: Tensor): Tensor {
   checkTensor('relu', 'input', x);
   if (x.dtype === 'bool') throw new TypeError('relu: input: bool is not supported');
-  return choose('relu', x.le(0), 0, x, x.dtype);
+  return composite('relu', [x], {}, choose('relu', x.le(0), 0, x, x.dtype));
 }
 
 /** Finite stand-ins for NaN (default 0) and infinities (default the dtype's largest and smallest values). */

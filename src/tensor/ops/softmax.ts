@@ -6,6 +6,7 @@
 import type { DType } from '../../graph/dtype.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { raised } from '../autocast.ts';
+import { composite } from '../composite.ts';
 import { checkTensor, normalDim } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -29,20 +30,22 @@ export const inWide = (x: Tensor, body: (x: Tensor) => Tensor): Tensor =>
 export function softmax(x: Tensor, dim: number, options: Options = {}): Tensor {
   const { input, d } = prepared('softmax', x, dim, options);
   if (input.ndim === 0 || input.shape[d] === 0) return input.mul(0).add(1);
-  return inWide(input, wide => {
+  const result = inWide(input, wide => {
     const e = wide.sub(wide.detach().amax(d, { keepdim: true })).exp();
     return e.div(e.sum(d, { keepdim: true }));
   });
+  return composite('softmax', [input], { axis: d - input.ndim }, result);
 }
 
 /** log(softmax(x)) along `dim`, exact for improbable entries. */
 export function logSoftmax(x: Tensor, dim: number, options: Options = {}): Tensor {
   const { input, d } = prepared('logSoftmax', x, dim, options);
   if (input.ndim === 0 || input.shape[d] === 0) return input.mul(0);
-  return inWide(input, wide => {
+  const result = inWide(input, wide => {
     const shifted = wide.sub(wide.detach().amax(d, { keepdim: true }));
     return shifted.sub(shifted.exp().sum(d, { keepdim: true }).log());
   });
+  return composite('logSoftmax', [input], { axis: d - input.ndim }, result);
 }
 
 /** softmax(-x). */

@@ -27,7 +27,7 @@ function difference(a: HostArray, b: HostArray, exact: boolean): string | null {
 }
 
 it.each(isas)(`%s equals the reference (${RUNS} graphs)`, { timeout: 120_000 }, isa => {
-  const x86 = createX86Backend(isa);
+  const x86 = createX86Backend({ isa, allThreads: true });
   for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
     const { outputs, exact } = randomGraph(seed);
     const program = programOf(outputs);

@@ -1,6 +1,9 @@
 /**
  * Whole programs as machine code: threads, barriers, commits, the error record, and the memory they run in.
  */
+import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { createX86Backend } from '../../../src/backends/x86/index.ts';
 import { Machine } from '../../../src/backends/x86/machine.ts';
@@ -14,7 +17,7 @@ import { isas, machineCode } from './available.ts';
 describe.skipIf(!machineCode)('x86 machine', () => {
   for (const threads of [1, 2, 3])
     it(`runs ${threads} threads through 101 barriers`, () => {
-      const machine = new Machine(new Native(), isas[0]!);
+      const machine = new Machine(new Native(), isas[0]!, true);
       machine.threads = threads;
       const n = 1000;
       const loaded = machine.load(mirrorProgram(n, 101));
@@ -25,7 +28,7 @@ describe.skipIf(!machineCode)('x86 machine', () => {
     });
 
   it('writes variables in place, and leaves them alone when an index is out of range', async () => {
-    const machine = new Machine(new Native(), isas[0]!);
+    const machine = new Machine(new Native(), isas[0]!, true);
     const loaded = machine.load(gatherUpdateProgram(5, 3));
     for (const threads of [1, 2]) {
       machine.threads = threads;
@@ -87,7 +90,73 @@ describe.skipIf(!machineCode)('x86 machine', () => {
     },
   );
 
+  it('leaves the event loop free while a program runs, and keeps the order of programs', async () => {
+    const machine = new Machine(new Native(), isas[0]!, true);
+    machine.threads = 2;
+    const n = 50_000;
+    const loaded = machine.load(mirrorProgram(n, 601));
+    const x = Float32Array.from({ length: n }, (_, i) => i);
+    const start = performance.now();
+    const [want] = loaded.run([x]);
+    const alone = performance.now() - start;
+    const update = machine.load(gatherUpdateProgram(5, 3));
+    const weight = new Variable([5], 'f32', Float32Array.of(1, 1, 1, 1, 1));
+    const table = Float32Array.of(10, 20, 30);
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const called = performance.now();
+    const long = [loaded.runAsync([x]), loaded.runAsync([x])];
+    expect(performance.now() - called).toBeLessThan(Math.max(5, alone / 2));
+    const first = update.runAsync([weight, table, BigInt64Array.of(1n)]);
+    const wrong = update.runAsync([weight, table, BigInt64Array.of(9n)]);
+    for (const [out] of await Promise.all(long)) expect(out).toEqual(want);
+    expect(turns).toBeGreaterThan(0);
+    clearInterval(timer);
+    await first;
+    await expect(wrong).rejects.toThrow('index 9 is out of range');
+    expect([...weight.read()]).toEqual([21, 21, 21, 21, 21]);
+    // A run that waits for nobody goes after those that came before it.
+    const led = loaded.runAsync([x]);
+    const queued = update.runAsync([weight, table, BigInt64Array.of(0n)]);
+    update.run([weight, table, BigInt64Array.of(0n)]);
+    expect([...weight.read()]).toEqual([41, 41, 41, 41, 41]);
+    expect((await led)[0]).toEqual(want);
+    expect((await queued)[0]![0]).toBe(52);
+  });
+
+  it('has code in pages that cannot be written, and gives them back when a program is collected', async () => {
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    const machine = new Machine(new Native(), isas[0]!);
+    const addresses: number[] = [];
+    const load = machine.native.load.bind(machine.native);
+    machine.native.load = code => {
+      const pages = load(code);
+      addresses.push(pages.address);
+      return pages;
+    };
+    const kept = machine.load(mirrorProgram(64, 3));
+    const permissions = (): (string | null)[] => {
+      const maps = readFileSync('/proc/self/maps', 'utf8')
+        .split('\n')
+        .map(line => /^([0-9a-f]+)-([0-9a-f]+) (\S+)/.exec(line))
+        .filter(match => match !== null)
+        .map(([, from, to, mode]) => ({ from: Number.parseInt(from!, 16), to: Number.parseInt(to!, 16), mode: mode! }));
+      return addresses.map(at => maps.find(({ from, to }) => at >= from && at < to)?.mode ?? null);
+    };
+    for (let i = 0; i < 50; i++) machine.load(mirrorProgram(64, 3)).run([new Float32Array(64)]);
+    expect(new Set(permissions())).toEqual(new Set(['r-xp']));
+    for (let i = 0; i < 20 && permissions().filter(mode => mode === 'r-xp').length > 1; i++) {
+      gc();
+      await new Promise(done => setTimeout(done, 10));
+    }
+    // Another mapping may have taken a freed page's place, with code or without; ours are the only ones of this kind that come and go here.
+    expect(permissions()[0]).toBe('r-xp');
+    expect(permissions().filter(mode => mode === 'r-xp').length).toBeLessThan(10);
+    expect(kept.run([new Float32Array(64)])[0]).toEqual(mirrored(new Float32Array(64), 3));
+  });
+
   it('refuses an instruction set it does not know', () => {
-    expect(() => createX86Backend('mmx')).toThrow('x86: TENON_ISA is mmx, expected one of avx2');
+    expect(() => createX86Backend({ isa: 'mmx' })).toThrow('x86: TENON_ISA is mmx, expected one of avx2');
   });
 });

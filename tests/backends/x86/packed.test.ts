@@ -25,7 +25,7 @@ function run(backend: Backend, tensors: readonly Tensor[], threads: number): Hos
 }
 
 /** Machine code without such words, which other tests hold against the reference. */
-const oracle = isas.length > 0 ? createX86Backend('avx2') : createWasmBackend();
+const oracle = isas.length > 0 ? createX86Backend({ isa: 'avx2' }) : createWasmBackend();
 
 /** A tensor that has its value, so that it is a leaf of every program. */
 const leaf = (x: Tensor): Tensor => {
@@ -71,7 +71,7 @@ const CONVOLUTIONS = [
 ] as const;
 
 describe.each(isas.filter(isa => isa !== 'avx2'))('%s', isa => {
-  const backend = createX86Backend(isa);
+  const backend = createX86Backend({ isa, allThreads: true });
 
   // Sums of exact products, in f32: the order of additions is all that differs.
   it.each(SIZES)('bf16 products of [%i, %i, %i] in every layout', (m, n, k) => {

@@ -65,6 +65,8 @@ export function interpret(
         return x & y;
       case 'or':
         return x | y;
+      case 'andnot':
+        return x & ~y;
       default:
         throw new Error(`${inst.fn} is not interpreted`);
     }
@@ -174,7 +176,7 @@ export function interpret(
             inst.d,
             get(inst.m).map((m, i) => {
               if (!m) return 0;
-              const { array, first } = place(get(inst.p)[0]!, inst.offset + 4 * i, 1);
+              const { array, first } = place(get(inst.p)[0]! + inst.offset + 4 * i, 0, 1);
               return Number(array[first]);
             }),
           );
@@ -189,7 +191,7 @@ export function interpret(
           const values = get(inst.a);
           for (const [i, m] of get(inst.m).entries()) {
             if (!m) continue;
-            const { array, first } = place(get(inst.p)[0]!, inst.offset + 4 * i, 1);
+            const { array, first } = place(get(inst.p)[0]! + inst.offset + 4 * i, 0, 1);
             array[first] = values[i]!;
           }
           return;

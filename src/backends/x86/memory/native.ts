@@ -4,7 +4,11 @@
  */
 
 /** A call of generated code: (function or program, arguments, thread or threads, threads). */
-export type NativeCall = (a: number, b: number, c: number, d: number) => number;
+export interface NativeCall {
+  (a: number, b: number, c: number, d: number): number;
+  /** The same on a thread of the event loop's pool; `done` is called from the event loop. */
+  async(a: number, b: number, c: number, d: number, done: () => void): void;
+}
 
 /** What differs between operating systems. Linux is written; macOS needs MAP_JIT and pthread_jit_write_protect_np, Windows VirtualAlloc. */
 interface Platform {

@@ -1,10 +1,10 @@
 /**
  * Control flow, sequences and optionals. Where a condition is known while the graph is built (always, outside of compile), only the branch
- * taken is run; inside compile both branches of an `If` are computed and selected from.
+ * taken is run, and loops are unrolled; inside compile they become the library's own control flow.
  */
-import { cat, full, stack, Tensor } from '../../../tensor/index.ts';
-import type { Call, OperatorTable, Result, Rule } from '../call.ts';
-import { isNumeric, TYPES, typeOfCode } from '../elementTypes.ts';
+import { cat, cond, full, stack, Tensor, whileLoop } from '../../../tensor/index.ts';
+import type { Call, OperatorTable, Result, Rule, Subgraph } from '../call.ts';
+import { isNumeric, type NumericType, TYPES, typeOfCode } from '../elementTypes.ts';
 import { NONE, sequence, strings, typed, type Value } from '../values.ts';
 import { splitSizes } from './shape.ts';
 
@@ -21,22 +21,17 @@ function truth(call: Call, value: Value): boolean | null {
 const choose: Rule = call => {
   const known = truth(call, call.value(0));
   if (known !== null) return call.context.subgraph(known ? 'then_branch' : 'else_branch').run([]);
-  const yes = call.context.subgraph('then_branch').run([]);
-  const no = call.context.subgraph('else_branch').run([]);
-  const condition = call.x(0).reshape([]);
-  return yes.map((a, i) => {
-    const b = no[i]!;
-    if (
-      a.kind !== 'tensor' ||
-      b.kind !== 'tensor' ||
-      a.type !== b.type ||
-      a.tensor.shape.join() !== b.tensor.shape.join()
-    )
-      return call.fail(
-        `output ${i}: the branches give different shapes, and the condition depends on the data: run the model without compile`,
-      );
-    return typed(condition.where(a.tensor, b.tensor), a.type);
-  });
+  const types: NumericType[] = [];
+  const branch = (name: string) => (): Tensor[] =>
+    call.context
+      .subgraph(name)
+      .run([])
+      .map((value, i) => {
+        if (value.kind !== 'tensor') return call.fail('the condition depends on the data, and a branch gives no tensor: run the model outside of compile'); // biome-ignore format: one sentence
+        types[i] = value.type;
+        return value.tensor;
+      });
+  return cond(call.x(0), branch('then_branch'), branch('else_branch')).map((tensor, i) => typed(tensor, types[i]!));
 };
 
 /** How many steps are taken at most before a loop is held to be endless. */
@@ -44,15 +39,17 @@ const ENDLESS = 10_000_000;
 
 const loop: Rule = call => {
   const body = call.context.subgraph('body');
-  const trips = call.has(0) ? call.number(0) : ENDLESS;
+  const most = call.has(0) ? call.dataIfKnown(call.x(0)) : [ENDLESS];
+  const trips = most === null ? 0 : Number(most[0]);
   const given = call.inputs[1] ?? null;
   let condition: Value = given ?? bool(true);
   let carried = call.inputs.slice(2).map((value, i) => value ?? call.fail(`input ${i + 2} is missing`));
   const count = carried.length;
   const scanned: Value[][] = body.outputs.slice(1 + count).map(() => []);
+  if (most === null) return loopOnData(call, body, 0, condition, carried, scanned);
   for (let i = 0; i < trips; i++) {
     const goes = truth(call, condition);
-    if (goes === null) call.fail('the condition depends on the data: run the model without compile');
+    if (goes === null) return loopOnData(call, body, i, condition, carried, scanned);
     if (!goes) break;
     const outputs = body.run([index(i), condition, ...carried]);
     condition = outputs[0]!;
@@ -62,6 +59,40 @@ const loop: Rule = call => {
   }
   return [...carried, ...scanned.map((values, k) => stacked(call, values, 0, body.outputs[1 + count + k]!.type))];
 };
+
+/** The rest of a loop whose end depends on values of a compiled program, from step `first` on. */
+function loopOnData(
+  call: Call,
+  body: Subgraph,
+  first: number,
+  condition: Value,
+  carried: readonly Value[],
+  scanned: readonly (readonly Value[])[],
+): Value[] {
+  if (scanned.length > 0)
+    call.fail(
+      'how many steps it has depends on the data, and it collects a value of each: run the model outside of compile',
+    );
+  const types = carried.map(value =>
+    value.kind === 'tensor' ? value.type : call.fail('a carried value is no tensor'),
+  );
+  const tensors = carried.map(value => (value as Extract<Value, { kind: 'tensor' }>).tensor);
+  const last = call.has(0) ? call.x(0).reshape([]).to('i64') : Tensor.from(BigInt(ENDLESS));
+  const goes = condition.kind === 'tensor' ? condition.tensor.reshape([]) : call.fail('a condition must be a tensor');
+  const [, , ...results] = whileLoop<[Tensor, Tensor, ...Tensor[]]>(
+    ([i, going]) => going!.logicalAnd(i!.lt(last)),
+    ([i, going, ...values]): [Tensor, Tensor, ...Tensor[]] => {
+      const given = values.map((value, k) => typed(value, types[k]!));
+      const outputs = body.run([typed(i!, 'int64'), typed(going!, 'bool'), ...given]);
+      const next = outputs.map(value =>
+        value.kind === 'tensor' ? value.tensor : call.fail('a carried value is no tensor'),
+      );
+      return [i!.add(1), next[0]!.reshape([]), ...next.slice(1)];
+    },
+    [Tensor.from(BigInt(first)), goes, ...tensors],
+  );
+  return results.map((tensor, k) => typed(tensor, types[k]!));
+}
 
 /** Outputs of all steps along a new axis; of no steps, an empty tensor of the declared type. */
 function stacked(call: Call, values: readonly Value[], axis: number, type: Parameters<typeof declared>[1]): Value {
@@ -120,12 +151,7 @@ const scan: Rule = call => {
   });
 };
 
-function scanOnce(
-  call: Call,
-  body: ReturnType<Call['context']['subgraph']>,
-  initial: readonly Value[],
-  scanned: readonly Value[],
-): Value[] {
+function scanOnce(call: Call, body: Subgraph, initial: readonly Value[], scanned: readonly Value[]): Value[] {
   const sources = scanned.map(value => (value.kind === 'tensor' ? value : call.fail('expected tensors to scan')));
   const list = (name: string): readonly number[] => call.ints(name) ?? [];
   const axes = sources.map(({ tensor }, i) => call.axis(list('scan_input_axes')[i] ?? 0, tensor.ndim));

@@ -1,5 +1,5 @@
 /** Products of matrices and tensors, determinants. */
-import { einsum, full, type Tensor } from '../../../tensor/index.ts';
+import { einsum, F, full, type Tensor } from '../../../tensor/index.ts';
 import type { OperatorTable, Rule } from '../call.ts';
 import { int64s } from '../values.ts';
 
@@ -10,6 +10,17 @@ const matMul: Rule = call => {
 };
 
 const gemm: Rule = call => {
+  const [weight, bias] = [call.x(1), call.optional(2)];
+  const plain =
+    !call.flag('transA') && call.flag('transB') && call.float('alpha', 1) === 1 && call.float('beta', 1) === 1;
+  if (
+    plain &&
+    weight.ndim === 2 &&
+    call.x(0).ndim === 2 &&
+    call.isFloat() &&
+    (bias === null || bias.shape.join() === String(weight.shape[0]))
+  )
+    return call.like(0, F.linear(call.x(0), weight, bias));
   const a = call.flag('transA') ? call.x(0).transpose(0, 1) : call.x(0);
   const b = call.flag('transB') ? call.x(1).transpose(0, 1) : call.x(1);
   const [alpha, beta] = [call.float('alpha', 1), call.float('beta', 1)];

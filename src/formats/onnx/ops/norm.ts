@@ -23,7 +23,12 @@ const batchNormalization: Rule = call => {
       .add(along(wide(bias), x));
   const asked = call.opset >= 14 && call.flag('training_mode');
   if (!asked && !(call.context.training && mean instanceof Parameter))
-    return call.like(0, normal(wide(mean), wide(variance)));
+    return call.like(
+      0,
+      mean.ndim === 1 && x.ndim >= 2
+        ? F.batchNorm(x, mean, variance, scale, bias, { eps })
+        : normal(wide(mean), wide(variance)),
+    );
   const dims = x.shape.map((_, d) => d).filter(d => d !== 1);
   const center = input.mean(dims);
   const spread = input.var(dims, { correction: 0 });
@@ -66,7 +71,13 @@ const trailing = (call: Call, x: Tensor): number[] => {
 
 const layerNormalization: Rule = call => {
   const x = call.x(0);
-  const { y, mean, inverse } = standardised(wide(x), trailing(call, x), call.float('epsilon', 1e-5));
+  const eps = call.float('epsilon', 1e-5);
+  const dims = trailing(call, x);
+  const shape = dims.map(d => x.shape[d]!);
+  const fits = [call.x(1), call.optional(2)].every(other => other === null || other.shape.join() === shape.join());
+  if (fits && !call.wants(1) && !call.wants(2))
+    return call.like(0, F.layerNorm(x, shape, call.x(1), call.optional(2), eps));
+  const { y, mean, inverse } = standardised(wide(x), dims, eps);
   const scaled = y.mul(wide(call.x(1)));
   const bias = call.optional(2);
   return [call.like(0, bias ? scaled.add(wide(bias)) : scaled), mean, inverse];

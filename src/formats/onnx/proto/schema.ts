@@ -1,13 +1,8 @@
 /**
  * The messages of onnx.proto and onnx-data.proto (v1.22): what each field is on the wire, and its type in TypeScript. One table drives
- * reading and writing. Imports nothing.
+ * reading and writing.
  */
-
-/** Bytes that stay in the file until somebody asks for them. */
-export interface Range {
-  readonly offset: number;
-  readonly length: number;
-}
+import { type Range, Schema } from '../../protobuf/schema.ts';
 
 /** What of a file was read, or for writing: the bytes themselves. */
 export type RawData = Range | Uint8Array;
@@ -173,21 +168,8 @@ export interface Messages {
 
 export type MessageName = keyof Messages;
 
-/**
- * `size` is an int64 that counts something and fits a number, `int64` keeps all 64 bits in a bigint, `range` stays in the file.
- */
-export type Scalar = 'size' | 'int32' | 'int64' | 'uint64' | 'float' | 'double' | 'string' | 'bytes' | 'range';
-
-export interface Field {
-  readonly name: string;
-  readonly type: Scalar | MessageName;
-  readonly repeated: boolean;
-  /** A single scalar that is null when absent instead of zero. */
-  readonly optional: boolean;
-}
-
-/** `number: 'name type'`, with `[]` after the type of repeated fields and `?` after that of nullable scalars. */
-const described: { readonly [M in MessageName]: Readonly<Record<number, string>> } = {
+/** Fields of every message (see Schema for how they are described). */
+export const ONNX = new Schema<Messages>({
   Entry: { 1: 'key string', 2: 'value string' },
   TensorProto: {
     1: 'dims size[]',
@@ -298,46 +280,4 @@ const described: { readonly [M in MessageName]: Readonly<Record<number, string>>
     6: 'mapValue MapProto',
     7: 'optionalValue OptionalProto',
   },
-};
-
-function fieldOf(text: string): Field {
-  const [name, type] = text.split(' ') as [string, string];
-  return {
-    name,
-    type: type.replace(/[[\]?]/g, '') as Field['type'],
-    repeated: type.endsWith('[]'),
-    optional: type.endsWith('?'),
-  };
-}
-
-/** Fields by number of every message. */
-export const SCHEMA: { readonly [M in MessageName]: ReadonlyMap<number, Field> } = Object.fromEntries(
-  Object.entries(described).map(([message, fields]) => [
-    message,
-    new Map(Object.entries(fields).map(([number, text]) => [Number(number), fieldOf(text)])),
-  ]),
-) as unknown as { readonly [M in MessageName]: ReadonlyMap<number, Field> };
-
-export const isMessage = (type: Field['type']): type is MessageName => type in SCHEMA;
-
-const ZEROS: { readonly [S in Scalar]: unknown } = {
-  size: 0,
-  int32: 0,
-  int64: 0n,
-  uint64: 0n,
-  float: 0,
-  double: 0,
-  string: '',
-  bytes: new Uint8Array(0),
-  range: null,
-};
-
-/** A message with every field absent. */
-export function emptyMessage<M extends MessageName>(name: M): Messages[M] {
-  const message: Record<string, unknown> = {};
-  for (const field of SCHEMA[name].values()) {
-    if (field.repeated) message[field.name] = [];
-    else message[field.name] = field.optional || isMessage(field.type) ? null : ZEROS[field.type];
-  }
-  return message as unknown as Messages[M];
-}
+});

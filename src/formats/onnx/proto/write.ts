@@ -1,6 +1,9 @@
 /** Writes messages of the schema as protobuf, fields in order of their numbers, repeated numbers packed. */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { type Field, isMessage, type MessageName, type Messages, SCHEMA } from './schema.ts';
+import type { Field } from '../../protobuf/schema.ts';
+import { type MessageName, type Messages, ONNX } from './schema.ts';
+
+const isMessage = (type: Field['type']): type is MessageName => ONNX.isMessage(type);
 
 const isAbsent = (value: unknown): boolean =>
   value === null || value === undefined || value === 0 || value === 0n || value === '' ||
@@ -47,7 +50,7 @@ function field(writer: BinaryWriter, number: number, { type }: Field, value: unk
 
 function fields(writer: BinaryWriter, name: MessageName, message: Messages[MessageName]): void {
   const values = message as unknown as Readonly<Record<string, unknown>>;
-  for (const [number, described] of [...SCHEMA[name]].sort(([a], [b]) => a - b)) {
+  for (const [number, described] of [...ONNX.fields(name)].sort(([a], [b]) => a - b)) {
     const value = values[described.name];
     if (!described.repeated) {
       if (described.optional ? value !== null && value !== undefined : !isAbsent(value))

@@ -2,7 +2,7 @@
  * The number of threads follows measured times, and only measured times.
  */
 import { describe, expect, it } from 'vitest';
-import { ThreadChoice } from '../../../src/backends/wasm/thread-choice.ts';
+import { ThreadChoice } from '../../src/compiler/thread-choice.ts';
 
 /** Runs with times as given for one thread and for several; returns the threads of each run. */
 function runs(choice: ThreadChoice, count: number, time: (threads: number) => number, wanted = 4): number[] {

@@ -1,0 +1,204 @@
+/** Exported models of the zoo in onnxruntime and in our own reader: the same outputs, to 1e-4 of their size, on other sizes too. */
+import { createRequire } from 'node:module';
+import type * as Ort from 'onnxruntime-node';
+import { cat, F, manualSeed, noGrad, Parameter, randint, randn, Tensor, topk } from 'tenon';
+import { onnx } from 'tenon/formats';
+import * as models from 'tenon/models';
+import * as nn from 'tenon/nn';
+import { expect, it } from 'vitest';
+
+const ort = createRequire(import.meta.url)('onnxruntime-node') as typeof Ort;
+
+type AnyModel = nn.Module<never[], unknown>;
+
+const tensorsOf = (result: unknown): Tensor[] => {
+  if (result instanceof Tensor) return [result];
+  if (typeof result !== 'object' || result === null) return [];
+  return Object.values(result).flatMap(tensorsOf);
+};
+
+const largest = (values: ArrayLike<number | bigint>): number =>
+  Array.from(values, value => Math.abs(Number(value))).reduce((a, b) => Math.max(a, b), 0);
+
+/** The largest difference, as a part of the largest expected value. */
+function distance(got: ArrayLike<number | bigint>, want: Tensor): number {
+  const expected = want.data();
+  expect(got.length).toBe(expected.length);
+  let most = 0;
+  for (let i = 0; i < expected.length; i++) most = Math.max(most, Math.abs(Number(got[i]) - Number(expected[i])));
+  return most / Math.max(largest(expected), 1e-30);
+}
+
+const ORT_TYPES: Readonly<Record<string, 'float32' | 'int64' | 'bool'>> = {
+  f32: 'float32',
+  i64: 'int64',
+  bool: 'bool',
+};
+
+/** Runs the file in onnxruntime and in our own reader on each list of arguments. */
+async function compare(file: Uint8Array, model: AnyModel, ...lists: readonly (readonly unknown[])[]): Promise<void> {
+  const session = await ort.InferenceSession.create(file, { logSeverityLevel: 3 });
+  const ours = onnx.parse(file, 'exported');
+  for (const args of lists) {
+    const inputs = args.flatMap(tensorsOf);
+    const want = tensorsOf(noGrad(() => model.forward(...(args as never[]))));
+    const feeds = Object.fromEntries(
+      session.inputNames.map((name, i) => {
+        const { dtype, shape } = inputs[i]!;
+        return [name, new ort.Tensor(ORT_TYPES[dtype]!, inputs[i]!.data() as never, shape)] as const;
+      }),
+    );
+    const theirs = await session.run(feeds);
+    const own = ours.run(Object.fromEntries(session.inputNames.map((name, i) => [name, inputs[i]!])));
+    session.outputNames.forEach((name, k) => {
+      expect(theirs[name]!.dims).toEqual([...want[k]!.shape]);
+      expect(distance(theirs[name]!.data as Float32Array, want[k]!)).toBeLessThan(1e-4);
+      expect(distance((own[name] as Tensor).data() as Float32Array, want[k]!)).toBeLessThan(1e-4);
+    });
+  }
+  await session.release();
+}
+
+interface Subject {
+  readonly make: () => AnyModel;
+  readonly args: () => unknown[];
+  /** Axes of the first input that are dynamic. */
+  readonly dynamic: Readonly<Record<number, string>>;
+  /** Arguments of another size. */
+  readonly other: () => unknown[];
+  readonly opset?: number;
+}
+
+const image = (n: number, size: number, channels = 3) => [randn([n, channels, size, size])];
+const tokens = (n: number, length: number) => [randint(0, 60, [n, length])];
+const batch = { 0: 'batch' } as const;
+const few = { numClasses: 7 } as const;
+const vision = (make: () => AnyModel, size = 32, more: Partial<Subject> = {}): Subject => ({
+  make,
+  args: () => image(1, size),
+  dynamic: batch,
+  other: () => image(3, size),
+  ...more,
+});
+const language = (make: () => AnyModel): Subject => ({
+  make,
+  args: () => tokens(2, 5),
+  dynamic: { 0: 'batch', 1: 'sequence' },
+  other: () => tokens(1, 9),
+});
+
+const SUBJECTS: Readonly<Record<string, Subject>> = {
+  'LeNet': vision(() => new models.LeNet(), 28, { args: () => image(1, 28, 1), other: () => image(3, 28, 1) }),
+  'MLP': vision(() => new models.MLP({ inputs: 48, hidden: 32, numClasses: 10 }), 4, { args: () => [randn([1, 48])], other: () => [randn([5, 48])] }),
+  'AlexNet': vision(() => models.alexnet(few), 64),
+  'VGG-11 with batch norm': vision(() => models.vgg11Bn(few)),
+  'ResNet-18, any size': vision(() => models.resnet18(few), 64, {
+    dynamic: { 0: 'batch', 2: 'height', 3: 'width' },
+    other: () => [randn([2, 3, 96, 64])],
+  }),
+  'ResNet-50': vision(() => models.resnet50(few)),
+  'ResNeXt-50': vision(() => models.resnext50_32x4d(few)),
+  'MobileNetV2': vision(() => models.mobilenetV2(few)),
+  'MobileNetV3 small': vision(() => models.mobilenetV3Small(few)),
+  'MobileNetV3 large': vision(() => models.mobilenetV3Large(few)),
+  'ShuffleNetV2': vision(() => models.shufflenetV2_x0_5(few)),
+  'EfficientNet-B0': vision(() => models.efficientnetB0(few)),
+  'ViT': vision(() => new models.VisionTransformer({ ...few, imageSize: 32, patchSize: 8, numLayers: 2, numHeads: 2, hiddenDim: 16, mlpDim: 32 })),
+  'U-Net': vision(() => new models.UNet()),
+  'GPT': language(() => new models.GPT({ vocab: 60, block: 32, layers: 2, heads: 2, d: 16 })),
+  'GPT-2': language(() => new models.GPT2LMHeadModel({ vocabSize: 60, nPositions: 32, nEmbd: 16, nLayer: 2, nHead: 2 })),
+  'BERT': language(() => new models.BertModel({ vocabSize: 60, hiddenSize: 16, numHiddenLayers: 2, numAttentionHeads: 2, intermediateSize: 32, maxPositionEmbeddings: 32 })),
+  'LLaMA': language(() => new models.LlamaForCausalLM({ vocabSize: 60, hiddenSize: 16, intermediateSize: 32, numHiddenLayers: 2, numAttentionHeads: 4, numKeyValueHeads: 2, maxPositionEmbeddings: 32 })),
+  'LSTM': vision(() => new models.LSTMNet({ inputs: 5, hidden: 8, numClasses: 3 }), 4, { args: () => [randn([2, 6, 5])], other: () => [randn([5, 6, 5])] }),
+  'LLaMA, opset 23': {
+    ...language(() => new models.LlamaForCausalLM({ vocabSize: 60, hiddenSize: 16, intermediateSize: 32, numHiddenLayers: 1, numAttentionHeads: 2, numKeyValueHeads: 2, maxPositionEmbeddings: 32 })),
+    opset: 23,
+  },
+}; // biome-ignore format: a table
+
+for (const [name, { make, args, dynamic, other, opset }] of Object.entries(SUBJECTS))
+  it(`exports ${name}`, async () => {
+    manualSeed(1);
+    const model = make().eval();
+    const example = args();
+    const options = opset === undefined ? {} : { opset };
+    const free = onnx.export(model, example, { ...options, dynamicAxes: { input: dynamic } });
+    // The largest are run once: their time goes into a hundred million weights.
+    const large = free.length > 2e8;
+    await compare(free, model, ...(large ? [] : [example]), other());
+    if (free.length < 2e7) await compare(onnx.export(model, example, options), model, example);
+    // Parameters keep their names, and none is missing or made up.
+    const names = onnx.parse(free, name).namedParameters().map(([key]) => key); // biome-ignore format: one call
+    const own = new Set(Object.keys(model.stateDict()));
+    expect(names.filter(key => !own.has(key) && !key.startsWith('constant'))).toEqual([]);
+    expect(names.length).toBeGreaterThan(0);
+  });
+
+/** A module of one function, for operators that no model of the zoo uses. */
+class Applied extends nn.Module<Tensor[], Tensor> {
+  readonly weight = new Parameter(randn([4, 3]));
+  readonly fn: (x: Tensor, weight: Tensor) => Tensor;
+
+  constructor(fn: (x: Tensor, weight: Tensor) => Tensor) {
+    super();
+    this.fn = fn;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.fn(x, this.weight);
+  }
+}
+
+const FUNCTIONS: Readonly<Record<string, (x: Tensor, weight: Tensor) => Tensor>> = {
+  'views that cut, turn and fill': x => x.flip(1).narrow(2, 1, 2).constantPad([1, 2, 0, 1], 5).transpose(0, 2),
+  'every second element, backwards': x => x.slice(2, 0, null, 2).flip(2),
+  'windows': x => x.unfold(2, 2, 1).sum(-1),
+  'a diagonal': x => x.diagonal(0, 1, 2),
+  'sums over all axes, and extremes': x => x.sum().add(x.amax()).sub(x.amin([0, 2])),
+  'a mean of bools': x => x.gt(0).all(1).logicalOr(x.lt(-1).any(1)).to('f32'),
+  'sorting': x => x.sort(2).values.add(x.argsort(1).to('f32')),
+  'largest elements': x => topk(x, 2, 2).values,
+  'running sums': x => x.cumsum(1).flip(2),
+  'whole and rest of a division': x => x.remainder(0.7).add(x.floorDivide(0.3)).add(x.fmod(1.1)),
+  'angles': x => x.atan2(x.flip(1).add(0.1)),
+  'logarithms near 0': x => x.mul(1e-4).log1p().add(x.mul(1e-4).expm1()),
+  'scattering': x => x.scatter(2, x.argsort(2), x.mul(2)),
+  'gathering': x => x.indexSelect(1, x.argmax(1).reshape([-1]).remainder(3)),
+  'einsum with its own weight': (x, w) => x.transpose(1, 2).matmul(w.T.transpose(0, 1)).relu(),
+  'a join of many': x => cat([x, x.mul(2), x.neg(), x.exp(), x.tanh()], 1),
+  'a join of two': x => cat([x, x.mul(2)], 2),
+  'group norm': x => F.groupNorm(x, 2),
+  'instance norm': x => F.instanceNorm(x),
+  'average pools that count or do not': x => F.avgPool1d(x, 3, { stride: 1, padding: 1 }).add(F.avgPool1d(x, 3, { stride: 1, padding: 1, countIncludePad: false })),
+  'a pool whose last window leaves the input': x => F.maxPool1d(x, 2, { stride: 2, ceilMode: true }),
+  'resizing': x => F.interpolate(x, { scaleFactor: 2, mode: 'linear' }).add(F.interpolate(x, { scaleFactor: 2 })),
+  'resizing to a size': x => F.interpolate(x, { size: 5, mode: 'linear', alignCorners: true }),
+  'a transposed convolution': (x, w) => F.convTranspose1d(x, w.reshape([4, 3, 1]).expand([4, 3, 2]), null, { stride: 2 }),
+  'activations': x => F.hardswish(x).add(F.hardsigmoid(x)).add(F.leakyRelu(x)).add(F.elu(x)).add(F.softplus(x)).add(F.gelu(x)).add(F.gelu(x, { approximate: 'tanh' })).add(F.softsign(x)).add(F.mish(x)),
+  'limits': x => x.clamp(-0.5, 0.5).add(x.clampMin(0.1)).add(F.relu6(x)),
+}; // biome-ignore format: a table
+
+for (const [name, fn] of Object.entries(FUNCTIONS))
+  it(`exports ${name}`, async () => {
+    manualSeed(2);
+    const model = new Applied(fn).eval();
+    const x = randn([2, 4, 3]);
+    for (const opset of [17, 21]) await compare(onnx.export(model, [x], { opset }), model, [x]);
+  });
+
+it('names what cannot be exported', () => {
+  const refused = (fn: (x: Tensor) => Tensor, options = {}): string => {
+    try {
+      onnx.export(new Applied(fn), [randn([2, 4, 3])], options);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'nothing was refused';
+  };
+  expect(refused(x => x.lgamma())).toBe('export: ONNX has no operator for lgamma');
+  expect(refused(x => F.dropout(x))).toContain('random numbers: call eval()');
+  expect(refused(x => x.cummax(1).values)).toContain('no operator for a running max');
+  expect(refused(x => x, { opset: 3 })).toBe('export: opset: expected a whole number from 17 to 26, got 3');
+  expect(refused(x => x, { dynamicAxes: { image: { 0: 'n' } } })).toContain('names an input "image"; the inputs are "input"');
+  expect(refused(x => x.unfold(2, 2, 1), { dynamicAxes: { input: { 2: 'n' } } })).toContain('a dynamic axis cannot be written');
+}); // biome-ignore format: messages in one line
