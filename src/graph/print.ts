@@ -1,6 +1,7 @@
 /**
  * A graph as text, one node a line, inputs before readers: for TENON_DEBUG=graph, for tests, for people. Knows the graph only.
  */
+import type { Body } from './control.ts';
 import type { Attrs, AxisMap, Node, Primitive } from './node.ts';
 import { topologicalOrder } from './order.ts';
 
@@ -89,5 +90,32 @@ export function printGraph(roots: readonly Node[]): string {
     const inputs = node.inputs.map(input => `%${number.get(input)}`).join(', ');
     return `${left} = ${name}${inputs && ` (${inputs})`}`;
   });
-  return [...lines, `return ${roots.map(root => `%${number.get(root)}`).join(', ')}`].join('\n');
+  return [
+    ...lines,
+    `return ${roots.map(root => `%${number.get(root)}`).join(', ')}`,
+    ...bodiesText(number.keys()),
+  ].join('\n');
+}
+
+/** The bodies of control flow among the nodes, in the order of their numbers: each application once. */
+function bodiesText(nodes: Iterable<Node>): string[] {
+  const bodies = new Map<object, readonly (readonly [name: string, body: Body])[]>();
+  for (const node of nodes) {
+    if (node.value) continue;
+    if (node.is('loop')) {
+      const { loop } = node.attrs;
+      bodies.set(loop, [['step', loop.body], ...(loop.cond ? [['while', loop.cond] as const] : [])]);
+    }
+    if (node.is('choose')) {
+      const { choice } = node.attrs;
+      bodies.set(choice, [
+        ['if true', choice.onTrue],
+        ['if false', choice.onFalse],
+      ]);
+    }
+  }
+  return [...bodies.values()].flat().map(([name, body]) => {
+    const text = printGraph(body.outputs).replaceAll(/^/gm, '  ');
+    return `${name}:\n${text}`;
+  });
 }

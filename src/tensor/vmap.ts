@@ -1,11 +1,10 @@
 /**
- * vmap: a function of one example becomes a function of many, without a loop. And what is made of it: jacfwd, jacrev, hessian are in
- * jacobian.ts.
+ * vmap: a function of one example becomes a function of many, without a loop.
  */
 import * as build from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
 import { drawingForExamples, type Randomness } from '../runtime/index.ts';
-import { batch, spread } from '../transform/index.ts';
+import { batch, moveAxis, spread } from '../transform/index.ts';
 import { scan } from './control.ts';
 import { shapeText } from './convert.ts';
 import { checkWhole, describe } from './operands.ts';
@@ -60,12 +59,6 @@ function dimOf(name: string, axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
-const moved = (node: Node, from: number, to: number): Node => {
-  const order = node.shape.map((_, d) => d).filter(d => d !== from);
-  order.splice(to, 0, from);
-  return build.permute(node, order);
-};
-
 /** An example for each batched node: what the mapped function sees. */
 export const exampleOf = (batched: Node, transform: string): Node =>
   build.placeholder(`an example of ${transform}`, batched.shape.slice(1), batched.dtype, batched.requiresGrad);
@@ -91,7 +84,7 @@ export function vmap<A extends readonly unknown[], R>(
     const axes = axesOf('inAxes', inAxes, args);
     const batched = inputs.tensors.map((tensor, i) => {
       const axis = axes[i]!;
-      return axis === null ? null : new Tensor(moved(tensor.node, dimOf('inAxes', axis, tensor.ndim), 0));
+      return axis === null ? null : new Tensor(moveAxis(tensor.node, dimOf('inAxes', axis, tensor.ndim), 0));
     });
     const size = sizeOf(batched, inputs.tensors);
     const call: Call<R> = {
@@ -160,7 +153,7 @@ function atOnce<R>(
 
 /** A result with its axis of examples, which is the first, where it is wanted. */
 const placed = (node: Node, place: number): Tensor =>
-  new Tensor(moved(node, 0, dimOf('outAxes', place, node.shape.length)));
+  new Tensor(moveAxis(node, 0, dimOf('outAxes', place, node.shape.length)));
 
 /** A loop over chunks, and the examples that are left over after it. */
 function inChunks<R>(

@@ -63,7 +63,7 @@ export function flowsTo(outputs: readonly Node[], sources: ReadonlySet<Node>): b
   return outputs.map(output => leads.has(output));
 }
 
-/** Which of `nodes` are read by what computes `outputs`. */
+/** Every node that `outputs` are computed from, themselves included. */
 export function readBy(outputs: readonly Node[]): ReadonlySet<Node> {
   return new Set(topologicalOrder(outputs));
 }

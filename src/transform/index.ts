@@ -1,7 +1,7 @@
 /**
  * Transforms: graphs to graphs. Imports the graph; knows no tensors, kernels or backends.
  */
-export { spread } from './arithmetic.ts';
+export { moveAxis, spread } from './arithmetic.ts';
 export { type BatchOptions, batch } from './batch.ts';
 export { closeOver, inline, param } from './body.ts';
 export { checkpointed } from './checkpoint.ts';

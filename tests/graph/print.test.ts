@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import * as g from '../../src/graph/build.ts';
+import { choose, loop } from '../../src/graph/control.ts';
 import { printGraph } from '../../src/graph/print.ts';
 import { Variable } from '../../src/graph/storage.ts';
 import { checkpointed, vjp } from '../../src/transform/index.ts';
@@ -76,5 +77,39 @@ it('takes evaluated nodes as leaves', () => {
     "%0: f64[1] = known unary
     %1: f64[1] = sin (%0)
     return %1"
+  `);
+});
+
+it('prints loops and choices with their bodies', () => {
+  const c = g.placeholder('carry', [2], 'f32');
+  const x = g.placeholder('slice', [2], 'f32');
+  const body = { params: [c, x], outputs: [g.binary('add', c, x)] };
+  const of = { body, cond: null, carries: 1, xs: 1, length: 5, reverse: true };
+  const inputs = [leaf([1, 2], [2], 'f32'), leaf(new Array(10).fill(1), [5, 2], 'f32')];
+  const last = loop(of, inputs, 0);
+  const side = (fn: 'exp' | 'sin') => ({ params: [c], outputs: [g.unary(fn, c)] });
+  const choice = { onTrue: side('exp'), onFalse: side('sin') };
+  const chosen = choose(choice, [leaf([1], [], 'bool'), last], 0);
+  expect(printGraph([chosen, loop(of, inputs, 1)])).toMatchInlineSnapshot(`
+    "%0: bool[] = data
+    %1: f32[2] = data
+    %2: f32[5, 2] = data
+    %3: f32[2] = loop 5 steps reversed, result 0 (%1, %2)
+    %4: f32[2] = choose result 0 (%0, %3)
+    %5: f32[5, 2] = loop 5 steps reversed, result 1 (%1, %2)
+    return %4, %5
+    step:
+      %0: f32[2] = placeholder "carry"
+      %1: f32[2] = placeholder "slice"
+      %2: f32[2] = add (%0, %1)
+      return %2
+    if true:
+      %0: f32[2] = placeholder "carry"
+      %1: f32[2] = exp (%0)
+      return %1
+    if false:
+      %0: f32[2] = placeholder "carry"
+      %1: f32[2] = sin (%0)
+      return %1"
   `);
 });

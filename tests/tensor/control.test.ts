@@ -21,6 +21,7 @@ import {
   whileLoop,
   zeros,
 } from '../../src/index.ts';
+import { SGD } from '../../src/optim/index.ts';
 
 const f64 = (data: Parameters<typeof Tensor.from>[0]): Tensor => Tensor.from(data, { dtype: 'f64' });
 const close = (got: Tensor, want: Tensor, tolerance = 1e-10): void => {
@@ -117,6 +118,30 @@ describe('scan', () => {
         .sum();
     close(run(h0, xs), byHand(h0, xs)[0]);
     close(p, plain.sub(grad(loss)(plain).mul(0.1)));
+  });
+
+  it('trains step by step without compile, to the numbers of a written-out loop', () => {
+    const train = (run: (h: Tensor, list: Tensor, m: Tensor) => Tensor): Tensor => {
+      const m = new Parameter(w);
+      const sgd = new SGD([m], { lr: 0.05, momentum: 0.9 });
+      for (let i = 0; i < 3; i++) {
+        sgd.zeroGrad();
+        const loss = run(h0, xs, m);
+        loss.backward();
+        sgd.step();
+        expect(loss.item()).toBeGreaterThan(-100);
+      }
+      return m;
+    };
+    const looped = train((h, list, m) =>
+      scan((c: Tensor, x: Tensor) => [m.matmul(c).add(x).tanh(), null], h, list)[0].sum(),
+    );
+    const written = train((h, list, m) => {
+      let c = h;
+      for (const x of list.unbind()) c = m.matmul(c).add(x).tanh();
+      return c.sum();
+    });
+    close(looped, written);
   });
 
   const total = (h: Tensor, list: Tensor, m: Tensor): Tensor => {

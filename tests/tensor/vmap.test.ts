@@ -143,6 +143,19 @@ describe('vmap: random numbers', () => {
     expect(new Set([...(all.data() as Float32Array), ...(after.data() as Float32Array)]).size).toBe(24);
   });
 
+  it('a checkpoint inside draws the same numbers again for the gradient', () => {
+    const noisy = checkpoint((a: Tensor) => F.dropout(a.square(), { p: 0.5 }));
+    const xs = tensor(Array.from({ length: 32 }, (_, i) => i + 1)).reshape([4, 8]);
+    const mapped = vmap(noisy, { randomness: 'different' });
+    manualSeed(9);
+    const kept = mapped(xs).gt(0);
+    manualSeed(9);
+    const slope = grad((many: Tensor) => mapped(many).sum())(xs);
+    // d(2 x^2) = 4 x where it was kept
+    expect(slope.toArray()).toEqual(xs.mul(4).mul(kept.to('f32')).toArray());
+    expect([0, 32]).not.toContain(kept.to('f32').sum().item());
+  });
+
   it('dropout inside a compiled vmap draws anew by every call', () => {
     const f = compile(vmap((a: Tensor) => F.dropout(a, { p: 0.5 }), { randomness: 'different' }));
     const ones = tensor(new Array(64).fill(1)).reshape([4, 16]);
