@@ -58,7 +58,7 @@ export function timed(
     const spent = clock() - start;
     if ((i >= 2 && spent > options.maxSeconds) || spent > 5 * options.maxSeconds) break;
   }
-  return { times, compileSeconds: Math.max(0, first - median(times)) };
+  return { times, compileSeconds: Math.max(0, first - median(times)) / scale };
 }
 
 /** Highest resident memory of this process, MB. VmHWM belongs to this process image alone. */

@@ -1,5 +1,5 @@
 /**
- * npm run bench:results -- RESULTS.json: turns what `compare.mjs --out RESULTS.json` measured into bench/RESULTS.md.
+ * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured, in one piece or several, into bench/RESULTS.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 
@@ -8,21 +8,72 @@ interface Cell {
   readonly ok: boolean;
 }
 
+interface Row {
+  readonly workload: string;
+  readonly threads: number;
+  readonly cells: Readonly<Record<string, Cell>>;
+}
+
+/** One contender's line for one workload, in one round. */
+interface Run {
+  readonly contender: string;
+  readonly workload: string;
+  readonly threads: number;
+  readonly load1: number;
+  readonly gflops?: number | null;
+  readonly gb_per_s?: number | null;
+  readonly peak_rss_mb?: number;
+  readonly compile_s?: number;
+  readonly fma_peak_gflops?: number;
+  readonly copy_gb_per_s?: number;
+}
+
 interface Comparison {
   readonly cpu: string;
   readonly node: string;
-  readonly options: { readonly rounds: string; readonly 'max-s': string };
-  readonly summary: readonly {
-    readonly workload: string;
-    readonly threads: number;
-    readonly cells: Readonly<Record<string, Cell>>;
-  }[];
+  readonly options: { readonly rounds: string; readonly 'max-s': string; readonly ours: string };
+  readonly summary: readonly Row[];
+  readonly runs: readonly Run[];
 }
 
-const file = process.argv[2];
-if (!file) throw new Error('bench:results: name the JSON that compare.mjs --out wrote');
-const { cpu, node, options, summary }: Comparison = JSON.parse(readFileSync(file, 'utf8'));
-const peers = [...new Set(summary.flatMap(row => Object.keys(row.cells)))].filter(name => name !== 'ours');
+const files = process.argv.slice(2);
+if (files.length === 0) throw new Error('bench:results: name the JSON files that compare.mjs --out wrote');
+const pieces = files.map((file): Comparison => JSON.parse(readFileSync(file, 'utf8')));
+const { cpu, node, options } = pieces[0]!;
+
+/** Pieces may have measured different peers on one workload: one row has them all, each against our time in its own piece. */
+interface Entry {
+  readonly workload: string;
+  readonly threads: number;
+  readonly ours: Cell;
+  readonly ratios: Map<string, { readonly ratio: number; readonly ok: boolean }>;
+  readonly run: Run | undefined;
+  readonly torch: Run | undefined;
+}
+
+const entries = new Map<string, Entry>();
+for (const { summary, runs } of pieces)
+  for (const { workload, threads, cells } of summary) {
+    const { ours } = cells;
+    if (!ours) continue;
+    const key = `${workload} ${threads}`;
+    const of = (contender: string): Run | undefined =>
+      runs.find(run => run.contender === contender && run.workload === workload && run.threads === threads);
+    const entry = entries.get(key) ?? {
+      workload,
+      threads,
+      ours,
+      ratios: new Map(),
+      run: of('ours'),
+      torch: of('torch'),
+    };
+    for (const [peer, cell] of Object.entries(cells))
+      if (peer !== 'ours') entry.ratios.set(peer, { ratio: cell.median_s / ours.median_s, ok: cell.ok && ours.ok });
+    entries.set(key, entry);
+  }
+const rows = [...entries.values()].sort((a, b) => a.threads - b.threads);
+const peers = [...new Set(rows.flatMap(row => [...row.ratios.keys()]))];
+const loads = pieces.flatMap(piece => piece.runs.map(run => run.load1)).filter(load => load >= 0);
 
 const time = (s: number): string => {
   if (s >= 1) return `${s.toFixed(2)} s`;
@@ -30,36 +81,61 @@ const time = (s: number): string => {
 };
 const times = (x: number): string => `${x.toFixed(2)}x`;
 const geometricMean = (xs: readonly number[]): number => Math.exp(xs.reduce((a, x) => a + Math.log(x), 0) / xs.length);
+const percent = (part: number, whole: number): string => `${Math.round((100 * part) / whole)} %`;
 
+/** The rate, and what share it is of what this machine did at most in the same process. */
+function rate(run: Run | undefined): string {
+  if (run?.gflops) {
+    const share = run.fma_peak_gflops ? ` (${percent(run.gflops, run.fma_peak_gflops)} of FMA peak)` : '';
+    return `${run.gflops.toPrecision(3)} GFLOP/s${share}`;
+  }
+  if (run?.gb_per_s) {
+    const share = run.copy_gb_per_s ? ` (${percent(run.gb_per_s, run.copy_gb_per_s)} of copy)` : '';
+    return `${run.gb_per_s.toPrecision(3)} GB/s${share}`;
+  }
+  return '';
+}
+
+const megabytes = (run: Run | undefined): string => (run?.peak_rss_mb ? `${Math.round(run.peak_rss_mb)}` : '');
 const lines = [
   '# Results',
   '',
-  `${cpu.trim()}, Node ${node}, ${options.rounds} rounds of at most ${options['max-s']} s each, contenders in turn. A cell is the peer's time over`,
-  "ours (above 1: Tenon is faster); `!` marks a result that deviates from PyTorch's, `-` one that was skipped. The command:",
+  `${cpu.trim()}, Node ${node}, ${options.rounds} round of at most ${options['max-s']} s each, contenders in turn. A cell is the peer's time over`,
+  "ours (above 1: Tenon is faster); `!` marks a result that deviates from PyTorch's, `-` one that was skipped or not asked for. `compile`: the first call",
+  "less a steady one. `MB`: highest resident memory of the process, ours and PyTorch's. Shares are of what loops of our own reached in the same process:",
+  `multiply-adds in registers, and a copy of 64 MB. The load average while measuring was ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}: above the number of threads, the`,
+  'machine was shared with other work. The commands (in as many pieces as wanted):',
   '',
-  '    node ../shared/peers/compare.mjs --ours "npm run -s bench --" --threads 1,2 --out results.json',
+  `    node ../shared/peers/compare.mjs --ours "${options.ours}" --threads 1,2 --peers ${peers.join(',')} --out results.json`,
   '    npm run -s bench:results -- results.json',
   '',
-  `| workload | threads | ours | ${peers.join(' | ')} |`,
-  `| --- | --- | --- |${' --- |'.repeat(peers.length)}`,
+  `| workload | threads | ours | rate | compile | MB | torch MB | ${peers.join(' | ')} |`,
+  `| --- | --- | --- | --- | --- | --- | --- |${' --- |'.repeat(peers.length)}`,
 ];
-for (const { workload, threads, cells } of summary) {
-  const ours = cells['ours'];
-  if (!ours) continue;
+for (const { workload, threads, ours, ratios, run, torch } of rows) {
   const others = peers.map(peer => {
-    const cell = cells[peer];
-    return cell ? times(cell.median_s / ours.median_s) + (cell.ok && ours.ok ? '' : '!') : '-';
+    const cell = ratios.get(peer);
+    return cell ? times(cell.ratio) + (cell.ok ? '' : '!') : '-';
   });
-  lines.push(`| ${workload} | ${threads} | ${time(ours.median_s)} | ${others.join(' | ')} |`);
+  const compile = run?.compile_s ? time(run.compile_s) : '';
+  const cells = [
+    workload,
+    threads,
+    time(ours.median_s),
+    rate(run),
+    compile,
+    megabytes(run),
+    megabytes(torch),
+    ...others,
+  ];
+  lines.push(`| ${cells.join(' | ')} |`);
 }
-for (const threads of [...new Set(summary.map(row => row.threads))]) {
+for (const threads of [...new Set(rows.map(row => row.threads))]) {
   const means = peers.map(peer => {
-    const ratios = summary
-      .filter(row => row.threads === threads && row.cells['ours'] && row.cells[peer])
-      .map(row => row.cells[peer]!.median_s / row.cells['ours']!.median_s);
+    const ratios = rows.flatMap(row => (row.threads === threads ? (row.ratios.get(peer)?.ratio ?? []) : []));
     return ratios.length > 0 ? times(geometricMean(ratios)) : '-';
   });
-  lines.push(`| geometric mean | ${threads} | | ${means.join(' | ')} |`);
+  lines.push(`| geometric mean | ${threads} | | | | | | ${means.join(' | ')} |`);
 }
 writeFileSync(new URL('../../bench/RESULTS.md', import.meta.url), `${lines.join('\n')}\n`);
-console.log(`bench/RESULTS.md: ${summary.length} rows`);
+console.log(`bench/RESULTS.md: ${rows.length} rows`);

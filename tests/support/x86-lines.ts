@@ -6,11 +6,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ALU, Assembler, CC, type Mem, R } from '../../src/backends/x86/assembler/assembler.ts';
 import { FORMS, MASK_FORMS, type MaskOp, type VectorOp } from '../../src/backends/x86/assembler/forms.ts';
+import { ListingAssembler } from '../../src/backends/x86/assembler/listing.ts';
 import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
 
 export interface Case {
   readonly line: string;
   readonly bytes: Uint8Array;
+  /** The instruction as our own printer has it, with the prefix that says which encoding is meant. */
+  readonly printed: string;
 }
 
 const R64 = Object.keys(R);
@@ -73,11 +76,22 @@ function memory(below: (n: number) => number): { readonly text: string; readonly
   return { text: `[${R64[base]}+${R64[index]}*${scale}${tail}]`, mem: { base, index, scale, disp } };
 }
 
-const made = (fill: (asm: Assembler) => void): Uint8Array => {
+function made(line: string, fill: (asm: Assembler) => void): Case {
   const asm = new Assembler();
   fill(asm);
-  return asm.finish();
-};
+  const listing = new ListingAssembler();
+  fill(listing);
+  listing.finish();
+  const prefix = /^(\{\w+\} )?/.exec(line)![0];
+  return {
+    line,
+    bytes: asm.finish(),
+    printed: listing
+      .instructions()
+      .map(text => prefix + text)
+      .join('\n'),
+  };
+}
 
 function vectorCase(op: VectorOp, below: (n: number) => number): Case {
   const form = FORMS[op];
@@ -115,17 +129,14 @@ function vectorCase(op: VectorOp, below: (n: number) => number): Case {
   const operands = [...shape.order].map(letter => text[letter as keyof typeof text]);
   if (masked) operands[0] += `{k${k}}${zero ? '{z}' : ''}`;
   const name = op.replace(/_(st|i|r)$/, '');
-  return {
-    line: `{evex} ${name} ${operands.join(', ')}`,
-    bytes: made(asm =>
-      asm.vector(op, l, d, shape.order.includes('v') ? v : 0, wantsMemory ? m.mem : s, {
-        k: masked ? k : 0,
-        zero,
-        broadcast,
-        imm,
-      }),
-    ),
-  };
+  return made(`{evex} ${name} ${operands.join(', ')}`, asm =>
+    asm.vector(op, l, d, shape.order.includes('v') ? v : 0, wantsMemory ? m.mem : s, {
+      k: masked ? k : 0,
+      zero,
+      broadcast,
+      imm,
+    }),
+  );
 }
 
 /**
@@ -197,11 +208,9 @@ function vexCase(op: VexOp, below: (n: number) => number): Case {
     b: vectorName('v', l, b),
   };
   const operands = [...shape.order].map(letter => text[letter as keyof typeof text]);
-  return {
-    // Loads, so that as does not swap operands for a shorter prefix.
-    line: `${wantsMemory ? '{vex}' : '{load}'} ${op.replace(/_(st|i|d)$/, '')} ${operands.join(', ')}`,
-    bytes: made(asm => asm.vex(op, l, d, shape.order.includes('v') ? v : 0, wantsMemory ? m.mem : s, imm)),
-  };
+  // Loads, so that as does not swap operands for a shorter prefix.
+  const line = `${wantsMemory ? '{vex}' : '{load}'} ${op.replace(/_(st|i|d)$/, '')} ${operands.join(', ')}`;
+  return made(line, asm => asm.vex(op, l, d, shape.order.includes('v') ? v : 0, wantsMemory ? m.mem : s, imm));
 }
 
 function tileCases(below: (n: number) => number): Case[] {
@@ -217,17 +226,15 @@ function tileCases(below: (n: number) => number): Case[] {
     const d = below(8);
     const [a, b] = [(d + 1 + below(3)) % 8, (d + 4 + below(4)) % 8];
     const m = memoryOf([0, 5, 9, 13][below(4)]!);
-    const of = (operands: string, s: number | Mem, v = 0): Case => ({
-      line: `${op} ${operands}`,
-      bytes: made(asm => asm.tile(op, d, s, v)),
-    });
+    const of = (operands: string, s: number | Mem, v = 0): Case =>
+      made(`${op} ${operands}`, asm => asm.tile(op, d, s, v));
     if (op === 'tileloadd') return of(`tmm${d}, ${m.text}`, m.mem);
     if (op === 'tilestored') return of(`${m.text}, tmm${d}`, m.mem);
     if (op === 'tilezero') return of(`tmm${d}`, 0);
     return of(`tmm${d}, tmm${a}, tmm${b}`, a, b);
   });
   const config = memoryOf(null);
-  cases.push({ line: `ldtilecfg ${config.text}`, bytes: made(asm => asm.loadTileConfig(config.mem)) });
+  cases.push(made(`ldtilecfg ${config.text}`, asm => asm.loadTileConfig(config.mem)));
   return cases;
 }
 
@@ -235,10 +242,7 @@ function maskCase(op: MaskOp, below: (n: number) => number): Case {
   const [d, v, s, g] = [below(8), below(8), below(8), below(16)];
   const m = memory(below);
   const name = op.replace(/_.*$/, '');
-  const of = (line: string, a: number, b: number, rm: number | Mem): Case => ({
-    line,
-    bytes: made(asm => asm.mask(op, a, b, rm)),
-  });
+  const of = (line: string, a: number, b: number, rm: number | Mem): Case => made(line, asm => asm.mask(op, a, b, rm));
   if (op === 'kmovw_st') return of(`${name} word ptr ${m.text}, k${d}`, d, 0, m.mem);
   if (op === 'kmovw_kr') return of(`${name} k${d}, ${R32[g]}`, d, 0, g);
   if (op === 'kmovw_rk') return of(`${name} ${R32[g]}, k${s}`, g, 0, s);
@@ -301,7 +305,7 @@ function generalCases(below: (n: number) => number): Case[] {
   }
   for (const op of ['ret', 'pause', 'syscall', 'cpuid', 'xgetbv', 'vzeroupper', 'tilerelease'] as const)
     cases.push([op, a => a.plain(op)]);
-  return cases.map(([line, fill]) => ({ line, bytes: made(fill) }));
+  return cases.map(([line, fill]) => made(line, fill));
 }
 
 /** `rounds` cases of every form. */

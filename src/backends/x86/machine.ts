@@ -9,6 +9,7 @@ import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
+import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
 import type { Isa } from './isa.ts';
 import type { CodePages, Native } from './memory/native.ts';
@@ -64,6 +65,9 @@ interface Job {
   finish(): void;
 }
 
+/** Whether `TENON_DEBUG` asks for code. */
+const printsCode = (): boolean => (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes('code');
+
 export class Machine {
   readonly native: Native;
   readonly isa: Isa;
@@ -99,7 +103,9 @@ export class Machine {
 
   load(program: LoopProgram): LoadedProgram {
     if (this.checked) verifyProgram(program);
-    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa));
+    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa, listing));
+    if (listing) console.error(listing.text());
     const pages = this.native.load(code.bytes);
     const loaded = new LoadedProgram(this, program, code, pages);
     this.native.releaseWith(loaded, pages);

@@ -126,17 +126,23 @@ function failFunction(asm: Assembler, control: number): Label {
 }
 
 /** The code of a program whose control words are at address `control`. */
-export function emitProgram(steps: readonly Step[], control: number, isa: Isa): ProgramCode {
-  const asm = new Assembler();
+export function emitProgram(
+  steps: readonly Step[],
+  control: number,
+  isa: Isa,
+  asm: Assembler = new Assembler(),
+): ProgramCode {
   const runtime = { barrier: barrierFunction(asm, control), fail: failFunction(asm, control) };
   const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean; readonly work: number }>();
   for (const { kernel } of steps) {
     if (kernels.has(kernel)) continue;
     const label = asm.label();
+    asm.comment(`kernel ${kernel.name}`);
     asm.bind(label);
     const { fails, work } = emitKernel(kernel, asm, runtime, isa);
     kernels.set(kernel, { label, fails, work });
   }
+  asm.comment('run');
   const run = asm.label();
   asm.bind(run);
   for (const r of PRESERVED) asm.push(r);

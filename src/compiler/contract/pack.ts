@@ -211,7 +211,10 @@ export function packPanel(
   /** Whether `count` neighbours from the panel's first on lie within one row of the innermost minor dim. */
   const within = (count: number): Reg => {
     const x = minor.length === 1 ? panel.first : b.bin('remU', panel.first, b.i32(sizes[sizes.length - 1]!));
-    return b.cmp('ge', b.sub(b.i32(sizes[sizes.length - 1]! - count), x), b.i32(0));
+    const inRow = b.sub(b.i32(sizes[sizes.length - 1]! - count), x);
+    // A row behind the last one is none.
+    const exists = minor.length === 1 ? inRow : b.bin('or', inRow, b.sub(b.i32(total - count), panel.first));
+    return b.cmp('ge', exists, b.i32(0));
   };
   const still = allGuards(view).filter(g => inner !== undefined && view.guards[g]!.coefs[inner] === 0);
   const vectorsAlong = inner !== undefined && view.lin[inner] === 1 && loadsVectors(view, p.acc);
@@ -293,14 +296,15 @@ export function packPanel(
       }
       // The group is whole, and within one row (or, transposing, within the operand).
       const room = b.sub(left, b.i32(lanes));
+      const exist = b.sub(b.i32(total - lanes), first);
       const last = transposes
-        ? b.sub(b.i32(total - lanes), first)
+        ? exist
         : b.sub(
             b.i32(p.dims[inner]!.size - lanes),
             minor.length === 1 ? first : b.bin('remU', first, b.i32(p.dims[inner]!.size)),
           );
       b.if(
-        b.cmp('ge', b.bin('or', room, last), b.i32(0)),
+        b.cmp('ge', b.bin('or', b.bin('or', room, last), exist), b.i32(0)),
         () => (transposes ? packTransposed(first, to) : packVectors(first, to)),
         slow,
       );

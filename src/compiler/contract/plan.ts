@@ -58,7 +58,10 @@ export interface Plan {
 /** Elements of windows that may be unfolded as a whole (16 MB of f32). */
 const SHARED_MOST = 4 << 20;
 
-/** What a load costs beside multiply-adds that could hide it: 13 x 2 reaches 185 GFLOP/s of 215 in the first cache, 8 x 3 reaches 200. */
+/**
+ * What a load costs beside multiply-adds that could hide it, twice for vectors of B, which come from the second cache: 13 x 2 reaches 185 GFLOP/s of
+ * 215, 8 x 3 reaches 200; 4 x 6 asks for 32 bytes a cycle and reaches 110 where 8 x 3 has 140.
+ */
 const LOAD_CYCLES = 0.1;
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
@@ -82,7 +85,8 @@ export function chooseTile(m: number, n: number, lanes: number, target: Target):
       const height = m / panels;
       const sums = height * vectors;
       const loads = height + vectors;
-      const cycles = Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * loads;
+      const cycles =
+        Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
       const cost = panels * ceilDiv(n, vectors * lanes) * cycles;
       if (cost < least * 0.999) {
         least = cost;

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Assembler, R } from '../../../src/backends/x86/assembler/assembler.ts';
+import { ListingAssembler } from '../../../src/backends/x86/assembler/listing.ts';
 import { testMachine } from '../../support/run-x86-kernel.ts';
 import { assemblyCases, gnuBytes, hex } from '../../support/x86-lines.ts';
 import { machineCode } from './available.ts';
@@ -48,6 +49,37 @@ it.skipIf(!gnu)('agrees with GNU as on other operands', () => {
   const bytes = fromGnu(cases.map(c => c.line));
   const wrong = cases.map((c, i) => `${c.line}: ${hex(c.bytes)}, as: ${bytes[i]}`);
   expect(wrong.filter((_, i) => hex(cases[i]!.bytes) !== bytes[i])).toEqual([]);
+});
+
+it.skipIf(!gnu)('prints what GNU as reads back as the same bytes', () => {
+  const cases = assemblyCases(7, 4);
+  const bytes = fromGnu(cases.map(c => c.printed));
+  const wrong = cases.map((c, i) => `${c.printed} (${c.line}): ${hex(c.bytes)}, as: ${bytes[i]}`);
+  expect(wrong.filter((_, i) => hex(cases[i]!.bytes) !== bytes[i])).toEqual([]);
+});
+
+it('prints a program with its labels', () => {
+  const asm = new ListingAssembler();
+  const [top, end] = [asm.label(), asm.label()];
+  asm.comment('counts down');
+  asm.movImm(R.rcx, 3n);
+  asm.bind(top);
+  asm.aluImm('sub', false, R.rcx, 1);
+  asm.jump(end, 'e');
+  asm.jump(top);
+  asm.bind(end);
+  asm.plain('ret');
+  asm.finish();
+  expect(asm.text()).toMatchInlineSnapshot(`
+    "     0  ; counts down
+         0    mov ecx, 3
+         5  L0:
+         5    sub ecx, 1
+         8    je L1
+         a    jmp L0
+         c  L1:
+         c    ret"
+  `);
 });
 
 it('jumps are short where they reach and near where they do not', () => {

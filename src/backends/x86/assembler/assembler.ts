@@ -129,6 +129,9 @@ export class Assembler {
     this.labels.push(label);
   }
 
+  /** A line for whoever reads along; see listing.ts. */
+  comment(_text: string): void {}
+
   /** A constant behind the code; equal ones are one. */
   constant(bytes: Uint8Array): Mem {
     const key = bytes.join();

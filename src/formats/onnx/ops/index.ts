@@ -8,6 +8,7 @@ import { control } from './control.ts';
 import { convolutions } from './conv.ts';
 import { convert } from './convert.ts';
 import { elementwise } from './elementwise.ts';
+import { images } from './images.ts';
 import { indexing } from './indexing.ts';
 import { linear } from './linear.ts';
 import { losses } from './losses.ts';
@@ -32,6 +33,7 @@ const DOMAINS: Readonly<Record<string, OperatorTable>> = {
     ...convert,
     ...convolutions,
     ...elementwise,
+    ...images,
     ...indexing,
     ...linear,
     ...losses,
