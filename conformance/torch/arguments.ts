@@ -1,7 +1,7 @@
 /**
  * PyTorch's arguments as ours: positional stays positional, keywords go to the options object, and the exceptions.
  */
-import { Tensor } from 'tenon';
+import { isDType, Tensor } from 'tenon';
 import { camel } from './functions.ts';
 import { OPTIONS, SIGNATURES } from './signatures.ts';
 
@@ -121,10 +121,17 @@ const SPECIAL: { readonly [op: string]: Special } = {
       Array.isArray(part) ? Tensor.from(part as number[], { dtype: 'i64' }) : part,
     ),
   ],
-  slice: ([input, ...rest]) => {
-    const [dim, start, stop, step] = rest as [number, number?, number?, number?];
-    return [input, [...new Array<string>(dim ?? 0).fill(':'), { start, stop, step }]];
-  },
+  // Devices say nothing here.
+  to: ([input, ...rest], kwargs) => [
+    input,
+    [kwargs['dtype'], ...rest].find(part => part instanceof Tensor || (typeof part === 'string' && isDType(part))) ??
+      (input as Tensor).dtype,
+  ],
+  svd_lowrank: ([a, b], kwargs) => [(a as Tensor).matmul((b as Tensor).mT), { q: kwargs['q'], mean: kwargs['M'] }],
+  pca_lowrank: ([a, b], kwargs) => [
+    (a as Tensor).matmul((b as Tensor).mT),
+    { q: kwargs['q'], center: kwargs['center'] },
+  ],
   arange: (args, kwargs) => {
     const numbers = [...args, ...(kwargs['start'] !== undefined ? [kwargs['start']] : [])];
     if (kwargs['end'] !== undefined) numbers.push(kwargs['end']);

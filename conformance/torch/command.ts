@@ -1,10 +1,17 @@
 /**
  * The subcommand `torch`: PyTorch's operator database, values and gradients, or the calls it refuses.
  */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { backendNames } from 'tenon';
 import { printReport, type ReportOptions } from '../report.ts';
+import { PROPERTIES, type Property } from './properties.ts';
 import { runOpinfo } from './run.ts';
+
+interface Options extends ReportOptions {
+  readonly backend?: string;
+  readonly op?: string;
+  readonly property: Property;
+}
 
 export const torchCommand = (): Command =>
   new Command('torch')
@@ -12,9 +19,14 @@ export const torchCommand = (): Command =>
     .argument('<file>', 'gzipped JSON lines')
     .option('--backend <name>', `the backend that computes (${backendNames().join(', ')})`)
     .option('--op <name>', 'only this operator, by PyTorch’s name')
+    .addOption(
+      new Option('--property <name>', 'what is checked: figures (eager), or a property of every call')
+        .choices(PROPERTIES)
+        .default('eager'),
+    )
     .option('--by-op', 'a line for every operator')
     .option('--list-failing', 'a line for every case that fails')
-    .action((file: string, options: ReportOptions & { readonly backend?: string; readonly op?: string }) => {
-      const { backend, op } = options;
-      printReport(runOpinfo(file, { backend, ...(op ? { only: name => name === op } : {}) }), options);
+    .action((file: string, options: Options) => {
+      const { backend, op, property } = options;
+      printReport(runOpinfo(file, { backend, property, ...(op ? { only: name => name === op } : {}) }), options);
     });

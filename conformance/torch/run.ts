@@ -10,6 +10,7 @@ import type { CaseResult } from '../report.ts';
 import { bind, RESULTS } from './arguments.ts';
 import { type Case, decode, difference, rawTensors, tensorOf } from './case.ts';
 import { type Callable, functionOf, nameOf } from './functions.ts';
+import { callOf, checkProperty, type Property, type Verdict } from './properties.ts';
 
 /** Every tensor of a result, in order. */
 function tensorsOf(result: unknown): Tensor[] {
@@ -78,7 +79,18 @@ function refusalProblem(fn: Callable, test: Case): string | null {
   return `accepted; PyTorch: ${test.error}`;
 }
 
-function runCase(test: Case): CaseResult {
+/** What a property says of the case; its values are not looked at. */
+function propertyOf(property: Exclude<Property, 'eager'>, fn: Callable, test: Case): Verdict {
+  const args = test.args.map(arg => decode(arg, []));
+  const kwargs = Object.fromEntries(Object.entries(test.kwargs).map(([name, arg]) => [name, decode(arg, [])]));
+  const call = callOf(bind(test.op, args, kwargs), bound => {
+    const result = fn(...bound);
+    return tensorsOf(RESULTS[test.op]?.(result, test.kwargs) ?? result);
+  });
+  return checkProperty(property, call);
+}
+
+function runCase(test: Case, property: Property): CaseResult {
   const result = (outcome: CaseResult['outcome'], reason: string): CaseResult => ({
     op: test.op,
     name: `${test.variant ? `${test.variant} ` : ''}#${test.index}`,
@@ -89,6 +101,11 @@ function runCase(test: Case): CaseResult {
   const fn = functionOf(test.op);
   if (!fn) return result('fail', 'no such function');
   try {
+    if (property !== 'eager') {
+      const found = propertyOf(property, fn, test);
+      if (!found) return result('pass', '');
+      return 'skip' in found ? result('skip', found.skip) : result('fail', found.problem);
+    }
     const problem = test.error === undefined ? valueProblem(fn, test) : refusalProblem(fn, test);
     return problem === null ? result('pass', '') : result('fail', problem);
   } catch (error) {
@@ -99,8 +116,10 @@ function runCase(test: Case): CaseResult {
 export interface OpinfoOptions {
   /** Which backend computes; the one in use by default. */
   readonly backend?: string;
-  /** Only these operators. */
-  readonly only?: (op: string) => boolean;
+  /** Only these cases, by operator and place in the file. */
+  readonly only?: (op: string, place: number) => boolean;
+  /** What is checked: PyTorch's figures ('eager', the default), or a property that holds whatever they are. */
+  readonly property?: Property;
 }
 
 /** Runs every case of an opinfo file (gzipped JSON lines) and says how each went. */
@@ -108,11 +127,12 @@ export function runOpinfo(file: string, options: OpinfoOptions = {}): CaseResult
   if (options.backend) tenon.setBackend(options.backend);
   const text = gunzipSync(readFileSync(file)).toString();
   const results: CaseResult[] = [];
+  let place = 0;
   for (const line of text.split('\n')) {
     if (!line) continue;
     const test = JSON.parse(line) as Case;
-    if (options.only && !options.only(test.op)) continue;
-    results.push(runCase(test));
+    if (options.only && !options.only(test.op, place++)) continue;
+    results.push(runCase(test, options.property ?? 'eager'));
   }
   return results;
 }

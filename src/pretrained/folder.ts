@@ -5,8 +5,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { AnyModule } from '../nn/index.ts';
 import type { DType } from '../tensor/index.ts';
-import { loadTokenizer, type Tokenizer } from '../text/index.ts';
+import { ggufTokenizer, loadTokenizer, type Tokenizer } from '../text/index.ts';
 import { type ModelConfig, modelOf } from './architectures.ts';
+import { loadGgufModel } from './gguf.ts';
 import { type LoadedWeights, loadWeightsInto } from './weights.ts';
 
 /** A class of the zoo. */
@@ -24,6 +25,7 @@ export interface LoadPretrainedOptions<M extends AnyModule = AnyModule> {
 export interface Pretrained<M extends AnyModule = AnyModule> extends LoadedWeights {
   /** In evaluation mode. */
   readonly model: M;
+  /** config.json, or the metadata of a GGUF file. */
   readonly config: ModelConfig;
   /** null where the folder has no tokenizer. */
   readonly tokenizer: Tokenizer | null;
@@ -44,9 +46,21 @@ function readConfig(folder: string): ModelConfig {
   }
 }
 
+/** A GGUF file holds everything in one. */
+function fromGguf<M extends AnyModule>(
+  file: string,
+  { model: wanted, dtype }: LoadPretrainedOptions<M>,
+): Pretrained<M> {
+  const { model, metadata } = loadGgufModel(file, { dtype });
+  if (wanted && model.constructor.name !== wanted.name)
+    throw new Error(`${file}: it holds a ${model.constructor.name}, expected a ${wanted.name}`);
+  const tokenizer = 'tokenizer.ggml.tokens' in metadata ? ggufTokenizer(metadata) : null;
+  return { model: model.eval() as AnyModule as M, config: metadata, tokenizer, missing: [], unexpected: [] };
+}
+
 /**
  * Loads a published model from its folder: config.json says what to build, the weights come from model.safetensors, a sharded
- * model.safetensors.index.json or pytorch_model.bin, the tokenizer from what is there.
+ * model.safetensors.index.json or pytorch_model.bin, the tokenizer from what is there. Or from a `.gguf` file of LLaMA's family or GPT-2.
  *
  *     const { model, tokenizer } = await loadPretrained('models/gpt2', { model: GPT2LMHeadModel });
  *     console.log(tokenizer?.decode(model.generate(tokenizer.encode('Once upon a time'))));
@@ -54,9 +68,12 @@ function readConfig(folder: string): ModelConfig {
  * @throws Error naming the file and what is wrong with it
  */
 export async function loadPretrained<M extends AnyModule = AnyModule>(
-  folder: string,
-  { model: wanted, dtype, strict = true }: LoadPretrainedOptions<M> = {},
+  location: string,
+  options: LoadPretrainedOptions<M> = {},
 ): Promise<Pretrained<M>> {
+  if (location.endsWith('.gguf')) return fromGguf(location, options);
+  const folder = location;
+  const { model: wanted, dtype, strict = true } = options;
   const config = readConfig(folder);
   const weights = WEIGHTS.map(name => path.join(folder, name)).find(file => existsSync(file));
   if (!weights) throw new Error(`${folder}: there are no weights in it, expected one of ${WEIGHTS.join(', ')}`);

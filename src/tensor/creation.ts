@@ -46,6 +46,12 @@ export function full(shape: readonly number[], value: Scalar, options: DTypeOpti
 /** Zeros of x's shape and dtype. */
 export const zerosLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLike(x, 0, options);
 
+/** zeros: there is no memory without values. */
+export const empty = (shape: readonly number[], options: DTypeOption = {}): Tensor => zeros(shape, options);
+
+/** zerosLike: there is no memory without values. */
+export const emptyLike = (x: Tensor, options: DTypeOption = {}): Tensor => zerosLike(x, options);
+
 /** Ones of x's shape and dtype. */
 export const onesLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLike(x, 1, options);
 

@@ -2,7 +2,7 @@
  * Functions of several tensors that are no methods: cat, stack and their kin, broadcasting.
  */
 import * as build from '../graph/build.ts';
-import { broadcastShapes, checkTensor, describe, normalDim, refuseOut } from './operands.ts';
+import { broadcastShapes as broadcast, checkTensor, describe, normalDim, refuseOut } from './operands.ts';
 import { concatenate } from './ops/join.ts';
 import { Tensor } from './tensor.ts';
 
@@ -95,7 +95,7 @@ export function columnStack(tensors: readonly Tensor[]): Tensor {
 /** All tensors stretched to their common shape. */
 export function broadcastTensors(tensors: readonly Tensor[]): Tensor[] {
   checkList('broadcastTensors', tensors);
-  const shape = broadcastShapes(
+  const shape = broadcast(
     'broadcastTensors',
     tensors.map(part => part.shape),
   );
@@ -145,3 +145,10 @@ export function kron(a: Tensor, b: Tensor): Tensor {
   const product = a.reshape(left.flatMap(n => [n, 1])).mul(b.reshape(right.flatMap(n => [1, n])));
   return product.reshape(left.map((n, d) => n * right[d]!));
 }
+
+/** The shape that all shapes (a number is a vector's) broadcast to: trailing dims align, dims of size 1 stretch. */
+export const broadcastShapes = (...shapes: readonly (number | readonly number[])[]): number[] =>
+  broadcast(
+    'broadcastShapes',
+    shapes.map(shape => (typeof shape === 'number' ? [shape] : shape)),
+  );

@@ -8,6 +8,8 @@ import { arange, cat, Tensor } from '../../tensor/index.ts';
 export type RopeScaling =
   | { readonly ropeType: 'default' }
   | { readonly ropeType: 'linear'; readonly factor: number }
+  /** Each pair of features slowed by a factor of its own. */
+  | { readonly ropeType: 'factors'; readonly factors: readonly number[] }
   | {
       readonly ropeType: 'llama3';
       readonly factor: number;
@@ -28,6 +30,8 @@ export function ropeFrequencies(
       return plain;
     case 'linear':
       return plain.map(f => f / scaling.factor);
+    case 'factors':
+      return plain.map((f, i) => f / (scaling.factors[i] ?? 1));
     case 'llama3': {
       const { factor, lowFreqFactor, highFreqFactor, originalMaxPositionEmbeddings: original } = scaling;
       // Slow pairs are slowed further, fast ones kept, those between blended (Llama 3.1).

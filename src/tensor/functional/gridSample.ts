@@ -51,22 +51,28 @@ function cubicWeights(t: Tensor): Tensor[] {
 }
 
 /**
- * Reads x [N, C, H, W] at grid [N, h, w, 2] of (x, y) places, -1 to 1 from edge to edge: [N, C, h, w] (Jaderberg et al. 2015).
+ * Reads x [N, C, H, W] at grid [N, h, w, 2] of (x, y) places, -1 to 1 from edge to edge: [N, C, h, w] (Jaderberg et al. 2015). Or x [N, C, D, H, W] at grid
+ * [N, d, h, w, 3] of (x, y, z); 'bicubic' is for images only.
  */
 export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions = {}): Tensor {
   checkFloat('gridSample', 'input', x);
   checkTensor('gridSample', 'grid', grid);
   const { mode = 'bilinear', paddingMode = 'zeros', alignCorners = false } = options;
-  if (x.ndim !== 4 || grid.ndim !== 4 || grid.shape[3] !== 2 || grid.shape[0] !== x.shape[0])
+  const dims = x.ndim - 2;
+  if ((dims !== 2 && dims !== 3) || grid.ndim !== x.ndim || grid.shape.at(-1) !== dims || grid.shape[0] !== x.shape[0])
     throw new RangeError(
-      `gridSample: expected input [N, C, H, W] and grid [N, h, w, 2], got ${shapeText(x.shape)} and ${shapeText(grid.shape)}`,
+      `gridSample: expected input [N, C, H, W] and grid [N, h, w, 2], or 3 spatial dims, got ${shapeText(x.shape)} and ${shapeText(grid.shape)}`,
     );
   if (mode !== 'bilinear' && mode !== 'nearest' && mode !== 'bicubic')
     throw new TypeError(`gridSample: mode: expected bilinear, nearest or bicubic, got ${String(mode)}`);
+  if (mode === 'bicubic' && dims === 3)
+    throw new TypeError(`gridSample: mode: bicubic is for 4 dims, got ${shapeText(x.shape)}`);
   if (!['zeros', 'border', 'reflection'].includes(paddingMode))
     throw new TypeError(`gridSample: paddingMode: expected zeros, border or reflection, got ${String(paddingMode)}`);
-  const [n, c, height, width] = x.shape as [number, number, number, number];
-  const [, h, w] = grid.shape as [number, number, number, number];
+  const [n, c] = x.shape as [number, number];
+  const sizes = x.shape.slice(2);
+  const out = grid.shape.slice(1, -1);
+  const count = out.reduce((a, m) => a * m, 1);
   const align = alignCorners ?? false;
   /** A position folded back into the image, unless zeros lie outside. */
   const folded = (at: Tensor, size: number): Tensor => {
@@ -74,44 +80,51 @@ export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions =
     const inside = paddingMode === 'border' ? at : align ? reflect(at, 0, size - 1) : reflect(at, -0.5, size - 0.5);
     return inside.clamp(0, size - 1);
   };
-  const [atX, atY] = [unnormalise(grid.select(3, 0), width, align), unnormalise(grid.select(3, 1), height, align)];
-  const flat = x.reshape([n, c, height * width]);
-  /** The pixels at whole positions; zero outside. */
-  const pixels = (ix: Tensor, iy: Tensor): Tensor => {
-    const valid = ix.ge(0).logicalAnd(ix.lt(width)).logicalAnd(iy.ge(0)).logicalAnd(iy.lt(height));
-    const index = iy
-      .clamp(0, height - 1)
-      .mul(width)
-      .add(ix.clamp(0, width - 1))
+  // The grid names the last dim first.
+  const places = sizes.map((size, d) => unnormalise(grid.select(-1, dims - 1 - d), size, align));
+  const flat = x.reshape([n, c, sizes.reduce((a, m) => a * m, 1)]);
+  /** The pixels at whole positions, one for each dim; zero outside. */
+  const pixels = (at: readonly Tensor[]): Tensor => {
+    const valid = at
+      .map((place, d) => place.ge(0).logicalAnd(place.lt(sizes[d]!)))
+      .reduce((a, b) => a.logicalAnd(b))
+      .reshape([n, 1, count]);
+    const index = at
+      .map((place, d) => place.clamp(0, sizes[d]! - 1))
+      .reduce((total, place, d) => total.mul(sizes[d]!).add(place))
       .long();
-    const picked = flat.gather(2, index.reshape([n, 1, h * w]).expand([n, c, h * w]));
-    return valid
-      .reshape([n, 1, h * w])
-      .where(picked, 0)
-      .reshape([n, c, h, w]);
+    const picked = flat.gather(2, index.reshape([n, 1, count]).expand([n, c, count]));
+    return valid.where(picked, 0).reshape([n, c, ...out]);
+  };
+  /** Sum over all neighbours, a list of (offset, weight) for each dim. */
+  const blended = (start: readonly Tensor[], taps: readonly (readonly Tap[])[], place: Fold): Tensor => {
+    const visit = (d: number, at: readonly Tensor[], weight: Tensor | null): Tensor =>
+      d === dims
+        ? pixels(at).mul(weight!.unsqueeze(1))
+        : taps[d]!.map(([offset, own]) =>
+            visit(d + 1, [...at, place(start[d]!.add(offset), sizes[d]!)], weight ? weight.mul(own) : own),
+          ).reduce((a, b) => a.add(b));
+    return visit(0, [], null);
   };
   if (mode === 'bicubic') {
-    // The 4 x 4 pixels around, each folded back by itself.
-    const [left, top] = [atX.detach().floor(), atY.detach().floor()];
-    const [wx, wy] = [cubicWeights(atX.sub(left)), cubicWeights(atY.sub(top))];
-    let sum: Tensor | null = null;
-    wy.forEach((weightY, j) => {
-      const iy = folded(top.add(j - 1), height);
-      wx.forEach((weightX, i) => {
-        const term = pixels(folded(left.add(i - 1), width), iy).mul(weightX.mul(weightY).unsqueeze(1));
-        sum = sum ? sum.add(term) : term;
-      });
-    });
-    return sum!;
+    // Each of the 4 x 4 pixels around is folded back by itself.
+    const start = places.map(place => place.detach().floor());
+    const taps = places.map((place, d) => cubicWeights(place.sub(start[d]!)).map((weight, k): Tap => [k - 1, weight]));
+    return blended(start, taps, folded);
   }
-  const [px, py] = [folded(atX, width), folded(atY, height)];
-  if (mode === 'nearest') return pixels(px.detach().round(), py.detach().round());
-  const [x0, y0] = [px.detach().floor(), py.detach().floor()];
-  const [wx, wy] = [px.sub(x0).unsqueeze(1), py.sub(y0).unsqueeze(1)];
-  const [vx, vy] = [wx.neg().add(1), wy.neg().add(1)];
-  return pixels(x0, y0)
-    .mul(vx.mul(vy))
-    .add(pixels(x0.add(1), y0).mul(wx.mul(vy)))
-    .add(pixels(x0, y0.add(1)).mul(vx.mul(wy)))
-    .add(pixels(x0.add(1), y0.add(1)).mul(wx.mul(wy)));
+  const inside = places.map((place, d) => folded(place, sizes[d]!));
+  if (mode === 'nearest') return pixels(inside.map(place => place.detach().round()));
+  const start = inside.map(place => place.detach().floor());
+  const taps = inside.map((place, d): Tap[] => {
+    const weight = place.sub(start[d]!);
+    return [
+      [0, weight.neg().add(1)],
+      [1, weight],
+    ];
+  });
+  return blended(start, taps, place => place);
 }
+
+/** A neighbour's distance from the first position, and its weight. */
+type Tap = readonly [offset: number, weight: Tensor];
+type Fold = (at: Tensor, size: number) => Tensor;

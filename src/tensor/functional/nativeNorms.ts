@@ -28,6 +28,14 @@ export function nativeLayerNorm(
     throw new RangeError(
       `nativeLayerNorm: normalizedShape ${shapeText(normalizedShape)} is not the end of the input's shape ${shapeText(x.shape)}`,
     );
+  for (const [name, part] of [
+    ['weight', weight],
+    ['bias', bias],
+  ] as const)
+    if (part && shapeText(part.shape) !== shapeText(normalizedShape))
+      throw new RangeError(
+        `nativeLayerNorm: ${name}: expected ${shapeText(normalizedShape)}, got ${shapeText(part.shape)}`,
+      );
   const dims = normalizedShape.map((_, d) => lead + d);
   const mean = x.mean(dims, { keepdim: true });
   const rstd = x.var(dims, { keepdim: true, correction: 0 }).add(eps).rsqrt();

@@ -247,7 +247,8 @@ function checkTriangle(op: string, triangle: Triangle): void {
 export function eigh(x: Tensor, uplo: Triangle = 'L'): { readonly eigenvalues: Tensor; readonly eigenvectors: Tensor } {
   checkSquare('linalg.eigh', 'input', x);
   checkTriangle('linalg.eigh', uplo);
-  const packed = routine('eigh', uplo === 'U' ? x.mT : x);
+  // The gradient is that of the whole matrix, whichever triangle is read.
+  const packed = routine('eigh', uplo === 'U' ? x.add(x.mT.sub(x).detach()) : x);
   return { eigenvalues: rows(packed, 0, 1).squeeze(-2), eigenvectors: rows(packed, 1) };
 }
 
@@ -293,4 +294,30 @@ export function ldlSolve(ld: Tensor, pivots: Tensor, b: Tensor): Tensor {
     );
   const packed = cat([ld, pivots.to(ld.dtype).unsqueeze(-1)], -1).detach();
   return routine('ldlSolve', packed, b.detach().expand([...batch, n, colsOf(b)]));
+}
+
+/**
+ * The q largest singular values of x - mean and their vectors: u [..., m, q], s [..., q], v [..., n, q]. Exact, where PyTorch's is approximate; niter says
+ * nothing here.
+ */
+export function svdLowrank(
+  x: Tensor,
+  options: { readonly q?: number; readonly niter?: number; readonly mean?: Tensor | null } = {},
+): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
+  checkMatrix('svdLowrank', 'input', x);
+  const { q = 6, mean } = options;
+  const { u, s, vh } = svd(mean ? x.sub(mean) : x, { fullMatrices: false });
+  const count = Math.min(q, s.shape.at(-1)!);
+  return { u: columns(u, 0, count), s: s.narrow(-1, 0, count), v: columns(vh.mT, 0, count) };
+}
+
+/** svdLowrank of x with the mean of its columns taken off (`center`, true by default). */
+export function pcaLowrank(
+  x: Tensor,
+  options: { readonly q?: number | null; readonly center?: boolean; readonly niter?: number } = {},
+): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
+  checkMatrix('pcaLowrank', 'input', x);
+  const { center = true } = options;
+  const q = options.q ?? Math.min(6, rowsOf(x), colsOf(x));
+  return svdLowrank(center ? x.sub(x.mean(-2, { keepdim: true })) : x, { q });
 }

@@ -148,7 +148,7 @@ export function matrixExp(x: Tensor): Tensor {
 /** The Vandermonde matrix: powers 0 to N - 1 (N the length by default) of each element as its row. */
 export function vander(x: Tensor, options: { readonly N?: number | null } = {}): Tensor {
   checkTensor('linalg.vander', 'input', x);
-  if (x.ndim === 0) throw new RangeError('linalg.vander: input: expected at least one dim, got []');
+  if (x.ndim === 0) return vander(x.reshape([1]), options);
   const count = options.N ?? x.shape.at(-1)!;
   checkWhole('linalg.vander', 'N', count, 1);
   const input = x.dtype === 'bool' || x.dtype === 'u8' || x.dtype === 'i8' || x.dtype === 'i32' ? x.long() : x;

@@ -52,6 +52,32 @@ export function isnan(x: Tensor): Tensor {
 }
 
 /** +Infinity or -Infinity. */
+/** Where the sign is set, also of -0. */
+export function signbit(x: Tensor): Tensor {
+  checkTensor('signbit', 'input', x);
+  if (!isFloat(x.dtype)) return x.lt(0);
+  return x.lt(0).logicalOr(x.eq(0).logicalAnd(x.detach().reciprocal().lt(0)));
+}
+
+/** Whether each element is among those of `test`; `invert` asks for the opposite. By sorting. */
+export function isin(
+  x: Tensor,
+  test: Tensor,
+  options: { readonly invert?: boolean; readonly assumeUnique?: boolean } = {},
+): Tensor {
+  checkTensor('isin', 'elements', x);
+  checkTensor('isin', 'test', test);
+  const n = test.numel();
+  const invert = options.invert ?? false;
+  if (n === 0) return new Tensor(build.full(invert ? 1 : 0, x.shape, 'bool'));
+  const dtype = resultDType('isin', [x, test]);
+  const sorted = test.detach().to(dtype).reshape([-1]).sort(0).values;
+  const elements = x.detach().to(dtype);
+  const place = sorted.searchsorted(elements).clampMax(n - 1);
+  const found = sorted.take(place).eq(elements);
+  return invert ? found.logicalNot() : found;
+}
+
 export function isinf(x: Tensor): Tensor {
   checkTensor('isinf', 'input', x);
   return isFloat(x.dtype) ? eq(x.abs(), Number.POSITIVE_INFINITY) : allOf(x, false);

@@ -28,6 +28,23 @@ export function newOnes(x: Tensor, shape: readonly number[], options: Options = 
   return filled('newOnes', x, shape, 1, options.dtype);
 }
 
+/** newZeros: there is no memory without values. */
+export function newEmpty(x: Tensor, shape: readonly number[], options: Options = {}): Tensor {
+  return filled('newEmpty', x, shape, 0, options.dtype);
+}
+
+/** newEmpty; strides have no meaning for values. */
+export function newEmptyStrided(
+  x: Tensor,
+  shape: readonly number[],
+  stride: readonly number[],
+  options: Options = {},
+): Tensor {
+  if (!Array.isArray(stride) || stride.length !== shape.length)
+    throw new RangeError(`newEmptyStrided: stride: expected ${shape.length} numbers, got ${describe(stride)}`);
+  return filled('newEmptyStrided', x, shape, 0, options.dtype);
+}
+
 /** `value` in `shape` and x's dtype. */
 export function newFull(x: Tensor, shape: readonly number[], value: Scalar, options: Options = {}): Tensor {
   return filled('newFull', x, shape, value, options.dtype);
@@ -43,6 +60,11 @@ export function real(x: Tensor): Tensor {
 export function conj(x: Tensor): Tensor {
   checkTensor('conj', 'input', x);
   return x;
+}
+
+/** conj under its other name. */
+export function conjPhysical(x: Tensor): Tensor {
+  return conj(x);
 }
 
 /** True everywhere (there are no complex dtypes). */

@@ -266,9 +266,10 @@ export function digamma(x: Tensor): Tensor {
   return floatUnary('digamma', x);
 }
 
-/** x in another dtype: float to integer truncates, to bool is != 0. */
-export function to(x: Tensor, dtype: Tensor['dtype']): Tensor {
+/** x in another dtype, or that of another tensor: float to integer truncates, to bool is != 0. */
+export function to(x: Tensor, dtypeOrTensor: Tensor['dtype'] | Tensor): Tensor {
   checkTensor('to', 'input', x);
+  const dtype = dtypeOrTensor instanceof Tensor ? dtypeOrTensor.dtype : dtypeOrTensor;
   checkDType('to', dtype);
   return new Tensor(build.cast(x.node, dtype));
 }
@@ -301,6 +302,16 @@ export function int(x: Tensor): Tensor {
 /** x in i64. */
 export function long(x: Tensor): Tensor {
   return to(x, 'i64');
+}
+
+/** x in u8. */
+export function byte(x: Tensor): Tensor {
+  return to(x, 'u8');
+}
+
+/** x in i8. */
+export function char(x: Tensor): Tensor {
+  return to(x, 'i8');
 }
 
 /** x as bool: x != 0. */

@@ -27,7 +27,7 @@ function equalEdges(x: Tensor, bins: number, range: readonly number[] | null): T
   const step = end.sub(start).div(bins);
   const i = new Tensor(build.iota(bins + 1, x.dtype));
   // From the nearer end, so that both ends are exact.
-  return i.lt((bins + 1) / 2).where(start.add(step.mul(i)), end.sub(step.mul(i.neg().add(bins))));
+  return i.lt(Math.floor((bins + 1) / 2)).where(start.add(step.mul(i)), end.sub(step.mul(i.neg().add(bins))));
 }
 
 function checkRange(op: string, range: readonly number[] | null, pairs: number): void {

@@ -109,6 +109,22 @@ export function triangularSolve(
   return { solution, clonedCoefficient: a };
 }
 
+/** The largest singular values and their vectors; exact, where PyTorch's are approximate. */
+export function svdLowrank(
+  x: Tensor,
+  options: { readonly q?: number; readonly niter?: number; readonly mean?: Tensor | null } = {},
+): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
+  return factor.svdLowrank(x, options);
+}
+
+/** Principal components: svdLowrank of the centred rows. */
+export function pcaLowrank(
+  x: Tensor,
+  options: { readonly q?: number | null; readonly center?: boolean; readonly niter?: number } = {},
+): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
+  return factor.pcaLowrank(x, options);
+}
+
 /** linalg.inv. */
 export function inverse(x: Tensor): Tensor {
   return linalg.inv(x);

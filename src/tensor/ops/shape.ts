@@ -49,6 +49,11 @@ export function reshapeAs(x: Tensor, other: Tensor): Tensor {
 /** reshape to the shape of `other`. */
 export function viewAs(x: Tensor, other: Tensor): Tensor {
   checkTensor('viewAs', 'other', other);
+  if (x.numel() !== other.numel())
+    throw new RangeError(
+      `viewAs: other: ${shapeText(other.shape)} does not hold the elements of ${shapeText(x.shape)}`,
+    );
+  checkTensor('viewAs', 'other', other);
   return reshape(x, other.shape);
 }
 

@@ -46,7 +46,7 @@ function quantiles(
         .clampMin(0)
         .to(x.dtype)
     : new Tensor(build.full(n - 1, nans.shape, x.dtype));
-  const wanted = q instanceof Tensor ? q.detach().reshape([-1]) : new Tensor(build.full(q, [1], x.dtype));
+  const wanted = q instanceof Tensor ? q.reshape([-1]) : new Tensor(build.full(q, [1], x.dtype));
   const position = last.mul(wanted);
   const at = (place: Tensor): Tensor => sorted.gather(-1, place.long());
   let value: Tensor;
@@ -112,6 +112,8 @@ export function cov(x: Tensor, options: CovOptions = {}): Tensor {
       throw new RangeError(`cov: ${name}: expected [${n}], got ${shapeText(weights.shape)}`);
     else if (weights && knownNumbers(weights)?.some(w => w < 0))
       throw new RangeError(`cov: ${name}: expected no negative weights`);
+  if (fweights && isFloat(fweights.dtype))
+    throw new TypeError(`cov: fweights: expected integers, got ${fweights.dtype}`);
   let weights: Tensor | null = fweights ? fweights.to(rows.dtype).reshape([-1]) : null;
   if (aweights) weights = weights ? weights.mul(aweights.reshape([-1])) : aweights.reshape([-1]).to(rows.dtype);
   const total = weights ? weights.sum() : new Tensor(build.full(n, [], rows.dtype));
@@ -251,6 +253,7 @@ export function bucketize(x: Tensor | number, boundaries: Tensor, options: Searc
 /** Scales the slices along `dim` whose p-norm exceeds maxnorm down to it. */
 export function renorm(x: Tensor, p: number, dim: number, maxnorm: number): Tensor {
   checkFloat('renorm', 'input', x);
+  if (x.ndim < 2) throw new RangeError(`renorm: input: expected at least 2 dims, got ${shapeText(x.shape)}`);
   const d = normalDim('renorm', dim, x.ndim);
   if (!(p > 0) || !(maxnorm >= 0))
     throw new RangeError(`renorm: expected p > 0 and maxnorm >= 0, got ${p} and ${maxnorm}`);
