@@ -17,6 +17,7 @@ import {
   criteoFeatures,
   Features,
   flatInput,
+  type SparseBatch,
   type SparseInput,
   SparseModel,
   SparseTrainer,
@@ -52,9 +53,21 @@ const options = new Command('ctr')
   .option('--readers <n>', 'reading threads', '1')
   .option('--examples <n>', 'examples', '200000')
   .option('--backend <name>', 'backend', 'x86')
+  .option('--pipeline', 'pull, compute and push beside one another')
+  .option('--autocast', 'products of the dense part in bf16')
+  .option('--passes <n>', 'times the file is read; the last one is timed', '2')
   .option('--file <path>', 'Criteo lines to read; made when absent')
   .parse()
-  .opts<{ threads: string; readers: string; examples: string; backend: string; file?: string }>();
+  .opts<{
+    threads: string;
+    readers: string;
+    examples: string;
+    backend: string;
+    autocast?: boolean;
+    pipeline?: boolean;
+    passes: string;
+    file?: string;
+  }>();
 setBackend(options.backend);
 setNumThreads(Number(options.threads));
 manualSeed(1);
@@ -73,31 +86,35 @@ try {
   const trainer = new SparseTrainer({
     model: new CtrDnn(features.schema),
     table: { optimizer: { type: 'adam' } },
+    autocast: options.autocast ? 'bf16' : undefined,
   });
-  let examples = 0;
+  /** Examples a second of each pass: the first one creates the rows and compiles the program. */
+  const speeds: number[] = [];
   let loss = 0;
-  /** The program is compiled in the first batches, which are not counted. */
-  const warm = 5;
-  let batches = 0;
-  let start = 0;
-  for await (const batch of reader) {
-    if (batches++ === warm) {
-      start = performance.now();
-      examples = 0;
-    }
-    examples += batch.size;
-    ({ loss } = trainer.step(batch));
+  for (let pass = 0; pass < Number(options.passes); pass++) {
+    const start = performance.now();
+    let examples = 0;
+    const counted = async function* (): AsyncGenerator<SparseBatch> {
+      for await (const batch of reader) {
+        examples += batch.size;
+        yield batch;
+      }
+    };
+    if (options.pipeline) for await (const result of trainer.train(counted())) ({ loss } = result);
+    else for await (const batch of counted()) ({ loss } = trainer.step(batch));
+    speeds.push(Math.round((examples / (performance.now() - start)) * 1000));
   }
-  const seconds = (performance.now() - start) / 1000;
   const { size } = trainer.table;
   console.log(
     JSON.stringify({
       bench: 'ctr_dnn',
       backend: options.backend,
       threads: Number(options.threads),
-      examples,
-      seconds,
-      examples_per_s: Math.round(examples / seconds),
+      autocast: options.autocast ?? false,
+      pipeline: options.pipeline ?? false,
+      examples: Number(options.examples),
+      examples_per_s: speeds.at(-1),
+      examples_per_s_by_pass: speeds,
       rows: size,
       loss,
     }),

@@ -198,6 +198,40 @@ describe('SparseTrainer', () => {
     }
   });
 
+  describe('in a pipeline', () => {
+    const run = async (batches: readonly SparseBatch[]): Promise<{ losses: number[]; trainer: SparseTrainer }> => {
+      const { trainer } = trainerOf('deepfm');
+      const losses: number[] = [];
+      for await (const { loss } of trainer.train(batches)) losses.push(loss);
+      return { losses, trainer };
+    };
+    const schema = schemaOf(['click']);
+    const rows = (trainer: SparseTrainer) =>
+      [...(trainer.table as EmbeddingTable).entries()].sort((a, b) => Number(a.sign - b.sign));
+
+    it('every batch is learnt once, new signs have one row, and the bits are the same every time', async () => {
+      const batches = [1, 2, 3, 4, 5].map(seed => batchOf(schema, 40, seed));
+      const first = await run(batches);
+      const second = await run(batches);
+      expect(first.losses.length).toBe(5);
+      expect(second.losses).toEqual(first.losses);
+      expect(rows(second.trainer)).toEqual(rows(first.trainer));
+      const { trainer } = trainerOf('deepfm');
+      for (const batch of batches) trainer.step(batch);
+      // shows are what each sign had, whenever its row came to be
+      const counted = (t: SparseTrainer) => rows(t).map(({ sign, show, click }) => [sign, show, click]);
+      expect(counted(first.trainer)).toEqual(counted(trainer));
+    });
+
+    it('one batch is a step', async () => {
+      const batch = batchOf(schema, 40, 1);
+      const { losses, trainer } = await run([batch]);
+      const other = trainerOf('deepfm').trainer;
+      expect(losses).toEqual([other.step(batch).loss]);
+      expect(rows(trainer)).toEqual(rows(other));
+    });
+  });
+
   it('one thread and two give the same bits', () => {
     const runs = [1, 2].map(threads => {
       setNumThreads(threads);

@@ -163,7 +163,7 @@ type HashSlot = Extract<SlotSpec, { type: 'hash' }>;
 
 /** Whether a slot has the hash of its column and nothing else, so exactly one id. */
 const isPlainHash = (slot: SlotSpec): boolean =>
-  slot.type === 'hash' && slot.separator === undefined && slot.missing !== 'empty';
+  slot.type === 'hash' && slot.separator === undefined && slot.part === undefined && slot.missing !== 'empty';
 
 function denseWriters(specs: readonly DenseSpec[], find: Find, flat: boolean): Writer[] {
   let offset = 0;

@@ -13,11 +13,12 @@ export const criteoFeatures = (): FeatureSpec => ({
   slots: numbered('C', 26),
 });
 
-/** Avazu's click logs: every column but id a hashed category; the label is `click`. */
+/** Avazu's click logs: every column but id a hashed category, `hour` (YYMMDDHH) the hour of the day; the label is `click`. */
 export const avazuFeatures = (): FeatureSpec => ({
   labels: ['click'],
   slots: [
-    ...'hour C1 banner_pos site_id site_domain site_category app_id app_domain app_category'.split(' '),
+    { type: 'hash', name: 'hour', part: [-2] },
+    ...'C1 banner_pos site_id site_domain site_category app_id app_domain app_category'.split(' '),
     ...'device_id device_ip device_model device_type device_conn_type'.split(' '),
     ...Array.from({ length: 8 }, (_, i) => `C${14 + i}`),
   ],

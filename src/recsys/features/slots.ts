@@ -106,7 +106,16 @@ function valueWriter(slot: Exclude<SlotSpec, { type: 'cross' }>): ValueWriter {
   }
 }
 
-/** Calls `each` with every non-empty piece between separators. */
+/** Reads a part of the value, counted as `slice` does. */
+function cutting(value: ValueWriter, [first, last]: readonly [number, number?]): ValueWriter {
+  return (bytes, start, end, rows) => {
+    const place = (at: number): number => Math.min(end, Math.max(start, at < 0 ? end + at : start + at));
+    const from = place(first);
+    return value(bytes, from, Math.max(from, last === undefined ? end : place(last)), rows);
+  };
+}
+
+/** Calls `value` with every non-empty piece between separators. */
 function splitting(value: ValueWriter, separator: number): ValueWriter {
   return (bytes, start, end, rows) => {
     let begin = start;
@@ -149,7 +158,8 @@ function plainWriter(slot: Exclude<SlotSpec, { type: 'cross' }>, columnOf: (name
     missing = slot.type === 'id' || separator !== undefined ? 'empty' : 'sign',
   } = slot;
   const whole = valueWriter(slot);
-  const value = separator === undefined ? whole : splitting(whole, separator.charCodeAt(0));
+  const pieces = separator === undefined ? whole : splitting(whole, separator.charCodeAt(0));
+  const value = slot.part ? cutting(pieces, slot.part) : pieces;
   const seed = slotSeed(slot.type === 'hash' ? (slot.share ?? slot.name) : slot.name);
   return (fields, rows) => {
     const { bytes, start, end, next } = fields;

@@ -7,6 +7,8 @@ interface SlotBase {
   readonly name: string;
   /** The column that is read; `name` by default. */
   readonly from?: string;
+  /** The part of each value that is read, as `slice` counts it (in bytes): [-2] of YYMMDDHH is the hour. All of it by default. */
+  readonly part?: readonly [start: number, end?: number];
   /** Splits each value into several ids at this character: a sequence or a set in one field. */
   readonly separator?: string;
   /** At most so many ids; all by default. */
@@ -31,7 +33,10 @@ export type SlotSpec =
    */
   | (SlotBase & { readonly type: 'hash'; readonly share?: string })
   /** The hash of several columns' texts together; of columns with several values every combination. */
-  | (Omit<SlotBase, 'from' | 'separator' | 'single'> & { readonly type: 'cross'; readonly from: readonly string[] })
+  | (Omit<SlotBase, 'from' | 'part' | 'separator' | 'single'> & {
+      readonly type: 'cross';
+      readonly from: readonly string[];
+    })
   /** Which of the intervals between ascending boundaries a number lies in (at a boundary: the upper one). */
   | (SlotBase & { readonly type: 'bucket'; readonly boundaries: readonly number[] })
   /** floor(ln(x)^2) for x > 2, else x itself rounded down: the Criteo contest's binning of counts. */
@@ -120,6 +125,8 @@ function checkSlot(slot: SlotSpec): void {
       throw new Error(`${where}: a cross needs at least two columns in from`);
     return;
   }
+  if (slot.part !== undefined && !(Array.isArray(slot.part) && slot.part.every(Number.isInteger)))
+    throw new Error(`${where}: part ${JSON.stringify(slot.part)} came, expected [start] or [start, end]`);
   if (slot.separator !== undefined && (slot.separator.length !== 1 || slot.separator.charCodeAt(0) > 127))
     throw new Error(`${where}: separator "${slot.separator}" came, expected one ASCII character`);
   if (slot.type !== 'bucket') return;

@@ -276,7 +276,7 @@ class StreamRun {
 
   /** Predicts all of a pass; false when it was stopped, and nothing has happened. */
   private async measure(pass: Pass, batches: AsyncIterable<SparseBatch>): Promise<boolean> {
-    const { learner, importanceBatches = 1 } = this.options;
+    const { learner } = this.options;
     const progress = this.progress(pass, 'measuring');
     const importance = this.importance.state();
     let number = 0;
@@ -288,13 +288,19 @@ class StreamRun {
         this.importance.merge(importance);
         return false;
       }
-      if (number++ < importanceBatches && batch.size > 1) this.importance.update(batch, of => learner.predict(of));
+      this.importanceOf(batch, ++number);
       this.observe(batch, learner.predict(batch));
       examples += batch.size;
       progress(examples, Number.NaN);
       await this.breathe();
     }
     return true;
+  }
+
+  /** Shuffles the slots of a pass's first batches; `number` is the batch's, from 1. */
+  private importanceOf(batch: SparseBatch, number: number): void {
+    const { learner, importanceBatches = 1 } = this.options;
+    if (number <= importanceBatches && batch.size > 1) this.importance.update(batch, of => learner.predict(of));
   }
 
   /** The first task's predictions against its label. */
@@ -329,6 +335,7 @@ class StreamRun {
         this.dirty = true;
         return null;
       }
+      if (measure) this.importanceOf(batch, number);
       const { loss, predictions } = learner.step(batch);
       if (measure) this.observe(batch, predictions);
       lossSum += loss * batch.size;

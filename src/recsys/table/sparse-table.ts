@@ -4,8 +4,8 @@
 import type { Sign } from '../batch.ts';
 
 /**
- * The distinct signs of one batch, in order of first appearance: found once, then gathered from and pushed to. Valid until the table's next
- * `lookup`, `shrink`, `load` or `applyDelta`.
+ * The distinct signs of one batch, in order of first appearance: found once, then gathered from and pushed to. The table's last two lookups
+ * are valid, so a batch may be looked up before the one before it is pushed; what `gather` gives is as of the lookup.
  */
 export interface Lookup {
   /** Distinct signs. */

@@ -31,8 +31,9 @@ class TableLookup extends DistinctSigns implements Lookup {
   /** [unique, width] and [unique]: as the rows were at the lookup. */
   weights = new Float32Array(0);
   shows = new Float32Array(0);
-  /** The table's epoch it was made in; rows may have moved since. */
+  /** The table's epoch and its insertions when the rows were found. */
   epoch = -1;
+  inserted = -1;
 
   /** Makes room for as many rows as there is room for signs. */
   reserveRows(width: number): void {
@@ -60,11 +61,15 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   readonly index: SignIndex;
   readonly wideRule: RowRule;
   readonly rule: RowRule;
-  private readonly found = new TableLookup();
+  /** The last two lookups, so that one batch may be looked up before the one before it is pushed. */
+  private found = new TableLookup();
+  private before = new TableLookup();
   /** What touching memory ahead of its use came to; kept so that the reads are not optimised away. */
   touched = 0;
   /** Counts what makes row numbers invalid. */
   private epoch = 0;
+  /** Rows ever inserted. */
+  private inserted = 0;
 
   /** @throws Error in one sentence for options that cannot be. */
   constructor(options: TableOptions, backing: () => Backing = () => backingFor(options.folder)) {
@@ -114,7 +119,9 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   }
 
   lookup(hi: Uint32Array, lo: Uint32Array, count: number): Lookup {
-    const { found, index, width } = this;
+    const { before: found, index, width } = this;
+    this.before = this.found;
+    this.found = found;
     found.read(hi, lo, count);
     found.reserveRows(width);
     const { rows, hash, tag, hi: signHi, lo: signLo, unique } = found;
@@ -127,16 +134,18 @@ export class EmbeddingTable implements SparseTable, SignOwner {
       for (let u = from; u < from + block; u++) {
         if (rows[u]! >= 0 && !this.holds(rows[u]!, signHi[u]!, signLo[u]!))
           rows[u] = index.find(hash[u]!, tag[u]!, signHi[u]!, signLo[u]!);
-        this.read(rows[u]!, u);
+        this.read(found, u);
       }
     }
     found.epoch = this.epoch;
+    found.inserted = this.inserted;
     return found;
   }
 
   /** Takes the weights and shows of distinct sign `u` while its row is at hand; without a row, what it would start with. */
-  private read(row: number, u: number): void {
-    const { width, layout, found } = this;
+  private read(found: TableLookup, u: number): void {
+    const row = found.rows[u]!;
+    const { width, layout } = this;
     const { wide, dim, apart, vector } = layout;
     const { weights, shows } = found;
     const to = u * width;
@@ -165,10 +174,19 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     for (let d = 0; d < dim; d++) weights[to + wide + d] = from[start + d]!;
   }
 
+  /** One of the last two lookups. Rows that were deleted or inserted since are found again. */
   private current(lookup: Lookup): TableLookup {
-    if (lookup !== this.found || this.found.epoch !== this.epoch)
-      throw new Error('EmbeddingTable: a lookup was used after the next one, or after rows were deleted or loaded');
-    return this.found;
+    if (lookup !== this.found && lookup !== this.before)
+      throw new Error('EmbeddingTable: a lookup was used after the next but one');
+    const found = lookup as TableLookup;
+    const moved = found.epoch !== this.epoch;
+    if (!moved && found.inserted === this.inserted) return found;
+    const { rows, unique, hash, tag, hi, lo } = found;
+    for (let u = 0; u < unique; u++)
+      if (moved || rows[u]! < 0) rows[u] = this.index.find(hash[u]!, tag[u]!, hi[u]!, lo[u]!);
+    found.epoch = this.epoch;
+    found.inserted = this.inserted;
+    return found;
   }
 
   gather(lookup: Lookup, out: Float32Array): void {
@@ -270,6 +288,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const room = this.makeRoom(wanted.length, found);
     this.refused += Math.max(0, wanted.length - room);
     for (const u of wanted.slice(0, room)) rows[u] = this.insert(hash[u]!, hi[u]!, lo[u]!);
+    found.inserted = this.inserted;
   }
 
   /** Whether a sign without a row gets one at a push. */
@@ -294,6 +313,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
       this.initialVector(hash, tag, f32, at + layout.vector);
       if (layout.dim > 0) this.rule.start(f32, at + layout.vectorState, layout.dim);
     }
+    this.inserted++;
     this.index.insert(hash, tag, row);
     return row;
   }
@@ -324,6 +344,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
       const gone = eviction(this, Math.max(excess, Math.ceil(this.size * EVICTED_SHARE)), spared);
       for (const row of gone) this.remove(row);
       this.evicted += gone.length;
+      found.epoch = ++this.epoch;
     }
     return Math.max(0, Math.min(wanted, fitting()));
   }

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
-import { compile, type Parameter, Tensor, valueAndGrad } from '../../tensor/index.ts';
+import { autocast, type CompiledFunction, compile, type Parameter, Tensor, valueAndGrad } from '../../tensor/index.ts';
 import { readCheckpoint, writeCheckpoint } from '../../train/checkpointFile.ts';
 import { bagCount, type SparseBatch } from '../batch.ts';
 import type { SparseInput, SparseModel } from '../models/model.ts';
@@ -25,6 +25,8 @@ export interface TrainerOptions {
   readonly pooling?: Readonly<Record<string, Pooling>>;
   /** Label whose value counts as clicks in the rows; the first by default, null for data of positives alone. */
   readonly clickLabel?: string | null;
+  /** Computes the products of the dense part in bf16 (see `autocast`); f32 by default. Rows, losses and optimizers stay f32. */
+  readonly autocast?: 'bf16';
 }
 
 /** Rows of new tables start spread enough for a network to tell them apart. */
@@ -46,24 +48,34 @@ interface Stage {
   readonly shows: Float32Array<ArrayBuffer>;
 }
 
+/** A batch whose rows were found and whose inputs are staged. */
+interface Pulled {
+  readonly batch: SparseBatch;
+  readonly found: Lookup;
+  readonly stage: Stage;
+}
+
 export class SparseTrainer implements BatchLearner {
   readonly model: SparseModel;
   readonly table: SparseTable;
   readonly optimizer: AnyOptimizer | null;
   private readonly poolings: Readonly<Record<string, Pooling>>;
   private readonly click: number;
-  private stage: Stage | null = null;
+  private readonly half: 'bf16' | undefined;
+  /** Buffers of the last two batches: one is computed with while the next is filled. */
+  private stages: (Stage | null)[] = [null, null];
   /** Rows and gradients of the distinct signs. */
   private rows = new Float32Array(0);
   private gradients = new Float32Array(0);
   private showsOf = new Float32Array(0);
   private clicksOf = new Float32Array(0);
   private slotsOf = new Uint16Array(0);
-  private readonly compiledStep: (...args: Arrays) => readonly Tensor[];
+  private readonly compiledStep: CompiledFunction<Arrays, readonly Tensor[]>;
   private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
 
-  constructor({ model, table, optimizer, pooling = {}, clickLabel }: TrainerOptions) {
+  constructor({ model, table, optimizer, pooling = {}, clickLabel, autocast: half }: TrainerOptions) {
     this.model = model;
+    this.half = half;
     this.table =
       table && 'lookup' in table
         ? table
@@ -85,15 +97,35 @@ export class SparseTrainer implements BatchLearner {
 
   step(batch: SparseBatch): StepResult {
     this.model.train();
-    const found = this.pull(batch);
-    const { pooling } = this.stage!;
-    const [loss, predictions, wides, vectors, ...histories] = this.compiledStep(...this.arrays()).map(
-      t => t.data() as Float32Array,
-    );
+    const pulled = this.pull(batch);
+    return this.push(pulled, this.compiledStep(...this.arrays(pulled.stage)));
+  }
+
+  /**
+   * Learns from batches in a pipeline: while one is computed, the next is pulled and the one before pushed. A batch so sees rows as they were two
+   * pushes before the present one and not one, as between processes that train asynchronously; the order is always the same, and
+   * so are the bits. A batch must stay as it is until its result has come. Worth it where a core is left beside the threads that compute (`setNumThreads`).
+   */
+  async *train(batches: AsyncIterable<SparseBatch> | Iterable<SparseBatch>): AsyncGenerator<StepResult> {
+    let running: { readonly pulled: Pulled; readonly outputs: Promise<readonly Tensor[]> } | null = null;
+    for await (const batch of batches) {
+      this.model.train();
+      const pulled = this.pull(batch);
+      const before: Pulled | undefined = running?.pulled;
+      const outputs: readonly Tensor[] | undefined = await running?.outputs;
+      running = { pulled, outputs: this.compiledStep.async(...this.arrays(pulled.stage)) };
+      if (before && outputs) yield this.push(before, outputs);
+    }
+    if (running) yield this.push(running.pulled, await running.outputs);
+  }
+
+  /** Sends the gradients of a batch back to its rows. */
+  private push({ batch, found, stage }: Pulled, outputs: readonly Tensor[]): StepResult {
+    const [loss, predictions, wides, vectors, ...histories] = outputs.map(t => t.data() as Float32Array);
     const gradients = { wides: wides!, vectors: vectors!, histories };
     const scales = [this.scale(this.table.summed.wide, batch), this.scale(this.table.summed.vector, batch)] as const;
-    pooling.backward(batch, found, gradients, scales, this.gradients);
-    pooling.statistics(batch, found, this.click, this.showsOf, this.clicksOf, this.slotsOf);
+    stage.pooling.backward(batch, found, gradients, scales, this.gradients);
+    stage.pooling.statistics(batch, found, this.click, this.showsOf, this.clicksOf, this.slotsOf);
     this.table.push(found, this.gradients, this.showsOf, this.clicksOf, this.slotsOf);
     return { loss: loss![0]!, predictions: predictions!.subarray(0, batch.size * this.model.tasks.length) };
   }
@@ -110,10 +142,14 @@ export class SparseTrainer implements BatchLearner {
    */
   outputs(batch: SparseBatch, fn: (input: SparseInput) => Tensor): Float32Array {
     this.model.eval();
-    this.pull(batch);
+    const { stage } = this.pull(batch);
     let run = this.compiledOutputs.get(fn);
-    if (!run) this.compiledOutputs.set(fn, (run = compile((...args: Arrays) => fn(this.inputOf(args)))));
-    return run(...this.arrays()).data() as Float32Array;
+    if (!run)
+      this.compiledOutputs.set(
+        fn,
+        (run = compile((...args: Arrays) => this.mixed(() => fn(this.inputOf(args)).float()))),
+      );
+    return run(...this.arrays(stage)).data() as Float32Array;
   }
 
   /** Row optimizers that divide by the shows take gradients of summed losses. */
@@ -122,11 +158,11 @@ export class SparseTrainer implements BatchLearner {
   }
 
   /** Finds the batch's rows and fills the stage. */
-  private pull(batch: SparseBatch): Lookup {
+  private pull(batch: SparseBatch): Pulled {
     const { model, table } = this;
     this.check(batch);
-    if (!this.stage || this.stage.pooling.capacity < batch.size) this.stage = this.stageFor(batch.size);
-    const { pooling, dense, labels, weights, shows } = this.stage;
+    const stage = this.nextStage(batch.size);
+    const { pooling, dense, labels, weights, shows } = stage;
     const found = table.lookup(batch.hi, batch.lo, batch.offsets[bagCount(batch)]!);
     this.reserve(found.unique);
     table.gather(found, this.rows);
@@ -147,7 +183,16 @@ export class SparseTrainer implements BatchLearner {
       const { ids } = pooling;
       for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : this.showsOf[ids[k]!]!;
     }
-    return found;
+    return { batch, found, stage };
+  }
+
+  /** The buffers used before the last ones, for at least `size` examples. */
+  private nextStage(size: number): Stage {
+    const [older, last] = this.stages as [Stage | null, Stage | null];
+    const capacity = Math.max(size, last?.pooling.capacity ?? 0);
+    const stage = older && older.pooling.capacity >= capacity ? older : this.stageFor(capacity);
+    this.stages = [last, stage];
+    return stage;
   }
 
   private check({ schema }: SparseBatch): void {
@@ -185,8 +230,7 @@ export class SparseTrainer implements BatchLearner {
   }
 
   /** The stage as tensors, in the order `inputOf` takes them. */
-  private arrays(): Tensor[] {
-    const { pooling, dense, labels, weights, shows } = this.stage!;
+  private arrays({ pooling, dense, labels, weights, shows }: Stage): Tensor[] {
     const { capacity, fields, wide, dim, lengths } = pooling;
     const view = (array: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>, shape: readonly number[]): Tensor =>
       Tensor.from(array, { shape });
@@ -219,6 +263,10 @@ export class SparseTrainer implements BatchLearner {
     };
   }
 
+  private mixed<R>(fn: () => R): R {
+    return autocast({ dtype: 'bf16', enabled: this.half === 'bf16' }, fn);
+  }
+
   /** [loss, probabilities, gradients of wide weights, vectors, each sequence]. */
   private stepGraph(args: Arrays): readonly Tensor[] {
     const { model, optimizer } = this;
@@ -231,8 +279,10 @@ export class SparseTrainer implements BatchLearner {
         const sequences = Object.fromEntries(
           names.map((slot, i) => [slot, { mask: input.sequences[slot]!.mask, vectors: histories[i]! }]),
         );
-        const output = model.forward({ ...input, wide: wide!, vectors: vectors!, sequences });
-        return [model.loss(output, args[3]!, input), model.probabilities(output)];
+        return this.mixed(() => {
+          const output = model.forward({ ...input, wide: wide!, vectors: vectors!, sequences }).float();
+          return [model.loss(output, args[3]!, input), model.probabilities(output)];
+        });
       },
       { hasAux: true },
     );

@@ -149,6 +149,19 @@ describe('extract', () => {
     expect(nothing.labels).toEqual(Float32Array.of(Number.NaN));
   });
 
+  it('reads a part of a value', () => {
+    const parts = new Features({
+      slots: [
+        { type: 'hash', name: 'hour', part: [-2] },
+        { type: 'id', name: 'day', from: 'hour', part: [4, 6] },
+        { type: 'hash', name: 'beyond', from: 'hour', part: [20] },
+      ],
+    });
+    const cut = parts.extract({ hour: '14102107' });
+    expect([bag(cut, 'hour'), bag(cut, 'beyond')]).toEqual([[hashed('hour', '07')], [hashed('beyond', '')]]);
+    expect(bag(cut, 'day')).toEqual([21n]);
+  });
+
   it('crosses every combination of several values', () => {
     const cross = new Features({ slots: [{ type: 'cross', name: 'x', from: ['a', 'b'] }] });
     expect(bag(cross.extract({ a: ['1', '2'], b: ['p', 'q'] }), 'x')).toEqual(
@@ -211,6 +224,10 @@ describe('a spec that is wrong', () => {
     [
       { slots: [{ type: 'embedding' as 'id', name: 'x' }] },
       'features: slot x: type embedding came, expected id, hash, cross, bucket, logBucket',
+    ],
+    [
+      { slots: [{ type: 'hash', name: 'x', part: ['a' as unknown as number] }] },
+      'features: slot x: part ["a"] came, expected [start] or [start, end]',
     ],
     [{ slots: [], dense: [{ name: 'd', std: 0 }] }, 'features: d: std is 0, expected a number above 0'],
   ])('%j: %s', (spec, sentence) => expect(() => new Features(spec)).toThrow(sentence));
