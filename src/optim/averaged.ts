@@ -18,13 +18,13 @@ const meanFn: AverageFn = (averaged, current, count) =>
   averaged.add(current.sub(averaged).div(count.add(1).to(averaged.dtype)));
 
 /** decay * averaged + (1 - decay) * current: an exponential moving average. @throws Error unless 0 <= decay <= 1 */
-export function emaAvgFn(decay = 0.999): AverageFn {
-  if (!(decay >= 0 && decay <= 1)) throw new Error(`emaAvgFn: decay ${decay} came, expected 0 to 1`);
+export function getEmaAvgFn(decay = 0.999): AverageFn {
+  if (!(decay >= 0 && decay <= 1)) throw new Error(`getEmaAvgFn: decay ${decay} came, expected 0 to 1`);
   return (averaged, current) => averaged.mul(decay).add(current.mul(1 - decay));
 }
 
 export interface AveragedModelOptions {
-  /** How values are averaged; the plain mean by default, `emaAvgFn(decay)` for a moving average. */
+  /** How values are averaged; the plain mean by default, `getEmaAvgFn(decay)` for a moving average. */
   readonly avgFn?: AverageFn;
   /** Whether buffers are averaged too; otherwise they follow the model's. false by default. */
   readonly useBuffers?: boolean;
@@ -63,12 +63,18 @@ export class AveragedModel<In extends readonly unknown[], Out> extends Module<In
     this.nAveraged = this.registerBuffer('nAveraged', Tensor.from(0n));
   }
 
-  /** Takes the model's present weights into the averages; the first time the averages become them. */
-  updateParameters(): void {
+  /**
+   * Takes the present weights of `model` (the one this was made from, by default) into the averages; the first time the averages become them.
+   * @throws Error when another model has not the same names
+   */
+  updateParameters(model: Module<In, Out> = this.#model): void {
+    const own = new Map([...model.namedParameters(), ...model.namedBuffers()]);
     noGrad(() => {
       const count = this.nAveraged.detach();
       const isFirst = count.eq(0);
-      for (const { source, average, kind } of this.#pairs) {
+      for (const { name, average, kind } of this.#pairs) {
+        const source = own.get(name);
+        if (!source) throw new Error(`AveragedModel: updateParameters: the model has no "${name}"`);
         const current = source.detach();
         const averages = isFloat(source.dtype) && (kind === 'parameter' || this.#useBuffers);
         average.assign(averages ? where(isFirst, current, this.#avgFn(average.detach(), current, count)) : current);

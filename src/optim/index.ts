@@ -11,7 +11,7 @@ export {
   AveragedModel,
   type AveragedModelOptions,
   type AverageFn,
-  emaAvgFn,
+  getEmaAvgFn,
   SWALR,
   type SWALROptions,
   updateBn,

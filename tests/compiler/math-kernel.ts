@@ -1,12 +1,45 @@
 /**
- * Runs one elementwise formula over arrays as WebAssembly, by vectors and element by element; both must give the same bits.
+ * Runs one elementwise formula over arrays as WebAssembly or machine code, by vectors and element by element; both must give the same bits.
  */
 import { expect } from 'vitest';
-import { LoopBuilder, type Reg } from '../../src/compiler/loops.ts';
+import { features } from '../../src/backends/wasm/features.ts';
+import { LoopBuilder, type LoopKernel, type Reg } from '../../src/compiler/loops.ts';
 import { loadValue, storeValue } from '../../src/compiler/math/index.ts';
 import { verifyKernel } from '../../src/compiler/verify-loops.ts';
 import { bytesOf, type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
+import { isas } from '../backends/x86/available.ts';
 import { runKernel } from '../support/run-kernel.ts';
+import { runX86Kernel } from '../support/run-x86-kernel.ts';
+
+/** Something that runs kernels on vectors of so many bytes. */
+export interface Runner {
+  readonly name: string;
+  readonly vectorBytes: number;
+  run(kernel: LoopKernel, buffers: readonly HostArray[]): void;
+}
+
+const wasm = (relaxedMadd: boolean): Runner => ({
+  name: relaxedMadd ? 'wasm, fused' : 'wasm',
+  vectorBytes: 16,
+  run: (kernel, buffers) => runKernel(kernel, buffers, { relaxedMadd }),
+});
+
+const PLAIN = wasm(false);
+
+/** Everything that can run here: products and sums rounded twice and once, and the instruction sets of machine code. */
+export const RUNNERS: readonly Runner[] = [
+  PLAIN,
+  ...(features().fusedMadd ? [wasm(true)] : []),
+  ...isas
+    .filter(isa => isa !== 'amx')
+    .map(isa => ({
+      name: isa,
+      vectorBytes: isa === 'avx2' ? 32 : 64,
+      run: (kernel: LoopKernel, buffers: readonly HostArray[]) => {
+        runX86Kernel(kernel, buffers, { isa });
+      },
+    })),
+];
 
 export interface Operand {
   readonly dtype: DType;
@@ -18,7 +51,7 @@ function runWith(
   inputs: readonly Operand[],
   out: DType,
   formula: (b: LoopBuilder, ...x: Reg[]) => Reg,
-  relaxedMadd: boolean,
+  runner: Runner,
 ): HostArray {
   const n = inputs[0]!.value.length;
   if (n % lanes) throw new Error(`a length that ${lanes} divides is wanted, ${n} came`);
@@ -34,20 +67,20 @@ function runWith(
   const result = hostArray(out, n);
   const kernel = { name: 'formula', buffers, body: b.instructions };
   verifyKernel(kernel);
-  runKernel(kernel, [...inputs.map(x => x.value), result], { relaxedMadd });
+  runner.run(kernel, [...inputs.map(x => x.value), result]);
   return result;
 }
 
-/** The formula over all elements. Lengths are multiples of 4. */
+/** The formula over all elements. Lengths are multiples of the runner's lanes: 4 on WebAssembly. */
 export function apply(
   inputs: readonly Operand[],
   out: DType,
   formula: (b: LoopBuilder, ...x: Reg[]) => Reg,
-  relaxedMadd = false,
+  runner = PLAIN,
 ): HostArray {
   const wide = [...inputs.map(x => x.dtype), out].some(dtype => bytesOf(dtype) === 8);
-  const vectors = runWith(wide ? 2 : 4, inputs, out, formula, relaxedMadd);
-  const scalars = runWith(1, inputs, out, formula, relaxedMadd);
+  const vectors = runWith(runner.vectorBytes / (wide ? 8 : 4), inputs, out, formula, runner);
+  const scalars = runWith(1, inputs, out, formula, runner);
   for (let i = 0; i < vectors.length; i++)
     if (!Object.is(vectors[i], scalars[i])) expect(vectors[i], `element ${i}: vector, then scalar`).toBe(scalars[i]);
   return vectors;

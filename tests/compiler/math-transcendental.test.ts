@@ -1,13 +1,12 @@
 /**
- * Transcendental functions, run as WebAssembly: f32 over all exponents against f64 arithmetic, f64 against correctly rounded figures,
+ * Transcendental functions, run as WebAssembly and (f32) as machine code: f32 over all exponents against f64 arithmetic, f64 against correctly rounded figures,
  * special values against IEEE 754 and C's Annex F. With and without fused multiply-add, in vectors and in scalars.
  */
 import { describe, expect, it } from 'vitest';
-import { features } from '../../src/backends/wasm/features.ts';
 import { lowerBinary, lowerUnary } from '../../src/compiler/math/index.ts';
 import type { Unary } from '../../src/graph/node.ts';
 import { FIGURES, FIGURES2 } from './math-figures.ts';
-import { apply, ulps } from './math-kernel.ts';
+import { apply, RUNNERS, ulps } from './math-kernel.ts';
 
 const NAN = Number.NaN;
 const INF = Number.POSITIVE_INFINITY;
@@ -55,8 +54,8 @@ describe('f32 within 2 units in the last place, over all exponents', () => {
   const x = allExponents();
   for (const [fn, exact] of Object.entries(EXACT) as [Unary, (x: number) => number][])
     it(fn, () => {
-      for (const relaxed of features().fusedMadd ? [false, true] : [false]) {
-        const y = apply([{ dtype: 'f32', value: x }], 'f32', (b, v) => lowerUnary(b, fn, 'f32', v!), relaxed);
+      for (const runner of RUNNERS) {
+        const y = apply([{ dtype: 'f32', value: x }], 'f32', (b, v) => lowerUnary(b, fn, 'f32', v!), runner);
         let worst = 0;
         let at = 0;
         for (let i = 0; i < x.length; i++) {
@@ -70,7 +69,7 @@ describe('f32 within 2 units in the last place, over all exponents', () => {
           const error = ulps(got, want, 24);
           if (error > worst) [worst, at] = [error, x[i]!];
         }
-        expect(worst, `${fn}(${at}), fused ${relaxed}`).toBeLessThanOrEqual(2);
+        expect(worst, `${fn}(${at}), ${runner.name}`).toBeLessThanOrEqual(2);
       }
     });
 });

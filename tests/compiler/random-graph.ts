@@ -4,6 +4,7 @@
  */
 import * as g from '../../src/graph/build.ts';
 import { type DType, hostArray, isFloat } from '../../src/graph/dtype.ts';
+import { bf16Bits, f16Bits } from '../../src/graph/half.ts';
 import type { AxisMap, Binary, Node, Unary } from '../../src/graph/node.ts';
 
 export class Random {
@@ -30,16 +31,36 @@ export class Random {
 }
 
 const SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17];
+/** Just under, at and over vectors and tiles. */
+const EDGES = [...SIZES, 11, 13, 15, 23, 31, 32, 33, 47, 48, 49];
 
-export function leaf(r: Random, shape: readonly number[], dtype: DType, wild = false): Node {
+/** What graphs are drawn from: `wide` adds the narrow types, sizes around vectors and tiles, and denormals. */
+export interface RandomOptions {
+  readonly wide?: boolean;
+}
+
+const ODD = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0];
+const DENORMALS = [1e-40, -3e-41, 2 ** -149];
+
+export function leaf(
+  r: Random,
+  shape: readonly number[],
+  dtype: DType,
+  wild = false,
+  { wide = false }: RandomOptions = {},
+): Node {
   const n = shape.reduce((a, b) => a * b, 1);
   const x = hostArray(dtype, n);
+  const bits = dtype === 'bf16' ? bf16Bits : dtype === 'f16' ? f16Bits : null;
+  if (bits) {
+    for (let i = 0; i < n; i++) (x as Uint16Array)[i] = bits(wild && r.int(12) === 0 ? r.pick(ODD) : r.next() * 4 - 2);
+    return g.data(x, shape, dtype);
+  }
   for (let i = 0; i < n; i++) {
     if (dtype === 'i64') (x as BigInt64Array)[i] = BigInt(r.int(20) - 10);
     else if (dtype === 'bool') (x as Uint8Array)[i] = r.int(2);
     else if (!isFloat(dtype)) (x as Int32Array)[i] = r.int(20) - 10;
-    else if (wild && r.int(12) === 0)
-      (x as Float32Array)[i] = r.pick([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0]);
+    else if (wild && r.int(12) === 0) (x as Float32Array)[i] = r.pick(wide ? [...ODD, ...DENORMALS] : ODD);
     else (x as Float32Array)[i] = Math.fround(r.next() * 4 - 2);
   }
   return g.data(x, shape, dtype);
@@ -55,17 +76,19 @@ export interface RandomGraph {
   readonly exact: boolean;
 }
 
-export function randomGraph(seed: number): RandomGraph {
+export function randomGraph(seed: number, options: RandomOptions = {}): RandomGraph {
   const r = new Random(seed);
+  const sizes = options.wide ? EDGES : SIZES;
   const rank = 1 + r.int(4);
-  const shape = Array.from({ length: rank }, () => r.pick(SIZES));
+  const shape = Array.from({ length: rank }, () => r.pick(sizes));
   // Now and then large enough to be shared out between threads and cut into pieces.
   const large = r.int(4) === 0;
   if (large) shape[r.int(rank)] = r.pick([64, 129, 300]);
   while (shape.reduce((a, b) => a * b, 1) > (large ? 20_000 : 3000)) shape[r.int(rank)] = r.pick([1, 2, 3]);
-  const dtype: DType = r.pick(['f32', 'f32', 'f32', 'f64', 'i32', 'i64', 'u8']);
+  const narrow: readonly DType[] = options.wide ? ['bf16', 'bf16', 'f16', 'i8'] : [];
+  const dtype: DType = r.pick(['f32', 'f32', 'f32', 'f64', 'i32', 'i64', 'u8', ...narrow]);
   const wild = r.int(3) === 0;
-  const values: Node[] = [leaf(r, shape, dtype, wild), leaf(r, shape, dtype)];
+  const values: Node[] = [leaf(r, shape, dtype, wild, options), leaf(r, shape, dtype)];
   let exact = true;
   const steps = 3 + r.int(16);
   const fit = (x: Node, to: readonly number[]): Node | null => {
@@ -230,7 +253,7 @@ export function randomGraph(seed: number): RandomGraph {
         if (rankX < 2 || dtype === 'u8' || x.size > 1500) break;
         // Multiply by a matrix along the last dim.
         const k = x.shape[rankX - 1]!;
-        const n = r.pick(SIZES);
+        const n = r.pick(sizes);
         const labels = x.shape.map((_, d) => d);
         const w = leaf(r, [k, n], dtype);
         if (isFloat(dtype)) exact = false;

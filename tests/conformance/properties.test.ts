@@ -9,13 +9,22 @@ import { sharedData, testWithData } from '../support/sharedData.ts';
 
 const visible = ['..', 'conformance', 'torch-opinfo', 'opinfo-visible.jsonl.gz'].join('/');
 /** One of so many cases. */
-const EVERY = 12;
+const EVERY = 18;
+const backend = process.env['TENON_BACKEND'] ?? 'reference';
 
-(['compile', 'vmap', 'jvp'] satisfies Property[]).forEach((property, k) => {
-  testWithData(`every operator: ${property}`, visible, () => {
-    const only = (_: string, place: number): boolean => place % EVERY === 4 * k;
-    const results = runOpinfo(sharedData(visible), { only, property, backend: process.env['TENON_BACKEND'] });
-    expect(results.filter(result => result.outcome === 'fail')).toEqual([]);
-    expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThan(200);
-  });
+// Graphs are the same for every backend; what compile makes of them is not.
+const properties: readonly Property[] = backend === 'reference' ? ['compile', 'vmap', 'jvp'] : ['compile'];
+
+properties.forEach((property, k) => {
+  testWithData(
+    `every operator: ${property}`,
+    visible,
+    () => {
+      const only = (_: string, place: number): boolean => place % EVERY === 6 * k;
+      const results = runOpinfo(sharedData(visible), { only, property, backend });
+      expect(results.filter(result => result.outcome === 'fail')).toEqual([]);
+      expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThan(140);
+    },
+    120_000,
+  );
 });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import '../support/backend.ts';
 import { BatchNorm1d, Linear, Sequential } from '../../src/nn/index.ts';
-import { AveragedModel, emaAvgFn, SGD, updateBn } from '../../src/optim/index.ts';
+import { AveragedModel, getEmaAvgFn, SGD, updateBn } from '../../src/optim/index.ts';
 import { compile, manualSeed, randn, type Tensor, tensor } from '../../src/tensor/index.ts';
 
 const line = (): Linear => {
@@ -26,20 +26,29 @@ describe('AveragedModel', () => {
 
   it('keeps a moving average', () => {
     const model = line();
-    const averaged = new AveragedModel(model, { avgFn: emaAvgFn(0.75) });
+    const averaged = new AveragedModel(model, { avgFn: getEmaAvgFn(0.75) });
     for (const value of [4, 8, 0]) {
       model.weight.assign(tensor([[value]]));
       averaged.updateParameters();
     }
     // 4, then 0.75 * 4 + 0.25 * 8 = 5, then 0.75 * 5 = 3.75
     expect(averaged.stateDict()['module.weight']!.item()).toBe(3.75);
-    expect(() => emaAvgFn(2)).toThrow('emaAvgFn: decay 2 came');
+    expect(() => getEmaAvgFn(2)).toThrow('getEmaAvgFn: decay 2 came');
+  });
+
+  it('takes the weights of another model of the same kind', () => {
+    const averaged = new AveragedModel(line());
+    const other = line();
+    other.weight.assign(tensor([[5]]));
+    averaged.updateParameters(other);
+    expect(averaged.forward(tensor([[1]])).item()).toBe(5);
+    expect(() => averaged.updateParameters(new Sequential(line()) as never)).toThrow('the model has no "weight"');
   });
 
   it('follows a compiled step, and its state comes back', () => {
     manualSeed(2);
     const model = new Sequential(new Linear(2, 3), new Linear(3, 1));
-    const averaged = new AveragedModel(model, { avgFn: emaAvgFn(0.5) });
+    const averaged = new AveragedModel(model, { avgFn: getEmaAvgFn(0.5) });
     const sgd = new SGD(model.parameters(), { lr: 0.1 });
     const step = compile((x: Tensor) => {
       sgd.zeroGrad();

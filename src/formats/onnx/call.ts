@@ -5,7 +5,7 @@
 import { isFloat } from '../../graph/dtype.ts';
 import { constantValue, isSymbolic, isTracing } from '../../runtime/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
-import { type ElementType, type NumericType, TYPES } from './elementTypes.ts';
+import { type NumericType, TYPES } from './elementTypes.ts';
 import type { AttributeProto, GraphProto, TypeProto } from './proto/schema.ts';
 import { numbersOf } from './tensorData.ts';
 import { describeValue, type StringTensor, typed, type Value } from './values.ts';
@@ -36,10 +36,6 @@ export interface Context {
   /** How many outputs the node names, and which of them anybody may read. */
   readonly outputs: readonly string[];
   subgraph(name: string): Subgraph;
-  /** The graph of an attribute as it is written, for `Gradient`. */
-  readonly inputNames: readonly string[];
-  /** Value of any name in scope. */
-  lookup(name: string): Value | null;
   /** Runs the nodes that lead from `replaced` names to `wanted`, with the values given. */
   rerun(replaced: ReadonlyMap<string, Value>, wanted: string): Value;
   attributeTensor(attribute: AttributeProto): Value;
@@ -236,5 +232,3 @@ export class Call {
     return isFloat(TYPES[this.type(i)].dtype);
   }
 }
-
-export const elementTypeName = (type: ElementType | null): string => type ?? 'unknown';

@@ -1,6 +1,6 @@
 /**
  * The small floats of ONNX (float8 of OCP and of Graphcore, AMD and Qualcomm; float4; the power-of-two scale type): their bits to values
- * and values to bits, round to nearest even, with or without saturation (ONNX technical details "float8", "float4").
+ * and values to bits (ONNX technical details "float8", "float4").
  */
 import type { NumericType } from './elementTypes.ts';
 
@@ -8,7 +8,6 @@ export interface MiniFloat {
   readonly exponentBits: number;
   readonly mantissaBits: number;
   readonly bias: number;
-  readonly signed: boolean;
   /** Whether there are infinities. */
   readonly infinity: boolean;
   /** fn: NaN is all ones; ieee: NaN above infinity; uz: NaN is minus zero; none: there is none. */
@@ -16,11 +15,11 @@ export interface MiniFloat {
 }
 
 export const MINI_FLOATS: Partial<Record<NumericType, MiniFloat>> = {
-  float8e4m3fn: { exponentBits: 4, mantissaBits: 3, bias: 7, signed: true, infinity: false, nan: 'fn' },
-  float8e4m3fnuz: { exponentBits: 4, mantissaBits: 3, bias: 8, signed: true, infinity: false, nan: 'uz' },
-  float8e5m2: { exponentBits: 5, mantissaBits: 2, bias: 15, signed: true, infinity: true, nan: 'ieee' },
-  float8e5m2fnuz: { exponentBits: 5, mantissaBits: 2, bias: 16, signed: true, infinity: false, nan: 'uz' },
-  float4e2m1: { exponentBits: 2, mantissaBits: 1, bias: 1, signed: true, infinity: false, nan: 'none' },
+  float8e4m3fn: { exponentBits: 4, mantissaBits: 3, bias: 7, infinity: false, nan: 'fn' },
+  float8e4m3fnuz: { exponentBits: 4, mantissaBits: 3, bias: 8, infinity: false, nan: 'uz' },
+  float8e5m2: { exponentBits: 5, mantissaBits: 2, bias: 15, infinity: true, nan: 'ieee' },
+  float8e5m2fnuz: { exponentBits: 5, mantissaBits: 2, bias: 16, infinity: false, nan: 'uz' },
+  float4e2m1: { exponentBits: 2, mantissaBits: 1, bias: 1, infinity: false, nan: 'none' },
 };
 
 /** The value of the bits. */
@@ -43,34 +42,6 @@ export function miniMax(format: MiniFloat): number {
   const all = 2 ** (exponentBits + mantissaBits) - 1;
   if (infinity) return miniValue(format, all - 2 ** mantissaBits);
   return miniValue(format, nan === 'fn' ? all - 1 : all);
-}
-
-/** Half to even, at the spacing of the format around |x|; the largest finite value or beyond is left to the caller. */
-function roundMagnitude({ mantissaBits, bias }: MiniFloat, x: number): number {
-  if (x === 0) return 0;
-  const exponent = Math.max(Math.floor(Math.log2(x)), 1 - bias);
-  // log2 may be one off at powers of two; the step only has to be fine enough, and 2^exponent at most x.
-  const exact = 2 ** exponent > x ? exponent - 1 : 2 ** (exponent + 1) <= x ? exponent + 1 : exponent;
-  const step = 2 ** (Math.max(exact, 1 - bias) - mantissaBits);
-  const scaled = x / step;
-  const floor = Math.floor(scaled);
-  const rest = scaled - floor;
-  return (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor) * step;
-}
-
-/** `x` as the nearest value of the format. */
-export function miniRound(format: MiniFloat, x: number, saturate: boolean): number {
-  const { infinity, nan } = format;
-  if (Number.isNaN(x)) return nan === 'none' ? 0 : Number.NaN;
-  const sign = x < 0 || Object.is(x, -0) ? -1 : 1;
-  const most = miniMax(format);
-  const rounded = Number.isFinite(x) ? roundMagnitude(format, Math.abs(x)) : Number.POSITIVE_INFINITY;
-  if (rounded > most) {
-    if (saturate || nan === 'none') return sign * most;
-    return infinity ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  }
-  const value = sign * rounded;
-  return nan === 'uz' && value === 0 ? 0 : value;
 }
 
 /** The bits of a value of the format. */
@@ -105,6 +76,5 @@ export function scaleRound(x: number, saturate: boolean, mode: string): number {
   const up = mode === 'up' ? !exact : mode === 'down' ? false : x >= 1.5 * 2 ** below;
   const exponent = up ? below + 1 : below;
   if (exponent > 127) return saturate ? 2 ** 127 : Number.NaN;
-  if (exponent < -127) return saturate || mode !== 'nearest' ? 2 ** -127 : 2 ** -127;
-  return 2 ** exponent;
+  return 2 ** Math.max(exponent, -127);
 }

@@ -24,7 +24,7 @@ export interface PlannedNode {
   readonly graphs: ReadonlyMap<string, PlannedGraph>;
 }
 
-export interface PlannedFunction {
+interface PlannedFunction {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly nodes: readonly PlannedNode[];

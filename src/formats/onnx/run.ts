@@ -112,13 +112,11 @@ function contextOf(planned: PlannedNode, all: readonly PlannedNode[], scope: Sco
     attributes,
     training: session.training,
     outputs: node.output,
-    inputNames: node.input,
     subgraph(name) {
       const graph = planned.graphs.get(name);
       if (!graph) throw new Error(`${label}: attribute ${name} is missing`);
       return subgraphOf(graph, scope, session, label);
     },
-    lookup: name => scope.find(name),
     rerun(replaced, wanted) {
       const inner = new Scope(scope);
       for (const [name, value] of replaced) inner.values.set(name, value);

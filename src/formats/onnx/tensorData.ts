@@ -8,7 +8,7 @@ import { type DType, type HostArray, hostArray, hostView } from '../../graph/dty
 import { bf16Bits, bf16Value, f16Bits, f16Value } from '../../graph/half.ts';
 import { Tensor } from '../../tensor/index.ts';
 import { encodeElements } from '../elements.ts';
-import { codeOf, isNumeric, type NumericType, TYPES, typeOfCode } from './elementTypes.ts';
+import { isNumeric, type NumericType, TYPES, typeOfCode } from './elementTypes.ts';
 import type { Files } from './files.ts';
 import { MINI_FLOATS, miniBits, miniValue, scaleValue } from './minifloat.ts';
 import type { OptionalProto, SequenceProto, SparseTensorProto, TensorProto } from './proto/schema.ts';
@@ -205,16 +205,6 @@ export function optionalFromProto(proto: OptionalProto, files: Files): Value {
   if (proto.sequenceValue) return sequenceFromProto(proto.sequenceValue, files);
   if (proto.optionalValue) return optionalFromProto(proto.optionalValue, files);
   return NONE;
-}
-
-/** A TensorProto of a tensor, its bytes in raw_data. */
-export function protoFromTensor(name: string, tensor: Tensor, type: NumericType): Partial<TensorProto> {
-  return {
-    name,
-    dims: [...tensor.shape],
-    dataType: codeOf(type),
-    rawData: bytesFromElements(tensor.data(), type),
-  };
 }
 
 /** Numbers of host elements, halves decoded. */

@@ -5,7 +5,7 @@ import { Tensor } from '../../tensor/index.ts';
 import { type ElementType, NATURAL, type NumericType } from './elementTypes.ts';
 
 /** A tensor of numbers. Its dtype is the one that holds `type` (see elementTypes). */
-export interface TensorValue {
+interface TensorValue {
   readonly kind: 'tensor';
   readonly type: NumericType;
   readonly tensor: Tensor;
@@ -18,7 +18,7 @@ export interface StringTensor {
   readonly strings: readonly string[];
 }
 
-export interface SequenceValue {
+interface SequenceValue {
   readonly kind: 'sequence';
   /** Element type of the tensors in it, where it is known. */
   readonly type: ElementType | null;
@@ -26,12 +26,12 @@ export interface SequenceValue {
 }
 
 /** An optional that holds nothing; one that holds something is that value itself. */
-export interface EmptyOptional {
+interface EmptyOptional {
   readonly kind: 'none';
 }
 
 /** A map from strings or integers, as ai.onnx.ml's classifiers give. */
-export interface MapValue {
+interface MapValue {
   readonly kind: 'map';
   readonly keys: readonly (string | bigint)[];
   readonly values: readonly Value[];
@@ -61,7 +61,7 @@ export const sequence = (values: readonly Value[], type: ElementType | null = nu
 });
 
 /** The element type of a tensor of either kind, or of what a sequence holds. */
-export function elementTypeOf(value: Value): ElementType | null {
+function elementTypeOf(value: Value): ElementType | null {
   if (value.kind === 'tensor' || value.kind === 'sequence') return value.type;
   return value.kind === 'strings' ? 'string' : null;
 }

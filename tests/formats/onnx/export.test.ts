@@ -91,7 +91,7 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
   'LeNet': vision(() => new models.LeNet(), 28, { args: () => image(1, 28, 1), other: () => image(3, 28, 1) }),
   'MLP': vision(() => new models.MLP({ inputs: 48, hidden: 32, numClasses: 10 }), 4, { args: () => [randn([1, 48])], other: () => [randn([5, 48])] }),
   'AlexNet': vision(() => models.alexnet(few), 64),
-  'VGG-11 with batch norm': vision(() => models.vgg11Bn(few)),
+  'VGG-11 with batch norm': vision(() => new models.VGG({ ...few, depth: 11, batchNorm: true, shrink: 8 })),
   'ResNet-18, any size': vision(() => models.resnet18(few), 64, {
     dynamic: { 0: 'batch', 2: 'height', 3: 'width' },
     other: () => [randn([2, 3, 96, 64])],
@@ -104,7 +104,8 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
   'ShuffleNetV2': vision(() => models.shufflenetV2_x0_5(few)),
   'EfficientNet-B0': vision(() => models.efficientnetB0(few)),
   'ViT': vision(() => new models.VisionTransformer({ ...few, imageSize: 32, patchSize: 8, numLayers: 2, numHeads: 2, hiddenDim: 16, mlpDim: 32 })),
-  'U-Net': vision(() => new models.UNet()),
+  'U-Net': vision(() => new models.UNet({ width: 8 })),
+  'U-Net that resamples': vision(() => new models.UNet({ width: 8, bilinear: true })),
   'GPT': language(() => new models.GPT({ vocab: 60, block: 32, layers: 2, heads: 2, d: 16 })),
   'GPT-2': language(() => new models.GPT2LMHeadModel({ vocabSize: 60, nPositions: 32, nEmbd: 16, nLayer: 2, nHead: 2 })),
   'BERT': language(() => new models.BertModel({ vocabSize: 60, hiddenSize: 16, numHiddenLayers: 2, numAttentionHeads: 2, intermediateSize: 32, maxPositionEmbeddings: 32 })),
@@ -132,7 +133,7 @@ for (const [name, { make, args, dynamic, other, opset }] of Object.entries(SUBJE
     const own = new Set(Object.keys(model.stateDict()));
     expect(names.filter(key => !own.has(key) && !key.startsWith('constant'))).toEqual([]);
     expect(names.length).toBeGreaterThan(0);
-  });
+  }, 180_000);
 
 /** A module of one function, for operators that no model of the zoo uses. */
 class Applied extends nn.Module<Tensor[], Tensor> {

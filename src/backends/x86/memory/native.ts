@@ -1,7 +1,9 @@
 /**
  * The operating system as generated code needs it: pages that are written and then made executable, threads, addresses of typed arrays, calls. Through
- * koffi, loaded when first asked for, so that browsers and machines without it can import everything. One `Platform` per system.
+ * koffi, loaded when first asked for, so that browsers and machines without it can import everything.
  */
+import { linux } from './linux.ts';
+import type { Koffi, Platform } from './platform.ts';
 
 /** A call of generated code: (function or program, arguments, thread or threads, threads). */
 export interface NativeCall {
@@ -10,35 +12,9 @@ export interface NativeCall {
   async(a: number, b: number, c: number, d: number, done: () => void): void;
 }
 
-/** What differs between operating systems. Linux is written; macOS needs MAP_JIT and pthread_jit_write_protect_np, Windows VirtualAlloc. */
-interface Platform {
-  /** Fresh pages that may be written, not executed. @throws Error when the system refuses. */
-  map(bytes: number): number;
-  /** From now on the pages may be executed, not written. */
-  seal(address: number, bytes: number): void;
-  unmap(address: number, bytes: number): void;
-  copyIn(address: number, from: Uint8Array): void;
-  copyOut(into: Uint8Array, address: number): void;
-  /** Asks for large pages behind memory that has not been touched yet; a hint. */
-  largePages(address: number, bytes: number): void;
-  /** Starts a thread on generated code with one argument. */
-  startThread(code: number, argument: number): void;
-  /** Asks for the tile registers of AMX, for the whole process. */
-  allowTiles(): boolean;
-}
-
-/** The parts of koffi that are used. */
-interface Koffi {
-  load(path: string): { func(signature: string): (...args: unknown[]) => unknown };
-  proto(signature: string): unknown;
-  decode(address: bigint, type: unknown): unknown;
-}
+const PLATFORMS: { readonly [name: string]: (koffi: Koffi) => Platform } = { linux };
 
 const PAGE = 4096;
-/** Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), Documentation/arch/x86/xstate.rst. */
-const ARCH_PRCTL = 158;
-const ARCH_REQ_XCOMP_PERM = 0x1023;
-const XFEATURE_XTILEDATA = 18;
 /** What a large page holds, and the memory from which on they are asked for. */
 const LARGE_PAGE = 2 << 20;
 export const pageAlign = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
@@ -54,64 +30,6 @@ function loadKoffi(): Koffi {
 }
 
 const firstLine = (error: unknown): string => String(error instanceof Error ? error.message : error).split('\n')[0]!;
-
-function linux(koffi: Koffi): Platform {
-  const libc = koffi.load('libc.so.6');
-  const mmap = libc.func('int64_t mmap(int64_t, uint64_t, int, int, int, int64_t)') as (...a: number[]) => number;
-  const mprotect = libc.func('int mprotect(int64_t, uint64_t, int)') as (...a: number[]) => number;
-  const munmap = libc.func('int munmap(int64_t, uint64_t)') as (...a: number[]) => number;
-  const copyIn = libc.func('int64_t memcpy(int64_t, const void*, uint64_t)') as (
-    a: number,
-    from: Uint8Array,
-    n: number,
-  ) => number;
-  const copyOut = libc.func('int64_t memcpy(void*, int64_t, uint64_t)') as (
-    into: Uint8Array,
-    a: number,
-    n: number,
-  ) => number;
-  const madvise = libc.func('int madvise(int64_t, uint64_t, int)') as (...a: number[]) => number;
-  const create = libc.func('int pthread_create(void*, void*, int64_t, int64_t)') as (
-    handle: BigUint64Array,
-    attributes: null,
-    code: number,
-    argument: number,
-  ) => number;
-  const syscall = libc.func('int64_t syscall(int64_t, int64_t, int64_t)') as (...a: number[]) => number;
-  const READ = 1;
-  const WRITE = 2;
-  const EXECUTE = 4;
-  const PRIVATE_ANONYMOUS = 0x22;
-  const HUGE_PAGES = 14;
-  return {
-    map(bytes) {
-      const address = mmap(0, bytes, READ | WRITE, PRIVATE_ANONYMOUS, -1, 0);
-      if (address === -1) throw new Error(`x86: the system refuses ${bytes} bytes of memory for machine code`);
-      return address;
-    },
-    seal(address, bytes) {
-      if (mprotect(address, bytes, READ | EXECUTE) !== 0)
-        throw new Error('x86: the system refuses to make memory executable');
-    },
-    unmap(address, bytes) {
-      munmap(address, bytes);
-    },
-    copyIn(address, from) {
-      copyIn(address, from, from.length);
-    },
-    copyOut(into, address) {
-      copyOut(into, address, into.length);
-    },
-    largePages(address, bytes) {
-      madvise(address, bytes, HUGE_PAGES);
-    },
-    allowTiles: () => syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) === 0,
-    startThread(code, argument) {
-      const status = create(new BigUint64Array(1), null, code, argument);
-      if (status !== 0) throw new Error(`x86: pthread_create failed with status ${status}`);
-    },
-  };
-}
 
 /** Machine code in memory. */
 export interface CodePages {
@@ -131,10 +49,13 @@ export class Native {
   /** @throws Error in one sentence where machine code cannot run. */
   constructor() {
     const { platform, arch } = globalThis.process ?? {};
-    if (platform !== 'linux' || arch !== 'x64')
-      throw new Error(`x86: machine code is written for Linux on x86-64 so far, this is ${platform} on ${arch}`);
+    const open = PLATFORMS[platform ?? ''];
+    if (!open || arch !== 'x64')
+      throw new Error(
+        `x86: machine code is written for ${Object.keys(PLATFORMS).join(', ')} on x86-64 so far, this is ${platform} on ${arch}`,
+      );
     this.koffi = loadKoffi();
-    this.platform = linux(this.koffi);
+    this.platform = open(this.koffi);
     this.callType = this.koffi.proto('int64_t (int64_t, int64_t, int64_t, int64_t)');
     this.empty = this.platform.map(PAGE);
     // mov rax, rdi; ret
@@ -148,8 +69,13 @@ export class Native {
   load(code: Uint8Array): CodePages {
     const bytes = pageAlign(code.length);
     const address = this.platform.map(bytes);
-    this.platform.copyIn(address, code);
-    this.platform.seal(address, bytes);
+    try {
+      this.platform.copyIn(address, code);
+      this.platform.seal(address, bytes);
+    } catch (error) {
+      this.platform.unmap(address, bytes);
+      throw error;
+    }
     return { address, bytes };
   }
 

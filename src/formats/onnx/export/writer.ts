@@ -11,7 +11,7 @@ import { PRIMITIVES } from './primitives.ts';
 import { type DynamicAxis, type Expression, solve } from './sizes.ts';
 
 /** The same value in every trace; the first trace speaks for what does not depend on sizes. */
-export type Twins = readonly Node[];
+type Twins = readonly Node[];
 
 export interface TraceOf {
   readonly placeholders: readonly Node[];
@@ -138,10 +138,6 @@ export class Writer {
   /** Name of a value written before. */
   name(node: Node): string {
     return this.#names.get(node) ?? this.fail(`internal: ${node.op} is read before it is written`);
-  }
-
-  rename(node: Node, name: string): void {
-    this.#names.set(node, name);
   }
 
   /** A number that may differ between traces, as an expression of the dynamic axes. */

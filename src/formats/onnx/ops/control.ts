@@ -35,7 +35,9 @@ const choose: Rule = call => {
 };
 
 /** How many steps are taken at most before a loop is held to be endless. */
-const ENDLESS = 10_000_000;
+const ENDLESS = 1_000_000;
+/** Carried values are computed this often, so that the graph of a long loop stays short. */
+const COMPUTED_EVERY = 256;
 
 const loop: Rule = call => {
   const body = call.context.subgraph('body');
@@ -55,6 +57,8 @@ const loop: Rule = call => {
     condition = outputs[0]!;
     carried = outputs.slice(1, 1 + count);
     for (const [k, list] of scanned.entries()) list.push(outputs[1 + count + k]!);
+    if (i % COMPUTED_EVERY === COMPUTED_EVERY - 1)
+      for (const value of carried) if (value.kind === 'tensor') call.dataIfKnown(value.tensor);
     if (i === ENDLESS - 1) call.fail(`it did not end after ${ENDLESS} steps`);
   }
   return [...carried, ...scanned.map((values, k) => stacked(call, values, 0, body.outputs[1 + count + k]!.type))];

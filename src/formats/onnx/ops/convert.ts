@@ -40,7 +40,7 @@ function parsed(text: string, call: Call): number {
 }
 
 /** A numeric tensor as another numeric type. */
-export function castTensor(x: Tensor, from: NumericType, to: NumericType, call: Call): Tensor {
+function castTensor(x: Tensor, from: NumericType, to: NumericType, call: Call): Tensor {
   const mini = MINI_FLOATS[to];
   const saturate = call.flag('saturate', true);
   if (mini) return roundToMini(mini, x, saturate);

@@ -10,7 +10,7 @@ import { int64s, type StringTensor, strings, typed, type Value } from '../values
 const product = (sizes: readonly number[]): number => sizes.reduce((a, n) => a * n, 1);
 
 /** The attribute, or the input that took its place; null where neither is given. */
-export const attributeOrInput = (call: Call, name: string, input: number): number[] | null =>
+const attributeOrInput = (call: Call, name: string, input: number): number[] | null =>
   call.ints(name) ?? (call.has(input) ? call.numbers(input) : null);
 
 /** A rule for numbers of any type, and the same movement on strings: positions move, and the strings follow. */
@@ -196,7 +196,7 @@ function padDim(x: Tensor, axis: number, before: number, after: number, mode: ke
 }
 
 /** ONNX lists all befores, then all afters, of the axes named (of all by default). */
-export function padTensor(
+function padTensor(
   call: Call,
   x: Tensor,
   pads: readonly number[],

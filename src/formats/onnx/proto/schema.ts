@@ -33,7 +33,7 @@ export interface SparseTensorProto {
   dims: number[];
 }
 
-export interface DimensionProto {
+interface DimensionProto {
   dimValue: number | null;
   dimParam: string;
 }
@@ -89,7 +89,7 @@ export interface GraphProto {
   valueInfo: ValueInfoProto[];
 }
 
-export interface OperatorSetIdProto {
+interface OperatorSetIdProto {
   domain: string;
   version: number;
 }
@@ -127,7 +127,7 @@ export interface SequenceProto {
   optionalValues: OptionalProto[];
 }
 
-export interface MapProto {
+interface MapProto {
   name: string;
   keyType: number;
   keys: bigint[];

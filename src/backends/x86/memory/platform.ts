@@ -1,0 +1,28 @@
+/**
+ * What differs between operating systems, as one small interface; one file per system implements it. Linux is written. What the others take
+ * (docs/decisions/004-x86.md): macOS the same calls of libSystem with its own flags, Windows VirtualAlloc, VirtualProtect and CreateThread.
+ */
+
+/** What native.ts asks of an operating system. */
+export interface Platform {
+  /** Fresh pages that may be written, not executed. @throws Error when the system refuses. */
+  map(bytes: number): number;
+  /** From now on the pages may be executed, not written. */
+  seal(address: number, bytes: number): void;
+  unmap(address: number, bytes: number): void;
+  copyIn(address: number, from: Uint8Array): void;
+  copyOut(into: Uint8Array, address: number): void;
+  /** Asks for large pages behind memory that has not been touched yet; a hint. */
+  largePages(address: number, bytes: number): void;
+  /** Starts a thread on generated code with one argument. */
+  startThread(code: number, argument: number): void;
+  /** Asks for the tile registers of AMX, for the whole process. */
+  allowTiles(): boolean;
+}
+
+/** The parts of koffi that are used. */
+export interface Koffi {
+  load(path: string): { func(signature: string): (...args: unknown[]) => unknown };
+  proto(signature: string): unknown;
+  decode(address: bigint, type: unknown): unknown;
+}

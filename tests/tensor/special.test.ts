@@ -1,0 +1,69 @@
+/**
+ * Special functions against figures of mpmath, in f64 and f32, and their derivatives against finite differences.
+ */
+import { describe, expect, it } from 'vitest';
+import { grad, special, Tensor } from '../../src/index.ts';
+import { FIGURES } from './special-figures.ts';
+
+type Special = (...args: (Tensor | number)[]) => Tensor;
+const functions = special as unknown as { readonly [name: string]: Special };
+
+/** Relative error in f64; beside zeros and where exponents cancel it is larger. */
+const LOOSE: { readonly [name: string]: number } = {
+  gammainc: 2e-11,
+  gammaincc: 2e-11,
+  besselJ0: 2e-12,
+  besselJ1: 2e-12,
+  airyAi: 5e-13,
+  ndtr: 1e-13,
+};
+
+const call = (name: string, args: readonly number[], dtype: 'f32' | 'f64'): number => {
+  const tensors = args.map(x => Tensor.from(x, { dtype }));
+  // The order of polygamma is a number.
+  return (name === 'polygamma' ? functions[name]!(args[0]!, tensors[1]!) : functions[name]!(...tensors)).item();
+};
+
+describe.each(Object.keys(FIGURES))('%s', name => {
+  it('has the figures of mpmath', () => {
+    for (const [arg, expected] of FIGURES[name]!) {
+      const args = typeof arg === 'number' ? [arg] : arg;
+      const got = call(name, args, 'f64');
+      const error = Math.abs(got - expected) / Math.abs(expected);
+      expect(error, `${name}(${args}) = ${got}, expected ${expected}`).toBeLessThanOrEqual(LOOSE[name] ?? 2e-14);
+    }
+  });
+});
+
+it('derivatives agree with finite differences in f64', () => {
+  const points: { readonly [name: string]: readonly number[] } = {
+    i0: [-3.2, 0.7, 9.5],
+    i0e: [-3.2, 0.7, 9.5],
+    i1: [-3.2, 0.7, 9.5],
+    i1e: [-3.2, 0.7, 9.5],
+    modifiedBesselK0: [0.7, 3.1],
+    modifiedBesselK1: [0.7, 3.1],
+    scaledModifiedBesselK0: [0.7, 3.1],
+    scaledModifiedBesselK1: [0.7, 3.1],
+    besselJ0: [-3.2, 0.7, 9.5],
+    besselJ1: [-3.2, 0.7, 9.5],
+    besselY0: [0.7, 9.5],
+    besselY1: [0.7, 9.5],
+    sphericalBesselJ0: [0.05, 2.5],
+    erfcx: [-1.2, 0.4, 3],
+    erfc: [-1.2, 0.4, 3],
+    ndtr: [-1.2, 0.4, 3],
+    logNdtr: [-5.5, -0.5, 1.4],
+    ndtri: [0.1, 0.4, 0.9],
+  };
+  const step = 1e-5;
+  for (const [name, xs] of Object.entries(points)) {
+    const fn = functions[name]!;
+    for (const x of xs) {
+      const at = (y: number): number => fn(Tensor.from(y, { dtype: 'f64' })).item();
+      const slope = grad((y: Tensor) => fn(y))(Tensor.from(x, { dtype: 'f64' })).item();
+      const expected = (at(x + step) - at(x - step)) / (2 * step);
+      expect(Math.abs(slope - expected), `${name} at ${x}`).toBeLessThanOrEqual(1e-8 * Math.max(1, Math.abs(expected)));
+    }
+  }
+});
