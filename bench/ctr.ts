@@ -91,9 +91,10 @@ try {
   /** Examples a second of each pass: the first one creates the rows and compiles the program. */
   const speeds: number[] = [];
   let loss = 0;
+  let examples = 0;
   for (let pass = 0; pass < Number(options.passes); pass++) {
     const start = performance.now();
-    let examples = 0;
+    examples = 0;
     const counted = async function* (): AsyncGenerator<SparseBatch> {
       for await (const batch of reader) {
         examples += batch.size;
@@ -112,7 +113,7 @@ try {
       threads: Number(options.threads),
       autocast: options.autocast ?? false,
       pipeline: options.pipeline ?? false,
-      examples: Number(options.examples),
+      examples,
       examples_per_s: speeds.at(-1),
       examples_per_s_by_pass: speeds,
       rows: size,

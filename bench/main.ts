@@ -11,6 +11,7 @@ import { backendName, setBackend, setNumThreads } from 'tenon';
 import { coldStart } from './cold.ts';
 import { runInference } from './inference.ts';
 import { runKernel } from './kernels.ts';
+import { profileTable } from './profile.ts';
 import { line, type Options, type Result } from './report.ts';
 import { readSpec, type WorkloadSpec } from './spec.ts';
 import { runTraining, verifyTraining } from './training.ts';
@@ -24,6 +25,7 @@ const program = new Command('bench')
   .option('--autocast <dtype>', 'bf16 or f16: train with autocast (f16 with a GradScaler)')
   .option('--json', 'JSON lines (the default, and the only form)')
   .option('--verify', 'print the training numerics for verify.mjs instead of times')
+  .option('--profile', 'print the time of every kernel instead (with --only)')
   .option('--list', 'print the names of the workloads')
   .parse();
 const flags = program.opts<{
@@ -34,6 +36,7 @@ const flags = program.opts<{
   backend?: string;
   autocast?: 'bf16' | 'f16';
   verify?: boolean;
+  profile?: boolean;
   list?: boolean;
 }>();
 const spec = readSpec();
@@ -65,7 +68,9 @@ async function only(name: string): Promise<void> {
   const workload = spec.workloads[name];
   if (!workload) return skip('unknown workload');
   setNumThreads(options.threads);
-  if (!flags.verify) console.log(line(name, workload, options, await run(name, workload)));
+  if (flags.profile && workload.kind !== 'startup') {
+    for (const text of profileTable(() => run(name, workload))) console.log(text);
+  } else if (!flags.verify) console.log(line(name, workload, options, await run(name, workload)));
   else if (workload.kind === 'train') console.log(JSON.stringify(verifyTraining(name, workload)));
   else skip('not a training workload');
 }

@@ -121,9 +121,12 @@ export interface Finding {
 
 const README = path.resolve('examples/recsys/README.md');
 
+/** A finding as a line of a table. */
+export const line = ({ data, model, measure, value }: Finding): string =>
+  `| ${data} | ${model} | ${measure} | ${value} |`;
+
 /** Prints findings, and puts them into README.md in place of what the same example found before. */
 export function report(example: string, findings: readonly Finding[]): void {
-  const line = ({ data, model, measure, value }: Finding): string => `| ${data} | ${model} | ${measure} | ${value} |`;
   for (const finding of findings) console.log(line(finding));
   const [begin, end] = [`<!-- ${example} -->`, `<!-- /${example} -->`];
   const text = readFileSync(README, 'utf8');

@@ -16,10 +16,15 @@ const backend = process.env['TENON_BACKEND'] ?? 'reference';
 const properties: readonly Property[] = backend === 'reference' ? ['compile', 'vmap', 'jvp'] : ['compile'];
 
 properties.forEach((property, k) => {
-  testWithData(`every operator: ${property}`, visible, () => {
-    const only = (_: string, place: number): boolean => place % EVERY === 6 * k;
-    const results = runOpinfo(sharedData(visible), { only, property, backend });
-    expect(results.filter(result => result.outcome === 'fail')).toEqual([]);
-    expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThan(140);
-  });
+  testWithData(
+    `every operator: ${property}`,
+    visible,
+    () => {
+      const only = (_: string, place: number): boolean => place % EVERY === 6 * k;
+      const results = runOpinfo(sharedData(visible), { only, property, backend });
+      expect(results.filter(result => result.outcome === 'fail')).toEqual([]);
+      expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThan(140);
+    },
+    120_000,
+  );
 });

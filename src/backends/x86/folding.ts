@@ -63,7 +63,8 @@ export class Folding {
   }
 
   private block(insts: readonly Inst[], vectors: boolean): void {
-    for (const [i, inst] of insts.entries()) {
+    for (let i = 0; i < insts.length; i++) {
+      const inst = insts[i]!;
       const next = insts[i + 1];
       if (inst.op === 'addr' || inst.op === 'advance') {
         const takes = next && (next.op === 'load' || next.op === 'store' || next.op === 'gather');
@@ -90,7 +91,7 @@ export class Folding {
     }
     const taken = this.taken(inst);
     readBy(inst, reg => {
-      if (reg !== taken) this.kept.add(reg.id);
+      if (reg !== taken && this.constants.has(reg.id)) this.kept.add(reg.id);
     });
   }
 

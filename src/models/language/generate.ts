@@ -41,6 +41,11 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
   /** Tokens that end a text. */
   abstract readonly eosTokenIds: readonly number[];
 
+  /** Tokens of a text with what is generated; one more than `maxLength` where the last token is predicted and not read. */
+  protected get longestText(): number {
+    return this.maxLength;
+  }
+
   /** An empty cache of `capacity` positions for `batch` sequences. */
   abstract newCache(capacity: number, batch?: number): KeyValueCache;
 
@@ -99,7 +104,7 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
     const { maxNewTokens = 128, eosTokenIds = this.eosTokenIds } = options;
     checkSampling(options);
     this.#checkPrompt(prompt);
-    const total = Math.min(prompt.length + maxNewTokens, this.maxLength);
+    const total = Math.min(prompt.length + maxNewTokens, this.longestText);
     const capacity = Math.min(Math.ceil(total / CAPACITY_STEP) * CAPACITY_STEP, this.maxLength);
     const { read, next, seen } = this.#decoder(capacity, options);
     seen?.assign(zeros([this.vocabSize], { dtype: 'bool' }));

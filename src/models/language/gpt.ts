@@ -126,21 +126,26 @@ export class GPT extends CausalLM {
     return F.linear(this.#hidden(tokens, cache, position).select(1, -1), this.wte.weight);
   }
 
+  /** A full block still predicts a token. */
+  protected override get longestText(): number {
+    return this.config.block + 1;
+  }
+
   /** As CausalLM's, without end: when the block is full, its newest half becomes the start of a new one. */
   override *stream(prompt: readonly number[], options: GenerateOptions = {}): Generator<number, void, undefined> {
     const { block } = this.config;
     let left = options.maxNewTokens ?? 128;
     let context = prompt.slice(-block);
     while (left > 0) {
-      if (context.length === block) context = context.slice(-Math.ceil(block / 2));
+      if (context.length > block) context = context.slice(-Math.ceil(block / 2));
       const before = context.length;
-      for (const token of super.stream(context, { ...options, maxNewTokens: Math.min(left, block - before) })) {
+      for (const token of super.stream(context, { ...options, maxNewTokens: Math.min(left, block + 1 - before) })) {
         context = [...context, token];
         left--;
         yield token;
       }
       // Ended by a token that the caller has named.
-      if (context.length < block) return;
+      if (context.length <= block) return;
     }
   }
 }

@@ -2,7 +2,7 @@
  * What a run's page shows, as plain data: facts, and charts with their numbers. Read from the lines of metrics.jsonl; knows no HTML.
  */
 import type { CalibrationBin } from '../../metrics/index.ts';
-import type { DayEvent, PassEvent } from '../stream/train.ts';
+import type { DayEvent, PassEvent } from '../stream/events.ts';
 
 export interface Series {
   readonly name: string;

@@ -56,6 +56,7 @@ const CHUNK = 5000;
 const WAIT = 1000;
 const RETRY = { first: 250, last: 5000 };
 
+const DAY = 24 * 3600 * 1000;
 const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10).replaceAll('-', '');
 
 export class BrokerSource implements StreamSource {
@@ -84,7 +85,7 @@ export class BrokerSource implements StreamSource {
       // A pass that was begun before ends where it ended then.
       const cut =
         end === undefined ? passMessages : messages.findIndex(({ id }) => id === end) + 1 || CHUNK + messages.length;
-      const otherDay = messages.findIndex(({ time }) => dayOf(time) !== dayOf(messages[0].time));
+      const otherDay = messages.findIndex(({ time }) => Math.floor(time / DAY) !== Math.floor(messages[0].time / DAY));
       const size = otherDay > 0 ? Math.min(otherDay, cut) : cut;
       full = messages.length >= size || (messages.length > 0 && performance.now() - begun > passSeconds * 1000);
       if (full) {

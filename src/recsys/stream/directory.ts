@@ -62,7 +62,7 @@ export class DirectorySource implements StreamSource {
       const short = wanted.length < perPass && !end && follow && ahead.length === day.length && !days;
       if (wanted.length > 0 && !missing && !short)
         return this.pass(wanted, days !== undefined && day.at(-1) === wanted.at(-1));
-      if (wanted.length === 0 && !follow) return null;
+      if (wanted.length === 0 && (days || !follow)) return null;
       const awaited = missing ? this.doneFile(missing) : `the next folder of ${this.options.folder}`;
       if (awaited !== said) asking.onNotice(`waiting for ${awaited}`);
       said = awaited;

@@ -8,9 +8,10 @@ import { type ProgressiveReport, type ProgressiveState, ProgressiveValidation } 
 import { defaultGenerator } from '../../tensor/index.ts';
 import { breather } from '../../train/breathe.ts';
 import type { BatchSchema, SparseBatch } from '../batch.ts';
-import { SlotImportance, type SlotImportanceState, type SlotScore } from '../importance.ts';
+import { SlotImportance, type SlotImportanceState } from '../importance.ts';
 import type { SaveReport, SparseTable } from '../table/sparse-table.ts';
 import type { BatchLearner } from '../train/learner.ts';
+import type { DayEvent, PassEvent, StreamEvent, StreamProgress } from './events.ts';
 import { CARD_FILE, DENSE_FILE, type PublishedCard, TABLE_FILE } from './published.ts';
 import { RunFiles, type SavedState } from './runFiles.ts';
 import type { Pass, PassReading, SourcePosition, StreamSource } from './source.ts';
@@ -60,50 +61,6 @@ export interface StreamOptions {
   /** Called after batches, for a display. */
   readonly onProgress?: (progress: StreamProgress) => void;
 }
-
-export interface StreamProgress {
-  readonly day: string;
-  readonly pass: string;
-  readonly doing: 'measuring' | 'training';
-  readonly examples: number;
-  readonly examplesPerSecond: number;
-  /** Mean training loss of the pass so far; NaN while measuring. */
-  readonly loss: number;
-}
-
-export interface PassEvent extends ProgressiveReport {
-  readonly event: 'pass';
-  readonly day: string;
-  readonly pass: string;
-  /** Of the whole run, from 1. */
-  readonly number: number;
-  /** Mean training loss. */
-  readonly loss: number;
-  /** Learned from, over the whole run. */
-  readonly total: number;
-  readonly lines: number;
-  readonly bad: number;
-  readonly rows: number;
-  readonly seconds: number;
-  /** While training, reading included. */
-  readonly examplesPerSecond: number;
-}
-
-export interface DayEvent extends ProgressiveReport {
-  readonly event: 'day';
-  readonly day: string;
-  readonly rows: number;
-  readonly deleted: number;
-  readonly baseRows: number;
-  readonly importance: readonly SlotScore[];
-}
-
-export type StreamEvent =
-  | PassEvent
-  | DayEvent
-  | ({ readonly event: 'delta'; readonly day: string; readonly pass: string } & SaveReport)
-  | { readonly event: 'checkpoint'; readonly day: string; readonly pass: string; readonly batches?: number }
-  | { readonly event: 'resume'; readonly day: string; readonly pass: string; readonly path: string };
 
 export interface StreamResult {
   /** Of this call. */

@@ -209,37 +209,30 @@ export function searchsorted(x: Tensor, values: Tensor | number, options: Search
     );
   if (side === 'left' && right) throw new TypeError('searchsorted: side left and right: true contradict each other');
   const after = right || side === 'right';
-  const n = sequence.shape.at(-1)!;
-  const count = n <= COUNTED ? countBefore(sequence, values, after) : bisect(sequence, values, after);
+  const count = bisect(sequence, values, after);
   return outInt32 ? count.int() : count;
 }
-
-/** Sequences up to this long are compared with every value. */
-const COUNTED = 32;
 
 const isBefore = (element: Tensor, value: Tensor, after: boolean): Tensor =>
   (after ? element.gt(value) : element.ge(value)).logicalNot();
 
-function countBefore(sequence: Tensor, values: Tensor, after: boolean): Tensor {
-  const row = sequence.ndim === 1 ? sequence : sequence.unsqueeze(-2);
-  return isBefore(row, values.unsqueeze(-1), after).sum(-1);
-}
-
-/** How many elements come before each value, found from the highest binary digit down. */
+/** How many elements come before each value, by halving the stretch in question: also what is not sorted is probed where PyTorch probes it. */
 function bisect(sequence: Tensor, values: Tensor, after: boolean): Tensor {
   const n = sequence.shape.at(-1)!;
   const flat = sequence.reshape([-1]);
-  const rows = values.shape.slice(0, -1).reduce((a, size) => a * size, 1);
-  const start =
-    sequence.ndim === 1 ? 0 : new Tensor(build.iota(rows, 'i64')).mul(n).reshape([...values.shape.slice(0, -1), 1]);
-  let count = new Tensor(build.full(0, values.shape, 'i64'));
-  for (let step = 2 ** Math.floor(Math.log2(n)); step >= 1; step /= 2) {
-    const next = count.add(step);
-    const fits = next.le(n);
-    const element = flat.take(fits.where(next.sub(1), 0).add(start));
-    count = fits.logicalAnd(isBefore(element, values, after)).where(next, count);
+  const lead = values.shape.slice(0, -1);
+  const rows = lead.reduce((a, size) => a * size, 1);
+  const row = sequence.ndim === 1 ? 0 : new Tensor(build.iota(rows, 'i64')).mul(n).reshape([...lead, 1]);
+  let start = new Tensor(build.full(0, values.shape, 'i64'));
+  let end = new Tensor(build.full(n, values.shape, 'i64'));
+  for (let size = n; size >= 1; size = Math.floor(size / 2)) {
+    const middle = start.add(end).bitwiseRightShift(1);
+    const open = start.lt(end);
+    const before = isBefore(flat.take(middle.clampMax(n - 1).add(row)), values, after);
+    start = open.logicalAnd(before).where(middle.add(1), start);
+    end = open.logicalAnd(before.logicalNot()).where(middle, end);
   }
-  return count;
+  return start;
 }
 
 /** Which bucket between sorted boundaries each element falls into; `right` says whether a boundary belongs to the bucket above. */

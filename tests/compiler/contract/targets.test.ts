@@ -30,7 +30,10 @@ const cases: readonly [string, Case][] = [
   ['weight gradient', convolution({ ...conv, kind: 'weightGradient' })!],
   ['strided convolution', convolution({ ...conv, kind: 'forward', stride: 2 })!],
   // The last panel has whole vectors behind the last row.
-  ['strided, whole rows', convolution({ ...conv, kind: 'forward', stride: 2, width: 32, outputs: 40 })!],
+  [
+    'strided, whole rows',
+    convolution({ ...conv, kind: 'forward', stride: 2, images: 11, height: 2, width: 32, outputs: 40 })!,
+  ],
   ['strided input gradient', convolution({ ...conv, kind: 'inputGradient', stride: 2 })!],
   ['strided weight gradient', convolution({ ...conv, kind: 'weightGradient', stride: 2 })!],
   ['depthwise convolution', convolution({ ...conv, kind: 'forward', groups: 4, inputs: 1, outputs: 1 })!],
