@@ -27,45 +27,95 @@ export interface ZipArchive {
  */
 export async function openZip(path: string): Promise<ZipArchive> {
   const file = openFile(path);
-  const entries = new Map<string, ZipEntry>();
   try {
-    const zip = await yauzl.openPromise(path, { lazyEntries: true, validateEntrySizes: true });
-    try {
-      let unpacked = 0;
-      for await (const entry of zip.eachEntry()) {
-        const { fileName: name, compressedSize, uncompressedSize, compressionMethod } = entry;
-        if (entries.has(name)) throw new Error(`the entry ${JSON.stringify(name)} is repeated`);
-        if (entry.isEncrypted()) throw new Error(`the entry ${JSON.stringify(name)} is encrypted`);
-        if (compressionMethod !== 0 && compressionMethod !== 8)
-          throw new Error(
-            `the entry ${JSON.stringify(name)} is compressed by method ${compressionMethod}, expected 0 or 8`,
-          );
-        unpacked += uncompressedSize;
-        if (unpacked > file.size * MAX_EXPANSION)
-          throw new Error(
-            `its entries claim to unpack ${file.size} bytes into ${unpacked}, over ${MAX_EXPANSION} times as much`,
-          );
-        const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
-        if (fileDataStart + compressedSize > file.size)
-          throw new Error(`the entry ${JSON.stringify(name)} ends behind the file's end`);
-        const stored = compressionMethod === 0;
-        entries.set(name, {
-          name,
-          size: uncompressedSize,
-          open: () =>
-            stored
-              ? part(file, fileDataStart, uncompressedSize)
-              : inflated(file, fileDataStart, compressedSize, uncompressedSize, name),
-        });
-      }
-    } finally {
-      zip.close();
-    }
+    const { promise: thrown, reject } = rejection();
+    const entries = await Promise.race([directory(file, new SourceReader(file, reject)), thrown]);
+    return { entries, close: () => file.close() };
   } catch (error) {
     file.close();
     throw new Error(`${path}: not a valid zip: ${reasonOf(error)}`, { cause: error });
   }
-  return { entries, close: () => file.close() };
+}
+
+/** A promise that only ever fails. */
+function rejection(): { readonly promise: Promise<never>; readonly reject: (error: unknown) => void } {
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<never>((_, fail) => {
+    reject = fail;
+  });
+  // Whoever waits for it hears of it; an archive that was fine leaves it alone.
+  promise.catch(() => {});
+  return { promise, reject };
+}
+
+/**
+ * How yauzl reads: ranges of the source, checked before they are read. What it throws while it looks at them (numbers of a damaged directory) goes to
+ * `onThrow`, as nobody stands above a callback.
+ */
+class SourceReader extends yauzl.RandomAccessReader {
+  private readonly file: ByteSource;
+  private readonly onThrow: (error: unknown) => void;
+
+  constructor(file: ByteSource, onThrow: (error: unknown) => void) {
+    super();
+    this.file = file;
+    this.onThrow = onThrow;
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    process.nextTick(() => {
+      try {
+        buffer.set(this.file.read(position, length), offset);
+        callback(null, length);
+      } catch (error) {
+        this.onThrow(error);
+      }
+    });
+  }
+
+  override close(callback: (error: Error | null) => void): void {
+    callback(null);
+  }
+}
+
+async function directory(file: ByteSource, reader: SourceReader): Promise<Map<string, ZipEntry>> {
+  const entries = new Map<string, ZipEntry>();
+  const zip = await yauzl.fromRandomAccessReaderPromise(reader, file.size, {
+    lazyEntries: true,
+    validateEntrySizes: true,
+  });
+  try {
+    let unpacked = 0;
+    for await (const entry of zip.eachEntry()) {
+      const { fileName: name, compressedSize, uncompressedSize, compressionMethod } = entry;
+      const quoted = JSON.stringify(name);
+      if (entries.has(name)) throw new Error(`the entry ${quoted} is repeated`);
+      if (entry.isEncrypted()) throw new Error(`the entry ${quoted} is encrypted`);
+      if (compressionMethod !== 0 && compressionMethod !== 8)
+        throw new Error(`the entry ${quoted} is compressed by method ${compressionMethod}, expected 0 or 8`);
+      unpacked += uncompressedSize;
+      if (unpacked > file.size * MAX_EXPANSION)
+        throw new Error(
+          `its entries claim to unpack ${file.size} bytes into ${unpacked}, over ${MAX_EXPANSION} times as much`,
+        );
+      const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
+      if (fileDataStart + compressedSize > file.size) throw new Error(`the entry ${quoted} ends behind the file's end`);
+      const open = (): ByteSource =>
+        compressionMethod === 0
+          ? part(file, fileDataStart, uncompressedSize)
+          : inflated(file, fileDataStart, compressedSize, uncompressedSize, name);
+      entries.set(name, { name, size: uncompressedSize, open });
+    }
+  } finally {
+    zip.close();
+  }
+  return entries;
 }
 
 const part = (file: ByteSource, start: number, size: number): ByteSource => ({
