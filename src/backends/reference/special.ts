@@ -20,7 +20,9 @@ export function erf(x: number): number {
   if (Number.isNaN(x)) return x;
   const size = Math.abs(x);
   if (size >= 6) return Math.sign(x);
-  const scale = (2 / Math.sqrt(PI)) * Math.exp(-x * x);
+  // exp(-x^2) in two steps, because the rounding of x^2 would grow by x^2: the square of the head is exact.
+  const head = Math.fround(x);
+  const scale = (2 / Math.sqrt(PI)) * Math.exp(-head * head) * Math.exp(-(x - head) * (x + head));
   if (size < 2) {
     let term = x;
     let sum = x;
