@@ -175,7 +175,22 @@ export function normalise(program: GraphProgram): Flow {
     const unchanged = root.leaf >= 0 && memory[root.leaf] === memory[leaf];
     return unchanged ? [] : [{ leaf, value: snapshot(value) }];
   });
-  return { values, leaves, outputs: program.outputs.map(node => made.get(node)!.value), updates, sameMemory: memory };
+  const outputs = program.outputs.map(node => made.get(node)!.value);
+  return { values, leaves, outputs, updates, sameMemory: memory, lasts: lastingValues(values, program.lasting ?? []) };
+}
+
+/** Which values depend on lasting leaves alone; literals depend on nothing and go where they are read. */
+export function lastingValues(values: readonly Value[], leaves: readonly boolean[]): (value: Value) => boolean {
+  const lasting = new Set<Value>();
+  if (!leaves.includes(true)) return () => false;
+  const literal = new Set<Value>();
+  for (const value of values) {
+    if (value.leaf >= 0) {
+      if (leaves[value.leaf]) lasting.add(value);
+    } else if (value.inputs.every(input => literal.has(input))) literal.add(value);
+    else if (value.inputs.every(input => literal.has(input) || lasting.has(input))) lasting.add(value);
+  }
+  return value => lasting.has(value);
 }
 
 /** Every node under `roots`, inputs first, without recursion; leaves are not looked below. */

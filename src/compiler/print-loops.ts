@@ -101,7 +101,7 @@ function printBlock(block: readonly Inst[], kernel: LoopKernel, indent: string, 
 }
 
 const describePlace = (place: Place): string =>
-  place.kind === 'arena' ? `arena+${place.offset}` : `${place.kind} ${place.index}`;
+  'offset' in place ? `${place.kind}+${place.offset}` : `${place.kind} ${place.index}`;
 
 /** The kernel as text; `places` adds where its buffers are. */
 export function printKernel(kernel: LoopKernel, places?: readonly Place[]): string {
