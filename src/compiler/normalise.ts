@@ -179,17 +179,12 @@ export function normalise(program: GraphProgram): Flow {
   return { values, leaves, outputs, updates, sameMemory: memory, lasts: lastingValues(values, program.lasting ?? []) };
 }
 
-/** Which values depend on lasting leaves alone; literals depend on nothing and go where they are read. */
+/** Which values depend on lasting leaves alone, or on nothing at all: a literal that must be in memory is computed once too. */
 export function lastingValues(values: readonly Value[], leaves: readonly boolean[]): (value: Value) => boolean {
   const lasting = new Set<Value>();
   if (!leaves.includes(true)) return () => false;
-  const literal = new Set<Value>();
-  for (const value of values) {
-    if (value.leaf >= 0) {
-      if (leaves[value.leaf]) lasting.add(value);
-    } else if (value.inputs.every(input => literal.has(input))) literal.add(value);
-    else if (value.inputs.every(input => literal.has(input) || lasting.has(input))) lasting.add(value);
-  }
+  for (const value of values)
+    if (value.leaf >= 0 ? leaves[value.leaf] : value.inputs.every(input => lasting.has(input))) lasting.add(value);
   return value => lasting.has(value);
 }
 
