@@ -71,6 +71,9 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.p);
       if (inst.m) visit(inst.m);
       return;
+    case 'prefetch':
+      visit(inst.p);
+      return;
     case 'gather':
       visit(inst.p);
       visit(inst.index);
@@ -184,6 +187,7 @@ class Walker implements Usage {
           this.read(inst.value);
           break;
         case 'store':
+        case 'prefetch':
           readBy(inst, this.read);
           break;
         case 'tiles':

@@ -300,6 +300,10 @@ class Verifier {
         this.isOneOf(inst, inst.d, [registerScalar(inst.mem)]);
         if (inst.m) this.masked(inst, inst.m, inst.d, inst.mem);
         break;
+      case 'prefetch':
+        read(inst.p);
+        this.scalar(inst, inst.p, 'ptr');
+        return;
       case 'gather':
         read(inst.p, inst.index, ...(inst.m ? [inst.m] : []));
         this.scalar(inst, inst.p, 'ptr');

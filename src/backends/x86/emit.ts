@@ -157,6 +157,9 @@ class KernelEmitter {
       case 'advance':
         advance(f, inst);
         return;
+      case 'prefetch':
+        asm.prefetchWrite(f.address(inst.p, inst.offset));
+        return;
       case 'gather':
         gather(f, inst);
         return;

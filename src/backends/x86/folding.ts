@@ -67,7 +67,8 @@ export class Folding {
       const inst = insts[i]!;
       const next = insts[i + 1];
       if (inst.op === 'addr' || inst.op === 'advance') {
-        const takes = next && (next.op === 'load' || next.op === 'store' || next.op === 'gather');
+        const takes =
+          next && (next.op === 'load' || next.op === 'store' || next.op === 'gather' || next.op === 'prefetch');
         if (takes && next.p === inst.d && this.once(inst.d)) this.addresses.set(inst.d.id, inst);
       } else if (inst.op === 'cmp' && inst.d.type.lanes === 1 && isGeneral(inst.a)) {
         if (next?.op === 'if' && next.m === inst.d && this.once(inst.d)) this.comparisons.set(inst.d.id, inst);

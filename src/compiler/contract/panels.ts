@@ -21,6 +21,7 @@ import {
   outputIndex,
   storesVectors,
   storeTile,
+  touchTile,
 } from './store.ts';
 import { eachTask, slotsOf } from './tasks.ts';
 
@@ -191,6 +192,18 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
   const each = (fill: (sum: Reg, row: number, vector: number) => void): void => {
     for (const [r, tile] of sums.entries()) for (const [v, sum] of tile.entries()) fill(sum, r, v);
   };
+  if (plan.touches) {
+    const touch = (): void =>
+      touchTile(b, p, mGroups, run.nGroups, lanes, {
+        rows: run.rows,
+        m: run.first,
+        n: run.n,
+        columns: width,
+        batch: run.batch,
+      });
+    if (run.blockIndex) b.if(b.cmp('eq', run.blockIndex, b.i32(plan.k.count - 1)), touch);
+    else touch();
+  }
   if (run.blockIndex) {
     b.if(b.cmp('ne', run.blockIndex, b.i32(0)), () =>
       each((sum, r, v) => b.move(sum, b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes))),

@@ -55,10 +55,15 @@ export interface Plan {
   readonly unroll: number;
   readonly tasks: number;
   readonly masksMemory: boolean;
+  /** Whether the lines of a tile's results are asked for before its products are summed. */
+  readonly touches: boolean;
 }
 
 /** Whether the packed form of an operand lasts as long as the operand itself: it is made ahead of all runs. */
 export const keepsPacked = (view: View): boolean => view.lasting && !view.prologue && view.guards.length === 0;
+
+/** Shortest block of k that hides how long those lines take. */
+const TOUCHED = 48;
 
 /** Elements of windows that may be unfolded as a whole (16 MB of f32). */
 const SHARED_MOST = 4 << 20;
@@ -182,6 +187,36 @@ export function blocksOf(p: Problem, most: number, linear: readonly View[]): KBl
   };
 }
 
+/**
+ * Panels per task that bring the fewest lines from the shared cache: every task reads its rows of A and columns of B once, if both fit the second
+ * cache, else its columns once per `block` panels of rows. (1024 x 1536 of 384 in 16 tasks: 1 x 16 of them read 26 MB, 4 x 4 read 16.)
+ */
+function leastTraffic(
+  mPanels: number,
+  rows: number,
+  nPanels: number,
+  width: number,
+  limits: { wanted: number; most: number; lineBytes: number; cache: number; block: number },
+): { mTask: number; nTask: number } {
+  const { wanted, most, lineBytes, cache, block } = limits;
+  let best = { mTask: mPanels, nTask: nPanels };
+  let least = Number.POSITIVE_INFINITY;
+  for (let mTasks = 1; mTasks <= Math.min(mPanels, most); mTasks++) {
+    const mTask = ceilDiv(mPanels, mTasks);
+    const nTask = ceilDiv(nPanels, Math.min(nPanels, ceilDiv(wanted, mTasks)));
+    const used = [ceilDiv(mPanels, mTask), ceilDiv(nPanels, nTask)] as const;
+    if (used[0] * used[1] > most) continue;
+    const fits = (mTask * rows + nTask * width) * lineBytes <= cache;
+    const again = fits ? 1 : ceilDiv(mTask, Math.min(block, mTask));
+    const lines = used[1] * mPanels * rows + used[0] * again * nPanels * width;
+    if (lines < least) {
+      least = lines;
+      best = { mTask, nTask };
+    }
+  }
+  return best;
+}
+
 /** The schedule for `p` on `target`. */
 export function planOf(p: Problem, target: Target): Plan {
   const bytes = bytesOf(p.acc);
@@ -243,6 +278,18 @@ export function planOf(p: Problem, target: Target): Plan {
     mTask = spread(mPanels, fits(mPanels, low + 1), batches);
     nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
   }
+  const points = extent(p, p.k);
+  /** Whether an operand may be packed as a whole: not where that unfolds windows into much more data. */
+  const isShareable = (view: View, lines: number): boolean =>
+    batches === 1 && lines * points <= Math.max(2 * view.elements, SHARED_MOST);
+  if (k.count === 1 && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1)
+    ({ mTask, nTask } = leastTraffic(mPanels, low + 1, nPanels, width, {
+      wanted,
+      most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
+      lineBytes: k.length * bytes,
+      cache: target.l2Bytes * 0.75,
+      block: mBlock,
+    }));
   // Partial sums of a task stay in the cache.
   if (k.count > 1) {
     const most = Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes)));
@@ -252,12 +299,11 @@ export function planOf(p: Problem, target: Target): Plan {
   }
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
-  // What several tasks would pack again is packed once, by all; but not where packing unfolds windows into much more data.
-  const points = extent(p, p.k);
+  // What several tasks would pack again is packed once, by all.
   const source = (direct: boolean, again: boolean, view: View, lines: number): Source => {
     if (direct) return 'direct';
     if (batches === 1 && keepsPacked(view)) return 'shared';
-    return batches === 1 && again && lines * points <= Math.max(2 * view.elements, SHARED_MOST) ? 'shared' : 'private';
+    return again && isShareable(view, lines) ? 'shared' : 'private';
   };
   const a = source(directA, nTasks > 1, p.a, m);
   const b = source(directB, mTasks > 1, p.b, n);
@@ -265,6 +311,6 @@ export function planOf(p: Problem, target: Target): Plan {
   return {
     lanes, vectors, width, low, tall, mPanels, mRuns, nPanels, k, a, b,
     mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 2 : 1,
-    masksMemory: target.masksMemory ?? false,
+    masksMemory: target.masksMemory ?? false, touches: target.keepsOrder === true && k.length >= TOUCHED,
   }; // biome-ignore format: a record
 }

@@ -62,6 +62,7 @@ export interface Problem {
   /** Spec coordinates of the dims that were dropped or merged away, by spec dim; null for k dims. */
   readonly fixed: readonly (number | null)[];
   readonly epilogue: ContractSpec['epilogue'];
+  readonly touches: ContractSpec['touches'];
   readonly mergeable: (outer: number, inner: number) => boolean;
 }
 
@@ -271,6 +272,7 @@ function problemOf(spec: ContractSpec, phase: Phase, lanes: number, masks: boole
     out: { buffer: spec.out.buffer, dtype: spec.out.dtype, base, lin },
     fixed: spec.dims.map(dim => (dim.role === 'k' ? null : 0)),
     epilogue: spec.epilogue,
+    touches: spec.touches,
     mergeable: spec.mergeable ?? (() => false),
   };
   const ones = new Set(dims.flatMap((dim, d) => (dim.size === 1 ? [d] : [])));

@@ -87,6 +87,11 @@ export interface ContractSpec {
    */
   readonly epilogue?: (b: LoopBuilder, acc: Reg, at: OutputSite) => Reg | null;
   /**
+   * What the epilogue reads and writes beside `out`, at the site's first lane: pointers to lines worth having before the sum is finished. Each walks
+   * along `vectorDim` with the site.
+   */
+  readonly touches?: (b: LoopBuilder, at: OutputSite) => readonly Reg[];
+  /**
    * Whether output dims `outer` and `inner` (with strides[outer] = size[inner] * strides[inner]) may be walked as one in the epilogue, that is
    * with coords[outer] = 0 and coords[inner] running over size[outer] * size[inner]: true when whatever the epilogue addresses has the same
    * relation between its strides of the two (both 0 included). Lets vectors run across rows. Default: never, where there is an epilogue.

@@ -457,7 +457,7 @@ class Grouper {
       };
       for (const value of kernel.members.keys()) for (const input of value.inputs) visit(input);
     }
-    forgetCheap(stored, this.selection);
+    forgetCheap(stored, this.selection, this.home);
     for (const value of stored) {
       if (value.leaf >= 0) continue;
       const kernel = this.home.get(value);

@@ -15,7 +15,7 @@ import { type Inst, LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { settle, toMemory } from '../math/index.ts';
 import type { MemoryWindows } from '../windows.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
-import { indicesOf, reachable } from './domain.ts';
+import { eachLoaded, indicesOf, reachable } from './domain.ts';
 import { Emitter } from './emitter.ts';
 
 interface StoreExpr {
@@ -96,6 +96,32 @@ export function lowerContraction(
     return toMemory(builder, lead.value.dtype, emitter.vector(lead.expr, 0));
   };
 
+  /** Results and what is read of their size, where neighbours of the result lie side by side. */
+  const touches = (builder: LoopBuilder, at: OutputSite): Reg[] => {
+    const emitter = new Emitter(builder, context, tracer, v => buffers.read(v), null, target.vectorBytes, plan.vars);
+    const along = at.vectorDim === null ? null : plan.vars[at.vectorDim]!;
+    plan.vars.forEach((v, d) => {
+      const coord = at.coords[d];
+      if (coord) emitter.setVar(v, coord);
+    });
+    emitter.bindIndex(lead.ix, at.index);
+    const sideBySide = (ix: Ix): boolean => {
+      let loaded = false;
+      eachLoaded(ix, () => {
+        loaded = true;
+      });
+      return along !== null && !loaded && coefficient(ix, along) === 1;
+    };
+    const written = stores.filter(s => s !== lead && sideBySide(s.ix));
+    const read = exprs.filter(e => e.kind === 'load' && e.of.size >= value.size && e.conditions.length === 0);
+    return [
+      ...written.map(s => emitter.pointer(buffers.write(s.value), s.value.dtype, s.ix)),
+      ...read.flatMap(e =>
+        e.kind === 'load' && sideBySide(e.ix) ? [emitter.pointer(buffers.read(e.of), e.of.dtype, e.ix)] : [],
+      ),
+    ];
+  };
+
   const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
   const out = buffers.write(lead.value);
   const operand = (of: AbsorbedOperand): ContractOperand => ({
@@ -115,6 +141,7 @@ export function lowerContraction(
       ? {}
       : {
           epilogue,
+          touches,
           mergeable: (outer: number, inner: number): boolean =>
             indices.every(ix => {
               const slow = coefficient(ix, plan.vars[outer]!);

@@ -251,6 +251,11 @@ export class Assembler {
       });
   }
 
+  /** prefetchw: brings the line in, to be written. */
+  prefetchWrite(s: Mem): void {
+    this.legacy(false, [0x0f, 0x0d], 1, s);
+  }
+
   lea(d: number, s: Mem): void {
     this.legacy(true, [0x8d], d, s);
   }

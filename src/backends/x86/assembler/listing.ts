@@ -142,6 +142,11 @@ export class ListingAssembler extends Assembler {
     super.movExtend(kind, d, s);
   }
 
+  override prefetchWrite(s: Mem): void {
+    this.note(`prefetchw ${this.memory(s, 1)}`);
+    super.prefetchWrite(s);
+  }
+
   override lea(d: number, s: Mem): void {
     this.note(`lea ${R64[d]}, ${this.memory(s, 0)}`);
     super.lea(d, s);
