@@ -99,7 +99,7 @@ export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
  *             vectors of 4-byte lanes may be masked where the target has it: lanes outside `m` read 0 and touch no memory
  * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise
- * - prefetch  a hint that the line at ptr + offset bytes, whatever it is, will be written; where the target keeps order
+ * - prefetch  a hint that the line at ptr + offset bytes, whatever it is, will be written, or soon read; where the target keeps order
  * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
  * - iota      d[i] = i * step (i32); where the target has masks
  * - for       i from lo (inclusive) to hi (exclusive) by step (> 0); lo and hi are numbers or scalar i32 registers
@@ -161,7 +161,7 @@ export type Inst =
       readonly mem: DType;
       readonly m?: Reg;
     }
-  | { readonly op: 'prefetch'; readonly p: Reg; readonly offset: number }
+  | { readonly op: 'prefetch'; readonly to: 'read' | 'write'; readonly p: Reg; readonly offset: number }
   | { readonly op: 'gather'; readonly d: Reg; readonly p: Reg; readonly index: Reg; readonly m: Reg | null }
   | {
       readonly op: 'for';
@@ -379,8 +379,8 @@ export class LoopBuilder {
     this.emit({ op: 'store', p, offset, a, mem, m });
   }
 
-  prefetch(p: Reg, offset = 0): void {
-    this.emit({ op: 'prefetch', p, offset });
+  prefetch(to: 'read' | 'write', p: Reg, offset = 0): void {
+    this.emit({ op: 'prefetch', to, p, offset });
   }
 
   gather(mem: 'f32' | 'i32', p: Reg, index: Reg, m: Reg | null = null): Reg {

@@ -60,7 +60,7 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'load':
       return `${name(inst.d)} = load ${inst.mem} ${at(inst.p, inst.offset)}${where(inst.m)}`;
     case 'prefetch':
-      return `prefetch ${at(inst.p, inst.offset)}`;
+      return `prefetch to ${inst.to} ${at(inst.p, inst.offset)}`;
     case 'gather':
       return `${name(inst.d)} = gather ${at(inst.p, 0)}, ${name(inst.index)}${where(inst.m)}`;
     case 'store':

@@ -158,7 +158,7 @@ class KernelEmitter {
         advance(f, inst);
         return;
       case 'prefetch':
-        asm.prefetchWrite(f.address(inst.p, inst.offset));
+        asm.prefetch(inst.to, f.address(inst.p, inst.offset));
         return;
       case 'gather':
         gather(f, inst);

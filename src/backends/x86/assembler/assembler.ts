@@ -251,9 +251,10 @@ export class Assembler {
       });
   }
 
-  /** prefetchw: brings the line in, to be written. */
-  prefetchWrite(s: Mem): void {
-    this.legacy(false, [0x0f, 0x0d], 1, s);
+  /** prefetchw brings the line in to be written, prefetcht1 to the second cache. */
+  prefetch(to: 'read' | 'write', s: Mem): void {
+    if (to === 'write') this.legacy(false, [0x0f, 0x0d], 1, s);
+    else this.legacy(false, [0x0f, 0x18], 2, s);
   }
 
   lea(d: number, s: Mem): void {

@@ -142,9 +142,9 @@ export class ListingAssembler extends Assembler {
     super.movExtend(kind, d, s);
   }
 
-  override prefetchWrite(s: Mem): void {
-    this.note(`prefetchw ${this.memory(s, 1)}`);
-    super.prefetchWrite(s);
+  override prefetch(to: 'read' | 'write', s: Mem): void {
+    this.note(`${to === 'write' ? 'prefetchw' : 'prefetcht1'} ${this.memory(s, 1)}`);
+    super.prefetch(to, s);
   }
 
   override lea(d: number, s: Mem): void {
