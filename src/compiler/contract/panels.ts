@@ -120,15 +120,18 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
                   ? directRows(p, block, fromA)
                   : { dtype: p.acc, from: fromA, across: 1, along: rows };
               const { length } = block;
-              const ahead = aheadLines === null ? null : {
-                // Each tile of a panel asks for its share of the next one.
-                from: b.advance(
-                  b.advance(streamB.from, b.i32(width), k.length * bytes),
-                  b.mul(b.sub(mPanel, from), b.i32(k.length >> 1)),
-                  aheadLines * LINE,
-                ),
-                lines: aheadLines,
-              };
+              const ahead =
+                aheadLines === null
+                  ? null
+                  : {
+                      // Each tile of a panel asks for its share of the next one.
+                      from: b.advance(
+                        b.advance(streamB.from, b.i32(width), k.length * bytes),
+                        b.mul(b.sub(mPanel, from), b.i32(k.length >> 1)),
+                        aheadLines * LINE,
+                      ),
+                      lines: aheadLines,
+                    };
               const at = { first, n, nGroups, ahead, batch: coords };
               runTile(b, p, plan, mGroups, { rows, streamA, streamB, tile, blockIndex, length, full, ...at });
             };
