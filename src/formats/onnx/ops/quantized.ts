@@ -45,8 +45,9 @@ const dequantizeLinear: Rule = call => {
   const [x, scale, zero] = [call.x(0), call.x(1), call.optional(2)];
   const type = dtypeAttribute(call, call.type(1), 'output_dtype');
   const wide = scale.dtype === 'f64' ? 'f64' : 'f32';
-  // 32-bit integers less their zero point are exact in f64 only.
-  const centered = zero ? x.to('f64').sub(spread(call, zero, x).to('f64')) : x;
+  // 32-bit integers less their zero point are exact in f64 only, narrow ones in f32.
+  const exact = x.dtype === 'u8' || x.dtype === 'i8' ? 'f32' : 'f64';
+  const centered = zero ? x.to(exact).sub(spread(call, zero, x).to(exact)) : x;
   const result = centered
     .to(wide)
     .mul(spread(call, scale, x).to(wide))
