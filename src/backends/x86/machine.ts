@@ -7,8 +7,9 @@ import { isProfiling, record, span } from '../../compiler/profile.ts';
 import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify-loops.ts';
-import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
-import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
+import { bytesOf, type HostArray } from '../../graph/dtype.ts';
+import type { DeviceBuffer, Variable } from '../../graph/storage.ts';
+import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
 import type { Isa } from './isa.ts';
@@ -112,6 +113,10 @@ export class Machine {
     return loaded;
   }
 
+  allocate(bytes: number): NativeBuffer {
+    return new NativeBuffer(this, bytes);
+  }
+
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
   workspace(bytes: number): NativeBuffer {
     if (bytes > this.work.bytes) this.work = new NativeBuffer(this, bytes);
@@ -203,14 +208,12 @@ export class LoadedProgram implements Executable {
   private readonly program: LoopProgram;
   private readonly code: ProgramCode;
   private readonly pages: CodePages;
-  /** The args table: one 64-bit address per kernel buffer, written as two halves. */
-  private readonly words: Uint32Array;
-  private readonly tableAddress: number;
-  private readonly leafWords: readonly number[][];
-  private readonly outputWords: readonly number[][];
-  private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
+  private readonly table: AddressTable;
+  /** Where the code of the whole program starts. */
+  private readonly entry: number;
+  /** Whether an index can be out of range. */
+  private readonly mayFail: boolean;
   private readonly choice: ThreadChoice;
-  private workspace: NativeBuffer | null = null;
   private freed = false;
 
   constructor(machine: Machine, program: LoopProgram, code: ProgramCode, pages: CodePages) {
@@ -218,25 +221,10 @@ export class LoadedProgram implements Executable {
     this.program = program;
     this.code = code;
     this.pages = pages;
-    this.words = new Uint32Array(new ArrayBuffer(Math.max(code.argsBytes, 8)));
-    this.tableAddress = machine.native.addressOf(this.words);
-    this.leafWords = program.leaves.map(() => []);
-    this.outputWords = program.outputs.map(() => []);
-    const arenaWords: [number, number][] = [];
-    for (const [k, { places }] of program.kernels.entries())
-      for (const [b, place] of places.entries()) {
-        const word = code.argsOffsets[k]! / 8 + b;
-        if (place.kind === 'leaf') this.leafWords[place.index]!.push(word);
-        else if (place.kind === 'output') this.outputWords[place.index]!.push(word);
-        else arenaWords.push([word, place.offset]);
-      }
-    this.arenaWords = arenaWords;
+    this.entry = pages.address + code.run;
+    this.mayFail = program.failSites.length > 0;
+    this.table = new AddressTable(machine, program, code.argsOffsets, code.argsBytes);
     this.choice = new ThreadChoice(code.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
-  }
-
-  private put(word: number, address: number): void {
-    this.words[word * 2] = address % 2 ** 32;
-    this.words[word * 2 + 1] = Math.floor(address / 2 ** 32);
   }
 
   run(bindings: readonly Binding[]): HostArray[] {
@@ -247,7 +235,7 @@ export class LoadedProgram implements Executable {
     if (isProfiling()) this.runSteps(threads);
     else {
       const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
-      machine.pool.run(this.pages.address + this.code.run, this.tableAddress, threads);
+      machine.pool.run(this.entry, this.table.address, threads);
       if (start > 0) choice.took(threads, performance.now() - start);
     }
     return this.finish(bindings, outputs);
@@ -258,10 +246,10 @@ export class LoadedProgram implements Executable {
     const waits = this.choice.undecided || this.machine.busy;
     if (!waits || isProfiling()) return Promise.resolve().then(() => this.run(bindings));
     return new Promise((resolve, reject) => {
-      let outputs: HostArray[] = [];
+      let outputs: readonly (HostArray | null)[] = [];
       this.machine.submit({
-        code: this.pages.address + this.code.run,
-        args: this.tableAddress,
+        code: this.entry,
+        args: this.table.address,
         begin: () => {
           try {
             outputs = this.place(bindings);
@@ -287,46 +275,20 @@ export class LoadedProgram implements Executable {
     return machine.allThreads ? machine.threads : this.choice.next(machine.threads);
   }
 
-  /** Puts addresses in place; returns fresh outputs. */
-  private place(bindings: readonly Binding[]): HostArray[] {
+  private place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
     if (this.freed) throw new Error('internal: a program was run after it was freed');
-    const { machine, program } = this;
-    const { native } = machine;
-    const { leaves } = program;
-    if (bindings.length !== leaves.length)
-      throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
-    for (let i = 0; i < leaves.length; i++) {
-      const binding = bindings[i]!;
-      const size = binding instanceof Variable ? binding.size : binding.length;
-      if (size !== leaves[i]!.elements)
-        throw new Error(`internal: binding ${i} has ${size} elements, expected ${leaves[i]!.elements}`);
-      const address = binding instanceof Variable ? machine.reside(binding).address : native.addressOf(binding);
-      for (const word of this.leafWords[i]!) this.put(word, address);
-    }
-    const outputs = program.outputs.map(({ dtype, elements }) => hostArray(dtype, elements));
-    for (let i = 0; i < outputs.length; i++) {
-      const address = native.addressOf(outputs[i]!);
-      for (const word of this.outputWords[i]!) this.put(word, address);
-    }
-    const workspace = machine.workspace(program.arenaBytes);
-    if (workspace !== this.workspace) {
-      for (const [word, offset] of this.arenaWords) this.put(word, workspace.address + offset);
-      this.workspace = workspace;
-    }
-    if (program.failSites.length > 0) machine.clearFailure();
-    return outputs;
+    if (this.mayFail) this.machine.clearFailure();
+    return this.table.place(bindings);
   }
 
-  /** Marks written variables, or throws what the error record says. */
-  private finish(bindings: readonly Binding[], outputs: HostArray[]): HostArray[] {
-    const { machine, program } = this;
-    const failure = program.failSites.length > 0 ? machine.failure() : null;
+  /** Marks written variables and returns the outputs, or throws what the error record says. */
+  private finish(bindings: readonly Binding[], outputs: readonly (HostArray | null)[]): HostArray[] {
+    const failure = this.mayFail ? this.machine.failure() : null;
     if (failure) {
-      const site = program.failSites[failure.site]!;
+      const site = this.program.failSites[failure.site]!;
       throw new Error(`${site.what}: index ${failure.value} is out of range for ${site.size} elements`);
     }
-    for (let i = 0; i < bindings.length; i++) if (program.leaves[i]!.written) (bindings[i] as Variable).deviceWritten();
-    return outputs;
+    return this.table.collect(bindings, outputs);
   }
 
   free(): void {
@@ -341,11 +303,11 @@ export class LoadedProgram implements Executable {
   private runSteps(threads: number): void {
     const { machine, program } = this;
     for (const [step, placed] of program.kernels.entries()) {
-      if (placed.commits && program.failSites.length > 0 && machine.failure()) continue;
+      if (placed.commits && this.mayFail && machine.failure()) continue;
       const start = performance.now();
       machine.pool.run(
         this.pages.address + this.code.steps[step]!,
-        this.tableAddress + this.code.argsOffsets[step]!,
+        this.table.address + this.code.argsOffsets[step]!,
         threads,
       );
       record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
