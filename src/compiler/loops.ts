@@ -101,6 +101,8 @@ export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise
  * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
  * - iota      d[i] = i * step (i32); where the target has masks
+ * - follow    d: ptr = the 64-bit address that stands at p + offset bytes; only where pointers have 8 bytes
+ * - prefetch  asks for the cache line at p + offset bytes, of which nothing but time depends; likewise
  * - for       i from lo (inclusive) to hi (exclusive) by step (> 0); lo and hi are numbers or scalar i32 registers
  * - parallel  top level of a kernel only: iterations [0, extent) are shared out in contiguous chunks, one per thread, the same
  *             way for every kernel: thread t of n runs floor(extent * t / n) up to floor(extent * (t + 1) / n). Anything
@@ -144,6 +146,8 @@ export type Inst =
   | { readonly op: 'addr'; readonly d: Reg; readonly buf: number; readonly index: Reg | null }
   | { readonly op: 'advance'; readonly d: Reg; readonly p: Reg; readonly by: Reg; readonly scale: number }
   | { readonly op: 'iota'; readonly d: Reg; readonly step: number }
+  | { readonly op: 'follow'; readonly d: Reg; readonly p: Reg; readonly offset: number }
+  | { readonly op: 'prefetch'; readonly p: Reg; readonly offset: number }
   | {
       readonly op: 'load';
       readonly d: Reg;
@@ -355,6 +359,16 @@ export class LoopBuilder {
     const d = this.reg('ptr');
     this.emit({ op: 'advance', d, p, by, scale });
     return d;
+  }
+
+  follow(p: Reg, offset = 0): Reg {
+    const d = this.reg('ptr');
+    this.emit({ op: 'follow', d, p, offset });
+    return d;
+  }
+
+  prefetch(p: Reg, offset = 0): void {
+    this.emit({ op: 'prefetch', p, offset });
   }
 
   load(mem: DType, p: Reg, offset = 0, lanes = 1): Reg {

@@ -57,6 +57,10 @@ function line(inst: Inst, kernel: LoopKernel): string {
     }
     case 'advance':
       return `${name(inst.d)} = ${name(inst.p)} + ${name(inst.by)} * ${inst.scale}`;
+    case 'follow':
+      return `${name(inst.d)} = follow ${at(inst.p, inst.offset)}`;
+    case 'prefetch':
+      return `prefetch ${at(inst.p, inst.offset)}`;
     case 'load':
       return `${name(inst.d)} = load ${inst.mem} ${at(inst.p, inst.offset)}${where(inst.m)}`;
     case 'gather':

@@ -67,6 +67,10 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.p);
       visit(inst.by);
       return;
+    case 'follow':
+    case 'prefetch':
+      visit(inst.p);
+      return;
     case 'load':
       visit(inst.p);
       if (inst.m) visit(inst.m);
@@ -184,6 +188,7 @@ class Walker implements Usage {
           this.read(inst.value);
           break;
         case 'store':
+        case 'prefetch':
           readBy(inst, this.read);
           break;
         case 'tiles':

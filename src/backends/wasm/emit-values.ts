@@ -24,7 +24,7 @@ const MAX_DEPTH = 100;
 
 export type ValueInst = Exclude<
   Inst,
-  { readonly op: 'store' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' | 'tiles' }
+  { readonly op: 'store' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' | 'tiles' | 'prefetch' }
 >;
 
 /** An instruction whose code is written where its value is used. */
@@ -294,6 +294,7 @@ export class ValueEmitter implements Operands {
       }
       case 'gather':
       case 'iota':
+      case 'follow':
         throw new Error(`internal: wasm has no ${inst.op}`);
       case 'thread':
         w.get(THREAD);

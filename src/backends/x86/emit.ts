@@ -160,6 +160,15 @@ class KernelEmitter {
       case 'gather':
         gather(f, inst);
         return;
+      case 'follow': {
+        const into = f.gInto(inst.d);
+        asm.mov(true, into, f.address(inst.p, inst.offset));
+        f.gDone(inst.d, into);
+        return;
+      }
+      case 'prefetch':
+        asm.prefetch(f.address(inst.p, inst.offset));
+        return;
       case 'iota':
         iota(f, inst.d, inst.step);
         return;

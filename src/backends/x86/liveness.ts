@@ -113,6 +113,7 @@ export function liveIntervals(
           walk(inst.otherwise);
           break;
         case 'store':
+        case 'prefetch':
         case 'tiles':
         case 'barrier':
         case 'fail':

@@ -2,18 +2,20 @@
  * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary ArrayBuffers; addresses are taken for each
  * run, during which the buffers are referenced. Knows loop programs and bindings, not graphs.
  */
+
+import type { LoopKernel } from '../../compiler/loops.ts';
 import { wantedThreads } from '../../compiler/processors.ts';
 import { isProfiling, record, span } from '../../compiler/profile.ts';
-import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import type { Binding, Executable, HostKernel, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
-import { verifyProgram } from '../../compiler/verify-loops.ts';
+import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
 import type { Isa } from './isa.ts';
-import type { CodePages, Native } from './memory/native.ts';
-import { emitProgram, type ProgramCode } from './program-code.ts';
+import type { CodePages, Native, NativeCall } from './memory/native.ts';
+import { emitAlone, emitProgram, type ProgramCode } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
 
 export const BACKEND_NAME = 'x86';
@@ -112,6 +114,17 @@ export class Machine {
     return loaded;
   }
 
+  /** A kernel of somebody else's over arrays of the host. */
+  loadAlone(kernel: LoopKernel): HostKernel {
+    if (this.checked) verifyKernel(kernel, 0);
+    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const pages = this.native.load(emitAlone(kernel, this.isa, listing));
+    if (listing) console.error(listing.text());
+    const loaded = new LoadedKernel(this, kernel, pages);
+    this.native.releaseWith(loaded, pages);
+    return loaded;
+  }
+
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
   workspace(bytes: number): NativeBuffer {
     if (bytes > this.work.bytes) this.work = new NativeBuffer(this, bytes);
@@ -194,6 +207,39 @@ export class Machine {
     const view = new DataView(this.words.buffer);
     if (view.getInt32(CONTROL.failed, true) === 0) return null;
     return { site: view.getInt32(CONTROL.failSite, true), value: view.getBigInt64(CONTROL.failValue, true) };
+  }
+}
+
+/** One kernel as machine code, called with the addresses of the arrays it is given. */
+class LoadedKernel implements HostKernel {
+  private readonly machine: Machine;
+  private readonly pages: CodePages;
+  private readonly call: NativeCall;
+  private readonly addresses: Float64Array;
+  private readonly words: BigInt64Array;
+  private readonly table: number;
+
+  constructor(machine: Machine, { buffers }: LoopKernel, pages: CodePages) {
+    this.machine = machine;
+    this.pages = pages;
+    this.call = machine.native.callable(pages.address);
+    this.addresses = new Float64Array(buffers.length).fill(Number.NaN);
+    this.words = new BigInt64Array(buffers.length);
+    this.table = machine.native.addressOf(this.words);
+  }
+
+  run(arrays: readonly ArrayBufferView[], alone = false): void {
+    const { machine, addresses, words } = this;
+    if (arrays.length !== words.length)
+      throw new Error(`internal: ${arrays.length} arrays came, expected ${words.length}`);
+    for (let k = 0; k < arrays.length; k++) {
+      const address = machine.native.addressOf(arrays[k]!);
+      if (addresses[k] === address) continue;
+      addresses[k] = address;
+      words[k] = BigInt(address);
+    }
+    if (alone || machine.busy || machine.threads === 1) this.call(this.table, 0, 1, 0);
+    else machine.pool.run(this.pages.address, this.table, machine.threads);
   }
 }
 

@@ -12,6 +12,8 @@ import type { Segment } from './row-store.ts';
 export interface Backing {
   /** A segment has 2^shift rows. */
   readonly shift: number;
+  /** Whether segments stay where they are for as long as there are rows, so that generated code may know their addresses. */
+  readonly fixed: boolean;
   /** A new segment of zeros, `segments.length` by number. */
   create(segments: (Segment | null)[], words: number): Segment;
   /** Brings a segment back that is null in `segments`. */
@@ -25,6 +27,7 @@ const views = (buffer: ArrayBuffer): Segment => ({ f32: new Float32Array(buffer)
 /** Segments as ordinary arrays. */
 export class MemoryBacking implements Backing {
   readonly shift = 16;
+  readonly fixed = true;
 
   create(_segments: (Segment | null)[], words: number): Segment {
     return views(new ArrayBuffer(4 * words));
@@ -122,6 +125,7 @@ const LARGE_PAGE = 1 << 21;
  */
 class LargePageBacking implements Backing {
   readonly shift = 16;
+  readonly fixed = true;
   private readonly system: MappingSystem;
   private readonly maps: Maps;
 
@@ -157,6 +161,7 @@ const ZEROS = new Uint8Array(1 << 18);
 /** Segments in a shared mapping of one file: the operating system keeps what is used in memory and writes the rest out. */
 class MappedBacking implements Backing {
   readonly shift = 12;
+  readonly fixed = true;
   private readonly folder: string;
   private readonly system: MappingSystem;
   private readonly file: number;
@@ -213,6 +218,7 @@ const RESIDENT = 256;
 /** Segments in a file, some of them in memory. */
 export class PagedBacking implements Backing {
   readonly shift = 8;
+  readonly fixed = false;
   private readonly folder: string;
   private readonly file: number;
   private readonly resident: number;

@@ -19,6 +19,8 @@ export class SignIndex {
   private parts: Uint32Array[] = Array.from({ length: PARTS }, () => new Uint32Array(2 * SMALLEST));
   private readonly used = new Uint32Array(PARTS);
   private readonly owner: SignOwner;
+  /** Per part its address, 0 where it is not known, and its words less one. */
+  private readonly places = new BigInt64Array(2 * PARTS);
 
   constructor(owner: SignOwner) {
     this.owner = owner;
@@ -26,6 +28,17 @@ export class SignIndex {
 
   get bytes(): number {
     return this.parts.reduce((sum, part) => sum + part.byteLength, 0);
+  }
+
+  /** Per part its address and its words less one, for generated code; valid until the next insertion. */
+  addresses(addressOf: (array: ArrayBufferView) => number): BigInt64Array {
+    const { parts, places } = this;
+    for (let part = 0; part < PARTS; part++) {
+      if (places[2 * part] !== 0n) continue;
+      places[2 * part] = BigInt(addressOf(parts[part]!));
+      places[2 * part + 1] = BigInt(parts[part]!.length - 1);
+    }
+    return places;
   }
 
   /**
@@ -96,6 +109,7 @@ export class SignIndex {
   clear(): void {
     this.parts = Array.from({ length: PARTS }, () => new Uint32Array(2 * SMALLEST));
     this.used.fill(0);
+    this.places.fill(0n);
     this.size = 0;
   }
 
@@ -107,6 +121,7 @@ export class SignIndex {
       if (row !== 0) place(after, before[at]!, row);
     }
     this.parts[number] = after;
+    this.places[2 * number] = 0n;
   }
 }
 

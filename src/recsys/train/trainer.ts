@@ -13,7 +13,7 @@ import type { RowOptimizer, TableOptions } from '../table/options.ts';
 import type { Lookup, SparseTable } from '../table/sparse-table.ts';
 import { EmbeddingTable } from '../table/table.ts';
 import type { BatchLearner, StepResult } from './learner.ts';
-import { BatchPooling, type Pooling } from './pooling.ts';
+import { BatchPooling, type Pooling, type SignSums } from './pooling.ts';
 
 export interface TrainerOptions {
   readonly model: SparseModel;
@@ -55,6 +55,13 @@ interface Pulled {
   readonly stage: Stage;
 }
 
+const sumsFor = (signs: number, width: number): SignSums => ({
+  gradients: new Float32Array(signs * width),
+  shows: new Float32Array(signs),
+  clicks: new Float32Array(signs),
+  slots: new Int32Array(signs),
+});
+
 export class SparseTrainer implements BatchLearner {
   readonly model: SparseModel;
   readonly table: SparseTable;
@@ -66,10 +73,7 @@ export class SparseTrainer implements BatchLearner {
   private stages: (Stage | null)[] = [null, null];
   /** Rows and gradients of the distinct signs. */
   private rows = new Float32Array(0);
-  private gradients = new Float32Array(0);
-  private showsOf = new Float32Array(0);
-  private clicksOf = new Float32Array(0);
-  private slotsOf = new Uint16Array(0);
+  private sums: SignSums = sumsFor(0, 0);
   private readonly compiledStep: CompiledFunction<Arrays, readonly Tensor[]>;
   private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
 
@@ -124,9 +128,9 @@ export class SparseTrainer implements BatchLearner {
     const [loss, predictions, wides, vectors, ...histories] = outputs.map(t => t.data() as Float32Array);
     const gradients = { wides: wides!, vectors: vectors!, histories };
     const scales = [this.scale(this.table.summed.wide, batch), this.scale(this.table.summed.vector, batch)] as const;
-    stage.pooling.backward(batch, found, gradients, scales, this.gradients);
-    stage.pooling.statistics(batch, found, this.click, this.showsOf, this.clicksOf, this.slotsOf);
-    this.table.push(found, this.gradients, this.showsOf, this.clicksOf, this.slotsOf);
+    const { sums } = this;
+    stage.pooling.backward(batch, found, gradients, scales, this.click, sums);
+    this.table.push(found, sums.gradients, sums.shows, sums.clicks, sums.slots);
     return { loss: loss![0]!, predictions: predictions!.subarray(0, batch.size * this.model.tasks.length) };
   }
 
@@ -179,9 +183,10 @@ export class SparseTrainer implements BatchLearner {
       for (let t = 0; t < tasks.length; t++)
         if (tasks[t]! < all) labels[b * tasks.length + t] = batch.labels[b * all + tasks[t]!]!;
     if (model.statistics) {
-      table.shows(found, this.showsOf);
+      const { shows: known } = this.sums;
+      table.shows(found, known);
       const { ids } = pooling;
-      for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : this.showsOf[ids[k]!]!;
+      for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : known[ids[k]!]!;
     }
     return { batch, found, stage };
   }
@@ -220,13 +225,10 @@ export class SparseTrainer implements BatchLearner {
 
   private reserve(unique: number): void {
     const { width } = this.table;
-    if (this.showsOf.length >= unique) return;
+    if (this.sums.shows.length >= unique) return;
     const room = Math.ceil(unique * 1.25);
     this.rows = new Float32Array(room * width);
-    this.gradients = new Float32Array(room * width);
-    this.showsOf = new Float32Array(room);
-    this.clicksOf = new Float32Array(room);
-    this.slotsOf = new Uint16Array(room);
+    this.sums = sumsFor(room, width);
   }
 
   /** The stage as tensors, in the order `inputOf` takes them. */

@@ -346,6 +346,11 @@ export class Assembler {
     this.legacy(false, [0x0f, op === 'xadd' ? 0xc1 : 0xb1], s, d);
   }
 
+  /** prefetcht0 */
+  prefetch(s: Mem): void {
+    this.legacy(false, [0x0f, 0x18], 1, s);
+  }
+
   callRegister(r: number): void {
     this.legacy(false, [0xff], 2, r);
   }
