@@ -275,6 +275,7 @@ function generalCases(below: (n: number) => number): Case[] {
     [`movsx ${R32[d]}, word ptr ${m.text}`, a => a.movExtend('sx16', d, m.mem)],
     [`movsxd ${R64[d]}, ${R32[s]}`, a => a.movExtend('sx32', d, s)],
     [`lea ${R64[d]}, ${m.text}`, a => a.lea(d, m.mem)],
+    [`prefetcht0 byte ptr ${m.text}`, a => a.prefetch(m.mem)],
     [`test ${names[d]}, ${names[s]}`, a => a.test(wide, d, s)],
     [`imul ${names[d]}, ${size} ptr ${m.text}`, a => a.imul(wide, d, m.mem)],
     [`imul ${names[d]}, ${names[s]}, 100`, a => a.imulImm(wide, d, s, 100)],

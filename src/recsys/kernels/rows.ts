@@ -11,6 +11,7 @@ import { type RowUpdate, writeUpdate } from './rules.ts';
 import {
   chunksOf,
   eachBlock,
+  indexEntry,
   loadChunk,
   loadedOnce,
   loadKernel,
@@ -169,26 +170,26 @@ function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: Tab
     const chunks = chunksOf(b, machine.target, dim);
     const zero = b.i32(0);
     const one = b.i32(1);
-    /** Start of a sign's part of the index, and the mask of word numbers in it. */
-    const partOf = (u: Reg): { readonly start: Reg; readonly mask: Reg } => {
-      const number = b.bin('shrU', word(b, buffer.hash, u), b.i32(24));
-      const entry = b.addr(buffer.parts, b.bin('shl', number, one));
-      return { start: b.follow(entry), mask: b.load('i32', entry, 8) };
-    };
-    const homeOf = (tag: Reg, mask: Reg): Reg => b.bin('and', b.bin('shl', tag, one), mask);
+    const entryOf = (u: Reg): ReturnType<typeof indexEntry> =>
+      indexEntry(b, buffer.parts, word(b, buffer.hash, u), word(b, buffer.tag, u));
     const next = (at: Reg, mask: Reg): Reg => b.bin('and', b.add(at, b.i32(2)), mask);
     const put = (u: Reg, row: Reg): void => b.store('i32', b.addr(buffer.rows, u), row);
 
-    eachBlock(b, word(b, buffer.numbers, 0), (from, to) => {
+    const holds = (p: Reg, u: Reg): Reg => {
+      const low = b.bin('xor', b.load('i32', p, W * LO), word(b, buffer.lo, u));
+      const high = b.bin('xor', b.load('i32', p, W * HI), word(b, buffer.hi, u));
+      return b.cmp('eq', b.bin('or', low, high), zero);
+    };
+    const askIndex = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u => {
-        const { start, mask } = partOf(u);
-        b.prefetch(b.advance(start, homeOf(word(b, buffer.tag, u), mask), W));
+        b.prefetch(entryOf(u).entry);
       });
 
+    const guess = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u => {
-        const { start, mask } = partOf(u);
+        const { start, mask, home } = entryOf(u);
         const tag = word(b, buffer.tag, u);
-        const at = b.copy(homeOf(tag, mask));
+        const at = b.copy(home);
         const row = b.copy(zero);
         const searching = b.copy(one);
         b.while(
@@ -201,24 +202,20 @@ function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: Tab
             b.move(at, next(at, mask));
           },
         );
-        const guess = b.sub(row, one);
-        put(u, guess);
-        b.if(b.cmp('ge', guess, zero), () => prefetchWords(b, rowPointer(b, main, guess), read));
+        const guessed = b.sub(row, one);
+        put(u, guessed);
+        b.if(b.cmp('ge', guessed, zero), () => prefetchWords(b, rowPointer(b, main, guessed), read));
       });
 
-      const holds = (p: Reg, u: Reg): Reg => {
-        const low = b.bin('xor', b.load('i32', p, W * LO), word(b, buffer.lo, u));
-        const high = b.bin('xor', b.load('i32', p, W * HI), word(b, buffer.hi, u));
-        return b.cmp('eq', b.bin('or', low, high), zero);
-      };
+    const compare = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u => {
         const row = b.copy(word(b, buffer.rows, u));
         b.if(b.cmp('ge', row, zero), () => {
           b.if(b.un('not', holds(rowPointer(b, main, row), u)), () => {
             // Another sign with the same tag: one in many thousand.
-            const { start, mask } = partOf(u);
+            const { start, mask, home } = entryOf(u);
             const tag = word(b, buffer.tag, u);
-            const at = b.copy(homeOf(tag, mask));
+            const at = b.copy(home);
             const searching = b.copy(one);
             b.while(
               () => b.cmp('ne', searching, zero),
@@ -248,6 +245,7 @@ function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: Tab
           });
       });
 
+    const copyOut = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u => {
         const row = word(b, buffer.rows, u);
         b.if(b.cmp('ge', row, zero), () => {
@@ -272,7 +270,15 @@ function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: Tab
           );
         });
       });
-    });
+    const compareAndCopy = (from: Reg, to: Reg): void => {
+      compare(from, to);
+      copyOut(from, to);
+    };
+    eachBlock(
+      b,
+      word(b, buffer.numbers, 0),
+      apart ? [askIndex, guess, compare, copyOut] : [askIndex, guess, compareAndCopy],
+    );
   });
 }
 
@@ -291,21 +297,22 @@ function updateKernel(machine: HostKernels, { layout, settings, rowShift, vector
     const corrections = { buffer: buffer.corrections, last: word(b, buffer.numbers, 2) };
     const rate = real(b, buffer.reals, 0);
     const wideRate = real(b, buffer.reals, 1);
-    eachBlock(b, unique, (from, to) => {
-      const whereThere = (u: Reg, body: (p: Reg) => void): void => {
-        const row = word(b, buffer.rows, u);
-        b.if(b.cmp('ge', row, zero), () => body(rowPointer(b, main, row)));
-      };
+    const whereThere = (u: Reg, body: (p: Reg) => void): void => {
+      const row = word(b, buffer.rows, u);
+      b.if(b.cmp('ge', row, zero), () => body(rowPointer(b, main, row)));
+    };
+    const askRows = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u => whereThere(u, p => prefetchWords(b, p, rowWords)));
-      if (apart)
-        b.for(from, to, 1, u =>
-          whereThere(u, p => {
-            const link = b.load('i32', p, W * LINK);
-            b.if(b.cmp('ne', link, zero), () =>
-              prefetchWords(b, rowPointer(b, apartRows, b.sub(link, one)), vectorWords),
-            );
-          }),
-        );
+    const askVectors = (from: Reg, to: Reg): void =>
+      b.for(from, to, 1, u =>
+        whereThere(u, p => {
+          const link = b.load('i32', p, W * LINK);
+          b.if(b.cmp('ne', link, zero), () =>
+            prefetchWords(b, rowPointer(b, apartRows, b.sub(link, one)), vectorWords),
+          );
+        }),
+      );
+    const update = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u =>
         whereThere(u, p => {
           const show = b.load('f32', b.addr(buffer.shows, u));
@@ -333,7 +340,7 @@ function updateKernel(machine: HostKernels, { layout, settings, rowShift, vector
               rate: wideRate,
             });
           if (dim === 0) return;
-          const update = (row: Reg, weights: number): void =>
+          const updateVector = (row: Reg, weights: number): void =>
             writeUpdate(settings.optimizer, {
               ...common,
               n: dim,
@@ -345,14 +352,14 @@ function updateKernel(machine: HostKernels, { layout, settings, rowShift, vector
               rate,
             });
           if (!apart) {
-            update(p, vector);
+            updateVector(p, vector);
             return;
           }
           const link = b.load('i32', p, W * LINK);
-          b.if(b.cmp('ne', link, zero), () => update(rowPointer(b, apartRows, b.sub(link, one)), 0));
+          b.if(b.cmp('ne', link, zero), () => updateVector(rowPointer(b, apartRows, b.sub(link, one)), 0));
         }),
       );
-    });
+    eachBlock(b, unique, apart ? [askRows, askVectors, update] : [askRows, update]);
   });
 }
 

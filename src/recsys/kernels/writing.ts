@@ -49,16 +49,25 @@ export const word = (b: LoopBuilder, buffer: number, index: Reg | number): Reg =
 /** Numbers known when the kernel runs. */
 export const real = (b: LoopBuilder, buffer: number, index: number): Reg => b.load('f64', b.addr(buffer, b.i32(index)));
 
-/** Blocks of up to BLOCK of `count` items, dealt to the threads in turn, so that the frequent ones, which come first, are shared out. */
-export function eachBlock(b: LoopBuilder, count: Reg, body: (from: Reg, to: Reg) => void): void {
-  const threads = b.threads();
-  const step = b.mul(threads, b.i32(BLOCK));
-  const from = b.copy(b.mul(b.thread(), b.i32(BLOCK)));
+/**
+ * Blocks of up to BLOCK of `count` items, dealt to the threads in turn, so that the frequent ones, which come first, are shared out. Each goes through
+ * the stages in order, and while a block is in one stage, the next block is in the stage before: what a stage asks of memory has a whole
+ * round to come.
+ */
+export function eachBlock(b: LoopBuilder, count: Reg, stages: readonly ((from: Reg, to: Reg) => void)[]): void {
+  const step = b.mul(b.threads(), b.i32(BLOCK));
+  const newest = b.copy(b.mul(b.thread(), b.i32(BLOCK)));
+  const end = b.add(count, b.mul(step, b.i32(stages.length - 1)));
   b.while(
-    () => b.cmp('lt', from, count),
+    () => b.cmp('lt', newest, end),
     () => {
-      body(from, b.bin('min', b.add(from, b.i32(BLOCK)), count));
-      b.move(from, b.add(from, step));
+      const from = b.copy(newest);
+      for (const stage of stages) {
+        const begin = b.copy(from);
+        b.if(b.cmp('ltU', begin, count), () => stage(begin, b.bin('min', b.add(begin, b.i32(BLOCK)), count)));
+        b.move(from, b.sub(from, step));
+      }
+      b.move(newest, b.add(newest, step));
     },
   );
 }
@@ -111,6 +120,20 @@ export interface Rows {
 export function rowPointer(b: LoopBuilder, { segments, shift, words }: Rows, row: Reg): Reg {
   const segment = b.follow(b.addr(segments, b.bin('shrU', row, b.i32(shift))));
   return b.advance(segment, b.bin('and', row, b.i32((1 << shift) - 1)), 4 * words);
+}
+
+/** Where a sign would be in its part of a table's index: the part's first word, the mask of its word numbers, and the entry. */
+export function indexEntry(
+  b: LoopBuilder,
+  parts: number,
+  hash: Reg,
+  tag: Reg,
+): { readonly start: Reg; readonly mask: Reg; readonly home: Reg; readonly entry: Reg } {
+  const place = b.addr(parts, b.bin('shl', b.bin('shrU', hash, b.i32(24)), b.i32(1)));
+  const start = b.follow(place);
+  const mask = b.load('i32', place, 8);
+  const home = b.bin('and', b.bin('shl', tag, b.i32(1)), mask);
+  return { start, mask, home, entry: b.advance(start, home, 4) };
 }
 
 /** Asks for the lines of `words` words at p. */

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
+import * as build from '../../graph/build.ts';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
 import { autocast, type CompiledFunction, compile, type Parameter, Tensor, valueAndGrad } from '../../tensor/index.ts';
 import { readCheckpoint, writeCheckpoint } from '../../train/checkpointFile.ts';
@@ -231,11 +232,11 @@ export class SparseTrainer implements BatchLearner {
     this.sums = sumsFor(room, width);
   }
 
-  /** The stage as tensors, in the order `inputOf` takes them. */
+  /** The stage as tensors over its own memory, in the order `inputOf` takes them: it stays as it is until the program has run. */
   private arrays({ pooling, dense, labels, weights, shows }: Stage): Tensor[] {
     const { capacity, fields, wide, dim, lengths } = pooling;
     const view = (array: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>, shape: readonly number[]): Tensor =>
-      Tensor.from(array, { shape });
+      new Tensor(build.data(array, shape, array instanceof Float32Array ? 'f32' : 'i32'));
     return [
       view(pooling.wides, [capacity, fields * wide]),
       view(pooling.vectors, [capacity, fields, dim]),
