@@ -35,6 +35,8 @@ export default defineConfig({
   },
   test: {
     testTimeout: 60_000,
+    // Processes that tests start compile the package anew; tests/launch tests the cache.
+    env: { TENON_CACHE: 'off' },
     // Two cores in CI: more workers than cores only adds memory.
     maxWorkers: 2,
     projects: [

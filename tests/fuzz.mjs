@@ -10,7 +10,7 @@ for (const [name, value] of Object.entries(values))
 console.log(`fuzz: ${values.minutes} minutes from seed ${values.seed}`);
 const { status } = spawnSync(
   'npx',
-  ['vitest', 'run', '--disable-console-intercept', '--project', 'general', 'tests/backends/x86/fuzz.test.ts'],
+  ['vitest', 'run', '--disable-console-intercept', '--project', 'general', 'tests/fuzz/machine-code.test.ts'],
   {
     stdio: 'inherit',
     env: { ...process.env, TENON_FUZZ: '1', TENON_FUZZ_SEED: values.seed, TENON_FUZZ_MINUTES: values.minutes },

@@ -7,7 +7,7 @@ import type { DType } from '../graph/dtype.ts';
 import { isInt } from '../graph/dtype.ts';
 import { storage, type Value } from './flow.ts';
 import type { Atom, DataAtom, IndexTable, Ix, VarAtom } from './index-expr.ts';
-import { type Condition, throughReindex, throughReshape, withoutOffsets } from './views.ts';
+import { type Condition, simplest, throughReindex, throughReshape, withoutOffsets } from './views.ts';
 import type { MemoryWindows } from './windows.ts';
 
 interface Common {
@@ -215,14 +215,15 @@ export class Tracer {
       const shown = throughReindex(this.table, value, coords);
       if (shown.never) return this.constant(value.attrs.fill, value.dtype);
       if (shown.conditions.length === 0) return this.trace(value.inputs[0]!, shown.coords, guards);
-      const arg = this.trace(value.inputs[0]!, shown.coords, [...guards, ...shown.conditions]);
+      const conditions = shown.conditions.map(condition => simplest(this.table, condition));
+      const arg = this.trace(value.inputs[0]!, shown.coords, [...guards, ...conditions]);
       return {
         kind: 'guard',
         id: this.count++,
         dtype: value.dtype,
-        mask: arg.mask | this.conditionsMask(shown.conditions),
+        mask: arg.mask | this.conditionsMask(conditions),
         args: [arg],
-        conditions: shown.conditions,
+        conditions,
         fill: value.attrs.fill,
       };
     }

@@ -208,6 +208,12 @@ export class IndexTable {
     return this.add(quotient, this.divide(rest, by));
   }
 
+  /** floor(a / by) where the terms that `by` divides decide it, else null. */
+  wholeSteps(a: Ix, by: number): Ix | null {
+    const { quotient, rest } = this.partition(a, by);
+    return rest.hi < by ? quotient : null;
+  }
+
   private divide(rest: Ix, by: number): Ix {
     if (rest.hi < by) return this.zero;
     const g = rest.terms.reduce((acc, { coef }) => gcd(acc, Math.abs(coef)), by);
@@ -297,7 +303,7 @@ export class IndexTable {
   }
 }
 
-const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+export const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /** Calls `see` for every variable under `a`, with repetitions. */
 export function eachVar(a: Ix, see: (atom: VarAtom) => void): void {

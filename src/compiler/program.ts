@@ -17,6 +17,11 @@ export interface GraphProgram {
   readonly leaves: readonly Node[];
   readonly outputs: readonly Node[];
   readonly updates: readonly { readonly leaf: number; readonly node: Node }[];
+  /**
+   * By leaf: whether it is bound to the same unchanged value run after run (weights of a model that is not trained). What depends on such leaves
+   * alone is computed again only when one of them has changed, where the backend keeps memory between runs. None by default.
+   */
+  readonly lasting?: readonly boolean[];
 }
 
 /** Where one buffer of a kernel lives at run time. */
@@ -26,7 +31,9 @@ export type Place =
   /** Output `index`. */
   | { readonly kind: 'output'; readonly index: number }
   /** Byte offset in the arena, 64-byte aligned. */
-  | { readonly kind: 'arena'; readonly offset: number };
+  | { readonly kind: 'arena'; readonly offset: number }
+  /** Byte offset in memory that the program keeps from run to run, 64-byte aligned. */
+  | { readonly kind: 'kept'; readonly offset: number };
 
 export interface PlacedKernel {
   readonly kernel: LoopKernel;
@@ -45,10 +52,19 @@ export interface FailSite {
 }
 
 export interface LoopProgram {
-  readonly leaves: readonly { readonly dtype: DType; readonly elements: number; readonly written: boolean }[];
+  readonly leaves: readonly {
+    readonly dtype: DType;
+    readonly elements: number;
+    readonly written: boolean;
+    /** Whether kept memory depends on it. */
+    readonly lasting?: boolean;
+  }[];
   readonly outputs: readonly { readonly dtype: DType; readonly elements: number }[];
+  /** The first `preparations` of them fill the kept memory, and run only when a lasting leaf has changed. */
   readonly kernels: readonly PlacedKernel[];
+  readonly preparations: number;
   readonly arenaBytes: number;
+  readonly keptBytes: number;
   readonly failSites: readonly FailSite[];
 }
 

@@ -3,7 +3,7 @@
  * which it shows one. Imports the flow and index expressions; knows nothing of kernels.
  */
 import type { Value } from './flow.ts';
-import type { IndexTable, Ix } from './index-expr.ts';
+import { gcd, type IndexTable, type Ix } from './index-expr.ts';
 
 /** Holds iff 0 <= ix < size. */
 export interface Condition {
@@ -44,6 +44,21 @@ export function throughReindex(table: IndexTable, view: Value<'reindex'>, coords
     return inShape[a] === 1 && position.terms.length > 0 ? table.zero : position;
   });
   return { coords: through, conditions, never };
+}
+
+/**
+ * The same condition over fewer variables, where the others cannot change it: 0 <= 384 * k + 64 * l + m - 384 < 384 is 0 <= k - 1 < 1 for
+ * 64 * l + m < 384. What is padded or cut after dims were joined is then known per part.
+ */
+export function simplest(table: IndexTable, condition: Condition): Condition {
+  const { ix, size } = condition;
+  if (ix.terms.length < 2) return condition;
+  const steps = new Set(ix.terms.map(({ coef }) => gcd(size, Math.abs(coef))));
+  for (const step of [...steps].sort((a, b) => b - a)) {
+    const whole = step > 1 ? table.wholeSteps(ix, step) : null;
+    if (whole && whole.terms.length < ix.terms.length) return { ix: whole, size: size / step };
+  }
+  return condition;
 }
 
 /** Where an unguarded reindex reads, relative to where its first element is read. */

@@ -7,6 +7,7 @@ import { evaluate } from '../runtime/index.ts';
 import { type DType, type HostArray, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
 import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
 import { joinKey, keyOf } from './names.ts';
+import { describe, describeSettings } from './print.ts';
 import { loadState, type StateDict, type StateMismatch } from './state.ts';
 import { summarize } from './summary.ts';
 
@@ -306,6 +307,20 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
    */
   summary(...inputs: readonly (readonly number[] | Tensor)[]): string {
     return summarize(this, inputs);
+  }
+
+  /** The settings that `toString` prints of this module itself: its fields of numbers, strings and flags. Override it to print others. */
+  extraRepr(): string {
+    return describeSettings(this);
+  }
+
+  /** The tree of modules with their settings, as PyTorch prints one; `console.log(model)` shows it too. Computes nothing. */
+  toString(): string {
+    return describe(this);
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
   }
 
   /**

@@ -8,7 +8,7 @@ import { hostArray } from '../../src/graph/dtype.ts';
 import { MATRIX_ROUTINES, type MatrixRoutine } from '../../src/graph/matrix.ts';
 import type { Node } from '../../src/graph/node.ts';
 import { machineCode } from '../backends/x86/available.ts';
-import { Random } from './random-graph.ts';
+import { Random } from '../fuzz/random.ts';
 import { both, programOf } from './support.ts';
 
 type Float = 'f32' | 'f64';
@@ -76,7 +76,8 @@ const CASES: { readonly [R in MatrixRoutine]: readonly Inputs[] } = {
   geqrf: [...rectangles(random), ...rectangles(deficient)],
   qr: [...rectangles(random), ...rectangles(deficient)],
   eigh: squares(random),
-  svd: rectangles(random),
+  eighUpper: squares(random),
+  svd: [...rectangles(random), (r, dtype, batch) => [random(r, dtype, [...batch, 40, 33])]],
   pinv: [random, deficient].flatMap(make =>
     rectangles(make).map(
       (inputs): Inputs =>

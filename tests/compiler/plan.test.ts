@@ -7,8 +7,8 @@ import * as g from '../../src/graph/build.ts';
 import { bytesOf } from '../../src/graph/dtype.ts';
 import type { Node } from '../../src/graph/node.ts';
 import { Variable } from '../../src/graph/storage.ts';
+import { randomGraph } from '../fuzz/graph.ts';
 import { adam, layerNorm, mean, relu, softmax, spread, values } from './graphs.ts';
-import { randomGraph } from './random-graph.ts';
 import { both, programOf, TARGET } from './support.ts';
 
 /** Walks the program and follows, in units of 64 bytes, which value every place holds. */
@@ -18,7 +18,7 @@ function checkMemory(graph: GraphProgram): void {
   const holds = new Map<string, Value | string>();
   let since: { units: Set<string>; single: boolean; writes: boolean }[] = [];
   const unitsOf = (place: Place, bytes: number): string[] => {
-    if (place.kind !== 'arena') return [`${place.kind}${place.index}`];
+    if (!('offset' in place)) return [`${place.kind}${place.index}`];
     expect(place.offset % 64).toBe(0);
     expect(place.offset + bytes).toBeLessThanOrEqual(program.arenaBytes);
     return Array.from({ length: Math.ceil(bytes / 64) }, (_, i) => `arena${place.offset / 64 + i}`);
@@ -55,7 +55,7 @@ const variable = (shape: number[], seed: number): Node<'variable'> =>
 
 describe('plan', () => {
   it('no kernel overwrites what is still read, and threads meet where memory is shared (random graphs)', () => {
-    for (let seed = 1; seed <= 200; seed++) checkMemory(programOf(randomGraph(seed).outputs));
+    for (let seed = 1; seed <= 200; seed++) checkMemory(programOf(randomGraph(seed).map(value => value.node)));
   });
 
   it('chains take turns in little memory', () => {

@@ -1,6 +1,7 @@
 /**
  * What every module does: finding its parts, modes, state dicts, freezing, conversion, the summary.
  */
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as nn from '../../src/nn/index.ts';
 import { compile, manualSeed, ones, Parameter, randn, type Tensor, tensor, zeros } from '../../src/tensor/index.ts';
@@ -272,5 +273,43 @@ describe('errors name the layer and the sizes', () => {
     [() => new nn.GRU(3, 4).call(zeros([5, 2, 3]), zeros([2, 2, 4])), 'GRU: state [2,2,4] came, expected [1,2,4]'],
   ])('%#', (act, message) => {
     expect(act).toThrow(message);
+  });
+});
+
+describe('printing', () => {
+  it('shows the tree with its settings, and blocks that are alike once', () => {
+    const net = new Net();
+    expect(String(net)).toBe(
+      [
+        'Net(',
+        "  (conv1): Conv2d(inChannels=1, outChannels=2, kernelSize=[3, 3], stride=[1, 1], padding=[1, 1], dilation=[1, 1], groups=1, paddingMode='zeros')",
+        '  (bn1): BatchNorm2d(numFeatures=2, eps=0.00001, momentum=0.1)',
+        '  (blocks): ModuleList(',
+        '    (0-1): 2 x Linear(inFeatures=8, outFeatures=8)',
+        '  )',
+        '  (heads): ModuleDict(',
+        '    (someName): Linear(inFeatures=8, outFeatures=3)',
+        '  )',
+        '  (ln_1): LayerNorm(normalizedShape=[8], eps=0.00001)',
+        ')',
+      ].join('\n'),
+    );
+    expect(String(new nn.Linear(2, 3, { bias: false }))).toBe('Linear(inFeatures=2, outFeatures=3, bias=false)');
+  });
+
+  it('is what the console shows, and can be said otherwise by a module', () => {
+    class Scale extends nn.Module {
+      readonly by = new Parameter(tensor([2, 3]));
+      forward(x: Tensor): Tensor {
+        return x.mul(this.by);
+      }
+    }
+    class Named extends Scale {
+      override extraRepr(): string {
+        return 'twice';
+      }
+    }
+    expect(inspect(new Scale())).toBe('Scale(by=[2])');
+    expect(`${new Named()}`).toBe('Named(twice)');
   });
 });

@@ -31,9 +31,10 @@ const MEANINGS: { readonly [P in Primitive]: Meaning<P> } = {
   data: leaf,
   variable: leaf,
   placeholder: leaf,
-  iota(_step, _inputs, out) {
+  iota({ type }, _inputs, out) {
     const big = isBig(out);
-    for (let i = 0; i < out.length; i++) out[i] = big ? BigInt(i) : i;
+    const last = type.dtype === 'bool' ? 1 : out.length;
+    for (let i = 0; i < out.length; i++) out[i] = big ? BigInt(i) : Math.min(i, last);
   },
 
   unary({ attrs, type }, [x], out) {

@@ -13,15 +13,17 @@ function polynomial(terms: readonly number[], x: number): number {
 }
 
 /**
- * The error function. Below 2 by the alternating-free series erf(x) = 2/sqrt(pi) exp(-x^2) sum 2^k x^(2k+1) / (2k+1)!! (DLMF 7.6.2), above by
+ * The error function. Below 1 by the alternating-free series erf(x) = 2/sqrt(pi) exp(-x^2) sum 2^k x^(2k+1) / (2k+1)!! (DLMF 7.6.2), above by
  * the continued fraction of erfc (DLMF 7.9.1): both converge to the last bits.
  */
 export function erf(x: number): number {
   if (Number.isNaN(x)) return x;
   const size = Math.abs(x);
   if (size >= 6) return Math.sign(x);
-  const scale = (2 / Math.sqrt(PI)) * Math.exp(-x * x);
-  if (size < 2) {
+  // exp(-x^2) in two steps, because the rounding of x^2 would grow by x^2: the square of the head is exact.
+  const head = Math.fround(x);
+  const scale = (2 / Math.sqrt(PI)) * Math.exp(-head * head) * Math.exp(-(x - head) * (x + head));
+  if (size < 1) {
     let term = x;
     let sum = x;
     for (let k = 1; Math.abs(term) > Math.abs(sum) * 1e-18; k++) {
@@ -32,7 +34,7 @@ export function erf(x: number): number {
   }
   // sqrt(pi) exp(x^2) erfc(x) = 1 / (x + (1/2) / (x + 1 / (x + (3/2) / (x + ...))))
   let fraction = size;
-  for (let k = 80; k >= 1; k--) fraction = size + k / 2 / fraction;
+  for (let k = Math.ceil(20 + 350 / (x * x)); k >= 1; k--) fraction = size + k / 2 / fraction;
   return Math.sign(x) * (1 - scale / 2 / fraction);
 }
 

@@ -24,7 +24,7 @@ const MAX_DEPTH = 100;
 
 export type ValueInst = Exclude<
   Inst,
-  { readonly op: 'store' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' | 'tiles' | 'prefetch' }
+  { readonly op: 'store' | 'prefetch' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' | 'tiles' }
 >;
 
 /** An instruction whose code is written where its value is used. */

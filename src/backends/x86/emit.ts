@@ -157,6 +157,9 @@ class KernelEmitter {
       case 'advance':
         advance(f, inst);
         return;
+      case 'prefetch':
+        asm.prefetch(f.address(inst.p, inst.offset), inst.write);
+        return;
       case 'gather':
         gather(f, inst);
         return;
@@ -166,9 +169,6 @@ class KernelEmitter {
         f.gDone(inst.d, into);
         return;
       }
-      case 'prefetch':
-        asm.prefetch(f.address(inst.p, inst.offset));
-        return;
       case 'iota':
         iota(f, inst.d, inst.step);
         return;

@@ -106,7 +106,9 @@ export class Machine {
   load(program: LoopProgram): LoadedProgram {
     if (this.checked) verifyProgram(program);
     const listing = printsCode() ? new ListingAssembler() : undefined;
-    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa, listing));
+    const code = span('x86: emit', () =>
+      emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
+    );
     if (listing) console.error(listing.text());
     const pages = this.native.load(code.bytes);
     const loaded = new LoadedProgram(this, program, code, pages);
@@ -257,6 +259,10 @@ export class LoadedProgram implements Executable {
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
   private readonly choice: ThreadChoice;
   private workspace: NativeBuffer | null = null;
+  private readonly keptWords: readonly (readonly [word: number, offset: number])[];
+  private kept: NativeBuffer | null = null;
+  /** What the kept memory was made from, by leaf. */
+  private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
   private freed = false;
 
   constructor(machine: Machine, program: LoopProgram, code: ProgramCode, pages: CodePages) {
@@ -269,14 +275,17 @@ export class LoadedProgram implements Executable {
     this.leafWords = program.leaves.map(() => []);
     this.outputWords = program.outputs.map(() => []);
     const arenaWords: [number, number][] = [];
+    const keptWords: [number, number][] = [];
     for (const [k, { places }] of program.kernels.entries())
       for (const [b, place] of places.entries()) {
         const word = code.argsOffsets[k]! / 8 + b;
         if (place.kind === 'leaf') this.leafWords[place.index]!.push(word);
         else if (place.kind === 'output') this.outputWords[place.index]!.push(word);
-        else arenaWords.push([word, place.offset]);
+        else (place.kind === 'arena' ? arenaWords : keptWords).push([word, place.offset]);
       }
     this.arenaWords = arenaWords;
+    this.keptWords = keptWords;
+    this.madeFrom = program.leaves.map(() => null);
     this.choice = new ThreadChoice(code.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
   }
 
@@ -290,7 +299,7 @@ export class LoadedProgram implements Executable {
     machine.settle();
     const outputs = this.place(bindings);
     const threads = this.threads();
-    if (isProfiling()) this.runSteps(threads);
+    if (isProfiling()) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
     else {
       const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
       machine.pool.run(this.pages.address + this.code.run, this.tableAddress, threads);
@@ -360,7 +369,33 @@ export class LoadedProgram implements Executable {
       this.workspace = workspace;
     }
     if (program.failSites.length > 0) machine.clearFailure();
+    if (program.preparations > 0) this.prepare(bindings);
     return outputs;
+  }
+
+  /** Fills the kept memory again where a leaf that it was made from has changed. */
+  private prepare(bindings: readonly Binding[]): void {
+    const { machine, program, madeFrom } = this;
+    let changed = false;
+    if (!this.kept) {
+      this.kept = new NativeBuffer(machine, program.keptBytes);
+      for (const [word, offset] of this.keptWords) this.put(word, this.kept.address + offset);
+      changed = true;
+    }
+    for (let i = 0; i < bindings.length; i++) {
+      if (!program.leaves[i]!.lasting) continue;
+      const of = bindings[i]!;
+      const version = of instanceof Variable ? of.version : 0;
+      if (madeFrom[i]?.of === of && madeFrom[i]!.version === version) continue;
+      madeFrom[i] = { of, version };
+      changed = true;
+    }
+    if (!changed) return;
+    const threads = machine.threads;
+    if (isProfiling()) this.runSteps(0, program.preparations, threads);
+    else machine.pool.run(this.pages.address + this.code.prepare!, this.tableAddress, threads);
+    // What failed fails again when it is tried again.
+    if (program.failSites.length > 0 && machine.failure()) madeFrom.fill(null);
   }
 
   /** Marks written variables, or throws what the error record says. */
@@ -383,10 +418,11 @@ export class LoadedProgram implements Executable {
     this.machine.native.release(this.pages);
   }
 
-  /** Runs kernel by kernel, each recorded as an event. */
-  private runSteps(threads: number): void {
+  /** Runs steps one by one, each recorded as an event. */
+  private runSteps(from: number, until: number, threads: number): void {
     const { machine, program } = this;
-    for (const [step, placed] of program.kernels.entries()) {
+    for (let step = from; step < until; step++) {
+      const placed = program.kernels[step]!;
       if (placed.commits && program.failSites.length > 0 && machine.failure()) continue;
       const start = performance.now();
       machine.pool.run(
@@ -403,7 +439,7 @@ export class LoadedProgram implements Executable {
 const BYTES_PER_INSTRUCTION = 4;
 
 const bytesOfAll = (program: LoopProgram): number =>
-  program.kernels.reduce((sum, placed) => sum + bytesTouched(placed), 0);
+  program.kernels.slice(program.preparations).reduce((sum, placed) => sum + bytesTouched(placed), 0);
 
 /** Bytes of all buffers of a kernel. */
 const bytesTouched = ({ kernel }: PlacedKernel): number =>

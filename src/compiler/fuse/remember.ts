@@ -4,10 +4,17 @@
  */
 import { costOf } from '../expr.ts';
 import { isElementwise, storage, type Value } from '../flow.ts';
+import type { Kernel } from '../kernels.ts';
 import type { Selection } from './select.ts';
 
 /** Largest cost of what every reader computes again. */
 const CHEAP = 6;
+/**
+ * The same for what one other kernel reads and the second cache does not hold: a line that is written and read again moves three times, some 45
+ * cycles a vector; sigmoid costs 30 (GPT's 4096 x 1536 activations: the products they finish 109 -> 125 GFLOP/s).
+ */
+const CHEAP_ONCE = 28;
+const LARGE = 1 << 18;
 
 interface Recipe {
   readonly sources: readonly Value[];
@@ -15,15 +22,31 @@ interface Recipe {
 }
 
 /** Takes values out of `stored` that are computed again from the rest, one source of full size each. */
-export function forgetCheap(stored: Set<Value>, selection: Selection): void {
+export function forgetCheap(stored: Set<Value>, selection: Selection, home: ReadonlyMap<Value, Kernel>): void {
   const recipes = new Map<Value, Recipe>();
   for (const value of [...stored].sort((a, b) => a.id - b.id)) {
     if (selection.forced.has(value) || !isElementwise(value)) continue;
-    const recipe = recipeOf(value, stored, selection, recipes);
+    const most = value.size >= LARGE && otherReaders(value, selection, home) <= 1 ? CHEAP_ONCE : CHEAP;
+    const recipe = recipeOf(value, stored, selection, recipes, most);
     if (!recipe) continue;
     recipes.set(value, recipe);
     stored.delete(value);
   }
+}
+
+/** Kernels beside its own that read a value, through whatever is computed again. */
+function otherReaders(value: Value, selection: Selection, home: ReadonlyMap<Value, Kernel>): number {
+  const found = new Set<Kernel>();
+  const visit = (v: Value, depth: number): void => {
+    for (const user of v.users) {
+      const kernel = home.get(user);
+      if (kernel) found.add(kernel);
+      else if (selection.virtual[user.id] && depth < 8) visit(user, depth + 1);
+    }
+  };
+  visit(value, 0);
+  found.delete(home.get(value)!);
+  return found.size;
 }
 
 function recipeOf(
@@ -31,6 +54,7 @@ function recipeOf(
   stored: ReadonlySet<Value>,
   selection: Selection,
   recipes: ReadonlyMap<Value, Recipe>,
+  most: number,
 ): Recipe | null {
   let cost = costOf(value);
   let possible = true;
@@ -44,15 +68,15 @@ function recipeOf(
     else if (recipe) {
       cost += recipe.cost;
       for (const source of recipe.sources) sources.add(source);
-    } else if (selection.virtual[v.id]) {
+    } else if (selection.virtual[v.id] || isElementwise(v)) {
       if (isElementwise(v)) cost += costOf(v);
       const root = storage(v);
       for (const input of root === v ? v.inputs : [root]) visit(input);
     } else possible = false;
-    if (cost > CHEAP) possible = false;
+    if (cost > most) possible = false;
   };
   for (const input of value.inputs) visit(input);
-  if (!possible || cost > CHEAP) return null;
+  if (!possible || cost > most) return null;
   let large = 0;
   for (const source of sources) if (source.size >= value.size && source.size > 1) large++;
   return large <= 1 ? { sources: [...sources], cost } : null;

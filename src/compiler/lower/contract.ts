@@ -11,11 +11,11 @@ import { type Expr, Tracer } from '../expr.ts';
 import { storage, type Value } from '../flow.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
 import type { ContractKernel } from '../kernels.ts';
-import { LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import { type Inst, LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { settle, toMemory } from '../math/index.ts';
 import type { MemoryWindows } from '../windows.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
-import { indicesOf, reachable } from './domain.ts';
+import { eachLoaded, indicesOf, reachable } from './domain.ts';
 import { Emitter } from './emitter.ts';
 
 interface StoreExpr {
@@ -96,12 +96,40 @@ export function lowerContraction(
     return toMemory(builder, lead.value.dtype, emitter.vector(lead.expr, 0));
   };
 
+  /** Results and what is read of their size, where neighbours of the result lie side by side. */
+  const touches = (builder: LoopBuilder, at: OutputSite): Reg[] => {
+    const emitter = new Emitter(builder, context, tracer, v => buffers.read(v), null, target.vectorBytes, plan.vars);
+    const along = at.vectorDim === null ? null : plan.vars[at.vectorDim]!;
+    plan.vars.forEach((v, d) => {
+      const coord = at.coords[d];
+      if (coord) emitter.setVar(v, coord);
+    });
+    emitter.bindIndex(lead.ix, at.index);
+    const sideBySide = (ix: Ix): boolean => {
+      let loaded = false;
+      eachLoaded(ix, () => {
+        loaded = true;
+      });
+      return along !== null && !loaded && coefficient(ix, along) === 1;
+    };
+    const written = stores.filter(s => s !== lead && sideBySide(s.ix));
+    const read = exprs.filter(e => e.kind === 'load' && e.of.size >= value.size && e.conditions.length === 0);
+    return [
+      ...written.map(s => emitter.pointer(buffers.write(s.value), s.value.dtype, s.ix)),
+      ...read.flatMap(e =>
+        e.kind === 'load' && sideBySide(e.ix) ? [emitter.pointer(buffers.read(e.of), e.of.dtype, e.ix)] : [],
+      ),
+    ];
+  };
+
   const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
   const out = buffers.write(lead.value);
   const operand = (of: AbsorbedOperand): ContractOperand => ({
     buffer: buffers.read(of.base),
     dtype: of.base.dtype,
     axes: of.axes,
+    // What lasts itself is computed once: nothing has to be kept for it.
+    lasting: !kernel.lasting && context.lasts(storage(of.base)),
   });
   const plain = stores.length === 1 && lead.value === value;
   const spec: ContractSpec = {
@@ -113,6 +141,7 @@ export function lowerContraction(
       ? {}
       : {
           epilogue,
+          touches,
           mergeable: (outer: number, inner: number): boolean =>
             indices.every(ix => {
               const slow = coefficient(ix, plan.vars[outer]!);
@@ -121,9 +150,12 @@ export function lowerContraction(
             }),
         }),
   };
-  lowerContract(b, spec, target, (scratch, dtype, elements) =>
-    buffers.scratch(scratch, dtype, elements, elements * bytesOf(dtype)),
-  );
+  const ahead: Inst[] = [];
+  lowerContract(b, spec, target, {
+    room: (name, dtype, elements) => buffers.scratch(name, dtype, elements, elements * bytesOf(dtype)),
+    kept: (name, dtype, elements) => buffers.kept(name, dtype, elements, elements * bytesOf(dtype)),
+    prepare: fill => ahead.push(...b.block(fill)),
+  });
   const sizes = (role: Role): number => plan.dims.reduce((n, dim) => (dim.role === role ? n * dim.size : n), 1);
   const batch = sizes('batch') > 1 ? `${sizes('batch')} x ` : '';
   const describe = (): string[] => {
@@ -145,13 +177,15 @@ export function lowerContraction(
     const results = stores.map(s => `${bufferName(s.value)}[${printer.index(s.ix)}] = ${printer.text(s.expr)}`);
     return [`for ${dims}`, `acc = sum ${read(plan.a)} * ${read(plan.b)}`, ...printer.lines, ...results];
   };
+  const whole = `[${batch}${sizes('m')} x ${sizes('n')} x ${sizes('k')}]`;
+  const title = `${name} contract ${whole}`;
   return {
-    loop: {
-      name: `${name} contract [${batch}${sizes('m')} x ${sizes('n')} x ${sizes('k')}]`,
-      buffers: buffers.buffers,
-      body: b.instructions,
-    },
-    refs: buffers.refs,
+    ...(ahead.length > 0
+      ? {
+          ...buffers.kernel(title, b.instructions),
+          preparation: buffers.preparation(`${name} pack for ${whole}`, ahead),
+        }
+      : { loop: { name: title, buffers: buffers.buffers, body: b.instructions }, refs: buffers.refs }),
     mayFail,
     single: false,
     inPlace: inPlace(stores, exprs, [storage(plan.a.base), storage(plan.b.base)], context.windows),

@@ -326,18 +326,20 @@ export class Emitter {
     const single = (any: number): Reg => {
       // Lanes that do not exist repeat one that does.
       const lane = Math.min(any, last);
+      // Addresses are remembered, so they are computed where every lane sees them.
+      const [p, offset] = place(lane);
       if (this.mode.mask) {
         const x = b.copy(b.const(registerScalar(of.dtype), of.dtype === 'i64' ? 0n : 0));
-        this.whereActive(lane, () => b.move(x, one(lane)));
+        this.whereActive(lane, () => b.move(x, b.load(of.dtype, p, offset, 1)));
         return x;
       }
-      return one(lane);
+      return b.load(of.dtype, p, offset, 1);
     };
-    const one = (lane: number): Reg => {
+    const place = (lane: number): readonly [p: Reg, offset: number] => {
       if (coef !== null && coef >= 0 && conditions.length === 0)
-        return b.load(of.dtype, this.pointer(buffer, of.dtype, ix), (copy * lanes + lane) * coef * bytes, 1);
+        return [this.pointer(buffer, of.dtype, ix), (copy * lanes + lane) * coef * bytes];
       const at = this.laneIndex(ix, copy, lane);
-      return b.load(of.dtype, b.addr(buffer, conditions.length > 0 ? this.clamp(at, of.size - 1) : at), 0, 1);
+      return [b.addr(buffer, conditions.length > 0 ? this.clamp(at, of.size - 1) : at), 0];
     };
     return fromMemory(b, of.dtype, this.gatherLanes(single));
   }

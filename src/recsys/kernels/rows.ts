@@ -182,7 +182,7 @@ function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: Tab
     };
     const askIndex = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u => {
-        b.prefetch(entryOf(u).entry);
+        b.prefetch(entryOf(u).entry, 0, false);
       });
 
     const guess = (from: Reg, to: Reg): void =>
@@ -204,7 +204,7 @@ function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: Tab
         );
         const guessed = b.sub(row, one);
         put(u, guessed);
-        b.if(b.cmp('ge', guessed, zero), () => prefetchWords(b, rowPointer(b, main, guessed), read));
+        b.if(b.cmp('ge', guessed, zero), () => prefetchWords(b, rowPointer(b, main, guessed), read, false));
       });
 
     const compare = (from: Reg, to: Reg): void =>
@@ -240,7 +240,7 @@ function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: Tab
           b.if(b.cmp('ge', row, zero), () => {
             const link = b.load('i32', rowPointer(b, main, row), W * LINK);
             b.if(b.cmp('ne', link, zero), () =>
-              prefetchWords(b, rowPointer(b, apartRows, b.sub(link, one)), vectorState),
+              prefetchWords(b, rowPointer(b, apartRows, b.sub(link, one)), vectorState, false),
             );
           });
       });
@@ -302,13 +302,13 @@ function updateKernel(machine: HostKernels, { layout, settings, rowShift, vector
       b.if(b.cmp('ge', row, zero), () => body(rowPointer(b, main, row)));
     };
     const askRows = (from: Reg, to: Reg): void =>
-      b.for(from, to, 1, u => whereThere(u, p => prefetchWords(b, p, rowWords)));
+      b.for(from, to, 1, u => whereThere(u, p => prefetchWords(b, p, rowWords, true)));
     const askVectors = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u =>
         whereThere(u, p => {
           const link = b.load('i32', p, W * LINK);
           b.if(b.cmp('ne', link, zero), () =>
-            prefetchWords(b, rowPointer(b, apartRows, b.sub(link, one)), vectorWords),
+            prefetchWords(b, rowPointer(b, apartRows, b.sub(link, one)), vectorWords, true),
           );
         }),
       );

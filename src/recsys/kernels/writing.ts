@@ -137,8 +137,8 @@ export function indexEntry(
 }
 
 /** Asks for the lines of `words` words at p. */
-export function prefetchWords(b: LoopBuilder, p: Reg, words: number): void {
+export function prefetchWords(b: LoopBuilder, p: Reg, words: number, write: boolean): void {
   const bytes = 4 * words;
-  for (let at = 0; at < bytes - 4; at += LINE) b.prefetch(p, at);
-  b.prefetch(p, bytes - 4);
+  for (let at = 0; at < bytes - 4; at += LINE) b.prefetch(p, at, write);
+  b.prefetch(p, bytes - 4, write);
 }

@@ -200,6 +200,8 @@ export function interpret(
         for (const [i, x] of get(inst.a).entries()) array[first + i] = x;
         return;
       }
+      case 'prefetch':
+        return;
       case 'for':
         for (let i = scalar(inst.lo); i < scalar(inst.hi); i += inst.step) {
           set(inst.i, [i]);

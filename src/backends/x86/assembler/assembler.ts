@@ -251,6 +251,11 @@ export class Assembler {
       });
   }
 
+  /** prefetcht0 or prefetchw: brings a line in, to be read or to be written. */
+  prefetch(s: Mem, write: boolean): void {
+    this.legacy(false, [0x0f, write ? 0x0d : 0x18], 1, s);
+  }
+
   lea(d: number, s: Mem): void {
     this.legacy(true, [0x8d], d, s);
   }
@@ -344,11 +349,6 @@ export class Assembler {
   locked(op: 'xadd' | 'cmpxchg', d: Mem, s: number): void {
     this.byte(0xf0);
     this.legacy(false, [0x0f, op === 'xadd' ? 0xc1 : 0xb1], s, d);
-  }
-
-  /** prefetcht0 */
-  prefetch(s: Mem): void {
-    this.legacy(false, [0x0f, 0x18], 1, s);
   }
 
   callRegister(r: number): void {

@@ -142,6 +142,11 @@ export class ListingAssembler extends Assembler {
     super.movExtend(kind, d, s);
   }
 
+  override prefetch(s: Mem, write: boolean): void {
+    this.note(`prefetch${write ? 'w' : 't0'} ${this.memory(s, 1)}`);
+    super.prefetch(s, write);
+  }
+
   override lea(d: number, s: Mem): void {
     this.note(`lea ${R64[d]}, ${this.memory(s, 0)}`);
     super.lea(d, s);

@@ -1,0 +1,52 @@
+/**
+ * Random graphs as machine code against the reference backend; and on two threads to the bit what they are on one.
+ */
+import { expect, it } from 'vitest';
+import { referenceBackend } from '../../src/backends/reference/index.ts';
+import { createX86Backend } from '../../src/backends/x86/index.ts';
+import type { Backend } from '../../src/compiler/program.ts';
+import type { HostArray } from '../../src/graph/dtype.ts';
+import { isas } from '../backends/x86/available.ts';
+import { programOf } from '../compiler/support.ts';
+import { FIRST, MINUTES, RUNS, runFor } from './budget.ts';
+import { randomGraph } from './graph.ts';
+import { difference } from './values.ts';
+
+const backends = isas.map(isa => ({ isa, x86: createX86Backend({ isa, allThreads: true }) }));
+
+function check(seed: number): void {
+  const outputs = randomGraph(seed);
+  const program = programOf(outputs.map(value => value.node));
+  const bindings = program.leaves.map(leaf => leaf.value!);
+  const expected = referenceBackend.compile(program).run(bindings);
+  for (const { isa, x86 } of backends) {
+    const run = (backend: Backend): HostArray[][] => {
+      const executable = backend.compile(program);
+      const results = [1, 2].map(threads => {
+        backend.threads = threads;
+        return executable.run(bindings);
+      });
+      executable.free();
+      return results;
+    };
+    const name = `seed ${seed}, ${isa}`;
+    let results: HostArray[][];
+    try {
+      results = run(x86);
+    } catch (error) {
+      throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+    }
+    const [one, two] = results as [HostArray[], HostArray[]];
+    for (const [i, want] of expected.entries()) {
+      const message = difference(one[i]!, want, outputs[i]!);
+      expect(message && `${name}, output ${i}: ${message}`).toBeNull();
+      expect(two[i], `${name}, output ${i}, two threads`).toEqual(one[i]);
+    }
+  }
+}
+
+it(`machine code equals the reference (${RUNS} graphs)`, { timeout: 240_000 }, () => {
+  for (let seed = FIRST; seed < FIRST + RUNS; seed++) check(seed);
+});
+
+it.skipIf(MINUTES === 0)(`for ${MINUTES} minutes`, { timeout: (MINUTES + 5) * 60_000 }, () => runFor(MINUTES, check));
