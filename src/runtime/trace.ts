@@ -65,10 +65,12 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   try {
     outputs = span('trace', () => body(args));
     const cells = pendingCells();
-    prepared = prepare(
-      outputs,
-      cells.map(cell => ({ leaf: cell.leafNode, node: cell.node })),
-    );
+    const updates = cells.map(cell => ({ leaf: cell.leafNode, node: cell.node }));
+    const updated = new Set(updates.map(({ leaf }) => leaf.is('variable') && leaf.attrs.variable));
+    // What the function closes over stays as it is, but for what it assigns.
+    const lasts = (leaf: Node): boolean =>
+      leaf.is('variable') ? !updated.has(leaf.attrs.variable) : leaf.value !== null;
+    prepared = prepare(outputs, updates, undefined, lasts);
     prepared.hold();
   } finally {
     active = null;

@@ -31,6 +31,7 @@ export class AddressTable {
   private readonly outputs: readonly Entry[];
   private readonly written: readonly number[];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
+  private readonly keptWords: readonly (readonly [word: number, offset: number])[];
   private workspace: NativeBuffer | null = null;
 
   /** @param offsets byte offset in the table of each kernel's first buffer @param bytes of the table */
@@ -55,14 +56,16 @@ export class AddressTable {
     this.outputs = program.outputs.map(entry);
     this.written = program.leaves.flatMap(({ written }, i) => (written ? [i] : []));
     const arenaWords: [number, number][] = [];
+    const keptWords: [number, number][] = [];
     for (const [k, { places }] of program.kernels.entries())
       for (const [b, place] of places.entries()) {
         const word = (offsets[k]! / 8 + b) * 2;
         if (place.kind === 'leaf') this.leaves[place.index]!.words.push(word);
         else if (place.kind === 'output') this.outputs[place.index]!.words.push(word);
-        else arenaWords.push([word, place.offset]);
+        else (place.kind === 'arena' ? arenaWords : keptWords).push([word, place.offset]);
       }
     this.arenaWords = arenaWords;
+    this.keptWords = keptWords;
     for (const output of this.outputs) if (output.slot) this.point(output, output.slotAddress);
   }
 
@@ -114,6 +117,11 @@ export class AddressTable {
       this.workspace = workspace;
     }
     return fresh;
+  }
+
+  /** Says where the memory is that outlasts a run. */
+  placeKept(kept: NativeBuffer): void {
+    for (const [word, offset] of this.keptWords) this.put(word, kept.address + offset);
   }
 
   /** After a run: marks the variables it wrote, and returns all outputs. `placed` is what `place` returned. */

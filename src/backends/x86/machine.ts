@@ -2,19 +2,21 @@
  * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary ArrayBuffers; addresses are taken for each
  * run, during which the buffers are referenced. Knows loop programs and bindings, not graphs.
  */
+
+import type { LoopKernel } from '../../compiler/loops.ts';
 import { wantedThreads } from '../../compiler/processors.ts';
 import { isProfiling, record, span } from '../../compiler/profile.ts';
-import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import type { Binding, Executable, HostKernel, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
-import { verifyProgram } from '../../compiler/verify-loops.ts';
+import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray } from '../../graph/dtype.ts';
-import type { DeviceBuffer, Variable } from '../../graph/storage.ts';
+import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
 import type { Isa } from './isa.ts';
-import type { CodePages, Native } from './memory/native.ts';
-import { emitProgram, type ProgramCode } from './program-code.ts';
+import type { CodePages, Native, NativeCall } from './memory/native.ts';
+import { emitAlone, emitProgram, type ProgramCode } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
 
 export const BACKEND_NAME = 'x86';
@@ -105,10 +107,23 @@ export class Machine {
   load(program: LoopProgram): LoadedProgram {
     if (this.checked) verifyProgram(program);
     const listing = printsCode() ? new ListingAssembler() : undefined;
-    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa, listing));
+    const code = span('x86: emit', () =>
+      emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
+    );
     if (listing) console.error(listing.text());
     const pages = this.native.load(code.bytes);
     const loaded = new LoadedProgram(this, program, code, pages);
+    this.native.releaseWith(loaded, pages);
+    return loaded;
+  }
+
+  /** A kernel of somebody else's over arrays of the host. */
+  loadAlone(kernel: LoopKernel): HostKernel {
+    if (this.checked) verifyKernel(kernel, 0);
+    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const pages = this.native.load(emitAlone(kernel, this.isa, listing));
+    if (listing) console.error(listing.text());
+    const loaded = new LoadedKernel(this, kernel, pages);
     this.native.releaseWith(loaded, pages);
     return loaded;
   }
@@ -202,6 +217,39 @@ export class Machine {
   }
 }
 
+/** One kernel as machine code, called with the addresses of the arrays it is given. */
+class LoadedKernel implements HostKernel {
+  private readonly machine: Machine;
+  private readonly pages: CodePages;
+  private readonly call: NativeCall;
+  private readonly addresses: Float64Array;
+  private readonly words: BigInt64Array;
+  private readonly table: number;
+
+  constructor(machine: Machine, { buffers }: LoopKernel, pages: CodePages) {
+    this.machine = machine;
+    this.pages = pages;
+    this.call = machine.native.callable(pages.address);
+    this.addresses = new Float64Array(buffers.length).fill(Number.NaN);
+    this.words = new BigInt64Array(buffers.length);
+    this.table = machine.native.addressOf(this.words);
+  }
+
+  run(arrays: readonly ArrayBufferView[], alone = false): void {
+    const { machine, addresses, words } = this;
+    if (arrays.length !== words.length)
+      throw new Error(`internal: ${arrays.length} arrays came, expected ${words.length}`);
+    for (let k = 0; k < arrays.length; k++) {
+      const address = machine.native.addressOf(arrays[k]!);
+      if (addresses[k] === address) continue;
+      addresses[k] = address;
+      words[k] = BigInt(address);
+    }
+    if (alone || machine.busy || machine.threads === 1) this.call(this.table, 0, 1, 0);
+    else machine.pool.run(this.pages.address, this.table, machine.threads);
+  }
+}
+
 /** A loop program as machine code. */
 export class LoadedProgram implements Executable {
   private readonly machine: Machine;
@@ -214,6 +262,9 @@ export class LoadedProgram implements Executable {
   /** Whether an index can be out of range. */
   private readonly mayFail: boolean;
   private readonly choice: ThreadChoice;
+  private kept: NativeBuffer | null = null;
+  /** What the kept memory was made from, by leaf. */
+  private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
   private freed = false;
 
   constructor(machine: Machine, program: LoopProgram, code: ProgramCode, pages: CodePages) {
@@ -224,6 +275,7 @@ export class LoadedProgram implements Executable {
     this.entry = pages.address + code.run;
     this.mayFail = program.failSites.length > 0;
     this.table = new AddressTable(machine, program, code.argsOffsets, code.argsBytes);
+    this.madeFrom = program.leaves.map(() => null);
     this.choice = new ThreadChoice(code.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
   }
 
@@ -232,7 +284,7 @@ export class LoadedProgram implements Executable {
     machine.settle();
     const outputs = this.place(bindings);
     const threads = this.threads();
-    if (isProfiling()) this.runSteps(threads);
+    if (isProfiling()) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
     else {
       const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
       machine.pool.run(this.entry, this.table.address, threads);
@@ -278,17 +330,44 @@ export class LoadedProgram implements Executable {
   private place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
     if (this.freed) throw new Error('internal: a program was run after it was freed');
     if (this.mayFail) this.machine.clearFailure();
-    return this.table.place(bindings);
+    const placed = this.table.place(bindings);
+    if (this.program.preparations > 0) this.prepare(bindings);
+    return placed;
+  }
+
+  /** Fills the kept memory again where a leaf that it was made from has changed. */
+  private prepare(bindings: readonly Binding[]): void {
+    const { machine, program, madeFrom } = this;
+    let changed = false;
+    if (!this.kept) {
+      this.kept = new NativeBuffer(machine, program.keptBytes);
+      this.table.placeKept(this.kept);
+      changed = true;
+    }
+    for (let i = 0; i < bindings.length; i++) {
+      if (!program.leaves[i]!.lasting) continue;
+      const of = bindings[i]!;
+      const version = of instanceof Variable ? of.version : 0;
+      if (madeFrom[i]?.of === of && madeFrom[i]!.version === version) continue;
+      madeFrom[i] = { of, version };
+      changed = true;
+    }
+    if (!changed) return;
+    const threads = machine.threads;
+    if (isProfiling()) this.runSteps(0, program.preparations, threads);
+    else machine.pool.run(this.pages.address + this.code.prepare!, this.table.address, threads);
+    // What failed fails again when it is tried again.
+    if (this.mayFail && machine.failure()) madeFrom.fill(null);
   }
 
   /** Marks written variables and returns the outputs, or throws what the error record says. */
-  private finish(bindings: readonly Binding[], outputs: readonly (HostArray | null)[]): HostArray[] {
+  private finish(bindings: readonly Binding[], placed: readonly (HostArray | null)[]): HostArray[] {
     const failure = this.mayFail ? this.machine.failure() : null;
     if (failure) {
       const site = this.program.failSites[failure.site]!;
       throw new Error(`${site.what}: index ${failure.value} is out of range for ${site.size} elements`);
     }
-    return this.table.collect(bindings, outputs);
+    return this.table.collect(bindings, placed);
   }
 
   free(): void {
@@ -299,10 +378,11 @@ export class LoadedProgram implements Executable {
     this.machine.native.release(this.pages);
   }
 
-  /** Runs kernel by kernel, each recorded as an event. */
-  private runSteps(threads: number): void {
+  /** Runs steps one by one, each recorded as an event. */
+  private runSteps(from: number, until: number, threads: number): void {
     const { machine, program } = this;
-    for (const [step, placed] of program.kernels.entries()) {
+    for (let step = from; step < until; step++) {
+      const placed = program.kernels[step]!;
       if (placed.commits && this.mayFail && machine.failure()) continue;
       const start = performance.now();
       machine.pool.run(
@@ -319,7 +399,7 @@ export class LoadedProgram implements Executable {
 const BYTES_PER_INSTRUCTION = 4;
 
 const bytesOfAll = (program: LoopProgram): number =>
-  program.kernels.reduce((sum, placed) => sum + bytesTouched(placed), 0);
+  program.kernels.slice(program.preparations).reduce((sum, placed) => sum + bytesTouched(placed), 0);
 
 /** Bytes of all buffers of a kernel. */
 const bytesTouched = ({ kernel }: PlacedKernel): number =>
