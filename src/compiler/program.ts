@@ -6,6 +6,7 @@ import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import type { LoopKernel } from './loops.ts';
+import type { Target } from './target.ts';
 
 /**
  * What to compute, still as a graph. `leaves` are all nodes without a known value at compile time (data and realised nodes, variables,
@@ -83,6 +84,23 @@ export interface Executable {
   free(): void;
 }
 
+/** A kernel of the caller's own, loaded: runs over arrays of the host where they lie, one per buffer of the kernel. */
+export interface HostKernel {
+  /**
+   * Runs on every thread of the backend (`alone`: on the calling one only), or on the calling one while a program runs that the event loop does
+   * not wait for. Nothing checks the arrays' sizes. The kernel may neither fail nor have barriers.
+   */
+  run(arrays: readonly ArrayBufferView[], alone?: boolean): void;
+}
+
+/** Kernels written in loop IR outside of the compiler, for what is no graph: hash tables, rows of segments. */
+export interface HostKernels {
+  readonly target: Target;
+  load(kernel: LoopKernel): HostKernel;
+  /** Byte address of an array's first element, which `follow` goes to; valid for as long as its ArrayBuffer lives. */
+  addressOf(array: ArrayBufferView): number;
+}
+
 /** One way to run programs. */
 export interface Backend {
   readonly name: string;
@@ -90,4 +108,6 @@ export interface Backend {
   compile(program: GraphProgram): Executable;
   /** Compute threads in use, and how many to use from the next program on. */
   threads: number;
+  /** Where generated code can work on the host's arrays. */
+  readonly hostKernels?: HostKernels;
 }

@@ -300,6 +300,11 @@ class Verifier {
         this.isOneOf(inst, inst.d, [registerScalar(inst.mem)]);
         if (inst.m) this.masked(inst, inst.m, inst.d, inst.mem);
         break;
+      case 'follow':
+        read(inst.p);
+        this.scalar(inst, inst.p, 'ptr');
+        this.scalar(inst, inst.d, 'ptr');
+        break;
       case 'prefetch':
         read(inst.p);
         this.scalar(inst, inst.p, 'ptr');

@@ -126,6 +126,23 @@ function failFunction(asm: Assembler, control: number): Label {
   return entry;
 }
 
+/** One kernel that neither fails nor waits as a function of (args, thread, threads). */
+export function emitAlone(kernel: LoopKernel, isa: Isa, asm: Assembler = new Assembler()): Uint8Array {
+  const body = asm.label();
+  const none = asm.label();
+  asm.call(body);
+  asm.plain('vzeroupper');
+  asm.plain('ret');
+  // Nobody calls it.
+  asm.bind(none);
+  asm.plain('ret');
+  asm.comment(`kernel ${kernel.name}`);
+  asm.bind(body);
+  const { fails } = emitKernel(kernel, asm, { barrier: none, fail: none }, isa);
+  if (fails) throw new Error(`internal: kernel ${kernel.name} may fail`);
+  return asm.finish();
+}
+
 /** The code of a program whose control words are at address `control`; the first `preparations` steps are a function of their own. */
 export function emitProgram(
   steps: readonly Step[],

@@ -84,7 +84,7 @@ function sweepRow(
   const vectors = sums[0]!.length;
   const trip = (steps: number): void => {
     if (ahead && steps > 1) {
-      for (let line = 0; line < ahead.lines; line++) b.prefetch('read', ahead.from, line * LINE);
+      for (let line = 0; line < ahead.lines; line++) b.prefetch(ahead.from, line * LINE, false);
       b.move(ahead.from, b.advance(ahead.from, one, ahead.lines * LINE));
     }
     for (let k = 0; k < steps; k++) {

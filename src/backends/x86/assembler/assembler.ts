@@ -251,10 +251,9 @@ export class Assembler {
       });
   }
 
-  /** prefetchw brings the line in to be written, prefetcht1 to the second cache. */
-  prefetch(to: 'read' | 'write', s: Mem): void {
-    if (to === 'write') this.legacy(false, [0x0f, 0x0d], 1, s);
-    else this.legacy(false, [0x0f, 0x18], 2, s);
+  /** prefetcht0 or prefetchw: brings a line in, to be read or to be written. */
+  prefetch(s: Mem, write: boolean): void {
+    this.legacy(false, [0x0f, write ? 0x0d : 0x18], 1, s);
   }
 
   lea(d: number, s: Mem): void {

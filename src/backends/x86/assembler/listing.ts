@@ -142,9 +142,9 @@ export class ListingAssembler extends Assembler {
     super.movExtend(kind, d, s);
   }
 
-  override prefetch(to: 'read' | 'write', s: Mem): void {
-    this.note(`${to === 'write' ? 'prefetchw' : 'prefetcht1'} ${this.memory(s, 1)}`);
-    super.prefetch(to, s);
+  override prefetch(s: Mem, write: boolean): void {
+    this.note(`prefetch${write ? 'w' : 't0'} ${this.memory(s, 1)}`);
+    super.prefetch(s, write);
   }
 
   override lea(d: number, s: Mem): void {
