@@ -172,7 +172,17 @@ export function normalise(program: GraphProgram): Flow {
     const unchanged = root.leaf >= 0 && memory[root.leaf] === memory[leaf];
     return unchanged ? [] : [{ leaf, value: snapshot(value) }];
   });
-  return { values, leaves, outputs: program.outputs.map(node => made.get(node)!.value), updates, sameMemory: memory };
+  const outputs = program.outputs.map(node => made.get(node)!.value);
+  return { values, leaves, outputs, updates, sameMemory: memory, lasts: lastingValues(values, program.lasting ?? []) };
+}
+
+/** Which values depend on lasting leaves alone, or on nothing at all: a literal that must be in memory is computed once too. */
+export function lastingValues(values: readonly Value[], leaves: readonly boolean[]): (value: Value) => boolean {
+  const lasting = new Set<Value>();
+  if (!leaves.includes(true)) return () => false;
+  for (const value of values)
+    if (value.leaf >= 0 ? leaves[value.leaf] : value.inputs.every(input => lasting.has(input))) lasting.add(value);
+  return value => lasting.has(value);
 }
 
 /** Every node under `roots`, inputs first, without recursion; leaves are not looked below. */

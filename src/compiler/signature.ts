@@ -25,6 +25,7 @@ function signatureOf(
   kernel: SpaceKernel | ContractKernel,
   realised: (value: Value) => boolean,
   windows: MemoryWindows,
+  lasts: (value: Value) => boolean,
 ): Signature {
   const values: Value[] = [];
   const number = new Map<Value, number>();
@@ -39,7 +40,7 @@ function signatureOf(
     const member = kernel.members.get(value);
     const { type } = value;
     if (!member && realised(value)) {
-      meet(value, `in ${type}`);
+      meet(value, `in ${type}${lasts(value) ? ' lasting' : ''}`);
       return;
     }
     const coords = member ? coordsKey(member) : '';
@@ -92,9 +93,11 @@ interface Template {
 export class LoweringCache {
   private readonly templates = new Map<string, Template>();
   private readonly windows: MemoryWindows;
+  private readonly lasts: (value: Value) => boolean;
 
-  constructor(windows: MemoryWindows) {
+  constructor(windows: MemoryWindows, lasts: (value: Value) => boolean) {
     this.windows = windows;
+    this.lasts = lasts;
   }
 
   /** Copies of one size and type differ in where from and where to. */
@@ -123,7 +126,7 @@ export class LoweringCache {
   lower(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): LoweredKernel {
     if (kernel.kind === 'copy') return this.copy(kernel, make);
     if (kernel.kind === 'routine') return make();
-    const { key, values } = signatureOf(kernel, realised, this.windows);
+    const { key, values } = signatureOf(kernel, realised, this.windows, this.lasts);
     const template = this.templates.get(key);
     if (!template) {
       const lowered = make();
@@ -132,14 +135,18 @@ export class LoweringCache {
     }
     const mine = new Map(template.values.map((value, i) => [value, values[i]!]));
     const { lowered } = template;
-    return {
-      ...lowered,
-      refs: lowered.refs.map((ref): BufferRef => {
+    const refsOf = (refs: readonly BufferRef[]): BufferRef[] =>
+      refs.map(ref => {
         if (ref.kind !== 'value') return ref;
         const known = mine.get(ref.known)!;
         const { root, offset } = this.windows.resolve(known);
         return { kind: 'value', value: root, offset, known };
-      }),
+      });
+    const { preparation } = lowered;
+    return {
+      ...lowered,
+      refs: refsOf(lowered.refs),
+      ...(preparation ? { preparation: { loop: preparation.loop, refs: refsOf(preparation.refs) } } : {}),
       inPlace: lowered.inPlace.map(({ stored, read }) => ({ stored: mine.get(stored)!, read: mine.get(read)! })),
       describe: () => make().describe(),
     };

@@ -15,6 +15,9 @@ export interface Stream {
   readonly across: number;
   /** Elements from one k to the next. */
   readonly along: number;
+  /** Loops around rows of `rowLength` points of k (A; outermost first), where it does not step evenly through all of them. */
+  readonly rows?: readonly { readonly extent: Extent; readonly step: number }[];
+  readonly rowLength?: number;
 }
 
 /** a * b + c: fused for floats, exact for integers. */
@@ -36,8 +39,35 @@ export function sweep(
   c: Stream,
   unroll: number,
 ): void {
-  const aAt = b.copy(a.from);
   const cAt = b.copy(c.from);
+  const descend = (level: number, from: Reg): void => {
+    const row = a.rows?.[level];
+    if (!row) {
+      sweepRow(b, acc, lanes, sums, a.rowLength ?? length, { ...a, from }, { ...c, from: cAt }, unroll);
+      return;
+    }
+    const at = b.copy(from);
+    b.for(0, row.extent, 1, () => {
+      descend(level + 1, at);
+      b.move(at, b.advance(at, b.i32(row.step), bytesOf(a.dtype)));
+    });
+  };
+  descend(0, a.from);
+}
+
+/** The same for points of k that both step evenly through; moves `c.from` behind them. */
+function sweepRow(
+  b: LoopBuilder,
+  acc: AccScalar,
+  lanes: number,
+  sums: readonly (readonly Reg[])[],
+  length: Extent,
+  a: Stream,
+  c: Stream,
+  unroll: number,
+): void {
+  const aAt = b.copy(a.from);
+  const cAt = c.from;
   const one = b.i32(1);
   const aBytes = bytesOf(a.dtype);
   const cBytes = bytesOf(c.dtype);
