@@ -43,22 +43,21 @@ function signatureOf(
       meet(value, `in ${type}${lasts(value) ? ' lasting' : ''}`);
       return;
     }
-    if (!member && value.is('reindex')) {
+    const coords = member ? coordsKey(member) : '';
+    // As in expr.ts: members read through windows as others do.
+    if (value.is('reindex')) {
       const window = kernel.members.has(storage(value.inputs[0]!)) ? null : windows.of(value);
       if (window) {
         if (!number.has(window)) meet(window, `in ${window.type}`);
         const maps = value.attrs.axes.map(map => map.terms.map(([d, c]) => `${d}*${c}`).join('+'));
-        meet(value, `slice ${maps} of ${value.inputs[0]!.shape} ${type} ${number.get(window)}`);
+        meet(value, `slice ${maps} of ${value.inputs[0]!.shape} ${type} ${number.get(window)}${coords}`);
         return;
       }
     }
     if (!member && value.op === 'reshape' && realised(storage(value))) visit(storage(value));
     else for (const input of value.inputs) visit(input);
     const inputs = value.inputs.map(input => number.get(input) ?? number.get(storage(input)));
-    meet(
-      value,
-      `${value.op} ${attributesKey(value.op, value.attrs)} ${type} ${inputs}${member ? coordsKey(member) : ''}`,
-    );
+    meet(value, `${value.op} ${attributesKey(value.op, value.attrs)} ${type} ${inputs}${coords}`);
   };
   if (kernel.kind === 'contract') {
     const { plan } = kernel;
