@@ -14,6 +14,11 @@ export interface DeviceBuffer {
   free(): void;
 }
 
+/** A first value that is one element everywhere, as the dtype stores it (half types keep bits). */
+export interface Uniform {
+  readonly element: number | bigint;
+}
+
 let variables = 0;
 
 /**
@@ -29,26 +34,39 @@ export class Variable {
   /** Newest value on the host, or null while only the device has it, or nothing has needed the first value yet. */
   host: HostArray | null;
   /** Makes the first value when something needs it; a value written before that has cost nothing. */
-  private readonly first: (() => HostArray) | null;
+  private readonly first: (() => HostArray) | Uniform | null;
   /** The device copy and the backend it belongs to, if a program bound this variable. */
   device: { readonly backend: string; readonly buffer: DeviceBuffer } | null = null;
   /** Whether the device copy is current (always true when `host` is null). */
   deviceIsCurrent = false;
   version = 0;
 
-  constructor(shape: readonly number[], dtype: DType, init: HostArray | (() => HostArray), name = '') {
+  constructor(shape: readonly number[], dtype: DType, init: HostArray | (() => HostArray) | Uniform, name = '') {
     this.shape = shape;
     this.dtype = dtype;
     this.size = shape.reduce((a, n) => a * n, 1);
-    this.host = typeof init === 'function' ? null : init;
-    this.first = typeof init === 'function' ? init : null;
+    const later = typeof init === 'function' || 'element' in init;
+    this.host = later ? null : init;
+    this.first = later ? init : null;
     this.name = name;
+  }
+
+  /** The element that the value consists of, while nothing has been made of it: a device then fills its own memory. */
+  get uniform(): number | bigint | null {
+    return this.host === null && this.device === null && typeof this.first === 'object' ? this.first!.element : null;
+  }
+
+  private make(): HostArray {
+    const first = this.first!;
+    if (typeof first === 'function') return first();
+    const host = hostArray(this.dtype, this.size);
+    return first.element === 0 ? host : ((host as Float32Array).fill(first.element as number) as HostArray);
   }
 
   /** The value on the host; downloads it when only the device has it. Do not write into the result. */
   read(): HostArray {
     if (this.host) return this.host;
-    if (!this.device) return (this.host = this.first!());
+    if (!this.device) return (this.host = this.make());
     const host = hostArray(this.dtype, this.size);
     this.device.buffer.download(host);
     return (this.host = host);

@@ -3,7 +3,6 @@
  * without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of modules or training loops.
  */
 import { data } from '../graph/build.ts';
-import { type DType, hostArray } from '../graph/dtype.ts';
 import { Cell, flush, releaseKept } from '../runtime/index.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
@@ -281,9 +280,11 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     if (!slots) this.#slots.set(parameter, (slots = new Map()));
     let slot = slots.get(name);
     if (!slot) {
-      slot = new Parameter(constantTensor(this.slotShape(parameter, name), parameter.dtype, initial), {
-        requiresGrad: false,
-      });
+      const { dtype } = parameter;
+      // The element as the dtype stores it: half types keep bits.
+      const element = tensor([initial], { dtype }).data()[0] as number | bigint;
+      const shape = this.slotShape(parameter, name);
+      slot = new Parameter({ shape, dtype, value: { element } }, { requiresGrad: false });
       slots.set(name, slot);
     }
     return slot;
@@ -333,16 +334,4 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     });
     flush();
   }
-}
-
-/** A tensor of one value. Filled on the host: state is made while a step is traced, when nothing may be computed. */
-function constantTensor(shape: readonly number[], dtype: DType, value: number): Tensor {
-  const host = hostArray(
-    dtype,
-    shape.reduce((a, n) => a * n, 1),
-  );
-  // The element as the dtype stores it: half types keep bits.
-  const [element] = tensor([value], { dtype }).data();
-  if (value !== 0) (host as Float32Array).fill(Number(element));
-  return new Tensor(data(host, shape, dtype));
 }

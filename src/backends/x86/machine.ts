@@ -17,7 +17,7 @@ import {
 } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
-import { bytesOf, type HostArray } from '../../graph/dtype.ts';
+import { bytesOf, type DType, type HostArray, hostView } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
@@ -60,6 +60,14 @@ export class NativeBuffer implements DeviceBuffer {
   upload(from: HostArray): void {
     this.machine.settle();
     this.view.set(bytesIn(from));
+  }
+
+  /** Fills fresh memory, which is zero. */
+  fill(dtype: DType, element: number | bigint): void {
+    const { view } = this;
+    if (!element) return;
+    const elements = view.byteLength / bytesOf(dtype);
+    (hostView(dtype, view.buffer, view.byteOffset, elements) as Float32Array).fill(element as number);
   }
 
   /** The collector takes the memory. */
@@ -166,10 +174,12 @@ export class Machine {
   reside(variable: Variable): NativeBuffer {
     let { device } = variable;
     if (device?.backend !== BACKEND_NAME) {
-      const host = variable.read();
+      const element = variable.uniform;
+      const host = element === null ? variable.read() : null;
       device?.buffer.free();
       const buffer = new NativeBuffer(this, variable.bytes);
-      buffer.upload(host);
+      if (host) buffer.upload(host);
+      else buffer.fill(variable.dtype, element!);
       device = { backend: BACKEND_NAME, buffer };
       variable.device = device;
       variable.deviceIsCurrent = true;
