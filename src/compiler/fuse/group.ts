@@ -134,7 +134,7 @@ class Grouper {
   private waitOf(value: Value): Wait {
     let stage = 0;
     let kernel: Kernel | null = null;
-    for (const input of value.inputs) {
+    for (const input of value.after ? [...value.inputs, value.after] : value.inputs) {
       const wait = this.waits[input.id]!;
       if (wait.stage > stage) ({ stage, kernel } = wait);
       else if (wait.stage === stage && wait.kernel !== kernel) kernel = null;
