@@ -78,7 +78,7 @@ it('the snippets have the types the API asks for', () => {
 
 describe.each(pages)('%s', page => {
   it.runIf(executable(page).length > 0)('runs', { timeout: 120_000 }, async () => {
-    expect(existsSync(path.join(root, 'dist/cli/main.js')), 'not built: npm run build').toBe(true);
+    expect(existsSync(path.join(root, 'dist/node/cli/main.js')), 'not built: npm run build').toBe(true);
     const log = vi.spyOn(console, 'log').mockImplementation(() => {});
     const before = process.cwd();
     process.chdir(folder);

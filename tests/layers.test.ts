@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 
 /** From the ground up. Folders of one row stand beside each other and may use one another, but not in a circle. */
 const LAYERS: readonly (readonly string[])[] = [
+  ['launch'],
   ['graph'],
   ['transform'],
   ['compiler'],

@@ -133,7 +133,7 @@ const SPECIAL: { readonly [op: string]: Special } = {
     { q: kwargs['q'], center: kwargs['center'] },
   ],
   arange: (args, kwargs) => {
-    const numbers = [...args, ...(kwargs['start'] !== undefined ? [kwargs['start']] : [])];
+    const numbers = [...args.map(Number), ...(kwargs['start'] !== undefined ? [kwargs['start']] : [])];
     if (kwargs['end'] !== undefined) numbers.push(kwargs['end']);
     if (kwargs['step'] !== undefined) numbers.push(kwargs['step']);
     return [...numbers, dtypeOption(kwargs)];

@@ -45,6 +45,17 @@ const COMPOSED: { readonly [op: string]: (...args: never[]) => unknown } = {
   zero_: (x: Tensor) => tenon.zerosLike(x),
   resolve_conj: (x: Tensor) => x,
   resolve_neg: (x: Tensor) => x,
+  // Tensors do not change: the first elements in another shape.
+  resize_: (x: Tensor, shape: number[]) =>
+    x
+      .flatten()
+      .narrow(
+        0,
+        0,
+        shape.reduce((a, n) => a * n, 1),
+      )
+      .reshape(shape),
+  resize_as_: (x: Tensor, other: Tensor) => x.flatten().narrow(0, 0, other.numel()).reshape(other.shape),
 };
 
 const SPACES: readonly (readonly [prefix: string, space: object])[] = [

@@ -1,10 +1,6 @@
 /**
  * The version of this package, read from its own package.json.
  */
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
-const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
-export const VERSION = manifest.version;
+export const VERSION = (createRequire(import.meta.url)('tenon/package.json') as { version: string }).version;

@@ -12,6 +12,7 @@ import { group } from './fuse/group.ts';
 import { select } from './fuse/select.ts';
 import { IndexTable } from './index-expr.ts';
 import type { Kernel } from './kernels.ts';
+import { channelsLast } from './layout.ts';
 import { KernelBuffers, type LoweredKernel, ProgramContext } from './lower/context.ts';
 import { lowerContraction } from './lower/contract.ts';
 import { lowerCopy, lowerRoutine } from './lower/routine.ts';
@@ -20,7 +21,7 @@ import { normalise } from './normalise.ts';
 import { chooseDestinations, order, plan, type Step } from './plan.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
 import { LoweringCache } from './signature.ts';
-import type { Target } from './target.ts';
+import { lanesFor, type Target } from './target.ts';
 import { MemoryWindows } from './windows.ts';
 
 /** Compiles a program for a target. Deterministic; the same program gives the same code. */
@@ -37,13 +38,15 @@ interface Compiled {
 function compile(program: GraphProgram, target: Target): Compiled {
   const log = new DebugLog();
   log.graph(program);
-  const normal = normalise(program);
+  const normal = normalise(target.keepsMemory ? program : { ...program, lasting: [] });
   log.pass('normalise');
-  const { flow, kernels, realised, context } = fuse(normal, target);
+  const arranged = channelsLast(normal, lanesFor(target, 4));
+  log.pass('layout');
+  const { flow, kernels, realised, context } = fuse(arranged, target);
   const { windows } = context;
   log.pass('fuse');
   let count = 0;
-  const cache = new LoweringCache(windows);
+  const cache = new LoweringCache(windows, flow.lasts);
   const inPlace = updatedInPlace(flow);
   const lower = (kernel: Kernel): Step => {
     const name = `k${count++}`;
@@ -58,14 +61,24 @@ function compile(program: GraphProgram, target: Target): Compiled {
   const { place, copies } = chooseDestinations(flow, steps);
   for (const value of inPlace)
     if (place.get(value)?.kind !== 'leaf') throw new Error(`internal: v${value.id} is not written where its base is`);
-  const ordered = order(flow, [...steps, ...copies.map(lower)], place);
-  const planned = plan(flow, ordered, place);
+  const isLasting = (step: Step): boolean => step.kernel.lasting;
+  const lasting = order(flow, steps.filter(isLasting), place);
+  const running = order(flow, [...steps.filter(step => !isLasting(step)), ...copies.map(lower)], place);
+  const ordered = [...lasting, ...running];
+  const planned = plan(flow, lasting, running, place);
   const written = new Set(flow.updates.map(update => update.leaf));
   const result: LoopProgram = {
-    leaves: program.leaves.map((leaf, i) => ({ dtype: leaf.dtype, elements: leaf.size, written: written.has(i) })),
+    leaves: program.leaves.map((leaf, i) => ({
+      dtype: leaf.dtype,
+      elements: leaf.size,
+      written: written.has(i),
+      lasting: planned.preparations > 0 && program.lasting?.[i] === true,
+    })),
     outputs: program.outputs.map(node => ({ dtype: node.dtype, elements: node.size })),
     kernels: planned.kernels,
+    preparations: planned.preparations,
     arenaBytes: planned.arenaBytes,
+    keptBytes: planned.keptBytes,
     failSites: context.failSites,
   };
   log.pass('plan');
@@ -99,7 +112,7 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
   const stored = new Set(kernels.flatMap(kernel => kernel.stores));
   const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
   const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
-  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised));
+  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised), flow.lasts);
   const { kernels: joined, chains } = joinChains(
     flow,
     kernels,

@@ -76,6 +76,8 @@ export interface Flow {
   readonly updates: readonly { readonly leaf: number; readonly value: Value }[];
   /** Per leaf: the first leaf that is bound to the same variable (itself for all others). */
   readonly sameMemory: readonly number[];
+  /** Whether a value depends on lasting leaves alone: it is computed before the program runs, once. */
+  readonly lasts: (value: Value) => boolean;
 }
 
 /** The value whose memory a chain of reshapes shows. */

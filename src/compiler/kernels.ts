@@ -13,6 +13,8 @@ interface Group {
   readonly members: Map<Value, readonly Ix[]>;
   /** Members that end up in memory, in flow order. */
   stores: Value[];
+  /** Whether it computes lasting values, which are kept from run to run. Members are all of one kind. */
+  readonly lasting: boolean;
 }
 
 /** Elementwise values and reductions over one space. */

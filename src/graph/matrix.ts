@@ -30,6 +30,8 @@ export const MATRIX_ROUTINES = {
   qr: ([a]) => [a![0] + a![1], Math.min(...a!)],
   /** A [n, n], of which the lower triangle is read -> [1 + n, n]: eigenvalues in ascending order, then their vectors as columns. */
   eigh: ([a]) => [a![0] + 1, a![1]],
+  /** The same of the upper triangle, reduced from the other end as LAPACK does, which decides the signs of vectors. */
+  eighUpper: ([a]) => [a![0] + 1, a![1]],
   /** A [m, n], k = min(m, n) -> [m + 1 + n, k]: U [m, k], singular values in descending order, V [n, k]. */
   svd: ([a]) => [a![0] + 1 + a![1], Math.min(...a!)],
   /** (A [m, n], [1, 2] = a and r) -> its pseudo-inverse [n, m], of singular values above max(a, r * the largest one). */

@@ -3,7 +3,7 @@
  */
 
 import { span } from '../compiler/profile.ts';
-import type { Backend, Binding, Executable } from '../compiler/program.ts';
+import type { Backend, Binding, Executable, GraphProgram } from '../compiler/program.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
@@ -49,12 +49,13 @@ export interface Prepared {
 
 /**
  * Compiles, or finds compiled, the program that computes `outputs` and performs `updates`. `isLeaf` says which nodes are given when it
- * runs: what has a value, by default.
+ * runs: what has a value, by default. Leaves that `lasts` says keep their value from run to run let the program keep what it computes from them.
  */
 export function prepare(
   outputs: readonly Node[],
   updates: readonly Update[],
   isLeaf: (node: Node) => boolean = isBound,
+  lasts: ((leaf: Node) => boolean) | null = null,
 ): Prepared {
   const roots = [...outputs, ...updates.map(u => u.node)];
   const { key, leaves } = structureOf(
@@ -63,10 +64,12 @@ export function prepare(
     isLeaf,
   );
   const device = backend();
-  const id = `${device.name}:${device.threads}:${outputs.length}:${key}`;
+  const lasting = lasts && leaves.map(lasts);
+  const kept = lasting ? lasting.map(Number).join('') : '';
+  const id = `${device.name}:${device.threads}:${outputs.length}:${kept}:${key}`;
   let entry = cache.get(id);
   if (!entry) {
-    const executable = span('compile', () => compileProgram(device, leaves, outputs, updates));
+    const executable = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting));
     if (cache.size >= CAPACITY) dropLeastUsed();
     entry = { executable, used: 0, held: false };
     cache.set(id, entry);
@@ -88,10 +91,16 @@ function compileProgram(
   leaves: readonly Node[],
   outputs: readonly Node[],
   updates: readonly Update[],
+  lasting: readonly boolean[] | null,
 ): Executable {
   // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
   const at = new Map(leaves.map((leaf, i) => [leaf, i]));
-  const program = { leaves, outputs, updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })) };
+  const program: GraphProgram = {
+    leaves,
+    outputs,
+    updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })),
+    ...(lasting ? { lasting } : {}),
+  };
   return hasControlFlow(program) ? splitProgram(program, prepareHeld) : device.compile(program);
 }
 

@@ -7,7 +7,7 @@ import { type DType, isFloat, kindOf } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { defaultGenerator, type Generator } from '../runtime/index.ts';
 import { checkDType, checkShape } from './convert.ts';
-import { checkFloat, checkTensor, checkWhole, knownNumbers, refuseOut } from './operands.ts';
+import { broadcastShapes, checkFloat, checkTensor, checkWhole, knownNumbers, refuseOut } from './operands.ts';
 import { Tensor } from './tensor.ts';
 
 export interface RandomOptions {
@@ -105,14 +105,44 @@ export const randLike = (x: Tensor, options: RandomOptions = {}): Tensor =>
 export const randnLike = (x: Tensor, options: RandomOptions = {}): Tensor =>
   randn(x.shape, { dtype: x.dtype, ...options });
 
-/** randint of x's shape and dtype. */
-export const randintLike = (x: Tensor, low: number, high: number, options: RandomOptions = {}): Tensor =>
-  randint(low, high, x.shape, { dtype: x.dtype, ...options });
+/** randint of x's shape and dtype: from `low` (0 where only one bound is given) to below `high`. */
+export function randintLike(x: Tensor, high: number, options?: RandomOptions): Tensor;
+export function randintLike(x: Tensor, low: number, high: number, options?: RandomOptions): Tensor;
+export function randintLike(x: Tensor, first: number, second?: number | RandomOptions, last?: RandomOptions): Tensor {
+  checkTensor('randintLike', 'input', x);
+  const [low, high, options] = typeof second === 'number' ? [first, second, last] : [0, first, second];
+  return randint(low, high, x.shape, { dtype: x.dtype, ...options });
+}
 
-/** Normal of the given mean and standard deviation. */
-export function normal(mean: number, std: number, shape: readonly number[], options: RandomOptions = {}): Tensor {
-  if (!(std >= 0)) throw new RangeError(`normal: std: expected at least 0, got ${std}`);
-  return randn(shape, options).mul(std).add(mean);
+/**
+ * Normal of the given means and standard deviations: numbers for a tensor of `shape`, or tensors (one of the two at least), whose shapes broadcast.
+ * No gradient flows to either, as in PyTorch.
+ */
+export function normal(mean: number, std: number, shape: readonly number[], options?: RandomOptions): Tensor;
+export function normal(mean: Tensor | number, std: Tensor | number, options?: RandomOptions): Tensor;
+export function normal(
+  mean: Tensor | number,
+  std: Tensor | number,
+  shape: readonly number[] | RandomOptions = {},
+  options: RandomOptions = {},
+): Tensor {
+  const least = std instanceof Tensor ? (knownNumbers(std) ?? []).reduce((a, b) => Math.min(a, b), 0) : std;
+  if (!(least >= 0)) throw new RangeError(`normal: std: expected at least 0, got ${least}`);
+  if (Array.isArray(shape))
+    return randn(shape as readonly number[], options)
+      .mul(std)
+      .add(mean)
+      .detach();
+  const tensors = [mean, std].filter(value => value instanceof Tensor);
+  const [like] = tensors;
+  if (!like) throw new TypeError('normal: shape: expected an array of sizes, where mean and std are numbers');
+  for (const value of tensors) checkFloat('normal', value === mean ? 'mean' : 'std', value);
+  const sizes = broadcastShapes(
+    'normal',
+    tensors.map(value => value.shape),
+  );
+  const noise = randn(sizes, { dtype: like.dtype, ...(shape as RandomOptions) });
+  return noise.mul(std).add(mean).detach();
 }
 
 /** 1 with probability x, elementwise, else 0; x's dtype. */

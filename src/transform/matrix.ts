@@ -184,11 +184,11 @@ const qr: MatrixJvp = (node, [t]) => {
   return stackRows(dq, transpose(dr));
 };
 
-/** A V = V diag(w), E = Vᵀ dA V of symmetric tangents: dw = diag(E), dV = V (E / (w_j - w_i)); equal eigenvalues turn into each other by nothing. */
+/** A V = V diag(w), E = Vᵀ dA V of the symmetric part of dA: dw = diag(E), dV = V (E / (w_j - w_i)); equal eigenvalues turn into each other by nothing. */
 const eigh: MatrixJvp = (node, [t]) => {
   const [w, v] = [rows(node, 0, 1), rows(node, 1)];
   const n = rowsOf(v);
-  const e = matmul(transpose(v), matmul(t!, v));
+  const e = matmul(transpose(v), matmul(symmetric(t!), v));
   const across = spreadRows(w, n);
   const gaps = inverseOr0(sub(across, transpose(across)));
   return stackRows(diagonal(e), matmul(v, mul(e, gaps)));
@@ -251,6 +251,7 @@ export const MATRIX_JVP: { readonly [R in MatrixRoutine]: MatrixJvp } = {
   geqrf: none,
   qr,
   eigh,
+  eighUpper: eigh,
   svd,
   pinv,
   ldl: none,

@@ -7,7 +7,7 @@ import { temporaryFolder } from '../support/temporaryFolder.ts';
 const folder = temporaryFolder();
 // DeepFM has dropout: the random state must survive as well. 16 steps per epoch.
 const training = ['train', 'table', '--model', 'deepfm', '--limit', '1000', '--batch', '50', '--epochs', '12'];
-const built = existsSync(program) && existsSync(program.replace(/bin.tenon\.js$/, 'dist/cli/main.js'));
+const built = existsSync(program) && existsSync(program.replace(/bin.tenon\.js$/, 'dist/node/cli/main.js'));
 
 const checkpoints = (out: string): string[] =>
   existsSync(out)

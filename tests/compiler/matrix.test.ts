@@ -76,7 +76,8 @@ const CASES: { readonly [R in MatrixRoutine]: readonly Inputs[] } = {
   geqrf: [...rectangles(random), ...rectangles(deficient)],
   qr: [...rectangles(random), ...rectangles(deficient)],
   eigh: squares(random),
-  svd: rectangles(random),
+  eighUpper: squares(random),
+  svd: [...rectangles(random), (r, dtype, batch) => [random(r, dtype, [...batch, 40, 33])]],
   pinv: [random, deficient].flatMap(make =>
     rectangles(make).map(
       (inputs): Inputs =>

@@ -13,7 +13,6 @@ const KNOWN: readonly (readonly [why: string, ...cases: string[]])[] = [
   ['random slopes', 'nn.functional.rrelu #0', 'nn.functional.rrelu #2'],
   ['random windows', 'nn.functional.fractional_max_pool2d #10', 'nn.functional.fractional_max_pool2d #16'],
   ['random windows', ...[2, 14, 20, 22, 28].map(i => `nn.functional.fractional_max_pool2d #${i}`)],
-  ['the signs of eigenvectors and singular vectors', 'symeig #4', 'svd #182', 'linalg.svd #182'],
   ['the recorded gradient is uninitialised memory', 'sgn #0'],
   ['the recorded gradient flows to elements that were replaced', 'as_strided_scatter #1', 'as_strided_scatter #3'],
   [
@@ -43,7 +42,7 @@ testWithData(
     ]);
     const failed = results.filter(result => result.outcome === 'fail');
     expect(failed.filter(({ op, name }) => !known.has(`${op} ${name}`))).toEqual([]);
-    expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThanOrEqual(2974);
+    expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThanOrEqual(2977);
   },
   300_000,
 );

@@ -54,6 +54,20 @@ test('eigh of 35 x 35, with eigenvalues that come twice', () => {
   expectNear(eigenvectors.mul(eigenvalues).matmul(eigenvectors.mT), a, 1e-12);
 });
 
+test('eigh and svd of 120 x 120, of sizes whose squares overflow, and of NaN', () => {
+  const x = random(120, 120);
+  const a = x.add(x.mT);
+  for (const uplo of ['L', 'U'] as const) {
+    const { eigenvalues, eigenvectors } = linalg.eigh(a, uplo);
+    expectNear(eigenvectors.mul(eigenvalues).matmul(eigenvectors.mT), a, 1e-11);
+    expectNear(eigenvectors.mT.matmul(eigenvectors), one(120), 1e-12);
+  }
+  const { u, s, vh } = linalg.svd(x);
+  expectNear(u.mul(s.unsqueeze(-2)).matmul(vh), x, 1e-11);
+  expectNear(linalg.svdvals(x.mul(1e200)).div(1e200), s, 1e-11);
+  expect(linalg.svdvals(x.mul(Number.NaN)).isnan().all().item()).toBe(true);
+});
+
 test('matrixExp of a rotation, and of a large negative matrix', () => {
   const angle = 40;
   const turn = linalg.matrixExp(

@@ -59,6 +59,8 @@ const CASES: { readonly [R in Exclude<MatrixRoutine, 'permutation' | 'geqrf' | '
       checkDerivatives(x => g.matrix('qr', shifted(x)), generic(shape));
   },
   eigh: () => checkDerivatives(x => g.matrix('eigh', g.binary('add', shifted(x), transpose(x))), generic([3, 3])),
+  eighUpper: () =>
+    checkDerivatives(x => g.matrix('eighUpper', g.binary('add', shifted(x), transpose(x))), generic([3, 3])),
   svd: () => {
     for (const shape of [
       [3, 3],

@@ -2,22 +2,9 @@
  * Matrix routines (see graph/matrix.ts) in plain JavaScript, in f64: textbook algorithms, written to be read.
  */
 import type { MatrixRoutine } from '../../graph/matrix.ts';
+import { addScaled, dot, formQ, type Matrix, make, reflect, transposed } from './rows.ts';
+import { eigh, svd, svdParts } from './spectral.ts';
 
-/** A matrix as rows. */
-type Matrix = Float64Array[];
-
-const make = (rows: number, cols: number): Matrix => Array.from({ length: rows }, () => new Float64Array(cols));
-const transposed = (a: Matrix, cols: number): Matrix =>
-  Array.from({ length: cols }, (_, j) => Float64Array.from(a, row => row[j]!));
-const dot = (x: Float64Array, y: Float64Array, from = 0, to = x.length): number => {
-  let sum = 0;
-  for (let i = from; i < to; i++) sum += x[i]! * y[i]!;
-  return sum;
-};
-/** y += a x from `from` on. */
-const addScaled = (y: Float64Array, a: number, x: Float64Array, from = 0): void => {
-  for (let i = from; i < y.length; i++) y[i] = y[i]! + a * x[i]!;
-};
 const swap = (a: Matrix, i: number, j: number): void => {
   [a[i], a[j]] = [a[j]!, a[i]!];
 };
@@ -101,37 +88,6 @@ function det(a: Matrix, [, n]: Size): Matrix {
   return [Float64Array.of(swaps.reduce((d, p, i) => d * work[i]![i]! * (p === i ? 1 : -1), 1))];
 }
 
-/**
- * Householder reflections 1 - tau v vᵀ with v = (1, ...) that take column k to beta e_k (LAPACK's signs). `w` is Aᵀ, overwritten by R and the
- * vectors.
- */
-function reflect(w: Matrix, m: number): number[] {
-  const taus: number[] = [];
-  for (let k = 0; k < Math.min(m, w.length); k++) {
-    const v = w[k]!;
-    const alpha = v[k]!;
-    const tail = Math.sqrt(dot(v, v, k + 1));
-    if (tail === 0) {
-      taus.push(0);
-      continue;
-    }
-    const beta = alpha > 0 ? -Math.hypot(alpha, tail) : Math.hypot(alpha, tail);
-    const tau = (beta - alpha) / beta;
-    taus.push(tau);
-    for (let i = k + 1; i < m; i++) v[i] = v[i]! / (alpha - beta);
-    v[k] = beta;
-    for (let j = k + 1; j < w.length; j++) applyReflection(w[j]!, v, k, tau);
-  }
-  return taus;
-}
-
-/** x -= tau v (vᵀ x), v with a 1 at k and the rest of it from k + 1 on. */
-function applyReflection(x: Float64Array, v: Float64Array, k: number, tau: number): void {
-  const product = tau * (x[k]! + dot(v, x, k + 1));
-  x[k] = x[k]! - product;
-  addScaled(x, -product, v, k + 1);
-}
-
 function geqrf(a: Matrix, [m, n]: Size): Matrix {
   const w = transposed(a, n);
   const taus = reflect(w, m);
@@ -142,122 +98,23 @@ function qr(a: Matrix, [m, n]: Size): Matrix {
   const k = Math.min(m, n);
   const w = transposed(a, n);
   const taus = reflect(w, m);
-  const q = make(k, m);
-  for (let j = 0; j < k; j++) q[j]![j] = 1;
-  for (let i = k - 1; i >= 0; i--) for (let j = i; j < k; j++) applyReflection(q[j]!, w[i]!, i, taus[i]!);
+  const q = formQ(w, taus, k, k, m);
   return [...transposed(q, m), ...w.map((row, j) => row.slice(0, k).map((x, i) => (i <= j ? x : 0)))];
-}
-
-/**
- * One-sided Jacobi (Hestenes 1958): rotates pairs of rows of `g`, and of `v` with them, until all rows of `g` are orthogonal. With g = Aᵀ and
- * v = 1 before, g = diag(s) Uᵀ and v = Vᵀ afterwards.
- */
-function orthogonalise(g: Matrix, v: Matrix): void {
-  for (let sweep = 0, rotated = true; rotated && sweep < 60; sweep++) {
-    rotated = false;
-    for (let i = 0; i < g.length; i++)
-      for (let j = i + 1; j < g.length; j++) {
-        const [gi, gj] = [g[i]!, g[j]!];
-        const [a, b, c] = [dot(gi, gi), dot(gj, gj), dot(gi, gj)];
-        if (!(Math.abs(c) > 1e-15 * Math.sqrt(a * b))) continue;
-        rotated = true;
-        const zeta = (b - a) / (2 * c);
-        const t = (zeta < 0 ? -1 : 1) / (Math.abs(zeta) + Math.sqrt(1 + zeta * zeta));
-        const cos = 1 / Math.sqrt(1 + t * t);
-        rotate(gi, gj, cos, cos * t);
-        rotate(v[i]!, v[j]!, cos, cos * t);
-      }
-  }
-}
-
-function rotate(x: Float64Array, y: Float64Array, cos: number, sin: number): void {
-  for (let i = 0; i < x.length; i++) {
-    const [a, b] = [x[i]!, y[i]!];
-    x[i] = cos * a - sin * b;
-    y[i] = sin * a + cos * b;
-  }
-}
-
-const identity = (n: number): Matrix => make(n, n).map((row, i) => row.fill(1, i, i + 1));
-
-/** -1 where the first of the (nearly) largest elements is negative: the sign that vectors are given. */
-function signOf(x: Float64Array): number {
-  let largest = 0;
-  for (const value of x) if (Math.abs(value) > Math.abs(largest) * (1 + 1e-8)) largest = value;
-  return largest < 0 ? -1 : 1;
-}
-
-/** Eigenvectors of A are singular vectors of A + c, which is positive definite for c beyond the sum of any row. */
-function eigh(a: Matrix): Matrix {
-  const n = a.length;
-  const full = a.map((row, i) => row.map((x, j) => (j <= i ? x : a[j]![i]!)));
-  const bound = Math.max(...full.map(row => row.reduce((sum, x) => sum + Math.abs(x), 0)));
-  const shift = bound > 0 ? 1.5 * bound : 1;
-  const g = full.map((row, i) => row.map((x, j) => (i === j ? x + shift : x)));
-  const v = identity(n);
-  orthogonalise(g, v);
-  const values = v.map(x =>
-    dot(
-      x,
-      Float64Array.from(full, row => dot(row, x)),
-    ),
-  );
-  const order = values.map((_, i) => i).sort((i, j) => values[i]! - values[j]!);
-  const vectors = order.map(i => v[i]!.map(x => x * signOf(v[i]!)));
-  return [Float64Array.from(order, i => values[i]!), ...transposed(vectors, n)];
-}
-
-function svd(a: Matrix, [m, n]: Size): Matrix {
-  // The shorter side is rotated.
-  if (m < n) {
-    const packed = svd(transposed(a, n), [n, m]);
-    return [...packed.slice(n + 1), packed[n]!, ...packed.slice(0, n)];
-  }
-  const size = Math.max(...a.map(row => row.reduce((most, x) => Math.max(most, Math.abs(x)), 0)), 0);
-  const scale = size > 0 && Number.isFinite(size) ? size : 1;
-  const g = transposed(a, n).map(row => row.map(x => x / scale));
-  const v = identity(n);
-  orthogonalise(g, v);
-  const norms = g.map(row => Math.sqrt(dot(row, row)));
-  const order = norms.map((_, i) => i).sort((i, j) => norms[j]! - norms[i]!);
-  const u: Matrix = [];
-  for (const i of order) {
-    const sign = signOf(v[i]!);
-    u.push(norms[i]! === 0 ? orthogonalTo(u, m) : g[i]!.map(x => (sign * x) / norms[i]!));
-  }
-  const vectors = order.map(i => v[i]!.map(x => x * signOf(v[i]!)));
-  return [...transposed(u, m), Float64Array.from(order, i => scale * norms[i]!), ...transposed(vectors, n)];
 }
 
 function pinv(a: Matrix, tolerance: Matrix): Matrix {
   const [m, n] = [a.length, a[0]?.length ?? 0];
-  const usv = svd(a, [m, n]);
-  const values = usv[m]!;
+  const { s, u, v } = svdParts(a, m, n);
   const [absolute, relative] = tolerance[0] as unknown as [number, number];
-  const least = Math.max(absolute, relative * (values[0] ?? 0));
+  const least = Math.max(absolute, relative * (s[0] ?? 0));
   const p = make(n, m);
-  values.forEach((s, r) => {
-    if (s > least)
+  s.forEach((value, r) => {
+    if (value > least)
       p.forEach((row, i) => {
-        addScaled(
-          row,
-          usv[m + 1 + i]![r]! / s,
-          Float64Array.from(usv.slice(0, m), x => x[r]!),
-        );
+        addScaled(row, v[r]![i]! / value, u[r]!);
       });
   });
   return p;
-}
-
-/** A unit vector orthogonal to those given: what is left of the axis that they cover least. */
-function orthogonalTo(u: Matrix, m: number): Float64Array {
-  const covered = Array.from({ length: m }, (_, t) => u.reduce((sum, x) => sum + x[t]! * x[t]!, 0));
-  const best = covered.indexOf(Math.min(...covered));
-  const out = new Float64Array(m);
-  out[best] = 1;
-  for (let pass = 0; pass < 2; pass++) for (const x of u) addScaled(out, -dot(x, out), x);
-  const norm = Math.sqrt(dot(out, out));
-  return out.map(x => x / norm);
 }
 
 /** Threshold of Bunch and Kaufman (1977). */
@@ -367,7 +224,8 @@ const ROUTINES: { readonly [R in MatrixRoutine]: (a: Matrix, ...rest: never[]) =
   det,
   geqrf,
   qr,
-  eigh,
+  eigh: a => eigh(a, false),
+  eighUpper: a => eigh(a, true),
   svd,
   pinv,
   ldl,

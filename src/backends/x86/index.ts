@@ -29,6 +29,11 @@ export function createX86Backend(options: X86Options = {}): Backend {
     compile(program: GraphProgram): Executable {
       return machine.load(span('lower', () => compileGraph(program, target)));
     },
+    hostKernels: {
+      target,
+      load: kernel => machine.loadAlone(kernel),
+      addressOf: array => native.addressOf(array),
+    },
     get threads() {
       return machine.threads;
     },

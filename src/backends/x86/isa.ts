@@ -43,6 +43,7 @@ export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
   fusedMultiplyAdd: true,
   keepsOrder: true,
   ...(isa === 'avx2' ? {} : { packedProducts: packedProducts(isa, cpu) }),
+  keepsMemory: true,
   masksMemory: isa !== 'avx2',
   l1Bytes: cpu.l1Bytes,
   l2Bytes: cpu.l2Bytes,

@@ -56,7 +56,7 @@ export function joinChains(
     }
     if (results.size === 0) return null;
     const parts: Kernel[] = [...products, rows, ...results];
-    if (parts.some(part => taken.has(part))) return null;
+    if (parts.some(part => taken.has(part) || part.lasting)) return null;
     // All else that the results read is there before the rows are: then nothing can wait for itself.
     for (const result of results) {
       const operands = [result.plan.a.base, result.plan.b.base].map(storage).filter(value => made.has(value));
@@ -74,6 +74,7 @@ export function joinChains(
       stage: rows.stage,
       members: new Map([...products, rows, ...results].flatMap(part => [...part.members])),
       stores,
+      lasting: false,
       products,
       rows,
       results: [...results],

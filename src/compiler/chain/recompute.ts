@@ -104,6 +104,7 @@ function rewrite(flow: Flow, found: readonly Twice[]): Recomputed {
   const products = new Map<Value, Value>();
   const copies = new Map<Value, Value>();
   const seconds = new Map<Value, Value>();
+  const lasting = new Set<Value>();
   const first = new Map<Value, Twice[]>();
   const second = new Set<Value>();
   for (const twice of found) {
@@ -115,6 +116,7 @@ function rewrite(flow: Flow, found: readonly Twice[]): Recomputed {
     const { op, attrs, shape, dtype, leaf, group } = value;
     const copy = new Value(values.length, op, attrs, inputs, shape, dtype, leaf, born, group);
     values.push(copy);
+    if (flow.lasts(value)) lasting.add(copy);
     return copy;
   };
   for (const value of flow.values) {
@@ -141,6 +143,7 @@ function rewrite(flow: Flow, found: readonly Twice[]): Recomputed {
       outputs: flow.outputs.map(copied),
       updates: flow.updates.map(({ leaf, value }) => ({ leaf, value: copied(value) })),
       sameMemory: flow.sameMemory,
+      lasts: value => lasting.has(value),
     },
     products,
   };

@@ -141,15 +141,15 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   const sum = (...terms: (readonly [Reg, number])[]): Reg => affine(b, terms, 0);
 
   // The first stage: offsets of the taps, and A with the rows of a panel side by side.
-  const table = scratch('taps', 'i32', K);
+  const table = scratch.room('taps', 'i32', K);
   b.parallel(K, k => {
     const at = stepAll(b, p.b, { index: b.i32(0), pos: [] }, p.k, unravel(b, k, sizesOf(p, p.k)));
     b.store('i32', b.addr(table, k), b.mul(at.index, b.i32(bytes)));
   });
-  const packed = scratch('packed a', p.acc, batches * M * K);
+  const packed = scratch.room('packed a', p.acc, batches * M * K);
   const packedAt = (batch: Reg, row: Reg): Reg => b.addr(packed, b.mul(sum([batch, M], [row, 1]), b.i32(K)));
   const words = laneWords(p.a, lanes);
-  const laneRoom = target.masksMemory ? scratch('lanes of a', 'i32', slotsOf(batches * mPanels) * words) : null;
+  const laneRoom = target.masksMemory ? scratch.room('lanes of a', 'i32', slotsOf(batches * mPanels) * words) : null;
   eachTask(b, batches * mPanels, (index, slot) => {
     const lanesAt = laneRoom === null ? null : b.addr(laneRoom, b.mul(slot, b.i32(words)));
     const [batch, panel] = unravel(b, index, [batches, mPanels]);
@@ -167,7 +167,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   const nTasks = Math.ceil(panels / perTask);
   const tasks = batches * nTasks;
   const width = vectors * lanes;
-  const tiles = straight ? -1 : scratch('tiles', p.acc, slotsOf(tasks) * height * width);
+  const tiles = straight ? -1 : scratch.room('tiles', p.acc, slotsOf(tasks) * height * width);
   const down = mGroups[0]?.inner;
   const downStep = down === undefined ? 0 : p.out.lin[down]!;
 

@@ -11,7 +11,7 @@ import { type Expr, Tracer } from '../expr.ts';
 import { storage, type Value } from '../flow.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
 import type { ContractKernel } from '../kernels.ts';
-import { LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import { type Inst, LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { settle, toMemory } from '../math/index.ts';
 import type { MemoryWindows } from '../windows.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
@@ -140,6 +140,8 @@ export function specify(
     buffer: made(storage(of.base)) ? NO_BUFFER : buffers.read(of.base),
     dtype: of.base.dtype,
     axes: of.axes,
+    // What lasts itself is computed once: nothing has to be kept for it.
+    lasting: !kernel.lasting && context.lasts(storage(of.base)),
   });
   const plain = stores.length === 1 && lead.value === value;
   const spec: ContractSpec = {
@@ -173,18 +175,23 @@ export function lowerContraction(
   const b = new LoopBuilder();
   const buffers = new KernelBuffers(context.windows);
   const { spec, stores, exprs, mayFail } = specify(kernel, context, buffers, realised);
-  lowerContract(b, spec, context.target, (scratch, dtype, elements) =>
-    buffers.scratch(scratch, dtype, elements, elements * bytesOf(dtype)),
-  );
+  const ahead: Inst[] = [];
+  lowerContract(b, spec, context.target, {
+    room: (room, dtype, elements) => buffers.scratch(room, dtype, elements, elements * bytesOf(dtype)),
+    kept: (room, dtype, elements) => buffers.kept(room, dtype, elements, elements * bytesOf(dtype)),
+    prepare: fill => ahead.push(...b.block(fill)),
+  });
   const sizes = (role: Role): number => plan.dims.reduce((n, dim) => (dim.role === role ? n * dim.size : n), 1);
   const batch = sizes('batch') > 1 ? `${sizes('batch')} x ` : '';
+  const whole = `[${batch}${sizes('m')} x ${sizes('n')} x ${sizes('k')}]`;
+  const title = `${name} contract ${whole}`;
   return {
-    loop: {
-      name: `${name} contract [${batch}${sizes('m')} x ${sizes('n')} x ${sizes('k')}]`,
-      buffers: buffers.buffers,
-      body: b.instructions,
-    },
-    refs: buffers.refs,
+    ...(ahead.length > 0
+      ? {
+          ...buffers.kernel(title, b.instructions),
+          preparation: buffers.preparation(`${name} pack for ${whole}`, ahead),
+        }
+      : { loop: { name: title, buffers: buffers.buffers, body: b.instructions }, refs: buffers.refs }),
     mayFail: mayFail(),
     single: false,
     inPlace: inPlace(stores, exprs, [storage(plan.a.base), storage(plan.b.base)], context.windows),

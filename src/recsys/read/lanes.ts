@@ -2,6 +2,7 @@
  * Several units at once, in an order that depends on the units alone: lane l reads units l, l + LANES, ..., and blocks are taken from the lanes in turn.
  * So any number of threads, also none, gives the same examples in the same order.
  */
+import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { Features } from '../features/features.ts';
 import type { FeatureSpec } from '../features/spec.ts';
@@ -86,9 +87,8 @@ async function* inTurn(lanes: readonly AsyncIterator<Block>[]): AsyncGenerator<B
   }
 }
 
-/** A worker runs from the built files; sources (in tests) have theirs in dist. */
-const workerFile = (): URL =>
-  new URL(import.meta.url.endsWith('.ts') ? '../../../dist/recsys/read/worker.js' : './worker.js', import.meta.url);
+/** A worker runs from the built files, wherever this one is: package.json knows where. */
+const workerFile = (): string => createRequire(import.meta.url).resolve('#reader');
 
 class LanePool {
   readonly lanes: readonly RemoteLane[];

@@ -218,8 +218,7 @@ const completed = (u: Tensor): Tensor => {
 };
 
 /**
- * U diag(S) Vh = A, k = min(m, n), by one-sided Jacobi rotations: small singular values keep their digits. Of u and v (each times -1 would do as
- * well) the largest element of v, or of u where m < n, is positive.
+ * U diag(S) Vh = A, k = min(m, n), by implicit zero-shift QR iterations on its bidiagonal form; the signs of vectors are those of LAPACK's gesdd.
  */
 export function svd(x: Tensor, options: { readonly fullMatrices?: boolean } = {}): SVD {
   checkMatrix('linalg.svd', 'input', x);
@@ -243,12 +242,14 @@ function checkTriangle(op: string, triangle: Triangle): void {
     throw new RangeError(`${op}: uplo: expected L or U, got ${String(triangle)}`);
 }
 
-/** Eigenvalues [..., n] in ascending order and eigenvectors [..., n, n] (columns, the largest element positive) of symmetric matrices. */
+/**
+ * Eigenvalues [..., n] in ascending order and eigenvectors [..., n, n] (columns, with LAPACK's signs) of symmetric matrices, of which one triangle is
+ * read, by QL iterations on their tridiagonal form. The gradient is that of the symmetric matrix.
+ */
 export function eigh(x: Tensor, uplo: Triangle = 'L'): { readonly eigenvalues: Tensor; readonly eigenvectors: Tensor } {
   checkSquare('linalg.eigh', 'input', x);
   checkTriangle('linalg.eigh', uplo);
-  // The gradient is that of the whole matrix, whichever triangle is read.
-  const packed = routine('eigh', uplo === 'U' ? x.add(x.mT.sub(x).detach()) : x);
+  const packed = routine(uplo === 'U' ? 'eighUpper' : 'eigh', x);
   return { eigenvalues: rows(packed, 0, 1).squeeze(-2), eigenvectors: rows(packed, 1) };
 }
 

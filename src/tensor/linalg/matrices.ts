@@ -56,8 +56,9 @@ export const solveUpper = (u: Tensor, b: Tensor): Tensor => solveLower(u.flip([-
 export const withUnitDiagonal = (x: Tensor, upper: boolean): Tensor =>
   (upper ? x.triu(1) : x.tril(-1)).add(identityLike(x));
 
-/** Symmetric matrices from the lower triangle. */
+/** Symmetric matrices from the lower triangle; their gradient goes to both triangles. */
 export function symmetricOf(op: string, x: Tensor): Tensor {
   checkSquare(op, 'input', x);
-  return x.tril().add(x.tril(-1).mT);
+  const both = x.add(x.mT).mul(0.5);
+  return both.add(x.tril().add(x.tril(-1).mT).sub(both).detach());
 }

@@ -251,9 +251,9 @@ export class Assembler {
       });
   }
 
-  /** prefetchw: brings the line in, to be written. */
-  prefetchWrite(s: Mem): void {
-    this.legacy(false, [0x0f, 0x0d], 1, s);
+  /** prefetcht0 or prefetchw: brings a line in, to be read or to be written. */
+  prefetch(s: Mem, write: boolean): void {
+    this.legacy(false, [0x0f, write ? 0x0d : 0x18], 1, s);
   }
 
   lea(d: number, s: Mem): void {

@@ -6,11 +6,13 @@ import { MATRIX_ROUTINES, type MatrixRoutine } from '../../../graph/matrix.ts';
 import type { LoopBuilder, Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import type { BufferIndex, Scratch } from '../index.ts';
+import { bidiagonalise, diagonaliseBidiagonal, lowerToUpper, type Vectors } from './bidiagonal.ts';
 import { eliminate, orderAfter, solve } from './eliminate.ts';
-import { formQ, reflect } from './householder.ts';
+import { applyQ, formQ, reflect } from './householder.ts';
 import { ldl, ldlSolve } from './indefinite.ts';
-import { completeRow, inOrder, orthogonalise, shiftOf, signOf } from './jacobi.ts';
+import { inOrder } from './order.ts';
 import { type Grid, MatrixBuilder, type Row } from './rows.ts';
+import { diagonalise, tridiagonalise } from './symmetric.ts';
 import { cholesky, solveTriangular } from './triangular.ts';
 
 /** Inputs [batch, rows, cols] each; the output as MATRIX_ROUTINES says. */
@@ -48,56 +50,98 @@ const transposeInto = ({ m }: Item, from: Grid, to: Grid, rows: number, cols: nu
 
 const rowOf = (item: Item, part: number, i = 0): Row => item.m.row(item.work[part]!, i);
 
+/** Brings elements to where squares neither overflow nor vanish; 1 where they do not. */
+function scaleOf({ m }: Item, a: Grid, rows: number, cols: number): Reg {
+  const { b } = m;
+  const size = b.copy(m.f64(0));
+  m.each(rows, cols, (i, j) => b.move(size, b.bin('max', size, m.abs(m.load(a, i, j)))));
+  const small = b.bin('and', b.cmp('gt', size, m.f64(0)), b.cmp('lt', size, m.f64(1e-140)));
+  const large = b.bin('and', b.cmp('gt', size, m.f64(1e140)), b.cmp('lt', size, m.f64(Number.POSITIVE_INFINITY)));
+  return b.select(b.bin('or', small, large), size, m.f64(1));
+}
+
 /** What an SVD hears of each singular value, in descending order: its place r, the value, u [rows] and v [cols]. */
 type OnSingular = (r: Reg, value: Reg, u: Row, v: Row) => void;
 
-/** Scratch of `eachSingular`. */
+/** How gesdd goes about a matrix: much longer than wide, it is brought to a triangle first. */
+function wayOf([rows, cols]: readonly [number, number]) {
+  const [count, length] = [Math.min(rows, cols), Math.max(rows, cols)];
+  const byQR = count > 0 && length >= Math.floor((count * 11) / 6);
+  return { count, length, wide: rows < cols, byQR, coreRows: byQR ? count : length };
+}
+
+/** Scratch of `eachSingular`: the matrix with its longer side down, its transpose, reflections, vectors, vectors of the whole length, rows. */
 const svdWork: Routine['work'] = ([a]) => {
-  const [count, length] = [Math.min(...a!), Math.max(...a!)];
+  const { count, length, byQR, coreRows } = wayOf(a!);
   return [
-    [count, length],
+    [coreRows, count],
+    [byQR ? count : 0, length],
+    [count, coreRows],
+    [count, coreRows],
     [count, count],
-    [1, count],
-    [1, length],
-    [count, length],
-    [1, count],
+    [byQR ? count : 0, length],
+    [7, count],
   ];
 };
 
 function eachSingular(item: Item, visit: OnSingular): void {
   const { m } = item;
   const { b } = m;
+  const [input] = item.inputs as [Grid];
   const [rows, cols] = item.sizes[0]!;
-  const [g, v, , , u] = item.work as [Grid, Grid, Grid, Grid, Grid];
-  const [norms, covered, signed] = [rowOf(item, 2), rowOf(item, 3), rowOf(item, 5)];
-  // The shorter side is rotated: with fewer rows than columns U and V change places.
-  const wide = rows < cols;
-  const [count, length] = wide ? [rows, cols] : [cols, rows];
-  const size = b.copy(m.f64(0));
-  m.each(rows, cols, (i, j) => b.move(size, b.bin('max', size, m.abs(m.load(item.inputs[0]!, i, j)))));
-  const usable = b.bin('and', b.cmp('gt', size, m.f64(0)), b.cmp('lt', size, m.f64(Number.POSITIVE_INFINITY)));
-  const scale = b.select(usable, size, m.f64(1));
+  const { count, length, wide, byQR, coreRows } = wayOf(item.sizes[0]!);
+  const [core, w, left, ofLeft, ofRight, long] = item.work as [Grid, Grid, Grid, Grid, Grid, Grid];
+  const [d, e, onLeft, onRight, product, taus, keys] = Array.from({ length: 7 }, (_, i) => rowOf(item, 6, i)) as [
+    Row,
+    Row,
+    Row,
+    Row,
+    Row,
+    Row,
+    Row,
+  ];
+  const scale = scaleOf(item, input, rows, cols);
   m.each(rows, cols, (i, j) => {
-    const x = b.bin('div', m.load(item.inputs[0]!, i, j), scale);
-    if (wide) m.store(g, i, j, x);
-    else m.store(g, j, i, x);
+    const x = b.bin('div', m.load(input, i, j), scale);
+    const [along, across] = wide ? [j, i] : [i, j];
+    if (byQR) m.store(w, across, along, x);
+    else m.store(core, along, across, x);
   });
-  orthogonalise(m, g, v, count, length);
-  m.for(0, count, i => m.set(norms, i, b.un('sqrt', m.dot(m.row(g, i), m.row(g, i), 0, length))));
-  inOrder(m, norms, count, true, (r, i) => {
-    const [from, to, vectors] = [m.row(g, i), m.row(u, r), m.row(v, i)];
-    const norm = b.un('sqrt', m.dot(from, from, 0, length));
-    const sign = signOf(m, vectors, count);
-    b.if(
-      b.cmp('eq', norm, m.f64(0)),
-      () => completeRow(m, u, r, length, covered),
-      () => {
-        const factor = b.bin('div', sign, norm);
-        m.for(0, length, k => m.set(to, k, b.mul(factor, m.get(from, k))));
-      },
-    );
-    m.for(0, count, k => m.set(signed, k, b.mul(sign, m.get(vectors, k))));
-    visit(r, b.mul(scale, norm), ...((wide ? [signed, to] : [to, signed]) as [Row, Row]));
+  if (byQR) {
+    reflect(m, w, length, count, taus);
+    m.each(count, count, (i, j) => {
+      const upper = b.select(b.cmp('le', i, j), m.load(w, j, i), m.f64(0));
+      if (wide) m.store(core, j, i, upper);
+      else m.store(core, i, j, upper);
+    });
+  }
+  bidiagonalise(m, core, left, coreRows, count, { d, e, onLeft, onRight, product }, ofLeft, ofRight);
+  let [u, v]: [Vectors, Vectors] = [
+    { grid: ofLeft, length: coreRows },
+    { grid: ofRight, length: count },
+  ];
+  // Turned over, the matrix has its lower bidiagonal form.
+  if (wide && !byQR) {
+    [u, v] = [v, u];
+    lowerToUpper(m, count, d, e, u);
+  }
+  diagonaliseBidiagonal(m, count, d, e, u, v);
+  if (byQR) {
+    const short = wide ? v : u;
+    m.for(0, count, i => {
+      m.fill(m.row(long, i), length, 0);
+      m.for(0, count, j => m.store(long, i, j, m.load(short.grid, i, j)));
+    });
+    applyQ(m, long, count, w, length, count, taus);
+    const whole = { grid: long, length };
+    [u, v] = wide ? [u, whole] : [whole, v];
+  }
+  m.for(0, count, i => m.set(keys, i, m.abs(m.get(d, i))));
+  inOrder(m, keys, count, true, (r, i) => {
+    const value = m.get(d, i);
+    const sign = b.bin('copysign', m.f64(1), value);
+    m.map(m.row(v.grid, i), 0, v.length, (x, lanes) => b.mul(x, b.splat(sign, lanes)));
+    visit(r, b.mul(scale, m.abs(value)), m.row(u.grid, i), m.row(v.grid, i));
   });
 }
 
@@ -115,7 +159,7 @@ function lowerPinv(item: Item): void {
   const { m } = item;
   const { b } = m;
   const [rows, cols] = item.sizes[0]!;
-  const p = item.work[6]!;
+  const p = item.work[7]!;
   const least = b.copy(m.load(item.inputs[1]!, 0, 0));
   m.for(0, cols, i => m.fill(m.row(p, i), rows, 0));
   eachSingular(item, (r, value, u, v) => {
@@ -129,34 +173,43 @@ function lowerPinv(item: Item): void {
   copyInto(item, p, item.output, cols, rows);
 }
 
-function lowerEigh(item: Item): void {
+const eighWork: Routine['work'] = ([a]) => [a!, a!, [4, a![0]]];
+
+function lowerEigh(item: Item, upper: boolean): void {
   const { m, output } = item;
   const { b } = m;
   const n = item.sizes[0]![0];
   const [a] = item.inputs as [Grid];
-  const [full, g, v] = item.work as [Grid, Grid, Grid];
-  const keys = rowOf(item, 3);
-  m.for(0, n, i =>
-    m.for(0, n, j => {
-      const lower = b.cmp('ge', i, j);
-      m.store(full, i, j, m.load(a, b.select(lower, i, j), b.select(lower, j, i)));
-    }),
-  );
-  const shift = shiftOf(m, (i, j) => m.load(full, i, j), n);
-  copyInto(item, full, g, n, n);
-  m.for(0, n, i => m.store(g, i, i, b.add(m.load(g, i, i), shift)));
-  orthogonalise(m, g, v, n, n);
-  // The row of g is free by now: A v.
-  m.for(0, n, i => {
-    const [x, ax] = [m.row(v, i), m.row(g, i)];
-    m.for(0, n, k => m.set(ax, k, m.dot(m.row(full, k), x, 0, n)));
-    m.set(keys, i, m.dot(x, ax, 0, n));
+  const [w, z] = item.work as [Grid, Grid];
+  const [d, e, taus, x] = Array.from({ length: 4 }, (_, i) => rowOf(item, 2, i)) as [Row, Row, Row, Row];
+  const scale = scaleOf(item, a, n, n);
+  m.each(n, n, (i, j) => {
+    const [row, col] = [b.bin('max', i, j), b.bin('min', i, j)];
+    // An upper triangle is reduced from its end: the lower one of the matrix turned by half a turn.
+    const from = upper ? m.load(a, b.sub(b.i32(n - 1), row), b.sub(b.i32(n - 1), col)) : m.load(a, row, col);
+    m.store(w, i, j, b.bin('div', from, scale));
   });
-  inOrder(m, keys, n, false, (r, i) => {
-    const [x, ax] = [m.row(v, i), m.row(g, i)];
-    const sign = signOf(m, x, n);
-    m.store(output, 0, r, m.dot(x, ax, 0, n));
-    m.for(0, n, k => m.store(output, m.plus(k, 1), r, b.mul(sign, m.get(x, k))));
+  tridiagonalise(m, w, z, n, { d, e, taus, x });
+  if (upper) {
+    reverse(m, d, n);
+    reverse(m, e, n - 1);
+    m.for(0, n, i => reverse(m, m.row(z, i), n));
+    m.for(0, Math.floor(n / 2), i => m.swapRows(m.row(z, i), m.row(z, b.sub(b.i32(n - 1), i)), n));
+  }
+  diagonalise(m, z, n, { d, e, taus, x });
+  m.for(0, n, i => m.set(x, i, m.get(d, i)));
+  inOrder(m, x, n, false, (r, i) => {
+    m.store(output, 0, r, b.mul(scale, m.get(d, i)));
+    m.for(0, n, k => m.store(output, m.plus(k, 1), r, m.load(z, i, k)));
+  });
+}
+
+function reverse(m: MatrixBuilder, row: Row, count: number): void {
+  m.for(0, Math.floor(count / 2), i => {
+    const end = m.b.sub(m.b.i32(count - 1), i);
+    const [first, last] = [m.get(row, i), m.get(row, end)];
+    m.set(row, i, last);
+    m.set(row, end, first);
   });
 }
 
@@ -276,7 +329,8 @@ const ROUTINES: { readonly [R in MatrixRoutine]: Routine } = {
       });
     },
   },
-  eigh: { work: ([a]) => [a!, a!, a!, [1, a![0]]], lower: lowerEigh },
+  eigh: { work: eighWork, lower: item => lowerEigh(item, false) },
+  eighUpper: { work: eighWork, lower: item => lowerEigh(item, true) },
   svd: { work: svdWork, lower: lowerSvd },
   pinv: { work: sizes => [...svdWork(sizes), [sizes[0]![1], sizes[0]![0]]], lower: lowerPinv },
   ldl: {

@@ -129,6 +129,16 @@ export class MatrixBuilder {
     });
   }
 
+  /** y += a x + c z. */
+  addScaledTwo(y: Row, a: Reg, x: Row, c: Reg, z: Row, lo: Int, hi: Int): void {
+    const { b } = this;
+    this.span(lo, hi, (k, n) => {
+      const { at, value } = this.part(y, k, n);
+      const sum = b.fma(b.splat(a, n), this.part(x, k, n).value, value);
+      b.store('f64', at, b.fma(b.splat(c, n), this.part(z, k, n).value, sum));
+    });
+  }
+
   /** Elements of `row` as `fn` of them. */
   map(row: Row, lo: Int, hi: Int, fn: (x: Reg, lanes: number) => Reg): void {
     this.span(lo, hi, (k, n) => {

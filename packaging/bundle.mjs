@@ -1,0 +1,86 @@
+/**
+ * Writes the package's JavaScript into dist (the declarations beside it are tsc's):
+ *
+ *   dist/         ES modules for browsers and bundlers: the entry points and the chunks they share
+ *   dist/node/    the same for Node, where the chunk `core` (everything up to the Tensor API) is a script that src/launch starts from V8's code cache
+ *
+ * Nothing is minified, so that stack traces and profiles can be read. docs/decisions/090 has the figures.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const { exports: published } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+
+/** What package.json publishes, as paths in src without endings. */
+const entries = Object.values(published).flatMap(({ default: file }) =>
+  file ? [file.slice('./dist/'.length, -'.js'.length)] : [],
+);
+
+/** Layers that a first result needs, as one chunk. It imports nothing. */
+const CORE = /[\\/]src[\\/](graph|transform|compiler|backends|runtime|tensor)[\\/]/;
+
+/** The chunk `core` as a function expression that returns what the chunk exports, and the module that starts it. */
+function startFromCache() {
+  return {
+    name: 'start-from-cache',
+    generateBundle(_, chunks) {
+      const core = Object.values(chunks).find(chunk => chunk.name === 'core');
+      const runtime = chunks['chunks/rolldown-runtime.js'];
+      const starter = chunks['launch/load.js'];
+      const parts = /^import \{ __exportAll \} from "\.\/rolldown-runtime\.js";\n(.*)\nexport \{([^{}]*)\};\s*$/s.exec(
+        core.code,
+      );
+      if (!parts || core.imports.length !== 1 || core.dynamicImports.length > 0)
+        throw new Error(
+          `bundle: the core must import the bundler's runtime alone and export once; it imports ${core.imports}`,
+        );
+      const [, own, list] = parts;
+      const body = runtime.code.replace(/^export .*$/m, '') + own;
+      const names = list.split(',').map(item => {
+        const [inside, outside = inside] = item.trim().split(' as ');
+        return { inside, outside };
+      });
+      const code = `(function (moduleUrl) {\n"use strict";\n${body.replaceAll('import.meta.url', 'moduleUrl')}\nreturn { ${names.map(({ inside, outside }) => `${outside}: ${inside}`).join(', ')} };\n})`;
+      // Plain ASCII is read without decoding.
+      const ascii = code.replace(/[^\0-\x7f]/g, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+      const hash = createHash('sha256').update(ascii).digest('hex').slice(0, 16);
+      this.emitFile({ type: 'asset', fileName: 'chunks/core.cjs', source: ascii });
+      const locals = names.map(({ outside }, i) => ({ outside, local: `e${i}` }));
+      // In one file with what starts it, because each file that Node loads costs over a millisecond.
+      core.code = `${starter.code.replace(/^export .*$/m, '')}
+const { ${locals.map(({ outside, local }) => `${outside}: ${local}`).join(', ')} } = load(new URL('./core.cjs', import.meta.url), '${hash}');
+export { ${locals.map(({ outside, local }) => `${local} as ${outside}`).join(', ')} };
+`;
+      delete chunks['launch/load.js'];
+    },
+  };
+}
+
+async function write(folder, names, plugins) {
+  const bundle = await rolldown({
+    cwd: root,
+    input: Object.fromEntries(names.map(name => [name, `src/${name}.ts`])),
+    platform: 'neutral',
+    // Other packages are installed beside this one.
+    external: id => !/^(\.|\/|src\/|\0)/.test(id) && !path.isAbsolute(id),
+    plugins,
+  });
+  await bundle.write({
+    dir: path.join(root, folder),
+    format: 'es',
+    comments: { legal: true, annotation: true, jsdoc: false },
+    codeSplitting: { groups: [{ name: 'core', test: CORE }] },
+    entryFileNames: '[name].js',
+    chunkFileNames: 'chunks/[name].js',
+    minifyInternalExports: false,
+  });
+  await bundle.close();
+}
+
+for (const folder of ['dist/chunks', 'dist/node']) rmSync(path.join(root, folder), { recursive: true, force: true });
+await write('dist', entries, []);
+await write('dist/node', [...entries, 'cli/main', 'recsys/read/worker', 'launch/load'], [startFromCache()]);

@@ -1,0 +1,87 @@
+/** The code cache that the built package starts from: who may write it, what is done with one that does not hold. */
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const built = existsSync(path.join(root, 'dist/node/index.js'));
+
+/** A process that computes, with the package's files and the bytes it read of the cache's. */
+const PROGRAM = `
+import { Tensor } from 'tenon';
+console.log(Tensor.from([1, 2, 3]).sum().item());`;
+
+describe.skipIf(!built)('the code cache', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'tenon-launch-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const run = (cache: string): string =>
+    execFileSync(process.execPath, ['--input-type=module', '-e', PROGRAM], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, TENON_CACHE: cache, TENON_BACKEND: 'reference' },
+    }).trim();
+  const only = (at: string): string => path.join(at, readdirSync(at)[0]!);
+
+  it('is written once, for the user alone, and read again', () => {
+    const at = path.join(folder, 'a');
+    expect(run(at)).toBe('6');
+    expect(readdirSync(at)).toHaveLength(1);
+    const file = only(at);
+    if (process.platform !== 'win32') {
+      expect(statSync(at).mode & 0o777).toBe(0o700);
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+    }
+    const { ino } = statSync(file);
+    expect(run(at)).toBe('6');
+    expect(statSync(file).ino).toBe(ino);
+  });
+
+  it.each([
+    ['a changed byte', (bytes: Buffer) => void (bytes[bytes.length >> 1]! ^= 0xff)],
+    ['a wrong length', (bytes: Buffer) => void bytes.writeUInt32LE(7, 4)],
+    ['another word at its head', (bytes: Buffer) => void bytes.writeUInt32LE(0, 0)],
+  ])('is replaced when it has %s', (name, damage) => {
+    const at = path.join(folder, name);
+    run(at);
+    const file = only(at);
+    const bytes = readFileSync(file);
+    damage(bytes);
+    writeFileSync(file, bytes);
+    const { ino } = statSync(file);
+    expect(run(at)).toBe('6');
+    expect(statSync(file).ino).not.toBe(ino);
+  });
+
+  it.skipIf(process.platform === 'win32')('is not believed when others could have written it', () => {
+    const at = path.join(folder, 'shared');
+    run(at);
+    chmodSync(only(at), 0o666);
+    const { ino } = statSync(only(at));
+    expect(run(at)).toBe('6');
+    expect(statSync(only(at)).ino).not.toBe(ino);
+    expect(statSync(only(at)).mode & 0o777).toBe(0o600);
+  });
+
+  it('need not be: off, or a folder that cannot be made', () => {
+    expect(run('off')).toBe('6');
+    const file = path.join(folder, 'file');
+    writeFileSync(file, '');
+    expect(run(path.join(file, 'below'))).toBe('6');
+    expect(readFileSync(file, 'utf8')).toBe('');
+  });
+});
