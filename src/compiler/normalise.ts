@@ -3,7 +3,7 @@
  * value they pass on (a barrier keeps what is computed from it apart from its twins). Linear in the graph, without recursion.
  */
 import type { DType } from '../graph/dtype.ts';
-import type { Attrs, AxisMap, Node, Primitive } from '../graph/node.ts';
+import { type Attrs, type AxisMap, isMark, type Node, type Primitive } from '../graph/node.ts';
 import { identityAxis } from '../graph/reindex.ts';
 import { type Flow, storage, Value } from './flow.ts';
 import type { GraphProgram } from './program.ts';
@@ -47,9 +47,6 @@ const ATTR_KEY: AttrKey = {
   loop: nothing,
   choose: nothing,
 };
-
-/** A barrier of group 0 only marks what is differentiated by. */
-const isMark = (node: Node): boolean => node.is('barrier') && node.attrs.group === 0;
 
 /** What tells two values of one op, inputs, shape and dtype apart. */
 export const attributesKey = (op: Primitive, attrs: Attrs[Primitive]): string =>

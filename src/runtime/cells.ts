@@ -95,7 +95,7 @@ export class Cell {
 
 /** Cells with an assignment that is not written yet, in order of first assignment. */
 export function pendingCells(): readonly Cell[] {
-  pending = pending.filter(cell => cell.staysPending());
+  if (pending.length > 0) pending = pending.filter(cell => cell.staysPending());
   return pending;
 }
 
