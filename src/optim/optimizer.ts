@@ -3,6 +3,8 @@
  * without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of modules or training loops.
  */
 import { data } from '../graph/build.ts';
+import type { DType } from '../graph/dtype.ts';
+import type { FirstValue } from '../graph/storage.ts';
 import { Cell, flush, releaseKept } from '../runtime/index.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
@@ -280,11 +282,9 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     if (!slots) this.#slots.set(parameter, (slots = new Map()));
     let slot = slots.get(name);
     if (!slot) {
-      const { dtype } = parameter;
-      // The element as the dtype stores it: half types keep bits.
-      const element = tensor([initial], { dtype }).data()[0] as number | bigint;
       const shape = this.slotShape(parameter, name);
-      slot = new Parameter({ shape, dtype, value: { element } }, { requiresGrad: false });
+      const value = filledWith(parameter.dtype, initial);
+      slot = new Parameter({ shape, dtype: parameter.dtype, value }, { requiresGrad: false });
       slots.set(name, slot);
     }
     return slot;
@@ -334,4 +334,12 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     });
     flush();
   }
+}
+
+/** Fills state with one value, where and when it is first needed: state is made while a step is traced, when nothing may be computed. */
+function filledWith(dtype: DType, value: number): FirstValue {
+  if (value === 0) return memory => memory;
+  // The element as the dtype stores it: half types keep bits.
+  const [element] = tensor([value], { dtype }).data();
+  return memory => (memory as Float32Array).fill(Number(element));
 }

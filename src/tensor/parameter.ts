@@ -5,7 +5,6 @@
 import { marked } from '../graph/build.ts';
 import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import type { Uniform } from '../graph/storage.ts';
 import { Cell, keepForFlush, releaseKept } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
 import { registerAlias, registerVariable } from './sources.ts';
@@ -23,7 +22,8 @@ export interface ParameterOptions {
 export interface DeferredValue {
   readonly shape: readonly number[];
   readonly dtype: DType;
-  readonly value: (() => HostArray) | Uniform;
+  /** Makes the value in `memory`, which holds zeros, or in an array of its own. */
+  readonly value: (memory: HostArray) => HostArray;
 }
 
 /** A tensor that can change: its value is what was last assigned. */
@@ -35,7 +35,7 @@ export class Parameter extends Tensor {
   #standIn: Tensor | null = null;
   #alias: { readonly of: Node; readonly node: Node } | null = null;
 
-  /** Takes a copy of the value of `init`, which is evaluated now; or a shape, a dtype, and a function that makes the value when it is needed or the element it consists of. */
+  /** Takes a copy of the value of `init`, which is evaluated now; or a shape, a dtype and a function that makes the value when it is needed. */
   constructor(init: Tensor | DeferredValue, options: ParameterOptions = {}) {
     const requiresGrad = options.requiresGrad ?? isFloat(init.dtype);
     const value = init instanceof Tensor ? (init.data().slice() as HostArray) : init.value;

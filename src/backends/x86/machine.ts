@@ -17,7 +17,7 @@ import {
 } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
-import { bytesOf, type DType, type HostArray, hostView } from '../../graph/dtype.ts';
+import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
@@ -62,14 +62,6 @@ export class NativeBuffer implements DeviceBuffer {
     this.view.set(bytesIn(from));
   }
 
-  /** Fills fresh memory, which is zero. */
-  fill(dtype: DType, element: number | bigint): void {
-    const { view } = this;
-    if (!element) return;
-    const elements = view.byteLength / bytesOf(dtype);
-    (hostView(dtype, view.buffer, view.byteOffset, elements) as Float32Array).fill(element as number);
-  }
-
   /** The collector takes the memory. */
   free(): void {}
 }
@@ -85,6 +77,9 @@ interface Job {
   finish(): void;
 }
 
+/** Host copies worth a collection (some 10 ms) at once. */
+const MUCH = 1 << 26;
+
 /** Whether `TENON_DEBUG` asks for code. */
 const printsCode = (): boolean => (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes('code');
 
@@ -98,6 +93,8 @@ export class Machine {
   private work: NativeBuffer;
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
+  /** Bytes of host copies given up since the collector was last told. */
+  private left = 0;
   private readonly queue: Job[] = [];
   private readonly words = new Uint8Array(CONTROL.failValue + 8);
   private readonly checked =
@@ -174,15 +171,19 @@ export class Machine {
   reside(variable: Variable): NativeBuffer {
     let { device } = variable;
     if (device?.backend !== BACKEND_NAME) {
-      const element = variable.uniform;
-      const host = element === null ? variable.read() : null;
-      device?.buffer.free();
+      this.settle();
       const buffer = new NativeBuffer(this, variable.bytes);
-      if (host) buffer.upload(host);
-      else buffer.fill(variable.dtype, element!);
+      variable.readInto(hostView(variable.dtype, buffer.view.buffer, buffer.view.byteOffset, variable.size));
+      device?.buffer.free();
       device = { backend: BACKEND_NAME, buffer };
       variable.device = device;
-      variable.deviceIsCurrent = true;
+      // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when they are many.
+      if (variable.host) this.left += variable.bytes;
+      variable.leaveToDevice();
+      if (this.left > MUCH) {
+        this.left = 0;
+        this.native.collect();
+      }
     } else if (!variable.deviceIsCurrent) {
       device.buffer.upload(variable.host!);
       variable.deviceIsCurrent = true;
