@@ -77,31 +77,35 @@ const LOAD_CYCLES = 0.1;
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /**
- * Register tile of least estimated time over the whole output. Per step of k a tile of r x v costs the largest of: multiply-adds at two a
- * cycle, loads at two a cycle, the latency of the chains (4 cycles), and six instructions a cycle with the loop's own. One
- * register is left to the engine.
+ * Cycles per step of k of a tile of `rows` (on average) x `vectors`: the largest of multiply-adds at two a cycle, loads at two a cycle, the
+ * latency of the chains (4 cycles), and six instructions a cycle with the loop's own. Null where it needs too many registers; one
+ * is left to the engine.
  */
+export function tileCycles(rows: number, vectors: number, target: Target, height = rows): number | null {
+  const live = rows * vectors + (target.keepsOrder ? Math.min(rows, vectors) + 1 : rows + vectors);
+  if (live > target.vectorRegisters - 1) return null;
+  const loop = target.keepsOrder ? 1 : 6;
+  const busy = target.keepsOrder ? LOAD_CYCLES : 0;
+  const sums = height * vectors;
+  const loads = height + vectors;
+  return Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
+}
+
+/** Register tile of least estimated time over the whole output. */
 export function chooseTile(
   m: number,
   n: number,
   lanes: number,
   target: Target,
 ): { readonly rows: number; readonly vectors: number } {
-  const registers = target.vectorRegisters - 1;
-  const live = (r: number, v: number): number => r * v + (target.keepsOrder ? Math.min(r, v) + 1 : r + v);
-  const loop = target.keepsOrder ? 1 : 6;
-  const busy = target.keepsOrder ? LOAD_CYCLES : 0;
   let best = { rows: 1, vectors: 1 };
   let least = Number.POSITIVE_INFINITY;
-  for (let vectors = 1; live(1, vectors) <= registers; vectors++) {
+  for (let vectors = 1; tileCycles(1, vectors, target) !== null; vectors++) {
     if (vectors > 1 && (vectors - 1) * lanes >= n) break;
-    for (let rows = 1; rows <= m && live(rows, vectors) <= registers; rows++) {
+    for (let rows = 1; rows <= m; rows++) {
       const panels = ceilDiv(m, rows);
-      const height = m / panels;
-      const sums = height * vectors;
-      const loads = height + vectors;
-      const cycles =
-        Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
+      const cycles = tileCycles(rows, vectors, target, m / panels);
+      if (cycles === null) break;
       const cost = panels * ceilDiv(n, vectors * lanes) * cycles;
       if (cost < least * 0.999) {
         least = cost;
@@ -110,6 +114,12 @@ export function chooseTile(
     }
   }
   return best;
+}
+
+/** At most `most` vectors that divide a row of `n`, if as many as half of them do. */
+function evenVectors(most: number, n: number, lanes: number): number {
+  for (let vectors = most; vectors >= most / 2; vectors--) if (n % (vectors * lanes) === 0) return vectors;
+  return most;
 }
 
 /** Whether `view` steps evenly through `dims` (outermost first), so that they are one linear run. */
@@ -134,11 +144,11 @@ function linearRun(p: Problem, view: View): number {
 /** Below so many points a block's sums go to memory and back more often than packing costs (3x3, 128 channels, input gradient: 138 -> 175 GFLOP/s). */
 const LONG_RUN = 128;
 
-const isPlain = (p: Problem, view: View): boolean =>
-  view.guards.length === 0 &&
-  !view.prologue &&
-  registerScalar(view.dtype) === p.acc &&
-  bytesOf(view.dtype) === bytesOf(p.acc);
+/** Whether vectors of the accumulator's lanes load from where the operand lies, widened on the way or as they are. */
+const isLoadable = (p: Problem, view: View): boolean =>
+  view.guards.length === 0 && !view.prologue && registerScalar(view.dtype) === p.acc;
+
+const isPlain = (p: Problem, view: View): boolean => isLoadable(p, view) && bytesOf(view.dtype) === bytesOf(p.acc);
 
 /**
  * Points of k that a sweep takes in a row at least, and columns for each of them: entering a row costs some 6 cycles for every tile, packing 0.7 for
@@ -238,7 +248,15 @@ export function planOf(p: Problem, target: Target): Plan {
     return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows);
   };
   const mRuns = runLength < m && inRuns() ? m / runLength : 1;
-  const { rows, vectors } = chooseTile(m / mRuns, n, lanes, target);
+  const tile = chooseTile(m / mRuns, n, lanes, target);
+  const { rows } = tile;
+  // B is read where it lies by so few rows that a packed copy would not be used again; the fewest rows widen it as they read.
+  const inPlaceB =
+    p.n.length === 1 &&
+    forward(p.b) &&
+    along(p.b, p.n) === 1 &&
+    (isPlain(p, p.b) ? !keepsPacked(p.b) && m <= 4 * rows : isLoadable(p, p.b) && m <= 2 * rows);
+  const vectors = inPlaceB && m <= rows ? evenVectors(tile.vectors, n, lanes) : tile.vectors;
   const width = lanes * vectors;
   const runPanels = ceilDiv(m / mRuns, rows);
   const mPanels = mRuns * runPanels;
@@ -254,8 +272,7 @@ export function planOf(p: Problem, target: Target): Plan {
       forward(p.a) &&
       linearRun(p, p.a) >= Math.min(LONG_RUN, extent(p, p.k)) &&
       (n < 8 * lanes || kInner === undefined || (along(p.a, p.k) === 1 && !collides(along(p.a, p.m) * bytes, rows))));
-  const directB =
-    p.n.length === 1 && isPlain(p, p.b) && forward(p.b) && along(p.b, p.n) === 1 && n % width === 0 && m <= 4 * rows;
+  const directB = inPlaceB && n % width === 0;
   const linear = [...(directA && !inRuns() ? [p.a] : []), ...(directB ? [p.b] : [])];
   // A panel of B lives in the first cache, or streams from the second where the processor fetches ahead of a loop that runs in order.
   const panelBytes = target.keepsOrder ? Math.max(target.l1Bytes * 0.75, target.l2Bytes / 5) : target.l1Bytes * 0.75;
