@@ -8,6 +8,9 @@ const onEveryBackend = ['tensor', 'nn', 'optim', 'train', 'models', 'metrics', '
   room => `tests/${room}/**/*.test.ts`,
 );
 
+/** Models against the reference backend: everywhere but there. */
+const trainingFuzz = 'tests/fuzz/training.test.ts';
+
 const project = (name: string, include: string[], exclude: string[], env: Record<string, string>) => ({
   extends: true as const,
   test: { name, include, exclude, env },
@@ -17,8 +20,8 @@ const project = (name: string, include: string[], exclude: string[], env: Record
 const machineCode =
   process.arch === 'x64' && process.platform === 'linux'
     ? [
-        project('x86', onEveryBackend, [], { TENON_BACKEND: 'x86' }),
-        project('x86-avx2', ['tests/tensor/**/*.test.ts', 'tests/conformance/**/*.test.ts'], [], {
+        project('x86', [...onEveryBackend, trainingFuzz], [], { TENON_BACKEND: 'x86' }),
+        project('x86-avx2', ['tests/tensor/**/*.test.ts', 'tests/conformance/**/*.test.ts', trainingFuzz], [], {
           TENON_BACKEND: 'x86',
           TENON_ISA: 'avx2',
         }),
@@ -41,9 +44,9 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       project('reference', onEveryBackend, [], { TENON_BACKEND: 'reference' }),
-      project('wasm', onEveryBackend, [], { TENON_BACKEND: 'wasm' }),
+      project('wasm', [...onEveryBackend, trainingFuzz], [], { TENON_BACKEND: 'wasm' }),
       ...machineCode,
-      project('general', ['tests/**/*.test.ts'], onEveryBackend, {}),
+      project('general', ['tests/**/*.test.ts'], [...onEveryBackend, trainingFuzz], {}),
     ],
   },
 });

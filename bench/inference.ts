@@ -54,7 +54,7 @@ function quantised(spec: WorkloadSpec, options: Options): Result {
     ...times,
     check: samples(output.data()),
     extra: {
-      method: 'int8 weights per channel, uint8 activations per tensor, f32 sums',
+      method: 'int8 weights per channel, uint8 activations per tensor, i32 sums',
       cosine_vs_f32: cosine(output, exact),
       top1_same: output.argmax().item() === exact.argmax().item(),
     },

@@ -69,7 +69,9 @@ function program(kernel: LoopKernel): LoopProgram {
         commits: false,
       },
     ],
+    preparations: 0,
     arenaBytes: 0,
+    keptBytes: 0,
     failSites: [],
   };
 }

@@ -1,6 +1,6 @@
 /**
  * Static int8 for the quantised inference workload: weights are int8 per output channel, symmetric; activations go to a uint8 grid per tensor,
- * calibrated by the range seen on one input. Batch norm is folded first. Sums of the integer products are taken in f32.
+ * calibrated by the range seen on one input. Batch norm is folded first. Products are summed in i32.
  */
 import { F, noGrad, Parameter, type Tensor } from 'tenon';
 import { type AnyModule, BatchNorm2d, Conv2d, Identity, Module, Sequential } from 'tenon/nn';
@@ -46,10 +46,27 @@ class QuantisedConv2d extends Module {
     }
     const step = (this.highest - this.lowest) / 255;
     const zero = Math.round(-this.lowest / step);
-    const grid = x.div(step).round().add(zero).clamp(0, 255).sub(zero);
-    const sums = F.conv2d(grid, this.weight.to('f32'), null, this.geometry);
+    const grid = x
+      .mul(1 / step)
+      .round()
+      .add(zero)
+      .clamp(0, 255)
+      .to('u8');
     const perChannel = (t: Tensor): Tensor => t.reshape([1, -1, 1, 1]);
-    return sums.mul(perChannel(this.scale.mul(step))).add(perChannel(this.bias));
+    return this.products(grid, zero)
+      .to('f32')
+      .mul(perChannel(this.scale.mul(step)))
+      .add(perChannel(this.bias));
+  }
+
+  /** Sums of (grid - zero) * weight, i32; outside of the image grid is `zero`. */
+  private products(grid: Tensor, zero: number): Tensor {
+    const weight = this.weight.to('i32');
+    if (zero === 0) return F.conv2d(grid.to('i32'), weight, null, this.geometry);
+    const [top, left] = this.geometry.padding as number[];
+    const padded = F.pad(grid, [left, left, top, top], { value: zero }).to('i32');
+    const sums = F.conv2d(padded, weight, null, { ...this.geometry, padding: 0 });
+    return sums.sub(weight.sum([1, 2, 3]).to('i32').mul(zero).reshape([1, -1, 1, 1]));
   }
 }
 

@@ -1,26 +1,41 @@
 /**
- * node build/bench/table.js [--rows N] [--dim N] [--optimizer NAME] [--keys N] [--batches N]
+ * node build/bench/table.js [--rows N] [--small N] [--dim N] [--optimizer NAME] [--keys N] [--batches N] [--threads N]
  *
- * An embedding table at two sizes: 1 M rows and `rows` of them. A step is lookup, gather and push of 1000 samples of 26 signs, long-tailed over
- * the table. Prints one JSON line: samples a second at either size, their ratio, bytes in all.
+ * An embedding table of many rows beside one of few, in one process. A step is lookup, gather and push of 1000 samples of 26 signs: half of them
+ * of the most frequent 100,000 signs, the rest from all of the table. Both tables get the same stream of random numbers, batch by batch in turns,
+ * so that whatever else the machine does meets both. Prints one JSON line: samples a second of each (median batch), the median of the
+ * pairs' ratios and their quartiles, bytes in all. Then the same of training: a network (400-400-400) over the 26 vectors, forward, backward and
+ * update included.
  */
 import { Command } from 'commander';
-import { EmbeddingTable, type RowOptimizer } from 'tenon/recsys';
+import { setNumThreads } from 'tenon';
+import { type BatchSchema, DNN, EmbeddingTable, type RowOptimizer, SparseTrainer } from 'tenon/recsys';
 
 const options = new Command('table')
   .option('--rows <n>', 'rows of the large table', '50000000')
+  .option('--small <n>', 'rows of the small table', '1000000')
+  .option('--threads <n>', 'threads', '1')
   .option('--dim <n>', 'weights of a row', '8')
   .option('--optimizer <name>', 'row optimizer', 'rowAdagrad')
   .option('--keys <n>', 'signs per sample', '26')
   .option('--batches <n>', 'batches that are timed at each size', '200')
   .parse()
-  .opts<{ rows: string; dim: string; optimizer: RowOptimizer['type']; keys: string; batches: string }>();
+  .opts<{
+    rows: string;
+    small: string;
+    threads: string;
+    dim: string;
+    optimizer: RowOptimizer['type'];
+    keys: string;
+    batches: string;
+  }>();
 const rows = Number(options.rows);
 const dim = Number(options.dim);
 const SAMPLES = 1000;
 const signs = SAMPLES * Number(options.keys);
 
-const table = new EmbeddingTable({ dim, optimizer: { type: options.optimizer } });
+setNumThreads(Number(options.threads));
+
 const hi = new Uint32Array(signs);
 const lo = new Uint32Array(signs);
 const weights = new Float32Array(signs * dim);
@@ -42,55 +57,114 @@ function put(at: number, k: number): void {
   hi[at] = Math.imul(k, 0x85ebca6b) ^ k;
 }
 
-function step(): void {
+/** Milliseconds of one step with the signs that are put. */
+function step(table: EmbeddingTable): number {
+  const start = performance.now();
   const found = table.lookup(hi, lo, signs);
   table.gather(found, weights);
   table.push(found, gradients, shows, clicks);
+  return performance.now() - start;
 }
 
-function growTo(count: number): number {
+/** A table of `count` rows, and its longest step on the way. */
+function grown(count: number): { readonly table: EmbeddingTable; readonly worst: number; readonly perSecond: number } {
+  const table = new EmbeddingTable({ dim, optimizer: { type: options.optimizer } });
+  const begun = performance.now();
   let worst = 0;
-  for (let from = table.size; from < count; from += signs) {
+  for (let from = 0; from < count; from += signs) {
     for (let k = 0; k < signs; k++) put(k, from + k);
-    const start = performance.now();
-    step();
-    worst = Math.max(worst, performance.now() - start);
+    worst = Math.max(worst, step(table));
   }
-  return worst;
+  return { table, worst, perSecond: Math.round((table.size / (performance.now() - begun)) * 1000) };
 }
 
-/** Samples a second: the median batch. */
-function speed(): number {
-  const times: number[] = [];
-  for (let b = 0; b < Number(options.batches); b++) {
-    // Half of the signs are of the most frequent 100,000, the rest from the whole table.
-    for (let k = 0; k < signs; k++)
-      put(k, k & 1 ? Math.floor(100_000 * next() ** 2) : Math.floor((table.size - 1) * next()));
-    const start = performance.now();
-    step();
-    times.push(performance.now() - start);
+const frequent = new Float64Array(signs);
+const anywhere = new Float64Array(signs);
+function draw(): void {
+  for (let k = 0; k < signs; k++) {
+    frequent[k] = Math.floor(100_000 * next() ** 2);
+    anywhere[k] = next();
   }
-  times.sort((a, b) => a - b);
-  return Math.round((SAMPLES / times[times.length >> 1]!) * 1000);
 }
 
-growTo(1_000_000);
-const small = speed();
-const start = performance.now();
-const worst = growTo(rows);
-const seconds = (performance.now() - start) / 1000;
-const large = speed();
+/** The drawn signs, of a table's own. */
+function putFor({ table }: { readonly table: EmbeddingTable }): void {
+  for (let k = 0; k < signs; k++) put(k, k & 1 ? frequent[k]! : Math.floor((table.size - 1) * anywhere[k]!));
+}
+
+function timed(of: { readonly table: EmbeddingTable }): number {
+  putFor(of);
+  return step(of.table);
+}
+
+const quantile = (of: readonly number[], q: number): number =>
+  of.toSorted((a, b) => a - b)[Math.floor(q * (of.length - 1))]!;
+
+const small = grown(Number(options.small));
+const large = grown(rows);
+interface Pair {
+  readonly small: number;
+  readonly large: number;
+}
+
+/** Milliseconds of both, in turns. Who comes first changes, so that neither always finds the other's memory in cache. */
+function inTurns(batches: number, run: (of: 'small' | 'large') => number): Pair[] {
+  return Array.from({ length: batches }, (_, batch) => {
+    draw();
+    if (batch % 2 === 0) return { small: run('small'), large: run('large') };
+    const large = run('large');
+    return { small: run('small'), large };
+  });
+}
+
+const tables = { small, large };
+const times = inTurns(Number(options.batches), of => timed(tables[of]));
+
+const keys = Number(options.keys);
+const schema: BatchSchema = { slots: Array.from({ length: keys }, (_, s) => `s${s}`), dense: [], labels: ['click'] };
+const trainerOf = ({ table }: { readonly table: EmbeddingTable }): SparseTrainer =>
+  new SparseTrainer({ model: new DNN({ schema, dim }), table });
+const trainers = { small: trainerOf(small), large: trainerOf(large) };
+const offsets = Uint32Array.from({ length: signs + 1 }, (_, i) => i);
+const labels = Float32Array.from({ length: SAMPLES }, (_, i) => i & 1);
+function trained(of: 'small' | 'large'): number {
+  putFor(tables[of]);
+  const start = performance.now();
+  trainers[of].step({ schema, size: SAMPLES, hi, lo, offsets, dense: new Float32Array(0), labels });
+  return performance.now() - start;
+}
+inTurns(3, trained);
+const training = inTurns(Math.ceil(Number(options.batches) / 2), trained);
+
+const summary = (pairs: readonly Pair[]): object => {
+  const ratios = pairs.map(pair => pair.small / pair.large);
+  const speed = (of: 'small' | 'large'): number =>
+    Math.round(
+      (SAMPLES * 1000) /
+        quantile(
+          pairs.map(pair => pair[of]),
+          0.5,
+        ),
+    );
+  return {
+    samples_per_s_small: speed('small'),
+    samples_per_s: speed('large'),
+    ratio: quantile(ratios, 0.5),
+    ratio_quartiles: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+  };
+};
 console.log(
   JSON.stringify({
     bench: 'table',
-    rows: table.size,
+    rows: large.table.size,
+    rows_small: small.table.size,
     dim,
     optimizer: options.optimizer,
-    samples_per_s_1m: small,
-    samples_per_s: large,
-    ratio: large / small,
-    inserted_per_s: Math.round((table.size - 1_000_000) / seconds),
-    longest_batch_ms: Math.round(worst),
+    threads: Number(options.threads),
+    table: summary(times),
+    training: summary(training),
+    inserted_per_s: large.perSecond,
+    longest_batch_ms: Math.round(large.worst),
     rss_gb: process.memoryUsage().rss / 1e9,
   }),
 );

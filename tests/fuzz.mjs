@@ -1,19 +1,42 @@
-// npm run fuzz -- --minutes N [--seed S]: random graphs as machine code, on every instruction set here, against the reference backend, for so long.
+// npm run fuzz -- --minutes N [--seed S] [--all]: random graphs and whole training steps as machine code, on every instruction set here, against the reference
+// backend, for so long. --all counts the differences instead of stopping at the first.
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string', default: String(Date.now() % 1e9) } },
-});
-for (const [name, value] of Object.entries(values))
-  if (!(Number(value) > 0)) throw new Error(`fuzz: --${name} ${value} came, expected a number above 0`);
-console.log(`fuzz: ${values.minutes} minutes from seed ${values.seed}`);
-const { status } = spawnSync(
-  'npx',
-  ['vitest', 'run', '--disable-console-intercept', '--project', 'general', 'tests/fuzz/machine-code.test.ts'],
-  {
-    stdio: 'inherit',
-    env: { ...process.env, TENON_FUZZ: '1', TENON_FUZZ_SEED: values.seed, TENON_FUZZ_MINUTES: values.minutes },
+  options: {
+    minutes: { type: 'string', default: '10' },
+    seed: { type: 'string', default: String(Date.now() % 1e9) },
+    all: { type: 'boolean', default: false },
   },
-);
-process.exitCode = status ?? 1;
+});
+for (const name of ['minutes', 'seed'])
+  if (!(Number(values[name]) > 0)) throw new Error(`fuzz: --${name} ${values[name]} came, expected a number above 0`);
+console.log(`fuzz: ${values.minutes} minutes from seed ${values.seed}`);
+
+/** One test file for a share of the time. */
+function run(file, project, share, env = {}) {
+  const { status } = spawnSync(
+    'npx',
+    ['vitest', 'run', '--disable-console-intercept', '--project', project, `tests/fuzz/${file}`],
+    {
+      stdio: 'inherit',
+      env: {
+        ...process.env,
+        TENON_FUZZ: '1',
+        TENON_FUZZ_SEED: values.seed,
+        TENON_FUZZ_MINUTES: String(Number(values.minutes) * share),
+        ...(values.all ? { TENON_FUZZ_ALL: '1' } : {}),
+        ...env,
+      },
+    },
+  );
+  return status === 0;
+}
+
+const passed = [
+  run('machine-code.test.ts', 'general', 0.4),
+  run('training.test.ts', 'x86', 0.35),
+  run('training.test.ts', 'x86-avx2', 0.25),
+];
+process.exitCode = passed.every(Boolean) ? 0 : 1;

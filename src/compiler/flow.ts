@@ -21,6 +21,8 @@ export class Value<P extends Primitive = Primitive> {
   readonly leaf: number;
   /** When the user's program made the node: the natural order of execution. */
   readonly born: number;
+  /** What is computed before: keeps a second computation out of the kernels of the first. */
+  after: Value | null = null;
   /** Barrier group the value was computed in; 0 outside of any. Values of different groups never share a kernel. */
   readonly group: number;
   private typeText: string | undefined;
@@ -74,6 +76,8 @@ export interface Flow {
   readonly updates: readonly { readonly leaf: number; readonly value: Value }[];
   /** Per leaf: the first leaf that is bound to the same variable (itself for all others). */
   readonly sameMemory: readonly number[];
+  /** Whether a value depends on lasting leaves alone: it is computed before the program runs, once. */
+  readonly lasts: (value: Value) => boolean;
 }
 
 /** The value whose memory a chain of reshapes shows. */

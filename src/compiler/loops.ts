@@ -99,9 +99,10 @@ export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
  *             vectors of 4-byte lanes may be masked where the target has it: lanes outside `m` read 0 and touch no memory
  * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise
- * - prefetch  a hint that the line at ptr + offset bytes, whatever it is, will be written; where the target keeps order
+ * - prefetch  a hint that the line at p + offset bytes, whatever it is, will be read, or written; where the target keeps order
  * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
  * - iota      d[i] = i * step (i32); where the target has masks
+ * - follow    d: ptr = the 64-bit address that stands at p + offset bytes; only where pointers have 8 bytes
  * - for       i from lo (inclusive) to hi (exclusive) by step (> 0); lo and hi are numbers or scalar i32 registers
  * - parallel  top level of a kernel only: iterations [0, extent) are shared out in contiguous chunks, one per thread, the same
  *             way for every kernel: thread t of n runs floor(extent * t / n) up to floor(extent * (t + 1) / n). Anything
@@ -145,6 +146,8 @@ export type Inst =
   | { readonly op: 'addr'; readonly d: Reg; readonly buf: number; readonly index: Reg | null }
   | { readonly op: 'advance'; readonly d: Reg; readonly p: Reg; readonly by: Reg; readonly scale: number }
   | { readonly op: 'iota'; readonly d: Reg; readonly step: number }
+  | { readonly op: 'follow'; readonly d: Reg; readonly p: Reg; readonly offset: number }
+  | { readonly op: 'prefetch'; readonly p: Reg; readonly offset: number; readonly write: boolean }
   | {
       readonly op: 'load';
       readonly d: Reg;
@@ -161,7 +164,6 @@ export type Inst =
       readonly mem: DType;
       readonly m?: Reg;
     }
-  | { readonly op: 'prefetch'; readonly p: Reg; readonly offset: number }
   | { readonly op: 'gather'; readonly d: Reg; readonly p: Reg; readonly index: Reg; readonly m: Reg | null }
   | {
       readonly op: 'for';
@@ -359,6 +361,12 @@ export class LoopBuilder {
     return d;
   }
 
+  follow(p: Reg, offset = 0): Reg {
+    const d = this.reg('ptr');
+    this.emit({ op: 'follow', d, p, offset });
+    return d;
+  }
+
   load(mem: DType, p: Reg, offset = 0, lanes = 1): Reg {
     const d = this.reg(registerScalar(mem), lanes);
     this.emit({ op: 'load', d, p, offset, mem });
@@ -379,8 +387,8 @@ export class LoopBuilder {
     this.emit({ op: 'store', p, offset, a, mem, m });
   }
 
-  prefetch(p: Reg, offset = 0): void {
-    this.emit({ op: 'prefetch', p, offset });
+  prefetch(p: Reg, offset: number, write: boolean): void {
+    this.emit({ op: 'prefetch', p, offset, write });
   }
 
   gather(mem: 'f32' | 'i32', p: Reg, index: Reg, m: Reg | null = null): Reg {

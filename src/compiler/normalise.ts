@@ -3,7 +3,7 @@
  * value they pass on (a barrier keeps what is computed from it apart from its twins). Linear in the graph, without recursion.
  */
 import type { DType } from '../graph/dtype.ts';
-import type { Attrs, AxisMap, Node, Primitive } from '../graph/node.ts';
+import { type Attrs, type AxisMap, isMark, type Node, type Primitive } from '../graph/node.ts';
 import { identityAxis } from '../graph/reindex.ts';
 import { type Flow, storage, Value } from './flow.ts';
 import type { GraphProgram } from './program.ts';
@@ -47,9 +47,6 @@ const ATTR_KEY: AttrKey = {
   loop: nothing,
   choose: nothing,
 };
-
-/** A barrier of group 0 only marks what is differentiated by. */
-const isMark = (node: Node): boolean => node.is('barrier') && node.attrs.group === 0;
 
 /** What tells two values of one op, inputs, shape and dtype apart. */
 export const attributesKey = (op: Primitive, attrs: Attrs[Primitive]): string =>
@@ -175,7 +172,17 @@ export function normalise(program: GraphProgram): Flow {
     const unchanged = root.leaf >= 0 && memory[root.leaf] === memory[leaf];
     return unchanged ? [] : [{ leaf, value: snapshot(value) }];
   });
-  return { values, leaves, outputs: program.outputs.map(node => made.get(node)!.value), updates, sameMemory: memory };
+  const outputs = program.outputs.map(node => made.get(node)!.value);
+  return { values, leaves, outputs, updates, sameMemory: memory, lasts: lastingValues(values, program.lasting ?? []) };
+}
+
+/** Which values depend on lasting leaves alone, or on nothing at all: a literal that must be in memory is computed once too. */
+export function lastingValues(values: readonly Value[], leaves: readonly boolean[]): (value: Value) => boolean {
+  const lasting = new Set<Value>();
+  if (!leaves.includes(true)) return () => false;
+  for (const value of values)
+    if (value.leaf >= 0 ? leaves[value.leaf] : value.inputs.every(input => lasting.has(input))) lasting.add(value);
+  return value => lasting.has(value);
 }
 
 /** Every node under `roots`, inputs first, without recursion; leaves are not looked below. */

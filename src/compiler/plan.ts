@@ -24,8 +24,11 @@ export interface ArenaBlock {
 }
 
 export interface Plan {
+  /** The first `preparations` fill the memory that is kept. */
   readonly kernels: readonly PlacedKernel[];
+  readonly preparations: number;
   readonly arenaBytes: number;
+  readonly keptBytes: number;
   /** For inspection: what lives where and when. */
   readonly blocks: readonly ArenaBlock[];
   /** Bytes of all intermediates if none shared memory. */
@@ -57,11 +60,11 @@ export function chooseDestinations(flow: Flow, steps: readonly Step[]): Destinat
   const place = new Map<Value, Place>();
   const copies: CopyKernel[] = [];
   const copy = (from: Value, to: CopyKernel['to']): void => {
-    copies.push({ kind: 'copy', stage: 0, members: new Map(), stores: [], from, to });
+    copies.push({ kind: 'copy', stage: 0, members: new Map(), stores: [], lasting: false, from, to });
   };
   flow.outputs.forEach((value, index) => {
     const root = storage(value);
-    if (root.leaf < 0 && !place.has(root)) place.set(root, { kind: 'output', index });
+    if (root.leaf < 0 && !place.has(root) && !flow.lasts(root)) place.set(root, { kind: 'output', index });
     else copy(root, { kind: 'output', index });
   });
 
@@ -79,6 +82,7 @@ export function chooseDestinations(flow: Flow, steps: readonly Step[]): Destinat
     const direct =
       step !== undefined &&
       !place.has(root) &&
+      !flow.lasts(root) &&
       !readElsewhere.has(step) &&
       !step.lowered.mayFail &&
       readsOnlyInPlace(flow, step, root, leaf);
@@ -285,8 +289,46 @@ interface Range {
   readonly hi: number;
 }
 
-/** Places every buffer of the ordered steps and says where threads must meet. */
-export function plan(flow: Flow, steps: readonly Step[], fixed: ReadonlyMap<Value, Place>): Plan {
+/** What a step wants done before programs run, as a step of its own. */
+const preparationOf = (step: Step): Step[] =>
+  step.lowered.preparation
+    ? [
+        {
+          kernel: { ...step.kernel, stores: [] },
+          lowered: { ...step.lowered, ...step.lowered.preparation, mayFail: false, single: false, inPlace: [] },
+        },
+      ]
+    : [];
+
+/**
+ * Places every buffer of the ordered steps and says where threads must meet. What the `lasting` steps compute, and what others prepare from it,
+ * is kept from run to run.
+ */
+export function plan(
+  flow: Flow,
+  lasting: readonly Step[],
+  running: readonly Step[],
+  fixed: ReadonlyMap<Value, Place>,
+): Plan {
+  const asks = [...lasting, ...running].flatMap(step =>
+    preparationOf(step).map(preparation => ({ step, preparation })),
+  );
+  const steps = [...lasting, ...asks.map(ask => ask.preparation), ...running];
+  const preparations = lasting.length + asks.length;
+  /** Where the slots of a step that asked for kept memory are; its preparation has the same. */
+  const slots = new Map<Step, Map<number, number>>();
+  for (const { step, preparation } of asks) {
+    const own = new Map<number, number>();
+    slots.set(step, own);
+    slots.set(preparation, own);
+  }
+  let keptBytes = 0;
+  const keep = (bytes: number): number => {
+    const offset = keptBytes;
+    keptBytes += Math.max(ALIGN, align(bytes));
+    return offset;
+  };
+  const keptValues = new Map<Value, number>();
   const lastUse = new Map<Value, number>();
   steps.forEach((step, at) => {
     for (const ref of step.lowered.refs) if (ref.kind === 'value') lastUse.set(ref.value, at);
@@ -296,9 +338,10 @@ export function plan(flow: Flow, steps: readonly Step[], fixed: ReadonlyMap<Valu
   const live: { offset: number; bytes: number; owner: Value }[][] = steps.map(() => []);
   const blocks: ArenaBlock[] = [];
   let unsharedBytes = 0;
-  const meeting = new Meetings();
+  let meeting = new Meetings();
 
   const kernels = steps.map((step, at): PlacedKernel => {
+    if (at === preparations) meeting = new Meetings();
     const { lowered } = step;
     const own = new Set(step.kernel.stores);
     const taken = new Set<Value>();
@@ -331,10 +374,21 @@ export function plan(flow: Flow, steps: readonly Step[], fixed: ReadonlyMap<Valu
         blocks.push({ name: 'scratch', offset, bytes, from: at, to: at });
         return { kind: 'arena', offset };
       }
+      if (ref.kind === 'kept') {
+        const own = slots.get(step)!;
+        const offset = own.get(ref.slot) ?? keep(ref.bytes);
+        own.set(ref.slot, offset);
+        return { kind: 'kept', offset };
+      }
       const { value, offset: elements } = ref;
       if (value.leaf >= 0) return { kind: 'leaf', index: value.leaf };
       const known = fixed.get(value);
       if (known) return known;
+      if (flow.lasts(value)) {
+        const offset = keptValues.get(value) ?? keep(value.size * bytesOf(value.dtype));
+        keptValues.set(value, offset);
+        return { kind: 'kept', offset: offset + elements * bytesOf(value.dtype) };
+      }
       const offset = offsets.get(value) ?? allocate(value);
       return { kind: 'arena', offset: offset + elements * bytesOf(value.dtype) };
     });
@@ -345,7 +399,7 @@ export function plan(flow: Flow, steps: readonly Step[], fixed: ReadonlyMap<Valu
     const barrierBefore = meeting.enter(flow, step, places, commits);
     return { kernel: lowered.loop, places, barrierBefore, commits };
   });
-  return { kernels, arenaBytes: arena.bytes, blocks, unsharedBytes };
+  return { kernels, preparations, arenaBytes: arena.bytes, keptBytes, blocks, unsharedBytes };
 }
 
 /** Finds out before which kernels threads must meet: where one touches what another has touched since they last did, and one of them writes. */
@@ -385,6 +439,6 @@ function rangeOf(flow: Flow, place: Place, ref: BufferRef): Range {
   if (place.kind === 'leaf') return { space: `leaf${flow.sameMemory[place.index]}`, lo: 0, hi: 1 };
   if (place.kind === 'output') return { space: `output${place.index}`, lo: 0, hi: 1 };
   const bytes =
-    ref.kind === 'scratch' ? ref.bytes : ref.kind === 'value' ? ref.known.size * bytesOf(ref.known.dtype) : 0;
-  return { space: 'arena', lo: place.offset, hi: place.offset + Math.max(1, bytes) };
+    ref.kind === 'value' ? ref.known.size * bytesOf(ref.known.dtype) : ref.kind === 'result' ? 0 : ref.bytes;
+  return { space: place.kind, lo: place.offset, hi: place.offset + Math.max(1, bytes) };
 }

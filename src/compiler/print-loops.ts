@@ -57,10 +57,12 @@ function line(inst: Inst, kernel: LoopKernel): string {
     }
     case 'advance':
       return `${name(inst.d)} = ${name(inst.p)} + ${name(inst.by)} * ${inst.scale}`;
+    case 'follow':
+      return `${name(inst.d)} = follow ${at(inst.p, inst.offset)}`;
     case 'load':
       return `${name(inst.d)} = load ${inst.mem} ${at(inst.p, inst.offset)}${where(inst.m)}`;
     case 'prefetch':
-      return `prefetch ${at(inst.p, inst.offset)}`;
+      return `prefetch ${at(inst.p, inst.offset)}${inst.write ? ' to write' : ''}`;
     case 'gather':
       return `${name(inst.d)} = gather ${at(inst.p, 0)}, ${name(inst.index)}${where(inst.m)}`;
     case 'store':
@@ -103,7 +105,7 @@ function printBlock(block: readonly Inst[], kernel: LoopKernel, indent: string, 
 }
 
 const describePlace = (place: Place): string =>
-  place.kind === 'arena' ? `arena+${place.offset}` : `${place.kind} ${place.index}`;
+  'offset' in place ? `${place.kind}+${place.offset}` : `${place.kind} ${place.index}`;
 
 /** The kernel as text; `places` adds where its buffers are. */
 export function printKernel(kernel: LoopKernel, places?: readonly Place[]): string {

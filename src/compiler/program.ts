@@ -6,6 +6,7 @@ import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import type { LoopKernel } from './loops.ts';
+import type { Target } from './target.ts';
 
 /**
  * What to compute, still as a graph. `leaves` are all nodes without a known value at compile time (data and realised nodes, variables,
@@ -16,6 +17,13 @@ export interface GraphProgram {
   readonly leaves: readonly Node[];
   readonly outputs: readonly Node[];
   readonly updates: readonly { readonly leaf: number; readonly node: Node }[];
+  /** Everything that the compiled program depends on, in order: for caches beyond the process. Absent where such a cache would not pay. */
+  readonly identity?: () => Int32Array;
+  /**
+   * By leaf: whether it is bound to the same unchanged value run after run (weights of a model that is not trained). What depends on such leaves
+   * alone is computed again only when one of them has changed, where the backend keeps memory between runs. None by default.
+   */
+  readonly lasting?: readonly boolean[];
 }
 
 /** Where one buffer of a kernel lives at run time. */
@@ -25,10 +33,12 @@ export type Place =
   /** Output `index`. */
   | { readonly kind: 'output'; readonly index: number }
   /** Byte offset in the arena, 64-byte aligned. */
-  | { readonly kind: 'arena'; readonly offset: number };
+  | { readonly kind: 'arena'; readonly offset: number }
+  /** Byte offset in memory that the program keeps from run to run, 64-byte aligned. */
+  | { readonly kind: 'kept'; readonly offset: number };
 
-export interface PlacedKernel {
-  readonly kernel: LoopKernel;
+export interface KernelOutline {
+  readonly kernel: Pick<LoopKernel, 'name' | 'buffers'>;
   /** One place per kernel buffer. */
   readonly places: readonly Place[];
   /** Whether threads must meet before this kernel starts. */
@@ -37,19 +47,46 @@ export interface PlacedKernel {
   readonly commits: boolean;
 }
 
+export interface PlacedKernel extends KernelOutline {
+  readonly kernel: LoopKernel;
+}
+
 /** What `fail(site, value)` means: becomes `${what}: index ${value} is out of range for ${size} elements`. */
 export interface FailSite {
   readonly what: string;
   readonly size: number;
 }
 
-export interface LoopProgram {
-  readonly leaves: readonly { readonly dtype: DType; readonly elements: number; readonly written: boolean }[];
+/** What remains to be known of a program once its loops are translated. */
+export interface ProgramOutline {
+  readonly leaves: readonly {
+    readonly dtype: DType;
+    readonly elements: number;
+    readonly written: boolean;
+    /** Whether kept memory depends on it. */
+    readonly lasting?: boolean;
+  }[];
   readonly outputs: readonly { readonly dtype: DType; readonly elements: number }[];
-  readonly kernels: readonly PlacedKernel[];
+  /** The first `preparations` of them fill the kept memory, and run only when a lasting leaf has changed. */
+  readonly kernels: readonly KernelOutline[];
+  readonly preparations: number;
   readonly arenaBytes: number;
+  readonly keptBytes: number;
   readonly failSites: readonly FailSite[];
 }
+
+export interface LoopProgram extends ProgramOutline {
+  readonly kernels: readonly PlacedKernel[];
+}
+
+/** The program without its loops, which hold most of its memory. */
+export const outlineOf = (program: ProgramOutline): ProgramOutline => ({
+  ...program,
+  kernels: program.kernels.map(placed => ({
+    ...placed,
+    kernel: { name: placed.kernel.name, buffers: placed.kernel.buffers },
+  })),
+});
 
 /** What a leaf is bound to for one run. */
 export type Binding = HostArray | Variable;
@@ -67,6 +104,23 @@ export interface Executable {
   free(): void;
 }
 
+/** A kernel of the caller's own, loaded: runs over arrays of the host where they lie, one per buffer of the kernel. */
+export interface HostKernel {
+  /**
+   * Runs on every thread of the backend (`alone`: on the calling one only), or on the calling one while a program runs that the event loop does
+   * not wait for. Nothing checks the arrays' sizes. The kernel may neither fail nor have barriers.
+   */
+  run(arrays: readonly ArrayBufferView[], alone?: boolean): void;
+}
+
+/** Kernels written in loop IR outside of the compiler, for what is no graph: hash tables, rows of segments. */
+export interface HostKernels {
+  readonly target: Target;
+  load(kernel: LoopKernel): HostKernel;
+  /** Byte address of an array's first element, which `follow` goes to; valid for as long as its ArrayBuffer lives. */
+  addressOf(array: ArrayBufferView): number;
+}
+
 /** One way to run programs. */
 export interface Backend {
   readonly name: string;
@@ -74,4 +128,6 @@ export interface Backend {
   compile(program: GraphProgram): Executable;
   /** Compute threads in use, and how many to use from the next program on. */
   threads: number;
+  /** Where generated code can work on the host's arrays. */
+  readonly hostKernels?: HostKernels;
 }

@@ -4,7 +4,7 @@
  */
 import { storage, type Value } from './flow.ts';
 import type { Ix } from './index-expr.ts';
-import type { ContractKernel, CopyKernel, Kernel, SpaceKernel } from './kernels.ts';
+import type { ChainKernel, ContractKernel, CopyKernel, Kernel, SpaceKernel } from './kernels.ts';
 import type { BufferRef, LoweredKernel } from './lower/context.ts';
 import { attributesKey } from './normalise.ts';
 import type { MemoryWindows } from './windows.ts';
@@ -25,6 +25,7 @@ function signatureOf(
   kernel: SpaceKernel | ContractKernel,
   realised: (value: Value) => boolean,
   windows: MemoryWindows,
+  lasts: (value: Value) => boolean,
 ): Signature {
   const values: Value[] = [];
   const number = new Map<Value, number>();
@@ -39,25 +40,24 @@ function signatureOf(
     const member = kernel.members.get(value);
     const { type } = value;
     if (!member && realised(value)) {
-      meet(value, `in ${type}`);
+      meet(value, `in ${type}${lasts(value) ? ' lasting' : ''}`);
       return;
     }
-    if (!member && value.is('reindex')) {
+    const coords = member ? coordsKey(member) : '';
+    // As in expr.ts: members read through windows as others do.
+    if (value.is('reindex')) {
       const window = kernel.members.has(storage(value.inputs[0]!)) ? null : windows.of(value);
       if (window) {
         if (!number.has(window)) meet(window, `in ${window.type}`);
         const maps = value.attrs.axes.map(map => map.terms.map(([d, c]) => `${d}*${c}`).join('+'));
-        meet(value, `slice ${maps} of ${value.inputs[0]!.shape} ${type} ${number.get(window)}`);
+        meet(value, `slice ${maps} of ${value.inputs[0]!.shape} ${type} ${number.get(window)}${coords}`);
         return;
       }
     }
     if (!member && value.op === 'reshape' && realised(storage(value))) visit(storage(value));
     else for (const input of value.inputs) visit(input);
     const inputs = value.inputs.map(input => number.get(input) ?? number.get(storage(input)));
-    meet(
-      value,
-      `${value.op} ${attributesKey(value.op, value.attrs)} ${type} ${inputs}${member ? coordsKey(member) : ''}`,
-    );
+    meet(value, `${value.op} ${attributesKey(value.op, value.attrs)} ${type} ${inputs}${coords}`);
   };
   if (kernel.kind === 'contract') {
     const { plan } = kernel;
@@ -84,6 +84,23 @@ function signatureOf(
   return { key: parts.join('\n'), values };
 }
 
+/** Those of the parts, and which of their values are the same. */
+function chainSignature(
+  { products, rows, results }: ChainKernel,
+  realised: (value: Value) => boolean,
+  windows: MemoryWindows,
+  lasts: (value: Value) => boolean,
+): Signature {
+  const parts = [...products, rows, ...results].map(part => signatureOf(part, realised, windows, lasts));
+  const values = parts.flatMap(part => part.values);
+  const first = new Map<Value, number>();
+  values.forEach((value, i) => {
+    if (!first.has(value)) first.set(value, i);
+  });
+  const key = `chain\n${parts.map(part => part.key).join('\n')}\n${values.map(value => first.get(value))}`;
+  return { key, values };
+}
+
 interface Template {
   readonly lowered: LoweredKernel;
   readonly values: readonly Value[];
@@ -93,9 +110,11 @@ interface Template {
 export class LoweringCache {
   private readonly templates = new Map<string, Template>();
   private readonly windows: MemoryWindows;
+  private readonly lasts: (value: Value) => boolean;
 
-  constructor(windows: MemoryWindows) {
+  constructor(windows: MemoryWindows, lasts: (value: Value) => boolean) {
     this.windows = windows;
+    this.lasts = lasts;
   }
 
   /** Copies of one size and type differ in where from and where to. */
@@ -124,7 +143,10 @@ export class LoweringCache {
   lower(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): LoweredKernel {
     if (kernel.kind === 'copy') return this.copy(kernel, make);
     if (kernel.kind === 'routine') return make();
-    const { key, values } = signatureOf(kernel, realised, this.windows);
+    const { key, values } =
+      kernel.kind === 'chain'
+        ? chainSignature(kernel, realised, this.windows, this.lasts)
+        : signatureOf(kernel, realised, this.windows, this.lasts);
     const template = this.templates.get(key);
     if (!template) {
       const lowered = make();
@@ -133,14 +155,18 @@ export class LoweringCache {
     }
     const mine = new Map(template.values.map((value, i) => [value, values[i]!]));
     const { lowered } = template;
-    return {
-      ...lowered,
-      refs: lowered.refs.map((ref): BufferRef => {
+    const refsOf = (refs: readonly BufferRef[]): BufferRef[] =>
+      refs.map(ref => {
         if (ref.kind !== 'value') return ref;
         const known = mine.get(ref.known)!;
         const { root, offset } = this.windows.resolve(known);
         return { kind: 'value', value: root, offset, known };
-      }),
+      });
+    const { preparation } = lowered;
+    return {
+      ...lowered,
+      refs: refsOf(lowered.refs),
+      ...(preparation ? { preparation: { loop: preparation.loop, refs: refsOf(preparation.refs) } } : {}),
       inPlace: lowered.inPlace.map(({ stored, read }) => ({ stored: mine.get(stored)!, read: mine.get(read)! })),
       describe: () => make().describe(),
     };

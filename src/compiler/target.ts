@@ -19,6 +19,8 @@ export interface Target {
   readonly masksMemory?: boolean;
   /** How words of packed elements are multiplied, where they are: see `dot` and `tiles` of the loop IR. */
   readonly packedProducts?: PackedProducts;
+  /** Whether programs may keep memory from run to run: then what depends on lasting leaves alone is computed once. */
+  readonly keepsMemory?: boolean;
   /** Bytes of the level-1 data cache and of the level-2 cache of one core. */
   readonly l1Bytes: number;
   readonly l2Bytes: number;

@@ -67,12 +67,13 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.p);
       visit(inst.by);
       return;
+    case 'follow':
+    case 'prefetch':
+      visit(inst.p);
+      return;
     case 'load':
       visit(inst.p);
       if (inst.m) visit(inst.m);
-      return;
-    case 'prefetch':
-      visit(inst.p);
       return;
     case 'gather':
       visit(inst.p);

@@ -70,17 +70,20 @@ export function verifyKernel(kernel: LoopKernel, failSites = Number.POSITIVE_INF
 /** Checks every kernel, and that buffers are where they fit. */
 export function verifyProgram(program: LoopProgram): void {
   const seen = new Set<LoopKernel>();
-  for (const { kernel, places } of program.kernels) {
+  for (const [k, { kernel, places }] of program.kernels.entries()) {
     const wrong = (why: string): never => {
       throw new Error(`internal: kernel ${kernel.name}: ${why}`);
     };
     if (places.length !== kernel.buffers.length) wrong(`${places.length} places for ${kernel.buffers.length} buffers`);
     for (const [i, place] of places.entries()) {
       const buffer: KernelBuffer = kernel.buffers[i]!;
-      if (place.kind === 'arena') {
+      if (place.kind === 'arena' || place.kind === 'kept') {
         const end = place.offset + buffer.elements * bytesOf(buffer.dtype);
-        if (place.offset % 64 !== 0 || place.offset < 0 || end > program.arenaBytes)
-          wrong(`${buffer.name} at ${place.offset} to ${end} of an arena of ${program.arenaBytes} bytes`);
+        const room = place.kind === 'arena' ? program.arenaBytes : program.keptBytes;
+        if (place.offset % 64 !== 0 || place.offset < 0 || end > room)
+          wrong(`${buffer.name} at ${place.offset} to ${end} of an arena of ${room} bytes`);
+        if (place.kind === 'kept' && k >= program.preparations && buffer.access !== 'read')
+          wrong(`${buffer.name} is kept, and written by a kernel that is no preparation`);
         continue;
       }
       const value = (place.kind === 'leaf' ? program.leaves : program.outputs)[place.index];
@@ -296,6 +299,11 @@ class Verifier {
         this.scalar(inst, inst.p, 'ptr');
         this.isOneOf(inst, inst.d, [registerScalar(inst.mem)]);
         if (inst.m) this.masked(inst, inst.m, inst.d, inst.mem);
+        break;
+      case 'follow':
+        read(inst.p);
+        this.scalar(inst, inst.p, 'ptr');
+        this.scalar(inst, inst.d, 'ptr');
         break;
       case 'prefetch':
         read(inst.p);

@@ -75,7 +75,7 @@ export function constant(value: number | bigint, dtype: DType): Node {
 }
 
 export function data(value: HostArray, shape: readonly number[], dtype: DType): Node {
-  const leaf = node('data', [], {}, shape, dtype);
+  const leaf = new Node('data', [], {}, shape, dtype, false);
   if (value.length !== leaf.size) fail(`data of ${value.length} elements for shape [${shape}]`);
   leaf.value = value;
   return leaf;

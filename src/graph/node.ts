@@ -195,3 +195,6 @@ export class Node<P extends Primitive = Primitive> {
     return (this.op as Primitive) === op;
   }
 }
+
+/** Whether a node is a barrier of group 0: it only marks what is differentiated by (build.ts, `marked`). */
+export const isMark = (node: Node): boolean => node.is('barrier') && node.attrs.group === 0;

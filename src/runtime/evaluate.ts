@@ -55,9 +55,14 @@ function refuseInTrace(): void {
     );
 }
 
+function allKnown(nodes: readonly Node[]): boolean {
+  for (let i = 0; i < nodes.length; i++) if (!nodes[i]!.value) return false;
+  return true;
+}
+
 /** Computes `nodes` (their `value` is filled) and writes every pending assignment, in one program. */
 export function evaluate(nodes: readonly Node[]): void {
-  if (nodes.every(node => node.value)) return;
+  if (allKnown(nodes)) return;
   refuseInTrace();
   const batch = gatherBatch(nodes);
   if (batch) finish(batch, runPrepared(batch.prepared));
@@ -65,7 +70,7 @@ export function evaluate(nodes: readonly Node[]): void {
 
 /** Like `evaluate`, without blocking the event loop where the backend can. */
 export async function evaluateAsync(nodes: readonly Node[]): Promise<void> {
-  if (nodes.every(node => node.value)) return;
+  if (allKnown(nodes)) return;
   refuseInTrace();
   const batch = gatherBatch(nodes);
   if (batch) finish(batch, await runPreparedAsync(batch.prepared));

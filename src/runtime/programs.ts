@@ -3,16 +3,18 @@
  */
 
 import { span } from '../compiler/profile.ts';
-import type { Backend, Binding, Executable } from '../compiler/program.ts';
+import type { Backend, Binding, Executable, GraphProgram } from '../compiler/program.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import { backend } from './backends.ts';
 import { hasControlFlow, splitProgram } from './split.ts';
-import { isBound, structureOf } from './structure.ts';
+import { isBound, structureOf, transcriptOf } from './structure.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
 const CAPACITY = 1024;
+/** Smaller graphs than this compile in less time than a cache beyond the process takes. */
+const WORTH_KEEPING = 64;
 const cache = new Map<string, Entry>();
 let uses = 0;
 
@@ -49,24 +51,28 @@ export interface Prepared {
 
 /**
  * Compiles, or finds compiled, the program that computes `outputs` and performs `updates`. `isLeaf` says which nodes are given when it
- * runs: what has a value, by default.
+ * runs: what has a value, by default. Leaves that `lasts` says keep their value from run to run let the program keep what it computes from them.
  */
 export function prepare(
   outputs: readonly Node[],
   updates: readonly Update[],
   isLeaf: (node: Node) => boolean = isBound,
+  lasts: ((leaf: Node) => boolean) | null = null,
 ): Prepared {
   const roots = [...outputs, ...updates.map(u => u.node)];
-  const { key, leaves } = structureOf(
-    roots,
-    updates.map(u => u.leaf),
-    isLeaf,
-  );
+  const written = updates.map(u => u.leaf);
+  const { key, leaves, size } = structureOf(roots, written, isLeaf);
   const device = backend();
-  const id = `${device.name}:${device.threads}:${outputs.length}:${key}`;
+  const lasting = lasts && leaves.map(lasts);
+  const kept = lasting ? lasting.map(Number).join('') : '';
+  const id = `${device.name}:${device.threads}:${outputs.length}:${kept}:${key}`;
   let entry = cache.get(id);
   if (!entry) {
-    const executable = span('compile', () => compileProgram(device, leaves, outputs, updates));
+    const identity = (): Int32Array =>
+      Int32Array.from([outputs.length, ...(lasting ?? []).map(Number), ...transcriptOf(roots, written, isLeaf)]);
+    const executable = span('compile', () =>
+      compileProgram(device, leaves, outputs, updates, lasting, size < WORTH_KEEPING ? null : identity),
+    );
     if (cache.size >= CAPACITY) dropLeastUsed();
     entry = { executable, used: 0, held: false };
     cache.set(id, entry);
@@ -88,10 +94,18 @@ function compileProgram(
   leaves: readonly Node[],
   outputs: readonly Node[],
   updates: readonly Update[],
+  lasting: readonly boolean[] | null,
+  identity: (() => Int32Array) | null,
 ): Executable {
   // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
   const at = new Map(leaves.map((leaf, i) => [leaf, i]));
-  const program = { leaves, outputs, updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })) };
+  const program: GraphProgram = {
+    leaves,
+    outputs,
+    updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })),
+    ...(lasting ? { lasting } : {}),
+    ...(identity ? { identity } : {}),
+  };
   return hasControlFlow(program) ? splitProgram(program, prepareHeld) : device.compile(program);
 }
 

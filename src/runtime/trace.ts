@@ -3,14 +3,14 @@
  * random keys it draws as hidden inputs. The engine under `compile(fn)`.
  */
 
-import { span } from '../compiler/profile.ts';
+import { isProfiling, span } from '../compiler/profile.ts';
 import type { Binding } from '../compiler/program.ts';
 import { placeholder } from '../graph/build.ts';
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { pendingCells, takeKept } from './cells.ts';
 import { flush } from './evaluate.ts';
-import type { Generator } from './generator.ts';
+import { Generator } from './generator.ts';
 import { type Prepared, prepare } from './programs.ts';
 
 interface KeyUse {
@@ -65,18 +65,35 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   try {
     outputs = span('trace', () => body(args));
     const cells = pendingCells();
-    prepared = prepare(
-      outputs,
-      cells.map(cell => ({ leaf: cell.leafNode, node: cell.node })),
-    );
+    const updates = cells.map(cell => ({ leaf: cell.leafNode, node: cell.node }));
+    const updated = new Set(updates.map(({ leaf }) => leaf.is('variable') && leaf.attrs.variable));
+    // What the function closes over stays as it is, but for what it assigns.
+    const lasts = (leaf: Node): boolean =>
+      leaf.is('variable') ? !updated.has(leaf.attrs.variable) : leaf.value !== null;
+    prepared = prepare(outputs, updates, undefined, lasts);
     prepared.hold();
   } finally {
     active = null;
     takeKept();
     for (const cell of pendingCells()) cell.settle();
   }
-  const sources = prepared.leaves.map(leaf => sourceOf(leaf, args, context));
-  const bind = (values: readonly HostArray[]): Binding[] => sources.map(source => source(values));
+  const bindings: Binding[] = [];
+  const given: { readonly leaf: number; readonly argument: number }[] = [];
+  const keys: { readonly leaf: number; readonly generator: Generator }[] = [];
+  for (const [i, leaf] of prepared.leaves.entries()) {
+    const source = sourceOf(leaf, args, context);
+    if (typeof source === 'number') given.push({ leaf: i, argument: source });
+    else if (source instanceof Generator) keys.push({ leaf: i, generator: source });
+    bindings.push(typeof source === 'number' || source instanceof Generator ? NOTHING : source);
+  }
+  const bind = (values: readonly HostArray[]): void => {
+    for (let i = 0; i < given.length; i++) bindings[given[i]!.leaf] = values[given[i]!.argument]!;
+    for (let i = 0; i < keys.length; i++) bindings[keys[i]!.leaf] = keys[i]!.generator.key();
+  };
+  /** Arguments are not kept beyond the run that they were given to. */
+  const unbind = (): void => {
+    for (let i = 0; i < given.length; i++) bindings[given[i]!.leaf] = NOTHING;
+  };
   const advance = (): void => {
     for (const [generator, use] of context.keys) generator.advance(use.used);
   };
@@ -84,15 +101,21 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     run(values) {
       writePending();
-      const results = span('run', () => prepared.executable.run(bind(values)));
-      advance();
+      bind(values);
+      const results = isProfiling()
+        ? span('run', () => prepared.executable.run(bindings))
+        : prepared.executable.run(bindings);
+      unbind();
+      if (keys.length > 0) advance();
       return results;
     },
     async runAsync(values) {
       writePending();
-      const bindings = bind(values);
+      bind(values);
+      const own = [...bindings];
+      unbind();
       advance();
-      return prepared.executable.runAsync(bindings);
+      return prepared.executable.runAsync(own);
     },
   };
 }
@@ -102,16 +125,14 @@ function writePending(): void {
   if (pendingCells().length > 0) flush();
 }
 
-/** How a leaf of the traced program finds its value at call time. */
-function sourceOf(leaf: Node, args: readonly Node[], context: ActiveTrace): (values: readonly HostArray[]) => Binding {
+const NOTHING = new Float32Array(0);
+
+/** Where a leaf of the traced program finds its value at call time: the place of an argument, a generator's key, or always the same. */
+function sourceOf(leaf: Node, args: readonly Node[], context: ActiveTrace): number | Generator | Binding {
   const argument = args.indexOf(leaf);
-  if (argument >= 0) return values => values[argument]!;
-  for (const [generator, use] of context.keys) if (use.placeholder === leaf) return () => generator.key();
-  if (leaf.is('variable')) {
-    const { variable } = leaf.attrs;
-    return () => variable;
-  }
-  const { value } = leaf;
-  if (value) return () => value;
+  if (argument >= 0) return argument;
+  for (const [generator, use] of context.keys) if (use.placeholder === leaf) return generator;
+  if (leaf.is('variable')) return leaf.attrs.variable;
+  if (leaf.value) return leaf.value;
   throw new Error('compile: a value of another compiled function leaked into this one; pass it as an argument');
 }

@@ -3,6 +3,7 @@
  */
 import { data } from '../graph/build.ts';
 import type { HostArray } from '../graph/dtype.ts';
+import type { Node } from '../graph/node.ts';
 import { type ArgumentType, evaluate, evaluateAsync, isTracing, type Trace, trace } from '../runtime/index.ts';
 import { autocastDType } from './autocast.ts';
 import { dropTracedGradients } from './backward.ts';
@@ -37,6 +38,12 @@ const sameType = (tensor: Tensor, type: ArgumentType): boolean => {
   for (let d = 0; d < shape.length; d++) if (shape[d] !== type.shape[d]) return false;
   return true;
 };
+
+function valuesOf(nodes: readonly Node[]): HostArray[] {
+  const values: HostArray[] = [];
+  for (let i = 0; i < nodes.length; i++) values.push(nodes[i]!.value!);
+  return values;
+}
 
 function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A): Recording {
   const { form, tensors } = flatten(args, 'compile: arguments');
@@ -75,13 +82,19 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R): CompiledFunction<A, R> {
   /** Most recently used last. */
   let recordings: Recording[] = [];
-  const tensors: Tensor[] = [];
+  /** Those of the arguments of the call under way. */
+  let tensors: Tensor[] = [];
+
+  /** Whether the arguments found last are of these types. */
+  const areOf = (types: readonly ArgumentType[]): boolean => {
+    for (let k = 0; k < types.length; k++) if (!sameType(tensors[k]!, types[k]!)) return false;
+    return true;
+  };
 
   const find = (args: A): Recording => {
     for (let i = recordings.length - 1; i >= 0; i--) {
       const known = recordings[i]!;
-      tensors.length = known.types.length;
-      if (!matches(known.arguments, args, tensors) || !tensors.every((t, k) => sameType(t, known.types[k]!))) continue;
+      if (!matches(known.arguments, args, tensors) || !areOf(known.types)) continue;
       if (known.autocast !== autocastDType()) continue;
       if (known.epoch === modeEpoch()) {
         if (i < recordings.length - 1) recordings = [...recordings.filter(r => r !== known), known];
@@ -97,11 +110,22 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     return fresh;
   };
 
-  const wrap = ({ program, result }: Recording, values: readonly HostArray[]): R =>
-    unflatten(
-      result,
-      values.map((value, i) => new Tensor(data(value, program.outputs[i]!.shape, program.outputs[i]!.dtype))),
-    ) as R;
+  /** Takes the nodes of the arguments found last, which are not kept. */
+  const takeNodes = ({ types }: Recording): Node[] => {
+    const nodes: Node[] = [];
+    for (let i = 0; i < types.length; i++) nodes.push(tensors[i]!.node);
+    tensors = [];
+    return nodes;
+  };
+
+  const wrap = ({ program, result }: Recording, values: readonly HostArray[]): R => {
+    const results: Tensor[] = [];
+    for (let i = 0; i < values.length; i++) {
+      const { shape, dtype } = program.outputs[i]!;
+      results.push(new Tensor(data(values[i]!, shape, dtype)));
+    }
+    return unflatten(result, results) as R;
+  };
 
   /** Inside another compiled function, or where a transform needs the graph, the function becomes part of that. */
   const isInside = (): boolean => isTracing() || isInsideTransform();
@@ -109,10 +133,9 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
   const call = (...args: A): R => {
     if (isInside()) return fn(...args);
     const recording = find(args);
-    const nodes = tensors.map(t => t.node);
-    tensors.length = 0;
+    const nodes = takeNodes(recording);
     evaluate(nodes);
-    return wrap(recording, recording.program.run(nodes.map(node => node.value!)));
+    return wrap(recording, recording.program.run(valuesOf(nodes)));
   };
   const later = async (...args: A): Promise<R> => {
     if (isInside())
@@ -120,10 +143,9 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
         'compile: async was called inside a compiled function or a transform; call the function itself there',
       );
     const recording = find(args);
-    const nodes = tensors.map(t => t.node);
-    tensors.length = 0;
+    const nodes = takeNodes(recording);
     await evaluateAsync(nodes);
-    return wrap(recording, await recording.program.runAsync(nodes.map(node => node.value!)));
+    return wrap(recording, await recording.program.runAsync(valuesOf(nodes)));
   };
   return Object.assign(call, { async: later });
 }

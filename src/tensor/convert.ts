@@ -182,7 +182,8 @@ export function fromData(data: NestedInput | TensorData, options: FromOptions): 
 
 /** The one element, as JavaScript has it. `data` is called only when there is one. */
 export function itemOf(shape: readonly number[], dtype: DType, data: () => HostArray): number | boolean {
-  const size = shape.reduce((a, n) => a * n, 1);
+  let size = 1;
+  for (const n of shape) size *= n;
   if (size !== 1) throw new Error(`item: a tensor of shape ${shapeText(shape)} has ${size} elements, expected one`);
   const value = reader(dtype, data())(0);
   return dtype === 'bool' ? value !== 0 : value;

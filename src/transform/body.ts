@@ -5,7 +5,7 @@
 import * as g from '../graph/build.ts';
 import type { Body } from '../graph/control.ts';
 import { isFloat } from '../graph/dtype.ts';
-import type { Node } from '../graph/node.ts';
+import { isMark, type Node } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 import { copyGraph } from './copy.ts';
 
@@ -17,8 +17,8 @@ export const param = (name: string, x: { readonly shape: readonly number[]; read
 const isLiteral = (node: Node): boolean => node.op === 'constant' || node.op === 'iota';
 
 /**
- * Closes graphs over what they read from outside: nodes older than `since` and leaves, `params` apart. The same outside node becomes one
- * more parameter of every body.
+ * Closes graphs over what they read from outside: nodes older than `since`, leaves, and marks of either (a parameter that was just assigned), `params` apart. The
+ * same outside node becomes one more parameter of every body.
  *
  * @returns the bodies, with the new parameters last, and the nodes that stand outside in their order
  */
@@ -30,7 +30,7 @@ export function closeOver(
   const isOutside = (node: Node): boolean =>
     !own.has(node) &&
     !isLiteral(node) &&
-    (node.id < since || node.inputs.length === 0) &&
+    (node.id < since || node.inputs.length === 0 || (isMark(node) && isOutside(node.inputs[0]!))) &&
     g.uniformValue(node) === null;
   const captured = new Set<Node>();
   for (const { outputs } of parts)

@@ -2,7 +2,7 @@
  * Copies of parts of a graph over other inputs. What several nodes share (a checkpoint, a loop, a choice) is copied once for all of
  * them, so that the copies belong together and to nothing else. Imports the graph only.
  */
-import { type Attrs, type Checkpoint, Node, type Primitive } from '../graph/node.ts';
+import { type Attrs, type Checkpoint, isMark, Node, type Primitive } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 
 /** Barriers of group 0 are marks; every checkpoint and every recomputation has a group of its own. */
@@ -51,8 +51,7 @@ export function copyGraph(outputs: readonly Node[], known: Map<Node, Node>): Nod
     if (known.has(node) || referencesOf(node).every(source => copyOf(source) === source)) continue;
     const inputs = node.inputs.map(copyOf);
     // A mark requires a gradient whatever it stands for; other nodes no longer do if nothing they read does.
-    const mark = node.is('barrier') && node.attrs.group === 0;
-    const requiresGrad = node.requiresGrad && (mark || inputs.some(input => input.requiresGrad));
+    const requiresGrad = node.requiresGrad && (isMark(node) || inputs.some(input => input.requiresGrad));
     known.set(node, new Node(node.op, inputs, attrsOf(node), node.shape, node.dtype, requiresGrad));
   }
   return outputs.map(copyOf);

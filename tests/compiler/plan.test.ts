@@ -18,7 +18,7 @@ function checkMemory(graph: GraphProgram): void {
   const holds = new Map<string, Value | string>();
   let since: { units: Set<string>; single: boolean; writes: boolean }[] = [];
   const unitsOf = (place: Place, bytes: number): string[] => {
-    if (place.kind !== 'arena') return [`${place.kind}${place.index}`];
+    if (!('offset' in place)) return [`${place.kind}${place.index}`];
     expect(place.offset % 64).toBe(0);
     expect(place.offset + bytes).toBeLessThanOrEqual(program.arenaBytes);
     return Array.from({ length: Math.ceil(bytes / 64) }, (_, i) => `arena${place.offset / 64 + i}`);

@@ -65,7 +65,7 @@ export function runLoops(
   const bytes = new Uint8Array(memory.buffer);
   bytes.fill(0xa5, HEAP_START);
   const address = (place: Place): number =>
-    place.kind === 'arena' ? arenaAt + place.offset : (place.kind === 'leaf' ? leafAt : outAt)[place.index]!;
+    'offset' in place ? arenaAt + place.offset : (place.kind === 'leaf' ? leafAt : outAt)[place.index]!;
   const words = new DataView(memory.buffer);
   program.kernels.forEach((kernel, k) => {
     kernel.places.forEach((place, i) => {

@@ -39,7 +39,7 @@ function check(seed: number): void {
     const [one, two] = results as [HostArray[], HostArray[]];
     for (const [i, want] of expected.entries()) {
       const message = difference(one[i]!, want, outputs[i]!);
-      expect(message && `${name}, output ${i}: ${message}`).toBeNull();
+      if (message) throw new Error(`${name}, output ${i}: ${message}`);
       expect(two[i], `${name}, output ${i}, two threads`).toEqual(one[i]);
     }
   }

@@ -48,13 +48,14 @@ export function runGuarded(
   threads: number,
 ): HostArray[] {
   const { native, control, pool } = testMachine();
-  const code = emitProgram(program.kernels, control, isa);
+  const code = emitProgram(program.kernels, control, isa, undefined, program.preparations);
   const pages = native.load(code.bytes);
   const outputs = program.outputs.map(({ dtype, elements }) => hostArray(dtype, elements));
   const arena = new Uint8Array(program.arenaBytes);
+  const kept = new Uint8Array(program.keptBytes);
   const home = (place: Place, bytes: number): Uint8Array =>
-    place.kind === 'arena'
-      ? arena.subarray(place.offset, place.offset + bytes)
+    place.kind === 'arena' || place.kind === 'kept'
+      ? (place.kind === 'arena' ? arena : kept).subarray(place.offset, place.offset + bytes)
       : bytesIn((place.kind === 'leaf' ? bindings : outputs)[place.index]!).subarray(0, bytes);
   const table = new BigUint64Array(Math.max(1, code.argsBytes / 8));
   for (const [step, { kernel, places }] of program.kernels.entries()) {

@@ -57,7 +57,9 @@ export function mirrorProgram(n: number, steps: number): LoopProgram {
       barrierBefore: s > 0,
       commits: false,
     })),
+    preparations: 0,
     arenaBytes: 2 * bytes,
+    keptBytes: 0,
     failSites: [],
   };
 }
@@ -134,7 +136,9 @@ export function gatherUpdateProgram(n: number, tableRows: number): LoopProgram {
         commits: true,
       },
     ],
+    preparations: 0,
     arenaBytes: Math.ceil((n * 4) / 64) * 64,
+    keptBytes: 0,
     failSites: [{ what: 'gather', size: tableRows }],
   };
 }

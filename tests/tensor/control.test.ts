@@ -40,6 +40,34 @@ function slopes(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
   return Tensor.from(Float64Array.from(flat.map((_, i) => (at(i, h) - at(i, -h)) / (2 * h))), { shape: x.shape });
 }
 
+it('a parameter that was just assigned has a gradient inside of loops and choices', () => {
+  // Values not yet written: what an optimizer has done since the last program ran.
+  const p = new Parameter(f64([5, 5]));
+  const through: ((x: Tensor) => Tensor)[] = [
+    x => scan((c: Tensor, row: Tensor) => [c.add(row.mul(p)), null] as const, x.mul(0).sum(0), x)[0].sum(),
+    x =>
+      whileLoop(
+        (c: Tensor) => c.sum().lt(100),
+        (c: Tensor) => c.mul(p),
+        x.sum(0),
+        { maxSteps: 1 },
+      ).sum(),
+    x =>
+      cond(
+        x.sum().gt(0),
+        (y: Tensor) => y.mul(p).sum(),
+        (y: Tensor) => y.sum(),
+        x,
+      ),
+  ];
+  for (const fn of through) {
+    p.grad = null;
+    p.assign(f64([2, 3]));
+    fn(f64([[1, 2], [3, 4]])).backward(); // biome-ignore format: a matrix
+    expect([...p.grad!.data()]).toEqual([4, 6]);
+  }
+});
+
 describe('scan', () => {
   manualSeed(11);
   const w = randn([3, 3], { dtype: 'f64' }).mul(0.5);

@@ -294,6 +294,7 @@ export class ValueEmitter implements Operands {
       }
       case 'gather':
       case 'iota':
+      case 'follow':
         throw new Error(`internal: wasm has no ${inst.op}`);
       case 'thread':
         w.get(THREAD);

@@ -197,7 +197,8 @@ export class LoadedProgram implements Executable {
         const word = (args + argsOffsets[k]!) / 4 + b;
         if (place.kind === 'leaf') this.leafWords[place.index]!.push(word);
         else if (place.kind === 'output') this.outputWords[place.index]!.push(word);
-        else arenaWords.push([word, place.offset]);
+        else if (place.kind === 'arena') arenaWords.push([word, place.offset]);
+        else throw new Error('internal: wasm keeps no memory between runs');
       }
     }
     this.arenaWords = arenaWords;

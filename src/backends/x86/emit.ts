@@ -158,11 +158,17 @@ class KernelEmitter {
         advance(f, inst);
         return;
       case 'prefetch':
-        asm.prefetchWrite(f.address(inst.p, inst.offset));
+        asm.prefetch(f.address(inst.p, inst.offset), inst.write);
         return;
       case 'gather':
         gather(f, inst);
         return;
+      case 'follow': {
+        const into = f.gInto(inst.d);
+        asm.mov(true, into, f.address(inst.p, inst.offset));
+        f.gDone(inst.d, into);
+        return;
+      }
       case 'iota':
         iota(f, inst.d, inst.step);
         return;

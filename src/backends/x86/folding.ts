@@ -9,6 +9,7 @@ type Address = Extract<Inst, { op: 'addr' | 'advance' }>;
 export type Comparison = Extract<Inst, { op: 'cmp' }>;
 type Constant = Extract<Inst, { op: 'const' }>;
 
+const TAKES_ADDRESS: ReadonlySet<string> = new Set(['load', 'store', 'gather', 'follow', 'prefetch']);
 const COMMUTES: ReadonlySet<string> = new Set(['add', 'mul', 'and', 'or', 'xor']);
 const TAKES_MEMORY: ReadonlySet<string> = new Set(['add', 'sub', 'mul', 'div', 'and', 'or', 'xor', 'pmin', 'pmax']);
 const SHIFTS: ReadonlySet<string> = new Set(['shl', 'shrS', 'shrU']);
@@ -67,8 +68,7 @@ export class Folding {
       const inst = insts[i]!;
       const next = insts[i + 1];
       if (inst.op === 'addr' || inst.op === 'advance') {
-        const takes =
-          next && (next.op === 'load' || next.op === 'store' || next.op === 'gather' || next.op === 'prefetch');
+        const takes = next && TAKES_ADDRESS.has(next.op) && 'p' in next;
         if (takes && next.p === inst.d && this.once(inst.d)) this.addresses.set(inst.d.id, inst);
       } else if (inst.op === 'cmp' && inst.d.type.lanes === 1 && isGeneral(inst.a)) {
         if (next?.op === 'if' && next.m === inst.d && this.once(inst.d)) this.comparisons.set(inst.d.id, inst);

@@ -2,18 +2,30 @@
  * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary ArrayBuffers; addresses are taken for each
  * run, during which the buffers are referenced. Knows loop programs and bindings, not graphs.
  */
+
+import type { LoopKernel } from '../../compiler/loops.ts';
 import { wantedThreads } from '../../compiler/processors.ts';
 import { isProfiling, record, span } from '../../compiler/profile.ts';
-import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import {
+  type Binding,
+  type Executable,
+  type HostKernel,
+  type KernelOutline,
+  type LoopProgram,
+  outlineOf,
+  type ProgramOutline,
+} from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
-import { verifyProgram } from '../../compiler/verify-loops.ts';
-import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
+import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
+import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
+import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
 import type { Isa } from './isa.ts';
-import type { CodePages, Native } from './memory/native.ts';
-import { emitProgram, type ProgramCode } from './program-code.ts';
+import type { TranslatedProgram } from './kept-code.ts';
+import type { CodePages, Native, NativeCall } from './memory/native.ts';
+import { emitAlone, emitProgram, type ProgramEntries } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
 
 export const BACKEND_NAME = 'x86';
@@ -65,6 +77,9 @@ interface Job {
   finish(): void;
 }
 
+/** Host copies worth a collection (some 10 ms) at once. */
+const MUCH = 1 << 26;
+
 /** Whether `TENON_DEBUG` asks for code. */
 const printsCode = (): boolean => (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes('code');
 
@@ -78,6 +93,8 @@ export class Machine {
   private work: NativeBuffer;
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
+  /** Bytes of host copies given up since the collector was last told. */
+  private left = 0;
   private readonly queue: Job[] = [];
   private readonly words = new Uint8Array(CONTROL.failValue + 8);
   private readonly checked =
@@ -102,14 +119,46 @@ export class Machine {
   }
 
   load(program: LoopProgram): LoadedProgram {
+    return this.loadTranslated(this.translate(program));
+  }
+
+  /** Whether programs are looked at on the way: then none may come from an earlier process. */
+  get watches(): boolean {
+    return this.checked;
+  }
+
+  translate(program: LoopProgram): TranslatedProgram {
     if (this.checked) verifyProgram(program);
     const listing = printsCode() ? new ListingAssembler() : undefined;
-    const code = span('x86: emit', () => emitProgram(program.kernels, this.control, this.isa, listing));
+    const code = span('x86: emit', () =>
+      emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
+    );
     if (listing) console.error(listing.text());
-    const pages = this.native.load(code.bytes);
-    const loaded = new LoadedProgram(this, program, code, pages);
+    return { outline: outlineOf(program), code };
+  }
+
+  loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
+    const { bytes, ...entries } = code;
+    new DataView(bytes.buffer, bytes.byteOffset).setBigInt64(code.control, BigInt(this.control), true);
+    const pages = this.native.load(bytes);
+    const loaded = new LoadedProgram(this, outline, entries, pages);
     this.native.releaseWith(loaded, pages);
     return loaded;
+  }
+
+  /** A kernel of somebody else's over arrays of the host. */
+  loadAlone(kernel: LoopKernel): HostKernel {
+    if (this.checked) verifyKernel(kernel, 0);
+    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const pages = this.native.load(emitAlone(kernel, this.isa, listing));
+    if (listing) console.error(listing.text());
+    const loaded = new LoadedKernel(this, kernel, pages);
+    this.native.releaseWith(loaded, pages);
+    return loaded;
+  }
+
+  allocate(bytes: number): NativeBuffer {
+    return new NativeBuffer(this, bytes);
   }
 
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
@@ -122,13 +171,19 @@ export class Machine {
   reside(variable: Variable): NativeBuffer {
     let { device } = variable;
     if (device?.backend !== BACKEND_NAME) {
-      const host = variable.read();
-      device?.buffer.free();
+      this.settle();
       const buffer = new NativeBuffer(this, variable.bytes);
-      buffer.upload(host);
+      variable.readInto(hostView(variable.dtype, buffer.view.buffer, buffer.view.byteOffset, variable.size));
+      device?.buffer.free();
       device = { backend: BACKEND_NAME, buffer };
       variable.device = device;
-      variable.deviceIsCurrent = true;
+      // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when they are many.
+      if (variable.host) this.left += variable.bytes;
+      variable.leaveToDevice();
+      if (this.left > MUCH) {
+        this.left = 0;
+        this.native.collect();
+      }
     } else if (!variable.deviceIsCurrent) {
       device.buffer.upload(variable.host!);
       variable.deviceIsCurrent = true;
@@ -197,46 +252,66 @@ export class Machine {
   }
 }
 
+/** One kernel as machine code, called with the addresses of the arrays it is given. */
+class LoadedKernel implements HostKernel {
+  private readonly machine: Machine;
+  private readonly pages: CodePages;
+  private readonly call: NativeCall;
+  private readonly addresses: Float64Array;
+  private readonly words: BigInt64Array;
+  private readonly table: number;
+
+  constructor(machine: Machine, { buffers }: LoopKernel, pages: CodePages) {
+    this.machine = machine;
+    this.pages = pages;
+    this.call = machine.native.callable(pages.address);
+    this.addresses = new Float64Array(buffers.length).fill(Number.NaN);
+    this.words = new BigInt64Array(buffers.length);
+    this.table = machine.native.addressOf(this.words);
+  }
+
+  run(arrays: readonly ArrayBufferView[], alone = false): void {
+    const { machine, addresses, words } = this;
+    if (arrays.length !== words.length)
+      throw new Error(`internal: ${arrays.length} arrays came, expected ${words.length}`);
+    for (let k = 0; k < arrays.length; k++) {
+      const address = machine.native.addressOf(arrays[k]!);
+      if (addresses[k] === address) continue;
+      addresses[k] = address;
+      words[k] = BigInt(address);
+    }
+    if (alone || machine.busy || machine.threads === 1) this.call(this.table, 0, 1, 0);
+    else machine.pool.run(this.pages.address, this.table, machine.threads);
+  }
+}
+
 /** A loop program as machine code. */
 export class LoadedProgram implements Executable {
   private readonly machine: Machine;
-  private readonly program: LoopProgram;
-  private readonly code: ProgramCode;
+  private readonly program: ProgramOutline;
+  private readonly code: ProgramEntries;
   private readonly pages: CodePages;
-  /** The args table: one 64-bit address per kernel buffer, written as two halves. */
-  private readonly words: Uint32Array;
-  private readonly tableAddress: number;
-  private readonly leafWords: readonly number[][];
-  private readonly outputWords: readonly number[][];
-  private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
+  private readonly table: AddressTable;
+  /** Where the code of the whole program starts. */
+  private readonly entry: number;
+  /** Whether an index can be out of range. */
+  private readonly mayFail: boolean;
   private readonly choice: ThreadChoice;
-  private workspace: NativeBuffer | null = null;
+  private kept: NativeBuffer | null = null;
+  /** What the kept memory was made from, by leaf. */
+  private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
   private freed = false;
 
-  constructor(machine: Machine, program: LoopProgram, code: ProgramCode, pages: CodePages) {
+  constructor(machine: Machine, program: ProgramOutline, code: ProgramEntries, pages: CodePages) {
     this.machine = machine;
     this.program = program;
     this.code = code;
     this.pages = pages;
-    this.words = new Uint32Array(new ArrayBuffer(Math.max(code.argsBytes, 8)));
-    this.tableAddress = machine.native.addressOf(this.words);
-    this.leafWords = program.leaves.map(() => []);
-    this.outputWords = program.outputs.map(() => []);
-    const arenaWords: [number, number][] = [];
-    for (const [k, { places }] of program.kernels.entries())
-      for (const [b, place] of places.entries()) {
-        const word = code.argsOffsets[k]! / 8 + b;
-        if (place.kind === 'leaf') this.leafWords[place.index]!.push(word);
-        else if (place.kind === 'output') this.outputWords[place.index]!.push(word);
-        else arenaWords.push([word, place.offset]);
-      }
-    this.arenaWords = arenaWords;
+    this.entry = pages.address + code.run;
+    this.mayFail = program.failSites.length > 0;
+    this.table = new AddressTable(machine, program, code.argsOffsets, code.argsBytes);
+    this.madeFrom = program.leaves.map(() => null);
     this.choice = new ThreadChoice(code.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
-  }
-
-  private put(word: number, address: number): void {
-    this.words[word * 2] = address % 2 ** 32;
-    this.words[word * 2 + 1] = Math.floor(address / 2 ** 32);
   }
 
   run(bindings: readonly Binding[]): HostArray[] {
@@ -244,10 +319,10 @@ export class LoadedProgram implements Executable {
     machine.settle();
     const outputs = this.place(bindings);
     const threads = this.threads();
-    if (isProfiling()) this.runSteps(threads);
+    if (isProfiling()) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
     else {
       const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
-      machine.pool.run(this.pages.address + this.code.run, this.tableAddress, threads);
+      machine.pool.run(this.entry, this.table.address, threads);
       if (start > 0) choice.took(threads, performance.now() - start);
     }
     return this.finish(bindings, outputs);
@@ -258,10 +333,10 @@ export class LoadedProgram implements Executable {
     const waits = this.choice.undecided || this.machine.busy;
     if (!waits || isProfiling()) return Promise.resolve().then(() => this.run(bindings));
     return new Promise((resolve, reject) => {
-      let outputs: HostArray[] = [];
+      let outputs: readonly (HostArray | null)[] = [];
       this.machine.submit({
-        code: this.pages.address + this.code.run,
-        args: this.tableAddress,
+        code: this.entry,
+        args: this.table.address,
         begin: () => {
           try {
             outputs = this.place(bindings);
@@ -287,46 +362,47 @@ export class LoadedProgram implements Executable {
     return machine.allThreads ? machine.threads : this.choice.next(machine.threads);
   }
 
-  /** Puts addresses in place; returns fresh outputs. */
-  private place(bindings: readonly Binding[]): HostArray[] {
+  private place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
     if (this.freed) throw new Error('internal: a program was run after it was freed');
-    const { machine, program } = this;
-    const { native } = machine;
-    const { leaves } = program;
-    if (bindings.length !== leaves.length)
-      throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
-    for (let i = 0; i < leaves.length; i++) {
-      const binding = bindings[i]!;
-      const size = binding instanceof Variable ? binding.size : binding.length;
-      if (size !== leaves[i]!.elements)
-        throw new Error(`internal: binding ${i} has ${size} elements, expected ${leaves[i]!.elements}`);
-      const address = binding instanceof Variable ? machine.reside(binding).address : native.addressOf(binding);
-      for (const word of this.leafWords[i]!) this.put(word, address);
-    }
-    const outputs = program.outputs.map(({ dtype, elements }) => hostArray(dtype, elements));
-    for (let i = 0; i < outputs.length; i++) {
-      const address = native.addressOf(outputs[i]!);
-      for (const word of this.outputWords[i]!) this.put(word, address);
-    }
-    const workspace = machine.workspace(program.arenaBytes);
-    if (workspace !== this.workspace) {
-      for (const [word, offset] of this.arenaWords) this.put(word, workspace.address + offset);
-      this.workspace = workspace;
-    }
-    if (program.failSites.length > 0) machine.clearFailure();
-    return outputs;
+    if (this.mayFail) this.machine.clearFailure();
+    const placed = this.table.place(bindings);
+    if (this.program.preparations > 0) this.prepare(bindings);
+    return placed;
   }
 
-  /** Marks written variables, or throws what the error record says. */
-  private finish(bindings: readonly Binding[], outputs: HostArray[]): HostArray[] {
-    const { machine, program } = this;
-    const failure = program.failSites.length > 0 ? machine.failure() : null;
+  /** Fills the kept memory again where a leaf that it was made from has changed. */
+  private prepare(bindings: readonly Binding[]): void {
+    const { machine, program, madeFrom } = this;
+    let changed = false;
+    if (!this.kept) {
+      this.kept = new NativeBuffer(machine, program.keptBytes);
+      this.table.placeKept(this.kept);
+      changed = true;
+    }
+    for (let i = 0; i < bindings.length; i++) {
+      if (!program.leaves[i]!.lasting) continue;
+      const of = bindings[i]!;
+      const version = of instanceof Variable ? of.version : 0;
+      if (madeFrom[i]?.of === of && madeFrom[i]!.version === version) continue;
+      madeFrom[i] = { of, version };
+      changed = true;
+    }
+    if (!changed) return;
+    const threads = machine.threads;
+    if (isProfiling()) this.runSteps(0, program.preparations, threads);
+    else machine.pool.run(this.pages.address + this.code.prepare!, this.table.address, threads);
+    // What failed fails again when it is tried again.
+    if (this.mayFail && machine.failure()) madeFrom.fill(null);
+  }
+
+  /** Marks written variables and returns the outputs, or throws what the error record says. */
+  private finish(bindings: readonly Binding[], placed: readonly (HostArray | null)[]): HostArray[] {
+    const failure = this.mayFail ? this.machine.failure() : null;
     if (failure) {
-      const site = program.failSites[failure.site]!;
+      const site = this.program.failSites[failure.site]!;
       throw new Error(`${site.what}: index ${failure.value} is out of range for ${site.size} elements`);
     }
-    for (let i = 0; i < bindings.length; i++) if (program.leaves[i]!.written) (bindings[i] as Variable).deviceWritten();
-    return outputs;
+    return this.table.collect(bindings, placed);
   }
 
   free(): void {
@@ -337,15 +413,16 @@ export class LoadedProgram implements Executable {
     this.machine.native.release(this.pages);
   }
 
-  /** Runs kernel by kernel, each recorded as an event. */
-  private runSteps(threads: number): void {
+  /** Runs steps one by one, each recorded as an event. */
+  private runSteps(from: number, until: number, threads: number): void {
     const { machine, program } = this;
-    for (const [step, placed] of program.kernels.entries()) {
-      if (placed.commits && program.failSites.length > 0 && machine.failure()) continue;
+    for (let step = from; step < until; step++) {
+      const placed = program.kernels[step]!;
+      if (placed.commits && this.mayFail && machine.failure()) continue;
       const start = performance.now();
       machine.pool.run(
         this.pages.address + this.code.steps[step]!,
-        this.tableAddress + this.code.argsOffsets[step]!,
+        this.table.address + this.code.argsOffsets[step]!,
         threads,
       );
       record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
@@ -356,9 +433,9 @@ export class LoadedProgram implements Executable {
 /** What moving a byte of a buffer counts in the estimate of a program's work. */
 const BYTES_PER_INSTRUCTION = 4;
 
-const bytesOfAll = (program: LoopProgram): number =>
-  program.kernels.reduce((sum, placed) => sum + bytesTouched(placed), 0);
+const bytesOfAll = (program: ProgramOutline): number =>
+  program.kernels.slice(program.preparations).reduce((sum, placed) => sum + bytesTouched(placed), 0);
 
 /** Bytes of all buffers of a kernel. */
-const bytesTouched = ({ kernel }: PlacedKernel): number =>
+const bytesTouched = ({ kernel }: KernelOutline): number =>
   kernel.buffers.reduce((sum, b) => sum + b.elements * bytesOf(b.dtype), 0);

@@ -3,7 +3,7 @@
  * Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
-import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
+import { Assembler, type Label, type Mem, mem, R } from './assembler/assembler.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
 import type { Isa } from './isa.ts';
@@ -15,14 +15,21 @@ export interface Step {
   readonly commits: boolean;
 }
 
-export interface ProgramCode {
+export interface ProgramCode extends ProgramEntries {
   readonly bytes: Uint8Array;
-  /** Byte offsets of `run` and of each step's kernel alone. */
+}
+
+/** Where things are in the code of a program. */
+export interface ProgramEntries {
+  /** Byte offsets of `run`, of the preparations before it (null: there are none), and of each step's kernel alone. */
   readonly run: number;
+  readonly prepare: number | null;
   readonly steps: readonly number[];
   /** Offset in the args table of each step's addresses, one 64-bit word per kernel buffer; and bytes of the table. */
   readonly argsOffsets: readonly number[];
   readonly argsBytes: number;
+  /** Where the 64-bit address of the control words stands in the bytes. */
+  readonly control: number;
   /** Estimated work, see usage.ts. */
   readonly work: number;
 }
@@ -56,7 +63,7 @@ export function fetchAdd(asm: Assembler, offset: number, by: number): void {
  * The last to arrive opens the barrier. The others look for a while, then sleep on the word that counts openings. A sleeper announces itself
  * before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
  */
-function barrierFunction(asm: Assembler, control: number): Label {
+function barrierFunction(asm: Assembler, control: Mem): Label {
   const entry = asm.label();
   const [alone, wait, look, sleep, awake, out] = Array.from({ length: 6 }, () => asm.label());
   const snapshot = (): void => {
@@ -64,7 +71,7 @@ function barrierFunction(asm: Assembler, control: number): Label {
     asm.movStore(4, mem(R.rcx, CONTROL.failedAtBarrier), R.rax);
   };
   asm.bind(entry);
-  asm.movImm(R.rcx, BigInt(control));
+  asm.mov(true, R.rcx, control);
   asm.aluImm('cmp', false, mem(R.rcx, CONTROL.threads), 1);
   asm.jump(alone!, 'e');
   asm.mov(false, R.rdx, mem(R.rcx, CONTROL.opened));
@@ -104,11 +111,11 @@ function barrierFunction(asm: Assembler, control: number): Label {
 }
 
 /** The first failure of a run keeps the record. Site in eax, value in rdx. */
-function failFunction(asm: Assembler, control: number): Label {
+function failFunction(asm: Assembler, control: Mem): Label {
   const entry = asm.label();
   const late = asm.label();
   asm.bind(entry);
-  asm.movImm(R.rcx, BigInt(control));
+  asm.mov(true, R.rcx, control);
   asm.push(R.rdi);
   asm.mov(false, R.rdi, R.rax);
   asm.push(R.rdx);
@@ -125,14 +132,34 @@ function failFunction(asm: Assembler, control: number): Label {
   return entry;
 }
 
-/** The code of a program whose control words are at address `control`. */
+/** One kernel that neither fails nor waits as a function of (args, thread, threads). */
+export function emitAlone(kernel: LoopKernel, isa: Isa, asm: Assembler = new Assembler()): Uint8Array {
+  const body = asm.label();
+  const none = asm.label();
+  asm.call(body);
+  asm.plain('vzeroupper');
+  asm.plain('ret');
+  // Nobody calls it.
+  asm.bind(none);
+  asm.plain('ret');
+  asm.comment(`kernel ${kernel.name}`);
+  asm.bind(body);
+  const { fails } = emitKernel(kernel, asm, { barrier: none, fail: none }, isa);
+  if (fails) throw new Error(`internal: kernel ${kernel.name} may fail`);
+  return asm.finish();
+}
+
+/** The code of a program whose control words are at address `control`; the first `preparations` steps are a function of their own. */
 export function emitProgram(
   steps: readonly Step[],
   control: number,
   isa: Isa,
   asm: Assembler = new Assembler(),
+  preparations = 0,
 ): ProgramCode {
-  const runtime = { barrier: barrierFunction(asm, control), fail: failFunction(asm, control) };
+  // The only address in the code: kept code is told the control words of the process that it runs in.
+  const words = asm.word64(BigInt(control));
+  const runtime = { barrier: barrierFunction(asm, words), fail: failFunction(asm, words) };
   const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean; readonly work: number }>();
   for (const { kernel } of steps) {
     if (kernels.has(kernel)) continue;
@@ -142,54 +169,63 @@ export function emitProgram(
     const { fails, work } = emitKernel(kernel, asm, runtime, isa);
     kernels.set(kernel, { label, fails, work });
   }
-  asm.comment('run');
-  const run = asm.label();
-  asm.bind(run);
-  for (const r of PRESERVED) asm.push(r);
-  asm.mov(true, R.rbx, R.rdi);
-  asm.mov(false, R.r12, R.rsi);
-  asm.mov(false, R.r13, R.rdx);
   const argsOffsets: number[] = [];
   let argsBytes = 0;
-  // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit.
-  let failures = false;
-  let undecided = false;
-  const barrier = (): void => {
-    asm.call(runtime.barrier);
-    undecided = false;
+  /** A function that runs steps one after another. */
+  const sequence = (name: string, part: readonly Step[]): Label => {
+    asm.comment(name);
+    const entry = asm.label();
+    asm.bind(entry);
+    for (const r of PRESERVED) asm.push(r);
+    asm.mov(true, R.rbx, R.rdi);
+    asm.mov(false, R.r12, R.rsi);
+    asm.mov(false, R.r13, R.rdx);
+    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit.
+    let failures = false;
+    let undecided = false;
+    const barrier = (): void => {
+      asm.call(runtime.barrier);
+      undecided = false;
+    };
+    for (const step of part) {
+      argsOffsets.push(argsBytes);
+      if (step.barrierBefore || (step.commits && undecided)) barrier();
+      const { label, fails } = kernels.get(step.kernel)!;
+      const skip = asm.label();
+      if (step.commits && failures) {
+        asm.mov(true, R.rcx, words);
+        asm.aluImm('cmp', false, mem(R.rcx, CONTROL.failedAtBarrier), 0);
+        asm.jump(skip, 'ne');
+      }
+      asm.lea(R.rdi, mem(R.rbx, argsBytes));
+      asm.mov(false, R.rsi, R.r12);
+      asm.mov(false, R.rdx, R.r13);
+      asm.call(label);
+      asm.bind(skip);
+      if (fails) {
+        failures = true;
+        undecided = true;
+      }
+      argsBytes += step.kernel.buffers.length * 8;
+    }
+    barrier();
+    asm.plain('vzeroupper');
+    for (const r of PRESERVED.toReversed()) asm.pop(r);
+    asm.plain('ret');
+    return entry;
   };
-  for (const step of steps) {
-    argsOffsets.push(argsBytes);
-    if (step.barrierBefore || (step.commits && undecided)) barrier();
-    const { label, fails } = kernels.get(step.kernel)!;
-    const skip = asm.label();
-    if (step.commits && failures) {
-      asm.movImm(R.rcx, BigInt(control));
-      asm.aluImm('cmp', false, mem(R.rcx, CONTROL.failedAtBarrier), 0);
-      asm.jump(skip, 'ne');
-    }
-    asm.lea(R.rdi, mem(R.rbx, argsBytes));
-    asm.mov(false, R.rsi, R.r12);
-    asm.mov(false, R.rdx, R.r13);
-    asm.call(label);
-    asm.bind(skip);
-    if (fails) {
-      failures = true;
-      undecided = true;
-    }
-    argsBytes += step.kernel.buffers.length * 8;
-  }
-  barrier();
-  asm.plain('vzeroupper');
-  for (const r of PRESERVED.toReversed()) asm.pop(r);
-  asm.plain('ret');
+  const prepare = preparations > 0 ? sequence('prepare', steps.slice(0, preparations)) : null;
+  const running = steps.slice(preparations);
+  const run = sequence('run', running);
   const bytes = asm.finish();
   return {
     bytes,
     run: run.at,
+    prepare: prepare === null ? null : prepare.at,
     steps: steps.map(step => kernels.get(step.kernel)!.label.at),
     argsOffsets,
     argsBytes,
-    work: steps.reduce((sum, step) => sum + kernels.get(step.kernel)!.work, 0),
+    control: words.label.at,
+    work: running.reduce((sum, step) => sum + kernels.get(step.kernel)!.work, 0),
   };
 }

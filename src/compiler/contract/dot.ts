@@ -124,7 +124,7 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
   const slots = slotsOf(tasks);
   const tileSize = rows * columns;
   const areaSize = k.count > 1 ? mTask * nTask * tileSize : tileSize;
-  const tiles = scratch('tiles', p.acc, slots * areaSize);
+  const tiles = scratch.room('tiles', p.acc, slots * areaSize);
 
   /** Element indices of the lines of panel `first` of one side, clamped to its last line (what is computed twice is stored once). */
   const lines = (view: View, dims: readonly number[], total: number, first: Reg, count: number, base: Reg): Reg[] =>

@@ -5,6 +5,7 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
+import { lowerChannels, suitsChannels } from './channels.ts';
 import { lowerDot, suitsDot } from './dot.ts';
 import { lowerEmpty } from './empty.ts';
 import { lowerNaive } from './naive.ts';
@@ -13,7 +14,7 @@ import { stage, stagedLayout } from './pad.ts';
 import { lowerPanels } from './panels.ts';
 import { planOf } from './plan.ts';
 import { extent, type Problem, problemsOf, type View } from './problem.ts';
-import { accumulator, type ContractSpec, type Scratch } from './spec.ts';
+import { accumulator, type ContractSpec, type Room, type Scratch } from './spec.ts';
 import { lowerTaps, suitsTaps } from './taps.ts';
 
 export type {
@@ -25,6 +26,7 @@ export type {
   OperandSite,
   OutputSite,
   Role,
+  Room,
   Scratch,
 } from './spec.ts';
 
@@ -43,8 +45,13 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
   }
   for (const [i, p] of problems.entries()) {
     if (i > 0) b.barrier();
-    const own: Scratch = (name, dtype, elements) => scratch(`${name} ${i}`, dtype, elements);
+    const named =
+      (room: Room): Room =>
+      (name, dtype, elements) =>
+        room(`${name} ${i}`, dtype, elements);
+    const own: Scratch = { ...scratch, room: named(scratch.room), kept: named(scratch.kept) };
     if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
+    else if (suitsChannels(p, target)) lowerChannels(b, p, target, own);
     else if (suitsWords(p, target)) lowerStaged(b, p, target, own, true);
     else if (suitsDot(p, target)) lowerDot(b, p, target, own);
     else if (suitsTaps(p, target)) lowerTaps(b, p, target, own);

@@ -15,7 +15,17 @@ export interface Stream {
   readonly across: number;
   /** Elements from one k to the next. */
   readonly along: number;
+  /** Loops around rows of `rowLength` points of k (A; outermost first), where it does not step evenly through all of them. */
+  readonly rows?: readonly { readonly extent: Extent; readonly step: number }[];
+  readonly rowLength?: number;
 }
+
+/** What the tiles after this one will read: asked for meanwhile, so many lines for every two steps of k. */
+export interface Ahead {
+  readonly from: Reg;
+  readonly lines: number;
+}
+const LINE = 64;
 
 /** a * b + c: fused for floats, exact for integers. */
 export const multiplyAdd = (b: LoopBuilder, acc: AccScalar, x: Reg, y: Reg, c: Reg): Reg =>
@@ -35,14 +45,48 @@ export function sweep(
   a: Stream,
   c: Stream,
   unroll: number,
+  ahead: Ahead | null = null,
+): void {
+  const cAt = b.copy(c.from);
+  const next = ahead && { ...ahead, from: b.copy(ahead.from) };
+  const descend = (level: number, from: Reg): void => {
+    const row = a.rows?.[level];
+    if (!row) {
+      sweepRow(b, acc, lanes, sums, a.rowLength ?? length, { ...a, from }, { ...c, from: cAt }, unroll, next);
+      return;
+    }
+    const at = b.copy(from);
+    b.for(0, row.extent, 1, () => {
+      descend(level + 1, at);
+      b.move(at, b.advance(at, b.i32(row.step), bytesOf(a.dtype)));
+    });
+  };
+  descend(0, a.from);
+}
+
+/** The same for points of k that both step evenly through; moves `c.from` (and `ahead.from`) behind them. */
+function sweepRow(
+  b: LoopBuilder,
+  acc: AccScalar,
+  lanes: number,
+  sums: readonly (readonly Reg[])[],
+  length: Extent,
+  a: Stream,
+  c: Stream,
+  unroll: number,
+  ahead: Ahead | null,
 ): void {
   const aAt = b.copy(a.from);
-  const cAt = b.copy(c.from);
+  const cAt = c.from;
   const one = b.i32(1);
   const aBytes = bytesOf(a.dtype);
   const cBytes = bytesOf(c.dtype);
   const vectors = sums[0]!.length;
   const trip = (steps: number): void => {
+    if (ahead && steps > 1) {
+      for (let line = 0; line < ahead.lines; line++) b.prefetch(ahead.from, line * LINE, false);
+      b.move(ahead.from, b.advance(ahead.from, one, ahead.lines * LINE));
+    }
     for (let k = 0; k < steps; k++) {
       const row = (r: number): Reg => b.splat(b.load(a.dtype, aAt, (k * a.along + r * a.across) * aBytes), lanes);
       const column = (v: number): Reg => b.load(c.dtype, cAt, (k * c.along + v * lanes) * cBytes, lanes);

@@ -99,7 +99,7 @@ export function stage(
   const axes = axesOf(p, view);
   if (!axes) throw new Error('internal: stage of a view that has no dense copy');
   const { spans, elements, base: from, lin } = layoutOf(view, axes);
-  const buffer = scratch(name, dtype, elements + slack);
+  const buffer = scratch.room(name, dtype, elements + slack);
   const bytes = bytesOf(dtype);
 
   const outer = axes.slice(0, -1);
@@ -189,5 +189,5 @@ export function stage(
     else copy();
   });
 
-  return { buffer, dtype, prologue: undefined, base: from, lin, guards: [], elements };
+  return { buffer, dtype, prologue: undefined, base: from, lin, guards: [], lasting: false, elements };
 }

@@ -38,6 +38,8 @@ export interface Plan {
   readonly low: number;
   readonly tall: number;
   readonly mPanels: number;
+  /** Runs of m that panels do not cross (`mPanels` counts those of all), where A is read in place and steps evenly within a run only. */
+  readonly mRuns: number;
   readonly nPanels: number;
   readonly k: KBlocks;
   readonly a: Source;
@@ -57,6 +59,9 @@ export interface Plan {
   readonly touches: boolean;
 }
 
+/** Whether the packed form of an operand lasts as long as the operand itself: it is made ahead of all runs. */
+export const keepsPacked = (view: View): boolean => view.lasting && !view.prologue && view.guards.length === 0;
+
 /** Shortest block of k that hides how long those lines take. */
 const TOUCHED = 48;
 
@@ -72,26 +77,35 @@ const LOAD_CYCLES = 0.1;
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /**
- * Register tile of least estimated time over the whole output. Per step of k a tile of r x v costs the largest of: multiply-adds at two a
- * cycle, loads at two a cycle, the latency of the chains (4 cycles), and six instructions a cycle with the loop's own. One
- * register is left to the engine.
+ * Cycles per step of k of a tile of `rows` (on average) x `vectors`: the largest of multiply-adds at two a cycle, loads at two a cycle, the
+ * latency of the chains (4 cycles), and six instructions a cycle with the loop's own. Null where it needs too many registers; one
+ * is left to the engine.
  */
-export function chooseTile(m: number, n: number, lanes: number, target: Target): { rows: number; vectors: number } {
-  const registers = target.vectorRegisters - 1;
-  const live = (r: number, v: number): number => r * v + (target.keepsOrder ? Math.min(r, v) + 1 : r + v);
+export function tileCycles(rows: number, vectors: number, target: Target, height = rows): number | null {
+  const live = rows * vectors + (target.keepsOrder ? Math.min(rows, vectors) + 1 : rows + vectors);
+  if (live > target.vectorRegisters - 1) return null;
   const loop = target.keepsOrder ? 1 : 6;
   const busy = target.keepsOrder ? LOAD_CYCLES : 0;
+  const sums = height * vectors;
+  const loads = height + vectors;
+  return Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
+}
+
+/** Register tile of least estimated time over the whole output. */
+export function chooseTile(
+  m: number,
+  n: number,
+  lanes: number,
+  target: Target,
+): { readonly rows: number; readonly vectors: number } {
   let best = { rows: 1, vectors: 1 };
   let least = Number.POSITIVE_INFINITY;
-  for (let vectors = 1; live(1, vectors) <= registers; vectors++) {
+  for (let vectors = 1; tileCycles(1, vectors, target) !== null; vectors++) {
     if (vectors > 1 && (vectors - 1) * lanes >= n) break;
-    for (let rows = 1; rows <= m && live(rows, vectors) <= registers; rows++) {
+    for (let rows = 1; rows <= m; rows++) {
       const panels = ceilDiv(m, rows);
-      const height = m / panels;
-      const sums = height * vectors;
-      const loads = height + vectors;
-      const cycles =
-        Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
+      const cycles = tileCycles(rows, vectors, target, m / panels);
+      if (cycles === null) break;
       const cost = panels * ceilDiv(n, vectors * lanes) * cycles;
       if (cost < least * 0.999) {
         least = cost;
@@ -102,6 +116,12 @@ export function chooseTile(m: number, n: number, lanes: number, target: Target):
   return best;
 }
 
+/** At most `most` vectors that divide a row of `n`, if as many as half of them do. */
+function evenVectors(most: number, n: number, lanes: number): number {
+  for (let vectors = most; vectors >= most / 2; vectors--) if (n % (vectors * lanes) === 0) return vectors;
+  return most;
+}
+
 /** Whether `view` steps evenly through `dims` (outermost first), so that they are one linear run. */
 const isLinear = (p: Problem, view: View, dims: readonly number[]): boolean =>
   dims.every((d, i) => {
@@ -109,21 +129,33 @@ const isLinear = (p: Problem, view: View, dims: readonly number[]): boolean =>
     return inner === undefined || view.lin[d] === p.dims[inner]!.size * view.lin[inner]!;
   });
 
+/** Innermost dims of `dims` that `view` steps evenly through: how many of them. */
+export function evenDims(p: Problem, view: View, dims: readonly number[]): number {
+  let at = dims.length - 1;
+  while (at > 0 && isLinear(p, view, dims.slice(at - 1))) at--;
+  return dims.length - Math.max(0, at);
+}
+
 /** Points of k that `view` steps evenly through: a block of an operand that is read in place has no more. */
 function linearRun(p: Problem, view: View): number {
-  let at = p.k.length - 1;
-  while (at > 0 && isLinear(p, view, p.k.slice(at - 1))) at--;
-  return product(p.k.slice(at).map(d => p.dims[d]!.size));
+  return product(p.k.slice(p.k.length - evenDims(p, view, p.k)).map(d => p.dims[d]!.size));
 }
 
 /** Below so many points a block's sums go to memory and back more often than packing costs (3x3, 128 channels, input gradient: 138 -> 175 GFLOP/s). */
 const LONG_RUN = 128;
 
-const isPlain = (p: Problem, view: View): boolean =>
-  view.guards.length === 0 &&
-  !view.prologue &&
-  registerScalar(view.dtype) === p.acc &&
-  bytesOf(view.dtype) === bytesOf(p.acc);
+/** Whether vectors of the accumulator's lanes load from where the operand lies, widened on the way or as they are. */
+const isLoadable = (p: Problem, view: View): boolean =>
+  view.guards.length === 0 && !view.prologue && registerScalar(view.dtype) === p.acc;
+
+const isPlain = (p: Problem, view: View): boolean => isLoadable(p, view) && bytesOf(view.dtype) === bytesOf(p.acc);
+
+/**
+ * Points of k that a sweep takes in a row at least, and columns for each of them: entering a row costs some 6 cycles for every tile, packing 0.7 for
+ * every element of A.
+ */
+const SHORT_RUN = 3;
+const RUN_PER_COLUMN = 48;
 
 /** Bytes after which addresses meet in the same set of a first cache, and lines of a set that one operand may take. */
 const SET_BYTES = 4096;
@@ -202,27 +234,46 @@ export function planOf(p: Problem, target: Target): Plan {
   const m = extent(p, p.m);
   const n = extent(p, p.n);
   const batches = extent(p, p.batch);
-  const { rows, vectors } = chooseTile(m, n, lanes, target);
-  const width = lanes * vectors;
-  const mPanels = ceilDiv(m, rows);
-  const low = Math.floor(m / mPanels);
-  const tall = m % mPanels;
-  const nPanels = ceilDiv(n, width);
 
   const kInner = p.k[p.k.length - 1];
   const along = (view: View, dims: readonly number[]): number =>
     dims.length === 0 ? 0 : view.lin[dims[dims.length - 1]!]!;
   const forward = (view: View): boolean => view.lin.every(s => s >= 0);
+  // Pixels of an image that is kept channels last are rows in place, run by run, as are the points of k: nothing is unfolded.
+  const runLength = product(p.m.slice(p.m.length - evenDims(p, p.a, p.m)).map(d => p.dims[d]!.size));
+  const inRuns = (): boolean => {
+    if (!target.keepsOrder || !keepsPacked(p.b) || !isPlain(p, p.a) || !forward(p.a) || kInner === undefined)
+      return false;
+    if (along(p.a, p.k) !== 1 || linearRun(p, p.a) < Math.max(SHORT_RUN, n / RUN_PER_COLUMN)) return false;
+    return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows);
+  };
+  const mRuns = runLength < m && inRuns() ? m / runLength : 1;
+  const tile = chooseTile(m / mRuns, n, lanes, target);
+  const { rows } = tile;
+  // B is read where it lies by so few rows that a packed copy would not be used again; the fewest rows widen it as they read.
+  const inPlaceB =
+    p.n.length === 1 &&
+    forward(p.b) &&
+    along(p.b, p.n) === 1 &&
+    (isPlain(p, p.b) ? !keepsPacked(p.b) && m <= 4 * rows : isLoadable(p, p.b) && m <= 2 * rows);
+  const vectors = inPlaceB && m <= rows ? evenVectors(tile.vectors, n, lanes) : tile.vectors;
+  const width = lanes * vectors;
+  const runPanels = ceilDiv(m / mRuns, rows);
+  const mPanels = mRuns * runPanels;
+  const low = Math.floor(m / mRuns / runPanels);
+  const tall = (m / mRuns) % runPanels;
+  const nPanels = ceilDiv(n, width);
   // A is read where it lies when a packed copy would be used for few columns, or when its rows run along k.
   const directA =
-    p.m.length <= 1 &&
-    isPlain(p, p.a) &&
-    forward(p.a) &&
-    linearRun(p, p.a) >= Math.min(LONG_RUN, extent(p, p.k)) &&
-    (n < 8 * lanes || kInner === undefined || (along(p.a, p.k) === 1 && !collides(along(p.a, p.m) * bytes, rows)));
-  const directB =
-    p.n.length === 1 && isPlain(p, p.b) && forward(p.b) && along(p.b, p.n) === 1 && n % width === 0 && m <= 4 * rows;
-  const linear = [...(directA ? [p.a] : []), ...(directB ? [p.b] : [])];
+    mRuns > 1 ||
+    (p.m.length <= 1 && inRuns()) ||
+    (p.m.length <= 1 &&
+      isPlain(p, p.a) &&
+      forward(p.a) &&
+      linearRun(p, p.a) >= Math.min(LONG_RUN, extent(p, p.k)) &&
+      (n < 8 * lanes || kInner === undefined || (along(p.a, p.k) === 1 && !collides(along(p.a, p.m) * bytes, rows))));
+  const directB = inPlaceB && n % width === 0;
+  const linear = [...(directA && !inRuns() ? [p.a] : []), ...(directB ? [p.b] : [])];
   // A panel of B lives in the first cache, or streams from the second where the processor fetches ahead of a loop that runs in order.
   const panelBytes = target.keepsOrder ? Math.max(target.l1Bytes * 0.75, target.l2Bytes / 5) : target.l1Bytes * 0.75;
   const k = blocksOf(p, Math.max(lanes, Math.floor(panelBytes / (width * bytes))), linear);
@@ -268,13 +319,14 @@ export function planOf(p: Problem, target: Target): Plan {
   // What several tasks would pack again is packed once, by all.
   const source = (direct: boolean, again: boolean, view: View, lines: number): Source => {
     if (direct) return 'direct';
+    if (batches === 1 && keepsPacked(view)) return 'shared';
     return again && isShareable(view, lines) ? 'shared' : 'private';
   };
   const a = source(directA, nTasks > 1, p.a, m);
   const b = source(directB, mTasks > 1, p.b, n);
   const tasks = batches * mTasks * nTasks;
   return {
-    lanes, vectors, width, low, tall, mPanels, nPanels, k, a, b,
+    lanes, vectors, width, low, tall, mPanels, mRuns, nPanels, k, a, b,
     mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 2 : 1,
     masksMemory: target.masksMemory ?? false, touches: target.keepsOrder === true && k.length >= TOUCHED,
   }; // biome-ignore format: a record

@@ -26,6 +26,8 @@ export interface View {
   readonly base: number;
   readonly lin: readonly number[];
   readonly guards: readonly Guard[];
+  /** Whether it keeps its value from run to run. */
+  readonly lasting: boolean;
   /** Elements the axes span. */
   readonly elements: number;
 }
@@ -153,7 +155,8 @@ function viewOf(operand: ContractOperand, phase: Phase, sizes: readonly number[]
     if (!alwaysInside({ terms, offset, div: 1 }, size, sizes)) guards.push({ coefs, offset, size, stride });
   }
   const elements = product(operand.axes.map(axis => axis.size));
-  return { buffer: operand.buffer, dtype: operand.dtype, prologue: operand.prologue, base, lin, guards, elements };
+  const { buffer, dtype, prologue, lasting = false } = operand;
+  return { buffer, dtype, prologue, base, lin, guards, lasting, elements };
 }
 
 /** Drops `gone` dims (whose coordinate is 0) from a problem's per-dim arrays. */
@@ -253,7 +256,9 @@ function problemOf(spec: ContractSpec, phase: Phase, lanes: number, masks: boole
   const b = viewOf(spec.b, phase, sizes);
   const byOutput = (role: Role): number[] =>
     dims.flatMap((dim, d) => (dim.role === role ? [d] : [])).sort((x, y) => lin[y]! - lin[x]!);
-  const weight = (d: number): number => Math.min(Math.abs(a.lin[d]!), Math.abs(b.lin[d]!));
+  // What is packed ahead of all runs may be walked in any order.
+  const walked = [a, b].filter(view => !view.lasting);
+  const weight = (d: number): number => Math.min(...walked.map(view => Math.abs(view.lin[d]!)));
   const problem: Problem = {
     dims,
     batch: byOutput('batch'),

@@ -7,7 +7,7 @@ import type { LoopBuilder, Reg } from '../loops.ts';
 import { asReg, type Cursor, type Extent, origin, sizesOf, step, stepAll } from './cursor.ts';
 import { affine, unravel } from './indices.ts';
 import { type Block, laneWords, packPanel } from './pack.ts';
-import type { Plan, Source } from './plan.ts';
+import { keepsPacked, type Plan, type Source } from './plan.ts';
 import type { Problem, View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { eachTask, slotsOf } from './tasks.ts';
@@ -92,8 +92,8 @@ export const strideOf = (view: View, dims: readonly number[]): number => {
 
 /** A side with its scratch. */
 export interface OpenSide {
-  /** Emits the stage in which all threads pack, if this side has one. */
-  packShared(): void;
+  /** Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet behind it. */
+  packShared(): boolean;
   /**
    * Emits what a task does when it enters a block of k: packing panels lo to hi, if they are its own. The result says where the panel that
    * begins with line `first` is found.
@@ -115,14 +115,17 @@ export function openSide(
   const bytes = bytesOf(p.acc);
   const size = side.taskLines * plan.k.length;
   const points = plan.k.total;
+  const keeps = source === 'shared' && keepsPacked(view);
+  const room = keeps ? scratch.kept : scratch.room;
   const buffer =
     source === 'direct'
       ? view.buffer
-      : scratch(`packed ${name}`, p.acc, source === 'shared' ? lines * points : slots * size);
+      : room(`packed ${name}`, p.acc, source === 'shared' ? lines * points : slots * size);
   // Where lanes can be gathered, each thread has room for their places.
   const words = laneWords(view, plan.lanes);
   const packers = source === 'shared' ? slotsOf(side.panels) : slots;
-  const laneRoom = plan.masksMemory && source !== 'direct' ? scratch(`lanes of ${name}`, 'i32', packers * words) : null;
+  const laneRoom =
+    plan.masksMemory && source !== 'direct' ? scratch.room(`lanes of ${name}`, 'i32', packers * words) : null;
   const pack = (slot: Reg, index: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg): void => {
     const { first, count } = side.panel(b, index);
     const lanesAt = laneRoom === null ? null : b.addr(laneRoom, b.mul(slot, b.i32(words)));
@@ -143,19 +146,28 @@ export function openSide(
   };
   return {
     packShared() {
-      if (source !== 'shared') return;
-      eachTask(b, side.panels, (index, slot) => {
-        eachBlock(b, p, plan, block => {
-          pack(slot, index, cursorAt(b, p, plan, view, [], block), block, places(b.addr(buffer, start(block)), block));
+      if (source !== 'shared') return false;
+      const fill = (): void =>
+        eachTask(b, side.panels, (index, slot) => {
+          eachBlock(b, p, plan, block => {
+            const to = places(b.addr(buffer, start(block)), block);
+            pack(slot, index, cursorAt(b, p, plan, view, [], block), block, to);
+          });
         });
-      });
+      if (keeps) scratch.prepare(fill);
+      else fill();
+      return !keeps;
     },
     enter(slot, batch, block, lo, hi) {
       if (source === 'shared') return places(b.addr(buffer, start(block)), block);
       const at = cursorAt(b, p, plan, view, batch, block);
       if (source === 'direct') {
+        const bytes = bytesOf(view.dtype);
         const base = b.addr(buffer, at.index);
-        return line => b.advance(base, b.mul(line, b.i32(strideOf(view, minor))), bytes);
+        if (minor.length <= 1) return line => b.advance(base, b.mul(line, b.i32(strideOf(view, minor))), bytes);
+        const still = { index: b.i32(0), pos: [] };
+        return line =>
+          b.advance(base, stepAll(b, view, still, minor, unravel(b, line, sizesOf(p, minor))).index, bytes);
       }
       const base = places(b.addr(buffer, b.mul(slot, b.i32(size))), block);
       const zeroth = side.panel(b, lo).first;

@@ -44,6 +44,8 @@ export interface ContractOperand {
   readonly axes: readonly OperandAxis[];
   /** Element index at which position 0 of every axis lies; default 0. */
   readonly offset?: number;
+  /** Whether it keeps its value from run to run, so that packing it once is enough. */
+  readonly lasting?: boolean;
   /**
    * Elementwise function of what was read, applied to elements inside only (outside stays 0). `x` has `registerScalar(dtype)` and `at.lanes`
    * lanes; the result must have the accumulator's type (`ContractSpec.acc`). It may read other buffers of the same layout at
@@ -97,8 +99,18 @@ export interface ContractSpec {
   readonly mergeable?: (outer: number, inner: number) => boolean;
 }
 
-/** Asks for a kernel buffer of access `scratch` (contents undefined, 64-byte aligned); returns its index. */
-export type Scratch = (name: string, dtype: DType, elements: number) => number;
+/** Asks for a kernel buffer (64-byte aligned); returns its index. */
+export type Room = (name: string, dtype: DType, elements: number) => number;
+
+/** Where a kernel finds memory of its own. */
+export interface Scratch {
+  /** Contents undefined. */
+  readonly room: Room;
+  /** Kept from run to run, as `prepare` has filled it from lasting operands. */
+  readonly kept: Room;
+  /** Emits what `fill` does ahead of all runs instead of here: a kernel body of its own. */
+  readonly prepare: (fill: () => void) => void;
+}
 
 /** The type a spec's products are summed in. */
 export const accumulator = (spec: ContractSpec): AccScalar => spec.acc ?? registerScalar(spec.a.dtype);

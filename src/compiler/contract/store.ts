@@ -107,7 +107,7 @@ export function touchTile(
     const index = outputIndex(b, p, coords);
     const lines = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null)) ?? [];
     for (const line of [b.addr(p.out.buffer, index), ...lines])
-      for (let at = 0; at < bytes; at += LINE) b.prefetch(line, at);
+      for (let at = 0; at < bytes; at += LINE) b.prefetch(line, at, true);
   });
 }
 

@@ -10,6 +10,7 @@ import { affine, unravel, zero } from './indices.ts';
 import { multiplyAdd } from './micro.ts';
 import { laneWords, packPanel } from './pack.ts';
 import { stage, stagedLayout } from './pad.ts';
+import { keepsPacked } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import {
@@ -47,6 +48,8 @@ export function suitsTaps(p: Problem, target: Target): boolean {
   if (filled < least && extent(p, p.m) > 3) return false;
   // Packing copies an element once for every tap that reads it, and pays for that over the rows.
   const readsPerElement = (extent(p, p.k) * extent(p, p.n) * extent(p, p.batch)) / p.b.elements;
+  // A plain matrix is better widened on the way, or packed once.
+  if (target.keepsOrder && readsPerElement <= 1 && (p.b.dtype !== p.acc || keepsPacked(p.b))) return false;
   // Where engines keep no order, packing is dear, and rows up to here were faster this way (3x3, 64 channels: 51 -> 56 of 62 GFLOP/s).
   const many = target.keepsOrder ? 12 : 64;
   return extent(p, p.m) <= (along === 1 && readsPerElement >= 4 ? many : 12);
@@ -141,15 +144,15 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   const sum = (...terms: (readonly [Reg, number])[]): Reg => affine(b, terms, 0);
 
   // The first stage: offsets of the taps, and A with the rows of a panel side by side.
-  const table = scratch('taps', 'i32', K);
+  const table = scratch.room('taps', 'i32', K);
   b.parallel(K, k => {
     const at = stepAll(b, p.b, { index: b.i32(0), pos: [] }, p.k, unravel(b, k, sizesOf(p, p.k)));
     b.store('i32', b.addr(table, k), b.mul(at.index, b.i32(bytes)));
   });
-  const packed = scratch('packed a', p.acc, batches * M * K);
+  const packed = scratch.room('packed a', p.acc, batches * M * K);
   const packedAt = (batch: Reg, row: Reg): Reg => b.addr(packed, b.mul(sum([batch, M], [row, 1]), b.i32(K)));
   const words = laneWords(p.a, lanes);
-  const laneRoom = target.masksMemory ? scratch('lanes of a', 'i32', slotsOf(batches * mPanels) * words) : null;
+  const laneRoom = target.masksMemory ? scratch.room('lanes of a', 'i32', slotsOf(batches * mPanels) * words) : null;
   eachTask(b, batches * mPanels, (index, slot) => {
     const lanesAt = laneRoom === null ? null : b.addr(laneRoom, b.mul(slot, b.i32(words)));
     const [batch, panel] = unravel(b, index, [batches, mPanels]);
@@ -167,7 +170,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   const nTasks = Math.ceil(panels / perTask);
   const tasks = batches * nTasks;
   const width = vectors * lanes;
-  const tiles = straight ? -1 : scratch('tiles', p.acc, slotsOf(tasks) * height * width);
+  const tiles = straight ? -1 : scratch.room('tiles', p.acc, slotsOf(tasks) * height * width);
   const down = mGroups[0]?.inner;
   const downStep = down === undefined ? 0 : p.out.lin[down]!;
 

@@ -69,6 +69,7 @@ export function shouldSplit(shape: readonly number[], kept: readonly boolean[]):
 
 class Grouper {
   private readonly selection: Selection;
+  private readonly lasts: (value: Value) => boolean;
   private readonly table: IndexTable;
   private readonly waits: Wait[];
   private readonly kernels: Kernel[] = [];
@@ -85,6 +86,7 @@ class Grouper {
 
   constructor(flow: Flow, selection: Selection, table: IndexTable) {
     this.selection = selection;
+    this.lasts = flow.lasts;
     this.table = table;
     this.waits = flow.values.map(() => READY);
     for (const { leaf } of flow.updates) {
@@ -134,7 +136,10 @@ class Grouper {
   private waitOf(value: Value): Wait {
     let stage = 0;
     let kernel: Kernel | null = null;
-    for (const input of value.inputs) {
+    const lasting = this.lasts(value);
+    for (const input of value.after ? [...value.inputs, value.after] : value.inputs) {
+      // What lasts is there before anything runs.
+      if (!lasting && this.lasts(input)) continue;
       const wait = this.waits[input.id]!;
       if (wait.stage > stage) ({ stage, kernel } = wait);
       else if (wait.stage === stage && wait.kernel !== kernel) kernel = null;
@@ -161,6 +166,7 @@ class Grouper {
       stage: wait.stage + 1,
       members: new Map([[value as Value, plan.out]]),
       stores: [],
+      lasting: this.lasts(value),
       value,
       plan,
       shape: value.shape,
@@ -168,7 +174,8 @@ class Grouper {
   }
 
   private routine(value: Value, wait: Wait): RoutineKernel {
-    return { kind: 'routine', stage: wait.stage + 1, members: new Map([[value, []]]), stores: [], value };
+    const members = new Map([[value, []]]);
+    return { kind: 'routine', stage: wait.stage + 1, members, stores: [], lasting: this.lasts(value), value };
   }
 
   private spaceOf(shape: readonly number[]): { vars: readonly VarAtom[]; coords: readonly Ix[] } {
@@ -182,7 +189,12 @@ class Grouper {
     return space;
   }
 
-  private space(shape: readonly number[], stage: number, kept: readonly boolean[] | null): SpaceKernel {
+  private space(
+    shape: readonly number[],
+    stage: number,
+    kept: readonly boolean[] | null,
+    lasting: boolean,
+  ): SpaceKernel {
     const { vars } = this.spaceOf(shape);
     const split = kept !== null && shouldSplit(shape, kept);
     const kernel = this.add<SpaceKernel>({
@@ -190,6 +202,7 @@ class Grouper {
       stage,
       members: new Map(),
       stores: [],
+      lasting,
       shape,
       vars,
       kept,
@@ -217,7 +230,7 @@ class Grouper {
         if (this.join(candidate, value)) return candidate;
       }
     }
-    const kernel = this.space(value.shape, wait.stage + 1, null);
+    const kernel = this.space(value.shape, wait.stage + 1, null, this.lasts(value));
     kernel.members.set(value, this.spaceOf(value.shape).coords);
     return kernel;
   }
@@ -230,6 +243,7 @@ class Grouper {
     for (const input of value.inputs) {
       const kernel = this.home.get(input);
       if (kernel?.kind !== 'contract' || kernel.value !== input || kernel.stage !== stage) continue;
+      if (kernel.lasting !== this.lasts(value)) continue;
       if (input.users.length !== 1 || this.selection.forced.has(input) || kernel.members.size !== 1) continue;
       kernel.stage++;
       this.waits[input.id] = { stage: kernel.stage, kernel };
@@ -247,6 +261,7 @@ class Grouper {
 
   private join(kernel: Kernel, value: Value): boolean {
     if (kernel.kind !== 'space' && kernel.kind !== 'contract') return false;
+    if (kernel.lasting !== this.lasts(value)) return false;
     if (kernel.members.size >= MAX_MEMBERS || this.heightIn(kernel, value) > MAX_HEIGHT) return false;
     if (kernel.kind === 'contract' && this.readsUpdated(value)) return false;
     for (const first of kernel.members.keys()) {
@@ -383,7 +398,7 @@ class Grouper {
       if (candidate.stage <= wait.stage || !candidate.kept || !this.sharesReduced(candidate, value)) continue;
       if (this.reduceIn(candidate, value, shape, kept)) return candidate;
     }
-    const made = this.space(shape, wait.stage + 1, kept);
+    const made = this.space(shape, wait.stage + 1, kept, this.lasts(value));
     this.addReduction(made, value, kept);
     return made;
   }
@@ -398,6 +413,7 @@ class Grouper {
 
   private reduceIn(kernel: SpaceKernel, value: Value, shape: readonly number[], kept: readonly boolean[]): boolean {
     if (!sameShape(kernel.shape, shape) || kernel.members.size >= MAX_MEMBERS) return false;
+    if (kernel.lasting !== this.lasts(value)) return false;
     if (this.heightIn(kernel, value) > MAX_HEIGHT) return false;
     for (const first of kernel.members.keys()) {
       if (first.group !== value.group) return false;

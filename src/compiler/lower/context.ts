@@ -5,7 +5,7 @@
 import type { DType } from '../../graph/dtype.ts';
 import { storage, type Value } from '../flow.ts';
 import type { IndexTable } from '../index-expr.ts';
-import type { KernelBuffer, LoopKernel } from '../loops.ts';
+import type { Inst, KernelBuffer, LoopKernel } from '../loops.ts';
 import type { FailSite } from '../program.ts';
 import type { Target } from '../target.ts';
 import type { MemoryWindows } from '../windows.ts';
@@ -15,13 +15,23 @@ export type BufferRef =
   /** A value's memory, from `offset` elements on; `known` is what the kernel calls it. */
   | { readonly kind: 'value'; readonly value: Value; readonly offset: number; readonly known: Value }
   | { readonly kind: 'scratch'; readonly bytes: number }
+  /** Memory that the kernel's preparation fills and the program keeps; numbered within the kernel. */
+  | { readonly kind: 'kept'; readonly slot: number; readonly bytes: number }
   | { readonly kind: 'result'; readonly to: 'output' | 'leaf'; readonly index: number };
+
+/** A kernel that fills memory which another one finds filled when it runs. */
+export interface Preparation {
+  readonly loop: LoopKernel;
+  readonly refs: readonly BufferRef[];
+}
 
 /** A kernel as code, and what the planner must know of it. */
 export interface LoweredKernel {
   readonly loop: LoopKernel;
   /** One per buffer of `loop`. */
   readonly refs: readonly BufferRef[];
+  /** What must have run since lasting values that the kernel reads have changed: it fills memory that is kept. */
+  readonly preparation?: Preparation;
   readonly mayFail: boolean;
   /** Whether only thread 0 does anything. */
   readonly single: boolean;
@@ -39,11 +49,14 @@ export class ProgramContext {
   private readonly sites = new Map<string, number>();
 
   readonly windows: MemoryWindows;
+  /** Whether a value in memory lasts from run to run, and memory may be kept for what is made of it. */
+  readonly lasts: (value: Value) => boolean;
 
-  constructor(target: Target, table: IndexTable, windows: MemoryWindows) {
+  constructor(target: Target, table: IndexTable, windows: MemoryWindows, lasts: (value: Value) => boolean) {
     this.target = target;
     this.table = table;
     this.windows = windows;
+    this.lasts = lasts;
   }
 
   /** Number of the record that says what failed. */
@@ -57,6 +70,33 @@ export class ProgramContext {
     }
     return site;
   }
+}
+
+/** Instructions of a body, and of all blocks inside. */
+function* within(body: readonly Inst[]): Generator<Inst> {
+  for (const inst of body) {
+    yield inst;
+    if (inst.op === 'if') yield* within(inst.otherwise);
+    if (inst.op === 'while') yield* within(inst.test);
+    if ('body' in inst) yield* within(inst.body);
+  }
+}
+
+function buffersIn(body: readonly Inst[]): Set<number> {
+  const found = new Set<number>();
+  for (const inst of within(body)) if (inst.op === 'addr') found.add(inst.buf);
+  return found;
+}
+
+/** The body with buffers called by their new numbers. */
+function renumbered(body: readonly Inst[], at: ReadonlyMap<number, number>): readonly Inst[] {
+  return body.map((inst): Inst => {
+    if (inst.op === 'addr') return { ...inst, buf: at.get(inst.buf)! };
+    if (inst.op === 'if')
+      return { ...inst, body: renumbered(inst.body, at), otherwise: renumbered(inst.otherwise, at) };
+    if (inst.op === 'while') return { ...inst, test: renumbered(inst.test, at), body: renumbered(inst.body, at) };
+    return 'body' in inst ? { ...inst, body: renumbered(inst.body, at) } : inst;
+  });
 }
 
 interface BufferEntry {
@@ -77,6 +117,7 @@ export class KernelBuffers {
   readonly refs: BufferRef[] = [];
   private readonly entries: BufferEntry[] = [];
   private readonly byValue = new Map<Value, number>();
+  private slots = 0;
 
   get buffers(): readonly KernelBuffer[] {
     return this.entries;
@@ -116,6 +157,33 @@ export class KernelBuffers {
 
   scratch(name: string, dtype: DType, elements: number, bytes: number): number {
     return this.add({ kind: 'scratch', bytes }, { name, dtype, elements, access: 'scratch' });
+  }
+
+  /** Memory that is kept from run to run. */
+  kept(name: string, dtype: DType, elements: number, bytes: number): number {
+    return this.add({ kind: 'kept', slot: this.slots++, bytes }, { name, dtype, elements, access: 'read' });
+  }
+
+  /** A kernel with those buffers that `body` uses. */
+  kernel(name: string, body: readonly Inst[]): Preparation {
+    return this.part(name, body, false);
+  }
+
+  /** The same for a body that fills the kept ones. */
+  preparation(name: string, body: readonly Inst[]): Preparation {
+    return this.part(name, body, true);
+  }
+
+  private part(name: string, body: readonly Inst[], fills: boolean): Preparation {
+    const used = [...buffersIn(body)].sort((x, y) => x - y);
+    const at = new Map(used.map((buffer, i) => [buffer, i]));
+    const refs = used.map(i => this.refs[i]!);
+    const buffers = used.map((i): KernelBuffer => {
+      const entry = this.entries[i]!;
+      if (!fills || entry.access === 'scratch') return entry;
+      return { ...entry, access: this.refs[i]!.kind === 'kept' ? 'write' : 'read' };
+    });
+    return { loop: { name, buffers, body: renumbered(body, at) }, refs };
   }
 
   result(to: 'output' | 'leaf', index: number, dtype: DType, elements: number): number {

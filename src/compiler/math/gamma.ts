@@ -5,8 +5,7 @@
  */
 import type { Reg } from '../loops.ts';
 import { GAMMA } from './gamma-tables.ts';
-import { log } from './log.ts';
-import { headOf, log2Pair } from './pow.ts';
+import { headOf, log2Pair, type Pair } from './pow.ts';
 import { horner, type Scope } from './scope.ts';
 import { sineOf } from './trig.ts';
 
@@ -29,25 +28,44 @@ function sinCosPi(s: Scope, x: Reg): { readonly sin: Reg; readonly cos: Reg } {
   const wrapped = b.sub(halves, b.mul(b.un('floor', b.mul(halves, s.c(0.25))), s.c(4)));
   const magic = s.c(s.float === 'f32' ? 1.5 * 2 ** 23 : 1.5 * 2 ** 52);
   const quadrant = b.bitcast(s.int, b.add(wrapped, magic));
-  return { sin: sineOf(s, { r, quadrant }), cos: sineOf(s, { r, quadrant: b.add(quadrant, s.i(1)) }) };
+  const low = s.c(0);
+  return { sin: sineOf(s, { r, low, quadrant }), cos: sineOf(s, { r, low, quadrant: b.add(quadrant, s.i(1)) }) };
 }
 
-/** log gamma(x) for x >= 3.5: the logarithm in two parts, because x log x - x loses bits. */
-function stirling(s: Scope, x: Reg): Reg {
+/** x * y and what its rounding lost (Dekker). */
+function exactProduct(s: Scope, x: Reg, y: Reg): Pair {
+  const { b } = s;
+  const [xHead, yHead] = [headOf(s, x), headOf(s, y)];
+  const [xTail, yTail] = [b.sub(x, xHead), b.sub(y, yHead)];
+  const high = b.mul(x, y);
+  const crossed = b.add(b.add(b.sub(b.mul(xHead, yHead), high), b.mul(xHead, yTail)), b.mul(xTail, yHead));
+  return { high, low: b.add(crossed, b.mul(xTail, yTail)) };
+}
+
+/** log(x) of a positive finite number as the sum of a part with half the bits and a small one. */
+function logPair(s: Scope, x: Reg): Pair {
   const { b } = s;
   const log2 = log2Pair(s, x);
   const [ln2Head, ln2Tail] = LN2[s.float];
   const main = b.mul(log2.high, s.c(ln2Head));
   const minor = b.fma(log2.high, s.c(ln2Tail), b.mul(log2.low, s.c(Math.LN2)));
-  const logHead = headOf(s, b.add(main, minor));
-  const logTail = b.sub(minor, b.sub(logHead, main));
+  const high = headOf(s, b.add(main, minor));
+  return { high, low: b.sub(minor, b.sub(high, main)) };
+}
+
+/** log gamma(x) for x >= 3.5: (x - 1/2) (log x - 1), with the logarithm in two parts, and what is small. Nothing overflows before the result does. */
+function stirling(s: Scope, x: Reg): Reg {
+  const { b } = s;
+  const { high, low } = logPair(s, x);
+  const less = b.sub(high, s.c(1));
   const factor = b.sub(x, s.c(0.5));
   const factorHead = headOf(s, factor);
-  const product = b.mul(factorHead, logHead);
-  const rest = b.fma(b.sub(factor, factorHead), logHead, b.mul(factor, logTail));
+  const product = b.mul(factorHead, less);
+  const rest = b.fma(b.sub(factor, factorHead), less, b.mul(factor, low));
   const inverse = b.bin('div', s.c(1), x);
   const series = b.mul(inverse, horner(s, b.mul(inverse, inverse), GAMMA[s.float].stirling));
-  return b.add(b.sub(product, x), b.add(rest, b.add(series, s.c(0.9189385332046728))));
+  // (log(2 pi) - 1) / 2
+  return b.add(product, b.add(rest, b.add(series, s.c(0.4189385332046727))));
 }
 
 /** log |gamma(x)|; infinite at 0, at the negative integers and at both infinities. */
@@ -62,14 +80,17 @@ export function lgamma(s: Scope, x: Reg): Reg {
   const u = b.select(below, magnitude, b.sub(x, one));
   const argument = b.select(below, b.add(magnitude, one), x);
   const polynomial = horner(s, b.sub(u, s.c(MIDDLE)), GAMMA[s.float].lgamma);
+  const { high: parabola, low: lost } = exactProduct(s, u, b.sub(u, one));
   // The zeros at 1 and 2 are +0.
-  const near = b.add(b.mul(b.mul(u, b.sub(u, one)), polynomial), s.c(0));
+  const near = b.add(b.fma(parabola, polynomial, b.mul(lost, polynomial)), s.c(0));
   const base = b.select(b.cmp('lt', argument, s.c(SERIES)), near, stirling(s, argument));
   // gamma(x) = gamma(1 + x) / x, and gamma(-a) gamma(1 + a) = -pi / sin(pi a).
   const sine = b.mul(b.un('abs', sinCosPi(s, magnitude).sin), s.c(1 / Math.PI));
-  const correction = log(s, b.select(negative, sine, magnitude));
-  const lower = b.sub(b.select(negative, b.un('neg', base), base), correction);
-  const finite = b.select(below, lower, base);
+  const factor = b.select(negative, sine, magnitude);
+  const { high, low } = logPair(s, factor);
+  const lower = b.sub(b.sub(b.select(negative, b.un('neg', base), base), low), high);
+  const pole = b.cmp('eq', factor, s.c(0));
+  const finite = b.select(below, b.select(pole, infinity, lower), base);
   return b.select(b.cmp('eq', magnitude, infinity), infinity, finite);
 }
 
@@ -88,13 +109,20 @@ export function digamma(s: Scope, x: Reg): Reg {
   const inverse = b.bin('div', one, argument);
   const square = b.mul(inverse, inverse);
   const series = b.fma(square, horner(s, square, psi), b.mul(inverse, s.c(0.5)));
-  const far = b.sub(log(s, argument), series);
+  const { high, low } = logPair(s, argument);
+  const far = b.add(high, b.sub(low, series));
   const base = b.select(b.cmp('lt', argument, s.c(SERIES)), near, far);
   // digamma(x) = digamma(1 + x) - 1 / x, and digamma(-a) = digamma(1 + a) + pi / tan(pi a).
   const { sin, cos } = sinCosPi(s, magnitude);
   const cotangent = b.bin('div', b.mul(cos, s.c(Math.PI)), sin);
-  const reciprocal = b.un('neg', b.bin('div', one, x));
-  const finite = b.select(below, b.add(base, b.select(negative, cotangent, reciprocal)), base);
+  const reciprocal = b.bin('div', one, x);
+  const back = exactProduct(s, reciprocal, x);
+  const remainder = b.mul(b.sub(b.sub(one, back.high), back.low), reciprocal);
+  // Of an infinite reciprocal there is none.
+  const lost = b.select(b.cmp('eq', remainder, remainder), remainder, s.c(0));
+  const reflected = b.select(negative, b.add(base, cotangent), b.sub(b.sub(base, lost), reciprocal));
+  const lower = b.select(below, reflected, base);
+  const finite = b.select(b.cmp('eq', x, s.c(Number.POSITIVE_INFINITY)), x, lower);
   const pole = b.bin('and', negative, b.cmp('eq', sin, s.c(0)));
   return b.select(pole, s.c(Number.NaN), finite);
 }

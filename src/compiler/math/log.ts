@@ -96,8 +96,10 @@ export function splitPositive(s: Scope, x: Reg): { readonly power: Reg; readonly
 function combine(s: Scope, k: Reg, f: Reg): Reg {
   const { b } = s;
   const { ln2, polynomial } = TABLES[s.float];
-  const low = b.mul(k, s.c(ln2[1]));
-  const high = b.fma(k, s.c(ln2[0]), f);
+  // The product is exact, and what the sum rounds away goes to the low part.
+  const whole = b.mul(k, s.c(ln2[0]));
+  const high = b.add(whole, f);
+  const low = b.fma(k, s.c(ln2[1]), b.sub(f, b.sub(high, whole)));
   const square = b.mul(f, f);
   if (s.float === 'f32') {
     const rest = b.fma(square, b.fma(f, horner(s, f, polynomial), s.c(-0.5)), low);

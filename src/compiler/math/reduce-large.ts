@@ -35,17 +35,28 @@ function pickWords(s: Scope, words: readonly Reg[], at: Reg, steps: number, coun
   return row.slice(0, count);
 }
 
-/** r and the quadrant from |x| = head + rest quarter turns beyond it; head is short enough to be exact times the head of pi/2. */
-function finish(s: Scope, x: Reg, head: Reg, rest: Reg, quadrant: Reg): Reduced {
+/**
+ * The angle and the quadrant from |x| = parts + rest quarter turns beyond it: parts short enough to be exact times the head of pi/2, each small against the one
+ * before it unless that is 0.
+ */
+function finish(s: Scope, x: Reg, parts: readonly Reg[], rest: Reg, quadrant: Reg): Reduced {
   const { b } = s;
   const [first, second] = HALF_PI[s.float];
-  const low = b.fma(rest, s.c(first + second), b.mul(head, s.c(second)));
-  const r = b.fma(head, s.c(first), low);
+  let minor = b.mul(rest, s.c(first + second));
+  for (const part of parts) minor = b.fma(part, s.c(second), minor);
+  let r = s.c(0);
+  for (const part of parts) {
+    const next = b.mul(part, s.c(first));
+    const sum = b.add(r, next);
+    minor = b.add(minor, b.sub(next, b.sub(sum, r)));
+    r = sum;
+  }
+  const main = r;
+  r = b.add(main, minor);
+  const low = b.sub(minor, b.sub(r, main));
   const negative = b.cmp('lt', x, s.c(0));
-  return {
-    r: b.select(negative, b.un('neg', r), r),
-    quadrant: b.select(negative, b.un('neg', quadrant), quadrant),
-  };
+  const turned = (value: Reg): Reg => b.select(negative, b.un('neg', value), value);
+  return { r: turned(r), low: turned(low), quadrant: turned(quadrant) };
 }
 
 function reduceLarge32(s: Scope, x: Reg): Reduced {
@@ -71,9 +82,11 @@ function reduceLarge32(s: Scope, x: Reg): Reduced {
   const quadrant = b.bin('shrU', b.add(high, s.i(0x20000000)), s.i(30));
   const signed = b.sub(high, b.bin('shl', quadrant, s.i(30)));
   const head = b.bin('and', b.add(signed, s.i(2 ** 18)), s.i(-(2 ** 19)));
-  const tail = b.cvt('f32', b.sub(signed, head));
+  const tail = b.sub(signed, head);
+  const next = b.bin('and', b.add(tail, s.i(2 ** 7)), s.i(-(2 ** 8)));
+  const turns = (bits: Reg): Reg => b.mul(b.cvt('f32', bits), s.c(2 ** -30));
   const lowest = b.mul(b.cvt('f32', b.bin('shrU', low, s.i(8))), s.c(2 ** -54));
-  return finish(s, x, b.mul(b.cvt('f32', head), s.c(2 ** -30)), b.fma(tail, s.c(2 ** -30), lowest), quadrant);
+  return finish(s, x, [turns(head), turns(next)], b.add(turns(b.sub(tail, next)), lowest), quadrant);
 }
 
 function reduceLarge64(s: Scope, x: Reg): Reduced {
@@ -114,7 +127,7 @@ function reduceLarge64(s: Scope, x: Reg): Reduced {
   const head = b.bin('and', b.add(signed, s.i(2n ** 41n)), s.i(-(2n ** 42n)));
   const tail = b.cvt('f64', b.sub(signed, head));
   const lowest = b.mul(b.cvt('f64', b.bin('shrU', low, s.i(1))), s.c(2 ** -125));
-  return finish(s, x, b.mul(b.cvt('f64', head), s.c(2 ** -62)), b.fma(tail, s.c(2 ** -62), lowest), quadrant);
+  return finish(s, x, [b.mul(b.cvt('f64', head), s.c(2 ** -62))], b.fma(tail, s.c(2 ** -62), lowest), quadrant);
 }
 
 /** The reduction of trig.ts for finite |x| from about 1000 on; anything for other lanes. */

@@ -1,7 +1,7 @@
 /**
  * The table of transcendental functions on f32 and f64 registers. Each formula stands in the file of its family; all are free of
  * branches (but for rare large arguments), so any number of lanes runs them, and keep within 2 units in the last place of the correctly
- * rounded result (lgamma and digamma within 3 for positive arguments).
+ * rounded result (lgamma and digamma for positive arguments; tests/sweep).
  * May import the loop IR; knows nothing of dtypes narrower than f32, graphs or machines.
  */
 import type { LoopBuilder, Reg } from '../loops.ts';

@@ -42,9 +42,10 @@ const TABLES: { readonly f32: TrigTable; readonly f64: TrigTable } = {
   },
 };
 
-/** r in about [-pi/4, pi/4] and the quadrant in the two low bits of an integer. */
+/** r + low in about [-pi/4, pi/4], low what rounding r lost, and the quadrant in the two low bits of an integer. */
 export interface Reduced {
   readonly r: Reg;
+  readonly low: Reg;
   readonly quadrant: Reg;
 }
 
@@ -55,11 +56,13 @@ function reduce(s: Scope, x: Reg): Reduced {
   const n = b.sub(shifted, s.c(magic));
   const [first, second, third, fourth] = parts;
   const exact = b.fma(n, s.c(-second), b.fma(n, s.c(-first), x));
-  // What the third difference rounds away goes into the last sum: r is off by half a unit, not by one.
+  // What the third difference rounds away goes into the last sum, and what that rounds away into the functions.
   const minor = b.mul(n, s.c(third));
   const near = b.sub(exact, minor);
-  const lost = b.sub(b.sub(exact, near), minor);
-  const r = b.copy(b.add(near, b.fma(n, s.c(-fourth), lost)));
+  const rest = b.fma(n, s.c(-fourth), b.sub(b.sub(exact, near), minor));
+  const sum = b.add(near, rest);
+  const r = b.copy(sum);
+  const low = b.copy(b.sub(rest, b.sub(sum, near)));
   const quadrant = b.copy(b.bitcast(s.int, shifted));
   const magnitude = b.un('abs', x);
   const large = b.bin(
@@ -70,19 +73,22 @@ function reduce(s: Scope, x: Reg): Reduced {
   b.if(b.anyTrue(large), () => {
     const far = reduceLarge(s, x);
     b.move(r, b.select(large, far.r, r));
+    b.move(low, b.select(large, far.low, low));
     b.move(quadrant, b.select(large, far.quadrant, quadrant));
   });
-  return { r, quadrant };
+  return { r, low, quadrant };
 }
 
-/** sin(r + quadrant * pi/2). */
-export function sineOf(s: Scope, { r, quadrant }: Reduced): Reg {
+/** sin(r + low + quadrant * pi/2): sums of a large part that is right and a small one, so that little more than the last rounding is lost. */
+export function sineOf(s: Scope, { r, low, quadrant }: Reduced): Reg {
   const { b } = s;
   const { sin, cos } = TABLES[s.float];
   const square = b.mul(r, r);
-  const sine = b.fma(b.mul(square, r), horner(s, square, sin), r);
-  const half = b.fma(square, s.c(-0.5), s.c(1));
-  const cosine = b.fma(b.mul(square, square), horner(s, square, cos), half);
+  const less = b.mul(square, s.c(0.5));
+  const half = b.sub(s.c(1), less);
+  const sine = b.add(r, b.fma(b.mul(square, r), horner(s, square, sin), b.mul(low, half)));
+  const lost = b.sub(b.sub(b.sub(s.c(1), half), less), b.mul(r, low));
+  const cosine = b.add(half, b.fma(b.mul(square, square), horner(s, square, cos), lost));
   const odd = b.cmp('ne', b.bin('and', quadrant, s.i(1)), s.i(0));
   const value = b.select(odd, cosine, sine);
   // Bit 1 of the quadrant becomes the sign.
@@ -98,6 +104,6 @@ export function sin(s: Scope, x: Reg): Reg {
 
 /** cos(x), NaN for infinite x. */
 export function cos(s: Scope, x: Reg): Reg {
-  const { r, quadrant } = reduce(s, x);
-  return sineOf(s, { r, quadrant: s.b.add(quadrant, s.i(1)) });
+  const reduced = reduce(s, x);
+  return sineOf(s, { ...reduced, quadrant: s.b.add(reduced.quadrant, s.i(1)) });
 }

@@ -4,14 +4,16 @@
  * opened, and go with the process.
  */
 import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { reasonOf } from '../../formats/atomic.ts';
+import { givenUp, type MappingSystem, Maps, mappingSystem, PAGE, SHARED } from './mapping.ts';
 import type { Segment } from './row-store.ts';
 
 export interface Backing {
   /** A segment has 2^shift rows. */
   readonly shift: number;
+  /** Whether segments stay where they are for as long as there are rows, so that generated code may know their addresses. */
+  readonly fixed: boolean;
   /** A new segment of zeros, `segments.length` by number. */
   create(segments: (Segment | null)[], words: number): Segment;
   /** Brings a segment back that is null in `segments`. */
@@ -25,6 +27,7 @@ const views = (buffer: ArrayBuffer): Segment => ({ f32: new Float32Array(buffer)
 /** Segments as ordinary arrays. */
 export class MemoryBacking implements Backing {
   readonly shift = 16;
+  readonly fixed = true;
 
   create(_segments: (Segment | null)[], words: number): Segment {
     return views(new ArrayBuffer(4 * words));
@@ -55,90 +58,22 @@ function openScratch(folder: string): number {
 /** Closes scratch files of tables that are gone. */
 const closer = new FinalizationRegistry<number>(handle => closeSync(handle));
 
-interface MappingSystem {
-  mmap(address: number, bytes: number, protection: number, flags: number, file: number, offset: number): number;
-  munmap(address: number, bytes: number): number;
-  madvise(address: number, bytes: number, advice: number): number;
-  view(address: bigint, bytes: number): ArrayBuffer;
-}
-
-/** The system's memory mapping, null where koffi or Linux is not there. */
-function mappingSystem(): MappingSystem | null {
-  if (process.platform !== 'linux') return null;
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as {
-      load(path: string): { func(signature: string): unknown };
-      view(address: bigint, bytes: number): ArrayBuffer;
-    };
-    const libc = koffi.load('libc.so.6');
-    return {
-      mmap: libc.func('int64_t mmap(int64_t, uint64_t, int, int, int, int64_t)') as MappingSystem['mmap'],
-      munmap: libc.func('int munmap(int64_t, uint64_t)') as MappingSystem['munmap'],
-      madvise: libc.func('int madvise(int64_t, uint64_t, int)') as MappingSystem['madvise'],
-      view: koffi.view,
-    };
-  } catch {
-    return null;
-  }
-}
-
-const READ_WRITE = 3;
-const SHARED = 1;
-const PRIVATE_ANONYMOUS = 0x22;
-const ADVISE_LARGE_PAGES = 14;
-const PAGE = 4096;
-
-/** Mappings of one table. */
-class Maps {
-  private readonly system: MappingSystem;
-  private list: { readonly address: number; readonly bytes: number }[] = [];
-
-  constructor(system: MappingSystem) {
-    this.system = system;
-  }
-
-  /** Address of a new mapping, null where the system refuses. */
-  add(bytes: number, flags: number, file: number, offset: number): number | null {
-    const address = Number(this.system.mmap(0, bytes, READ_WRITE, flags, file, offset));
-    if (address === -1) return null;
-    this.list.push({ address, bytes });
-    return address;
-  }
-
-  clear(): void {
-    for (const { address, bytes } of this.list) this.system.munmap(address, bytes);
-    this.list = [];
-  }
-}
-
-/** Unmaps what belonged to tables that are gone. */
-const givenUp = new FinalizationRegistry<Maps>(maps => maps.clear());
-
-const LARGE_PAGE = 1 << 21;
-
 /**
  * Segments on large pages: a table of gigabytes is read all over, and with pages of 4 KB most reads first wait for their address.
  * The pages are given back when the table is gone.
  */
 class LargePageBacking implements Backing {
   readonly shift = 16;
-  private readonly system: MappingSystem;
+  readonly fixed = true;
   private readonly maps: Maps;
 
   constructor(system: MappingSystem) {
-    this.system = system;
     this.maps = new Maps(system);
     givenUp.register(this, this.maps);
   }
 
   create(_segments: (Segment | null)[], words: number): Segment {
-    const bytes = Math.ceil((4 * words) / LARGE_PAGE) * LARGE_PAGE;
-    // Mapped with room to begin at a multiple of the large page.
-    const address = this.maps.add(bytes + LARGE_PAGE, PRIVATE_ANONYMOUS, -1, 0);
-    if (address === null) throw new Error(`EmbeddingTable: the system refuses ${bytes} bytes of memory for rows`);
-    const start = Math.ceil(address / LARGE_PAGE) * LARGE_PAGE;
-    this.system.madvise(start, bytes, ADVISE_LARGE_PAGES);
-    return views(this.system.view(BigInt(start), 4 * words));
+    return views(this.maps.onLargePages(4 * words));
   }
 
   fetch(_segments: (Segment | null)[], number: number): Segment {
@@ -157,6 +92,7 @@ const ZEROS = new Uint8Array(1 << 18);
 /** Segments in a shared mapping of one file: the operating system keeps what is used in memory and writes the rest out. */
 class MappedBacking implements Backing {
   readonly shift = 12;
+  readonly fixed = true;
   private readonly folder: string;
   private readonly system: MappingSystem;
   private readonly file: number;
@@ -213,6 +149,7 @@ const RESIDENT = 256;
 /** Segments in a file, some of them in memory. */
 export class PagedBacking implements Backing {
   readonly shift = 8;
+  readonly fixed = false;
   private readonly folder: string;
   private readonly file: number;
   private readonly resident: number;

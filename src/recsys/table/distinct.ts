@@ -2,7 +2,17 @@
  * The distinct signs of one batch, in order of first appearance: a small open-addressing table that stays in cache. What follows (finding
  * rows, the optimizer, sending to other processes) is then done once per sign.
  */
+import type { HostKernels } from '../../compiler/program.ts';
+import { DistinctKernel } from '../kernels/index.ts';
 import { hashSign, tagSign } from './hash.ts';
+
+const kernels = new WeakMap<HostKernels, DistinctKernel>();
+
+function kernelFor(machine: HostKernels): DistinctKernel {
+  let kernel = kernels.get(machine);
+  if (!kernel) kernels.set(machine, (kernel = new DistinctKernel(machine)));
+  return kernel;
+}
 
 export class DistinctSigns {
   unique = 0;
@@ -11,15 +21,21 @@ export class DistinctSigns {
   hi = new Uint32Array(0);
   lo = new Uint32Array(0);
   hash = new Int32Array(0);
+  /** Of `hash` modulo its length: which distinct sign, -1 for none. */
+  places = new Int32Array(16);
   tag = new Uint32Array(0);
   /** [count]: which distinct sign each id is. */
   inverse = new Int32Array(0);
-  private places = new Int32Array(16);
 
-  /** Reads the first `count` of (hi, lo). */
-  read(hi: Uint32Array, lo: Uint32Array, count: number): void {
+  /** Reads the first `count` of (hi, lo), by generated code where there is some. */
+  read(hi: Uint32Array, lo: Uint32Array, count: number, machine?: HostKernels): void {
     this.reserve(count);
     this.count = count;
+    if (machine && count > 0) {
+      this.places.fill(-1);
+      this.unique = kernelFor(machine).run(hi, lo, count, this);
+      return;
+    }
     const { places, inverse, hi: ownHi, lo: ownLo, hash, tag } = this;
     places.fill(-1);
     const mask = places.length - 1;

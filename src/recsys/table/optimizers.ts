@@ -1,6 +1,6 @@
 /**
  * Row optimizers: a row's weights and state lie in one segment, its gradient in the batch's. Each is a plain loop over typed arrays; numbers
- * are computed in f64 and rounded when stored. The formulas are those of options.ts.
+ * are computed in f64 and rounded when stored. The formulas are those of options.ts; kernels/rules.ts has them as generated code.
  */
 import type { RowOptimizer } from './options.ts';
 
@@ -20,8 +20,8 @@ export interface RowRule {
   stateWords(n: number): number;
   /** Fills the state of a new row. */
   start(w: Float32Array, state: number, n: number): void;
-  /** Called before each push; `step` counts from 1. */
-  begin(step: number): void;
+  /** Called before each push; `step` counts from 1. Returns the rate of this push, where it depends on the step. */
+  begin(step: number): number;
   readonly update: UpdateRow;
   /** Whether the gradient is divided by the shows, so that a trainer passes gradients of summed losses. */
   readonly perShow: boolean;
@@ -30,16 +30,17 @@ export interface RowRule {
 type Builder<T extends RowOptimizer['type']> = (spec: Extract<RowOptimizer, { type: T }>) => RowRule;
 
 const nothing = (): void => {};
+const noRate = (): number => 0;
 
 /** Bias correction of Adam's moments: sqrt(1 - b2^t) / (1 - b1^t). */
-const correction = (beta1: number, beta2: number, step: number): number =>
+export const correction = (beta1: number, beta2: number, step: number): number =>
   Math.sqrt(1 - beta2 ** step) / (1 - beta1 ** step);
 
 const RULES: { readonly [T in RowOptimizer['type']]: Builder<T> } = {
   sgd: ({ lr = 0.05 }) => ({
     stateWords: () => 0,
     start: nothing,
-    begin: nothing,
+    begin: noRate,
     perShow: false,
     update(w, at, _state, n, g, from) {
       for (let d = 0; d < n; d++) w[at + d] = w[at + d]! - lr * g[from + d]!;
@@ -49,7 +50,7 @@ const RULES: { readonly [T in RowOptimizer['type']]: Builder<T> } = {
   rowAdagrad: ({ lr = 0.05, initialG2sum = 3, bound = 10 }) => ({
     stateWords: () => 1,
     start: nothing,
-    begin: nothing,
+    begin: noRate,
     perShow: true,
     update(w, at, state, n, g, from, shows) {
       const rate = lr * Math.sqrt(initialG2sum / (initialG2sum + w[state]!));
@@ -69,7 +70,7 @@ const RULES: { readonly [T in RowOptimizer['type']]: Builder<T> } = {
     start(w, state, n) {
       w.fill(initialAccumulator, state, state + n);
     },
-    begin: nothing,
+    begin: noRate,
     perShow: false,
     update(w, at, state, n, g, from) {
       for (let d = 0; d < n; d++) {
@@ -88,6 +89,7 @@ const RULES: { readonly [T in RowOptimizer['type']]: Builder<T> } = {
       start: nothing,
       begin(step) {
         rate = lr * correction(beta1, beta2, step);
+        return rate;
       },
       perShow: false,
       // PyTorch's SparseAdam adds eps before the bias is corrected.
@@ -108,7 +110,7 @@ const RULES: { readonly [T in RowOptimizer['type']]: Builder<T> } = {
   sharedAdam: ({ lr = 1e-3, betas: [beta1, beta2] = [0.9, 0.999], eps = 1e-8 }) => ({
     stateWords: () => 3,
     start: nothing,
-    begin: nothing,
+    begin: noRate,
     perShow: false,
     update(w, at, state, n, g, from) {
       const step = w[state + 2]! + 1;
@@ -135,7 +137,7 @@ const RULES: { readonly [T in RowOptimizer['type']]: Builder<T> } = {
     stateWords: n => 2 * n,
     /** z such that the closed form gives the initial weights: found at the first update, when n is still 0. */
     start: nothing,
-    begin: nothing,
+    begin: noRate,
     perShow: false,
     update(w, at, state, n, g, from) {
       for (let d = 0; d < n; d++) {

@@ -27,6 +27,9 @@ export class RowStore {
   private readonly backing: Backing;
   private readonly linkWord: number;
   private free = 0;
+  /** Addresses of the segments that generated code has asked for. */
+  private known = new BigInt64Array(16);
+  private knownCount = 0;
 
   /** `linkWord`: the word that holds the next free row while a row is free. */
   constructor(words: number, linkWord: number, backing: Backing) {
@@ -46,6 +49,24 @@ export class RowStore {
   /** First word of a row in its segment. */
   at(row: number): number {
     return (row & this.mask) * this.words;
+  }
+
+  /** Whether segments have addresses that stay. */
+  get fixed(): boolean {
+    return this.backing.fixed;
+  }
+
+  /** Address of each segment; valid until the store grows or is cleared. */
+  addresses(addressOf: (array: ArrayBufferView) => number): BigInt64Array {
+    const { segments } = this;
+    if (this.known.length < segments.length) {
+      const longer = new BigInt64Array(2 * segments.length);
+      longer.set(this.known);
+      this.known = longer;
+    }
+    for (; this.knownCount < segments.length; this.knownCount++)
+      this.known[this.knownCount] = BigInt(addressOf(segments[this.knownCount]!.u32));
+    return this.known;
   }
 
   /** Reads a word of every cache line of rows[from, from + count) (-1: none), up to word `words`: like SignIndex.touch. */
@@ -89,6 +110,7 @@ export class RowStore {
   clear(): void {
     this.backing.drop(this.segments);
     this.segments.length = 0;
+    this.knownCount = 0;
     this.size = 0;
     this.end = 0;
     this.free = 0;

@@ -4,6 +4,8 @@
  * more than a 256th of the index twice. An entry is the tag and row + 1: growing reads entries alone, and the sign itself is compared
  * in the row, which a finder needs next anyway.
  */
+import { LargePageArrays } from './mapping.ts';
+
 const PARTS = 256;
 const SMALLEST = 16;
 /** Entries over capacity from which on a part doubles. */
@@ -18,7 +20,10 @@ export class SignIndex {
   size = 0;
   private parts: Uint32Array[] = Array.from({ length: PARTS }, () => new Uint32Array(2 * SMALLEST));
   private readonly used = new Uint32Array(PARTS);
+  private readonly arrays = new LargePageArrays();
   private readonly owner: SignOwner;
+  /** Per part its address, 0 where it is not known, and its words less one. */
+  private readonly places = new BigInt64Array(2 * PARTS);
 
   constructor(owner: SignOwner) {
     this.owner = owner;
@@ -26,6 +31,17 @@ export class SignIndex {
 
   get bytes(): number {
     return this.parts.reduce((sum, part) => sum + part.byteLength, 0);
+  }
+
+  /** Per part its address and its words less one, for generated code; valid until the next insertion. */
+  addresses(addressOf: (array: ArrayBufferView) => number): BigInt64Array {
+    const { parts, places } = this;
+    for (let part = 0; part < PARTS; part++) {
+      if (places[2 * part] !== 0n) continue;
+      places[2 * part] = BigInt(addressOf(parts[part]!));
+      places[2 * part + 1] = BigInt(parts[part]!.length - 1);
+    }
+    return places;
   }
 
   /**
@@ -94,19 +110,23 @@ export class SignIndex {
   }
 
   clear(): void {
+    this.arrays.clear();
     this.parts = Array.from({ length: PARTS }, () => new Uint32Array(2 * SMALLEST));
     this.used.fill(0);
+    this.places.fill(0n);
     this.size = 0;
   }
 
   private grow(number: number): void {
     const before = this.parts[number]!;
-    const after = new Uint32Array(2 * before.length);
+    const after = this.arrays.allocate(2 * before.length);
     for (let at = 0; at < before.length; at += 2) {
       const row = before[at + 1]!;
       if (row !== 0) place(after, before[at]!, row);
     }
     this.parts[number] = after;
+    this.places[2 * number] = 0n;
+    this.arrays.release(before);
   }
 }
 

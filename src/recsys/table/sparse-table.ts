@@ -63,7 +63,7 @@ export interface SparseTable {
    * Applies gradients [unique, width] with the shows and clicks that came with each distinct sign, [unique] each; creates rows that are
    * not there as the admission says. `slots` [unique] is kept in the rows.
    */
-  push(lookup: Lookup, gradients: Float32Array, shows: Float32Array, clicks: Float32Array, slots?: Uint16Array): void;
+  push(lookup: Lookup, gradients: Float32Array, shows: Float32Array, clicks: Float32Array, slots?: Int32Array): void;
   /** A copy of a sign's row, null where there is none. */
   row(sign: Sign): TableRow | null;
   /** The end of a day: decays shows and clicks, deletes rows of low score and rows unseen for long. */

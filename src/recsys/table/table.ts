@@ -2,7 +2,10 @@
  * EmbeddingTable: a dynamic hash table from signs to rows. Semantics of the row, its score and its life are those of PaddlePaddle's CTR
  * accessor; weights start as a function of the sign, so nothing depends on the order in which signs come.
  */
+import type { HostKernels } from '../../compiler/program.ts';
+import { backend } from '../../runtime/index.ts';
 import { type Sign, signOf, signParts } from '../batch.ts';
+import { TableKernels, type TableMemory } from '../kernels/index.ts';
 import { eviction, shrinkRows } from './ageing.ts';
 import { type Backing, backingFor } from './backing.ts';
 import { DistinctSigns } from './distinct.ts';
@@ -70,6 +73,8 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   private epoch = 0;
   /** Rows ever inserted. */
   private inserted = 0;
+  /** Generated code for the machine it was last wanted for. */
+  private generated: { readonly machine: HostKernels; readonly kernels: TableKernels } | null = null;
 
   /** @throws Error in one sentence for options that cannot be. */
   constructor(options: TableOptions, backing: () => Backing = () => backingFor(options.folder)) {
@@ -119,11 +124,48 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   }
 
   lookup(hi: Uint32Array, lo: Uint32Array, count: number): Lookup {
-    const { before: found, index, width } = this;
+    const { before: found, width } = this;
+    const kernels = this.kernels();
     this.before = this.found;
     this.found = found;
-    found.read(hi, lo, count);
+    found.read(hi, lo, count, kernels?.machine);
     found.reserveRows(width);
+    if (kernels) this.find(found, kernels);
+    else this.findPlainly(found);
+    found.epoch = this.epoch;
+    found.inserted = this.inserted;
+    return found;
+  }
+
+  /** Generated code for this table, where there is a machine for it. */
+  private kernels(): { readonly machine: HostKernels; readonly kernels: TableKernels } | null {
+    const machine = backend().hostKernels;
+    const { rows, vectors, layout, settings } = this;
+    if (!machine || !rows.fixed || !TableKernels.takes(settings)) return null;
+    if (this.generated?.machine !== machine) {
+      const shape = { layout, settings, rowShift: rows.shift, vectorShift: vectors.shift };
+      this.generated = { machine, kernels: new TableKernels(machine, shape) };
+    }
+    return this.generated;
+  }
+
+  private memory({ addressOf }: HostKernels): TableMemory {
+    const { index, rows, vectors } = this;
+    return {
+      parts: index.addresses(addressOf),
+      rows: rows.addresses(addressOf),
+      vectors: vectors.addresses(addressOf),
+    };
+  }
+
+  private find(found: TableLookup, { machine, kernels }: { machine: HostKernels; kernels: TableKernels }): void {
+    const { unique, rows } = found;
+    kernels.find(unique, found, this.memory(machine));
+    for (let u = 0; u < unique; u++) if (rows[u]! < 0) this.read(found, u);
+  }
+
+  private findPlainly(found: TableLookup): void {
+    const { index } = this;
     const { rows, hash, tag, hi: signHi, lo: signLo, unique } = found;
     const read = this.layout.apart ? this.layout.rowWords : this.layout.vectorState;
     for (let from = 0; from < unique; from += BLOCK) {
@@ -137,9 +179,6 @@ export class EmbeddingTable implements SparseTable, SignOwner {
         this.read(found, u);
       }
     }
-    found.epoch = this.epoch;
-    found.inserted = this.inserted;
-    return found;
   }
 
   /** Takes the weights and shows of distinct sign `u` while its row is at hand; without a row, what it would start with. */
@@ -202,19 +241,41 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     out.set(shows.subarray(0, unique));
   }
 
-  push(lookup: Lookup, gradients: Float32Array, shows: Float32Array, clicks: Float32Array, slots?: Uint16Array): void {
+  push(lookup: Lookup, gradients: Float32Array, shows: Float32Array, clicks: Float32Array, slots?: Int32Array): void {
     const found = this.current(lookup);
-    const { rows, unique } = found;
-    const { width, layout, rule, wideRule } = this;
-    const { wide, dim, apart, wideState, vector, vectorState } = layout;
+    const { unique } = found;
+    const { width, rule, wideRule } = this;
     if (gradients.length < unique * width || shows.length < unique || clicks.length < unique)
       throw new RangeError(
         `EmbeddingTable: push: gradients ${gradients.length}, shows ${shows.length}, clicks ${clicks.length} came for ${unique} signs of ${width} weights`,
       );
     this.steps++;
-    rule.begin(this.steps);
-    wideRule.begin(this.steps);
+    const rates = { rate: rule.begin(this.steps), wideRate: wideRule.begin(this.steps), step: this.steps };
     this.create(found, shows, clicks);
+    const generated = this.kernels();
+    if (generated) {
+      const { machine, kernels } = generated;
+      kernels.update(
+        unique,
+        found.rows,
+        { gradients, shows, clicks, slots: slots ?? null },
+        rates,
+        this.memory(machine),
+      );
+      if (this.layout.apart) this.admitWaiting(found);
+    } else this.updatePlainly(found, gradients, shows, clicks, slots);
+  }
+
+  private updatePlainly(
+    found: TableLookup,
+    gradients: Float32Array,
+    shows: Float32Array,
+    clicks: Float32Array,
+    slots?: Int32Array,
+  ): void {
+    const { rows, unique } = found;
+    const { width, layout, rule, wideRule } = this;
+    const { wide, dim, apart, wideState, vector, vectorState } = layout;
     for (let u = 0; u < unique; u++) {
       if ((u & (BLOCK - 1)) === 0) this.touched = this.rows.touch(rows, u, Math.min(BLOCK, unique - u), 1);
       const row = rows[u]!;
@@ -238,7 +299,19 @@ export class EmbeddingTable implements SparseTable, SignOwner {
         const { f32: weights } = this.vectors.segment(link - 1);
         const start = this.vectors.at(link - 1);
         rule.update(weights, start, start + vectorState, dim, gradients, from + wide, show);
-      } else if (this.admits(f32[at + SHOW]!, f32[at + CLICK]!)) this.admit(row, found.hash[u]!);
+      }
+    }
+    if (apart) this.admitWaiting(found);
+  }
+
+  /** Gives their vector to the rows of a push that wait for it and may have it now. */
+  private admitWaiting({ rows, unique, hash }: TableLookup): void {
+    for (let u = 0; u < unique; u++) {
+      const row = rows[u]!;
+      if (row < 0) continue;
+      const { f32, u32 } = this.rows.segment(row);
+      const at = this.rows.at(row);
+      if (u32[at + LINK] === 0 && this.admits(f32[at + SHOW]!, f32[at + CLICK]!)) this.admit(row, hash[u]!);
     }
   }
 

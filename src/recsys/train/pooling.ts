@@ -1,8 +1,12 @@
 /**
  * From the distinct rows of a batch to what a model reads, and back: pooling of ragged bags, sequences, and the merging of gradients of
- * duplicate signs in the order of the batch. Plain loops over typed arrays; knows no tables and no tensors.
+ * duplicate signs in the order of the batch. By generated code where there is some, by plain loops over typed arrays elsewhere; knows no tables
+ * and no tensors.
  */
+import type { HostKernels } from '../../compiler/program.ts';
+import { backend } from '../../runtime/index.ts';
 import type { SparseBatch } from '../batch.ts';
+import { MergeKernel, PoolKernel } from '../kernels/index.ts';
 import type { SparseModel } from '../models/model.ts';
 import type { Lookup } from '../table/sparse-table.ts';
 
@@ -16,6 +20,23 @@ interface SlotPlan {
   readonly pooling: Pooling;
   /** Place among the sequences, -1 for a pooled slot. */
   readonly sequence: number;
+}
+
+const POOLINGS: readonly Pooling[] = ['sum', 'mean', 'sqrtn'];
+
+/** Gradients of the inputs that `forward` fills. */
+export interface PooledGradients {
+  readonly wides: Float32Array;
+  readonly vectors: Float32Array;
+  readonly histories: readonly Float32Array[];
+}
+
+/** What a batch brings to each distinct sign: [unique, width], and [unique] each. */
+export interface SignSums {
+  readonly gradients: Float32Array;
+  readonly shows: Float32Array;
+  readonly clicks: Float32Array;
+  readonly slots: Int32Array;
 }
 
 /** The factor of a bag of `n`. */
@@ -43,6 +64,9 @@ export class BatchPooling {
   readonly ids: Int32Array<ArrayBuffer>;
   private readonly withIds: boolean;
   private lastSize: number;
+  /** Generated code for the machine it was last wanted for. */
+  private generated: { readonly machine: HostKernels; readonly pool: PoolKernel; readonly merge: MergeKernel } | null =
+    null;
 
   constructor(model: SparseModel, poolings: Readonly<Record<string, Pooling>>, capacity: number) {
     const { schema, sequences, needs, fields } = model;
@@ -69,11 +93,36 @@ export class BatchPooling {
     this.lastSize = capacity;
   }
 
+  /** Generated code for the present backend, where it takes some. */
+  private kernels(): { readonly pool: PoolKernel; readonly merge: MergeKernel } | null {
+    const machine = backend().hostKernels;
+    if (!machine) return null;
+    if (this.generated?.machine !== machine) {
+      const { fields, wide, dim, lengths } = this;
+      const slots = this.slots.map(({ pooling, ...slot }) => ({ ...slot, pooling: POOLINGS.indexOf(pooling) }));
+      const shape = { slots, fields, wide, dim, lengths };
+      const pool = new PoolKernel(machine, shape, this.withIds);
+      this.generated = { machine, pool, merge: new MergeKernel(machine, shape) };
+    }
+    return this.generated;
+  }
+
   /** Fills the model's inputs from rows [unique, width]. */
-  forward({ size, offsets }: SparseBatch, { inverse }: Lookup, rows: Float32Array): void {
+  forward(batch: SparseBatch, lookup: Lookup, rows: Float32Array): void {
+    const { size } = batch;
+    const kernels = this.kernels();
+    if (!kernels) {
+      this.wipe(0, Math.max(size, this.lastSize));
+      this.forwardPlainly(batch, lookup, rows);
+    } else {
+      this.wipe(size, this.lastSize);
+      kernels.pool.run(size, batch.offsets, lookup.inverse, rows, this);
+    }
+    this.lastSize = size;
+  }
+
+  private forwardPlainly({ size, offsets }: SparseBatch, { inverse }: Lookup, rows: Float32Array): void {
     const { slots, fields, wide, dim, width, wides, vectors, ids, withIds } = this;
-    this.wipe(size);
-    if (withIds) ids.fill(-1);
     const count = slots.length;
     for (let b = 0; b < size; b++) {
       for (let s = 0; s < count; s++) {
@@ -108,30 +157,46 @@ export class BatchPooling {
     }
   }
 
-  /** Zeros what this and the last batch may leave behind. */
-  private wipe(size: number): void {
-    const rows = Math.max(size, this.lastSize);
-    this.lastSize = size;
-    this.wides.fill(0, 0, rows * this.fields * this.wide);
-    this.vectors.fill(0, 0, rows * this.fields * this.dim);
-    this.histories.forEach((history, i) => {
-      history.fill(0, 0, rows * this.lengths[i]! * this.dim);
-      this.masks[i]!.fill(0, 0, rows * this.lengths[i]!);
+  /** Empties examples [from, to) of the inputs. */
+  private wipe(from: number, to: number): void {
+    if (from >= to) return;
+    const { fields, wide, dim, lengths } = this;
+    this.wides.fill(0, from * fields * wide, to * fields * wide);
+    this.vectors.fill(0, from * fields * dim, to * fields * dim);
+    this.ids.fill(-1, from * fields, to * fields);
+    lengths.forEach((length, i) => {
+      this.histories[i]!.fill(0, from * length * dim, to * length * dim);
+      this.masks[i]!.fill(0, from * length, to * length);
     });
   }
 
   /**
-   * Adds up the gradients of each distinct sign into `out` [unique, width], in the order of the batch, each times `scales` (of the wide
-   * weight, of the vector).
+   * Adds up what a batch brings to each distinct sign, in the order of the batch: gradients, each times `scales` (of the wide weight, of the
+   * vector); shows; clicks (of label `click`; -1: every example is one); and the slot it was last in.
    */
   backward(
+    batch: SparseBatch,
+    lookup: Lookup,
+    gradients: PooledGradients,
+    scales: readonly [wide: number, vector: number],
+    click: number,
+    into: SignSums,
+  ): void {
+    const { size, offsets, labels, schema } = batch;
+    const kernels = this.kernels();
+    if (kernels) {
+      const sizes = { size, unique: lookup.unique, click, columns: schema.labels.length };
+      kernels.merge.run(sizes, offsets, lookup.inverse, labels, gradients, scales, into);
+      return;
+    }
+    this.mergePlainly(batch, lookup, gradients, scales, into.gradients);
+    this.statistics(batch, lookup, click, into);
+  }
+
+  private mergePlainly(
     { size, offsets }: SparseBatch,
     { inverse, unique }: Lookup,
-    gradients: {
-      readonly wides: Float32Array;
-      readonly vectors: Float32Array;
-      readonly histories: readonly Float32Array[];
-    },
+    gradients: PooledGradients,
     scales: readonly [wide: number, vector: number],
     out: Float32Array,
   ): void {
@@ -167,14 +232,11 @@ export class BatchPooling {
     }
   }
 
-  /** Shows, clicks (of label `click`; -1: every example is one) and the slot of each distinct sign. */
-  statistics(
+  private statistics(
     { size, offsets, labels, schema }: SparseBatch,
     { inverse, unique }: Lookup,
     click: number,
-    shows: Float32Array,
-    clicks: Float32Array,
-    slotOf: Uint16Array,
+    { shows, clicks, slots: slotOf }: SignSums,
   ): void {
     shows.fill(0, 0, unique);
     clicks.fill(0, 0, unique);

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
+import * as build from '../../graph/build.ts';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
 import { autocast, type CompiledFunction, compile, type Parameter, Tensor, valueAndGrad } from '../../tensor/index.ts';
 import { readCheckpoint, writeCheckpoint } from '../../train/checkpointFile.ts';
@@ -13,7 +14,7 @@ import type { RowOptimizer, TableOptions } from '../table/options.ts';
 import type { Lookup, SparseTable } from '../table/sparse-table.ts';
 import { EmbeddingTable } from '../table/table.ts';
 import type { BatchLearner, StepResult } from './learner.ts';
-import { BatchPooling, type Pooling } from './pooling.ts';
+import { BatchPooling, type Pooling, type SignSums } from './pooling.ts';
 
 export interface TrainerOptions {
   readonly model: SparseModel;
@@ -55,6 +56,13 @@ interface Pulled {
   readonly stage: Stage;
 }
 
+const sumsFor = (signs: number, width: number): SignSums => ({
+  gradients: new Float32Array(signs * width),
+  shows: new Float32Array(signs),
+  clicks: new Float32Array(signs),
+  slots: new Int32Array(signs),
+});
+
 export class SparseTrainer implements BatchLearner {
   readonly model: SparseModel;
   readonly table: SparseTable;
@@ -66,10 +74,7 @@ export class SparseTrainer implements BatchLearner {
   private stages: (Stage | null)[] = [null, null];
   /** Rows and gradients of the distinct signs. */
   private rows = new Float32Array(0);
-  private gradients = new Float32Array(0);
-  private showsOf = new Float32Array(0);
-  private clicksOf = new Float32Array(0);
-  private slotsOf = new Uint16Array(0);
+  private sums: SignSums = sumsFor(0, 0);
   private readonly compiledStep: CompiledFunction<Arrays, readonly Tensor[]>;
   private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
 
@@ -124,9 +129,9 @@ export class SparseTrainer implements BatchLearner {
     const [loss, predictions, wides, vectors, ...histories] = outputs.map(t => t.data() as Float32Array);
     const gradients = { wides: wides!, vectors: vectors!, histories };
     const scales = [this.scale(this.table.summed.wide, batch), this.scale(this.table.summed.vector, batch)] as const;
-    stage.pooling.backward(batch, found, gradients, scales, this.gradients);
-    stage.pooling.statistics(batch, found, this.click, this.showsOf, this.clicksOf, this.slotsOf);
-    this.table.push(found, this.gradients, this.showsOf, this.clicksOf, this.slotsOf);
+    const { sums } = this;
+    stage.pooling.backward(batch, found, gradients, scales, this.click, sums);
+    this.table.push(found, sums.gradients, sums.shows, sums.clicks, sums.slots);
     return { loss: loss![0]!, predictions: predictions!.subarray(0, batch.size * this.model.tasks.length) };
   }
 
@@ -179,9 +184,10 @@ export class SparseTrainer implements BatchLearner {
       for (let t = 0; t < tasks.length; t++)
         if (tasks[t]! < all) labels[b * tasks.length + t] = batch.labels[b * all + tasks[t]!]!;
     if (model.statistics) {
-      table.shows(found, this.showsOf);
+      const { shows: known } = this.sums;
+      table.shows(found, known);
       const { ids } = pooling;
-      for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : this.showsOf[ids[k]!]!;
+      for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : known[ids[k]!]!;
     }
     return { batch, found, stage };
   }
@@ -220,20 +226,17 @@ export class SparseTrainer implements BatchLearner {
 
   private reserve(unique: number): void {
     const { width } = this.table;
-    if (this.showsOf.length >= unique) return;
+    if (this.sums.shows.length >= unique) return;
     const room = Math.ceil(unique * 1.25);
     this.rows = new Float32Array(room * width);
-    this.gradients = new Float32Array(room * width);
-    this.showsOf = new Float32Array(room);
-    this.clicksOf = new Float32Array(room);
-    this.slotsOf = new Uint16Array(room);
+    this.sums = sumsFor(room, width);
   }
 
-  /** The stage as tensors, in the order `inputOf` takes them. */
+  /** The stage as tensors over its own memory, in the order `inputOf` takes them: it stays as it is until the program has run. */
   private arrays({ pooling, dense, labels, weights, shows }: Stage): Tensor[] {
     const { capacity, fields, wide, dim, lengths } = pooling;
     const view = (array: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>, shape: readonly number[]): Tensor =>
-      Tensor.from(array, { shape });
+      new Tensor(build.data(array, shape, array instanceof Float32Array ? 'f32' : 'i32'));
     return [
       view(pooling.wides, [capacity, fields * wide]),
       view(pooling.vectors, [capacity, fields, dim]),

@@ -47,28 +47,59 @@ export function acos(x: Tensor): Tensor {
   return cosOfAsin(input).atan2(input);
 }
 
+/**
+ * exp(size) / 2 of large sizes where exp itself overflows first, as exp(size - shift) * scale: the shift is subtracted exactly, and exp(shift) / 2 happens
+ * to be almost a float.
+ */
+const HALF_EXP = {
+  f32: { from: 80, shift: 52.2080078125, scale: 2.3584121765841015e22 },
+  f64: { from: 700, shift: 381.94140625, scale: 3.749860822983503e165 },
+} as const;
+
+/** `usual` of moderate sizes, half of the exponential beyond. */
+function growing(size: Tensor, usual: (x: Tensor) => Tensor): Tensor {
+  const { from, shift, scale } = HALF_EXP[size.dtype === 'f64' ? 'f64' : 'f32'];
+  const large = size.gt(from);
+  return large.where(size.sub(shift).exp().mul(scale), usual(large.where(0, size)));
+}
+
 export function sinh(x: Tensor): Tensor {
   const input = raised(real('sinh', x));
-  return input.expm1().sub(input.neg().expm1()).mul(0.5);
+  const negative = input.lt(0);
+  const value = growing(negative.where(input.neg(), input), y => y.expm1().sub(y.neg().expm1()).mul(0.5));
+  return negative.where(value.neg(), value);
 }
 
 export function cosh(x: Tensor): Tensor {
-  const input = raised(real('cosh', x));
-  return input.exp().add(input.neg().exp()).mul(0.5);
+  return growing(raised(real('cosh', x)).abs(), y => y.exp().add(y.neg().exp()).mul(0.5));
+}
+
+/** From here on the square of a number swallows 1. */
+const HUGE = 2 ** 28;
+
+/** log(2 x) where x is huge, `usual` elsewhere, each with arguments at which its derivative is right. */
+function logarithmic(x: Tensor, usual: (x: Tensor) => Tensor): Tensor {
+  const huge = x.gt(HUGE);
+  return huge.where(huge.where(x, 1).log().add(Math.LN2), usual(huge.where(1, x)));
 }
 
 export function asinh(x: Tensor): Tensor {
   const input = real('asinh', x);
   const negative = input.lt(0);
-  const size = negative.where(input.neg(), input);
-  const square = size.mul(size);
-  const value = size.add(square.div(square.add(1).sqrt().add(1))).log1p();
-  return negative.where(value.neg(), value);
+  const value = logarithmic(negative.where(input.neg(), input), size => {
+    const square = size.mul(size);
+    return size.add(square.div(square.add(1).sqrt().add(1))).log1p();
+  });
+  // -0 stays.
+  return input.eq(0).where(input, negative.where(value.neg(), value));
 }
 
 export function acosh(x: Tensor): Tensor {
-  const above = real('acosh', x).sub(1);
-  return above.add(above.mul(above.add(2)).sqrt()).log1p();
+  const input = real('acosh', x);
+  return logarithmic(input.lt(1).where(Number.NaN, input), moderate => {
+    const above = moderate.sub(1);
+    return above.add(above.mul(above.add(2)).sqrt()).log1p();
+  });
 }
 
 export function atanh(x: Tensor): Tensor {

@@ -10,12 +10,19 @@ type Unary = (x: TensorLike) => Tensor;
 
 const TWO_OVER_ROOT_PI = 2 / Math.sqrt(Math.PI);
 
-/** exp(-x^2), with the rounding of the square made good: x in two parts of which the first has an exact square. */
-function bell(x: Tensor, sign: 1 | -1 = -1): Tensor {
+/**
+ * scale * exp(-x^2), with the rounding of the square made good: x in two parts of which the first has an exact square. Its exponential is taken in two equal
+ * factors, the smaller one last, so that only the result can underflow.
+ */
+function bell(x: Tensor, scale: Tensor | number = 1, sign: 1 | -1 = -1): Tensor {
   const size = x.abs().clamp(null, 30);
   const head = size.mul(16).round().div(16);
   const rest = size.sub(head).mul(size.add(head));
-  return head.mul(head).mul(sign).exp().mul(rest.mul(sign).exp());
+  const half = head
+    .mul(head)
+    .mul(sign * 0.5)
+    .exp();
+  return half.mul(rest.mul(sign).exp()).mul(scale).mul(half);
 }
 
 /** erfcx for x >= 0. */
@@ -32,7 +39,7 @@ export const erfcx: Unary = x =>
     y => {
       const size = y.abs();
       const right = scaled(size);
-      const left = bell(size, 1).mul(2).sub(right);
+      const left = bell(size, 2, 1).sub(right);
       const value = y.lt(0).where(size.gt(27).where(Number.POSITIVE_INFINITY, left), right);
       // 2 x erfcx(x) - 2 / sqrt(pi)
       return y.isnan().where(y, value);
@@ -46,11 +53,11 @@ export const erfc: Unary = x =>
     'special.erfc',
     [x],
     y => {
-      const tail = scaled(y.clamp(0.5, null)).mul(bell(y));
-      const value = y.gt(0.5).where(y.gt(27).where(0, tail), y.erf().neg().add(1));
+      const tail = bell(y, scaled(y.clamp(0.5, null)));
+      const value = y.gt(0.5).where(y.gt(27.5).where(0, tail), y.erf().neg().add(1));
       return y.isnan().where(y, value);
     },
-    [([z]) => bell(z!).mul(-TWO_OVER_ROOT_PI)],
+    [([z]) => bell(z!, -TWO_OVER_ROOT_PI)],
   );
 
 /** The area under the normal density up to x. */

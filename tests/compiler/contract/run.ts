@@ -2,7 +2,12 @@
  * Support of the contraction tests: runs a spec through the schedules as WebAssembly (any number of simulated threads), and through
  * plain JavaScript loops that share no code with them.
  */
-import { type ContractOperand, type ContractSpec, lowerContract } from '../../../src/compiler/contract/index.ts';
+import {
+  type ContractOperand,
+  type ContractSpec,
+  lowerContract,
+  type Room,
+} from '../../../src/compiler/contract/index.ts';
 import { type Inst, type KernelBuffer, LoopBuilder } from '../../../src/compiler/loops.ts';
 import type { Target } from '../../../src/compiler/target.ts';
 import type { DType, HostArray } from '../../../src/graph/dtype.ts';
@@ -43,11 +48,18 @@ export function buildContract(
     access: 'readwrite',
   }));
   const b = new LoopBuilder();
-  lowerContract(b, spec, target, (name, dtype, elements) => {
+  const room: Room = (name, dtype, elements) => {
     all.push({ name, dtype, elements, access: 'scratch' });
     return all.length - 1;
+  };
+  // What would be prepared ahead of all runs is done ahead of this one.
+  const ahead: Inst[] = [];
+  lowerContract(b, spec, target, {
+    room,
+    kept: room,
+    prepare: fill => ahead.push(...b.block(fill), { op: 'barrier' }),
   });
-  return { buffers: all, body: b.instructions };
+  return { buffers: all, body: [...ahead, ...b.instructions] };
 }
 
 /** Scratch as it may come: full of huge numbers that must not leak into results. */

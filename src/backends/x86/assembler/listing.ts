@@ -142,9 +142,9 @@ export class ListingAssembler extends Assembler {
     super.movExtend(kind, d, s);
   }
 
-  override prefetchWrite(s: Mem): void {
-    this.note(`prefetchw ${this.memory(s, 1)}`);
-    super.prefetchWrite(s);
+  override prefetch(s: Mem, write: boolean): void {
+    this.note(`prefetch${write ? 'w' : 't0'} ${this.memory(s, 1)}`);
+    super.prefetch(s, write);
   }
 
   override lea(d: number, s: Mem): void {

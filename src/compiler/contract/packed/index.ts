@@ -6,6 +6,7 @@ import type { LoopBuilder, Reg } from '../../loops.ts';
 import type { Target } from '../../target.ts';
 import { asReg, type Cursor, type Extent, sizesOf } from '../cursor.ts';
 import { unravel, zero } from '../indices.ts';
+import { keepsPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import { cursorAt, eachBlock, type RunningBlock } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
@@ -31,8 +32,8 @@ interface Side {
 }
 
 interface OpenSide {
-  /** Emits the stage in which all threads pack, if this side has one. */
-  packShared(): void;
+  /** Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet behind it. */
+  packShared(): boolean;
   /** Packs panels lo to hi for a task that enters a block, if they are its own; says where a panel is found. */
   enter(slot: Reg, batch: readonly Reg[], block: RunningBlock, index: Extent, lo: Reg, hi: Reg): (panel: Reg) => Reg;
 }
@@ -51,9 +52,12 @@ function openSide(
   const panelWords = width * plan.blockWords;
   const shared = side.source === 'shared';
   const panels = shared ? side.panels * plan.k.count : slots * side.taskPanels;
-  const buffer = scratch(`words of ${name}`, 'i32', panels * panelWords);
+  const keeps = shared && keepsPacked(view);
+  const buffer = (keeps ? scratch.kept : scratch.room)(`words of ${name}`, 'i32', panels * panelWords);
   const stages = shared ? slotsOf(side.panels) : slots;
-  const staging = needsStaging(q, view, minor, layout) ? scratch(`staged ${name}`, 'i32', stages * panelWords) : buffer;
+  const staging = needsStaging(q, view, minor, layout)
+    ? scratch.room(`staged ${name}`, 'i32', stages * panelWords)
+    : buffer;
   const at = (index: Reg): Reg => b.addr(buffer, b.mul(index, b.i32(panelWords)));
   const pack = (slot: Reg, panel: Reg, cursor: Cursor, block: RunningBlock, to: Reg): void =>
     packWords(b, q, view, minor, layout, q.by === 'tiles' ? STEP : 1, {
@@ -68,12 +72,16 @@ function openSide(
   const inShared = (index: Extent, panel: Reg): Reg => at(b.add(b.mul(asReg(b, index), b.i32(side.panels)), panel));
   return {
     packShared() {
-      if (!shared) return;
-      eachTask(b, side.panels, (panel, slot) => {
-        eachBlock(b, p, plan, (block, index) =>
-          pack(slot, panel, cursorAt(b, p, plan, view, [], block), block, inShared(index ?? 0, panel)),
-        );
-      });
+      if (!shared) return false;
+      const fill = (): void =>
+        eachTask(b, side.panels, (panel, slot) => {
+          eachBlock(b, p, plan, (block, index) =>
+            pack(slot, panel, cursorAt(b, p, plan, view, [], block), block, inShared(index ?? 0, panel)),
+          );
+        });
+      if (keeps) scratch.prepare(fill);
+      else fill();
+      return !keeps;
     },
     enter(slot, batch, block, index, lo, hi) {
       if (shared) return panel => inShared(index, panel);
@@ -204,10 +212,10 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
   const tile = plan.rows * plan.width;
   // Sums wait here between blocks of k.
   const area = plan.k.count > 1 ? plan.mTask * plan.nTask * tile : tile;
-  const sums = scratch('sums', p.acc, slots * area);
-  a.packShared();
-  c.packShared();
-  if (plan.a === 'shared' || plan.b === 'shared') b.barrier();
+  const sums = scratch.room('sums', p.acc, slots * area);
+  const packsA = a.packShared();
+  const packsB = c.packShared();
+  if (packsA || packsB) b.barrier();
 
   eachTask(b, plan.tasks, (task, slot) => {
     const [batchIndex, nBlock, mBlock] = unravel(b, task, [plan.batches, plan.nTasks, plan.mTasks]);

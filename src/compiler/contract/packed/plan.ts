@@ -2,8 +2,8 @@
  * The schedule of a problem over words: panels, blocks of k, tasks. Pure arithmetic on sizes and caches, so results depend on shapes alone.
  */
 import { lanesFor, type Target } from '../../target.ts';
-import { blocksOf, type KBlocks } from '../plan.ts';
-import { extent, product } from '../problem.ts';
+import { blocksOf, type KBlocks, keepsPacked } from '../plan.ts';
+import { extent, product, type View } from '../problem.ts';
 import { wantedTasks } from '../tasks.ts';
 import { STEP } from './pack.ts';
 import type { PackedProblem } from './problem.ts';
@@ -81,8 +81,11 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
   const words = product(p.k.map(d => p.dims[d]!.size));
-  const source = (again: boolean, lines: number, elements: number): PackedSource =>
-    batches === 1 && again && lines * words * WORD <= Math.max(2 * elements * WORD, SHARED_MOST) ? 'shared' : 'private';
+  const source = (again: boolean, lines: number, view: View): PackedSource =>
+    batches === 1 &&
+    (keepsPacked(view) || (again && lines * words * WORD <= Math.max(2 * view.elements * WORD, SHARED_MOST)))
+      ? 'shared'
+      : 'private';
   return {
     lanes,
     rows,
@@ -91,8 +94,8 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     nPanels,
     k,
     blockWords,
-    a: source(nTasks > 1, mPanels * rows, p.a.elements),
-    b: source(mTasks > 1, nPanels * width, p.b.elements),
+    a: source(nTasks > 1, mPanels * rows, p.a),
+    b: source(mTasks > 1, nPanels * width, p.b),
     mTask,
     nTask,
     mBlock: Math.min(mTask, fits(mTask, rows)),

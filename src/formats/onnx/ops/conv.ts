@@ -1,33 +1,20 @@
 /** Convolutions: plain, transposed, deformable, causal with a state, and on integers. */
 import { cat, F, full, type Tensor } from '../../../tensor/index.ts';
-import type { Call, OperatorTable, Rule } from '../call.ts';
+import type { OperatorTable, Rule } from '../call.ts';
 import { tensorOf } from '../tensorData.ts';
 import { typed } from '../values.ts';
-import { padAmounts, windowsOf } from './windows.ts';
+import { convolve, withoutDims } from './convolve.ts';
+import { convolvedQuantised } from './integers.ts';
+import { windowsOf } from './windows.ts';
 
-type ConvFunction = typeof F.conv2d;
 type TransposeFunction = typeof F.convTranspose2d;
 
-const CONVS: readonly ConvFunction[] = [F.conv1d, F.conv2d, F.conv3d];
 const TRANSPOSES: readonly TransposeFunction[] = [F.convTranspose1d, F.convTranspose2d, F.convTranspose3d];
 
-const withoutDims = (call: Call, dims: number): never =>
-  call.fail(`${dims} spatial dims are not supported (1 to 3 are)`);
-
-/** Cross-correlation as the node's attributes say; x and w of one dtype. */
-export function convolve(call: Call, x: Tensor, w: Tensor, bias: Tensor | null): Tensor {
-  const dims = x.ndim - 2;
-  const conv = CONVS[dims - 1] ?? withoutDims(call, dims);
-  const sizes = x.shape.slice(2);
-  const windows = windowsOf(call, sizes, w.shape.slice(2));
-  const { strides, dilations, before, after } = windows;
-  const options = { stride: strides, dilation: dilations, groups: call.int('group', 1) };
-  if (before.every((n, d) => n === after[d]) && before.every(n => n >= 0))
-    return conv(x, w, bias, { ...options, padding: before });
-  return conv(F.pad(x, padAmounts(windows, sizes)), w, bias, options);
-}
-
-const conv: Rule = call => call.like(0, convolve(call, call.x(0), call.x(1), call.optional(2)));
+const conv: Rule = call => {
+  const [x, w, bias] = [call.x(0), call.x(1), call.optional(2)];
+  return call.like(0, convolvedQuantised(call, x, w, bias) ?? convolve(call, x, w, bias));
+};
 
 const convTranspose: Rule = call => {
   const [x, w] = [call.x(0), call.x(1)];

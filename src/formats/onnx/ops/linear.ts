@@ -1,13 +1,19 @@
 /** Products of matrices and tensors, determinants. */
 import { einsum, F, full, type Tensor } from '../../../tensor/index.ts';
-import type { OperatorTable, Rule } from '../call.ts';
+import type { Call, OperatorTable, Rule } from '../call.ts';
 import { int64s } from '../values.ts';
+import { multipliedQuantised } from './integers.ts';
 
 const matMul: Rule = call => {
   const [a, b] = [call.x(0), call.x(1)];
-  if (a.dtype !== 'u8' && a.dtype !== 'i8') return call.like(0, a.matmul(b));
+  if (a.dtype !== 'u8' && a.dtype !== 'i8') return call.like(0, multipliedQuantised(call, a, b, false) ?? a.matmul(b));
   return call.like(0, a.to('i32').matmul(b.to('i32')));
 };
+
+function quantisedLinear(call: Call, weight: Tensor, bias: Tensor | null): Tensor | null {
+  const product = multipliedQuantised(call, call.x(0), weight, true);
+  return product && bias ? product.add(bias) : product;
+}
 
 const gemm: Rule = call => {
   const [weight, bias] = [call.x(1), call.optional(2)];
@@ -20,7 +26,7 @@ const gemm: Rule = call => {
     call.isFloat() &&
     (bias === null || bias.shape.join() === String(weight.shape[0]))
   )
-    return call.like(0, F.linear(call.x(0), weight, bias));
+    return call.like(0, quantisedLinear(call, weight, bias) ?? F.linear(call.x(0), weight, bias));
   const a = call.flag('transA') ? call.x(0).transpose(0, 1) : call.x(0);
   const b = call.flag('transB') ? call.x(1).transpose(0, 1) : call.x(1);
   const [alpha, beta] = [call.float('alpha', 1), call.float('beta', 1)];

@@ -8,7 +8,8 @@ import { integerRange, type NumericType, TYPES } from '../elementTypes.ts';
 import { MINI_FLOATS } from '../minifloat.ts';
 import { typed } from '../values.ts';
 import { roundToMini } from '../wrap.ts';
-import { convolve } from './conv.ts';
+import { convolve } from './convolve.ts';
+import { convolvedIntegers, multipliedIntegers, rememberOrigin } from './integers.ts';
 import { dtypeAttribute } from './shape.ts';
 
 /** Scale or zero point shaped so that it broadcasts against x. */
@@ -20,13 +21,15 @@ function spread(call: Call, parameter: Tensor, x: Tensor): Tensor {
   return parameter.reshape(x.shape.map((n, d) => (d === axis ? n : 1)));
 }
 
-/** Quantised f32 values in their type. Integers up to 32 bits are exact in f64. */
+/** Quantised f32 values in their type. */
 function quantised(call: Call, ratio: Tensor, zero: Tensor | null, type: NumericType): Tensor {
   const mini = MINI_FLOATS[type];
   if (mini) return roundToMini(mini, zero ? ratio.add(zero.to('f32')) : ratio, call.flag('saturate', true));
   const rounded = ratio.round();
   const [low, high] = integerRange(type);
-  const moved = zero ? rounded.to('f64').add(zero.to('f64')) : rounded;
+  // Up to 16 bits, where f32 is not exact the result is beyond the range anyway.
+  const exact = rounded.dtype === 'f32' && Number(high) < 2 ** 16 ? 'f32' : 'f64';
+  const moved = zero ? rounded.to(exact).add(zero.to(exact)) : rounded;
   return moved.clamp(Number(low), Number(high)).to(TYPES[type].dtype);
 }
 
@@ -42,15 +45,16 @@ const dequantizeLinear: Rule = call => {
   const [x, scale, zero] = [call.x(0), call.x(1), call.optional(2)];
   const type = dtypeAttribute(call, call.type(1), 'output_dtype');
   const wide = scale.dtype === 'f64' ? 'f64' : 'f32';
-  // 32-bit integers less their zero point are exact in f64 only.
-  const centered = zero ? x.to('f64').sub(spread(call, zero, x).to('f64')) : x;
-  return typed(
-    centered
-      .to(wide)
-      .mul(spread(call, scale, x).to(wide))
-      .to(TYPES[type].dtype),
-    type,
-  );
+  // 32-bit integers less their zero point are exact in f64 only, narrow ones in f32.
+  const exact = x.dtype === 'u8' || x.dtype === 'i8' ? 'f32' : 'f64';
+  const centered = zero ? x.to(exact).sub(spread(call, zero, x).to(exact)) : x;
+  const result = centered
+    .to(wide)
+    .mul(spread(call, scale, x).to(wide))
+    .to(TYPES[type].dtype);
+  const axis = scale.numel() === 1 ? null : call.axisAttribute(1, x.ndim);
+  if (scale.ndim <= 1 && call.int('block_size', 0) === 0) rememberOrigin(result, { q: x, scale, zero, axis });
+  return typed(result, type);
 };
 
 const dynamicQuantizeLinear: Rule = call => {
@@ -77,14 +81,20 @@ const perAxis = (p: Tensor, rank: number, axis: number): Tensor => {
   return p.ndim === 1 ? p.reshape(Array.from({ length: rank }, (_, d) => (d === axis ? p.numel() : 1))) : p;
 };
 
+const integerProduct = (call: Call, a: Tensor, aZero: Tensor | null, b: Tensor, bZero: Tensor | null): Tensor =>
+  multipliedIntegers(call, a, aZero, b, bZero) ?? centered(a, aZero, a.ndim - 2).matmul(centered(b, bZero, b.ndim - 1));
+
+const integerConvolution = (call: Call, x: Tensor, xZero: Tensor | null, w: Tensor, wZero: Tensor | null): Tensor =>
+  convolvedIntegers(call, x, xZero, w, wZero) ?? convolve(call, centered(x, xZero, 1), centered(w, wZero, 0), null);
+
 const matMulInteger: Rule = call => {
   const [a, b] = [call.x(0), call.x(1)];
-  return typed(centered(a, call.optional(2), a.ndim - 2).matmul(centered(b, call.optional(3), b.ndim - 1)), 'int32');
+  return typed(integerProduct(call, a, call.optional(2), b, call.optional(3)), 'int32');
 };
 
 const convInteger: Rule = call => {
   const [x, w] = [call.x(0), call.x(1)];
-  return typed(convolve(call, centered(x, call.optional(2), 1), centered(w, call.optional(3), 0), null), 'int32');
+  return typed(integerConvolution(call, x, call.optional(2), w, call.optional(3)), 'int32');
 };
 
 /** i32 sums scaled into the result's type. */
@@ -96,7 +106,7 @@ const qLinearMatMul: Rule = call => {
   const [a, aScale, aZero, b, bScale, bZero, scale, zero] = [0, 1, 2, 3, 4, 5, 6, 7].map(i => call.x(i)) as [
     Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor,
   ]; // biome-ignore format: one list
-  const sums = centered(a, aZero, a.ndim - 2).matmul(centered(b, bZero, b.ndim - 1));
+  const sums = integerProduct(call, a, aZero, b, bZero);
   const factor = perAxis(aScale, sums.ndim, sums.ndim - 2)
     .to('f32')
     .mul(perAxis(bScale, sums.ndim, sums.ndim - 1).to('f32'));
@@ -107,7 +117,9 @@ const qLinearConv: Rule = call => {
   const [x, xScale, xZero, w, wScale, wZero, scale, zero] = [0, 1, 2, 3, 4, 5, 6, 7].map(i => call.x(i)) as [
     Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor,
   ]; // biome-ignore format: one list
-  const sums = convolve(call, centered(x, xZero, 1), centered(w, wZero, 0), call.optional(8)?.to('i32') ?? null);
+  const products = integerConvolution(call, x, xZero, w, wZero);
+  const bias = call.optional(8);
+  const sums = bias ? products.add(perAxis(bias.to('i32'), products.ndim, 1)) : products;
   const factor = perAxis(xScale, 0, 0)
     .to('f32')
     .mul(perAxis(wScale, sums.ndim, 1).to('f32'));

@@ -1,0 +1,141 @@
+/**
+ * The table through which a program's code finds its buffers: one address per buffer of every kernel. What a step of a small model costs is mostly
+ * spent here, so addresses are written when they change, and values of a few bytes are copied through memory of the table's own: asking for the
+ * address of a fresh array costs more than a whole such program. Knows loop programs and bindings, not code.
+ */
+import type { Binding, ProgramOutline } from '../../compiler/program.ts';
+import { bytesOf, type HostArray, hostArray, hostView } from '../../graph/dtype.ts';
+import { Variable } from '../../graph/storage.ts';
+import type { Machine, NativeBuffer } from './machine.ts';
+
+/** Host values of so many bytes are copied; one such slot is a cache line. */
+const SLOT_BYTES = 64;
+
+/** A leaf or an output: where its address stands in the table. */
+interface Entry {
+  readonly elements: number;
+  readonly words: number[];
+  /** The slot that its value is copied through if it is small enough, and the slot's address. */
+  readonly slot: HostArray | null;
+  readonly slotAddress: number;
+  /** What the table says now. */
+  address: number;
+}
+
+export class AddressTable {
+  readonly address: number;
+  private readonly machine: Machine;
+  private readonly program: ProgramOutline;
+  private readonly words: Uint32Array;
+  private readonly leaves: readonly Entry[];
+  private readonly outputs: readonly Entry[];
+  private readonly written: readonly number[];
+  private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
+  private readonly keptWords: readonly (readonly [word: number, offset: number])[];
+  private workspace: NativeBuffer | null = null;
+
+  /** @param offsets byte offset in the table of each kernel's first buffer @param bytes of the table */
+  constructor(machine: Machine, program: ProgramOutline, offsets: readonly number[], bytes: number) {
+    this.machine = machine;
+    this.program = program;
+    this.words = new Uint32Array(new ArrayBuffer(Math.max(bytes, 8)));
+    this.address = machine.native.addressOf(this.words);
+    const isSmall = (value: Value): boolean => value.elements * bytesOf(value.dtype) <= SLOT_BYTES;
+    const slots = machine.allocate([...program.leaves, ...program.outputs].filter(isSmall).length * SLOT_BYTES);
+    let at = 0;
+    const entry = (value: Value): Entry => {
+      const { dtype, elements } = value;
+      if (!isSmall(value)) return { elements, words: [], slot: null, slotAddress: 0, address: 0 };
+      const { buffer, byteOffset } = slots.view;
+      const slot = hostView(dtype, buffer, byteOffset + at, elements);
+      const slotAddress = slots.address + at;
+      at += SLOT_BYTES;
+      return { elements, words: [], slot, slotAddress, address: 0 };
+    };
+    this.leaves = program.leaves.map(entry);
+    this.outputs = program.outputs.map(entry);
+    this.written = program.leaves.flatMap(({ written }, i) => (written ? [i] : []));
+    const arenaWords: [number, number][] = [];
+    const keptWords: [number, number][] = [];
+    for (const [k, { places }] of program.kernels.entries())
+      for (const [b, place] of places.entries()) {
+        const word = (offsets[k]! / 8 + b) * 2;
+        if (place.kind === 'leaf') this.leaves[place.index]!.words.push(word);
+        else if (place.kind === 'output') this.outputs[place.index]!.words.push(word);
+        else (place.kind === 'arena' ? arenaWords : keptWords).push([word, place.offset]);
+      }
+    this.arenaWords = arenaWords;
+    this.keptWords = keptWords;
+    for (const output of this.outputs) if (output.slot) this.point(output, output.slotAddress);
+  }
+
+  private put(word: number, address: number): void {
+    this.words[word] = address % 2 ** 32;
+    this.words[word + 1] = Math.floor(address / 2 ** 32);
+  }
+
+  private point(entry: Entry, address: number): void {
+    entry.address = address;
+    for (const word of entry.words) this.put(word, address);
+  }
+
+  /** Puts addresses and small values in place; returns the outputs that are written where they are, null for the others. */
+  place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
+    const { machine, leaves, outputs } = this;
+    const { native } = machine;
+    if (bindings.length !== leaves.length)
+      throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
+    for (let i = 0; i < leaves.length; i++) {
+      const leaf = leaves[i]!;
+      const binding = bindings[i]!;
+      let address: number;
+      if (binding instanceof Variable) {
+        if (binding.size !== leaf.elements) wrongSize(i, binding.size, leaf.elements);
+        address = machine.reside(binding).address;
+      } else {
+        if (binding.length !== leaf.elements) wrongSize(i, binding.length, leaf.elements);
+        if (leaf.slot) {
+          (leaf.slot as Float32Array).set(binding as Float32Array);
+          address = leaf.slotAddress;
+        } else address = native.addressOf(binding);
+      }
+      if (address !== leaf.address) this.point(leaf, address);
+    }
+    const fresh: (HostArray | null)[] = [];
+    for (let i = 0; i < outputs.length; i++) {
+      const output = outputs[i]!;
+      if (output.slot) fresh.push(null);
+      else {
+        const array = hostArray(this.program.outputs[i]!.dtype, output.elements);
+        this.point(output, native.addressOf(array));
+        fresh.push(array);
+      }
+    }
+    const workspace = machine.workspace(this.program.arenaBytes);
+    if (workspace !== this.workspace) {
+      for (const [word, offset] of this.arenaWords) this.put(word, workspace.address + offset);
+      this.workspace = workspace;
+    }
+    return fresh;
+  }
+
+  /** Says where the memory is that outlasts a run. */
+  placeKept(kept: NativeBuffer): void {
+    for (const [word, offset] of this.keptWords) this.put(word, kept.address + offset);
+  }
+
+  /** After a run: marks the variables it wrote, and returns all outputs. `placed` is what `place` returned. */
+  collect(bindings: readonly Binding[], placed: readonly (HostArray | null)[]): HostArray[] {
+    const { outputs, written } = this;
+    for (let i = 0; i < written.length; i++) (bindings[written[i]!] as Variable).deviceWritten();
+    const values: HostArray[] = [];
+    for (let i = 0; i < outputs.length; i++) values.push(placed[i] ?? outputs[i]!.slot!.slice());
+    return values;
+  }
+}
+
+type Value = ProgramOutline['outputs'][number];
+
+const wrongSize = (i: number, came: number, expected: number): never => {
+  throw new Error(`internal: binding ${i} has ${came} elements, expected ${expected}`);
+};

@@ -1,0 +1,113 @@
+/**
+ * Whole training steps of random models, compiled, against the same steps taken one operation after another on the reference backend: losses, gradients, and
+ * parameters after two steps of a random optimizer; on two threads to the bit what they are on one. TENON_ISA says which machine code.
+ */
+import { expect, it } from 'vitest';
+import { compile, manualSeed, type Parameter, setBackend, setNumThreads, type Tensor } from '../../src/index.ts';
+import * as optim from '../../src/optim/index.ts';
+import { FIRST, MINUTES, runFor } from './budget.ts';
+import { randomModel } from './model.ts';
+import { Random } from './random.ts';
+
+const RUNS = Number(process.env['TENON_FUZZ'] ?? 25);
+const backend = process.env['TENON_BACKEND'] ?? 'x86';
+
+/** Smooth ones: where a sign or a division by next to nothing decides, rounding does. */
+function optimizerOf(r: Random, parameters: Parameter[]): optim.AnyOptimizer {
+  const eps = 1e-2;
+  const weightDecay = r.once(2) ? 0.01 : 0;
+  return r.pick([
+    () => new optim.SGD(parameters, { lr: 0.05, momentum: r.once(2) ? 0.9 : 0, weightDecay }),
+    () => new optim.SGD(parameters, { lr: 0.05, momentum: 0.8, nesterov: true }),
+    () => new optim.Adam(parameters, { lr: 0.01, eps, weightDecay, amsgrad: r.once(2) }),
+    () => new optim.AdamW(parameters, { lr: 0.01, eps, weightDecay }),
+    () => new optim.RMSprop(parameters, { lr: 0.01, eps, centered: r.once(2), momentum: 0.5 }),
+    () => new optim.Adagrad(parameters, { lr: 0.05, eps, initialAccumulatorValue: 0.1 }),
+    () => new optim.NAdam(parameters, { lr: 0.01, eps }),
+    () => new optim.LAMB(parameters, { lr: 0.01, eps }),
+  ])();
+}
+
+interface Outcome {
+  readonly losses: number[];
+  /** Gradients of the first step, then parameters and buffers after the last. */
+  readonly values: { readonly name: string; readonly data: Float64Array }[];
+}
+
+const figures = (tensor: Tensor): Float64Array => tensor.to('f64').data() as Float64Array;
+
+function train(seed: number, dtype: 'f32' | 'f64', compiled: boolean): Outcome {
+  manualSeed(seed);
+  const r = new Random(seed);
+  const model = randomModel(r, dtype);
+  const parameters = model.modules.flatMap(module => module.parameters());
+  const optimizer = optimizerOf(r, parameters);
+  const clips = r.once(3);
+  const step = (...inputs: Tensor[]): Tensor[] => {
+    optimizer.zeroGrad();
+    const loss = model.loss(...inputs);
+    loss.backward();
+    const results = [loss, ...parameters.flatMap(p => p.grad ?? [])];
+    // Outside of a compiled step values are read before the parameters they come from change.
+    if (!compiled) for (const result of results) result.data();
+    if (clips) optim.clipGradNorm(parameters, 1);
+    optimizer.step();
+    return results;
+  };
+  const run = compiled ? compile(step) : step;
+  const losses: number[] = [];
+  const values: Outcome['values'] = [];
+  for (let k = 0; k < 2; k++) {
+    const [loss, ...gradients] = run(...model.inputs);
+    losses.push(loss!.item() as number);
+    if (k === 0)
+      values.push(...gradients.map((grad, i) => ({ name: `gradient ${i} [${grad.shape}]`, data: figures(grad) })));
+  }
+  values.push(...parameters.map((p, i) => ({ name: `parameter ${i} [${p.shape}]`, data: figures(p) })));
+  for (const module of model.modules)
+    for (const buffer of module.buffers()) values.push({ name: `buffer [${buffer.shape}]`, data: figures(buffer) });
+  return { losses, values };
+}
+
+const norm = (x: Float64Array): number => Math.hypot(...x);
+
+/** What differs by more than rounding, in words. */
+function difference(got: Outcome, want: Outcome, dtype: 'f32' | 'f64'): string | null {
+  const tolerance = dtype === 'f64' ? 1e-8 : 3e-3;
+  for (const [k, loss] of want.losses.entries())
+    if (!(Math.abs(got.losses[k]! - loss) <= tolerance * (1 + Math.abs(loss))))
+      return `loss ${k} is ${got.losses[k]}, expected ${loss}`;
+  const largest = Math.max(...want.values.filter(v => v.name.startsWith('gradient')).map(v => norm(v.data)));
+  for (const [i, { name, data }] of want.values.entries()) {
+    const other = got.values[i]!.data;
+    const distance = norm(data.map((v, k) => v - other[k]!));
+    const size = name.startsWith('gradient') ? largest : norm(data);
+    if (!(distance <= tolerance * (1 + size))) return `${name} of size ${size} is off by ${distance}`;
+  }
+  return null;
+}
+
+function check(seed: number): void {
+  const dtype = seed % 3 === 0 ? 'f64' : 'f32';
+  const name = `seed ${seed}, ${backend} ${process.env['TENON_ISA'] ?? ''}`;
+  setBackend('reference');
+  const want = train(seed, dtype, false);
+  setBackend(backend);
+  try {
+    setNumThreads(1);
+    const one = train(seed, dtype, true);
+    setNumThreads(2);
+    const two = train(seed, dtype, true);
+    const message = difference(one, want, dtype);
+    if (message) throw new Error(message);
+    expect(two, `${name}, two threads`).toEqual(one);
+  } catch (error) {
+    throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+it(`compiled training steps equal the reference's (${RUNS} models)`, { timeout: 240_000 }, () => {
+  for (let seed = FIRST; seed < FIRST + RUNS; seed++) check(seed);
+});
+
+it.skipIf(MINUTES === 0)(`for ${MINUTES} minutes`, { timeout: (MINUTES + 5) * 60_000 }, () => runFor(MINUTES, check));

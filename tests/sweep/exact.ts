@@ -1,0 +1,43 @@
+/**
+ * The functions in f64 arithmetic, where results need only be right for f32: V8's own (fdlibm), and the reference backend's where JavaScript has none.
+ */
+import { digamma, erf, lgamma } from '../../src/backends/reference/special.ts';
+import type { OracleUnary } from './oracle.ts';
+
+/** DLMF 7.9.1 for the tail. */
+function erfc(x: number): number {
+  if (!(x >= 1)) return 1 - erf(x);
+  if (x > 28) return 0;
+  const head = Math.fround(x);
+  let fraction = x;
+  for (let k = Math.ceil(20 + 350 / (x * x)); k >= 1; k--) fraction = x + k / 2 / fraction;
+  return (Math.exp(-head * head) * Math.exp(-(x - head) * (x + head))) / Math.sqrt(Math.PI) / fraction;
+}
+
+export const EXACT: { readonly [F in OracleUnary]: (x: number) => number } = {
+  exp: Math.exp,
+  expm1: Math.expm1,
+  log: Math.log,
+  log1p: Math.log1p,
+  sin: Math.sin,
+  cos: Math.cos,
+  tanh: Math.tanh,
+  sigmoid: x => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x))),
+  erf,
+  atan: Math.atan,
+  lgamma,
+  digamma,
+  tan: Math.tan,
+  asin: Math.asin,
+  acos: Math.acos,
+  sinh: Math.sinh,
+  cosh: Math.cosh,
+  asinh: Math.asinh,
+  acosh: Math.acosh,
+  atanh: Math.atanh,
+  exp2: x => 2 ** x,
+  log2: Math.log2,
+  log10: Math.log10,
+  erfc,
+  rsqrt: x => 1 / Math.sqrt(x),
+};

@@ -1,0 +1,66 @@
+/**
+ * f32 within 2 units in the last place over all arguments, NaN, infinities and signed zeros among them: every so many bit patterns here, each of the 2^32 by
+ * TENON_SWEEP_EVERY=1 (npm run sweep -- --dtype f32 --every 1).
+ */
+import { expect, it } from 'vitest';
+import { RUNNERS } from './backends.ts';
+import { EXACT } from './exact.ts';
+import { LIMIT, SWEPT, SWEPT_NAMES } from './functions.ts';
+
+const EVERY = Number(process.env['TENON_SWEEP_EVERY'] ?? 32_768);
+const BLOCK = 2 ** 14;
+const TOTAL = Math.ceil(2 ** 32 / EVERY);
+
+const bits = new Uint32Array(1);
+const float = new Float32Array(bits.buffer);
+/** The exponent of a normal f32, -126 below. */
+function exponentOf(x: number): number {
+  float[0] = x;
+  return Math.max(1, (bits[0]! >>> 23) & 255) - 127;
+}
+
+/** Units in the last place between `got` and the exact value; infinite where one of both is NaN, infinite or a zero of the other sign. */
+function error(got: number, exact: number): number {
+  const rounded = Math.fround(exact);
+  if (Object.is(got, rounded)) return 0;
+  if (Number.isNaN(got) || Number.isNaN(exact)) return Number.POSITIVE_INFINITY;
+  if (!Number.isFinite(rounded) || !Number.isFinite(got)) {
+    // The largest number and infinity are neighbours.
+    const [a, b] = [got, exact].map(v => Math.sign(v) * Math.min(Math.abs(v), 2 ** 128)) as [number, number];
+    return Math.abs(a - b) / 2 ** 104;
+  }
+  if (got === 0 && exact === 0) return Number.POSITIVE_INFINITY;
+  return Math.abs(got - exact) / 2 ** (exponentOf(rounded) - 23);
+}
+
+it.each(SWEPT_NAMES)(`%s at one of ${EVERY} arguments`, { timeout: 36_000_000 }, fn => {
+  const x = new Float32Array(BLOCK);
+  const patterns = new Uint32Array(x.buffer);
+  const want = new Float64Array(BLOCK);
+  const runners = RUNNERS.map(runner => ({
+    ...runner,
+    run: runner.compile(SWEPT[fn].of, 'f32', BLOCK),
+    worst: 0,
+    at: 0,
+  }));
+  const exact = EXACT[fn];
+  const [from, to] = SWEPT[fn].domain;
+  for (let block = 0; block < TOTAL; block += BLOCK) {
+    // Odd steps within each stretch, so that all low bits are seen.
+    for (let i = 0; i < BLOCK; i++) patterns[i] = (block + i) * EVERY + (((block + i) * 7919) % EVERY);
+    for (let i = 0; i < BLOCK; i++) want[i] = exact(x[i]!);
+    for (const runner of runners) {
+      const got = runner.run(x) as Float32Array;
+      for (let i = 0; i < BLOCK; i++) {
+        if (fn.endsWith('gamma') && x[i]! < 0) continue;
+        const e = error(got[i]!, want[i]!);
+        if (!(e <= runner.worst)) [runner.worst, runner.at] = [e, x[i]!];
+      }
+    }
+  }
+  for (const { name, worst, at } of runners) {
+    if (process.env['TENON_SWEEP_EVERY'])
+      console.log(`sweep: f32 ${fn} ${name}: at most ${worst.toFixed(3)} ulp, at ${at}`);
+    expect(worst, `${fn}(${at}) on [${from}, ${to}], ${name}`).toBeLessThan(SWEPT[fn].limit ?? LIMIT);
+  }
+});
