@@ -197,6 +197,9 @@ export function blocksOf(p: Problem, most: number, linear: readonly View[]): KBl
   };
 }
 
+/** Share of the wanted tasks that there must be at least. */
+const ENOUGH_TASKS = 0.7;
+
 /**
  * Panels per task that bring the fewest lines from the shared cache: every task reads its rows of A and columns of B once, if both fit the second
  * cache, else its columns once per `block` panels of rows. (1024 x 1536 of 384 in 16 tasks: 1 x 16 of them read 26 MB, 4 x 4 read 16.)
@@ -206,16 +209,25 @@ function leastTraffic(
   rows: number,
   nPanels: number,
   width: number,
-  limits: { wanted: number; most: number; lineBytes: number; cache: number; block: number },
+  limits: {
+    mTask: number;
+    nTask: number;
+    wanted: number;
+    most: number;
+    lineBytes: number;
+    cache: number;
+    block: number;
+  },
 ): { mTask: number; nTask: number } {
   const { wanted, most, lineBytes, cache, block } = limits;
-  let best = { mTask: mPanels, nTask: nPanels };
+  let best = { mTask: limits.mTask, nTask: limits.nTask };
   let least = Number.POSITIVE_INFINITY;
   for (let mTasks = 1; mTasks <= Math.min(mPanels, most); mTasks++) {
     const mTask = ceilDiv(mPanels, mTasks);
     const nTask = ceilDiv(nPanels, Math.min(nPanels, ceilDiv(wanted, mTasks)));
     const used = [ceilDiv(mPanels, mTask), ceilDiv(nPanels, nTask)] as const;
-    if (used[0] * used[1] > most) continue;
+    // Threads come first: one panel of columns is no reason for one task.
+    if (used[0] * used[1] > most || used[0] * used[1] < ENOUGH_TASKS * Math.min(wanted, mPanels * nPanels)) continue;
     const fits = (mTask * rows + nTask * width) * lineBytes <= cache;
     const again = fits ? 1 : ceilDiv(mTask, Math.min(block, mTask));
     const lines = used[1] * mPanels * rows + used[0] * again * nPanels * width;
@@ -301,6 +313,8 @@ export function planOf(p: Problem, target: Target): Plan {
     batches === 1 && lines * points <= Math.max(2 * view.elements, SHARED_MOST);
   if (k.count === 1 && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1)
     ({ mTask, nTask } = leastTraffic(mPanels, low + 1, nPanels, width, {
+      mTask,
+      nTask,
       wanted,
       most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
       lineBytes: k.length * bytes,
