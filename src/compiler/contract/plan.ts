@@ -160,12 +160,14 @@ const RUN_PER_COLUMN = 48;
 /** Bytes after which addresses meet in the same set of a first cache, and lines of a set that one operand may take. */
 const SET_BYTES = 4096;
 const SET_LINES = 6;
+/** The same for rows of an image, which packing would cost as much. */
+const IMAGE_LINES = 8;
 
 /** Whether `rows` lines that lie `strideBytes` apart push each other out of the first cache. */
-function collides(strideBytes: number, rows: number): boolean {
+function collides(strideBytes: number, rows: number, lines = SET_LINES): boolean {
   let [a, b] = [SET_BYTES, strideBytes];
   while (b > 0) [a, b] = [b, a % b];
-  return rows > (SET_LINES * SET_BYTES) / a;
+  return rows > (lines * SET_BYTES) / a;
 }
 
 /** Blocks of at most `most` points; a block covers whole inner dims, as many as fit. `linear` views must stay linear in a block. */
@@ -257,7 +259,7 @@ export function planOf(p: Problem, target: Target): Plan {
     if (!target.keepsOrder || !keepsPacked(p.b) || !isPlain(p, p.a) || !forward(p.a) || kInner === undefined)
       return false;
     if (along(p.a, p.k) !== 1 || linearRun(p, p.a) < Math.max(SHORT_RUN, n / RUN_PER_COLUMN)) return false;
-    return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows);
+    return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows, IMAGE_LINES);
   };
   const mRuns = runLength < m && inRuns() ? m / runLength : 1;
   const tile = chooseTile(m / mRuns, n, lanes, target);
