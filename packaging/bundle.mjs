@@ -21,16 +21,18 @@ const entries = Object.values(published).flatMap(({ default: file }) =>
 );
 
 /** Layers that a first result needs, as one chunk. It imports nothing. */
-const CORE = /[\\/]src[\\/](graph|transform|compiler|backends|runtime|tensor)[\\/]/;
+const CORE = /[\\/]src[\\/](launch|graph|transform|compiler|backends|runtime|tensor)[\\/]/;
+
+/** What stands in the sources (src/launch/build.ts) for the hash of the core. */
+const BUILD = 'not a build';
 
 /** The chunk `core` as a function expression that returns what the chunk exports, and the module that starts it. */
-function startFromCache() {
+function startFromCache(starter) {
   return {
     name: 'start-from-cache',
     generateBundle(_, chunks) {
       const core = Object.values(chunks).find(chunk => chunk.name === 'core');
       const runtime = chunks['chunks/rolldown-runtime.js'];
-      const starter = chunks['launch/load.js'];
       const parts = /^import \{ __exportAll \} from "\.\/rolldown-runtime\.js";\n(.*)\nexport \{([^{}]*)\};\s*$/s.exec(
         core.code,
       );
@@ -48,20 +50,19 @@ function startFromCache() {
       // Plain ASCII is read without decoding.
       const ascii = code.replace(/[^\0-\x7f]/g, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
       const hash = createHash('sha256').update(ascii).digest('hex').slice(0, 16);
-      this.emitFile({ type: 'asset', fileName: 'chunks/core.cjs', source: ascii });
+      this.emitFile({ type: 'asset', fileName: 'chunks/core.cjs', source: ascii.replace(BUILD, hash) });
       const locals = names.map(({ outside }, i) => ({ outside, local: `e${i}` }));
       // In one file with what starts it, because each file that Node loads costs over a millisecond.
-      core.code = `${starter.code.replace(/^export .*$/m, '')}
+      core.code = `${starter.replace(/^export .*$/m, '')}
 const { ${locals.map(({ outside, local }) => `${outside}: ${local}`).join(', ')} } = load(new URL('./core.cjs', import.meta.url), '${hash}');
 export { ${locals.map(({ outside, local }) => `${local} as ${outside}`).join(', ')} };
 `;
-      delete chunks['launch/load.js'];
     },
   };
 }
 
-async function write(folder, names, plugins) {
-  const bundle = await rolldown({
+const bundle = (names, plugins) =>
+  rolldown({
     cwd: root,
     input: Object.fromEntries(names.map(name => [name, `src/${name}.ts`])),
     platform: 'neutral',
@@ -69,18 +70,25 @@ async function write(folder, names, plugins) {
     external: id => !/^(\.|\/|src\/|\0)/.test(id) && !path.isAbsolute(id),
     plugins,
   });
-  await bundle.write({
+
+const format = { format: 'es', comments: { legal: true, annotation: true, jsdoc: false } };
+
+async function write(folder, names, plugins) {
+  const built = await bundle(names, plugins);
+  await built.write({
+    ...format,
     dir: path.join(root, folder),
-    format: 'es',
-    comments: { legal: true, annotation: true, jsdoc: false },
     codeSplitting: { groups: [{ name: 'core', test: CORE }] },
     entryFileNames: '[name].js',
     chunkFileNames: 'chunks/[name].js',
     minifyInternalExports: false,
   });
-  await bundle.close();
+  await built.close();
 }
 
+const starter = await bundle(['launch/load'], []);
+const { output } = await starter.generate(format);
+await starter.close();
 for (const folder of ['dist/chunks', 'dist/node']) rmSync(path.join(root, folder), { recursive: true, force: true });
 await write('dist', entries, []);
-await write('dist/node', [...entries, 'cli/main', 'recsys/read/worker', 'launch/load'], [startFromCache()]);
+await write('dist/node', [...entries, 'cli/main', 'recsys/read/worker'], [startFromCache(output[0].code)]);

@@ -2,6 +2,10 @@
  * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its name.
  */
 
+import { joinChains } from './chain/join.ts';
+import { lowerChain } from './chain/lower.ts';
+import { planChain } from './chain/plan.ts';
+import { recomputeScores } from './chain/recompute.ts';
 import { DebugLog } from './debug.ts';
 import { type Flow, storage, type Value } from './flow.ts';
 import { group } from './fuse/group.ts';
@@ -9,7 +13,7 @@ import { select } from './fuse/select.ts';
 import { IndexTable } from './index-expr.ts';
 import type { Kernel } from './kernels.ts';
 import { channelsLast } from './layout.ts';
-import { type LoweredKernel, ProgramContext } from './lower/context.ts';
+import { KernelBuffers, type LoweredKernel, ProgramContext } from './lower/context.ts';
 import { lowerContraction } from './lower/contract.ts';
 import { lowerCopy, lowerRoutine } from './lower/routine.ts';
 import { lowerSpace } from './lower/space.ts';
@@ -36,18 +40,11 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.graph(program);
   const normal = normalise(target.keepsMemory ? program : { ...program, lasting: [] });
   log.pass('normalise');
-  const flow = channelsLast(normal, lanesFor(target, 4));
+  const arranged = channelsLast(normal, lanesFor(target, 4));
   log.pass('layout');
-  const table = new IndexTable();
-  const selection = select(flow, table);
-  log.pass('select');
-  const { kernels, home } = group(flow, selection, table);
-  log.pass('group');
-  const stored = new Set(kernels.flatMap(kernel => kernel.stores));
-  const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
-  const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
-  const windows = new MemoryWindows(pinned, realised);
-  const context = new ProgramContext(target, table, windows, flow.lasts);
+  const { flow, kernels, realised, context } = fuse(arranged, target);
+  const { windows } = context;
+  log.pass('fuse');
   let count = 0;
   const cache = new LoweringCache(windows, flow.lasts);
   const inPlace = updatedInPlace(flow);
@@ -89,6 +86,48 @@ function compile(program: GraphProgram, target: Target): Compiled {
   return { program: result, steps: ordered };
 }
 
+interface Fused {
+  readonly flow: Flow;
+  readonly kernels: readonly Kernel[];
+  readonly realised: (value: Value) => boolean;
+  readonly context: ProgramContext;
+}
+
+/** Values to kernels. Scores that gradients compute again must end up in chains, or they are kept after all. */
+function fuse(normal: Flow, target: Target): Fused {
+  const failed = new Set<Value>();
+  for (;;) {
+    const again = recomputeScores(normal, product => !failed.has(product));
+    if (!again) return grouped(normal, target).fused;
+    const { fused, chained } = grouped(again.flow, target);
+    const before = failed.size;
+    for (const [first, second] of again.products) if (!chained.has(second)) failed.add(first);
+    if (failed.size === before) return fused;
+  }
+}
+
+function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly chained: ReadonlySet<Value> } {
+  const table = new IndexTable();
+  const { kernels, home } = group(flow, select(flow, table), table);
+  const stored = new Set(kernels.flatMap(kernel => kernel.stores));
+  const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
+  const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
+  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised), flow.lasts);
+  const { kernels: joined, chains } = joinChains(
+    flow,
+    kernels,
+    home,
+    table,
+    chain => planChain(chain, context, realised, new KernelBuffers(context.windows)) !== null,
+  );
+  const chained = new Set<Value>();
+  for (const { products, made } of chains) {
+    for (const value of made) stored.delete(value);
+    for (const { value } of products) chained.add(value);
+  }
+  return { fused: { flow, kernels: joined, realised, context }, chained };
+}
+
 /** Dropping scatters into a variable that become its new value and are read by nobody else: they touch the rows they update, and no others. */
 function updatedInPlace({ updates, outputs, sameMemory }: Flow): ReadonlySet<Value> {
   const taken = new Set(outputs.map(storage));
@@ -118,6 +157,8 @@ function lowerKernel(
       return lowerSpace(kernel, context, name, realised);
     case 'contract':
       return lowerContraction(kernel, context, name, realised);
+    case 'chain':
+      return lowerChain(kernel, context, name, realised);
     case 'routine':
       return lowerRoutine(kernel, context, name, inPlace.has(kernel.value));
     case 'copy':

@@ -21,6 +21,8 @@ export class Value<P extends Primitive = Primitive> {
   readonly leaf: number;
   /** When the user's program made the node: the natural order of execution. */
   readonly born: number;
+  /** What is computed before: keeps a second computation out of the kernels of the first. */
+  after: Value | null = null;
   /** Barrier group the value was computed in; 0 outside of any. Values of different groups never share a kernel. */
   readonly group: number;
   private typeText: string | undefined;

@@ -37,6 +37,18 @@ export interface ContractKernel extends Group {
   readonly shape: readonly number[];
 }
 
+/**
+ * Products, what is computed from their rows, and products over the result, in blocks of rows that are never stored whole: attention
+ * and its gradient. `made` are the values of full size that stay inside.
+ */
+export interface ChainKernel extends Group {
+  readonly kind: 'chain';
+  readonly products: readonly ContractKernel[];
+  readonly rows: SpaceKernel;
+  readonly results: readonly ContractKernel[];
+  readonly made: ReadonlySet<Value>;
+}
+
 /** One operation that is no expression. */
 export interface RoutineKernel extends Group {
   readonly kind: 'routine';
@@ -50,4 +62,4 @@ export interface CopyKernel extends Group {
   readonly to: { readonly kind: 'output' | 'leaf'; readonly index: number };
 }
 
-export type Kernel = SpaceKernel | ContractKernel | RoutineKernel | CopyKernel;
+export type Kernel = SpaceKernel | ContractKernel | ChainKernel | RoutineKernel | CopyKernel;

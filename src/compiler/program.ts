@@ -17,6 +17,8 @@ export interface GraphProgram {
   readonly leaves: readonly Node[];
   readonly outputs: readonly Node[];
   readonly updates: readonly { readonly leaf: number; readonly node: Node }[];
+  /** Everything that the compiled program depends on, in order: for caches beyond the process. Absent where such a cache would not pay. */
+  readonly identity?: () => Int32Array;
   /**
    * By leaf: whether it is bound to the same unchanged value run after run (weights of a model that is not trained). What depends on such leaves
    * alone is computed again only when one of them has changed, where the backend keeps memory between runs. None by default.
@@ -35,8 +37,8 @@ export type Place =
   /** Byte offset in memory that the program keeps from run to run, 64-byte aligned. */
   | { readonly kind: 'kept'; readonly offset: number };
 
-export interface PlacedKernel {
-  readonly kernel: LoopKernel;
+export interface KernelOutline {
+  readonly kernel: Pick<LoopKernel, 'name' | 'buffers'>;
   /** One place per kernel buffer. */
   readonly places: readonly Place[];
   /** Whether threads must meet before this kernel starts. */
@@ -45,13 +47,18 @@ export interface PlacedKernel {
   readonly commits: boolean;
 }
 
+export interface PlacedKernel extends KernelOutline {
+  readonly kernel: LoopKernel;
+}
+
 /** What `fail(site, value)` means: becomes `${what}: index ${value} is out of range for ${size} elements`. */
 export interface FailSite {
   readonly what: string;
   readonly size: number;
 }
 
-export interface LoopProgram {
+/** What remains to be known of a program once its loops are translated. */
+export interface ProgramOutline {
   readonly leaves: readonly {
     readonly dtype: DType;
     readonly elements: number;
@@ -61,12 +68,25 @@ export interface LoopProgram {
   }[];
   readonly outputs: readonly { readonly dtype: DType; readonly elements: number }[];
   /** The first `preparations` of them fill the kept memory, and run only when a lasting leaf has changed. */
-  readonly kernels: readonly PlacedKernel[];
+  readonly kernels: readonly KernelOutline[];
   readonly preparations: number;
   readonly arenaBytes: number;
   readonly keptBytes: number;
   readonly failSites: readonly FailSite[];
 }
+
+export interface LoopProgram extends ProgramOutline {
+  readonly kernels: readonly PlacedKernel[];
+}
+
+/** The program without its loops, which hold most of its memory. */
+export const outlineOf = (program: ProgramOutline): ProgramOutline => ({
+  ...program,
+  kernels: program.kernels.map(placed => ({
+    ...placed,
+    kernel: { name: placed.kernel.name, buffers: placed.kernel.buffers },
+  })),
+});
 
 /** What a leaf is bound to for one run. */
 export type Binding = HostArray | Variable;

@@ -4,7 +4,7 @@
  */
 import { storage, type Value } from './flow.ts';
 import type { Ix } from './index-expr.ts';
-import type { ContractKernel, CopyKernel, Kernel, SpaceKernel } from './kernels.ts';
+import type { ChainKernel, ContractKernel, CopyKernel, Kernel, SpaceKernel } from './kernels.ts';
 import type { BufferRef, LoweredKernel } from './lower/context.ts';
 import { attributesKey } from './normalise.ts';
 import type { MemoryWindows } from './windows.ts';
@@ -84,6 +84,23 @@ function signatureOf(
   return { key: parts.join('\n'), values };
 }
 
+/** Those of the parts, and which of their values are the same. */
+function chainSignature(
+  { products, rows, results }: ChainKernel,
+  realised: (value: Value) => boolean,
+  windows: MemoryWindows,
+  lasts: (value: Value) => boolean,
+): Signature {
+  const parts = [...products, rows, ...results].map(part => signatureOf(part, realised, windows, lasts));
+  const values = parts.flatMap(part => part.values);
+  const first = new Map<Value, number>();
+  values.forEach((value, i) => {
+    if (!first.has(value)) first.set(value, i);
+  });
+  const key = `chain\n${parts.map(part => part.key).join('\n')}\n${values.map(value => first.get(value))}`;
+  return { key, values };
+}
+
 interface Template {
   readonly lowered: LoweredKernel;
   readonly values: readonly Value[];
@@ -126,7 +143,10 @@ export class LoweringCache {
   lower(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): LoweredKernel {
     if (kernel.kind === 'copy') return this.copy(kernel, make);
     if (kernel.kind === 'routine') return make();
-    const { key, values } = signatureOf(kernel, realised, this.windows, this.lasts);
+    const { key, values } =
+      kernel.kind === 'chain'
+        ? chainSignature(kernel, realised, this.windows, this.lasts)
+        : signatureOf(kernel, realised, this.windows, this.lasts);
     const template = this.templates.get(key);
     if (!template) {
       const lowered = make();

@@ -9,10 +9,12 @@ import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import { backend } from './backends.ts';
 import { hasControlFlow, splitProgram } from './split.ts';
-import { isBound, structureOf } from './structure.ts';
+import { isBound, structureOf, transcriptOf } from './structure.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
 const CAPACITY = 1024;
+/** Smaller graphs than this compile in less time than a cache beyond the process takes. */
+const WORTH_KEEPING = 64;
 const cache = new Map<string, Entry>();
 let uses = 0;
 
@@ -58,18 +60,19 @@ export function prepare(
   lasts: ((leaf: Node) => boolean) | null = null,
 ): Prepared {
   const roots = [...outputs, ...updates.map(u => u.node)];
-  const { key, leaves } = structureOf(
-    roots,
-    updates.map(u => u.leaf),
-    isLeaf,
-  );
+  const written = updates.map(u => u.leaf);
+  const { key, leaves, size } = structureOf(roots, written, isLeaf);
   const device = backend();
   const lasting = lasts && leaves.map(lasts);
   const kept = lasting ? lasting.map(Number).join('') : '';
   const id = `${device.name}:${device.threads}:${outputs.length}:${kept}:${key}`;
   let entry = cache.get(id);
   if (!entry) {
-    const executable = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting));
+    const identity = (): Int32Array =>
+      Int32Array.from([outputs.length, ...(lasting ?? []).map(Number), ...transcriptOf(roots, written, isLeaf)]);
+    const executable = span('compile', () =>
+      compileProgram(device, leaves, outputs, updates, lasting, size < WORTH_KEEPING ? null : identity),
+    );
     if (cache.size >= CAPACITY) dropLeastUsed();
     entry = { executable, used: 0, held: false };
     cache.set(id, entry);
@@ -92,6 +95,7 @@ function compileProgram(
   outputs: readonly Node[],
   updates: readonly Update[],
   lasting: readonly boolean[] | null,
+  identity: (() => Int32Array) | null,
 ): Executable {
   // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
   const at = new Map(leaves.map((leaf, i) => [leaf, i]));
@@ -100,6 +104,7 @@ function compileProgram(
     outputs,
     updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })),
     ...(lasting ? { lasting } : {}),
+    ...(identity ? { identity } : {}),
   };
   return hasControlFlow(program) ? splitProgram(program, prepareHeld) : device.compile(program);
 }

@@ -6,17 +6,12 @@ import type { Body } from '../graph/control.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { Attrs, Node, Primitive } from '../graph/node.ts';
 
-/** Two 32-bit lanes mixed with different odd constants: 64 bits against accidental collisions. */
-class Hash {
-  private a = 0x9e3779b9 | 0;
-  private b = 0x85ebca6b | 0;
+/** Takes a graph in as 32-bit words. */
+abstract class Words {
   private readonly f64 = new Float64Array(1);
   private readonly u32 = new Uint32Array(this.f64.buffer);
 
-  int(x: number): void {
-    this.a = Math.imul(this.a ^ x, 0x01000193) ^ (this.a >>> 15);
-    this.b = Math.imul((this.b << 13) | (this.b >>> 19), 5) + Math.imul(x ^ 0x5bd1e995, 0xcc9e2d51);
-  }
+  abstract int(x: number): void;
 
   float(x: number): void {
     this.f64[0] = x;
@@ -38,16 +33,36 @@ class Hash {
     if (typeof x === 'bigint') this.text(String(x));
     else this.float(x);
   }
+}
+
+/** Two 32-bit lanes mixed with different odd constants: 64 bits against accidental collisions. */
+class Hash extends Words {
+  private a = 0x9e3779b9 | 0;
+  private b = 0x85ebca6b | 0;
+
+  int(x: number): void {
+    this.a = Math.imul(this.a ^ x, 0x01000193) ^ (this.a >>> 15);
+    this.b = Math.imul((this.b << 13) | (this.b >>> 19), 5) + Math.imul(x ^ 0x5bd1e995, 0xcc9e2d51);
+  }
 
   digest(): string {
     return `${(this.a >>> 0).toString(36)}.${(this.b >>> 0).toString(36)}`;
   }
 }
 
+/** All words in a row. */
+class Transcript extends Words {
+  readonly words: number[] = [];
+
+  int(x: number): void {
+    this.words.push(x);
+  }
+}
+
 /** Checkpoint groups are numbered as they are met: the same step builds new groups every time it runs. */
 type Groups = Map<number, number>;
 
-type AttrHash = { readonly [P in Primitive]: (h: Hash, attrs: Attrs[P], groups: Groups) => void };
+type AttrHash = { readonly [P in Primitive]: (h: Words, attrs: Attrs[P], groups: Groups) => void };
 
 const nothing = (): void => {};
 
@@ -159,6 +174,8 @@ export interface Structure {
   readonly key: string;
   /** Leaves in order of first appearance. */
   readonly leaves: readonly Node[];
+  /** How many nodes there are. */
+  readonly size: number;
 }
 
 /**
@@ -170,22 +187,52 @@ export function structureOf(
   extraLeaves: readonly Node[] = [],
   isLeaf: (node: Node) => boolean = isBound,
 ): Structure {
+  const hash = new Hash();
+  const { leaves, size } = take(hash, roots, extraLeaves, isLeaf);
+  return { key: `${hash.digest()}.${size}.${leaves.length}`, leaves, size };
+}
+
+/**
+ * The whole structure that `structureOf` hashes, and which leaves are one variable: what differs in nothing of this compiles to the same program, for certain
+ * and in any process of one build.
+ */
+export function transcriptOf(
+  roots: readonly Node[],
+  extraLeaves: readonly Node[],
+  isLeaf: (node: Node) => boolean,
+): number[] {
+  const transcript = new Transcript();
+  const { leaves } = take(transcript, roots, extraLeaves, isLeaf);
+  const first = new Map<unknown, number>();
+  for (const [i, leaf] of leaves.entries()) {
+    const memory = leaf.is('variable') ? leaf.attrs.variable : leaf;
+    if (!first.has(memory)) first.set(memory, i);
+    transcript.int(first.get(memory)!);
+  }
+  return transcript.words;
+}
+
+function take(
+  words: Words,
+  roots: readonly Node[],
+  extraLeaves: readonly Node[],
+  isLeaf: (node: Node) => boolean,
+): { readonly leaves: readonly Node[]; readonly size: number } {
   const number = new Map<Node, number>();
   const leaves: Node[] = [];
-  const hash = new Hash();
   const groups: Groups = new Map();
   const visit = (node: Node): void => {
     number.set(node, number.size);
     const leaf = isLeaf(node);
-    hash.int(leaf ? -1 : OPS.get(node.op)!);
-    hash.int(DTYPE_CODE[node.dtype]);
-    hash.ints(node.shape);
+    words.int(leaf ? -1 : OPS.get(node.op)!);
+    words.int(DTYPE_CODE[node.dtype]);
+    words.ints(node.shape);
     if (leaf) {
       leaves.push(node);
       return;
     }
-    for (const input of node.inputs) hash.int(number.get(input)!);
-    (ATTRS[node.op] as (h: Hash, attrs: Attrs[Primitive], groups: Groups) => void)(hash, node.attrs, groups);
+    for (const input of node.inputs) words.int(number.get(input)!);
+    (ATTRS[node.op] as (h: Words, attrs: Attrs[Primitive], groups: Groups) => void)(words, node.attrs, groups);
   };
   // Depth first without recursion: a training step's graph is thousands of nodes deep.
   const stack: Node[] = [];
@@ -212,8 +259,8 @@ export function structureOf(
         visit(node);
       }
     }
-    hash.int(-2);
-    hash.int(number.get(root)!);
+    words.int(-2);
+    words.int(number.get(root)!);
   }
-  return { key: `${hash.digest()}.${number.size}.${leaves.length}`, leaves };
+  return { leaves, size: number.size };
 }

@@ -3,7 +3,7 @@
  * spent here, so addresses are written when they change, and values of a few bytes are copied through memory of the table's own: asking for the
  * address of a fresh array costs more than a whole such program. Knows loop programs and bindings, not code.
  */
-import type { Binding, LoopProgram } from '../../compiler/program.ts';
+import type { Binding, ProgramOutline } from '../../compiler/program.ts';
 import { bytesOf, type HostArray, hostArray, hostView } from '../../graph/dtype.ts';
 import { Variable } from '../../graph/storage.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
@@ -25,7 +25,7 @@ interface Entry {
 export class AddressTable {
   readonly address: number;
   private readonly machine: Machine;
-  private readonly program: LoopProgram;
+  private readonly program: ProgramOutline;
   private readonly words: Uint32Array;
   private readonly leaves: readonly Entry[];
   private readonly outputs: readonly Entry[];
@@ -35,7 +35,7 @@ export class AddressTable {
   private workspace: NativeBuffer | null = null;
 
   /** @param offsets byte offset in the table of each kernel's first buffer @param bytes of the table */
-  constructor(machine: Machine, program: LoopProgram, offsets: readonly number[], bytes: number) {
+  constructor(machine: Machine, program: ProgramOutline, offsets: readonly number[], bytes: number) {
     this.machine = machine;
     this.program = program;
     this.words = new Uint32Array(new ArrayBuffer(Math.max(bytes, 8)));
@@ -134,7 +134,7 @@ export class AddressTable {
   }
 }
 
-type Value = LoopProgram['outputs'][number];
+type Value = ProgramOutline['outputs'][number];
 
 const wrongSize = (i: number, came: number, expected: number): never => {
   throw new Error(`internal: binding ${i} has ${came} elements, expected ${expected}`);

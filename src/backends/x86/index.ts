@@ -6,6 +6,7 @@ import { span } from '../../compiler/profile.ts';
 import type { Backend, Executable, GraphProgram } from '../../compiler/program.ts';
 import { queryCpu } from './cpu.ts';
 import { chooseIsa, targetOf } from './isa.ts';
+import { keep, keptFile, readKept } from './kept-code.ts';
 import { BACKEND_NAME, Machine } from './machine.ts';
 import { Native } from './memory/native.ts';
 
@@ -27,7 +28,13 @@ export function createX86Backend(options: X86Options = {}): Backend {
   return {
     name: BACKEND_NAME,
     compile(program: GraphProgram): Executable {
-      return machine.load(span('lower', () => compileGraph(program, target)));
+      const file = machine.watches ? null : keptFile(program, target, isa);
+      const kept = file && readKept(file);
+      if (kept) return machine.loadTranslated(kept);
+      const start = performance.now();
+      const translated = machine.translate(span('lower', () => compileGraph(program, target)));
+      if (file) keep(file, translated, performance.now() - start);
+      return machine.loadTranslated(translated);
     },
     hostKernels: {
       target,

@@ -6,7 +6,15 @@
 import type { LoopKernel } from '../../compiler/loops.ts';
 import { wantedThreads } from '../../compiler/processors.ts';
 import { isProfiling, record, span } from '../../compiler/profile.ts';
-import type { Binding, Executable, HostKernel, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import {
+  type Binding,
+  type Executable,
+  type HostKernel,
+  type KernelOutline,
+  type LoopProgram,
+  outlineOf,
+  type ProgramOutline,
+} from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray } from '../../graph/dtype.ts';
@@ -15,8 +23,9 @@ import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
 import type { Isa } from './isa.ts';
+import type { TranslatedProgram } from './kept-code.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
-import { emitAlone, emitProgram, type ProgramCode } from './program-code.ts';
+import { emitAlone, emitProgram, type ProgramEntries } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
 
 export const BACKEND_NAME = 'x86';
@@ -105,14 +114,29 @@ export class Machine {
   }
 
   load(program: LoopProgram): LoadedProgram {
+    return this.loadTranslated(this.translate(program));
+  }
+
+  /** Whether programs are looked at on the way: then none may come from an earlier process. */
+  get watches(): boolean {
+    return this.checked;
+  }
+
+  translate(program: LoopProgram): TranslatedProgram {
     if (this.checked) verifyProgram(program);
     const listing = printsCode() ? new ListingAssembler() : undefined;
     const code = span('x86: emit', () =>
       emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
     );
     if (listing) console.error(listing.text());
-    const pages = this.native.load(code.bytes);
-    const loaded = new LoadedProgram(this, program, code, pages);
+    return { outline: outlineOf(program), code };
+  }
+
+  loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
+    const { bytes, ...entries } = code;
+    new DataView(bytes.buffer, bytes.byteOffset).setBigInt64(code.control, BigInt(this.control), true);
+    const pages = this.native.load(bytes);
+    const loaded = new LoadedProgram(this, outline, entries, pages);
     this.native.releaseWith(loaded, pages);
     return loaded;
   }
@@ -253,8 +277,8 @@ class LoadedKernel implements HostKernel {
 /** A loop program as machine code. */
 export class LoadedProgram implements Executable {
   private readonly machine: Machine;
-  private readonly program: LoopProgram;
-  private readonly code: ProgramCode;
+  private readonly program: ProgramOutline;
+  private readonly code: ProgramEntries;
   private readonly pages: CodePages;
   private readonly table: AddressTable;
   /** Where the code of the whole program starts. */
@@ -267,7 +291,7 @@ export class LoadedProgram implements Executable {
   private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
   private freed = false;
 
-  constructor(machine: Machine, program: LoopProgram, code: ProgramCode, pages: CodePages) {
+  constructor(machine: Machine, program: ProgramOutline, code: ProgramEntries, pages: CodePages) {
     this.machine = machine;
     this.program = program;
     this.code = code;
@@ -398,9 +422,9 @@ export class LoadedProgram implements Executable {
 /** What moving a byte of a buffer counts in the estimate of a program's work. */
 const BYTES_PER_INSTRUCTION = 4;
 
-const bytesOfAll = (program: LoopProgram): number =>
+const bytesOfAll = (program: ProgramOutline): number =>
   program.kernels.slice(program.preparations).reduce((sum, placed) => sum + bytesTouched(placed), 0);
 
 /** Bytes of all buffers of a kernel. */
-const bytesTouched = ({ kernel }: PlacedKernel): number =>
+const bytesTouched = ({ kernel }: KernelOutline): number =>
   kernel.buffers.reduce((sum, b) => sum + b.elements * bytesOf(b.dtype), 0);

@@ -3,7 +3,7 @@
  * Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
-import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
+import { Assembler, type Label, type Mem, mem, R } from './assembler/assembler.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
 import type { Isa } from './isa.ts';
@@ -15,8 +15,12 @@ export interface Step {
   readonly commits: boolean;
 }
 
-export interface ProgramCode {
+export interface ProgramCode extends ProgramEntries {
   readonly bytes: Uint8Array;
+}
+
+/** Where things are in the code of a program. */
+export interface ProgramEntries {
   /** Byte offsets of `run`, of the preparations before it (null: there are none), and of each step's kernel alone. */
   readonly run: number;
   readonly prepare: number | null;
@@ -24,6 +28,8 @@ export interface ProgramCode {
   /** Offset in the args table of each step's addresses, one 64-bit word per kernel buffer; and bytes of the table. */
   readonly argsOffsets: readonly number[];
   readonly argsBytes: number;
+  /** Where the 64-bit address of the control words stands in the bytes. */
+  readonly control: number;
   /** Estimated work, see usage.ts. */
   readonly work: number;
 }
@@ -57,7 +63,7 @@ export function fetchAdd(asm: Assembler, offset: number, by: number): void {
  * The last to arrive opens the barrier. The others look for a while, then sleep on the word that counts openings. A sleeper announces itself
  * before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
  */
-function barrierFunction(asm: Assembler, control: number): Label {
+function barrierFunction(asm: Assembler, control: Mem): Label {
   const entry = asm.label();
   const [alone, wait, look, sleep, awake, out] = Array.from({ length: 6 }, () => asm.label());
   const snapshot = (): void => {
@@ -65,7 +71,7 @@ function barrierFunction(asm: Assembler, control: number): Label {
     asm.movStore(4, mem(R.rcx, CONTROL.failedAtBarrier), R.rax);
   };
   asm.bind(entry);
-  asm.movImm(R.rcx, BigInt(control));
+  asm.mov(true, R.rcx, control);
   asm.aluImm('cmp', false, mem(R.rcx, CONTROL.threads), 1);
   asm.jump(alone!, 'e');
   asm.mov(false, R.rdx, mem(R.rcx, CONTROL.opened));
@@ -105,11 +111,11 @@ function barrierFunction(asm: Assembler, control: number): Label {
 }
 
 /** The first failure of a run keeps the record. Site in eax, value in rdx. */
-function failFunction(asm: Assembler, control: number): Label {
+function failFunction(asm: Assembler, control: Mem): Label {
   const entry = asm.label();
   const late = asm.label();
   asm.bind(entry);
-  asm.movImm(R.rcx, BigInt(control));
+  asm.mov(true, R.rcx, control);
   asm.push(R.rdi);
   asm.mov(false, R.rdi, R.rax);
   asm.push(R.rdx);
@@ -151,7 +157,9 @@ export function emitProgram(
   asm: Assembler = new Assembler(),
   preparations = 0,
 ): ProgramCode {
-  const runtime = { barrier: barrierFunction(asm, control), fail: failFunction(asm, control) };
+  // The only address in the code: kept code is told the control words of the process that it runs in.
+  const words = asm.word64(BigInt(control));
+  const runtime = { barrier: barrierFunction(asm, words), fail: failFunction(asm, words) };
   const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean; readonly work: number }>();
   for (const { kernel } of steps) {
     if (kernels.has(kernel)) continue;
@@ -185,7 +193,7 @@ export function emitProgram(
       const { label, fails } = kernels.get(step.kernel)!;
       const skip = asm.label();
       if (step.commits && failures) {
-        asm.movImm(R.rcx, BigInt(control));
+        asm.mov(true, R.rcx, words);
         asm.aluImm('cmp', false, mem(R.rcx, CONTROL.failedAtBarrier), 0);
         asm.jump(skip, 'ne');
       }
@@ -217,6 +225,7 @@ export function emitProgram(
     steps: steps.map(step => kernels.get(step.kernel)!.label.at),
     argsOffsets,
     argsBytes,
+    control: words.label.at,
     work: running.reduce((sum, step) => sum + kernels.get(step.kernel)!.work, 0),
   };
 }

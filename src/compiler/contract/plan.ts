@@ -77,31 +77,35 @@ const LOAD_CYCLES = 0.1;
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /**
- * Register tile of least estimated time over the whole output. Per step of k a tile of r x v costs the largest of: multiply-adds at two a
- * cycle, loads at two a cycle, the latency of the chains (4 cycles), and six instructions a cycle with the loop's own. One
- * register is left to the engine.
+ * Cycles per step of k of a tile of `rows` (on average) x `vectors`: the largest of multiply-adds at two a cycle, loads at two a cycle, the
+ * latency of the chains (4 cycles), and six instructions a cycle with the loop's own. Null where it needs too many registers; one
+ * is left to the engine.
  */
+export function tileCycles(rows: number, vectors: number, target: Target, height = rows): number | null {
+  const live = rows * vectors + (target.keepsOrder ? Math.min(rows, vectors) + 1 : rows + vectors);
+  if (live > target.vectorRegisters - 1) return null;
+  const loop = target.keepsOrder ? 1 : 6;
+  const busy = target.keepsOrder ? LOAD_CYCLES : 0;
+  const sums = height * vectors;
+  const loads = height + vectors;
+  return Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
+}
+
+/** Register tile of least estimated time over the whole output. */
 export function chooseTile(
   m: number,
   n: number,
   lanes: number,
   target: Target,
 ): { readonly rows: number; readonly vectors: number } {
-  const registers = target.vectorRegisters - 1;
-  const live = (r: number, v: number): number => r * v + (target.keepsOrder ? Math.min(r, v) + 1 : r + v);
-  const loop = target.keepsOrder ? 1 : 6;
-  const busy = target.keepsOrder ? LOAD_CYCLES : 0;
   let best = { rows: 1, vectors: 1 };
   let least = Number.POSITIVE_INFINITY;
-  for (let vectors = 1; live(1, vectors) <= registers; vectors++) {
+  for (let vectors = 1; tileCycles(1, vectors, target) !== null; vectors++) {
     if (vectors > 1 && (vectors - 1) * lanes >= n) break;
-    for (let rows = 1; rows <= m && live(rows, vectors) <= registers; rows++) {
+    for (let rows = 1; rows <= m; rows++) {
       const panels = ceilDiv(m, rows);
-      const height = m / panels;
-      const sums = height * vectors;
-      const loads = height + vectors;
-      const cycles =
-        Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
+      const cycles = tileCycles(rows, vectors, target, m / panels);
+      if (cycles === null) break;
       const cost = panels * ceilDiv(n, vectors * lanes) * cycles;
       if (cost < least * 0.999) {
         least = cost;

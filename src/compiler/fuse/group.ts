@@ -137,7 +137,7 @@ class Grouper {
     let stage = 0;
     let kernel: Kernel | null = null;
     const lasting = this.lasts(value);
-    for (const input of value.inputs) {
+    for (const input of value.after ? [...value.inputs, value.after] : value.inputs) {
       // What lasts is there before anything runs.
       if (!lasting && this.lasts(input)) continue;
       const wait = this.waits[input.id]!;

@@ -18,22 +18,34 @@ import { KernelBuffers, type LoweredKernel, type ProgramContext } from './contex
 import { eachLoaded, indicesOf, reachable } from './domain.ts';
 import { Emitter } from './emitter.ts';
 
-interface StoreExpr {
+export interface StoreExpr {
   readonly value: Value;
   readonly ix: Ix;
   readonly expr: Expr;
 }
 
-export function lowerContraction(
+/** A contraction as a spec, and what the planner and people want to know of its results. */
+export interface SpecifiedContraction {
+  readonly spec: ContractSpec;
+  readonly stores: readonly StoreExpr[];
+  readonly exprs: readonly Expr[];
+  /** Whether an index that was loaded may fail, as far as results have been emitted. */
+  readonly mayFail: () => boolean;
+}
+
+/** Number of a buffer that is never addressed: an operand that the kernel itself makes. */
+export const NO_BUFFER = -1;
+
+/** The spec of a contraction kernel. Operands for which `made` holds have no buffer. */
+export function specify(
   kernel: ContractKernel,
   context: ProgramContext,
-  name: string,
+  buffers: KernelBuffers,
   realised: (value: Value) => boolean,
-): LoweredKernel {
+  made: (value: Value) => boolean = () => false,
+): SpecifiedContraction {
   const { plan, value } = kernel;
   const { table, target } = context;
-  const b = new LoopBuilder();
-  const buffers = new KernelBuffers(context.windows);
   const tracer = new Tracer(table, plan.vars, {
     windows: context.windows,
     members: kernel.members,
@@ -125,7 +137,7 @@ export function lowerContraction(
   const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
   const out = buffers.write(lead.value);
   const operand = (of: AbsorbedOperand): ContractOperand => ({
-    buffer: buffers.read(of.base),
+    buffer: made(storage(of.base)) ? NO_BUFFER : buffers.read(of.base),
     dtype: of.base.dtype,
     axes: of.axes,
     // What lasts itself is computed once: nothing has to be kept for it.
@@ -150,33 +162,27 @@ export function lowerContraction(
             }),
         }),
   };
+  return { spec, stores, exprs, mayFail: () => mayFail };
+}
+
+export function lowerContraction(
+  kernel: ContractKernel,
+  context: ProgramContext,
+  name: string,
+  realised: (value: Value) => boolean,
+): LoweredKernel {
+  const { plan } = kernel;
+  const b = new LoopBuilder();
+  const buffers = new KernelBuffers(context.windows);
+  const { spec, stores, exprs, mayFail } = specify(kernel, context, buffers, realised);
   const ahead: Inst[] = [];
-  lowerContract(b, spec, target, {
-    room: (name, dtype, elements) => buffers.scratch(name, dtype, elements, elements * bytesOf(dtype)),
-    kept: (name, dtype, elements) => buffers.kept(name, dtype, elements, elements * bytesOf(dtype)),
+  lowerContract(b, spec, context.target, {
+    room: (room, dtype, elements) => buffers.scratch(room, dtype, elements, elements * bytesOf(dtype)),
+    kept: (room, dtype, elements) => buffers.kept(room, dtype, elements, elements * bytesOf(dtype)),
     prepare: fill => ahead.push(...b.block(fill)),
   });
   const sizes = (role: Role): number => plan.dims.reduce((n, dim) => (dim.role === role ? n * dim.size : n), 1);
   const batch = sizes('batch') > 1 ? `${sizes('batch')} x ` : '';
-  const describe = (): string[] => {
-    const names = variableNames(plan.vars);
-    const printer = new ExprPrinter(
-      stores.map(s => s.expr),
-      names,
-    );
-    const read = (of: AbsorbedOperand): string => {
-      const at = of.axes.map(({ map }) => {
-        const sum = [...map.terms.map(([d, c]) => (c === 1 ? '' : `${c}*`) + names(plan.vars[d]!)), map.offset || '']
-          .filter(part => part !== '')
-          .join(' + ');
-        return map.div === 1 ? sum || '0' : `(${sum}) / ${map.div}`;
-      });
-      return `${bufferName(storage(of.base))}[${at.join(', ')}]`;
-    };
-    const dims = plan.dims.map((dim, d) => `${names(plan.vars[d]!)} < ${dim.size} (${dim.role})`).join(', ');
-    const results = stores.map(s => `${bufferName(s.value)}[${printer.index(s.ix)}] = ${printer.text(s.expr)}`);
-    return [`for ${dims}`, `acc = sum ${read(plan.a)} * ${read(plan.b)}`, ...printer.lines, ...results];
-  };
   const whole = `[${batch}${sizes('m')} x ${sizes('n')} x ${sizes('k')}]`;
   const title = `${name} contract ${whole}`;
   return {
@@ -186,11 +192,32 @@ export function lowerContraction(
           preparation: buffers.preparation(`${name} pack for ${whole}`, ahead),
         }
       : { loop: { name: title, buffers: buffers.buffers, body: b.instructions }, refs: buffers.refs }),
-    mayFail,
+    mayFail: mayFail(),
     single: false,
     inPlace: inPlace(stores, exprs, [storage(plan.a.base), storage(plan.b.base)], context.windows),
-    describe,
+    describe: () => describeContraction(kernel, stores),
   };
+}
+
+/** The contraction at level 1, for people. */
+export function describeContraction({ plan }: ContractKernel, stores: readonly StoreExpr[]): string[] {
+  const names = variableNames(plan.vars);
+  const printer = new ExprPrinter(
+    stores.map(s => s.expr),
+    names,
+  );
+  const read = (of: AbsorbedOperand): string => {
+    const at = of.axes.map(({ map }) => {
+      const sum = [...map.terms.map(([d, c]) => (c === 1 ? '' : `${c}*`) + names(plan.vars[d]!)), map.offset || '']
+        .filter(part => part !== '')
+        .join(' + ');
+      return map.div === 1 ? sum || '0' : `(${sum}) / ${map.div}`;
+    });
+    return `${bufferName(storage(of.base))}[${at.join(', ')}]`;
+  };
+  const dims = plan.dims.map((dim, d) => `${names(plan.vars[d]!)} < ${dim.size} (${dim.role})`).join(', ');
+  const results = stores.map(s => `${bufferName(s.value)}[${printer.index(s.ix)}] = ${printer.text(s.expr)}`);
+  return [`for ${dims}`, `acc = sum ${read(plan.a)} * ${read(plan.b)}`, ...printer.lines, ...results];
 }
 
 const bytesOfRegister = (dtype: DType): number => bytesOf(registerScalar(dtype));

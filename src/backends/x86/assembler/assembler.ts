@@ -154,6 +154,14 @@ export class Assembler {
     return { label: entry.label };
   }
 
+  /** A word beside the constants that no other value shares; its place is the label's when the code is finished. */
+  word64(bits: bigint): { readonly label: Label } {
+    this.view.setBigInt64(0, bits, true);
+    const label = new Label();
+    this.pool.set(`word ${this.pool.size}`, { label, bytes: new Uint8Array(this.view.buffer.slice(0, 8)) });
+    return { label };
+  }
+
   constant32(bits: number): Mem {
     this.view.setInt32(0, bits, true);
     return this.constant(new Uint8Array(this.view.buffer.slice(0, 4)));
@@ -496,9 +504,8 @@ export class Assembler {
     const codeBytes = this.length + before[jumps.length]!;
     let end = this.pool.size > 0 ? Math.ceil(codeBytes / POOL_ALIGN) * POOL_ALIGN : codeBytes;
     const constants = [...this.pool.values()].sort((p, q) => q.bytes.length - p.bytes.length);
-    const places = new Map<Label, number>();
     for (const { label, bytes } of constants) {
-      places.set(label, end);
+      label.at = end;
       end += bytes.length;
     }
     const out = new Uint8Array(end);
@@ -522,14 +529,14 @@ export class Assembler {
       words.setInt32(at, distance, true);
     }
     out.set(this.code.subarray(from, this.length), from + before[jumps.length]!);
-    for (const { label, bytes } of constants) out.set(bytes, places.get(label)!);
+    for (const { label, bytes } of constants) out.set(bytes, label.at);
     for (const label of this.labels) {
       label.at += before[label.jumps]!;
       label.jumps = 0;
     }
     for (const { at, jumps: count, after, target } of this.references) {
       const place = at + before[count]!;
-      words.setInt32(place, (places.get(target) ?? target.at) - (place + 4 + after), true);
+      words.setInt32(place, target.at - (place + 4 + after), true);
     }
     return out;
   }

@@ -1,0 +1,94 @@
+/**
+ * A folder of files that make a later process faster: code that V8 or Tenon compiled. Whoever can write them can run code, so they are the user's alone,
+ * are read only if nobody else could have written them, and carry a checksum; whatever is wrong with one, it is as if it were not there. Node only;
+ * imports nothing, and nothing statically, as it is part of what browsers load.
+ *
+ * The folder is `$TENON_CACHE`, or `tenon` in the system's place for caches; `TENON_CACHE=off` does without.
+ */
+
+/** Ahead of the bytes of a file: this word, how many bytes follow, their CRC-32, and a number of the writer's. */
+const MAGIC = 0x316e_6574;
+const HEADER_BYTES = 16;
+
+export interface PrivateFile {
+  readonly bytes: Uint8Array;
+  readonly mark: number;
+}
+
+/** The path of a private file; null where there are to be none. */
+export function privatePath(name: string): string | null {
+  const path = globalThis.process?.getBuiltinModule?.('node:path');
+  if (!path) return null;
+  const { TENON_CACHE, XDG_CACHE_HOME, LOCALAPPDATA, HOME } = process.env;
+  if (TENON_CACHE) return TENON_CACHE === 'off' ? null : path.resolve(TENON_CACHE, name);
+  const { platform } = process;
+  if (platform === 'win32') return LOCALAPPDATA ? path.join(LOCALAPPDATA, 'tenon', 'cache', name) : null;
+  if (XDG_CACHE_HOME) return path.join(XDG_CACHE_HOME, 'tenon', name);
+  return HOME ? path.join(HOME, platform === 'darwin' ? 'Library/Caches' : '.cache', 'tenon', name) : null;
+}
+
+/** Null unless the file is there, is whole, and nobody else could have written it. */
+export function readPrivate(file: string): PrivateFile | null {
+  const fs = process.getBuiltinModule('node:fs');
+  let descriptor: number;
+  try {
+    descriptor = fs.openSync(file, 'r');
+  } catch {
+    return null;
+  }
+  try {
+    const { uid, mode } = fs.fstatSync(descriptor);
+    if (process.getuid && (uid !== process.getuid() || mode & 0o022)) return null;
+    const all = fs.readFileSync(descriptor);
+    if (all.length < HEADER_BYTES || all.readUInt32LE(0) !== MAGIC) return null;
+    const bytes = all.subarray(HEADER_BYTES);
+    const whole = all.readUInt32LE(4) === bytes.length && all.readUInt32LE(8) === checksum(bytes);
+    return whole ? { bytes, mark: all.readUInt32LE(12) } : null;
+  } catch {
+    return null;
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** Writes a file beside its place and moves it there; where nothing can be written, nothing is. */
+export function writePrivate(file: string, bytes: Uint8Array, mark: number): void {
+  const fs = process.getBuiltinModule('node:fs');
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt32LE(MAGIC, 0);
+  header.writeUInt32LE(bytes.length, 4);
+  header.writeUInt32LE(checksum(bytes), 8);
+  header.writeUInt32LE(mark, 12);
+  const draft = `${file}.${process.pid}`;
+  const written = succeeds(() => {
+    fs.mkdirSync(process.getBuiltinModule('node:path').dirname(file), { recursive: true, mode: 0o700 });
+    fs.writeFileSync(draft, Buffer.concat([header, bytes]), { mode: 0o600, flag: 'wx' });
+    fs.renameSync(draft, file);
+  });
+  if (!written) succeeds(() => fs.rmSync(draft, { force: true }));
+}
+
+/** Keeps the newest `most` files of those beside `file` whose names begin as said. */
+export function dropOldest(file: string, prefix: string, most: number): void {
+  const fs = process.getBuiltinModule('node:fs');
+  const path = process.getBuiltinModule('node:path');
+  const folder = path.dirname(file);
+  succeeds(() => {
+    const names = fs.readdirSync(folder).filter(name => name.startsWith(prefix));
+    if (names.length <= most) return;
+    const files = names.map(name => ({ name, time: fs.statSync(path.join(folder, name)).mtimeMs }));
+    files.sort((a, b) => b.time - a.time);
+    for (const { name } of files.slice(most)) fs.rmSync(path.join(folder, name), { force: true });
+  });
+}
+
+const checksum = (bytes: Uint8Array): number => process.getBuiltinModule('node:zlib').crc32(bytes);
+
+function succeeds(action: () => void): boolean {
+  try {
+    action();
+    return true;
+  } catch {
+    return false;
+  }
+}

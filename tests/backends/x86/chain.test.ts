@@ -1,0 +1,126 @@
+/**
+ * Attention as chains: scores that are never stored give what the reference gives, with gradients, masks and dropout, at sizes that fill no block,
+ * with every ISA, for any number of threads, and in bounds.
+ */
+import { describe, expect, it } from 'vitest';
+import { referenceBackend } from '../../../src/backends/reference/index.ts';
+import { queryCpu } from '../../../src/backends/x86/cpu.ts';
+import { targetOf } from '../../../src/backends/x86/isa.ts';
+import { Native } from '../../../src/backends/x86/memory/native.ts';
+import { compileGraph, compileSteps } from '../../../src/compiler/compile.ts';
+import type { GraphProgram } from '../../../src/compiler/program.ts';
+import type { Target } from '../../../src/compiler/target.ts';
+import type { HostArray } from '../../../src/graph/dtype.ts';
+import { F, manualSeed, rand, randn, type Tensor, vjp, where } from '../../../src/index.ts';
+import { programOf, runLoops, TARGET } from '../../compiler/support.ts';
+import { runGuarded } from '../../support/guarded.ts';
+import { isas } from './available.ts';
+
+type Attention = (q: Tensor, k: Tensor, v: Tensor) => Tensor;
+
+const leaf = (shape: readonly number[]): Tensor => {
+  const x = randn(shape);
+  x.data();
+  return x;
+};
+
+/** Attention and its gradients by q, k and v; what flows back depends on the result. */
+function program(f: Attention, [b, h, l, s, e, v]: readonly number[]): GraphProgram {
+  manualSeed(3);
+  const inputs = [leaf([b!, h!, l!, e!]), leaf([b!, h!, s!, e!]), leaf([b!, h!, s!, v!])] as const;
+  const [out, pull] = vjp((...args: readonly Tensor[]) => f(args[0]!, args[1]!, args[2]!), ...inputs);
+  return programOf([out, ...pull(out.mul(out))].map(t => t.node));
+}
+
+const chainsOf = (graph: GraphProgram, target: Target): number =>
+  compileSteps(graph, target).filter(step => step.kernel.kind === 'chain').length;
+
+function near(actual: readonly HostArray[], expected: readonly HostArray[]): void {
+  expected.forEach((want, i) => {
+    let scale = 0;
+    let worst = 0;
+    want.forEach((x, j) => {
+      scale = Math.max(scale, Math.abs(Number(x)));
+      worst = Math.max(worst, Math.abs(Number(x) - Number(actual[i]![j]!)));
+    });
+    expect(worst / scale).toBeLessThan(2e-6);
+  });
+}
+
+const causal: Attention = (q, k, v) => F.scaledDotProductAttention(q, k, v, { isCausal: true });
+const CASES: readonly (readonly [string, readonly number[], Attention])[] = [
+  ['causal', [2, 4, 100, 100, 32, 32], causal],
+  ['causal, more keys than queries', [2, 4, 70, 133, 20, 16], causal],
+  ['unmasked, odd sizes', [3, 5, 61, 97, 24, 40], (q, k, v) => F.scaledDotProductAttention(q, k, v)],
+  [
+    'a mask that is added, and a softmax written out',
+    [1, 6, 96, 120, 16, 33],
+    (q, k, v) => {
+      const mask = rand([96, 120]).tril().mul(2).sub(1);
+      return q.matmul(k.transpose(-2, -1)).mul(0.3).add(mask.detach()).softmax(-1).matmul(v);
+    },
+  ],
+  [
+    'a mask of truths',
+    [2, 4, 100, 100, 16, 16],
+    (q, k, v) => F.scaledDotProductAttention(q, k, v, { attnMask: rand([100, 100]).gt(0.3).detach() }),
+  ],
+  ['dropout', [2, 6, 65, 96, 16, 16], (q, k, v) => F.scaledDotProductAttention(q, k, v, { dropoutP: 0.2 })],
+  [
+    // The gradient of a key sums over heads too, which no chain does: scores are kept.
+    'keys that heads share',
+    [2, 6, 80, 80, 16, 16],
+    (q, k, v) => causal(q, k.narrow(1, 0, 1).expand([2, 6, 80, 16]), v.narrow(1, 0, 1).expand([2, 6, 80, 16])),
+  ],
+];
+
+describe.each(isas)('%s', isa => {
+  const target = targetOf(isa, queryCpu(new Native()));
+  it.each(CASES)('%s', (name, sizes, f) => {
+    const graph = program(f, sizes);
+    const bindings = graph.leaves.map(x => (x.is('variable') ? x.attrs.variable.read() : x.value!));
+    expect(chainsOf(graph, target)).toBe(name.startsWith('keys') ? 0 : 2);
+    const want = referenceBackend.compile(graph).run(bindings);
+    const [one, three] = [1, 3].map(threads => runGuarded(compileGraph(graph, target), bindings, isa, threads));
+    near(one!, want);
+    expect(three).toEqual(one);
+  });
+});
+
+it.each(CASES.slice(0, 4))('WebAssembly: %s', (_, sizes, f) => {
+  const graph = program(f, sizes);
+  const bindings = graph.leaves.map(x => (x.is('variable') ? x.attrs.variable.read() : x.value!));
+  expect(chainsOf(graph, TARGET)).toBe(2);
+  near(runLoops(compileGraph(graph, TARGET), bindings).outputs, referenceBackend.compile(graph).run(bindings));
+});
+
+it('scores that somebody else wants are stored', () => {
+  const graph = (f: (p: Tensor, v: Tensor) => Tensor[]): GraphProgram => {
+    const [q, k, v] = [leaf([8, 80, 16]), leaf([8, 80, 16]), leaf([8, 80, 16])];
+    return programOf(f(q.matmul(k.transpose(-2, -1)).softmax(-1), v).map(t => t.node));
+  };
+  expect(
+    chainsOf(
+      graph((p, v) => [p.matmul(v)]),
+      TARGET,
+    ),
+  ).toBe(1);
+  expect(
+    chainsOf(
+      graph((p, v) => [p.matmul(v), p]),
+      TARGET,
+    ),
+  ).toBe(0);
+  expect(
+    chainsOf(
+      graph((p, v) => [p.matmul(v), p.sum(0)]),
+      TARGET,
+    ),
+  ).toBe(0);
+  expect(
+    chainsOf(
+      graph((p, v) => [where(p.gt(0.1), p, 0).matmul(v)]),
+      TARGET,
+    ),
+  ).toBe(1);
+});
