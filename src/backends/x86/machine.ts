@@ -17,7 +17,7 @@ import {
 } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
-import { bytesOf, type HostArray } from '../../graph/dtype.ts';
+import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
@@ -78,6 +78,9 @@ interface Job {
   finish(): void;
 }
 
+/** Host copies worth a collection (some 10 ms) at once. */
+const MUCH = 1 << 26;
+
 /** Whether `TENON_DEBUG` asks for something. */
 const debugs = (what: 'code' | 'guard'): boolean =>
   (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes(what);
@@ -99,6 +102,8 @@ export class Machine {
   private work: NativeBuffer;
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
+  /** Bytes of host copies given up since the collector was last told. */
+  private left = 0;
   private readonly queue: Job[] = [];
   private readonly words = new Uint8Array(CONTROL.failValue + 8);
   private readonly checked =
@@ -178,13 +183,19 @@ export class Machine {
   reside(variable: Variable): NativeBuffer {
     let { device } = variable;
     if (device?.backend !== BACKEND_NAME) {
-      const host = variable.read();
-      device?.buffer.free();
+      this.settle();
       const buffer = new NativeBuffer(this, variable.bytes);
-      buffer.upload(host);
+      variable.readInto(hostView(variable.dtype, buffer.view.buffer, buffer.view.byteOffset, variable.size));
+      device?.buffer.free();
       device = { backend: BACKEND_NAME, buffer };
       variable.device = device;
-      variable.deviceIsCurrent = true;
+      // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when they are many.
+      if (variable.host) this.left += variable.bytes;
+      variable.leaveToDevice();
+      if (this.left > MUCH) {
+        this.left = 0;
+        this.native.collect();
+      }
     } else if (!variable.deviceIsCurrent) {
       device.buffer.upload(variable.host!);
       variable.deviceIsCurrent = true;

@@ -106,7 +106,8 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
         b.for(nLo, nHi, 1, nPanel => {
           const n = columnSide.panel(b, nPanel).first;
           const alongB = plan.b === 'direct' ? strideOf(p.b, p.k) : width;
-          const streamB: Stream = { dtype: p.acc, from: columnsAt(n), across: lanes, along: alongB };
+          const dtype = plan.b === 'direct' ? p.b.dtype : p.acc;
+          const streamB: Stream = { dtype, from: columnsAt(n), across: lanes, along: alongB };
           const full = fullColumns(b, p, plan, nGroups, n);
           b.for(from, until, 1, mPanel => {
             const { first, count } = rowSide.panel(b, mPanel);
@@ -164,11 +165,20 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
  * caches: weights of a batch of one come from far away (twelve layers of 49 x 512 x 4608 in turn: 2.04 -> 1.96 ms each). Null elsewhere.
  */
 function linesAhead(p: Problem, plan: Plan): number | null {
-  if (plan.b !== 'shared' || !keepsPacked(p.b) || plan.mTask > FEW_TILES || plan.unroll !== 2) return null;
+  if (
+    plan.b !== 'shared' ||
+    !keepsPacked(p.b) ||
+    plan.mTask > FEW_TILES ||
+    plan.mBlock < LEAST_TILES ||
+    plan.unroll !== 2
+  )
+    return null;
   const lines = (2 * plan.width * bytesOf(p.acc)) / LINE;
   return Math.ceil(lines / plan.mBlock);
 }
 const FEW_TILES = 16;
+/** Where fewer tiles share a panel, asking ahead keeps the reads waiting that are wanted now. */
+const LEAST_TILES = 4;
 const LINE = 64;
 
 /** A where it lies: a block of k in the rows that it steps evenly through. */

@@ -116,6 +116,12 @@ export function chooseTile(
   return best;
 }
 
+/** At most `most` vectors that divide a row of `n`, if as many as half of them do. */
+function evenVectors(most: number, n: number, lanes: number): number {
+  for (let vectors = most; vectors >= most / 2; vectors--) if (n % (vectors * lanes) === 0) return vectors;
+  return most;
+}
+
 /** Whether `view` steps evenly through `dims` (outermost first), so that they are one linear run. */
 const isLinear = (p: Problem, view: View, dims: readonly number[]): boolean =>
   dims.every((d, i) => {
@@ -138,11 +144,11 @@ function linearRun(p: Problem, view: View): number {
 /** Below so many points a block's sums go to memory and back more often than packing costs (3x3, 128 channels, input gradient: 138 -> 175 GFLOP/s). */
 const LONG_RUN = 128;
 
-const isPlain = (p: Problem, view: View): boolean =>
-  view.guards.length === 0 &&
-  !view.prologue &&
-  registerScalar(view.dtype) === p.acc &&
-  bytesOf(view.dtype) === bytesOf(p.acc);
+/** Whether vectors of the accumulator's lanes load from where the operand lies, widened on the way or as they are. */
+const isLoadable = (p: Problem, view: View): boolean =>
+  view.guards.length === 0 && !view.prologue && registerScalar(view.dtype) === p.acc;
+
+const isPlain = (p: Problem, view: View): boolean => isLoadable(p, view) && bytesOf(view.dtype) === bytesOf(p.acc);
 
 /**
  * Points of k that a sweep takes in a row at least, and columns for each of them: entering a row costs some 6 cycles for every tile, packing 0.7 for
@@ -242,7 +248,15 @@ export function planOf(p: Problem, target: Target): Plan {
     return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows);
   };
   const mRuns = runLength < m && inRuns() ? m / runLength : 1;
-  const { rows, vectors } = chooseTile(m / mRuns, n, lanes, target);
+  const tile = chooseTile(m / mRuns, n, lanes, target);
+  const { rows } = tile;
+  // B is read where it lies by so few rows that a packed copy would not be used again; the fewest rows widen it as they read.
+  const inPlaceB =
+    p.n.length === 1 &&
+    forward(p.b) &&
+    along(p.b, p.n) === 1 &&
+    (isPlain(p, p.b) ? !keepsPacked(p.b) && m <= 4 * rows : isLoadable(p, p.b) && m <= 2 * rows);
+  const vectors = inPlaceB && m <= rows ? evenVectors(tile.vectors, n, lanes) : tile.vectors;
   const width = lanes * vectors;
   const runPanels = ceilDiv(m / mRuns, rows);
   const mPanels = mRuns * runPanels;
@@ -258,8 +272,7 @@ export function planOf(p: Problem, target: Target): Plan {
       forward(p.a) &&
       linearRun(p, p.a) >= Math.min(LONG_RUN, extent(p, p.k)) &&
       (n < 8 * lanes || kInner === undefined || (along(p.a, p.k) === 1 && !collides(along(p.a, p.m) * bytes, rows))));
-  const directB =
-    p.n.length === 1 && isPlain(p, p.b) && forward(p.b) && along(p.b, p.n) === 1 && n % width === 0 && m <= 4 * rows;
+  const directB = inPlaceB && n % width === 0;
   const linear = [...(directA && !inRuns() ? [p.a] : []), ...(directB ? [p.b] : [])];
   // A panel of B lives in the first cache, or streams from the second where the processor fetches ahead of a loop that runs in order.
   const panelBytes = target.keepsOrder ? Math.max(target.l1Bytes * 0.75, target.l2Bytes / 5) : target.l1Bytes * 0.75;

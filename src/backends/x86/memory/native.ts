@@ -125,6 +125,17 @@ export class Native {
     this.platform.startThread(code, argument);
   }
 
+  /** Runs the garbage collector now, where the engine lets it. */
+  collect(): void {
+    const { getBuiltinModule } = globalThis.process ?? {};
+    const v8 = getBuiltinModule?.('node:v8');
+    const vm = getBuiltinModule?.('node:vm');
+    if (!v8 || !vm) return;
+    // The flag only concerns contexts made from now on: this one.
+    v8.setFlagsFromString('--expose-gc');
+    (vm.runInNewContext('gc') as (() => void) | undefined)?.();
+  }
+
   /**
    * Asks for large pages under fresh memory of some size: a first touch then costs one fault per 2 MB, and a walk over the memory
    * fewer misses of the TLB.
