@@ -4,7 +4,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ALU, Assembler, CC, type Mem, R } from '../../src/backends/x86/assembler/assembler.ts';
+import { ALU, Assembler, CC, type Mem, PLAIN, R } from '../../src/backends/x86/assembler/assembler.ts';
 import {
   MASK_FORMS,
   type MaskOp,
@@ -311,8 +311,7 @@ function generalCases(below: (n: number) => number): Case[] {
     cases.push([`set${condition} ${R8[d]}`, a => a.setcc(condition, d)]);
     cases.push([`cmov${condition} ${names[d]}, ${names[s]}`, a => a.cmov(condition, wide, d, s)]);
   }
-  for (const op of ['ret', 'pause', 'syscall', 'cpuid', 'xgetbv', 'vzeroupper', 'tilerelease'] as const)
-    cases.push([op, a => a.plain(op)]);
+  for (const op of Object.keys(PLAIN) as (keyof typeof PLAIN)[]) cases.push([op, a => a.plain(op)]);
   return cases.map(([line, fill]) => made(line, fill));
 }
 

@@ -14,7 +14,7 @@ export interface NativeCall {
 
 const PLATFORMS: { readonly [name: string]: (koffi: Koffi) => Platform } = { linux };
 
-const PAGE = 4096;
+export const PAGE = 4096;
 /** What a large page holds, and the memory from which on they are asked for. */
 const LARGE_PAGE = 2 << 20;
 export const pageAlign = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
@@ -107,6 +107,11 @@ export class Native {
   /** Memory for words that threads share; never given back. */
   sharedWords(bytes: number): number {
     return this.platform.map(pageAlign(bytes));
+  }
+
+  /** From now on nobody may touch these pages. */
+  forbid(address: number, bytes: number): void {
+    this.platform.forbid(address, bytes);
   }
 
   /** Copies native memory out. */
