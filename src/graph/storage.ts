@@ -14,6 +14,9 @@ export interface DeviceBuffer {
   free(): void;
 }
 
+/** Makes a value: in `memory`, which holds zeros, or in an array of its own. */
+export type FirstValue = (memory: HostArray) => HostArray;
+
 let variables = 0;
 
 /**
@@ -29,14 +32,14 @@ export class Variable {
   /** Newest value on the host, or null while only the device has it, or nothing has needed the first value yet. */
   host: HostArray | null;
   /** Makes the first value when something needs it; a value written before that has cost nothing. */
-  private readonly first: (() => HostArray) | null;
+  private readonly first: FirstValue | null;
   /** The device copy and the backend it belongs to, if a program bound this variable. */
   device: { readonly backend: string; readonly buffer: DeviceBuffer } | null = null;
   /** Whether the device copy is current (always true when `host` is null). */
   deviceIsCurrent = false;
   version = 0;
 
-  constructor(shape: readonly number[], dtype: DType, init: HostArray | (() => HostArray), name = '') {
+  constructor(shape: readonly number[], dtype: DType, init: HostArray | FirstValue, name = '') {
     this.shape = shape;
     this.dtype = dtype;
     this.size = shape.reduce((a, n) => a * n, 1);
@@ -48,10 +51,22 @@ export class Variable {
   /** The value on the host; downloads it when only the device has it. Do not write into the result. */
   read(): HostArray {
     if (this.host) return this.host;
-    if (!this.device) return (this.host = this.first!());
+    if (!this.device) return (this.host = this.first!(hostArray(this.dtype, this.size)));
     const host = hostArray(this.dtype, this.size);
     this.device.buffer.download(host);
     return (this.host = host);
+  }
+
+  /** Writes the value into a device's memory that the host can reach. A first value is made there, and takes no memory of the host. */
+  readInto(memory: HostArray): void {
+    const value = this.host || this.device ? this.read() : this.first!(memory);
+    if (value !== memory) (memory as Float32Array).set(value as Float32Array);
+  }
+
+  /** The device has the value: the host's copy is given up, and comes back when it is read. */
+  leaveToDevice(): void {
+    this.host = null;
+    this.deviceIsCurrent = true;
   }
 
   /** Replaces the value from the host. */

@@ -3,7 +3,8 @@
  * without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of modules or training loops.
  */
 import { data } from '../graph/build.ts';
-import { type DType, hostArray } from '../graph/dtype.ts';
+import type { DType } from '../graph/dtype.ts';
+import type { FirstValue } from '../graph/storage.ts';
 import { Cell, flush, releaseKept } from '../runtime/index.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
@@ -281,9 +282,9 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     if (!slots) this.#slots.set(parameter, (slots = new Map()));
     let slot = slots.get(name);
     if (!slot) {
-      slot = new Parameter(constantTensor(this.slotShape(parameter, name), parameter.dtype, initial), {
-        requiresGrad: false,
-      });
+      const shape = this.slotShape(parameter, name);
+      const value = filledWith(parameter.dtype, initial);
+      slot = new Parameter({ shape, dtype: parameter.dtype, value }, { requiresGrad: false });
       slots.set(name, slot);
     }
     return slot;
@@ -335,14 +336,10 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 }
 
-/** A tensor of one value. Filled on the host: state is made while a step is traced, when nothing may be computed. */
-function constantTensor(shape: readonly number[], dtype: DType, value: number): Tensor {
-  const host = hostArray(
-    dtype,
-    shape.reduce((a, n) => a * n, 1),
-  );
+/** Fills state with one value, where and when it is first needed: state is made while a step is traced, when nothing may be computed. */
+function filledWith(dtype: DType, value: number): FirstValue {
+  if (value === 0) return memory => memory;
   // The element as the dtype stores it: half types keep bits.
   const [element] = tensor([value], { dtype }).data();
-  if (value !== 0) (host as Float32Array).fill(Number(element));
-  return new Tensor(data(host, shape, dtype));
+  return memory => (memory as Float32Array).fill(Number(element));
 }

@@ -6,7 +6,7 @@
 import { variable } from '../graph/build.ts';
 import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { Variable } from '../graph/storage.ts';
+import { type FirstValue, Variable } from '../graph/storage.ts';
 
 // No table that lives long has entries put in and taken out step by step: V8 links the tables that a Set or Map grows out of to the next one, and a
 // single old one then keeps all later ones, with what they held, from being collected young (0.8 MB a scavenge went that way).
@@ -29,7 +29,7 @@ export class Cell {
   /** Whether `pending` has this cell, settled or not. */
   private listed = false;
 
-  constructor(shape: readonly number[], dtype: DType, init: HostArray | (() => HostArray), options: CellOptions = {}) {
+  constructor(shape: readonly number[], dtype: DType, init: HostArray | FirstValue, options: CellOptions = {}) {
     this.variable = new Variable(shape, dtype, init, options.name);
     this.grad = (options.requiresGrad ?? false) && isFloat(dtype);
   }

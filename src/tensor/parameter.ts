@@ -22,7 +22,8 @@ export interface ParameterOptions {
 export interface DeferredValue {
   readonly shape: readonly number[];
   readonly dtype: DType;
-  readonly value: () => HostArray;
+  /** Makes the value in `memory`, which holds zeros, or in an array of its own. */
+  readonly value: (memory: HostArray) => HostArray;
 }
 
 /** A tensor that can change: its value is what was last assigned. */

@@ -4,7 +4,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ALU, Assembler, CC, type Mem, R } from '../../src/backends/x86/assembler/assembler.ts';
+import { ALU, Assembler, CC, type Mem, PLAIN, R } from '../../src/backends/x86/assembler/assembler.ts';
 import { FORMS, MASK_FORMS, type MaskOp, type VectorOp } from '../../src/backends/x86/assembler/forms.ts';
 import { ListingAssembler } from '../../src/backends/x86/assembler/listing.ts';
 import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
@@ -305,8 +305,7 @@ function generalCases(below: (n: number) => number): Case[] {
     cases.push([`set${condition} ${R8[d]}`, a => a.setcc(condition, d)]);
     cases.push([`cmov${condition} ${names[d]}, ${names[s]}`, a => a.cmov(condition, wide, d, s)]);
   }
-  for (const op of ['ret', 'pause', 'syscall', 'cpuid', 'xgetbv', 'vzeroupper', 'tilerelease'] as const)
-    cases.push([op, a => a.plain(op)]);
+  for (const op of Object.keys(PLAIN) as (keyof typeof PLAIN)[]) cases.push([op, a => a.plain(op)]);
   return cases.map(([line, fill]) => made(line, fill));
 }
 

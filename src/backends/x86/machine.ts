@@ -17,11 +17,12 @@ import {
 } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
-import { bytesOf, type HostArray } from '../../graph/dtype.ts';
+import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
+import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
@@ -77,8 +78,19 @@ interface Job {
   finish(): void;
 }
 
-/** Whether `TENON_DEBUG` asks for code. */
-const printsCode = (): boolean => (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes('code');
+/** Host copies worth a collection (some 10 ms) at once. */
+const MUCH = 1 << 26;
+
+/** Whether `TENON_DEBUG` asks for something. */
+const debugs = (what: 'code' | 'guard'): boolean =>
+  (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes(what);
+
+export interface MachineOptions {
+  /** Whether every program runs on all threads, however little there is to do: for tests. */
+  readonly allThreads?: boolean;
+  /** Whether kernels run between guard pages; what TENON_DEBUG says by default. */
+  readonly guards?: boolean;
+}
 
 export class Machine {
   readonly native: Native;
@@ -90,14 +102,19 @@ export class Machine {
   private work: NativeBuffer;
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
+  /** Bytes of host copies given up since the collector was last told. */
+  private left = 0;
   private readonly queue: Job[] = [];
   private readonly words = new Uint8Array(CONTROL.failValue + 8);
   private readonly checked =
     globalThis.process?.env?.['NODE_ENV'] === 'test' || !!globalThis.process?.env?.['TENON_DEBUG'];
 
-  /** @param allThreads whether every program runs on all threads, however little there is to do: for tests */
-  constructor(native: Native, isa: Isa, allThreads = false) {
+  /** Runs kernels between guard pages, in that mode. */
+  readonly guard: Guard | null;
+
+  constructor(native: Native, isa: Isa, { allThreads = false, guards = debugs('guard') }: MachineOptions = {}) {
     this.native = native;
+    this.guard = guards ? new Guard(native) : null;
     this.isa = isa;
     this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
@@ -124,7 +141,7 @@ export class Machine {
 
   translate(program: LoopProgram): TranslatedProgram {
     if (this.checked) verifyProgram(program);
-    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const listing = debugs('code') ? new ListingAssembler() : undefined;
     const code = span('x86: emit', () =>
       emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
     );
@@ -144,7 +161,7 @@ export class Machine {
   /** A kernel of somebody else's over arrays of the host. */
   loadAlone(kernel: LoopKernel): HostKernel {
     if (this.checked) verifyKernel(kernel, 0);
-    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const listing = debugs('code') ? new ListingAssembler() : undefined;
     const pages = this.native.load(emitAlone(kernel, this.isa, listing));
     if (listing) console.error(listing.text());
     const loaded = new LoadedKernel(this, kernel, pages);
@@ -166,13 +183,19 @@ export class Machine {
   reside(variable: Variable): NativeBuffer {
     let { device } = variable;
     if (device?.backend !== BACKEND_NAME) {
-      const host = variable.read();
-      device?.buffer.free();
+      this.settle();
       const buffer = new NativeBuffer(this, variable.bytes);
-      buffer.upload(host);
+      variable.readInto(hostView(variable.dtype, buffer.view.buffer, buffer.view.byteOffset, variable.size));
+      device?.buffer.free();
       device = { backend: BACKEND_NAME, buffer };
       variable.device = device;
-      variable.deviceIsCurrent = true;
+      // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when they are many.
+      if (variable.host) this.left += variable.bytes;
+      variable.leaveToDevice();
+      if (this.left > MUCH) {
+        this.left = 0;
+        this.native.collect();
+      }
     } else if (!variable.deviceIsCurrent) {
       device.buffer.upload(variable.host!);
       variable.deviceIsCurrent = true;
@@ -308,7 +331,7 @@ export class LoadedProgram implements Executable {
     machine.settle();
     const outputs = this.place(bindings);
     const threads = this.threads();
-    if (isProfiling()) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
+    if (this.byStep) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
     else {
       const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
       machine.pool.run(this.entry, this.table.address, threads);
@@ -320,7 +343,7 @@ export class LoadedProgram implements Executable {
   /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
   runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
     const waits = this.choice.undecided || this.machine.busy;
-    if (!waits || isProfiling()) return Promise.resolve().then(() => this.run(bindings));
+    if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
     return new Promise((resolve, reject) => {
       let outputs: readonly (HostArray | null)[] = [];
       this.machine.submit({
@@ -344,6 +367,11 @@ export class LoadedProgram implements Executable {
         },
       });
     });
+  }
+
+  /** Whether somebody looks at every step. */
+  private get byStep(): boolean {
+    return isProfiling() || this.machine.guard !== null;
   }
 
   private threads(): number {
@@ -378,7 +406,7 @@ export class LoadedProgram implements Executable {
     }
     if (!changed) return;
     const threads = machine.threads;
-    if (isProfiling()) this.runSteps(0, program.preparations, threads);
+    if (this.byStep) this.runSteps(0, program.preparations, threads);
     else machine.pool.run(this.pages.address + this.code.prepare!, this.table.address, threads);
     // What failed fails again when it is tried again.
     if (this.mayFail && machine.failure()) madeFrom.fill(null);
@@ -409,11 +437,11 @@ export class LoadedProgram implements Executable {
       const placed = program.kernels[step]!;
       if (placed.commits && this.mayFail && machine.failure()) continue;
       const start = performance.now();
-      machine.pool.run(
-        this.pages.address + this.code.steps[step]!,
-        this.table.address + this.code.argsOffsets[step]!,
-        threads,
-      );
+      const code = this.pages.address + this.code.steps[step]!;
+      const offset = this.code.argsOffsets[step]!;
+      const run = (table: number): void => machine.pool.run(code, table, threads);
+      if (machine.guard) machine.guard.run(placed, this.table.addressesAt(offset, placed.kernel.buffers.length), run);
+      else run(this.table.address + offset);
       record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
     }
   }

@@ -10,6 +10,7 @@ import { affine, unravel, zero } from './indices.ts';
 import { multiplyAdd } from './micro.ts';
 import { laneWords, packPanel } from './pack.ts';
 import { stage, stagedLayout } from './pad.ts';
+import { keepsPacked } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import {
@@ -47,6 +48,8 @@ export function suitsTaps(p: Problem, target: Target): boolean {
   if (filled < least && extent(p, p.m) > 3) return false;
   // Packing copies an element once for every tap that reads it, and pays for that over the rows.
   const readsPerElement = (extent(p, p.k) * extent(p, p.n) * extent(p, p.batch)) / p.b.elements;
+  // A plain matrix is better widened on the way, or packed once.
+  if (target.keepsOrder && readsPerElement <= 1 && (p.b.dtype !== p.acc || keepsPacked(p.b))) return false;
   // Where engines keep no order, packing is dear, and rows up to here were faster this way (3x3, 64 channels: 51 -> 56 of 62 GFLOP/s).
   const many = target.keepsOrder ? 12 : 64;
   return extent(p, p.m) <= (along === 1 && readsPerElement >= 4 ? many : 12);

@@ -50,6 +50,17 @@ export const ALU = { add: 0, or: 1, and: 4, sub: 5, xor: 6, cmp: 7 } as const;
 export type AluOp = keyof typeof ALU;
 export const SHIFT = { shl: 4, shr: 5, sar: 7 } as const;
 
+/** Instructions without operands. */
+export const PLAIN = {
+  ret: [0xc3],
+  pause: [0xf3, 0x90],
+  syscall: [0x0f, 0x05],
+  cpuid: [0x0f, 0xa2],
+  xgetbv: [0x0f, 0x01, 0xd0],
+  vzeroupper: [0xc5, 0xf8, 0x77],
+  tilerelease: [0xc4, 0xe2, 0x78, 0x49, 0xc0],
+} as const;
+
 interface Jump {
   readonly at: number;
   readonly target: Label;
@@ -339,18 +350,8 @@ export class Assembler {
     this.byte(0x58 | (r & 7));
   }
 
-  /** The instruction's own bytes. */
-  plain(op: 'ret' | 'pause' | 'syscall' | 'cpuid' | 'xgetbv' | 'vzeroupper' | 'tilerelease'): void {
-    const bytes = {
-      ret: [0xc3],
-      pause: [0xf3, 0x90],
-      syscall: [0x0f, 0x05],
-      cpuid: [0x0f, 0xa2],
-      xgetbv: [0x0f, 0x01, 0xd0],
-      vzeroupper: [0xc5, 0xf8, 0x77],
-      tilerelease: [0xc4, 0xe2, 0x78, 0x49, 0xc0],
-    }[op];
-    for (const byte of bytes) this.byte(byte);
+  plain(op: keyof typeof PLAIN): void {
+    for (const byte of PLAIN[op]) this.byte(byte);
   }
 
   /** Atomic: xadd (d += s, s = old d) or cmpxchg (d == eax ? d = s : eax = d), 32 bits. */

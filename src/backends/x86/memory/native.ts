@@ -14,7 +14,7 @@ export interface NativeCall {
 
 const PLATFORMS: { readonly [name: string]: (koffi: Koffi) => Platform } = { linux };
 
-const PAGE = 4096;
+export const PAGE = 4096;
 /** What a large page holds, and the memory from which on they are asked for. */
 const LARGE_PAGE = 2 << 20;
 export const pageAlign = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
@@ -102,6 +102,11 @@ export class Native {
     return this.platform.map(pageAlign(bytes));
   }
 
+  /** From now on nobody may touch these pages. */
+  forbid(address: number, bytes: number): void {
+    this.platform.forbid(address, bytes);
+  }
+
   /** Copies native memory out. */
   read(into: Uint8Array, address: number): void {
     this.platform.copyOut(into, address);
@@ -118,6 +123,17 @@ export class Native {
 
   startThread(code: number, argument: number): void {
     this.platform.startThread(code, argument);
+  }
+
+  /** Runs the garbage collector now, where the engine lets it. */
+  collect(): void {
+    const { getBuiltinModule } = globalThis.process ?? {};
+    const v8 = getBuiltinModule?.('node:v8');
+    const vm = getBuiltinModule?.('node:vm');
+    if (!v8 || !vm) return;
+    // The flag only concerns contexts made from now on: this one.
+    v8.setFlagsFromString('--expose-gc');
+    (vm.runInNewContext('gc') as (() => void) | undefined)?.();
   }
 
   /**
