@@ -71,6 +71,18 @@ it('folders beside each other do not import in a circle', () => {
   expect(beside.filter(({ from, to }) => reaches(to, from)).map(text)).toEqual([]);
 });
 
+it('what runs in browsers reaches no module of Node', () => {
+  const reached = new Set([
+    'index.ts',
+    ...['nn', 'optim', 'models', 'metrics', 'text'].map(room => path.join(room, 'index.ts')),
+  ]);
+  for (const file of reached) for (const { file: from, target } of imports) if (from === file) reached.add(target);
+  const ofNode = [...reached].filter(file =>
+    /^import (?!type).*'node:/m.test(readFileSync(path.join(source, file), 'utf8')),
+  );
+  expect(ofNode).toEqual([]);
+});
+
 it('backends do not know each other', () => {
   const backendOf = (file: string): string => file.split(path.sep)[1]!;
   const across = imports.filter(

@@ -12,7 +12,7 @@ import { group } from './fuse/group.ts';
 import { select } from './fuse/select.ts';
 import { IndexTable } from './index-expr.ts';
 import type { Kernel } from './kernels.ts';
-import { channelsLast } from './layout.ts';
+import { arrange } from './layout.ts';
 import { KernelBuffers, type LoweredKernel, ProgramContext } from './lower/context.ts';
 import { lowerContraction } from './lower/contract.ts';
 import { lowerCopy, lowerRoutine } from './lower/routine.ts';
@@ -40,7 +40,7 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.graph(program);
   const normal = normalise(target.keepsMemory ? program : { ...program, lasting: [] });
   log.pass('normalise');
-  const arranged = channelsLast(normal, lanesFor(target, 4));
+  const arranged = arrange(normal, lanesFor(target, 4));
   log.pass('layout');
   const { flow, kernels, realised, context } = fuse(arranged, target);
   const { windows } = context;

@@ -1,7 +1,8 @@
 /**
- * Convolutions whose weights last are computed with their channels innermost (NHWC), and so is everything between them: pixels are then rows of
- * a plain matrix product that is read in place, channels its columns, however small the image. A pass from flow to flow: every value may be kept
- * with its dims in another order, and only what cannot follow is put back. Imports the flow and the reindex algebra.
+ * The order in which images are kept. Where weights last, channels are innermost (NHWC), and so is everything between convolutions: pixels are then rows of
+ * a plain matrix product that is read in place, channels its columns, however small the image. Where they change and channels are few, the batch is
+ * innermost (HWCN). A pass from flow to flow: every value may be kept with its dims in another order, and only what cannot follow is put back.
+ * Imports the flow and the reindex algebra.
  */
 import type { Attrs, AxisMap, Primitive } from '../graph/node.ts';
 import { identityAxis, isIdentity } from '../graph/reindex.ts';
@@ -45,29 +46,96 @@ function asConvolution(value: Value<'contract'>, lasts: Flow['lasts'], lanes: nu
   return { order, crowded: groups > 1 && each > 1 && each < lanes };
 }
 
-/** The flow with channels last where convolutions by lasting weights gain from it, in vectors of `lanes`. */
-export function channelsLast(flow: Flow, lanes: number): Flow {
-  const orders = new Map<Value, readonly number[]>();
+/** Most channels of a convolution that is worth having its batch in vectors: with more of them, packing is shared by rows enough. */
+const FEW_CHANNELS = 32;
+
+/** A window view that a convolution reads: its source, and the dim that both have their batch in. */
+function windowsOf(value: Value): { readonly source: Value; readonly batch: number } | null {
+  if (value.leaf >= 0 || !value.is('reindex')) return null;
+  const { axes } = value.attrs;
+  const source = value.inputs[0]!;
+  const slides = axes.some(map => map.terms.length > 1);
+  const [first] = axes;
+  const whole =
+    first?.terms.length === 1 && first.terms[0]![0] === 0 && isIdentity([first], [source.shape[0]!], [value.shape[0]!]);
+  return slides && whole ? { source, batch: 0 } : null;
+}
+
+/** The leaf that views show, if there is one. */
+function shownLeaf(value: Value): Value | null {
+  let v = value;
+  while (v.leaf < 0 && (v.op === 'reshape' || v.op === 'reindex')) v = v.inputs[0]!;
+  return v.leaf >= 0 ? v : null;
+}
+
+/** Orders of results, and of leaves that are copied into another order first. */
+interface Orders {
+  readonly results: Map<Value, readonly number[]>;
+  readonly leaves: Map<Value, readonly number[]>;
+}
+
+/**
+ * Orders with the batch innermost, pixels outermost, for networks whose convolutions all have few channels and change their weights: vectors along the
+ * batch are whole and aligned whatever the image, so nothing is unfolded or gathered, and pooling is elementwise.
+ */
+function batchLastOrders(flow: Flow, lanes: number): Orders | null {
+  const results = new Map<Value, readonly number[]>();
+  const leaves = new Map<Value, readonly number[]>();
+  for (const value of flow.values) {
+    if (value.leaf >= 0 || !value.is('contract')) continue;
+    const { a, b, out } = value.attrs;
+    const [x, w] = value.inputs as readonly [Value, Value];
+    for (const [pixels, view, labels, others] of [
+      [x, windowsOf(x), a, b],
+      [w, windowsOf(w), b, a],
+    ] as const) {
+      const weights = pixels === x ? w : x;
+      if (!view || !shownLeaf(weights) || weights.shape.length !== 4) continue;
+      const batch = labels[view.batch]!;
+      if (out[0] !== batch || others.includes(batch) || value.dtype !== 'f32') continue;
+      const isPixel = out.map(label => labels.includes(label) && !others.includes(label));
+      const channels = out.flatMap((_, d) => (isPixel[d] ? [] : [d]));
+      if (channels.length !== 1 || value.shape[channels[0]!]! > FEW_CHANNELS) return null;
+      if (value.shape[0]! % lanes !== 0 || flow.lasts(weights)) return null;
+      results.set(value, [...out.flatMap((_, d) => (isPixel[d] && d > 0 ? [d] : [])), ...channels, 0]);
+      const { source } = view;
+      const rank = source.shape.length;
+      if (source.leaf >= 0) leaves.set(source, [...source.shape.keys()].slice(2).concat(1, 0).slice(0, rank));
+    }
+  }
+  return results.size > 0 ? { results, leaves } : null;
+}
+
+/** Orders with channels innermost, for convolutions by lasting weights that gain from it. */
+function channelsLastOrders(flow: Flow, lanes: number): Orders | null {
+  const results = new Map<Value, readonly number[]>();
   for (const value of flow.values) {
     if (value.leaf >= 0 || !value.is('contract')) continue;
     const found = asConvolution(value, flow.lasts, lanes);
     // Groups of few channels want their pixels in vectors, and their neighbours want what they want.
-    if (found?.crowded) return flow;
-    if (found) orders.set(value, found.order);
+    if (found?.crowded) return null;
+    if (found) results.set(value, found.order);
   }
-  return orders.size === 0 ? flow : new Relayout(flow, orders).run();
+  return results.size > 0 ? { results, leaves: new Map() } : null;
+}
+
+/** The flow with its images in the order that its convolutions gain most from, in vectors of `lanes`. */
+export function arrange(flow: Flow, lanes: number): Flow {
+  const orders = channelsLastOrders(flow, lanes) ?? batchLastOrders(flow, lanes);
+  return orders ? new Relayout(flow, orders).run() : flow;
 }
 
 class Relayout {
   private readonly flow: Flow;
-  private readonly convolutions: ReadonlyMap<Value, readonly number[]>;
+  private readonly orders: Orders;
   private readonly values: Value[] = [];
   private readonly kept = new Map<Value, Kept>();
+  private readonly leaves = new Map<Value, Value>();
   private readonly others = new Map<Value, Map<string, Value>>();
 
-  constructor(flow: Flow, convolutions: ReadonlyMap<Value, readonly number[]>) {
+  constructor(flow: Flow, orders: Orders) {
     this.flow = flow;
-    this.convolutions = convolutions;
+    this.orders = orders;
   }
 
   run(): Flow {
@@ -75,7 +143,7 @@ class Relayout {
     for (const value of flow.values) this.kept.set(value, this.visit(value));
     const outputs = flow.outputs.map(value => this.as(value, null));
     const updates = flow.updates.map(({ leaf, value }) => ({ leaf, value: this.as(value, null) }));
-    const leaves = flow.leaves.map(leaf => leaf && this.kept.get(leaf)!.value);
+    const leaves = flow.leaves.map(leaf => leaf && this.leaves.get(leaf)!);
     const lasting = flow.leaves.map(leaf => leaf !== null && flow.lasts(leaf));
     const { sameMemory } = flow;
     return { values: this.values, leaves, outputs, updates, sameMemory, lasts: lastingValues(this.values, lasting) };
@@ -128,7 +196,7 @@ class Relayout {
   }
 
   private visit(value: Value): Kept {
-    if (value.leaf >= 0) return { value: this.make(value, value.op, value.attrs, [], value.shape), order: null };
+    if (value.leaf >= 0) return this.leaf(value);
     if (value.is('contract')) return this.contract(value);
     if (value.is('reindex')) return this.reindex(value);
     if (value.is('reshape')) return this.reshape(value);
@@ -138,10 +206,22 @@ class Relayout {
     return { value: this.make(value, value.op, value.attrs, inputs, value.shape), order: null };
   }
 
+  private leaf(value: Value): Kept {
+    const leaf = this.make(value, value.op, value.attrs, [], value.shape);
+    this.leaves.set(value, leaf);
+    const order = this.orders.leaves.get(value) ?? null;
+    if (!order) return { value: leaf, order };
+    const axes = positions(order, value.shape.length).map(identityAxis);
+    const shape = inOrder(value.shape, order);
+    const view = this.make(unleafed(value), 'reindex', { axes, fill: 0 }, [leaf], shape);
+    // A cast to its own type is a copy, which no contraction sees through.
+    return { value: this.make(view, 'cast', {}, [view], shape), order };
+  }
+
   private contract(value: Value<'contract'>): Kept {
     const [x, w] = value.inputs.map(input => this.kept.get(input)!) as [Kept, Kept];
     const { a, b, out } = value.attrs;
-    const order = this.convolutions.get(value) ?? null;
+    const order = this.orders.results.get(value) ?? null;
     const attrs = { a: inOrder(a, x.order), b: inOrder(b, w.order), out: inOrder(out, order) };
     return { value: this.make(value, 'contract', attrs, [x.value, w.value], inOrder(value.shape, order)), order };
   }

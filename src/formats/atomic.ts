@@ -1,8 +1,7 @@
 /**
- * Files that are whole or absent: written beside their place, forced to disk, then renamed over it. Imports nothing of ours.
+ * Files that are whole or absent: written beside their place, forced to disk, then renamed over it.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { fs, path as paths } from './node.ts';
 
 /** Chunks are written by at most this many bytes a call: one write of Linux takes less than 2 GiB. */
 const WRITE_BYTES = 1 << 30;
@@ -13,6 +12,7 @@ const WRITE_BYTES = 1 << 30;
  * @throws Error naming the file and the reason (no space left, no such folder, no permission).
  */
 export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>): void {
+  const { closeSync, fsyncSync, openSync, renameSync, rmSync } = fs();
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     const file = openSync(temporary, 'w');
@@ -27,19 +27,20 @@ export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>)
     rmSync(temporary, { force: true });
     throw new Error(`cannot write ${path}: ${reasonOf(error)}`, { cause: error });
   }
-  syncFolder(dirname(path));
+  syncFolder(paths().dirname(path));
 }
 
 function writeAll(file: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) {
     const end = Math.min(bytes.length, at + WRITE_BYTES);
-    at += writeSync(file, bytes, at, end - at);
+    at += fs().writeSync(file, bytes, at, end - at);
   }
 }
 
 /** The rename itself survives a power cut only once its folder is on disk; not every system can open one. */
 function syncFolder(folder: string): void {
   try {
+    const { closeSync, fsyncSync, openSync } = fs();
     const handle = openSync(folder, 'r');
     try {
       fsyncSync(handle);

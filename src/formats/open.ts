@@ -14,6 +14,7 @@ import { isPaddlePath, openPaddle } from './paddle/index.ts';
 import { openPickle } from './pickle/file.ts';
 import { openPyTorch } from './pytorch/reader.ts';
 import { openSafetensors } from './safetensors.ts';
+import { openSharded } from './sharded.ts';
 import { withFile } from './source.ts';
 import { openTfjs } from './tfjs/index.ts';
 import { readAll, type WeightsFile } from './weights.ts';
@@ -40,7 +41,7 @@ const KINDS: readonly Kind[] = [
   { name: 'GGUF', is: head => text(head, 0, 4) === 'GGUF', open: openGguf },
   { name: 'npy', is: head => text(head, 0, 6) === '\x93NUMPY', open: openNpy },
   { name: 'a pickle', is: head => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5, open: openPickle },
-  { name: 'JSON (TensorFlow.js, safetensors index)', is: head => /^\s*[[{]/.test(text(head)), open: openJson },
+  { name: 'JSON (TensorFlow.js, index of shards)', is: head => /^\s*[[{]/.test(text(head)), open: openJson },
   { name: 'safetensors', is: isSafetensors, open: openSafetensors },
   { name: 'ONNX', is: isOnnx, open: openOnnx },
   { name: 'a Paddle program', is: head => firstField(head) === 0x08, open: openPaddle },
@@ -77,9 +78,9 @@ const OTHERS: readonly (readonly [name: string, is: (head: Uint8Array) => boolea
   ['gzip; unpack it first', head => text(head, 0, 2) === '\x1f\x8b'],
 ];
 
-/** An index of safetensors has a weight_map; everything else is for TensorFlow.js to judge. */
-function openJson(path: string): WeightsFile {
-  return path.endsWith('.index.json') ? openSafetensors(path) : openTfjs(path);
+/** An index of shards says so by its name; everything else is for TensorFlow.js to judge. */
+function openJson(path: string): WeightsFile | Promise<WeightsFile> {
+  return path.endsWith('.index.json') ? openSharded(path, openWeights) : openTfjs(path);
 }
 
 async function openZipKind(path: string): Promise<WeightsFile> {
@@ -90,7 +91,7 @@ async function openZipKind(path: string): Promise<WeightsFile> {
 }
 
 /**
- * Opens a file of weights of any format Tenon knows: safetensors (also by its `*.index.json`), PyTorch (`.pt`, `.pth`, zip and legacy, TorchScript), GGUF,
+ * Opens a file of weights of any format Tenon knows: safetensors, PyTorch (`.pt`, `.pth`, zip and legacy, TorchScript), the `*.index.json` of either, GGUF,
  * ONNX, `.npy`, `.npz`, TensorFlow.js (`model.json`), Paddle (`.pdmodel`, `.pdiparams`, the older folder), MindSpore (`.ckpt`), and pickles of arrays (Paddle,
  * Jittor, MegEngine). Nothing but names, shapes and types is read until a tensor is.
  * @throws Error naming the file and what it is instead, or where it is damaged

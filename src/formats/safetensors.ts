@@ -2,7 +2,6 @@
  * safetensors: an 8-byte header length, a JSON header, then the tensors' bytes (https://github.com/huggingface/safetensors, "Format").
  * Reading trusts nothing: every length and offset is checked against the file before anything is allocated by it.
  */
-import { basename, dirname, join } from 'node:path';
 import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
@@ -117,60 +116,16 @@ export function* streamSafetensors(
 }
 
 /**
- * Opens a safetensors file without reading its tensors, or a sharded model by its `*.safetensors.index.json`, whose shards are opened as their
- * tensors are read.
- * @throws Error naming the file and what is wrong with it; a shard outside of the index's folder is refused
+ * Opens a safetensors file without reading its tensors; `openWeights` takes the `*.index.json` of a sharded model, too.
+ * @throws Error naming the file and what is wrong with it
  */
 export function openSafetensors(path: string): WeightsFile {
-  if (path.endsWith('.json')) return openSharded(path);
   const file = openFile(path);
   try {
     const { entries, metadata } = readHeader(file);
     return { path, format: 'safetensors', tensors: entries, metadata, close: () => file.close() };
   } catch (error) {
     file.close();
-    throw error;
-  }
-}
-
-/** `{"metadata": {...}, "weight_map": {tensor: file}}`, as Hugging Face writes it. */
-function openSharded(path: string): WeightsFile {
-  const fail = (what: string): never => {
-    throw new Error(`${path}: not a valid safetensors index: ${what}`);
-  };
-  const text = withFile(path, source => {
-    if (source.size > MAX_HEADER_BYTES) fail(`it has ${source.size} bytes, at most ${MAX_HEADER_BYTES} are read`);
-    return new TextDecoder().decode(source.read(0, source.size));
-  });
-  let index: Json;
-  try {
-    index = parseJson(text, { maxDepth: 16 });
-  } catch (error) {
-    return fail(`it is not JSON: ${(error as Error).message}`);
-  }
-  const map = isObject(index) ? index['weight_map'] : undefined;
-  if (!isObject(index) || map === undefined || !isObject(map)) return fail('it has no object "weight_map"');
-  const shards = new Map<string, WeightsFile>();
-  const close = (): void => {
-    for (const shard of shards.values()) shard.close();
-  };
-  try {
-    const tensors = Object.entries(map).map(([name, shardName]) => {
-      if (typeof shardName !== 'string' || shardName !== basename(shardName) || shardName === '..')
-        return fail(
-          `tensor ${JSON.stringify(name)} lies in ${JSON.stringify(shardName)}, expected a file beside the index`,
-        );
-      const shard = shards.get(shardName) ?? openSafetensors(join(dirname(path), shardName));
-      shards.set(shardName, shard);
-      const tensor = shard.tensors.find(entry => entry.name === name);
-      return tensor ?? fail(`tensor ${JSON.stringify(name)} is not in ${shardName}`);
-    });
-    const metadata = isObject(index['metadata'] ?? null)
-      ? (index['metadata'] as Readonly<Record<string, unknown>>)
-      : {};
-    return { path, format: `safetensors (${shards.size} shards)`, tensors, metadata, close };
-  } catch (error) {
-    close();
     throw error;
   }
 }

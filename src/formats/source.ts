@@ -2,8 +2,8 @@
  * Random access to bytes with a known end, from a file or from memory: the only way formats read. Every read is checked against the
  * real size first, so no length that a file claims is ever allocated unchecked.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { reasonOf } from './atomic.ts';
+import { fs } from './node.ts';
 
 export interface ByteSource {
   /** What errors call it: the path, or a name the caller gave. */
@@ -34,6 +34,7 @@ export interface OpenSource extends ByteSource {
  * @throws Error naming the file and the reason (no such file, no permission, a folder).
  */
 export function openFile(path: string): OpenSource {
+  const { closeSync, fstatSync, openSync, readSync } = fs();
   let file: number;
   try {
     file = openSync(path, 'r');

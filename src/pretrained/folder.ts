@@ -31,7 +31,12 @@ export interface Pretrained<M extends AnyModule = AnyModule> extends LoadedWeigh
   readonly tokenizer: Tokenizer | null;
 }
 
-const WEIGHTS = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin'] as const;
+const WEIGHTS = [
+  'model.safetensors',
+  'model.safetensors.index.json',
+  'pytorch_model.bin',
+  'pytorch_model.bin.index.json',
+] as const;
 const TOKENIZERS = ['tokenizer.json', 'vocab.json', 'tokenizer.model', 'spiece.model', 'vocab.txt'] as const;
 
 function readConfig(folder: string): ModelConfig {
@@ -60,7 +65,7 @@ function fromGguf<M extends AnyModule>(
 
 /**
  * Loads a published model from its folder: config.json says what to build, the weights come from model.safetensors, a sharded
- * model.safetensors.index.json or pytorch_model.bin, the tokenizer from what is there. Or from a `.gguf` file of LLaMA's family or GPT-2.
+ * model.safetensors.index.json or pytorch_model.bin (sharded, too), the tokenizer from what is there. Or from a `.gguf` file of LLaMA's family or GPT-2.
  *
  *     const { model, tokenizer } = await loadPretrained('models/gpt2', { model: GPT2LMHeadModel });
  *     console.log(tokenizer?.decode(model.generate(tokenizer.encode('Once upon a time'))));

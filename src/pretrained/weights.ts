@@ -27,7 +27,7 @@ function list(names: readonly string[]): string {
 }
 
 /**
- * Loads weights of any format (safetensors and its `.index.json`, `.pt`/`.pth`/`.bin`, ...) into a model of the zoo or of your own. Names may
+ * Loads weights of any format (safetensors, `.pt`/`.pth`/`.bin`, the `.index.json` of either, ...) into a model of the zoo or of your own. Names may
  * differ by a prefix (`module.`, `bert.`, `transformer.`); weights that the model ties need to be there once only.
  * @throws Error naming the file where it cannot be read, lacks parameters, or holds them in other shapes; then nothing has changed
  */

@@ -185,6 +185,7 @@ export function ggufTokenizer(metadata: Readonly<Record<string, unknown>>): Toke
       eos_token: eos,
       pad_token: named('padding_token_id'),
       unk_token: named('unknown_token_id'),
+      chat_template: metadata['tokenizer.chat_template'],
     },
   );
 }

@@ -1,6 +1,7 @@
 /**
  * Text and tokens: tokenizers of published models, from every file they are kept in. Imports the Tensor API and formats; knows no models.
  */
+export type { ChatMessage, ChatOptions } from './chat.ts';
 export { ggufTokenizer } from './gguf.ts';
 export { loadTokenizer } from './load.ts';
 export { sentencePieceTokenizer } from './sentencePiece.ts';

@@ -1,41 +1,46 @@
 /**
  * Finding the tokenizer in a file or in a model's folder.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import path from 'node:path';
-import { openGguf } from '../formats/index.ts';
+import { openGguf } from '../formats/gguf/reader.ts';
+import { fs, path } from '../formats/node.ts';
 import { ggufTokenizer } from './gguf.ts';
 import { sentencePieceTokenizer } from './sentencePiece.ts';
 import { Tokenizer, type TokenizerConfig, type TokenizerDefinition } from './tokenizer.ts';
 import { gpt2Tokenizer, wordPieceTokenizer } from './vocabularies.ts';
 
 function readJson(file: string): Readonly<Record<string, unknown>> {
-  const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  const value: unknown = JSON.parse(fs().readFileSync(file, 'utf8'));
   if (typeof value !== 'object' || value === null) throw new Error('it is no JSON object');
   return value as Readonly<Record<string, unknown>>;
 }
 
 /** The first of the names that is a file in the folder. */
 const among = (folder: string, ...names: readonly string[]): string | undefined =>
-  names.map(name => path.join(folder, name)).find(file => existsSync(file));
+  names.map(name => path().join(folder, name)).find(file => fs().existsSync(file));
 
 function configBeside(folder: string): TokenizerConfig {
   const file = among(folder, 'tokenizer_config.json');
-  return file ? readJson(file) : {};
+  const template = among(folder, 'chat_template.jinja');
+  return {
+    ...(file ? readJson(file) : {}),
+    ...(template ? { chat_template: fs().readFileSync(template, 'utf8') } : {}),
+  };
 }
 
 function fromVocabulary(vocabulary: string): Tokenizer {
-  const folder = path.dirname(vocabulary);
+  const folder = path().dirname(vocabulary);
   const merges = among(folder, 'merges.txt', 'vocab.bpe', 'gpt2-vocab.bpe');
   if (!merges) throw new Error('there is no merges.txt (or vocab.bpe) beside it');
-  return gpt2Tokenizer(readJson(vocabulary) as Readonly<Record<string, number>>, readFileSync(merges, 'utf8'));
+  const words = readJson(vocabulary) as Readonly<Record<string, number>>;
+  return gpt2Tokenizer(words, fs().readFileSync(merges, 'utf8'), configBeside(folder));
 }
 
 function fromSentencePiece(file: string): Tokenizer {
-  const config = configBeside(path.dirname(file));
-  return sentencePieceTokenizer(readFileSync(file), {
+  const config = configBeside(path().dirname(file));
+  return sentencePieceTokenizer(fs().readFileSync(file), {
     addBos: config['add_bos_token'] === true,
     addEos: config['add_eos_token'] === true,
+    chatTemplate: config['chat_template'],
   });
 }
 
@@ -49,18 +54,19 @@ function fromGguf(file: string): Tokenizer {
 }
 
 function fromWords(file: string): Tokenizer {
-  const lines = readFileSync(file, 'utf8')
+  const lines = fs()
+    .readFileSync(file, 'utf8')
     .replace(/\r?\n$/, '')
     .split(/\r?\n/);
-  return wordPieceTokenizer(lines, { lowercase: configBeside(path.dirname(file))['do_lower_case'] !== false });
+  return wordPieceTokenizer(lines, { lowercase: configBeside(path().dirname(file))['do_lower_case'] !== false });
 }
 
 /** A file by its name, or by what its folder's tokenizer is usually called. */
 function fromFile(file: string): Tokenizer {
-  const name = path.basename(file);
+  const name = path().basename(file);
   if (/(vocab|encoder)\.json$/.test(name)) return fromVocabulary(file);
   if (name.endsWith('.json'))
-    return new Tokenizer(readJson(file) as TokenizerDefinition, configBeside(path.dirname(file)));
+    return new Tokenizer(readJson(file) as TokenizerDefinition, configBeside(path().dirname(file)));
   if (name.endsWith('.model')) return fromSentencePiece(file);
   if (name.endsWith('.gguf')) return fromGguf(file);
   if (name.endsWith('.txt')) return fromWords(file);
@@ -73,8 +79,8 @@ function fromFile(file: string): Tokenizer {
  * @throws Error that names the file and what is wrong with it
  */
 export function loadTokenizer(location: string): Tokenizer {
-  if (!existsSync(location)) throw new Error(`${location}: there is no such file or folder`);
-  const file = statSync(location).isDirectory()
+  if (!fs().existsSync(location)) throw new Error(`${location}: there is no such file or folder`);
+  const file = fs().statSync(location).isDirectory()
     ? among(
         location,
         'tokenizer.json',

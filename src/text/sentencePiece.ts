@@ -144,6 +144,8 @@ export interface SentencePieceOptions {
   readonly addBos?: boolean;
   /** Whether encode adds the end-of-text token; false by default (T5's files want true). */
   readonly addEos?: boolean;
+  /** How conversations are written (Jinja); none by default. */
+  readonly chatTemplate?: unknown;
 }
 
 /**
@@ -165,7 +167,13 @@ export function sentencePieceTokenizer(bytes: Uint8Array, options: SentencePiece
   );
   return new Tokenizer(
     { ...definitionOf(model), post_processor: around },
-    { bos_token: bos, eos_token: eos, unk_token: pieces[model.unkId]?.text, pad_token: pieces[model.padId]?.text },
+    {
+      bos_token: bos,
+      eos_token: eos,
+      unk_token: pieces[model.unkId]?.text,
+      pad_token: pieces[model.padId]?.text,
+      chat_template: options.chatTemplate,
+    },
     normalizerOf(model),
   );
 }

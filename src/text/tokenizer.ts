@@ -5,11 +5,12 @@
 import { Tokenizer as Engine } from '@huggingface/tokenizers';
 import { type Tensor, tensor } from '../tensor/index.ts';
 import { charsmapNormalizer } from './charsmap.ts';
+import { type ChatMessage, type ChatOptions, chatTemplatesOf, renderChat } from './chat.ts';
 
 /** The content of a tokenizer.json (https://huggingface.co/docs/tokenizers): model, normalizer, pre_tokenizer, post_processor, decoder. */
 export type TokenizerDefinition = Readonly<Record<string, unknown>>;
 
-/** The content of a tokenizer_config.json; bos_token, eos_token, pad_token and clean_up_tokenization_spaces are read. */
+/** The content of a tokenizer_config.json; its special tokens, chat_template and clean_up_tokenization_spaces are read. */
 export type TokenizerConfig = Readonly<Record<string, unknown>>;
 
 export interface EncodeOptions {
@@ -77,6 +78,9 @@ export class Tokenizer {
   readonly #bytesOfUnknown: boolean;
   readonly #cleanUp: boolean;
   readonly #special: ReadonlySet<number>;
+  readonly #chat: ReadonlyMap<string, string>;
+  /** bos_token, eos_token, ... as chat templates name them. */
+  readonly #named: Readonly<Record<string, string>>;
   readonly bosId: number | null;
   readonly eosId: number | null;
   readonly padId: number | null;
@@ -102,6 +106,13 @@ export class Tokenizer {
     this.#cleanUp = config['clean_up_tokenization_spaces'] === true;
     const added = this.#engine.get_added_tokens_decoder();
     this.#special = new Set([...added].flatMap(([id, token]) => (token.special ? [id] : [])));
+    this.#chat = chatTemplatesOf(config['chat_template']);
+    this.#named = Object.fromEntries(
+      Object.entries(config).flatMap(([name, value]) => {
+        const text = name.endsWith('_token') ? tokenText(value) : null;
+        return text === null ? [] : [[name, text]];
+      }),
+    );
     const idOf = (name: string): number | null => {
       const text = tokenText(config[name]);
       return text === null ? null : this.idOf(text);
@@ -143,6 +154,33 @@ export class Tokenizer {
       const token = `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
       return { token, id: this.idOf(token) ?? piece.id, type: piece.type };
     });
+  }
+
+  /** The template that the model's conversations are written with; null where the tokenizer came without one. */
+  get chatTemplate(): string | null {
+    return this.#chat.get('default') ?? [...this.#chat.values()][0] ?? null;
+  }
+
+  /**
+   * A conversation as the model's chat template writes it.
+   *
+   *     tokenizer.applyChatTemplate([{ role: 'user', content: 'Hello' }], { addGenerationPrompt: true });
+   *
+   * @throws Error where the tokenizer has no such template, or the template refuses the conversation
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    const { template: name } = options;
+    const template = name === undefined ? this.chatTemplate : this.#chat.get(name);
+    if (!template) {
+      const known = [...this.#chat.keys()].join(', ') || 'none';
+      throw new Error(`applyChatTemplate: the tokenizer has no chat template "${name ?? 'default'}" (it has ${known})`);
+    }
+    return renderChat(template, messages, options, this.#named);
+  }
+
+  /** The token indices of a conversation: its template already writes the special tokens, so none are added. */
+  encodeChat(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
+    return this.encode(this.applyChatTemplate(messages, options), { addSpecialTokens: false });
   }
 
   /** Several texts (or pairs of texts) as tensors; short ones are filled up at the end. */

@@ -3,7 +3,7 @@
  */
 import { addedToken, byteLevelBpe, template, vocabularyOf } from './definitions.ts';
 import { GPT2_PATTERNS } from './pretokenizers.ts';
-import { Tokenizer } from './tokenizer.ts';
+import { Tokenizer, type TokenizerConfig } from './tokenizer.ts';
 
 /** The lines of a merges file, without its header. */
 function mergeLines(text: string): string[] {
@@ -16,8 +16,13 @@ function mergeLines(text: string): string[] {
  * GPT-2's byte-level BPE.
  * @param vocabulary indices by token: the content of vocab.json (or encoder.json)
  * @param merges the text of merges.txt (or vocab.bpe): two tokens a line, the most common first
+ * @param config a tokenizer_config.json, for other special tokens than GPT-2's and a chat template
  */
-export function gpt2Tokenizer(vocabulary: Readonly<Record<string, number>>, merges: string): Tokenizer {
+export function gpt2Tokenizer(
+  vocabulary: Readonly<Record<string, number>>,
+  merges: string,
+  config: TokenizerConfig = {},
+): Tokenizer {
   const lines = mergeLines(merges);
   const wrong = lines.findIndex(line => line.split(' ').length !== 2);
   if (wrong >= 0)
@@ -30,7 +35,8 @@ export function gpt2Tokenizer(vocabulary: Readonly<Record<string, number>>, merg
     ...byteLevelBpe(vocabulary, lines, GPT2_PATTERNS),
     added_tokens: endId === undefined ? [] : [addedToken(endId, end, true)],
   };
-  return new Tokenizer(definition, endId === undefined ? {} : { bos_token: end, eos_token: end, unk_token: end });
+  const special = endId === undefined ? {} : { bos_token: end, eos_token: end, unk_token: end };
+  return new Tokenizer(definition, { ...special, ...config });
 }
 
 export interface WordPieceOptions {

@@ -11,7 +11,7 @@ import {
   type PaddleProgram,
   type RaggedInput,
 } from '../../src/formats/index.ts';
-import { Tensor } from '../../src/tensor/index.ts';
+import { compile, Tensor } from '../../src/tensor/index.ts';
 import { unpack } from '../support/modelFiles.ts';
 import { sharedData, testWithData } from '../support/sharedData.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -62,7 +62,13 @@ interface Op {
 
 function attribute(writer: BinaryWriter, name: string, value: Attributes[string]): void {
   writer.tag(4, 2).fork().tag(1, 2).string(name);
-  if (typeof value === 'string') writer.tag(2, 0).int32(2).tag(5, 2).string(value);
+  if (name === 'sub_block')
+    writer
+      .tag(2, 0)
+      .int32(8)
+      .tag(12, 0)
+      .int32(value as number);
+  else if (typeof value === 'string') writer.tag(2, 0).int32(2).tag(5, 2).string(value);
   else if (typeof value === 'boolean') writer.tag(2, 0).int32(6).tag(10, 0).bool(value);
   else if (typeof value === 'number')
     if (Number.isInteger(value)) writer.tag(2, 0).int32(0).tag(3, 0).int32(value);
@@ -81,6 +87,7 @@ function program(
   ops: readonly Op[],
   outputs: readonly string[],
   weights: Record<string, Tensor> = {},
+  blocks: readonly (readonly Op[])[] = [],
 ): string {
   const writer = new BinaryWriter().tag(1, 2).fork().tag(1, 0).int32(0).tag(2, 0).int32(-1);
   for (const key of Object.keys(weights)) {
@@ -94,7 +101,7 @@ function program(
       out: { Out: [type === 'feed' ? key : 'fetch'] },
       attributes: { col },
     }));
-  for (const op of [...plumbing('feed', inputs), ...ops, ...plumbing('fetch', outputs)]) {
+  const write = (op: Op): void => {
     writer.tag(4, 2).fork();
     for (const [field, list] of [
       [1, op.in],
@@ -108,8 +115,21 @@ function program(
     writer.tag(3, 2).string(op.type);
     for (const [key, value] of Object.entries(op.attributes ?? {})) attribute(writer, key, value);
     writer.join();
-  }
-  const path = folder.write(`${name}.pdmodel`, writer.join().finish());
+  };
+  for (const op of [...plumbing('feed', inputs), ...ops, ...plumbing('fetch', outputs)]) write(op);
+  writer.join();
+  blocks.forEach((block, i) => {
+    writer
+      .tag(1, 2)
+      .fork()
+      .tag(1, 0)
+      .int32(i + 1)
+      .tag(2, 0)
+      .int32(0);
+    for (const op of block) write(op);
+    writer.join();
+  });
+  const path = folder.write(`${name}.pdmodel`, writer.finish());
   writeFileSync(
     folder.file(`${name}.pdiparams`),
     Buffer.concat(
@@ -226,9 +246,9 @@ describe('operators', () => {
 
 describe('bad input', () => {
   test('operators that cannot be run are all named before anything runs', () => {
-    const ops = ['warp', 'while'].map(type => ({ type, in: { X: ['x'] }, out: { Out: ['y'] } }));
+    const ops = ['warp', 'weft'].map(type => ({ type, in: { X: ['x'] }, out: { Out: ['y'] } }));
     const path = program('unknown', ['x'], ops, ['y']);
-    expect(() => loadPaddle(path)).toThrow(`${path}: operators that Tenon cannot run: warp, while`);
+    expect(() => loadPaddle(path)).toThrow(`${path}: operators that Tenon cannot run: warp, weft`);
   });
 
   test('parameters that are cut off, too long, or of another program', () => {
@@ -303,3 +323,91 @@ describe('MindSpore checkpoints', () => {
     );
   });
 });
+
+describe('blocks', () => {
+  const op = (type: string, inputs: Op['in'], out: string, attributes: Attributes = {}): Op => ({ type, in: inputs, out: { Out: [out] }, attributes });
+  const constant = (name: string, value: number): Op => op('fill_constant', {}, name, { shape: [1], value: value + 0.5, dtype: 5 });
+  const expectOf = (path: string, cases: readonly (readonly [x: number, y: number])[]): void => {
+    const model = loadPaddle(path);
+    const compiled = compile((x: Tensor) => model.call(x) as Tensor);
+    for (const [x, y] of cases) {
+      expect((model.call(Tensor.from([x])) as Tensor).item()).toBeCloseTo(y, 4);
+      expect(compiled(Tensor.from([x])).item()).toBeCloseTo(y, 4);
+    }
+  };
+
+  test('while: doubled as long as it is below 100.5', () => {
+    const path = program(
+      'while',
+      ['x'],
+      [
+        constant('limit', 100),
+        op('assign', { X: ['x'] }, 'v'),
+        op('less_than', { X: ['v'], Y: ['limit'] }, 'go'),
+        { type: 'while', in: { X: ['v', 'limit'], Condition: ['go'] }, out: { Out: ['v', 'go'], StepScopes: ['s'] }, attributes: { sub_block: 1 } },
+        op('scale', { X: ['v'] }, 'y', { scale: 1, bias: 0.5 }),
+      ],
+      ['y'],
+      {},
+      [[op('elementwise_add', { X: ['v'], Y: ['v'] }, 'v', { axis: -1 }), op('less_than', { X: ['v'], Y: ['limit'] }, 'go')]],
+    );
+    expectOf(path, [[3, 192.5], [200, 200.5], [50, 200.5]]);
+  });
+
+  test('conditional_block and select_input: x squared where it is over 1.5, else x + 7.5', () => {
+    const path = program(
+      'cond',
+      ['x'],
+      [
+        constant('one', 1),
+        op('greater_than', { X: ['x'], Y: ['one'] }, 'large'),
+        op('logical_not', { X: ['large'] }, 'small'),
+        { type: 'conditional_block', in: { Cond: ['large'], Input: ['x'] }, out: { Out: ['a'], Scope: ['s'] }, attributes: { sub_block: 1, is_scalar_condition: true } },
+        { type: 'conditional_block', in: { Cond: ['small'], Input: ['x'] }, out: { Out: ['b'], Scope: ['s'] }, attributes: { sub_block: 2, is_scalar_condition: true } },
+        op('cast', { X: ['large'] }, 'mask', { in_dtype: 0, out_dtype: 2 }),
+        op('select_input', { X: ['b', 'a'], Mask: ['mask'] }, 'y'),
+      ],
+      ['y'],
+      {},
+      [
+        [op('elementwise_mul', { X: ['x'], Y: ['x'] }, 'a', { axis: -1 })],
+        [constant('seven', 7), op('elementwise_add', { X: ['x'], Y: ['seven'] }, 'b', { axis: -1 })],
+      ],
+    );
+    expectOf(path, [[3, 9], [1, 8.5]]);
+  });
+
+  test('an array that a loop fills', () => {
+    const path = program(
+      'array',
+      ['x'],
+      [
+        op('fill_constant', {}, 'i', { shape: [1], value: 0, dtype: 3 }),
+        op('fill_constant', {}, 'n', { shape: [1], value: 4, dtype: 3 }),
+        op('assign', { X: ['x'] }, 'v'),
+        op('write_to_array', { X: ['v'], I: ['i'] }, 'list'),
+        op('less_than', { X: ['i'], Y: ['n'] }, 'go'),
+        { type: 'while', in: { X: ['v', 'i', 'n', 'list'], Condition: ['go'] }, out: { Out: ['v', 'i', 'go', 'list'], StepScopes: ['s'] }, attributes: { sub_block: 1 } },
+        { type: 'tensor_array_to_tensor', in: { X: ['list'] }, out: { Out: ['all'], OutIndex: ['sizes'] }, attributes: { axis: 0, use_stack: false } },
+        op('reduce_sum', { X: ['all'] }, 'y', { reduce_all: true }),
+      ],
+      ['y'],
+      {},
+      [[
+        op('elementwise_add', { X: ['v'], Y: ['v'] }, 'v', { axis: -1 }),
+        op('increment', { X: ['i'] }, 'i', { step: 1 }),
+        op('write_to_array', { X: ['v'], I: ['i'] }, 'list'),
+        op('less_than', { X: ['i'], Y: ['n'] }, 'go'),
+      ]],
+    );
+    // 1 + 2 + 4 + 8 + 16
+    expect((loadPaddle(path).call(Tensor.from([1])) as Tensor).item()).toBe(31);
+  });
+
+  test('a block that runs itself, or is not there', () => {
+    const with_ = (block: number): string =>
+      program('bad', ['x'], [{ type: 'while', in: { X: ['x'], Condition: ['x'] }, out: { Out: ['x'] }, attributes: { sub_block: block } }], ['x'], {}, [[]]);
+    expect(() => loadPaddle(with_(0))).toThrow('while in block 0 runs block 0, expected one from 1 on of 2');
+    expect(() => loadPaddle(with_(9))).toThrow('runs block 9');
+  });
+}); // biome-ignore format: programs, an operator a line

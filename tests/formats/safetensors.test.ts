@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import {
   loadSafetensors,
   loadWeights,
-  openSafetensors,
+  openWeights,
   parseSafetensors,
   safetensorsChunks,
   saveSafetensors,
@@ -166,7 +166,7 @@ describe('a sharded model', () => {
   test('is one file of weights, opened lazily', async () => {
     shards();
     const path = index({ c: 'model-2.safetensors', a: 'model-1.safetensors', b: 'model-1.safetensors' });
-    const file = openSafetensors(path);
+    const file = await openWeights(path);
     expect(file.format).toBe('safetensors (2 shards)');
     expect(file.tensors.map(({ name, dtype, shape, bytes }) => [name, dtype, shape, bytes])).toEqual([
       ['c', 'i64', [1, 1], 8],
@@ -190,8 +190,26 @@ describe('a sharded model', () => {
     ['a shard that is not there', { a: 'model-9.safetensors' }, /model-9.safetensors: no such file/],
     ['a tensor that is not there', { z: 'model-1.safetensors' }, /tensor "z" is not in model-1.safetensors/],
     ['no map', undefined, /no object "weight_map"/],
-  ])('%s', (_, map, message) => {
+    ['an index as a shard', { a: 'model.safetensors.index.json' }, /which is an index itself/],
+  ])('%s', async (_, map, message) => {
     shards();
-    expect(() => openSafetensors(index(map))).toThrow(message);
+    await expect(openWeights(index(map))).rejects.toThrow(message);
+  });
+
+  testWithData('of PyTorch', 'models/pytorch/blazeface.pth', async () => {
+    const whole = await openWeights(sharedData('models/pytorch/blazeface.pth'));
+    const [first, second] = whole.tensors;
+    folder.write('pytorch_model-00001-of-00001.bin', readFileSync(sharedData('models/pytorch/blazeface.pth')));
+    const map = {
+      [second!.name]: 'pytorch_model-00001-of-00001.bin',
+      [first!.name]: 'pytorch_model-00001-of-00001.bin',
+    };
+    const path = folder.write('pytorch_model.bin.index.json', JSON.stringify({ weight_map: map }));
+    const file = await openWeights(path);
+    expect(file.format).toBe(`${whole.format} (1 shard)`);
+    expect(file.tensors.map(({ name }) => name)).toEqual([second!.name, first!.name]);
+    expect(file.tensors[1]!.read().toArray()).toEqual(first!.read().toArray());
+    file.close();
+    whole.close();
   });
 });

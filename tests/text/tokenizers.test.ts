@@ -293,3 +293,38 @@ describe('decoding tokens one by one', () => {
     ).toBe(text);
   });
 });
+
+describe('chat templates', () => {
+  const vocabulary = Object.fromEntries(['<|endoftext|>', 'a', 'b', 'ab', 'Ġ'].map((token, id) => [token, id]));
+  const template =
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}[{{ m.role }}]{{ m.content | trim }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
+
+  it('write a conversation as the model wants it', () => {
+    const tokenizer = gpt2Tokenizer(vocabulary, 'a b', { chat_template: template });
+    const messages = [
+      { role: 'system', content: ' ab ' },
+      { role: 'user', content: 'a' },
+    ];
+    expect(tokenizer.applyChatTemplate(messages)).toBe('<|endoftext|>[system]ab[user]a');
+    expect(tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true })).toMatch(/\[assistant\]$/);
+    expect(tokenizer.encodeChat([{ role: 'user', content: 'ab' }])).toEqual(
+      tokenizer.encode('<|endoftext|>[user]ab', { addSpecialTokens: false }),
+    );
+    expect(() => tokenizer.applyChatTemplate([{ role: 'tool', content: '' }])).toThrow(
+      'applyChatTemplate: the template refuses the conversation: no tools here',
+    );
+  });
+
+  it('may be several, or none', () => {
+    const several = [{ name: 'default', template: 'plain' }, { name: 'tool_use', template: '{{ tools | length }} tools' }]; // biome-ignore format: one line
+    const tokenizer = gpt2Tokenizer(vocabulary, 'a b', { chat_template: several });
+    expect(tokenizer.applyChatTemplate([])).toBe('plain');
+    expect(tokenizer.applyChatTemplate([], { template: 'tool_use', tools: [{}] })).toBe('1 tools');
+    expect(() => tokenizer.applyChatTemplate([], { template: 'rag' })).toThrow(
+      'no chat template "rag" (it has default, tool_use)',
+    );
+    const none = gpt2Tokenizer(vocabulary, 'a b');
+    expect(none.chatTemplate).toBeNull();
+    expect(() => none.applyChatTemplate([])).toThrow('no chat template "default" (it has none)');
+  });
+});

@@ -33,7 +33,7 @@ export function chooseIsa(cpu: Cpu, asked: string | undefined): Isa {
 const packedProducts = (isa: Isa, cpu: Cpu): PackedProducts =>
   isa === 'amx'
     ? { bf16: 'tiles', int8: 'tiles' }
-    : { bf16: cpu.avx512Bf16 ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null };
+    : { bf16: cpu.fastBf16Dots ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null };
 
 /** Vector registers but for the temporaries of the emitter. */
 export const targetOf = (isa: Isa, cpu: Cpu): Target => ({

@@ -162,6 +162,7 @@ export function openSide(
       if (source === 'shared') return places(b.addr(buffer, start(block)), block);
       const at = cursorAt(b, p, plan, view, batch, block);
       if (source === 'direct') {
+        const bytes = bytesOf(view.dtype);
         const base = b.addr(buffer, at.index);
         if (minor.length <= 1) return line => b.advance(base, b.mul(line, b.i32(strideOf(view, minor))), bytes);
         const still = { index: b.i32(0), pos: [] };

@@ -88,7 +88,7 @@ class Reader {
     if (length > this.source.size - this.at)
       this.fail(`${field} claims ${length} bytes, and ${this.source.size - this.at} are left`, at);
     const view = this.view(length, field);
-    return Buffer.from(view.buffer, view.byteOffset, length).toString('utf8');
+    return new TextDecoder().decode(view);
   }
 
   value(type: number, field: string, depth = 0): GgufValue {
@@ -146,7 +146,7 @@ interface Contents {
 
 function readFrom(source: ByteSource): Contents {
   const reader = new Reader(source);
-  if (source.size < 24 || Buffer.from(source.read(0, 4)).toString('latin1') !== MAGIC)
+  if (source.size < 24 || new TextDecoder().decode(source.read(0, 4)) !== MAGIC)
     reader.fail(`it does not start with ${MAGIC}`);
   reader.at = 4;
   let version = reader.u32('the version');

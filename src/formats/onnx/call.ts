@@ -3,8 +3,8 @@
  * `(call) -> outputs` on the Tensor API; everything that can be wrong is reported with the node's name.
  */
 import { isFloat } from '../../graph/dtype.ts';
-import { constantValue, isSymbolic, isTracing } from '../../runtime/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
+import { dataIfKnown } from '../controlFlow.ts';
 import { type NumericType, TYPES } from './elementTypes.ts';
 import type { AttributeProto, GraphProto, TypeProto } from './proto/schema.ts';
 import { numbersOf } from './tensorData.ts';
@@ -139,8 +139,7 @@ export class Call {
 
   /** The same, or null where it only becomes known when a compiled program runs. */
   dataIfKnown(tensor: Tensor): ReturnType<Tensor['data']> | null {
-    const { node } = tensor;
-    return constantValue(node) ?? (isTracing() || isSymbolic(node) ? null : tensor.data());
+    return dataIfKnown(tensor);
   }
 
   // ------------------------------------------------------------------------------------------------ attributes

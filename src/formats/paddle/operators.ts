@@ -4,6 +4,7 @@
  */
 
 import { arange, cat, type DType, F, full, stack, Tensor, where } from '../../tensor/index.ts';
+import { dataIfKnown } from '../controlFlow.ts';
 import { gatherNd } from '../gatherNd.ts';
 
 /** A value of a program: a tensor, and for ragged ones the offsets at which its sequences begin (level 0 of Paddle's LoD). */
@@ -26,6 +27,8 @@ export interface Call {
   flag(name: string, absent?: boolean): boolean;
   has(name: string): boolean;
   dtype(name: string): DType;
+  /** What the output's variable holds before the operator runs. */
+  current(parameter: string): Tensor | null;
   /** How many outputs the parameter has. */
   count(parameter: string): number;
 }
@@ -386,6 +389,8 @@ const ARITHMETIC: Readonly<Record<string, Rule>> = {
   logical_and: elementwise((x, y) => x.logicalAnd(y)),
   logical_or: elementwise((x, y) => x.logicalOr(y)),
   logical_not: unary(x => x.logicalNot()),
+  logical_xor: elementwise((x, y) => x.logicalXor(y)),
+  increment: unary((x, call) => x.add(call.number('step', 1)).to(x.dtype)),
   exp: unary(x => x.exp()),
   log: unary(x => x.log()),
   log1p: unary(x => x.log1p()),
@@ -614,11 +619,36 @@ const NETWORKS: Readonly<Record<string, Rule>> = {
   pixel_shuffle: unary((x, call) => F.pixelShuffle(x, call.number('upscale_factor', 1))),
 };
 
-/** Every operator that can be run; feed and fetch are the program's own. */
+/** Arrays of tensors of one shape, which loops fill: one tensor with the elements along its first dim. */
+const ARRAYS: Readonly<Record<string, Rule>> = {
+  write_to_array: call => {
+    const [array, item, index] = [call.current('Out'), call.input('X').unsqueeze(0), call.input('I').reshape([1])];
+    if (!array) return { Out: item };
+    const known = dataIfKnown(index);
+    if (known && Number(known[0]) >= array.shape[0]!) return { Out: cat([array, item], 0) };
+    return { Out: array.indexCopy(0, index.to('i64'), item) };
+  },
+  read_from_array: call => ({
+    Out: call
+      .input('X')
+      .indexSelect(0, call.input('I').reshape([1]).to('i64'))
+      .squeeze(0),
+  }),
+  lod_array_length: call => ({ Out: full([1], call.input('X').shape[0]!, { dtype: 'i64' }) }),
+  tensor_array_to_tensor: call => {
+    const x = call.input('X');
+    const axis = call.number('axis', 0);
+    const joined = call.flag('use_stack', false) ? stack(x.unbind(0), axis) : cat(x.unbind(0), axis);
+    return { Out: joined, OutIndex: full([x.shape[0]!], x.shape[axis + 1] ?? 1, { dtype: 'i32' }) };
+  },
+};
+
+/** Every operator that can be run; feed and fetch are the program's own, as is control flow. */
 export const OPERATORS: Readonly<Record<string, Rule>> = {
   ...ACTIVATIONS,
   ...ARITHMETIC,
   ...REDUCTIONS,
   ...SHAPES,
   ...NETWORKS,
+  ...ARRAYS,
 };

@@ -4,8 +4,9 @@
 import { Module } from '../../nn/index.ts';
 import { type DType, isFloat, Parameter, Tensor } from '../../tensor/index.ts';
 import type { OperatorCount, Port } from '../weights.ts';
+import { CONTROL, type RunBlock, runConditional, runWhile, selectInput, type Variables } from './blocks.ts';
 import { type Call, DTYPES, OPERATORS, type Value } from './operators.ts';
-import type { Attr, OpDesc, ProgramDesc, VarDesc } from './schema.ts';
+import type { Attr, BlockDesc, OpDesc, ProgramDesc, VarDesc } from './schema.ts';
 
 /** An input with sequences of different lengths: all their rows, and where each sequence begins (and the last ends). */
 export interface RaggedInput {
@@ -15,7 +16,8 @@ export interface RaggedInput {
 }
 
 const PLUMBING: ReadonlySet<string> = new Set(['feed', 'fetch']);
-export const runsOperator = (type: string): boolean => PLUMBING.has(type) || Object.hasOwn(OPERATORS, type);
+export const runsOperator = (type: string): boolean =>
+  PLUMBING.has(type) || CONTROL.has(type) || Object.hasOwn(OPERATORS, type);
 
 const LOD_TENSOR = 7;
 
@@ -105,7 +107,7 @@ function listOf(attr: Attr): readonly number[] {
 
 /** A program. Takes one tensor (or ragged input) per fed variable and gives one tensor per fetched one. */
 export class PaddleProgram extends Module<readonly (Tensor | RaggedInput)[], Tensor | readonly Tensor[]> {
-  readonly #ops: readonly OpDesc[];
+  readonly #blocks: readonly BlockDesc[];
   readonly #held = new Map<string, Tensor>();
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
@@ -115,9 +117,9 @@ export class PaddleProgram extends Module<readonly (Tensor | RaggedInput)[], Ten
     const missing = operatorCounts(program).filter(({ runs }) => !runs);
     if (missing.length > 0)
       throw new Error(`${path}: operators that Tenon cannot run: ${missing.map(({ name }) => name).join(', ')}`);
-    if (program.blocks.length !== 1)
-      throw new Error(`${path}: ${program.blocks.length} blocks, expected one without control flow`);
-    this.#ops = program.blocks[0]!.ops.filter(({ type }) => !PLUMBING.has(type));
+    if (program.blocks.length === 0) throw new Error(`${path}: the program has no blocks`);
+    checkBlocks(program, path);
+    this.#blocks = program.blocks;
     const { inputs, outputs } = portsOf(program);
     this.inputs = inputs;
     this.outputs = outputs;
@@ -141,14 +143,7 @@ export class PaddleProgram extends Module<readonly (Tensor | RaggedInput)[], Ten
     const known = new Map<string, Value>();
     for (const [name, tensor] of this.#held) known.set(name, { tensor });
     for (const [i, { name }] of this.inputs.entries()) known.set(name, inputValue(inputs[i]!, name));
-    for (const op of this.#ops) {
-      try {
-        run(op, known);
-      } catch (error) {
-        const output = op.outputs.flatMap(entry => entry.arguments)[0];
-        throw new Error(`${op.type} of ${output}: ${(error as Error).message}`, { cause: error });
-      }
-    }
+    this.#run(0, known);
     const results = this.outputs.map(({ name }) => {
       const found = known.get(name);
       if (!found) throw new Error(`PaddleProgram: nothing computes the output ${name}`);
@@ -156,6 +151,55 @@ export class PaddleProgram extends Module<readonly (Tensor | RaggedInput)[], Ten
     });
     return results.length === 1 ? results[0]! : results;
   }
+
+  #run(block: number, variables: Variables): void {
+    for (const op of this.#blocks[block]!.ops) {
+      if (PLUMBING.has(op.type)) continue;
+      try {
+        if (CONTROL.has(op.type)) this.#control(op, variables);
+        else run(op, variables);
+      } catch (error) {
+        const output = op.outputs.flatMap(entry => entry.arguments)[0];
+        throw new Error(`${op.type} of ${output}: ${(error as Error).message}`, { cause: error });
+      }
+    }
+  }
+
+  #control(op: OpDesc, variables: Variables): void {
+    const named = (parameter: string): string => {
+      const [name] = argumentsOf(op.inputs, parameter);
+      if (name === undefined) throw new Error(`the input ${parameter} is missing`);
+      return name;
+    };
+    const tensor = (name: string): Tensor => {
+      const found = variables.get(name);
+      if (!found) throw new Error(`nothing computes its input ${name}`);
+      return found.tensor;
+    };
+    const outputs = argumentsOf(op.outputs, 'Out');
+    if (op.type === 'select_input') {
+      const chosen = selectInput(tensor(named('Mask')), argumentsOf(op.inputs, 'X'), variables);
+      variables.set(outputs[0]!, chosen);
+      return;
+    }
+    const block = attribute(op, 'sub_block')?.blockIdx;
+    if (block === undefined) throw new Error('the attribute sub_block is missing');
+    const runBlock: RunBlock = inner => this.#run(block, inner);
+    if (op.type === 'while') runWhile(named('Condition'), runBlock, outputs, variables);
+    else runConditional(tensor(named('Cond')), runBlock, outputs, variables);
+  }
+}
+
+/** Blocks run only blocks behind them, so that none runs itself. */
+function checkBlocks({ blocks }: ProgramDesc, path: string): void {
+  for (const [i, { ops }] of blocks.entries())
+    for (const op of ops) {
+      const block = attribute(op, 'sub_block')?.blockIdx;
+      if (CONTROL.has(op.type) && block !== undefined && !(block > i && block < blocks.length))
+        throw new Error(
+          `${path}: ${op.type} in block ${i} runs block ${block}, expected one from ${i + 1} on of ${blocks.length}`,
+        );
+    }
 }
 
 function inputValue(input: Tensor | RaggedInput, name: string): Value {
@@ -215,6 +259,7 @@ function run(op: OpDesc, known: Map<string, Value>): void {
       if (!found) throw new Error(`${name} is type number ${number(name)}, which Tenon has none for`);
       return found;
     },
+    current: parameter => known.get(argumentsOf(op.outputs, parameter)[0] ?? '')?.tensor ?? null,
     count: parameter => argumentsOf(op.outputs, parameter).length,
   };
   const results = OPERATORS[op.type]!(call);

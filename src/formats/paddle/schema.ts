@@ -14,6 +14,7 @@ export interface Attr {
   strings: string[];
   b: number;
   bools: number[];
+  blockIdx: number;
   l: number;
   longs: number[];
   float64: number;
@@ -80,6 +81,7 @@ export const SCHEMA = new Schema<Messages>({
     8: 'strings string[]',
     10: 'b int32',
     11: 'bools int32[]',
+    12: 'blockIdx int32',
     13: 'l size',
     15: 'longs size[]',
     16: 'float64s double[]',

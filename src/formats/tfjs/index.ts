@@ -5,9 +5,10 @@ import type { Tensor } from '../../tensor/index.ts';
 import { type Json, parseJson } from '../json.ts';
 import { withFile } from '../source.ts';
 import { type ProgramSummary, readAll, type WeightsFile } from '../weights.ts';
-import { GraphModel, nodesOf, portsOf, runsOperator } from './graphModel.ts';
+import { GraphModel } from './graphModel.ts';
 import { kindsOf, LayersModel, rootOf, runsLayer, type Weights } from './layersModel.ts';
 import { isObject, manifestTensors } from './manifest.ts';
+import { libraryOf, nodesOf, portsOf, runsOperator } from './nodes.ts';
 
 export { GraphModel } from './graphModel.ts';
 export { LayersModel } from './layersModel.ts';
@@ -67,7 +68,8 @@ function summaryOf(topology: Json, graph: boolean, signature: Json | undefined, 
   if (graph) {
     const nodes = nodesOf(topology, path);
     const counts = new Map<string, number>();
-    for (const { op } of nodes) counts.set(op, (counts.get(op) ?? 0) + 1);
+    const functions = [...libraryOf(topology, path).values()].flatMap(called => called.nodes);
+    for (const { op } of [...nodes, ...functions]) counts.set(op, (counts.get(op) ?? 0) + 1);
     return { ...portsOf(nodes, signature), operators: listed(counts, runsOperator) };
   }
   const root = rootOf(topology, path);
@@ -90,7 +92,7 @@ export function loadTfjs(path: string): LayersModel | GraphModel {
     if (topology === null) throw new Error(`${path} holds weights without a model: use loadWeights`);
     const weights: Weights = readAll(file) as Record<string, Tensor>;
     return graph
-      ? new GraphModel(nodesOf(topology, path), signature, weights, path)
+      ? new GraphModel(nodesOf(topology, path), libraryOf(topology, path), signature, weights, path)
       : new LayersModel(rootOf(topology, path), weights);
   } finally {
     file.close();

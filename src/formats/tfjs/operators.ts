@@ -5,6 +5,7 @@
 
 import { arange, cat, type DType, einsum, F, full, isFloat, stack, Tensor, where } from '../../tensor/index.ts';
 import { gatherNd } from '../gatherNd.ts';
+import { LISTS } from './lists.ts';
 import {
   avgPool,
   channelsLast,
@@ -479,4 +480,5 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   ...ARITHMETIC,
   ...NETWORKS,
   ...REDUCTIONS,
+  ...LISTS,
 };

@@ -3,6 +3,7 @@
  * taken is run, and loops are unrolled; inside compile they become the library's own control flow.
  */
 import { cat, cond, full, stack, Tensor, whileLoop } from '../../../tensor/index.ts';
+import { ENDLESS } from '../../controlFlow.ts';
 import type { Call, OperatorTable, Result, Rule, Subgraph } from '../call.ts';
 import { isNumeric, type NumericType, TYPES, typeOfCode } from '../elementTypes.ts';
 import { NONE, sequence, strings, typed, type Value } from '../values.ts';
@@ -34,8 +35,6 @@ const choose: Rule = call => {
   return cond(call.x(0), branch('then_branch'), branch('else_branch')).map((tensor, i) => typed(tensor, types[i]!));
 };
 
-/** How many steps are taken at most before a loop is held to be endless. */
-const ENDLESS = 1_000_000;
 /** Carried values are computed this often, so that the graph of a long loop stays short. */
 const COMPUTED_EVERY = 256;
 
