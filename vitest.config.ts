@@ -25,6 +25,11 @@ const machineCode =
           TENON_BACKEND: 'x86',
           TENON_ISA: 'avx2',
         }),
+        // Every kernel between pages that nobody may touch.
+        project('x86-guard', ['tests/tensor/**/*.test.ts', 'tests/conformance/opinfo.test.ts'], [], {
+          TENON_BACKEND: 'x86',
+          TENON_DEBUG: 'guard',
+        }),
       ]
     : [];
 

@@ -79,6 +79,14 @@ export class AddressTable {
     for (const word of entry.words) this.put(word, address);
   }
 
+  /** The addresses of so many buffers, from byte `offset` of the table on. */
+  addressesAt(offset: number, count: number): number[] {
+    return Array.from({ length: count }, (_, i) => {
+      const word = offset / 4 + 2 * i;
+      return this.words[word]! + this.words[word + 1]! * 2 ** 32;
+    });
+  }
+
   /** Puts addresses and small values in place; returns the outputs that are written where they are, null for the others. */
   place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
     const { machine, leaves, outputs } = this;

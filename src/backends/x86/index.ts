@@ -7,23 +7,21 @@ import type { Backend, Executable, GraphProgram } from '../../compiler/program.t
 import { queryCpu } from './cpu.ts';
 import { chooseIsa, targetOf } from './isa.ts';
 import { keep, keptFile, readKept } from './kept-code.ts';
-import { BACKEND_NAME, Machine } from './machine.ts';
+import { BACKEND_NAME, Machine, type MachineOptions } from './machine.ts';
 import { Native } from './memory/native.ts';
 
-export interface X86Options {
+export interface X86Options extends MachineOptions {
   /** An instruction set to use, of those in isa.ts; `TENON_ISA` or the best there is by default. */
   readonly isa?: string;
-  /** Whether every program runs on all threads, however little there is to do: for tests. */
-  readonly allThreads?: boolean;
 }
 
 /** @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was asked for. */
 export function createX86Backend(options: X86Options = {}): Backend {
-  const { isa: asked = globalThis.process?.env?.['TENON_ISA'], allThreads = false } = options;
+  const { isa: asked = globalThis.process?.env?.['TENON_ISA'] } = options;
   const native = new Native();
   const cpu = queryCpu(native);
   const isa = chooseIsa(cpu, asked);
-  const machine = new Machine(native, isa, allThreads);
+  const machine = new Machine(native, isa, options);
   const target = targetOf(isa, cpu);
   return {
     name: BACKEND_NAME,

@@ -23,6 +23,7 @@ import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
+import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
@@ -81,8 +82,16 @@ interface Job {
 /** Host copies worth a collection (some 10 ms) at once. */
 const MUCH = 1 << 26;
 
-/** Whether `TENON_DEBUG` asks for code. */
-const printsCode = (): boolean => (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes('code');
+/** Whether `TENON_DEBUG` asks for something. */
+const debugs = (what: 'code' | 'guard'): boolean =>
+  (globalThis.process?.env?.['TENON_DEBUG'] ?? '').split(',').includes(what);
+
+export interface MachineOptions {
+  /** Whether every program runs on all threads, however little there is to do: for tests. */
+  readonly allThreads?: boolean;
+  /** Whether kernels run between guard pages; what TENON_DEBUG says by default. */
+  readonly guards?: boolean;
+}
 
 export class Machine {
   readonly native: Native;
@@ -101,9 +110,12 @@ export class Machine {
   private readonly checked =
     globalThis.process?.env?.['NODE_ENV'] === 'test' || !!globalThis.process?.env?.['TENON_DEBUG'];
 
-  /** @param allThreads whether every program runs on all threads, however little there is to do: for tests */
-  constructor(native: Native, isa: Isa, allThreads = false) {
+  /** Runs kernels between guard pages, in that mode. */
+  readonly guard: Guard | null;
+
+  constructor(native: Native, isa: Isa, { allThreads = false, guards = debugs('guard') }: MachineOptions = {}) {
     this.native = native;
+    this.guard = guards ? new Guard(native) : null;
     this.isa = isa;
     this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
@@ -130,7 +142,7 @@ export class Machine {
 
   translate(program: LoopProgram): TranslatedProgram {
     if (this.checked) verifyProgram(program);
-    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const listing = debugs('code') ? new ListingAssembler() : undefined;
     const code = span('x86: emit', () =>
       emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
     );
@@ -150,7 +162,7 @@ export class Machine {
   /** A kernel of somebody else's over arrays of the host. */
   loadAlone(kernel: LoopKernel): HostKernel {
     if (this.checked) verifyKernel(kernel, 0);
-    const listing = printsCode() ? new ListingAssembler() : undefined;
+    const listing = debugs('code') ? new ListingAssembler() : undefined;
     const pages = this.native.load(emitAlone(kernel, this.isa, listing));
     if (listing) console.error(listing.text());
     const loaded = new LoadedKernel(this, kernel, pages);
@@ -320,7 +332,7 @@ export class LoadedProgram implements Executable {
     machine.settle();
     const outputs = this.place(bindings);
     const threads = this.threads();
-    if (isProfiling()) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
+    if (this.byStep) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
     else {
       const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
       machine.pool.run(this.entry, this.table.address, threads);
@@ -332,7 +344,7 @@ export class LoadedProgram implements Executable {
   /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
   runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
     const waits = this.choice.undecided || this.machine.busy;
-    if (!waits || isProfiling()) return Promise.resolve().then(() => this.run(bindings));
+    if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
     return new Promise((resolve, reject) => {
       let outputs: readonly (HostArray | null)[] = [];
       this.machine.submit({
@@ -356,6 +368,11 @@ export class LoadedProgram implements Executable {
         },
       });
     });
+  }
+
+  /** Whether somebody looks at every step. */
+  private get byStep(): boolean {
+    return isProfiling() || this.machine.guard !== null;
   }
 
   private threads(): number {
@@ -390,7 +407,7 @@ export class LoadedProgram implements Executable {
     }
     if (!changed) return;
     const threads = machine.threads;
-    if (isProfiling()) this.runSteps(0, program.preparations, threads);
+    if (this.byStep) this.runSteps(0, program.preparations, threads);
     else machine.pool.run(this.pages.address + this.code.prepare!, this.table.address, threads);
     // What failed fails again when it is tried again.
     if (this.mayFail && machine.failure()) madeFrom.fill(null);
@@ -421,11 +438,11 @@ export class LoadedProgram implements Executable {
       const placed = program.kernels[step]!;
       if (placed.commits && this.mayFail && machine.failure()) continue;
       const start = performance.now();
-      machine.pool.run(
-        this.pages.address + this.code.steps[step]!,
-        this.table.address + this.code.argsOffsets[step]!,
-        threads,
-      );
+      const code = this.pages.address + this.code.steps[step]!;
+      const offset = this.code.argsOffsets[step]!;
+      const run = (table: number): void => machine.pool.run(code, table, threads);
+      if (machine.guard) machine.guard.run(placed, this.table.addressesAt(offset, placed.kernel.buffers.length), run);
+      else run(this.table.address + offset);
       record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
     }
   }

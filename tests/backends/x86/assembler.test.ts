@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { Assembler, R } from '../../../src/backends/x86/assembler/assembler.ts';
 import { ListingAssembler } from '../../../src/backends/x86/assembler/listing.ts';
 import { testMachine } from '../../support/run-x86-kernel.ts';
@@ -16,21 +16,67 @@ const FIXTURE = join(import.meta.dirname, '../../fixtures/x86-assembly.txt');
 const SEED = 1;
 const ROUNDS = 3;
 
-const gnu = ((): boolean => {
+const isInstalled = (tool: 'as' | 'objdump'): boolean => {
   try {
-    return /GNU assembler/.test(execFileSync('as', ['--version'], { encoding: 'utf8' }));
+    return /^GNU /.test(execFileSync(tool, ['--version'], { encoding: 'utf8' }));
   } catch {
     return false;
   }
-})();
+};
+const gnu = isInstalled('as');
 
-function fromGnu(lines: readonly string[]): string[] {
+function inFolder<T>(work: (folder: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'tenon-as-'));
   try {
-    return gnuBytes(lines, folder);
+    return work(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+const fromGnu = (lines: readonly string[]): string[] => inFolder(folder => gnuBytes(lines, folder));
+
+const PREDICATES = ['eq', 'lt', 'le', 'unord', 'neq', 'nlt', 'nle', 'ord'];
+
+/** An instruction as text that both printers share: without sizes of memory, numbers in decimal, predicates of comparisons by number. */
+function plainText(text: string): string {
+  return text
+    .replace(/#.*$/, '')
+    .replace(/^\{\w+\} /, '')
+    .toLowerCase()
+    .replace(/(byte|word|dword|qword|[xyz]mmword) (ptr|bcst) ?/g, '')
+    .replace(/\{1to\d+\}/g, '')
+    .replace(/0x([0-9a-f]+)/g, (_, digits) => {
+      const value = BigInt(`0x${digits}`);
+      return String(
+        value >= 0xffffffff00000000n
+          ? BigInt.asIntN(64, value)
+          : value >= 0xffffff00n && value < 1n << 32n
+            ? BigInt.asIntN(32, value)
+            : value,
+      );
+    })
+    .replace(/\+-/g, '-')
+    .replace(/\+0\]/, ']')
+    .replace(
+      /^(vp?cmp)(eq|lt|le|unord|neq|nlt|nle|ord)((?:p[sd]|u?[dq]) .*)$/,
+      (_, name, predicate, rest) => `${name}${rest},${PREDICATES.indexOf(predicate)}`,
+    )
+    .replace(/\s*,\s*/g, ',')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
+
+/** What objdump reads at each offset of machine code. */
+function disassembled(code: Uint8Array): ReadonlyMap<number, string> {
+  const out = inFolder(folder => {
+    const file = join(folder, 'code.bin');
+    writeFileSync(file, code);
+    const flags = ['-D', '-b', 'binary', '-m', 'i386:x86-64', '-M', 'intel', '--insn-width=16'];
+    return execFileSync('objdump', [...flags, file], { encoding: 'utf8', maxBuffer: 1 << 26 });
+  });
+  const rows = out.matchAll(/^\s*([0-9a-f]+):\t[0-9a-f ]+?\s*\t(.*)$/gm);
+  return new Map([...rows].map(([, at, text]) => [Number.parseInt(at!, 16), plainText(text!)]));
 }
 
 it('makes the bytes that GNU as 2.40 made (TENON_RECORD=1 records them again)', () => {
@@ -56,6 +102,34 @@ it.skipIf(!gnu)('prints what GNU as reads back as the same bytes', () => {
   const bytes = fromGnu(cases.map(c => c.printed));
   const wrong = cases.map((c, i) => `${c.printed} (${c.line}): ${hex(c.bytes)}, as: ${bytes[i]}`);
   expect(wrong.filter((_, i) => hex(cases[i]!.bytes) !== bytes[i])).toEqual([]);
+});
+
+it.skipIf(!isInstalled('objdump'))('is read by objdump as what was meant, instruction by instruction', () => {
+  const cases = assemblyCases(Date.now() | 0, 3);
+  const read = disassembled(Buffer.concat(cases.map(c => c.bytes)));
+  let at = 0;
+  const wrong: string[] = [];
+  for (const { bytes, printed } of cases) {
+    if (read.get(at) !== plainText(printed))
+      wrong.push(`${plainText(printed)}: ${hex(bytes)}, objdump: ${read.get(at)}`);
+    at += bytes.length;
+  }
+  expect(wrong).toEqual([]);
+});
+
+it('has a line for every instruction there is', () => {
+  const used = new Set<string>();
+  const methods = Object.getOwnPropertyNames(Assembler.prototype).filter(name => name in ListingAssembler.prototype);
+  const spies = methods.map(name => vi.spyOn(Assembler.prototype, name as keyof Assembler));
+  assemblyCases(SEED, 1);
+  methods.forEach((name, i) => {
+    if (spies[i]!.mock.calls.length > 0) used.add(name);
+    spies[i]!.mockRestore();
+  });
+  const printed = Object.getOwnPropertyNames(ListingAssembler.prototype);
+  // Labels, and gathers, have tests of their own below.
+  const apart = ['constructor', 'comment', 'bind', 'jump', 'call', 'gather'];
+  expect(methods.filter(name => printed.includes(name) && !used.has(name) && !apart.includes(name))).toEqual([]);
 });
 
 it('prints a program with its labels', () => {

@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { referenceBackend } from '../../../src/backends/reference/index.ts';
 import { queryCpu } from '../../../src/backends/x86/cpu.ts';
+import { createX86Backend } from '../../../src/backends/x86/index.ts';
 import { targetOf } from '../../../src/backends/x86/isa.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
 import { compileGraph, compileSteps } from '../../../src/compiler/compile.ts';
@@ -13,7 +14,6 @@ import type { Target } from '../../../src/compiler/target.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
 import { F, manualSeed, rand, randn, type Tensor, vjp, where } from '../../../src/index.ts';
 import { programOf, runLoops, TARGET } from '../../compiler/support.ts';
-import { runGuarded } from '../../support/guarded.ts';
 import { isas } from './available.ts';
 
 type Attention = (q: Tensor, k: Tensor, v: Tensor) => Tensor;
@@ -76,12 +76,17 @@ const CASES: readonly (readonly [string, readonly number[], Attention])[] = [
 
 describe.each(isas)('%s', isa => {
   const target = targetOf(isa, queryCpu(new Native()));
+  const backend = createX86Backend({ isa, allThreads: true, guards: true });
   it.each(CASES)('%s', (name, sizes, f) => {
     const graph = program(f, sizes);
     const bindings = graph.leaves.map(x => (x.is('variable') ? x.attrs.variable.read() : x.value!));
     expect(chainsOf(graph, target)).toBe(name.startsWith('keys') ? 0 : 2);
     const want = referenceBackend.compile(graph).run(bindings);
-    const [one, three] = [1, 3].map(threads => runGuarded(compileGraph(graph, target), bindings, isa, threads));
+    const executable = backend.compile(graph);
+    const [one, three] = [1, 3].map(threads => {
+      backend.threads = threads;
+      return executable.run(bindings);
+    });
     near(one!, want);
     expect(three).toEqual(one);
   });

@@ -17,7 +17,7 @@ import { isas, machineCode } from './available.ts';
 describe.skipIf(!machineCode)('x86 machine', () => {
   for (const threads of [1, 2, 3])
     it(`runs ${threads} threads through 101 barriers`, () => {
-      const machine = new Machine(new Native(), isas[0]!, true);
+      const machine = new Machine(new Native(), isas[0]!, { allThreads: true });
       machine.threads = threads;
       const n = 1000;
       const loaded = machine.load(mirrorProgram(n, 101));
@@ -28,7 +28,7 @@ describe.skipIf(!machineCode)('x86 machine', () => {
     });
 
   it('writes variables in place, and leaves them alone when an index is out of range', async () => {
-    const machine = new Machine(new Native(), isas[0]!, true);
+    const machine = new Machine(new Native(), isas[0]!, { allThreads: true });
     const loaded = machine.load(gatherUpdateProgram(5, 3));
     for (const threads of [1, 2]) {
       machine.threads = threads;
@@ -91,7 +91,7 @@ describe.skipIf(!machineCode)('x86 machine', () => {
   );
 
   it('leaves the event loop free while a program runs, and keeps the order of programs', async () => {
-    const machine = new Machine(new Native(), isas[0]!, true);
+    const machine = new Machine(new Native(), isas[0]!, { allThreads: true });
     machine.threads = 2;
     const n = 50_000;
     const loaded = machine.load(mirrorProgram(n, 601));

@@ -2,8 +2,8 @@
  * Writes x86-64 machine code: legacy (REX), VEX and EVEX encodings, labels, jumps that become as short as they can, and a pool of constants
  * behind the code, addressed by RIP. Knows encodings only. Source: Intel SDM volume 2.
  */
-import { FORMS, MASK_FORMS, type MaskOp, type Tuple, type VectorOp } from './forms.ts';
-import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from './vex.ts';
+import { MASK_FORMS, type MaskOp, type Tuple, type VectorOp, vectorForm } from './forms.ts';
+import { TILE_FORMS, type TileOp, type VexOp, vexForm } from './vex.ts';
 
 /** General registers by number. */
 export const R = {
@@ -49,6 +49,17 @@ export type Condition = keyof typeof CC;
 export const ALU = { add: 0, or: 1, and: 4, sub: 5, xor: 6, cmp: 7 } as const;
 export type AluOp = keyof typeof ALU;
 export const SHIFT = { shl: 4, shr: 5, sar: 7 } as const;
+
+/** Instructions without operands. */
+export const PLAIN = {
+  ret: [0xc3],
+  pause: [0xf3, 0x90],
+  syscall: [0x0f, 0x05],
+  cpuid: [0x0f, 0xa2],
+  xgetbv: [0x0f, 0x01, 0xd0],
+  vzeroupper: [0xc5, 0xf8, 0x77],
+  tilerelease: [0xc4, 0xe2, 0x78, 0x49, 0xc0],
+} as const;
 
 interface Jump {
   readonly at: number;
@@ -339,18 +350,8 @@ export class Assembler {
     this.byte(0x58 | (r & 7));
   }
 
-  /** The instruction's own bytes. */
-  plain(op: 'ret' | 'pause' | 'syscall' | 'cpuid' | 'xgetbv' | 'vzeroupper' | 'tilerelease'): void {
-    const bytes = {
-      ret: [0xc3],
-      pause: [0xf3, 0x90],
-      syscall: [0x0f, 0x05],
-      cpuid: [0x0f, 0xa2],
-      xgetbv: [0x0f, 0x01, 0xd0],
-      vzeroupper: [0xc5, 0xf8, 0x77],
-      tilerelease: [0xc4, 0xe2, 0x78, 0x49, 0xc0],
-    }[op];
-    for (const byte of bytes) this.byte(byte);
+  plain(op: keyof typeof PLAIN): void {
+    for (const byte of PLAIN[op]) this.byte(byte);
   }
 
   /** Atomic: xadd (d += s, s = old d) or cmpxchg (d == eax ? d = s : eax = d), 32 bits. */
@@ -378,7 +379,7 @@ export class Assembler {
    * says), `v` the second operand or 0, `s` register or memory.
    */
   vector(op: VectorOp, l: number, d: number, v: number, s: RM, options: VectorOptions = {}): void {
-    const form = FORMS[op];
+    const form = vectorForm(op);
     const { pp, map, w, opcode, tuple, digit } = form;
     // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
     const reg = digit >= 0 ? digit : d;
@@ -442,7 +443,7 @@ export class Assembler {
    * operand or 0, `s` register or memory, `imm` an immediate (for blends by a register: its number times 16).
    */
   vex(op: VexOp, l: number, d: number, v: number, s: RM, imm?: number): void {
-    const form = VEX_FORMS[op];
+    const form = vexForm(op);
     // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
     const reg = form.digit >= 0 ? form.digit : d;
     this.vexPrefix(reg, s, form.digit >= 0 ? d : v, l, form);

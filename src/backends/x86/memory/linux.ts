@@ -46,6 +46,9 @@ export function linux(koffi: Koffi): Platform {
       if (mprotect(address, bytes, READ | EXECUTE) !== 0)
         throw new Error('x86: the system refuses to make memory executable');
     },
+    forbid(address, bytes) {
+      if (mprotect(address, bytes, 0) !== 0) throw new Error('x86: the system refuses to protect memory');
+    },
     unmap(address, bytes) {
       munmap(address, bytes);
     },

@@ -9,6 +9,8 @@ export interface Platform {
   map(bytes: number): number;
   /** From now on the pages may be executed, not written. */
   seal(address: number, bytes: number): void;
+  /** From now on the pages may not be touched at all. */
+  forbid(address: number, bytes: number): void;
   unmap(address: number, bytes: number): void;
   copyIn(address: number, from: Uint8Array): void;
   copyOut(into: Uint8Array, address: number): void;
