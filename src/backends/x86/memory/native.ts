@@ -24,15 +24,21 @@ function loadKoffi(): Koffi {
   if (!module) throw new Error('x86: machine code needs Node.js 20.16 or newer');
   const require = module.createRequire(import.meta.url);
   try {
-    // What koffi's own entry finds after looking in many places: a package per platform with the same functions, in a third of the 7 ms.
-    const own = module.createRequire(require.resolve('koffi'));
-    try {
-      return own(`@koromix/koffi-${process.platform}-${process.arch}`) as Koffi;
-    } catch {
-      return require('koffi') as Koffi;
-    }
+    return koffiForGlibc(module) ?? (require('koffi') as Koffi);
   } catch (error) {
     throw new Error(`x86: koffi, which calls machine code, could not be loaded: ${firstLine(error)}`);
+  }
+}
+
+/** What koffi's own entry finds on most Linux machines after looking in many places, in 1 ms instead of 7; null where it is not there. */
+function koffiForGlibc({ createRequire }: typeof import('node:module')): Koffi | null {
+  if (process.platform !== 'linux' || process.getBuiltinModule('node:fs').existsSync('/lib/ld-musl-x86_64.so.1'))
+    return null;
+  try {
+    const entry = createRequire(import.meta.url).resolve('koffi');
+    return createRequire(entry)('@koromix/koffi-linux-x64/linux_x64/koffi.node') as Koffi;
+  } catch {
+    return null;
   }
 }
 
