@@ -72,7 +72,7 @@ const SHARED_MOST = 4 << 20;
  * What a load costs beside multiply-adds that could hide it, twice for vectors of B, which come from the second cache: 13 x 2 reaches 185 GFLOP/s of
  * 215, 8 x 3 reaches 200; 4 x 6 asks for 32 bytes a cycle and reaches 110 where 8 x 3 has 140.
  */
-const LOAD_CYCLES = 0.1;
+export const LOAD_CYCLES = 0.1;
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
@@ -160,12 +160,14 @@ const RUN_PER_COLUMN = 48;
 /** Bytes after which addresses meet in the same set of a first cache, and lines of a set that one operand may take. */
 const SET_BYTES = 4096;
 const SET_LINES = 6;
+/** The same for rows of an image, which packing would cost as much. */
+const IMAGE_LINES = 8;
 
 /** Whether `rows` lines that lie `strideBytes` apart push each other out of the first cache. */
-function collides(strideBytes: number, rows: number): boolean {
+function collides(strideBytes: number, rows: number, lines = SET_LINES): boolean {
   let [a, b] = [SET_BYTES, strideBytes];
   while (b > 0) [a, b] = [b, a % b];
-  return rows > (SET_LINES * SET_BYTES) / a;
+  return rows > (lines * SET_BYTES) / a;
 }
 
 /** Blocks of at most `most` points; a block covers whole inner dims, as many as fit. `linear` views must stay linear in a block. */
@@ -197,6 +199,9 @@ export function blocksOf(p: Problem, most: number, linear: readonly View[]): KBl
   };
 }
 
+/** Share of the wanted tasks that there must be at least. */
+const ENOUGH_TASKS = 0.7;
+
 /**
  * Panels per task that bring the fewest lines from the shared cache: every task reads its rows of A and columns of B once, if both fit the second
  * cache, else its columns once per `block` panels of rows. (1024 x 1536 of 384 in 16 tasks: 1 x 16 of them read 26 MB, 4 x 4 read 16.)
@@ -206,16 +211,25 @@ function leastTraffic(
   rows: number,
   nPanels: number,
   width: number,
-  limits: { wanted: number; most: number; lineBytes: number; cache: number; block: number },
+  limits: {
+    mTask: number;
+    nTask: number;
+    wanted: number;
+    most: number;
+    lineBytes: number;
+    cache: number;
+    block: number;
+  },
 ): { mTask: number; nTask: number } {
   const { wanted, most, lineBytes, cache, block } = limits;
-  let best = { mTask: mPanels, nTask: nPanels };
+  let best = { mTask: limits.mTask, nTask: limits.nTask };
   let least = Number.POSITIVE_INFINITY;
   for (let mTasks = 1; mTasks <= Math.min(mPanels, most); mTasks++) {
     const mTask = ceilDiv(mPanels, mTasks);
     const nTask = ceilDiv(nPanels, Math.min(nPanels, ceilDiv(wanted, mTasks)));
     const used = [ceilDiv(mPanels, mTask), ceilDiv(nPanels, nTask)] as const;
-    if (used[0] * used[1] > most) continue;
+    // Threads come first: one panel of columns is no reason for one task.
+    if (used[0] * used[1] > most || used[0] * used[1] < ENOUGH_TASKS * Math.min(wanted, mPanels * nPanels)) continue;
     const fits = (mTask * rows + nTask * width) * lineBytes <= cache;
     const again = fits ? 1 : ceilDiv(mTask, Math.min(block, mTask));
     const lines = used[1] * mPanels * rows + used[0] * again * nPanels * width;
@@ -245,7 +259,7 @@ export function planOf(p: Problem, target: Target): Plan {
     if (!target.keepsOrder || !keepsPacked(p.b) || !isPlain(p, p.a) || !forward(p.a) || kInner === undefined)
       return false;
     if (along(p.a, p.k) !== 1 || linearRun(p, p.a) < Math.max(SHORT_RUN, n / RUN_PER_COLUMN)) return false;
-    return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows);
+    return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows, IMAGE_LINES);
   };
   const mRuns = runLength < m && inRuns() ? m / runLength : 1;
   const tile = chooseTile(m / mRuns, n, lanes, target);
@@ -301,6 +315,8 @@ export function planOf(p: Problem, target: Target): Plan {
     batches === 1 && lines * points <= Math.max(2 * view.elements, SHARED_MOST);
   if (k.count === 1 && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1)
     ({ mTask, nTask } = leastTraffic(mPanels, low + 1, nPanels, width, {
+      mTask,
+      nTask,
       wanted,
       most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
       lineBytes: k.length * bytes,
