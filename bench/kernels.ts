@@ -24,9 +24,12 @@ export function runKernel(name: string, spec: WorkloadSpec, options: Options): R
   );
   const like = formula(name, spec, inputs);
   const output = resident(zeros(like.shape, { dtype: like.dtype }));
-  const call = compile((): void => {
-    output.assign(formula(name, spec, inputs));
+  // Arguments, not constants of the function: what a function closes over is computed once for all calls.
+  const names = Object.keys(inputs);
+  const program = compile((...args: readonly Tensor[]): void => {
+    output.assign(formula(name, spec, Object.fromEntries(names.map((input, i) => [input, args[i]!]))));
   });
+  const call = (): void => program(...Object.values(inputs));
   const times = timed(options, spec, call);
   return { ...times, check: samples(output.to('f32').data()) };
 }

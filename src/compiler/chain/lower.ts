@@ -119,7 +119,7 @@ class ChainLowering {
     const areas = Array.from({ length: plan.areas }, () => room.take(ROWS * this.pitch));
     const depth = (p: Product): number => extent(p.problem, p.problem.k);
     const across = (p: Product): number => roundUp(extent(p.problem, p.problem.n), this.widthOf(p));
-    const left = scores.map(s => room.take(ROWS * depth(s)));
+    const left = scores.map(s => (this.readsInPlace(s) ? 0 : room.take(ROWS * depth(s))));
     const shared = scores.map(s => room.take(depth(s) * across(s)));
     const right = results.map(r => room.take((r.of === 'rows' ? columns : ROWS) * across(r)));
     const sums = results.map(r => room.take((r.of === 'rows' ? ROWS : roundUp(columns, lanes)) * across(r)));
@@ -159,9 +159,11 @@ class ChainLowering {
                 b.add(b.add(first, count === ROWS ? b.i32(ROWS) : (count as Reg)), b.i32(plan.seen - 1)),
               );
         scores.forEach((s, i) => {
-          this.packRows(s, batch, first, at(left[i]!), lanesAt);
+          const inPlace = this.readsInPlace(s);
+          const a = inPlace ? this.rowsAt(s, batch, first) : at(left[i]!);
+          if (!inPlace) this.packRows(s, batch, first, a, lanesAt);
           this.makeScores(s, {
-            a: at(left[i]!),
+            a,
             b: at(shared[i]!),
             to: at(areas[this.areaOf(s.contracted)]!),
             count,
@@ -244,6 +246,20 @@ class ChainLowering {
     });
   }
 
+  /** Whether whole tiles of rows may be read where they lie. */
+  private readsInPlace({ problem: p, tile }: Scores): boolean {
+    return p.k.length === 1 && this.plan.rows % tile.rows === 0;
+  }
+
+  private rowsAt(product: Scores, batch: Reg, first: Reg): Reg {
+    const { b } = this;
+    const p = product.problem;
+    const coords = this.coordsOf(product, batch);
+    const dims = [...p.batch, p.m[0]!];
+    const at = stepAll(b, p.a, origin(b, p.a), dims, [...p.batch.map(d => coords.get(d)!), first]);
+    return b.addr(p.a.buffer, at.index);
+  }
+
   /** Packs a block of the left operand of scores: panels of a tile's rows, each [k][rows]. */
   private packRows(product: Scores, batch: Reg, first: Reg, to: Reg, lanesAt: Reg | null): void {
     const { b } = this;
@@ -301,17 +317,18 @@ class ChainLowering {
   /** Panels of columns up to `limit`, tiles of rows up to `count`. */
   private makeScores(s: Scores, { a, b: right, to, count, limit }: Run): void {
     const { b } = this;
-    const points = extent(s.problem, s.problem.k);
+    const p = s.problem;
+    const points = extent(p, p.k);
     const width = this.widthOf(s);
+    // A packed panel holds a tile's rows side by side.
+    const inPlace = this.readsInPlace(s);
+    const [m, k] = [p.m[0]!, p.k[0]!];
+    const steps = inPlace ? { across: p.a.lin[m]!, along: p.a.lin[k]! } : { across: 1, along: s.tile.rows };
+    const rowStep = inPlace ? p.a.lin[m]! : points;
     b.for(0, limit, width, column => {
       const panel = b.advance(right, b.mul(column, b.i32(points)), BYTES);
       b.for(0, count, s.tile.rows, row => {
-        const left: Stream = {
-          dtype: 'f32',
-          from: b.advance(a, b.mul(row, b.i32(points)), BYTES),
-          across: 1,
-          along: s.tile.rows,
-        };
+        const left: Stream = { dtype: 'f32', from: b.advance(a, b.mul(row, b.i32(rowStep)), BYTES), ...steps };
         const place = b.advance(to, b.add(b.mul(row, b.i32(this.pitch)), column), BYTES);
         this.multiply(
           s,

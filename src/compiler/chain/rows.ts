@@ -57,6 +57,7 @@ export class RowPasses {
     const { vars } = plan;
     const order = [...vars.batch, vars.row, place, vars.column];
     const emitter = new Emitter(b, context, plan.tracer, v => this.buffers.read(v), vars.column, 4, order);
+    emitter.reciprocals = true;
     let rest = batch;
     vars.batch.toReversed().forEach((v, i) => {
       const size = b.i32(v.extent);
@@ -157,6 +158,7 @@ export class RowPasses {
       if (start.terms.length > 0) emitter.pointer(buffer, dtype, start);
     };
     for (const e of needed) {
+      emitter.prepareQuotient(e);
       const spilled = emitter.spilled.get(e);
       if (spilled) pointer(spilled.buffer, 'f32', spilled.ix);
       else if ((e.mask & inner) === 0) {

@@ -43,6 +43,8 @@ export class Emitter {
   readonly tracer: Tracer;
   mayFail = false;
   mode: Mode = SCALAR;
+  /** Whether dividing by what all lanes share is multiplying by its reciprocal: where rows are long. */
+  reciprocals = false;
   /** Expressions an earlier pass has put into memory, at the element given. */
   readonly spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix }>();
   private readonly context: ProgramContext;
@@ -582,6 +584,7 @@ export class Emitter {
     const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
     const [x, y, z] = args as [Reg, Reg, Reg];
     const from = e.args[0]!.dtype;
+    if (value.is('binary') && vector && this.isShared(e)) return this.quotient(e, x);
     if (value.is('unary')) return lowerUnary(b, value.attrs.fn, from, x);
     if (value.is('binary')) return lowerBinary(b, value.attrs.fn, from, x, y);
     if (value.is('compare')) return lowerCompare(b, value.attrs.fn, from, x, y);
@@ -590,6 +593,43 @@ export class Emitter {
     if (value.is('bitcast')) return lowerBitcast(b, from, e.dtype, x);
     if (value.is('checkIndex')) return this.wrapIndex(value, x, vector);
     throw new Error(`internal: ${value.op} is not elementwise`);
+  }
+
+  /** Whether `e` divides a vector by what all of its lanes share. */
+  private isShared(e: Expr): boolean {
+    if (e.kind !== 'op' || !e.value.is('binary') || e.value.attrs.fn !== 'div' || e.dtype !== 'f32') return false;
+    const divisor = e.args[1]!;
+    return this.reciprocals && divisor.kind !== 'const' && !this.isVector(divisor);
+  }
+
+  /** Makes the reciprocals that dividing by shared values takes, here instead of inside the lane loop. */
+  prepareQuotient(e: Expr): void {
+    if (this.isVector(e) && this.isShared(e)) this.reciprocal((e as OpExpr).args[1]!);
+  }
+
+  /**
+   * x / y as (x * s) * (1 / (y * s)), where s brings y into the middle of the range: a division of 16 lanes takes 16 cycles, two products one. At
+   * most one unit more than the quotient's own half (for normal results), and what is infinite, zero or NaN stays as it is.
+   */
+  private quotient(e: OpExpr, x: Reg): Reg {
+    const { scale, inverse } = this.reciprocal(e.args[1]!);
+    return this.b.mul(this.b.mul(x, scale), inverse);
+  }
+
+  private reciprocal(divisor: Expr): { scale: Reg; inverse: Reg } {
+    const { b } = this;
+    const { lanes } = this.mode;
+    const scale = this.memo(`scale${divisor.id}.${lanes}`, () => {
+      const y = b.un('abs', this.value(divisor));
+      const [one, small, large] = [1, 2 ** -64, 2 ** 64].map(x => b.const('f32', x)) as [Reg, Reg, Reg];
+      const down = b.select(b.cmp('gt', y, large), small, one);
+      return b.splat(b.select(b.cmp('lt', y, small), large, down), lanes);
+    });
+    const inverse = this.memo(`inverse${divisor.id}.${lanes}`, () => {
+      const y = this.vector(divisor, 0);
+      return b.bin('div', b.const('f32', 1, lanes), b.mul(y, scale));
+    });
+    return { scale, inverse };
   }
 
   private wrapIndex(value: Value<'checkIndex'>, x: Reg, vector: boolean): Reg {

@@ -39,6 +39,8 @@ const CHUNK = 4096;
 const WINDOWED = 4096;
 /** Elements of a sum that is written out (pooling windows). */
 const WRITTEN_OUT = 9;
+/** Vectors of a row from which on a reciprocal is worth its division. */
+const LONG_ROW = 4;
 /** Chunks of a sum with few results at most. */
 const MAX_CHUNKS = 64;
 /** Tasks wanted before remaining outer variables become inner loops. */
@@ -115,6 +117,7 @@ class SpaceLowering {
       this.context.target.vectorBytes / this.lanes,
       [...this.keptLoops, ...this.summedLoops].map(v => v.atom),
     );
+    this.emitter.reciprocals = this.lane !== null && !this.lane.kept && this.lane.atom.extent >= LONG_ROW * this.lanes;
     // Buffers are numbered by first use; stores first, so that results lead.
     for (const { value } of this.trace.stores) this.buffers.write(value);
     for (const e of this.trace.exprs) this.levels.set(e, this.levelOf(e));
@@ -607,6 +610,8 @@ class SpaceLowering {
       for (const arg of e.args)
         if ((arg.mask & laneBit) === 0 && this.levels.get(arg)! <= level && arg.kind !== 'reduced')
           emitter.vector(arg, 0);
+      const divisor = e.args[1];
+      if (divisor && this.levels.get(divisor)! <= level) emitter.prepareQuotient(e);
     }
     emitter.mode = mode;
   }
