@@ -17,11 +17,17 @@ const FRESH_SECONDS = 30;
 /** What the script at `url` returns. @param hash of its text, which names the cache */
 export function load(url: URL, hash: string): object {
   const filename = fileURLToPath(url);
-  const file = privatePath(`core-${hash}-${process.versions.v8}-${process.arch}.bin`);
+  const file = privatePath(`core-${hash}-${process.versions.v8}-${process.arch}${flags()}.bin`);
   const cache = file === null ? null : readPrivate(file);
   const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData: cache?.bytes });
   if (file !== null) writeAtExit(file, script, script.cachedDataRejected ? null : cache);
   return (script.runInThisContext() as Core)(url.href);
+}
+
+/** V8 refuses a cache that was written under other flags. */
+function flags(): string {
+  const text = [process.env['NODE_OPTIONS'], ...process.execArgv].filter(Boolean).join(' ');
+  return text && `-${process.getBuiltinModule('node:zlib').crc32(text).toString(16)}`;
 }
 
 /**

@@ -5,7 +5,7 @@ const Module = require('node:module');
 const without = process.env.TENON_TEST_WITHOUT;
 const load = Module._load;
 Module._load = function (request, ...rest) {
-  if (request !== 'koffi') return load.call(this, request, ...rest);
+  if (!/^(koffi|@koromix\/koffi-.*)$/.test(request)) return load.call(this, request, ...rest);
   if (without === 'koffi') throw new Error("Cannot find module 'koffi'");
   const koffi = load.call(this, request, ...rest);
   return {

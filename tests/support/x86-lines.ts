@@ -5,9 +5,15 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ALU, Assembler, CC, type Mem, PLAIN, R } from '../../src/backends/x86/assembler/assembler.ts';
-import { FORMS, MASK_FORMS, type MaskOp, type VectorOp } from '../../src/backends/x86/assembler/forms.ts';
+import {
+  MASK_FORMS,
+  type MaskOp,
+  VECTOR_OPS,
+  type VectorOp,
+  vectorForm,
+} from '../../src/backends/x86/assembler/forms.ts';
 import { ListingAssembler } from '../../src/backends/x86/assembler/listing.ts';
-import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
+import { TILE_FORMS, type TileOp, VEX_OPS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
 
 export interface Case {
   readonly line: string;
@@ -94,7 +100,7 @@ function made(line: string, fill: (asm: Assembler) => void): Case {
 }
 
 function vectorCase(op: VectorOp, below: (n: number) => number): Case {
-  const form = FORMS[op];
+  const form = vectorForm(op);
   const shape = shapeOf(op);
   const scalar = shape.d === 'x';
   const l = scalar ? 0 : below(3);
@@ -314,8 +320,8 @@ export function assemblyCases(seed: number, rounds: number): Case[] {
   const below = random(seed);
   const cases: Case[] = [];
   for (let round = 0; round < rounds; round++) {
-    for (const op of Object.keys(FORMS) as VectorOp[]) cases.push(vectorCase(op, below));
-    for (const op of Object.keys(VEX_FORMS) as VexOp[]) cases.push(vexCase(op, below));
+    for (const op of VECTOR_OPS) cases.push(vectorCase(op, below));
+    for (const op of VEX_OPS) cases.push(vexCase(op, below));
     for (const op of Object.keys(MASK_FORMS) as MaskOp[]) cases.push(maskCase(op, below));
     cases.push(...tileCases(below), ...generalCases(below));
   }

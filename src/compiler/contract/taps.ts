@@ -10,7 +10,7 @@ import { affine, unravel, zero } from './indices.ts';
 import { multiplyAdd } from './micro.ts';
 import { laneWords, packPanel } from './pack.ts';
 import { stage, stagedLayout } from './pad.ts';
-import { keepsPacked } from './plan.ts';
+import { keepsPacked, LOAD_CYCLES } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import {
@@ -50,29 +50,32 @@ export function suitsTaps(p: Problem, target: Target): boolean {
   const readsPerElement = (extent(p, p.k) * extent(p, p.n) * extent(p, p.batch)) / p.b.elements;
   // A plain matrix is better widened on the way, or packed once.
   if (target.keepsOrder && readsPerElement <= 1 && (p.b.dtype !== p.acc || keepsPacked(p.b))) return false;
-  // Where engines keep no order, packing is dear, and rows up to here were faster this way (3x3, 64 channels: 51 -> 56 of 62 GFLOP/s).
-  const many = target.keepsOrder ? 12 : 64;
+  // Where engines keep no order, packing is dear, and rows up to here were faster this way (3x3, 64 channels: 51 -> 56 of 62 GFLOP/s); where they do,
+  // they are wherever vectors are whole (5x5, 6 to 16 channels, batch of 64 innermost: 111 -> 165).
+  const many = target.keepsOrder ? (length % lanes === 0 ? 32 : 12) : 64;
   return extent(p, p.m) <= (along === 1 && readsPerElement >= 4 ? many : 12);
 }
 
-/** Rows and vectors (a multiple of `multiple`, if there is such a tile) of the tile; vectors take `loads` loads each. */
+/** Rows and vectors (a multiple of `multiple`, if there is such a tile) of the tile; vectors take `loads` loads each, whole cache lines if `aligned`. */
 function tileOf(
   m: number,
   units: number,
   loads: number,
   multiple: number,
+  aligned: boolean,
   target: Target,
 ): [rows: number, vectors: number] | null {
   const registers = target.vectorRegisters - 1;
   let best: [number, number] | null = null;
   let least = Number.POSITIVE_INFINITY;
   for (let r = 1; r <= m; r++) {
-    for (let v = multiple; v <= units && r * v + r + v * loads <= registers; v += multiple) {
+    for (let v = multiple; v <= units && r * v + (target.keepsOrder ? 1 : r) + v * loads <= registers; v += multiple) {
       const height = m / Math.ceil(m / r);
-      // Vectors mostly cross cache lines, and then count as two loads.
-      const reads = target.keepsOrder ? (height + 2 * v * loads) / 2 : 0;
+      // Vectors that cross cache lines count as two loads.
+      const reads = target.keepsOrder ? (height + (aligned ? 1 : 2) * v * loads) / 2 : 0;
       const issue = (height * v + 2 * height + v * (2 * loads) + 4) / 6;
-      const cost = (Math.ceil(m / r) / v) * Math.max((height * v) / 2, 4, issue, reads);
+      const busy = target.keepsOrder ? LOAD_CYCLES * (height + 2 * v * loads) : 0;
+      const cost = (Math.ceil(m / r) / v) * (Math.max((height * v) / 2, 4, issue, reads) + busy);
       if (cost < least * 0.999) {
         least = cost;
         best = [r, v];
@@ -127,7 +130,8 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   // The last vector of a ragged row is masked, or overlaps the one before. A plain store may run twice, what is fused may not: with tiles of whole rows
   // it is known which vectors those are (and a tile is cheaper to set up).
   const wants = ragged && inRegisters && ((p.epilogue && !p.masks) || K < FEW_TAPS) ? perRow : 1;
-  const [most, vectors] = tileOf(M, units, stride, wants, target) ?? tileOf(M, units, stride, 1, target)!;
+  const [most, vectors] =
+    tileOf(M, units, stride, wants, !ragged, target) ?? tileOf(M, units, stride, 1, !ragged, target)!;
   const wholeRows = vectors % perRow === 0;
   const straight = inRegisters && (!p.epilogue || !ragged || wholeRows || p.masks);
   // Vectors that always lie in one row share an address.
@@ -181,7 +185,8 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
     const tap = b.copy(b.addr(table));
     b.for(0, K, 1, () => {
       const offset = b.load('i32', tap);
-      const x = sums.map((_, r) => b.splat(b.load(p.acc, a, r * bytes), lanes));
+      const left = (r: number): Reg => b.splat(b.load(p.acc, a, r * bytes), lanes);
+      const early = target.keepsOrder ? null : sums.map((_, r) => left(r));
       const start = b.advance(places[0]!.at, offset, 1);
       const y = places.map(({ at, shift, mask }, v) => {
         if (shift !== null && stride === 1 && mask) return b.loadMasked(p.acc, start, mask, shift * bytes);
@@ -191,8 +196,10 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
         if (mask) return b.gather(p.acc as 'f32' | 'i32', here, b.iota(lanes, stride), mask);
         return stride === 1 ? b.load(p.acc, here, 0, lanes) : loadEven(b, p, here, lanes);
       });
-      for (const [r, line] of sums.entries())
-        for (const [v, value] of line.entries()) b.move(value, multiplyAdd(b, p.acc, x[r]!, y[v]!, value));
+      for (const [r, line] of sums.entries()) {
+        const x = early ? early[r]! : left(r);
+        for (const [v, value] of line.entries()) b.move(value, multiplyAdd(b, p.acc, x, y[v]!, value));
+      }
       b.move(a, b.advance(a, b.i32(rows), bytes));
       b.move(tap, b.advance(tap, b.i32(1), 4));
     });

@@ -2,8 +2,8 @@
  * Writes x86-64 machine code: legacy (REX), VEX and EVEX encodings, labels, jumps that become as short as they can, and a pool of constants
  * behind the code, addressed by RIP. Knows encodings only. Source: Intel SDM volume 2.
  */
-import { FORMS, MASK_FORMS, type MaskOp, type Tuple, type VectorOp } from './forms.ts';
-import { TILE_FORMS, type TileOp, VEX_FORMS, type VexOp } from './vex.ts';
+import { MASK_FORMS, type MaskOp, type Tuple, type VectorOp, vectorForm } from './forms.ts';
+import { TILE_FORMS, type TileOp, type VexOp, vexForm } from './vex.ts';
 
 /** General registers by number. */
 export const R = {
@@ -379,7 +379,7 @@ export class Assembler {
    * says), `v` the second operand or 0, `s` register or memory.
    */
   vector(op: VectorOp, l: number, d: number, v: number, s: RM, options: VectorOptions = {}): void {
-    const form = FORMS[op];
+    const form = vectorForm(op);
     const { pp, map, w, opcode, tuple, digit } = form;
     // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
     const reg = digit >= 0 ? digit : d;
@@ -443,7 +443,7 @@ export class Assembler {
    * operand or 0, `s` register or memory, `imm` an immediate (for blends by a register: its number times 16).
    */
   vex(op: VexOp, l: number, d: number, v: number, s: RM, imm?: number): void {
-    const form = VEX_FORMS[op];
+    const form = vexForm(op);
     // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
     const reg = form.digit >= 0 ? form.digit : d;
     this.vexPrefix(reg, s, form.digit >= 0 ? d : v, l, form);

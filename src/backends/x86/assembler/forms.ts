@@ -144,9 +144,12 @@ function parse(line: string): VectorForm {
   };
 }
 
-export const FORMS = Object.fromEntries(Object.entries(LINES).map(([name, line]) => [name, parse(line)])) as {
-  readonly [op in VectorOp]: VectorForm;
-};
+export const VECTOR_OPS = Object.keys(LINES) as readonly VectorOp[];
+
+const forms: { [op in VectorOp]?: VectorForm } = {};
+
+/** How an instruction is encoded; its line is read when it is first used, as reading them all takes a millisecond of every start. */
+export const vectorForm = (op: VectorOp): VectorForm => (forms[op] ??= parse(LINES[op]));
 
 /** VEX-encoded instructions on opmask registers: pp, map 1, W, opcode; L is 1 for those with three operands. */
 export const MASK_FORMS = {

@@ -13,7 +13,7 @@ import {
   type SHIFT,
   type VectorOptions,
 } from './assembler.ts';
-import { FORMS, type MaskOp, type VectorOp } from './forms.ts';
+import { type MaskOp, type VectorOp, vectorForm } from './forms.ts';
 import type { TileOp, VexOp } from './vex.ts';
 
 const R64 = Object.keys(R);
@@ -254,7 +254,7 @@ export class ListingAssembler extends Assembler {
   }
 
   override vector(op: VectorOp, l: number, d: number, v: number, s: RM, options: VectorOptions = {}): void {
-    const { tuple, w } = FORMS[op];
+    const { tuple, w } = vectorForm(op);
     const scalar = { s1: 1, s2: 2, s4: 4, s8: 8 }[tuple as 's1'];
     const bytes = scalar ?? { full: 16, half: 8, quarter: 4, eighth: 2 }[tuple as 'full'] * 2 ** l;
     const maskText = options.k ? `{k${options.k}}${options.zero ? '{z}' : ''}` : '';

@@ -127,9 +127,12 @@ function parse(line: string): VexForm {
   };
 }
 
-export const VEX_FORMS = Object.fromEntries(Object.entries(LINES).map(([name, line]) => [name, parse(line)])) as {
-  readonly [op in VexOp]: VexForm;
-};
+export const VEX_OPS = Object.keys(LINES) as readonly VexOp[];
+
+const forms: { [op in VexOp]?: VexForm } = {};
+
+/** How an instruction is encoded; its line is read when it is first used. */
+export const vexForm = (op: VexOp): VexForm => (forms[op] ??= parse(LINES[op]));
 
 /** Tile instructions: pp, opcode in map 0F38, W0. Tile registers are numbers 0 to 7. */
 export const TILE_FORMS = {
