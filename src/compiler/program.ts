@@ -51,7 +51,7 @@ export interface PlacedKernel extends KernelOutline {
   readonly kernel: LoopKernel;
 }
 
-/** What `fail(site, value)` means: becomes `${what}: index ${value} is out of range for ${size} elements`. */
+/** What `fail(site, value)` means: becomes the sentence of graph/failure.ts. */
 export interface FailSite {
   readonly what: string;
   readonly size: number;

@@ -181,6 +181,7 @@ function damped({ input, output }: Inverses, damping: number): Inverses {
   const share = where(pi.isfinite().logicalAnd(pi.gt(0)), pi, 1);
   const root = Math.sqrt(damping);
   const inverse = (factor: Tensor, amount: Tensor): Tensor =>
-    linalg.inv(factor.add(ones([factor.shape[0]!], { dtype: factor.dtype }).mul(amount).diag()));
+    // Damped, it is not singular: nothing to check.
+    linalg.invEx(factor.add(ones([factor.shape[0]!], { dtype: factor.dtype }).mul(amount).diag())).inverse;
   return { input: inverse(input, share.mul(root)), output: inverse(output, share.reciprocal().mul(root)) };
 }

@@ -1,11 +1,12 @@
 /** Every sparse model learns a planted pattern through the trainer, and the trainer is exact. */
 
-import { manualSeed, setNumThreads } from 'tenon';
+import { manualSeed, setNumThreads, Tensor } from 'tenon';
 import { auc } from 'tenon/metrics';
 import { Adam, SGD } from 'tenon/optim';
 import {
   type BatchSchema,
   buildModel,
+  DIEN,
   type EmbeddingTable,
   ItemToItem,
   LR,
@@ -270,4 +271,44 @@ describe('ItemToItem', () => {
     parts.merge(new ItemToItem().update([2, 3]).update([3, 4]).state());
     expect(parts.similar(2)).toEqual(model.similar(2));
   });
+});
+
+it("DIEN's auxiliary loss is the paper's, with the example before in the batch as the negative one", () => {
+  manualSeed(5);
+  const schema: BatchSchema = { slots: ['item', HISTORY], dense: [], labels: ['click'] };
+  const model = new DIEN({ schema, histories: { [HISTORY]: 'item' }, length: 3, dim: 2, hidden: [4], auxiliary: 0.5 });
+  const values = (shape: number[], seed: number): Tensor => {
+    const next = uniform(seed);
+    return Tensor.from(
+      Float32Array.from({ length: shape.reduce((a, n) => a * n, 1) }, () => next() - 0.5),
+      { shape },
+    );
+  };
+  const histories = values([3, 3, 2], 1);
+  // Three steps, two, and one.
+  const mask = Tensor.from(Float32Array.of(1, 1, 1, 1, 1, 0, 1, 0, 0), { shape: [3, 3] });
+  const input = {
+    wide: values([3, 0], 2),
+    vectors: values([3, 1, 2], 3),
+    sequences: { [HISTORY]: { vectors: histories, mask } },
+    dense: values([3, 0], 4),
+    weights: Tensor.from(Float32Array.of(1, 1, 1)),
+    ids: Tensor.from(new Int32Array(3), { shape: [3, 1] }),
+    shows: values([3, 1], 5),
+  };
+  const labels = Tensor.from(Float32Array.of(1, 0, 1), { shape: [3, 1] });
+  const output = model.forward(input);
+  const h = (model.extractor.call(histories) as Tensor[])[0]!.data() as Float32Array;
+  const e = histories.data() as Float32Array;
+  const dot = (b: number, t: number, other: number): number =>
+    [0, 1].reduce((sum, d) => sum + h[(b * 3 + t) * 2 + d]! * e[(other * 3 + t + 1) * 2 + d]!, 0);
+  const softplus = (x: number): number => Math.log1p(Math.exp(x));
+  // (example, step) with a next step: (0, 0), (0, 1), (1, 0); the example before in a circle has one there for (1, 0) alone of these.
+  const positive = (softplus(-dot(0, 0, 0)) + softplus(-dot(0, 1, 0)) + softplus(-dot(1, 0, 1))) / 3;
+  const negative = softplus(dot(1, 0, 0));
+  const bce = [0, 1, 2].reduce((sum, b) => {
+    const x = output.data()[b] as number;
+    return sum + softplus(b === 1 ? x : -x) / 3;
+  }, 0);
+  expect(model.loss(output, labels, input).item()).toBeCloseTo(bce + 0.5 * (positive + negative), 5);
 });

@@ -1,5 +1,6 @@
 /** The embedding table against a plain Map under random operations; its life, its files and its limits. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { tensor } from 'tenon';
@@ -11,7 +12,7 @@ import {
   type TableOptions,
   type TableRow,
 } from 'tenon/recsys';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { PagedBacking } from '../../src/recsys/table/backing.ts';
 import { hashSign } from '../../src/recsys/table/hash.ts';
 import { formula, probe } from '../support/formula.ts';
@@ -421,4 +422,57 @@ it('signs over 64 bits and numbers that lost digits are refused', () => {
   expect(() => table.row(-1n)).toThrow('sign: -1 came');
   expect(() => table.row(2 ** 53)).toThrow('sign: 9007199254740992 came');
   expect(table.row(2 ** 53 - 1)).toBeNull();
+});
+
+/** A disk of 1 MB, null where this process may not mount one. */
+function smallDisk(name: string): string | null {
+  const disk = temporaryFolder().file(name);
+  mkdirSync(disk);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk], { stdio: 'ignore' });
+  } catch {
+    return null;
+  }
+  return disk;
+}
+
+describe('a full disk', () => {
+  const disk = smallDisk('disk');
+  afterAll(() => {
+    if (disk) execFileSync('umount', ['-l', disk]);
+  });
+  const grow = (table: EmbeddingTable, from: number, count: number): void =>
+    push(table, {
+      signs: Array.from({ length: count }, (_, k) => BigInt(from + k)),
+      gradients: Array(count).fill(0.5),
+      shows: Array(count).fill(2),
+      clicks: Array(count).fill(2),
+    });
+
+  it.skipIf(!disk)(
+    disk ? 'a save that does not fit' : 'a save that does not fit (skipped: no file system can be mounted here)',
+    () => {
+      const file = path.join(disk!, 'table');
+      const table = new EmbeddingTable({ dim: 8 });
+      grow(table, 0, 5000);
+      const { rows } = table.save(file, 'full');
+      grow(table, 5000, 20_000);
+      const before = rowsOf(table);
+      for (const mode of ['full', 'base', 'delta', 'batch'] as const)
+        expect(() => table.save(file, mode)).toThrow(`cannot write ${file}: no space left on the disk`);
+      // Neither the file nor the table has changed, and nothing is left beside it.
+      expect(rowsOf(table)).toEqual(before);
+      expect(readdirSync(disk!)).toEqual(['table']);
+      const again = new EmbeddingTable({ dim: 8 });
+      again.load(file);
+      expect(again.size).toBe(rows);
+      // A table whose rows live in files there: what it has is kept.
+      const mapped = new EmbeddingTable({ dim: 8, folder: disk! });
+      grow(mapped, 0, 10);
+      expect(() => {
+        for (let k = 10; ; k += 2000) grow(mapped, k, 2000);
+      }).toThrow(`EmbeddingTable: folder ${disk}: cannot grow the file of rows: no space left on the disk`);
+      expect(mapped.row(3n)!.show).toBe(2);
+    },
+  );
 });

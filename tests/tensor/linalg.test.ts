@@ -2,7 +2,7 @@
  * torch.linalg beyond PyTorch's small cases: what defines each factorisation holds for matrices of some size, in f64, in batches.
  */
 import { expect, test } from 'vitest';
-import { eye, linalg, manualSeed, randn, Tensor } from '../../src/index.ts';
+import { compile, eye, linalg, manualSeed, randn, stack, Tensor, vmap } from '../../src/index.ts';
 
 manualSeed(5);
 const random = (...shape: number[]): Tensor => randn(shape, { dtype: 'f64' }).eval();
@@ -108,3 +108,19 @@ test('pinv of a matrix of rank 4', () => {
   expectNear(a.matmul(p).matmul(a), a, 1e-11);
   expect(linalg.matrixRank(a).item()).toBe(4);
 });
+
+test.each<[string, (x: Tensor) => Tensor, Tensor, RegExp]>([
+  ['cholesky', x => linalg.cholesky(x), Tensor.from([[4, 1, 0], [1, -3, 0], [0, 0, 1]]), /^linalg.cholesky: .* leading minor of order 2 is not/],
+  ['inv', x => linalg.inv(x), Tensor.from([[1, 2], [2, 4]]), /^linalg.inv: .* the diagonal element 2 of its factor U is 0/],
+  ['solve', x => linalg.solve(x, Tensor.from([1, 2])), Tensor.from([[1, 2], [2, 4]]), /^linalg.solve: the matrix is singular/],
+])('%s of a matrix that has none fails when it is computed, also inside compile and for one of a batch', (_, fn, x, message) => {
+  expect(() => fn(x).data()).toThrow(message);
+  const compiled = compile((y: Tensor) => fn(y).sum());
+  expect(() => compiled(x).item()).toThrow(message);
+  const n = x.shape[0]!;
+  const good = eye(n, n);
+  expect(compiled(good).isfinite().item()).toBe(true);
+  const each = vmap((y: Tensor) => fn(y).sum());
+  expect(() => each(stack([good, x], 0)).data()).toThrow(message);
+  expect(each(stack([good, good], 0)).isfinite().all().item()).toBe(true);
+}); // biome-ignore format: a table

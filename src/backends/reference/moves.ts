@@ -3,13 +3,14 @@
  */
 
 import type { DType } from '../../graph/dtype.ts';
+import { failureText } from '../../graph/failure.ts';
 import type { AxisMap, ScatterKind } from '../../graph/node.ts';
 import { bigBinary, numberBinary } from './elementwise.ts';
 import { around, isBig, sizeOf, stridesOf, type Values } from './values.ts';
 
 /** An index a program was given does not exist. */
 export function indexError(what: string, index: number | bigint, size: number): Error {
-  return new Error(`${what}: index ${index} is out of range for ${size} elements`);
+  return new Error(failureText(what, index, size));
 }
 
 /** out[...] = input at each axis map's position, or `fill` where one is no whole number or outside. */

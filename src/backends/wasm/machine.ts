@@ -1,11 +1,13 @@
 /**
  * One WebAssembly machine: a linear memory, its threads, and the loop programs loaded into it. Knows loop programs and bindings, not graphs.
  */
+
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
+import { failureText } from '../../graph/failure.ts';
 import { Variable } from '../../graph/storage.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
 import { compileModule, features } from './features.ts';
@@ -366,7 +368,7 @@ export class LoadedProgram implements Executable {
     if (program.failSites.length > 0 && memory.words[CONTROL.failed / 4] !== 0) {
       const site = program.failSites[memory.words[CONTROL.failSite / 4]!]!;
       const value = memory.longs[CONTROL.failValue / 8]!;
-      throw new Error(`${site.what}: index ${value} is out of range for ${site.size} elements`);
+      throw new Error(failureText(site.what, value, site.size));
     }
     for (let i = 0; i < bindings.length; i++) if (program.leaves[i]!.written) (bindings[i] as Variable).deviceWritten();
     return program.outputs.map((output, i) => {

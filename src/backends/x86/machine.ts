@@ -18,6 +18,7 @@ import {
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
+import { failureText } from '../../graph/failure.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
@@ -118,7 +119,7 @@ export class Machine {
     this.isa = isa;
     this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
-    this.pool = new Threads(native, this.control);
+    this.pool = new Threads(native, this.control, isa);
     this.work = new NativeBuffer(this, 0);
   }
 
@@ -417,7 +418,7 @@ export class LoadedProgram implements Executable {
     const failure = this.mayFail ? this.machine.failure() : null;
     if (failure) {
       const site = this.program.failSites[failure.site]!;
-      throw new Error(`${site.what}: index ${failure.value} is out of range for ${site.size} elements`);
+      throw new Error(failureText(site.what, failure.value, site.size));
     }
     return this.table.collect(bindings, placed);
   }

@@ -37,6 +37,7 @@ export interface StreamCommandOptions extends RunOptions, SourceOptions {
   readonly shuffle: number;
   readonly validate: 'pass' | 'progressive';
   readonly importance: number;
+  readonly pipeline?: boolean;
   readonly checkpointEvery: number;
   readonly deltaEvery: number;
   readonly keep: number;
@@ -99,6 +100,7 @@ export const streamCommand = (): Command =>
         wholeNumber(0),
         1,
       )
+      .option('--pipeline', 'pull, compute and push beside one another: rows are one push older')
       .option('--checkpoint-every <n>', 'passes between checkpoints', wholeNumber(1), 1)
       .option('--delta-every <n>', 'passes between published deltas, 0 for none', wholeNumber(0), 1)
       .option('--keep <n>', 'checkpoints that stay', wholeNumber(1), 2)
@@ -146,6 +148,7 @@ async function stream(asked: StreamCommandOptions, given: ReadonlySet<string>, o
       keep: options.keep,
       validate: options.validate,
       importanceBatches: options.importance,
+      pipeline: options.pipeline,
       maxPasses: options.passes,
       signal,
       onEvent: event => display.event(event),

@@ -9,6 +9,7 @@ import { loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
 import { unravel, zero } from './indices.ts';
 import { multiplyAdd } from './micro.ts';
 import { stage, stagedLayout } from './pad.ts';
+import { LOAD_CYCLES } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { type Coords, outputGroups, storeTile } from './store.ts';
@@ -33,7 +34,9 @@ function tileOf(m: number, n: number, target: Target): [rows: number, columns: n
   let least = Number.POSITIVE_INFINITY;
   for (let r = 1; r <= m; r++) {
     for (let c = 1; c <= n && r * c + r + c <= registers; c++) {
-      const cost = Math.ceil(m / r) * Math.ceil(n / c) * Math.max((r * c) / 2, 4, (r * c + 2 * (r + c) + 4) / 6);
+      const busy = target.keepsOrder ? LOAD_CYCLES * (r + c) : 0;
+      const cycles = Math.max((r * c) / 2, 4, (r * c + 2 * (r + c) + 4) / 6) + busy;
+      const cost = Math.ceil(m / r) * Math.ceil(n / c) * cycles;
       if (cost < least * 0.999) {
         least = cost;
         best = [r, c];
@@ -52,15 +55,21 @@ interface Blocks {
   readonly count: number;
 }
 
-/** Elements of k per block at most: the lines of a block's tiles then stay in the second cache while all tiles use them. */
+/**
+ * Elements of k per block at most, unless both operands fit `SHARE` of the second cache: the lines of a block's tiles then stay there while all tiles use
+ * them. Every block adds up the lanes of its sums, some 8 instructions each.
+ */
 const BLOCK = 2048;
+const SHARE = 0.5;
 
-function blocksOf(p: Problem, run: number): Blocks {
+function blocksOf(p: Problem, run: number, target: Target): Blocks {
+  const fits = (p.a.elements + p.b.elements) * bytesOf(p.acc) <= SHARE * target.l2Bytes;
+  const most = fits ? Number.POSITIVE_INFINITY : BLOCK;
   const others = p.k.filter(d => d !== run);
   const length = p.dims[run]!.size;
   let at = others.length;
   let block = length;
-  while (at > 0 && block * p.dims[others[at - 1]!]!.size <= BLOCK) {
+  while (at > 0 && block * p.dims[others[at - 1]!]!.size <= most) {
     at--;
     block *= p.dims[others[at]!]!.size;
   }
@@ -85,7 +94,7 @@ export function suitsDot(p: Problem, target: Target): boolean {
   if (![p.a, p.b].every(view => !needsStage(view, p) || stagedLayout(p, view) !== null)) return false;
   const [m, n, k] = [extent(p, p.m), extent(p, p.n), extent(p, p.k)];
   const [rows, columns] = tileOf(m, n, target);
-  const { length, count } = blocksOf(p, run);
+  const { length, count } = blocksOf(p, run, target);
   const ragged = length % lanes;
   const vectors = p.masks ? Math.ceil(length / lanes) : length / lanes;
   const perRun = vectors * Math.max(4, (rows * columns) / 2) + 3 + (ragged && !p.masks ? 9 : 0);
@@ -93,6 +102,9 @@ export function suitsDot(p: Problem, target: Target): boolean {
   if (target.keepsOrder) return dot * UNPACKED < (m * n * k) / (2 * lanes) + k * (n + m) * PACKED + (m * n) / 2;
   return dot < (m * n * k) / (2 * lanes) + k * n * 1.6 + (m * n) / 2;
 }
+
+/** Vectors of a run that are written out one by one: looping over so few costs more than they do. */
+const UNROLLED = 4;
 
 /** Emits the whole kernel. */
 export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scratch: Scratch): void {
@@ -106,7 +118,7 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
 
   const m = extent(p, p.m);
   const n = extent(p, p.n);
-  const k = blocksOf(p, run);
+  const k = blocksOf(p, run, target);
   const [rows, columns] = tileOf(m, n, target);
   const mPanels = Math.ceil(m / rows);
   const nPanels = Math.ceil(n / columns);
@@ -155,12 +167,19 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
     const walk = (level: number, atA: readonly Reg[], atB: readonly Reg[]): void => {
       const dim = k.inner[level];
       if (dim === undefined) {
-        const step = (i: Reg): void => {
-          const x = atA.map(at => load(p.a, b.add(at, i)));
-          const y = atB.map(at => load(p.b, b.add(at, i)));
-          add(x, y);
-        };
-        if (whole > 0) b.for(0, whole, lanes, step);
+        if (whole > UNROLLED * lanes || p.a.prologue || p.b.prologue)
+          b.for(0, whole, lanes, i => {
+            const x = atA.map(at => load(p.a, b.add(at, i)));
+            const y = atB.map(at => load(p.b, b.add(at, i)));
+            add(x, y);
+          });
+        else {
+          const pointers = (view: View, at: readonly Reg[]): Reg[] => at.map(index => b.addr(view.buffer, index));
+          const [fromA, fromB] = [pointers(p.a, atA), pointers(p.b, atB)];
+          const loads = (view: View, from: readonly Reg[], i: number): Reg[] =>
+            from.map(pointer => b.load(view.dtype, pointer, i * bytesOf(view.dtype), lanes));
+          for (let i = 0; i < whole; i += lanes) add(loads(p.a, fromA, i), loads(p.b, fromB, i));
+        }
         if (k.length > whole) {
           const end = rest ? masked : part;
           const x = atA.map(at => end(p.a, at));

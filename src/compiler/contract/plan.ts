@@ -72,7 +72,7 @@ const SHARED_MOST = 4 << 20;
  * What a load costs beside multiply-adds that could hide it, twice for vectors of B, which come from the second cache: 13 x 2 reaches 185 GFLOP/s of
  * 215, 8 x 3 reaches 200; 4 x 6 asks for 32 bytes a cycle and reaches 110 where 8 x 3 has 140.
  */
-const LOAD_CYCLES = 0.1;
+export const LOAD_CYCLES = 0.1;
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 

@@ -87,7 +87,7 @@ export abstract class SparseModel extends Module<[SparseInput]> {
     return output.sigmoid();
   }
 
-  /** The loss of the output of `forward`: mean over the examples that have the label, added over tasks. labels [B, tasks], NaN where missing. */
+  /** The loss of the output of `forward` for the same `input` object: mean over the examples that have the label, added over tasks. labels [B, tasks], NaN where missing. */
   loss(output: Tensor, labels: Tensor, input: SparseInput): Tensor {
     return taskLoss(labels, input.weights, target =>
       F.binaryCrossEntropyWithLogits(output, target, { reduction: 'none' }),

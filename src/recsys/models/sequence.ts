@@ -39,9 +39,10 @@ abstract class HistoryModel extends SparseModel {
   }
 
   /** What a history says about a target: [B, L, width], [B, L], [B, width] -> [B, interest]. */
-  protected abstract interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor;
+  protected abstract interestIn(history: Tensor, mask: Tensor, target: Tensor, input: SparseInput): Tensor;
 
-  forward({ vectors, sequences, dense }: SparseInput): Tensor {
+  forward(input: SparseInput): Tensor {
+    const { vectors, sequences, dense } = input;
     const history = cat(
       this.histories.map(([slot]) => sequences[slot]!.vectors),
       2,
@@ -51,7 +52,7 @@ abstract class HistoryModel extends SparseModel {
       1,
     );
     const { mask } = sequences[this.histories[0]![0]]!;
-    const interest = this.interestIn(history, mask, target);
+    const interest = this.interestIn(history, mask, target, input);
     return this.out.call(this.tower.call(cat([interest, vectors.flatten(1), dense], 1)));
   }
 }
@@ -70,27 +71,52 @@ export class DIN extends HistoryModel {
   }
 }
 
+export interface DIENOptions extends SequenceOptions {
+  /** Weight of the auxiliary loss; 1 by default, 0 leaves it out. */
+  readonly auxiliary?: number;
+}
+
+/** What the extractor made of a history: [B, L, width], [B, L, width], [B, L]. */
+interface Extracted {
+  readonly interests: Tensor;
+  readonly history: Tensor;
+  readonly mask: Tensor;
+}
+
 /**
  * Deep interest evolution network (Zhou et al. 2019): a GRU over the history, then a second one whose update gate is scaled by the attention
- * of the target. (The paper's auxiliary loss needs sampled negatives and is left to `loss` of a subclass.)
+ * of the target. Its auxiliary loss (the paper's equation 6) asks of each step's interest that it tell the next step of the history from the
+ * step at the same place of the example before, which stands for a sampled one.
  */
 export class DIEN extends HistoryModel {
   readonly extractor: GRU;
+  readonly auxiliary: number;
+  private readonly extracted = new WeakMap<SparseInput, Extracted>();
   readonly attention: Linear;
   readonly gates: Linear;
   readonly recurrent: Linear;
 
-  constructor(options: SequenceOptions) {
+  constructor(options: DIENOptions) {
     super(options, width => width);
     const { width } = this;
+    this.auxiliary = options.auxiliary ?? 1;
     this.extractor = new GRU(width, width, { batchFirst: true });
     this.attention = new Linear(width, width, { bias: false });
     this.gates = new Linear(width, 3 * width);
     this.recurrent = new Linear(width, 3 * width, { bias: false });
   }
 
-  protected interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor {
+  override loss(output: Tensor, labels: Tensor, input: SparseInput): Tensor {
+    const loss = super.loss(output, labels, input);
+    const extracted = this.extracted.get(input);
+    if (this.auxiliary === 0 || this.length < 2) return loss;
+    if (!extracted) throw new Error('DIEN: loss: an input came that `forward` was not called with');
+    return loss.add(auxiliaryLoss(extracted).mul(this.auxiliary));
+  }
+
+  protected override interestIn(history: Tensor, mask: Tensor, target: Tensor, input: SparseInput): Tensor {
     const [interests] = this.extractor.call(history);
+    this.extracted.set(input, { interests, history, mask });
     const scores = weightedScores(interests, this.attention.call(target), mask);
     const projected = this.gates.call(interests).unbind(1);
     const attended = scores.unbind(1);
@@ -105,6 +131,20 @@ export class DIEN extends HistoryModel {
     });
     return h;
   }
+}
+
+/** Mean, over steps that have a next one, of -log p(next step) - log(1 - p(step of another example)), p the sigmoid of the dot product. */
+function auxiliaryLoss({ interests, history, mask }: Extracted): Tensor {
+  const steps = history.shape[1]! - 1;
+  const before = (x: Tensor): Tensor => x.narrow(1, 0, steps);
+  const after = (x: Tensor): Tensor => x.narrow(1, 1, steps);
+  const other = history.roll(1, 0);
+  const likeness = (next: Tensor): Tensor => before(interests).mul(after(next)).sum(2);
+  const next = after(mask);
+  const meanWhere = (losses: Tensor, where: Tensor): Tensor => losses.mul(where).sum().div(where.sum().clampMin(1));
+  const positive = meanWhere(F.softplus(likeness(history).neg()), next);
+  const negative = meanWhere(F.softplus(likeness(other)), next.mul(after(mask.roll(1, 0))));
+  return positive.add(negative);
 }
 
 /** Softmax over a history's steps of their dot products with a vector: [B, L]; steps that are not there get 0. */

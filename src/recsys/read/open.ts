@@ -4,9 +4,9 @@
 import { open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { Decompress } from 'fzstd';
 import { gzipReason, isGzip, readStart } from '../../data/gzip.ts';
 import { reasonOf } from '../../formats/atomic.ts';
+import { isZstd, unzstd } from './zstd.ts';
 
 /** Bytes asked of a file at once. */
 const CHUNK = 1 << 20;
@@ -17,7 +17,7 @@ export type Compression = 'none' | 'gzip' | 'zstd';
 export function compressionOf(path: string): Compression {
   const start = readStart(path, 4);
   if (isGzip(start)) return 'gzip';
-  return start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd ? 'zstd' : 'none';
+  return isZstd(start) ? 'zstd' : 'none';
 }
 
 /**
@@ -69,26 +69,4 @@ async function* gunzipped(path: string, raw: AsyncIterable<Uint8Array>): AsyncGe
     if (!(error as NodeJS.ErrnoException).code?.startsWith('Z_')) throw error;
     throw new Error(`${path}: ${gzipReason(error)}`, { cause: error });
   }
-}
-
-async function* unzstd(path: string, raw: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  let ready: Uint8Array[] = [];
-  const stream = new Decompress(chunk => ready.push(chunk));
-  const push = (chunk: Uint8Array, last: boolean): Uint8Array[] => {
-    try {
-      // A copy, because blocks may still point into it.
-      stream.push(chunk.slice(), last);
-    } catch (error) {
-      const { message } = error as Error;
-      const reason = message.includes('EOF')
-        ? 'the zstd data ends too early (truncated file?)'
-        : `the zstd data is damaged (${message})`;
-      throw new Error(`${path}: ${reason}`, { cause: error });
-    }
-    const chunks = ready;
-    ready = [];
-    return chunks;
-  };
-  for await (const chunk of raw) yield* push(chunk, false);
-  yield* push(new Uint8Array(0), true);
 }

@@ -4,6 +4,7 @@
 import type { ProgressiveReport } from '../../metrics/index.ts';
 import type { SlotScore } from '../importance.ts';
 import type { SaveReport } from '../table/sparse-table.ts';
+import type { TaskReports } from './tasks.ts';
 
 export interface StreamProgress {
   readonly day: string;
@@ -31,6 +32,8 @@ export interface PassEvent extends ProgressiveReport {
   readonly seconds: number;
   /** While training, reading included. */
   readonly examplesPerSecond: number;
+  /** Of a model of several tasks: what the event has of the first one, of each by its label. */
+  readonly tasks?: TaskReports;
 }
 
 export interface DayEvent extends ProgressiveReport {
@@ -40,6 +43,7 @@ export interface DayEvent extends ProgressiveReport {
   readonly deleted: number;
   readonly baseRows: number;
   readonly importance: readonly SlotScore[];
+  readonly tasks?: TaskReports;
 }
 
 export type StreamEvent =

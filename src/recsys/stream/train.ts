@@ -4,17 +4,18 @@
  */
 import path from 'node:path';
 import { writeAtomic } from '../../formats/index.ts';
-import { type ProgressiveReport, type ProgressiveState, ProgressiveValidation } from '../../metrics/index.ts';
 import { defaultGenerator } from '../../tensor/index.ts';
 import { breather } from '../../train/breathe.ts';
 import type { BatchSchema, SparseBatch } from '../batch.ts';
 import { SlotImportance, type SlotImportanceState } from '../importance.ts';
 import type { SaveReport, SparseTable } from '../table/sparse-table.ts';
-import type { BatchLearner } from '../train/learner.ts';
+import type { BatchLearner, StepResult } from '../train/learner.ts';
+import { PassesAhead, type ReadyPass } from './ahead.ts';
 import type { DayEvent, PassEvent, StreamEvent, StreamProgress } from './events.ts';
 import { CARD_FILE, DENSE_FILE, type PublishedCard, TABLE_FILE } from './published.ts';
 import { RunFiles, type SavedState } from './runFiles.ts';
-import type { Pass, PassReading, SourcePosition, StreamSource } from './source.ts';
+import type { Asking, Pass, PassBatches, PassReading, SourcePosition, StreamSource } from './source.ts';
+import { spread, type TaskReports, type TaskStates, TaskValidation } from './tasks.ts';
 
 /** What the loop asks of a learner; a SparseTrainer answers it. */
 export interface StreamLearner extends BatchLearner {
@@ -22,6 +23,8 @@ export interface StreamLearner extends BatchLearner {
   /** Labels the tasks learn, by place in the schema. */
   readonly model: { readonly tasks: readonly number[]; readonly schema: BatchSchema };
   saveDense(file: string): void;
+  /** Learns from batches in a pipeline: results in their order, some batches later. */
+  train?(batches: AsyncIterable<SparseBatch>): AsyncIterable<StepResult>;
 }
 
 export interface StreamOptions {
@@ -49,6 +52,12 @@ export interface StreamOptions {
    * just before it is learned from ('progressive', which costs nothing).
    */
   readonly validate?: 'pass' | 'progressive';
+  /**
+   * Learns through the learner's pipeline: while one batch is computed, the next is pulled and the one before pushed, so rows are one push older than
+   * without. The pipeline is emptied every 64 batches, where a run can be stopped and goes on to the bit. Worth it where a core is left beside the
+   * threads that compute; false by default.
+   */
+  readonly pipeline?: boolean;
   /** Batches per pass by which slots are shuffled for their importance; 1 by default. */
   readonly importanceBatches?: number;
   /** Stops after so many passes of this call; none by default. */
@@ -81,7 +90,7 @@ interface Partial {
   readonly batches: number;
   readonly lossSum: number;
   readonly examples: number;
-  readonly window: ProgressiveReport | null;
+  readonly window: TaskReports | null;
 }
 
 interface State extends SavedState {
@@ -90,11 +99,14 @@ interface State extends SavedState {
   readonly passes: number;
   readonly total: number;
   readonly generator: { readonly seed: string; readonly counter: string };
-  readonly today: ProgressiveState;
-  readonly earlier: ProgressiveState;
+  readonly today: TaskStates;
+  readonly earlier: TaskStates;
   readonly importance: SlotImportanceState;
   readonly partial: Partial | null;
 }
+
+/** Batches after which the pipeline is emptied. */
+const PIPELINED = 64;
 
 /** Trains until the source is over, `maxPasses` are done or the signal comes. @throws Error in one sentence; what was saved before stays loadable */
 export function streamTrain(options: StreamOptions): Promise<StreamResult> {
@@ -114,8 +126,9 @@ class StreamRun {
   private begun = 0;
   private partial: Partial | null = null;
   /** Of passes that are over; `today` of those of the day, `earlier` of those of the days before. */
-  private readonly today = new ProgressiveValidation();
-  private readonly earlier = new ProgressiveValidation();
+  private readonly today: TaskValidation;
+  private readonly earlier: TaskValidation;
+  private readonly ahead: PassesAhead;
   private readonly importance: SlotImportance;
   /** What happened last: a pass, a part of one, or the end of a day. */
   private last = { day: '', pass: '' };
@@ -125,35 +138,52 @@ class StreamRun {
   constructor(options: StreamOptions) {
     this.options = options;
     this.files = new RunFiles(options.folder, options.keep ?? 2);
+    const { tasks, schema } = options.learner.model;
+    this.today = new TaskValidation(schema.labels, tasks);
+    this.earlier = new TaskValidation(schema.labels, tasks);
+    this.ahead = new PassesAhead(options.source, (pass, number) => this.open(pass, number));
     this.importance = new SlotImportance(options.reading.features.schema, { seed: options.seed, buckets: 4096 });
   }
 
   async run(): Promise<StreamResult> {
     const { source, maxPasses = Number.POSITIVE_INFINITY } = this.options;
     this.begin();
+    let ready: ReadyPass | null = null;
     try {
       while (!this.stopped && this.begun < maxPasses) {
-        const pass = await source.next(this.position, {
-          signal: this.options.signal ?? this.never,
-          onNotice: this.options.onNotice ?? (() => {}),
-          again: this.partial?.end,
-        });
+        ready = await this.ahead.next(this.position, this.passes, { ...this.asking, again: this.partial?.end });
         if (this.stopped) break;
-        if (this.day !== null && pass?.day !== this.day) this.endDay();
-        if (!pass) break;
-        await this.train(pass);
+        if (this.day !== null && ready?.pass.day !== this.day) this.endDay();
+        if (!ready) break;
+        const { pass, batches } = ready;
+        if (this.begun + 1 < maxPasses) this.ahead.begin(pass.position, this.passes + 1, this.asking);
+        await this.train(pass, batches);
         if (this.stopped && this.partial) break;
         if (pass.endsDay) this.endDay();
       }
       if (this.dirty) await this.checkpoint();
     } finally {
+      await ready?.batches.close();
+      await this.ahead.close();
       await source.close();
     }
-    const all = new ProgressiveValidation();
-    for (const part of [this.earlier, this.today]) all.merge(part.state());
-    const { auc, logLoss } = all.compute();
+    this.earlier.merge(this.today.state());
+    const { auc, logLoss } = spread(this.earlier.compute());
     const rows = this.options.learner.table.size;
     return { passes: this.begun, total: this.total, auc, logLoss, rows, stopped: this.stopped };
+  }
+
+  private get asking(): Asking {
+    const { signal = this.never, onNotice = () => {} } = this.options;
+    return { signal, onNotice };
+  }
+
+  /** The batches of a pass; `number` came before it. */
+  private open(pass: Pass, number: number): PassBatches {
+    const { reading, folder, seed, shuffleBuffer = 262_144 } = this.options;
+    const quarantine = path.join(folder, 'quarantine', `${pass.day}-${pass.name}.jsonl`);
+    const shuffle = shuffleBuffer > 0 ? { seed, buffer: shuffleBuffer, epoch: number } : undefined;
+    return pass.read({ ...reading, badLines: { ...reading.badLines, quarantine }, shuffle });
   }
 
   private get stopped(): boolean {
@@ -184,13 +214,10 @@ class StreamRun {
     onEvent?.({ event: 'resume', day, pass, path: found.folder });
   }
 
-  private async train(pass: Pass): Promise<void> {
-    const { learner, reading, folder, validate = 'pass', deltaEvery = 1, checkpointEvery = 1 } = this.options;
+  private async train(pass: Pass, batches: PassBatches): Promise<void> {
+    const { learner, reading, validate = 'pass', deltaEvery = 1, checkpointEvery = 1 } = this.options;
     const started = performance.now();
     this.day = pass.day;
-    const quarantine = path.join(folder, 'quarantine', `${pass.day}-${pass.name}.jsonl`);
-    const badLines = { ...reading.badLines, quarantine };
-    const batches = pass.read({ ...reading, badLines, shuffle: this.shuffle() });
     const measured = reading.features.schema.labels.length > 0;
     let window = this.partial?.window ?? null;
     if (measured && validate === 'pass' && !this.partial) {
@@ -212,7 +239,7 @@ class StreamRun {
       day: pass.day,
       pass: pass.name,
       number: this.passes,
-      ...window,
+      ...spread(window),
       examples: learned.examples,
       loss: learned.lossSum / learned.examples,
       total: this.total,
@@ -224,11 +251,6 @@ class StreamRun {
     });
     if (deltaEvery > 0 && this.passes % deltaEvery === 0) this.publishDelta(pass);
     if (this.passes % checkpointEvery === 0) await this.checkpoint();
-  }
-
-  private shuffle(): PassReading['shuffle'] {
-    const { seed, shuffleBuffer = 262_144 } = this.options;
-    return shuffleBuffer > 0 ? { seed, buffer: shuffleBuffer, epoch: this.passes } : undefined;
   }
 
   /** Predicts all of a pass; false when it was stopped, and nothing has happened. */
@@ -246,7 +268,7 @@ class StreamRun {
         return false;
       }
       this.importanceOf(batch, ++number);
-      this.observe(batch, learner.predict(batch));
+      this.today.update(batch, learner.predict(batch));
       examples += batch.size;
       progress(examples, Number.NaN);
       await this.breathe();
@@ -260,23 +282,14 @@ class StreamRun {
     if (number <= importanceBatches && batch.size > 1) this.importance.update(batch, of => learner.predict(of));
   }
 
-  /** The first task's predictions against its label. */
-  private observe(batch: SparseBatch, predictions: Float32Array): void {
-    const { tasks } = this.options.learner.model;
-    const width = batch.schema.labels.length;
-    const first = (of: Float32Array, step: number, at: number): Float32Array =>
-      Float32Array.from({ length: batch.size }, (_, i) => of[i * step + at]);
-    this.today.update(first(predictions, tasks.length, 0), first(batch.labels, width, tasks[0]));
-  }
-
   /** Trains on a pass, past the batches of a run that was stopped; null when it was stopped again. */
   private async learn(
     pass: Pass,
     batches: AsyncIterable<SparseBatch>,
     measure: boolean,
-    window: ProgressiveReport | null,
+    window: TaskReports | null,
   ): Promise<{ lossSum: number; examples: number; examplesPerSecond: number } | null> {
-    const { learner } = this.options;
+    const { learner, pipeline = false, importanceBatches = 1 } = this.options;
     const progress = this.progress(pass, 'training');
     const skip = this.partial?.batches ?? 0;
     let lossSum = this.partial?.lossSum ?? 0;
@@ -284,23 +297,61 @@ class StreamRun {
     const before = examples;
     const started = performance.now();
     let number = 0;
-    for await (const batch of batches) {
-      if (number++ < skip) continue;
-      if (this.stopped) {
-        this.partial = { end: pass.position, batches: number - 1, lossSum, examples, window };
-        this.last = { day: pass.day, pass: pass.name };
-        this.dirty = true;
-        return null;
-      }
-      if (measure) this.importanceOf(batch, number);
-      const { loss, predictions } = learner.step(batch);
-      if (measure) this.observe(batch, predictions);
+    const learned = async (batch: SparseBatch, { loss, predictions }: StepResult): Promise<void> => {
+      if (measure) this.today.update(batch, predictions);
+      number++;
       lossSum += loss * batch.size;
       examples += batch.size;
       progress(examples, lossSum / examples);
       await this.breathe();
+    };
+    const loop = batches[Symbol.asyncIterator]();
+    try {
+      for (; number < skip; number++) await loop.next();
+      for (let over = false; !over; ) {
+        if (this.stopped) {
+          this.partial = { end: pass.position, batches: number, lossSum, examples, window };
+          this.last = { day: pass.day, pass: pass.name };
+          this.dirty = true;
+          return null;
+        }
+        // Slots are shuffled outside of the pipeline, because predicting uses what it keeps.
+        const importance = measure && number < importanceBatches;
+        if (pipeline && learner.train && !importance)
+          over = await this.stretch(learner.train.bind(learner), loop, learned);
+        else {
+          const { value: batch, done } = await loop.next();
+          over = done === true;
+          if (!batch) continue;
+          if (measure) this.importanceOf(batch, number + 1);
+          await learned(batch, learner.step(batch));
+        }
+      }
+    } finally {
+      await loop.return?.();
     }
     return { lossSum, examples, examplesPerSecond: ((examples - before) * 1000) / (performance.now() - started) };
+  }
+
+  /** Learns from the next batches in a pipeline that is empty before and after. @returns whether there are no more */
+  private async stretch(
+    train: (batches: AsyncIterable<SparseBatch>) => AsyncIterable<StepResult>,
+    loop: AsyncIterator<SparseBatch>,
+    learned: (batch: SparseBatch, result: StepResult) => Promise<void>,
+  ): Promise<boolean> {
+    const under: SparseBatch[] = [];
+    let over = false;
+    const some = async function* (): AsyncGenerator<SparseBatch> {
+      for (let k = 0; k < PIPELINED; k++) {
+        const { value, done } = await loop.next();
+        over = done === true;
+        if (over) return;
+        under.push(value);
+        yield value;
+      }
+    };
+    for await (const result of train(some())) await learned(under.shift()!, result);
+    return over;
   }
 
   private progress(pass: Pass, doing: StreamProgress['doing']): (examples: number, loss: number) => void {
@@ -342,7 +393,7 @@ class StreamRun {
     const { deleted, kept } = learner.table.shrink();
     const base = this.publish('base', day, 'end');
     this.files.batch(day, folder => learner.table.save(path.join(folder, TABLE_FILE), 'batch'));
-    const report = this.today.compute();
+    const report = spread(this.today.compute());
     this.earlier.merge(this.today.state());
     this.today.reset();
     this.emit({

@@ -283,8 +283,9 @@ export class SparseTrainer implements BatchLearner {
           names.map((slot, i) => [slot, { mask: input.sequences[slot]!.mask, vectors: histories[i]! }]),
         );
         return this.mixed(() => {
-          const output = model.forward({ ...input, wide: wide!, vectors: vectors!, sequences }).float();
-          return [model.loss(output, args[3]!, input), model.probabilities(output)];
+          const seen = { ...input, wide: wide!, vectors: vectors!, sequences };
+          const output = model.forward(seen).float();
+          return [model.loss(output, args[3]!, seen), model.probabilities(output)];
         });
       },
       { hasAux: true },

@@ -8,6 +8,7 @@ import { cat } from '../joins.ts';
 import { checkInt, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import {
+  checkedBy,
   checkMatrix,
   checkSameDType,
   checkSquare,
@@ -22,21 +23,32 @@ import {
 
 /**
  * The lower (or with `upper` the upper) triangular factor of symmetric positive definite matrices, of which one triangle is read (the lower one):
- * A = L Lᵀ, or Uᵀ U. NaN from the first pivot on that is not positive; `choleskyEx` tells.
+ * A = L Lᵀ, or Uᵀ U.
+ * @throws Error when the value is computed, where a matrix is not positive definite; `choleskyEx` tells instead
  */
 export function cholesky(x: Tensor, options: { readonly upper?: boolean } = {}): Tensor {
   checkSquare('linalg.cholesky', 'input', x);
+  const { l, info } = choleskyEx(x, options);
+  return checkedBy(
+    l,
+    info,
+    'linalg.cholesky: the input is not positive definite: its leading minor of order {} is not (choleskyEx returns info instead)',
+  );
+}
+
+/** The factor, NaN from the first pivot on that is not positive. */
+function choleskyOf(x: Tensor, options: { readonly upper?: boolean }): Tensor {
   // The gradient is that of symmetric matrices, whichever triangle is read.
   return options.upper ? routine('cholesky', x.mT).mT : routine('cholesky', x);
 }
 
-/** cholesky, and i32 info: 0, or the order (from 1) of the first leading minor that is not positive. */
+/** cholesky with NaN from the first pivot on that is not positive, and i32 info: 0, or the order (from 1) of the first leading minor that is not positive. */
 export function choleskyEx(
   x: Tensor,
   options: { readonly upper?: boolean } = {},
 ): { readonly l: Tensor; readonly info: Tensor } {
   checkSquare('linalg.choleskyEx', 'input', x);
-  const l = cholesky(x, options);
+  const l = choleskyOf(x, options);
   return { l, info: firstOf(l.detach().diagonal(0, -2, -1).isnan()) };
 }
 

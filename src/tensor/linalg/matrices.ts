@@ -33,6 +33,15 @@ export const colsOf = (x: Tensor): number => x.shape.at(-1)!;
 export const routine = (name: MatrixRoutine, ...inputs: readonly Tensor[]): Tensor =>
   new Tensor(build.matrix(name, ...inputs.map(input => input.node)));
 
+/**
+ * `result` [..., r, c], which fails when it is computed, with `sentence` ({} stands for the number), where info i32 [...] is not 0: the check is 0
+ * that is added.
+ */
+export function checkedBy(result: Tensor, info: Tensor, sentence: string): Tensor {
+  const checked = new Tensor(build.checkIndex(info.detach().node, 1, sentence));
+  return result.add(checked.to(result.dtype).unsqueeze(-1).unsqueeze(-1));
+}
+
 /** Leading dims broadcast to one shape. */
 export function sameBatch(op: string, ...matrices: readonly Tensor[]): Tensor[] {
   const batch = broadcastShapes(

@@ -8,7 +8,7 @@ import type { Dims } from '../ops/reduce.ts';
 import type { Tensor } from '../tensor.ts';
 import { svdvals } from './factor.ts';
 import { checkMatrix, checkSquare, symmetricOf } from './matrices.ts';
-import { inv } from './solve.ts';
+import { invEx } from './solve.ts';
 import { type Tolerance, toleranceOf } from './tolerance.ts';
 
 export interface NormOptions {
@@ -87,7 +87,7 @@ export function cond(x: Tensor, p: MatrixOrder | null = null): Tensor {
     return p === -2 ? last.div(first) : first.div(last);
   }
   checkSquare('linalg.cond', 'input', x);
-  return matrixNorm(x, p).mul(matrixNorm(inv(x), p));
+  return matrixNorm(x, p).mul(matrixNorm(invEx(x).inverse, p));
 }
 
 /**

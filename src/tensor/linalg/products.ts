@@ -7,7 +7,7 @@ import { stack } from '../joins.ts';
 import { checkTensor, checkWhole, describe, normalDim } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSquare } from './matrices.ts';
-import { inv, solve } from './solve.ts';
+import { inv, solveEx } from './solve.ts';
 
 /** Inner products along `dim` (-1), which is left out; other dims broadcast. */
 export function vecdot(x: Tensor, other: Tensor, options: { readonly dim?: number } = {}): Tensor {
@@ -140,7 +140,7 @@ export function matrixExp(x: Tensor): Tensor {
   };
   const odd = a.matmul(series(1));
   const even = series(0);
-  let result = solve(even.sub(odd), even.add(odd));
+  let result = solveEx(even.sub(odd), even.add(odd)).result;
   for (let i = 0; i < SQUARINGS; i++) result = times.gt(i).where(result.matmul(result), result);
   return result.to(x.dtype);
 }

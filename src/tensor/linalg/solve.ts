@@ -1,6 +1,6 @@
 /**
- * Linear systems with matrices f32 or f64, inverses, determinants, least squares. A singular matrix gives infinities and NaN (the `...Ex` functions
- * say where): values are not known when a function is called.
+ * Linear systems with matrices f32 or f64, inverses, determinants, least squares. `solve` and `inv` of a singular matrix fail when their values are computed;
+ * the `...Ex` functions give infinities and NaN instead, and say where.
  */
 import { shapeText } from '../convert.ts';
 import { arange, eye, zeros } from '../creation.ts';
@@ -9,6 +9,7 @@ import { checkTensor, checkWhole, normalDim } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { lowerOf, luFactor, permutationFrom, singularOf, svdvals, upperOf } from './factor.ts';
 import {
+  checkedBy,
   checkMatrix,
   checkSameDType,
   checkSquare,
@@ -29,27 +30,37 @@ const vectors = (a: Tensor, b: Tensor): boolean =>
 
 /**
  * X with A X = B (or with `left` false X A = B): a [..., n, n]; b [..., n, k], or vectors [n] or of a's batch [..., n]. Leading dims broadcast.
+ * @throws Error when the value is computed, where a matrix is singular
  */
 export function solve(a: Tensor, b: Tensor, options: { readonly left?: boolean } = {}): Tensor {
-  return solveNamed('linalg.solve', a, b, options.left ?? true);
+  return solveNamed('linalg.solve', a, b, options.left ?? true, true);
 }
 
-function solveNamed(op: string, a: Tensor, b: Tensor, left: boolean): Tensor {
+/** i32 [...]: 1 where the solution of finite matrices is not finite, which is what a pivot of 0 leaves. */
+function unsolved(a: Tensor, b: Tensor, x: Tensor): Tensor {
+  const finite = (y: Tensor): Tensor => y.detach().isfinite().all(-1).all(-1);
+  return finite(a).logicalAnd(finite(b)).logicalAnd(finite(x).logicalNot()).to('i32');
+}
+
+function solveNamed(op: string, a: Tensor, b: Tensor, left: boolean, checked = false): Tensor {
   checkSquare(op, 'a', a);
   checkTensor(op, 'b', b);
   checkSameDType(op, 'a', a, 'b', b);
   const n = rowsOf(a);
   if (vectors(a, b)) {
     if (b.shape.at(-1) !== n) throw new RangeError(`${op}: b: expected ${n} elements, got ${shapeText(b.shape)}`);
-    const column = solveNamed(op, left ? a : a.mT, b.unsqueeze(-1), true);
+    const column = solveNamed(op, left ? a : a.mT, b.unsqueeze(-1), true, checked);
     return column.squeeze(-1);
   }
   checkMatrix(op, 'b', b);
-  if (!left) return solveNamed(op, a.mT, b.mT, true).mT;
+  if (!left) return solveNamed(op, a.mT, b.mT, true, checked).mT;
   if (rowsOf(b) !== n)
     throw new RangeError(`${op}: a and b do not fit: ${shapeText(a.shape)} and ${shapeText(b.shape)}`);
   const [matrices, right] = sameBatch(op, a, b);
-  return routine('solve', matrices!, right!);
+  const x = routine('solve', matrices!, right!);
+  if (!checked) return x;
+  const sentence = `${op}: the matrix is singular: the system has no single solution (solveEx returns info instead)`;
+  return checkedBy(x, unsolved(matrices!, right!, x), sentence);
 }
 
 /** solve, and i32 info [...]: 0, or the position (from 1) of the first pivot that is zero. */
@@ -113,16 +124,21 @@ export function luSolve(
   return p.matmul(solveUpper(l.mT, solveLower(u.mT, right)));
 }
 
-/** The inverse of matrices [..., n, n]. */
+/** The inverse of matrices [..., n, n]. @throws Error when the value is computed, where a matrix is singular; `invEx` tells instead */
 export function inv(x: Tensor): Tensor {
   checkSquare('linalg.inv', 'input', x);
-  return routine('solve', x, identityLike(x));
+  const { inverse, info } = invEx(x);
+  return checkedBy(
+    inverse,
+    info,
+    'linalg.inv: the input is singular: the diagonal element {} of its factor U is 0 (invEx returns info instead)',
+  );
 }
 
-/** inv, and i32 info [...]: 0, or the position (from 1) of the first pivot that is zero. */
+/** inv with infinities and NaN of singular matrices, and i32 info [...]: 0, or the position (from 1) of the first pivot that is zero. */
 export function invEx(x: Tensor): { readonly inverse: Tensor; readonly info: Tensor } {
   checkSquare('linalg.invEx', 'input', x);
-  return { inverse: inv(x), info: singularOf(luFactor(x.detach()).lu) };
+  return { inverse: routine('solve', x, identityLike(x)), info: singularOf(luFactor(x.detach()).lu) };
 }
 
 /** The determinant [...] of matrices [..., n, n]. Singular matrices have a gradient, too. */

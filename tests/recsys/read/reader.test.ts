@@ -180,6 +180,32 @@ it.skipIf(!existsSync(zstd))(
     const path = folder.write('zstd.tsv', Buffer.concat(packed));
     const { all } = await readAll([path], criteo);
     expect(lineNumbers(all)).toEqual(Array.from({ length: 5000 }, (_, i) => i));
+    // A frame to be passed over, one without content or checksum, incompressible content, many blocks.
+    const skipped = Uint8Array.of(0x53, 0x2a, 0x4d, 0x18, 5, 0, 0, 0, 1, 2, 3, 4, 5);
+    const empty = folder.write('empty.tsv', '');
+    const bare = execFileSync(zstd, ['-q', '-c', '--no-check', empty]);
+    const many = folder.write('many.tsv', criteoLines(40_000));
+    const blocks = execFileSync(zstd, ['-q', '-1', '-c', many], { maxBuffer: 1 << 26 });
+    const mixed = folder.write('mixed.zst', Buffer.concat([skipped, bare, packed[0]!, skipped, blocks]));
+    expect((await readAll([mixed], criteo)).all.size).toBe(42_000);
+  },
+);
+
+it.skipIf(!existsSync(zstd))(
+  'damaged zstd is an error wherever a bit has turned, and truncated anywhere too',
+  async () => {
+    const whole = execFileSync(zstd, ['-q', '-c', folder.write('flip.tsv', criteoLines(300))]);
+    for (let k = 0; k < 40; k++) {
+      const bytes = Buffer.from(whole);
+      const at = Math.floor(((k + 0.5) / 40) * bytes.length);
+      bytes[at]! ^= 1 << (k % 8);
+      const reading = readAll([folder.write('flipped.zst', bytes)], criteo);
+      await expect(reading, `bit ${k % 8} of byte ${at}`).rejects.toThrow(
+        /flipped.zst: the zstd data (is damaged|ends too early)/,
+      );
+      const cut = folder.write('short.zst', whole.subarray(0, Math.max(5, at)));
+      await expect(readAll([cut], criteo)).rejects.toThrow('short.zst: the zstd data ends too early (truncated file?)');
+    }
   },
 );
 

@@ -52,6 +52,27 @@ async function train(out: string, { data = logs, perPass, ...options }: Asked = 
 }
 
 describe('a run over two days', () => {
+  it('of several tasks reports every one', async () => {
+    const { labels = [] } = clickConfig.features;
+    const column = labels[0] as string | { readonly name: string; readonly from?: string };
+    const from = typeof column === 'string' ? column : (column.from ?? column.name);
+    const features = new Features({ ...clickConfig.features, labels: [column, { name: 'again', from }] as never });
+    const config = { ...clickConfig, model: { model: 'mmoe', dim: 4 } } as const;
+    const { events, result } = await train('tasks', {
+      learner: learnerOf(config, features),
+      reading: { format: clickConfig.format, features, batchSize: 100, threads: 0 },
+      maxPasses: 2,
+    });
+    const pass = events.find(event => event.event === 'pass')!;
+    expect(Object.keys(pass.tasks!)).toEqual(features.schema.labels);
+    const [first, second] = Object.values(pass.tasks!) as [typeof pass, typeof pass];
+    expect(pass).toMatchObject({ auc: first.auc, logLoss: first.logLoss });
+    // The same label, learned by another tower.
+    expect([second.ctr, second.examples]).toEqual([first.ctr, first.examples]);
+    expect(second.logLoss).not.toBe(first.logLoss);
+    expect(result.passes).toBe(2);
+  });
+
   it('measures each pass before it learns from it, writes done-files, publishes what a server can load', async () => {
     const { learner, features, events, result, out } = await train('whole');
     expect(events.map(({ event, ...of }) => [event, of.day, 'pass' in of ? of.pass : ''].join(' '))).toEqual([
@@ -155,6 +176,30 @@ describe('stopped and gone on with: the same bits', () => {
       expect(finalBits(folder.file(out))).toEqual(finalBits(whole.out));
       expect(metricsOf(folder.file(out))).toEqual(metricsOf(whole.out));
     }
+  });
+
+  it('in the middle of a pass that is learned from in a pipeline', async () => {
+    const reading = {
+      format: clickConfig.format,
+      features: new Features(clickConfig.features),
+      batchSize: 5,
+      threads: 0,
+    };
+    const asked = { reading, pipeline: true, validate: 'progressive', maxPasses: 2 } as const;
+    const whole = await train('pipeline', asked);
+    const abort = new AbortController();
+    const { events } = await train('pipeline-stopped', {
+      ...asked,
+      signal: abort.signal,
+      onProgress: ({ pass, examples }) => {
+        if (pass === '0800' && examples === 400) abort.abort();
+      },
+    });
+    // The first batch is measured slot by slot, on its own; the second emptying of the pipeline is the first after the signal.
+    expect(events.at(-1)).toMatchObject({ event: 'checkpoint', pass: '0800', batches: 129 });
+    await train('pipeline-stopped', { ...asked, resume: true, maxPasses: 1 });
+    expect(finalBits(folder.file('pipeline-stopped'))).toEqual(finalBits(whole.out));
+    expect(metricsOf(folder.file('pipeline-stopped'))).toEqual(metricsOf(whole.out));
   });
 
   it('while measuring, with nothing lost that was not in a checkpoint yet', async () => {
