@@ -21,10 +21,15 @@ const machineCode =
   process.arch === 'x64' && process.platform === 'linux'
     ? [
         project('x86', [...onEveryBackend, trainingFuzz], [], { TENON_BACKEND: 'x86' }),
-        project('x86-avx2', ['tests/tensor/**/*.test.ts', 'tests/conformance/**/*.test.ts', trainingFuzz], [], {
-          TENON_BACKEND: 'x86',
-          TENON_ISA: 'avx2',
-        }),
+        project(
+          'x86-avx2',
+          ['tests/tensor/**/*.test.ts', 'tests/conformance/**/*.test.ts', trainingFuzz, 'tests/recsys/kernels.test.ts'],
+          [],
+          {
+            TENON_BACKEND: 'x86',
+            TENON_ISA: 'avx2',
+          },
+        ),
         // Every kernel between pages that nobody may touch.
         project('x86-guard', ['tests/tensor/**/*.test.ts', 'tests/conformance/opinfo.test.ts'], [], {
           TENON_BACKEND: 'x86',

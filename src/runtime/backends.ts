@@ -64,16 +64,23 @@ export function backend(): Backend {
     const reason = whyUnavailable(asked);
     if (reason) throw new Error(`TENON_BACKEND: ${reason}`);
     current = open(asked);
-  } else for (const name of backendNames()) current ??= open(name);
+  } else for (const name of backendNames()) if (name !== 'x86' || !untried()) current ??= open(name);
   if (!current) throw new Error('no backend works here');
   if (!asked) sayWhatIsMissing(current.name);
   return current;
 }
 
+/** Systems that machine code is written for, but where nobody has run it yet. */
+const UNTRIED: readonly string[] = ['darwin', 'win32'];
+const untried = (): boolean => UNTRIED.includes(globalThis.process?.platform ?? '');
+
 /** On a processor that machine code is written for, one line on stderr says why it does not run. */
 function sayWhatIsMissing(chosen: string): void {
-  const { unavailable } = entries.get('x86')!;
-  if (unavailable && globalThis.process?.arch === 'x64') console.error(`tenon: computing on ${chosen}: ${unavailable}`);
+  const { arch, platform } = globalThis.process ?? {};
+  const reason = untried()
+    ? `x86: machine code was never run on ${platform}; TENON_BACKEND=x86 asks for it`
+    : entries.get('x86')!.unavailable;
+  if (reason && arch === 'x64') console.error(`tenon: computing on ${chosen}: ${reason}`);
 }
 
 /** Name of the backend in use. */

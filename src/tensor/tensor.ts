@@ -289,9 +289,10 @@ export class Tensor {
   }
 }
 
+const methods: PropertyDescriptorMap = {};
 for (const [name, op] of Object.entries(OPS)) {
   const call = op as (x: Tensor, ...rest: unknown[]) => unknown;
-  Object.defineProperty(Tensor.prototype, name, {
+  methods[name] = {
     value(this: Tensor, ...rest: unknown[]) {
       checkTensor(name, 'input', this);
       refuseOut(name, rest[rest.length - 1]);
@@ -299,5 +300,7 @@ for (const [name, op] of Object.entries(OPS)) {
     },
     writable: true,
     configurable: true,
-  });
+  };
 }
+// Behind the class's own prototype: to add hundreds of methods to a prototype that is in use takes milliseconds of every start.
+Object.setPrototypeOf(Tensor.prototype, Object.create(Object.prototype, methods));

@@ -1,9 +1,10 @@
 /** Networks of few channels keep the batch innermost in f32 alone (src/compiler/layout.ts): f64 says what they must give. */
-import { describe, expect, test } from 'vitest';
-import { type DType, F, manualSeed, Parameter, randn, type Tensor } from '../../src/index.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { backendNames, type DType, F, manualSeed, Parameter, randn, setBackend, type Tensor } from '../../src/index.ts';
+import { whyUnavailable } from '../../src/runtime/index.ts';
 
-manualSeed(7);
-const given = [[32, 3, 11, 9], [6, 3, 3, 3], [6], [8, 6, 3, 3], [8], [5, 48]].map(shape => randn(shape));
+const SHAPES = [[32, 3, 11, 9], [6, 3, 3, 3], [6], [8, 6, 3, 3], [8], [5, 48]];
+const compiled = backendNames().filter(name => name !== 'reference' && whyUnavailable(name) === null);
 
 type Net = (...given: readonly Tensor[]) => Tensor;
 
@@ -25,17 +26,22 @@ const nets: Record<string, Net> = {
   },
 };
 
-describe.each(Object.entries(nets))('%s', (_, net) => {
-  const gradients = (dtype: DType): Tensor[] => {
-    const parameters = given.map(tensor => new Parameter(tensor.to(dtype)));
-    net(...parameters).backward();
-    return parameters.map(({ grad }) => grad!.to('f64'));
-  };
-  test('gradients of f32 are those of f64', () => {
-    const exact = gradients('f64');
-    for (const [i, got] of gradients('f32').entries()) {
-      const most = exact[i]!.abs().max().item() as number;
-      expect(got.sub(exact[i]!).abs().max().item() as number).toBeLessThan(1e-5 * most);
-    }
-  });
-});
+describe.each(compiled.flatMap(backend => Object.entries(nets).map(([name, net]) => ({ backend, name, net }))))(
+  '$backend: $name',
+  ({ backend, net }) => {
+    beforeAll(() => setBackend(backend));
+    const gradients = (dtype: DType): Tensor[] => {
+      manualSeed(7);
+      const parameters = SHAPES.map(shape => new Parameter(randn(shape).to(dtype)));
+      net(...parameters).backward();
+      return parameters.map(({ grad }) => grad!.to('f64'));
+    };
+    test('gradients of f32 are those of f64', () => {
+      const exact = gradients('f64');
+      for (const [i, got] of gradients('f32').entries()) {
+        const most = exact[i]!.abs().max().item() as number;
+        expect(got.sub(exact[i]!).abs().max().item() as number).toBeLessThan(1e-5 * most);
+      }
+    });
+  },
+);

@@ -5,8 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import '../support/backend.ts';
-import { Embedding } from '../../src/nn/index.ts';
+import { Embedding, EmbeddingBag } from '../../src/nn/index.ts';
 import * as optim from '../../src/optim/index.ts';
+import { rowGradient } from '../../src/optim/rows.ts';
 import { arange, compile, F, Parameter, type Tensor, tensor } from '../../src/tensor/index.ts';
 import { formula, probe } from '../support/formula.ts';
 
@@ -116,4 +117,34 @@ it('SparseAdam takes tables of sparse embeddings alone', () => {
   const optimizer = new optim.SparseAdam(embedding.parameters());
   embedding.weight.sum().backward();
   expect(() => optimizer.step()).toThrow(/is not one of lookups alone/);
+});
+
+describe.each(['sum', 'mean', 'max'] as const)('nn.EmbeddingBag, %s', mode => {
+  const start = formula(7, [400, 4]).float();
+
+  /** Three steps over bags of one, none and several; `dense` keeps the optimizer from seeing that it is lookups alone. */
+  function train(make: (params: Parameter[]) => optim.AnyOptimizer, dense: boolean): Float32Array {
+    const bag = new EmbeddingBag(400, 4, { mode });
+    bag.weight.write(start);
+    const optimizer = make(bag.parameters());
+    for (let i = 0; i < 3; i++) {
+      optimizer.zeroGrad();
+      const pooled = bag.call(tensor(Int32Array.of(5, 399, 5, 17, 5 + i, 0)), tensor(Int32Array.of(0, 1, 1)));
+      const loss = pooled.square().sum();
+      (dense ? loss.add(bag.weight.sum().mul(0)) : loss).backward();
+      expect(rowGradient(bag.weight.grad!, false) === null).toBe(dense);
+      optimizer.step();
+    }
+    return bag.weight.data() as Float32Array;
+  }
+
+  it.each([
+    ['SGD', (params: Parameter[]): optim.AnyOptimizer => new optim.SGD(params, { lr: 0.5 })],
+    ['Adagrad', (params: Parameter[]): optim.AnyOptimizer => new optim.Adagrad(params, { lr: 0.1 })],
+  ] as const)('takes the path of rows with %s, and gives the values of the dense one', (_, make) => {
+    const rows = train(make, false);
+    const whole = train(make, true);
+    for (let at = 0; at < rows.length; at++) expect(Math.abs(rows[at]! - whole[at]!)).toBeLessThan(1e-6);
+    expect(rows.slice(4 * 20, 4 * 390)).toEqual((start.data() as Float32Array).slice(4 * 20, 4 * 390));
+  });
 });

@@ -21,7 +21,7 @@ export function testMachine(): NonNullable<typeof machine> {
   if (!machine) {
     const native = new Native();
     const control = native.sharedWords(CONTROL_BYTES);
-    machine = { native, control, pool: new Threads(native, control) };
+    machine = { native, control, pool: new Threads(native, control, 'avx2') };
   }
   return machine;
 }

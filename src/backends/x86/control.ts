@@ -25,6 +25,10 @@ export const CONTROL = {
   workers: 576,
   /** 1 while a run goes on that the event loop does not wait for. */
   led: 640,
+  /** Functions of system-code.ts, which never change. */
+  wait: 704,
+  wake: 712,
+  yield: 720,
 } as const;
 
-export const CONTROL_BYTES = 704;
+export const CONTROL_BYTES = 768;

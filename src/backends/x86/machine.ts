@@ -119,7 +119,7 @@ export class Machine {
     this.isa = isa;
     this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
-    this.pool = new Threads(native, this.control);
+    this.pool = new Threads(native, this.control, isa);
     this.work = new NativeBuffer(this, 0);
   }
 

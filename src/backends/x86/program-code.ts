@@ -36,21 +36,14 @@ export interface ProgramEntries {
 
 /** Looks at a barrier before a thread sleeps: some 20 microseconds. */
 const SPINS = 4000;
-const FUTEX = 202n;
-const WAIT_PRIVATE = 128n;
-export const WAKE_PRIVATE = 129n;
 
-/** futex(address in rcx + offset): wait while it is `edx`, or wake all. Keeps all but rax. */
+/** Sleeps while the word at rcx + offset is `edx`, or wakes all who sleep there. Keeps all but rax. */
 export function futex(asm: Assembler, offset: number, wait: boolean): void {
-  const saved = [R.rdi, R.rsi, R.rdx, R.rcx, R.r10, R.r11];
-  for (const r of saved) asm.push(r);
+  asm.push(R.rdi);
   asm.lea(R.rdi, mem(R.rcx, offset));
-  asm.movImm(R.rsi, wait ? WAIT_PRIVATE : WAKE_PRIVATE);
-  if (!wait) asm.movImm(R.rdx, 0x7fffffffn);
-  asm.movImm(R.r10, 0n);
-  asm.movImm(R.rax, FUTEX);
-  asm.plain('syscall');
-  for (const r of saved.toReversed()) asm.pop(r);
+  asm.mov(true, R.rax, mem(R.rcx, wait ? CONTROL.wait : CONTROL.wake));
+  asm.callRegister(R.rax);
+  asm.pop(R.rdi);
 }
 
 /** Atomic [rcx + offset] += by; the old value comes in eax. */
@@ -70,6 +63,7 @@ function barrierFunction(asm: Assembler, control: Mem): Label {
     asm.mov(false, R.rax, mem(R.rcx, CONTROL.failed));
     asm.movStore(4, mem(R.rcx, CONTROL.failedAtBarrier), R.rax);
   };
+  asm.comment('barrier');
   asm.bind(entry);
   asm.mov(true, R.rcx, control);
   asm.aluImm('cmp', false, mem(R.rcx, CONTROL.threads), 1);
@@ -114,6 +108,7 @@ function barrierFunction(asm: Assembler, control: Mem): Label {
 function failFunction(asm: Assembler, control: Mem): Label {
   const entry = asm.label();
   const late = asm.label();
+  asm.comment('fail');
   asm.bind(entry);
   asm.mov(true, R.rcx, control);
   asm.push(R.rdi);

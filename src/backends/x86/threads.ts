@@ -5,12 +5,13 @@
 import { Assembler, mem, R } from './assembler/assembler.ts';
 import { CONTROL } from './control.ts';
 import { PRESERVED } from './emit.ts';
+import type { Isa } from './isa.ts';
 import type { Native, NativeCall } from './memory/native.ts';
 import { fetchAdd, futex } from './program-code.ts';
+import { waitingCode } from './system-code.ts';
 
 /** Looks at the word that counts runs before a worker sleeps: some 50 microseconds. */
 const SPINS = 10_000;
-const SCHED_YIELD = 24n;
 export const MAX_THREADS = 256;
 
 const LED = new Uint8Array(Uint32Array.of(1).buffer);
@@ -68,8 +69,8 @@ function poolCode(control: number): PoolCode {
   asm.aluImm('sub', false, R.r12, 1);
   asm.jump(check, 'ne');
   // A worker that was not scheduled gets this core.
-  asm.movImm(R.rax, SCHED_YIELD);
-  asm.plain('syscall');
+  asm.mov(true, R.rax, mem(R.rbx, CONTROL.yield));
+  asm.callRegister(R.rax);
   asm.movImm(R.r12, 100n);
   asm.jump(check);
   asm.bind(over);
@@ -154,9 +155,14 @@ export class Threads {
   private readonly waitCode: NativeCall;
   private workers = 0;
 
-  constructor(native: Native, control: number) {
+  /** @param isa the most that code which waits is written with */
+  constructor(native: Native, control: number, isa: Isa) {
     this.native = native;
     this.control = control;
+    const waiting = waitingCode(native.functions, isa);
+    const { address } = native.load(waiting.bytes);
+    const words = BigInt64Array.of(...[waiting.wait, waiting.wake, waiting.yield].map(at => BigInt(address + at)));
+    native.write(control + CONTROL.wait, new Uint8Array(words.buffer));
     const code = poolCode(control);
     const pages = native.load(code.bytes);
     this.workerAddress = pages.address + code.worker;

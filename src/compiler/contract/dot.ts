@@ -27,8 +27,14 @@ const needsStage = (view: View, p: Problem): boolean =>
   registerScalar(view.dtype) !== p.acc ||
   !loadsVectors(view, p.acc);
 
+/** Lines of an operand beyond the second cache that are read at a time: more of them, and the processor fetches none far enough ahead. */
+const STREAMS = 4;
+
 /** Rows and columns of a tile: all operands of a step and all sums in registers. */
-function tileOf(m: number, n: number, target: Target): [rows: number, columns: number] {
+function tileOf(p: Problem, target: Target): [rows: number, columns: number] {
+  const [m, n] = [extent(p, p.m), extent(p, p.n)];
+  const isFar = (view: View): boolean => view.elements * bytesOf(view.dtype) > target.l2Bytes;
+  if (m === 1 && target.keepsOrder && isFar(p.b)) return [1, Math.min(n, STREAMS)];
   const registers = target.vectorRegisters - 1;
   let best: [number, number] = [1, 1];
   let least = Number.POSITIVE_INFINITY;
@@ -55,15 +61,21 @@ interface Blocks {
   readonly count: number;
 }
 
-/** Elements of k per block at most: the lines of a block's tiles then stay in the second cache while all tiles use them. */
+/**
+ * Elements of k per block at most, unless both operands fit `SHARE` of the second cache: the lines of a block's tiles then stay there while all tiles use
+ * them. Every block adds up the lanes of its sums, some 8 instructions each.
+ */
 const BLOCK = 2048;
+const SHARE = 0.5;
 
-function blocksOf(p: Problem, run: number): Blocks {
+function blocksOf(p: Problem, run: number, target: Target): Blocks {
+  const fits = (p.a.elements + p.b.elements) * bytesOf(p.acc) <= SHARE * target.l2Bytes;
+  const most = fits ? Number.POSITIVE_INFINITY : BLOCK;
   const others = p.k.filter(d => d !== run);
   const length = p.dims[run]!.size;
   let at = others.length;
   let block = length;
-  while (at > 0 && block * p.dims[others[at - 1]!]!.size <= BLOCK) {
+  while (at > 0 && block * p.dims[others[at - 1]!]!.size <= most) {
     at--;
     block *= p.dims[others[at]!]!.size;
   }
@@ -87,8 +99,8 @@ export function suitsDot(p: Problem, target: Target): boolean {
   if (run === null || p.dims[run]!.size < (p.masks ? lanes / 2 : 2 * lanes)) return false;
   if (![p.a, p.b].every(view => !needsStage(view, p) || stagedLayout(p, view) !== null)) return false;
   const [m, n, k] = [extent(p, p.m), extent(p, p.n), extent(p, p.k)];
-  const [rows, columns] = tileOf(m, n, target);
-  const { length, count } = blocksOf(p, run);
+  const [rows, columns] = tileOf(p, target);
+  const { length, count } = blocksOf(p, run, target);
   const ragged = length % lanes;
   const vectors = p.masks ? Math.ceil(length / lanes) : length / lanes;
   const perRun = vectors * Math.max(4, (rows * columns) / 2) + 3 + (ragged && !p.masks ? 9 : 0);
@@ -112,8 +124,8 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
 
   const m = extent(p, p.m);
   const n = extent(p, p.n);
-  const k = blocksOf(p, run);
-  const [rows, columns] = tileOf(m, n, target);
+  const k = blocksOf(p, run, target);
+  const [rows, columns] = tileOf(p, target);
   const mPanels = Math.ceil(m / rows);
   const nPanels = Math.ceil(n / columns);
   const batches = extent(p, p.batch);

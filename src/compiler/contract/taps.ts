@@ -5,7 +5,19 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
-import { asReg, type Extent, origin, sizesOf, step, stepAll } from './cursor.ts';
+import {
+  advance,
+  allGuards,
+  asReg,
+  type Cursor,
+  type Extent,
+  origin,
+  sizesOf,
+  step,
+  stepAll,
+  violations,
+  whenInside,
+} from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { multiplyAdd } from './micro.ts';
 import { laneWords, packPanel } from './pack.ts';
@@ -56,13 +68,14 @@ export function suitsTaps(p: Problem, target: Target): boolean {
   return extent(p, p.m) <= (along === 1 && readsPerElement >= 4 ? many : 12);
 }
 
-/** Rows and vectors (a multiple of `multiple`, if there is such a tile) of the tile; vectors take `loads` loads each, whole cache lines if `aligned`. */
+/** Rows and vectors (a multiple of `multiple`, if there is such a tile) of the tile; vectors take `loads` loads each, whole cache lines if `aligned`; `within`: so many vectors are cut into whole tiles. */
 function tileOf(
   m: number,
   units: number,
   loads: number,
   multiple: number,
   aligned: boolean,
+  within: number | null,
   target: Target,
 ): [rows: number, vectors: number] | null {
   const registers = target.vectorRegisters - 1;
@@ -70,6 +83,7 @@ function tileOf(
   let least = Number.POSITIVE_INFINITY;
   for (let r = 1; r <= m; r++) {
     for (let v = multiple; v <= units && r * v + (target.keepsOrder ? 1 : r) + v * loads <= registers; v += multiple) {
+      if (within !== null && within % v !== 0) continue;
       const height = m / Math.ceil(m / r);
       // Vectors that cross cache lines count as two loads.
       const reads = target.keepsOrder ? (height + (aligned ? 1 : 2) * v * loads) / 2 : 0;
@@ -88,6 +102,8 @@ function tileOf(
 /** A vector of the tile: where it reads B, and where it belongs. */
 interface Place {
   readonly at: Reg;
+  /** Positions of B's guards there, at the first tap. */
+  readonly pos: readonly Reg[];
   /** Element of the output for row 0 of m. */
   readonly out: Reg;
   /** Composite index over n. */
@@ -109,12 +125,38 @@ function loadEven(b: LoopBuilder, p: Problem, at: Reg, lanes: number): Reg {
   return b.shuffle(b.load(p.acc, at, 0, lanes), b.load(p.acc, at, (lanes - 1) * bytesOf(p.acc), lanes), order);
 }
 
+/** Steps of k between two guards from which on it pays to jump over the taps that lie outside. */
+const STEPS_PER_GUARD = 4;
+
+/** The taps in the order in which B lies in memory. */
+function inMemoryOrder(p: Problem): Problem {
+  return { ...p, k: [...p.k].sort((x, y) => Math.abs(p.b.lin[y]!) - Math.abs(p.b.lin[x]!)) };
+}
+
+/**
+ * Whether taps outside of the image are jumped over: where vectors run along a dim that no guard knows (a batch kept innermost), all of them are outside
+ * together. Nothing is copied then, and a 5x5 window over a padded 10x10 image has half the products.
+ */
+function skipsTaps(p: Problem, lanes: number): boolean {
+  const { b: view } = p;
+  const run = p.n[p.n.length - 1]!;
+  if (view.guards.length === 0 || view.dtype !== p.acc || view.prologue || view.lin[run] !== 1) return false;
+  if (p.dims[run]!.size % lanes !== 0 || view.guards.some(guard => guard.coefs[run] !== 0)) return false;
+  const k = inMemoryOrder(p).k;
+  let steps = 1;
+  for (let i = k.length - 1; i >= 0 && view.guards.every(guard => guard.coefs[k[i]!] === 0); i--)
+    steps *= p.dims[k[i]!]!.size;
+  return steps >= STEPS_PER_GUARD;
+}
+
 /** Emits the whole kernel. */
 export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scratch: Scratch): void {
   const bytes = bytesOf(problem.acc);
   const lanes = lanesFor(target, bytes);
-  const view = needsStage(problem.b, problem) ? stage(b, problem, problem.b, lanes, 'staged b', scratch, 0) : problem.b;
-  const p: Problem = { ...problem, b: view };
+  const skips = skipsTaps(problem, lanes);
+  const staged = needsStage(problem.b, problem) && !skips;
+  const view = staged ? stage(b, problem, problem.b, lanes, 'staged b', scratch, 0) : problem.b;
+  const p: Problem = skips ? inMemoryOrder(problem) : { ...problem, b: view };
   const run = p.n[p.n.length - 1]!;
   const rowDims = p.n.slice(0, -1);
   const length = p.dims[run]!.size;
@@ -130,8 +172,10 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   // The last vector of a ragged row is masked, or overlaps the one before. A plain store may run twice, what is fused may not: with tiles of whole rows
   // it is known which vectors those are (and a tile is cheaper to set up).
   const wants = ragged && inRegisters && ((p.epilogue && !p.masks) || K < FEW_TAPS) ? perRow : 1;
+  // What jumps over taps does so for the vectors of one row.
+  const rowOnly = skips ? perRow : null;
   const [most, vectors] =
-    tileOf(M, units, stride, wants, !ragged, target) ?? tileOf(M, units, stride, 1, !ragged, target)!;
+    tileOf(M, units, stride, wants, !ragged, rowOnly, target) ?? tileOf(M, units, stride, 1, !ragged, rowOnly, target)!;
   const wholeRows = vectors % perRow === 0;
   const straight = inRegisters && (!p.epilogue || !ragged || wholeRows || p.masks);
   // Vectors that always lie in one row share an address.
@@ -148,11 +192,12 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   const sum = (...terms: (readonly [Reg, number])[]): Reg => affine(b, terms, 0);
 
   // The first stage: offsets of the taps, and A with the rows of a panel side by side.
-  const table = scratch.room('taps', 'i32', K);
-  b.parallel(K, k => {
-    const at = stepAll(b, p.b, { index: b.i32(0), pos: [] }, p.k, unravel(b, k, sizesOf(p, p.k)));
-    b.store('i32', b.addr(table, k), b.mul(at.index, b.i32(bytes)));
-  });
+  const table = skips ? -1 : scratch.room('taps', 'i32', K);
+  if (!skips)
+    b.parallel(K, k => {
+      const at = stepAll(b, p.b, { index: b.i32(0), pos: [] }, p.k, unravel(b, k, sizesOf(p, p.k)));
+      b.store('i32', b.addr(table, k), b.mul(at.index, b.i32(bytes)));
+    });
   const packed = scratch.room('packed a', p.acc, batches * M * K);
   const packedAt = (batch: Reg, row: Reg): Reg => b.addr(packed, b.mul(sum([batch, M], [row, 1]), b.i32(K)));
   const words = laneWords(p.a, lanes);
@@ -181,10 +226,8 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   /** Sums of `rows` rows from `first` on, over all taps. */
   const sweep = (rows: number, batch: Reg, first: Reg, places: readonly Place[]): Reg[][] => {
     const sums = Array.from({ length: rows }, () => places.map(() => b.copy(zero(b, p.acc, lanes))));
-    const a = b.copy(packedAt(batch, first));
-    const tap = b.copy(b.addr(table));
-    b.for(0, K, 1, () => {
-      const offset = b.load('i32', tap);
+    /** One tap: `offset` bytes from every place in B, the rows at `a`. */
+    const add = (a: Reg, offset: Reg): void => {
       const left = (r: number): Reg => b.splat(b.load(p.acc, a, r * bytes), lanes);
       const early = target.keepsOrder ? null : sums.map((_, r) => left(r));
       const start = b.advance(places[0]!.at, offset, 1);
@@ -200,6 +243,33 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
         const x = early ? early[r]! : left(r);
         for (const [v, value] of line.entries()) b.move(value, multiplyAdd(b, p.acc, x, y[v]!, value));
       }
+    };
+    /** All taps inside of the image, from `level` of k on; a tap's rows of A lie where they would if all were. */
+    const inside = (level: number, at: Cursor, a: Reg): void => {
+      const dim = p.k[level];
+      if (dim === undefined) {
+        add(a, b.mul(at.index, b.i32(bytes)));
+        return;
+      }
+      const deeper = p.k.slice(level + 1);
+      const moves = (g: number, d: number): boolean => p.b.guards[g]!.coefs[d] !== 0;
+      const settled = allGuards(p.b).filter(g => moves(g, dim) && !deeper.some(d => moves(g, d)));
+      const here: Cursor = { index: b.copy(at.index), pos: at.pos.map((x, g) => (moves(g, dim) ? b.copy(x) : x)) };
+      const rowsAt = b.copy(a);
+      b.for(0, p.dims[dim]!.size, 1, () => {
+        whenInside(b, violations(b, p.b, here, settled, 0, 1), () => inside(level + 1, here, rowsAt));
+        advance(b, p.b, here, dim, 1);
+        b.move(rowsAt, b.advance(rowsAt, b.i32(rows * extent(p, deeper)), bytes));
+      });
+    };
+    if (skips) {
+      inside(0, { index: b.i32(0), pos: places[0]!.pos }, packedAt(batch, first));
+      return sums;
+    }
+    const a = b.copy(packedAt(batch, first));
+    const tap = b.copy(b.addr(table));
+    b.for(0, K, 1, () => {
+      add(a, b.load('i32', tap));
       b.move(a, b.advance(a, b.i32(rows), bytes));
       b.move(tap, b.advance(tap, b.i32(1), 4));
     });
@@ -235,7 +305,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
     const [batchIndex, band] = unravel(b, index, [batches, nTasks]);
     const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
     const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
-    const batchB = stepAll(b, p.b, origin(b, p.b), p.batch, batch).index;
+    const batchB = stepAll(b, p.b, origin(b, p.b), p.batch, batch);
     const batchOut = outputIndex(b, p, coords);
     const from = b.mul(band!, b.i32(perTask));
     const until = b.bin('min', b.i32(panels), b.add(from, b.i32(perTask)));
@@ -246,12 +316,15 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
     const row = b.copy(b.bin('divU', first, b.i32(perRow)));
     const x = b.copy(b.mul(b.bin('remU', first, b.i32(perRow)), b.i32(lanes)));
     const [rowB, rowOut] = [b.reg('i32'), b.reg('i32')];
+    const rowPos = p.b.guards.map(() => b.reg('i32'));
     const rowCoords = rowDims.map(() => b.reg('i32'));
     const enterRow = (): void => {
       // Vectors beyond the last row repeat it; they are not stored.
       const at = unravel(b, b.bin('min', row, b.i32(N / length - 1)), sizesOf(p, rowDims));
       for (const [i, coordinate] of at.entries()) b.move(rowCoords[i]!, coordinate);
-      b.move(rowB, stepAll(b, p.b, { index: batchB, pos: [] }, rowDims, at).index);
+      const start = stepAll(b, p.b, batchB, rowDims, at);
+      b.move(rowB, start.index);
+      for (const [g, pos] of start.pos.entries()) b.move(rowPos[g]!, pos);
       b.move(rowOut, sum([batchOut, 1], ...rowDims.map((d, i) => [at[i]!, p.out.lin[d]!] as const)));
     };
     const nextRow = (): void => {
@@ -263,6 +336,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       if (straight && p.epilogue) for (const [i, d] of rowDims.entries()) here.set(d, b.copy(rowCoords[i]!));
       return {
         at: b.addr(p.b.buffer, step(b, p.b, { index: rowB, pos: [] }, run, start).index),
+        pos: rowPos.map(x => b.copy(x)),
         out: b.add(rowOut, start),
         n: b.add(b.mul(row, b.i32(length)), start),
         skip,

@@ -1,7 +1,7 @@
 /**
  * Encodings against GNU as: as recorded, and live with other operands where it is installed. Labels and the constant pool by running them.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -154,6 +154,18 @@ it('prints a program with its labels', () => {
          c  L1:
          c    ret"
   `);
+});
+
+it.skipIf(!machineCode)('TENON_DEBUG=code prints loops, then assembly', () => {
+  const script = `import { Tensor } from 'tenon'; Tensor.from(Array.from({ length: 16 }, (_, i) => i)).add(1).data();`;
+  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: join(import.meta.dirname, '../../..'),
+    encoding: 'utf8',
+    env: { PATH: process.env['PATH'], TENON_BACKEND: 'x86', TENON_ISA: 'avx2', TENON_DEBUG: 'code' },
+  });
+  expect(stderr).toMatch(
+    /= add f\d+x8, f\d+x8[\s\S]*; kernel k0 map \[16\][\s\S]* vaddps ymm\d+, ymm\d+, .*[\s\S]* ret/,
+  );
 });
 
 it('jumps are short where they reach and near where they do not', () => {

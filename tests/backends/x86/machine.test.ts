@@ -156,6 +156,35 @@ describe.skipIf(!machineCode)('x86 machine', () => {
     expect(kept.run([new Float32Array(64)])[0]).toEqual(mirrored(new Float32Array(64), 3));
   });
 
+  it('has no more code pages after thousands of programs than the few that are still held', {
+    timeout: 120_000,
+  }, async () => {
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    const machine = new Machine(new Native(), isas[0]!);
+    // Neighbouring mappings are one line.
+    const executable = (): number =>
+      [
+        ...readFileSync('/proc/self/maps', 'utf8').matchAll(/^([0-9a-f]+)-([0-9a-f]+) r-xp 00000000 00:00 0 *$/gm),
+      ].reduce((pages, [, from, to]) => pages + (Number.parseInt(to!, 16) - Number.parseInt(from!, 16)) / 4096, 0);
+    const settle = async (): Promise<void> => {
+      for (let i = 0; i < 5; i++) {
+        gc();
+        await new Promise(done => setTimeout(done, 5));
+      }
+    };
+    const program = mirrorProgram(64, 3);
+    await settle();
+    const before = executable();
+    for (let round = 0; round < 8; round++) {
+      const held = Array.from({ length: 300 }, () => machine.load(program));
+      expect(executable()).toBeGreaterThanOrEqual(before + held.length);
+      held.length = 0;
+      await settle();
+    }
+    expect(executable()).toBeLessThan(before + 20);
+  });
+
   it('refuses an instruction set it does not know', () => {
     expect(() => createX86Backend({ isa: 'mmx' })).toThrow('x86: TENON_ISA is mmx, expected one of avx2');
   });

@@ -2,8 +2,10 @@
  * The operating system as generated code needs it: pages that are written and then made executable, threads, addresses of typed arrays, calls. Through
  * koffi, loaded when first asked for, so that browsers and machines without it can import everything.
  */
-import { linux } from './linux.ts';
+import { type SystemFunctions, windowsEntry } from '../system-code.ts';
 import type { Koffi, Platform } from './platform.ts';
+import { darwin, linux } from './posix.ts';
+import { windows } from './windows.ts';
 
 /** A call of generated code: (function or program, arguments, thread or threads, threads). */
 export interface NativeCall {
@@ -12,7 +14,11 @@ export interface NativeCall {
   async(a: number, b: number, c: number, d: number, done: () => void): void;
 }
 
-const PLATFORMS: { readonly [name: string]: (koffi: Koffi) => Platform } = { linux };
+const PLATFORMS: { readonly [name: string]: (koffi: Koffi) => Platform } = {
+  linux,
+  darwin,
+  win32: windows,
+};
 
 export const PAGE = 4096;
 /** What a large page holds, and the memory from which on they are asked for. */
@@ -24,15 +30,21 @@ function loadKoffi(): Koffi {
   if (!module) throw new Error('x86: machine code needs Node.js 20.16 or newer');
   const require = module.createRequire(import.meta.url);
   try {
-    // What koffi's own entry finds after looking in many places: a package per platform with the same functions, in a third of the 7 ms.
-    const own = module.createRequire(require.resolve('koffi'));
-    try {
-      return own(`@koromix/koffi-${process.platform}-${process.arch}`) as Koffi;
-    } catch {
-      return require('koffi') as Koffi;
-    }
+    return koffiForGlibc(module) ?? (require('koffi') as Koffi);
   } catch (error) {
     throw new Error(`x86: koffi, which calls machine code, could not be loaded: ${firstLine(error)}`);
+  }
+}
+
+/** What koffi's own entry finds on most Linux machines after looking in many places, in 1 ms instead of 7; null where it is not there. */
+function koffiForGlibc({ createRequire }: typeof import('node:module')): Koffi | null {
+  if (process.platform !== 'linux' || process.getBuiltinModule('node:fs').existsSync('/lib/ld-musl-x86_64.so.1'))
+    return null;
+  try {
+    const entry = createRequire(import.meta.url).resolve('koffi');
+    return createRequire(entry)('@koromix/koffi-linux-x64/linux_x64/koffi.node') as Koffi;
+  } catch {
+    return null;
   }
 }
 
@@ -59,7 +71,7 @@ export class Native {
     const open = PLATFORMS[platform ?? ''];
     if (!open || arch !== 'x64')
       throw new Error(
-        `x86: machine code is written for ${Object.keys(PLATFORMS).join(', ')} on x86-64 so far, this is ${platform} on ${arch}`,
+        `x86: machine code is written for ${Object.keys(PLATFORMS).join(', ')} on x86-64, this is ${platform} on ${arch}`,
       );
     this.koffi = loadKoffi();
     this.platform = open(this.koffi);
@@ -67,9 +79,10 @@ export class Native {
     this.empty = this.platform.map(PAGE);
     // mov rax, rdi; ret
     const identity = this.load(Uint8Array.of(0x48, 0x89, 0xf8, 0xc3));
-    this.pointer = this.koffi.decode(BigInt(identity.address), this.koffi.proto('int64_t (const void*)')) as (
-      array: ArrayBufferView,
-    ) => number;
+    this.pointer = this.koffi.decode(
+      BigInt(this.entry(identity.address).address),
+      this.koffi.proto('int64_t (const void*)'),
+    ) as (array: ArrayBufferView) => number;
   }
 
   /** Writes code to fresh pages and makes them executable. */
@@ -99,9 +112,24 @@ export class Native {
     this.dropped.unregister(owner);
   }
 
+  /** How threads sleep, wake and yield here. */
+  get functions(): SystemFunctions {
+    return this.platform.functions;
+  }
+
+  /** Where the system can call generated code: there, or at an entry of pages of its own that translates the convention. */
+  private entry(address: number): { readonly address: number; readonly pages: CodePages | null } {
+    if (this.functions.system !== 'win32') return { address, pages: null };
+    const pages = this.load(windowsEntry(address));
+    return { address: pages.address, pages };
+  }
+
   /** Code at `address` as a function of four integers. */
   callable(address: number): NativeCall {
-    return this.koffi.decode(BigInt(address), this.callType) as NativeCall;
+    const entry = this.entry(address);
+    const call = this.koffi.decode(BigInt(entry.address), this.callType) as NativeCall;
+    if (entry.pages) this.releaseWith(call, entry.pages);
+    return call;
   }
 
   /** Memory for words that threads share; never given back. */
@@ -129,7 +157,7 @@ export class Native {
   }
 
   startThread(code: number, argument: number): void {
-    this.platform.startThread(code, argument);
+    this.platform.startThread(this.entry(code).address, argument);
   }
 
   /** Runs the garbage collector now, where the engine lets it. */

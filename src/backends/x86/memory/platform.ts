@@ -1,10 +1,12 @@
 /**
- * What differs between operating systems, as one small interface; one file per system implements it. Linux is written. What the others take
- * (docs/decisions/004-x86.md): macOS the same calls of libSystem with its own flags, Windows VirtualAlloc, VirtualProtect and CreateThread.
+ * What differs between operating systems, as one small interface: posix.ts and windows.ts implement it. Only Linux could be run.
  */
+import type { SystemFunctions } from '../system-code.ts';
 
 /** What native.ts asks of an operating system. */
 export interface Platform {
+  /** How threads sleep, wake and yield; the system says which calling convention it has. */
+  readonly functions: SystemFunctions;
   /** Fresh pages that may be written, not executed. @throws Error when the system refuses. */
   map(bytes: number): number;
   /** From now on the pages may be executed, not written. */
@@ -16,7 +18,7 @@ export interface Platform {
   copyOut(into: Uint8Array, address: number): void;
   /** Asks for large pages behind memory that has not been touched yet; a hint. */
   largePages(address: number, bytes: number): void;
-  /** Starts a thread on generated code with one argument. */
+  /** Starts a thread on code of the system's convention with one argument. */
   startThread(code: number, argument: number): void;
   /** Asks for the tile registers of AMX, for the whole process. */
   allowTiles(): boolean;

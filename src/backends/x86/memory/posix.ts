@@ -1,6 +1,7 @@
 /**
- * Linux, through the C library.
+ * Linux and macOS, through the C library. macOS could not be run.
  */
+import type { SystemFunctions } from '../system-code.ts';
 import type { Koffi, Platform } from './platform.ts';
 
 /** arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), Documentation/arch/x86/xstate.rst. */
@@ -8,8 +9,54 @@ const ARCH_PRCTL = 158;
 const ARCH_REQ_XCOMP_PERM = 0x1023;
 const XFEATURE_XTILEDATA = 18;
 
+interface System {
+  readonly library: string;
+  /** MAP_PRIVATE | MAP_ANONYMOUS, which systems number differently. */
+  readonly privateAnonymous: number;
+  /** The advice that asks for large pages, where there is one. */
+  readonly hugePages: number | null;
+}
+
 export function linux(koffi: Koffi): Platform {
-  const libc = koffi.load('libc.so.6');
+  const { library, ...platform } = posix(koffi, { library: 'libc.so.6', privateAnonymous: 0x22, hugePages: 14 });
+  const syscall = library.func('int64_t syscall(int64_t, int64_t, int64_t)') as (...a: number[]) => number;
+  return {
+    ...platform,
+    functions: { system: 'linux' },
+    allowTiles: () => syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) === 0,
+  };
+}
+
+/** Where a function of libraries that are loaded is. */
+const RTLD_DEFAULT = -2;
+
+export function darwin(koffi: Koffi): Platform {
+  const { library, ...platform } = posix(koffi, {
+    library: '/usr/lib/libSystem.B.dylib',
+    privateAnonymous: 0x1002,
+    hugePages: null,
+  });
+  const dlsym = library.func('int64_t dlsym(int64_t, const char*)') as (from: number, name: string) => number;
+  const at = (name: string): number => {
+    const address = dlsym(RTLD_DEFAULT, name);
+    if (address === 0) throw new Error(`x86: this system has no ${name}`);
+    return address;
+  };
+  const functions: SystemFunctions = {
+    system: 'darwin',
+    wait: at('__ulock_wait'),
+    wake: at('__ulock_wake'),
+    yield: at('sched_yield'),
+  };
+  // No Mac has them.
+  return { ...platform, functions, allowTiles: () => false };
+}
+
+function posix(
+  koffi: Koffi,
+  system: System,
+): Omit<Platform, 'functions' | 'allowTiles'> & { readonly library: ReturnType<Koffi['load']> } {
+  const libc = koffi.load(system.library);
   const mmap = libc.func('int64_t mmap(int64_t, uint64_t, int, int, int, int64_t)') as (...a: number[]) => number;
   const mprotect = libc.func('int mprotect(int64_t, uint64_t, int)') as (...a: number[]) => number;
   const munmap = libc.func('int munmap(int64_t, uint64_t)') as (...a: number[]) => number;
@@ -30,15 +77,13 @@ export function linux(koffi: Koffi): Platform {
     code: number,
     argument: number,
   ) => number;
-  const syscall = libc.func('int64_t syscall(int64_t, int64_t, int64_t)') as (...a: number[]) => number;
   const READ = 1;
   const WRITE = 2;
   const EXECUTE = 4;
-  const PRIVATE_ANONYMOUS = 0x22;
-  const HUGE_PAGES = 14;
   return {
+    library: libc,
     map(bytes) {
-      const address = mmap(0, bytes, READ | WRITE, PRIVATE_ANONYMOUS, -1, 0);
+      const address = mmap(0, bytes, READ | WRITE, system.privateAnonymous, -1, 0);
       if (address === -1) throw new Error(`x86: the system refuses ${bytes} bytes of memory for machine code`);
       return address;
     },
@@ -59,9 +104,8 @@ export function linux(koffi: Koffi): Platform {
       copyOut(into, address, into.length);
     },
     largePages(address, bytes) {
-      madvise(address, bytes, HUGE_PAGES);
+      if (system.hugePages !== null) madvise(address, bytes, system.hugePages);
     },
-    allowTiles: () => syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) === 0,
     startThread(code, argument) {
       const status = create(new BigUint64Array(1), null, code, argument);
       if (status !== 0) throw new Error(`x86: pthread_create failed with status ${status}`);

@@ -1,0 +1,74 @@
+/**
+ * Windows, through kernel32 and kernelbase. Could not be run.
+ */
+import type { Koffi, Platform } from './platform.ts';
+
+const COMMIT_AND_RESERVE = 0x3000;
+const RELEASE = 0x8000;
+const PAGE = { none: 0x01, readWrite: 0x04, executeRead: 0x20 } as const;
+
+export function windows(koffi: Koffi): Platform {
+  const kernel = koffi.load('kernel32.dll');
+  const integers = (signature: string): ((...a: number[]) => number) =>
+    kernel.func(signature) as (...a: number[]) => number;
+  const allocate = integers('int64_t VirtualAlloc(int64_t, uint64_t, uint32_t, uint32_t)');
+  const free = integers('int VirtualFree(int64_t, uint64_t, uint32_t)');
+  const process = integers('int64_t GetCurrentProcess()');
+  const flush = integers('int FlushInstructionCache(int64_t, int64_t, uint64_t)');
+  const protect = kernel.func('int VirtualProtect(int64_t, uint64_t, uint32_t, void*)') as (
+    address: number,
+    bytes: number,
+    mode: number,
+    before: Uint32Array,
+  ) => number;
+  const copyIn = kernel.func('void RtlMoveMemory(int64_t, const void*, uint64_t)');
+  const copyOut = kernel.func('void RtlMoveMemory(void*, int64_t, uint64_t)');
+  const create = kernel.func('int64_t CreateThread(void*, uint64_t, int64_t, int64_t, uint32_t, void*)');
+  const library = kernel.func('int64_t LoadLibraryA(const char*)') as (name: string) => number;
+  const symbol = kernel.func('int64_t GetProcAddress(int64_t, const char*)') as (from: number, name: string) => number;
+  const base = library('kernelbase.dll');
+  const at = (name: string): number => {
+    const address = symbol(base, name);
+    if (address === 0) throw new Error(`x86: this system has no ${name}`);
+    return address;
+  };
+  const change = (address: number, bytes: number, mode: number, what: string): void => {
+    if (protect(address, bytes, mode, new Uint32Array(1)) === 0) throw new Error(`x86: the system refuses to ${what}`);
+  };
+  return {
+    functions: {
+      system: 'win32',
+      wait: at('WaitOnAddress'),
+      wake: at('WakeByAddressAll'),
+      yield: at('SwitchToThread'),
+    },
+    map(bytes) {
+      const address = allocate(0, bytes, COMMIT_AND_RESERVE, PAGE.readWrite);
+      if (address === 0) throw new Error(`x86: the system refuses ${bytes} bytes of memory for machine code`);
+      return address;
+    },
+    seal(address, bytes) {
+      change(address, bytes, PAGE.executeRead, 'make memory executable');
+      flush(process(), address, bytes);
+    },
+    forbid(address, bytes) {
+      change(address, bytes, PAGE.none, 'protect memory');
+    },
+    unmap(address) {
+      free(address, 0, RELEASE);
+    },
+    copyIn(address, from) {
+      copyIn(address, from, from.length);
+    },
+    copyOut(into, address) {
+      copyOut(into, address, into.length);
+    },
+    // Large pages need a privilege that ordinary users lack.
+    largePages() {},
+    startThread(code, argument) {
+      if (create(null, 0, code, argument, 0, null) === 0) throw new Error('x86: CreateThread failed');
+    },
+    // Windows asks processes to opt in by a call of its own.
+    allowTiles: () => false,
+  };
+}
