@@ -9,7 +9,7 @@ import { topologicalOrder } from '../graph/order.ts';
 import { identityAxis } from '../graph/reindex.ts';
 import { moveAxis, spread } from './arithmetic.ts';
 import { batchedChoice } from './choices.ts';
-import { referencesOf } from './copy.ts';
+import { newGroup, referencesOf } from './copy.ts';
 import { batchedRule } from './custom.ts';
 import { batchedLoop } from './loops.ts';
 
@@ -218,7 +218,12 @@ export function batch(
   batched: readonly Node[],
   { size, different, since = 0 }: BatchOptions,
 ): (Node | null)[] {
-  const known = new Map<Node, Node | null>(examples.map((example, i) => [example, batched[i]!]));
+  const ends = new Set<Node>();
+  for (const node of topologicalOrder(outputs, other => other.id < since, referencesOf))
+    if (node.is('barrier')) for (const end of node.attrs.checkpoint?.inputs ?? []) ends.add(end);
+  // A barrier behind each end of a checkpoint: built anew, the interior must not read past it, or what is computed again would, too.
+  const opaque = (node: Node, twin: Node): Node => (ends.has(node) ? g.barrier(twin, newGroup()) : twin);
+  const known = new Map<Node, Node | null>(examples.map((example, i) => [example, opaque(example, batched[i]!)]));
   const batching: Batching = {
     size,
     different,
@@ -240,7 +245,8 @@ export function batch(
     const rule = RULES[node.op] as BatchRule<Primitive>;
     const make = (): Node | null => rule(node, inputs, batching);
     // What noGrad has cut off stays cut off.
-    known.set(node, isFloat(node.dtype) && !node.requiresGrad ? g.withoutGradient(make) : make());
+    const twin = isFloat(node.dtype) && !node.requiresGrad ? g.withoutGradient(make) : make();
+    known.set(node, twin && opaque(node, twin));
   }
   return outputs.map(output => known.get(output) ?? null);
 }

@@ -163,6 +163,12 @@ describe('composition', () => {
     });
   });
 
+  it.each([
+    ['checkpoint', 'vmap', 'vjp'],
+    ['checkpoint', 'vmap', 'grad', 'jacrev'],
+    ['jvp', 'checkpoint', 'cond', 'jacrev'],
+  ])('what was wrong once: %s, %s, %s', (...levels) => check(levels.filter(Boolean)));
+
   it('four and five levels drawn at random, three of them derivatives at most', () => {
     const isDerivative = (name: string): boolean => ['grad', 'vjp', 'jvp', 'jacfwd', 'jacrev'].includes(name);
     let state = 12345;
