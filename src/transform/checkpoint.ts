@@ -3,7 +3,7 @@
  * outputs are barriers that know the checkpoint's ends; vjp asks for a copy of the interior when the cotangents have arrived.
  */
 import * as g from '../graph/build.ts';
-import type { Checkpoint, Node } from '../graph/node.ts';
+import { type Checkpoint, isMark, type Node } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 import { copyGraph, newGroup } from './copy.ts';
 
@@ -18,7 +18,9 @@ export function checkpointed(inputs: readonly Node[], fn: (inputs: readonly Node
   // Nodes are numbered in order of making: what `fn` builds is younger than this one.
   const start = g.constant(0, 'f32').id;
   const outputs = fn(inputs);
-  const outside = (node: Node): boolean => node.id < start || isLeaf(node);
+  // A mark of what lies outside is outside, too, as it is for the bodies of control flow: a body around would not know what it stands for.
+  const outside = (node: Node): boolean =>
+    node.id < start || isLeaf(node) || (isMark(node) && outside(node.inputs[0]!));
   const ends = topologicalOrder(outputs, outside).filter(
     node => outside(node) && node.op !== 'constant' && node.op !== 'iota',
   );

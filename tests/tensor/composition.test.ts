@@ -163,6 +163,21 @@ describe('composition', () => {
     });
   });
 
+  it('four and five levels drawn at random, three of them derivatives at most', () => {
+    const isDerivative = (name: string): boolean => ['grad', 'vjp', 'jvp', 'jacfwd', 'jacrev'].includes(name);
+    let state = 12345;
+    const draw = (): string => {
+      state = (state * 1103515245 + 12345) % 2 ** 31;
+      return names[Math.floor((state / 2 ** 31) * names.length)]!;
+    };
+    for (let left = isSlow ? 8 : 40; left > 0; ) {
+      const levels = Array.from({ length: 4 + (left % 2) }, draw);
+      if (levels.filter(isDerivative).length > 3) continue;
+      check(levels);
+      left--;
+    }
+  });
+
   it('hessian is jacfwd of jacrev, and of any other pair', () => {
     const f = (x: Tensor): Tensor => base(x).square().sum();
     const x = tensorOf(point);

@@ -17,7 +17,7 @@ import { onnx } from 'tenon/formats';
 import { BatchNorm2d, Conv2d, Dropout, Flatten, Linear, ReLU, Sequential } from 'tenon/nn';
 import { SGD } from 'tenon/optim';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { FunctionProto, NodeProto, TensorProto } from '../../../src/formats/onnx/proto/schema.ts';
+import type { AttributeProto, FunctionProto, NodeProto, TensorProto } from '../../../src/formats/onnx/proto/schema.ts';
 import { floats, int, model, node, perceptron, port, subgraph } from './models.ts';
 
 let folder = '';
@@ -100,6 +100,35 @@ it('branches on data, inside compile too', () => {
     expect(compiled(Tensor.from([...x])).toArray()).toEqual(y);
   }
 }); // biome-ignore format: a table
+
+it('scans inside compile as outside of it', () => {
+  const ints = (name: string, ...values: number[]): Partial<AttributeProto> => ({ name, type: 7, ints: values.map(BigInt) });
+  const bytes = model({
+    name: 'scan',
+    input: [port('x', [2, 40]), port('start', [2])],
+    output: [port('last', [2]), port('sums', [2, 40])],
+    node: [
+      node('Scan', ['start', 'x'], ['last', 'sums'], [
+        int('num_scan_inputs', 1), ints('scan_input_axes', 1), ints('scan_input_directions', 1), ints('scan_output_axes', 1), ints('scan_output_directions', 1),
+        subgraph('body', {
+          name: 'body',
+          input: [port('sum', [2]), port('v', [2])],
+          output: [port('next', [2]), port('seen', [2])],
+          node: [node('Add', ['sum', 'v'], ['next']), node('Identity', ['next'], ['seen'])] as NodeProto[],
+        }),
+      ]),
+    ] as NodeProto[],
+  });
+  const net = onnx.parse(bytes);
+  const x = Tensor.from(Float32Array.from({ length: 80 }, (_, i) => Math.sin(i)), { shape: [2, 40] });
+  const start = Tensor.from([1, -1]);
+  const want = x.flip(1).cumsum(1).flip(1).add(Tensor.from([[1], [-1]]));
+  const run = (a: Tensor, b: Tensor) => net.run({ x: a, start: b }) as Record<string, Tensor>;
+  for (const { last, sums } of [run(x, start), compile(run)(x, start)]) {
+    expect(sums!.sub(want).abs().amax().item()).toBeLessThan(1e-5);
+    expect(last!.sub(want.select(1, 0)).abs().amax().item()).toBeLessThan(1e-5);
+  }
+}); // biome-ignore format: a node a line
 
 it('loops on data inside compile', () => {
   // Without scan outputs the loop becomes one that the program itself ends.

@@ -2,7 +2,8 @@
  * Control flow, sequences and optionals. Where a condition is known while the graph is built (always, outside of compile), only the branch
  * taken is run, and loops are unrolled; inside compile they become the library's own control flow.
  */
-import { cat, cond, full, stack, Tensor, whileLoop } from '../../../tensor/index.ts';
+import { isTracing } from '../../../runtime/index.ts';
+import { cat, cond, full, scan, stack, Tensor, whileLoop } from '../../../tensor/index.ts';
 import { ENDLESS } from '../../controlFlow.ts';
 import type { Call, OperatorTable, Result, Rule, Subgraph } from '../call.ts';
 import { isNumeric, type NumericType, TYPES, typeOfCode } from '../elementTypes.ts';
@@ -123,7 +124,7 @@ function declared(
   return typed(full([0, ...sizes], 0, { dtype: TYPES[element].dtype }), element);
 }
 
-const scan: Rule = call => {
+const scanRule: Rule = call => {
   const old = call.opset < 9;
   const body = call.context.subgraph('body');
   const scans = call.int('num_scan_inputs');
@@ -160,6 +161,21 @@ function scanOnce(call: Call, body: Subgraph, initial: readonly Value[], scanned
   const axes = sources.map(({ tensor }, i) => call.axis(list('scan_input_axes')[i] ?? 0, tensor.ndim));
   const backwards = sources.map((_, i) => (list('scan_input_directions')[i] ?? list('directions')[i] ?? 0) === 1);
   const steps = sources[0]!.tensor.shape[axes[0]!]!;
+  const turned = (k: number): boolean => (list('scan_output_directions')[k] ?? 0) === 1;
+  const axisOf = (k: number, rank: number): number => call.axis(list('scan_output_axes')[k] ?? 0, rank);
+  // Inside compile the body is compiled once; outside of it, shapes and conditions may depend on the data.
+  if (isTracing() && steps > 1 && initial.every(({ kind }) => kind === 'tensor')) {
+    const xs = sources.map(({ tensor }, i) => {
+      const first = tensor.movedim(axes[i]!, 0);
+      return backwards[i] ? first.flip(0) : first;
+    });
+    return rolled(call, body, initial, sources, xs).map((value, i) => {
+      const k = i - initial.length;
+      if (k < 0 || value.kind !== 'tensor') return value;
+      const ordered = turned(k) ? value.tensor.flip(0) : value.tensor;
+      return typed(ordered.movedim(0, axisOf(k, ordered.ndim)), value.type);
+    });
+  }
   let states = [...initial];
   const collected: Value[][] = body.outputs.slice(states.length).map(() => []);
   for (let s = 0; s < steps; s++) {
@@ -171,13 +187,48 @@ function scanOnce(call: Call, body: Subgraph, initial: readonly Value[], scanned
     for (const [k, list] of collected.entries()) list.push(outputs[initial.length + k]!);
   }
   const results = collected.map((values, k) => {
-    const ordered = (list('scan_output_directions')[k] ?? 0) === 1 ? [...values].reverse() : values;
+    const ordered = turned(k) ? [...values].reverse() : values;
     const first = ordered[0];
-    const axis = list('scan_output_axes')[k] ?? 0;
-    const rank = first?.kind === 'tensor' ? first.tensor.ndim + 1 : 1;
-    return stacked(call, ordered, axis < 0 ? axis + rank : axis, body.outputs[initial.length + k]!.type);
+    return stacked(
+      call,
+      ordered,
+      axisOf(k, first?.kind === 'tensor' ? first.tensor.ndim + 1 : 1),
+      body.outputs[initial.length + k]!.type,
+    );
   });
   return [...states, ...results];
+}
+
+type TensorValue = Extract<Value, { kind: 'tensor' }>;
+
+/** The states and what is collected of each step (along the first dim), with the body as one of ours; slices of `xs` are of the types of `sources`. */
+function rolled(
+  call: Call,
+  body: Subgraph,
+  initial: readonly Value[],
+  sources: readonly TensorValue[],
+  xs: readonly Tensor[],
+): Value[] {
+  const tensors = (values: readonly Value[]): TensorValue[] =>
+    values.map(value => (value.kind === 'tensor' ? value : call.fail('a state or an output of a step is no tensor')));
+  const first = tensors(initial);
+  let types: NumericType[] = [];
+  const [carry, ys] = scan(
+    (states: readonly Tensor[], slices: readonly Tensor[]) => {
+      const outputs = tensors(
+        body.run([
+          ...states.map((state, i) => typed(state, first[i]!.type)),
+          ...slices.map((slice, i) => typed(slice, sources[i]!.type)),
+        ]),
+      );
+      types = outputs.map(({ type }) => type);
+      const all = outputs.map(({ tensor }) => tensor);
+      return [all.slice(0, first.length), all.slice(first.length)] as const;
+    },
+    first.map(({ tensor }) => tensor) as readonly Tensor[],
+    xs,
+  );
+  return [...carry, ...ys].map((tensor, i) => typed(tensor, types[i]!));
 }
 
 // ------------------------------------------------------------------------------------------------ sequences
@@ -288,7 +339,7 @@ export const control: OperatorTable = {
   Optional: optional,
   OptionalGetElement: optionalGetElement,
   OptionalHasElement: call => bool(call.has(0) && call.value(0).kind !== 'none'),
-  Scan: scan,
+  Scan: scanRule,
   SequenceAt: sequenceAt,
   SequenceConstruct: call => sequence(call.inputs.map((_, i) => call.value(i))),
   SequenceEmpty: sequenceEmpty,
