@@ -4,7 +4,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { emitProgram } from '../../../src/backends/x86/program-code.ts';
 import { whyUnavailable } from '../../../src/runtime/backends.ts';
+import { gatherUpdateProgram } from '../../support/loop-programs.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const usable = existsSync(path.join(root, 'dist/node/index.js')) && whyUnavailable('x86') === null;
@@ -40,6 +42,14 @@ interface Told {
   readonly error: string;
   readonly lowered: number;
 }
+
+it('code has one address in it, that of the control words', () => {
+  const { kernels } = gatherUpdateProgram(5, 3);
+  const [low, high] = [0x7f00_1111_2000, 0x7f22_3333_4000].map(control => emitProgram(kernels, control, 'avx2'));
+  const differing = [...low!.bytes.keys()].filter(i => low!.bytes[i] !== high!.bytes[i]);
+  expect(differing.length).toBeGreaterThan(0);
+  expect(differing.every(i => i >= low!.control && i < low!.control + 8)).toBe(true);
+});
 
 describe.skipIf(!usable)('kept programs', () => {
   let folder: string;
