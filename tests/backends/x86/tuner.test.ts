@@ -73,7 +73,8 @@ function taking(n: number): Tuner & { readonly questions: Map<string, readonly s
 
 const bodies = (program: LoopProgram): string => JSON.stringify(program.kernels.map(({ kernel }) => kernel.body));
 
-describe.each(isas)('%s', isa => {
+// Sums of f32 use no tiles.
+describe.each(isas.filter(isa => isa !== 'amx'))('%s', isa => {
   const native = new Native();
   const target = targetOf(isa, queryCpu(native));
   const machine = new Machine(native, isa, { allThreads: true, guards: true });
@@ -84,17 +85,21 @@ describe.each(isas)('%s', isa => {
     const want = referenceBackend.compile(graph).run(bindings)[0] as Float32Array;
     const scale = want.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
     expect(want.every((x, i) => Math.abs(x - plain[i]!) < 4e-6 * scale)).toBe(true);
-    const tuners = Array.from({ length: 6 }, (__, n) => taking(n));
-    const codes = tuners.map(tuner => {
+    const codes = new Set<string>();
+    const model = taking(0);
+    for (let n = 0, plans = 1; n < plans; n++) {
+      const tuner = n === 0 ? model : taking(n);
       const program = compileGraph(graph, { ...target, tuner });
+      plans = Math.max(...[...tuner.questions.values()].map(labels => labels.length));
+      codes.add(bodies(program));
+      const loaded = machine.load(program);
       for (const threads of [1, 3]) {
         machine.threads = threads;
-        expect(machine.load(program).run(bindings)[0]).toEqual(plain);
+        expect(loaded.run(bindings)[0]).toEqual(plain);
       }
-      return bodies(program);
-    });
-    expect(tuners[0]!.questions.size).toBeGreaterThan(0);
-    expect(new Set(codes).size).toBeGreaterThan(2);
+    }
+    expect(model.questions.size).toBeGreaterThan(0);
+    expect(codes.size).toBeGreaterThan(2);
   });
 });
 
