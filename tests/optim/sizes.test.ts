@@ -8,7 +8,8 @@ import { compile, numThreads, Parameter, setNumThreads, type Tensor } from '../.
 import { formula } from '../support/formula.ts';
 
 const SHAPES = [[4096], [67, 61], [8191], [3, 29, 47], [130, 65], [24_577], [5]];
-const [LR, MOMENTUM, DECAY, STEPS] = [0.1, 0.9, 0.01, 3];
+/** More steps than programs take to try all threads. */
+const [LR, MOMENTUM, DECAY, STEPS] = [0.1, 0.9, 0.01, 12];
 
 const threadsBefore = numThreads();
 afterEach(() => setNumThreads(threadsBefore));
