@@ -50,10 +50,10 @@ function compile(program: GraphProgram, target: Target): Compiled {
   const inPlace = updatedInPlace(flow);
   const lower = (kernel: Kernel): Step => {
     const name = `k${count++}`;
-    return {
-      kernel,
-      lowered: cache.lower(kernel, realised, () => lowerKernel(kernel, context, name, realised, inPlace)),
-    };
+    const make = (): LoweredKernel => lowerKernel(kernel, context, name, realised, inPlace);
+    const tuned = (): LoweredKernel =>
+      target.tuner && kernel.kind === 'contract' ? target.tuner.settle(make) : make();
+    return { kernel, lowered: cache.lower(kernel, realised, tuned) };
   };
 
   const steps = kernels.map(lower);
