@@ -3,11 +3,11 @@
  * deepest are cut to a third of their blocks; TENON_ZOO=full exports all at the size they are published in, but for three whose file would
  * pass the 2 GiB of a protobuf message (ViT-H, GPT-2 large and XL): these keep their width and lose layers.
  */
-import { manualSeed, ones, type Parameter, rand, randint, randn, type Tensor } from 'tenon';
+import { manualSeed, ones, rand, randint, randn, type Tensor } from 'tenon';
 import { onnx } from 'tenon/formats';
 import * as models from 'tenon/models';
 import { expect, it } from 'vitest';
-import { type AnyModel, compare, largest } from './agreement.ts';
+import { type AnyModel, compare, unsettle } from './agreement.ts';
 
 const FULL = process.env['TENON_ZOO'] === 'full';
 
@@ -171,15 +171,6 @@ const ZOO: Readonly<Record<string, Subject>> = {
   TargetAttention: takes(() => new models.TargetAttention(6), [5, 4, 6], [5, 4], [5, 6]),
   GatedExperts: { make: () => new models.GatedExperts(6, 3, [5]), args: () => [randn([5, 6]), [randn([5, 3]), randn([5, 3])]] },
 }; // biome-ignore format: a table
-
-/** Values that training would leave: no bias of 0, no norm of 1, no head of 0, which would hide what is missing. */
-function unsettle(model: AnyModel): void {
-  for (const state of new Set<Parameter>([...model.parameters(), ...model.buffers()])) {
-    if (state.dtype !== 'f32') continue;
-    if (state.ndim <= 1) state.assign(state.add(randn(state.shape).mul(0.1)));
-    else if (largest(state.data()) === 0) state.assign(randn(state.shape).mul(0.05));
-  }
-}
 
 for (const [name, { make, args }] of Object.entries(ZOO))
   it(`exports ${name}`, async () => {
