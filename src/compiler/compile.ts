@@ -50,10 +50,10 @@ function compile(program: GraphProgram, target: Target): Compiled {
   const inPlace = updatedInPlace(flow);
   const lower = (kernel: Kernel): Step => {
     const name = `k${count++}`;
-    return {
-      kernel,
-      lowered: cache.lower(kernel, realised, () => lowerKernel(kernel, context, name, realised, inPlace)),
-    };
+    const make = (): LoweredKernel => lowerKernel(kernel, context, name, realised, inPlace);
+    const tuned = (): LoweredKernel =>
+      target.tuner && kernel.kind === 'contract' ? target.tuner.settle(make) : make();
+    return { kernel, lowered: cache.lower(kernel, realised, tuned) };
   };
 
   const steps = kernels.map(lower);
@@ -112,7 +112,8 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
   const stored = new Set(kernels.flatMap(kernel => kernel.stores));
   const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
   const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
-  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised), flow.lasts);
+  const updated = new Set(flow.updates.map(update => storage(update.value)));
+  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised), flow.lasts, updated);
   const { kernels: joined, chains } = joinChains(
     flow,
     kernels,

@@ -2,6 +2,8 @@
  * What the compiler may know about a machine: the vector length, the register file, the caches. Every schedule is a function of
  * these numbers, so WebAssembly (4 lanes), AVX2 (8) and AVX-512 (16) share every line above the emitters.
  */
+import type { LoopKernel } from './loops.ts';
+
 export interface Target {
   readonly name: string;
   /** Bytes of one vector register: 16 on WebAssembly and SSE, 32 on AVX2, 64 on AVX-512. */
@@ -21,11 +23,21 @@ export interface Target {
   readonly packedProducts?: PackedProducts;
   /** Whether programs may keep memory from run to run: then what depends on lasting leaves alone is computed once. */
   readonly keepsMemory?: boolean;
+  /** What measuring says of schedules, where somebody asked for it: the cost model alone decides by default. */
+  readonly tuner?: Tuner;
   /** Bytes of the level-1 data cache and of the level-2 cache of one core. */
   readonly l1Bytes: number;
   readonly l2Bytes: number;
   /** Bytes of a pointer. */
   readonly pointerBytes: 4 | 8;
+}
+
+/** Chooses among schedules of one kernel by running it. */
+export interface Tuner {
+  /** One of `labels` (the first is the cost model's) for what `key` describes; not settled before `settle` has returned. */
+  choose(key: string, labels: readonly string[]): string;
+  /** Makes a kernel, as often as it takes to know which choices are the best for it. */
+  settle<K extends { readonly loop: LoopKernel }>(make: () => K): K;
 }
 
 /** For contractions of bf16, and of 8-bit integers. */

@@ -18,19 +18,23 @@ const isLiteral = (node: Node): boolean => node.op === 'constant' || node.op ===
 
 /**
  * Closes graphs over what they read from outside: nodes older than `since`, leaves, and marks of either (a parameter that was just assigned), `params` apart. The
- * same outside node becomes one more parameter of every body.
+ * same outside node becomes one more parameter of every body. Derivatives of bodies are closed again: the rule of a customGrad runs when they are
+ * made, and reads what it likes.
  *
  * @returns the bodies, with the new parameters last, and the nodes that stand outside in their order
  */
 export function closeOver(
   parts: readonly { readonly params: readonly Node[]; readonly outputs: readonly Node[] }[],
-  since: number,
+  since = 0,
 ): { readonly bodies: readonly Body[]; readonly captured: readonly Node[] } {
   const own = new Set(parts.flatMap(part => part.params));
   const isOutside = (node: Node): boolean =>
     !own.has(node) &&
     !isLiteral(node) &&
-    (node.id < since || node.inputs.length === 0 || (isMark(node) && isOutside(node.inputs[0]!))) &&
+    (node.id < since ||
+      node.inputs.length === 0 ||
+      node.value !== null ||
+      (isMark(node) && isOutside(node.inputs[0]!))) &&
     g.uniformValue(node) === null;
   const captured = new Set<Node>();
   for (const { outputs } of parts)

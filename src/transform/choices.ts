@@ -8,7 +8,7 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { spread, zero } from './arithmetic.ts';
 import type { batch as Batch, Batching } from './batch.ts';
-import { inline, param } from './body.ts';
+import { closeOver, inline, param } from './body.ts';
 import type { jvp as Jvp } from './jvp.ts';
 import type { Arrived } from './loops.ts';
 import type { vjp as Vjp } from './vjp.ts';
@@ -29,10 +29,10 @@ function choiceOf(
     params: own.params,
     outputs: kept.map(i => own.results[i] ?? zero(other.results[i]!)),
   });
-  const choice = { onTrue: side(onTrue, onFalse), onFalse: side(onFalse, onTrue) };
-  return onTrue.results.map((_, i) =>
-    kept.includes(i) ? choose(choice, [condition, ...operands, ...more], kept.indexOf(i)) : null,
-  );
+  const { bodies, captured } = closeOver([side(onTrue, onFalse), side(onFalse, onTrue)]);
+  const choice = { onTrue: bodies[0]!, onFalse: bodies[1]! };
+  const inputs = [condition, ...operands, ...more, ...captured];
+  return onTrue.results.map((_, i) => (kept.includes(i) ? choose(choice, inputs, kept.indexOf(i)) : null));
 }
 
 /** Tangents of all results of a choice, from those of its inputs. */
@@ -75,14 +75,14 @@ export function choiceCotangents(
   return [null, ...operands.map((_, i) => (by.includes(i) ? found[by.indexOf(i)]! : null))];
 }
 
-/** All results of a choice for many examples, null where all share one. */
+/** All results of a choice for many examples: those that all share have the axis of examples, too (see batchedLoop). */
 export function batchedChoice(
   choice: Choice,
   [condition, ...operands]: readonly Node[],
   [decides, ...batched]: readonly (Node | null)[],
   { size, different }: Batching,
   batch: typeof Batch,
-): (Node | null)[] {
+): Node[] {
   const many = batched.map((_, i) => i).filter(i => batched[i]);
   const given = operands.map((operand, i) => batched[i] ?? operand);
   const side = ({ params, outputs }: Body) => {
@@ -106,7 +106,10 @@ export function batchedChoice(
   })) as unknown as readonly [Body, Body];
   if (!decides) {
     const made: Choice = { onTrue: bodies[0], onFalse: bodies[1] };
-    return results.map(k => (kept.includes(k) ? choose(made, [condition!, ...given], k) : null));
+    return results.map(k => {
+      const result = choose(made, [condition!, ...given], k);
+      return kept.includes(k) ? result : spread(result, size);
+    });
   }
   const [ifTrue, ifFalse] = bodies.map(body => inline(body, given)) as [Node[], Node[]];
   return results.map(k => {

@@ -9,7 +9,7 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { add, and, moveAxis, spread, zero } from './arithmetic.ts';
 import type { batch as Batch, Batching } from './batch.ts';
-import { flowsTo, inline, param, readBy } from './body.ts';
+import { closeOver, flowsTo, inline, param, readBy } from './body.ts';
 import { copyGraph } from './copy.ts';
 import type { jvp as Jvp } from './jvp.ts';
 import type { vjp as Vjp } from './vjp.ts';
@@ -47,21 +47,27 @@ export interface LoopResults {
 /** A loop of the given parts, without the xs and constants that its body does not read. */
 export function buildLoop(parts: LoopParts): LoopResults {
   const { carries, ys = [], cond = null, length, reverse = false } = parts;
-  const outputs = [...carries.map(carry => carry.next), ...ys];
-  const read = readBy(cond ? [...outputs, cond] : outputs);
-  const xs = (parts.xs ?? []).filter(given => read.has(given.param));
-  const constants = parts.constants.filter(given => read.has(given.param));
+  const given = [...(parts.xs ?? []), ...parts.constants];
+  const own = [...carries, ...given].map(part => part.param);
+  const results = [...carries.map(carry => carry.next), ...ys, ...(cond ? [cond] : [])];
+  const { bodies, captured } = closeOver([{ params: own, outputs: results }]);
+  const { params, outputs: all } = bodies[0]!;
+  const outputs = cond ? all.slice(0, -1) : all;
+  const read = readBy(all);
+  const xs = (parts.xs ?? []).filter(part => read.has(part.param));
+  const fromOutside = captured.map((value, i) => ({ param: params[own.length + i]!, value }));
+  const constants = [...parts.constants, ...fromOutside].filter(part => read.has(part.param));
   const carryParams = carries.map(carry => carry.param);
-  const constantParams = constants.map(given => given.param);
+  const constantParams = constants.map(part => part.param);
   const loop: Loop = {
-    body: { params: [...carryParams, ...xs.map(given => given.param), ...constantParams], outputs },
-    cond: cond && { params: [...carryParams, ...constantParams], outputs: [cond] },
+    body: { params: [...carryParams, ...xs.map(part => part.param), ...constantParams], outputs },
+    cond: cond && { params: [...carryParams, ...constantParams], outputs: [all.at(-1)!] },
     carries: carries.length,
     xs: xs.length,
     length,
     reverse,
   };
-  const inputs = [...carries.map(carry => carry.init), ...[...xs, ...constants].map(given => given.value)];
+  const inputs = [...carries.map(carry => carry.init), ...[...xs, ...constants].map(part => part.value)];
   return {
     carry: k => loopNode(loop, inputs, k),
     y: k => loopNode(loop, inputs, carries.length + k),
@@ -280,14 +286,17 @@ export function loopCotangents(
 
 // ------------------------------------------------------------------------------------------------ many examples
 
-/** What a loop's results are for many examples: each with the axis of examples first, or null where all share it. */
+/**
+ * What a loop's results are for many examples, each with the axis of examples first. Those that all examples share have it, too: the loop itself,
+ * which gives them as well, reads what there is for one example only.
+ */
 export function batchedLoop(
   loop: Loop,
   inputs: readonly Node[],
   batched: readonly (Node | null)[],
   batching: Batching,
   batch: typeof Batch,
-): (output: number) => Node | null {
+): (output: number) => Node {
   const { size, different } = batching;
   const parts = partsOf(loop, inputs);
   const { params, outputs } = loop.body;
@@ -339,10 +348,11 @@ export function batchedLoop(
   const first = masked ? 2 : 0;
   return output => {
     const { kind, index } = roleOf(loop, output);
-    if (kind === 'count') return masked ? made.carry(1) : null;
-    if (kind === 'y') return found[loop.carries + index] ? moveAxis(made.y(index), 1, 0) : null;
-    if (!set.has(index)) return null;
-    return kind === 'carry' ? made.carry(first + index) : moveAxis(made.history(first + index), 1, 0);
+    if (kind === 'count') return masked ? made.carry(1) : spread(made.count(), size);
+    if (kind === 'y') return found[loop.carries + index] ? moveAxis(made.y(index), 1, 0) : spread(made.y(index), size);
+    const result = kind === 'carry' ? made.carry(first + index) : made.history(first + index);
+    if (!set.has(index)) return spread(result, size);
+    return kind === 'carry' ? result : moveAxis(result, 1, 0);
   };
 }
 

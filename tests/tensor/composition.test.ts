@@ -167,7 +167,64 @@ describe('composition', () => {
     ['checkpoint', 'vmap', 'vjp'],
     ['checkpoint', 'vmap', 'grad', 'jacrev'],
     ['jvp', 'checkpoint', 'cond', 'jacrev'],
+    // The number of steps is the same for all examples, and was read from the loop over one.
+    ['whileLoop', 'jacrev', 'vmap'],
+    ['whileLoop', 'grad', 'whileLoop', 'vmap'],
+    ['whileLoop', 'jacrev', 'cond', 'grad', 'vmap'],
+    // A rule that runs when the loop or the choice around it is differentiated makes the start of its own loop then.
+    ['whileLoop', 'custom', 'scan', 'jvp'],
+    ['whileLoop', 'custom', 'cond', 'vjp', 'grad'],
   ])('what was wrong once: %s, %s, %s', (...levels) => check(levels.filter(Boolean)));
+
+  it('vmap of a loop and of a choice with results that all examples share', () => {
+    const xs = stack([tensorOf(point), tensorOf(point).neg()]);
+    const pick = Tensor.from(true);
+    const choose = vmap((x: Tensor) =>
+      cond(
+        pick,
+        () => ({ own: x.mul(2), shared: Tensor.from([1, 2]) }),
+        () => ({ own: x, shared: Tensor.from([3, 4]) }),
+      ),
+    );
+    const { own, shared } = choose(xs);
+    expect(own.toArray()).toEqual(xs.mul(2).toArray());
+    expect(shared.toArray()).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+    const [last, seen] = vmap((x: Tensor) =>
+      scan(
+        ({ i, c }: { i: Tensor; c: Tensor }) => [{ i: i.add(1), c: c.mul(2) }, i] as const,
+        { i: Tensor.from(0), c: x },
+        null,
+        { length: 3 },
+      ),
+    )(xs);
+    expect(last.i.toArray()).toEqual([3, 3]);
+    expect(last.c.toArray()).toEqual(xs.mul(8).toArray());
+    expect(seen.toArray()).toEqual([
+      [0, 1, 2],
+      [0, 1, 2],
+    ]);
+  });
+
+  it('a rule inside a loop or a choice reads tensors from outside', () => {
+    const weight = Tensor.from(Float64Array.of(2, 3, 4));
+    const straight = customGrad((x: Tensor) => x.round(), { vjp: ct => [ct.mul(weight.add(1))] });
+    const x = tensorOf(point);
+    const looped = (v: Tensor): Tensor => scan((c: Tensor) => [straight(c), null], v, null, { length: 2 })[0];
+    const chosen = (v: Tensor): Tensor =>
+      cond(
+        v.sum().gt(0),
+        () => straight(v),
+        () => v,
+      );
+    for (const run of [(f: Fn) => f, (f: Fn) => compile(f)]) {
+      expect(run(grad((v: Tensor) => looped(v).sum()) as Fn)(x).toArray()).toEqual([9, 16, 25]);
+      expect(run(grad((v: Tensor) => chosen(v).sum()) as Fn)(x).toArray()).toEqual([3, 4, 5]);
+      expect(run((v: Tensor) => jvp(looped, [v], [v.mul(0).add(1)])[1])(x).toArray()).toEqual([9, 16, 25]);
+    }
+  });
 
   it('four and five levels drawn at random, three of them derivatives at most', () => {
     const isDerivative = (name: string): boolean => ['grad', 'vjp', 'jvp', 'jacfwd', 'jacrev'].includes(name);

@@ -6,6 +6,8 @@ import { Assembler, mem, R } from './assembler/assembler.ts';
 import type { Native } from './memory/native.ts';
 
 export interface Cpu {
+  /** As the maker calls it; empty where it does not say. */
+  readonly name: string;
   /** With FMA and F16C. */
   readonly avx2: boolean;
   /** F, BW, DQ and VL, and the system saves their registers. */
@@ -83,8 +85,15 @@ export function queryCpu(native: Native): Cpu {
       if (type !== 2 && level === 1) l1Bytes = bytes;
       else if (type !== 2 && level === 2) l2Bytes = bytes;
     }
+  const name = new Uint8Array(48);
+  if (extended >= 0x80000004)
+    for (let part = 0; part < 3; part++) {
+      leaf(0x80000002 + part);
+      name.set(new Uint8Array(words.buffer), 16 * part);
+    }
   native.release(pages);
   return {
+    name: new TextDecoder('latin1').decode(name).replaceAll('\0', '').trim(),
     avx2,
     avx512,
     fastBf16Dots: amd && avx512 && bit(sevenOne.eax, 5),

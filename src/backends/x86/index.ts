@@ -9,28 +9,39 @@ import { chooseIsa, targetOf } from './isa.ts';
 import { keep, keptFile, readKept } from './kept-code.ts';
 import { BACKEND_NAME, Machine, type MachineOptions } from './machine.ts';
 import { Native } from './memory/native.ts';
+import { PlanTuner } from './tuner.ts';
 
 export interface X86Options extends MachineOptions {
   /** An instruction set to use, of those in isa.ts; `TENON_ISA` or the best there is by default. */
   readonly isa?: string;
+  /** Whether plans of contractions are chosen by measuring; whether `TENON_AUTOTUNE` is 1, by default. */
+  readonly autotune?: boolean;
+}
+
+function wantsTuning(asked = '0'): boolean {
+  if (!['', '0', '1'].includes(asked)) throw new Error(`x86: TENON_AUTOTUNE is ${asked}, expected 0 or 1`);
+  return asked === '1';
 }
 
 /** @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was asked for. */
 export function createX86Backend(options: X86Options = {}): Backend {
-  const { isa: asked = globalThis.process?.env?.['TENON_ISA'] } = options;
+  const { env } = globalThis.process ?? {};
+  const { isa: asked = env?.['TENON_ISA'], autotune = wantsTuning(env?.['TENON_AUTOTUNE']) } = options;
   const native = new Native();
   const cpu = queryCpu(native);
   const isa = chooseIsa(cpu, asked);
   const machine = new Machine(native, isa, options);
   const target = targetOf(isa, cpu);
+  const tuner = autotune ? new PlanTuner(machine, cpu) : null;
   return {
     name: BACKEND_NAME,
     compile(program: GraphProgram): Executable {
-      const file = machine.watches ? null : keptFile(program, target, isa);
-      const kept = file && readKept(file);
+      const file = machine.watches ? null : keptFile(program, target, isa, tuner);
+      const kept = file && readKept(file, tuner);
       if (kept) return machine.loadTranslated(kept);
       const start = performance.now();
-      const translated = machine.translate(span('lower', () => compileGraph(program, target)));
+      const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
+      const translated = { ...machine.translate(lowered), ...(tuner ? { plans: tuner.finish() } : {}) };
       if (file) keep(file, translated, performance.now() - start);
       return machine.loadTranslated(translated);
     },

@@ -9,12 +9,18 @@ import { buildHash } from '../../launch/build.ts';
 import { dropOldest, privatePath, readPrivate, writePrivate } from '../../launch/privateFiles.ts';
 import type { Isa } from './isa.ts';
 import type { ProgramCode } from './program-code.ts';
+import type { PlanTuner } from './tuner.ts';
 
 /** A program that can be loaded. */
 export interface TranslatedProgram {
   readonly outline: ProgramOutline;
   readonly code: ProgramCode;
+  /** What was chosen by measuring where it was made, if anything. */
+  readonly plans?: Choices;
 }
+
+/** Labels of plans by what they are for. */
+export type Choices = Readonly<Record<string, string>>;
 
 /** Compiled faster than this, a program is not worth a file. */
 const WORTH_KEEPING_MS = 20;
@@ -22,31 +28,33 @@ const WORTH_KEEPING_MS = 20;
 const MOST_FILES = 128;
 const PREFIX = 'x86-';
 
-/** The file of a program; null where none is to be. */
-export function keptFile(program: GraphProgram, target: Target, isa: Isa): string | null {
+/** The file of a program; null where none is to be. Programs that are tuned have files of their own. */
+export function keptFile(program: GraphProgram, target: Target, isa: Isa, tuner: PlanTuner | null): string | null {
   const build = buildHash();
   if (build === null || !program.identity) return null;
   const { createHash } = process.getBuiltinModule('node:crypto');
   const name = createHash('sha256')
-    .update(JSON.stringify([build, process.platform, isa, target]))
+    .update(JSON.stringify([build, process.platform, isa, target, ...(tuner ? ['tuned', tuner.threads] : [])]))
     .update(program.identity())
     .digest('hex');
   return privatePath(`${PREFIX}${name}.bin`);
 }
 
-export function readKept(file: string): TranslatedProgram | null {
+/** Null also where what is chosen by now differs from what the program was made with. */
+export function readKept(file: string, tuner: PlanTuner | null): TranslatedProgram | null {
   const kept = readPrivate(file);
   if (!kept) return null;
   // The mark says where the description ends and the code begins.
-  const { outline, code } = JSON.parse(new TextDecoder().decode(kept.bytes.subarray(0, kept.mark)));
+  const { outline, code, plans } = JSON.parse(new TextDecoder().decode(kept.bytes.subarray(0, kept.mark)));
+  if (tuner && !tuner.agrees(plans ?? {})) return null;
   return { outline, code: { ...code, bytes: kept.bytes.slice(kept.mark) } };
 }
 
 /** Keeps a program that took so many milliseconds to compile. */
-export function keep(file: string, { outline, code }: TranslatedProgram, milliseconds: number): void {
+export function keep(file: string, { outline, code, plans }: TranslatedProgram, milliseconds: number): void {
   if (milliseconds < WORTH_KEEPING_MS) return;
   const { bytes, ...rest } = code;
-  const text = new TextEncoder().encode(JSON.stringify({ outline, code: rest }));
+  const text = new TextEncoder().encode(JSON.stringify({ outline, code: rest, plans }));
   const all = new Uint8Array(text.length + bytes.length);
   all.set(text);
   all.set(bytes, text.length);

@@ -27,7 +27,7 @@ import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
-import { emitAlone, emitProgram, type ProgramEntries } from './program-code.ts';
+import { emitAlone, emitProgram, type ProgramCode, type ProgramEntries } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
 
 export const BACKEND_NAME = 'x86';
@@ -151,12 +151,17 @@ export class Machine {
   }
 
   loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
-    const { bytes, ...entries } = code;
-    new DataView(bytes.buffer, bytes.byteOffset).setBigInt64(code.control, BigInt(this.control), true);
-    const pages = this.native.load(bytes);
+    const { bytes: _, ...entries } = code;
+    const pages = this.loadCode(code);
     const loaded = new LoadedProgram(this, outline, entries, pages);
     this.native.releaseWith(loaded, pages);
     return loaded;
+  }
+
+  /** Puts code in place to run on this machine's threads. */
+  loadCode({ bytes, control }: ProgramCode): CodePages {
+    new DataView(bytes.buffer, bytes.byteOffset).setBigInt64(control, BigInt(this.control), true);
+    return this.native.load(bytes);
   }
 
   /** A kernel of somebody else's over arrays of the host. */

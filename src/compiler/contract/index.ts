@@ -6,6 +6,7 @@ import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { lowerChannels, suitsChannels } from './channels.ts';
+import { chosenPlan } from './choices.ts';
 import { lowerDot, suitsDot } from './dot.ts';
 import { lowerEmpty } from './empty.ts';
 import { lowerNaive } from './naive.ts';
@@ -75,5 +76,5 @@ function lowerStaged(b: LoopBuilder, p: Problem, target: Target, scratch: Scratc
   const staged = { ...p, a: ready(p.a, p.m, 'staged a'), b: ready(p.b, p.n, 'staged b') };
   if (staged.a !== p.a || staged.b !== p.b) b.barrier();
   if (inWords) lowerWords(b, staged, target, scratch);
-  else lowerPanels(b, staged, planOf(staged, target), scratch);
+  else lowerPanels(b, staged, planOf(staged, target, chosenPlan(staged, target)), scratch);
 }

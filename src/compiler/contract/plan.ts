@@ -91,6 +91,20 @@ export function tileCycles(rows: number, vectors: number, target: Target, height
   return Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
 }
 
+/** Estimated cycles per step of k of a whole output in such tiles; null where one needs too many registers. */
+export function tileCost(
+  m: number,
+  n: number,
+  lanes: number,
+  rows: number,
+  vectors: number,
+  target: Target,
+): number | null {
+  const panels = ceilDiv(m, rows);
+  const cycles = tileCycles(rows, vectors, target, m / panels);
+  return cycles === null ? null : panels * ceilDiv(n, vectors * lanes) * cycles;
+}
+
 /** Register tile of least estimated time over the whole output. */
 export function chooseTile(
   m: number,
@@ -103,10 +117,8 @@ export function chooseTile(
   for (let vectors = 1; tileCycles(1, vectors, target) !== null; vectors++) {
     if (vectors > 1 && (vectors - 1) * lanes >= n) break;
     for (let rows = 1; rows <= m; rows++) {
-      const panels = ceilDiv(m, rows);
-      const cycles = tileCycles(rows, vectors, target, m / panels);
-      if (cycles === null) break;
-      const cost = panels * ceilDiv(n, vectors * lanes) * cycles;
+      const cost = tileCost(m, n, lanes, rows, vectors, target);
+      if (cost === null) break;
       if (cost < least * 0.999) {
         least = cost;
         best = { rows, vectors };
@@ -241,8 +253,17 @@ function leastTraffic(
   return best;
 }
 
+/** What a schedule may do otherwise than the cost model says; sums have the same order, hence the same bits, whatever is chosen. */
+export interface PlanChoice {
+  readonly tile?: { readonly rows: number; readonly vectors: number };
+  /** Points of a block of k at most. */
+  readonly points?: number;
+  /** Whether operands are packed even where they could be read where they lie. */
+  readonly packs?: boolean;
+}
+
 /** The schedule for `p` on `target`. */
-export function planOf(p: Problem, target: Target): Plan {
+export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Plan {
   const bytes = bytesOf(p.acc);
   const lanes = lanesFor(target, bytes);
   const m = extent(p, p.m);
@@ -256,16 +277,24 @@ export function planOf(p: Problem, target: Target): Plan {
   // Pixels of an image that is kept channels last are rows in place, run by run, as are the points of k: nothing is unfolded.
   const runLength = product(p.m.slice(p.m.length - evenDims(p, p.a, p.m)).map(d => p.dims[d]!.size));
   const inRuns = (): boolean => {
-    if (!target.keepsOrder || !keepsPacked(p.b) || !isPlain(p, p.a) || !forward(p.a) || kInner === undefined)
+    if (
+      choice.packs ||
+      !target.keepsOrder ||
+      !keepsPacked(p.b) ||
+      !isPlain(p, p.a) ||
+      !forward(p.a) ||
+      kInner === undefined
+    )
       return false;
     if (along(p.a, p.k) !== 1 || linearRun(p, p.a) < Math.max(SHORT_RUN, n / RUN_PER_COLUMN)) return false;
     return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows, IMAGE_LINES);
   };
   const mRuns = runLength < m && inRuns() ? m / runLength : 1;
-  const tile = chooseTile(m / mRuns, n, lanes, target);
+  const tile = choice.tile ?? chooseTile(m / mRuns, n, lanes, target);
   const { rows } = tile;
   // B is read where it lies by so few rows that a packed copy would not be used again; the fewest rows widen it as they read.
   const inPlaceB =
+    !choice.packs &&
     p.n.length === 1 &&
     forward(p.b) &&
     along(p.b, p.n) === 1 &&
@@ -281,7 +310,8 @@ export function planOf(p: Problem, target: Target): Plan {
   const directA =
     mRuns > 1 ||
     (p.m.length <= 1 && inRuns()) ||
-    (p.m.length <= 1 &&
+    (!choice.packs &&
+      p.m.length <= 1 &&
       isPlain(p, p.a) &&
       forward(p.a) &&
       linearRun(p, p.a) >= Math.min(LONG_RUN, extent(p, p.k)) &&
@@ -290,7 +320,8 @@ export function planOf(p: Problem, target: Target): Plan {
   const linear = [...(directA && !inRuns() ? [p.a] : []), ...(directB ? [p.b] : [])];
   // A panel of B lives in the first cache, or streams from the second where the processor fetches ahead of a loop that runs in order.
   const panelBytes = target.keepsOrder ? Math.max(target.l1Bytes * 0.75, target.l2Bytes / 5) : target.l1Bytes * 0.75;
-  const k = blocksOf(p, Math.max(lanes, Math.floor(panelBytes / (width * bytes))), linear);
+  const points = choice.points ?? Math.floor(panelBytes / (width * bytes));
+  const k = blocksOf(p, Math.max(lanes, points), linear);
 
   const cache = target.l2Bytes * 0.4;
   const mBlock = Math.max(1, Math.floor(cache / (k.length * (low + 1) * bytes)));
@@ -309,10 +340,9 @@ export function planOf(p: Problem, target: Target): Plan {
     mTask = spread(mPanels, fits(mPanels, low + 1), batches);
     nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
   }
-  const points = extent(p, p.k);
   /** Whether an operand may be packed as a whole: not where that unfolds windows into much more data. */
   const isShareable = (view: View, lines: number): boolean =>
-    batches === 1 && lines * points <= Math.max(2 * view.elements, SHARED_MOST);
+    batches === 1 && lines * k.total <= Math.max(2 * view.elements, SHARED_MOST);
   if (k.count === 1 && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1)
     ({ mTask, nTask } = leastTraffic(mPanels, low + 1, nPanels, width, {
       mTask,
