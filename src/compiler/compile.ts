@@ -112,7 +112,8 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
   const stored = new Set(kernels.flatMap(kernel => kernel.stores));
   const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
   const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
-  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised), flow.lasts);
+  const updated = new Set(flow.updates.map(update => storage(update.value)));
+  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised), flow.lasts, updated);
   const { kernels: joined, chains } = joinChains(
     flow,
     kernels,

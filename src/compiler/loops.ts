@@ -94,6 +94,7 @@ export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  * - reduce    all lanes -> scalar by fn ('add' | 'mul' | 'min' | 'max' | 'and' | 'or'), pairwise: halves are combined until one is left
  * - anyTrue   mask of any lanes -> scalar mask
  * - addr      d: ptr = address of element `index` (scalar i32, or null for 0) of buffer `buf`
+ * - count     d: i32 = the number that stands where the address of `buf` would: kernels of many sizes are told theirs
  * - advance   d: ptr = p + by * scale bytes (by: scalar i32)
  * - load      reads `d.lanes` consecutive elements of memory type `mem` at ptr + offset bytes, converted to d's type: f32, f64,
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
@@ -104,7 +105,7 @@ export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  * - iota      d[i] = i * step (i32); where the target has masks
  * - follow    d: ptr = the 64-bit address that stands at p + offset bytes; only where pointers have 8 bytes
  * - for       i from lo (inclusive) to hi (exclusive) by step (> 0); lo and hi are numbers or scalar i32 registers
- * - parallel  top level of a kernel only: iterations [0, extent) are shared out in contiguous chunks, one per thread, the same
+ * - parallel  top level of a kernel only: iterations [0, extent), a number or scalar i32, are shared out in contiguous chunks, one per thread, the same
  *             way for every kernel: thread t of n runs floor(extent * t / n) up to floor(extent * (t + 1) / n). Anything
  *             else at top level is run by every thread.
  * - once      top level only: thread 0 runs the body
@@ -144,6 +145,7 @@ export type Inst =
     }
   | { readonly op: 'anyTrue'; readonly d: Reg; readonly a: Reg }
   | { readonly op: 'addr'; readonly d: Reg; readonly buf: number; readonly index: Reg | null }
+  | { readonly op: 'count'; readonly d: Reg; readonly buf: number }
   | { readonly op: 'advance'; readonly d: Reg; readonly p: Reg; readonly by: Reg; readonly scale: number }
   | { readonly op: 'iota'; readonly d: Reg; readonly step: number }
   | { readonly op: 'follow'; readonly d: Reg; readonly p: Reg; readonly offset: number }
@@ -175,22 +177,22 @@ export type Inst =
     }
   | { readonly op: 'while'; readonly test: readonly Inst[]; readonly m: Reg; readonly body: readonly Inst[] }
   | { readonly op: 'if'; readonly m: Reg; readonly body: readonly Inst[]; readonly otherwise: readonly Inst[] }
-  | { readonly op: 'parallel'; readonly i: Reg; readonly extent: number; readonly body: readonly Inst[] }
+  | { readonly op: 'parallel'; readonly i: Reg; readonly extent: Reg | number; readonly body: readonly Inst[] }
   | { readonly op: 'once'; readonly body: readonly Inst[] }
   | { readonly op: 'barrier' }
   | { readonly op: 'fail'; readonly site: number; readonly value: Reg }
   | { readonly op: 'thread'; readonly d: Reg }
   | { readonly op: 'threads'; readonly d: Reg };
 
-/** A buffer a kernel touches; `elements` bounds every access. */
+/** A buffer a kernel touches; `elements` bounds every access. A `count` is no memory but a number, and has no elements. */
 export interface KernelBuffer {
   readonly name: string;
   readonly dtype: DType;
   readonly elements: number;
-  readonly access: 'read' | 'write' | 'readwrite' | 'scratch';
+  readonly access: 'read' | 'write' | 'readwrite' | 'scratch' | 'count';
 }
 
-/** One kernel: straight-line at the top (see `parallel`), buffers by index. */
+/** One kernel: straight-line at the top (see `parallel`), buffers by index. Kernels of one body are one piece of code. */
 export interface LoopKernel {
   readonly name: string;
   readonly buffers: readonly KernelBuffer[];
@@ -355,6 +357,12 @@ export class LoopBuilder {
     return d;
   }
 
+  count(buf: number): Reg {
+    const d = this.reg('i32');
+    this.emit({ op: 'count', d, buf });
+    return d;
+  }
+
   advance(p: Reg, by: Reg, scale: number): Reg {
     const d = this.reg('ptr');
     this.emit({ op: 'advance', d, p, by, scale });
@@ -426,7 +434,7 @@ export class LoopBuilder {
     this.emit({ op: 'if', m, body: this.block(body), otherwise: this.block(otherwise) });
   }
 
-  parallel(extent: number, fill: (i: Reg) => void): void {
+  parallel(extent: Reg | number, fill: (i: Reg) => void): void {
     const i = this.reg('i32');
     const body = this.block(() => fill(i));
     this.emit({ op: 'parallel', i, extent, body });

@@ -366,6 +366,7 @@ export function plan(
     };
     const places = lowered.refs.map((ref): Place => {
       if (ref.kind === 'result') return { kind: ref.to, index: ref.index };
+      if (ref.kind === 'count') return ref;
       if (ref.kind === 'scratch') {
         const bytes = Math.max(ALIGN, align(ref.bytes));
         const offset = arena.take(bytes);
@@ -413,6 +414,7 @@ class Meetings {
     const writes: Range[] = [];
     lowered.refs.forEach((ref, i) => {
       const { access } = lowered.loop.buffers[i]!;
+      if (access === 'count') return;
       const range = rangeOf(flow, places[i]!, ref);
       if (access !== 'write') reads.push(range);
       if (access !== 'read') writes.push(range);
@@ -438,6 +440,7 @@ class Meetings {
 function rangeOf(flow: Flow, place: Place, ref: BufferRef): Range {
   if (place.kind === 'leaf') return { space: `leaf${flow.sameMemory[place.index]}`, lo: 0, hi: 1 };
   if (place.kind === 'output') return { space: `output${place.index}`, lo: 0, hi: 1 };
+  if (place.kind === 'count' || ref.kind === 'count') throw new Error('internal: a count is no memory');
   const bytes =
     ref.kind === 'value' ? ref.known.size * bytesOf(ref.known.dtype) : ref.kind === 'result' ? 0 : ref.bytes;
   return { space: place.kind, lo: place.offset, hi: place.offset + Math.max(1, bytes) };

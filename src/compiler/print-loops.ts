@@ -55,6 +55,8 @@ function line(inst: Inst, kernel: LoopKernel): string {
       const buffer = kernel.buffers[inst.buf]?.name ?? `buffer ${inst.buf}`;
       return `${name(inst.d)} = &${buffer}${inst.index ? `[${name(inst.index)}]` : ''}`;
     }
+    case 'count':
+      return `${name(inst.d)} = count ${kernel.buffers[inst.buf]?.name ?? `buffer ${inst.buf}`}`;
     case 'advance':
       return `${name(inst.d)} = ${name(inst.p)} + ${name(inst.by)} * ${inst.scale}`;
     case 'follow':
@@ -74,7 +76,7 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'if':
       return `if ${name(inst.m)}`;
     case 'parallel':
-      return `parallel ${name(inst.i)} of ${inst.extent}`;
+      return `parallel ${name(inst.i)} of ${bound(inst.extent)}`;
     case 'fail':
       return `fail ${inst.site}, ${name(inst.value)}`;
     case 'iota':
@@ -104,8 +106,10 @@ function printBlock(block: readonly Inst[], kernel: LoopKernel, indent: string, 
   }
 }
 
-const describePlace = (place: Place): string =>
-  'offset' in place ? `${place.kind}+${place.offset}` : `${place.kind} ${place.index}`;
+const describePlace = (place: Place): string => {
+  if (place.kind === 'count') return String(place.value);
+  return 'offset' in place ? `${place.kind}+${place.offset}` : `${place.kind} ${place.index}`;
+};
 
 /** The kernel as text; `places` adds where its buffers are. */
 export function printKernel(kernel: LoopKernel, places?: readonly Place[]): string {

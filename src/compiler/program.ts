@@ -35,7 +35,9 @@ export type Place =
   /** Byte offset in the arena, 64-byte aligned. */
   | { readonly kind: 'arena'; readonly offset: number }
   /** Byte offset in memory that the program keeps from run to run, 64-byte aligned. */
-  | { readonly kind: 'kept'; readonly offset: number };
+  | { readonly kind: 'kept'; readonly offset: number }
+  /** No memory, a number. */
+  | { readonly kind: 'count'; readonly value: number };
 
 export interface KernelOutline {
   readonly kernel: Pick<LoopKernel, 'name' | 'buffers'>;

@@ -26,7 +26,7 @@ export interface Usage {
 export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
   switch (inst.op) {
     case 'const':
-    case 'parallel':
+    case 'count':
     case 'once':
     case 'barrier':
     case 'thread':
@@ -85,6 +85,9 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.a);
       if (inst.m) visit(inst.m);
       return;
+    case 'parallel':
+      if (typeof inst.extent !== 'number') visit(inst.extent);
+      return;
     case 'for':
       if (typeof inst.lo !== 'number') visit(inst.lo);
       if (typeof inst.hi !== 'number') visit(inst.hi);
@@ -108,7 +111,7 @@ const UNKNOWN_TRIPS = 4;
 const TILE_WORK = 32;
 
 function trips(inst: Inst): number {
-  if (inst.op === 'parallel') return inst.extent;
+  if (inst.op === 'parallel') return typeof inst.extent === 'number' ? inst.extent : UNKNOWN_TRIPS;
   if (inst.op === 'while') return UNKNOWN_TRIPS;
   if (inst.op !== 'for') return 1;
   if (typeof inst.lo !== 'number' || typeof inst.hi !== 'number') return UNKNOWN_TRIPS;
@@ -200,7 +203,7 @@ class Walker implements Usage {
           break;
         default:
           readBy(inst, this.read);
-          if (inst.op === 'addr') this.buffers.add(inst.buf);
+          if (inst.op === 'addr' || inst.op === 'count') this.buffers.add(inst.buf);
           this.define(inst.d, inst);
       }
       this.here = here;

@@ -59,6 +59,8 @@ const BINARY: { readonly [F in BinOp]: readonly Scalar[] } = {
 /** Integer division exists on scalars only. */
 const SCALAR_ON_INTEGERS = new Set<BinOp>(['div', 'rem', 'divU', 'remU']);
 
+const MAX_COUNT = 0x7fffffff;
+
 const show = (type: RegType): string => (type.lanes === 1 ? type.scalar : `${type.scalar}x${type.lanes}`);
 const same = (a: RegType, b: RegType): boolean => a.scalar === b.scalar && a.lanes === b.lanes;
 
@@ -84,6 +86,13 @@ export function verifyProgram(program: LoopProgram): void {
           wrong(`${buffer.name} at ${place.offset} to ${end} of an arena of ${room} bytes`);
         if (place.kind === 'kept' && k >= program.preparations && buffer.access !== 'read')
           wrong(`${buffer.name} is kept, and written by a kernel that is no preparation`);
+        continue;
+      }
+      if ((place.kind === 'count') !== (buffer.access === 'count'))
+        wrong(`${buffer.name} is a ${buffer.access}, at a ${place.kind}`);
+      if (place.kind === 'count') {
+        if (!Number.isInteger(place.value) || place.value < 0 || place.value > MAX_COUNT)
+          wrong(`${buffer.name} is ${place.value}`);
         continue;
       }
       const value = (place.kind === 'leaf' ? program.leaves : program.outputs)[place.index];
@@ -288,6 +297,11 @@ class Verifier {
         this.buffer(inst, inst.buf);
         this.scalar(inst, inst.d, 'ptr');
         break;
+      case 'count':
+        this.buffer(inst, inst.buf);
+        if (this.kernel.buffers[inst.buf]!.access !== 'count') this.wrong(inst, `buffer ${inst.buf} is memory`);
+        this.scalar(inst, inst.d, 'i32');
+        break;
       case 'advance':
         read(inst.p, inst.by);
         this.scalar(inst, inst.p, 'ptr');
@@ -350,7 +364,10 @@ class Verifier {
       }
       case 'parallel':
         this.topLevel(inst, top);
-        if (!Number.isInteger(inst.extent) || inst.extent < 0 || inst.extent > 0x7fffffff)
+        if (typeof inst.extent !== 'number') {
+          read(inst.extent);
+          this.scalar(inst, inst.extent, 'i32');
+        } else if (!Number.isInteger(inst.extent) || inst.extent < 0 || inst.extent > MAX_COUNT)
           this.wrong(inst, `${inst.extent} iterations`);
         this.inLoop(inst, inst.i, null, inst.body, defined);
         return;

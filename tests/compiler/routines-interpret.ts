@@ -262,7 +262,8 @@ export function interpret(kernel: LoopKernel, arrays: readonly HostArray[], thre
       case 'if':
         return run(get(inst.m)[0] ? inst.body : inst.otherwise);
       case 'parallel': {
-        const share = (t: number): number => Math.floor((inst.extent * t) / threads);
+        const extent = scalar(inst.extent);
+        const share = (t: number): number => Math.floor((extent * t) / threads);
         return loop(inst.i, share(thread), share(thread + 1), 1, inst.body);
       }
       case 'once':

@@ -64,12 +64,14 @@ export function runLoops(
   const memory = new WebAssembly.Memory({ initial: Math.ceil(end / PAGE) + 1 });
   const bytes = new Uint8Array(memory.buffer);
   bytes.fill(0xa5, HEAP_START);
-  const address = (place: Place): number =>
-    'offset' in place ? arenaAt + place.offset : (place.kind === 'leaf' ? leafAt : outAt)[place.index]!;
+  const word = (place: Place): number => {
+    if (place.kind === 'count') return place.value;
+    return 'offset' in place ? arenaAt + place.offset : (place.kind === 'leaf' ? leafAt : outAt)[place.index]!;
+  };
   const words = new DataView(memory.buffer);
   program.kernels.forEach((kernel, k) => {
     kernel.places.forEach((place, i) => {
-      words.setUint32(HEAP_START + module.argsOffsets[k]! + 4 * i, address(place), true);
+      words.setUint32(HEAP_START + module.argsOffsets[k]! + 4 * i, word(place), true);
     });
   });
   bindings.forEach((host, i) => {

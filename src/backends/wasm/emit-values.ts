@@ -287,6 +287,9 @@ export class ValueEmitter implements Operands {
         }
         return;
       }
+      case 'count':
+        w.get(this.bases.get(inst.buf)!);
+        return;
       case 'load': {
         const offset = this.address(inst.p, inst.offset);
         pushLoad(w, inst.mem, inst.d.type.lanes, offset);

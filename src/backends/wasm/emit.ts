@@ -202,8 +202,10 @@ class KernelEmitter extends ValueEmitter {
     const w = this.writer;
     const counter = this.counter(inst.i);
     const end = w.allocate('i32');
+    const { extent } = inst;
+    if (typeof extent !== 'number') this.hold(extent);
     // With up to 1023 threads the products of smaller extents fit 32 bits.
-    const wide = inst.extent >= 1 << 21;
+    const wide = typeof extent !== 'number' || extent >= 1 << 21;
     const bound = (next: boolean): void => {
       w.get(THREAD);
       if (next) {
@@ -212,14 +214,18 @@ class KernelEmitter extends ValueEmitter {
       }
       if (wide) {
         w.op(OP.i64ExtendI32U);
-        w.i64(BigInt(inst.extent));
+        if (typeof extent === 'number') w.i64(BigInt(extent));
+        else {
+          this.peek(extent);
+          w.op(OP.i64ExtendI32U);
+        }
         w.op(OP.i64Mul);
         w.get(THREADS);
         w.op(OP.i64ExtendI32U);
         w.op(OP.i64DivU);
         w.op(OP.i32WrapI64);
       } else {
-        w.i32(inst.extent);
+        w.i32(extent);
         w.op(OP.i32Mul);
         w.get(THREADS);
         w.op(OP.i32DivU);
@@ -229,6 +235,7 @@ class KernelEmitter extends ValueEmitter {
     w.set(counter);
     bound(true);
     w.set(end);
+    if (typeof extent !== 'number') this.done(extent);
     w.get(counter);
     w.get(end);
     w.op(OP.i32LtS);

@@ -200,6 +200,7 @@ export class LoadedProgram implements Executable {
         if (place.kind === 'leaf') this.leafWords[place.index]!.push(word);
         else if (place.kind === 'output') this.outputWords[place.index]!.push(word);
         else if (place.kind === 'arena') arenaWords.push([word, place.offset]);
+        else if (place.kind === 'count') machine.memory.words[word] = place.value;
         else throw new Error('internal: wasm keeps no memory between runs');
       }
     }

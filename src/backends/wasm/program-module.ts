@@ -185,7 +185,7 @@ interface PooledKernel {
 /** Kernels by their code, so that equal ones (layers of one shape) are compiled once. */
 class KernelPool {
   readonly functions: FunctionBody[] = [];
-  private readonly byKernel = new Map<LoopKernel, PooledKernel>();
+  private readonly byBody = new Map<LoopKernel['body'], PooledKernel>();
   private readonly byHash = new Map<number, PooledKernel[]>();
   private readonly relaxedMadd: boolean;
 
@@ -194,7 +194,7 @@ class KernelPool {
   }
 
   of(kernel: LoopKernel): PooledKernel {
-    const known = this.byKernel.get(kernel);
+    const known = this.byBody.get(kernel.body);
     if (known) return known;
     const emitted = emitKernel(kernel, { barrier: BARRIER, fail: FAIL, relaxedMadd: this.relaxedMadd });
     const hash = hashOf(emitted.code);
@@ -208,7 +208,7 @@ class KernelPool {
       twins.push(pooled);
       this.byHash.set(hash, twins);
     }
-    this.byKernel.set(kernel, pooled);
+    this.byBody.set(kernel.body, pooled);
     return pooled;
   }
 }

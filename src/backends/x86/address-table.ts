@@ -62,6 +62,7 @@ export class AddressTable {
         const word = (offsets[k]! / 8 + b) * 2;
         if (place.kind === 'leaf') this.leaves[place.index]!.words.push(word);
         else if (place.kind === 'output') this.outputs[place.index]!.words.push(word);
+        else if (place.kind === 'count') this.put(word, place.value);
         else (place.kind === 'arena' ? arenaWords : keptWords).push([word, place.offset]);
       }
     this.arenaWords = arenaWords;

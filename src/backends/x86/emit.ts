@@ -169,6 +169,12 @@ class KernelEmitter {
         f.gDone(inst.d, into);
         return;
       }
+      case 'count': {
+        const into = f.gInto(inst.d);
+        asm.mov(false, into, mem(ARGS, inst.buf * 8));
+        f.gDone(inst.d, into);
+        return;
+      }
       case 'iota':
         iota(f, inst.d, inst.step);
         return;
@@ -316,7 +322,8 @@ class KernelEmitter {
     const bound = (next: boolean): void => {
       asm.mov(false, G0, mem(R.rsp, FRAME.thread));
       if (next) asm.aluImm('add', false, G0, 1);
-      asm.imulImm(true, G0, G0, extent);
+      if (typeof extent === 'number') asm.imulImm(true, G0, G0, extent);
+      else asm.imul(true, G0, f.g(extent, G1));
       asm.mov(false, G1, mem(R.rsp, FRAME.threads));
       asm.alu('xor', false, G2, G2);
       asm.group3('div', true, G1);

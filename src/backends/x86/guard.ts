@@ -49,7 +49,9 @@ export class Guard {
       if (bytes > 0) native.write(address, content);
       return { area, room, address, content, written: access === 'write' || access === 'readwrite' };
     });
-    const table = BigUint64Array.from(areas, ({ address }) => BigInt(address));
+    const table = BigUint64Array.from(areas, ({ address }, i) =>
+      BigInt(kernel.buffers[i]!.access === 'count' ? addresses[i]! : address),
+    );
     call(native.addressOf(table));
     for (const [i, { area, room, address, content, written }] of areas.entries()) {
       if (written && content.length > 0) {

@@ -155,14 +155,17 @@ export function emitProgram(
   // The only address in the code: kept code is told the control words of the process that it runs in.
   const words = asm.word64(BigInt(control));
   const runtime = { barrier: barrierFunction(asm, words), fail: failFunction(asm, words) };
-  const kernels = new Map<LoopKernel, { readonly label: Label; readonly fails: boolean; readonly work: number }>();
+  const kernels = new Map<
+    LoopKernel['body'],
+    { readonly label: Label; readonly fails: boolean; readonly work: number }
+  >();
   for (const { kernel } of steps) {
-    if (kernels.has(kernel)) continue;
+    if (kernels.has(kernel.body)) continue;
     const label = asm.label();
     asm.comment(`kernel ${kernel.name}`);
     asm.bind(label);
     const { fails, work } = emitKernel(kernel, asm, runtime, isa);
-    kernels.set(kernel, { label, fails, work });
+    kernels.set(kernel.body, { label, fails, work });
   }
   const argsOffsets: number[] = [];
   let argsBytes = 0;
@@ -185,7 +188,7 @@ export function emitProgram(
     for (const step of part) {
       argsOffsets.push(argsBytes);
       if (step.barrierBefore || (step.commits && undecided)) barrier();
-      const { label, fails } = kernels.get(step.kernel)!;
+      const { label, fails } = kernels.get(step.kernel.body)!;
       const skip = asm.label();
       if (step.commits && failures) {
         asm.mov(true, R.rcx, words);
@@ -217,10 +220,10 @@ export function emitProgram(
     bytes,
     run: run.at,
     prepare: prepare === null ? null : prepare.at,
-    steps: steps.map(step => kernels.get(step.kernel)!.label.at),
+    steps: steps.map(step => kernels.get(step.kernel.body)!.label.at),
     argsOffsets,
     argsBytes,
     control: words.label.at,
-    work: running.reduce((sum, step) => sum + kernels.get(step.kernel)!.work, 0),
+    work: running.reduce((sum, step) => sum + kernels.get(step.kernel.body)!.work, 0),
   };
 }

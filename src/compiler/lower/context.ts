@@ -17,7 +17,9 @@ export type BufferRef =
   | { readonly kind: 'scratch'; readonly bytes: number }
   /** Memory that the kernel's preparation fills and the program keeps; numbered within the kernel. */
   | { readonly kind: 'kept'; readonly slot: number; readonly bytes: number }
-  | { readonly kind: 'result'; readonly to: 'output' | 'leaf'; readonly index: number };
+  | { readonly kind: 'result'; readonly to: 'output' | 'leaf'; readonly index: number }
+  /** No memory, a number. */
+  | { readonly kind: 'count'; readonly value: number };
 
 /** A kernel that fills memory which another one finds filled when it runs. */
 export interface Preparation {
@@ -51,12 +53,23 @@ export class ProgramContext {
   readonly windows: MemoryWindows;
   /** Whether a value in memory lasts from run to run, and memory may be kept for what is made of it. */
   readonly lasts: (value: Value) => boolean;
+  /** Values that become variables. */
+  readonly updated: ReadonlySet<Value>;
+  /** Bodies of updates that are told their size, by what they compute. */
+  readonly sized = new Map<string, readonly Inst[]>();
 
-  constructor(target: Target, table: IndexTable, windows: MemoryWindows, lasts: (value: Value) => boolean) {
+  constructor(
+    target: Target,
+    table: IndexTable,
+    windows: MemoryWindows,
+    lasts: (value: Value) => boolean,
+    updated: ReadonlySet<Value>,
+  ) {
     this.target = target;
     this.table = table;
     this.windows = windows;
     this.lasts = lasts;
+    this.updated = updated;
   }
 
   /** Number of the record that says what failed. */
@@ -84,14 +97,14 @@ function* within(body: readonly Inst[]): Generator<Inst> {
 
 function buffersIn(body: readonly Inst[]): Set<number> {
   const found = new Set<number>();
-  for (const inst of within(body)) if (inst.op === 'addr') found.add(inst.buf);
+  for (const inst of within(body)) if (inst.op === 'addr' || inst.op === 'count') found.add(inst.buf);
   return found;
 }
 
 /** The body with buffers called by their new numbers. */
 function renumbered(body: readonly Inst[], at: ReadonlyMap<number, number>): readonly Inst[] {
   return body.map((inst): Inst => {
-    if (inst.op === 'addr') return { ...inst, buf: at.get(inst.buf)! };
+    if (inst.op === 'addr' || inst.op === 'count') return { ...inst, buf: at.get(inst.buf)! };
     if (inst.op === 'if')
       return { ...inst, body: renumbered(inst.body, at), otherwise: renumbered(inst.otherwise, at) };
     if (inst.op === 'while') return { ...inst, test: renumbered(inst.test, at), body: renumbered(inst.body, at) };
@@ -184,6 +197,10 @@ export class KernelBuffers {
       return { ...entry, access: this.refs[i]!.kind === 'kept' ? 'write' : 'read' };
     });
     return { loop: { name, buffers, body: renumbered(body, at) }, refs };
+  }
+
+  count(name: string, value: number): number {
+    return this.add({ kind: 'count', value }, { name, dtype: 'i32', elements: 0, access: 'count' });
   }
 
   result(to: 'output' | 'leaf', index: number, dtype: DType, elements: number): number {

@@ -10,7 +10,7 @@ import type { Expr, ReducedExpr } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
 import type { SpaceKernel } from '../kernels.ts';
-import { LoopBuilder, type Reg } from '../loops.ts';
+import { type Inst, LoopBuilder, type Reg } from '../loops.ts';
 import { Accumulator, wideOf } from './accumulator.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
 import {
@@ -29,6 +29,7 @@ import {
 import { Emitter, type Mode, SCALAR } from './emitter.ts';
 import { chooseVectors } from './lanes.ts';
 import { chooseSpills, inPlacePairs, passDepths, type Spill } from './memory-reuse.ts';
+import { sizedKey } from './sized.ts';
 import { type SpaceTrace, type StoreExpr, traceSpace } from './space-trace.ts';
 
 /** Elements times operations below which threads are not worth waking. */
@@ -70,6 +71,8 @@ class SpaceLowering {
   private writtenOut = false;
   /** Number of the chunk, in kernels that sum in two stages. */
   private readonly chunkVar: VarAtom;
+  /** The lane variable's extent, in kernels that are told it. */
+  private size: Reg | null = null;
   /** What the first summed loop is narrowed to while chunks are summed. */
   private range: { readonly lo: Reg; readonly chunk: number } | null = null;
   private lane: LoopVar | null = null;
@@ -117,19 +120,50 @@ class SpaceLowering {
       this.context.target.vectorBytes / this.lanes,
       [...this.keptLoops, ...this.summedLoops].map(v => v.atom),
     );
+    const sized = this.sized();
+    if (sized) return sized;
     this.emitter.reciprocals = this.lane !== null && !this.lane.kept && this.lane.atom.extent >= LONG_ROW * this.lanes;
     // Buffers are numbered by first use; stores first, so that results lead.
     for (const { value } of this.trace.stores) this.buffers.write(value);
     for (const e of this.trace.exprs) this.levels.set(e, this.levelOf(e));
-    const single = this.emitTasks();
+    return this.lowered(this.b.instructions, this.emitTasks());
+  }
+
+  private lowered(body: readonly Inst[], single: boolean): LoweredKernel {
     return {
-      loop: { name: this.title(), buffers: this.buffers.buffers, body: this.b.instructions },
+      loop: { name: this.title(), buffers: this.buffers.buffers, body },
       refs: this.buffers.refs,
       mayFail: this.emitter.mayFail,
       single,
       inPlace: inPlacePairs(this.trace, this.context.windows, this.spills?.values() ?? []),
       describe: () => this.describe(),
     };
+  }
+
+  /** An update of a variable that is worth threads: one body serves all that differ in their sizes. Null for all other kernels. */
+  private sized(): LoweredKernel | null {
+    const { b, buffers, context, lane, trace } = this;
+    const updates = this.kernel.stores.some(value => context.updated.has(value));
+    if (!updates || this.piece || this.vars.length !== 1 || !lane?.kept || this.isSmall) return null;
+    const key = sizedKey(trace, lane.atom, { lanes: this.lanes, copies: this.copies, masked: this.masked });
+    if (key === null) return null;
+    // The order in which the key met them.
+    for (const { value } of trace.stores) buffers.write(value);
+    for (const e of trace.exprs) if (e.kind === 'load') buffers.read(e.of);
+    const count = buffers.count('size', lane.atom.extent);
+    const known = context.sized.get(key);
+    if (known) return this.lowered(known, false);
+    for (const e of trace.exprs) this.levels.set(e, this.levelOf(e));
+    const size = b.count(count);
+    this.size = size;
+    const step = this.lanes * this.copies;
+    const chunk = Math.ceil(CHUNK / step) * step;
+    const tasks = b.bin('divU', b.add(size, b.i32(chunk - 1)), b.i32(chunk));
+    b.parallel(tasks, i =>
+      this.enter(() => this.keptFrom(0, { lo: b.mul(i, b.i32(chunk)), chunk }, () => this.body())),
+    );
+    context.sized.set(key, b.instructions);
+    return this.lowered(b.instructions, false);
   }
 
   /** `k3 rows [64 | 1000]`: what is kept, and what is summed. */
@@ -260,10 +294,14 @@ class SpaceLowering {
     return this.vars.reduce((n, v) => n * v.atom.extent, 1);
   }
 
+  private get isSmall(): boolean {
+    return this.elements * Math.max(1, this.trace.exprs.length) < SMALL;
+  }
+
   /** Emits everything; returns whether one thread does it all. */
   private emitTasks(): boolean {
     const { b } = this;
-    const single = this.elements * Math.max(1, this.trace.exprs.length) < SMALL;
+    const single = this.isSmall;
     if (this.elements === 0 && this.trace.reduced.length === 0) return true;
     if (single) {
       b.once(() => this.enter(() => this.keptFrom(0, null, () => this.body())));
@@ -419,6 +457,20 @@ class SpaceLowering {
       return;
     }
     const { lo } = chunk;
+    if (this.size) {
+      const hi = b.bin('min', b.add(lo, b.i32(chunk.chunk)), this.size);
+      const wideEnd = b.sub(hi, b.bin('remU', b.sub(hi, lo), b.i32(wide)));
+      const vectorEnd = copies > 1 ? b.sub(hi, b.bin('remU', b.sub(hi, lo), b.i32(lanes))) : wideEnd;
+      part(full, lo, wideEnd);
+      if (copies > 1) part(one, wideEnd, vectorEnd);
+      if (this.masked)
+        b.if(b.cmp('lt', vectorEnd, hi), () => {
+          const mask = b.firstLanes(b.sub(hi, vectorEnd), lanes);
+          this.inMode({ lanes, copies: 1, mask }, loop, vectorEnd, body);
+        });
+      else part(SCALAR, vectorEnd, hi);
+      return;
+    }
     if (extent % chunk.chunk === 0) {
       part(full, lo, b.add(lo, b.i32(chunk.chunk)));
       return;

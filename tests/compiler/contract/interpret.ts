@@ -214,8 +214,9 @@ export function interpret(
       case 'if':
         return run(get(inst.m)[0] ? inst.body : inst.otherwise);
       case 'parallel': {
-        const last = Math.floor((inst.extent * (thread + 1)) / threads);
-        for (let i = Math.floor((inst.extent * thread) / threads); i < last; i++) {
+        const extent = scalar(inst.extent);
+        const last = Math.floor((extent * (thread + 1)) / threads);
+        for (let i = Math.floor((extent * thread) / threads); i < last; i++) {
           set(inst.i, [i]);
           run(inst.body);
         }
