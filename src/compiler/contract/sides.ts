@@ -90,6 +90,27 @@ export const strideOf = (view: View, dims: readonly number[]): number => {
   return inner === undefined ? 0 : view.lin[inner]!;
 };
 
+const LINE = 64;
+/**
+ * Points of k and panels that are packed together at most. The lines of so many rows stay in the second cache even where rows lie a power of two
+ * apart and meet in few of its sets.
+ */
+const POINTS_TOGETHER = 32;
+const PANELS_TOGETHER = 8;
+/** Groups of panels there should be, for threads to share. */
+const PACKING_TASKS = 12;
+
+/**
+ * Whether neighbouring panels are cut from the same lines of memory, being narrower than a line. A panel that is packed by itself finds gone what the
+ * one before it has loaded, where rows lie pages apart: A of [512 x 512 x 2048] in panels of 6 rows, 137 -> 168 GFLOP/s for the product.
+ */
+const sharesLines = (p: Problem, side: Side): boolean =>
+  strideOf(side.view, side.minor) === 1 && side.most * bytesOf(p.acc) < LINE;
+
+/** Panels that one thread packs at a time. */
+const panelsTogether = (p: Problem, side: Side): number =>
+  sharesLines(p, side) ? Math.max(1, Math.min(PANELS_TOGETHER, Math.floor(side.panels / PACKING_TASKS))) : 1;
+
 /** A side with its scratch. */
 export interface OpenSide {
   /** Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet behind it. */
@@ -123,10 +144,12 @@ export function openSide(
       : room(`packed ${name}`, p.acc, source === 'shared' ? lines * points : slots * size);
   // Where lanes can be gathered, each thread has room for their places.
   const words = laneWords(view, plan.lanes);
-  const packers = source === 'shared' ? slotsOf(side.panels) : slots;
+  const perGroup = panelsTogether(p, side);
+  const groups = Math.ceil(side.panels / perGroup);
+  const packers = source === 'shared' ? slotsOf(groups) : slots;
   const laneRoom =
     plan.masksMemory && source !== 'direct' ? scratch.room(`lanes of ${name}`, 'i32', packers * words) : null;
-  const pack = (slot: Reg, index: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg): void => {
+  const pack = (slot: Reg, index: Reg, at: Cursor, block: Block, to: (first: Reg, width: Extent) => Reg): void => {
     const { first, count } = side.panel(b, index);
     const lanesAt = laneRoom === null ? null : b.addr(laneRoom, b.mul(slot, b.i32(words)));
     packPanel(b, p, view, minor, plan.lanes, {
@@ -135,8 +158,31 @@ export function openSide(
       width: count,
       most: side.most,
       block,
-      to: to(first),
+      to: to(first, count),
       lanesAt,
+    });
+  };
+  const together = sharesLines(p, side);
+  /** Packs panels lo to hi: one by one, or, where they share lines, some steps of k of all of them at a time. */
+  const packAll = (slot: Reg, lo: Reg, hi: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg): void => {
+    const [dim] = block.dims;
+    const [extent, ...rest] = block.extents;
+    if (!together || dim === undefined || extent === undefined) {
+      b.for(lo, hi, 1, index => pack(slot, index, at, block, to));
+      return;
+    }
+    const { innerLength } = plan.k;
+    const steps = Math.max(1, Math.floor(POINTS_TOGETHER / innerLength));
+    b.for(0, extent, steps, x => {
+      const even = steps === 1 || (typeof extent === 'number' && extent % steps === 0);
+      const count = even ? steps : b.bin('min', b.i32(steps), b.sub(asReg(b, extent), x));
+      const length = typeof count === 'number' ? count * innerLength : b.mul(count, b.i32(innerLength));
+      const part = { dims: block.dims, extents: [count, ...rest], length };
+      const before = b.mul(x, b.i32(innerLength));
+      const from = step(b, view, at, dim, x);
+      b.for(lo, hi, 1, index =>
+        pack(slot, index, from, part, (first, width) => b.advance(to(first), b.mul(before, asReg(b, width)), bytes)),
+      );
     });
   };
   const start = (block: RunningBlock): Reg => affine(b, [[asReg(b, block.before), lines]], 0);
@@ -148,10 +194,13 @@ export function openSide(
     packShared() {
       if (source !== 'shared') return false;
       const fill = (): void =>
-        eachTask(b, side.panels, (index, slot) => {
+        eachTask(b, groups, (group, slot) => {
+          const lo = b.mul(group, b.i32(perGroup));
+          const hi =
+            perGroup === 1 ? b.add(lo, b.i32(1)) : b.bin('min', b.add(lo, b.i32(perGroup)), b.i32(side.panels));
           eachBlock(b, p, plan, block => {
             const to = places(b.addr(buffer, start(block)), block);
-            pack(slot, index, cursorAt(b, p, plan, view, [], block), block, to);
+            packAll(slot, lo, hi, cursorAt(b, p, plan, view, [], block), block, to);
           });
         });
       if (keeps) scratch.prepare(fill);
@@ -172,7 +221,7 @@ export function openSide(
       const base = places(b.addr(buffer, b.mul(slot, b.i32(size))), block);
       const zeroth = side.panel(b, lo).first;
       const place = (line: Reg): Reg => base(b.sub(line, zeroth));
-      b.for(lo, hi, 1, index => pack(slot, index, at, block, place));
+      packAll(slot, lo, hi, at, block, place);
       return place;
     },
   };

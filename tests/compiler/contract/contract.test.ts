@@ -87,6 +87,15 @@ it('empty sums are 0, empty outputs nothing, products alone are products', () =>
     check(matmul(shape));
 });
 
+it('panels of rows that share lines, packed some steps of k at a time', () => {
+  // More panels than packing tasks, and neither rows nor steps come out even.
+  for (const shape of [
+    [203, 36, 75, 1],
+    [47, 70, 33, 2],
+  ] as const)
+    check(matmul(shape, { ta: true }));
+});
+
 it('maps that divide in ways no schedule knows', () => {
   // Two summed dims meet in one divided axis: out[i] = sum over j, k of a[(i + j + k) / 2] * b[j, k].
   const sizes = [7, 3, 4];
@@ -328,6 +337,7 @@ describe('threads', () => {
     ['weight gradient', convolution({ kind: 'weightGradient', images: 8, groups: 1, inputs: 2, outputs: 3, height: 16, width: 16, kernel: [3, 3], stride: 1, padding: 1, dilation: 1 })!],
     ['strided input gradient', convolution({ kind: 'inputGradient', images: 8, groups: 1, inputs: 8, outputs: 3, height: 16, width: 16, kernel: [3, 3], stride: 2, padding: 1, dilation: 1 })!],
     ['matrix by vector', matmul([1, 300, 500, 1], { tb: true })],
+    ['panels packed together', matmul([203, 36, 75, 1], { ta: true })],
   ]; // biome-ignore format: a table
   for (const [name, of] of cases)
     it(`${name}: the same bits for 1, 2, 3 and 7`, () => {
