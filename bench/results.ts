@@ -1,7 +1,9 @@
 /**
- * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured, in one piece or several, into bench/RESULTS.md.
+ * npm run bench:results -- RESULTS.json... [--fresh LINES.jsonl]: turns what `compare.mjs --out RESULTS.json` measured, in one piece or several, into
+ * bench/RESULTS.md. `LINES.jsonl` is what our own command printed with `TENON_CACHE=off`: what compiling costs where nothing is kept.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 
 interface Cell {
   readonly median_s: number;
@@ -36,10 +38,21 @@ interface Comparison {
   readonly runs: readonly Run[];
 }
 
-const files = process.argv.slice(2);
+const { values: given, positionals: files } = parseArgs({
+  allowPositionals: true,
+  options: { fresh: { type: 'string' } },
+});
 if (files.length === 0) throw new Error('bench:results: name the JSON files that compare.mjs --out wrote');
 const pieces = files.map((file): Comparison => JSON.parse(readFileSync(file, 'utf8')));
 const { cpu, node, options } = pieces[0]!;
+
+/** Seconds that compiling took with nothing kept, by workload. */
+const fresh = new Map<string, number>();
+if (given.fresh !== undefined)
+  for (const line of readFileSync(given.fresh, 'utf8').split('\n').filter(Boolean)) {
+    const { workload, compile_s } = JSON.parse(line) as Partial<Run>;
+    if (workload !== undefined && compile_s !== undefined) fresh.set(workload, compile_s);
+  }
 
 /** Pieces may have measured different peers on one workload: one row has them all, each against our time in its own piece. */
 interface Entry {
@@ -52,15 +65,16 @@ interface Entry {
 }
 
 const entries = new Map<string, Entry>();
-for (const { summary, runs } of pieces)
+for (const { summary, runs, options } of pieces)
   for (const { workload, threads, cells } of summary) {
     const { ours } = cells;
     if (!ours) continue;
-    const key = `${workload} ${threads}`;
+    const label = options.ours.includes('--autocast') ? `${workload}, bf16` : workload;
+    const key = `${label} ${threads}`;
     const of = (contender: string): Run | undefined =>
       runs.find(run => run.contender === contender && run.workload === workload && run.threads === threads);
     const entry = entries.get(key) ?? {
-      workload,
+      workload: label,
       threads,
       ours,
       ratios: new Map(),
@@ -102,15 +116,17 @@ const lines = [
   '',
   `${cpu.trim()}, Node ${node}, ${options.rounds} round of at most ${options['max-s']} s each, contenders in turn. A cell is the peer's time over`,
   "ours (above 1: Tenon is faster); `!` marks a result that deviates from PyTorch's, `-` one that was skipped or not asked for. `compile`: the first call",
-  "less a steady one. `MB`: highest resident memory of the process, ours and PyTorch's. Shares are of what loops of our own reached in the same process:",
+  'less a steady one, when machine code that an earlier process kept is found (decision 091); `fresh`: with `TENON_CACHE=off`. Rows with `bf16` ran under',
+  "`--autocast bf16`. `MB`: highest resident memory of the process, ours and PyTorch's. Shares are of what loops of our own reached in the same process:",
   `multiply-adds in registers, and a copy of 64 MB. The load average while measuring was ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}: above the number of threads, the`,
   'machine was shared with other work. The commands (in as many pieces as wanted):',
   '',
   `    node ../shared/peers/compare.mjs --ours "${options.ours}" --threads 1,2 --peers ${peers.join(',')} --out results.json`,
-  '    npm run -s bench:results -- results.json',
+  '    TENON_CACHE=off npm run -s bench > fresh.jsonl',
+  '    npm run -s bench:results -- results.json --fresh fresh.jsonl',
   '',
-  `| workload | threads | ours | rate | compile | MB | torch MB | ${peers.join(' | ')} |`,
-  `| --- | --- | --- | --- | --- | --- | --- |${' --- |'.repeat(peers.length)}`,
+  `| workload | threads | ours | rate | compile | fresh | MB | torch MB | ${peers.join(' | ')} |`,
+  `| --- | --- | --- | --- | --- | --- | --- | --- |${' --- |'.repeat(peers.length)}`,
 ];
 for (const { workload, threads, ours, ratios, run, torch } of rows) {
   const others = peers.map(peer => {
@@ -124,6 +140,7 @@ for (const { workload, threads, ours, ratios, run, torch } of rows) {
     time(ours.median_s),
     rate(run),
     compile,
+    fresh.has(workload) ? time(fresh.get(workload)!) : '',
     megabytes(run),
     megabytes(torch),
     ...others,
@@ -135,7 +152,7 @@ for (const threads of [...new Set(rows.map(row => row.threads))]) {
     const ratios = rows.flatMap(row => (row.threads === threads ? (row.ratios.get(peer)?.ratio ?? []) : []));
     return ratios.length > 0 ? times(geometricMean(ratios)) : '-';
   });
-  lines.push(`| geometric mean | ${threads} | | | | | | ${means.join(' | ')} |`);
+  lines.push(`| geometric mean | ${threads} | | | | | | | ${means.join(' | ')} |`);
 }
 writeFileSync(new URL('../../bench/RESULTS.md', import.meta.url), `${lines.join('\n')}\n`);
 console.log(`bench/RESULTS.md: ${rows.length} rows`);

@@ -1,7 +1,8 @@
 /**
  * Every model of the zoo as an ONNX file, in onnxruntime and in our own reader. Models too slow for every run are narrowed here, and the
- * deepest are cut to a third of their blocks; TENON_ZOO=full exports all at the size they are published in, but for three whose file would
- * pass the 2 GiB of a protobuf message (ViT-H, GPT-2 large and XL): these keep their width and lose layers.
+ * deepest are cut to a third of their blocks; TENON_ZOO=full exports those at the size they are published in, but for three whose file would
+ * pass the 2 GiB of a protobuf message (ViT-H, GPT-2 large and XL): these keep their width and lose layers. LLaMA and its kin, the click models
+ * and GPT have small forms only.
  */
 import { manualSeed, ones, rand, randint, randn, type Tensor } from 'tenon';
 import { onnx } from 'tenon/formats';
