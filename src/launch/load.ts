@@ -11,8 +11,11 @@ import { type PrivateFile, privatePath, readPrivate, writePrivate } from './priv
 /** What the script gives: a function of the URL that stands for `import.meta.url`. */
 type Core = (moduleUrl: string) => object;
 
-/** A process that ran for longer has lost code again that it needed at its start: V8 forgets what is not called. */
-const FRESH_SECONDS = 30;
+/**
+ * A process that ran for longer has lost code again that it needed at its start: V8 forgets what some collections found unused (ResNet-18's 4 s
+ * left a cache with which a start took 120 ms, the 1 s of a small GPT one with which it took 95).
+ */
+const FRESH_SECONDS = 2;
 
 /** What the script at `url` returns. @param hash of its text, which names the cache */
 export function load(url: URL, hash: string): object {
