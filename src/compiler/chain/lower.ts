@@ -3,11 +3,11 @@
  * block's scores lie in scratch of a few vectors per row, from the products that make them to the products that read them. Blocks stop at
  * the last column that one of their rows sees. Follows a ChainPlan.
  */
-import { type Extent, origin, step, stepAll } from '../contract/cursor.ts';
+import { type Cursor, type Extent, origin, step, stepAll } from '../contract/cursor.ts';
 import { zero } from '../contract/indices.ts';
 import { type Stream, sweep } from '../contract/micro.ts';
 import { laneWords, packPanel } from '../contract/pack.ts';
-import { extent } from '../contract/problem.ts';
+import { extent, type View } from '../contract/problem.ts';
 import { type Coords, outputGroups, storeTile } from '../contract/store.ts';
 import { eachTask, slotsOf } from '../contract/tasks.ts';
 import { ExprPrinter, variableNames } from '../describe.ts';
@@ -205,6 +205,20 @@ class ChainLowering {
     );
   }
 
+  /** Where a batch begins in an operand. */
+  private startOf(product: Product, view: View, batch: Reg): Cursor {
+    const { b } = this;
+    const dims = product.problem.batch;
+    const coords = this.coordsOf(product, batch);
+    return stepAll(
+      b,
+      view,
+      origin(b, view),
+      dims,
+      dims.map(d => coords.get(d)!),
+    );
+  }
+
   /** Packs the right operand: panels of columns, each [k][width], `length` of k from `from` on. */
   private packColumns(
     product: Product,
@@ -218,14 +232,7 @@ class ChainLowering {
     const p = product.problem;
     const { view, minor } = sideOf(p, 'b');
     const width = this.widthOf(product);
-    const coords = this.coordsOf(product, batch);
-    let cursor = stepAll(
-      b,
-      view,
-      origin(b, view),
-      p.batch,
-      p.batch.map(d => coords.get(d)!),
-    );
+    let cursor = this.startOf(product, view, batch);
     if (from) cursor = step(b, view, cursor, p.k[0]!, from);
     const isResult = 'of' in product;
     const extents: Extent[] = isResult ? [length] : p.k.map(d => p.dims[d]!.size);
@@ -266,14 +273,7 @@ class ChainLowering {
     const p = product.problem;
     const { view, minor } = sideOf(p, 'a');
     const { rows } = product.tile;
-    const coords = this.coordsOf(product, batch);
-    const cursor = stepAll(
-      b,
-      view,
-      origin(b, view),
-      p.batch,
-      p.batch.map(d => coords.get(d)!),
-    );
+    const cursor = this.startOf(product, view, batch);
     const points = extent(p, p.k);
     b.for(0, ROWS, rows, line => {
       packPanel(b, p, view, minor, this.lanes, {

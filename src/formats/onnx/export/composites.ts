@@ -27,6 +27,12 @@ const float = (value: number): AttributeValue => ({ float: value });
 const isFloat = (node: Node | null | undefined): boolean =>
   node?.dtype === 'f32' || node?.dtype === 'f64' || node?.dtype === 'f16';
 
+/** What is normalised per channel (dimension 1), with its scale and shift: constant vectors for those that are not there. */
+function scaled(writer: Writer, x: Node, weight: Node | null, bias: Node | null): string[] {
+  const channels = x.shape[1]!;
+  return [writer.name(x), orConstant(writer, weight, channels, 1, x), orConstant(writer, bias, channels, 0, x)];
+}
+
 /** A constant vector for a scale or shift that is not there. */
 function orConstant(writer: Writer, node: Node | null | undefined, count: number, value: number, like: Node): string {
   if (node) return writer.name(node);
@@ -121,14 +127,7 @@ const batchNorm: CompositeRule = {
   when: ({ inputs }) => isFloat(inputs[0]) && Boolean(inputs[1]) && Boolean(inputs[2]) && inputs[0]!.shape.length >= 2,
   write(writer, composite) {
     const [x, mean, variance, weight, bias] = composite.inputs as [Node, Node, Node, Node | null, Node | null];
-    const channels = x.shape[1]!;
-    const inputs = [
-      writer.name(x),
-      orConstant(writer, weight, channels, 1, x),
-      orConstant(writer, bias, channels, 0, x),
-      writer.name(mean),
-      writer.name(variance),
-    ];
+    const inputs = [...scaled(writer, x, weight, bias), writer.name(mean), writer.name(variance)];
     return writer.graph.node('BatchNormalization', inputs, { epsilon: float(number(composite, 'eps')) });
   },
 };
@@ -138,47 +137,31 @@ const instanceNorm: CompositeRule = {
   when: ({ inputs }) => isFloat(inputs[0]),
   write(writer, composite) {
     const [x, weight, bias] = composite.inputs as [Node, Node | null, Node | null];
-    const channels = x.shape[1]!;
-    const inputs = [
-      writer.name(x),
-      orConstant(writer, weight, channels, 1, x),
-      orConstant(writer, bias, channels, 0, x),
-    ];
+    const inputs = scaled(writer, x, weight, bias);
     return writer.graph.node('InstanceNormalization', inputs, { epsilon: float(number(composite, 'eps')) });
   },
 };
 
-const layerNorm: CompositeRule = {
-  since: 17,
+/** Norms over the last dimensions with a weight: ONNX's `operator` of opset `since`. */
+const normalization = (operator: string, since: number): CompositeRule => ({
+  since,
   when: ({ inputs }) => isFloat(inputs[0]) && Boolean(inputs[1]),
   write: (writer, composite) =>
-    writer.graph.node('LayerNormalization', names(writer, composite), {
+    writer.graph.node(operator, names(writer, composite), {
       axis: number(composite, 'axis'),
       epsilon: float(number(composite, 'eps')),
     }),
-};
+});
 
-const rmsNorm: CompositeRule = {
-  since: 23,
-  when: ({ inputs }) => isFloat(inputs[0]) && Boolean(inputs[1]),
-  write: (writer, composite) =>
-    writer.graph.node('RMSNormalization', names(writer, composite), {
-      axis: number(composite, 'axis'),
-      epsilon: float(number(composite, 'eps')),
-    }),
-};
+const layerNorm = normalization('LayerNormalization', 17);
+const rmsNorm = normalization('RMSNormalization', 23);
 
 const groupNorm: CompositeRule = {
   since: 21,
   when: ({ inputs }) => isFloat(inputs[0]),
   write(writer, composite) {
     const [x, weight, bias] = composite.inputs as [Node, Node | null, Node | null];
-    const channels = x.shape[1]!;
-    const inputs = [
-      writer.name(x),
-      orConstant(writer, weight, channels, 1, x),
-      orConstant(writer, bias, channels, 0, x),
-    ];
+    const inputs = scaled(writer, x, weight, bias);
     return writer.graph.node('GroupNormalization', inputs, {
       num_groups: number(composite, 'numGroups'),
       epsilon: float(number(composite, 'eps')),
