@@ -63,7 +63,8 @@ function shapeOf(op: VectorOp): Shape {
   if (/^(vcvtdq2pd|vcvtps2pd|vcvttps2qq|vpmovsxdq|vpmovzxwd|vcvtph2ps)$/.test(op))
     return { order: 'ds', d: 'v', s: 'h' };
   if (/^vpmov[zs]xbd$/.test(op)) return { order: 'ds', d: 'v', s: 'q' };
-  if (op.endsWith('_i') || /^(vsqrt|vrcp|vpabs|vmov|vcvt|vrndscale)/.test(op)) return { order: `ds${imm}`, d: 'v', s: 'v' };
+  if (op.endsWith('_i') || /^(vsqrt|vrcp|vpabs|vmov|vcvt|vrndscale)/.test(op))
+    return { order: `ds${imm}`, d: 'v', s: 'v' };
   return { order: `dvs${imm}`, d: 'v', s: 'v' };
 }
 
