@@ -4,7 +4,15 @@
  * loop IR; decides nothing about loops.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
-import type { CheckedIndex, Expr, GuardExpr, LoadExpr, OpExpr, Tracer } from '../expr.ts';
+import {
+  type CheckedIndex,
+  checkedIndex,
+  type Expr,
+  type GuardExpr,
+  type LoadExpr,
+  type OpExpr,
+  type Tracer,
+} from '../expr.ts';
 import type { Value } from '../flow.ts';
 import { type Atom, coefficient, type DataAtom, type Ix, type VarAtom } from '../index-expr.ts';
 import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
@@ -581,6 +589,7 @@ export class Emitter {
     const { b } = this;
     const { value } = e;
     const vector = this.isVector(e);
+    if (value.is('gather')) return this.sameElement(value, e.args, copy);
     const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
     const [x, y, z] = args as [Reg, Reg, Reg];
     const from = e.args[0]!.dtype;
@@ -630,6 +639,21 @@ export class Emitter {
       return b.bin('div', b.const('f32', 1, lanes), b.mul(y, scale));
     });
     return { scale, inverse };
+  }
+
+  /** An element that does not depend on the index, which is checked all the same. */
+  private sameElement(value: Value<'gather'>, [element, index]: OpExpr['args'], copy: number): Reg {
+    const { axis, what } = value.attrs;
+    const checked = checkedIndex(index!, value.inputs[0]!.shape[axis]!, what);
+    const x = this.value(index!, copy);
+    if (this.isVector(index!)) {
+      const existing = this.existing(x);
+      const lanes = existing.type.scalar === 'mask' ? this.b.cvt('i32', existing) : existing;
+      for (let lane = 0; lane < this.mode.lanes; lane++) this.check(checked, this.b.extract(lanes, lane));
+      return this.vector(element!, copy);
+    }
+    this.check(checked, x);
+    return this.value(element!, copy);
   }
 
   private wrapIndex(value: Value<'checkIndex'>, x: Reg, vector: boolean): Reg {
