@@ -104,7 +104,7 @@ export function specify(
     for (const { expr } of stores) emitter.vector(expr, 0);
     for (const store of stores)
       if (store !== lead) emitter.store(store.value, buffers.write(store.value), store.ix, store.expr);
-    mayFail ||= emitter.mayFail;
+    mayFail ||= emitter.indices.mayFail;
     return toMemory(builder, lead.value.dtype, emitter.vector(lead.expr, 0));
   };
 
@@ -127,9 +127,9 @@ export function specify(
     const written = stores.filter(s => s !== lead && sideBySide(s.ix));
     const read = exprs.filter(e => e.kind === 'load' && e.of.size >= value.size && e.conditions.length === 0);
     return [
-      ...written.map(s => emitter.pointer(buffers.write(s.value), s.value.dtype, s.ix)),
+      ...written.map(s => emitter.memory.pointer(buffers.write(s.value), s.value.dtype, s.ix)),
       ...read.flatMap(e =>
-        e.kind === 'load' && sideBySide(e.ix) ? [emitter.pointer(buffers.read(e.of), e.of.dtype, e.ix)] : [],
+        e.kind === 'load' && sideBySide(e.ix) ? [emitter.memory.pointer(buffers.read(e.of), e.of.dtype, e.ix)] : [],
       ),
     ];
   };
