@@ -136,6 +136,11 @@ export class Emitter extends Walk {
     const { b } = this;
     const { value } = e;
     const vector = this.isVector(e);
+    if (value.is('gather')) {
+      const [element, index] = e.args as [Expr, Expr];
+      this.indices.checkOnly(value, index, copy);
+      return vector ? this.vector(element, copy) : this.value(element);
+    }
     const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
     const [x, y, z] = args as [Reg, Reg, Reg];
     const from = e.args[0]!.dtype;

@@ -61,7 +61,7 @@ export function sizedKey(trace: SpaceTrace, lane: VarAtom, walk: Walk): string |
       }
       case 'op': {
         const { value } = e;
-        if (value.op === 'checkIndex') return null;
+        if (value.op === 'checkIndex' || value.op === 'gather') return null;
         parts.push(
           `${value.op} ${attributesKey(value.op, value.attrs)} ${value.inputs.map(input => input.dtype)} ${e.dtype} ${args}`,
         );
