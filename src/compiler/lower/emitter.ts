@@ -60,10 +60,10 @@ export class Emitter extends Walk {
     return this.isVector(e) ? `e${e.id}.${copy}` : `e${e.id}`;
   }
 
-  /** Stores an expression's values at element `ix` of the buffer of `of`. */
-  store(of: Value, buffer: number, ix: Ix, e: Expr): void {
+  /** Stores an expression's values at element `ix` of a buffer. */
+  store(dtype: DType, buffer: number, ix: Ix, e: Expr): void {
     const vector = this.dependsOnLane(ix);
-    this.memory.storeAt(of.dtype, buffer, ix, copy => (vector ? this.vector(e, copy) : this.value(e)));
+    this.memory.storeAt(dtype, buffer, ix, copy => (vector ? this.vector(e, copy) : this.value(e)));
   }
 
   /** The expression as a vector, splat where it does not differ between lanes. */
