@@ -1,4 +1,4 @@
-// npm run fuzz -- --minutes N [--seed S] [--all]: random graphs and whole training steps as machine code, on every instruction set here, against the reference
+// npm run fuzz -- --minutes N [--seed S] [--threads N,...] [--all]: random graphs and whole training steps as machine code, on every instruction set here, against the reference
 // backend, for so long. --all counts the differences instead of stopping at the first.
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -7,11 +7,14 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: String(Date.now() % 1e9) },
+    threads: { type: 'string', default: '2' },
     all: { type: 'boolean', default: false },
   },
 });
 for (const name of ['minutes', 'seed'])
   if (!(Number(values[name]) > 0)) throw new Error(`fuzz: --${name} ${values[name]} came, expected a number above 0`);
+if (values.threads.split(',').some(n => !(Number.isInteger(Number(n)) && Number(n) > 0)))
+  throw new Error(`fuzz: --threads ${values.threads} came, expected whole numbers above 0 with commas between`);
 console.log(`fuzz: ${values.minutes} minutes from seed ${values.seed}`);
 
 /** One test file for a share of the time. */
@@ -26,6 +29,7 @@ function run(file, project, share, env = {}) {
         TENON_FUZZ: '1',
         TENON_FUZZ_SEED: values.seed,
         TENON_FUZZ_MINUTES: String(Number(values.minutes) * share),
+        TENON_FUZZ_THREADS: values.threads,
         ...(values.all ? { TENON_FUZZ_ALL: '1' } : {}),
         ...env,
       },

@@ -1,9 +1,12 @@
 /**
- * How many seeds are tried: TENON_FUZZ of them from TENON_FUZZ_SEED on, and with TENON_FUZZ_MINUTES (npm run fuzz) more for so long.
+ * How many seeds are tried: TENON_FUZZ of them from TENON_FUZZ_SEED on, and with TENON_FUZZ_MINUTES (npm run fuzz) more for so long; each on one thread and on the
+ * numbers of threads in TENON_FUZZ_THREADS.
  */
 export const RUNS = Number(process.env['TENON_FUZZ'] ?? 250);
 export const FIRST = Number(process.env['TENON_FUZZ_SEED'] ?? 1);
 export const MINUTES = Number(process.env['TENON_FUZZ_MINUTES'] ?? 0);
+/** The first gives the bits that the others must have. */
+export const THREADS = [1, ...(process.env['TENON_FUZZ_THREADS'] ?? '2').split(',').map(Number)];
 /** Whether to go on after a difference, which is printed, and count them. */
 const GOES_ON = !!process.env['TENON_FUZZ_ALL'];
 

@@ -1,5 +1,5 @@
 /**
- * Random graphs as machine code against the reference backend; and on two threads to the bit what they are on one.
+ * Random graphs as machine code against the reference backend; and on several threads to the bit what they are on one.
  */
 import { expect, it } from 'vitest';
 import { referenceBackend } from '../../src/backends/reference/index.ts';
@@ -8,7 +8,7 @@ import type { Backend } from '../../src/compiler/program.ts';
 import type { HostArray } from '../../src/graph/dtype.ts';
 import { isas } from '../backends/x86/available.ts';
 import { programOf } from '../compiler/support.ts';
-import { FIRST, MINUTES, RUNS, runFor } from './budget.ts';
+import { FIRST, MINUTES, RUNS, runFor, THREADS } from './budget.ts';
 import { randomGraph } from './graph.ts';
 import { difference } from './values.ts';
 
@@ -25,7 +25,7 @@ function check(seed: number): void {
   for (const { isa, x86 } of backends) {
     const run = (backend: Backend): HostArray[][] => {
       const executable = backend.compile(program);
-      const results = [1, 2].map(threads => {
+      const results = THREADS.map(threads => {
         backend.threads = threads;
         return executable.run(bindings);
       });
@@ -39,11 +39,12 @@ function check(seed: number): void {
     } catch (error) {
       throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
     }
-    const [one, two] = results as [HostArray[], HostArray[]];
+    const [one, ...more] = results as [HostArray[], ...HostArray[][]];
     for (const [i, want] of expected.entries()) {
       const message = difference(one[i]!, want, outputs[i]!);
       if (message) throw new Error(`${name}, output ${i}: ${message}`);
-      expect(two[i], `${name}, output ${i}, two threads`).toEqual(one[i]);
+      for (const [k, other] of more.entries())
+        expect(other[i], `${name}, output ${i}, ${THREADS[k + 1]} threads`).toEqual(one[i]);
     }
   }
 }

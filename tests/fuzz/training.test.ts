@@ -1,11 +1,11 @@
 /**
  * Whole training steps of random models, compiled, against the same steps taken one operation after another on the reference backend: losses, gradients, and
- * parameters after two steps of a random optimizer; on two threads to the bit what they are on one. TENON_ISA says which machine code.
+ * parameters after two steps of a random optimizer; on several threads to the bit what they are on one. TENON_ISA says which machine code.
  */
 import { expect, it } from 'vitest';
 import { compile, manualSeed, type Parameter, setBackend, setNumThreads, type Tensor } from '../../src/index.ts';
 import * as optim from '../../src/optim/index.ts';
-import { FIRST, MINUTES, runFor } from './budget.ts';
+import { FIRST, MINUTES, runFor, THREADS } from './budget.ts';
 import { randomModel } from './model.ts';
 import { Random } from './random.ts';
 
@@ -94,13 +94,15 @@ function check(seed: number): void {
   const want = train(seed, dtype, false);
   setBackend(backend);
   try {
-    setNumThreads(1);
-    const one = train(seed, dtype, true);
-    setNumThreads(2);
-    const two = train(seed, dtype, true);
+    const on = (threads: number): Outcome => {
+      setNumThreads(threads);
+      return train(seed, dtype, true);
+    };
+    const [first, ...more] = THREADS as [number, ...number[]];
+    const one = on(first);
     const message = difference(one, want, dtype);
     if (message) throw new Error(message);
-    expect(two, `${name}, two threads`).toEqual(one);
+    for (const threads of more) expect(on(threads), `${name}, ${threads} threads`).toEqual(one);
   } catch (error) {
     throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
   }

@@ -9,7 +9,8 @@ import type { LoopBuilder, Reg } from '../loops.ts';
 import { Accumulator } from '../lower/accumulator.ts';
 import type { KernelBuffers, ProgramContext } from '../lower/context.ts';
 import { reachable } from '../lower/domain.ts';
-import { Emitter, type Mode, SCALAR } from '../lower/emitter.ts';
+import { Emitter } from '../lower/emitter.ts';
+import { type Mode, SCALAR } from '../lower/walk.ts';
 import { lanesFor } from '../target.ts';
 import type { ChainPlan } from './plan.ts';
 
@@ -105,7 +106,7 @@ export class RowPasses {
       put(pass);
     }
     emitter.mode = SCALAR;
-    for (const { value, ix, expr } of plan.stores) emitter.store(value, this.buffers.write(value), ix, expr);
+    for (const { value, ix, expr } of plan.stores) emitter.store(value.dtype, this.buffers.write(value), ix, expr);
   }
 
   private pass(emitter: Emitter, pass: number, vectors: Extent, limit: Extent): void {
@@ -126,7 +127,8 @@ export class RowPasses {
       for (const acc of accumulators) acc.step(emitter);
       // All values first: an area may be that of something another value is computed from.
       for (const { expr } of kept) emitter.vector(expr, 0);
-      for (const { expr, area } of kept) emitter.storeAt('f32', buffer, this.at(area), () => emitter.vector(expr, 0));
+      for (const { expr, area } of kept)
+        emitter.memory.storeAt('f32', buffer, this.at(area), () => emitter.vector(expr, 0));
     };
     const loop = (mode: Mode, from: Extent, until: Extent, by: number): void =>
       b.for(from, until, by, i =>
@@ -154,8 +156,8 @@ export class RowPasses {
   private prepare(emitter: Emitter, needed: readonly Expr[]): void {
     const inner = 2 ** this.plan.tracer.vars.indexOf(this.plan.vars.column);
     const pointer = (buffer: number, dtype: Expr['dtype'], ix: Ix): void => {
-      const start = emitter.prefix(ix, this.plan.vars.batch.length + 1);
-      if (start.terms.length > 0) emitter.pointer(buffer, dtype, start);
+      const start = emitter.indices.prefix(ix, this.plan.vars.batch.length + 1);
+      if (start.terms.length > 0) emitter.memory.pointer(buffer, dtype, start);
     };
     for (const e of needed) {
       emitter.prepareQuotient(e);

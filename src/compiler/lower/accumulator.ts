@@ -7,7 +7,8 @@ import type { ReduceKind } from '../../graph/node.ts';
 import type { ReducedExpr } from '../expr.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
 import { constantValue, lowerBinary, settle } from '../math/index.ts';
-import type { Emitter, Mode } from './emitter.ts';
+import type { Emitter } from './emitter.ts';
+import type { Mode } from './walk.ts';
 
 /** The operation that joins two partial results. */
 export const COMBINE = { sum: 'add', prod: 'mul', max: 'max', min: 'min' } as const;

@@ -103,8 +103,8 @@ export function specify(
     emitter.bind(contracted, settle(builder, value.dtype, acc));
     for (const { expr } of stores) emitter.vector(expr, 0);
     for (const store of stores)
-      if (store !== lead) emitter.store(store.value, buffers.write(store.value), store.ix, store.expr);
-    mayFail ||= emitter.mayFail;
+      if (store !== lead) emitter.store(store.value.dtype, buffers.write(store.value), store.ix, store.expr);
+    mayFail ||= emitter.indices.mayFail;
     return toMemory(builder, lead.value.dtype, emitter.vector(lead.expr, 0));
   };
 
@@ -127,9 +127,9 @@ export function specify(
     const written = stores.filter(s => s !== lead && sideBySide(s.ix));
     const read = exprs.filter(e => e.kind === 'load' && e.of.size >= value.size && e.conditions.length === 0);
     return [
-      ...written.map(s => emitter.pointer(buffers.write(s.value), s.value.dtype, s.ix)),
+      ...written.map(s => emitter.memory.pointer(buffers.write(s.value), s.value.dtype, s.ix)),
       ...read.flatMap(e =>
-        e.kind === 'load' && sideBySide(e.ix) ? [emitter.pointer(buffers.read(e.of), e.of.dtype, e.ix)] : [],
+        e.kind === 'load' && sideBySide(e.ix) ? [emitter.memory.pointer(buffers.read(e.of), e.of.dtype, e.ix)] : [],
       ),
     ];
   };
@@ -172,7 +172,7 @@ export function lowerContraction(
   realised: (value: Value) => boolean,
 ): LoweredKernel {
   const { plan } = kernel;
-  const b = new LoopBuilder();
+  const b = new LoopBuilder(context.target);
   const buffers = new KernelBuffers(context.windows);
   const { spec, stores, exprs, mayFail } = specify(kernel, context, buffers, realised);
   const ahead: Inst[] = [];
