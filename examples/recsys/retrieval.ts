@@ -111,7 +111,7 @@ function vectors(
 ): Float32Array[] {
   return batchesOf(list, size).flatMap(batch => {
     const out = trainer.outputs(batch, fn);
-    const width = out.length / size;
+    const width = out.length / batch.size;
     return Array.from({ length: batch.size }, (_, b) => out.slice(b * width, (b + 1) * width));
   });
 }

@@ -18,6 +18,8 @@ export interface Usage {
   readonly fails: boolean;
   /** Whether it needs matrix registers. */
   readonly tiles: boolean;
+  /** Whether it stores past the caches. */
+  readonly streams: boolean;
   /** Estimated instructions that one thread would execute, each with all its iterations. */
   readonly work: number;
   /** What was written to `a`, and moved by `move` to `d` from there, is written to `d` by `inst` now: nothing writes or reads `a` any more. */
@@ -108,6 +110,7 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.value);
       return;
     case 'count':
+    case 'apart':
     case 'once':
     case 'barrier':
     case 'thread':
@@ -148,6 +151,7 @@ class Walker implements Usage {
   readonly buffers = new Set<number>();
   fails = false;
   tiles = false;
+  streams = false;
   work = 0;
   private readonly blockOf: number[] = [];
   private blocks = 0;
@@ -214,6 +218,7 @@ class Walker implements Usage {
           break;
         case 'store':
         case 'prefetch':
+          if (inst.op === 'store' && inst.past) this.streams = true;
           readBy(inst, this.read);
           break;
         case 'tiles':
@@ -225,7 +230,7 @@ class Walker implements Usage {
           break;
         default:
           readBy(inst, this.read);
-          if (inst.op === 'addr' || inst.op === 'count') this.buffers.add(inst.buf);
+          if (inst.op === 'addr' || inst.op === 'count' || inst.op === 'apart') this.buffers.add(inst.buf);
           this.define(inst.d, inst);
       }
       this.here = here;

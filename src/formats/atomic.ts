@@ -1,5 +1,5 @@
 /**
- * Files that are whole or absent: written beside their place, forced to disk, then renamed over it.
+ * Files and folders that are whole or absent: written beside their place, forced to disk, then renamed over it.
  */
 import { fs, path as paths } from './node.ts';
 
@@ -25,6 +25,31 @@ export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>)
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
+    throw new Error(`cannot write ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+  syncFolder(paths().dirname(path));
+}
+
+/**
+ * Makes the folder `path` of what `write` puts into a new one beside it. Should `write` fail, the folder is as it was and nothing is left over.
+ * @throws what `write` throws; an Error naming the folder and the reason where the file system refuses
+ */
+export function writeFolderAtomic(path: string, write: (folder: string) => void): void {
+  const { mkdirSync, renameSync, rmSync } = fs();
+  const temporary = `${path}.tmp`;
+  const old = `${path}.old`;
+  const remove = (folder: string): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    remove(temporary);
+    mkdirSync(temporary, { recursive: true });
+    write(temporary);
+    remove(old);
+    if (fs().existsSync(path)) renameSync(path, old);
+    renameSync(temporary, path);
+    remove(old);
+  } catch (error) {
+    remove(temporary);
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
     throw new Error(`cannot write ${path}: ${reasonOf(error)}`, { cause: error });
   }
   syncFolder(paths().dirname(path));

@@ -1,7 +1,7 @@
 /**
  * How vectors of fields meet: the one implementation of each interaction that click models are made of. Vectors are [B, fields, d].
  */
-import { Linear, Module, ModuleList } from '../nn/index.ts';
+import { init, Linear, Module, ModuleList } from '../nn/index.ts';
 import { cat, einsum, F, Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
 
 /** Products of all pairs of field vectors, added up (Rendle 2010): [B]. */
@@ -99,6 +99,46 @@ export class CrossNetworkV2 extends Module {
 }
 
 /**
+ * Mixture of low-rank cross layers (Wang et al. 2021, section 3.3): x_{l+1} = sum_i G_i(x_l) E_i(x_l) + x_l with gates G = softmax(W x_l) and
+ * experts E_i(x_l) = x_0 ⊙ (U_i tanh(C_i tanh(V_i x_l)) + b): [B, n] -> [B, n].
+ */
+export class CrossNetworkMix extends Module {
+  /** Per layer: V of all experts one below the other. */
+  readonly down: ModuleList<Linear>;
+  readonly gates: ModuleList<Linear>;
+  /** [layers, experts, rank, rank], [layers, experts, n, rank], [layers, n]: C, U and b. */
+  readonly core: Parameter;
+  readonly up: Parameter;
+  readonly bias: Parameter;
+
+  constructor(inputs: number, layers: number, rank: number, experts: number) {
+    super();
+    const list = (outputs: number): ModuleList<Linear> =>
+      new ModuleList(Array.from({ length: layers }, () => new Linear(inputs, outputs, { bias: false })));
+    const uniform = (shape: readonly number[]): Parameter =>
+      init.uniform_(new Parameter(zeros(shape)), -1 / Math.sqrt(rank), 1 / Math.sqrt(rank));
+    this.down = list(experts * rank);
+    this.gates = list(experts);
+    this.core = uniform([layers, experts, rank, rank]);
+    this.up = uniform([layers, experts, inputs, rank]);
+    this.bias = new Parameter(zeros([layers, inputs]));
+  }
+
+  forward(x: Tensor): Tensor {
+    const [, experts, rank] = this.core.shape as [number, number, number];
+    let h = x;
+    [...this.down].forEach((down, l) => {
+      const low = down.call(h).tanh().reshape([-1, experts, rank]);
+      const mixed = einsum('ber,esr->bes', low, this.core.select(0, l)).tanh();
+      const wide = einsum('bes,ens->ben', mixed, this.up.select(0, l)).add(this.bias.select(0, l));
+      const gates = this.gates.at(l)!.call(h).softmax(1).unsqueeze(2);
+      h = wide.mul(gates).sum(1).mul(x).add(h);
+    });
+    return h;
+  }
+}
+
+/**
  * Compressed interaction network (Lian et al. 2018): layer k holds maps X^k_h = sum_ij W^k_hij (X^{k-1}_i ⊙ X^0_j); each map summed over
  * d. [B, fields, d] -> [B, sum of maps].
  */
@@ -174,23 +214,39 @@ export class FieldExcitation extends Module {
   }
 }
 
-/** (v_i W) ⊙ v_j for all pairs i > j with one W for all (FiBiNET's "field-all"): [B, fields, d] -> [B, pairs * d]. */
+/** Which pairs of fields share a matrix in a bilinear interaction: all, those with the same first field, none. */
+export type BilinearKind = 'all' | 'each' | 'interaction';
+
+/** (v_i W) ⊙ v_j for all pairs i < j (FiBiNET, section 3.3): [B, fields, d] -> [B, pairs * d]. */
 export class BilinearInteraction extends Module {
-  readonly weight: Linear;
+  /** [matrices, d, d] */
+  readonly weight: Parameter;
   readonly first: Parameter;
   readonly second: Parameter;
+  readonly kind: BilinearKind;
 
-  constructor(fields: number, d: number) {
+  constructor(fields: number, d: number, kind: BilinearKind = 'all') {
     super();
-    this.weight = new Linear(d, d, { bias: false });
-    const pairs = Array.from({ length: fields }, (_, i) => Array.from({ length: i }, (_, j) => [i, j] as const)).flat();
+    const pairs = Array.from({ length: fields }, (_, i) =>
+      Array.from({ length: fields - i - 1 }, (_, k) => [i, i + 1 + k] as const),
+    ).flat();
+    const matrices = { all: 1, each: fields - 1, interaction: pairs.length }[kind];
+    if (matrices === undefined)
+      throw new Error(`BilinearInteraction: kind "${kind}" came, expected all, each or interaction`);
+    const bound = 1 / Math.sqrt(d);
+    this.kind = kind;
+    this.weight = init.uniform_(new Parameter(zeros([matrices, d, d])), -bound, bound);
     const positions = (side: 0 | 1): Tensor => tensor(Int32Array.from(pairs, pair => pair[side]));
     this.first = this.registerBuffer('first', positions(0), { persistent: false });
     this.second = this.registerBuffer('second', positions(1), { persistent: false });
   }
 
   forward(vectors: Tensor): Tensor {
-    return this.weight.call(vectors).indexSelect(1, this.first).mul(vectors.indexSelect(1, this.second)).flatten(1);
+    const { kind, weight, first, second } = this;
+    const right = vectors.indexSelect(1, second);
+    if (kind === 'all') return vectors.matmul(weight.select(0, 0)).indexSelect(1, first).mul(right).flatten(1);
+    const own = kind === 'each' ? weight.indexSelect(0, first) : weight;
+    return einsum('bpd,pde->bpe', vectors.indexSelect(1, first), own).mul(right).flatten(1);
   }
 }
 

@@ -13,6 +13,7 @@ export {
   signOf,
   signParts,
 } from './batch.ts';
+export { checkConfig, type LearnerConfig, learnerOf, type OptimizerConfig, type StreamConfig } from './config.ts';
 export * from './features/index.ts';
 export { SlotImportance, type SlotImportanceOptions, type SlotImportanceState, type SlotScore } from './importance.ts';
 export * from './models/index.ts';

@@ -7,8 +7,8 @@ import { expect, it } from 'vitest';
 import * as models from '../../src/models/index.ts';
 import type { AnyModule } from '../../src/nn/index.ts';
 import { whyUnavailable } from '../../src/runtime/index.ts';
-import { cat, F, isFloat, ones, type Parameter, Tensor } from '../../src/tensor/index.ts';
-import { formula, probe } from '../support/formula.ts';
+import { cat, F, ones, Tensor } from '../../src/tensor/index.ts';
+import { formula, probe, setFormulaState } from '../support/formula.ts';
 import { namesOf } from './digest.ts';
 
 type Probe = readonly [number, number];
@@ -127,26 +127,6 @@ const SMALL: Readonly<Record<string, () => AnyModule>> = {
   BertForMaskedLM: () => new models.BertForMaskedLM(bert),
   BertForSequenceClassification: () => new models.BertForSequenceClassification(bert, { numLabels: 3 }),
 };
-
-/** As formula_state in torch_zoo.py. */
-function setFormulaState(model: AnyModule): void {
-  const seen = new Set<Tensor>();
-  Object.entries(model.stateDict())
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .forEach(([key, tensor], i) => {
-      if (!isFloat(tensor.dtype) || seen.has(tensor)) return;
-      seen.add(tensor);
-      const { shape } = tensor;
-      const fan = tensor.numel() / (shape[0] ?? 1);
-      const value =
-        shape.length >= 2
-          ? formula(i + 1, shape, Math.sqrt(3 / fan))
-          : /(bias|running_mean)$/.test(key)
-            ? formula(i + 1, shape, 0.1)
-            : formula(i + 1, shape, 0.2).add(1);
-      (tensor as Parameter).assign(value);
-    });
-}
 
 const whole = (seed: number, shape: readonly number[], n: number): Tensor =>
   formula(seed, shape).add(0.5).mul(n).floor().to('i64');

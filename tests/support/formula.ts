@@ -1,7 +1,8 @@
 /**
  * The numbers of torch_reference.py: values by formula, and probes (weighted sums) of tensors.
  */
-import { Tensor } from '../../src/tensor/index.ts';
+import type { AnyModule } from '../../src/nn/index.ts';
+import { isFloat, type Parameter, Tensor } from '../../src/tensor/index.ts';
 
 /** Element i of `formula(seed)`, in [-amp, amp). */
 function value(seed: number, i: number, amp: number): number {
@@ -26,4 +27,24 @@ export function probe(tensor: Tensor): [number, number] {
   const data = Array.from(tensor.data() as ArrayLike<number | bigint>, Number);
   const sum = (seed: number): number => data.reduce((s, x, i) => s + x * value(seed, i, 0.5), 0);
   return [sum(901), sum(902)];
+}
+
+/** Gives a model's floating-point state formula values, by place in alphabetical order: formula_state in torch_zoo.py, Weights in torch_clicks.py. */
+export function setFormulaState(model: AnyModule): void {
+  const seen = new Set<Tensor>();
+  Object.entries(model.stateDict())
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .forEach(([key, tensor], i) => {
+      if (!isFloat(tensor.dtype) || seen.has(tensor)) return;
+      seen.add(tensor);
+      const { shape } = tensor;
+      const fan = tensor.numel() / (shape[0] ?? 1);
+      const value =
+        shape.length >= 2
+          ? formula(i + 1, shape, Math.sqrt(3 / fan))
+          : /(bias|running_mean)$/.test(key)
+            ? formula(i + 1, shape, 0.1)
+            : formula(i + 1, shape, 0.2).add(1);
+      (tensor as Parameter).assign(value);
+    });
 }

@@ -10,6 +10,7 @@ import {
   learnerOf,
   MODEL_NAMES,
   type ModelName,
+  type StreamConfig,
   type StreamEvent,
   type StreamProgress,
   streamTrain,
@@ -19,14 +20,7 @@ import { interruptible } from '../interrupt.ts';
 import { addRunOptions, applyRunOptions, nameList, positiveNumber, type RunOptions, wholeNumber } from '../options.ts';
 import { Output, seconds } from '../output.ts';
 import { openRun, type RunFolder } from '../runFolder.ts';
-import {
-  describeConfig,
-  readStreamConfig,
-  type SourceOptions,
-  STREAM_PRESETS,
-  type StreamConfig,
-  streamSource,
-} from '../tasks/stream.ts';
+import { describeConfig, readStreamConfig, type SourceOptions, STREAM_PRESETS, streamSource } from '../tasks/stream.ts';
 import { givenOptions } from './given.ts';
 
 export interface StreamCommandOptions extends RunOptions, SourceOptions {
@@ -65,7 +59,7 @@ export const streamCommand = (): Command =>
   addRunOptions(
     new Command('stream')
       .description('Train a click model on logs as they come: days, passes, checkpoints, published models, restart.')
-      .option('--config <file>', 'JSON: format, features, model, table, pooling, optimizer')
+      .option('--config <file>', 'JSON: format, features, model, table, pooling, optimizer, autocast')
       .addOption(new Option('--preset <name>', 'the config of a public log').choices(Object.keys(STREAM_PRESETS)))
       .addOption(new Option('--model <name>', "architecture, instead of the config's").choices(MODEL_NAMES))
       .option('--data <folder>', 'source: DATA/YYYYMMDD/HHMM/ folders, each complete when its done-file is there')

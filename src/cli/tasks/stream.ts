@@ -1,5 +1,5 @@
 /**
- * What a streaming run trains: its config file, and where its passes come from.
+ * What a streaming run trains: its config file or preset, and where its passes come from.
  */
 import { readFileSync } from 'node:fs';
 import { reasonOf } from '../../formats/atomic.ts';
@@ -7,39 +7,15 @@ import {
   avazuFeatures,
   type BatchSchema,
   BrokerSource,
+  checkConfig,
   criteoFeatures,
   DirectorySource,
-  type FeatureSpec,
-  FORMAT_NAMES,
-  type Format,
-  type ModelConfig,
   natsBroker,
-  type OptimizerConfig,
-  type Pooling,
   redisBroker,
+  type StreamConfig,
   type StreamSource,
-  type TableOptions,
 } from '../../recsys/index.ts';
 import { UsageError } from '../errors.ts';
-
-/** stream.json: how logs are read, what is made of them, and what learns it. */
-export interface StreamConfig {
-  readonly format: Format;
-  readonly features: FeatureSpec;
-  readonly model: ModelConfig;
-  readonly table?: Partial<TableOptions>;
-  readonly pooling?: Readonly<Record<string, Pooling>>;
-  readonly optimizer?: OptimizerConfig;
-}
-
-const KEYS: readonly string[] = [
-  'format',
-  'features',
-  'model',
-  'table',
-  'pooling',
-  'optimizer',
-] satisfies (keyof StreamConfig)[];
 
 /** Public logs whose config is known. */
 export const STREAM_PRESETS: Readonly<Record<string, StreamConfig>> = {
@@ -49,21 +25,17 @@ export const STREAM_PRESETS: Readonly<Record<string, StreamConfig>> = {
 
 /** @throws UsageError when the file cannot be read or says something that is not known */
 export function readStreamConfig(file: string): StreamConfig {
-  let config: Record<string, unknown>;
+  let config: unknown;
   try {
-    config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    config = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     throw new UsageError(`cannot read ${file}: ${reasonOf(error)}`, { cause: error });
   }
-  const wrong = (what: string): UsageError => new UsageError(`${file}: ${what}`);
-  const unknown = Object.keys(config).find(key => !KEYS.includes(key));
-  if (unknown !== undefined) throw wrong(`"${unknown}" came, expected ${KEYS.join(', ')}`);
-  for (const key of ['format', 'features', 'model'])
-    if (typeof config[key] !== 'object' || config[key] === null) throw wrong(`${key} is missing, expected an object`);
-  const { type } = config['format'] as { type?: string };
-  if (!FORMAT_NAMES.some(name => name === type))
-    throw wrong(`format type ${type} came, expected ${FORMAT_NAMES.join(', ')}`);
-  return config as unknown as StreamConfig;
+  try {
+    return checkConfig(file, config);
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error });
+  }
 }
 
 export interface SourceOptions {

@@ -1,10 +1,28 @@
 /**
  * What is made of a record, as plain data: it stands in config files and beside published models, so that serving extracts exactly what training did.
  */
+import {
+  anything,
+  byType,
+  check,
+  count,
+  either,
+  flag,
+  type Kind,
+  list,
+  number,
+  options,
+  pair,
+  positive,
+  text,
+  whole,
+} from '../check.ts';
 
 /** What every slot may say. */
 interface SlotBase {
   readonly name: string;
+  /** [first, last]: this stands for as many slots, each called `name` and its number (and reading `from` and its number). */
+  readonly numbered?: readonly [first: number, last: number];
   /** The column that is read; `name` by default. */
   readonly from?: string;
   /** The part of each value that is read, as `slice` counts it (in bytes): [-2] of YYMMDDHH is the hour. All of it by default. */
@@ -45,6 +63,8 @@ export type SlotSpec =
 /** A number, or several of one column; missing ones count as `missing`, then clip, then log1p, then (x - mean) / std. */
 export interface DenseSpec {
   readonly name: string;
+  /** [first, last]: this stands for as many columns, as with slots. */
+  readonly numbered?: readonly [first: number, last: number];
   /** The column that is read; `name` by default. */
   readonly from?: string;
   /** Values of that column, as slot text has several; 1 by default. */
@@ -76,7 +96,40 @@ export interface FeatureSpec {
   readonly labels?: readonly (string | LabelSpec)[];
 }
 
-const SLOT_TYPES: readonly string[] = ['id', 'hash', 'cross', 'bucket', 'logBucket'];
+const OF_SLOTS = {
+  name: text,
+  numbered: pair(whole),
+  limit: count,
+  keep: either('first', 'last'),
+  missing: either('sign', 'empty'),
+};
+const OF_VALUES = { ...OF_SLOTS, from: text, part: list(whole), separator: text, single: flag };
+const SLOT: Kind = byType<SlotSpec>(
+  {
+    id: OF_VALUES,
+    hash: { ...OF_VALUES, share: text },
+    cross: { ...OF_SLOTS, from: list(text) },
+    bucket: { ...OF_VALUES, boundaries: list(number) },
+    logBucket: OF_VALUES,
+  },
+  { cross: ['from'], bucket: ['boundaries'] },
+);
+const DENSE: Kind = options<DenseSpec>({
+  name: text,
+  numbered: pair(whole),
+  from: text,
+  width: count,
+  missing: number,
+  min: number,
+  max: number,
+  log1p: flag,
+  mean: number,
+  std: positive,
+});
+const LABEL: Kind = options<LabelSpec>({ name: text, from: text, positive: text, missing: either('bad', 'unknown') });
+const SPEC: Kind = options<FeatureSpec>({ slots: list(anything), dense: list(anything), labels: list(anything) }, [
+  'slots',
+]);
 
 export interface FullSpec {
   readonly slots: readonly SlotSpec[];
@@ -89,48 +142,60 @@ export interface FullSpec {
  * @throws Error in one sentence naming the feature that is wrong.
  */
 export function fullSpec(spec: FeatureSpec): FullSpec {
-  if (!Array.isArray(spec.slots)) throw new Error('features: slots is missing, expected an array of slots');
-  const slots = spec.slots.map(slot => (typeof slot === 'string' ? { type: 'hash' as const, name: slot } : slot));
-  const dense = (spec.dense ?? []).map(column => (typeof column === 'string' ? { name: column } : column));
-  const labels = (spec.labels ?? []).map(label => (typeof label === 'string' ? { name: label } : label));
-  for (const [kind, list] of [
+  check('features', SPEC, spec);
+  const slots = spec.slots.flatMap(slot =>
+    expanded<SlotSpec>('slot', SLOT, typeof slot === 'string' ? { type: 'hash', name: slot } : slot),
+  );
+  const dense = (spec.dense ?? []).flatMap(column => expanded<DenseSpec>('dense column', DENSE, plain(column)));
+  const labels = (spec.labels ?? []).flatMap(label => expanded<LabelSpec>('label', LABEL, plain(label)));
+  for (const [what, list] of [
     ['slot', slots],
     ['dense column', dense],
     ['label', labels],
   ] as const) {
     const seen = new Set<string>();
     for (const { name } of list) {
-      if (typeof name !== 'string' || name === '') throw new Error(`features: a ${kind} has no name`);
-      if (seen.has(name)) throw new Error(`features: ${kind} ${name} is there twice`);
+      if (name === '') throw new Error(`features: a ${what} has no name`);
+      if (seen.has(name)) throw new Error(`features: ${what} ${name} is there twice`);
       seen.add(name);
     }
   }
   for (const slot of slots) checkSlot(slot);
-  for (const { name, width = 1, std = 1 } of dense) {
-    if (!Number.isInteger(width) || width < 1)
-      throw new Error(`features: ${name}: width is ${width}, expected 1 or more`);
-    if (!(std > 0)) throw new Error(`features: ${name}: std is ${std}, expected a number above 0`);
-  }
   return { slots, dense, labels };
+}
+
+const plain = <T extends object>(column: string | T): T | { readonly name: string } =>
+  typeof column === 'string' ? { name: column } : column;
+
+/** What `numbered` stands for, one by one. @throws Error in one sentence for a feature with a key or value that cannot be */
+function expanded<T extends { readonly name: string }>(what: string, kind: Kind, feature: object): T[] {
+  const { name } = feature as T;
+  if (typeof name !== 'string') throw new Error(`features: a ${what} has no name`);
+  check(`features: ${what} ${name}`, kind, feature);
+  const { numbered, ...each } = feature as T & { numbered?: readonly [number, number]; from?: string };
+  if (numbered === undefined) return [feature as T];
+  const [first, last] = numbered;
+  if (last < first) throw new Error(`features: ${what} ${name}: numbered: ${last} comes behind ${first}`);
+  return Array.from({ length: last - first + 1 }, (_, i) => {
+    const number = first + i;
+    const from = typeof each.from === 'string' ? { from: each.from + number } : {};
+    return { ...each, ...from, name: name + number } as unknown as T;
+  });
 }
 
 function checkSlot(slot: SlotSpec): void {
   const where = `features: slot ${slot.name}`;
-  if (!SLOT_TYPES.includes(slot.type))
-    throw new Error(`${where}: type ${slot.type} came, expected ${SLOT_TYPES.join(', ')}`);
-  if (slot.limit !== undefined && (!Number.isInteger(slot.limit) || slot.limit < 1))
-    throw new Error(`${where}: limit is ${slot.limit}, expected a whole number of at least 1`);
   if (slot.type === 'cross') {
-    if (!Array.isArray(slot.from) || slot.from.length < 2)
-      throw new Error(`${where}: a cross needs at least two columns in from`);
+    if (slot.from.length < 2) throw new Error(`${where}: a cross needs at least two columns in from`);
     return;
   }
-  if (slot.part !== undefined && !(Array.isArray(slot.part) && slot.part.every(Number.isInteger)))
+  if (slot.part !== undefined && (slot.part.length < 1 || slot.part.length > 2))
     throw new Error(`${where}: part ${JSON.stringify(slot.part)} came, expected [start] or [start, end]`);
   if (slot.separator !== undefined && (slot.separator.length !== 1 || slot.separator.charCodeAt(0) > 127))
     throw new Error(`${where}: separator "${slot.separator}" came, expected one ASCII character`);
-  if (slot.type !== 'bucket') return;
-  const { boundaries } = slot;
-  if (!Array.isArray(boundaries) || boundaries.some((b, i) => !Number.isFinite(b) || (i > 0 && b <= boundaries[i - 1])))
-    throw new Error(`${where}: boundaries are ${JSON.stringify(boundaries)}, expected ascending numbers`);
+  if (
+    slot.type === 'bucket' &&
+    slot.boundaries.some((b, i) => !Number.isFinite(b) || b <= (slot.boundaries[i - 1] ?? -Infinity))
+  )
+    throw new Error(`${where}: boundaries are ${JSON.stringify(slot.boundaries)}, expected ascending numbers`);
 }

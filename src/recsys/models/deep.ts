@@ -3,8 +3,10 @@
  */
 import {
   BilinearInteraction,
+  type BilinearKind,
   CompressedInteraction,
   CrossNetwork,
+  CrossNetworkMix,
   CrossNetworkV2,
   FieldAttention,
   FieldExcitation,
@@ -13,7 +15,7 @@ import {
   pairwiseSum,
   Tower,
 } from '../../models/interactions.ts';
-import { Linear, ModuleList } from '../../nn/index.ts';
+import { Linear, type Module, ModuleList } from '../../nn/index.ts';
 import { cat, type Parameter, type Tensor } from '../../tensor/index.ts';
 import { type ModelOptions, type SparseInput, SparseModel, single } from './model.ts';
 import { LinearModel } from './shallow.ts';
@@ -120,32 +122,57 @@ export interface CrossOptions extends DeepOptions {
   readonly crosses?: number;
 }
 
-/** Deep & Cross (Wang et al. 2017): cross network and tower side by side. */
-export class DCN extends SparseModel {
-  readonly cross: CrossNetwork | CrossNetworkV2;
+/** How cross network and tower are put together: side by side, or the tower over the cross network's result. */
+export type CrossStructure = 'parallel' | 'stacked';
+
+/** What DCN and DCN-V2 share. */
+abstract class CrossModel extends SparseModel {
+  readonly cross: Module;
   readonly tower: Tower;
   readonly out: Linear;
+  readonly structure: CrossStructure;
 
-  constructor(options: CrossOptions, cross?: (inputs: number, layers: number) => CrossNetworkV2) {
+  constructor(options: CrossOptions, structure: CrossStructure, crossOf: (inputs: number, layers: number) => Module) {
     const dim = options.dim ?? DIM;
     super(options.schema, { dim, wide: false });
     const inputs = flatWidth(options, this.fields.length, dim);
-    const layers = options.crosses ?? 3;
-    this.cross = cross ? cross(inputs, layers) : new CrossNetwork(inputs, layers);
+    this.structure = structure;
+    this.cross = crossOf(inputs, options.crosses ?? 3);
     this.tower = towerOf(options, inputs);
-    this.out = new Linear(inputs + this.tower.width, 1);
+    this.out = new Linear(this.tower.width + (structure === 'parallel' ? inputs : 0), 1);
   }
 
   forward(input: SparseInput): Tensor {
     const x = flatInput(input);
-    return this.out.call(cat([this.cross.call(x), this.tower.call(x)], 1));
+    const crossed = this.cross.call(x);
+    if (this.structure === 'stacked') return this.out.call(this.tower.call(crossed));
+    return this.out.call(cat([crossed, this.tower.call(x)], 1));
   }
 }
 
-/** DCN-V2 (Wang et al. 2021), parallel; cross matrices of rank `rank` where given. */
-export class DCNv2 extends DCN {
-  constructor(options: CrossOptions & { readonly rank?: number }) {
-    super(options, (inputs, layers) => new CrossNetworkV2(inputs, layers, options.rank));
+/** Deep & Cross (Wang et al. 2017): cross network and tower side by side. */
+export class DCN extends CrossModel {
+  constructor(options: CrossOptions) {
+    super(options, 'parallel', (inputs, layers) => new CrossNetwork(inputs, layers));
+  }
+}
+
+export interface DCNv2Options extends CrossOptions {
+  /** Rank of the cross matrices; full by default, 32 with `experts`. */
+  readonly rank?: number;
+  /** Low-rank experts mixed by a gate in each cross layer (DCN-Mix); 1, without a gate, by default. */
+  readonly experts?: number;
+  /** 'parallel' by default. */
+  readonly structure?: CrossStructure;
+}
+
+/** DCN-V2 (Wang et al. 2021): cross layers with matrices of full rank, of low rank, or mixtures of low-rank experts. */
+export class DCNv2 extends CrossModel {
+  constructor(options: DCNv2Options) {
+    const { rank, experts = 1, structure = 'parallel' } = options;
+    super(options, structure, (inputs, layers) =>
+      experts > 1 ? new CrossNetworkMix(inputs, layers, rank ?? 32, experts) : new CrossNetworkV2(inputs, layers, rank),
+    );
   }
 }
 
@@ -158,7 +185,7 @@ export interface AutoIntOptions extends DeepOptions {
   readonly headSize?: number;
 }
 
-/** AutoInt with a network beside it (Song et al. 2019, AutoInt+). */
+/** AutoInt with a linear part and a network beside it (Song et al. 2019; the authors' AutoInt+). */
 export class AutoInt extends WideAndDeep {
   readonly attention: ModuleList<FieldAttention>;
   readonly attentionOut: Linear;
@@ -180,6 +207,11 @@ export class AutoInt extends WideAndDeep {
   }
 }
 
+export interface FiBiNETOptions extends DeepOptions {
+  /** Which pairs of fields share a bilinear matrix; 'all' by default. */
+  readonly bilinear?: BilinearKind;
+}
+
 /** FiBiNET (Huang et al. 2019): bilinear interactions of vectors and of vectors reweighted by squeeze and excitation, then a network. */
 export class FiBiNET extends LinearModel {
   readonly excitation: FieldExcitation;
@@ -188,13 +220,13 @@ export class FiBiNET extends LinearModel {
   readonly tower: Tower;
   readonly out: Linear;
 
-  constructor(options: DeepOptions) {
+  constructor(options: FiBiNETOptions) {
     const dim = options.dim ?? DIM;
     super(options, { dim, wide: true });
     const fields = this.fields.length;
     this.excitation = new FieldExcitation(fields);
-    this.bilinear = new BilinearInteraction(fields, dim);
-    this.bilinearExcited = new BilinearInteraction(fields, dim);
+    this.bilinear = new BilinearInteraction(fields, dim, options.bilinear);
+    this.bilinearExcited = new BilinearInteraction(fields, dim, options.bilinear);
     this.tower = towerOf(options, fields * (fields - 1) * dim + options.schema.dense.length);
     this.out = new Linear(this.tower.width, 1);
   }

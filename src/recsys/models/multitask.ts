@@ -7,7 +7,7 @@ import { cat, F, type Tensor } from '../../tensor/index.ts';
 import { type DeepOptions, flatInput, flatWidth } from './deep.ts';
 import { type SparseInput, SparseModel, taskLoss } from './model.ts';
 
-export interface ExpertOptions extends DeepOptions {
+export interface ExpertOptions extends Omit<DeepOptions, 'hidden'> {
   /** Experts that all tasks share; 4 by default. */
   readonly experts?: number;
   /** Hidden layers of an expert; [128, 64] by default. */

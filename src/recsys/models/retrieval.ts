@@ -21,7 +21,7 @@ const indexOf = (positions: readonly number[]): Tensor => tensor(Int32Array.from
 const eye = (n: number): Tensor => arange(n).unsqueeze(0).eq(arange(n).unsqueeze(1));
 
 /** What both share: the item's tower and the loss. */
-abstract class Retrieval extends SparseModel {
+export abstract class Retrieval extends SparseModel {
   readonly items: readonly number[];
   readonly users: readonly number[];
   readonly temperature: number;

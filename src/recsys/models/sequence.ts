@@ -121,7 +121,7 @@ export class DIEN extends HistoryModel {
     const projected = this.gates.call(interests).unbind(1);
     const attended = scores.unbind(1);
     const shown = mask.unbind(1);
-    let h = zeros([history.shape[0]!, this.width]);
+    let h = zeros([history.shape[0]!, this.width], { dtype: history.dtype });
     projected.forEach((x, t) => {
       const [resetX, updateX, newX] = x.chunk(3, 1) as [Tensor, Tensor, Tensor];
       const [resetH, updateH, newH] = this.recurrent.call(h).chunk(3, 1) as [Tensor, Tensor, Tensor];
@@ -178,6 +178,7 @@ export class BST extends HistoryModel {
   protected interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor {
     const steps = cat([history, target.unsqueeze(1)], 1).add(this.positions);
     const padding = F.pad(mask, [0, 1], { value: 1 }).lt(0.5);
-    return this.encoder.call(steps, { srcKeyPaddingMask: padding }).flatten(1);
+    const encoded = this.encoder.call(steps, { srcKeyPaddingMask: padding });
+    return encoded.mul(padding.logicalNot().unsqueeze(2)).flatten(1);
   }
 }

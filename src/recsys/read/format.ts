@@ -1,6 +1,7 @@
 /**
  * Which formats logs come in, as plain data, and the parser of each. A parser cuts one line into byte ranges; it makes no strings.
  */
+import { byType, check, either, flag, type Kind, list, text } from '../check.ts';
 import type { Fields } from '../features/fields.ts';
 import { DelimitedParser } from './delimited.ts';
 import { MultiSlotParser } from './multiSlot.ts';
@@ -39,7 +40,16 @@ export type Format =
   /** Apache Parquet; columns by name, lists are columns with several values. */
   | { readonly type: 'parquet' };
 
-export const FORMAT_NAMES = ['csv', 'criteo', 'slots', 'multislot', 'parquet'] as const;
+const FORMAT: Kind = byType<Format>({
+  csv: { separator: text, header: flag, columns: list(text), quotes: flag, trim: flag },
+  criteo: {},
+  slots: { order: either('sign:slot', 'slot:sign'), separator: text, prefix: list(text) },
+  multislot: { slots: list(text) },
+  parquet: {},
+});
+
+/** @throws Error in one sentence for a format that is none, or says what it cannot */
+export const checkFormat = (format: Format): void => check('format', FORMAT, format);
 
 /** A line that is not complete: a quoted field goes on behind its end. */
 export const OPEN = 'a quoted field does not end';

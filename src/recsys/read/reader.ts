@@ -6,7 +6,7 @@ import type { SparseBatch } from '../batch.ts';
 import { Features } from '../features/features.ts';
 import type { FeatureSpec } from '../features/spec.ts';
 import { rebatch } from './batches.ts';
-import type { Format } from './format.ts';
+import { checkFormat, type Format } from './format.ts';
 import { readUnits } from './lanes.ts';
 import type { Block } from './lines.ts';
 import { type BadLineOptions, Quarantine } from './quarantine.ts';
@@ -47,11 +47,12 @@ export class BatchReader implements AsyncIterable<SparseBatch> {
   private quarantine: Quarantine;
   private bytes = 0;
 
-  /** @throws Error in one sentence where the features are wrong */
+  /** @throws Error in one sentence where features or format are wrong */
   constructor(files: readonly string[], options: ReaderOptions) {
     const { features, batchSize } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new Error(`BatchReader: batchSize is ${batchSize}, expected a whole number of at least 1`);
+    checkFormat(options.format);
     this.features = features instanceof Features ? features : new Features(features);
     this.files = files;
     this.options = options;

@@ -7,7 +7,7 @@ export { type DirectoryOptions, DirectorySource } from './directory.ts';
 export { type DoneLine, readDone } from './done.ts';
 export type { DayEvent, PassEvent, StreamEvent, StreamProgress } from './events.ts';
 export { type NatsOptions, natsBroker } from './nats.ts';
-export { learnerOf, type OptimizerConfig, type PublishedCard, PublishedModel } from './published.ts';
+export { type PublishedCard, PublishedModel } from './published.ts';
 export { type RedisOptions, redisBroker } from './redis.ts';
 export type { Asking, Pass, PassBatches, PassReading, SourcePosition, StreamSource } from './source.ts';
 export {

@@ -4,57 +4,27 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { reasonOf } from '../../formats/atomic.ts';
-import { Adagrad, Adam, AdamW, type AnyOptimizer, SGD } from '../../optim/index.ts';
-import type { Parameter } from '../../tensor/index.ts';
+import type { Tensor } from '../../tensor/index.ts';
 import { readCheckpoint } from '../../train/checkpointFile.ts';
 import type { SparseBatch } from '../batch.ts';
+import { type LearnerConfig, learnerOf } from '../config.ts';
 import { type FeatureRecord, Features } from '../features/features.ts';
 import type { FeatureSpec } from '../features/spec.ts';
-import { buildModel, type ModelConfig } from '../models/index.ts';
-import type { TableOptions } from '../table/options.ts';
-import type { Pooling } from '../train/pooling.ts';
-import { SparseTrainer } from '../train/trainer.ts';
+import type { SparseInput } from '../models/model.ts';
+import { Retrieval } from '../models/retrieval.ts';
+import type { SparseTrainer } from '../train/trainer.ts';
 import { type DoneLine, readDone } from './done.ts';
 
 /** model.json of a published folder: all that is needed beside the weights. */
-export interface PublishedCard {
+export interface PublishedCard extends LearnerConfig {
   readonly format: 'tenon-recsys';
   readonly version: 1;
   readonly features: FeatureSpec;
-  readonly model: ModelConfig;
-  readonly table?: Partial<TableOptions>;
-  readonly pooling?: Readonly<Record<string, Pooling>>;
-  /** Of the dense weights; { type: 'adam', lr: 1e-3 } by default. */
-  readonly optimizer?: OptimizerConfig;
-}
-
-/** A dense optimizer as a config file has it: its name and the options of its class. */
-export interface OptimizerConfig {
-  readonly type: keyof typeof OPTIMIZERS;
-  readonly [option: string]: unknown;
-}
-
-const OPTIMIZERS = { adam: Adam, adamw: AdamW, sgd: SGD, adagrad: Adagrad } as const;
-
-/** @throws Error for a name that is none */
-function optimizerOf({ type, ...options }: OptimizerConfig): (parameters: Parameter[]) => AnyOptimizer {
-  const Optimizer = OPTIMIZERS[type] as (new (parameters: Parameter[], options: object) => AnyOptimizer) | undefined;
-  if (!Optimizer) throw new Error(`optimizer: "${type}" came, expected ${Object.keys(OPTIMIZERS).join(', ')}`);
-  return parameters => new Optimizer(parameters, options);
 }
 
 export const CARD_FILE = 'model.json';
 export const TABLE_FILE = 'table';
 export const DENSE_FILE = 'dense.safetensors';
-
-/** A learner as a card describes it, untrained. */
-export function learnerOf(
-  { model, table, pooling, optimizer }: Pick<PublishedCard, 'model' | 'table' | 'pooling' | 'optimizer'>,
-  features: Features,
-): SparseTrainer {
-  const dense = optimizer && optimizerOf(optimizer);
-  return new SparseTrainer({ model: buildModel(model, features.schema), table, pooling, optimizer: dense });
-}
 
 function readCard(file: string): PublishedCard {
   let card: PublishedCard;
@@ -75,6 +45,7 @@ export class PublishedModel {
   private readonly learner: SparseTrainer;
   private base: DoneLine | null = null;
   private newest: DoneLine | null = null;
+  private side: Readonly<Record<'user' | 'item', (input: SparseInput) => Tensor>> | null = null;
 
   /**
    * Loads what the folder `publish` of a run holds.
@@ -105,24 +76,23 @@ export class PublishedModel {
     const deltas = readDone(path.join(this.folder, 'delta.done')).filter(line => !base || line.day > base.day);
     let changed = false;
     if (base && base.path !== this.base?.path) {
-      this.learner.table.load(this.file(base, TABLE_FILE));
-      this.take(base);
+      this.take(base, file => this.learner.table.load(file));
       this.base = base;
       changed = true;
     }
     const known = changed ? -1 : deltas.findIndex(line => line.path === this.newest?.path);
     for (const delta of deltas.slice(known + 1)) {
-      this.learner.table.applyDelta(this.file(delta, TABLE_FILE));
-      this.take(delta);
+      this.take(delta, file => this.learner.table.applyDelta(file));
       changed = true;
     }
     return changed;
   }
 
-  /** The dense weights of a published folder. */
-  private take(line: DoneLine): void {
+  /** Rows and dense weights of a published folder: both, or neither where one of them is not there or damaged. */
+  private take(line: DoneLine, rows: (file: string) => void): void {
     const { tensors } = readCheckpoint(this.file(line, DENSE_FILE));
     const own = Object.entries(tensors).filter(([name]) => name.startsWith('model.'));
+    rows(this.file(line, TABLE_FILE));
     this.learner.model.loadStateDict(Object.fromEntries(own.map(([name, tensor]) => [name.slice(6), tensor])));
     this.newest = line;
   }
@@ -139,5 +109,19 @@ export class PublishedModel {
   /** Probabilities of a batch that these features made. */
   predictBatch(batch: SparseBatch): Float32Array {
     return this.learner.predict(batch).slice();
+  }
+
+  /**
+   * Vectors of the users or of the items of records, for models of retrieval: [records, d], of MIND's users [records, interests, d], flat. A user's item is
+   * the nearer the larger their dot product; what an item's vector does not depend on may be left out of its records.
+   * @throws Error where the model is no model of retrieval
+   */
+  vectors(records: readonly FeatureRecord[], of: 'user' | 'item'): Float32Array {
+    const { model } = this.learner;
+    if (!(model instanceof Retrieval))
+      throw new Error(`vectors: ${this.card.model.model} has none, expected a model of retrieval (twotower, mind)`);
+    const batch = this.features.extractAll(records);
+    this.side ??= { user: input => model.userVectors(input), item: input => model.itemVectors(input) };
+    return this.learner.outputs(batch, this.side[of]).slice();
   }
 }

@@ -9,10 +9,9 @@
  *     batch/DAY/                 the table as it was at the end of the day, with optimizer state
  *     metrics.jsonl              one line per pass and day
  */
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { reasonOf } from '../../formats/atomic.ts';
-import { writeAtomic } from '../../formats/index.ts';
+import { reasonOf, writeAtomic, writeFolderAtomic } from '../../formats/atomic.ts';
 import { type DoneLine, readDone, writeDone } from './done.ts';
 import type { SourcePosition } from './source.ts';
 
@@ -144,20 +143,8 @@ export class RunFiles {
     line: Omit<DoneLine, 'path' | 'time'>,
     save: (folder: string) => void,
   ): DoneLine[] {
-    const final = this.file(folder);
-    const temporary = `${final}.tmp`;
-    try {
-      rmSync(temporary, { recursive: true, force: true });
-      mkdirSync(temporary, { recursive: true });
-      save(temporary);
-      // Only a run that was taken back has it already.
-      rmSync(final, { recursive: true, force: true });
-      renameSync(temporary, final);
-    } catch (error) {
-      rmSync(temporary, { recursive: true, force: true });
-      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      throw new Error(`cannot write ${final}: ${reasonOf(error)}`, { cause: error });
-    }
+    // Only a run that was taken back has it already.
+    writeFolderAtomic(this.file(folder), save);
     const file = this.file(doneFile);
     const from = path.relative(path.dirname(doneFile), folder);
     const lines = readDone(file).filter(done => done.path !== from);

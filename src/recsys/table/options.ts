@@ -1,6 +1,21 @@
 /**
  * What an embedding table is made of: plain data, so that it stands in config files and in the header of saved tables.
  */
+import {
+  byType,
+  check,
+  either,
+  flag,
+  type Kind,
+  notNegative,
+  number,
+  options,
+  pair,
+  positive,
+  share,
+  text,
+  whole,
+} from '../check.ts';
 
 /** How a row's weights change by a gradient. Every one keeps its state in the row. */
 export type RowOptimizer =
@@ -40,6 +55,19 @@ export type RowOptimizer =
       readonly l1?: number;
       readonly l2?: number;
     };
+
+const rate = { lr: positive };
+const adam = { ...rate, betas: pair(share), eps: notNegative };
+
+/** What a row optimizer may say. */
+export const ROW_OPTIMIZER: Kind = byType<RowOptimizer>({
+  sgd: rate,
+  rowAdagrad: { ...rate, initialG2sum: positive, bound: positive },
+  adagrad: { ...rate, initialAccumulator: notNegative, eps: notNegative },
+  adam,
+  sharedAdam: adam,
+  ftrl: { ...rate, beta: notNegative, l1: notNegative, l2: notNegative },
+});
 
 /**
  * When a new sign gets its vector. Until then a row has one weight (`wide`) and no vector; a pull of the vector gives zeros.
@@ -125,9 +153,40 @@ const SCORE: Required<ScoreSpec> = {
   keepDays: 16,
 };
 
-/** @throws Error in one sentence for an option that cannot be. */
-export function settingsOf(options: TableOptions): TableSettings {
-  const { dim, wide = false, optimizer = { type: 'rowAdagrad' }, admission = { type: 'always' }, seed = 0 } = options;
+/** What the options of a table may say, as plain data; `dim` and `wide` are the model's business where there is one. */
+const OPTIONS: Kind = options<TableOptions>({
+  dim: whole,
+  wide: flag,
+  optimizer: ROW_OPTIMIZER,
+  wideOptimizer: ROW_OPTIMIZER,
+  init: byType<InitSpec>({ uniform: { range: notNegative }, normal: { std: notNegative } }),
+  admission: byType<Admission>(
+    { always: {}, probability: { p: number }, count: { n: number }, score: { threshold: number } },
+    { probability: ['p'], count: ['n'] },
+  ),
+  score: options<ScoreSpec>({
+    nonclick: number,
+    click: number,
+    decay: notNegative,
+    deleteBelow: number,
+    deleteAfterDays: notNegative,
+    base: number,
+    delta: number,
+    keepDays: notNegative,
+  }),
+  seed: whole,
+  memoryLimit: number,
+  atLimit: either('evict', 'refuse'),
+  folder: text,
+});
+
+/** @throws Error in one sentence for an option that is not known or cannot be */
+export const checkTable = (where: string, given: Partial<TableOptions>): void => check(where, OPTIONS, given);
+
+/** @throws Error in one sentence for an option that is not known or cannot be. */
+export function settingsOf(given: TableOptions): TableSettings {
+  checkTable('EmbeddingTable', given);
+  const { dim, wide = false, optimizer = { type: 'rowAdagrad' }, admission = { type: 'always' }, seed = 0 } = given;
   const refuse = (name: string, came: unknown, expected: string): never => {
     throw new RangeError(`EmbeddingTable: ${name}: ${String(came)} came, expected ${expected}`);
   };
@@ -137,19 +196,19 @@ export function settingsOf(options: TableOptions): TableSettings {
   if (admission.type === 'probability' && !(admission.p > 0 && admission.p <= 1))
     refuse('admission.p', admission.p, 'a probability above 0');
   if (admission.type === 'count' && !(admission.n >= 1)) refuse('admission.n', admission.n, 'a count from 1');
-  const { memoryLimit } = options;
+  const { memoryLimit } = given;
   if (memoryLimit !== undefined && !(memoryLimit > 0)) refuse('memoryLimit', memoryLimit, 'a number of bytes');
   return {
     dim,
     wide,
     optimizer,
-    wideOptimizer: options.wideOptimizer ?? optimizer,
-    init: options.init ?? { type: 'uniform' },
+    wideOptimizer: given.wideOptimizer ?? optimizer,
+    init: given.init ?? { type: 'uniform' },
     admission,
-    score: { ...SCORE, ...options.score },
+    score: { ...SCORE, ...given.score },
     seed,
     memoryLimit,
-    atLimit: options.atLimit ?? 'evict',
-    folder: options.folder,
+    atLimit: given.atLimit ?? 'evict',
+    folder: given.folder,
   };
 }

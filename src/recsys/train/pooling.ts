@@ -10,8 +10,10 @@ import { MergeKernel, PoolKernel } from '../kernels/index.ts';
 import type { SparseModel } from '../models/model.ts';
 import type { Lookup } from '../table/sparse-table.ts';
 
+export const POOLINGS = ['sum', 'mean', 'sqrtn'] as const;
+
 /** How the vectors of a bag become one. `sqrtn` is the sum over the root of their number. */
-export type Pooling = 'sum' | 'mean' | 'sqrtn';
+export type Pooling = (typeof POOLINGS)[number];
 
 /** What happens to each slot. */
 interface SlotPlan {
@@ -21,8 +23,6 @@ interface SlotPlan {
   /** Place among the sequences, -1 for a pooled slot. */
   readonly sequence: number;
 }
-
-const POOLINGS: readonly Pooling[] = ['sum', 'mean', 'sqrtn'];
 
 /** Gradients of the inputs that `forward` fills. */
 export interface PooledGradients {

@@ -2,12 +2,21 @@
  * SparseTrainer: one step is pull (distinct signs, rows, pooling), dense forward and backward and update as one compiled program, push. The
  * program has one shape, the largest batch seen; smaller batches are padded with examples of weight 0.
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { writeFolderAtomic } from '../../formats/atomic.ts';
 import * as build from '../../graph/build.ts';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
-import { autocast, type CompiledFunction, compile, type Parameter, Tensor, valueAndGrad } from '../../tensor/index.ts';
-import { readCheckpoint, writeCheckpoint } from '../../train/checkpointFile.ts';
+import {
+  autocast,
+  type CompiledFunction,
+  compile,
+  type Parameter,
+  Tensor,
+  tensor,
+  valueAndGrad,
+} from '../../tensor/index.ts';
+import { type CheckpointContent, readCheckpoint, writeCheckpoint } from '../../train/checkpointFile.ts';
 import { bagCount, type SparseBatch } from '../batch.ts';
 import type { SparseInput, SparseModel } from '../models/model.ts';
 import type { RowOptimizer, TableOptions } from '../table/options.ts';
@@ -24,7 +33,7 @@ export interface TrainerOptions {
   readonly optimizer?: (parameters: Parameter[]) => AnyOptimizer;
   /** How the bag of a slot becomes one vector; sum by default. */
   readonly pooling?: Readonly<Record<string, Pooling>>;
-  /** Label whose value counts as clicks in the rows; the first by default, null for data of positives alone. */
+  /** Label whose value counts as clicks in the rows; the first by default. With null, and of data without labels, every example is a click. */
   readonly clickLabel?: string | null;
   /** Computes the products of the dense part in bf16 (see `autocast`); f32 by default. Rows, losses and optimizers stay f32. */
   readonly autocast?: 'bf16';
@@ -81,10 +90,7 @@ export class SparseTrainer implements BatchLearner {
   constructor({ model, table, optimizer, pooling = {}, clickLabel, autocast: half }: TrainerOptions) {
     this.model = model;
     this.half = half;
-    this.table =
-      table && 'lookup' in table
-        ? table
-        : new EmbeddingTable({ init: INIT, optimizer: ROW_OPTIMIZER, ...table, ...model.needs });
+    this.table = table && 'lookup' in table ? table : tableFor(model, table);
     const width = model.needs.dim + (model.needs.wide ? 1 : 0);
     if (this.table.width !== width)
       throw new Error(`SparseTrainer: a table of ${this.table.width} weights came, the model needs ${width}`);
@@ -92,10 +98,11 @@ export class SparseTrainer implements BatchLearner {
     const make = optimizer ?? ((list: Parameter[]): AnyOptimizer => new Adam(list, { lr: 1e-3 }));
     this.optimizer = parameters.length > 0 ? make(parameters) : null;
     this.poolings = pooling;
-    this.click = clickLabel === null ? -1 : clickLabel === undefined ? 0 : model.schema.labels.indexOf(clickLabel);
+    const { labels } = model.schema;
+    this.click = clickLabel === null || labels.length === 0 ? -1 : labels.indexOf(clickLabel ?? labels[0]!);
     if (clickLabel != null && this.click < 0)
       throw new Error(
-        `SparseTrainer: clickLabel "${clickLabel}" came, expected one of ${model.schema.labels.join(', ')}`,
+        `SparseTrainer: clickLabel "${clickLabel}" came, expected ${labels.length > 0 ? `one of ${labels.join(', ')}` : 'none: the data has no labels'}`,
       );
     this.compiledStep = compile((...args: Arrays) => this.stepGraph(args));
   }
@@ -136,14 +143,14 @@ export class SparseTrainer implements BatchLearner {
   }
 
   predict(batch: SparseBatch): Float32Array {
-    return this.outputs(batch, this.probabilities).subarray(0, batch.size * this.model.tasks.length);
+    return this.outputs(batch, this.probabilities);
   }
 
   private readonly probabilities = (input: SparseInput): Tensor => this.model.probabilities(this.model.forward(input));
 
   /**
-   * What a function of the model's input gives for a batch, in evaluation mode, for instance `input => model.userVectors(input)`. Pass the same
-   * function every time: each is compiled once. The result has the capacity's rows; those past the batch's size mean nothing.
+   * What a function of the model's input gives for a batch, in evaluation mode, for instance `input => model.userVectors(input)`: f32, one row per
+   * example, flat; valid until the next call. Pass the same function every time: each is compiled once.
    */
   outputs(batch: SparseBatch, fn: (input: SparseInput) => Tensor): Float32Array {
     this.model.eval();
@@ -154,7 +161,8 @@ export class SparseTrainer implements BatchLearner {
         fn,
         (run = compile((...args: Arrays) => this.mixed(() => fn(this.inputOf(args)).float()))),
       );
-    return run(...this.arrays(stage)).data() as Float32Array;
+    const rows = run(...this.arrays(stage)).data() as Float32Array;
+    return rows.subarray(0, (rows.length / stage.pooling.capacity) * batch.size);
   }
 
   /** Row optimizers that divide by the shows take gradients of summed losses. */
@@ -299,36 +307,62 @@ export class SparseTrainer implements BatchLearner {
     return [loss, probabilities, ...gradients];
   }
 
-  /** Writes dense weights, optimizer state and table into a folder. @throws Error naming file and reason; an older save stays whole. */
+  /** Writes dense weights, optimizer state and table as a folder. @throws Error naming file and reason; an older save stays whole. */
   save(folder: string): void {
-    mkdirSync(folder, { recursive: true });
-    this.table.save(path.join(folder, TABLE_FILE), 'full');
-    this.saveDense(path.join(folder, DENSE_FILE));
+    writeFolderAtomic(folder, at => {
+      this.table.save(path.join(at, TABLE_FILE), 'full');
+      this.saveDense(path.join(at, DENSE_FILE));
+    });
   }
 
   /** Writes dense weights and optimizer state to one file. */
   saveDense(file: string): void {
+    writeCheckpoint(file, this.denseState());
+  }
+
+  private denseState(): CheckpointContent {
     const state = this.optimizer?.stateDict();
     const tensors: Record<string, Tensor> = {};
     for (const [key, tensor] of Object.entries(this.model.stateDict())) tensors[`model.${key}`] = tensor;
     for (const [key, tensor] of Object.entries(state?.tensors ?? {})) tensors[`optimizer.${key}`] = tensor;
-    writeCheckpoint(file, { tensors, state: { groups: state?.groups ?? [] } });
+    return { tensors, state: { groups: state?.groups ?? [] } };
   }
 
   load(folder: string): void {
     const table = path.join(folder, TABLE_FILE);
     if (!existsSync(table)) throw new Error(`cannot load ${folder}: it has no file ${TABLE_FILE}`);
     const dense = readCheckpoint(path.join(folder, DENSE_FILE));
+    const { tensors, state } = this.denseState();
+    const copies = Object.entries(tensors).map(
+      ([key, t]) => [key, tensor(t.data().slice(), { shape: t.shape, dtype: t.dtype })] as const,
+    );
+    const before = { tensors: Object.fromEntries(copies), state };
+    try {
+      this.setDense(dense);
+      this.table.load(table);
+    } catch (error) {
+      this.setDense(before);
+      throw error;
+    }
+  }
+
+  private setDense({ tensors, state }: CheckpointContent): void {
     const under = (prefix: string): Record<string, Tensor> =>
       Object.fromEntries(
-        Object.entries(dense.tensors)
+        Object.entries(tensors)
           .filter(([key]) => key.startsWith(prefix))
-          .map(([key, tensor]) => [key.slice(prefix.length), tensor]),
+          .map(([key, value]) => [key.slice(prefix.length), value]),
       );
-    // The model is asked first: it complains before anything has changed.
     this.model.loadStateDict(under('model.'));
-    this.table.load(table);
-    const { groups } = dense.state as Pick<OptimizerState, 'groups'>;
+    const { groups } = state as Pick<OptimizerState, 'groups'>;
     this.optimizer?.loadStateDict({ groups, tensors: under('optimizer.') });
   }
+}
+
+/** A table of what a model needs and of the options given. @throws Error where they contradict each other */
+function tableFor({ needs }: SparseModel, given: Partial<TableOptions> = {}): EmbeddingTable {
+  for (const key of ['dim', 'wide'] as const)
+    if (given[key] !== undefined && given[key] !== needs[key])
+      throw new Error(`SparseTrainer: table.${key}: ${given[key]} came, and the model needs ${needs[key]}`);
+  return new EmbeddingTable({ init: INIT, optimizer: ROW_OPTIMIZER, ...given, ...needs });
 }

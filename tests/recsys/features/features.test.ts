@@ -215,7 +215,7 @@ describe('a spec that is wrong', () => {
     ],
     [
       { slots: [{ type: 'hash', name: 'x', limit: 0 }] },
-      'features: slot x: limit is 0, expected a whole number of at least 1',
+      'features: slot x: limit: 0 came, expected a whole number of at least 1',
     ],
     [
       { slots: [{ type: 'hash', name: 'x', separator: ', ' }] },
@@ -223,14 +223,39 @@ describe('a spec that is wrong', () => {
     ],
     [
       { slots: [{ type: 'embedding' as 'id', name: 'x' }] },
-      'features: slot x: type embedding came, expected id, hash, cross, bucket, logBucket',
+      'features: slot x: type: "embedding" came, expected one of id, hash, cross, bucket, logBucket',
     ],
     [
       { slots: [{ type: 'hash', name: 'x', part: ['a' as unknown as number] }] },
-      'features: slot x: part ["a"] came, expected [start] or [start, end]',
+      'features: slot x: part.0: "a" came, expected a whole number',
     ],
-    [{ slots: [], dense: [{ name: 'd', std: 0 }] }, 'features: d: std is 0, expected a number above 0'],
+    [{ slots: [], dense: [{ name: 'd', std: 0 }] }, 'features: dense column d: std: 0 came, expected a number above 0'],
+    [{} as FeatureSpec, 'features: slots: nothing came, expected an array'],
+    [
+      { slots: [], lables: ['y'] } as unknown as FeatureSpec,
+      'features: "lables" came, expected one of slots, dense, labels',
+    ],
+    [
+      { slots: [{ type: 'hash', name: 'x', shared: 'y' } as never] },
+      'features: slot x: "shared" came, expected one of type, name, numbered, limit, keep, missing, from, part, separator, single, share',
+    ],
+    [{ slots: [{ type: 'id', name: 'x', numbered: [3, 1] }] }, 'features: slot x: numbered: 1 comes behind 3'],
+    [
+      { slots: [], labels: [{ name: 'y', missing: 'no' as 'bad' }] },
+      'features: label y: missing: "no" came, expected one of bad, unknown',
+    ],
   ])('%j: %s', (spec, sentence) => expect(() => new Features(spec)).toThrow(sentence));
+
+  it('numbered features stand for many', () => {
+    const { schema } = new Features({
+      slots: [{ type: 'id', name: '', numbered: [1, 408] }],
+      dense: [{ name: 'x', from: 'I', numbered: [1, 3], log1p: true }],
+    });
+    expect(schema.slots).toEqual(Array.from({ length: 408 }, (_, i) => `${i + 1}`));
+    expect(schema.dense).toEqual(['x1', 'x2', 'x3']);
+    const features = new Features({ slots: [], dense: [{ name: 'x', from: 'I', numbered: [1, 2] }] });
+    expect([...features.extract({ I1: 4, I2: 5 }).dense]).toEqual([4, 5]);
+  });
 
   it('names the column that the data lacks', () => {
     expect(() => new Features(criteoFeatures()).extractor(['label', 'I1'])).toThrow(

@@ -351,7 +351,7 @@ describe('bad input', () => {
     [['--config', 'CONFIG', '--nats', '127.0.0.1', '--stream', 's'], 'is not a URL like nats://'],
     [
       ['--config', 'WRONG', '--data', 'DATA'],
-      '"colour" came, expected format, features, model, table, pooling, optimizer',
+      '"colour" came, expected one of format, features, model, table, pooling, optimizer, autocast',
     ],
     [['--config', 'CONFIG', '--data', 'DATA', '--days', 'today'], 'days: "today" came, expected YYYYMMDD'],
     [['--config', 'CONFIG', '--data', 'ABSENT'], 'no such file or folder'],
