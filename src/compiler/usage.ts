@@ -18,6 +18,8 @@ export interface Usage {
   readonly fails: boolean;
   /** Whether it needs matrix registers. */
   readonly tiles: boolean;
+  /** Whether it stores past the caches. */
+  readonly streams: boolean;
   /** Estimated instructions that one thread would execute, each with all its iterations. */
   readonly work: number;
 }
@@ -27,6 +29,7 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
   switch (inst.op) {
     case 'const':
     case 'count':
+    case 'apart':
     case 'once':
     case 'barrier':
     case 'thread':
@@ -133,6 +136,7 @@ class Walker implements Usage {
   readonly buffers = new Set<number>();
   fails = false;
   tiles = false;
+  streams = false;
   work = 0;
   private readonly blockOf: number[] = [];
   private blocks = 0;
@@ -192,6 +196,7 @@ class Walker implements Usage {
           break;
         case 'store':
         case 'prefetch':
+          if (inst.op === 'store' && inst.past) this.streams = true;
           readBy(inst, this.read);
           break;
         case 'tiles':
@@ -203,7 +208,7 @@ class Walker implements Usage {
           break;
         default:
           readBy(inst, this.read);
-          if (inst.op === 'addr' || inst.op === 'count') this.buffers.add(inst.buf);
+          if (inst.op === 'addr' || inst.op === 'count' || inst.op === 'apart') this.buffers.add(inst.buf);
           this.define(inst.d, inst);
       }
       this.here = here;

@@ -33,6 +33,8 @@ const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
 /** Whether new nodes inherit the need of a gradient from their inputs. */
 let recording = true;
 
+export const recordsGradients = (): boolean => recording;
+
 /** Runs `fn` (synchronously) with gradients recorded, also inside of `withoutGradient`. */
 export function withGradient<T>(fn: () => T): T {
   const before = recording;

@@ -7,7 +7,7 @@ import type { Node } from '../graph/node.ts';
 import { checkpointed, jvp as jvpNodes, vjp as vjpNodes } from '../transform/index.ts';
 import { cotangentOf } from './backward.ts';
 import { shapeText } from './convert.ts';
-import { type Marked, mark, matching, release, zerosOf } from './marks.ts';
+import { differentiated, type Marked, mark, matching, release, zerosOf } from './marks.ts';
 import { followedBy } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Form, flatten, unflatten } from './tree.ts';
@@ -79,7 +79,7 @@ function differentiate<A extends readonly unknown[], R>(
       throw new RangeError(`${op}: argnums: ${i} is out of range for ${args.length} arguments`);
     marked.set(i, mark(op, `argument ${i}`, args[i]));
   }
-  const result = followedBy(() => fn(...(args.map((arg, i) => marked.get(i)?.value ?? arg) as unknown as A)));
+  const result = differentiated(() => fn(...(args.map((arg, i) => marked.get(i)?.value ?? arg) as unknown as A)));
   const loss = hasAux ? (result as unknown as readonly unknown[])[0] : result;
   if (!(loss instanceof Tensor)) throw new TypeError(`${op}: the function must return a tensor, got ${typeof loss}`);
   if (loss.numel() !== 1)
@@ -120,7 +120,7 @@ export function vjp<A extends readonly unknown[], R>(
 ): [R, (cotangents: R) => { -readonly [I in keyof A]: A[I] }] {
   const marked = primals.map((primal, i) => mark('vjp', `argument ${i}`, primal));
   const nodes = marked.flatMap(part => part.nodes);
-  const result = followedBy(() => fn(...(marked.map(part => part.value) as unknown as A)));
+  const result = differentiated(() => fn(...(marked.map(part => part.value) as unknown as A)));
   const outputs = flatten(result, 'vjp: result');
   const pullback = (cotangents: R): { -readonly [I in keyof A]: A[I] } => {
     const given = flatten(cotangents, 'vjp: cotangents');
@@ -166,7 +166,7 @@ export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, prim
     matching('jvp', `tangent ${i}`, flatten(tangent, `jvp: tangent ${i}`).tensors, marked[i]!.flat.tensors),
   );
   const outputs = flatten(
-    followedBy(() => fn(...(marked.map(part => part.value) as unknown as A))),
+    differentiated(() => fn(...(marked.map(part => part.value) as unknown as A))),
     'jvp: result',
   );
   const results = outputs.tensors.map(tensor => tensor.node);

@@ -6,8 +6,7 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { batch, jvp, spread, vjp } from '../transform/index.ts';
 import { type ArgnumsOrOptions, optionsOf } from './autograd.ts';
-import { type Marked, mark, release } from './marks.ts';
-import { followedBy } from './symbolic.ts';
+import { differentiated, type Marked, mark, release } from './marks.ts';
 import { Tensor } from './tensor.ts';
 import { assemble, type Flat, flatten, unflatten } from './tree.ts';
 import { exampleOf } from './vmap.ts';
@@ -53,9 +52,11 @@ function run<A extends readonly unknown[], R>(
     if (!Number.isInteger(i) || i < 0 || i >= args.length)
       throw new RangeError(`${op}: argnums: ${i} is out of range for ${args.length} arguments`);
   const marked = list.map(i => mark(op, `argument ${i}`, args[i]));
-  const result = followedBy(() => fn(...(args.map((arg, i) => marked[list.indexOf(i)]?.value ?? arg) as unknown as A)));
-  const differentiated = hasAux ? (result as unknown as readonly unknown[])[0] : result;
-  const outputs = flatten(differentiated, `${op}: result`);
+  const result = differentiated(() =>
+    fn(...(args.map((arg, i) => marked[list.indexOf(i)]?.value ?? arg) as unknown as A)),
+  );
+  const main = hasAux ? (result as unknown as readonly unknown[])[0] : result;
+  const outputs = flatten(main, `${op}: result`);
   for (const { dtype } of outputs.tensors)
     if (!isFloat(dtype)) throw new TypeError(`${op}: only floats have derivatives, the function returned ${dtype}`);
   return { marked, outputs, result, single: typeof argnums === 'number' };

@@ -6,6 +6,7 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { markGrad } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
+import { followedBy } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Flat, flatten, unflatten } from './tree.ts';
 
@@ -34,9 +35,12 @@ export function mark(op: string, name: string, value: unknown): Marked {
   };
 }
 
+/** Runs the function of a derivative: with gradients recorded, also where `noGrad` stands around the derivative (as in PyTorch, one inside holds). */
+export const differentiated = <T>(fn: () => T): T => followedBy(() => build.withGradient(fn));
+
 /**
  * Results of a finished derivative no longer need its marks: unless something outside (a parameter, an enclosing derivative) can be reached,
- * they are cut loose, so that a loop over derivatives keeps no history.
+ * they are cut loose, so that a loop over derivatives keeps no history. Under `noGrad` all are.
  */
 export function release(nodes: readonly Node[], marks: readonly Node[]): Node[] {
   const own = new Set(marks);
@@ -54,7 +58,8 @@ export function release(nodes: readonly Node[], marks: readonly Node[]): Node[] 
     }
     return false;
   };
-  return nodes.map(node => (node.requiresGrad && !reachesOutside(node) ? build.detach(node) : node));
+  const loose = (node: Node): boolean => !build.recordsGradients() || !reachesOutside(node);
+  return nodes.map(node => (node.requiresGrad && loose(node) ? build.detach(node) : node));
 }
 
 export const zerosOf = (node: Node): Node => build.full(0, node.shape, node.dtype);

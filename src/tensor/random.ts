@@ -6,6 +6,7 @@ import * as build from '../graph/build.ts';
 import { type DType, isFloat, kindOf } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { defaultGenerator, type Generator } from '../runtime/index.ts';
+import { composite } from './composite.ts';
 import { checkDType, checkShape } from './convert.ts';
 import { broadcastShapes, checkFloat, checkTensor, checkWhole, knownNumbers, refuseOut } from './operands.ts';
 import { Tensor } from './tensor.ts';
@@ -50,7 +51,7 @@ function checkRandom(op: string, shape: readonly number[], dtype: DType): void {
 export function rand(shape: readonly number[], options: RandomOptions = {}): Tensor {
   const { dtype = 'f32', generator } = options;
   checkRandom('rand', shape, dtype);
-  return new Tensor(uniformNode(shape, dtype, generator));
+  return composite('randomUniform', [], {}, new Tensor(uniformNode(shape, dtype, generator)));
 }
 
 /** Normal with mean 0 and variance 1 (Box and Muller), f32 by default. */
@@ -67,7 +68,7 @@ export function randn(shape: readonly number[], options: RandomOptions = {}): Te
     build.unary('sqrt', build.binary('mul', radius, literal(-2))),
     build.unary('cos', angle),
   );
-  return new Tensor(build.cast(normal, dtype));
+  return composite('randomNormal', [], {}, new Tensor(build.cast(normal, dtype)));
 }
 
 /** Whole numbers in [low, high), i64 by default. */
@@ -77,7 +78,11 @@ export function randint(low: number, high: number, shape: readonly number[], opt
   checkDType('randint', dtype);
   if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || low >= high)
     throw new RangeError(`randint: expected whole numbers low < high, got ${low} and ${high}`);
-  const scaled = build.binary('mul', uniformNode(shape, 'f64', generator), build.full(high - low, shape, 'f64'));
+  const scaled = build.binary(
+    'mul',
+    rand(shape, { dtype: 'f64', generator }).node,
+    build.full(high - low, shape, 'f64'),
+  );
   const whole = build.binary('add', build.unary('floor', scaled), build.full(low, shape, 'f64'));
   return new Tensor(build.cast(whole, dtype));
 }
@@ -150,13 +155,15 @@ export function bernoulli(x: Tensor, options: { readonly generator?: Generator }
   checkFloat('bernoulli', 'input', x);
   refuseOut('bernoulli', options);
   const compute = x.dtype === 'f64' ? 'f64' : 'f32';
-  return new Tensor(uniformNode(x.shape, compute, options.generator)).lt(x.detach()).to(x.dtype);
+  const drawn = new Tensor(uniformNode(x.shape, compute, options.generator)).lt(x.detach()).to(x.dtype);
+  return composite('bernoulli', [x], {}, drawn);
 }
 
 /** A mask that is true with probability `keep`, decided on 24 bits. */
 export function keepMask(shape: readonly number[], keep: number, generator?: Generator): Tensor {
   const drawn = upperBits(bits(shape, generator), 24);
-  return new Tensor(build.compare('lt', drawn, build.full(Math.round(keep * 2 ** 24), shape, 'i32')));
+  const kept = new Tensor(build.compare('lt', drawn, build.full(Math.round(keep * 2 ** 24), shape, 'i32')));
+  return composite('keepMask', [], { keep }, kept);
 }
 
 /**
@@ -188,5 +195,6 @@ export function multinomial(
     rand(shape, { generator }).mul(-1).add(1).log().neg().add(1e-20).log().neg();
   if (!replacement) return logits.add(gumbel(x.shape)).topk(numSamples, -1).indices;
   const shape = [...x.shape.slice(0, -1), numSamples, n];
-  return logits.unsqueeze(-2).add(gumbel(shape)).argmax(-1);
+  const drawn = logits.unsqueeze(-2).add(gumbel(shape)).argmax(-1);
+  return composite('multinomial', [logits], { numSamples }, drawn);
 }

@@ -2,6 +2,7 @@
  * Copies of parts of a graph over other inputs. What several nodes share (a checkpoint, a loop, a choice) is copied once for all of
  * them, so that the copies belong together and to nothing else. Imports the graph only.
  */
+import { noteCopies } from '../graph/composite.ts';
 import { type Attrs, type Checkpoint, isMark, Node, type Primitive } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 
@@ -54,5 +55,6 @@ export function copyGraph(outputs: readonly Node[], known: Map<Node, Node>): Nod
     const requiresGrad = node.requiresGrad && (isMark(node) || inputs.some(input => input.requiresGrad));
     known.set(node, new Node(node.op, inputs, attrsOf(node), node.shape, node.dtype, requiresGrad));
   }
+  noteCopies(known);
   return outputs.map(copyOf);
 }

@@ -2,7 +2,7 @@
  * The modules of torch_nn.py by the names of its cases, and how each is called.
  */
 import * as nn from '../../src/nn/index.ts';
-import { F, ones, Tensor } from '../../src/tensor/index.ts';
+import { F, ones, Parameter, Tensor } from '../../src/tensor/index.ts';
 import { formula } from '../support/formula.ts';
 
 const transformer = { dimFeedforward: 8, dropout: 0 };
@@ -254,6 +254,31 @@ const CALLS: Readonly<Record<string, Call>> = {
     return m.call(values, indices);
   },
 };
+
+/** What a case of the fixture gives its module. */
+export interface Input {
+  readonly shape: readonly number[];
+  readonly kind: 'float' | 'int' | 'probability' | 'unit' | 'sign' | 'mask';
+  readonly n?: number;
+}
+
+export function inputOf({ shape, kind, n = 0 }: Input, index: number): Tensor {
+  const u = formula(500 + index, shape);
+  switch (kind) {
+    case 'float':
+      return new Parameter(u.mul(2));
+    case 'int':
+      return u.add(0.5).mul(n).floor().to('i64');
+    case 'mask':
+      return u.gt(0.2);
+    case 'sign':
+      return u.gt(0).where(1, -1).to('f64');
+    case 'unit':
+      return new Parameter(u.add(0.5));
+    case 'probability':
+      return u.add(0.5);
+  }
+}
 
 /** Runs the module of a case on its inputs. */
 export function callCase(name: string, module: nn.AnyModule, inputs: readonly Tensor[]): unknown {

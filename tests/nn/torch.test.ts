@@ -5,15 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as nn from '../../src/nn/index.ts';
-import { isFloat, Parameter, Tensor } from '../../src/tensor/index.ts';
+import { isFloat, type Parameter, Tensor } from '../../src/tensor/index.ts';
 import { formula, probe } from '../support/formula.ts';
-import { callCase, MODULES } from './cases.ts';
-
-interface Input {
-  readonly shape: readonly number[];
-  readonly kind: 'float' | 'int' | 'probability' | 'unit' | 'sign' | 'mask';
-  readonly n?: number;
-}
+import { callCase, type Input, inputOf, MODULES } from './cases.ts';
 
 type Probe = readonly [number, number];
 
@@ -29,24 +23,6 @@ interface Case {
 }
 
 const CASES = JSON.parse(readFileSync(new URL('../fixtures/nn.json', import.meta.url), 'utf8')) as Record<string, Case>;
-
-function inputOf({ shape, kind, n = 0 }: Input, index: number): Tensor {
-  const u = formula(500 + index, shape);
-  switch (kind) {
-    case 'float':
-      return new Parameter(u.mul(2));
-    case 'int':
-      return u.add(0.5).mul(n).floor().to('i64');
-    case 'mask':
-      return u.gt(0.2);
-    case 'sign':
-      return u.gt(0).where(1, -1).to('f64');
-    case 'unit':
-      return new Parameter(u.add(0.5));
-    case 'probability':
-      return u.add(0.5);
-  }
-}
 
 /** All tensors of a result, in order. */
 const flat = (result: unknown): Tensor[] =>

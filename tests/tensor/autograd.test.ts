@@ -174,6 +174,24 @@ describe('functions of functions', () => {
     expect(w.grad!.sub(want).abs().amax().item()).toBeLessThan(1e-12);
   });
 
+  test('noGrad around a derivative leaves it what it is; inside, it cuts off', () => {
+    const w = new Parameter(tensor([3]));
+    const x = tensor([2]);
+    // d/dx (w x)^2 = 2 w^2 x = 36; with w x held fixed in one factor, w (w x) = 18.
+    const whole = noGrad(() => valueAndGrad((y: Tensor) => y.mul(w).square().sum())(x));
+    expect(whole[1].item()).toBe(36);
+    expect(whole.map(({ requiresGrad }) => requiresGrad)).toEqual([false, false]);
+    expect(
+      grad((y: Tensor) =>
+        y
+          .mul(w)
+          .mul(noGrad(() => y.mul(w)))
+          .sum(),
+      )(x).item(),
+    ).toBe(18);
+    expect(noGrad(() => jvp((y: Tensor) => y.mul(w).square(), [x], [tensor([1])]))[1].item()).toBe(36);
+  });
+
   test.each([
     [() => grad((x: Tensor) => x)(tensor([1, 2])), 'grad: the function must return one element, got shape [2]'],
     [() => grad(cube)(tensor([1n])), 'grad: argument 0: only floats have gradients, got a tensor i64'],

@@ -10,7 +10,7 @@ import { vectorInstruction } from './avx2/index.ts';
 import { loadSplat as avx2LoadSplat } from './avx2/memory.ts';
 import { binary, compare, compareGeneral, multiplyAdd, select, unary } from './emit-arithmetic.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
-import { address, advance, gather, iota, load, loadSplat, store } from './emit-memory.ts';
+import { address, advance, apart, gather, iota, load, loadSplat, store } from './emit-memory.ts';
 import { configureTiles, dot, tiles } from './emit-tiles.ts';
 import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
 import type { Isa } from './isa.ts';
@@ -60,6 +60,7 @@ class KernelEmitter {
     asm.movStore(4, mem(R.rsp, FRAME.threads), R.rdx);
     if (f.usage.tiles) configureTiles(asm);
     this.block(f.kernel.body);
+    if (f.usage.streams) asm.plain('sfence');
     if (f.usage.tiles) asm.plain('tilerelease');
     asm.mov(true, R.rsp, mem(R.rsp, FRAME.savedStack));
     for (const r of PRESERVED.toReversed()) asm.pop(r);
@@ -169,6 +170,9 @@ class KernelEmitter {
         f.gDone(inst.d, into);
         return;
       }
+      case 'apart':
+        apart(f, inst);
+        return;
       case 'count': {
         const into = f.gInto(inst.d);
         asm.mov(false, into, mem(ARGS, inst.buf * 8));

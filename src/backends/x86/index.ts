@@ -48,7 +48,7 @@ export function createX86Backend(options: X86Options = {}): Backend {
     hostKernels: {
       target,
       load: kernel => machine.loadAlone(kernel),
-      addressOf: array => native.addressOf(array),
+      addressOf: array => (machine.guard ?? native).addressOf(array),
     },
     get threads() {
       return machine.threads;

@@ -292,14 +292,22 @@ class LoadedKernel implements HostKernel {
     const { machine, addresses, words } = this;
     if (arrays.length !== words.length)
       throw new Error(`internal: ${arrays.length} arrays came, expected ${words.length}`);
+    const threads = alone || machine.busy ? 1 : machine.threads;
+    const call = (table: number): void => {
+      if (threads === 1) this.call(table, 0, 1, 0);
+      else machine.pool.run(this.pages.address, table, threads);
+    };
+    if (machine.guard) {
+      machine.guard.runOver(arrays, call);
+      return;
+    }
     for (let k = 0; k < arrays.length; k++) {
       const address = machine.native.addressOf(arrays[k]!);
       if (addresses[k] === address) continue;
       addresses[k] = address;
       words[k] = BigInt(address);
     }
-    if (alone || machine.busy || machine.threads === 1) this.call(this.table, 0, 1, 0);
-    else machine.pool.run(this.pages.address, this.table, machine.threads);
+    call(this.table);
   }
 }
 

@@ -32,6 +32,8 @@ class TableLookup extends DistinctSigns implements Lookup {
   /** [unique, width] and [unique]: as the rows were at the lookup. */
   weights = new Float32Array(0);
   shows = new Float32Array(0);
+  /** Signs that a push creates. */
+  wanted = new Int32Array(0);
   /** The table's epoch and its insertions when the rows were found. */
   epoch = -1;
   inserted = -1;
@@ -43,6 +45,7 @@ class TableLookup extends DistinctSigns implements Lookup {
     this.rows = new Int32Array(room);
     this.weights = new Float32Array(room * width);
     this.shows = new Float32Array(room);
+    this.wanted = new Int32Array(room);
   }
 }
 
@@ -163,7 +166,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const { rows, vectors, layout, settings } = this;
     if (!machine || !rows.fixed || !TableKernels.takes(settings)) return null;
     if (this.generated?.machine !== machine) {
-      const shape = { layout, settings, rowShift: rows.shift, vectorShift: vectors.shift };
+      const shape = { layout, settings, rowShift: rows.shift, vectorShift: vectors.shift, blank: this.blankRow() };
       this.generated = { machine, kernels: new TableKernels(machine, shape) };
     }
     return this.generated;
@@ -181,6 +184,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   private find(found: TableLookup, { machine, kernels }: { machine: HostKernels; kernels: TableKernels }): void {
     const { unique, rows } = found;
     kernels.find(unique, found, this.memory(machine));
+    if (kernels.starts) return;
     for (let u = 0; u < unique; u++) if (rows[u]! < 0) this.read(found, u);
   }
 
@@ -378,15 +382,46 @@ export class EmbeddingTable implements SparseTable, SignOwner {
 
   /** Creates the rows of pushed signs that have none, as far as admission and memory let them. */
   private create(found: TableLookup, shows: Float32Array, clicks: Float32Array): void {
-    const { rows, unique, hash, hi, lo } = found;
-    const wanted: number[] = [];
+    const { rows, unique, hash, hi, lo, wanted } = found;
+    let count = 0;
     for (let u = 0; u < unique; u++)
-      if (rows[u]! < 0 && this.enters(hash[u]!, hi[u]!, lo[u]!, shows[u]!, clicks[u]!)) wanted.push(u);
-    if (wanted.length === 0) return;
-    const room = this.roomFor(wanted.length, this.rowBytes, found);
-    this.refused += Math.max(0, wanted.length - room);
-    for (const u of wanted.slice(0, room)) rows[u] = this.insert(hash[u]!, hi[u]!, lo[u]!);
+      if (rows[u]! < 0 && this.enters(hash[u]!, hi[u]!, lo[u]!, shows[u]!, clicks[u]!)) wanted[count++] = u;
+    if (count === 0) return;
+    const room = this.roomFor(count, this.rowBytes, found);
+    this.refused += Math.max(0, count - room);
+    this.insertAll(found, Math.min(count, room));
     found.inserted = this.inserted;
+  }
+
+  /** New rows for the first `count` wanted signs of a lookup. */
+  private insertAll(found: TableLookup, count: number): void {
+    const { rows, hash, hi, lo, wanted } = found;
+    const generated = this.kernels();
+    if (!generated?.kernels.starts) {
+      for (let i = 0; i < count; i++) {
+        const u = wanted[i]!;
+        rows[u] = this.insert(hash[u]!, hi[u]!, lo[u]!);
+      }
+      return;
+    }
+    let given = 0;
+    try {
+      for (; given < count; given++) rows[wanted[given]!] = this.rows.allocate();
+    } finally {
+      // Also when the backing has no more room.
+      this.index.reserve(hash, wanted, given);
+      this.inserted += given;
+      generated.kernels.create(wanted, given, found, this.memory(generated.machine));
+    }
+  }
+
+  /** What a new row holds beside its sign and the weights of its vector. */
+  private blankRow(): Float32Array {
+    const { rowWords, wide, wideState, apart, dim, vectorState } = this.layout;
+    const blank = new Float32Array(rowWords);
+    if (wide) this.wideRule.start(blank, wideState, 1);
+    if (!apart && dim > 0) this.rule.start(blank, vectorState, dim);
+    return blank;
   }
 
   /** Whether a sign without a row gets one at a push. */

@@ -2,6 +2,7 @@
  * Dropout: random zeros, with the rest scaled up so that sums keep their expectation.
  */
 import type { Generator } from '../../runtime/index.ts';
+import { composite } from '../composite.ts';
 import { zerosLike } from '../creation.ts';
 import { checkFloat } from '../operands.ts';
 import { keepMask } from '../random.ts';
@@ -21,9 +22,10 @@ function drop(op: string, x: Tensor, maskShape: readonly number[], options: Drop
   if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: p: expected a probability from 0 to 1, got ${p}`);
   if (!training || p === 0) return x;
   if (p === 1) return x.mul(zerosLike(x));
-  return keepMask(maskShape, 1 - p, generator)
+  const dropped = keepMask(maskShape, 1 - p, generator)
     .where(x.mul(1 / (1 - p)), 0)
     .to(x.dtype);
+  return maskShape === x.shape ? composite('dropout', [x], { p }, dropped) : dropped;
 }
 
 /** Zeroes elements with probability p (Srivastava et al. 2014). */

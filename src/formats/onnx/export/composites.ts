@@ -2,12 +2,14 @@
  * Functions by name as operators: convolutions, pools, normalisations, softmax, products of matrices. What a function's operator cannot say
  * (a dtype, an option, an opset that has no such operator) is written by its primitives instead.
  */
+
+import type { Composite } from '../../../graph/composite.ts';
 import type { Node } from '../../../graph/node.ts';
-import type { Composite } from '../../../tensor/composite.ts';
 import type { AttributeValue } from './graph.ts';
+import { RANDOM } from './random.ts';
 import type { Writer } from './writer.ts';
 
-interface CompositeRule {
+export interface CompositeRule {
   /** The first opset that has the operator. */
   readonly since: number;
   /** Whether this application can be written as the operator. */
@@ -282,6 +284,7 @@ export const COMPOSITES: Readonly<Record<string, CompositeRule>> = {
       return writer.graph.node('ReduceMean', [x], { axes: list(composite, 'dims'), keepdims });
     },
   },
+  ...RANDOM,
   relu: activation('Relu', 14),
   rmsNorm,
   softplus: {

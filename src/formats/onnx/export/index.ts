@@ -3,16 +3,14 @@
  * and the tensor API.
  */
 import { placeholder } from '../../../graph/build.ts';
+import { recordComposites } from '../../../graph/composite.ts';
 import type { DType } from '../../../graph/dtype.ts';
 import type { Node } from '../../../graph/node.ts';
 import type { AnyModule } from '../../../nn/index.ts';
-import { flush } from '../../../runtime/index.ts';
-import { recordComposites } from '../../../tensor/composite.ts';
+import { flush, pendingCells } from '../../../runtime/index.ts';
 import { noGrad, Parameter, Tensor } from '../../../tensor/index.ts';
 import { flatten, unflatten } from '../../../tensor/tree.ts';
 import { writeAtomic } from '../../atomic.ts';
-import { codeOf, NATURAL } from '../elementTypes.ts';
-import type { GraphProto, NodeProto, ValueInfoProto } from '../proto/schema.ts';
 import { writeMessage } from '../proto/write.ts';
 import type { DynamicAxis } from './sizes.ts';
 import { type TraceOf, Writer } from './writer.ts';
@@ -85,67 +83,20 @@ function traced(module: AnyModule, inputs: readonly unknown[], examples: readonl
   );
   const { form } = flatten(inputs, 'export: exampleInputs');
   const args = unflatten(form, placeholders.map(node => new Tensor(node))) as never[]; // biome-ignore format: one call
-  const { result, composites } = recordComposites(() => noGrad(() => module.forward(...(args as never[]))));
-  const outputs: Node[] = flatten(result, 'export: the result of forward').tensors.map(tensor => tensor.node);
-  return { placeholders, outputs, composites };
-}
-
-function info(name: string, dtype: DType, shape: readonly (number | string)[]): ValueInfoProto {
-  const dim = shape.map(size =>
-    typeof size === 'number' ? { dimValue: size, dimParam: '' } : { dimValue: null, dimParam: size },
-  );
-  return {
-    name,
-    type: {
-      tensorType: { elemType: codeOf(NATURAL[dtype]), shape: { dim } },
-      sequenceType: null,
-      mapType: null,
-      sparseTensorType: null,
-      optionalType: null,
-    },
-  };
-}
-
-/** Leaves out what no output needs. */
-function pruned(graph: Pick<GraphProto, 'node' | 'initializer' | 'name'>, outputs: readonly string[]): void {
-  const needed = new Set(outputs);
-  const kept: NodeProto[] = [];
-  for (const node of [...graph.node].reverse()) {
-    if (!node.output.some(name => needed.has(name))) continue;
-    kept.push(node);
-    for (const name of node.input) needed.add(name);
-  }
-  graph.node = kept.reverse();
-  graph.initializer = graph.initializer.filter(({ name }) => needed.has(name));
-}
-
-/** Gives the outputs their names: the node's own output where nothing else has to keep it, an Identity otherwise. */
-function nameOutputs(
-  writer: Writer,
-  graph: Pick<GraphProto, 'node' | 'initializer' | 'name'>,
-  values: readonly string[],
-  names: readonly string[],
-): void {
-  const renamed = new Map<string, string>();
-  const computed = new Set(graph.node.flatMap(node => node.output));
-  values.forEach((value, i) => {
-    writer.graph.reserve(names[i]!);
-    if (computed.has(value) && !renamed.has(value)) renamed.set(value, names[i]!);
-    else {
-      writer.graph.node('Identity', [value]);
-      const added = writer.graph.nodes.at(-1)!;
-      graph.node.push({ ...(added as NodeProto), output: [names[i]!] });
-    }
-  });
-  for (const node of graph.node) {
-    node.input = node.input.map(name => renamed.get(name) ?? name);
-    node.output = node.output.map(name => renamed.get(name) ?? name);
+  try {
+    const { result, composites } = recordComposites(() => noGrad(() => module.forward(...(args as never[]))));
+    const outputs: Node[] = flatten(result, 'export: the result of forward').tensors.map(tensor => tensor.node);
+    return { placeholders, outputs, composites };
+  } finally {
+    // Running statistics that training mode has moved on by symbols.
+    for (const cell of pendingCells()) cell.settle();
   }
 }
 
 /**
  * Writes a module as an ONNX model. `module.forward` runs once per trace over symbolic inputs, in the mode the module is in (call `eval()`
- * first), so control flow of JavaScript is written as it goes for the example's shapes.
+ * first), so control flow of JavaScript is written as it goes for the example's shapes; `cond`, `whileLoop` and `scan` stay what they are. What forward
+ * assigns (running statistics) is not kept, neither in the module nor in the file.
  *
  * @param exampleInputs the arguments of `forward`: trees of tensors, of which only shapes and dtypes matter, and plain values
  * @returns the file's bytes; initializers have the names of `stateDict()`
@@ -200,20 +151,22 @@ export function exportModel(
             : `${outputNames[0]}_dim_${d}`,
       ),
   );
-  const graph = writer.graph.finish(options.graphName ?? module.constructor.name);
-  pruned(graph, values);
-  nameOutputs(writer, graph, values, outputNames);
+  for (const name of outputNames) writer.graph.reserve(name);
+  const graph = writer.graph.finish(
+    options.graphName ?? module.constructor.name,
+    examples.map(({ dtype, shape }, i) => ({
+      name: inputNames[i]!,
+      dtype,
+      shape: shape.map(size => (typeof size === 'number' ? size : size.name)),
+    })),
+    traces[0]!.outputs.map((node, i) => ({ name: outputNames[i]!, dtype: node.dtype, shape: shapes[i]! })),
+    values,
+  );
   return writeMessage('ModelProto', {
     irVersion: irVersion(opset),
     producerName: 'tenon',
     opsetImport: [{ domain: '', version: opset }],
-    graph: {
-      ...graph,
-      sparseInitializer: [],
-      valueInfo: [],
-      input: examples.map(({ dtype, shape }, i) => info(inputNames[i]!, dtype, shape.map(size => (typeof size === 'number' ? size : size.name)))), // biome-ignore format: one call
-      output: traces[0]!.outputs.map((node, i) => info(outputNames[i]!, node.dtype, shapes[i]!)),
-    },
+    graph,
   });
 }
 

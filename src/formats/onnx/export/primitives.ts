@@ -6,6 +6,9 @@
 import { isFloat, isInt } from '../../../graph/dtype.ts';
 import type { Binary, Node, Primitive, Unary } from '../../../graph/node.ts';
 import { codeOf, NATURAL } from '../elementTypes.ts';
+import { choose, loop, running } from './control.ts';
+import { type Lowering, lowered, MATRIX_LOWERED, UNARY_LOWERED } from './lowered.ts';
+import { randomBits } from './random.ts';
 import { literal, operands, reindex } from './views.ts';
 import { isStatic, type Writer } from './writer.ts';
 
@@ -23,6 +26,9 @@ const UNARY_OPERATORS: Partial<Record<Unary, string>> = {
   abs: 'Abs', atan: 'Atan', ceil: 'Ceil', cos: 'Cos', erf: 'Erf', exp: 'Exp', floor: 'Floor', log: 'Log', neg: 'Neg',
   round: 'Round', sigmoid: 'Sigmoid', sign: 'Sign', sin: 'Sin', sqrt: 'Sqrt', tanh: 'Tanh',
 }; // biome-ignore format: a table
+
+const written = (writer: Writer, node: Node, lowering: Lowering): string =>
+  writer.values(t => [lowered(lowering, writer.twins(node)[t]!)])[0]!;
 
 function unary(writer: Writer, node: Node<'unary'>): string {
   const { graph } = writer;
@@ -50,7 +56,7 @@ function unary(writer: Writer, node: Node<'unary'>): string {
       return graph.node('Where', [near, small, graph.node('Log', [graph.node('Add', [x, scalar(1)])])]);
     }
     default:
-      return writer.fail(`ONNX has no operator for ${fn}`);
+      return written(writer, node, UNARY_LOWERED[fn] ?? writer.fail(`ONNX has no operator for ${fn}`));
   }
 }
 
@@ -64,15 +70,16 @@ function binary(writer: Writer, node: Node<'binary'>): string {
   const { dtype } = node;
   const [a, b] = node.inputs as [Node, Node];
   if (isFloat(dtype)) {
-    if (fn === 'max' && literal(b) === 0) return graph.node('Relu', [writer.name(a)]);
-    if (fn === 'max' && literal(a) === 0) return graph.node('Relu', [writer.name(b)]);
-    const inner = fn === 'min' && literal(b) !== null && a.is('binary') && a.attrs.fn === 'max' && !a.value ? a : null;
-    const low = inner ? literal(inner.inputs[1]!) : null;
+    if (fn === 'max' && literal(writer, b) === 0) return graph.node('Relu', [writer.name(a)]);
+    if (fn === 'max' && literal(writer, a) === 0) return graph.node('Relu', [writer.name(b)]);
+    const inner =
+      fn === 'min' && literal(writer, b) !== null && a.is('binary') && a.attrs.fn === 'max' && !a.value ? a : null;
+    const low = inner ? literal(writer, inner.inputs[1]!) : null;
     if (inner && low !== null)
       return graph.node('Clip', [
         writer.name(inner.inputs[0]!),
         graph.scalar(low, dtype),
-        graph.scalar(literal(b)!, dtype),
+        graph.scalar(literal(writer, b)!, dtype),
       ]);
   }
   const [p, q] = operands(writer, node) as [string, string];
@@ -157,6 +164,20 @@ function reshape(writer: Writer, node: Node<'reshape'>): string {
   return graph.node('Reshape', [first(writer, node), graph.sizes(shape)]);
 }
 
+/** A number, which may have been computed from the sizes of dynamic axes: a size, or one over it. */
+function constant(writer: Writer, node: Node<'constant'>): string {
+  const { graph } = writer;
+  const values = writer.twins(node).map(twin => Number((twin as Node<'constant'>).attrs.value));
+  if (values.every(value => Object.is(value, values[0]))) return graph.scalar(values[0]!, node.dtype);
+  const sized = (sizes: readonly number[]): string =>
+    graph.node('Cast', [graph.scalarSize(writer.expression(sizes, 'a number'))], { to: codeOf(NATURAL[node.dtype]) });
+  if (values.every(Number.isInteger)) return sized(values);
+  const reciprocals = values.map(value => Math.round(1 / value));
+  if (isFloat(node.dtype) && reciprocals.every((n, t) => 1 / n === values[t]))
+    return graph.node('Reciprocal', [sized(reciprocals)]);
+  return writer.fail(`the number ${values[0]} depends on the sizes of the dynamic axes: it is ${values.join(', ')} for other sizes`); // biome-ignore format: one sentence
+}
+
 const REDUCTIONS = { sum: 'ReduceSum', prod: 'ReduceProd', max: 'ReduceMax', min: 'ReduceMin' } as const;
 
 function reduce(writer: Writer, node: Node<'reduce'>): string {
@@ -183,7 +204,7 @@ function iota(writer: Writer, node: Node<'iota'>): string {
   const { graph } = writer;
   const [size] = writer.shape(node);
   if (isStatic([size!])) return graph.constant(Array.from({ length: node.size }, (_, i) => i), [node.size], node.dtype); // biome-ignore format: one call
-  const end = graph.node('Reshape', [graph.size(size!), graph.int64s([])]);
+  const end = graph.scalarSize(size!);
   const range = graph.node('Range', [graph.scalar(0, 'i64'), end, graph.scalar(1, 'i64')]);
   return node.dtype === 'i64' ? range : graph.node('Cast', [range], { to: codeOf(NATURAL[node.dtype]) });
 }
@@ -191,7 +212,7 @@ function iota(writer: Writer, node: Node<'iota'>): string {
 function scan(writer: Writer, node: Node<'scan'>): string {
   const { kind, axis, reverse } = node.attrs;
   const operator = kind === 'sum' ? 'CumSum' : kind === 'prod' && writer.opset >= 26 ? 'CumProd' : null;
-  if (!operator) return writer.fail(`opset ${writer.opset} has no operator for a running ${kind}`);
+  if (!operator) return running(writer, node);
   return writer.graph.node(operator, [first(writer, node), writer.graph.scalar(axis, 'i64')], {
     reverse: Number(reverse),
   });
@@ -203,7 +224,7 @@ const SCATTERS = { set: 'none', add: 'add', mul: 'mul', max: 'max', min: 'min' }
 function scatter(writer: Writer, node: Node<'scatter'>): string {
   const { graph } = writer;
   const { kind, axis, drop } = node.attrs;
-  if (drop) return writer.fail('updates that are left out cannot be written');
+  if (drop) writer.fail("an update of rows that leaves some out is an optimizer's: it cannot be written");
   if ((kind === 'max' || kind === 'min') && writer.opset < 18)
     return writer.fail(`opset ${writer.opset} has no scatter by ${kind}`);
   const [base, index, updates] = node.inputs as [Node, Node, Node];
@@ -260,6 +281,18 @@ function checkIndex(writer: Writer, node: Node<'checkIndex'>): string {
   return graph.node('Where', [graph.node('Less', [x, graph.scalar(0, node.dtype)]), graph.node('Add', [x, end]), x]);
 }
 
+function matrix(writer: Writer, node: Node<'matrix'>): string {
+  const { routine } = node.attrs;
+  if (routine === 'det') {
+    const value = writer.graph.node('Det', [first(writer, node)]);
+    return writer.graph.node('Reshape', [value, writer.graph.sizes(writer.shape(node))]);
+  }
+  const lowering =
+    MATRIX_LOWERED[routine] ??
+    writer.fail(`ONNX has no operator for the matrix routine ${routine}; there are cholesky, det, lu, solve and solveTriangular`); // biome-ignore format: one sentence
+  return written(writer, node, lowering);
+}
+
 export const PRIMITIVES: PrimitiveRules = {
   argReduce: (writer, node) =>
     writer.graph.node(node.attrs.kind === 'max' ? 'ArgMax' : 'ArgMin', [first(writer, node)], {
@@ -272,20 +305,20 @@ export const PRIMITIVES: PrimitiveRules = {
   bitcast: refused('ONNX has no operator that reads bits as another type (before opset 26)'),
   cast: (writer, node) => writer.graph.node('Cast', [first(writer, node)], { to: codeOf(NATURAL[node.dtype]) }),
   checkIndex,
-  choose: refused('control flow that depends on values is not written yet: export the branch you need'),
+  choose,
   compare: (writer, node) => writer.graph.node(COMPARISONS[node.attrs.fn], operands(writer, node)),
   concat: (writer, node) => writer.graph.node('Concat', node.inputs.map(input => writer.name(input)), { axis: node.attrs.axis }), // biome-ignore format: one call
-  constant: (writer, node) => writer.graph.scalar(Number(node.attrs.value), node.dtype),
+  constant,
   contract,
   custom: pass,
   data: refused('internal: data without a value'),
   detach: pass,
   gather,
   iota,
-  matrix: refused('decompositions of matrices (Cholesky, QR, eigenvalues, ...) have no operator in ONNX'),
-  loop: refused('loops that depend on values are not written yet'),
+  matrix,
+  loop,
   placeholder: refused('a value of another function leaked into the module'),
-  random: refused('the module draws random numbers: call eval() before exporting it'),
+  random: randomBits,
   reduce,
   reindex,
   reshape,

@@ -48,11 +48,11 @@ export function operands(writer: Writer, node: Node): string[] {
   return (whole ? bare : node.inputs).map(input => writer.name(input));
 }
 
-/** A literal the operand consists of, or null. */
-export const literal = (node: Node): number | null => {
-  const value = uniformValue(node);
-  return value === null ? null : Number(value);
-};
+/** A literal the operand consists of, whatever the sizes of dynamic axes, or null. */
+export function literal(writer: Writer, node: Node): number | null {
+  const [first, ...others] = writer.twins(node).map(uniformValue);
+  return first === null || others.some(value => value !== first) ? null : Number(first);
+}
 
 interface Step {
   /** Output dims that the axis has become, in order. */
