@@ -31,10 +31,15 @@ const machineCode =
           },
         ),
         // Every kernel between pages that nobody may touch.
-        project('x86-guard', ['tests/tensor/**/*.test.ts', 'tests/conformance/opinfo.test.ts'], [], {
-          TENON_BACKEND: 'x86',
-          TENON_DEBUG: 'guard',
-        }),
+        project(
+          'x86-guard',
+          ['tests/tensor/**/*.test.ts', 'tests/conformance/opinfo.test.ts', 'tests/recsys/kernels.test.ts'],
+          [],
+          {
+            TENON_BACKEND: 'x86',
+            TENON_DEBUG: 'guard',
+          },
+        ),
       ]
     : [];
 

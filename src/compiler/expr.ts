@@ -38,7 +38,7 @@ export interface LoadExpr extends Common {
   readonly conditions: readonly Condition[];
 }
 
-/** An elementwise primitive on `args`. */
+/** An elementwise primitive on `args`; or a gather of the element `args[0]`, whatever the index `args[1]`, which is checked. */
 export interface OpExpr extends Common {
   readonly kind: 'op';
   readonly value: Value;
@@ -274,18 +274,22 @@ export class Tracer {
     const rank = index.shape.length;
     const at = this.trace(index, coords.slice(axis, axis + rank), guards);
     const position = this.indexValue(at, n, what);
-    if (n === 0) return this.constant(0, value.dtype);
-    return this.trace(source, [...coords.slice(0, axis), position, ...coords.slice(axis + rank)], guards);
+    const element =
+      n === 0
+        ? this.constant(0, value.dtype)
+        : this.trace(source, [...coords.slice(0, axis), position, ...coords.slice(axis + rank)], guards);
+    if (isInside(at, n) || readsAt(element, position)) return element;
+    // The same element whatever the index: nothing else would see that it is out of range.
+    const args = [element, at];
+    return { kind: 'op', id: this.count++, dtype: value.dtype, mask: this.argsMask(args), args, value };
   }
 
   /** An integer value as an index in [0, size), checked unless its range proves it. */
   private indexValue(at: Expr, size: number, what: string): Ix {
-    if (at.kind === 'index' && at.ix.lo >= 0 && at.ix.hi < size) return at.ix;
-    if (at.kind === 'const' && at.value >= 0 && at.value < size) return this.table.constant(Number(at.value));
-    const wrapped = at.kind === 'op' && at.value.is('checkIndex') && at.value.attrs.size <= size;
+    if (isInside(at, size)) return at.kind === 'index' ? at.ix : this.table.constant(Number((at as ConstExpr).value));
     return this.table.data<CheckedIndex>(
       `${this.salt}.${at.id}.${size}.${what}`,
-      () => ({ index: at, size, what: wrapped ? null : what }),
+      () => checkedIndex(at, size, what),
       0,
       Math.max(0, size - 1),
       this.vars.filter(v => at.mask & this.bits.get(v)!),
@@ -294,6 +298,34 @@ export class Tracer {
 }
 
 let tracers = 0;
+
+/** Whether an integer value is known to be in [0, size). */
+const isInside = (at: Expr, size: number): boolean =>
+  (at.kind === 'index' && at.ix.lo >= 0 && at.ix.hi < size) ||
+  (at.kind === 'const' && at.value >= 0 && at.value < size);
+
+/** An index that is checked when it is used, unless that is done where it is made. */
+export function checkedIndex(index: Expr, size: number, what: string): CheckedIndex {
+  const done = index.kind === 'op' && index.value.is('checkIndex') && index.value.attrs.size <= size;
+  return { index, size, what: done ? null : what };
+}
+
+/** Whether an expression reads memory, or is decided, by the loaded index that `position` is. */
+function readsAt(e: Expr, position: Ix): boolean {
+  const [term] = position.terms;
+  if (!term) return false;
+  const seen = new Set<Expr>();
+  const uses = ({ terms }: Ix): boolean =>
+    terms.some(({ atom }) => atom === term.atom || ('of' in atom && atom.kind !== 'data' && uses(atom.of)));
+  const reads = (x: Expr): boolean => {
+    if (seen.has(x)) return false;
+    seen.add(x);
+    if ((x.kind === 'load' || x.kind === 'index') && uses(x.ix)) return true;
+    if ((x.kind === 'load' || x.kind === 'guard') && x.conditions.some(({ ix }) => uses(ix))) return true;
+    return x.args.some(reads);
+  };
+  return reads(e);
+}
 
 /** Cost of evaluating an expression's own operation once per element, relative to an addition. */
 export function costOf(value: Value): number {

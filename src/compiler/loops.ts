@@ -21,14 +21,18 @@ export interface Reg {
   readonly type: RegType;
 }
 
-/** `nearest` rounds half to even. `not` is bitwise on integers, logical on masks. `clz` counts leading zeros (scalar integers). */
-export type UnOp = 'neg' | 'abs' | 'sqrt' | 'floor' | 'ceil' | 'trunc' | 'nearest' | 'not' | 'clz';
+/**
+ * `nearest` rounds half to even. `not` is bitwise on integers, logical on masks. `clz` counts leading zeros (scalar integers). `nearInverse` is 1 / a
+ * within 2^-14 of it, where both are normal numbers; only where the target says so.
+ */
+export type UnOp = 'neg' | 'abs' | 'sqrt' | 'floor' | 'ceil' | 'trunc' | 'nearest' | 'not' | 'clz' | 'nearInverse';
 
 /**
  * `min` and `max` propagate NaN and order -0 below +0; `pmin` is b < a ? b : a and `pmax` is a < b ? b : a (one instruction on x86).
  * Integer `div` and `rem` truncate (divU, remU unsigned; scalar only; division by zero must be excluded by the lowering, and so
  * must the smallest integer by -1). `shrU` shifts in zeros, `shrS` the sign; shift counts are taken modulo the width.
- * `andnot` is a & ~b. `mulHiU` is the upper half of the unsigned 32x32-bit product (i32 only).
+ * `andnot` is a & ~b. `mulHiU` is the upper half of the unsigned 32x32-bit product (i32 only). `scale` is a * 2^floor(b), rounded once; only where the
+ * target says so.
  */
 export type BinOp =
   | 'add'
@@ -50,7 +54,8 @@ export type BinOp =
   | 'shrS'
   | 'shrU'
   | 'copysign'
-  | 'mulHiU';
+  | 'mulHiU'
+  | 'scale';
 
 /** Signed comparisons; `ltU` is unsigned. `ne` is true for NaN, all others false. */
 export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
@@ -95,11 +100,13 @@ export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  * - anyTrue   mask of any lanes -> scalar mask
  * - addr      d: ptr = address of element `index` (scalar i32, or null for 0) of buffer `buf`
  * - count     d: i32 = the number that stands where the address of `buf` would: kernels of many sizes are told theirs
+ * - apart     d: mask = whether buffer `buf` starts at a line of the caches, and none of `others` starts where it does; where the target streams
  * - advance   d: ptr = p + by * scale bytes (by: scalar i32)
  * - load      reads `d.lanes` consecutive elements of memory type `mem` at ptr + offset bytes, converted to d's type: f32, f64,
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
  *             vectors of 4-byte lanes may be masked where the target has it: lanes outside `m` read 0 and touch no memory
- * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise
+ * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise. `past` sends it past the
+ *             caches: a whole vector of 4-byte or 8-byte elements, at a multiple of its bytes; where the target streams
  * - prefetch  a hint that the line at p + offset bytes, whatever it is, will be read, or written; where the target keeps order
  * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
  * - iota      d[i] = i * step (i32); where the target has masks
@@ -146,6 +153,7 @@ export type Inst =
   | { readonly op: 'anyTrue'; readonly d: Reg; readonly a: Reg }
   | { readonly op: 'addr'; readonly d: Reg; readonly buf: number; readonly index: Reg | null }
   | { readonly op: 'count'; readonly d: Reg; readonly buf: number }
+  | { readonly op: 'apart'; readonly d: Reg; readonly buf: number; readonly others: readonly number[] }
   | { readonly op: 'advance'; readonly d: Reg; readonly p: Reg; readonly by: Reg; readonly scale: number }
   | { readonly op: 'iota'; readonly d: Reg; readonly step: number }
   | { readonly op: 'follow'; readonly d: Reg; readonly p: Reg; readonly offset: number }
@@ -165,6 +173,7 @@ export type Inst =
       readonly a: Reg;
       readonly mem: DType;
       readonly m?: Reg;
+      readonly past?: true;
     }
   | { readonly op: 'gather'; readonly d: Reg; readonly p: Reg; readonly index: Reg; readonly m: Reg | null }
   | {
@@ -201,8 +210,14 @@ export interface LoopKernel {
 
 /** Accumulates instructions into nested blocks; every method that makes a value returns its fresh register. */
 export class LoopBuilder {
+  /** Whether formulas may use `scale` and `nearInverse`. */
+  readonly scales: boolean;
   private next = 0;
   private readonly blocks: Inst[][] = [[]];
+
+  constructor({ scales = false }: { readonly scales?: boolean } = {}) {
+    this.scales = scales;
+  }
 
   get instructions(): readonly Inst[] {
     return this.blocks[0]!;
@@ -363,6 +378,12 @@ export class LoopBuilder {
     return d;
   }
 
+  apart(buf: number, others: readonly number[]): Reg {
+    const d = this.reg('mask');
+    this.emit({ op: 'apart', d, buf, others });
+    return d;
+  }
+
   advance(p: Reg, by: Reg, scale: number): Reg {
     const d = this.reg('ptr');
     this.emit({ op: 'advance', d, p, by, scale });
@@ -383,6 +404,11 @@ export class LoopBuilder {
 
   store(mem: DType, p: Reg, a: Reg, offset = 0): void {
     this.emit({ op: 'store', p, offset, a, mem });
+  }
+
+  /** Stores a whole vector past the caches. */
+  storePast(mem: DType, p: Reg, a: Reg, offset: number): void {
+    this.emit({ op: 'store', p, offset, a, mem, past: true });
   }
 
   loadMasked(mem: DType, p: Reg, m: Reg, offset = 0): Reg {

@@ -57,6 +57,10 @@ function line(inst: Inst, kernel: LoopKernel): string {
     }
     case 'count':
       return `${name(inst.d)} = count ${kernel.buffers[inst.buf]?.name ?? `buffer ${inst.buf}`}`;
+    case 'apart': {
+      const named = [inst.buf, ...inst.others].map(buf => `&${kernel.buffers[buf]?.name ?? `buffer ${buf}`}`);
+      return `${name(inst.d)} = apart ${named.join(', ')}`;
+    }
     case 'advance':
       return `${name(inst.d)} = ${name(inst.p)} + ${name(inst.by)} * ${inst.scale}`;
     case 'follow':
@@ -68,7 +72,7 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'gather':
       return `${name(inst.d)} = gather ${at(inst.p, 0)}, ${name(inst.index)}${where(inst.m)}`;
     case 'store':
-      return `store ${inst.mem} ${at(inst.p, inst.offset)}, ${name(inst.a)}${where(inst.m)}`;
+      return `store ${inst.mem} ${at(inst.p, inst.offset)}, ${name(inst.a)}${where(inst.m)}${inst.past ? ' past the caches' : ''}`;
     case 'for':
       return `for ${name(inst.i)} = ${bound(inst.lo)} to ${bound(inst.hi)}${inst.step === 1 ? '' : ` by ${inst.step}`}`;
     case 'while':

@@ -19,6 +19,10 @@ export interface Target {
   readonly keepsOrder?: boolean;
   /** Whether loads and stores of f32 and i32 can be masked by lane, and gathered from any addresses (AVX-512). */
   readonly masksMemory?: boolean;
+  /** Whether floats can be scaled by powers of two and inverted roughly in one instruction: `scale` and `nearInverse` of the loop IR (AVX-512). */
+  readonly scales?: boolean;
+  /** Bytes of a result from which on its stores go past the caches, where they can. */
+  readonly streamedBytes?: number;
   /** How words of packed elements are multiplied, where they are: see `dot` and `tiles` of the loop IR. */
   readonly packedProducts?: PackedProducts;
   /** Whether programs may keep memory from run to run: then what depends on lasting leaves alone is computed once. */

@@ -30,6 +30,7 @@ const UNARY: { readonly [F in UnOp]: readonly Scalar[] } = {
   nearest: FLOATS,
   not: [...INTEGERS, 'mask'],
   clz: INTEGERS,
+  nearInverse: FLOATS,
 };
 
 const BITS: readonly Scalar[] = [...INTEGERS, 'mask'];
@@ -54,6 +55,7 @@ const BINARY: { readonly [F in BinOp]: readonly Scalar[] } = {
   shrU: INTEGERS,
   copysign: FLOATS,
   mulHiU: ['i32'],
+  scale: FLOATS,
 };
 
 /** Integer division exists on scalars only. */
@@ -302,6 +304,10 @@ class Verifier {
         if (this.kernel.buffers[inst.buf]!.access !== 'count') this.wrong(inst, `buffer ${inst.buf} is memory`);
         this.scalar(inst, inst.d, 'i32');
         break;
+      case 'apart':
+        for (const buf of [inst.buf, ...inst.others]) this.buffer(inst, buf);
+        this.scalar(inst, inst.d, 'mask');
+        break;
       case 'advance':
         read(inst.p, inst.by);
         this.scalar(inst, inst.p, 'ptr');
@@ -338,6 +344,8 @@ class Verifier {
         this.scalar(inst, inst.p, 'ptr');
         this.isOneOf(inst, inst.a, inst.mem === 'bool' ? ['i32', 'mask'] : [registerScalar(inst.mem)]);
         if (inst.m) this.masked(inst, inst.m, inst.a, inst.mem);
+        if (inst.past && (inst.m || inst.a.type.lanes === 1 || inst.mem !== inst.a.type.scalar))
+          this.wrong(inst, 'only whole vectors of their own type go past the caches');
         return;
       case 'for':
         this.forLoop(inst, defined);

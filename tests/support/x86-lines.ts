@@ -54,7 +54,7 @@ function shapeOf(op: VectorOp): Shape {
   if (/^vmovs[sd]$/.test(op)) return { order: 'ds', d: 'x', s: 'm' };
   if (/^vmov[dq]_st$/.test(op)) return { order: 'sd', d: 'x', s: op.startsWith('vmovd') ? 'e' : 'r' };
   if (/^vmov[dq]$/.test(op)) return { order: 'ds', d: 'x', s: op === 'vmovd' ? 'e' : 'r' };
-  if (op === 'vmovups_st') return { order: 'sd', d: 'v', s: 'm' };
+  if (/^vmov(up|ntp)s_st$/.test(op)) return { order: 'sd', d: 'v', s: 'm' };
   if (op.endsWith('_r')) return { order: 'ds', d: 'v', s: op === 'vpbroadcastd_r' ? 'e' : 'r' };
   if (/broadcast/.test(op)) return { order: 'ds', d: 'v', s: 'x' };
   if (/^v(pcmp|cmp)/.test(op)) return { order: 'dvsi', d: 'k', s: 'v' };
@@ -63,7 +63,8 @@ function shapeOf(op: VectorOp): Shape {
   if (/^(vcvtdq2pd|vcvtps2pd|vcvttps2qq|vpmovsxdq|vpmovzxwd|vcvtph2ps)$/.test(op))
     return { order: 'ds', d: 'v', s: 'h' };
   if (/^vpmov[zs]xbd$/.test(op)) return { order: 'ds', d: 'v', s: 'q' };
-  if (op.endsWith('_i') || /^(vsqrt|vpabs|vmov|vcvt|vrndscale)/.test(op)) return { order: `ds${imm}`, d: 'v', s: 'v' };
+  if (op.endsWith('_i') || /^(vsqrt|vrcp|vpabs|vmov|vcvt|vrndscale)/.test(op))
+    return { order: `ds${imm}`, d: 'v', s: 'v' };
   return { order: `dvs${imm}`, d: 'v', s: 'v' };
 }
 
@@ -158,8 +159,10 @@ interface VexShape extends Shape {
 const quad = (op: VexOp): { only?: 'register' } => (op.startsWith('vmovq') ? { only: 'register' } : {});
 
 function vexShapeOf(op: VexOp): VexShape {
-  if (/^vmov(ss|sd|ups)_st$/.test(op))
-    return { order: 'sd', d: op === 'vmovups_st' ? 'v' : 'x', s: op === 'vmovups_st' ? 'v' : 'x', only: 'memory' };
+  if (/^vmov(ss|sd|ups|ntps)_st$/.test(op))
+    return op.endsWith('ps_st')
+      ? { order: 'sd', d: 'v', s: 'v', only: 'memory' }
+      : { order: 'sd', d: 'x', s: 'x', only: 'memory' };
   if (/^vmovs[sd]$/.test(op)) return { order: 'ds', d: 'x', s: 'x', only: 'memory' };
   if (/^vmov[dq]_st$/.test(op))
     return { order: 'sd', d: 'x', s: op.startsWith('vmovd') ? 'e' : 'r', l: 0, ...quad(op) };

@@ -295,6 +295,7 @@ export class ValueEmitter implements Operands {
         pushLoad(w, inst.mem, inst.d.type.lanes, offset);
         return;
       }
+      case 'apart':
       case 'gather':
       case 'iota':
       case 'follow':

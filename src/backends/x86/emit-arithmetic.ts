@@ -52,12 +52,14 @@ export function unary(f: Frame, fn: UnOp, d: Reg, a: Reg): void {
   const wide = isWide(type);
   if (fn in ROUND) asm.vector(packed('vrndscale', type), l, into, 0, x, { imm: ROUND[fn]! });
   else if (fn === 'sqrt') asm.vector(packed('vsqrt', type), l, into, 0, x);
+  else if (fn === 'nearInverse') asm.vector(packed('vrcp14', type), l, into, 0, x);
   else if (fn === 'not') asm.vector('vpternlogd', l, into, x, x, { imm: 0x55 });
   else if (fn === 'abs' || fn === 'neg') {
     if (isFloat(type)) {
       const bits = fn === 'neg' ? signBit(type) : ~signBit(type);
-      f.splatBits(T0, l, wide, bits);
-      asm.vector(integer(fn === 'neg' ? 'vpxor' : 'vpand', type), l, into, x, T0);
+      asm.vector(integer(fn === 'neg' ? 'vpxor' : 'vpand', type), l, into, x, f.element(wide, bits), {
+        broadcast: true,
+      });
     } else if (fn === 'abs') asm.vector(integer('vpabs', type), l, into, 0, x);
     else {
       f.splatBits(T0, l, wide, 0n);
@@ -204,7 +206,13 @@ function divideBy(f: Frame, d: Reg, a: Reg, divisor: bigint, remainder: boolean)
   f.gDone(d, G0);
 }
 
-const FLOAT_OPS: Partial<Record<BinOp, string>> = { add: 'vadd', sub: 'vsub', mul: 'vmul', div: 'vdiv' };
+const FLOAT_OPS: Partial<Record<BinOp, string>> = {
+  add: 'vadd',
+  sub: 'vsub',
+  mul: 'vmul',
+  div: 'vdiv',
+  scale: 'vscalef',
+};
 const INTEGER_OPS: Partial<Record<BinOp, string>> = {
   add: 'vpadd',
   sub: 'vpsub',

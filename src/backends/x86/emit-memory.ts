@@ -5,7 +5,7 @@ import type { Inst, Reg, RegType } from '../../compiler/loops.ts';
 import type { DType } from '../../graph/dtype.ts';
 import { classOf } from './allocate.ts';
 import { type Mem, mem, type VectorOptions } from './assembler/assembler.ts';
-import { ARGS, type Frame, G0, G1, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
+import { ARGS, type Frame, G0, G1, G2, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
 
 /** Adds a constant to a register, through G1 where it is too large. */
 function addConstant(f: Frame, register: number, value: bigint): void {
@@ -61,6 +61,24 @@ export function advance(f: Frame, inst: Extract<Inst, { op: 'advance' }>): void 
     addConstant(f, into, step);
   }
   f.gDone(d, into);
+}
+
+/** Lines of the caches: what streaming stores fill whole. */
+const LINE = 64;
+
+export function apart(f: Frame, { d, buf, others }: Extract<Inst, { op: 'apart' }>): void {
+  const { asm } = f;
+  asm.mov(true, G1, mem(ARGS, buf * 8));
+  asm.movImm(G2, BigInt(LINE - 1));
+  asm.test(true, G1, G2);
+  asm.setcc('e', G0);
+  for (const other of others) {
+    asm.alu('cmp', true, G1, mem(ARGS, other * 8));
+    asm.setcc('ne', G2);
+    asm.alu('and', false, G0, G2);
+  }
+  asm.movExtend('zx8', G0, G0);
+  f.gDone(d, G0);
 }
 
 export function load(f: Frame, inst: Extract<Inst, { op: 'load' }>): void {
@@ -179,7 +197,8 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   const to = f.address(inst.p, inst.offset);
   if (a.type.lanes > 1) {
     // K1 is needed on the way.
-    storeVector(f, inst.mem, a, to, inst.m ? { k: f.k(inst.m, K0) } : {});
+    if (inst.past) asm.vector('vmovntps_st', lengthOf(a.type), f.v(a), 0, to);
+    else storeVector(f, inst.mem, a, to, inst.m ? { k: f.k(inst.m, K0) } : {});
     return;
   }
   if (classOf(a.type) === 'general') {

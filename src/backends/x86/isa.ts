@@ -35,6 +35,11 @@ const packedProducts = (isa: Isa, cpu: Cpu): PackedProducts =>
     ? { bf16: 'tiles', int8: 'tiles' }
     : { bf16: cpu.fastBf16Dots ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null };
 
+/**
+ * Results of so many bytes are not found in a cache by whoever reads them next: their lines are neither fetched before they are written nor kept.
+ */
+const STREAMED_BYTES = 32 << 20;
+
 /** Vector registers but for the temporaries of the emitter. */
 export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
   name: 'x86',
@@ -45,6 +50,8 @@ export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
   ...(isa === 'avx2' ? {} : { packedProducts: packedProducts(isa, cpu) }),
   keepsMemory: true,
   masksMemory: isa !== 'avx2',
+  scales: isa !== 'avx2',
+  streamedBytes: STREAMED_BYTES,
   l1Bytes: cpu.l1Bytes,
   l2Bytes: cpu.l2Bytes,
   pointerBytes: 8,

@@ -23,6 +23,7 @@ import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
+import { FirstTouch } from './first-touch.ts';
 import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
@@ -101,6 +102,7 @@ export class Machine {
   readonly pool: Threads;
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private work: NativeBuffer;
+  private readonly firstTouch: FirstTouch;
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
   /** Bytes of host copies given up since the collector was last told. */
@@ -121,6 +123,7 @@ export class Machine {
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control, isa);
     this.work = new NativeBuffer(this, 0);
+    this.firstTouch = new FirstTouch(native);
   }
 
   get threads(): number {
@@ -142,6 +145,8 @@ export class Machine {
 
   translate(program: LoopProgram): TranslatedProgram {
     if (this.checked) verifyProgram(program);
+    // What the program will run in is made ready meanwhile.
+    this.workspace(program.arenaBytes);
     const listing = debugs('code') ? new ListingAssembler() : undefined;
     const code = span('x86: emit', () =>
       emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
@@ -151,8 +156,9 @@ export class Machine {
   }
 
   loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
+    this.workspace(outline.arenaBytes);
     const { bytes: _, ...entries } = code;
-    const pages = this.loadCode(code);
+    const pages = span('x86: load', () => this.loadCode(code));
     const loaded = new LoadedProgram(this, outline, entries, pages);
     this.native.releaseWith(loaded, pages);
     return loaded;
@@ -181,7 +187,10 @@ export class Machine {
 
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
   workspace(bytes: number): NativeBuffer {
-    if (bytes > this.work.bytes) this.work = new NativeBuffer(this, bytes);
+    if (bytes > this.work.bytes) {
+      this.work = new NativeBuffer(this, bytes);
+      this.firstTouch.ahead(this.work);
+    }
     return this.work;
   }
 
@@ -292,14 +301,22 @@ class LoadedKernel implements HostKernel {
     const { machine, addresses, words } = this;
     if (arrays.length !== words.length)
       throw new Error(`internal: ${arrays.length} arrays came, expected ${words.length}`);
+    const threads = alone || machine.busy ? 1 : machine.threads;
+    const call = (table: number): void => {
+      if (threads === 1) this.call(table, 0, 1, 0);
+      else machine.pool.run(this.pages.address, table, threads);
+    };
+    if (machine.guard) {
+      machine.guard.runOver(arrays, call);
+      return;
+    }
     for (let k = 0; k < arrays.length; k++) {
       const address = machine.native.addressOf(arrays[k]!);
       if (addresses[k] === address) continue;
       addresses[k] = address;
       words[k] = BigInt(address);
     }
-    if (alone || machine.busy || machine.threads === 1) this.call(this.table, 0, 1, 0);
-    else machine.pool.run(this.pages.address, this.table, machine.threads);
+    call(this.table);
   }
 }
 

@@ -81,7 +81,7 @@ class Room {
 }
 
 class ChainLowering {
-  readonly b = new LoopBuilder();
+  readonly b: LoopBuilder;
   private readonly plan: ChainPlan;
   private readonly context: ProgramContext;
   private readonly buffers: KernelBuffers;
@@ -91,6 +91,7 @@ class ChainLowering {
   private readonly unroll: number;
 
   constructor(plan: ChainPlan, context: ProgramContext, buffers: KernelBuffers) {
+    this.b = new LoopBuilder(context.target);
     this.plan = plan;
     this.context = context;
     this.buffers = buffers;

@@ -183,7 +183,8 @@ function isEmittable(e: Expr, tracer: Tracer, column: VarAtom): boolean {
     });
     if (e.kind !== 'guard' && coefficient(ix, column) === null) return false;
   }
-  if (loaded || (e.kind === 'op' && e.value.is('checkIndex')) || e.kind === 'combined') return false;
+  if (loaded || (e.kind === 'op' && (e.value.is('checkIndex') || e.value.is('gather'))) || e.kind === 'combined')
+    return false;
   const along = (e.mask & (2 ** tracer.vars.indexOf(column))) !== 0;
   return !along || (e.kind === 'op' && e.dtype === 'bool') || bytesOf(registerScalar(e.dtype)) === 4;
 }

@@ -106,7 +106,7 @@ export class RowPasses {
       put(pass);
     }
     emitter.mode = SCALAR;
-    for (const { value, ix, expr } of plan.stores) emitter.store(value, this.buffers.write(value), ix, expr);
+    for (const { value, ix, expr } of plan.stores) emitter.store(value.dtype, this.buffers.write(value), ix, expr);
   }
 
   private pass(emitter: Emitter, pass: number, vectors: Extent, limit: Extent): void {

@@ -32,10 +32,6 @@ const ROUTINES = new Set(['concat', 'argReduce', 'scan', 'scatter', 'argSort', '
 
 export const isRoutine = (value: Value): boolean => value.leaf < 0 && ROUTINES.has(value.op);
 
-/** Whether a value is spread out along the axis, so that reading it does not depend on the place there. */
-const sameAlong = (value: Value, axis: number): boolean =>
-  value.is('reindex') && value.attrs.axes.every(map => map.terms.every(([dim]) => dim !== axis));
-
 export function select(flow: Flow, table: IndexTable): Selection {
   const { values } = flow;
   const forced = new Set<Value>();
@@ -50,9 +46,6 @@ export function select(flow: Flow, table: IndexTable): Selection {
       contracts.set(value, plan);
       forced.add(storage(plan.a.base));
       forced.add(storage(plan.b.base));
-    } else if (value.is('gather') && sameAlong(value.inputs[0]!, value.attrs.axis)) {
-      // Whatever the index, the element is the same: only a read of real memory keeps the index checked.
-      forced.add(storage(value.inputs[0]!));
     } else if (isRoutine(value)) {
       // A scatter into equal elements needs no memory to start from.
       const inputs =

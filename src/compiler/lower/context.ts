@@ -97,7 +97,10 @@ function* within(body: readonly Inst[]): Generator<Inst> {
 
 function buffersIn(body: readonly Inst[]): Set<number> {
   const found = new Set<number>();
-  for (const inst of within(body)) if (inst.op === 'addr' || inst.op === 'count') found.add(inst.buf);
+  for (const inst of within(body)) {
+    if (inst.op === 'addr' || inst.op === 'count') found.add(inst.buf);
+    if (inst.op === 'apart') for (const buf of [inst.buf, ...inst.others]) found.add(buf);
+  }
   return found;
 }
 
@@ -105,6 +108,7 @@ function buffersIn(body: readonly Inst[]): Set<number> {
 function renumbered(body: readonly Inst[], at: ReadonlyMap<number, number>): readonly Inst[] {
   return body.map((inst): Inst => {
     if (inst.op === 'addr' || inst.op === 'count') return { ...inst, buf: at.get(inst.buf)! };
+    if (inst.op === 'apart') return { ...inst, buf: at.get(inst.buf)!, others: inst.others.map(buf => at.get(buf)!) };
     if (inst.op === 'if')
       return { ...inst, body: renumbered(inst.body, at), otherwise: renumbered(inst.otherwise, at) };
     if (inst.op === 'while') return { ...inst, test: renumbered(inst.test, at), body: renumbered(inst.body, at) };

@@ -103,7 +103,7 @@ export function specify(
     emitter.bind(contracted, settle(builder, value.dtype, acc));
     for (const { expr } of stores) emitter.vector(expr, 0);
     for (const store of stores)
-      if (store !== lead) emitter.store(store.value, buffers.write(store.value), store.ix, store.expr);
+      if (store !== lead) emitter.store(store.value.dtype, buffers.write(store.value), store.ix, store.expr);
     mayFail ||= emitter.indices.mayFail;
     return toMemory(builder, lead.value.dtype, emitter.vector(lead.expr, 0));
   };
@@ -172,7 +172,7 @@ export function lowerContraction(
   realised: (value: Value) => boolean,
 ): LoweredKernel {
   const { plan } = kernel;
-  const b = new LoopBuilder();
+  const b = new LoopBuilder(context.target);
   const buffers = new KernelBuffers(context.windows);
   const { spec, stores, exprs, mayFail } = specify(kernel, context, buffers, realised);
   const ahead: Inst[] = [];

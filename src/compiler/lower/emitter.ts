@@ -60,10 +60,10 @@ export class Emitter extends Walk {
     return this.isVector(e) ? `e${e.id}.${copy}` : `e${e.id}`;
   }
 
-  /** Stores an expression's values at element `ix` of the buffer of `of`. */
-  store(of: Value, buffer: number, ix: Ix, e: Expr): void {
+  /** Stores an expression's values at element `ix` of a buffer. */
+  store(dtype: DType, buffer: number, ix: Ix, e: Expr): void {
     const vector = this.dependsOnLane(ix);
-    this.memory.storeAt(of.dtype, buffer, ix, copy => (vector ? this.vector(e, copy) : this.value(e)));
+    this.memory.storeAt(dtype, buffer, ix, copy => (vector ? this.vector(e, copy) : this.value(e)));
   }
 
   /** The expression as a vector, splat where it does not differ between lanes. */
@@ -136,6 +136,11 @@ export class Emitter extends Walk {
     const { b } = this;
     const { value } = e;
     const vector = this.isVector(e);
+    if (value.is('gather')) {
+      const [element, index] = e.args as [Expr, Expr];
+      this.indices.checkOnly(value, index, copy);
+      return vector ? this.vector(element, copy) : this.value(element);
+    }
     const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
     const [x, y, z] = args as [Reg, Reg, Reg];
     const from = e.args[0]!.dtype;

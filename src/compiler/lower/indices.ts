@@ -2,7 +2,7 @@
  * Index expressions to integer instructions, scalar or one per lane: sums are built so that what outer loops determine is shared, and indices that
  * were loaded are brought inside their range. Imports level 1 and the loop IR.
  */
-import type { CheckedIndex, Expr } from '../expr.ts';
+import { type CheckedIndex, checkedIndex, type Expr } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import { type Atom, coefficient, type DataAtom, type Ix, type VarAtom } from '../index-expr.ts';
 import type { Reg } from '../loops.ts';
@@ -152,13 +152,28 @@ export class Indices {
       if (atom.kind === 'data') {
         const checked = (atom as DataAtom<CheckedIndex>).of;
         if (!this.walk.isVector(checked.index)) return this.atom(atom);
-        const vector = this.existing(this.value(checked.index, copy));
-        const lanes = vector.type.scalar === 'mask' ? b.cvt('i32', vector) : vector;
-        return this.check(checked, b.extract(lanes, lane));
+        return this.check(checked, b.extract(this.loadedLanes(checked, copy), lane));
       }
       const of = this.laneIndex(atom.of, copy, lane);
       return b.bin(atom.kind === 'div' ? 'divU' : 'remU', of, b.i32(atom.by));
     });
+  }
+
+  /** The index of a gather whose element does not depend on it: it must be in range all the same. */
+  checkOnly(gather: Value<'gather'>, index: Expr, copy: number): void {
+    const { b, mode } = this.walk;
+    const { axis, what } = gather.attrs;
+    const checked = checkedIndex(index, gather.inputs[0]!.shape[axis]!, what);
+    if (!this.walk.isVector(index)) this.checked(checked);
+    else
+      for (let lane = 0; lane < mode.lanes; lane++)
+        this.check(checked, b.extract(this.loadedLanes(checked, copy), lane));
+  }
+
+  /** Loaded indices that differ between lanes. */
+  private loadedLanes({ index }: CheckedIndex, copy: number): Reg {
+    const vector = this.existing(this.value(index, copy));
+    return vector.type.scalar === 'mask' ? this.walk.b.cvt('i32', vector) : vector;
   }
 
   /** Integers with 0, which is inside of any range, in the lanes that do not exist. */

@@ -12,6 +12,8 @@ import type { Indices } from './indices.ts';
 import type { Walk } from './walk.ts';
 
 export class Memory {
+  /** Buffers that whole vectors are stored to past the caches. */
+  past: ReadonlySet<number> = new Set();
   private readonly walk: Walk;
   private readonly indices: Indices;
   private readonly bufferOf: (value: Value) => number;
@@ -152,7 +154,7 @@ export class Memory {
     for (let copy = 0; copy < copies; copy++) {
       const x = toMemory(b, dtype, value(copy));
       if (coef === 1) {
-        this.storeLanes(dtype, this.pointer(buffer, dtype, ix), x, copy * lanes * bytes);
+        this.storeLanes(dtype, buffer, this.pointer(buffer, dtype, ix), x, copy * lanes * bytes);
         continue;
       }
       for (let lane = 0; lane < (this.walk.mode.active ?? lanes); lane++) {
@@ -195,9 +197,10 @@ export class Memory {
     return m ? this.walk.b.loadMasked(dtype, p, m, offset) : this.walk.b.load(dtype, p, offset, this.walk.mode.lanes);
   }
 
-  private storeLanes(dtype: DType, p: Reg, x: Reg, offset: number): void {
+  private storeLanes(dtype: DType, buffer: number, p: Reg, x: Reg, offset: number): void {
     const m = this.walk.activeMask();
     if (m) this.walk.b.storeMasked(dtype, p, x, m, offset);
+    else if (this.past.has(buffer)) this.walk.b.storePast(dtype, p, x, offset);
     else this.walk.b.store(dtype, p, x, offset);
   }
 }

@@ -41,7 +41,7 @@ export function lowerRoutine(
   name: string,
   inPlace = false,
 ): LoweredKernel {
-  const b = new LoopBuilder();
+  const b = new LoopBuilder(context.target);
   const buffers = new KernelBuffers(context.windows);
   const { target } = context;
   const { value } = kernel;
@@ -130,7 +130,7 @@ export function lowerRoutine(
 const BLOCK = 16_384;
 
 export function lowerCopy(kernel: CopyKernel, context: ProgramContext, name: string): LoweredKernel {
-  const b = new LoopBuilder();
+  const b = new LoopBuilder(context.target);
   const buffers = new KernelBuffers(context.windows);
   const { from, to } = kernel;
   const { dtype, size } = from;

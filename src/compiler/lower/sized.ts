@@ -16,6 +16,8 @@ interface Walk {
   readonly lanes: number;
   readonly copies: number;
   readonly masked: boolean;
+  /** Which of its arrays are long, and how they are. */
+  readonly streams: string;
 }
 
 /**
@@ -36,7 +38,7 @@ export function sizedKey(trace: SpaceTrace, lane: VarAtom, walk: Walk): string |
     const [term] = ix.terms;
     return ix.terms.length === 1 && term!.atom === lane && term!.coef === 1 && ix.constant === 0;
   };
-  const parts = [`${walk.lanes}x${walk.copies}${walk.masked ? ' masked' : ''}`];
+  const parts = [`${walk.lanes}x${walk.copies}${walk.masked ? ' masked' : ''} ${walk.streams}`];
   const results: string[] = [];
   const number = new Map<Expr, number>();
   for (const { value, ix, expr } of stores) {
@@ -59,7 +61,7 @@ export function sizedKey(trace: SpaceTrace, lane: VarAtom, walk: Walk): string |
       }
       case 'op': {
         const { value } = e;
-        if (value.op === 'checkIndex') return null;
+        if (value.op === 'checkIndex' || value.op === 'gather') return null;
         parts.push(
           `${value.op} ${attributesKey(value.op, value.attrs)} ${value.inputs.map(input => input.dtype)} ${e.dtype} ${args}`,
         );

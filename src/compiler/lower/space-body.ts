@@ -2,9 +2,11 @@
  * What happens inside the loops of a space kernel: at each level, what deeper ones need; for each result element, one pass over the summed
  * dims per reduction that waits for another, then what is computed from the results.
  */
-import type { DType } from '../../graph/dtype.ts';
+
+import { bytesOf, type DType } from '../../graph/dtype.ts';
+import { slotsOf } from '../contract/tasks.ts';
 import type { Expr, ReducedExpr } from '../expr.ts';
-import type { Ix } from '../index-expr.ts';
+import type { Ix, VarAtom } from '../index-expr.ts';
 import type { Reg } from '../loops.ts';
 import { Accumulator } from './accumulator.ts';
 import type { KernelBuffers } from './context.ts';
@@ -14,11 +16,24 @@ import { type Chunk, laneLoop } from './lane-loop.ts';
 import { chooseSpills, passDepths, type Spill } from './memory-reuse.ts';
 import type { SpaceLoops } from './space-loops.ts';
 import type { StoreExpr } from './space-trace.ts';
+import type { Streams } from './streams.ts';
+
+/** Where a value is put: the element that belongs to the loops' own. */
+interface Put {
+  readonly expr: Expr;
+  readonly dtype: DType;
+  readonly buffer: number;
+  readonly ix: Ix;
+}
 
 export class SpaceBody {
   private readonly emitter: Emitter;
   private readonly buffers: KernelBuffers;
   private readonly loops: SpaceLoops;
+  private readonly streams: Streams;
+  /** Number of the row of the running thread in memory where rows wait for their last pass. */
+  private readonly slot: VarAtom;
+  private readonly waitingRows = new Map<Expr, Put>();
   /** Index of the loop, kept ones first, in which an expression is known; -1 outside of all. */
   private readonly levels = new Map<Expr, number>();
   /** Passes that must have run before each expression is known. */
@@ -27,10 +42,12 @@ export class SpaceBody {
   private readonly neededBy = new Map<string, readonly Expr[]>();
   private chosenSpills: Map<Expr, Spill> | null = null;
 
-  constructor(emitter: Emitter, buffers: KernelBuffers, loops: SpaceLoops) {
+  constructor(emitter: Emitter, buffers: KernelBuffers, loops: SpaceLoops, streams: Streams, slot: VarAtom) {
     this.emitter = emitter;
     this.buffers = buffers;
     this.loops = loops;
+    this.streams = streams;
+    this.slot = slot;
     for (const e of loops.trace.exprs) this.levels.set(e, this.levelOf(e));
     this.depths = passDepths(loops.trace.exprs);
   }
@@ -79,6 +96,8 @@ export class SpaceBody {
     }
     if (loop === lane) {
       laneLoop(emitter, this.loops, chunk, () => {
+        const { exprs, stores } = this.loops.trace;
+        if (this.loops.summedLoops.length === 0) this.streams.ask(exprs, stores, new Set());
         this.prepare(k);
         body();
       });
@@ -134,33 +153,73 @@ export class SpaceBody {
     const sumsOf = (pass: number): ReducedExpr[] => reduced.filter(e => depths.get(e) === pass + 1);
     const insideSums = (e: Expr): boolean => this.levels.get(e)! > this.resultLevel;
     this.chosenSpills ??= chooseSpills(trace, fullStores, lastPass, sumsOf, insideSums);
-    const spills = this.chosenSpills;
-    this.emitter.spilled.clear();
-    for (let pass = 0; pass < lastPass; pass++) {
-      const sums = sumsOf(pass);
+    const spills = [...this.chosenSpills].map(([e, spill]) => ({ pass: spill.pass, put: this.waiting(e, spill) }));
+    const results = fullStores
+      .map(s => this.put(s))
+      .filter(({ expr, buffer }) => !spills.some(({ put }) => put.expr === expr && put.buffer === buffer));
+    const passesOver = Array.from({ length: lastPass }, (_, pass) => ({
+      sums: sumsOf(pass),
       // Full results are stored in the last pass: until then everything may still be read.
-      const stored = pass === lastPass - 1 ? fullStores.filter(s => spills.get(s.expr)?.value !== s.value) : [];
-      const spilled = [...spills].flatMap(([e, s]) => (s.pass === pass ? [{ ...s, expr: e, full: true }] : []));
-      if (sums.length > 0 || stored.length > 0) this.pass(sums, [...stored, ...spilled], null);
-      for (const { expr, value, ix } of spilled)
-        this.emitter.spilled.set(expr, { buffer: this.buffers.write(value), ix });
+      stored: pass === lastPass - 1 ? results : [],
+      spilled: spills.flatMap(spill => (spill.pass === pass ? [spill.put] : [])),
+    }));
+    const readLater = (pass: number): Set<Expr> => {
+      const known = new Map(spills.flatMap(spill => (spill.pass <= pass ? [[spill.put.expr, spill.put]] : [])));
+      const later = passesOver.slice(pass + 1);
+      const roots = later.flatMap(({ sums, stored }) => [...sums.map(e => e.args[0]!), ...stored.map(s => s.expr)]);
+      return new Set(reachable(roots, true, known));
+    };
+    this.emitter.spilled.clear();
+    for (const [pass, { sums, stored, spilled }] of passesOver.entries()) {
+      if (sums.length > 0 || stored.length > 0) this.pass(sums, [...stored, ...spilled], null, readLater(pass));
+      for (const put of spilled) this.emitter.spilled.set(put.expr, put);
     }
     this.storeAll(stores.filter(s => !fullStores.includes(s)));
   };
 
+  private put({ value, ix, expr }: StoreExpr): Put {
+    return { expr, dtype: value.dtype, buffer: this.buffers.write(value), ix };
+  }
+
+  /** Where a value waits for later passes: where a result will be, or in a row of the thread's own where results go past the caches. */
+  private waiting(expr: Expr, { value, ix }: Spill): Put {
+    const there = this.put({ value, ix, expr, full: true });
+    if (!this.emitter.memory.past.has(there.buffer)) return there;
+    const known = this.waitingRows.get(expr);
+    if (known) return known;
+    const { table } = this.emitter.tracer;
+    const { summedLoops } = this.loops;
+    const elements = summedLoops.reduce((n, v) => n * v.atom.extent, 1);
+    const room = slotsOf(Number.POSITIVE_INFINITY) * elements;
+    const put: Put = {
+      expr,
+      dtype: value.dtype,
+      buffer: this.buffers.scratch(`row${this.waitingRows.size}`, value.dtype, room, room * bytesOf(value.dtype)),
+      ix: table.linear(
+        [this.slot, ...summedLoops.map(v => v.atom)].map(atom => table.ofAtom(atom)),
+        [this.slot, ...summedLoops.map(v => v.atom)].map(atom => atom.extent),
+      ),
+    };
+    this.waitingRows.set(expr, put);
+    return put;
+  }
+
   storeAll(all: readonly StoreExpr[]): void {
-    const { emitter } = this;
     // Next to results that sum over nothing there may be members without elements.
-    const stores = all.filter(({ value }) => !value.shape.includes(0));
+    this.putAll(all.filter(({ value }) => !value.shape.includes(0)).map(s => this.put(s)));
+  }
+
+  private putAll(all: readonly Put[]): void {
+    const { emitter } = this;
     // All values first: a result may take the memory of something another result is computed from.
-    for (const { expr } of stores) {
+    for (const { expr } of all) {
       const copies = emitter.isVector(expr) ? emitter.mode.copies : 1;
       for (let copy = 0; copy < copies; copy++) emitter.value(expr, copy);
     }
-    for (const { value, ix, expr } of stores) emitter.store(value, this.buffers.write(value), ix, expr);
+    for (const { dtype, buffer, ix, expr } of all) emitter.store(dtype, buffer, ix, expr);
   }
 
-  private needed(sums: readonly ReducedExpr[], stores: readonly StoreExpr[]): readonly Expr[] {
+  private needed(sums: readonly ReducedExpr[], stores: readonly Put[]): readonly Expr[] {
     const roots = [...sums.map(e => e.args[0]!), ...stores.map(s => s.expr)];
     const key = roots.map(e => e.id).join();
     let needed = this.neededBy.get(key);
@@ -174,8 +233,9 @@ export class SpaceBody {
   /** One pass over the summed variables, or over a part of the first of them; returns the sums, per copy. */
   pass(
     sums: readonly ReducedExpr[],
-    stores: readonly StoreExpr[],
+    stores: readonly Put[],
     part: Chunk | null,
+    readLater: ReadonlySet<Expr> = new Set(),
   ): Map<ReducedExpr, readonly Reg[]> {
     const { emitter } = this;
     const { b } = emitter;
@@ -187,7 +247,7 @@ export class SpaceBody {
       for (const acc of accumulators) acc.alongLane(lanes, copies, lane.atom.extent % lanes !== 0 && !masked);
     const step = (): void => {
       for (const acc of accumulators) acc.step(emitter);
-      this.storeAll(stores);
+      this.putAll(stores);
     };
     const loopsFrom = (k: number): void => {
       const loop = summedLoops[k];
@@ -197,7 +257,10 @@ export class SpaceBody {
       }
       const range = k === 0 ? part : null;
       if (loop === lane) {
-        laneLoop(emitter, this.loops, range, step);
+        laneLoop(emitter, this.loops, range, () => {
+          this.streams.ask(needed, [], readLater);
+          step();
+        });
         return;
       }
       const { extent } = loop.atom;
@@ -218,13 +281,13 @@ export class SpaceBody {
   }
 
   /** The same as `prepare`, for what one pass needs of the loops up to `level`. */
-  private prepareSummed(needed: readonly Expr[], stores: readonly StoreExpr[], level: number): void {
+  private prepareSummed(needed: readonly Expr[], stores: readonly Put[], level: number): void {
     const { emitter } = this;
     for (const e of needed) {
       const at = emitter.spilled.get(e);
       if (at) this.preparePointer(at.buffer, e.dtype, at.ix, level);
     }
-    for (const { value, ix } of stores) this.preparePointer(this.buffers.write(value), value.dtype, ix, level);
+    for (const { buffer, dtype, ix } of stores) this.preparePointer(buffer, dtype, ix, level);
     for (const e of needed) {
       const own = this.levels.get(e)!;
       if (own > level) {

@@ -27,7 +27,7 @@ export interface SpaceLoops extends Vectors {
 
 /** A kernel's space while its loops are chosen. */
 export class Space {
-  /** Number of the chunk, in kernels that sum in two stages. */
+  /** Number of the chunk, in kernels that sum in two stages; of the running thread's row, where rows wait in memory of their own. */
   readonly chunkVar: VarAtom;
   /** Whether sums are so short that all their elements are written out. */
   private readonly writtenOut: boolean;

@@ -3,6 +3,7 @@
  * change, and shares tasks out over the dims that results have. Vectors run along one variable, summed or not.
  */
 import { bytesOf } from '../../graph/dtype.ts';
+import { eachTask } from '../contract/tasks.ts';
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
 import type { Value } from '../flow.ts';
 import type { SpaceKernel } from '../kernels.ts';
@@ -17,6 +18,7 @@ import { sizedKey } from './sized.ts';
 import { SpaceBody } from './space-body.ts';
 import { MAX_CHUNKS, Space, type SpaceLoops } from './space-loops.ts';
 import type { SpaceTrace } from './space-trace.ts';
+import { Streams } from './streams.ts';
 
 /** Elements times operations below which threads are not worth waking. */
 const SMALL = 8192;
@@ -36,7 +38,7 @@ export function lowerSpace(
   realised: (value: Value) => boolean,
 ): LoweredKernel {
   const space = new Space(kernel, context, realised);
-  const b = new LoopBuilder();
+  const b = new LoopBuilder(context.target);
   const buffers = new KernelBuffers(context.windows);
   const domain = space.split(null);
   const windows = windowsIn(domain);
@@ -92,6 +94,7 @@ class SpaceLowering {
   /** Whether this is all of the space. */
   private readonly whole: boolean;
   private readonly emitter: Emitter;
+  private readonly streams: Streams;
 
   constructor(
     kernel: SpaceKernel,
@@ -121,6 +124,7 @@ class SpaceLowering {
       context.target.vectorBytes / lanes,
       [...keptLoops, ...summedLoops].map(v => v.atom),
     );
+    this.streams = new Streams(this.emitter, buffers, loops, whole);
     this.emitter.reciprocals = lane !== null && !lane.kept && lane.atom.extent >= LONG_ROW * lanes;
   }
 
@@ -129,9 +133,13 @@ class SpaceLowering {
     if (sized) return sized;
     // Buffers are numbered by first use; stores first, so that results lead.
     for (const { value } of this.loops.trace.stores) this.buffers.write(value);
-    const body = new SpaceBody(this.emitter, this.buffers, this.loops);
+    const body = this.body();
     const single = this.emitTasks(body);
     return this.lowered(this.b.instructions, single, body);
+  }
+
+  private body(): SpaceBody {
+    return new SpaceBody(this.emitter, this.buffers, this.loops, this.streams, this.space.chunkVar);
   }
 
   private lowered(body: readonly Inst[], single: boolean, emitted: SpaceBody | null): LoweredKernel {
@@ -151,7 +159,7 @@ class SpaceLowering {
     const { trace, lane, lanes, copies, masked, vars } = this.loops;
     const updates = this.kernel.stores.some(value => context.updated.has(value));
     if (!updates || !this.whole || vars.length !== 1 || !lane?.kept || this.isSmall) return null;
-    const key = sizedKey(trace, lane.atom, { lanes, copies, masked });
+    const key = sizedKey(trace, lane.atom, { lanes, copies, masked, streams: this.streams.key });
     if (key === null) return null;
     // The order in which the key met them.
     for (const { value } of trace.stores) buffers.write(value);
@@ -159,13 +167,16 @@ class SpaceLowering {
     const count = buffers.count('size', lane.atom.extent);
     const known = context.sized.get(key);
     if (known) return this.lowered(known, false, null);
-    const body = new SpaceBody(this.emitter, buffers, this.loops);
+    const body = this.body();
     const size = b.count(count);
     const step = lanes * copies;
     const chunk = Math.ceil(CHUNK / step) * step;
     const tasks = b.bin('divU', b.add(size, b.i32(chunk - 1)), b.i32(chunk));
     b.parallel(tasks, i =>
-      body.enter(() => body.keptFrom(0, { lo: b.mul(i, b.i32(chunk)), length: chunk, end: size }, body.element)),
+      body.enter(() => {
+        const part: Chunk = { lo: b.mul(i, b.i32(chunk)), length: chunk, end: size };
+        this.streams.either(() => body.keptFrom(0, part, body.element));
+      }),
     );
     context.sized.set(key, b.instructions);
     return this.lowered(b.instructions, false, body);
@@ -226,8 +237,13 @@ class SpaceLowering {
     while (count < outer.length && tasks < TASKS) tasks *= outer[count++]!.atom.extent;
     const chunk = lane?.kept && count === outer.length ? this.laneChunk(tasks) : 0;
     const chunks = chunk > 0 ? Math.ceil(lane!.atom.extent / chunk) : 1;
-    b.parallel(tasks * chunks, i =>
+    const each = (task: (i: Reg, slot: Reg | null) => void): void => {
+      if (this.streams.waiting > 0) eachTask(b, tasks * chunks, task);
+      else b.parallel(tasks * chunks, i => task(i, null));
+    };
+    each((i, slot) =>
       body.enter(() => {
+        if (slot) this.emitter.setVar(this.space.chunkVar, slot);
         let rest = i;
         let lo: Reg | null = null;
         if (chunks > 1) {
@@ -241,7 +257,8 @@ class SpaceLowering {
           if (v > 0) rest = b.bin('divU', rest, b.i32(extent));
         }
         for (let v = 0; v < count; v++) body.prepare(v);
-        body.keptFrom(count, lo ? { lo, length: chunk } : null, body.element);
+        const part: Chunk | null = lo && { lo, length: chunk };
+        this.streams.either(() => body.keptFrom(count, part, body.element));
       }),
     );
     return false;

@@ -4,7 +4,7 @@
  * May import scope.ts; knows nothing of dtypes, graphs or machines.
  */
 import type { Reg } from '../loops.ts';
-import { horner, type Scope } from './scope.ts';
+import { horner, inverse, type Scope } from './scope.ts';
 
 interface ExpTable {
   /** 1.5 * 2^(fraction bits): adding it leaves the nearest integer in the low bits. */
@@ -32,6 +32,8 @@ interface ExpTable {
   readonly tanh: readonly number[];
   readonly tanhSmall: number;
   readonly tanhHighest: number;
+  /** From here on a sigmoid is 1. */
+  readonly sigmoidHighest: number;
 }
 
 const TABLES: { readonly f32: ExpTable; readonly f64: ExpTable } = {
@@ -54,6 +56,7 @@ const TABLES: { readonly f32: ExpTable; readonly f64: ExpTable } = {
     tanh: [-0.005679309368133545, 0.020618127658963203, -0.05373400077223778, 0.1333138346672058, -0.3333328068256378],
     tanhSmall: 0.625,
     tanhHighest: 10,
+    sigmoidHighest: 20,
   },
   f64: {
     magic: 1.5 * 2 ** 52,
@@ -82,6 +85,7 @@ const TABLES: { readonly f32: ExpTable; readonly f64: ExpTable } = {
     ],
     tanhSmall: 0.55,
     tanhHighest: 20,
+    sigmoidHighest: 40,
   },
 };
 
@@ -109,12 +113,24 @@ const exponentBits = (s: Scope, power: number): bigint => {
   return BigInt(table.bias + power) << BigInt(table.fractionBits);
 };
 
+/** What is left of x: x - n ln 2. */
+function rest(s: Scope, x: Reg, n: Reg): Reg {
+  const { b } = s;
+  const { ln2 } = TABLES[s.float];
+  return b.fma(n, s.c(-ln2[1]), b.fma(n, s.c(-ln2[0]), x));
+}
+
 /** exp(r) - 1, r what is left of x. */
 function expm1OfRest(s: Scope, x: Reg, n: Reg): Reg {
   const { b } = s;
-  const { ln2, exp } = TABLES[s.float];
-  const r = b.fma(n, s.c(-ln2[1]), b.fma(n, s.c(-ln2[0]), x));
+  const { exp } = TABLES[s.float];
+  const r = rest(s, x, n);
   return b.fma(b.mul(r, r), horner(s, r, exp), r);
+}
+
+/** (1 + expm1) 2^n. */
+function scaled(s: Scope, expm1: Reg, n: Reg): Reg {
+  return s.b.bin('scale', s.b.add(expm1, s.c(1)), n);
 }
 
 /**
@@ -136,7 +152,9 @@ export function exp(s: Scope, x: Reg): Reg {
   const { lowest, highest } = TABLES[s.float];
   const clamped = b.bin('pmax', b.bin('pmin', x, s.c(highest)), s.c(lowest));
   const reduced = nearestPower(s, clamped);
-  const mantissa = b.add(expm1OfRest(s, clamped, reduced.n), s.c(1));
+  const expm1 = expm1OfRest(s, clamped, reduced.n);
+  if (b.scales) return scaled(s, expm1, reduced.n);
+  const mantissa = b.add(expm1, s.c(1));
   return scaleBoth(s, mantissa, reduced, b.cmp('lt', x, s.c(0)), b.cmp('le', x, s.c(lowest)));
 }
 
@@ -155,14 +173,16 @@ export function exp2Pair(s: Scope, high: Reg, low: Reg): Reg {
   const r = b.add(main, lost);
   const tiny = b.sub(lost, b.sub(r, main));
   const expm1 = b.add(r, b.fma(b.mul(r, r), horner(s, r, exp), tiny));
+  if (b.scales) return scaled(s, expm1, reduced.n);
   return scaleBoth(s, b.add(expm1, s.c(1)), reduced, b.cmp('lt', high, s.c(0)));
 }
 
 /** exp(x) where the result is known to be a normal number (or x NaN). */
 export function expNormal(s: Scope, x: Reg): Reg {
   const reduced = nearestPower(s, x);
-  const rest = s.b.add(expm1OfRest(s, x, reduced.n), s.c(1));
-  return s.b.mul(rest, powerOfTwo(s, reduced, s.i(exponentBits(s, 0))));
+  const expm1 = expm1OfRest(s, x, reduced.n);
+  if (s.b.scales) return scaled(s, expm1, reduced.n);
+  return s.b.mul(s.b.add(expm1, s.c(1)), powerOfTwo(s, reduced, s.i(exponentBits(s, 0))));
 }
 
 /** exp(x) - 1. The exact first part of r is added apart from the small rest, so little is lost where 2^n - 1 cancels. */
@@ -191,7 +211,7 @@ export function tanh(s: Scope, x: Reg): Reg {
   const magnitude = b.un('abs', x);
   const clamped = b.bin('pmin', magnitude, s.c(tanhHighest));
   const grown = expNormal(s, b.add(clamped, clamped));
-  const far = b.sub(s.c(1), b.bin('div', s.c(2), b.add(grown, s.c(1))));
+  const far = b.fma(inverse(s, b.add(grown, s.c(1))), s.c(-2), s.c(1));
   return b.bin('copysign', b.select(b.cmp('lt', magnitude, s.c(tanhSmall)), near, far), x);
 }
 
@@ -202,6 +222,7 @@ export function tanh(s: Scope, x: Reg): Reg {
  */
 export function sigmoid(s: Scope, x: Reg): Reg {
   const { b } = s;
+  if (b.scales) return scaledSigmoid(s, x);
   const { lowest, step } = TABLES[s.float];
   const one = s.c(1);
   const zero = s.c(0);
@@ -210,8 +231,8 @@ export function sigmoid(s: Scope, x: Reg): Reg {
   const power = powerOfTwo(s, reduced, s.i(exponentBits(s, step)));
   // As in scaleBoth: what vanishes does so exactly.
   const back = b.select(b.cmp('le', clamped, s.c(lowest)), s.c(0), s.c(2 ** -step));
-  const rest = expm1OfRest(s, clamped, reduced.n);
-  const high = b.add(rest, one);
+  const expm1 = expm1OfRest(s, clamped, reduced.n);
+  const high = b.add(expm1, one);
   const e = b.mul(b.mul(high, power), back);
 
   const negative = b.cmp('lt', x, zero);
@@ -220,4 +241,21 @@ export function sigmoid(s: Scope, x: Reg): Reg {
   const quotient = b.bin('div', b.select(negative, e, one), sum);
   const remainder = b.mul(quotient, b.un('neg', sumLost));
   return b.fma(remainder, b.fma(e, s.c(-0.5), s.c(0.957)), quotient);
+}
+
+/**
+ * The same where powers of two are scaled by in one instruction: exp(-x) = 2^-n (1 + p), so the sigmoid is 2^n / (2^n + 1 + p), where
+ * 2^n + 1 is exact unless one of them hardly counts.
+ */
+function scaledSigmoid(s: Scope, x: Reg): Reg {
+  const { b } = s;
+  const { lowest, sigmoidHighest, exp } = TABLES[s.float];
+  const clamped = b.bin('pmax', b.bin('pmin', x, s.c(sigmoidHighest)), s.c(lowest));
+  const { n } = nearestPower(s, clamped);
+  const r = rest(s, clamped, n);
+  const power = b.bin('scale', s.c(1), n);
+  // -p, by the polynomial of exp at -r.
+  const turned = exp.map((c, i) => ((exp.length - i) % 2 === 0 ? c : -c));
+  const minus = b.fma(b.mul(r, r), horner(s, r, turned), r);
+  return b.mul(inverse(s, b.sub(b.add(power, s.c(1)), minus)), power);
 }

@@ -136,6 +136,8 @@ export function corrcoef(x: Tensor): Tensor {
   return matrix.div(deviation.unsqueeze(1)).div(deviation).clamp(-1, 1);
 }
 
+const MOST_BINS = 2 ** 31 - 1;
+
 /** How often each whole number from 0 on occurs (or the sum of its weights). The largest is read now. */
 export function bincount(
   x: Tensor,
@@ -150,6 +152,7 @@ export function bincount(
   if (x.numel() > 0 && Number(x.amin().item()) < 0)
     throw new RangeError('bincount: input: expected no negative numbers');
   const length = Math.max(minlength, x.numel() === 0 ? 0 : Number(x.amax().item()) + 1);
+  if (length > MOST_BINS) throw new RangeError(`bincount: input: ${length - 1} came, expected less than ${MOST_BINS}`);
   const counted = weights
     ? isFloat(weights.dtype)
       ? weights

@@ -158,8 +158,15 @@ export function repeatInterleave(x: Tensor, times: number | Tensor, dim?: number
     if (times.ndim !== 1 || times.shape[0] !== x.shape[d])
       throw new RangeError(`repeatInterleave: times: expected [${x.shape[d]}] counts, got ${shapeText(times.shape)}`);
     const counts = Array.from(times.data(), Number);
-    const places = counts.flatMap((n, i) => new Array<number>(n).fill(i));
-    return x.indexSelect(d, Tensor.from(places, { dtype: 'i64' }));
+    const total = counts.reduce((sum, n) => sum + n, 0);
+    if (counts.some(n => n < 0) || total >= 2 ** 31)
+      throw new RangeError(
+        `repeatInterleave: times: expected counts from 0 on, less than 2^31 together, got ${Math.min(...counts)} to ${Math.max(...counts)}`,
+      );
+    const places = new BigInt64Array(total);
+    let end = 0;
+    for (const [i, n] of counts.entries()) places.fill(BigInt(i), end, (end += n));
+    return x.indexSelect(d, Tensor.from(places));
   }
   checkWhole('repeatInterleave', 'times', times, 0);
   const inner = [...x.shape.slice(0, d + 1), times, ...x.shape.slice(d + 1)];

@@ -1,7 +1,10 @@
 /**
  * Bounds: random graphs, and contractions of every kind, with every buffer between pages that nobody may touch. An access out of bounds kills the
- * process that runs this file.
+ * process that runs this file, as it kills those that make one on purpose.
  */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createX86Backend } from '../../../src/backends/x86/index.ts';
 import type { Node } from '../../../src/graph/node.ts';
@@ -17,18 +20,23 @@ describe.each(isas)('%s', isa => {
   for (const backend of backends) backend.threads = 2;
 
   /** The program between guard pages gives what it gives without, with its buffers at the one end and at the other. */
-  function check(outputs: readonly Node[]): void {
-    const graph = programOf(outputs);
+  function check(outputs: readonly Node[], lasting = false): void {
+    const plain = programOf(outputs);
+    const graph = lasting ? { ...plain, lasting: plain.leaves.map(() => true) } : plain;
     const bindings = graph.leaves.map(leaf => leaf.value!);
     const [usual, guarded] = backends.map(backend => backend.compile(graph));
     const want = usual!.run(bindings);
-    for (let run = 0; run < 2; run++) expect(guarded!.run(bindings)).toEqual(want);
+    for (let run = 0; run < 4; run++) expect(guarded!.run(bindings)).toEqual(want);
     usual!.free();
     guarded!.free();
   }
 
   it(`random graphs (${GRAPHS})`, () => {
-    for (let seed = 1000; seed < 1000 + GRAPHS; seed++) check(randomGraph(seed).map(value => value.node));
+    for (let seed = 1000; seed < 1000 + GRAPHS; seed++)
+      check(
+        randomGraph(seed).map(value => value.node),
+        seed % 4 === 0,
+      );
   });
 
   it.each(['f32', 'bf16'] as const)('products and convolutions of %s, with gradients', dtype => {
@@ -46,11 +54,11 @@ describe.each(isas)('%s', isa => {
       [129, 5, 1100],
     ] as const) {
       check([leaf([m, k]).matmul(leaf([k, n])).node]);
-      check([
-        leaf([k, m])
-          .t()
-          .matmul(leaf([n, k]).t()).node,
-      ]);
+      const turned = leaf([k, m])
+        .t()
+        .matmul(leaf([n, k]).t()).node;
+      // Prepared operands lie in memory that outlasts the run.
+      for (const lasting of [false, true]) check([turned], lasting);
     }
     for (const [channels, size, kernel, stride] of [
       [3, 15, 7, 2],
@@ -68,3 +76,41 @@ describe.each(isas)('%s', isa => {
     }
   });
 });
+
+const root = path.resolve(import.meta.dirname, '../../..');
+
+/** A kernel that copies `count` words, of buffers of 1000 words or of those that addresses in its buffers lead to. */
+const COPY = `
+import { Machine } from '#tenon/backends/x86/machine.js';
+import { Native } from '#tenon/backends/x86/memory/native.js';
+import { LoopBuilder } from '#tenon/compiler/loops.js';
+const [first, count, followed] = process.argv.slice(-3).map(Number);
+const machine = new Machine(new Native(), 'avx2');
+const b = new LoopBuilder();
+const at = buffer => { const p = b.addr(buffer, b.i32(0)); return followed ? b.follow(p) : p; };
+const [from, to] = [at(0), at(1)];
+b.for(first, first + count, 1, i => b.store('i32', b.advance(to, i, 4), b.load('i32', b.advance(from, i, 4))));
+const buffers = ['from', 'to'].map(name => ({ name, dtype: followed ? 'i64' : 'i32', elements: 2 ** 31 - 1, access: 'readwrite' }));
+const kernel = machine.loadAlone({ name: 'copy', buffers, body: b.instructions });
+const words = [Int32Array.from({ length: 1000 }, (_, i) => i), new Int32Array(1000)];
+const given = followed ? words.map(array => BigInt64Array.of(BigInt(machine.guard.addressOf(array)))) : words;
+for (let run = 0; run < 8; run++) kernel.run(given, true);
+console.log(words[1][999]);`;
+
+describe.skipIf(isas.length === 0 || !existsSync(path.join(root, 'build/src')))(
+  'kernels over arrays of the host',
+  () => {
+    const run = (first: number, count: number, followed: number) =>
+      spawnSync(process.execPath, ['--input-type=module', '-e', COPY, '--', `${first}`, `${count}`, `${followed}`], {
+        cwd: root,
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'], TENON_DEBUG: 'guard' },
+      });
+
+    it.each([0, 1])('stay inside, or end the process there (addresses followed: %i)', followed => {
+      expect(run(0, 1000, followed)).toMatchObject({ status: 0, stdout: '999\n' });
+      expect(run(0, 1001, followed)).toMatchObject({ signal: 'SIGSEGV' });
+      expect(run(-1, 1001, followed)).toMatchObject({ signal: 'SIGSEGV' });
+    });
+  },
+);

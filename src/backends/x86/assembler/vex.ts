@@ -71,6 +71,7 @@ const LINES = {
   vmovaps: '0.1.0 28',
   vmovups: '0.1.0 10',
   vmovups_st: '0.1.0 11',
+  vmovntps_st: '0.1.0 2b',
   vmovss: '2.1.0 10',
   vmovss_st: '2.1.0 11',
   vmovsd: '3.1.0 10',

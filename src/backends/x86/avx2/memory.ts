@@ -87,6 +87,10 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   const x = f.v(a);
   const l = lengthOf(a.type);
   const scalar = a.type.lanes === 1;
+  if (inst.past) {
+    asm.vex('vmovntps_st', l, x, 0, to);
+    return;
+  }
   switch (type) {
     case 'f64':
       asm.vex(scalar ? 'vmovsd_st' : 'vmovups_st', l, x, 0, to);
