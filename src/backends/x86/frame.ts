@@ -36,6 +36,9 @@ const VECTORS: { readonly [isa in 'evex' | 'vex']: { readonly all: number; reado
   vex: { all: 13, spilled: [10, 11, 12] },
 };
 
+/** Vector registers that are handed out where nothing is spilled. */
+export const vectorsOf = (isa: Isa): number => VECTORS[isa === 'avx2' ? 'vex' : 'evex'].all;
+
 /** Bytes of the frame below the slots. */
 export const FRAME = { savedStack: 0, thread: 8, threads: 12, parallelEnd: 16, vector: 64, slots: 128 } as const;
 /** Room for one vector. */
@@ -74,12 +77,13 @@ export class Frame {
   private readonly allocation: Allocation;
   private readonly spilled: readonly number[];
 
-  constructor(kernel: LoopKernel, asm: Assembler, isa: Isa) {
+  /** @param held vector constants, by register id, that are to stay in their registers */
+  constructor(kernel: LoopKernel, held: ReadonlySet<number>, asm: Assembler, isa: Isa) {
     this.kernel = kernel;
     this.asm = asm;
     this.vex = isa === 'avx2';
     this.usage = usageOf(kernel.body);
-    this.folding = new Folding(kernel.body, this.usage, !this.vex);
+    this.folding = new Folding(kernel.body, this.usage, !this.vex, held);
     const intervals = liveIntervals(
       kernel,
       reg => this.literal(reg) !== null || this.folding.has(reg),
