@@ -1,7 +1,7 @@
 /**
  * The order in which images are kept. Where weights last, channels are innermost (NHWC), and so is everything between convolutions: pixels are then rows of
  * a plain matrix product that is read in place, channels its columns, however small the image. Where they change and channels are few, the batch is
- * innermost (HWCN). A pass from flow to flow: every value may be kept with its dims in another order, and only what cannot follow is put back.
+ * innermost (HWCN); where they are many, channels are, with the batch beside them (HWNC). A pass from flow to flow: every value may be kept with its dims in another order, and only what cannot follow is put back.
  * Imports the flow and the reindex algebra.
  */
 import type { Attrs, AxisMap, Primitive } from '../graph/node.ts';
@@ -119,9 +119,52 @@ function channelsLastOrders(flow: Flow, lanes: number): Orders | null {
   return results.size > 0 ? { results, leaves: new Map() } : null;
 }
 
+/** Channels from which a convolution by transformed tiles is worth its transforms (contract/winograd). */
+const MANY_CHANNELS = 32;
+
+/** Whether `view` shows, along two dims, windows of three neighbours that are one apart, of an image that the program makes. */
+function showsTiles(view: Value): boolean {
+  if (view.leaf >= 0 || !view.is('reindex') || shownLeaf(view)) return false;
+  const isTap = (d: number, c: number): boolean => Math.abs(c) === 1 && view.shape[d] === 3;
+  const axes = view.attrs.axes.filter(({ terms, div }) => {
+    const [first, second] = terms;
+    if (terms.length !== 2 || div !== 1 || !first || !second) return false;
+    return (isTap(...first) && second[1] === 1) || (isTap(...second) && first[1] === 1);
+  });
+  return axes.length === 2;
+}
+
+/**
+ * Orders with channels innermost and the batch beside them, pixels outermost, for networks that change their weights where most products are convolutions
+ * by transformed tiles: those read and write vectors of channels, and to all others the pixels of all images are even rows.
+ */
+function channelsInnermostOrders(flow: Flow, lanes: number): Orders | null {
+  const results = new Map<Value, readonly number[]>();
+  let [inTiles, others, images] = [0, 0, 0];
+  for (const value of flow.values) {
+    if (value.leaf >= 0 || !value.is('contract') || value.shape.length < 3) continue;
+    const { a, b, out } = value.attrs;
+    const [x, w] = value.inputs as readonly [Value, Value];
+    const [pixels, weights, view, kernel] = a.includes(out[0]!) ? [a, b, x, w] : [b, a, w, x];
+    if (weights.includes(out[0]!) || shownLeaf(kernel)?.shape.length !== value.shape.length) continue;
+    const channels = out.flatMap((label, d) => (weights.includes(label) ? [d] : []));
+    const [channel] = channels;
+    if (channels.length !== 1 || channel === undefined || view.dtype !== 'f32' || value.dtype !== 'f32') continue;
+    if (flow.lasts(kernel) || pixels.includes(out[channel]!) || value.shape[channel]! % lanes !== 0) return null;
+    results.set(value, [...out.flatMap((_, d) => (d > 0 && d !== channel ? [d] : [])), 0, channel]);
+    const work = (value.size * kernel.size) / value.shape[channel]!;
+    if (showsTiles(view) && value.shape[channel]! >= MANY_CHANNELS) {
+      inTiles += work;
+      images++;
+    } else others += work;
+  }
+  return images > 1 && inTiles > others ? { results, leaves: new Map() } : null;
+}
+
 /** The flow with its images in the order that its convolutions gain most from, in vectors of `lanes`. */
 export function arrange(flow: Flow, lanes: number): Flow {
-  const orders = channelsLastOrders(flow, lanes) ?? batchLastOrders(flow, lanes);
+  const orders =
+    channelsLastOrders(flow, lanes) ?? batchLastOrders(flow, lanes) ?? channelsInnermostOrders(flow, lanes);
   return orders ? new Relayout(flow, orders).run() : flow;
 }
 

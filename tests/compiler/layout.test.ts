@@ -1,5 +1,5 @@
 /** Which convolutions keep their channels last, and what happens around them; numbers are checked by tests/tensor/inference.test.ts. */
-import { F, type Tensor, zeros } from 'tenon';
+import { F, grad, type Tensor, zeros } from 'tenon';
 import { expect, it } from 'vitest';
 import type { Flow } from '../../src/compiler/flow.ts';
 import { arrange } from '../../src/compiler/layout.ts';
@@ -44,4 +44,14 @@ it('leaves a flow alone where weights do not last, channels fill no vector, or g
   const grouped = data([32, 4, 3, 3]);
   const crowded = flows(F.conv2d(F.conv2d(x, w).narrow(1, 0, 16), grouped, null, { groups: 4 }), [w, grouped]);
   expect(crowded.after).toBe(crowded.before);
+});
+
+it('keeps channels innermost where weights change and most products are 3x3 windows of many channels', () => {
+  const [x, v] = [data([2, 3, 8, 8]), data([32, 3, 3, 3])];
+  const weights = [data([32, 32, 3, 3]), data([64, 32, 3, 3]), data([64, 64, 3, 3])];
+  const loss = (...ws: readonly Tensor[]): Tensor =>
+    ws.reduce((h, w) => F.conv2d(h.relu(), w, null, { padding: 1 }), F.conv2d(x, v, null, { padding: 1 })).sum();
+  const { after } = flows(grad(loss)(...weights), []);
+  const [narrow, wide] = ['8 8 2 32', '8 8 2 64'];
+  expect(contractions(after)).toEqual([narrow, narrow, wide, wide, narrow, '32 32 3 3']);
 });

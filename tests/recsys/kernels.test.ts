@@ -103,6 +103,26 @@ describe.skipIf(!machineCode)('tables', () => {
         }
       });
 
+  it('rows that are drawn, refused and evicted, and initial weights of either kind', () => {
+    const few = { dim: 10, wide: true, seed: 5, memoryLimit: 60_000 } as const;
+    const lives: readonly TableOptions[] = [
+      { dim: 10, admission: { type: 'probability', p: 0.4 } },
+      { dim: 9, init: { type: 'normal', std: 0.1 } },
+      { dim: 10, init: { type: 'uniform', range: 0 } },
+      { ...few, atLimit: 'evict' },
+      { ...few, atLimit: 'refuse', admission: { type: 'score' } },
+    ];
+    for (const options of lives) {
+      setBackend('reference');
+      const expected = life(options);
+      setBackend('x86');
+      for (const threads of [1, 2, 5]) {
+        setNumThreads(threads);
+        expect(life(options) === expected, `${JSON.stringify(options)}, ${threads} threads`).toBe(true);
+      }
+    }
+  });
+
   it('shared Adam counts beyond the last correction that differs from 1', () => {
     const options = { dim: 3, optimizer: { type: 'sharedAdam', betas: [0.1, 0.2] } } as const;
     setBackend('reference');

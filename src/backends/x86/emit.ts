@@ -29,8 +29,13 @@ export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
 /** Writes the kernel at the end of the assembler's code; tells what it does. */
 export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Usage {
+<<<<<<< HEAD
   const { body, held } = hoistConstants(foldMoves(kernel.body), vectorsOf(isa));
   const emitter = new KernelEmitter({ ...kernel, body }, held, asm, runtime, isa);
+=======
+  const { body, usage } = foldMoves(kernel.body);
+  const emitter = new KernelEmitter({ ...kernel, body }, usage, asm, runtime, isa);
+>>>>>>> main
   emitter.run();
   return emitter.usage;
 }
@@ -40,8 +45,13 @@ class KernelEmitter {
   private readonly asm: Assembler;
   private readonly runtime: Runtime;
 
+<<<<<<< HEAD
   constructor(kernel: LoopKernel, held: ReadonlySet<number>, asm: Assembler, runtime: Runtime, isa: Isa) {
     this.f = new Frame(kernel, held, asm, isa);
+=======
+  constructor(kernel: LoopKernel, usage: Usage, asm: Assembler, runtime: Runtime, isa: Isa) {
+    this.f = new Frame(kernel, usage, asm, isa);
+>>>>>>> main
     this.asm = asm;
     this.runtime = runtime;
   }
@@ -71,12 +81,12 @@ class KernelEmitter {
 
   private block(insts: readonly Inst[]): void {
     const { definition, uses } = this.f.usage;
+    const { folding } = this.f;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i]!;
-      // Nothing reads it.
-      if ('d' in inst && uses[inst.d.id] === 0) continue;
-      // Its reader takes it in.
-      if ('d' in inst && this.f.folding.has(inst.d)) continue;
+      const { d } = inst as { readonly d?: Reg };
+      // Nothing reads it, or its reader takes it in.
+      if (d && (uses[d.id] === 0 || folding.has(d))) continue;
       const next = insts[i + 1];
       // A loaded element that is only spread out is one instruction.
       if (

@@ -17,6 +17,7 @@ import { keepsPacked, planOf } from './plan.ts';
 import { extent, type Problem, problemsOf, type View } from './problem.ts';
 import { accumulator, type ContractSpec, type Room, type Scratch } from './spec.ts';
 import { lowerTaps, suitsTaps } from './taps.ts';
+import { lowerWinograd, suitsWinograd } from './winograd/index.ts';
 
 export type {
   AccScalar,
@@ -53,6 +54,7 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
     const own: Scratch = { ...scratch, room: named(scratch.room), kept: named(scratch.kept) };
     if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
     else if (suitsChannels(p, target)) lowerChannels(b, p, target, own);
+    else if (suitsWinograd(p, target)) lowerWinograd(b, p, target, own);
     else if (suitsWords(p, target)) lowerStaged(b, p, target, own, true);
     else if (suitsDot(p, target)) lowerDot(b, p, target, own);
     else if (suitsTaps(p, target)) lowerTaps(b, p, target, own);

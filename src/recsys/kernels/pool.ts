@@ -11,6 +11,7 @@ import {
   loadedOnce,
   loadKernel,
   loadWide,
+  ownerTest,
   real,
   storeChunk,
   storeWide,
@@ -152,8 +153,8 @@ const MERGE = {
   reals: 'f64',
 } as const;
 
-/** Signs of one owner that lie together: rows of `out` that share cache lines. */
-const OWNED_SHIFT = 3;
+/** Signs of one owner that lie together, so that few cache lines of the sums have two: 128 shows are eight lines. */
+const OWNED_SHIFT = 7;
 
 /** Adds up gradients, shows and clicks of each distinct sign. */
 export class MergeKernel {
@@ -298,16 +299,8 @@ function mergeKernel(machine: HostKernels, shape: PoolShape): HostKernel {
     const one = b.i32(1);
     const [size, unique, column, columns] = [0, 1, 2, 3].map(i => word(b, buffer.numbers, i)) as [Reg, Reg, Reg, Reg];
     const [wideScale, vectorScale] = [0, 1].map(i => real(b, buffer.reals, i)) as [Reg, Reg];
-    // Owners are as many threads as the largest power of two among them.
-    const threads = b.threads();
-    const owners = b.copy(one);
-    b.while(
-      () => b.cmp('le', b.add(owners, owners), threads),
-      () => b.move(owners, b.add(owners, owners)),
-    );
-    const ownerMask = b.sub(owners, one);
-    const thread = b.copy(b.thread());
-    const isOwn = (u: Reg): Reg => b.cmp('eq', b.bin('and', b.bin('shrU', u, b.i32(OWNED_SHIFT)), ownerMask), thread);
+    const owns = ownerTest(b);
+    const isOwn = (u: Reg): Reg => owns(b.bin('shrU', u, b.i32(OWNED_SHIFT)));
     b.for(zero, unique, 1, u =>
       b.if(isOwn(u), () => {
         const out = b.addr(buffer.out, b.mul(u, b.i32(width)));

@@ -7,6 +7,7 @@ import type { HostKernel, HostKernels } from '../../compiler/program.ts';
 import { CLICK, DELTA, HI, type Layout, LINK, LO, META, SHOW, WIDE } from '../table/layout.ts';
 import { correction } from '../table/optimizers.ts';
 import type { RowOptimizer, TableSettings } from '../table/options.ts';
+import { type CreatedArrays, CreateKernel, INITIAL, InitialWeights, writeInitial } from './create.ts';
 import { type RowUpdate, writeUpdate } from './rules.ts';
 import {
   chunksOf,
@@ -51,6 +52,8 @@ export interface TableShape {
   readonly settings: TableSettings;
   readonly rowShift: number;
   readonly vectorShift: number;
+  /** A new row but for its sign and the weights of its vector. */
+  readonly blank: Float32Array;
 }
 
 const FIND = {
@@ -65,6 +68,7 @@ const FIND = {
   segments: 'i64',
   vectorSegments: 'i64',
   numbers: 'i32',
+  ...INITIAL,
 } as const;
 
 const UPDATE = {
@@ -86,6 +90,9 @@ const MOST_CORRECTIONS = 1 << 22;
 export class TableKernels {
   private readonly finder: HostKernel;
   private readonly updater: HostKernel;
+  /** Null where initial weights are drawn in JavaScript (normal ones). */
+  private readonly creator: CreateKernel | null;
+  private readonly initial: InitialWeights;
   private readonly numbers = new Int32Array(4);
   private readonly reals = new Float64Array(2);
   private corrections = new Float64Array(1);
@@ -93,10 +100,13 @@ export class TableKernels {
   private readonly betas: readonly [number, number] | null;
 
   constructor(machine: HostKernels, shape: TableShape) {
-    const { layout, settings, rowShift, vectorShift } = shape;
-    const { optimizer, wideOptimizer, score } = settings;
+    const { layout, settings, rowShift, vectorShift, blank } = shape;
+    const { optimizer, wideOptimizer, score, init, seed, dim } = settings;
     const key = JSON.stringify([layout, optimizer, wideOptimizer, score, rowShift, vectorShift]);
-    this.finder = loadedOnce(machine, `find ${key}`, () => findKernel(machine, shape));
+    this.initial = new InitialWeights(dim, seed, init.type === 'uniform' ? (init.range ?? 1e-4) : 0);
+    const starts = layout.apart || init.type === 'uniform';
+    this.creator = starts ? new CreateKernel(machine, layout, rowShift, this.initial, blank) : null;
+    this.finder = loadedOnce(machine, `find ${starts} ${key}`, () => findKernel(machine, shape, starts));
     this.updater = loadedOnce(machine, `update ${key}`, () => updateKernel(machine, shape));
     const shared = [optimizer, wideOptimizer].find(spec => spec.type === 'sharedAdam');
     this.betas = shared ? ((shared as { betas?: readonly [number, number] }).betas ?? [0.9, 0.999]) : null;
@@ -109,12 +119,24 @@ export class TableKernels {
     return !both || betas(optimizer) === betas(wideOptimizer);
   }
 
-  /** Fills rows (-1: none), and weights and shows of the signs that have one. */
+  /** Whether `create` is there, and `find` says what signs without a row start with. */
+  get starts(): boolean {
+    return this.creator !== null;
+  }
+
+  /** Fills rows (-1: none), weights and shows; those of signs without a row only where it `starts` them. */
   find(unique: number, { hi, lo, hash, tag, rows, weights, shows }: FoundArrays, memory: TableMemory): void {
     const { numbers } = this;
     numbers[0] = unique;
     const { parts, rows: segments, vectors } = memory;
-    this.finder.run([hi, lo, hash, tag, rows, weights, shows, parts, segments, vectors, numbers]);
+    const { seed, range, counters } = this.initial;
+    const found = [hi, lo, hash, tag, rows, weights, shows];
+    this.finder.run([...found, parts, segments, vectors, numbers, seed, range, counters]);
+  }
+
+  /** Fills the new rows of signs wanted[0, count), and enters them in the index, which has room for them. Only where it `starts` rows. */
+  create(wanted: Int32Array, count: number, found: CreatedArrays, memory: TableMemory): void {
+    this.creator!.run(wanted, count, found, memory);
   }
 
   /** Applies gradients and statistics to the rows that are there. `slots` null leaves the rows' own. */
@@ -160,7 +182,7 @@ export interface PushedArrays {
   readonly slots: Int32Array | null;
 }
 
-function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: TableShape): HostKernel {
+function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: TableShape, starts: boolean): HostKernel {
   const { wide, dim, apart, width, rowWords, vector, vectorState } = layout;
   /** Words of a row that a pull reads. */
   const read = apart ? rowWords : vectorState;
@@ -245,13 +267,22 @@ function findKernel(machine: HostKernels, { layout, rowShift, vectorShift }: Tab
           });
       });
 
+    const absent = (u: Reg, out: Reg): void => {
+      const none = b.const('f32', 0);
+      b.store('f32', b.addr(buffer.shows, u), none);
+      if (wide) b.store('f32', out, none);
+      const sign = { hash: word(b, buffer.hash, u), tag: word(b, buffer.tag, u) };
+      if (!apart) writeInitial(b, buffer, chunks, sign, out, W * wide);
+      else for (const chunk of chunks) storeChunk(b, out, W * wide, chunk, b.const('f32', 0, chunk.lanes));
+    };
     const copyOut = (from: Reg, to: Reg): void =>
       b.for(from, to, 1, u => {
         const row = word(b, buffer.rows, u);
+        const out = b.addr(buffer.weights, b.mul(u, b.i32(width)));
+        if (starts) b.if(b.cmp('lt', row, zero), () => absent(u, out));
         b.if(b.cmp('ge', row, zero), () => {
           const p = rowPointer(b, main, row);
           b.store('f32', b.addr(buffer.shows, u), b.load('f32', p, W * SHOW));
-          const out = b.addr(buffer.weights, b.mul(u, b.i32(width)));
           if (wide) b.store('f32', out, b.load('f32', p, W * WIDE));
           const copy = (source: Reg, offset: number): void => {
             for (const chunk of chunks) storeChunk(b, out, W * wide, chunk, loadChunk(b, source, offset, chunk));

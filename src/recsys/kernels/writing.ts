@@ -72,6 +72,22 @@ export function eachBlock(b: LoopBuilder, count: Reg, stages: readonly ((from: R
   );
 }
 
+/**
+ * Whether this thread owns what has a number. Owners are as many threads as the largest power of two among them, each of which walks over all there is: what
+ * has an owner is changed in an order that does not depend on the threads.
+ */
+export function ownerTest(b: LoopBuilder): (number: Reg) => Reg {
+  const threads = b.threads();
+  const owners = b.copy(b.i32(1));
+  b.while(
+    () => b.cmp('le', b.add(owners, owners), threads),
+    () => b.move(owners, b.add(owners, owners)),
+  );
+  const mask = b.sub(owners, b.i32(1));
+  const thread = b.copy(b.thread());
+  return number => b.cmp('eq', b.bin('and', number, mask), thread);
+}
+
 /** Consecutive weights of a row that are computed with at once. */
 export interface Chunk {
   readonly at: number;

@@ -2,12 +2,11 @@
  * Several units at once, in an order that depends on the units alone: lane l reads units l, l + LANES, ..., and blocks are taken from the lanes in turn.
  * So any number of threads, also none, gives the same examples in the same order.
  */
-import { createRequire } from 'node:module';
-import { Worker } from 'node:worker_threads';
 import type { Features } from '../features/features.ts';
 import type { FeatureSpec } from '../features/spec.ts';
 import type { Format } from './format.ts';
 import type { Block } from './lines.ts';
+import { type FromThread, type ReaderThread, takeReaderThread } from './threads.ts';
 import { readUnit, type Unit } from './unit.ts';
 
 /** How many units are read at once. */
@@ -19,10 +18,10 @@ const BLOCK_ROWS = 4096;
 /** Examples of a block that is cut into batches: a whole number of them, so that few batches are put together out of two blocks. */
 const blockRows = (batchSize: number): number => batchSize * Math.max(1, Math.round(BLOCK_ROWS / batchSize));
 
-/** Blocks that a worker makes ahead per lane. */
+/** Blocks that a thread makes ahead per lane. */
 const AHEAD = 2;
 
-/** What a lane reads; plain data, because workers get it. */
+/** What a lane reads; plain data, because threads get it. */
 export interface LanePlan {
   readonly units: readonly Unit[];
   readonly format: Format;
@@ -34,21 +33,8 @@ export async function* readLane({ units, format, blockRows }: LanePlan, features
   for (const unit of units) yield* readUnit(unit, format, features, blockRows);
 }
 
-/** From a worker: a block of a lane, its end, or why it failed. Blocks travel without their schema. */
-export type FromWorker = { readonly lane: number } & (
-  | { readonly block: Block }
-  | { readonly done: true }
-  | { readonly failure: string }
-);
-
-/** To a worker: it may make `blocks` more of a lane. */
-export interface ToWorker {
-  readonly lane: number;
-  readonly blocks: number;
-}
-
 /**
- * The blocks of all units, to be cut into batches. @param threads workers; 0 reads in this thread
+ * The blocks of all units, to be cut into batches. @param threads how many; 0 reads in this thread
  * @throws Error naming the file that cannot be read
  */
 export async function* readUnits(
@@ -69,7 +55,7 @@ export async function* readUnits(
   try {
     yield* inTurn(pool ? pool.lanes : plans.map(plan => readLane(plan, features)));
   } finally {
-    await pool?.close();
+    pool?.close();
   }
 }
 
@@ -87,43 +73,30 @@ async function* inTurn(lanes: readonly AsyncIterator<Block>[]): AsyncGenerator<B
   }
 }
 
-/** A worker runs from the built files, wherever this one is: package.json knows where. */
-const workerFile = (): string => createRequire(import.meta.url).resolve('#reader');
-
 class LanePool {
   readonly lanes: readonly RemoteLane[];
-  private readonly workers: readonly Worker[];
+  private readonly threads: readonly ReaderThread[];
 
   constructor(plans: readonly LanePlan[], count: number, features: Features) {
-    this.workers = Array.from({ length: count }, (_, i) => {
+    this.threads = Array.from({ length: count }, (_, i) => {
       const own = plans.map((plan, lane) => ({ lane, plan })).filter(({ lane }) => lane % count === i);
-      return new Worker(workerFile(), { workerData: own, name: 'tenon-reader' });
+      return takeReaderThread(own, message => this.lanes[message.lane]!.receive(message));
     });
-    this.lanes = plans.map((_, lane) => {
-      const worker = this.workers[lane % count];
-      return new RemoteLane(features, blocks => worker.postMessage({ lane, blocks } satisfies ToWorker));
-    });
-    for (const worker of this.workers) {
-      worker.on('message', (message: FromWorker) => this.lanes[message.lane].receive(message));
-      const fail = (reason: string): void => {
-        for (const [lane, remote] of this.lanes.entries())
-          if (this.workers[lane % count] === worker) remote.receive({ lane, failure: reason });
-      };
-      worker.on('error', error => fail(`a reader thread failed: ${(error as Error).message}`));
-      worker.on('exit', code => fail(`a reader thread ended with code ${code}`));
-    }
+    this.lanes = plans.map(
+      (_, lane) => new RemoteLane(features, blocks => this.threads[lane % count]!.ask(lane, blocks)),
+    );
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.workers.map(worker => worker.terminate()));
+  close(): void {
+    for (const thread of this.threads) thread.release();
   }
 }
 
-/** A lane that a worker reads. */
+/** A lane that another thread reads. */
 class RemoteLane implements AsyncIterator<Block> {
   private readonly features: Features;
   private readonly ask: (blocks: number) => void;
-  private readonly ready: FromWorker[] = [];
+  private readonly ready: FromThread[] = [];
   private wake: (() => void) | null = null;
 
   constructor(features: Features, ask: (blocks: number) => void) {
@@ -132,7 +105,7 @@ class RemoteLane implements AsyncIterator<Block> {
     ask(AHEAD);
   }
 
-  receive(message: FromWorker): void {
+  receive(message: FromThread): void {
     this.ready.push(message);
     this.wake?.();
     this.wake = null;

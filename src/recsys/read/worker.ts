@@ -1,38 +1,64 @@
 /**
- * A reader thread: reads its lanes as far ahead as it is asked, and hands the blocks over without copying them.
+ * A reader thread: reads the lanes of its present owner as far ahead as it is asked, and hands the blocks over without copying them.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { Features } from '../features/features.ts';
-import { type FromWorker, type LanePlan, readLane, type ToWorker } from './lanes.ts';
+import { type LanePlan, readLane } from './lanes.ts';
+import type { FromThread, Reply, ToThread } from './threads.ts';
 
-const lanes = new Map<number, { credit: number; wake: (() => void) | null }>();
-const send = (message: FromWorker, transfer: ArrayBuffer[] = []): void => parentPort!.postMessage(message, transfer);
-
-async function run(lane: number, plan: LanePlan): Promise<void> {
-  const state = lanes.get(lane)!;
-  const features = new Features(plan.features);
-  for await (const block of readLane(plan, features)) {
-    while (state.credit === 0)
-      await new Promise<void>(resolve => {
-        state.wake = resolve;
-      });
-    state.credit--;
-    const { hi, lo, offsets, dense, labels } = block.batch;
-    const schema = { slots: [], dense: [], labels: [] };
-    const arrays = [hi, lo, offsets, dense, labels].map(array => array.buffer as ArrayBuffer);
-    send({ lane, block: { ...block, batch: { ...block.batch, schema } } }, arrays);
-  }
-  send({ lane, done: true });
+/** A lane of an owner: how many blocks it may make, and what to call when it may again. */
+interface Lane {
+  credit: number;
+  wake: (() => void) | null;
 }
 
-parentPort!.on('message', ({ lane, blocks }: ToWorker) => {
-  const state = lanes.get(lane)!;
-  state.credit += blocks;
+/** Lanes of the present owner; those of one that has gone find themselves not among them, and end. */
+let lanes = new Map<number, Lane>();
+let present = 0;
+
+async function run(owner: number, lane: number, state: Lane, plan: LanePlan): Promise<void> {
+  const send = (message: FromThread, transfer: ArrayBuffer[] = []): void =>
+    parentPort!.postMessage({ owner, message } satisfies Reply, transfer);
+  try {
+    const features = new Features(plan.features);
+    for await (const block of readLane(plan, features)) {
+      while (state.credit === 0 && owner === present)
+        await new Promise<void>(resolve => {
+          state.wake = resolve;
+        });
+      if (owner !== present) return;
+      state.credit--;
+      const { hi, lo, offsets, dense, labels } = block.batch;
+      const schema = { slots: [], dense: [], labels: [] };
+      const arrays = [hi, lo, offsets, dense, labels].map(array => array.buffer as ArrayBuffer);
+      send({ lane, block: { ...block, batch: { ...block.batch, schema } } }, arrays);
+    }
+    send({ lane, done: true });
+  } catch (error) {
+    send({ lane, failure: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+function wake(state: Lane): void {
   state.wake?.();
   state.wake = null;
-});
-
-for (const { lane, plan } of workerData as { lane: number; plan: LanePlan }[]) {
-  lanes.set(lane, { credit: 0, wake: null });
-  run(lane, plan).catch(error => send({ lane, failure: error instanceof Error ? error.message : String(error) }));
 }
+
+/** Ends what is being read, and begins with other lanes. */
+function become(owner: number, own: ReadonlyMap<number, LanePlan>): void {
+  const before = lanes;
+  present = owner;
+  lanes = new Map([...own.keys()].map(lane => [lane, { credit: 0, wake: null }]));
+  for (const state of before.values()) wake(state);
+  for (const [lane, plan] of own) void run(owner, lane, lanes.get(lane)!, plan);
+}
+
+parentPort!.on('message', (message: ToThread) => {
+  if ('lanes' in message) become(message.owner, new Map(message.lanes.map(({ lane, plan }) => [lane, plan])));
+  else if ('end' in message) become(0, new Map());
+  else {
+    const state = lanes.get(message.lane)!;
+    state.credit += message.blocks;
+    wake(state);
+  }
+});

@@ -88,6 +88,15 @@ export class SignIndex {
     place(this.parts[number]!, tag, row + 1);
   }
 
+  /** Makes room for the entries of signs that are not there, by their hashes; whoever asks enters them. */
+  reserve(hash: Int32Array, wanted: Int32Array, count: number): void {
+    const { used, parts } = this;
+    for (let i = 0; i < count; i++) used[hash[wanted[i]!]! >>> 24]!++;
+    this.size += count;
+    for (let number = 0; number < PARTS; number++)
+      while (2 * used[number]! > FULLEST * parts[number]!.length) this.grow(number);
+  }
+
   /** Removes a sign that is there; what was pushed behind it moves up, so there are no tombstones. */
   remove(hash: number, tag: number, row: number): void {
     const number = hash >>> 24;

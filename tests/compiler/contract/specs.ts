@@ -103,9 +103,11 @@ export interface Conv {
   readonly padding: number;
   readonly dilation: number;
   readonly dtype?: DType;
+  /** Images as [height, width, images, channels] (of one group) instead of [images, channels, height, width]. */
+  readonly channelsInnermost?: boolean;
 }
 
-/** A 2-d convolution on [images, channels, height, width] or one of its gradients; null when the output would be empty. */
+/** A 2-d convolution or one of its gradients; null when the output would be empty. */
 export function convolution(c: Conv): Case | null {
   const {
     images,
@@ -118,6 +120,7 @@ export function convolution(c: Conv): Case | null {
     padding: p,
     dilation: d,
     dtype = 'f32',
+    channelsInnermost = false,
   } = c;
   const [R, S] = c.kernel;
   const P = Math.floor((H + 2 * p - d * (R - 1) - 1) / s) + 1;
@@ -144,14 +147,21 @@ export function convolution(c: Conv): Case | null {
   const image = images * C * H * W;
   const result = images * K * P * Q;
   const weight = K * I * R * S;
+  /** Strides of images of `channels` x `height` x `width`: of image, channel, row and pixel. */
+  const strides = (channels: number, height: number, width: number): readonly [number, number, number, number] =>
+    channelsInnermost
+      ? [channels, 1, width * images * channels, images * channels]
+      : [channels * height * width, height * width, width, 1];
+  const [xn, xc, xh, xw] = strides(C, H, W);
+  const [yn, yc, yh, yw] = strides(K, P, Q);
   if (c.kind === 'forward') {
     // g b p q o | i r s
     const sizes = [groups, images, P, Q, O, I, R, S];
     return make(
       sizes, ['batch', 'm', 'm', 'm', 'n', 'k', 'k', 'k'],
-      [at([[1, 1]], images, C * H * W), at([[0, I], [5, 1]], C, H * W), at([[2, s], [6, d]], H, W, -p), at([[3, s], [7, d]], W, 1, -p)],
+      [at([[1, 1]], images, xn), at([[0, I], [5, 1]], C, xc), at([[2, s], [6, d]], H, xh, -p), at([[3, s], [7, d]], W, xw, -p)],
       [at([[0, O], [4, 1]], K, I * R * S), at([[5, 1]], I, R * S), at([[6, 1]], R, S), at([[7, 1]], S, 1)],
-      [O * P * Q, K * P * Q, Q, 1, P * Q, 0, 0, 0], [image, weight, result],
+      [O * yc, yn, yh, yw, yc, 0, 0, 0], [image, weight, result],
     ); // biome-ignore format: one row per operand
   }
   if (c.kind === 'inputGradient') {
@@ -159,17 +169,17 @@ export function convolution(c: Conv): Case | null {
     const sizes = [groups, images, H, W, I, O, R, S];
     return make(
       sizes, ['batch', 'm', 'm', 'm', 'n', 'k', 'k', 'k'],
-      [at([[1, 1]], images, K * P * Q), at([[0, O], [5, 1]], K, P * Q), at([[2, 1], [6, -d]], P, Q, p, s), at([[3, 1], [7, -d]], Q, 1, p, s)],
+      [at([[1, 1]], images, yn), at([[0, O], [5, 1]], K, yc), at([[2, 1], [6, -d]], P, yh, p, s), at([[3, 1], [7, -d]], Q, yw, p, s)],
       [at([[0, O], [5, 1]], K, I * R * S), at([[4, 1]], I, R * S), at([[6, 1]], R, S), at([[7, 1]], S, 1)],
-      [I * H * W, C * H * W, W, 1, H * W, 0, 0, 0], [result, weight, image],
+      [I * xc, xn, xh, xw, xc, 0, 0, 0], [result, weight, image],
     ); // biome-ignore format: one row per operand
   }
   // g o i r s | b p q
   const sizes = [groups, O, I, R, S, images, P, Q];
   return make(
     sizes, ['batch', 'm', 'n', 'n', 'n', 'k', 'k', 'k'],
-    [at([[5, 1]], images, K * P * Q), at([[0, O], [1, 1]], K, P * Q), at([[6, 1]], P, Q), at([[7, 1]], Q, 1)],
-    [at([[5, 1]], images, C * H * W), at([[0, I], [2, 1]], C, H * W), at([[6, s], [3, d]], H, W, -p), at([[7, s], [4, d]], W, 1, -p)],
+    [at([[5, 1]], images, yn), at([[0, O], [1, 1]], K, yc), at([[6, 1]], P, yh), at([[7, 1]], Q, yw)],
+    [at([[5, 1]], images, xn), at([[0, I], [2, 1]], C, xc), at([[6, s], [3, d]], H, xh, -p), at([[7, s], [4, d]], W, xw, -p)],
     [O * I * R * S, I * R * S, R * S, S, 1, 0, 0, 0], [result, image, weight],
   ); // biome-ignore format: one row per operand
 }

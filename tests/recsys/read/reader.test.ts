@@ -251,7 +251,21 @@ describe('threads, shuffle and batches', () => {
     expect((await readAll([small[0]!], { ...criteo, batchSize: 400 })).batches.at(-1)!.size).toBe(300);
   });
 
-  it('a loop that is left early ends the threads', async () => {
+  it('threads that a loop left early go on with the next, from its beginning', async () => {
+    const options = { ...criteo, batchSize: 1000, threads: 2 };
+    const signsOf = async (from: typeof options): Promise<Buffer> => Buffer.from((await readAll(files, from)).all.lo);
+    const expected = await signsOf({ ...options, threads: 0 });
+    for (let round = 0; round < 3; round++) {
+      const begun = new BatchReader(files, options);
+      for await (const batch of begun) {
+        expect(batch.size).toBe(1000);
+        break;
+      }
+      expect((await signsOf(options)).equals(expected)).toBe(true);
+    }
+  });
+
+  it('a loop that is left early lets the threads go', async () => {
     for await (const batch of new BatchReader(files, { ...criteo, batchSize: 10, threads: 2 })) {
       expect(batch.size).toBe(10);
       break;

@@ -1,0 +1,235 @@
+/**
+ * The product of a convolution (or of its input gradient) in transformed tiles: per plane a dense product [tiles x channels] by [channels x results] with
+ * operands that lie as the microkernel reads them. A task transforms its tiles, multiplies them by a panel of the kernel at a time, and finishes results
+ * while the panel's sums are in the second cache. Where a task's tiles would be few, all tiles are transformed first.
+ */
+import type { LoopBuilder, Reg } from '../../loops.ts';
+import { lanesFor, type Target } from '../../target.ts';
+import { loadRun } from '../cursor.ts';
+import { affine, unravel, zero } from '../indices.ts';
+import { type Stream, sweep } from '../micro.ts';
+import { chooseTile, keepsPacked } from '../plan.ts';
+import type { Problem } from '../problem.ts';
+import type { Scratch } from '../spec.ts';
+import { type Coords, finish, outputIndex } from '../store.ts';
+import { eachTask, slotsOf } from '../tasks.ts';
+import { channelsOf, type Forward } from './convolution.ts';
+import {
+  type Channels,
+  loadPlanes,
+  PLANES,
+  planeElements,
+  planesOf,
+  storePlanes,
+  tileCoords,
+  transformImage,
+} from './tiles.ts';
+import { transformSums, transformTaps } from './transforms.ts';
+
+const F32 = 4;
+/** Shares of the second cache for a task's tiles and for its sums. */
+const TILES_SHARE = 0.35;
+const SUMS_SHARE = 0.25;
+/** Tasks there should be, for threads to share. */
+const TASKS = 8;
+/** A row of channels that is a multiple of this many bytes meets the others in one set of the first cache. */
+const SET_BYTES = 4096;
+
+interface ForwardPlan {
+  readonly lanes: number;
+  readonly channels: number;
+  readonly results: number;
+  /** Register tile. */
+  readonly rows: number;
+  readonly vectors: number;
+  readonly width: number;
+  /** Panels of tiles and of results. */
+  readonly mPanels: number;
+  readonly nPanels: number;
+  /** Tasks that tiles fall into, and panels of tiles of one at most. */
+  readonly mTasks: number;
+  readonly most: number;
+  /** Whether all tiles are transformed before the first task, whose panels of results are then tasks of their own. */
+  readonly shared: boolean;
+  readonly unroll: number;
+}
+
+function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
+  const lanes = lanesFor(target, F32);
+  const [channels, results] = channelsOf(p, f);
+  const { tiles } = f.windows;
+  const chosen = chooseTile(tiles, results, lanes, target);
+  const mPanels = Math.ceil(tiles / chosen.rows);
+  const rows = Math.ceil(tiles / mPanels);
+  const width = chosen.vectors * lanes;
+  const nPanels = Math.ceil(results / width);
+  const kernelBytes = PLANES * channels * nPanels * width * F32;
+  const tileBytes = PLANES * channels * F32;
+  const blocks = (share: number, bytes: number): number =>
+    Math.ceil(mPanels / Math.max(1, Math.floor((target.l2Bytes * share) / (bytes * rows))));
+  const own = Math.min(mPanels, Math.max(TASKS, blocks(TILES_SHARE, tileBytes)));
+  const sharing = Math.min(mPanels, Math.max(Math.ceil(TASKS / nPanels), blocks(SUMS_SHARE, PLANES * width * F32)));
+  // Bytes from the shared cache: tasks of their own tiles read the whole kernel each, the others read tiles once per panel of results.
+  const streamed = (times: number): number => (kernelBytes <= target.l2Bytes / 2 ? 1 : times) * kernelBytes;
+  const shared = (nPanels + 2) * tiles * tileBytes + streamed(sharing) < streamed(own);
+  const mTasks = shared ? sharing : own;
+  return {
+    lanes, channels, results, rows, vectors: chosen.vectors, width, mPanels, nPanels, mTasks,
+    most: Math.ceil(mPanels / mTasks), shared, unroll: target.keepsOrder ? 2 : 1,
+  }; // biome-ignore format: a record
+}
+
+/** Emits the stage that transforms the kernel into panels [plane][panel][channel][width]; says whether it runs here. */
+function packKernel(
+  b: LoopBuilder,
+  p: Problem,
+  f: Forward,
+  plan: ForwardPlan,
+  buffer: number,
+  scratch: Scratch,
+): boolean {
+  const { kernel, windows, out } = f;
+  const { lanes, channels, results, width, nPanels } = plan;
+  const planes = { pitch: width, plane: nPanels * channels * width };
+  const step = kernel.lin[out]!;
+  const at = (i: number, axis: number): number => {
+    const { flipped, tap } = windows.axes[axis]!;
+    return (flipped ? 2 - i : i) * kernel.lin[tap]!;
+  };
+  const groups = Math.ceil(channels / lanes);
+  const fill = (): void =>
+    b.parallel(nPanels * (width / lanes) * groups, task => {
+      const [panel, vector, group] = unravel(b, task, [nPanels, width / lanes, groups]);
+      const column = affine(b, [[panel!, width], [vector!, lanes]], 0); // biome-ignore format: a sum
+      const lo = b.mul(group!, b.i32(lanes));
+      const hi = b.bin('min', b.add(lo, b.i32(lanes)), b.i32(channels));
+      const offsets = step !== 1 && p.masks ? b.iota(lanes, step) : null;
+      const each = (value: (index: Reg) => Reg): void =>
+        b.for(lo, hi, 1, channel => {
+          const index = affine(b, [[column, step], [channel, kernel.lin[windows.channel]!]], kernel.base); // biome-ignore format: a sum
+          const line = affine(b, [[panel!, channels], [channel, 1]], 0); // biome-ignore format: a sum
+          const to = b.addr(buffer, affine(b, [[line, width], [vector!, lanes]], 0)); // biome-ignore format: a sum
+          const taps = [0, 1, 2].map(i => [0, 1, 2].map(j => value(b.add(index, b.i32(at(i, 0) + at(j, 1))))));
+          storePlanes(b, transformTaps(b, taps), to, planes);
+        });
+      const load = (index: Reg): Reg =>
+        offsets
+          ? b.gather('f32', b.addr(kernel.buffer, index), offsets)
+          : loadRun(b, kernel, 'f32', index, step, lanes);
+      if (results % width === 0) each(load);
+      else
+        b.if(
+          b.cmp('lt', column, b.i32(results)),
+          () => each(load),
+          () => each(() => zero(b, 'f32', lanes)),
+        );
+    });
+  const keeps = keepsPacked(kernel);
+  if (keeps) scratch.prepare(fill);
+  else fill();
+  return !keeps;
+}
+
+/** Emits the whole kernel. */
+export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Target, scratch: Scratch): void {
+  const plan = planForward(p, f, target);
+  const { lanes, channels, results, rows, vectors, width, mPanels, nPanels, mTasks, most, shared } = plan;
+  const { windows, out } = f;
+  const { tiles } = windows;
+  const pitch = (channels * F32) % SET_BYTES === 0 ? channels + lanes : channels;
+  const tasks = mTasks * (shared ? nPanels : 1);
+  const slots = slotsOf(tasks);
+
+  const kernelRoom = keepsPacked(f.kernel) ? scratch.kept : scratch.room;
+  const kernel = kernelRoom('transformed kernel', 'f32', PLANES * channels * nPanels * width);
+  const packs = packKernel(b, p, f, plan, kernel, scratch);
+  const image = planesOf((shared ? mPanels : most) * rows, pitch, lanes);
+  const imageAt = scratch.room('transformed tiles', 'f32', (shared ? 1 : slots) * planeElements(image));
+  const sums = planesOf(most * rows, width, lanes);
+  const sumsAt = scratch.room('sums', 'f32', slots * planeElements(sums));
+
+  const all = (): Channels => ({ from: b.i32(0), count: channels });
+  if (shared)
+    b.parallel(mPanels, panel => {
+      const first = b.mul(panel, b.i32(rows));
+      const last = b.bin('min', b.add(first, b.i32(rows)), b.i32(tiles));
+      transformImage(b, windows, all(), lanes, first, last, b.addr(imageAt, b.mul(first, b.i32(pitch))), image);
+    });
+  if (packs || shared) b.barrier();
+
+  /** Sums of panels lo to hi of tiles, whose first row is at `from`, by panel `n` of results. */
+  const multiply = (from: Reg, to: Reg, lo: Reg, hi: Reg, n: Reg): void =>
+    b.for(0, PLANES, 1, plane => {
+      const rowsAt = b.advance(from, plane, image.plane * F32);
+      const line = affine(b, [[plane, nPanels * channels], [n, channels]], 0); // biome-ignore format: a sum
+      const columns = b.addr(kernel, b.mul(line, b.i32(width)));
+      const target = b.advance(to, plane, sums.plane * F32);
+      b.for(lo, hi, 1, panel => {
+        const row = b.mul(b.sub(panel, lo), b.i32(rows));
+        const tile = Array.from({ length: rows }, () =>
+          Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
+        );
+        const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
+        const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
+        sweep(b, 'f32', lanes, tile, channels, a, c, plan.unroll);
+        const place = b.advance(target, row, width * F32);
+        for (const [r, line] of tile.entries())
+          for (const [v, sum] of line.entries()) b.store('f32', place, sum, (r * width + v * lanes) * F32);
+      });
+    });
+
+  /** Results of tiles lo to hi from their sums. */
+  const settle = (from: Reg, lo: Reg, hi: Reg, n: Reg): void => {
+    const first = b.mul(n, b.i32(width));
+    const columns = results % width === 0 ? width : b.bin('min', b.i32(width), b.sub(b.i32(results), first));
+    b.for(lo, hi, 1, tile => {
+      const at = b.advance(from, b.sub(tile, lo), width * F32);
+      b.for(0, columns, lanes, v => {
+        const place = b.advance(at, v, F32);
+        const values = transformSums(b, loadPlanes(b, place, sums, lanes));
+        for (const [i, x] of values.flat().entries()) b.store('f32', place, x, i * sums.plane * F32);
+      });
+      const coords = tileCoords(b, windows, tile);
+      b.for(0, 4, 1, pixel => {
+        const own = new Map(coords);
+        const place = unravel(b, pixel, [2, 2]);
+        let outside: Reg | null = null;
+        for (const [i, axis] of windows.axes.entries()) {
+          const x = affine(b, [[coords.get(axis.dim)!, 2], [place[i]!, 1]], 0); // biome-ignore format: a sum
+          own.set(axis.dim, x);
+          if (axis.size % 2 === 0) continue;
+          const beyond = b.sub(b.i32(axis.size - 1), x);
+          outside = outside ? b.bin('or', outside, beyond) : beyond;
+        }
+        const write = (): void => {
+          const values = b.advance(at, pixel, sums.plane * F32);
+          const index = outputIndex(b, p, own);
+          b.for(0, columns, lanes, v => {
+            const column = b.add(first, v);
+            const at: Coords = new Map([...own, [out, column]]);
+            finish(b, p, b.load('f32', b.advance(values, v, F32), 0, lanes), at, b.add(index, column), out);
+          });
+        };
+        if (outside) b.if(b.cmp('ge', outside, b.i32(0)), write);
+        else write();
+      });
+    });
+  };
+
+  eachTask(b, tasks, (task, slot) => {
+    const [mTask, panel] = shared ? unravel(b, task, [mTasks, nPanels]) : [task, null];
+    const part = (x: Reg): Reg => b.bin('divU', b.mul(x, b.i32(mPanels)), b.i32(mTasks));
+    const [lo, hi] = [part(mTask!), part(b.add(mTask!, b.i32(1)))];
+    const first = b.mul(lo, b.i32(rows));
+    const last = b.bin('min', b.mul(hi, b.i32(rows)), b.i32(tiles));
+    const from = b.addr(imageAt, shared ? b.mul(first, b.i32(pitch)) : b.mul(slot, b.i32(planeElements(image))));
+    const to = b.addr(sumsAt, b.mul(slot, b.i32(planeElements(sums))));
+    if (!shared) transformImage(b, windows, all(), lanes, first, last, from, image);
+    const one = (n: Reg): void => {
+      multiply(from, to, lo, hi, n);
+      settle(to, first, last, n);
+    };
+    if (panel) one(panel);
+    else b.for(0, nPanels, 1, one);
+  });
+}

@@ -1,0 +1,175 @@
+/**
+ * The weight gradient of a convolution in transformed tiles: per plane the sum over tiles of gradient by image, both read in place as they were
+ * transformed, accumulated for a block of kernels that stays in the second cache. Long sums are cut into chunks, which depends on shapes alone, and
+ * joined when the sums are transformed back.
+ */
+import type { LoopBuilder, Reg } from '../../loops.ts';
+import { lanesFor, type Target } from '../../target.ts';
+import { affine, unravel, zero } from '../indices.ts';
+import { type Stream, sweep } from '../micro.ts';
+import { tileCycles } from '../plan.ts';
+import type { Problem } from '../problem.ts';
+import type { Scratch } from '../spec.ts';
+import { type Coords, finish, outputIndex } from '../store.ts';
+import { eachTask, slotsOf } from '../tasks.ts';
+import { channelsOf, type WeightGradient } from './convolution.ts';
+import { loadPlanes, PLANES, planeElements, planesOf, transformImage, transformResultGradients } from './tiles.ts';
+import { type Matrix, transformTapGradients } from './transforms.ts';
+
+const F32 = 4;
+/** Channels of a block of kernels at most, out and in: sums of a quarter of the second cache. */
+const MOST_OUT = 128;
+const MOST_IN = 64;
+/** Share of the second cache for the tiles of a step. */
+const TILES_SHARE = 0.25;
+/** Tasks there should be, for threads to share, and steps of a chunk at least. */
+const TASKS = 16;
+const LEAST_STEPS = 2;
+const KERNEL = 9;
+
+interface GradientPlan {
+  readonly lanes: number;
+  readonly rows: number;
+  readonly vectors: number;
+  /** Channels of a block and blocks, out and in. */
+  readonly outs: number;
+  readonly ins: number;
+  readonly outBlocks: number;
+  readonly inBlocks: number;
+  readonly chunks: number;
+  /** Tiles of a step. */
+  readonly step: number;
+  readonly unroll: number;
+}
+
+/** The largest multiple of `unit` up to `most` that divides `n`, itself a multiple. */
+function part(n: number, unit: number, most: number): number {
+  for (let size = Math.max(unit, most - (most % unit)); size > unit; size -= unit) if (n % size === 0) return size;
+  return unit;
+}
+
+function planGradient(p: Problem, g: WeightGradient, target: Target): GradientPlan {
+  const lanes = lanesFor(target, F32);
+  const [channels, results] = channelsOf(p, g);
+  const outs = part(results, lanes, MOST_OUT);
+  const ins = part(channels, lanes, MOST_IN);
+  let [rows, vectors, least] = [1, 1, Number.POSITIVE_INFINITY];
+  for (let v = 1; v * lanes <= ins; v++) {
+    for (let r = 1; r <= outs; r++) {
+      const cycles = tileCycles(r, v, target);
+      if (cycles === null || ins % (v * lanes) !== 0 || outs % r !== 0) continue;
+      if (cycles / (r * v) < least * 0.999) [rows, vectors, least] = [r, v, cycles / (r * v)];
+    }
+  }
+  const step = Math.max(lanes, Math.floor((target.l2Bytes * TILES_SHARE) / (PLANES * (outs + ins) * F32)));
+  const blocks = (results / outs) * (channels / ins);
+  const wanted = Math.ceil(TASKS / blocks);
+  const chunks = Math.max(1, Math.min(wanted, Math.floor(g.windows.tiles / (LEAST_STEPS * step))));
+  return {
+    lanes, rows, vectors, outs, ins, outBlocks: results / outs, inBlocks: channels / ins, chunks, step,
+    unroll: target.keepsOrder ? 2 : 1,
+  }; // biome-ignore format: a record
+}
+
+/** Emits the whole kernel. */
+export function lowerWeightGradient(
+  b: LoopBuilder,
+  p: Problem,
+  g: WeightGradient,
+  target: Target,
+  scratch: Scratch,
+): void {
+  const { lanes, rows, vectors, outs, ins, outBlocks, inBlocks, chunks, step, unroll } = planGradient(p, g, target);
+  const { windows, gradient, out } = g;
+  const { tiles } = windows;
+  const width = vectors * lanes;
+  const tasks = chunks * outBlocks * inBlocks;
+  const slots = slotsOf(tasks);
+  const image = planesOf(step, ins, lanes);
+  const imageAt = scratch.room('transformed tiles', 'f32', slots * planeElements(image));
+  const results = planesOf(step, outs, lanes);
+  const resultsAt = scratch.room('transformed gradients', 'f32', slots * planeElements(results));
+  const sums = planesOf(outs, ins, lanes);
+  const sumsAt = scratch.room('sums', 'f32', tasks * planeElements(sums));
+
+  eachTask(b, tasks, (task, slot) => {
+    const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
+    const share = (x: Reg): Reg => b.bin('divU', b.mul(x, b.i32(tiles)), b.i32(chunks));
+    const [lo, hi] = [share(chunk!), share(b.add(chunk!, b.i32(1)))];
+    const rowsAt = b.addr(resultsAt, b.mul(slot, b.i32(planeElements(results))));
+    const columnsAt = b.addr(imageAt, b.mul(slot, b.i32(planeElements(image))));
+    const to = b.addr(sumsAt, b.mul(task, b.i32(planeElements(sums))));
+    b.for(lo, hi, step, first => {
+      const last = b.bin('min', b.add(first, b.i32(step)), hi);
+      const own = (block: Reg, count: number) => ({ from: b.mul(block, b.i32(count)), count });
+      transformImage(b, windows, own(inBlock!, ins), lanes, first, last, columnsAt, image);
+      transformResultGradients(b, windows, gradient, own(outBlock!, outs), lanes, first, last, rowsAt, results);
+      b.for(0, PLANES, 1, plane => {
+        const place = b.advance(to, plane, sums.plane * F32);
+        const fromColumns = b.advance(columnsAt, plane, image.plane * F32);
+        const fromRows = b.advance(rowsAt, plane, results.plane * F32);
+        b.for(0, ins, width, column => {
+          const c: Stream = { dtype: 'f32', from: b.advance(fromColumns, column, F32), across: lanes, along: ins };
+          b.for(0, outs, rows, row => {
+            const a: Stream = { dtype: 'f32', from: b.advance(fromRows, row, F32), across: 1, along: outs };
+            const at = b.advance(b.advance(place, row, ins * F32), column, F32);
+            const tile = Array.from({ length: rows }, () =>
+              Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
+            );
+            const each = (use: (sum: Reg, offset: number) => void): void => {
+              for (const [r, line] of tile.entries())
+                for (const [v, sum] of line.entries()) use(sum, (r * ins + v * lanes) * F32);
+            };
+            b.if(b.cmp('ne', first, lo), () => each((sum, offset) => b.move(sum, b.load('f32', at, offset, lanes))));
+            sweep(b, 'f32', lanes, tile, b.sub(last, first), a, c, unroll);
+            each((sum, offset) => b.store('f32', at, sum, offset));
+          });
+        });
+      });
+    });
+  });
+  b.barrier();
+  joinChunks();
+
+  /** Sums of all chunks to gradients of taps, which lie as the weights do: element by element. */
+  function joinChunks(): void {
+    const count = outs * outBlocks;
+    const stash = scratch.room('taps', 'f32', slotsOf(count) * KERNEL * lanes);
+    eachTask(b, count, (result, slot) => {
+      const [outBlock, row] = unravel(b, result, [outBlocks, outs]);
+      const taps = b.addr(stash, b.mul(slot, b.i32(KERNEL * lanes)));
+      b.for(0, ins * inBlocks, lanes, channel => {
+        const [inBlock, column] = unravel(b, channel, [inBlocks, ins]);
+        const block = affine(b, [[outBlock!, inBlocks], [inBlock!, 1]], 0); // biome-ignore format: a sum
+        const from = b.addr(
+          sumsAt,
+          affine(b, [[block, planeElements(sums)], [row!, ins], [column!, 1]], 0), // biome-ignore format: a sum
+        );
+        const total = loadPlanes(b, from, sums, lanes).map(line => line.map(x => b.copy(x)));
+        if (chunks > 1)
+          b.for(1, chunks, 1, chunk => {
+            const next = b.advance(from, chunk, outBlocks * inBlocks * planeElements(sums) * F32);
+            const parts: Matrix = loadPlanes(b, next, sums, lanes);
+            for (const [i, line] of total.entries())
+              for (const [j, sum] of line.entries()) b.move(sum, b.add(sum, parts[i]![j]!));
+          });
+        const values = transformTapGradients(b, total);
+        for (const [i, x] of values.flat().entries()) b.store('f32', taps, x, i * lanes * F32);
+        b.for(0, lanes, 1, lane => {
+          const at = b.advance(taps, lane, F32);
+          for (let tap = 0; tap < KERNEL; tap++) {
+            const coords: Coords = new Map([
+              [out, result],
+              [windows.channel, b.add(channel, lane)],
+              ...windows.axes.map((axis, i) => {
+                const position = i === 0 ? Math.floor(tap / 3) : tap % 3;
+                return [axis.tap, b.i32(axis.flipped ? 2 - position : position)] as const;
+              }),
+            ]);
+            finish(b, p, b.load('f32', at, tap * lanes * F32), coords, outputIndex(b, p, coords), null);
+          }
+        });
+      });
+    });
+  }
+}

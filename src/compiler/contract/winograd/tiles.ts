@@ -1,0 +1,176 @@
+/**
+ * Tiles of an image, transformed: 4x4 pixels (or the gradients of 2x2 results) of every channel become 16 planes [tile][channel] that the products read as
+ * they lie. What lies outside of the image is known per tile, so nothing is padded. Imports windows, transforms and loop IR.
+ */
+import type { LoopBuilder, Reg } from '../../loops.ts';
+import { affine, unravel, zero } from '../indices.ts';
+import type { View } from '../problem.ts';
+import type { Axis, Windows } from './convolution.ts';
+import { type Matrix, transformGradients, transformPixels } from './transforms.ts';
+
+const F32 = 4;
+/** Planes: the products of a 4x4 tile. */
+export const PLANES = 16;
+const SIDE = 4;
+
+/** 16 planes of `rows` x `pitch` elements; a line between them keeps their rows out of one another's cache sets. */
+export interface Planes {
+  readonly pitch: number;
+  readonly plane: number;
+}
+
+export const planesOf = (rows: number, pitch: number, lanes: number): Planes => ({
+  pitch,
+  plane: rows * pitch + lanes,
+});
+
+/** Elements of all planes. */
+export const planeElements = (planes: Planes): number => PLANES * planes.plane;
+
+/** Stores vector (i, j) of `values` at `to` of plane 4 i + j. */
+export function storePlanes(b: LoopBuilder, values: Matrix, to: Reg, { plane }: Planes): void {
+  for (const [i, row] of values.entries())
+    for (const [j, x] of row.entries()) b.store('f32', to, x, (i * SIDE + j) * plane * F32);
+}
+
+/** Vectors at `from` of all planes. */
+export const loadPlanes = (b: LoopBuilder, from: Reg, { plane }: Planes, lanes: number): Reg[][] =>
+  Array.from({ length: SIDE }, (_, i) =>
+    Array.from({ length: SIDE }, (_, j) => b.load('f32', from, (i * SIDE + j) * plane * F32, lanes)),
+  );
+
+/** Coordinates of tile `index`, in tiles along the axes. */
+export const tileCoords = (b: LoopBuilder, windows: Windows, index: Reg): ReadonlyMap<number, Reg> => {
+  const at = unravel(b, index, windows.counts);
+  return new Map(windows.dims.map((d, i) => [d, at[i]!] as const));
+};
+
+/** Whose sign is set where positions `from` and `to` behind the first one of a tile are not both in [lo, hi); null where they always are. */
+function outside(b: LoopBuilder, axis: Axis, tile: Reg, lo: number, hi: number, from: number, to = from): Reg | null {
+  const low = from >= lo ? null : affine(b, [[tile, 2]], from - lo);
+  const high = 2 * (axis.tiles - 1) + to < hi ? null : affine(b, [[tile, -2]], hi - 1 - to);
+  return low && high ? b.bin('or', low, high) : (low ?? high);
+}
+
+const joined = (b: LoopBuilder, x: Reg | null, y: Reg | null): Reg | null => (x && y ? b.bin('or', x, y) : (x ?? y));
+
+/** Channels of an image that are wanted. */
+export interface Channels {
+  readonly from: Reg;
+  readonly count: Reg | number;
+}
+
+interface TileLoad {
+  readonly view: View;
+  /** Element of the tile's first position in channel 0. */
+  readonly index: Reg;
+  readonly channels: Channels;
+  /** Positions of a side. */
+  readonly side: number;
+  readonly strides: readonly [number, number];
+  /** By axis: see `outside`, for positions from to to. */
+  readonly missing: (axis: 0 | 1, from: number, to: number) => Reg | null;
+}
+
+/** Loads all vectors of a tile, 0 outside, and hands them on with the channel they begin with (counted from the first). */
+function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values: Matrix, channel: Reg) => void): void {
+  const { view, channels, side, strides, missing } = tile;
+  const start = b.add(tile.index, channels.from);
+  const all = Array.from({ length: side }, (_, i) => i);
+  const each = (values: (channel: Reg) => Matrix): void =>
+    b.for(0, channels.count, lanes, channel => use(values(channel), channel));
+  const whole = (): void => {
+    const base = b.addr(view.buffer, start);
+    each(channel => {
+      const at = b.advance(base, channel, F32);
+      return all.map(i => all.map(j => b.load('f32', at, (i * strides[0] + j * strides[1]) * F32, lanes)));
+    });
+  };
+  /** A tile may begin before the image does: every vector has an address of its own. */
+  const inPart = (): void => {
+    const none = b.i32(0);
+    const [rows, columns] = ([0, 1] as const).map(axis => all.map(i => missing(axis, i, i)));
+    each(channel => {
+      const at = b.add(start, channel);
+      const load = (i: number, j: number): Reg =>
+        b.load('f32', b.addr(view.buffer, b.add(at, b.i32(i * strides[0] + j * strides[1]))), 0, lanes);
+      return all.map(i =>
+        all.map(j => {
+          const out = joined(b, rows![i]!, columns![j]!);
+          if (!out) return load(i, j);
+          const x = b.copy(zero(b, 'f32', lanes));
+          b.if(b.cmp('ge', out, none), () => b.move(x, load(i, j)));
+          return x;
+        }),
+      );
+    });
+  };
+  const border = joined(b, missing(0, 0, side - 1), missing(1, 0, side - 1));
+  if (border) b.if(b.cmp('ge', border, b.i32(0)), whole, inPart);
+  else whole();
+}
+
+/** Transforms tiles `first` to `last` - 1 of an image into the rows of `planes` from `to` on. */
+export function transformImage(
+  b: LoopBuilder,
+  windows: Windows,
+  channels: Channels,
+  lanes: number,
+  first: Reg,
+  last: Reg,
+  to: Reg,
+  planes: Planes,
+): void {
+  const { view, axes, dims, base } = windows;
+  b.for(first, last, 1, tile => {
+    const coords = tileCoords(b, windows, tile);
+    const terms = dims.map(d => [coords.get(d)!, view.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
+    const row = b.advance(to, b.sub(tile, first), planes.pitch * F32);
+    const load: TileLoad = {
+      view,
+      channels,
+      index: affine(b, terms, base),
+      side: SIDE,
+      strides: [axes[0].stride, axes[1].stride],
+      missing: (axis, from, until) =>
+        outside(b, axes[axis], coords.get(axes[axis].dim)!, axes[axis].lo, axes[axis].hi, from, until),
+    };
+    eachVector(b, load, lanes, (values, channel) =>
+      storePlanes(b, transformPixels(b, values), b.advance(row, channel, F32), planes),
+    );
+  });
+}
+
+/** The same for the gradient of the results that the windows make. */
+export function transformResultGradients(
+  b: LoopBuilder,
+  windows: Windows,
+  gradient: View,
+  channels: Channels,
+  lanes: number,
+  first: Reg,
+  last: Reg,
+  to: Reg,
+  planes: Planes,
+): void {
+  const { axes, dims } = windows;
+  b.for(first, last, 1, tile => {
+    const coords = tileCoords(b, windows, tile);
+    const terms = dims.map(d => [coords.get(d)!, gradient.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
+    const row = b.advance(to, b.sub(tile, first), planes.pitch * F32);
+    const load: TileLoad = {
+      view: gradient,
+      channels,
+      index: affine(b, terms, gradient.base),
+      side: 2,
+      strides: [gradient.lin[axes[0].dim]!, gradient.lin[axes[1].dim]!],
+      missing: (axis, from, until) =>
+        outside(b, axes[axis], coords.get(axes[axis].dim)!, 0, axes[axis].size, from, until),
+    };
+    eachVector(b, load, lanes, (values, channel) =>
+      storePlanes(b, transformGradients(b, values), b.advance(row, channel, F32), planes),
+    );
+  });
+}
+
+const isAxis = (axes: readonly Axis[], dim: number): boolean => axes.some(axis => axis.dim === dim);
