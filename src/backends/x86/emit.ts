@@ -29,13 +29,9 @@ export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
 /** Writes the kernel at the end of the assembler's code; tells what it does. */
 export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Usage {
-<<<<<<< HEAD
-  const { body, held } = hoistConstants(foldMoves(kernel.body), vectorsOf(isa));
-  const emitter = new KernelEmitter({ ...kernel, body }, held, asm, runtime, isa);
-=======
-  const { body, usage } = foldMoves(kernel.body);
-  const emitter = new KernelEmitter({ ...kernel, body }, usage, asm, runtime, isa);
->>>>>>> main
+  const hoisted = hoistConstants(kernel.body, vectorsOf(isa));
+  const { body, usage } = foldMoves(hoisted.body);
+  const emitter = new KernelEmitter({ ...kernel, body }, usage, hoisted.held, asm, runtime, isa);
   emitter.run();
   return emitter.usage;
 }
@@ -45,13 +41,8 @@ class KernelEmitter {
   private readonly asm: Assembler;
   private readonly runtime: Runtime;
 
-<<<<<<< HEAD
-  constructor(kernel: LoopKernel, held: ReadonlySet<number>, asm: Assembler, runtime: Runtime, isa: Isa) {
-    this.f = new Frame(kernel, held, asm, isa);
-=======
-  constructor(kernel: LoopKernel, usage: Usage, asm: Assembler, runtime: Runtime, isa: Isa) {
-    this.f = new Frame(kernel, usage, asm, isa);
->>>>>>> main
+  constructor(kernel: LoopKernel, usage: Usage, held: ReadonlySet<number>, asm: Assembler, runtime: Runtime, isa: Isa) {
+    this.f = new Frame(kernel, usage, held, asm, isa);
     this.asm = asm;
     this.runtime = runtime;
   }

@@ -83,34 +83,22 @@ export class Frame {
   private readonly literals: (bigint | undefined)[] = [];
   private readonly spilled: readonly number[];
 
-<<<<<<< HEAD
-  /** @param held vector constants, by register id, that are to stay in their registers */
-  constructor(kernel: LoopKernel, held: ReadonlySet<number>, asm: Assembler, isa: Isa) {
-    this.kernel = kernel;
-    this.asm = asm;
-    this.vex = isa === 'avx2';
-    this.usage = usageOf(kernel.body);
-    this.folding = new Folding(kernel.body, this.usage, !this.vex, held);
-    const intervals = liveIntervals(
-      kernel,
-      reg => this.literal(reg) !== null || this.folding.has(reg),
-      (inst, visit) => this.folding.reads(inst, visit),
-    );
-=======
-  /** @param usage of the kernel's registers */
-  constructor(kernel: LoopKernel, usage: Usage, asm: Assembler, isa: Isa) {
+  /**
+   * @param usage of the kernel's registers
+   * @param held vector constants, by register id, that are to stay in their registers
+   */
+  constructor(kernel: LoopKernel, usage: Usage, held: ReadonlySet<number>, asm: Assembler, isa: Isa) {
     this.kernel = kernel;
     this.asm = asm;
     this.vex = isa === 'avx2';
     this.usage = usage;
-    this.folding = new Folding(kernel.body, usage, !this.vex);
+    this.folding = new Folding(kernel.body, usage, !this.vex, held);
     const placeless = Uint8Array.from(this.folding.taken);
     for (let id = 0; id < placeless.length; id++) {
       const definition = usage.definition[id];
       if (definition && this.isLiteral(definition)) placeless[id] = 1;
     }
     const intervals = liveIntervals(kernel, placeless, (inst, visit) => this.folding.reads(inst, visit));
->>>>>>> main
     const kindOf = (type: RegType): RegisterClass => {
       const kind = classOf(type);
       return this.vex && kind === 'mask' ? 'vector' : kind;
