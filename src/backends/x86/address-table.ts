@@ -35,7 +35,8 @@ export class AddressTable {
   private readonly written: readonly number[];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
   private readonly keptWords: readonly (readonly [word: number, offset: number])[];
-  private workspace: NativeBuffer | null = null;
+  /** What is in the table: programs do not keep a workspace that a larger one has replaced. */
+  private workspaceAddress = 0;
 
   /** @param offsets byte offset in the table of each kernel's first buffer @param bytes of the table */
   constructor(machine: Machine, program: ProgramOutline, offsets: readonly number[], bytes: number) {
@@ -129,9 +130,9 @@ export class AddressTable {
       }
     }
     const workspace = machine.workspace(this.program.arenaBytes);
-    if (workspace !== this.workspace) {
+    if (workspace.address !== this.workspaceAddress) {
       for (const [word, offset] of this.arenaWords) this.put(word, workspace.address + offset);
-      this.workspace = workspace;
+      this.workspaceAddress = workspace.address;
     }
     return fresh;
   }
