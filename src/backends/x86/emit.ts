@@ -12,7 +12,8 @@ import { binary, compare, compareGeneral, multiplyAdd, select, unary } from './e
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
 import { address, advance, apart, gather, iota, load, loadSplat, store } from './emit-memory.ts';
 import { configureTiles, dot, tiles } from './emit-tiles.ts';
-import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
+import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf, vectorsOf } from './frame.ts';
+import { hoistConstants } from './hoist.ts';
 import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
 
@@ -28,7 +29,9 @@ export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
 /** Writes the kernel at the end of the assembler's code; tells what it does. */
 export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Usage {
-  const emitter = new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime, isa);
+  const hoisted = hoistConstants(kernel.body, vectorsOf(isa));
+  const { body, usage } = foldMoves(hoisted.body);
+  const emitter = new KernelEmitter({ ...kernel, body }, usage, hoisted.held, asm, runtime, isa);
   emitter.run();
   return emitter.usage;
 }
@@ -38,8 +41,8 @@ class KernelEmitter {
   private readonly asm: Assembler;
   private readonly runtime: Runtime;
 
-  constructor(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa) {
-    this.f = new Frame(kernel, asm, isa);
+  constructor(kernel: LoopKernel, usage: Usage, held: ReadonlySet<number>, asm: Assembler, runtime: Runtime, isa: Isa) {
+    this.f = new Frame(kernel, usage, held, asm, isa);
     this.asm = asm;
     this.runtime = runtime;
   }
@@ -69,12 +72,12 @@ class KernelEmitter {
 
   private block(insts: readonly Inst[]): void {
     const { definition, uses } = this.f.usage;
+    const { folding } = this.f;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i]!;
-      // Nothing reads it.
-      if ('d' in inst && uses[inst.d.id] === 0) continue;
-      // Its reader takes it in.
-      if ('d' in inst && this.f.folding.has(inst.d)) continue;
+      const { d } = inst as { readonly d?: Reg };
+      // Nothing reads it, or its reader takes it in.
+      if (d && (uses[d.id] === 0 || folding.has(d))) continue;
       const next = insts[i + 1];
       // A loaded element that is only spread out is one instruction.
       if (
