@@ -11,6 +11,9 @@ import type { Machine, NativeBuffer } from './machine.ts';
 /** Host values of so many bytes are copied; one such slot is a cache line. */
 const SLOT_BYTES = 64;
 
+/** Results of so many bytes are given memory in large pages, from a line on. */
+const LONG = 4 << 20;
+
 /** A leaf or an output: where its address stands in the table. */
 interface Entry {
   readonly elements: number;
@@ -116,8 +119,13 @@ export class AddressTable {
       const output = outputs[i]!;
       if (output.slot) fresh.push(null);
       else {
-        const array = hostArray(this.program.outputs[i]!.dtype, output.elements);
-        this.point(output, native.addressOf(array));
+        const { dtype } = this.program.outputs[i]!;
+        const long =
+          output.elements * bytesOf(dtype) >= LONG ? machine.allocate(output.elements * bytesOf(dtype)) : null;
+        const array = long
+          ? hostView(dtype, long.view.buffer, long.view.byteOffset, output.elements)
+          : hostArray(dtype, output.elements);
+        this.point(output, long?.address ?? native.addressOf(array));
         fresh.push(array);
       }
     }
