@@ -20,10 +20,10 @@ export interface Stream {
   readonly rowLength?: number;
 }
 
-/** What the tiles after this one will read: asked for meanwhile, so many lines for every two steps of k. */
+/** What the tiles after this one will read: asked for meanwhile, so many bytes for every trip of the loop. */
 export interface Ahead {
   readonly from: Reg;
-  readonly lines: number;
+  readonly bytes: number;
 }
 const LINE = 64;
 
@@ -83,9 +83,9 @@ function sweepRow(
   const cBytes = bytesOf(c.dtype);
   const vectors = sums[0]!.length;
   const trip = (steps: number): void => {
-    if (ahead && steps > 1) {
-      for (let line = 0; line < ahead.lines; line++) b.prefetch(ahead.from, line * LINE, false);
-      b.move(ahead.from, b.advance(ahead.from, one, ahead.lines * LINE));
+    if (ahead && steps === unroll) {
+      for (let at = 0; at < ahead.bytes; at += LINE) b.prefetch(ahead.from, at, false);
+      b.move(ahead.from, b.advance(ahead.from, one, ahead.bytes));
     }
     for (let k = 0; k < steps; k++) {
       const row = (r: number): Reg => b.splat(b.load(a.dtype, aAt, (k * a.along + r * a.across) * aBytes), lanes);

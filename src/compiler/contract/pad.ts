@@ -38,8 +38,11 @@ function axesOf(p: Problem, view: View): Axis[] | null {
       axes.push({ from: 0, to: sizes[dim]! - 1, stride: lin, size: sizes[dim]!, guard: null, dim });
     }
   }
-  return axes.sort((x, y) => y.stride - x.stride);
+  return axes.sort((x, y) => outwardness(y) - outwardness(x));
 }
+
+/** Neighbours in memory stay neighbours in the copy, so an axis that moves nowhere (of one element, or spread out) is not to come between them. */
+const outwardness = ({ stride, size }: Axis): number => (stride === 0 || size === 1 ? Number.MAX_VALUE : stride);
 
 /** Where everything lies in the copy that `stage` makes. */
 export interface Layout {

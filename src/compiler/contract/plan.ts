@@ -7,6 +7,7 @@ import { registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { extent, type Problem, product, type View } from './problem.ts';
 import { wantedTasks } from './tasks.ts';
+import { leastTraffic } from './traffic.ts';
 
 /**
  * How an operand reaches the microkernel: `direct` from where it lies; `shared` packed as a whole by all threads in a first stage; `private`
@@ -55,6 +56,8 @@ export interface Plan {
   readonly unroll: number;
   readonly tasks: number;
   readonly masksMemory: boolean;
+  /** Whether packed panels of A pass by panels of B that stay in the second cache, rather than the other way round. */
+  readonly aPasses: boolean;
   /** Whether the lines of a tile's results are asked for before its products are summed. */
   readonly touches: boolean;
 }
@@ -72,11 +75,13 @@ const TOUCHED = 48;
 /** Elements of windows that may be unfolded as a whole (16 MB of f32). */
 const SHARED_MOST = 4 << 20;
 
-/**
- * What a load costs beside multiply-adds that could hide it, twice for vectors of B, which come from the second cache: 13 x 2 reaches 185 GFLOP/s of
- * 215, 8 x 3 reaches 200; 4 x 6 asks for 32 bytes a cycle and reaches 110 where 8 x 3 has 140.
- */
+/** What a load costs beside multiply-adds that could hide it where rows are read where they lie, each a stream of its own: panels, taps and dot products. */
 export const LOAD_CYCLES = 0.1;
+/**
+ * The same where all is packed; three times both for vectors of B, which come from the second cache. With everything in the first cache 6 x 4, 8 x 3 and 13 x 2 are level at 96 to 99 %
+ * of peak; in whole products 6 x 4, which asks for 21 bytes a cycle, is 3 to 10 % slower than 8 x 3, as is 13 x 2 of rows in place (1024 x 384 of 1536: 7.2, 6.6 and 7.3 ms).
+ */
+const PACKED_LOAD_CYCLES = 0.05;
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
@@ -85,14 +90,21 @@ const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
  * latency of the chains (4 cycles), and six instructions a cycle with the loop's own. Null where it needs too many registers; one
  * is left to the engine.
  */
-export function tileCycles(rows: number, vectors: number, target: Target, height = rows): number | null {
+export function tileCycles(
+  rows: number,
+  vectors: number,
+  target: Target,
+  height = rows,
+  direct = false,
+): number | null {
   const live = rows * vectors + (target.keepsOrder ? Math.min(rows, vectors) + 1 : rows + vectors);
   if (live > target.vectorRegisters - 1) return null;
   const loop = target.keepsOrder ? 1 : 6;
-  const busy = target.keepsOrder ? LOAD_CYCLES : 0;
+  const load = direct ? LOAD_CYCLES : PACKED_LOAD_CYCLES;
+  const busy = target.keepsOrder ? load : 0;
   const sums = height * vectors;
   const loads = height + vectors;
-  return Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + vectors);
+  return Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + 2 * vectors);
 }
 
 /** Estimated cycles per step of k of a whole output in such tiles; null where one needs too many registers. */
@@ -103,9 +115,10 @@ export function tileCost(
   rows: number,
   vectors: number,
   target: Target,
+  direct = false,
 ): number | null {
   const panels = ceilDiv(m, rows);
-  const cycles = tileCycles(rows, vectors, target, m / panels);
+  const cycles = tileCycles(rows, vectors, target, m / panels, direct);
   return cycles === null ? null : panels * ceilDiv(n, vectors * lanes) * cycles;
 }
 
@@ -115,13 +128,14 @@ export function chooseTile(
   n: number,
   lanes: number,
   target: Target,
+  direct = false,
 ): { readonly rows: number; readonly vectors: number } {
   let best = { rows: 1, vectors: 1 };
   let least = Number.POSITIVE_INFINITY;
   for (let vectors = 1; tileCycles(1, vectors, target) !== null; vectors++) {
     if (vectors > 1 && (vectors - 1) * lanes >= n) break;
     for (let rows = 1; rows <= m; rows++) {
-      const cost = tileCost(m, n, lanes, rows, vectors, target);
+      const cost = tileCost(m, n, lanes, rows, vectors, target, direct);
       if (cost === null) break;
       if (cost < least * 0.999) {
         least = cost;
@@ -175,7 +189,7 @@ const RUN_PER_COLUMN = 48;
 
 /** Bytes after which addresses meet in the same set of a first cache, and lines of a set that one operand may take. */
 const SET_BYTES = 4096;
-const SET_LINES = 6;
+const SET_LINES = 7;
 /** The same for rows of an image, which packing would cost as much. */
 const IMAGE_LINES = 8;
 
@@ -215,47 +229,15 @@ export function blocksOf(p: Problem, most: number, linear: readonly View[]): KBl
   };
 }
 
-/** Share of the wanted tasks that there must be at least. */
-const ENOUGH_TASKS = 0.7;
-
 /**
- * Panels per task that bring the fewest lines from the shared cache: every task reads its rows of A and columns of B once, if both fit the second
- * cache, else its columns once per `block` panels of rows. (1024 x 1536 of 384 in 16 tasks: 1 x 16 of them read 26 MB, 4 x 4 read 16.)
+ * Share of the second cache that a block of A takes where B streams past it: tiles ask for B ahead, so nothing is gained by more, and with a third or more lines are pushed
+ * out (2048 x 2048 of 1024, 8 x 3, blocks of 48 to 96 rows: 97 % of peak, 192 rows: 91 %).
  */
-function leastTraffic(
-  mPanels: number,
-  rows: number,
-  nPanels: number,
-  width: number,
-  limits: {
-    mTask: number;
-    nTask: number;
-    wanted: number;
-    most: number;
-    lineBytes: number;
-    cache: number;
-    block: number;
-  },
-): { mTask: number; nTask: number } {
-  const { wanted, most, lineBytes, cache, block } = limits;
-  let best = { mTask: limits.mTask, nTask: limits.nTask };
-  let least = Number.POSITIVE_INFINITY;
-  for (let mTasks = 1; mTasks <= Math.min(mPanels, most); mTasks++) {
-    const mTask = ceilDiv(mPanels, mTasks);
-    const nTask = ceilDiv(nPanels, Math.min(nPanels, ceilDiv(wanted, mTasks)));
-    const used = [ceilDiv(mPanels, mTask), ceilDiv(nPanels, nTask)] as const;
-    // Threads come first: one panel of columns is no reason for one task.
-    if (used[0] * used[1] > most || used[0] * used[1] < ENOUGH_TASKS * Math.min(wanted, mPanels * nPanels)) continue;
-    const fits = (mTask * rows + nTask * width) * lineBytes <= cache;
-    const again = fits ? 1 : ceilDiv(mTask, Math.min(block, mTask));
-    const lines = used[1] * mPanels * rows + used[0] * again * nPanels * width;
-    if (lines < least) {
-      least = lines;
-      best = { mTask, nTask };
-    }
-  }
-  return best;
-}
+const BLOCK_SHARE = 0.2;
+/** Rows that such a block should have, or B, which passes once per block, asks the third cache for more than half of what it gives (128 / rows bytes a cycle). */
+const BLOCK_ROWS = 96;
+/** Blocks of k are cut where rows would be fewer than this share of those. */
+const ROWS_SHARE = 0.65;
 
 /** What a schedule may do otherwise than the cost model says; sums have the same order, hence the same bits, whatever is chosen. */
 export interface PlanChoice {
@@ -294,7 +276,15 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows, IMAGE_LINES);
   };
   const mRuns = runLength < m && inRuns() ? m / runLength : 1;
-  const tile = choice.tile ?? chooseTile(m / mRuns, n, lanes, target);
+  // A is read where it lies when a packed copy would be used for few columns, or when its rows run along k.
+  const mayRead =
+    !choice.packs &&
+    p.m.length <= 1 &&
+    isPlain(p, p.a) &&
+    forward(p.a) &&
+    linearRun(p, p.a) >= Math.min(LONG_RUN, extent(p, p.k));
+  const alongK = kInner === undefined || along(p.a, p.k) === 1;
+  const tile = choice.tile ?? chooseTile(m / mRuns, n, lanes, target, mRuns > 1 || (mayRead && alongK));
   const { rows } = tile;
   // B is read where it lies by so few rows that a packed copy would not be used again; the fewest rows widen it as they read.
   const inPlaceB =
@@ -310,25 +300,26 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const low = Math.floor(m / mRuns / runPanels);
   const tall = (m / mRuns) % runPanels;
   const nPanels = ceilDiv(n, width);
-  // A is read where it lies when a packed copy would be used for few columns, or when its rows run along k.
   const directA =
     mRuns > 1 ||
     (p.m.length <= 1 && inRuns()) ||
-    (!choice.packs &&
-      p.m.length <= 1 &&
-      isPlain(p, p.a) &&
-      forward(p.a) &&
-      linearRun(p, p.a) >= Math.min(LONG_RUN, extent(p, p.k)) &&
-      (n < 8 * lanes || kInner === undefined || (along(p.a, p.k) === 1 && !collides(along(p.a, p.m) * bytes, rows))));
+    (mayRead && (n < 8 * lanes || (alongK && !collides(along(p.a, p.m) * bytes, rows))));
   const directB = inPlaceB && n % width === 0;
   const linear = [...(directA && !inRuns() ? [p.a] : []), ...(directB ? [p.b] : [])];
   // A panel of B lives in the first cache, or streams from the second where the processor fetches ahead of a loop that runs in order.
   const panelBytes = target.keepsOrder ? Math.max(target.l1Bytes * 0.75, target.l2Bytes / 5) : target.l1Bytes * 0.75;
-  const points = choice.points ?? Math.floor(panelBytes / (width * bytes));
+  const cache = target.l2Bytes * 0.4;
+  const blockBytes = target.keepsOrder ? target.l2Bytes * BLOCK_SHARE : cache;
+  const streams = target.keepsOrder === true && n * extent(p, p.k) * bytes > cache && m > BLOCK_ROWS;
+  const longest = blockBytes / (BLOCK_ROWS * bytes);
+  const cut = streams && extent(p, p.k) * ROWS_SHARE > longest ? longest : Number.POSITIVE_INFINITY;
+  const points = choice.points ?? Math.floor(Math.min(panelBytes / (width * bytes), cut));
   const k = blocksOf(p, Math.max(lanes, points), linear);
 
-  const cache = target.l2Bytes * 0.4;
-  const mBlock = Math.max(1, Math.floor(cache / (k.length * (low + 1) * bytes)));
+  const most = low + (tall > 0 ? 1 : 0);
+  const mBlock = Math.max(1, Math.floor(blockBytes / (k.length * most * bytes)));
+  // Panels of B that stay in the second cache beside a block of A.
+  const resident = Math.floor(cache / (k.length * width * bytes));
   // Columns (rows) of a task: what fits the cache beside the other side's block, but tasks enough for the threads.
   const fits = (panels: number, size: number): number =>
     Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytes))));
@@ -348,21 +339,21 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const isShareable = (view: View, lines: number): boolean =>
     batches === 1 && lines * k.total <= Math.max(2 * view.elements, SHARED_MOST);
   // Between blocks of k, columns that all tasks read do not stay in the cache (512 x 256 of 2048: 15 x 1 tasks read 34 MB, 3 x 4 read 22).
-  const passes = k.count === 1 || (nTask === nPanels && n * k.total * bytes > cache);
+  const passes = k.count === 1 || streams || (nTask === nPanels && n * k.total * bytes > cache);
   if (passes && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1)
-    ({ mTask, nTask } = leastTraffic(mPanels, low + 1, nPanels, width, {
-      mTask,
-      nTask,
-      wanted,
-      most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
-      lineBytes: k.total * bytes,
-      cache: target.l2Bytes * 0.75,
-      block: mBlock,
-    }));
-  // Partial sums of a task stay in the cache.
-  if (k.count > 1) {
-    const most = Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes)));
-    nTask = Math.min(nTask, most);
+    ({ mTask, nTask } = leastTraffic(
+      { panels: mPanels, width: most, packed: !directA && !keepsPacked(p.a) },
+      { panels: nPanels, width, packed: !directB && !keepsPacked(p.b) },
+      {
+        wanted,
+        most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
+        block: mBlock,
+        resident,
+      },
+    ));
+  // Partial sums of a task stay in the cache, unless tiles ask for them ahead.
+  if (k.count > 1 && !streams) {
+    nTask = Math.min(nTask, Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes))));
     const rowsMost = Math.max(1, Math.floor(cache / (nTask * width * (low + 1) * bytes)));
     mTask = Math.min(mTask, rowsMost);
   }
@@ -377,9 +368,10 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const a = source(directA, nTasks > 1, p.a, m);
   const b = source(directB, mTasks > 1, p.b, n);
   const tasks = batches * mTasks * nTasks;
+  const aPasses = target.keepsOrder === true && a === 'shared' && nTask <= resident && mTask > mBlock;
   return {
     lanes, vectors, width, low, tall, mPanels, mRuns, nPanels, k, a, b,
-    mTask, nTask, mBlock: Math.min(mBlock, mTask), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 2 : 1,
-    masksMemory: target.masksMemory ?? false, touches: target.keepsOrder === true && k.length >= TOUCHED,
+    mTask, nTask, mBlock: aPasses ? 1 : ceilDiv(mTask, ceilDiv(mTask, mBlock)), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 2 : 1,
+    masksMemory: target.masksMemory ?? false, aPasses, touches: target.keepsOrder === true && k.length >= TOUCHED,
   }; // biome-ignore format: a record
 }

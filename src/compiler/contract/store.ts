@@ -84,7 +84,7 @@ function siteOf(
 }
 
 /** Bytes of a cache line. */
-const LINE = 64;
+export const LINE = 64;
 
 /**
  * Asks for the lines that finishing a tile of `rows` x `columns` will read and write, before its products are summed: a line that is
