@@ -34,7 +34,7 @@ const SUMS_SHARE = 0.25;
 const TASKS = 8;
 /** A row of channels that is a multiple of this many bytes meets the others in one set of the first cache. */
 const SET_BYTES = 4096;
-const LINE = 64;
+const UNROLL = 2;
 
 interface ForwardPlan {
   readonly lanes: number;
@@ -53,7 +53,7 @@ interface ForwardPlan {
   /** Whether all tiles are transformed before the first task, whose panels of results are then tasks of their own. */
   readonly shared: boolean;
   readonly unroll: number;
-  /** Lines of the next panel of the kernel that a tile asks for in two steps of k; 0 where the kernel stays in the second cache. */
+  /** Bytes of the next panel of the kernel that a tile asks for in a trip of its loop; 0 where the kernel stays in the second cache. */
   readonly ahead: number;
 }
 
@@ -80,7 +80,7 @@ function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
   const asks = target.keepsOrder === true && kernelBytes > target.l2Bytes / 4;
   return {
     lanes, channels, results, rows, vectors: chosen.vectors, width, mPanels, nPanels, mTasks,
-    most, shared, unroll: target.keepsOrder ? 2 : 1, ahead: asks ? Math.ceil((2 * width * F32) / LINE / most) : 0,
+    most, shared, unroll: target.keepsOrder ? UNROLL : 1, ahead: asks ? Math.ceil((UNROLL * width * F32) / most) : 0,
   }; // biome-ignore format: a record
 }
 
@@ -178,7 +178,8 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
       const target = b.advance(to, plane, sums.plane * F32);
       // Each tile asks for its share of the next panel, which lies behind this one.
       const next = b.advance(columns, b.i32(channels), width * F32);
-      const asked = (tile: Reg): Reg => b.advance(next, b.mul(tile, b.i32(channels >> 1)), plan.ahead * LINE);
+      const asked = (tile: Reg): Reg =>
+        b.advance(next, b.mul(tile, b.i32(Math.floor(channels / plan.unroll))), plan.ahead);
       b.for(lo, hi, 1, panel => {
         const row = b.mul(b.sub(panel, lo), b.i32(rows));
         const tile = Array.from({ length: rows }, () =>
@@ -186,7 +187,7 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
         );
         const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
         const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
-        const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), lines: plan.ahead };
+        const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), bytes: plan.ahead };
         sweep(b, 'f32', lanes, tile, channels, a, c, plan.unroll, ahead);
         const place = b.advance(target, row, width * F32);
         for (const [r, line] of tile.entries())
