@@ -26,6 +26,7 @@ const program = new Command('bench')
   .option('--json', 'JSON lines (the default, and the only form)')
   .option('--verify', 'print the training numerics for verify.mjs instead of times')
   .option('--profile', 'print the time of every kernel instead (with --only)')
+  .option('--first', 'take the first call apart instead of timing steady ones')
   .option('--list', 'print the names of the workloads')
   .parse();
 const flags = program.opts<{
@@ -37,6 +38,7 @@ const flags = program.opts<{
   autocast?: 'bf16' | 'f16';
   verify?: boolean;
   profile?: boolean;
+  first?: boolean;
   list?: boolean;
 }>();
 const spec = readSpec();
@@ -46,6 +48,7 @@ const options: Options = {
   reps: Number(flags.reps),
   maxSeconds: Number(flags.maxS),
   backend: backendName(),
+  first: flags.first,
   autocast: flags.autocast,
 };
 

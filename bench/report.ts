@@ -2,6 +2,7 @@
  * Timing as workloads.md says (warm-up, then calls one by one by the wall clock), and the line compare.mjs reads.
  */
 import { readFileSync } from 'node:fs';
+import { type FirstCall, firstCall } from './first.ts';
 import { measurePeaks } from './peaks.ts';
 import type { WorkloadSpec } from './spec.ts';
 
@@ -12,6 +13,8 @@ export interface Options {
   /** Timing stops after this many seconds (but not before three calls). */
   readonly maxSeconds: number;
   readonly backend: string;
+  /** Whether the first call is taken apart. */
+  readonly first?: boolean;
   /** What products of training workloads are computed in; f32 when absent. */
   readonly autocast?: 'bf16' | 'f16';
 }
@@ -26,6 +29,7 @@ export interface Result {
   /** Seconds from the first call to its result, less one steady step: what compiling costs. */
   readonly compileSeconds?: number;
   readonly peakRssMb?: number;
+  readonly first?: FirstCall;
   /** Further fields of the line. */
   readonly extra?: Readonly<Record<string, unknown>>;
 }
@@ -42,7 +46,8 @@ export function timed(
   spec: WorkloadSpec,
   call: () => void,
   scale = 1,
-): Pick<Result, 'times' | 'compileSeconds'> {
+): Pick<Result, 'times' | 'compileSeconds' | 'first'> {
+  if (options.first) return { times: [0], first: firstCall(call) };
   const clock = (): number => performance.now() / 1e3;
   const begin = clock();
   call();
@@ -93,6 +98,7 @@ export function line(name: string, spec: WorkloadSpec, options: Options, result:
     fma_peak_gflops: machine?.fmaGflops,
     copy_gb_per_s: machine?.copyGbPerS,
     compile_s: result.compileSeconds,
+    first: result.first,
     losses: result.losses,
     check: result.check,
     ...result.extra,

@@ -18,7 +18,7 @@ export interface GraphProgram {
   readonly outputs: readonly Node[];
   readonly updates: readonly { readonly leaf: number; readonly node: Node }[];
   /** Everything that the compiled program depends on, in order: for caches beyond the process. Absent where such a cache would not pay. */
-  readonly identity?: () => Int32Array;
+  readonly identity?: () => readonly Int32Array[];
   /**
    * By leaf: whether it is bound to the same unchanged value run after run (weights of a model that is not trained). What depends on such leaves
    * alone is computed again only when one of them has changed, where the backend keeps memory between runs. None by default.

@@ -22,27 +22,54 @@ export interface Usage {
   readonly streams: boolean;
   /** Estimated instructions that one thread would execute, each with all its iterations. */
   readonly work: number;
+  /** What was written to `a`, and moved by `move` to `d` from there, is written to `d` by `inst` now: nothing writes or reads `a` any more. */
+  replace(a: Reg, d: Reg, move: Inst, inst: Inst): void;
 }
 
 /** Calls `visit` for every register the instruction itself reads, in operand order; nested blocks are not entered. */
 export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
+  // The most frequent ones first.
   switch (inst.op) {
     case 'const':
-    case 'count':
-    case 'apart':
-    case 'once':
-    case 'barrier':
-    case 'thread':
-    case 'threads':
-    case 'iota':
       return;
     case 'bin':
+      visit(inst.a);
+      visit(inst.b);
+      return;
+    case 'move':
+    case 'splat':
+      visit(inst.a);
+      return;
+    case 'fma':
+      visit(inst.a);
+      visit(inst.b);
+      visit(inst.c);
+      return;
+    case 'load':
+      visit(inst.p);
+      if (inst.m) visit(inst.m);
+      return;
+    case 'store':
+      visit(inst.p);
+      visit(inst.a);
+      if (inst.m) visit(inst.m);
+      return;
+    case 'addr':
+      if (inst.index) visit(inst.index);
+      return;
+    case 'advance':
+      visit(inst.p);
+      visit(inst.by);
+      return;
+    case 'for':
+      if (typeof inst.lo !== 'number') visit(inst.lo);
+      if (typeof inst.hi !== 'number') visit(inst.hi);
+      return;
     case 'cmp':
     case 'shuffle':
       visit(inst.a);
       visit(inst.b);
       return;
-    case 'fma':
     case 'dot':
       visit(inst.a);
       visit(inst.b);
@@ -64,37 +91,17 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.a);
       visit(inst.s);
       return;
-    case 'addr':
-      if (inst.index) visit(inst.index);
-      return;
-    case 'advance':
-      visit(inst.p);
-      visit(inst.by);
-      return;
     case 'follow':
     case 'prefetch':
       visit(inst.p);
-      return;
-    case 'load':
-      visit(inst.p);
-      if (inst.m) visit(inst.m);
       return;
     case 'gather':
       visit(inst.p);
       visit(inst.index);
       if (inst.m) visit(inst.m);
       return;
-    case 'store':
-      visit(inst.p);
-      visit(inst.a);
-      if (inst.m) visit(inst.m);
-      return;
     case 'parallel':
       if (typeof inst.extent !== 'number') visit(inst.extent);
-      return;
-    case 'for':
-      if (typeof inst.lo !== 'number') visit(inst.lo);
-      if (typeof inst.hi !== 'number') visit(inst.hi);
       return;
     case 'while':
     case 'if':
@@ -102,6 +109,14 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       return;
     case 'fail':
       visit(inst.value);
+      return;
+    case 'count':
+    case 'apart':
+    case 'once':
+    case 'barrier':
+    case 'thread':
+    case 'threads':
+    case 'iota':
       return;
     default:
       visit(inst.a);
@@ -161,6 +176,13 @@ class Walker implements Usage {
     this.defs[id]!++;
     this.definition[id] = this.defs[id] === 1 ? inst : undefined;
     this.blockOf[id] = this.here;
+  }
+
+  replace(a: Reg, d: Reg, move: Inst, inst: Inst): void {
+    this.defs[a.id] = 0;
+    this.uses[a.id] = 0;
+    this.definition[a.id] = undefined;
+    if (this.definition[d.id] === move) this.definition[d.id] = inst;
   }
 
   /** Takes a block in; returns its estimated work. */

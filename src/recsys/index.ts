@@ -19,7 +19,7 @@ export { SlotImportance, type SlotImportanceOptions, type SlotImportanceState, t
 export * from './models/index.ts';
 export * from './read/index.ts';
 export * from './stream/index.ts';
-export type { Admission, Eviction, InitSpec, RowOptimizer, ScoreSpec, TableOptions } from './table/options.ts';
+export type { Admission, AtLimit, InitSpec, RowOptimizer, ScoreSpec, TableOptions } from './table/options.ts';
 export type { Lookup, SaveMode, SaveReport, ShrinkReport, SparseTable, TableRow } from './table/sparse-table.ts';
 export { EmbeddingTable } from './table/table.ts';
 export type { BatchLearner, StepResult } from './train/learner.ts';

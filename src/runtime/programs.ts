@@ -9,7 +9,7 @@ import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import { backend } from './backends.ts';
 import { hasControlFlow, splitProgram } from './split.ts';
-import { isBound, structureOf, transcriptOf } from './structure.ts';
+import { isBound, sharedLeaves, structureOf } from './structure.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
 const CAPACITY = 1024;
@@ -61,18 +61,21 @@ export function prepare(
 ): Prepared {
   const roots = [...outputs, ...updates.map(u => u.node)];
   const written = updates.map(u => u.leaf);
-  const { key, leaves, size } = structureOf(roots, written, isLeaf);
+  const { key, leaves, words } = structureOf(roots, written, isLeaf, WORTH_KEEPING);
   const device = backend();
   const lasting = lasts && leaves.map(lasts);
   const kept = lasting ? lasting.map(Number).join('') : '';
   const id = `${device.name}:${device.threads}:${outputs.length}:${kept}:${key}`;
   let entry = cache.get(id);
   if (!entry) {
-    const identity = (): Int32Array =>
-      Int32Array.from([outputs.length, ...(lasting ?? []).map(Number), ...transcriptOf(roots, written, isLeaf)]);
-    const executable = span('compile', () =>
-      compileProgram(device, leaves, outputs, updates, lasting, size < WORTH_KEEPING ? null : identity),
-    );
+    // Which leaves are one variable, what the key says beside, and all that it is a hash of: the same in any process of one build.
+    const identity =
+      words &&
+      ((): Int32Array[] => [
+        Int32Array.of(words.length, outputs.length, ...(lasting ?? []).map(Number), ...sharedLeaves(leaves)),
+        words,
+      ]);
+    const executable = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting, identity));
     if (cache.size >= CAPACITY) dropLeastUsed();
     entry = { executable, used: 0, held: false };
     cache.set(id, entry);
@@ -95,7 +98,7 @@ function compileProgram(
   outputs: readonly Node[],
   updates: readonly Update[],
   lasting: readonly boolean[] | null,
-  identity: (() => Int32Array) | null,
+  identity: GraphProgram['identity'] | null,
 ): Executable {
   // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
   const at = new Map(leaves.map((leaf, i) => [leaf, i]));

@@ -1,17 +1,27 @@
 /**
- * The structural hash: graphs that differ only in the values of their leaves get one key, so one compiled program serves them all.
+ * The structure of graphs as words, and its hash: graphs that differ only in the values of their leaves get one key, so one compiled program serves them
+ * all.
  */
 
 import type { Body } from '../graph/control.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { Attrs, Node, Primitive } from '../graph/node.ts';
 
-/** Takes a graph in as 32-bit words. */
-abstract class Words {
+/** A graph as 32-bit words in a row. */
+class Words {
   private readonly f64 = new Float64Array(1);
   private readonly u32 = new Uint32Array(this.f64.buffer);
+  private words = new Int32Array(1 << 12);
+  length = 0;
 
-  abstract int(x: number): void;
+  int(x: number): void {
+    if (this.length === this.words.length) {
+      const grown = new Int32Array(2 * this.length);
+      grown.set(this.words);
+      this.words = grown;
+    }
+    this.words[this.length++] = x;
+  }
 
   float(x: number): void {
     this.f64[0] = x;
@@ -21,7 +31,7 @@ abstract class Words {
 
   ints(xs: readonly number[]): void {
     this.int(xs.length);
-    for (const x of xs) this.int(x);
+    for (let i = 0; i < xs.length; i++) this.int(xs[i]!);
   }
 
   text(s: string): void {
@@ -33,31 +43,27 @@ abstract class Words {
     if (typeof x === 'bigint') this.text(String(x));
     else this.float(x);
   }
-}
 
-/** Two 32-bit lanes mixed with different odd constants: 64 bits against accidental collisions. */
-class Hash extends Words {
-  private a = 0x9e3779b9 | 0;
-  private b = 0x85ebca6b | 0;
-
-  int(x: number): void {
-    this.a = Math.imul(this.a ^ x, 0x01000193) ^ (this.a >>> 15);
-    this.b = Math.imul((this.b << 13) | (this.b >>> 19), 5) + Math.imul(x ^ 0x5bd1e995, 0xcc9e2d51);
+  from(start: number): Int32Array {
+    return this.words.slice(start, this.length);
   }
 
-  digest(): string {
-    return `${(this.a >>> 0).toString(36)}.${(this.b >>> 0).toString(36)}`;
+  /** Two 32-bit lanes mixed with different odd constants: 64 bits against accidental collisions. */
+  hash(start: number): string {
+    const { words, length } = this;
+    let a = 0x9e3779b9 | 0;
+    let b = 0x85ebca6b | 0;
+    for (let i = start; i < length; i++) {
+      const x = words[i]!;
+      a = Math.imul(a ^ x, 0x01000193) ^ (a >>> 15);
+      b = Math.imul((b << 13) | (b >>> 19), 5) + Math.imul(x ^ 0x5bd1e995, 0xcc9e2d51);
+    }
+    return `${(a >>> 0).toString(36)}.${(b >>> 0).toString(36)}`;
   }
 }
 
-/** All words in a row. */
-class Transcript extends Words {
-  readonly words: number[] = [];
-
-  int(x: number): void {
-    this.words.push(x);
-  }
-}
+/** What is being taken in: a body of control flow, behind what its user has of itself so far. */
+const words = new Words();
 
 /** Checkpoint groups are numbered as they are met: the same step builds new groups every time it runs. */
 type Groups = Map<number, number>;
@@ -176,44 +182,41 @@ export interface Structure {
   readonly leaves: readonly Node[];
   /** How many nodes there are. */
   readonly size: number;
+  /** All words that the key is a hash of; null for graphs of fewer nodes than were asked for. */
+  readonly words: Int32Array | null;
 }
 
 /**
  * Walks the graph under `roots` once, in a fixed order, and hashes it. `extraLeaves` are counted as leaves even where nothing reads
- * them (variables that are only written); `isLeaf` says what is bound instead of computed.
+ * them (variables that are only written); `isLeaf` says what is bound instead of computed. Words are kept of graphs of `worthWords` nodes.
  */
 export function structureOf(
   roots: readonly Node[],
   extraLeaves: readonly Node[] = [],
   isLeaf: (node: Node) => boolean = isBound,
+  worthWords = Number.POSITIVE_INFINITY,
 ): Structure {
-  const hash = new Hash();
-  const { leaves, size } = take(hash, roots, extraLeaves, isLeaf);
-  return { key: `${hash.digest()}.${size}.${leaves.length}`, leaves, size };
+  const start = words.length;
+  try {
+    const { leaves, size } = take(roots, extraLeaves, isLeaf);
+    const key = `${words.hash(start)}.${size}.${leaves.length}`;
+    return { key, leaves, size, words: size < worthWords ? null : words.from(start) };
+  } finally {
+    words.length = start;
+  }
 }
 
-/**
- * The whole structure that `structureOf` hashes, and which leaves are one variable: what differs in nothing of this compiles to the same program, for certain
- * and in any process of one build.
- */
-export function transcriptOf(
-  roots: readonly Node[],
-  extraLeaves: readonly Node[],
-  isLeaf: (node: Node) => boolean,
-): number[] {
-  const transcript = new Transcript();
-  const { leaves } = take(transcript, roots, extraLeaves, isLeaf);
+/** Which leaves are one variable: for each, the first leaf of its memory. */
+export function sharedLeaves(leaves: readonly Node[]): number[] {
   const first = new Map<unknown, number>();
-  for (const [i, leaf] of leaves.entries()) {
+  return leaves.map((leaf, i) => {
     const memory = leaf.is('variable') ? leaf.attrs.variable : leaf;
     if (!first.has(memory)) first.set(memory, i);
-    transcript.int(first.get(memory)!);
-  }
-  return transcript.words;
+    return first.get(memory)!;
+  });
 }
 
 function take(
-  words: Words,
   roots: readonly Node[],
   extraLeaves: readonly Node[],
   isLeaf: (node: Node) => boolean,
@@ -231,7 +234,8 @@ function take(
       leaves.push(node);
       return;
     }
-    for (const input of node.inputs) words.int(number.get(input)!);
+    const { inputs } = node;
+    for (let i = 0; i < inputs.length; i++) words.int(number.get(inputs[i]!)!);
     (ATTRS[node.op] as (h: Words, attrs: Attrs[Primitive], groups: Groups) => void)(words, node.attrs, groups);
   };
   // Depth first without recursion: a training step's graph is thousands of nodes deep.

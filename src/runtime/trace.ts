@@ -70,7 +70,7 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
     // What the function closes over stays as it is, but for what it assigns.
     const lasts = (leaf: Node): boolean =>
       leaf.is('variable') ? !updated.has(leaf.attrs.variable) : leaf.value !== null;
-    prepared = prepare(outputs, updates, undefined, lasts);
+    prepared = span('prepare', () => prepare(outputs, updates, undefined, lasts));
     prepared.hold();
   } finally {
     active = null;

@@ -1,30 +1,32 @@
 /** Every sparse model learns a planted pattern through the trainer, and the trainer is exact. */
 
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { manualSeed, setNumThreads, Tensor } from 'tenon';
 import { auc } from 'tenon/metrics';
-import { Adam, SGD } from 'tenon/optim';
+import { SGD } from 'tenon/optim';
 import {
   type BatchSchema,
   buildModel,
+  checkConfig,
   DIEN,
   type EmbeddingTable,
+  type FeatureRecord,
+  Features,
   ItemToItem,
   LR,
+  learnerOf,
   MODEL_NAMES,
-  type ModelConfig,
   type ModelName,
   type SparseBatch,
   SparseTrainer,
+  type StreamConfig,
+  type TableOptions,
 } from 'tenon/recsys';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const HISTORY = 'history';
-const schemaOf = (labels: readonly string[], dense: readonly string[] = ['x', 'z']): BatchSchema => ({
-  slots: ['user', 'item', 'context', HISTORY],
-  dense,
-  labels,
-});
 
 /** A deterministic stream of numbers in [0, 1). */
 function uniform(seed: number): () => number {
@@ -35,98 +37,73 @@ function uniform(seed: number): () => number {
   };
 }
 
-/** Whether a user takes an item depends on the parity of both, and on an item of the same parity being in the history. */
-function batchOf(schema: BatchSchema, size: number, seed: number): SparseBatch {
+/**
+ * Records in which whether a user takes an item depends on the parity of both, and on an item of the same parity being in the history. Columns 1 and 2 are
+ * user and item again. Retrieval learns from positives alone.
+ */
+function recordsOf(size: number, seed: number, positives: boolean): FeatureRecord[] {
   const next = uniform(seed);
-  const hi: number[] = [];
-  const lo: number[] = [];
-  const offsets = [0];
-  const dense: number[] = [];
-  const labels: number[] = [];
-  const put = (slot: number, value: number): void => {
-    hi.push(slot);
-    lo.push(value);
-  };
-  for (let b = 0; b < size; b++) {
-    const user = Math.floor(next() * 20);
-    const any = Math.floor(next() * 20);
-    // Retrieval learns from positives alone.
-    const item = schema.labels.length > 0 ? any : any - (any % 2) + (user % 2);
-    put(1, user);
-    offsets.push(lo.length);
-    put(2, item);
-    offsets.push(lo.length);
-    for (let k = 0; k < b % 3; k++) put(3, Math.floor(next() * 5));
-    offsets.push(lo.length);
-    const length = Math.floor(next() * 5);
-    for (let k = 0; k < length; k++) put(2, 2 * Math.floor(next() * 10) + (user % 2));
-    offsets.push(lo.length);
-    const clicked = (user + item) % 2 === 0 ? 1 : 0;
+  const below = (n: number): number => Math.floor(next() * n);
+  return Array.from({ length: size }, (_, b) => {
+    const user = below(20);
+    const any = below(20);
+    const item = positives ? any - (any % 2) + (user % 2) : any;
+    const context = Array.from({ length: b % 3 }, () => below(5));
+    const history = Array.from({ length: below(5) }, () => 2 * below(10) + (user % 2));
+    const click = (user + item) % 2 === 0 ? 1 : 0;
     const x = next();
-    if (schema.dense.length > 0) dense.push(x, next());
-    labels.push(...schema.labels.map((_, t) => (t === 0 ? clicked : clicked * (x > 0.5 ? 1 : 0))));
-  }
-  return {
-    schema,
-    size,
-    hi: Uint32Array.from(hi),
-    lo: Uint32Array.from(lo),
-    offsets: Uint32Array.from(offsets),
-    dense: Float32Array.from(dense),
-    labels: Float32Array.from(labels),
-  };
+    return {
+      user,
+      item,
+      context,
+      history,
+      x,
+      z: next(),
+      click,
+      buy: click * (x > 0.5 ? 1 : 0),
+      1: user,
+      2: item + 100,
+    };
+  });
 }
 
-const SEQUENCE = { histories: { [HISTORY]: 'item' }, length: 4, dim: 8, hidden: [16] };
-const SMALL = { dim: 8, hidden: [16, 8] };
-const OPTIONS: { readonly [N in ModelName]: object } = {
-  lr: {},
-  fm: { dim: 8 },
-  ffm: { dim: 4 },
-  dnn: SMALL,
-  slotdnn: { hidden: [32, 16] },
-  widedeep: SMALL,
-  deepfm: SMALL,
-  xdeepfm: { ...SMALL, maps: [8, 4] },
-  dcn: { ...SMALL, crosses: 2 },
-  dcnv2: { ...SMALL, crosses: 2, rank: 4 },
-  autoint: { ...SMALL, layers: 2, headSize: 4 },
-  dlrm: { dim: 8, bottom: [16], top: [16] },
-  fibinet: SMALL,
-  din: SEQUENCE,
-  dien: SEQUENCE,
-  bst: SEQUENCE,
-  mmoe: { dim: 8, expert: [16], towers: [8] },
-  ple: { dim: 8, expert: [16], towers: [8] },
-  esmm: SMALL,
-  twotower: { ...SMALL, items: ['item'] },
-  mind: { ...SMALL, items: ['item'], history: HISTORY, length: 4, interests: 2 },
-};
-const twoLabels: readonly ModelName[] = ['mmoe', 'ple', 'esmm'];
+const batchOf = (features: Features, size: number, seed: number): SparseBatch =>
+  features.extractAll(recordsOf(size, seed, features.schema.labels.length === 0));
+
+const CONFIGS = path.resolve(import.meta.dirname, '../../examples/recsys/configs');
+const textOf = (name: ModelName): string => readFileSync(path.join(CONFIGS, `${name}.json`), 'utf8');
+const configOf = (name: ModelName): StreamConfig => checkConfig(`${name}.json`, JSON.parse(textOf(name)));
+
 const retrieval: readonly ModelName[] = ['twotower', 'mind'];
 
-function trainerOf(name: ModelName): { readonly trainer: SparseTrainer; readonly schema: BatchSchema } {
-  manualSeed(3);
-  const schema = schemaOf(twoLabels.includes(name) ? ['click', 'buy'] : retrieval.includes(name) ? [] : ['click']);
-  const model = buildModel({ model: name, ...OPTIONS[name] } as ModelConfig, schema);
-  const trainer = new SparseTrainer({
-    model,
-    optimizer: parameters => new Adam(parameters, { lr: 0.01 }),
-    table: { optimizer: { type: 'adagrad', lr: 0.1 }, init: { type: 'normal', std: 0.1 } },
-    clickLabel: schema.labels.length > 0 ? 'click' : null,
-  });
-  return { trainer, schema };
+interface Learner {
+  readonly trainer: SparseTrainer;
+  readonly features: Features;
 }
 
-describe('models', () => {
+/** The learner of a config file, with rows that learn fast: the test is of models, not of patience. */
+function trainerOf(name: ModelName): Learner {
+  manualSeed(3);
+  const config = configOf(name);
+  const features = new Features(config.features);
+  const table: Partial<TableOptions> = {
+    optimizer: { type: 'adagrad', lr: 0.1 },
+    init: { type: 'normal', std: 0.1 },
+  };
+  return { trainer: learnerOf({ ...config, table }, features), features };
+}
+
+describe('models, each from a config file of ten lines', () => {
   it.each(MODEL_NAMES)('%s learns', name => {
-    const { trainer, schema } = trainerOf(name);
-    const first = trainer.step(batchOf(schema, 64, 1)).loss;
+    expect(textOf(name).trimEnd().split('\n').length).toBeLessThanOrEqual(10);
+    const { trainer, features } = trainerOf(name);
+    const { schema } = features;
+    const first = trainer.step(batchOf(features, 64, 1)).loss;
     let last = 0;
-    for (let s = 0; s < 120; s++) last = trainer.step(batchOf(schema, 64, s % 17)).loss;
+    for (let s = 0; s < 120; s++) last = trainer.step(batchOf(features, 64, s % 17)).loss;
     expect(last).toBeLessThan(first);
     if (retrieval.includes(name)) return;
-    const test = batchOf(schema, 60, 1234);
+    const test = batchOf(features, 60, 1234);
     const predictions = trainer.predict(test);
     const tasks = schema.labels.length;
     const column = (values: Float32Array, t: number): number[] =>
@@ -138,10 +115,17 @@ describe('models', () => {
     if (tasks > 1) expect(auc(column(predictions, 1), column(test.labels, 1))).toBeGreaterThan(0.85);
   });
 
+  it('are the ones the guide lists', () => {
+    const guide = readFileSync(path.resolve(CONFIGS, '../../../docs/guides/click-models.md'), 'utf8');
+    const listed = [...guide.matchAll(/^\| `(\{ "model": .*\})` \|/gm)].map(([, model]) => JSON.parse(model!));
+    expect(listed).toEqual(MODEL_NAMES.map(name => configOf(name).model));
+    const files = readdirSync(CONFIGS).map(file => path.parse(file).name);
+    expect(files.sort()).toEqual([...MODEL_NAMES].sort());
+  });
+
   it('a name that is no model', () => {
-    expect(() => buildModel({ model: 'deepmf' as ModelName }, schemaOf(['click']))).toThrow(
-      /"deepmf" came, expected one of lr, fm/,
-    );
+    const { schema } = new Features(configOf('deepfm').features);
+    expect(() => buildModel({ model: 'deepmf' as ModelName }, schema)).toThrow(/"deepmf" came, expected one of lr, fm/);
   });
 });
 
@@ -175,9 +159,9 @@ describe('SparseTrainer', () => {
 
   it('a batch of fewer examples than the first is the same as in a program of its own', () => {
     const losses = [false, true].map(padded => {
-      const { trainer, schema } = trainerOf('deepfm');
-      if (padded) trainer.predict(batchOf(schema, 100, 9));
-      return [1, 2, 3].map(seed => trainer.step(batchOf(schema, 31, seed)).loss);
+      const { trainer, features } = trainerOf('deepfm');
+      if (padded) trainer.predict(batchOf(features, 100, 9));
+      return [1, 2, 3].map(seed => trainer.step(batchOf(features, 31, seed)).loss);
     });
     for (const [i, loss] of losses[0]!.entries()) expect(losses[1]![i]).toBeCloseTo(loss, 5);
   });
@@ -185,15 +169,15 @@ describe('SparseTrainer', () => {
   it.each(['deepfm', 'din'] as const)('a restart is no different from going on: %s', name => {
     const folder = temporaryFolder().path;
     const straight = trainerOf(name);
-    const { schema } = straight;
-    for (let s = 0; s < 5; s++) straight.trainer.step(batchOf(schema, 32, s));
+    const { features } = straight;
+    for (let s = 0; s < 5; s++) straight.trainer.step(batchOf(features, 32, s));
     straight.trainer.save(folder);
     const restarted = trainerOf(name);
-    restarted.trainer.step(batchOf(schema, 32, 77));
+    restarted.trainer.step(batchOf(features, 32, 77));
     restarted.trainer.load(folder);
     for (let s = 5; s < 10; s++) {
-      const a = straight.trainer.step(batchOf(schema, 32, s));
-      const b = restarted.trainer.step(batchOf(schema, 32, s));
+      const a = straight.trainer.step(batchOf(features, 32, s));
+      const b = restarted.trainer.step(batchOf(features, 32, s));
       expect(b.loss).toBe(a.loss);
       expect(b.predictions).toEqual(a.predictions);
     }
@@ -206,12 +190,12 @@ describe('SparseTrainer', () => {
       for await (const { loss } of trainer.train(batches)) losses.push(loss);
       return { losses, trainer };
     };
-    const schema = schemaOf(['click']);
+    const features = new Features(configOf('deepfm').features);
     const rows = (trainer: SparseTrainer) =>
       [...(trainer.table as EmbeddingTable).entries()].sort((a, b) => Number(a.sign - b.sign));
 
     it('every batch is learnt once, new signs have one row, and the bits are the same every time', async () => {
-      const batches = [1, 2, 3, 4, 5].map(seed => batchOf(schema, 40, seed));
+      const batches = [1, 2, 3, 4, 5].map(seed => batchOf(features, 40, seed));
       const first = await run(batches);
       const second = await run(batches);
       expect(first.losses.length).toBe(5);
@@ -225,7 +209,7 @@ describe('SparseTrainer', () => {
     });
 
     it('one batch is a step', async () => {
-      const batch = batchOf(schema, 40, 1);
+      const batch = batchOf(features, 40, 1);
       const { losses, trainer } = await run([batch]);
       const other = trainerOf('deepfm').trainer;
       expect(losses).toEqual([other.step(batch).loss]);
@@ -236,24 +220,25 @@ describe('SparseTrainer', () => {
   it('one thread and two give the same bits', () => {
     const runs = [1, 2].map(threads => {
       setNumThreads(threads);
-      const { trainer, schema } = trainerOf('deepfm');
-      const steps = [1, 2, 3].map(seed => trainer.step(batchOf(schema, 256, seed)));
-      return [...steps.map(({ loss }) => loss), ...trainer.predict(batchOf(schema, 256, 9))];
+      const { trainer, features } = trainerOf('deepfm');
+      const steps = [1, 2, 3].map(seed => trainer.step(batchOf(features, 256, seed)));
+      return [...steps.map(({ loss }) => loss), ...trainer.predict(batchOf(features, 256, 9))];
     });
     setNumThreads(1);
     expect(runs[1]).toEqual(runs[0]);
   });
 
   it('labels that are missing do not count', () => {
-    const { trainer, schema } = trainerOf('mmoe');
-    const batch = batchOf(schema, 32, 5);
+    const { trainer, features } = trainerOf('mmoe');
+    const batch = batchOf(features, 32, 5);
     batch.labels.fill(Number.NaN);
     expect(trainer.step(batch).loss).toBe(0);
   });
 
   it('refuses what does not fit', () => {
     const { trainer } = trainerOf('dnn');
-    expect(() => trainer.step(batchOf(schemaOf(['other']), 4, 1))).toThrow(/labels other came, expected click$/);
+    const other = new Features({ ...configOf('dnn').features, labels: [{ name: 'other', from: 'click' }] });
+    expect(() => trainer.step(batchOf(other, 4, 1))).toThrow(/labels other came, expected click$/);
     expect(() => trainer.load('/nowhere')).toThrow(/cannot load \/nowhere/);
   });
 });

@@ -287,10 +287,9 @@ def ple(w, i, o):
 
 
 def esmm(w, i, o):
-    """pCTCVR = pCTR pCVR over all impressions (Ma et al. 2018, equation 1); the output is probabilities."""
+    """pCTCVR = pCTR pCVR over all impressions (Ma et al. 2018, equation 1); the output is the logits of pCTR and pCVR."""
     x = flat(i)
-    p = {name: torch.sigmoid(linear(w, f"{name}_out", tower(w, name, x, o["hidden"]), 1)) for name in ("click", "conversion")}
-    return torch.cat([p["click"], p["click"] * p["conversion"]], 1)
+    return torch.cat([linear(w, f"{name}_out", tower(w, name, x, o["hidden"]), 1) for name in ("click", "conversion")], 1)
 
 
 # ------------------------------------------------------------------------------------------------ retrieval
@@ -345,8 +344,10 @@ def cross_entropy(output, i, o):
     return weighted(lambda b, t: F.softplus(output[b, t] * (1 - 2 * i["labels"][b, t])), i["labels"], i["weights"])
 
 
-def of_probabilities(output, i, o):
-    return weighted(lambda b, t: -torch.log(output[b, t] if i["labels"][b, t] == 1 else 1 - output[b, t]), i["labels"], i["weights"])
+def entire_space(output, i, o):
+    p = torch.sigmoid(output)
+    p = torch.stack([p[:, 0], p[:, 0] * p[:, 1]], 1)
+    return weighted(lambda b, t: -torch.log(p[b, t] if i["labels"][b, t] == 1 else 1 - p[b, t]), i["labels"], i["weights"])
 
 
 def with_auxiliary(output, i, o):
@@ -400,7 +401,7 @@ CASES = {
     "twotower": (twotower, {"model": "twotower", **SMALL, **RETRIEVAL}),
     "mind": (mind, {"model": "mind", **SMALL, **RETRIEVAL, "history": "history", "length": STEPS, "interests": 2}),
 }
-LOSSES = {"esmm": of_probabilities, "dien": with_auxiliary, "twotower": in_batch, "mind": in_batch}
+LOSSES = {"esmm": entire_space, "dien": with_auxiliary, "twotower": in_batch, "mind": in_batch}
 MULTI = ("mmoe", "ple", "esmm")
 SEQUENCE = ("din", "dien", "bst", "mind")
 

@@ -32,6 +32,13 @@ describe('backward', () => {
     expect(frozen.grad).toBeNull();
   });
 
+  test('of a cross entropy of probabilities that have saturated is finite', () => {
+    const x = new Parameter(tensor([20, 30, -200, 0]));
+    F.binaryCrossEntropy(x.sigmoid(), tensor([0, 1, 1, 0])).backward();
+    // sigmoid is 1, 1, 0 in f32, and flat there; at 0 the slope is (1/2 - 0) / 4
+    expect(x.grad!.abs().toArray()).toEqual([0, 0, 0, 0.125]);
+  });
+
   test('takes a cotangent for more than one element', () => {
     const a = new Parameter(tensor([1, 2, 3]));
     a.square().backward(tensor([1, 10, 100]));

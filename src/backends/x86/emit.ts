@@ -28,7 +28,8 @@ export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
 /** Writes the kernel at the end of the assembler's code; tells what it does. */
 export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Usage {
-  const emitter = new KernelEmitter({ ...kernel, body: foldMoves(kernel.body) }, asm, runtime, isa);
+  const { body, usage } = foldMoves(kernel.body);
+  const emitter = new KernelEmitter({ ...kernel, body }, usage, asm, runtime, isa);
   emitter.run();
   return emitter.usage;
 }
@@ -38,8 +39,8 @@ class KernelEmitter {
   private readonly asm: Assembler;
   private readonly runtime: Runtime;
 
-  constructor(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa) {
-    this.f = new Frame(kernel, asm, isa);
+  constructor(kernel: LoopKernel, usage: Usage, asm: Assembler, runtime: Runtime, isa: Isa) {
+    this.f = new Frame(kernel, usage, asm, isa);
     this.asm = asm;
     this.runtime = runtime;
   }
@@ -69,12 +70,12 @@ class KernelEmitter {
 
   private block(insts: readonly Inst[]): void {
     const { definition, uses } = this.f.usage;
+    const { folding } = this.f;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i]!;
-      // Nothing reads it.
-      if ('d' in inst && uses[inst.d.id] === 0) continue;
-      // Its reader takes it in.
-      if ('d' in inst && this.f.folding.has(inst.d)) continue;
+      const { d } = inst as { readonly d?: Reg };
+      // Nothing reads it, or its reader takes it in.
+      if (d && (uses[d.id] === 0 || folding.has(d))) continue;
       const next = insts[i + 1];
       // A loaded element that is only spread out is one instruction.
       if (

@@ -16,6 +16,8 @@ const SHIFTS: ReadonlySet<string> = new Set(['shl', 'shrS', 'shrU']);
 
 export class Folding {
   private readonly usage: Usage;
+  /** By register id: 1 for what its readers take in. */
+  readonly taken: Uint8Array;
   private readonly addresses = new Map<number, Address>();
   private readonly comparisons = new Map<number, Comparison>();
   private readonly constants = new Map<number, Constant>();
@@ -27,6 +29,9 @@ export class Folding {
     this.usage = usage;
     this.block(body, vectors);
     for (const id of this.kept) this.constants.delete(id);
+    this.taken = new Uint8Array(usage.defs.length);
+    for (const folded of [this.addresses, this.comparisons, this.constants])
+      for (const id of folded.keys()) this.taken[id] = 1;
   }
 
   /** The address that `p` stands for, if its only reader takes it in. */
@@ -44,20 +49,23 @@ export class Folding {
   }
 
   has(reg: Reg): boolean {
-    return this.addresses.has(reg.id) || this.comparisons.has(reg.id) || this.constants.has(reg.id);
+    return this.taken[reg.id] === 1;
   }
 
   /** Registers an instruction reads, those inside of what it takes in included. */
   reads(inst: Inst, visit: (reg: Reg) => void): void {
-    const address = 'd' in inst ? this.addresses.get(inst.d.id) : undefined;
     // Read where it is taken in.
-    if (address === inst) return;
-    readBy(inst, reg => {
-      const folded = this.addresses.get(reg.id);
-      if (folded) readBy(folded, visit);
-      else visit(reg);
-    });
+    if ((inst.op === 'addr' || inst.op === 'advance') && this.addresses.get(inst.d.id) === inst) return;
+    this.visit = visit;
+    readBy(inst, this.visitThrough);
   }
+
+  private visit: (reg: Reg) => void = () => {};
+  private readonly visitThrough = (reg: Reg): void => {
+    const folded = this.taken[reg.id] === 1 ? this.addresses.get(reg.id) : undefined;
+    if (folded) readBy(folded, this.visit);
+    else this.visit(reg);
+  };
 
   private once(reg: Reg): boolean {
     return this.usage.uses[reg.id] === 1 && this.usage.defs[reg.id] === 1;
@@ -79,7 +87,8 @@ export class Folding {
         this.block(inst.test, vectors);
       }
       if (vectors) this.constantsOf(inst);
-      if ('body' in inst) this.block(inst.body, vectors);
+      const { body } = inst as { readonly body?: readonly Inst[] };
+      if (body) this.block(body, vectors);
       if (inst.op === 'if') this.block(inst.otherwise, vectors);
     }
   }
@@ -90,14 +99,18 @@ export class Folding {
       if (lanes > 1 && scalar !== 'mask' && this.usage.defs[inst.d.id] === 1) this.constants.set(inst.d.id, inst);
       return;
     }
-    const taken = this.taken(inst);
-    readBy(inst, reg => {
-      if (reg !== taken && this.constants.has(reg.id)) this.kept.add(reg.id);
-    });
+    if (this.constants.size === 0) return;
+    this.operand = this.memoryOperand(inst);
+    readBy(inst, this.keepOthers);
   }
 
+  private operand: Reg | null = null;
+  private readonly keepOthers = (reg: Reg): void => {
+    if (reg.type.lanes > 1 && reg !== this.operand && this.constants.has(reg.id)) this.kept.add(reg.id);
+  };
+
   /** The operand that an instruction may read from memory. */
-  private taken(inst: Inst): Reg | null {
+  private memoryOperand(inst: Inst): Reg | null {
     const known = (reg: Reg): boolean => this.constants.has(reg.id);
     switch (inst.op) {
       case 'bin':

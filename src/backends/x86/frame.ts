@@ -2,8 +2,8 @@
  * Where a kernel's values are: registers, stack slots, literals; and how an instruction gets at them. Registers that are never handed out serve as
  * temporaries. What instructions are written is up to the emit-*.ts files.
  */
-import type { LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
-import { type Usage, usageOf } from '../../compiler/usage.ts';
+import type { Inst, LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
+import type { Usage } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
 import { type Allocation, allocate, classOf, type Place, type RegisterClass } from './allocate.ts';
 import { type Assembler, type Mem, mem, R, type RM } from './assembler/assembler.ts';
@@ -54,9 +54,13 @@ export const isWide = (type: RegType): boolean =>
   type.scalar === 'i64' || type.scalar === 'f64' || type.scalar === 'ptr';
 export const isFloat = (type: RegType): boolean => type.scalar === 'f32' || type.scalar === 'f64';
 
+const literalBits = (type: RegType, value: number | bigint): bigint =>
+  type.scalar === 'mask' ? (Number(value) === 0 ? 0n : 1n) : bitsOf(type, value);
+
 const bits = new DataView(new ArrayBuffer(8));
 /** A constant's bits, as its type has them in memory. */
 export function bitsOf(type: RegType, value: number | bigint): bigint {
+  if (typeof value === 'number' && type.scalar === 'i32') return BigInt(value | 0);
   bits.setBigInt64(0, 0n, true);
   if (type.scalar === 'f32') bits.setFloat32(0, Number(value), true);
   else if (type.scalar === 'f64') bits.setFloat64(0, Number(value), true);
@@ -72,19 +76,23 @@ export class Frame {
   readonly vex: boolean;
   readonly folding: Folding;
   private readonly allocation: Allocation;
+  /** Values of literals by register id, as far as they were asked for. */
+  private readonly literals: (bigint | undefined)[] = [];
   private readonly spilled: readonly number[];
 
-  constructor(kernel: LoopKernel, asm: Assembler, isa: Isa) {
+  /** @param usage of the kernel's registers */
+  constructor(kernel: LoopKernel, usage: Usage, asm: Assembler, isa: Isa) {
     this.kernel = kernel;
     this.asm = asm;
     this.vex = isa === 'avx2';
-    this.usage = usageOf(kernel.body);
-    this.folding = new Folding(kernel.body, this.usage, !this.vex);
-    const intervals = liveIntervals(
-      kernel,
-      reg => this.literal(reg) !== null || this.folding.has(reg),
-      (inst, visit) => this.folding.reads(inst, visit),
-    );
+    this.usage = usage;
+    this.folding = new Folding(kernel.body, usage, !this.vex);
+    const placeless = Uint8Array.from(this.folding.taken);
+    for (let id = 0; id < placeless.length; id++) {
+      const definition = usage.definition[id];
+      if (definition && this.isLiteral(definition)) placeless[id] = 1;
+    }
+    const intervals = liveIntervals(kernel, placeless, (inst, visit) => this.folding.reads(inst, visit));
     const kindOf = (type: RegType): RegisterClass => {
       const kind = classOf(type);
       return this.vex && kind === 'mask' ? 'vector' : kind;
@@ -105,10 +113,13 @@ export class Frame {
 
   /** The value of a general register that is written once, by a constant: it has no place and is written into its users. */
   literal(reg: Reg): bigint | null {
-    if (classOf(reg.type) !== 'general') return null;
     const definition = this.usage.definition[reg.id];
-    if (definition?.op !== 'const') return null;
-    return reg.type.scalar === 'mask' ? (Number(definition.value) === 0 ? 0n : 1n) : bitsOf(reg.type, definition.value);
+    if (!definition || !this.isLiteral(definition)) return null;
+    return (this.literals[reg.id] ??= literalBits(reg.type, definition.value));
+  }
+
+  private isLiteral(definition: Inst): definition is Extract<Inst, { op: 'const' }> {
+    return definition.op === 'const' && classOf(definition.d.type) === 'general';
   }
 
   /** The literal if it fits a sign-extended 32-bit immediate. */

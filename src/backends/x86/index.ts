@@ -36,13 +36,13 @@ export function createX86Backend(options: X86Options = {}): Backend {
   return {
     name: BACKEND_NAME,
     compile(program: GraphProgram): Executable {
-      const file = machine.watches ? null : keptFile(program, target, isa, tuner);
-      const kept = file && readKept(file, tuner);
+      const file = machine.watches ? null : span('x86: identity', () => keptFile(program, target, isa, tuner));
+      const kept = file && span('x86: read', () => readKept(file, tuner));
       if (kept) return machine.loadTranslated(kept);
       const start = performance.now();
       const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
       const translated = { ...machine.translate(lowered), ...(tuner ? { plans: tuner.finish() } : {}) };
-      if (file) keep(file, translated, performance.now() - start);
+      if (file) span('x86: keep', () => keep(file, translated, performance.now() - start));
       return machine.loadTranslated(translated);
     },
     hostKernels: {

@@ -33,11 +33,10 @@ export function keptFile(program: GraphProgram, target: Target, isa: Isa, tuner:
   const build = buildHash();
   if (build === null || !program.identity) return null;
   const { createHash } = process.getBuiltinModule('node:crypto');
-  const name = createHash('sha256')
-    .update(JSON.stringify([build, process.platform, isa, target, ...(tuner ? ['tuned', tuner.threads] : [])]))
-    .update(program.identity())
-    .digest('hex');
-  return privatePath(`${PREFIX}${name}.bin`);
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([build, process.platform, isa, target, ...(tuner ? ['tuned', tuner.threads] : [])]));
+  for (const words of program.identity()) hash.update(words);
+  return privatePath(`${PREFIX}${hash.digest('hex')}.bin`);
 }
 
 /** Null also where what is chosen by now differs from what the program was made with. */

@@ -18,6 +18,8 @@ export interface Interval {
 interface Loop {
   readonly parent: Loop | null;
   readonly depth: number;
+  /** What an access in it counts. */
+  readonly weight: number;
   readonly start: number;
   end: number;
   readonly through: Interval[];
@@ -25,10 +27,10 @@ interface Loop {
 
 const MAX_WEIGHT_DEPTH = 6;
 
-/** Intervals by register id; `skip` says which registers need no place, `reads` what an instruction reads. */
+/** Intervals by register id; `skip` says by id which registers need no place, `reads` what an instruction reads. */
 export function liveIntervals(
   kernel: LoopKernel,
-  skip: (reg: Reg) => boolean,
+  skip: Uint8Array,
   reads: (inst: Inst, visit: (reg: Reg) => void) => void,
 ): Interval[] {
   const intervals: (Interval | undefined)[] = [];
@@ -37,8 +39,8 @@ export function liveIntervals(
   let loop: Loop | null = null;
 
   const touch = (reg: Reg, at: number): Interval | null => {
-    if (skip(reg)) return null;
-    const weight = 8 ** Math.min(loop?.depth ?? 0, MAX_WEIGHT_DEPTH);
+    if (skip[reg.id]) return null;
+    const weight = loop ? loop.weight : 1;
     let interval = intervals[reg.id];
     if (!interval) {
       interval = { reg, first: at, last: at, weight, hint: null };
@@ -60,8 +62,13 @@ export function liveIntervals(
     if (outer) outer.through.push(interval);
     return interval;
   };
+  const read = (reg: Reg): void => {
+    touch(reg, position);
+  };
   const enter = (): Loop => {
-    const entered: Loop = { parent: loop, depth: (loop?.depth ?? 0) + 1, start: position, end: -1, through: [] };
+    const depth = (loop?.depth ?? 0) + 1;
+    const weight = 8 ** Math.min(depth, MAX_WEIGHT_DEPTH);
+    const entered: Loop = { parent: loop, depth, weight, start: position, end: -1, through: [] };
     loop = entered;
     return entered;
   };
@@ -83,7 +90,7 @@ export function liveIntervals(
         leave(entered);
         continue;
       }
-      reads(inst, reg => touch(reg, position));
+      reads(inst, read);
       switch (inst.op) {
         case 'for': {
           // The counter is written while the bounds are still to be read.

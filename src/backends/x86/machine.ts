@@ -23,6 +23,7 @@ import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
+import { FirstTouch } from './first-touch.ts';
 import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
@@ -101,6 +102,7 @@ export class Machine {
   readonly pool: Threads;
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private work: NativeBuffer;
+  private readonly firstTouch: FirstTouch;
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
   /** Bytes of host copies given up since the collector was last told. */
@@ -121,6 +123,7 @@ export class Machine {
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control, isa);
     this.work = new NativeBuffer(this, 0);
+    this.firstTouch = new FirstTouch(native);
   }
 
   get threads(): number {
@@ -142,6 +145,8 @@ export class Machine {
 
   translate(program: LoopProgram): TranslatedProgram {
     if (this.checked) verifyProgram(program);
+    // What the program will run in is made ready meanwhile.
+    this.workspace(program.arenaBytes);
     const listing = debugs('code') ? new ListingAssembler() : undefined;
     const code = span('x86: emit', () =>
       emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
@@ -151,8 +156,9 @@ export class Machine {
   }
 
   loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
+    this.workspace(outline.arenaBytes);
     const { bytes: _, ...entries } = code;
-    const pages = this.loadCode(code);
+    const pages = span('x86: load', () => this.loadCode(code));
     const loaded = new LoadedProgram(this, outline, entries, pages);
     this.native.releaseWith(loaded, pages);
     return loaded;
@@ -181,7 +187,10 @@ export class Machine {
 
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
   workspace(bytes: number): NativeBuffer {
-    if (bytes > this.work.bytes) this.work = new NativeBuffer(this, bytes);
+    if (bytes > this.work.bytes) {
+      this.work = new NativeBuffer(this, bytes);
+      this.firstTouch.ahead(this.work);
+    }
     return this.work;
   }
 

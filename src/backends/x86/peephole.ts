@@ -4,21 +4,31 @@
 import type { Inst } from '../../compiler/loops.ts';
 import { type Usage, usageOf } from '../../compiler/usage.ts';
 
-export function foldMoves(body: readonly Inst[]): readonly Inst[] {
-  return foldBlock(body, usageOf(body));
+export interface Folded {
+  readonly body: readonly Inst[];
+  /** Of the folded body. */
+  readonly usage: Usage;
+}
+
+export function foldMoves(body: readonly Inst[]): Folded {
+  const usage = usageOf(body);
+  return { body: foldBlock(body, usage), usage };
 }
 
 function foldBlock(block: readonly Inst[], usage: Usage): Inst[] {
   const out: Inst[] = [];
   for (const inst of block) {
-    if (inst.op === 'move') {
-      const last = out.at(-1);
-      if (last && 'd' in last && last.d === inst.a && usage.uses[inst.a.id] === 1 && usage.defs[inst.a.id] === 1) {
-        out[out.length - 1] = { ...last, d: inst.d };
-        continue;
-      }
-    }
     switch (inst.op) {
+      case 'move': {
+        const { a, d } = inst;
+        const last = out[out.length - 1];
+        if (last && (last as { readonly d?: unknown }).d === a && usage.uses[a.id] === 1 && usage.defs[a.id] === 1) {
+          const folded = { ...last, d } as Inst;
+          usage.replace(a, d, inst, folded);
+          out[out.length - 1] = folded;
+        } else out.push(inst);
+        break;
+      }
       case 'for':
       case 'parallel':
       case 'once':

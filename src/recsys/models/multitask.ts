@@ -3,7 +3,7 @@
  */
 import { GatedExperts, Tower } from '../../models/interactions.ts';
 import { Linear, ModuleList } from '../../nn/index.ts';
-import { cat, F, type Tensor } from '../../tensor/index.ts';
+import { cat, F, stack, type Tensor } from '../../tensor/index.ts';
 import { type DeepOptions, flatInput, flatWidth } from './deep.ts';
 import { type SparseInput, SparseModel, taskLoss } from './model.ts';
 
@@ -130,8 +130,8 @@ export class PLE extends MultiTask {
 }
 
 /**
- * Entire space multi-task model (Ma et al. 2018): labels are click and, among all impressions, click followed by conversion; the output is their
- * probabilities, the second being p(click) p(conversion | click).
+ * Entire space multi-task model (Ma et al. 2018): labels are click and, among all impressions, click followed by conversion, whose probability is
+ * p(click) p(conversion | click). The output is the logits of these two factors; the loss is computed from them, so that certainty does not overflow.
  */
 export class ESMM extends SparseModel {
   readonly click: Tower;
@@ -157,16 +157,21 @@ export class ESMM extends SparseModel {
 
   forward(input: SparseInput): Tensor {
     const x = flatInput(input);
-    const click = this.clickOut.call(this.click.call(x)).sigmoid();
-    const conversion = this.conversionOut.call(this.conversion.call(x)).sigmoid();
-    return cat([click, click.mul(conversion)], 1);
+    return cat([this.clickOut.call(this.click.call(x)), this.conversionOut.call(this.conversion.call(x))], 1);
   }
 
   override probabilities(output: Tensor): Tensor {
-    return output;
+    const [click, conversion] = output.sigmoid().unbind(1) as [Tensor, Tensor];
+    return stack([click, click.mul(conversion)], 1);
   }
 
   override loss(output: Tensor, labels: Tensor, input: SparseInput): Tensor {
-    return taskLoss(labels, input.weights, target => F.binaryCrossEntropy(output, target, { reduction: 'none' }));
+    const [click, conversion] = output.unbind(1) as [Tensor, Tensor];
+    const both = F.logsigmoid(click).add(F.logsigmoid(conversion));
+    // 1 - s(a) s(b) = s(-a) + s(a) s(-b)
+    const notBoth = F.logsigmoid(click.neg()).logaddexp(F.logsigmoid(click).add(F.logsigmoid(conversion.neg())));
+    const yes = stack([F.logsigmoid(click), both], 1);
+    const no = stack([F.logsigmoid(click.neg()), notBoth], 1);
+    return taskLoss(labels, input.weights, target => target.mul(yes).add(target.neg().add(1).mul(no)).neg());
   }
 }

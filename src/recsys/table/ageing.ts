@@ -25,8 +25,27 @@ export function shrinkRows(table: EmbeddingTable): ShrinkReport {
   return { deleted, kept: rows.size };
 }
 
+/** Share of the rows that go at once when room is needed. */
+const EVICTED_SHARE = 1 / 16;
+
+/** Evicts rows, but for those `spared`, until the table has at most so many bytes. @returns how many went */
+export function evictTo(table: EmbeddingTable, bytes: number, spared: Iterable<number>): number {
+  if (table.bytes <= bytes) return 0;
+  const kept = new Set(spared);
+  const most = table.rowBytes + table.vectorBytes;
+  let evicted = 0;
+  while (table.bytes > bytes) {
+    const needed = Math.ceil((table.bytes - bytes) / most);
+    const gone = eviction(table, Math.max(needed, Math.ceil(table.size * EVICTED_SHARE)), kept);
+    if (gone.length === 0) break;
+    for (const row of gone) table.remove(row);
+    evicted += gone.length;
+  }
+  return evicted;
+}
+
 /** `count` rows of the lowest score, among equals the longest unseen and then those of the smallest sign; none of `spared`. */
-export function eviction(table: EmbeddingTable, count: number, spared: ReadonlySet<number>): number[] {
+function eviction(table: EmbeddingTable, count: number, spared: ReadonlySet<number>): number[] {
   const { rows } = table;
   const candidates: number[] = [];
   const scores = new Float64Array(rows.end);

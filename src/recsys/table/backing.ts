@@ -1,7 +1,7 @@
 /**
- * Where the segments of rows live: in memory; in a memory-mapped file, which the operating system pages (Linux, through koffi); or in a file
- * that is read and written segment by segment, with some of them in memory. The files are scratch: they have no name once
- * opened, and go with the process.
+ * Where the segments of rows live: in memory; in a memory-mapped file, which the operating system pages (Linux, through koffi); in a file
+ * that is read and written segment by segment, with some of them in memory; or in memory up to a limit and in a file beyond. The files are
+ * scratch: they have no name once opened, and go with the process.
  */
 import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -14,6 +14,8 @@ export interface Backing {
   readonly shift: number;
   /** Whether segments stay where they are for as long as there are rows, so that generated code may know their addresses. */
   readonly fixed: boolean;
+  /** Bytes of the segments that live in a file. */
+  readonly fileBytes: number;
   /** A new segment of zeros, `segments.length` by number. */
   create(segments: (Segment | null)[], words: number): Segment;
   /** Brings a segment back that is null in `segments`. */
@@ -28,6 +30,7 @@ const views = (buffer: ArrayBuffer): Segment => ({ f32: new Float32Array(buffer)
 export class MemoryBacking implements Backing {
   readonly shift = 16;
   readonly fixed = true;
+  readonly fileBytes = 0;
 
   create(_segments: (Segment | null)[], words: number): Segment {
     return views(new ArrayBuffer(4 * words));
@@ -65,6 +68,7 @@ const closer = new FinalizationRegistry<number>(handle => closeSync(handle));
 class LargePageBacking implements Backing {
   readonly shift = 16;
   readonly fixed = true;
+  readonly fileBytes = 0;
   private readonly maps: Maps;
 
   constructor(system: MappingSystem) {
@@ -107,6 +111,10 @@ class MappedBacking implements Backing {
     this.file = openScratch(folder);
     closer.register(this, this.file);
     givenUp.register(this, this.maps);
+  }
+
+  get fileBytes(): number {
+    return this.used;
   }
 
   create(_segments: (Segment | null)[], words: number): Segment {
@@ -154,6 +162,7 @@ export class PagedBacking implements Backing {
   private readonly file: number;
   private readonly resident: number;
   private words = 0;
+  private created = 0;
   /** Numbers of the segments in memory, in the order they came. */
   private readonly order = new Set<number>();
 
@@ -164,8 +173,13 @@ export class PagedBacking implements Backing {
     closer.register(this, this.file);
   }
 
+  get fileBytes(): number {
+    return 4 * this.words * this.created;
+  }
+
   create(segments: (Segment | null)[], words: number): Segment {
     this.words = words;
+    this.created++;
     this.makeRoom(segments);
     this.order.add(segments.length);
     return views(new ArrayBuffer(4 * words));
@@ -198,13 +212,79 @@ export class PagedBacking implements Backing {
 
   drop(): void {
     this.order.clear();
+    this.created = 0;
     ftruncateSync(this.file, 0);
   }
 }
 
-/** Memory without a folder; else a mapped file where the system can, a paged one otherwise. One per store of rows. */
-export function backingFor(folder: string | undefined): Backing {
+/** What stores of rows may have of memory together. */
+export class MemoryShare {
+  private readonly limit: number;
+  private readonly others: () => number;
+  private used = 0;
+
+  /** `others`: bytes of the same limit that something else has at the moment. */
+  constructor(limit: number, others: () => number) {
+    this.limit = limit;
+    this.others = others;
+  }
+
+  /** Whether so many more bytes fit; they are taken then. */
+  take(bytes: number): boolean {
+    if (this.used + this.others() + bytes > this.limit) return false;
+    this.used += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.used -= bytes;
+  }
+}
+
+/** Segments in memory as long as they fit a share of it, in a file beyond. */
+class SpillingBacking implements Backing {
+  readonly shift: number;
+  readonly fixed: boolean;
+  private readonly file: Backing;
+  private readonly share: MemoryShare;
+  private taken = 0;
+
+  constructor(file: Backing, share: MemoryShare) {
+    this.file = file;
+    this.share = share;
+    this.shift = file.shift;
+    this.fixed = file.fixed;
+  }
+
+  get fileBytes(): number {
+    return this.file.fileBytes;
+  }
+
+  create(segments: (Segment | null)[], words: number): Segment {
+    const bytes = 4 * words;
+    if (!this.share.take(bytes)) return this.file.create(segments, words);
+    this.taken += bytes;
+    return views(new ArrayBuffer(bytes));
+  }
+
+  fetch(segments: (Segment | null)[], number: number): Segment {
+    return this.file.fetch(segments, number);
+  }
+
+  drop(segments: (Segment | null)[]): void {
+    this.share.giveBack(this.taken);
+    this.taken = 0;
+    this.file.drop(segments);
+  }
+}
+
+/**
+ * Memory without a folder; else a mapped file where the system can, a paged one otherwise, for what does not fit `share` (without one, for all). One per
+ * store of rows.
+ */
+export function backingFor(folder: string | undefined, share: MemoryShare | null): Backing {
   const system = mappingSystem();
   if (folder === undefined) return system ? new LargePageBacking(system) : new MemoryBacking();
-  return system ? new MappedBacking(folder, system) : new PagedBacking(folder);
+  const file = system ? new MappedBacking(folder, system) : new PagedBacking(folder);
+  return share ? new SpillingBacking(file, share) : file;
 }

@@ -223,6 +223,11 @@ function takeRow(table: EmbeddingTable, words: Uint32Array, at: number, wideWord
   const lo = words[at + 1]!;
   const hash = hashSign(hi, lo);
   const known = table.index.find(hash, tagSign(hi, lo), hi, lo);
+  const { memoryLimit, atLimit } = table.settings;
+  if (known < 0 && atLimit === 'refuse' && table.bytes + table.rowBytes > memoryLimit!) {
+    table.refused++;
+    return;
+  }
   const row = known >= 0 ? known : table.insert(hash, hi, lo);
   if (layout.apart && vectorWords > 0) {
     const link = rows.segment(row).u32[rows.at(row) + LINK]!;

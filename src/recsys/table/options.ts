@@ -106,10 +106,11 @@ export interface ScoreSpec {
 }
 
 /**
- * What happens when `memoryLimit` is reached. `refuse`: new signs are not created (their pushes are counted as refused). `evict`: rows
- * of the lowest score, the longest unseen first among equals, make room.
+ * What happens when `memoryLimit` is reached. `refuse`: new signs are not created (their pushes are counted as refused), and rows that would be admitted go
+ * on waiting. `evict`: rows of the lowest score, the longest unseen first among equals, make room. `spill`: further rows live in files in `folder`; the
+ * index of all signs, about 16 bytes each, stays in memory.
  */
-export type Eviction = 'refuse' | 'evict';
+export type AtLimit = 'refuse' | 'evict' | 'spill';
 
 export interface TableOptions {
   /** Weights of the vector; may be 0 for a table of `wide` weights alone. */
@@ -129,9 +130,12 @@ export interface TableOptions {
   readonly seed?: number;
   /** Bytes of rows and index; none by default. */
   readonly memoryLimit?: number;
-  /** What happens at the limit; 'evict' by default. */
-  readonly atLimit?: Eviction;
-  /** A folder for rows that live in memory-mapped or paged files, for tables larger than memory; in memory by default. */
+  /** What happens at the limit; 'evict' by default, 'spill' with a folder. */
+  readonly atLimit?: AtLimit;
+  /**
+   * A folder for rows that live in memory-mapped (where there is no koffi, paged) scratch files, for tables larger than memory: with 'spill' those beyond the
+   * memory limit, otherwise all. In memory by default.
+   */
   readonly folder?: string;
 }
 
@@ -176,7 +180,7 @@ const OPTIONS: Kind = options<TableOptions>({
   }),
   seed: whole,
   memoryLimit: number,
-  atLimit: either('evict', 'refuse'),
+  atLimit: either('evict', 'refuse', 'spill'),
   folder: text,
 });
 
@@ -198,6 +202,11 @@ export function settingsOf(given: TableOptions): TableSettings {
   if (admission.type === 'count' && !(admission.n >= 1)) refuse('admission.n', admission.n, 'a count from 1');
   const { memoryLimit } = given;
   if (memoryLimit !== undefined && !(memoryLimit > 0)) refuse('memoryLimit', memoryLimit, 'a number of bytes');
+  const { folder } = given;
+  const spills = folder !== undefined && memoryLimit !== undefined;
+  const { atLimit = spills ? 'spill' : 'evict' } = given;
+  if (atLimit === 'spill' && !spills)
+    refuse('atLimit', atLimit, "'evict' or 'refuse' without a memoryLimit and a folder");
   return {
     dim,
     wide,
@@ -208,7 +217,7 @@ export function settingsOf(given: TableOptions): TableSettings {
     score: { ...SCORE, ...given.score },
     seed,
     memoryLimit,
-    atLimit: given.atLimit ?? 'evict',
-    folder: given.folder,
+    atLimit,
+    folder,
   };
 }

@@ -56,6 +56,11 @@ export class RowStore {
     return this.backing.fixed;
   }
 
+  /** Bytes of the segments that live in a file. */
+  get fileBytes(): number {
+    return this.backing.fileBytes;
+  }
+
   /** Address of each segment; valid until the store grows or is cleared. */
   addresses(addressOf: (array: ArrayBufferView) => number): BigInt64Array {
     const { segments } = this;

@@ -6,8 +6,8 @@ import type { HostKernels } from '../../compiler/program.ts';
 import { backend } from '../../runtime/index.ts';
 import { type Sign, signOf, signParts } from '../batch.ts';
 import { TableKernels, type TableMemory } from '../kernels/index.ts';
-import { eviction, shrinkRows } from './ageing.ts';
-import { type Backing, backingFor } from './backing.ts';
+import { evictTo, shrinkRows } from './ageing.ts';
+import { type Backing, backingFor, MemoryShare } from './backing.ts';
 import { DistinctSigns } from './distinct.ts';
 import { readTable, writeTable } from './file.ts';
 import { hashSign, normalOf, tagSign, uniformOf } from './hash.ts';
@@ -22,8 +22,6 @@ import type { Lookup, SaveMode, SaveReport, ShrinkReport, SparseTable, TableRow 
 const BLOCK = 64;
 /** Index bytes a row takes when its part of the index is at its emptiest. */
 const INDEX_BYTES = 20;
-/** Share of the rows that go at once when room is needed. */
-const EVICTED_SHARE = 1 / 16;
 /** Counters of the hash that random admission draws from, apart from those of the weights. */
 const ADMISSION_COUNTER = 1 << 30;
 
@@ -51,6 +49,12 @@ class TableLookup extends DistinctSigns implements Lookup {
   }
 }
 
+/**
+ * A dynamic table of embeddings, from 64-bit signs to rows of [show, click, unseen days, wide weight, vector, optimizer state]. A batch is looked up
+ * once (`lookup`), read (`gather`) and pushed to (`push`); rows come to be when they are pushed, as the admission says. The end of a day
+ * (`shrink`), files (`save`, `load`, `applyDelta`) and the memory limit are those of PaddlePaddle's sparse tables; TableOptions has the defaults. The
+ * same pushes give the same bits, whatever the number of threads, where rows live, and whether the table was saved and loaded on the way.
+ */
 export class EmbeddingTable implements SparseTable, SignOwner {
   readonly settings: TableSettings;
   readonly layout: Layout;
@@ -80,15 +84,18 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   private generated: { readonly machine: HostKernels; readonly kernels: TableKernels } | null = null;
 
   /** @throws Error in one sentence for options that cannot be. */
-  constructor(options: TableOptions, backing: () => Backing = () => backingFor(options.folder)) {
+  constructor(options: TableOptions, backing?: () => Backing) {
     this.settings = settingsOf(options);
     this.rule = rowRule(this.settings.optimizer);
     this.wideRule = rowRule(this.settings.wideOptimizer);
     this.layout = layoutOf(this.settings, this.wideRule, this.rule);
     this.width = this.layout.width;
-    this.rows = new RowStore(this.layout.rowWords, LINK, backing());
-    this.vectors = new RowStore(Math.max(1, this.layout.vectorWords), 0, backing());
     this.index = new SignIndex(this);
+    const { folder, memoryLimit, atLimit } = this.settings;
+    const share = atLimit === 'spill' ? new MemoryShare(memoryLimit!, () => this.index.bytes) : null;
+    const make = backing ?? ((): Backing => backingFor(folder, share));
+    this.rows = new RowStore(this.layout.rowWords, LINK, make());
+    this.vectors = new RowStore(Math.max(1, this.layout.vectorWords), 0, make());
   }
 
   get summed(): { readonly wide: boolean; readonly vector: boolean } {
@@ -104,10 +111,23 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     return this.layout.apart ? this.vectors.size : this.layout.dim > 0 ? this.rows.size : 0;
   }
 
-  /** Bytes of rows and their share of the index: what `memoryLimit` bounds. */
+  /** Bytes of rows and their share of the index: what `memoryLimit` bounds by eviction or refusal. */
   get bytes(): number {
-    const { rowWords, vectorWords } = this.layout;
-    return this.rows.size * (4 * rowWords + INDEX_BYTES) + this.vectors.size * 4 * vectorWords;
+    return this.rows.size * this.rowBytes + this.vectors.size * this.vectorBytes;
+  }
+
+  /** Bytes of the segments of rows that live in files. */
+  get fileBytes(): number {
+    return this.rows.fileBytes + this.vectors.fileBytes;
+  }
+
+  /** Of one row with its place in the index, and of one vector that lies apart. */
+  get rowBytes(): number {
+    return 4 * this.layout.rowWords + INDEX_BYTES;
+  }
+
+  get vectorBytes(): number {
+    return 4 * this.layout.vectorWords;
   }
 
   holds(row: number, hi: number, lo: number): boolean {
@@ -308,15 +328,20 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     if (apart) this.admitWaiting(found);
   }
 
-  /** Gives their vector to the rows of a push that wait for it and may have it now. */
-  private admitWaiting({ rows, unique, hash }: TableLookup): void {
+  /** Gives their vector to the rows of a push that wait for it and may have it now; those without room go on waiting. */
+  private admitWaiting(found: TableLookup): void {
+    const { rows, unique, hash } = found;
+    const waiting: number[] = [];
     for (let u = 0; u < unique; u++) {
       const row = rows[u]!;
       if (row < 0) continue;
       const { f32, u32 } = this.rows.segment(row);
       const at = this.rows.at(row);
-      if (u32[at + LINK] === 0 && this.admits(f32[at + SHOW]!, f32[at + CLICK]!)) this.admit(row, hash[u]!);
+      if (u32[at + LINK] === 0 && this.admits(f32[at + SHOW]!, f32[at + CLICK]!)) waiting.push(u);
     }
+    if (waiting.length === 0) return;
+    for (const u of waiting.slice(0, this.roomFor(waiting.length, this.vectorBytes, found)))
+      this.admit(rows[u]!, hash[u]!);
   }
 
   /** Whether a row of these statistics gets its vector. */
@@ -362,7 +387,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     for (let u = 0; u < unique; u++)
       if (rows[u]! < 0 && this.enters(hash[u]!, hi[u]!, lo[u]!, shows[u]!, clicks[u]!)) wanted[count++] = u;
     if (count === 0) return;
-    const room = this.makeRoom(count, found);
+    const room = this.roomFor(count, this.rowBytes, found);
     this.refused += Math.max(0, count - room);
     this.insertAll(found, Math.min(count, room));
     found.inserted = this.inserted;
@@ -439,22 +464,16 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     this.rows.release(row);
   }
 
-  /** Makes room for new rows under the memory limit, sparing those of a lookup. @returns how many of them have room */
-  private makeRoom(wanted: number, found: TableLookup): number {
+  /** How many of `wanted` pieces of `each` bytes the memory limit has room for, once rows that `found` does not hold were evicted for them. */
+  private roomFor(wanted: number, each: number, found: TableLookup): number {
     const { memoryLimit, atLimit } = this.settings;
-    if (memoryLimit === undefined) return wanted;
-    const each = 4 * (this.layout.rowWords + this.layout.vectorWords) + INDEX_BYTES;
-    const fitting = (): number => Math.floor((memoryLimit - this.bytes) / each);
-    if (fitting() >= wanted) return wanted;
+    if (memoryLimit === undefined || atLimit === 'spill') return wanted;
     if (atLimit === 'evict') {
-      const spared = new Set(found.rows.subarray(0, found.unique));
-      const excess = wanted - Math.max(0, fitting());
-      const gone = eviction(this, Math.max(excess, Math.ceil(this.size * EVICTED_SHARE)), spared);
-      for (const row of gone) this.remove(row);
-      this.evicted += gone.length;
-      found.epoch = ++this.epoch;
+      const gone = evictTo(this, memoryLimit - wanted * each, found.rows.subarray(0, found.unique));
+      this.evicted += gone;
+      if (gone > 0) found.epoch = ++this.epoch;
     }
-    return Math.max(0, Math.min(wanted, fitting()));
+    return Math.max(0, Math.min(wanted, Math.floor((memoryLimit - this.bytes) / each)));
   }
 
   row(sign: Sign): TableRow | null {
@@ -504,11 +523,17 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   }
 
   load(path: string): void {
-    readTable(this, path, 'replace', () => this.epoch++);
+    this.takeIn(path, 'replace');
   }
 
   applyDelta(path: string): void {
-    readTable(this, path, 'merge', () => this.epoch++);
+    this.takeIn(path, 'merge');
+  }
+
+  private takeIn(path: string, how: 'replace' | 'merge'): void {
+    const { memoryLimit, atLimit } = this.settings;
+    readTable(this, path, how, () => this.epoch++);
+    if (memoryLimit !== undefined && atLimit === 'evict') this.evicted += evictTo(this, memoryLimit, []);
   }
 
   /** Forgets all rows. */

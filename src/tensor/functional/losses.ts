@@ -58,14 +58,22 @@ export interface BinaryLossOptions extends LossOptions {
   readonly weight?: Tensor | null;
 }
 
+/** Logarithm of a probability, at least -100, whose slope at 0 is 0 and not infinite: what saturated has no NaN for a gradient. */
+function logOf(p: Tensor, log: (p: Tensor) => Tensor, certain: Tensor, harmless: number): Tensor {
+  return certain.where(-100, log(certain.where(harmless, p)).clampMin(-100));
+}
+
 /** Cross entropy of probabilities with targets from 0 to 1; logarithms are limited to -100, as in PyTorch. */
 export function binaryCrossEntropy(x: Tensor, target: Tensor, options: BinaryLossOptions = {}): Tensor {
   checkFloat('binaryCrossEntropy', 'input', x);
   checkSameShape('binaryCrossEntropy', x, target);
   x = raised(x);
   const { weight, reduction } = options;
-  const yes = target.mul(x.log().clampMin(-100));
-  const no = target.neg().add(1).mul(x.neg().log1p().clampMin(-100));
+  const yes = target.mul(logOf(x, p => p.log(), x.eq(0), 1));
+  const no = target
+    .neg()
+    .add(1)
+    .mul(logOf(x, p => p.neg().log1p(), x.eq(1), 0));
   const loss = yes.add(no).neg();
   return reduceLoss('binaryCrossEntropy', weight ? loss.mul(weight) : loss, reduction);
 }

@@ -100,13 +100,29 @@ const ELEMENT: { readonly [tuple in Tuple]: (bytes: number) => number } = {
 
 const POOL_ALIGN = 64;
 
+const TWO_32 = 1n << 32n;
+const LEAST_32 = -(1n << 31n);
+
+/** Widening moves to 32 bits. */
+const EXTEND = { zx8: 0x0fb6, sx8: 0x0fbe, zx16: 0x0fb7, sx16: 0x0fbf } as const;
+
+/** What ModRM and SIB have no room for of the register or the base: bit 3. */
+const baseBit = (rm: RM): number => (typeof rm === 'number' ? (rm >> 3) & 1 : 'label' in rm ? 0 : (rm.base >> 3) & 1);
+
+/** Bit 3 of the index, or bit 4 of the register (for vectors). */
+const indexBit = (rm: RM): number => {
+  if (typeof rm === 'number') return (rm >> 4) & 1;
+  return 'label' in rm || rm.index === undefined ? 0 : (rm.index >> 3) & 1;
+};
+
 export class Assembler {
   private code = new Uint8Array(1 << 12);
   private length = 0;
   private readonly jumps: Jump[] = [];
   private readonly references: Reference[] = [];
   private readonly labels: Label[] = [];
-  private readonly pool = new Map<string, { readonly label: Label; readonly bytes: Uint8Array }>();
+  /** Constants by their bytes; words of 32 and 64 bits by their value. */
+  private readonly pool = new Map<string | number | bigint, { readonly label: Label; readonly bytes: Uint8Array }>();
   private readonly view = new DataView(new ArrayBuffer(8));
 
   // ---- bytes
@@ -121,7 +137,10 @@ export class Assembler {
   }
 
   private int32(value: number): void {
-    for (let shift = 0; shift < 32; shift += 8) this.byte((value >>> shift) & 0xff);
+    this.byte(value & 0xff);
+    this.byte((value >>> 8) & 0xff);
+    this.byte((value >>> 16) & 0xff);
+    this.byte(value >>> 24);
   }
 
   private int64(value: bigint): void {
@@ -146,10 +165,13 @@ export class Assembler {
 
   /** A constant behind the code; equal ones are one. */
   constant(bytes: Uint8Array): Mem {
-    const key = bytes.join();
+    return this.pooled(bytes.join(), () => bytes);
+  }
+
+  private pooled(key: string | number | bigint, bytes: () => Uint8Array): Mem {
     let entry = this.pool.get(key);
     if (!entry) {
-      entry = { label: new Label(), bytes };
+      entry = { label: new Label(), bytes: bytes() };
       this.pool.set(key, entry);
     }
     return { label: entry.label };
@@ -164,13 +186,12 @@ export class Assembler {
   }
 
   constant32(bits: number): Mem {
-    this.view.setInt32(0, bits, true);
-    return this.constant(new Uint8Array(this.view.buffer.slice(0, 4)));
+    return this.pooled(bits | 0, () => new Uint8Array(Int32Array.of(bits).buffer));
   }
 
   constant64(bits: bigint): Mem {
-    this.view.setBigInt64(0, bits, true);
-    return this.constant(new Uint8Array(this.view.buffer.slice(0, 8)));
+    const signed = BigInt.asIntN(64, bits);
+    return this.pooled(signed, () => new Uint8Array(BigInt64Array.of(signed).buffer));
   }
 
   // ---- operands
@@ -205,49 +226,36 @@ export class Assembler {
     else if (mode === 0x80) this.int32(disp);
   }
 
-  private static bits(rm: RM): { readonly b: number; readonly x: number } {
-    if (typeof rm === 'number') return { b: (rm >> 3) & 1, x: (rm >> 4) & 1 };
-    if ('label' in rm) return { b: 0, x: 0 };
-    return { b: (rm.base >> 3) & 1, x: rm.index === undefined ? 0 : (rm.index >> 3) & 1 };
-  }
-
   // ---- legacy encodings
 
-  /** [prefix] [REX] opcode bytes ModRM. `low8`: an 8-bit register operand that needs a REX prefix to be meant. */
-  private legacy(
-    wide: boolean,
-    opcode: readonly number[],
-    reg: number,
-    rm: RM,
-    options: { readonly prefix?: number; readonly after?: number; readonly low8?: boolean } = {},
-  ): void {
-    if (options.prefix !== undefined) this.byte(options.prefix);
-    const { b, x } = Assembler.bits(rm);
-    const rex = 0x40 | (wide ? 8 : 0) | (((reg >> 3) & 1) << 2) | ((x & 1) << 1) | b;
-    if (rex !== 0x40 || options.low8) this.byte(rex);
-    for (const byte of opcode) this.byte(byte);
-    this.modRM(reg, rm, 1, options.after ?? 0);
+  /** [prefix] [REX] opcode ModRM. `opcode` is one byte, or two with 0x0f first; `low8`: an 8-bit register operand that needs a REX prefix to be meant. */
+  private legacy(wide: boolean, opcode: number, reg: number, rm: RM, after = 0, prefix = 0, low8 = false): void {
+    if (prefix !== 0) this.byte(prefix);
+    const rex = 0x40 | (wide ? 8 : 0) | (((reg >> 3) & 1) << 2) | (indexBit(rm) << 1) | baseBit(rm);
+    if (rex !== 0x40 || low8) this.byte(rex);
+    if (opcode > 0xff) this.byte(opcode >> 8);
+    this.byte(opcode & 0xff);
+    this.modRM(reg, rm, 1, after);
   }
 
   mov(wide: boolean, d: number, s: RM): void {
-    this.legacy(wide, [0x8b], d, s);
+    this.legacy(wide, 0x8b, d, s);
   }
 
   movStore(bytes: 1 | 2 | 4 | 8, d: Mem, s: number): void {
-    if (bytes === 1) this.legacy(false, [0x88], s, d, { low8: s >= 4 });
-    else this.legacy(bytes === 8, [0x89], s, d, bytes === 2 ? { prefix: 0x66 } : {});
+    if (bytes === 1) this.legacy(false, 0x88, s, d, 0, 0, s >= 4);
+    else this.legacy(bytes === 8, 0x89, s, d, 0, bytes === 2 ? 0x66 : 0);
   }
 
   /** d = value, in the shortest encoding; flags are kept. */
   movImm(d: number, value: bigint): void {
     const signed = BigInt.asIntN(64, value);
-    const unsigned = BigInt.asUintN(64, value);
-    if (unsigned < 1n << 32n) {
+    if (signed >= 0n && signed < TWO_32) {
       if (d > 7) this.byte(0x41);
       this.byte(0xb8 | (d & 7));
-      this.int32(Number(BigInt.asIntN(32, unsigned)));
-    } else if (signed >= -(1n << 31n) && signed < 0n) {
-      this.legacy(true, [0xc7], 0, d, { after: 4 });
+      this.int32(Number(signed));
+    } else if (signed >= LEAST_32 && signed < 0n) {
+      this.legacy(true, 0xc7, 0, d, 4);
       this.int32(Number(signed));
     } else {
       this.byte(0x48 | (d >> 3));
@@ -258,60 +266,57 @@ export class Assembler {
 
   /** Stores a 32-bit immediate. */
   movStoreImm32(d: Mem, value: number): void {
-    this.legacy(false, [0xc7], 0, d, { after: 4 });
+    this.legacy(false, 0xc7, 0, d, 4);
     this.int32(value);
   }
 
   /** Widens 1 or 2 bytes to 32 bits, or 4 signed bytes to 64. */
   movExtend(kind: 'zx8' | 'sx8' | 'zx16' | 'sx16' | 'sx32', d: number, s: RM): void {
-    if (kind === 'sx32') this.legacy(true, [0x63], d, s);
-    else
-      this.legacy(false, [0x0f, { zx8: 0xb6, sx8: 0xbe, zx16: 0xb7, sx16: 0xbf }[kind]], d, s, {
-        low8: kind.endsWith('8') && typeof s === 'number' && s >= 4,
-      });
+    if (kind === 'sx32') this.legacy(true, 0x63, d, s);
+    else this.legacy(false, EXTEND[kind], d, s, 0, 0, kind.endsWith('8') && typeof s === 'number' && s >= 4);
   }
 
   /** prefetcht0 or prefetchw: brings a line in, to be read or to be written. */
   prefetch(s: Mem, write: boolean): void {
-    this.legacy(false, [0x0f, write ? 0x0d : 0x18], 1, s);
+    this.legacy(false, write ? 0x0f0d : 0x0f18, 1, s);
   }
 
   lea(d: number, s: Mem): void {
-    this.legacy(true, [0x8d], d, s);
+    this.legacy(true, 0x8d, d, s);
   }
 
   alu(op: AluOp, wide: boolean, d: number, s: RM): void {
-    this.legacy(wide, [ALU[op] * 8 + 3], d, s);
+    this.legacy(wide, ALU[op] * 8 + 3, d, s);
   }
 
   aluImm(op: AluOp, wide: boolean, d: RM, value: number): void {
     if (value >= -128 && value <= 127) {
-      this.legacy(wide, [0x83], ALU[op], d, { after: 1 });
+      this.legacy(wide, 0x83, ALU[op], d, 1);
       this.byte(value & 0xff);
     } else {
-      this.legacy(wide, [0x81], ALU[op], d, { after: 4 });
+      this.legacy(wide, 0x81, ALU[op], d, 4);
       this.int32(value);
     }
   }
 
   test(wide: boolean, a: number, b: number): void {
-    this.legacy(wide, [0x85], b, a);
+    this.legacy(wide, 0x85, b, a);
   }
 
   imul(wide: boolean, d: number, s: RM): void {
-    this.legacy(wide, [0x0f, 0xaf], d, s);
+    this.legacy(wide, 0x0faf, d, s);
   }
 
   imulImm(wide: boolean, d: number, s: RM, value: number): void {
     const short = value >= -128 && value <= 127;
-    this.legacy(wide, [short ? 0x6b : 0x69], d, s, { after: short ? 1 : 4 });
+    this.legacy(wide, short ? 0x6b : 0x69, d, s, short ? 1 : 4);
     if (short) this.byte(value & 0xff);
     else this.int32(value);
   }
 
   /** mul, div, idiv on rdx:rax; neg and not in place. */
   group3(op: 'not' | 'neg' | 'mul' | 'div' | 'idiv', wide: boolean, rm: RM): void {
-    this.legacy(wide, [0xf7], { not: 2, neg: 3, mul: 4, div: 6, idiv: 7 }[op], rm);
+    this.legacy(wide, 0xf7, { not: 2, neg: 3, mul: 4, div: 6, idiv: 7 }[op], rm);
   }
 
   /** rdx = sign of rax. */
@@ -321,24 +326,24 @@ export class Assembler {
   }
 
   shiftCl(op: keyof typeof SHIFT, wide: boolean, d: number): void {
-    this.legacy(wide, [0xd3], SHIFT[op], d);
+    this.legacy(wide, 0xd3, SHIFT[op], d);
   }
 
   shiftImm(op: keyof typeof SHIFT, wide: boolean, d: number, count: number): void {
-    this.legacy(wide, [0xc1], SHIFT[op], d, { after: 1 });
+    this.legacy(wide, 0xc1, SHIFT[op], d, 1);
     this.byte(count);
   }
 
   lzcnt(wide: boolean, d: number, s: RM): void {
-    this.legacy(wide, [0x0f, 0xbd], d, s, { prefix: 0xf3 });
+    this.legacy(wide, 0x0fbd, d, s, 0, 0xf3);
   }
 
   setcc(condition: Condition, d: number): void {
-    this.legacy(false, [0x0f, 0x90 | CC[condition]], 0, d, { low8: d >= 4 });
+    this.legacy(false, 0x0f90 | CC[condition], 0, d, 0, 0, d >= 4);
   }
 
   cmov(condition: Condition, wide: boolean, d: number, s: RM): void {
-    this.legacy(wide, [0x0f, 0x40 | CC[condition]], d, s);
+    this.legacy(wide, 0x0f40 | CC[condition], d, s);
   }
 
   push(r: number): void {
@@ -358,11 +363,11 @@ export class Assembler {
   /** Atomic: xadd (d += s, s = old d) or cmpxchg (d == eax ? d = s : eax = d), 32 bits. */
   locked(op: 'xadd' | 'cmpxchg', d: Mem, s: number): void {
     this.byte(0xf0);
-    this.legacy(false, [0x0f, op === 'xadd' ? 0xc1 : 0xb1], s, d);
+    this.legacy(false, op === 'xadd' ? 0x0fc1 : 0x0fb1, s, d);
   }
 
   callRegister(r: number): void {
-    this.legacy(false, [0xff], 2, r);
+    this.legacy(false, 0xff, 2, r);
   }
 
   jump(target: Label, condition?: Condition): void {
@@ -385,7 +390,8 @@ export class Assembler {
     // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
     const reg = digit >= 0 ? digit : d;
     const vvvv = digit >= 0 ? d : v;
-    const { b, x } = Assembler.bits(s);
+    const b = baseBit(s);
+    const x = indexBit(s);
     this.byte(0x62);
     this.byte(((((reg >> 3) & 1) ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | ((((reg >> 4) & 1) ^ 1) << 4) | map);
     this.byte((w << 7) | ((~vvvv & 15) << 3) | 4 | pp);
@@ -426,7 +432,8 @@ export class Assembler {
 
   /** VEX prefix: two bytes where they say enough. */
   private vexPrefix(reg: number, rm: RM, vvvv: number, l: number, form: { pp: number; map: number; w: number }): void {
-    const { b, x } = Assembler.bits(rm);
+    const b = baseBit(rm);
+    const x = indexBit(rm);
     const r = (((reg >> 3) & 1) ^ 1) << 7;
     const tail = ((~vvvv & 15) << 3) | (l << 2) | form.pp;
     if (b || x || form.map !== 1 || form.w) {
