@@ -7,6 +7,7 @@ import type { Binding, ProgramOutline } from '../../compiler/program.ts';
 import { bytesOf, type HostArray, hostArray, hostView } from '../../graph/dtype.ts';
 import { Variable } from '../../graph/storage.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
+import type { Area } from './workspace.ts';
 
 /** Host values of so many bytes are copied; one such slot is a cache line. */
 const SLOT_BYTES = 64;
@@ -32,7 +33,7 @@ export class AddressTable {
   private readonly written: readonly number[];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
   private readonly keptWords: readonly (readonly [word: number, offset: number])[];
-  private workspace: NativeBuffer | null = null;
+  private workspace: Area | null = null;
 
   /** @param offsets byte offset in the table of each kernel's first buffer @param bytes of the table */
   constructor(machine: Machine, program: ProgramOutline, offsets: readonly number[], bytes: number) {

@@ -23,13 +23,13 @@ import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
-import { FirstTouch } from './first-touch.ts';
 import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
 import { emitAlone, emitProgram, type ProgramCode, type ProgramEntries } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
+import { type Area, Workspace } from './workspace.ts';
 
 export const BACKEND_NAME = 'x86';
 
@@ -101,8 +101,7 @@ export class Machine {
   readonly control: number;
   readonly pool: Threads;
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
-  private work: NativeBuffer;
-  private readonly firstTouch: FirstTouch;
+  private readonly work: Workspace;
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
   /** Bytes of host copies given up since the collector was last told. */
@@ -122,8 +121,7 @@ export class Machine {
     this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control, isa);
-    this.work = new NativeBuffer(this, 0);
-    this.firstTouch = new FirstTouch(native);
+    this.work = new Workspace(native);
   }
 
   get threads(): number {
@@ -186,12 +184,8 @@ export class Machine {
   }
 
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
-  workspace(bytes: number): NativeBuffer {
-    if (bytes > this.work.bytes) {
-      this.work = new NativeBuffer(this, bytes);
-      this.firstTouch.ahead(this.work);
-    }
-    return this.work;
+  workspace(bytes: number): Area {
+    return this.work.atLeast(bytes);
   }
 
   /** The variable's memory here, holding its newest value. */
