@@ -67,7 +67,7 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  *     c[r][n] (+)= sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
  *
  * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
- * keeps what c holds.
+ * keeps what c holds. `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
  */
 export interface Tiles {
   readonly op: 'tiles';
@@ -79,6 +79,7 @@ export interface Tiles {
   readonly rows: 1 | 2;
   readonly columns: 1 | 2;
   readonly add: boolean;
+  readonly ahead?: { readonly from: Reg; readonly lines: number };
 }
 export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 

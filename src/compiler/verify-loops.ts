@@ -229,7 +229,9 @@ class Verifier {
       }
       case 'tiles':
         read(inst.a, inst.b, inst.c);
-        for (const reg of [inst.a, inst.b, inst.c]) this.scalar(inst, reg, 'ptr');
+        if (inst.ahead) read(inst.ahead.from);
+        for (const reg of [inst.a, inst.b, inst.c, ...(inst.ahead ? [inst.ahead.from] : [])])
+          this.scalar(inst, reg, 'ptr');
         if (typeof inst.steps === 'number') {
           if (!Number.isInteger(inst.steps) || inst.steps < 1) this.wrong(inst, `${inst.steps} steps`);
         } else {

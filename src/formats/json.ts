@@ -84,3 +84,6 @@ export function parseJson(text: string, { maxDepth = 64 }: { maxDepth?: number }
   if (at < text.length) fail('text after the end');
   return result;
 }
+
+/** A value as an error shows it, also where there is none. */
+export const shown = (value: Json | undefined): string => (value === undefined ? 'nothing' : JSON.stringify(value));

@@ -6,7 +6,7 @@ import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
-import { type Json, parseJson } from './json.ts';
+import { type Json, parseJson, shown } from './json.ts';
 import { type ByteSource, bytesSource, openFile, withFile } from './source.ts';
 import { type StoredTensor, sizeOf, tensorOf, type WeightsFile } from './weights.ts';
 
@@ -196,11 +196,10 @@ function checkEntry(name: string, value: Json, dataBytes: number, fail: (what: s
   if (!isObject(value)) return fail(`${tensor} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   const type = typeof dtype === 'string' && Object.hasOwn(FILE_TYPES, dtype) ? FILE_TYPES[dtype]! : null;
-  if (!type)
-    return fail(`${tensor} has dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(FILE_TYPES).join(', ')}`);
-  if (!isCounts(shape)) return fail(`${tensor} has shape ${JSON.stringify(shape)}, expected a list of sizes`);
+  if (!type) return fail(`${tensor} has dtype ${shown(dtype)}, expected one of ${Object.keys(FILE_TYPES).join(', ')}`);
+  if (!isCounts(shape)) return fail(`${tensor} has shape ${shown(shape)}, expected a list of sizes`);
   if (!isCounts(offsets) || offsets.length !== 2)
-    return fail(`${tensor} has data_offsets ${JSON.stringify(offsets)}, expected [begin, end]`);
+    return fail(`${tensor} has data_offsets ${shown(offsets)}, expected [begin, end]`);
   const [begin, end] = offsets as [number, number];
   if (begin > end || end > dataBytes)
     return fail(`${tensor} lies at data_offsets [${begin}, ${end}], and the file has ${dataBytes} bytes of data`);

@@ -25,7 +25,7 @@ export class AUC implements Metric<number, { readonly scores: readonly number[];
     checkPairs('AUC', score.length, label.length);
     for (let i = 0; i < score.length; i++) {
       checkRow('AUC', score[i]!, label[i]!);
-      this.scores.push(score[i]!);
+      this.scores.push(finite(score[i]!));
       this.labels.push(label[i]!);
     }
     return this;
@@ -139,6 +139,9 @@ export class StreamingAUC implements Metric<number, StreamingAucState> {
     }
   }
 }
+
+/** JSON has no infinities: the largest numbers, in the same order, stand for them in states. */
+export const finite = (score: number): number => Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, score));
 
 function checkRow(metric: string, score: number, label: number): void {
   if (Number.isNaN(score)) throw new Error(`${metric}: a score is NaN`);

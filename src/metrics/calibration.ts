@@ -51,6 +51,8 @@ export class Calibration implements Metric<CalibrationReport, CalibrationState> 
     for (let i = 0; i < score.length; i++) {
       const p = score[i];
       if (!(p >= 0 && p <= 1)) throw new Error(`Calibration: probability ${p} of row ${i} is outside [0, 1]`);
+      if (!(label[i] >= 0 && label[i] <= 1))
+        throw new Error(`Calibration: label ${label[i]} of row ${i}, expected a number from 0 to 1`);
       const bin = Math.min(this.rows.length - 1, Math.floor(p * this.rows.length));
       this.rows[bin]++;
       this.predicted[bin] += p;

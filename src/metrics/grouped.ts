@@ -1,7 +1,7 @@
 /**
  * AUC within groups: how well each user's impressions are ordered, which is what a feed shows, instead of how users are ordered among one another.
  */
-import { auc } from './auc.ts';
+import { auc, finite } from './auc.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
 /** What a group's AUC counts for: its rows (as GAUC was published), its positives, or the same for every group. */
@@ -35,7 +35,7 @@ export class GroupedAUC implements Metric<number, GroupedAucState> {
       if (Number.isNaN(score[i])) throw new Error('GroupedAUC: a score is NaN');
       if (label[i] !== 0 && label[i] !== 1) throw new Error(`GroupedAUC: label ${label[i]}, expected 0 or 1`);
       const group = this.group(String(groups[i]));
-      group.scores.push(score[i]);
+      group.scores.push(finite(score[i]));
       group.labels.push(label[i]);
     }
     return this;

@@ -33,9 +33,10 @@ export class Mean implements Metric<number, MeanState> {
     return { sum: this.sum, weight: this.weight };
   }
 
-  merge(state: MeanState): void {
-    this.sum += state.sum;
-    this.weight += state.weight;
+  merge({ sum, weight }: MeanState): void {
+    // JSON has null for what is no number.
+    this.sum += (sum as number | null) ?? Number.NaN;
+    this.weight += weight;
   }
 }
 
@@ -58,13 +59,23 @@ export class LogLoss extends Mean {
     this.from = from;
   }
 
-  /** `predictions` [n] probabilities or logits, `labels` [n] of 0 and 1. */
+  /** `predictions` [n] probabilities or logits, `labels` [n] of 0 and 1, or shares between. @throws Error for others, and for NaN */
   update(predictions: MetricInput, labels: MetricInput): this {
     const prediction = numbersOf(predictions);
     const label = numbersOf(labels);
     checkPairs('LogLoss', prediction.length, label.length);
-    for (let i = 0; i < label.length; i++) this.add(this.row(prediction[i]!, label[i]!));
+    for (let i = 0; i < label.length; i++) {
+      this.check(prediction[i]!, label[i]!);
+      this.add(this.row(prediction[i]!, label[i]!));
+    }
     return this;
+  }
+
+  private check(prediction: number, label: number): void {
+    if (Number.isNaN(prediction)) throw new Error('LogLoss: a prediction is NaN');
+    if (this.from === 'probability' && (prediction < 0 || prediction > 1))
+      throw new Error(`LogLoss: probability ${prediction} is outside [0, 1]`);
+    if (!(label >= 0 && label <= 1)) throw new Error(`LogLoss: label ${label}, expected a number from 0 to 1`);
   }
 
   private row(prediction: number, label: number): number {

@@ -20,7 +20,8 @@ let uses = 0;
 
 /** Marked when used, and not moved in the map: see cells.ts on tables. */
 interface Entry {
-  readonly executable: Executable;
+  /** Undefined once it is collected. */
+  readonly executable: () => Executable | undefined;
   used: number;
   /** Whether somebody keeps it for later; otherwise it is freed when dropped, as in a loop that never returns to the event loop nothing is collected. */
   held: boolean;
@@ -32,7 +33,22 @@ function dropLeastUsed(): void {
   if (least === null) return;
   const { held, executable } = cache.get(least)!;
   cache.delete(least);
-  if (!held) executable.free();
+  if (!held) executable()?.free();
+}
+
+// Functions made apart from `prepare`, whose graph they would keep.
+const holder = (entry: Entry) => (): void => {
+  entry.held = true;
+};
+const always =
+  (executable: Executable): Entry['executable'] =>
+  () =>
+    executable;
+
+/** A program that keeps memory made from a model's weights lives as long as the function that it was compiled for. */
+function whileUsed(executable: Executable): Entry['executable'] {
+  const reference = new WeakRef(executable);
+  return () => reference.deref();
 }
 
 /** A leaf that a program writes, and its new value. */
@@ -67,7 +83,8 @@ export function prepare(
   const kept = lasting ? lasting.map(Number).join('') : '';
   const id = `${device.name}:${device.threads}:${outputs.length}:${kept}:${key}`;
   let entry = cache.get(id);
-  if (!entry) {
+  let executable = entry?.executable();
+  if (!entry || !executable) {
     // Which leaves are one variable, what the key says beside, and all that it is a hash of: the same in any process of one build.
     const identity =
       words &&
@@ -75,14 +92,14 @@ export function prepare(
         Int32Array.of(words.length, outputs.length, ...(lasting ?? []).map(Number), ...sharedLeaves(leaves)),
         words,
       ]);
-    const executable = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting, identity));
+    const made = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting, identity));
     if (cache.size >= CAPACITY) dropLeastUsed();
-    entry = { executable, used: 0, held: false };
+    entry = { executable: (lasting?.includes(true) ? whileUsed : always)(made), used: 0, held: false };
     cache.set(id, entry);
+    executable = made;
   }
   entry.used = ++uses;
-  const { executable } = entry;
-  return { executable, leaves, hold: () => void (entry.held = true) };
+  return { executable, leaves, hold: holder(entry) };
 }
 
 /** Parts of a program live as long as it does. */

@@ -8,6 +8,7 @@ import type { Binding } from '../compiler/program.ts';
 import { placeholder } from '../graph/build.ts';
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
+import type { Variable } from '../graph/storage.ts';
 import { pendingCells, takeKept } from './cells.ts';
 import { flush } from './evaluate.ts';
 import { Generator } from './generator.ts';
@@ -45,11 +46,13 @@ export interface ArgumentType {
   readonly dtype: DType;
 }
 
-/** A traced function: call it with one host array per argument. */
+/** A traced function: call it with one value per argument, or with a variable that it does not write. */
 export interface Trace {
   /** Shapes and dtypes of the results. */
   readonly outputs: readonly ArgumentType[];
-  run(args: readonly HostArray[]): HostArray[];
+  /** Variables that every run writes. */
+  readonly written: ReadonlySet<Variable>;
+  run(args: readonly Binding[]): HostArray[];
   runAsync(args: readonly HostArray[]): Promise<HostArray[]>;
 }
 
@@ -62,14 +65,15 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   active = context;
   let prepared: Prepared;
   let outputs: readonly Node[];
+  const written = new Set<Variable>();
   try {
     outputs = span('trace', () => body(args));
     const cells = pendingCells();
     const updates = cells.map(cell => ({ leaf: cell.leafNode, node: cell.node }));
-    const updated = new Set(updates.map(({ leaf }) => leaf.is('variable') && leaf.attrs.variable));
+    for (const { leaf } of updates) if (leaf.is('variable')) written.add(leaf.attrs.variable);
     // What the function closes over stays as it is, but for what it assigns.
     const lasts = (leaf: Node): boolean =>
-      leaf.is('variable') ? !updated.has(leaf.attrs.variable) : leaf.value !== null;
+      leaf.is('variable') ? !written.has(leaf.attrs.variable) : leaf.value !== null;
     prepared = span('prepare', () => prepare(outputs, updates, undefined, lasts));
     prepared.hold();
   } finally {
@@ -86,7 +90,7 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
     else if (source instanceof Generator) keys.push({ leaf: i, generator: source });
     bindings.push(typeof source === 'number' || source instanceof Generator ? NOTHING : source);
   }
-  const bind = (values: readonly HostArray[]): void => {
+  const bind = (values: readonly Binding[]): void => {
     for (let i = 0; i < given.length; i++) bindings[given[i]!.leaf] = values[given[i]!.argument]!;
     for (let i = 0; i < keys.length; i++) bindings[keys[i]!.leaf] = keys[i]!.generator.key();
   };
@@ -99,6 +103,7 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   };
   return {
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
+    written,
     run(values) {
       writePending();
       bind(values);

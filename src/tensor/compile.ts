@@ -1,10 +1,20 @@
 /**
  * compile(fn): the whole of a function (forward, backward, optimizer update) as one program.
  */
+import type { Binding } from '../compiler/program.ts';
 import { data } from '../graph/build.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { type ArgumentType, evaluate, evaluateAsync, isTracing, type Trace, trace } from '../runtime/index.ts';
+import type { Variable } from '../graph/storage.ts';
+import {
+  type ArgumentType,
+  evaluate,
+  evaluateAsync,
+  isTracing,
+  pendingCells,
+  type Trace,
+  trace,
+} from '../runtime/index.ts';
 import { autocastDType } from './autocast.ts';
 import { dropTracedGradients } from './backward.ts';
 import { modeEpoch } from './mode.ts';
@@ -43,6 +53,23 @@ function valuesOf(nodes: readonly Node[]): HostArray[] {
   const values: HostArray[] = [];
   for (let i = 0; i < nodes.length; i++) values.push(nodes[i]!.value!);
   return values;
+}
+
+/**
+ * What a run reads `node` from, if that is a variable as it stands: it may lie in the backend's memory, in large pages and from a line on. Null where the run
+ * (or what is pending before it) writes the variable.
+ */
+function residence(node: Node, { written }: Trace): Variable | null {
+  if (!node.is('variable')) return null;
+  const { variable, version } = node.attrs;
+  return variable.version === version && !written.has(variable) && pendingCells().length === 0 ? variable : null;
+}
+
+function bindingsOf(nodes: readonly Node[], program: Trace): Binding[] {
+  const bindings: (Binding | null)[] = [];
+  for (let i = 0; i < nodes.length; i++) bindings.push(residence(nodes[i]!, program));
+  evaluate(nodes.filter((_, i) => !bindings[i]));
+  return nodes.map((node, i) => bindings[i] ?? node.value!);
 }
 
 function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A): Recording {
@@ -134,8 +161,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     if (isInside()) return fn(...args);
     const recording = find(args);
     const nodes = takeNodes(recording);
-    evaluate(nodes);
-    return wrap(recording, recording.program.run(valuesOf(nodes)));
+    return wrap(recording, recording.program.run(bindingsOf(nodes, recording.program)));
   };
   const later = async (...args: A): Promise<R> => {
     if (isInside())

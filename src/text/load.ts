@@ -98,6 +98,9 @@ export function loadTokenizer(location: string): Tokenizer {
   try {
     return fromFile(file);
   } catch (error) {
-    throw new Error(`${file}: not a tokenizer: ${(error as Error).message}`);
+    // The library takes its definitions as they are: where a part is missing it stumbles.
+    const stumbled = error instanceof TypeError || error instanceof ReferenceError;
+    const reason = stumbled ? 'a part of its definition is missing or of another kind' : (error as Error).message;
+    throw new Error(`${file}: not a tokenizer: ${reason.replace(/: undefined$/, ': none')}`, { cause: error });
   }
 }

@@ -37,7 +37,7 @@ export function readCheckpoint(path: string): CheckpointContent {
   const { tensors, metadata } = loadSafetensors(path);
   if (metadata['format'] !== FORMAT) throw new Error(`${path} is not a checkpoint of a training run`);
   if (metadata['version'] !== VERSION)
-    throw new Error(`${path}: checkpoint version ${metadata['version']} came, expected ${VERSION}`);
+    throw new Error(`${path}: checkpoint version ${metadata['version'] ?? 'none'} came, expected ${VERSION}`);
   const json = metadata['state'] ?? '';
   if (digest(tensors, json) !== metadata['sha256'])
     throw new Error(`${path} is damaged: its contents do not agree with its checksum`);

@@ -84,7 +84,7 @@ describe('lying headers', () => {
     ['dtype of Object.prototype', file({ a: { dtype: 'toString', shape: [1], data_offsets: [0, 1] } }, 1), 'has dtype "toString"'],
     ['negative size', file({ a: f32([-1], 0, 4) }, 4), 'tensor "a" has shape [-1]'],
     ['fractional size', file({ a: f32([0.5, 2], 0, 4) }, 4), 'tensor "a" has shape [0.5,2]'],
-    ['no shape', file({ a: { dtype: 'F32', data_offsets: [0, 4] } }, 4), 'tensor "a" has shape undefined'],
+    ['no shape', file({ a: { dtype: 'F32', data_offsets: [0, 4] } }, 4), 'tensor "a" has shape nothing'],
     ['three offsets', file({ a: { dtype: 'F32', shape: [1], data_offsets: [0, 4, 8] } }, 8), 'has data_offsets [0,4,8]'],
     ['beyond the end', file({ a: f32([2], 0, 8) }, 4), 'lies at data_offsets [0, 8], and the file has 4 bytes of data'],
     ['backwards', file({ a: f32([1], 4, 0) }, 4), 'lies at data_offsets [4, 0]'],

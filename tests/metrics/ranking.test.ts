@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import {
   Calibration,
@@ -74,60 +73,6 @@ test('COPC is clicks over predicted clicks, and the curve has what each bin saw'
     [2, 0.8, 1],
   ]);
   expect(ece).toBeCloseTo((0.3 + 0.2) / 2, 14);
-});
-
-const rows = fc.array(
-  fc.record({
-    p: fc.double({ min: 0, max: 1, noNaN: true }),
-    y: fc.constantFrom(0, 1),
-    g: fc.constantFrom('a', 'b', 'c'),
-  }),
-  { minLength: 1, maxLength: 40 },
-);
-
-test('every one of them is mergeable: state in, state out, through JSON', () => {
-  fc.assert(
-    fc.property(rows, rows, (left, right) => {
-      const p = (of: typeof left) => of.map(row => row.p);
-      const y = (of: typeof left) => of.map(row => row.y);
-      const g = (of: typeof left) => of.map(row => row.g);
-      const cases = [
-        () => {
-          const metric = new GroupedAUC();
-          return { metric, feed: (of: typeof left) => metric.update(p(of), y(of), g(of)) };
-        },
-        () => {
-          const metric = new Calibration();
-          return { metric, feed: (of: typeof left) => metric.update(p(of), y(of)) };
-        },
-        () => {
-          const metric = new ProgressiveValidation({ buckets: 64 });
-          return { metric, feed: (of: typeof left) => metric.update(p(of), y(of)) };
-        },
-        () => {
-          const metric = new NDCGAtK(3, { items: 1 });
-          return { metric, feed: (of: typeof left) => metric.update(p(of), y(of)) };
-        },
-      ];
-      for (const make of cases) {
-        const [a, b, whole] = [make(), make(), make()];
-        a.feed(left);
-        b.feed(right);
-        whole.feed([...left, ...right]);
-        a.metric.merge(JSON.parse(JSON.stringify(b.metric.state())) as never);
-        const close = (x: unknown, want: unknown): void => {
-          // Clicks over predictions of 0 are infinite, which no difference shows.
-          if (typeof want === 'number' && Number.isFinite(want))
-            expect(Math.abs((x as number) - want)).toBeLessThanOrEqual(1e-10 * Math.max(1, Math.abs(want)));
-          else if (typeof want === 'object' && want)
-            for (const key of Object.keys(want)) close(x![key as never], want[key as never]);
-          else expect(x).toEqual(want);
-        };
-        close(a.metric.compute(), whole.metric.compute());
-      }
-    }),
-    { numRuns: 100 },
-  );
 });
 
 test('progressive validation reports each window and all of them; unknown labels are left out', () => {

@@ -4,7 +4,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ALU, Assembler, CC, type Mem, PLAIN, R } from '../../src/backends/x86/assembler/assembler.ts';
+import { ALU, Assembler, CC, type Label, type Mem, PLAIN, R } from '../../src/backends/x86/assembler/assembler.ts';
 import {
   MASK_FORMS,
   type MaskOp,
@@ -100,20 +100,26 @@ function made(line: string, fill: (asm: Assembler) => void): Case {
   };
 }
 
-function vectorCase(op: VectorOp, below: (n: number) => number): Case {
+/** In turn: registers, memory, registers under a mask, one element of memory for all lanes; then zeroed where the mask is not set. Where a form has it. */
+const VARIANTS = ['registers', 'memory', 'mask', 'broadcast', 'zeroing'] as const;
+type Variant = (typeof VARIANTS)[number];
+
+function vectorCase(op: VectorOp, below: (n: number) => number, variant: Variant): Case {
   const form = vectorForm(op);
   const shape = shapeOf(op);
   const scalar = shape.d === 'x';
   const l = scalar ? 0 : below(3);
-  const [d, v, k] = [shape.d === 'k' ? below(8) : below(32), below(32), below(8)];
-  const wantsMemory = shape.s === 'm' || (!'ekr'.includes(shape.s) && below(2) === 0);
+  const [d, v, k] = [shape.d === 'k' ? below(8) : below(32), below(32), 1 + below(7)];
+  const hasMemory = !'ekr'.includes(shape.s);
+  const wantsMemory = shape.s === 'm' || (hasMemory && (variant === 'memory' || variant === 'broadcast'));
   const m = memory(below);
   const s = below(shape.s === 'k' ? 8 : 'er'.includes(shape.s) ? 16 : 32);
-  const masked = !wantsMemory && !scalar && shape.s !== 'k' && !/^(vmovups_st)$/.test(op) && k > 0;
-  const zero = masked && shape.d !== 'k' && below(2) === 0;
+  const maskable = !wantsMemory && !scalar && shape.s !== 'k' && op !== 'vmovups_st';
+  const masked = maskable && (variant === 'mask' || variant === 'zeroing');
+  const zero = masked && shape.d !== 'k' && variant === 'zeroing';
   const element = form.w === 1 ? 8 : 4;
   const broadcast =
-    wantsMemory && form.tuple === 'full' && shape.s === 'v' && !/^v(mov|cvt)/.test(op) && below(2) === 0;
+    variant === 'broadcast' && wantsMemory && form.tuple === 'full' && shape.s === 'v' && !/^v(mov|cvt)/.test(op);
   const imm = shape.order.includes('i') ? below(8) : undefined;
   const sizes: { readonly [bytes: number]: string } = {
     2: 'word',
@@ -198,11 +204,11 @@ const VEX_WIDTH: { readonly [op: string]: number } = {
   vcvttsd2si: 8,
 };
 
-function vexCase(op: VexOp, below: (n: number) => number): Case {
+function vexCase(op: VexOp, below: (n: number) => number, variant: Variant): Case {
   const shape = vexShapeOf(op);
   const l = shape.l ?? (shape.d === 'x' ? 0 : below(2));
   const [d, v, s, b] = [below(16), below(16), below(16), below(16)];
-  const wantsMemory = shape.only ? shape.only === 'memory' : below(2) === 0;
+  const wantsMemory = shape.only ? shape.only === 'memory' : variant === 'memory' || variant === 'broadcast';
   const m = memory(below);
   const imm = shape.order.includes('i') ? below(8) : shape.order.includes('b') ? b << 4 : undefined;
   const name = (kind: string, n: number): string =>
@@ -318,13 +324,61 @@ function generalCases(below: (n: number) => number): Case[] {
   return cases.map(([line, fill]) => made(line, fill));
 }
 
-/** `rounds` cases of every form. */
+function gatherCase(below: (n: number) => number): Case {
+  const [l, d, k] = [below(3), below(32), 1 + below(7)];
+  // The destination and the indices must differ; rsp and the like as base, and rbp, are written in ways of their own.
+  const at = { base: below(16), vector: (d + 1 + below(31)) % 32, scale: [1, 2, 4, 8][below(4)] as 1 | 2 | 4 | 8 };
+  const place = `[${R64[at.base]}+${vectorName('v', l, at.vector)}*${at.scale}]`;
+  return made(`{evex} vpgatherdd ${vectorName('v', l, d)}{k${k}}, dword ptr ${place}`, asm => asm.gather(l, d, at, k));
+}
+
+/** Jumps and calls over so many bytes, and back over them; their own bytes alone. */
+export function jumpCases(): Pick<Case, 'line' | 'bytes'>[] {
+  const conditions = [undefined, ...(Object.keys(CC) as (keyof typeof CC)[])];
+  const over = (distance: number, write: (asm: Assembler, to: Label) => void, line: (to: string) => string) => {
+    const asm = new Assembler();
+    const target = asm.label();
+    const filler = (): void => {
+      for (let i = 0; i < Math.abs(distance); i++) asm.byte(0x90);
+    };
+    if (distance < 0) {
+      asm.bind(target);
+      filler();
+    }
+    write(asm, target);
+    if (distance >= 0) {
+      filler();
+      asm.bind(target);
+    }
+    const bytes = asm.finish();
+    const own = distance < 0 ? bytes.subarray(-distance) : bytes.subarray(0, bytes.length - distance);
+    return { line: line(distance < 0 ? `.${distance}` : `.+${own.length + distance}`), bytes: own };
+  };
+  return [0, 5, 100, 127, 128, 40_000, -100, -126, -127, -40_000].flatMap(distance => [
+    ...conditions.map(condition =>
+      over(
+        distance,
+        (asm, to) => asm.jump(to, condition),
+        to => `j${condition ?? 'mp'} ${to}`,
+      ),
+    ),
+    over(
+      distance,
+      (asm, to) => asm.call(to),
+      to => `call ${to}`,
+    ),
+  ]);
+}
+
+/** `rounds` cases of every form, each round of another variant. */
 export function assemblyCases(seed: number, rounds: number): Case[] {
   const below = random(seed);
   const cases: Case[] = [];
   for (let round = 0; round < rounds; round++) {
-    for (const op of VECTOR_OPS) cases.push(vectorCase(op, below));
-    for (const op of VEX_OPS) cases.push(vexCase(op, below));
+    const variant = VARIANTS[round % VARIANTS.length]!;
+    for (const op of VECTOR_OPS) cases.push(vectorCase(op, below, variant));
+    for (const op of VEX_OPS) cases.push(vexCase(op, below, variant));
+    cases.push(gatherCase(below));
     for (const op of Object.keys(MASK_FORMS) as MaskOp[]) cases.push(maskCase(op, below));
     cases.push(...tileCases(below), ...generalCases(below));
   }

@@ -1,8 +1,8 @@
 /**
  * Special functions against figures of mpmath, in f64 and f32, and their derivatives against finite differences.
  */
-import { describe, expect, it } from 'vitest';
-import { grad, special, Tensor } from '../../src/index.ts';
+import { describe, expect, it, test } from 'vitest';
+import { grad, special, Tensor, tensor } from '../../src/index.ts';
 import { FIGURES } from './special-figures.ts';
 
 type Special = (...args: (Tensor | number)[]) => Tensor;
@@ -66,4 +66,14 @@ it('derivatives agree with finite differences in f64', () => {
       expect(Math.abs(slope - expected), `${name} at ${x}`).toBeLessThanOrEqual(1e-8 * Math.max(1, Math.abs(expected)));
     }
   }
+});
+
+test('logcumsumexp holds where elements are further apart than the range of exp', () => {
+  const x = tensor([-900, 0, 300, 300, -50]);
+  // Sums of exponentials: the largest so far, and log 2 more where it stands twice.
+  const want = [-900, 0, 300, 300 + Math.log(2), 300 + Math.log(2)];
+  [...x.logcumsumexp(0).data()].forEach((value, i) => void expect(value).toBeCloseTo(want[i]!, 3));
+  // Each sum's share of element 2 is 0, 0, 1, 1/2, 1/2; of element 0 it is 1 in the first alone.
+  const slopes = grad((y: Tensor) => y.logcumsumexp(0).sum())(x).data();
+  [1, 1, 2, 1, 0].forEach((value, i) => void expect(slopes[i]).toBeCloseTo(value, 5));
 });

@@ -7,10 +7,12 @@ import type { Binding, ProgramOutline } from '../../compiler/program.ts';
 import { bytesOf, type HostArray, hostArray, hostView } from '../../graph/dtype.ts';
 import { Variable } from '../../graph/storage.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
-import type { Area } from './workspace.ts';
 
 /** Host values of so many bytes are copied; one such slot is a cache line. */
 const SLOT_BYTES = 64;
+
+/** Results of so many bytes are given memory in large pages, from a line on. */
+const LONG = 4 << 20;
 
 /** A leaf or an output: where its address stands in the table. */
 interface Entry {
@@ -33,7 +35,8 @@ export class AddressTable {
   private readonly written: readonly number[];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
   private readonly keptWords: readonly (readonly [word: number, offset: number])[];
-  private workspace: Area | null = null;
+  /** What is in the table: programs do not keep a workspace that a larger one has replaced. */
+  private workspaceAddress = 0;
 
   /** @param offsets byte offset in the table of each kernel's first buffer @param bytes of the table */
   constructor(machine: Machine, program: ProgramOutline, offsets: readonly number[], bytes: number) {
@@ -116,15 +119,20 @@ export class AddressTable {
       const output = outputs[i]!;
       if (output.slot) fresh.push(null);
       else {
-        const array = hostArray(this.program.outputs[i]!.dtype, output.elements);
-        this.point(output, native.addressOf(array));
+        const { dtype } = this.program.outputs[i]!;
+        const long =
+          output.elements * bytesOf(dtype) >= LONG ? machine.allocate(output.elements * bytesOf(dtype)) : null;
+        const array = long
+          ? hostView(dtype, long.view.buffer, long.view.byteOffset, output.elements)
+          : hostArray(dtype, output.elements);
+        this.point(output, long?.address ?? native.addressOf(array));
         fresh.push(array);
       }
     }
     const workspace = machine.workspace(this.program.arenaBytes);
-    if (workspace !== this.workspace) {
+    if (workspace.address !== this.workspaceAddress) {
       for (const [word, offset] of this.arenaWords) this.put(word, workspace.address + offset);
-      this.workspace = workspace;
+      this.workspaceAddress = workspace.address;
     }
     return fresh;
   }

@@ -12,7 +12,8 @@ import { binary, compare, compareGeneral, multiplyAdd, select, unary } from './e
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
 import { address, advance, apart, gather, iota, load, loadSplat, store } from './emit-memory.ts';
 import { configureTiles, dot, tiles } from './emit-tiles.ts';
-import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf } from './frame.ts';
+import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf, vectorsOf } from './frame.ts';
+import { hoistConstants } from './hoist.ts';
 import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
 
@@ -28,8 +29,9 @@ export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
 /** Writes the kernel at the end of the assembler's code; tells what it does. */
 export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Usage {
-  const { body, usage } = foldMoves(kernel.body);
-  const emitter = new KernelEmitter({ ...kernel, body }, usage, asm, runtime, isa);
+  const hoisted = hoistConstants(kernel.body, vectorsOf(isa));
+  const { body, usage } = foldMoves(hoisted.body);
+  const emitter = new KernelEmitter({ ...kernel, body }, usage, hoisted.held, asm, runtime, isa);
   emitter.run();
   return emitter.usage;
 }
@@ -39,8 +41,8 @@ class KernelEmitter {
   private readonly asm: Assembler;
   private readonly runtime: Runtime;
 
-  constructor(kernel: LoopKernel, usage: Usage, asm: Assembler, runtime: Runtime, isa: Isa) {
-    this.f = new Frame(kernel, usage, asm, isa);
+  constructor(kernel: LoopKernel, usage: Usage, held: ReadonlySet<number>, asm: Assembler, runtime: Runtime, isa: Isa) {
+    this.f = new Frame(kernel, usage, held, asm, isa);
     this.asm = asm;
     this.runtime = runtime;
   }

@@ -24,10 +24,14 @@ export class Folding {
   /** Constants with a reader that needs them in a register. */
   private readonly kept = new Set<number>();
 
-  /** @param vectors whether vector constants may be memory operands (EVEX broadcasts) */
-  constructor(body: readonly Inst[], usage: Usage, vectors: boolean) {
+  /**
+   * @param vectors whether vector constants may be memory operands (EVEX broadcasts)
+   * @param held those that may not, by register id
+   */
+  constructor(body: readonly Inst[], usage: Usage, vectors: boolean, held: ReadonlySet<number>) {
     this.usage = usage;
     this.block(body, vectors);
+    for (const id of held) this.constants.delete(id);
     for (const id of this.kept) this.constants.delete(id);
     this.taken = new Uint8Array(usage.defs.length);
     for (const folded of [this.addresses, this.comparisons, this.constants])

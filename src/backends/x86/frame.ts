@@ -36,6 +36,9 @@ const VECTORS: { readonly [isa in 'evex' | 'vex']: { readonly all: number; reado
   vex: { all: 13, spilled: [10, 11, 12] },
 };
 
+/** Vector registers that are handed out where nothing is spilled. */
+export const vectorsOf = (isa: Isa): number => VECTORS[isa === 'avx2' ? 'vex' : 'evex'].all;
+
 /** Bytes of the frame below the slots. */
 export const FRAME = { savedStack: 0, thread: 8, threads: 12, parallelEnd: 16, vector: 64, slots: 128 } as const;
 /** Room for one vector. */
@@ -80,13 +83,16 @@ export class Frame {
   private readonly literals: (bigint | undefined)[] = [];
   private readonly spilled: readonly number[];
 
-  /** @param usage of the kernel's registers */
-  constructor(kernel: LoopKernel, usage: Usage, asm: Assembler, isa: Isa) {
+  /**
+   * @param usage of the kernel's registers
+   * @param held vector constants, by register id, that are to stay in their registers
+   */
+  constructor(kernel: LoopKernel, usage: Usage, held: ReadonlySet<number>, asm: Assembler, isa: Isa) {
     this.kernel = kernel;
     this.asm = asm;
     this.vex = isa === 'avx2';
     this.usage = usage;
-    this.folding = new Folding(kernel.body, usage, !this.vex);
+    this.folding = new Folding(kernel.body, usage, !this.vex, held);
     const placeless = Uint8Array.from(this.folding.taken);
     for (let id = 0; id < placeless.length; id++) {
       const definition = usage.definition[id];

@@ -78,6 +78,7 @@ export function liveIntervals(
     for (const interval of left.through) interval.last = Math.max(interval.last, position);
     loop = left.parent;
   };
+  const constants = new Set<number>();
   const walk = (block: readonly Inst[]): void => {
     for (const inst of block) {
       position += 2;
@@ -126,9 +127,11 @@ export function liveIntervals(
         case 'fail':
           break;
         default: {
+          if (inst.op === 'const') constants.add(inst.d.id);
           const interval = touch(inst.d, position + 1);
           if (interval && !interval.hint) {
-            if (inst.op === 'fma' || inst.op === 'dot') interval.hint = inst.c;
+            // What is added is written over, unless it is a constant that stays.
+            if (inst.op === 'fma' || inst.op === 'dot') interval.hint = constants.has(inst.c.id) ? inst.a : inst.c;
             else if (inst.op === 'bin' || inst.op === 'move' || inst.op === 'un') interval.hint = inst.a;
           }
         }

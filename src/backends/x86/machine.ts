@@ -143,8 +143,7 @@ export class Machine {
 
   translate(program: LoopProgram): TranslatedProgram {
     if (this.checked) verifyProgram(program);
-    // What the program will run in is made ready meanwhile.
-    this.workspace(program.arenaBytes);
+    this.expect(program);
     const listing = debugs('code') ? new ListingAssembler() : undefined;
     const code = span('x86: emit', () =>
       emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
@@ -154,7 +153,7 @@ export class Machine {
   }
 
   loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
-    this.workspace(outline.arenaBytes);
+    this.expect(outline);
     const { bytes: _, ...entries } = code;
     const pages = span('x86: load', () => this.loadCode(code));
     const loaded = new LoadedProgram(this, outline, entries, pages);
@@ -186,6 +185,11 @@ export class Machine {
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
   workspace(bytes: number): Area {
     return this.work.atLeast(bytes);
+  }
+
+  /** Makes ready what a program will run in, while it is translated. A run that goes on needs the workspace it has. */
+  private expect({ arenaBytes }: { readonly arenaBytes: number }): void {
+    if (!this.led) this.workspace(arenaBytes);
   }
 
   /** The variable's memory here, holding its newest value. */

@@ -27,7 +27,9 @@ export const reportCommand = (): Command =>
       const report = reportOf(path.basename(path.resolve(run)), readMetrics(path.join(run, 'metrics.jsonl')));
       const file = options.out ?? path.join(run, 'report.html');
       const { model, preset, data } = config.options;
-      const what = [`tenon ${config.task}`, model ?? preset, data].filter(part => typeof part === 'string');
+      const what = [`tenon ${config.task}`, model ?? preset ?? modelOf(run), data].filter(
+        part => typeof part === 'string',
+      );
       const page = reportPage(
         report,
         `${what.join(', ')}; written ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
@@ -36,6 +38,12 @@ export const reportCommand = (): Command =>
       output.event('end', { out: file, charts: report.charts.map(({ title }) => title), facts: report.facts });
       output.say(`${report.charts.length} charts in ${file}`);
     });
+
+/** The model of a streaming run's own config. */
+function modelOf(run: string): unknown {
+  const file = path.join(run, 'stream.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).model?.model : undefined;
+}
 
 function readMetrics(file: string): MetricLine[] {
   if (!existsSync(file)) return [];

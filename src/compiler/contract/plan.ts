@@ -336,7 +336,8 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     batches === 1 && lines * k.total <= Math.max(2 * view.elements, SHARED_MOST);
   // Between blocks of k, columns that all tasks read do not stay in the cache (512 x 256 of 2048: 15 x 1 tasks read 34 MB, 3 x 4 read 22).
   const passes = k.count === 1 || streams || (nTask === nPanels && n * k.total * bytes > cache);
-  if (passes && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1)
+  const byTraffic = passes && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1;
+  if (byTraffic)
     ({ mTask, nTask } = leastTraffic(
       { panels: mPanels, width: most, packed: !directA && !keepsPacked(p.a) },
       { panels: nPanels, width, packed: !directB && !keepsPacked(p.b) },
@@ -348,7 +349,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
       },
     ));
   // Partial sums of a task stay in the cache, unless tiles ask for them ahead.
-  if (k.count > 1 && !streams) {
+  if (k.count > 1 && !(streams && byTraffic)) {
     nTask = Math.min(nTask, Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes))));
     const rowsMost = Math.max(1, Math.floor(cache / (nTask * width * (low + 1) * bytes)));
     mTask = Math.min(mTask, rowsMost);

@@ -12,6 +12,7 @@ import { Accumulator } from './accumulator.ts';
 import type { KernelBuffers } from './context.ts';
 import { eachLoaded, indicesOf, reachable } from './domain.ts';
 import type { Emitter } from './emitter.ts';
+import { Gathers } from './gathers.ts';
 import { type Chunk, laneLoop } from './lane-loop.ts';
 import { chooseSpills, passDepths, type Spill } from './memory-reuse.ts';
 import type { SpaceLoops } from './space-loops.ts';
@@ -31,6 +32,7 @@ export class SpaceBody {
   private readonly buffers: KernelBuffers;
   private readonly loops: SpaceLoops;
   private readonly streams: Streams;
+  private readonly gathers: Gathers;
   /** Number of the row of the running thread in memory where rows wait for their last pass. */
   private readonly slot: VarAtom;
   private readonly waitingRows = new Map<Expr, Put>();
@@ -47,6 +49,7 @@ export class SpaceBody {
     this.buffers = buffers;
     this.loops = loops;
     this.streams = streams;
+    this.gathers = new Gathers(emitter, buffers, loops);
     this.slot = slot;
     for (const e of loops.trace.exprs) this.levels.set(e, this.levelOf(e));
     this.depths = passDepths(loops.trace.exprs);
@@ -103,6 +106,7 @@ export class SpaceBody {
       });
       return;
     }
+    if (keptLoops[k + 1] === lane && !chunk) this.streams.askRows(loop, k, this.levels);
     emitter.b.for(0, loop.atom.extent, 1, i =>
       emitter.scoped(() => {
         emitter.setVar(loop.atom, i);
@@ -117,6 +121,7 @@ export class SpaceBody {
     const { emitter } = this;
     const { stores, exprs } = this.loops.trace;
     const insideLane = emitter.mode.lanes > 1;
+    this.gathers.ask(level);
     for (const { value, ix } of stores) this.preparePointer(this.buffers.write(value), value.dtype, ix, level);
     for (const e of exprs) {
       const own = this.levels.get(e)!;
@@ -283,6 +288,7 @@ export class SpaceBody {
   /** The same as `prepare`, for what one pass needs of the loops up to `level`. */
   private prepareSummed(needed: readonly Expr[], stores: readonly Put[], level: number): void {
     const { emitter } = this;
+    if (level > this.resultLevel) this.gathers.ask(level);
     for (const e of needed) {
       const at = emitter.spilled.get(e);
       if (at) this.preparePointer(at.buffer, e.dtype, at.ix, level);

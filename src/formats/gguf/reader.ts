@@ -212,7 +212,7 @@ function stored(source: ByteSource, info: Info, dataStart: number, littleEndian:
   if (!Number.isSafeInteger(elements)) throw new Error(`${where} has shape [${shape}], which no memory holds`);
   if (block && (shape.at(-1) ?? 1) % block.weights !== 0)
     throw new Error(
-      `${where} is ${type}, whose rows are multiples of ${block.weights}, and its last dim is ${shape.at(-1)}`,
+      `${where} is ${type}, whose rows are multiples of ${block.weights}, and ${shape.length === 0 ? 'it has no dims' : `its last dim is ${shape.at(-1)}`}`,
     );
   const start = dataStart + info.offset;
   if (start + bytes > source.size)

@@ -109,11 +109,13 @@ function listOf(attr: Attr): readonly number[] {
 export class PaddleProgram extends Module<readonly (Tensor | RaggedInput)[], Tensor | readonly Tensor[]> {
   readonly #blocks: readonly BlockDesc[];
   readonly #held = new Map<string, Tensor>();
+  readonly #path: string;
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
 
   constructor(program: ProgramDesc, weights: Readonly<Record<string, Tensor>>, path: string) {
     super();
+    this.#path = path;
     const missing = operatorCounts(program).filter(({ runs }) => !runs);
     if (missing.length > 0)
       throw new Error(`${path}: operators that Tenon cannot run: ${missing.map(({ name }) => name).join(', ')}`);
@@ -143,10 +145,14 @@ export class PaddleProgram extends Module<readonly (Tensor | RaggedInput)[], Ten
     const known = new Map<string, Value>();
     for (const [name, tensor] of this.#held) known.set(name, { tensor });
     for (const [i, { name }] of this.inputs.entries()) known.set(name, inputValue(inputs[i]!, name));
-    this.#run(0, known);
+    try {
+      this.#run(0, known);
+    } catch (error) {
+      throw new Error(`${this.#path}: ${(error as Error).message}`, { cause: error });
+    }
     const results = this.outputs.map(({ name }) => {
       const found = known.get(name);
-      if (!found) throw new Error(`PaddleProgram: nothing computes the output ${name}`);
+      if (!found) throw new Error(`${this.#path}: nothing computes the output ${name}`);
       return found.tensor;
     });
     return results.length === 1 ? results[0]! : results;

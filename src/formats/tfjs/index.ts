@@ -72,8 +72,21 @@ function summaryOf(topology: Json, graph: boolean, signature: Json | undefined, 
     for (const { op } of [...nodes, ...functions]) counts.set(op, (counts.get(op) ?? 0) + 1);
     return { ...portsOf(nodes, signature), operators: listed(counts, runsOperator) };
   }
-  const root = rootOf(topology, path);
-  return { inputs: [], outputs: [], operators: listed(kindsOf(root), runsLayer) };
+  return naming(path, () => ({
+    inputs: [],
+    outputs: [],
+    operators: listed(kindsOf(rootOf(topology, path)), runsLayer),
+  }));
+}
+
+/** What `read` gives; errors name the file, also where they speak of a layer. */
+function naming<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const { message } = error as Error;
+    throw message.startsWith(path) ? error : new Error(`${path}: ${message}`, { cause: error });
+  }
 }
 
 const listed = (counts: ReadonlyMap<string, number>, runs: (name: string) => boolean): ProgramSummary['operators'] =>
@@ -91,9 +104,8 @@ export function loadTfjs(path: string): LayersModel | GraphModel {
   try {
     if (topology === null) throw new Error(`${path} holds weights without a model: use loadWeights`);
     const weights: Weights = readAll(file) as Record<string, Tensor>;
-    return graph
-      ? new GraphModel(nodesOf(topology, path), libraryOf(topology, path), signature, weights, path)
-      : new LayersModel(rootOf(topology, path), weights);
+    if (graph) return new GraphModel(nodesOf(topology, path), libraryOf(topology, path), signature, weights, path);
+    return naming(path, () => new LayersModel(rootOf(topology, path), weights));
   } finally {
     file.close();
   }

@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { f16Value } from '../../graph/half.ts';
 import { Tensor } from '../../tensor/index.ts';
 import { dtypeFor, type FileType, fileBytesOf } from '../elements.ts';
-import type { Json } from '../json.ts';
+import { type Json, shown } from '../json.ts';
 import { type OpenSource, openFile } from '../source.ts';
 import { type StoredTensor, sizeOf, tensorOf } from '../weights.ts';
 
@@ -101,7 +101,7 @@ function storedWeight(
   };
   const where = `${path}: weight ${JSON.stringify(name)}`;
   if (!Array.isArray(shape) || !shape.every(n => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0))
-    return fail(`${name} has shape ${JSON.stringify(shape)}, expected a list of sizes`);
+    return fail(`${name} has shape ${shown(shape)}, expected a list of sizes`);
   const dims = shape as readonly number[];
   const type = typeof dtype === 'string' && Object.hasOwn(TYPES, dtype) ? TYPES[dtype]! : null;
   if (!type) {
@@ -142,7 +142,7 @@ function quantisation(value: Json, name: string, fail: (what: string) => never):
   if (!isObject(value)) return fail(`${name} has a quantization that is no object`);
   const { dtype, scale = 1, min = 0 } = value as { dtype?: Json; scale?: Json; min?: Json };
   if (dtype !== 'uint8' && dtype !== 'uint16' && dtype !== 'float16')
-    return fail(`${name} is quantised to ${JSON.stringify(dtype)}, expected uint8, uint16 or float16`);
+    return fail(`${name} is quantised to ${shown(dtype)}, expected uint8, uint16 or float16`);
   if (typeof scale !== 'number' || typeof min !== 'number')
     return fail(`${name} has a quantization without scale and min`);
   return { type: dtype, scale, min };

@@ -9,6 +9,9 @@ import type { DType } from '../../graph/dtype.ts';
 
 /** Signs whose memory is asked for ahead of its use: as many reads under way as the processor can hold, and all still in the first cache. */
 export const BLOCK = 64;
+/** Signs that go through a stage at once, and groups of them between a stage and the next. */
+const FEW = 8;
+const LEAD = 4;
 /** Bytes of a cache line. */
 const LINE = 64;
 
@@ -50,24 +53,33 @@ export const word = (b: LoopBuilder, buffer: number, index: Reg | number): Reg =
 export const real = (b: LoopBuilder, buffer: number, index: number): Reg => b.load('f64', b.addr(buffer, b.i32(index)));
 
 /**
- * Blocks of up to BLOCK of `count` items, dealt to the threads in turn, so that the frequent ones, which come first, are shared out. Each goes through
- * the stages in order, and while a block is in one stage, the next block is in the stage before: what a stage asks of memory has a whole
- * round to come.
+ * `count` items, dealt to the threads in turn by blocks of BLOCK, so that the frequent ones, which come first, are shared out. Items go through the stages in
+ * order, FEW at a time, and each stage runs LEAD groups behind the one before: what it asks of memory has that long to come, and there is always something
+ * under way while something is computed.
  */
 export function eachBlock(b: LoopBuilder, count: Reg, stages: readonly ((from: Reg, to: Reg) => void)[]): void {
-  const step = b.mul(b.threads(), b.i32(BLOCK));
-  const newest = b.copy(b.mul(b.thread(), b.i32(BLOCK)));
-  const end = b.add(count, b.mul(step, b.i32(stages.length - 1)));
+  const groups = BLOCK / FEW;
+  const threads = b.threads();
+  const thread = b.copy(b.thread());
+  /** First item of a thread's group. */
+  const place = (group: Reg): Reg => {
+    const block = b.add(b.mul(b.bin('shrU', group, b.i32(Math.log2(groups))), threads), thread);
+    return b.add(b.mul(block, b.i32(BLOCK)), b.mul(b.bin('and', group, b.i32(groups - 1)), b.i32(FEW)));
+  };
+  const newest = b.copy(b.i32(0));
+  const oldest = b.copy(b.i32(0));
   b.while(
-    () => b.cmp('lt', newest, end),
+    () => b.cmp('lt', oldest, count),
     () => {
-      const from = b.copy(newest);
-      for (const stage of stages) {
-        const begin = b.copy(from);
-        b.if(b.cmp('ltU', begin, count), () => stage(begin, b.bin('min', b.add(begin, b.i32(BLOCK)), count)));
-        b.move(from, b.sub(from, step));
-      }
-      b.move(newest, b.add(newest, step));
+      stages.forEach((stage, s) => {
+        const group = b.sub(newest, b.i32(s * LEAD));
+        b.if(b.cmp('ge', group, b.i32(0)), () => {
+          const from = b.copy(place(group));
+          b.if(b.cmp('lt', from, count), () => stage(from, b.bin('min', b.add(from, b.i32(FEW)), count)));
+        });
+      });
+      b.move(newest, b.add(newest, b.i32(1)));
+      b.move(oldest, place(b.bin('max', b.sub(newest, b.i32((stages.length - 1) * LEAD)), b.i32(0))));
     },
   );
 }

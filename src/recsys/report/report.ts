@@ -66,7 +66,9 @@ function streamReport(title: string, lines: readonly MetricLine[]): Report {
   const last = passes.at(-1)!;
   const measured = days.at(-1) ?? last;
   const curve = measured.calibration.filter(({ rows }) => rows >= FEW);
-  const labels = passes.map(({ day, pass, number: n }) => (/^\d{4}$/.test(pass) ? `${day} ${pass}` : `${day} #${n}`));
+  const labels = passes.map(({ day, pass, number: n }) =>
+    /^\d{4}$/.test(pass) ? `${dateOf(day, false)} ${pass.slice(0, 2)}:${pass.slice(2)}` : `${dateOf(day, false)} #${n}`,
+  );
   const of = (name: keyof PassEvent): (number | null)[] => passes.map(pass => number(pass[name]));
   const byPass = { labels, x: 'pass', type: 'line' as const };
   const charts: Chart[] = [
@@ -74,7 +76,7 @@ function streamReport(title: string, lines: readonly MetricLine[]): Report {
       ...byPass,
       title: 'Learning curves',
       note: 'Log loss of each pass before it was trained on, and mean loss while training on it.',
-      y: 'loss',
+      y: 'loss, nats',
       series: [
         { name: 'log loss, unseen', values: of('logLoss') },
         { name: 'training loss', values: of('loss') },
@@ -91,14 +93,14 @@ function streamReport(title: string, lines: readonly MetricLine[]): Report {
       title: 'AUC by day',
       note: 'All of a day, each pass measured before training on it.',
       type: 'line',
-      labels: days.map(({ day }) => day),
+      labels: days.map(({ day }) => dateOf(day)),
       x: 'day',
       y: 'AUC',
       series: [{ name: 'AUC, unseen', values: days.map(({ auc }) => number(auc)) }],
     },
     {
       title: 'Calibration',
-      note: `Click rate against predicted rate, ${days.length > 0 ? `day ${measured.day}` : 'the last pass'}: on the line, clicks come as often as predicted. Ranges of fewer than ${FEW} examples are left out.`,
+      note: `Click rate against predicted rate, ${days.length > 0 ? dateOf(measured.day) : 'the last pass'}: on the line, clicks come as often as predicted. Ranges of fewer than ${FEW} examples are left out.`,
       type: 'scatter',
       labels: [],
       x: 'predicted',
@@ -134,7 +136,7 @@ function streamReport(title: string, lines: readonly MetricLine[]): Report {
       title: 'End of the day',
       note: 'What shrinking deleted and kept, and the rows of the published base model.',
       type: 'bar',
-      labels: days.map(({ day }) => day),
+      labels: days.map(({ day }) => dateOf(day)),
       x: 'day',
       y: 'rows',
       series: [
@@ -153,7 +155,10 @@ function streamReport(title: string, lines: readonly MetricLine[]): Report {
     },
   ];
   const facts: Fact[] = [
-    { name: days.length > 0 ? `AUC of ${measured.day}` : 'AUC of the last pass', value: fixed(measured.auc, 4) },
+    {
+      name: days.length > 0 ? 'AUC of the last day' : 'AUC of the last pass',
+      value: fixed(measured.auc, 4),
+    },
     { name: 'log loss', value: fixed(measured.logLoss, 4) },
     { name: 'COPC', value: fixed(measured.copc, 3) },
     { name: 'examples', value: counted(last.total) },
@@ -164,6 +169,10 @@ function streamReport(title: string, lines: readonly MetricLine[]): Report {
   ];
   return { title, facts, charts: charts.filter(hasValues) };
 }
+
+/** YYYY-MM-DD, or MM-DD, of YYYYMMDD. */
+const dateOf = (day: string, year = true): string =>
+  `${year ? `${day.slice(0, 4)}-` : ''}${day.slice(4, 6)}-${day.slice(6)}`;
 
 /** From the lowest to the highest prediction. */
 function diagonal(curve: readonly CalibrationBin[]): (readonly [number, number])[] {
@@ -180,11 +189,11 @@ function importanceChart(days: readonly DayEvent[]): Chart[] {
   return [
     {
       title: 'Slot importance',
-      note: `How far the AUC of day ${day.day} falls when a slot's values are dealt to other examples${left > 0 ? `; ${left} less important ones are left out` : ''}.`,
+      note: `How far the AUC of ${dateOf(day.day)} falls when a slot's values are dealt to other examples${left > 0 ? `; ${left} less important ones are left out` : ''}.`,
       type: 'horizontal',
       labels: shown.map(({ name }) => name),
       x: 'fall of AUC',
-      y: '',
+      y: 'slot or column',
       series: [{ name: 'fall of AUC', values: shown.map(({ fall }) => number(fall)) }],
     },
   ];

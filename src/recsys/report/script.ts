@@ -37,7 +37,7 @@ charts.forEach((chart, i) => {
       indexAxis: sideways ? 'y' : 'x',
       interaction: { mode: chart.type === 'scatter' ? 'nearest' : 'index', intersect: false },
       plugins: {
-        legend: { display: chart.series.length > 1, position: 'bottom', labels: { boxWidth: 14, boxHeight: 3 } },
+        legend: { display: chart.series.length > 1, position: 'bottom', labels: { boxWidth: 18, boxHeight: chart.type === 'bar' ? 10 : 0 } },
         tooltip: { callbacks: { label: item => item.dataset.label + ': ' + (chart.type === 'scatter' ? short(item.parsed.x) + ' predicted, ' + short(item.parsed.y) + ' observed' : short(sideways ? item.parsed.x : item.parsed.y)) } },
       },
       scales: {

@@ -24,6 +24,13 @@ export interface DirectoryOptions {
 }
 
 const DAY = /^\d{8}$/;
+
+/** Whether a text is a day of the calendar. */
+function isDay(text: string): boolean {
+  const date = new Date(`${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}T00:00Z`);
+  return DAY.test(text) && date.getTime() > 0 && date.toISOString().slice(0, 10).replaceAll('-', '') === text;
+}
+
 const TIME = /^\d{4}$/;
 const MINUTES = 24 * 60;
 
@@ -37,12 +44,17 @@ const isAfter = (a: Stretch, b: Stretch): boolean => a.day + a.time > b.day + b.
 
 export class DirectorySource implements StreamSource {
   private readonly options: DirectoryOptions;
+  /** What was there at the last look. */
+  private seen: ReadonlySet<string> | null = null;
 
   /** @throws Error in one sentence where an option is wrong */
   constructor(options: DirectoryOptions) {
     const { days, interval = 60, perPass = 1 } = options;
-    const wrong = days?.find(day => !DAY.test(day));
-    if (wrong !== undefined) throw new Error(`days: "${wrong}" came, expected YYYYMMDD`);
+    days?.forEach((day, i) => {
+      if (!isDay(day)) throw new Error(`days: "${day}" came, expected YYYYMMDD`);
+      if (i > 0 && day <= days[i - 1]!)
+        throw new Error(`days: ${day} came after ${days[i - 1]}, expected days in order`);
+    });
     if (!Number.isInteger(interval) || interval < 1 || MINUTES % interval !== 0)
       throw new Error(`interval: ${interval} minutes came, expected a divisor of a day's 1440`);
     if (!Number.isInteger(perPass) || perPass < 1) throw new Error(`perPass: ${perPass} came, expected at least 1`);
@@ -55,6 +67,9 @@ export class DirectorySource implements StreamSource {
     const end = asking.again as Stretch | undefined;
     for (let said = ''; !asking.signal.aborted; ) {
       const stretches = this.stretches(last);
+      if (stretches.length === 0 && !last && !follow)
+        throw new Error(`${this.options.folder} holds no data: expected folders YYYYMMDD/HHMM`);
+      if (last && !days) this.noticeLate(stretches, last, asking);
       const ahead = last ? stretches.filter(stretch => isAfter(stretch, last)) : stretches;
       const day = ahead.filter(stretch => stretch.day === ahead[0]?.day);
       const wanted = end ? day.filter(stretch => !isAfter(stretch, end)) : day.slice(0, perPass);
@@ -71,6 +86,19 @@ export class DirectorySource implements StreamSource {
     return null;
   }
 
+  /** Says of a folder behind the position that it came too late: what was trained on stays as it is. */
+  private noticeLate(stretches: readonly Stretch[], last: Stretch, { onNotice }: Asking): void {
+    const nameOf = ({ day, time }: Stretch): string => `${day}/${time}`;
+    const { seen } = this;
+    this.seen = new Set(stretches.map(nameOf));
+    if (!seen) return;
+    for (const stretch of stretches)
+      if (!isAfter(stretch, last) && !seen.has(nameOf(stretch)))
+        onNotice(
+          `${path.join(this.options.folder, nameOf(stretch))} came after ${nameOf(last)} was trained on, and is passed over`,
+        );
+  }
+
   async commit(): Promise<void> {}
   async close(): Promise<void> {}
 
@@ -85,9 +113,11 @@ export class DirectorySource implements StreamSource {
           return { day, time };
         }),
       );
-    // Days that are over need not be looked into again.
-    return this.list(folder, DAY)
-      .filter(day => !last || day >= last.day)
+    const all = this.list(folder, DAY);
+    // Of the days that are over, the last is looked into again, for folders that came late.
+    const present = last ? all.findIndex(day => day >= last.day) : 0;
+    return all
+      .slice(present < 0 ? -1 : Math.max(0, present - 1))
       .flatMap(day => this.list(path.join(folder, day), TIME).map(time => ({ day, time })));
   }
 

@@ -139,7 +139,7 @@ export function batchNorm(
 ): Tensor {
   checkFloat('batchNorm', 'input', x);
   const { training = false, momentum = 0.1, eps = 1e-5 } = options;
-  if (x.ndim === 1 && x.numel() === 0 && !training) return x;
+  if (x.ndim === 1 && x.numel() === 0) return x;
   if (x.ndim < 2) throw new RangeError(`batchNorm: input: expected at least 2 dims, got ${shapeText(x.shape)}`);
   const input = wide(x);
   const dims = x.shape.map((_, d) => d).filter(d => d !== 1);

@@ -10,6 +10,9 @@ import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
 import { coordinate, takeAlong } from './along.ts';
 
+import { concatenate } from './join.ts';
+import { logaddexp } from './math.ts';
+
 interface Options {
   /** Converts first. */
   readonly dtype?: DType;
@@ -53,14 +56,20 @@ export function cummin(x: Tensor, dim: number): ValuesAndIndices {
   return runningExtreme('cummin', 'min', x, dim);
 }
 
-/** log(cumsum(exp(x))), without overflow. */
+/**
+ * log(cumsum(exp(x))), without overflow or underflow, however far the elements are apart: sums of 2, 4, 8, ... neighbours (Hillis and Steele
+ * 1986), each relative to its own largest element.
+ */
 export function logcumsumexp(x: Tensor, dim: number): Tensor {
   checkFloat('logcumsumexp', 'input', x);
   const d = normalDim('logcumsumexp', dim, x.ndim);
-  if (x.numel() === 0) return x;
-  const largest = x.detach().amax(d, { keepdim: true });
-  const shift = largest.isfinite().where(largest, 0);
-  return cumsum(x.sub(shift).exp(), d).log().add(shift);
+  const n = x.shape[d] ?? 1;
+  let sums = x;
+  for (let step = 1; step < n; step *= 2) {
+    const later = logaddexp(sums.narrow(d, step, n - step), sums.narrow(d, 0, n - step));
+    sums = concatenate('logcumsumexp', [sums.narrow(d, 0, step), later], d);
+  }
+  return sums;
 }
 
 /** The n-th difference of neighbours along `dim`, with tensors put before and after first. */
@@ -80,8 +89,8 @@ export function diff(
   const d = normalDim('diff', dim, x.ndim);
   if (n === 0) return x;
   let out = x;
-  if (prepend) out = joined(prepend, out, d);
-  if (append) out = joined(out, append, d);
+  if (prepend) out = concatenate('diff', [prepend, out], d);
+  if (append) out = concatenate('diff', [out, append], d);
   for (let i = 0; i < n; i++) {
     const size = out.shape[d]!;
     if (size === 0) break;
@@ -89,16 +98,6 @@ export function diff(
     out = out.dtype === 'bool' ? later.logicalXor(earlier) : later.sub(earlier);
   }
   return out;
-}
-
-/** Two tensors end to end, as a sum of padded parts. */
-function joined(a: Tensor, b: Tensor, d: number): Tensor {
-  const around = (before: number, after: number): number[] => [
-    ...new Array<number>(2 * (a.ndim - 1 - d)).fill(0),
-    before,
-    after,
-  ];
-  return a.constantPad(around(0, b.shape[d]!)).add(b.constantPad(around(a.shape[d]!, 0)));
 }
 
 /** The integral by the trapezoid rule along `dim`, with spacing dx or at positions x. */

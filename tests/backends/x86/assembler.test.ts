@@ -1,86 +1,30 @@
 /**
  * Encodings against GNU as: as recorded, and live with other operands where it is installed. Labels and the constant pool by running them.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
-import { Assembler, R } from '../../../src/backends/x86/assembler/assembler.ts';
+import { ALU, Assembler, CC, PLAIN, R, SHIFT } from '../../../src/backends/x86/assembler/assembler.ts';
+import { MASK_FORMS, VECTOR_OPS, vectorForm } from '../../../src/backends/x86/assembler/forms.ts';
 import { ListingAssembler } from '../../../src/backends/x86/assembler/listing.ts';
+import { TILE_FORMS, VEX_OPS } from '../../../src/backends/x86/assembler/vex.ts';
+import { disassembled, inFolder, isInstalled, plainText } from '../../support/disassembly.ts';
 import { testMachine } from '../../support/run-x86-kernel.ts';
-import { assemblyCases, gnuBytes, hex } from '../../support/x86-lines.ts';
+import { assemblyCases, gnuBytes, hex, jumpCases } from '../../support/x86-lines.ts';
 import { machineCode } from './available.ts';
 
 const FIXTURE = join(import.meta.dirname, '../../fixtures/x86-assembly.txt');
 const SEED = 1;
-const ROUNDS = 3;
+/** One of every variant. */
+const ROUNDS = 5;
 
-const isInstalled = (tool: 'as' | 'objdump'): boolean => {
-  try {
-    return /^GNU /.test(execFileSync(tool, ['--version'], { encoding: 'utf8' }));
-  } catch {
-    return false;
-  }
-};
 const gnu = isInstalled('as');
-
-function inFolder<T>(work: (folder: string) => T): T {
-  const folder = mkdtempSync(join(tmpdir(), 'tenon-as-'));
-  try {
-    return work(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 const fromGnu = (lines: readonly string[]): string[] => inFolder(folder => gnuBytes(lines, folder));
 
-const PREDICATES = ['eq', 'lt', 'le', 'unord', 'neq', 'nlt', 'nle', 'ord'];
-
-/** An instruction as text that both printers share: without sizes of memory, numbers in decimal, predicates of comparisons by number. */
-function plainText(text: string): string {
-  return text
-    .replace(/#.*$/, '')
-    .replace(/^\{\w+\} /, '')
-    .toLowerCase()
-    .replace(/(byte|word|dword|qword|[xyz]mmword) (ptr|bcst) ?/g, '')
-    .replace(/\{1to\d+\}/g, '')
-    .replace(/0x([0-9a-f]+)/g, (_, digits) => {
-      const value = BigInt(`0x${digits}`);
-      return String(
-        value >= 0xffffffff00000000n
-          ? BigInt.asIntN(64, value)
-          : value >= 0xffffff00n && value < 1n << 32n
-            ? BigInt.asIntN(32, value)
-            : value,
-      );
-    })
-    .replace(/\+-/g, '-')
-    .replace(/\+0\]/, ']')
-    .replace(
-      /^(vp?cmp)(eq|lt|le|unord|neq|nlt|nle|ord)((?:p[sd]|u?[dq]) .*)$/,
-      (_, name, predicate, rest) => `${name}${rest},${PREDICATES.indexOf(predicate)}`,
-    )
-    .replace(/\s*,\s*/g, ',')
-    .replace(/\s+/g, ' ')
-    .trim();
-}
-
-/** What objdump reads at each offset of machine code. */
-function disassembled(code: Uint8Array): ReadonlyMap<number, string> {
-  const out = inFolder(folder => {
-    const file = join(folder, 'code.bin');
-    writeFileSync(file, code);
-    const flags = ['-D', '-b', 'binary', '-m', 'i386:x86-64', '-M', 'intel', '--insn-width=16'];
-    return execFileSync('objdump', [...flags, file], { encoding: 'utf8', maxBuffer: 1 << 26 });
-  });
-  const rows = out.matchAll(/^\s*([0-9a-f]+):\t[0-9a-f ]+?\s*\t(.*)$/gm);
-  return new Map([...rows].map(([, at, text]) => [Number.parseInt(at!, 16), plainText(text!)]));
-}
-
 it('makes the bytes that GNU as 2.40 made (TENON_RECORD=1 records them again)', () => {
-  const cases = assemblyCases(SEED, ROUNDS);
+  const cases = [...assemblyCases(SEED, ROUNDS), ...jumpCases()];
   if (process.env['TENON_RECORD']) {
     const bytes = fromGnu(cases.map(c => c.line));
     writeFileSync(FIXTURE, `${cases.map((c, i) => `${bytes[i]}\t${c.line}`).join('\n')}\n`);
@@ -91,7 +35,7 @@ it('makes the bytes that GNU as 2.40 made (TENON_RECORD=1 records them again)', 
 });
 
 it.skipIf(!gnu)('agrees with GNU as on other operands', () => {
-  const cases = assemblyCases(Date.now() | 0, 10);
+  const cases = [...assemblyCases(Date.now() | 0, 10), ...jumpCases()];
   const bytes = fromGnu(cases.map(c => c.line));
   const wrong = cases.map((c, i) => `${c.line}: ${hex(c.bytes)}, as: ${bytes[i]}`);
   expect(wrong.filter((_, i) => hex(cases[i]!.bytes) !== bytes[i])).toEqual([]);
@@ -106,7 +50,7 @@ it.skipIf(!gnu)('prints what GNU as reads back as the same bytes', () => {
 
 it.skipIf(!isInstalled('objdump'))('is read by objdump as what was meant, instruction by instruction', () => {
   const cases = assemblyCases(Date.now() | 0, 3);
-  const read = disassembled(Buffer.concat(cases.map(c => c.bytes)));
+  const read = disassembled(Buffer.concat(cases.map(c => c.bytes)), plainText);
   let at = 0;
   const wrong: string[] = [];
   for (const { bytes, printed } of cases) {
@@ -117,19 +61,46 @@ it.skipIf(!isInstalled('objdump'))('is read by objdump as what was meant, instru
   expect(wrong).toEqual([]);
 });
 
-it('has a line for every instruction there is', () => {
+it('has a recorded line for every form there is, with registers and memory, masks and broadcasts', () => {
+  const rows = readFileSync(FIXTURE, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(row => row.split('\t')[1]!);
+  const rowsOf = (prefix: string, op: string): string[] =>
+    rows.filter(row => row.startsWith(`${prefix}${op.replace(/_(st|i|r|d|kr|rk)$/, '')} `) || row === op);
+  const missing = (prefix: string, ops: readonly string[]): string[] =>
+    ops.filter(op => rowsOf(prefix, op).length === 0);
+  expect(missing('{evex} ', [...VECTOR_OPS, 'vpgatherdd'])).toEqual([]);
+  expect(VEX_OPS.filter(op => rowsOf('{vex} ', op).length + rowsOf('{load} ', op).length === 0)).toEqual([]);
+  expect(missing('', Object.keys(MASK_FORMS))).toEqual([]);
+  expect(missing('', [...Object.keys(TILE_FORMS), 'ldtilecfg'])).toEqual([]);
+  expect(missing('', [...Object.keys(ALU), ...Object.keys(SHIFT), ...Object.keys(PLAIN), 'call', 'jmp'])).toEqual([]);
+  for (const name of ['j', 'set', 'cmov']) expect(missing(name, Object.keys(CC))).toEqual([]);
+  const full = VECTOR_OPS.filter(
+    op => vectorForm(op).tuple === 'full' && /^v(add|mul|sub|min|max|div|fma|p(add|sub|and|or|xor|mul))/.test(op),
+  );
+  const variants = [/mm\d+$/, / ptr \[/, /\{k\d\}, /, / bcst \[/, /\{z\}/];
+  for (const op of full)
+    expect(
+      variants.map(variant => rowsOf('{evex} ', op).some(row => variant.test(row))),
+      op,
+    ).toEqual(variants.map(() => true));
+});
+
+it('has a line for every method that writes an instruction', () => {
   const used = new Set<string>();
   const methods = Object.getOwnPropertyNames(Assembler.prototype).filter(name => name in ListingAssembler.prototype);
   const spies = methods.map(name => vi.spyOn(Assembler.prototype, name as keyof Assembler));
   assemblyCases(SEED, 1);
+  jumpCases();
   methods.forEach((name, i) => {
     if (spies[i]!.mock.calls.length > 0) used.add(name);
     spies[i]!.mockRestore();
   });
   const printed = Object.getOwnPropertyNames(ListingAssembler.prototype);
-  // Labels, and gathers, have tests of their own below.
-  const apart = ['constructor', 'comment', 'bind', 'jump', 'call', 'gather'];
-  expect(methods.filter(name => printed.includes(name) && !used.has(name) && !apart.includes(name))).toEqual([]);
+  expect(
+    methods.filter(name => printed.includes(name) && !used.has(name) && !['constructor', 'comment'].includes(name)),
+  ).toEqual([]);
 });
 
 it('prints a program with its labels', () => {
@@ -207,15 +178,4 @@ it.skipIf(!machineCode)('loops, calls and constants run', () => {
   const pages = native.load(asm.finish());
   expect(native.callable(pages.address)(100, 0, 0, 0)).toBe(1_000_000_005_050);
   native.release(pages);
-});
-
-it.each([
-  ['62f27d49900c90', 'vpgatherdd zmm1{k1}, [rax+zmm2*4]', 2, 1, { base: R.rax, vector: 2, scale: 4 }, 1],
-  ['62027d479074bd00', 'vpgatherdd zmm30{k7}, [r13+zmm31*4]', 2, 30, { base: R.r13, vector: 31, scale: 4 }, 7],
-  ['62a27d2a904ccd00', 'vpgatherdd ymm17{k2}, [rbp+ymm9*8]', 1, 17, { base: R.rbp, vector: 9, scale: 8 }, 2],
-  ['62d27d05901c24', 'vpgatherdd xmm3{k5}, [r12+xmm20*1]', 0, 3, { base: R.r12, vector: 20, scale: 1 }, 5],
-] as const)('%s is %s, as GNU as has it', (bytes, _, l, d, at, k) => {
-  const asm = new Assembler();
-  asm.gather(l, d, at, k);
-  expect(hex(asm.finish())).toBe(bytes);
 });

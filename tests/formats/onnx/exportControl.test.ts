@@ -43,7 +43,7 @@ const FLOWS: Readonly<Record<string, Function>> = {
   'a running maximum': x => x.cummax(1).values,
   'a running minimum': x => x.cummin(2).values,
   'a running product': x => x.cumprod(1),
-  'a running logarithm of sums': x => x.logcumsumexp(1),
+  'a running logarithm of sums': x => x.logcumsumexp(2),
   'positions of running extremes': x => x.cummax(1).indices.to('f32').add(x.cummin(1).indices.to('f32').mul(10)),
   'a part that gradients recompute': (x, w) => checkpoint((y: Tensor) => y.matmul(w).exp())(x),
   'a gradient through a scan': (x, w) => grad((y: Tensor) => scan((h: Tensor, row: Tensor) => [h.add(row).matmul(w).tanh(), null], zeros([x.shape[0]!, 3]), y.transpose(0, 1))[0].sum())(x),

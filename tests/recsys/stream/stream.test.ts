@@ -344,6 +344,23 @@ describe('bad input', () => {
     },
   );
 
+  test('a folder that comes late is passed over, and said so', async () => {
+    const data = folder.file('late');
+    writeClickLog(data, ['20260101'], ['0000', '0800', '1600'], 200);
+    const late = path.join(data, '20260101/0800');
+    renameSync(late, `${late}.late`);
+    const notices: string[] = [];
+    const source = new DirectorySource({ folder: data });
+    const asking = { signal: new AbortController().signal, onNotice: (sentence: string) => notices.push(sentence) };
+    const first = await source.next(null, asking);
+    const second = await source.next(first!.position, asking);
+    renameSync(`${late}.late`, late);
+    expect(await source.next(second!.position, asking)).toBeNull();
+    expect(notices).toEqual([`${late} came after 20260101/1600 was trained on, and is passed over`]);
+  });
+
+  const empty = folder.file('nothing');
+  mkdirSync(empty);
   test.each([
     [['--data', 'DATA'], 'stream: give --config FILE, or --preset NAME'],
     [['--config', 'CONFIG'], 'stream: give one source: --data FOLDER, --redis URL or --nats URL'],
@@ -354,12 +371,26 @@ describe('bad input', () => {
       '"colour" came, expected one of format, features, model, table, pooling, optimizer, autocast',
     ],
     [['--config', 'CONFIG', '--data', 'DATA', '--days', 'today'], 'days: "today" came, expected YYYYMMDD'],
+    [['--config', 'CONFIG', '--data', 'DATA', '--days', '20260231'], 'days: "20260231" came, expected YYYYMMDD'],
+    [
+      ['--config', 'CONFIG', '--data', 'DATA', '--days', '20260102,20260101'],
+      'days: 20260101 came after 20260102, expected days in order',
+    ],
+    [['--config', 'CONFIG', '--data', 'EMPTY'], 'holds no data: expected folders YYYYMMDD/HHMM'],
+    [['--config', 'DEEP', '--data', 'DATA'], 'model deepfm: "hiden" came, expected one of dim, hidden, dropout'],
+    [['--config', 'TABLE', '--data', 'DATA'], 'table: optimizer: "rate" came, expected one of type, lr'],
     [['--config', 'CONFIG', '--data', 'ABSENT'], 'no such file or folder'],
   ])('%j: one sentence', async (args, sentence) => {
     const files: Record<string, string> = {
       DATA: logs,
       CONFIG: config,
       WRONG: folder.write('wrong.json', JSON.stringify({ ...clickConfig, colour: 'red' })),
+      DEEP: folder.write('deep.json', JSON.stringify({ ...clickConfig, model: { model: 'deepfm', hiden: [8] } })),
+      TABLE: folder.write(
+        'table.json',
+        JSON.stringify({ ...clickConfig, table: { optimizer: { type: 'sgd', rate: 1 } } }),
+      ),
+      EMPTY: empty,
       ABSENT: folder.file('absent'),
     };
     const { exit, stderr } = startStream(...args.map(arg => files[arg] ?? arg), '--out', folder.file('never'));

@@ -1,0 +1,145 @@
+/**
+ * Vector constants of innermost loops, kept in registers where there are any to spare: as operands in memory each costs a load in every trip, and a long formula
+ * (a gelu reads 27 of them) then keeps the load ports as busy as its products keep theirs. Rewrites loop IR.
+ */
+import type { Inst, Reg } from '../../compiler/loops.ts';
+import { readBy } from '../../compiler/usage.ts';
+
+/** Trips from which on a constant is worth its load before the loop. */
+const LEAST_TRIPS = 4;
+
+const SHIFTS: ReadonlySet<string> = new Set(['shl', 'shrS', 'shrU']);
+
+type Loop = Extract<Inst, { op: 'for' }>;
+type Constant = Extract<Inst, { op: 'const' }>;
+
+export interface Hoisted {
+  readonly body: readonly Inst[];
+  /** Constants that were moved in front of a loop, by register id: they are to stay in their registers. */
+  readonly held: ReadonlySet<number>;
+}
+
+const inVector = ({ type }: Reg): boolean => type.lanes > 1 && type.scalar !== 'mask';
+
+/** @param registers vector registers there are */
+export function hoistConstants(body: readonly Inst[], registers: number): Hoisted {
+  const pass = new Hoisting(registers);
+  pass.number(body);
+  pass.at = 0;
+  return { body: pass.block(body), held: pass.held };
+}
+
+class Hoisting {
+  readonly held = new Set<number>();
+  /** Position of the instruction at hand, counted through all blocks. */
+  at = 0;
+  private readonly registers: number;
+  /** Where vector registers other than constants are written first and used last. */
+  private readonly first: number[] = [];
+  private readonly last: number[] = [];
+  private readonly constants = new Set<number>();
+
+  constructor(registers: number) {
+    this.registers = registers;
+  }
+
+  number(block: readonly Inst[]): void {
+    for (const inst of block) {
+      const at = this.at++;
+      const use = (reg: Reg): void => {
+        if (!inVector(reg) || this.constants.has(reg.id)) return;
+        this.first[reg.id] ??= at;
+        this.last[reg.id] = at;
+      };
+      if (inst.op === 'while') this.number(inst.test);
+      readBy(inst, use);
+      if (inst.op === 'const') this.constants.add(inst.d.id);
+      if ('d' in inst) use(inst.d);
+      if ('body' in inst) this.number(inst.body);
+      if (inst.op === 'if') this.number(inst.otherwise);
+    }
+  }
+
+  block(block: readonly Inst[]): Inst[] {
+    return block.flatMap((inst): Inst[] => {
+      this.at++;
+      if (inst.op === 'for' && isStraight(inst.body)) {
+        const start = this.at;
+        this.at += inst.body.length;
+        return this.loop(inst, start);
+      }
+      if (inst.op === 'while') return [{ ...inst, test: this.block(inst.test), body: this.block(inst.body) }];
+      if (inst.op === 'if') return [{ ...inst, body: this.block(inst.body), otherwise: this.block(inst.otherwise) }];
+      return 'body' in inst ? [{ ...inst, body: this.block(inst.body) }] : [inst];
+    });
+  }
+
+  private loop(loop: Loop, start: number): Inst[] {
+    const { lo, hi, step, body } = loop;
+    if (typeof lo === 'number' && typeof hi === 'number' && hi - lo < LEAST_TRIPS * step) return [loop];
+    const wanted = new Map<string, { readonly inst: Constant; readonly ids: number[] }>();
+    const inRegisters = operandsOf(body);
+    for (const inst of body) {
+      if (inst.op !== 'const' || !inVector(inst.d) || !inRegisters.has(inst.d.id)) continue;
+      const { scalar, lanes } = inst.d.type;
+      const key = `${scalar} ${lanes} ${Object.is(inst.value, -0) ? '-0' : inst.value}`;
+      const known = wanted.get(key);
+      if (known) known.ids.push(inst.d.id);
+      else wanted.set(key, { inst, ids: [inst.d.id] });
+    }
+    const room = wanted.size > 0 ? this.registers - this.pressure(start, body.length) : 0;
+    if (room <= 0) return [loop];
+    const chosen = [...wanted.values()].sort((a, b) => b.ids.length - a.ids.length).slice(0, room);
+    const instead = new Map(chosen.flatMap(({ inst, ids }) => ids.map(id => [id, inst.d] as const)));
+    for (const { inst } of chosen) this.held.add(inst.d.id);
+    const rest = body.filter(inst => !(inst.op === 'const' && instead.has(inst.d.id)));
+    return [...chosen.map(({ inst }) => inst), { ...loop, body: rest.map(inst => renamed(inst, instead)) }];
+  }
+
+  /** Most vector registers in use at once in `length` instructions from `start` on, with two for what is in the making. */
+  private pressure(start: number, length: number): number {
+    const changes = new Int32Array(length + 2);
+    let most = 0;
+    this.first.forEach((first, id) => {
+      const last = this.last[id]!;
+      if (last < start || first >= start + length) return;
+      changes[Math.max(0, first - start)]!++;
+      // What comes from outside is there in every trip.
+      changes[first < start ? length + 1 : Math.min(length, last - start) + 1]!--;
+    });
+    let live = 0;
+    for (const change of changes) {
+      live += change;
+      most = Math.max(most, live);
+    }
+    return most + 2;
+  }
+}
+
+const isStraight = (body: readonly Inst[]): boolean => body.every(inst => !('body' in inst));
+
+/** Registers that are read other than as counts of shifts, which become part of the instruction. */
+function operandsOf(body: readonly Inst[]): Set<number> {
+  const read = new Set<number>();
+  for (const inst of body) {
+    const count = inst.op === 'bin' && SHIFTS.has(inst.fn) ? inst.b : null;
+    readBy(inst, reg => {
+      if (reg !== count) read.add(reg.id);
+    });
+  }
+  return read;
+}
+
+/** The instruction with other registers for some that it reads. */
+function renamed(inst: Inst, instead: ReadonlyMap<number, Reg>): Inst {
+  let reads = false;
+  readBy(inst, reg => {
+    if (instead.has(reg.id)) reads = true;
+  });
+  if (!reads) return inst;
+  const fields = Object.entries(inst).map(([key, value]) => {
+    const isRead = key !== 'd' && typeof value === 'object' && value !== null && 'id' in value;
+    return [key, (isRead && instead.get((value as Reg).id)) || value];
+  });
+  return Object.fromEntries(fields) as Inst;
+}

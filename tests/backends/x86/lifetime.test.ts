@@ -1,0 +1,132 @@
+/**
+ * What becomes of generated code: pages that are written are never executable at the same time, kept programs included; programs that are collected give their pages
+ * back; workers may be terminated and processes ended in the middle of a run. In processes of their own, on the built package.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { machineCode } from './available.ts';
+
+const root = path.resolve(import.meta.dirname, '../../..');
+const folder = temporaryFolder();
+
+function run(script: string, flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
+  return spawnSync(process.execPath, [...flags, '--input-type=module', '-e', script], {
+    cwd: root,
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: { PATH: process.env['PATH'], TENON_BACKEND: 'x86', TENON_CACHE: 'off', ...env },
+  });
+}
+
+/** A long program: some 100 ms on one thread. */
+const LONG = `
+import { compile, ones, randn, setNumThreads } from 'tenon';
+setNumThreads(2);
+const x = randn([1024, 1024]);
+const long = compile(a => { let y = a; for (let i = 0; i < 6; i++) y = y.matmul(a).mul(1e-3); return y; });
+`;
+
+interface Call {
+  readonly name: 'mmap' | 'mprotect';
+  readonly address: number;
+  readonly protection: number;
+}
+const [WRITE, EXECUTE] = [2, 4];
+
+describe.skipIf(!machineCode || !existsSync(path.join(root, 'dist/node/index.js')))('generated code', () => {
+  it('is never writable and executable at once, whether made here or kept by an earlier process', () => {
+    const script = `${LONG} long(x).sum().item();`;
+    const flags = ['--require', path.join(root, 'tests/support/koffi-watched.cjs')];
+    for (const process of ['first', 'second']) {
+      const { stderr, status } = run(script, flags, { TENON_CACHE: path.join(folder.path, 'kept') });
+      expect(status, `${process}: ${stderr}`).toBe(0);
+      const calls = JSON.parse(stderr.trim().split('\n').at(-1)!) as Call[];
+      const sealed = calls.filter(({ name, protection }) => name === 'mprotect' && protection & EXECUTE);
+      expect(sealed.length, process).toBeGreaterThan(3);
+      expect(
+        calls.filter(({ protection }) => protection & WRITE && protection & EXECUTE),
+        process,
+      ).toEqual([]);
+      expect(
+        calls.filter(({ name, protection }) => name === 'mmap' && protection & EXECUTE),
+        process,
+      ).toEqual([]);
+      // Pages that have become executable are not made writable again: other code is put elsewhere.
+      const reopened = sealed.filter(({ address }, i) =>
+        calls
+          .slice(calls.indexOf(sealed[i]!) + 1)
+          .some(later => later.name === 'mprotect' && later.address === address && later.protection & WRITE),
+      );
+      expect(reopened, process).toEqual([]);
+    }
+  });
+
+  it('is given back with its model when that is collected (TENON_SOAK: how many models)', () => {
+    const models = Number(process.env['TENON_SOAK'] ?? 60);
+    const { stdout, stderr } = run(
+      `import { compile, randn } from 'tenon';
+      import { Linear } from 'tenon/nn';
+      import { readFileSync } from 'node:fs';
+      import { setImmediate } from 'node:timers/promises';
+      const x = randn([64, 500]);
+      const codePages = () => readFileSync('/proc/self/maps', 'utf8').split('\\n').filter(line => / r-xp .* 0 *$/.test(line)).reduce((sum, line) => {
+        const [from, to] = line.split(/[- ]/).map(word => Number.parseInt(word, 16));
+        return sum + (to - from) / 4096;
+      }, 0);
+      const use = n => {
+        const model = new Linear(500, 500);
+        return compile(a => model.forward(a).mul(n).relu().sum())(x).item();
+      };
+      const collected = async () => {
+        for (let i = 0; i < 5; i++) { gc(); await setImmediate(); }
+        return { pages: codePages(), megabytes: process.memoryUsage().arrayBuffers / 1e6 };
+      };
+      use(1);
+      const before = await collected();
+      for (let i = 0; i < ${models}; i++) use(2 + i);
+      const most = codePages();
+      console.log(JSON.stringify({ before, most, after: await collected() }));`,
+      ['--expose-gc'],
+    );
+    expect(stdout, stderr).not.toBe('');
+    interface Reading {
+      readonly pages: number;
+      readonly megabytes: number;
+    }
+    const { before, most, after } = JSON.parse(stdout) as { before: Reading; most: number; after: Reading };
+    expect(most).toBeGreaterThan(before.pages + models / 2);
+    expect(after.pages).toBeLessThanOrEqual(before.pages + 8);
+    expect(after.megabytes).toBeLessThan(before.megabytes + 5);
+  });
+
+  it.each(['long.async(x)', 'long(x)'])('runs on while its worker is terminated (%s)', call => {
+    const { stdout, stderr, status } = run(`${LONG}
+      import { Worker } from 'node:worker_threads';
+      const code = ${JSON.stringify(`${LONG}
+        import { parentPort } from 'node:worker_threads';
+        long(x);
+        parentPort.postMessage('running');
+        for (;;) await ${call};`)}.replace("'tenon'", ${JSON.stringify(`'file://${root}/dist/node/index.js'`)});
+      const sums = [];
+      for (let i = 0; i < 3; i++) {
+        const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(code)));
+        await new Promise((resolve, reject) => { worker.once('message', resolve); worker.once('error', reject); });
+        await new Promise(resolve => setTimeout(resolve, 10 + 15 * i));
+        await worker.terminate();
+        sums.push(ones([300, 300]).matmul(ones([300, 300])).sum().item());
+      }
+      console.log(sums.join());`);
+    expect({ stdout, status }, stderr).toEqual({ stdout: '27000000,27000000,27000000\n', status: 0 });
+  });
+
+  it('does not keep a process from ending, nor end it early', () => {
+    const { status, signal, stderr } = run(`${LONG}
+      await long.async(x);
+      long.async(x); long.async(x);
+      setTimeout(() => process.exit(7), 10);`);
+    expect({ status, signal }, stderr).toEqual({ status: 7, signal: null });
+  });
+});
