@@ -4,7 +4,7 @@
  */
 
 import { arange, cat, type DType, F, full, stack, Tensor, where } from '../../tensor/index.ts';
-import { dataIfKnown } from '../controlFlow.ts';
+import { dataIfKnown, knownNumbers as numbersOf } from '../controlFlow.ts';
 import { gatherNd } from '../gatherNd.ts';
 
 /** A value of a program: a tensor, and for ragged ones the offsets at which its sequences begin (level 0 of Paddle's LoD). */
@@ -42,7 +42,6 @@ export const DTYPES: Readonly<Record<number, DType>> = {
   0: 'bool', 1: 'i32', 2: 'i32', 3: 'i64', 4: 'f16', 5: 'f32', 6: 'f64', 20: 'u8', 21: 'i8', 22: 'bf16',
 }; // biome-ignore format: a table
 
-const numbersOf = (x: Tensor): number[] => Array.from(x.reshape([-1]).data(), Number);
 const normal = (dim: number, rank: number): number => (dim < 0 ? dim + rank : dim);
 
 /** A list that is an attribute, or the value of an input, or several inputs of one number each. */
