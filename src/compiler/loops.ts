@@ -23,9 +23,20 @@ export interface Reg {
 
 /**
  * `nearest` rounds half to even. `not` is bitwise on integers, logical on masks. `clz` counts leading zeros (scalar integers). `nearInverse` is 1 / a
- * within 2^-14 of it, where both are normal numbers; only where the target says so.
+ * within 2^-14 of it, where both are normal numbers; `toF16` is an f32 rounded to the values of binary16. Both only where the target says so.
  */
-export type UnOp = 'neg' | 'abs' | 'sqrt' | 'floor' | 'ceil' | 'trunc' | 'nearest' | 'not' | 'clz' | 'nearInverse';
+export type UnOp =
+  | 'neg'
+  | 'abs'
+  | 'sqrt'
+  | 'floor'
+  | 'ceil'
+  | 'trunc'
+  | 'nearest'
+  | 'not'
+  | 'clz'
+  | 'nearInverse'
+  | 'toF16';
 
 /**
  * `min` and `max` propagate NaN and order -0 below +0; `pmin` is b < a ? b : a and `pmax` is a < b ? b : a (one instruction on x86).
@@ -67,7 +78,7 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  *     c[r][n] (+)= sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
  *
  * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
- * keeps what c holds.
+ * keeps what c holds. `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
  */
 export interface Tiles {
   readonly op: 'tiles';
@@ -79,6 +90,7 @@ export interface Tiles {
   readonly rows: 1 | 2;
   readonly columns: 1 | 2;
   readonly add: boolean;
+  readonly ahead?: { readonly from: Reg; readonly lines: number };
 }
 export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 
@@ -212,11 +224,14 @@ export interface LoopKernel {
 export class LoopBuilder {
   /** Whether formulas may use `scale` and `nearInverse`. */
   readonly scales: boolean;
+  /** Whether `toF16` is there. */
+  readonly roundsF16: boolean;
   private next = 0;
   private readonly blocks: Inst[][] = [[]];
 
-  constructor({ scales = false }: { readonly scales?: boolean } = {}) {
+  constructor({ scales = false, roundsF16 = false }: { readonly scales?: boolean; readonly roundsF16?: boolean } = {}) {
     this.scales = scales;
+    this.roundsF16 = roundsF16;
   }
 
   get instructions(): readonly Inst[] {

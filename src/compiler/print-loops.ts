@@ -34,7 +34,8 @@ function line(inst: Inst, kernel: LoopKernel): string {
       return `${name(inst.d)} = dot ${inst.of} ${name(inst.a)}, ${name(inst.b)}, ${name(inst.c)}`;
     case 'tiles': {
       const shape = `${16 * inst.rows}x${16 * inst.columns}`;
-      return `tiles ${inst.kind} ${shape} [${name(inst.c)}] ${inst.add ? '+=' : '='} [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps`;
+      const ahead = inst.ahead ? `, ahead [${name(inst.ahead.from)}] by ${inst.ahead.lines}` : '';
+      return `tiles ${inst.kind} ${shape} [${name(inst.c)}] ${inst.add ? '+=' : '='} [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}`;
     }
     case 'select':
       return `${name(inst.d)} = select ${name(inst.m)}, ${name(inst.a)}, ${name(inst.b)}`;

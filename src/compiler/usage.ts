@@ -80,6 +80,7 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.b);
       visit(inst.c);
       if (typeof inst.steps !== 'number') visit(inst.steps);
+      if (inst.ahead) visit(inst.ahead.from);
       return;
     case 'select':
       visit(inst.m);

@@ -31,6 +31,7 @@ const UNARY: { readonly [F in UnOp]: readonly Scalar[] } = {
   not: [...INTEGERS, 'mask'],
   clz: INTEGERS,
   nearInverse: FLOATS,
+  toF16: ['f32'],
 };
 
 const BITS: readonly Scalar[] = [...INTEGERS, 'mask'];
@@ -229,7 +230,9 @@ class Verifier {
       }
       case 'tiles':
         read(inst.a, inst.b, inst.c);
-        for (const reg of [inst.a, inst.b, inst.c]) this.scalar(inst, reg, 'ptr');
+        if (inst.ahead) read(inst.ahead.from);
+        for (const reg of [inst.a, inst.b, inst.c, ...(inst.ahead ? [inst.ahead.from] : [])])
+          this.scalar(inst, reg, 'ptr');
         if (typeof inst.steps === 'number') {
           if (!Number.isInteger(inst.steps) || inst.steps < 1) this.wrong(inst, `${inst.steps} steps`);
         } else {

@@ -26,12 +26,13 @@ const PRODUCTS: { readonly [kind in TileKind]: TileOp } = {
   u8u8: 'tdpbuud',
 };
 
-/** Registers that are borrowed while tiles run. */
-const A_STRIDE = R.r13;
-const B_STRIDE = R.r14;
+/** Registers that are borrowed while tiles run: bytes between the rows of a tile of `a` (those of `b` are as many or twice as many), and what is asked for ahead. */
+const STRIDE = R.r13;
+const AHEAD = R.r14;
+const LINE = 64;
 const saved = (slot: number): Mem => mem(R.rsp, FRAME.vector + 8 * slot);
 
-const indexed = (base: number, index: number, disp: number): Mem => ({ base, index, scale: 1, disp });
+const strided = (base: number, times: 1 | 2, disp: number): Mem => ({ base, index: STRIDE, scale: times, disp });
 
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
@@ -44,26 +45,34 @@ export function tiles(f: Frame, inst: Tiles): void {
   if (typeof inst.steps === 'number') asm.movImm(G2, BigInt(inst.steps));
   else f.gCopy(inst.steps, G2);
   f.gCopy(inst.a, G0);
+  if (inst.ahead) {
+    f.gCopy(inst.ahead.from, G1);
+    asm.movStore(8, saved(4), G1);
+  }
   f.gCopy(inst.b, G1);
-  asm.movStore(8, saved(1), A_STRIDE);
-  asm.movStore(8, saved(2), B_STRIDE);
+  asm.movStore(8, saved(1), STRIDE);
+  asm.movStore(8, saved(2), AHEAD);
   asm.movStore(8, saved(3), G1);
-  asm.movImm(A_STRIDE, 64n);
-  asm.movImm(B_STRIDE, BigInt(rowBytes));
+  if (inst.ahead) asm.mov(true, AHEAD, saved(4));
+  asm.movImm(STRIDE, 64n);
   const eachSum = (visit: (tile: number, disp: number) => void): void => {
     for (let r = 0; r < rows; r++) for (let n = 0; n < columns; n++) visit(2 * r + n, 16 * r * rowBytes + 64 * n);
   };
   if (inst.add) {
     asm.mov(true, G1, saved(0));
-    eachSum((tile, disp) => asm.tile('tileloadd', tile, indexed(G1, B_STRIDE, disp)));
+    eachSum((tile, disp) => asm.tile('tileloadd', tile, strided(G1, columns, disp)));
     asm.mov(true, G1, saved(3));
   } else eachSum(tile => asm.tile('tilezero', tile));
   const top = asm.label();
   asm.bind(top);
+  if (inst.ahead) {
+    for (let line = 0; line < inst.ahead.lines; line++) asm.prefetch({ base: AHEAD, disp: LINE * line }, false);
+    asm.aluImm('add', true, AHEAD, LINE * inst.ahead.lines);
+  }
   for (let r = 0; r < rows; r++) {
-    asm.tile('tileloadd', 4 + r, indexed(G0, A_STRIDE, 1024 * r));
+    asm.tile('tileloadd', 4 + r, strided(G0, 1, 1024 * r));
     for (let n = 0; n < columns; n++) {
-      if (r === 0) asm.tile('tileloadd', 6 + n, indexed(G1, B_STRIDE, 64 * n));
+      if (r === 0) asm.tile('tileloadd', 6 + n, strided(G1, columns, 64 * n));
       asm.tile(product, 2 * r + n, 4 + r, 6 + n);
     }
   }
@@ -72,9 +81,9 @@ export function tiles(f: Frame, inst: Tiles): void {
   asm.aluImm('sub', false, G2, 1);
   asm.jump(top, 'ne');
   asm.mov(true, G1, saved(0));
-  eachSum((tile, disp) => asm.tile('tilestored', tile, indexed(G1, B_STRIDE, disp)));
-  asm.mov(true, A_STRIDE, saved(1));
-  asm.mov(true, B_STRIDE, saved(2));
+  eachSum((tile, disp) => asm.tile('tilestored', tile, strided(G1, columns, disp)));
+  asm.mov(true, STRIDE, saved(1));
+  asm.mov(true, AHEAD, saved(2));
 }
 
 export function dot(f: Frame, inst: Extract<Inst, { op: 'dot' }>): void {

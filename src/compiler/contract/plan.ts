@@ -65,6 +65,10 @@ export interface Plan {
 /** Whether the packed form of an operand lasts as long as the operand itself: it is made ahead of all runs. */
 export const keepsPacked = (view: View): boolean => view.lasting && !view.prologue && view.guards.length === 0;
 
+/** Whether A is an image with its channels innermost, or whatever stands beside weights that are packed once: rows that need not be packed. */
+export const besideWeights = (p: Problem): boolean =>
+  keepsPacked(p.b) || (p.m.length > 1 && p.k.length > 1 && p.a.lin[p.k[p.k.length - 1]!] === 1);
+
 /** Shortest block of k that hides how long those lines take. */
 const TOUCHED = 48;
 
@@ -262,7 +266,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     if (
       choice.packs ||
       !target.keepsOrder ||
-      !keepsPacked(p.b) ||
+      !besideWeights(p) ||
       !isPlain(p, p.a) ||
       !forward(p.a) ||
       kInner === undefined
@@ -336,7 +340,8 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     batches === 1 && lines * k.total <= Math.max(2 * view.elements, SHARED_MOST);
   // Between blocks of k, columns that all tasks read do not stay in the cache (512 x 256 of 2048: 15 x 1 tasks read 34 MB, 3 x 4 read 22).
   const passes = k.count === 1 || streams || (nTask === nPanels && n * k.total * bytes > cache);
-  if (passes && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1)
+  const byTraffic = passes && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1;
+  if (byTraffic)
     ({ mTask, nTask } = leastTraffic(
       { panels: mPanels, width: most, packed: !directA && !keepsPacked(p.a) },
       { panels: nPanels, width, packed: !directB && !keepsPacked(p.b) },
@@ -348,7 +353,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
       },
     ));
   // Partial sums of a task stay in the cache, unless tiles ask for them ahead.
-  if (k.count > 1 && !streams) {
+  if (k.count > 1 && !(streams && byTraffic)) {
     nTask = Math.min(nTask, Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes))));
     const rowsMost = Math.max(1, Math.floor(cache / (nTask * width * (low + 1) * bytes)));
     mTask = Math.min(mTask, rowsMost);

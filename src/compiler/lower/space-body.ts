@@ -106,6 +106,7 @@ export class SpaceBody {
       });
       return;
     }
+    if (keptLoops[k + 1] === lane && !chunk) this.streams.askRows(loop, k, this.levels);
     emitter.b.for(0, loop.atom.extent, 1, i =>
       emitter.scoped(() => {
         emitter.setVar(loop.atom, i);

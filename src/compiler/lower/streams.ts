@@ -7,6 +7,7 @@ import type { Expr, LoadExpr } from '../expr.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
 import { registerScalar } from '../loops.ts';
 import type { KernelBuffers } from './context.ts';
+import { eachLoaded, type LoopVar } from './domain.ts';
 import type { Emitter } from './emitter.ts';
 import type { SpaceLoops } from './space-loops.ts';
 import type { StoreExpr } from './space-trace.ts';
@@ -16,6 +17,8 @@ const LINE = 64;
 const AHEAD = 2048;
 /** Bytes of a row that waits in the second cache between the passes over it. */
 const LONGEST_ROW = 128 << 10;
+/** Lines of rows that wait in the first cache. */
+const MOST_ROW_LINES = 256;
 /** Distances that fit a displacement. */
 const FARTHEST = 2 ** 30;
 
@@ -140,6 +143,37 @@ export class Streams {
       if (this.isLong(value.size, value.dtype) && !emitter.memory.past.has(buffer))
         touch({ buffer, dtype: value.dtype, ix }, true, false);
     }
+  }
+
+  /**
+   * Asks for the rows that indices loaded in `loop` choose from long tables, all of them before the loop reads the first: they lie anywhere in memory, and a core that meets them one by one
+   * waits for most (dlrm's 26 tables, 64 bytes a row).
+   */
+  askRows(loop: LoopVar, level: number, levels: ReadonlyMap<Expr, number>): void {
+    const { emitter, buffers } = this;
+    const { b } = emitter;
+    const { lane, trace } = this.loops;
+    if (!this.target.keepsOrder || !lane) return;
+    const rows = trace.exprs.flatMap(e => {
+      if (e.kind !== 'load' || e.conditions.length > 0 || coefficient(e.ix, lane.atom) !== 1) return [];
+      if (!this.isLong(e.of.size, e.of.dtype) || !e.ix.terms.some(({ atom }) => atom.kind === 'data')) return [];
+      let here = false;
+      eachLoaded(e.ix, checked => {
+        here = levels.get(checked.index) === level;
+      });
+      const bytes = lane.atom.extent * bytesOf(e.of.dtype);
+      return here && loop.atom.extent * Math.ceil(bytes / LINE) <= MOST_ROW_LINES ? [{ e, bytes }] : [];
+    });
+    if (rows.length === 0) return;
+    b.for(0, loop.atom.extent, 1, i =>
+      emitter.scoped(() => {
+        emitter.setVar(loop.atom, i);
+        for (const { e, bytes } of rows) {
+          const p = emitter.memory.pointer(buffers.read(e.of), e.of.dtype, emitter.indices.prefix(e.ix, level));
+          for (let at = 0; at < bytes; at += LINE) b.prefetch(p, at, false);
+        }
+      }),
+    );
   }
 
   /** How far behind an access of the lane loop lies what is read next but not soon; null where lanes are no neighbours. */

@@ -2,15 +2,15 @@
  * The blocked contraction over words of packed elements: panels are packed into words, then multiplied on tiles (AMX) or by dot products in
  * vectors (AVX512_BF16, VNNI). Same loops as panels.ts; sums always pass through scratch.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder, Reg, Tiles } from '../../loops.ts';
 import type { Target } from '../../target.ts';
-import { asReg, type Cursor, type Extent, sizesOf } from '../cursor.ts';
+import { asReg, type Cursor, type Extent, sizesOf, step } from '../cursor.ts';
 import { unravel, zero } from '../indices.ts';
 import { keepsPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import { cursorAt, eachBlock, type RunningBlock } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, outputGroups, storeTile } from '../store.ts';
+import { type Coords, LINE, outputGroups, storeTile, touchTile } from '../store.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
 import { type Layout, needsStaging, packWords, STEP } from './pack.ts';
 import { type PackedPlan, type PackedSource, packedPlan } from './plan.ts';
@@ -30,6 +30,18 @@ interface Side {
   /** Panels of a task at most. */
   readonly taskPanels: number;
 }
+
+/** Words and panels that are packed together at most: lines of memory that lie pages apart are then read several at a time. */
+const WORDS_TOGETHER = 32;
+const PANELS_TOGETHER = 8;
+/** Groups of panels there should be, for threads to share. */
+const PACKING_TASKS = 4;
+
+/** Panels that are packed together: neighbours of the same rows of memory, with one k dim. */
+const panelsTogether = ({ p }: PackedProblem, { view, minor, panels, layout }: Side): number =>
+  p.k.length === 1 && layout === 'words' && view.lin[minor[minor.length - 1] ?? -1] === 1
+    ? Math.max(1, Math.min(PANELS_TOGETHER, Math.floor(panels / PACKING_TASKS)))
+    : 1;
 
 interface OpenSide {
   /** Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet behind it. */
@@ -54,7 +66,7 @@ function openSide(
   const panels = shared ? side.panels * plan.k.count : slots * side.taskPanels;
   const keeps = shared && keepsPacked(view);
   const buffer = (keeps ? scratch.kept : scratch.room)(`words of ${name}`, 'i32', panels * panelWords);
-  const stages = shared ? slotsOf(side.panels) : slots;
+  const stages = shared ? slotsOf(Math.ceil(side.panels / panelsTogether(q, side))) : slots;
   const staging = needsStaging(q, view, minor, layout)
     ? scratch.room(`staged ${name}`, 'i32', stages * panelWords)
     : buffer;
@@ -69,15 +81,42 @@ function openSide(
       to,
       staging: b.addr(staging, b.mul(slot, b.i32(panelWords))),
     });
+  const together = panelsTogether(q, side);
+  /** A block in parts of some words, where panels are packed together. */
+  const inParts = (
+    at: Cursor,
+    block: RunningBlock,
+    fill: (at: Cursor, part: RunningBlock, before: Reg) => void,
+  ): void => {
+    const [dim] = block.dims;
+    const [length] = block.extents;
+    if (together === 1 || dim === undefined || length === undefined) {
+      fill(at, block, b.i32(0));
+      return;
+    }
+    b.for(0, length, WORDS_TOGETHER, x => {
+      const count = b.bin('min', b.i32(WORDS_TOGETHER), b.sub(asReg(b, length), x));
+      const part = { ...block, extents: [count], length: count, lo: b.add(asReg(b, block.lo), x) };
+      fill(step(b, view, at, dim, x), part, x);
+    });
+  };
   const inShared = (index: Extent, panel: Reg): Reg => at(b.add(b.mul(asReg(b, index), b.i32(side.panels)), panel));
   return {
     packShared() {
       if (!shared) return false;
+      const groups = Math.ceil(side.panels / together);
       const fill = (): void =>
-        eachTask(b, side.panels, (panel, slot) => {
-          eachBlock(b, p, plan, (block, index) =>
-            pack(slot, panel, cursorAt(b, p, plan, view, [], block), block, inShared(index ?? 0, panel)),
-          );
+        eachTask(b, groups, (group, slot) => {
+          const lo = b.mul(group, b.i32(together));
+          const hi = b.bin('min', b.add(lo, b.i32(together)), b.i32(side.panels));
+          eachBlock(b, p, plan, (block, index) => {
+            const at = cursorAt(b, p, plan, view, [], block);
+            inParts(at, block, (from, part, before) =>
+              b.for(lo, hi, 1, panel =>
+                pack(slot, panel, from, part, b.advance(inShared(index ?? 0, panel), before, width * 4)),
+              ),
+            );
+          });
         });
       if (keeps) scratch.prepare(fill);
       else fill();
@@ -102,6 +141,7 @@ function multiply(
   length: Extent,
   from: { readonly a: Reg; readonly b: Reg; readonly to: Reg },
   first: Reg | null,
+  ahead: Tiles['ahead'],
 ): void {
   if (q.by === 'dot') {
     multiplyVectors(b, q, plan, length, from, first);
@@ -120,6 +160,7 @@ function multiply(
       rows: plan.rows === STEP ? 1 : 2,
       columns: plan.width === STEP ? 1 : 2,
       add,
+      ...(ahead ? { ahead } : {}),
     });
   if (!first) tiles(false);
   else
@@ -239,9 +280,31 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
           b.for(from, until, 1, m => {
             const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
             const to = index ? b.advance(own, before, tile * 4) : own;
-            multiply(b, q, plan, block.length, { a: rowsAt(m), b: fromB, to }, isFirst);
+            const first = b.mul(m, b.i32(plan.rows));
+            const touch = (): void =>
+              touchTile(b, p, mGroups, nGroups, plan.lanes, {
+                rows: plan.rows,
+                m: first,
+                n: b.mul(n, b.i32(plan.width)),
+                columns: plan.width,
+                batch: coords,
+              });
+            if (plan.linesAhead > 0 && index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), touch);
+            else if (plan.linesAhead > 0) touch();
+            // The tiles that share a panel of columns ask for the next one, a share each.
+            const ahead =
+              plan.linesAhead > 0
+                ? {
+                    from: b.advance(
+                      b.advance(fromB, b.i32(plan.blockWords), plan.width * 4),
+                      b.mul(b.sub(m, from), b.i32(plan.blockWords / STEP)),
+                      plan.linesAhead * LINE,
+                    ),
+                    lines: plan.linesAhead,
+                  }
+                : undefined;
+            multiply(b, q, plan, block.length, { a: rowsAt(m), b: fromB, to }, isFirst, ahead);
             const store = (): void => {
-              const first = b.mul(m, b.i32(plan.rows));
               const left = b.sub(b.i32(lines), first);
               const rows = lines % plan.rows === 0 ? plan.rows : b.bin('min', b.i32(plan.rows), left);
               storeTile(b, p, mGroups, nGroups, plan.lanes, {

@@ -143,26 +143,34 @@ export function packWords(
       b.store('i32', place(k, line), value);
     });
   };
-  /** `lanes` lines that are neighbours in memory. */
-  const packNeighbours = (line: Reg, lanes: number): void => {
-    eachWord(cursorOf(b.add(panel.first, line)), 1, (index, k, _, parts) =>
-      b.store('i32', place(k, line), word(index, lanes, parts)),
-    );
+  /** So many vectors of lines that are neighbours in memory: one visit per word, which matters where rows lie pages apart. */
+  const packNeighbours = (line: Reg, lanes: number, vectors: number): void => {
+    eachWord(cursorOf(b.add(panel.first, line)), 1, (index, k, _, parts) => {
+      const to = place(k, line);
+      for (let v = 0; v < vectors; v++) {
+        const at = v === 0 ? index : b.add(index, b.i32(v * lanes));
+        b.store('i32', to, word(at, lanes, parts), v * lanes * WORD);
+      }
+    });
   };
 
   if (natural === 'words' && naturalLayout(q, view, minor) === 'words') {
     const lanes = Math.min(neighboursOf(q, view, minor), width);
     const { size } = p.dims[minor[minor.length - 1]!]!;
-    b.for(0, width, lanes, line => {
-      const first = b.add(panel.first, line);
+    /** Packs `count` lines from `line` on as neighbours where they lie in one row, else as `otherwise` says. */
+    const inOneRow = (line: Reg, count: number, otherwise: () => void): void => {
+      const first = line === zero ? panel.first : b.add(panel.first, line);
       const inRow = minor.length === 1 ? first : b.bin('remU', first, b.i32(size));
-      const room = b.bin('or', b.sub(b.i32(size - lanes), inRow), b.sub(b.i32(total - lanes), first));
-      b.if(
-        b.cmp('ge', room, b.i32(0)),
-        () => packNeighbours(line, lanes),
-        () => b.for(0, lanes, 1, lane => packLine(b.add(line, lane), 0)),
+      const room = b.bin('or', b.sub(b.i32(size - count), inRow), b.sub(b.i32(total - count), first));
+      b.if(b.cmp('ge', room, b.i32(0)), () => packNeighbours(line, lanes, count / lanes), otherwise);
+    };
+    const zero = b.i32(0);
+    const byVectors = (): void =>
+      b.for(0, width, lanes, line =>
+        inOneRow(line, lanes, () => b.for(0, lanes, 1, lane => packLine(b.add(line, lane), 0))),
       );
-    });
+    if (width > lanes && size >= width) inOneRow(zero, width, byVectors);
+    else byVectors();
   } else {
     const run = naturalLayout(q, view, minor) === 'lines' ? runOf(q, view) : 0;
     b.for(0, width, 1, line => packLine(line, run));

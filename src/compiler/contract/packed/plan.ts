@@ -4,7 +4,9 @@
 import { lanesFor, type Target } from '../../target.ts';
 import { blocksOf, type KBlocks, keepsPacked } from '../plan.ts';
 import { extent, product, type View } from '../problem.ts';
+import { LINE } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
+import { leastTraffic } from '../traffic.ts';
 import { STEP } from './pack.ts';
 import type { PackedProblem } from './problem.ts';
 
@@ -25,18 +27,28 @@ export interface PackedPlan {
   readonly mTask: number;
   readonly nTask: number;
   readonly mBlock: number;
+  /** Lines of the next panel of columns that a tile asks for in every step; 0 where nothing is asked for ahead. */
+  readonly linesAhead: number;
   readonly mTasks: number;
   readonly nTasks: number;
   readonly batches: number;
   readonly tasks: number;
 }
 
-/** Words of a block: a panel of 32 lines takes 64 KB (2048 x 2048 x 2048: 768 GFLOP/s with 1024, 820 with 512, 660 with 256). */
-const BLOCK_WORDS = 512;
+/** Words of a block in tiles: one block where it goes, as every further one moves all sums to the third cache and back (2048 x 2048 of 2048: a third of the time). */
+const TILE_WORDS = 1024;
+/** The same in vectors. */
+const DOT_WORDS = 512;
+/** Share of the second cache for a block of rows in tiles: tiles ask for more lines a cycle than the third cache gives if columns pass too often. */
+const BLOCK_SHARE = 0.5;
+/** Words from which on lines of results and of the next panel are asked for ahead. */
+const LEAST_AHEAD = 96;
 /** Sums pass by once per block, so they may take more than the cache has room for. */
 const SUMS_SHARE = 4;
 /** Bytes of unfolded windows that may be packed as a whole. */
 const SHARED_MOST = 16 << 20;
+/** Tasks of tiles at most: each is short. */
+const TILE_TASKS = 16;
 const WORD = 4;
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
@@ -55,15 +67,19 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     q.by === 'tiles' ? { rows: m > STEP ? 2 * STEP : STEP, width: n > STEP ? 2 * STEP : STEP } : dotTile(n, lanes);
   const mPanels = ceilDiv(m, rows);
   const nPanels = ceilDiv(n, width);
-  const k = blocksOf(p, BLOCK_WORDS, []);
+  const inTiles = q.by === 'tiles';
+  const k = blocksOf(p, inTiles ? TILE_WORDS : DOT_WORDS, []);
   const blockWords = ceilDiv(k.length, STEP) * STEP;
   const cache = target.l2Bytes * 0.4;
   const fits = (panels: number, lines: number): number =>
     Math.max(1, Math.min(panels, Math.floor(cache / (blockWords * lines * WORD))));
   // A product of words takes as long as some eight of single elements.
-  const wanted = Math.max(1, Math.floor(wantedTasks(p)));
+  const wanted = Math.min(wantedTasks(p), inTiles ? TILE_TASKS : Number.POSITIVE_INFINITY);
   const spread = (panels: number, most: number, others: number): number =>
     ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
+  const words = product(p.k.map(d => p.dims[d]!.size));
+  const isShareable = (view: View, lines: number): boolean =>
+    lines * words * WORD <= Math.max(2 * view.elements * WORD, SHARED_MOST);
   let mTask = mPanels;
   let nTask = nPanels;
   if (m <= n) {
@@ -73,19 +89,28 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     mTask = spread(mPanels, fits(mPanels, rows), batches);
     nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
   }
+  const mBlock = Math.max(1, Math.floor((target.l2Bytes * BLOCK_SHARE) / (blockWords * rows * WORD)));
+  if (inTiles && batches === 1 && isShareable(p.a, mPanels * rows) && isShareable(p.b, nPanels * width))
+    ({ mTask, nTask } = leastTraffic(
+      { panels: mPanels, width: rows, packed: !keepsPacked(p.a) },
+      { panels: nPanels, width, packed: !keepsPacked(p.b) },
+      {
+        wanted,
+        most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
+        block: mBlock,
+        resident: fits(nPanels, width),
+      },
+    ));
   if (k.count > 1) {
     const area = Math.max(1, Math.floor((SUMS_SHARE * cache) / (rows * width * WORD)));
     nTask = Math.max(1, Math.min(nTask, Math.floor(area / Math.min(mTask, area))));
     mTask = Math.max(1, Math.min(mTask, Math.floor(area / nTask)));
   }
+  const mBlocks = inTiles ? ceilDiv(mTask, ceilDiv(mTask, mBlock)) : Math.min(mTask, fits(mTask, rows));
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
-  const words = product(p.k.map(d => p.dims[d]!.size));
   const source = (again: boolean, lines: number, view: View): PackedSource =>
-    batches === 1 &&
-    (keepsPacked(view) || (again && lines * words * WORD <= Math.max(2 * view.elements * WORD, SHARED_MOST)))
-      ? 'shared'
-      : 'private';
+    batches === 1 && (keepsPacked(view) || (again && isShareable(view, lines))) ? 'shared' : 'private';
   return {
     lanes,
     rows,
@@ -98,7 +123,8 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     b: source(mTasks > 1, nPanels * width, p.b),
     mTask,
     nTask,
-    mBlock: Math.min(mTask, fits(mTask, rows)),
+    mBlock: mBlocks,
+    linesAhead: inTiles && nPanels > 1 && blockWords >= LEAST_AHEAD ? ceilDiv(STEP * width * WORD, LINE * mBlocks) : 0,
     mTasks,
     nTasks,
     batches,
