@@ -263,7 +263,10 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       });
     };
     if (skips) {
-      inside(0, { index: b.i32(0), pos: places[0]!.pos }, packedAt(batch, first));
+      const start: Cursor = { index: b.i32(0), pos: places[0]!.pos };
+      // What no tap moves (a window of one row over a border of two) holds for all of them.
+      const still = allGuards(p.b).filter(g => p.k.every(d => p.b.guards[g]!.coefs[d] === 0));
+      whenInside(b, violations(b, p.b, start, still, 0, 1), () => inside(0, start, packedAt(batch, first)));
       return sums;
     }
     const a = b.copy(packedAt(batch, first));
