@@ -39,9 +39,28 @@ export {
   Module,
 } from './module.ts';
 export * from './norm.ts';
+export {
+  PackedSequence,
+  type PackOptions,
+  type PadOptions,
+  packPaddedSequence,
+  packSequence,
+  padPackedSequence,
+  padSequence,
+  unpackSequence,
+  unpadSequence,
+} from './packed.ts';
 export * from './padding.ts';
-export * from './parametrize.ts';
+export {
+  removeSpectralNorm,
+  removeWeightNorm,
+  type SpectralNormOptions,
+  spectralNorm,
+  type WeightNormOptions,
+  weightNorm,
+} from './parametrize.ts';
 export * from './pooling.ts';
+export * as prune from './prune.ts';
 export * from './resample.ts';
 export { GRU, LSTM, type LSTMOptions, type RecurrentOptions, RNN, type RNNOptions } from './rnn.ts';
 export { GRUCell, LSTMCell, RNNCell } from './rnnSteps.ts';

@@ -13,9 +13,9 @@ const parametrised = new WeakMap<
 >();
 
 /** The property of part `suffix` of the weight `name`: weightG of weight, whose key is weight_g. */
-const partOf = (name: string, suffix: string): string => `${name}${suffix[0]!.toUpperCase()}${suffix.slice(1)}`;
+export const partOf = (name: string, suffix: string): string => `${name}${suffix[0]!.toUpperCase()}${suffix.slice(1)}`;
 
-function weightOf(op: string, module: AnyModule, name: string): Parameter {
+export function weightOf(op: string, module: AnyModule, name: string): Parameter {
   const weight: unknown = Reflect.get(module, name);
   if (parametrised.get(module)?.has(name))
     throw new Error(`${op}: ${module.constructor.name}.${name} is parametrised already`);
@@ -25,7 +25,7 @@ function weightOf(op: string, module: AnyModule, name: string): Parameter {
 }
 
 /** Replaces the parameter `name` by its parts, and by a getter that computes it from them. */
-function replace(
+export function replace(
   module: AnyModule,
   name: string,
   parts: Readonly<Record<string, Parameter>>,
@@ -40,8 +40,15 @@ function replace(
   parametrised.set(module, all);
 }
 
+/** Buffers that the weight is computed from, too. */
+export function addParts(module: AnyModule, name: string, ...buffers: readonly string[]): void {
+  const all = parametrised.get(module)!;
+  const { parts, value } = all.get(name)!;
+  all.set(name, { parts: [...parts, ...buffers], value });
+}
+
 /** Makes the weight's present value a plain parameter again. */
-function restore(op: string, module: AnyModule, name: string): void {
+export function restore(op: string, module: AnyModule, name: string): void {
   const found = parametrised.get(module)?.get(name);
   if (!found) throw new Error(`${op}: ${module.constructor.name}.${name} (${keyOf(name)}) is not parametrised`);
   const value = new Parameter(found.value());
@@ -129,9 +136,7 @@ export function spectralNorm<M extends AnyModule>(
   });
   module.registerBuffer(left, unit(randn([rows], { dtype: weight.dtype })));
   module.registerBuffer(right, unit(randn([columns], { dtype: weight.dtype })));
-  const parts = [orig, left, right];
-  const { value } = parametrised.get(module)!.get(name)!;
-  parametrised.get(module)!.set(name, { parts, value });
+  addParts(module, name, left, right);
   return module;
 }
 

@@ -5,6 +5,7 @@
 import { cat, F, type Parameter, stack, type Tensor, zeros } from '../tensor/index.ts';
 import { blank, uniform_ } from './init.ts';
 import { Module } from './module.ts';
+import { PackedSequence, reordered } from './packed.ts';
 import { type GateWeights, gruStep, lstmStep, type Nonlinearity, rnnStep } from './rnnSteps.ts';
 import { checkSizes } from './sizes.ts';
 
@@ -34,6 +35,21 @@ interface Pass extends GateWeights {
 
 /** One tensor per kind of state: h, and for LSTM c; [N, size] for one pass, [layers * directions, N, size] for all. */
 type State = readonly Tensor[];
+
+/** How the rows of all steps lie in one tensor. */
+interface Layout {
+  readonly split: (rows: Tensor) => readonly Tensor[];
+  readonly join: (steps: readonly Tensor[]) => Tensor;
+}
+
+/** [T, N, features]. */
+const PADDED: Layout = { split: rows => rows.unbind(0), join: steps => stack(steps, 0) };
+
+/** Those of step 0, then of step 1, ...: [sum of sizes, features]. */
+const packedLayout = (sizes: readonly number[]): Layout => ({
+  split: rows => rows.splitWithSizes(sizes, 0),
+  join: steps => cat(steps, 0),
+});
 
 /** The walk over layers, directions and steps that all three share; each hidden unit has `gates` rows of weights. */
 abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
@@ -120,58 +136,75 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
   /** One step of the cell: the projected input [N, gates * hidden] and the state before to the state after. */
   protected abstract step(projected: Tensor, state: State, weights: GateWeights): State;
 
-  /** Runs all steps of one layer and direction over [T, N, features]. */
+  /**
+   * Runs all steps of one layer and direction. Sequences of different lengths come sorted by falling length: going on, those that have ended leave with
+   * their state; from the end, those that begin join.
+   */
   #runPass(
     x: Tensor,
+    layout: Layout,
     pass: Pass,
     first: State,
     backwards: boolean,
   ): { readonly outputs: Tensor; readonly last: State } {
-    const steps = x.shape[0]!;
     const { weightIh, weightHh, biasIh, biasHh, weightHr } = pass;
     // Where both biases are only added, they are added once for all steps: one gradient instead of one per step.
     const joined = !this.resetsHidden && biasIh && biasHh ? biasIh.add(biasHh) : null;
     const weights = { weightHh, biasHh: joined ? null : biasHh, weightHr };
-    const projected = F.linear(x, weightIh, joined ?? biasIh).unbind(0);
+    const projected = layout.split(F.linear(x, weightIh, joined ?? biasIh));
+    const steps = projected.length;
     const outputs: Tensor[] = Array.from({ length: steps });
-    let state = first;
+    let count = projected[backwards ? steps - 1 : 0]!.shape[0]!;
+    let state = count === first[0]!.shape[0] ? first : first.map(part => part.narrow(0, 0, count));
+    const ended: State[] = [];
     for (let i = 0; i < steps; i++) {
       const t = backwards ? steps - 1 - i : i;
+      const size = projected[t]!.shape[0]!;
+      if (size > count) state = state.map((part, k) => cat([part, first[k]!.narrow(0, count, size - count)], 0));
+      if (size < count) {
+        ended.unshift(state.map(part => part.narrow(0, size, count - size)));
+        state = state.map(part => part.narrow(0, 0, size));
+      }
+      count = size;
       state = this.step(projected[t]!, state, weights);
       outputs[t] = state[0]!;
     }
-    return { outputs: stack(outputs, 0), last: state };
+    const last = ended.length === 0 ? state : state.map((part, k) => cat([part, ...ended.map(parts => parts[k]!)], 0));
+    return { outputs: layout.join(outputs), last };
   }
 
   /**
    * Runs the network.
-   * @param input [T, N, inputSize] (or [N, T, inputSize] when batchFirst), or one sequence [T, inputSize]
+   * @param input [T, N, inputSize] (or [N, T, inputSize] when batchFirst), one sequence [T, inputSize], or a packed batch of sequences
    * @param initial per kind of state [layers * directions, N, size]; zeros by default
    */
-  protected run(
-    input: Tensor,
+  protected run<I extends Tensor | PackedSequence>(
+    input: I,
     initial: State | undefined,
     kinds: number,
-  ): { readonly output: Tensor; readonly state: State } {
+  ): { readonly output: I; readonly state: State } {
     const what = this.constructor.name;
-    const single = input.ndim === 2;
-    if ((!single && input.ndim !== 3) || input.shape.at(-1) !== this.inputSize)
+    const packed = input instanceof PackedSequence ? input : null;
+    const given: Tensor = input instanceof PackedSequence ? input.data : input;
+    const single = !packed && given.ndim === 2;
+    if (given.ndim !== (single || packed ? 2 : 3) || given.shape.at(-1) !== this.inputSize)
       throw new Error(
-        `${what}: input [${input.shape}] came, expected 3 dimensions (or 2 for one sequence) with ${this.inputSize} features last`,
+        `${what}: input [${given.shape}] came, expected 3 dimensions (or 2 for one sequence, or packed) with ${this.inputSize} features last`,
       );
-    if (input.shape[single || !this.batchFirst ? 0 : 1] === 0)
-      throw new Error(`${what}: input [${input.shape}] has no steps`);
-    let x = single ? input.unsqueeze(1) : this.batchFirst ? input.transpose(0, 1) : input;
-    const batch = x.shape[1]!;
+    if (given.shape[single || packed || !this.batchFirst ? 0 : 1] === 0)
+      throw new Error(`${what}: input [${given.shape}] has no steps`);
+    let x = single ? given.unsqueeze(1) : this.batchFirst && !packed ? given.transpose(0, 1) : given;
+    const batch = packed ? packed.batchSizes[0]! : x.shape[1]!;
+    const layout = packed ? packedLayout(packed.batchSizes) : PADDED;
     const sizes = [this.outputSize, this.hiddenSize];
     const start = initial?.map((tensor, kind) => {
       const expected = [this.numLayers * this.suffixes.length, batch, sizes[kind]!];
-      const given = single ? tensor.unsqueeze(1) : tensor;
-      if (given.shape.join() !== expected.join())
+      const first = single ? tensor.unsqueeze(1) : tensor;
+      if (first.shape.join() !== expected.join())
         throw new Error(
           `${what}: state [${tensor.shape}] came, expected [${single ? expected.filter((_, d) => d !== 1) : expected}]`,
         );
-      return given;
+      return reordered(first, 1, packed?.sortedIndices ?? null);
     });
 
     const last: State[] = [];
@@ -181,11 +214,11 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
         const first = start
           ? start.map(tensor => tensor.select(0, index))
           : Array.from({ length: kinds }, (_, kind) => zeros([batch, sizes[kind]!], { dtype: x.dtype }));
-        const { outputs, last: end } = this.#runPass(x, this.#pass(layer, suffix), first, direction === 1);
+        const { outputs, last: end } = this.#runPass(x, layout, this.#pass(layer, suffix), first, direction === 1);
         last.push(end);
         return outputs;
       });
-      x = directions.length === 1 ? directions[0]! : cat(directions, 2);
+      x = directions.length === 1 ? directions[0]! : cat(directions, x.ndim - 1);
       if (layer < this.numLayers - 1) x = F.dropout(x, { p: this.dropout, training: this.training });
     }
     const state = Array.from({ length: kinds }, (_, kind) => {
@@ -193,9 +226,10 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
         last.map(end => end[kind]!),
         0,
       );
-      return single ? all.squeeze(1) : all;
+      return single ? all.squeeze(1) : reordered(all, 1, packed?.unsortedIndices ?? null);
     });
-    return { output: single ? x.squeeze(1) : this.batchFirst ? x.transpose(0, 1) : x, state };
+    const output = packed ? packed.with(x) : single ? x.squeeze(1) : this.batchFirst ? x.transpose(0, 1) : x;
+    return { output: output as I, state };
   }
 }
 
@@ -217,7 +251,8 @@ export class RNN extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor
     return [rnnStep(projected, h!, weights, this.nonlinearity)];
   }
 
-  forward(input: Tensor, hx?: Tensor): [output: Tensor, hn: Tensor] {
+  /** A packed batch gives a packed output. */
+  forward<I extends Tensor | PackedSequence = Tensor>(input: I, hx?: Tensor): [output: I, hn: Tensor] {
     const { output, state } = this.run(input, hx && [hx], 1);
     return [output, state[0]!];
   }
@@ -239,7 +274,11 @@ export class LSTM extends Recurrent<
     return lstmStep(projected, h!, c!, weights);
   }
 
-  forward(input: Tensor, hx?: readonly [Tensor, Tensor]): [output: Tensor, state: [Tensor, Tensor]] {
+  /** A packed batch gives a packed output. */
+  forward<I extends Tensor | PackedSequence = Tensor>(
+    input: I,
+    hx?: readonly [Tensor, Tensor],
+  ): [output: I, state: [Tensor, Tensor]] {
     const { output, state } = this.run(input, hx, 2);
     return [output, [state[0]!, state[1]!]];
   }
@@ -259,7 +298,8 @@ export class GRU extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor
     return [gruStep(projected, h!, weights)];
   }
 
-  forward(input: Tensor, hx?: Tensor): [output: Tensor, hn: Tensor] {
+  /** A packed batch gives a packed output. */
+  forward<I extends Tensor | PackedSequence = Tensor>(input: I, hx?: Tensor): [output: I, hn: Tensor] {
     const { output, state } = this.run(input, hx && [hx], 1);
     return [output, state[0]!];
   }

@@ -401,7 +401,9 @@ describe('blocks', () => {
       ]],
     );
     // 1 + 2 + 4 + 8 + 16
-    expect((loadPaddle(path).call(Tensor.from([1])) as Tensor).item()).toBe(31);
+    const model = loadPaddle(path);
+    expect((model.call(Tensor.from([1])) as Tensor).item()).toBe(31);
+    expect(compile((x: Tensor) => model.call(x) as Tensor)(Tensor.from([1])).item()).toBe(31);
   });
 
   test('a block that runs itself, or is not there', () => {

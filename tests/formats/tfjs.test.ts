@@ -61,7 +61,12 @@ describe('graphs give what TensorFlow.js computes', () => {
     const { inputs, outputs, ...rest } = cases.graphs[name]!;
     const model = loadTfjs(write({ inputs, outputs, ...rest }));
     const got = list(model.call(...inputs.map(tensorOf)));
-    for (const [i, output] of outputs.entries()) expectClose(got[i]!, output);
+    const compiled = compile((...given: Tensor[]) => list(model.call(...given)));
+    const again = compiled(...inputs.map(tensorOf));
+    for (const [i, output] of outputs.entries()) {
+      expectClose(got[i]!, output);
+      expectClose(again[i]!, output);
+    }
   });
 });
 

@@ -249,6 +249,7 @@ describe('Switch, Merge and frames of TensorFlow 1', () => {
       i1: ['int32', 1],
       shape: ['int32', -1],
       axis: ['int32', 0],
+      one: ['float32', 1],
     };
     const inside = (type: 'list' | 'array'): Node[] => [
       node('b/f', 'Cast', ['i'], { DstT: { type: 'DT_FLOAT' } }),
@@ -260,7 +261,7 @@ describe('Switch, Merge and frames of TensorFlow 1', () => {
       node('i1', 'Const'),
       node('b/next', 'AddV2', ['i', 'i1:output:0']),
     ];
-    const model = (type: 'list' | 'array'): GraphModel => {
+    const model = (type: 'list' | 'array', ends: Node[] = [node('four', 'Const'), node('c/less', 'Less', ['i', 'four:output:0'])]): GraphModel => {
       const made =
         type === 'list'
           ? [node('list', 'TensorListReserve', ['shape', 'four'], { element_dtype: { type: 'DT_FLOAT' } })]
@@ -280,13 +281,29 @@ describe('Switch, Merge and frames of TensorFlow 1', () => {
         constants,
         'out',
         [
-          fn('c', ['i', 'list', 'x', 'handle'], { go: 'c/less:z:0' }, [node('four', 'Const'), node('c/less', 'Less', ['i', 'four:output:0'])]),
+          fn('c', ['i', 'list', 'x', 'handle'], { go: 'c/less:z:0' }, ends),
           fn('b', ['i', 'list', 'x', 'handle'], { i2: 'b/next:z:0', l2: 'b/list:0', x2: 'x', h2: 'handle' }, inside(type)),
         ],
       );
     }; // biome-ignore format: calls in one line
-    for (const type of ['list', 'array'] as const)
-      expect((model(type).call(Tensor.from(2)) as Tensor).item()).toBeCloseTo(2 * (0 + 1 + 4 + 9), 5);
+    // An end that the data decides: while i < x + 1, of at most four.
+    const byData = [
+      node('one', 'Const', [], float),
+      node('b/i', 'Cast', ['i'], { DstT: { type: 'DT_FLOAT' } }),
+      node('c/end', 'AddV2', ['x', 'one:output:0']),
+      node('c/less', 'Less', ['b/i:y:0', 'c/end:z:0']),
+    ];
+    for (const type of ['list', 'array'] as const) {
+      for (const [ends, x, want] of [
+        [undefined, 2, 2 * (0 + 1 + 4 + 9)],
+        [byData, 2, 2 * (0 + 1 + 4)],
+        [byData, 1, 1],
+      ] as const) {
+        const loop = model(type, ends);
+        expect((loop.call(Tensor.from(x)) as Tensor).item()).toBeCloseTo(want, 5);
+        expect(compile((value: Tensor) => loop.call(value) as Tensor)(Tensor.from(x)).item()).toBeCloseTo(want, 5);
+      }
+    }
   });
 
   test('what is no control flow is named', () => {

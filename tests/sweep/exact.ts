@@ -14,6 +14,18 @@ function erfc(x: number): number {
   return (Math.exp(-head * head) * Math.exp(-(x - head) * (x + head))) / Math.sqrt(Math.PI) / fraction;
 }
 
+/** DLMF 7.9.1 where x is not small. */
+function erfcx(x: number): number {
+  if (x < -27) return Number.POSITIVE_INFINITY;
+  if (x < 1) {
+    const head = Math.fround(x);
+    return Math.exp(head * head) * Math.exp((x - head) * (x + head)) * erfc(x);
+  }
+  let fraction = x;
+  for (let k = Math.ceil(20 + 350 / (x * x)); k >= 1; k--) fraction = x + k / 2 / fraction;
+  return 1 / fraction / Math.sqrt(Math.PI);
+}
+
 export const EXACT: { readonly [F in OracleUnary]: (x: number) => number } = {
   exp: Math.exp,
   expm1: Math.expm1,
@@ -39,5 +51,6 @@ export const EXACT: { readonly [F in OracleUnary]: (x: number) => number } = {
   log2: Math.log2,
   log10: Math.log10,
   erfc,
+  erfcx,
   rsqrt: x => 1 / Math.sqrt(x),
 };

@@ -2,6 +2,7 @@
  * What is swept: the transcendental functions of one tensor, where each is defined, and arguments that say something.
  */
 import type { Tensor } from '../../src/index.ts';
+import * as special from '../../src/tensor/special/index.ts';
 import type { OracleUnary } from './oracle.ts';
 
 export interface Swept {
@@ -46,8 +47,8 @@ export const SWEPT: { readonly [F in OracleUnary]: Swept } = {
   exp2: { of: x => x.exp2(), domain: ALL, lively: [-1075, 1024] },
   log2: { of: x => x.log2(), domain: POSITIVE, lively: [0.3, 3] },
   log10: { of: x => x.log10(), domain: POSITIVE, lively: [0.3, 3] },
-  // A product of four factors.
-  erfc: { of: x => x.erfc(), domain: ALL, lively: [-6, 27.5], limit: 4 },
+  erfc: { of: x => x.erfc(), domain: ALL, lively: [-6, 27.5] },
+  erfcx: { of: x => special.erfcx(x), domain: [-26.6, Number.POSITIVE_INFINITY], lively: [-9, 30] },
   rsqrt: { of: x => x.rsqrt(), domain: POSITIVE, lively: [0.1, 4] },
 };
 

@@ -120,6 +120,17 @@ function erfc(x: Decimal): Decimal {
   return exp(x.times(x).neg()).div(PI.sqrt()).div(fraction);
 }
 
+/** DLMF 7.12.1, where few of its terms are enough. */
+function farErfcx(x: Decimal): Decimal {
+  const square = x.times(x).times(2);
+  let term = new Decimal(1);
+  const sum = series(term, k => {
+    term = term.times(1 - 2 * k).div(square);
+    return term;
+  });
+  return sum.div(x).div(PI.sqrt());
+}
+
 /** B(2), B(4), ... (DLMF 24.5.3). */
 const BERNOULLI = ((): Decimal[] => {
   const all: Decimal[] = [new Decimal(1)];
@@ -223,6 +234,7 @@ export const UNARY_ORACLE = {
   log2: (x: Decimal) => log(x).div(new Decimal(2).ln()),
   log10: (x: Decimal) => log(x).div(new Decimal(10).ln()),
   erfc,
+  erfcx: (x: Decimal) => (x.gt(1e6) ? farErfcx(x) : exp(x.times(x)).times(erfc(x))),
   rsqrt: (x: Decimal) => reciprocal(x.sqrt()),
 } as const satisfies { readonly [fn: string]: (x: Decimal) => Decimal };
 

@@ -13,7 +13,7 @@ import { lowerNaive } from './naive.ts';
 import { lowerWords, suitsWords } from './packed/index.ts';
 import { stage, stagedLayout } from './pad.ts';
 import { lowerPanels } from './panels.ts';
-import { keepsPacked, planOf } from './plan.ts';
+import { besideWeights, planOf } from './plan.ts';
 import { extent, type Problem, problemsOf, type View } from './problem.ts';
 import { accumulator, type ContractSpec, type Room, type Scratch } from './spec.ts';
 import { lowerTaps, suitsTaps } from './taps.ts';
@@ -71,7 +71,7 @@ function lowerStaged(b: LoopBuilder, p: Problem, target: Target, scratch: Scratc
   const ready = (view: View, minor: readonly number[], name: string): View => {
     const reads = (extent(p, p.k) * extent(p, minor) * extent(p, p.batch)) / view.elements;
     // An image beside packed weights is then read in place, whatever its windows.
-    const often = inWords || reads >= (keepsPacked(p.b) && view === p.a ? 1.5 : READS_WORTH_STAGING);
+    const often = inWords || reads >= (besideWeights(p) && view === p.a ? 1.5 : READS_WORTH_STAGING);
     const worth = view.guards.length > 0 && often && stagedLayout(p, view) !== null;
     return worth ? stage(b, p, view, lanes, name, scratch, 0, inWords ? view.dtype : p.acc) : view;
   };

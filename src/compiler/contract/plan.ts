@@ -65,6 +65,10 @@ export interface Plan {
 /** Whether the packed form of an operand lasts as long as the operand itself: it is made ahead of all runs. */
 export const keepsPacked = (view: View): boolean => view.lasting && !view.prologue && view.guards.length === 0;
 
+/** Whether A is an image with its channels innermost, or whatever stands beside weights that are packed once: rows that need not be packed. */
+export const besideWeights = (p: Problem): boolean =>
+  keepsPacked(p.b) || (p.m.length > 1 && p.k.length > 1 && p.a.lin[p.k[p.k.length - 1]!] === 1);
+
 /** Shortest block of k that hides how long those lines take. */
 const TOUCHED = 48;
 
@@ -262,7 +266,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     if (
       choice.packs ||
       !target.keepsOrder ||
-      !keepsPacked(p.b) ||
+      !besideWeights(p) ||
       !isPlain(p, p.a) ||
       !forward(p.a) ||
       kInner === undefined

@@ -178,6 +178,21 @@ export function storeTile(
       b.move(from, b.advance(from, b.i32(tile.pitch), bytes));
     });
   };
+  const evenly = n.length === 1 && tile.columns % lanes === 0 && total % lanes === 0 && !tile.skip && !tile.exist;
+  if (evenly && inner && storesVectors(p, n)) {
+    // Whole vectors of one row: where a row of the tile stands is worked out once for all of them.
+    const until =
+      total % tile.columns === 0 ? tile.columns : b.bin('min', b.i32(tile.columns), b.sub(b.i32(total), tile.n));
+    rows((line, coords) => {
+      const index = outputIndex(b, p, coords);
+      b.for(0, until, lanes, v => {
+        const column = b.add(tile.n, v);
+        const value = b.load(p.acc, b.advance(line, v, bytes), 0, lanes);
+        finish(b, p, value, new Map([...coords, [inner.inner, column]]), b.add(index, column), inner.inner);
+      });
+    });
+    return;
+  }
   if (p.masks && inner && storesVectors(p, n)) {
     // Pieces that lie in one row of the innermost dim, as long as they can be.
     const from = b.copy(tile.skip ?? b.i32(0));

@@ -3,9 +3,9 @@
  * TensorArray holds goes with its flow, so nothing is changed in place. A list whose elements have no shape yet has elements of size 0.
  */
 import { arange, cat, full, type Tensor } from '../../tensor/index.ts';
+import { knownNumbers as numbers } from '../controlFlow.ts';
 import type { Operator } from './operators.ts';
 
-const numbers = (x: Tensor): number[] => Array.from(x.reshape([-1]).data(), Number);
 const number = (x: Tensor): number => numbers(x)[0]!;
 
 /** A list as large as it has to be for elements like `item`. */

@@ -4,6 +4,7 @@
  */
 
 import { arange, cat, type DType, einsum, F, full, isFloat, stack, Tensor, where } from '../../tensor/index.ts';
+import { knownNumbers as numbers } from '../controlFlow.ts';
 import { gatherNd } from '../gatherNd.ts';
 import { LISTS } from './lists.ts';
 import {
@@ -30,7 +31,6 @@ export interface Attributes {
 export type Operator = (inputs: readonly Tensor[], attributes: Attributes) => Tensor | readonly Tensor[];
 
 /** The numbers of a tensor that says sizes, axes or places. */
-const numbers = (x: Tensor): number[] => Array.from(x.reshape([-1]).data(), Number);
 const number = (x: Tensor): number => numbers(x)[0]!;
 const i32 = (values: readonly number[]): Tensor => Tensor.from(Int32Array.from(values), { shape: [values.length] });
 

@@ -1,5 +1,5 @@
 /**
- * Rows of a table: finding and reading those of a batch, and updating them; the twins of `lookup` and `push` in table/table.ts. The memory of
+ * Rows of a table: finding and reading those of a batch, and updating them; the twins of `findPlainly` and `updatePlainly` in table/plain.ts. The memory of
  * a block of signs is asked for before any of it is used: index entries, then rows, then vectors that lie apart.
  */
 import type { LoopBuilder, Reg } from '../../compiler/loops.ts';

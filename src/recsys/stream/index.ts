@@ -7,12 +7,8 @@ export { type DirectoryOptions, DirectorySource } from './directory.ts';
 export { type DoneLine, readDone } from './done.ts';
 export type { DayEvent, PassEvent, StreamEvent, StreamProgress } from './events.ts';
 export { type NatsOptions, natsBroker } from './nats.ts';
+export type { StreamLearner, StreamOptions, StreamResult } from './options.ts';
 export { type PublishedCard, PublishedModel } from './published.ts';
 export { type RedisOptions, redisBroker } from './redis.ts';
 export type { Asking, Pass, PassBatches, PassReading, SourcePosition, StreamSource } from './source.ts';
-export {
-  type StreamLearner,
-  type StreamOptions,
-  type StreamResult,
-  streamTrain,
-} from './train.ts';
+export { streamTrain } from './train.ts';

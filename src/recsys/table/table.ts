@@ -4,50 +4,26 @@
  */
 import type { HostKernels } from '../../compiler/program.ts';
 import { backend } from '../../runtime/index.ts';
-import { type Sign, signOf, signParts } from '../batch.ts';
+import { type Sign, signParts } from '../batch.ts';
 import { TableKernels, type TableMemory } from '../kernels/index.ts';
 import { evictTo, shrinkRows } from './ageing.ts';
 import { type Backing, backingFor, MemoryShare } from './backing.ts';
-import { DistinctSigns } from './distinct.ts';
 import { readTable, writeTable } from './file.ts';
 import { hashSign, normalOf, tagSign, uniformOf } from './hash.ts';
-import { CLICK, DELTA, FREE_AGE, HI, type Layout, LINK, LO, layoutOf, META, SHOW, WIDE } from './layout.ts';
+import { CLICK, FREE_AGE, HI, type Layout, LINK, LO, layoutOf, META, SHOW } from './layout.ts';
+import { TableLookup } from './lookup.ts';
 import { type RowRule, rowRule } from './optimizers.ts';
 import { settingsOf, type TableOptions, type TableSettings } from './options.ts';
+import { findPlainly, readRow, updatePlainly } from './plain.ts';
 import { RowStore } from './row-store.ts';
 import { SignIndex, type SignOwner } from './sign-index.ts';
 import type { Lookup, SaveMode, SaveReport, ShrinkReport, SparseTable, TableRow } from './sparse-table.ts';
+import { viewRow } from './view.ts';
 
-/** Signs whose memory is touched ahead of its use: 64 rows of two cache lines stay in the first-level cache. */
-const BLOCK = 64;
 /** Index bytes a row takes when its part of the index is at its emptiest. */
 const INDEX_BYTES = 20;
 /** Counters of the hash that random admission draws from, apart from those of the weights. */
 const ADMISSION_COUNTER = 1 << 30;
-
-/** The rows of a table's distinct signs. */
-class TableLookup extends DistinctSigns implements Lookup {
-  /** [unique]: row, -1 where there is none. */
-  rows = new Int32Array(0);
-  /** [unique, width] and [unique]: as the rows were at the lookup. */
-  weights = new Float32Array(0);
-  shows = new Float32Array(0);
-  /** Signs that a push creates. */
-  wanted = new Int32Array(0);
-  /** The table's epoch and its insertions when the rows were found. */
-  epoch = -1;
-  inserted = -1;
-
-  /** Makes room for as many rows as there is room for signs. */
-  reserveRows(width: number): void {
-    const room = this.hi.length;
-    if (this.rows.length >= room) return;
-    this.rows = new Int32Array(room);
-    this.weights = new Float32Array(room * width);
-    this.shows = new Float32Array(room);
-    this.wanted = new Int32Array(room);
-  }
-}
 
 /**
  * A dynamic table of embeddings, from 64-bit signs to rows of [show, click, unseen days, wide weight, vector, optimizer state]. A batch is looked up
@@ -93,9 +69,10 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     this.index = new SignIndex(this);
     const { folder, memoryLimit, atLimit } = this.settings;
     const share = atLimit === 'spill' ? new MemoryShare(memoryLimit!, () => this.index.bytes) : null;
-    const make = backing ?? ((): Backing => backingFor(folder, share));
-    this.rows = new RowStore(this.layout.rowWords, LINK, make());
-    this.vectors = new RowStore(Math.max(1, this.layout.vectorWords), 0, make());
+    const store = (words: number, link: number): RowStore =>
+      new RowStore(words, link, backing?.() ?? backingFor(folder, share, words));
+    this.rows = store(this.layout.rowWords, LINK);
+    this.vectors = store(Math.max(1, this.layout.vectorWords), 0);
   }
 
   get summed(): { readonly wide: boolean; readonly vector: boolean } {
@@ -154,7 +131,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     found.read(hi, lo, count, kernels?.machine);
     found.reserveRows(width);
     if (kernels) this.find(found, kernels);
-    else this.findPlainly(found);
+    else findPlainly(this, found);
     found.epoch = this.epoch;
     found.inserted = this.inserted;
     return found;
@@ -185,56 +162,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const { unique, rows } = found;
     kernels.find(unique, found, this.memory(machine));
     if (kernels.starts) return;
-    for (let u = 0; u < unique; u++) if (rows[u]! < 0) this.read(found, u);
-  }
-
-  private findPlainly(found: TableLookup): void {
-    const { index } = this;
-    const { rows, hash, tag, hi: signHi, lo: signLo, unique } = found;
-    const read = this.layout.apart ? this.layout.rowWords : this.layout.vectorState;
-    for (let from = 0; from < unique; from += BLOCK) {
-      const block = Math.min(BLOCK, unique - from);
-      this.touched = index.touch(hash, tag, from, block);
-      for (let u = from; u < from + block; u++) rows[u] = index.guess(hash[u]!, tag[u]!);
-      this.touched += this.rows.touch(rows, from, block, read);
-      for (let u = from; u < from + block; u++) {
-        if (rows[u]! >= 0 && !this.holds(rows[u]!, signHi[u]!, signLo[u]!))
-          rows[u] = index.find(hash[u]!, tag[u]!, signHi[u]!, signLo[u]!);
-        this.read(found, u);
-      }
-    }
-  }
-
-  /** Takes the weights and shows of distinct sign `u` while its row is at hand; without a row, what it would start with. */
-  private read(found: TableLookup, u: number): void {
-    const row = found.rows[u]!;
-    const { width, layout } = this;
-    const { wide, dim, apart, vector } = layout;
-    const { weights, shows } = found;
-    const to = u * width;
-    if (row < 0) {
-      shows[u] = 0;
-      if (wide) weights[to] = 0;
-      if (!apart) this.initialVector(found.hash[u]!, found.tag[u]!, weights, to + wide);
-      else weights.fill(0, to + wide, to + width);
-      return;
-    }
-    const { f32, u32 } = this.rows.segment(row);
-    const at = this.rows.at(row);
-    shows[u] = f32[at + SHOW]!;
-    if (wide) weights[to] = f32[at + WIDE]!;
-    if (!apart) {
-      for (let d = 0; d < dim; d++) weights[to + wide + d] = f32[at + vector + d]!;
-      return;
-    }
-    const link = u32[at + LINK]!;
-    if (link === 0) {
-      weights.fill(0, to + wide, to + width);
-      return;
-    }
-    const { f32: from } = this.vectors.segment(link - 1);
-    const start = this.vectors.at(link - 1);
-    for (let d = 0; d < dim; d++) weights[to + wide + d] = from[start + d]!;
+    for (let u = 0; u < unique; u++) if (rows[u]! < 0) readRow(this, found, u);
   }
 
   /** One of the last two lookups. Rows that were deleted or inserted since are found again. */
@@ -286,46 +214,8 @@ export class EmbeddingTable implements SparseTable, SignOwner {
         rates,
         this.memory(machine),
       );
-      if (this.layout.apart) this.admitWaiting(found);
-    } else this.updatePlainly(found, gradients, shows, clicks, slots);
-  }
-
-  private updatePlainly(
-    found: TableLookup,
-    gradients: Float32Array,
-    shows: Float32Array,
-    clicks: Float32Array,
-    slots?: Int32Array,
-  ): void {
-    const { rows, unique } = found;
-    const { width, layout, rule, wideRule } = this;
-    const { wide, dim, apart, wideState, vector, vectorState } = layout;
-    for (let u = 0; u < unique; u++) {
-      if ((u & (BLOCK - 1)) === 0) this.touched = this.rows.touch(rows, u, Math.min(BLOCK, unique - u), 1);
-      const row = rows[u]!;
-      if (row < 0) continue;
-      const { f32, u32 } = this.rows.segment(row);
-      const at = this.rows.at(row);
-      const show = shows[u]!;
-      const click = clicks[u]!;
-      f32[at + SHOW] = f32[at + SHOW]! + show;
-      f32[at + CLICK] = f32[at + CLICK]! + click;
-      f32[at + DELTA] = f32[at + DELTA]! + this.score(show, click);
-      u32[at + META] = slots ? slots[u]! : u32[at + META]! & 0xffff;
-      const from = u * width;
-      if (wide) wideRule.update(f32, at + WIDE, at + wideState, 1, gradients, from, show);
-      if (!apart) {
-        if (dim > 0) rule.update(f32, at + vector, at + vectorState, dim, gradients, from + wide, show);
-        continue;
-      }
-      const link = u32[at + LINK]!;
-      if (link !== 0) {
-        const { f32: weights } = this.vectors.segment(link - 1);
-        const start = this.vectors.at(link - 1);
-        rule.update(weights, start, start + vectorState, dim, gradients, from + wide, show);
-      }
-    }
-    if (apart) this.admitWaiting(found);
+    } else updatePlainly(this, found, gradients, shows, clicks, slots);
+    if (this.layout.apart) this.admitWaiting(found);
   }
 
   /** Gives their vector to the rows of a push that wait for it and may have it now; those without room go on waiting. */
@@ -369,7 +259,8 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     this.rule.start(f32, at + this.layout.vectorState, this.layout.dim);
   }
 
-  private initialVector(hash: number, tag: number, out: Float32Array, at: number): void {
+  /** Initial weights of a vector: a function of sign and seed. */
+  initialVector(hash: number, tag: number, out: Float32Array, at: number): void {
     const { init, seed, dim } = this.settings;
     if (init.type === 'normal') {
       const std = init.std ?? 1e-4;
@@ -479,38 +370,12 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   row(sign: Sign): TableRow | null {
     const { hi, lo } = signParts(sign);
     const row = this.index.find(hashSign(hi, lo), tagSign(hi, lo), hi, lo);
-    return row < 0 ? null : this.view(row);
+    return row < 0 ? null : viewRow(this, row);
   }
 
   /** All rows, in no order that means anything. */
   *entries(): Generator<TableRow> {
-    for (let row = 0; row < this.rows.end; row++) if (this.lives(row)) yield this.view(row);
-  }
-
-  private view(row: number): TableRow {
-    const { f32, u32 } = this.rows.segment(row);
-    const at = this.rows.at(row);
-    const { wide, dim, apart, vector } = this.layout;
-    const weights = new Float32Array(this.width);
-    if (wide) weights[0] = f32[at + WIDE]!;
-    const link = u32[at + LINK]!;
-    const meta = u32[at + META]!;
-    const result = {
-      sign: signOf(u32[at + HI]!, u32[at + LO]!),
-      slot: meta & 0xffff,
-      show: f32[at + SHOW]!,
-      click: f32[at + CLICK]!,
-      unseenDays: meta >>> 16,
-      deltaScore: f32[at + DELTA]!,
-      admitted: dim > 0 && (!apart || link !== 0),
-      weights,
-    };
-    if (!apart) weights.set(f32.subarray(at + vector, at + vector + dim), wide);
-    else if (link !== 0) {
-      const start = this.vectors.at(link - 1);
-      weights.set(this.vectors.segment(link - 1).f32.subarray(start, start + dim), wide);
-    }
-    return result;
+    for (let row = 0; row < this.rows.end; row++) if (this.lives(row)) yield viewRow(this, row);
   }
 
   shrink(): ShrinkReport {

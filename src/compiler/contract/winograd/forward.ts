@@ -34,6 +34,7 @@ const SUMS_SHARE = 0.25;
 const TASKS = 8;
 /** A row of channels that is a multiple of this many bytes meets the others in one set of the first cache. */
 const SET_BYTES = 4096;
+const UNROLL = 2;
 
 interface ForwardPlan {
   readonly lanes: number;
@@ -52,6 +53,8 @@ interface ForwardPlan {
   /** Whether all tiles are transformed before the first task, whose panels of results are then tasks of their own. */
   readonly shared: boolean;
   readonly unroll: number;
+  /** Bytes of the next panel of the kernel that a tile asks for in a trip of its loop; 0 where the kernel stays in the second cache. */
+  readonly ahead: number;
 }
 
 function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
@@ -73,13 +76,15 @@ function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
   const streamed = (times: number): number => (kernelBytes <= target.l2Bytes / 2 ? 1 : times) * kernelBytes;
   const shared = (nPanels + 2) * tiles * tileBytes + streamed(sharing) < streamed(own);
   const mTasks = shared ? sharing : own;
+  const most = Math.ceil(mPanels / mTasks);
+  const asks = target.keepsOrder === true && kernelBytes > target.l2Bytes / 4;
   return {
     lanes, channels, results, rows, vectors: chosen.vectors, width, mPanels, nPanels, mTasks,
-    most: Math.ceil(mPanels / mTasks), shared, unroll: target.keepsOrder ? 2 : 1,
+    most, shared, unroll: target.keepsOrder ? UNROLL : 1, ahead: asks ? Math.ceil((UNROLL * width * F32) / most) : 0,
   }; // biome-ignore format: a record
 }
 
-/** Emits the stage that transforms the kernel into panels [plane][panel][channel][width]; says whether it runs here. */
+/** Emits the stage that transforms the kernel into panels [panel][plane][channel][width]; says whether it runs here. */
 function packKernel(
   b: LoopBuilder,
   p: Problem,
@@ -90,16 +95,23 @@ function packKernel(
 ): boolean {
   const { kernel, windows, out } = f;
   const { lanes, channels, results, width, nPanels } = plan;
-  const planes = { pitch: width, plane: nPanels * channels * width };
+  const planes = { pitch: width, plane: channels * width };
   const step = kernel.lin[out]!;
   const at = (i: number, axis: number): number => {
     const { flipped, tap } = windows.axes[axis]!;
     return (flipped ? 2 - i : i) * kernel.lin[tap]!;
   };
   const groups = Math.ceil(channels / lanes);
+  const byChannel = kernel.lin[windows.channel]! > step;
   const fill = (): void =>
     b.parallel(nPanels * (width / lanes) * groups, task => {
-      const [panel, vector, group] = unravel(b, task, [nPanels, width / lanes, groups]);
+      // Neighbours in memory one after the other: channels of a result, or results of a channel.
+      const [x, y, z] = unravel(
+        b,
+        task,
+        byChannel ? [groups, nPanels, width / lanes] : [nPanels, width / lanes, groups],
+      );
+      const [panel, vector, group] = byChannel ? [y, z, x] : [x, y, z];
       const column = affine(b, [[panel!, width], [vector!, lanes]], 0); // biome-ignore format: a sum
       const lo = b.mul(group!, b.i32(lanes));
       const hi = b.bin('min', b.add(lo, b.i32(lanes)), b.i32(channels));
@@ -107,7 +119,7 @@ function packKernel(
       const each = (value: (index: Reg) => Reg): void =>
         b.for(lo, hi, 1, channel => {
           const index = affine(b, [[column, step], [channel, kernel.lin[windows.channel]!]], kernel.base); // biome-ignore format: a sum
-          const line = affine(b, [[panel!, channels], [channel, 1]], 0); // biome-ignore format: a sum
+          const line = affine(b, [[panel!, PLANES * channels], [channel, 1]], 0); // biome-ignore format: a sum
           const to = b.addr(buffer, affine(b, [[line, width], [vector!, lanes]], 0)); // biome-ignore format: a sum
           const taps = [0, 1, 2].map(i => [0, 1, 2].map(j => value(b.add(index, b.i32(at(i, 0) + at(j, 1))))));
           storePlanes(b, transformTaps(b, taps), to, planes);
@@ -161,9 +173,13 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
   const multiply = (from: Reg, to: Reg, lo: Reg, hi: Reg, n: Reg): void =>
     b.for(0, PLANES, 1, plane => {
       const rowsAt = b.advance(from, plane, image.plane * F32);
-      const line = affine(b, [[plane, nPanels * channels], [n, channels]], 0); // biome-ignore format: a sum
+      const line = affine(b, [[n, PLANES * channels], [plane, channels]], 0); // biome-ignore format: a sum
       const columns = b.addr(kernel, b.mul(line, b.i32(width)));
       const target = b.advance(to, plane, sums.plane * F32);
+      // Each tile asks for its share of the next panel, which lies behind this one.
+      const next = b.advance(columns, b.i32(channels), width * F32);
+      const asked = (tile: Reg): Reg =>
+        b.advance(next, b.mul(tile, b.i32(Math.floor(channels / plan.unroll))), plan.ahead);
       b.for(lo, hi, 1, panel => {
         const row = b.mul(b.sub(panel, lo), b.i32(rows));
         const tile = Array.from({ length: rows }, () =>
@@ -171,7 +187,8 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
         );
         const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
         const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
-        sweep(b, 'f32', lanes, tile, channels, a, c, plan.unroll);
+        const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), bytes: plan.ahead };
+        sweep(b, 'f32', lanes, tile, channels, a, c, plan.unroll, ahead);
         const place = b.advance(target, row, width * F32);
         for (const [r, line] of tile.entries())
           for (const [v, sum] of line.entries()) b.store('f32', place, sum, (r * width + v * lanes) * F32);

@@ -10,10 +10,18 @@ import { type Stream, sweep } from '../micro.ts';
 import { tileCycles } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, finish, outputIndex } from '../store.ts';
+import { type Coords, finish, outputGroups, outputIndex, storesVectors } from '../store.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
 import { channelsOf, type WeightGradient } from './convolution.ts';
-import { loadPlanes, PLANES, planeElements, planesOf, transformImage, transformResultGradients } from './tiles.ts';
+import {
+  type Channels,
+  loadPlanes,
+  PLANES,
+  planeElements,
+  planesOf,
+  transformImage,
+  transformResultGradients,
+} from './tiles.ts';
 import { type Matrix, transformTapGradients } from './transforms.ts';
 
 const F32 = 4;
@@ -25,7 +33,9 @@ const TILES_SHARE = 0.25;
 /** Tasks there should be, for threads to share, and steps of a chunk at least. */
 const TASKS = 16;
 const LEAST_STEPS = 2;
+/** Taps of a kernel, and of a side. */
 const KERNEL = 9;
+const SIDE = 3;
 
 interface GradientPlan {
   readonly lanes: number;
@@ -80,7 +90,7 @@ export function lowerWeightGradient(
   scratch: Scratch,
 ): void {
   const { lanes, rows, vectors, outs, ins, outBlocks, inBlocks, chunks, step, unroll } = planGradient(p, g, target);
-  const { windows, gradient, out } = g;
+  const { windows, gradient } = g;
   const { tiles } = windows;
   const width = vectors * lanes;
   const tasks = chunks * outBlocks * inBlocks;
@@ -90,7 +100,9 @@ export function lowerWeightGradient(
   const results = planesOf(step, outs, lanes);
   const resultsAt = scratch.room('transformed gradients', 'f32', slots * planeElements(results));
   const sums = planesOf(outs, ins, lanes);
-  const sumsAt = scratch.room('sums', 'f32', tasks * planeElements(sums));
+  const sumsAt = scratch.room('sums', 'f32', (chunks > 1 ? tasks : slots) * planeElements(sums));
+
+  const join = joinerOf(b, p, g, lanes, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
 
   eachTask(b, tasks, (task, slot) => {
     const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
@@ -98,10 +110,10 @@ export function lowerWeightGradient(
     const [lo, hi] = [share(chunk!), share(b.add(chunk!, b.i32(1)))];
     const rowsAt = b.addr(resultsAt, b.mul(slot, b.i32(planeElements(results))));
     const columnsAt = b.addr(imageAt, b.mul(slot, b.i32(planeElements(image))));
-    const to = b.addr(sumsAt, b.mul(task, b.i32(planeElements(sums))));
+    const to = b.addr(sumsAt, b.mul(chunks > 1 ? task : slot, b.i32(planeElements(sums))));
     b.for(lo, hi, step, first => {
       const last = b.bin('min', b.add(first, b.i32(step)), hi);
-      const own = (block: Reg, count: number) => ({ from: b.mul(block, b.i32(count)), count });
+      const own = (block: Reg, count: number): Channels => ({ from: b.mul(block, b.i32(count)), count });
       transformImage(b, windows, own(inBlock!, ins), lanes, first, last, columnsAt, image);
       transformResultGradients(b, windows, gradient, own(outBlock!, outs), lanes, first, last, rowsAt, results);
       b.for(0, PLANES, 1, plane => {
@@ -127,49 +139,101 @@ export function lowerWeightGradient(
         });
       });
     });
-  });
-  b.barrier();
-  joinChunks();
-
-  /** Sums of all chunks to gradients of taps, which lie as the weights do: element by element. */
-  function joinChunks(): void {
-    const count = outs * outBlocks;
-    const stash = scratch.room('taps', 'f32', slotsOf(count) * KERNEL * lanes);
-    eachTask(b, count, (result, slot) => {
-      const [outBlock, row] = unravel(b, result, [outBlocks, outs]);
-      const taps = b.addr(stash, b.mul(slot, b.i32(KERNEL * lanes)));
-      b.for(0, ins * inBlocks, lanes, channel => {
-        const [inBlock, column] = unravel(b, channel, [inBlocks, ins]);
-        const block = affine(b, [[outBlock!, inBlocks], [inBlock!, 1]], 0); // biome-ignore format: a sum
-        const from = b.addr(
-          sumsAt,
-          affine(b, [[block, planeElements(sums)], [row!, ins], [column!, 1]], 0), // biome-ignore format: a sum
-        );
-        const total = loadPlanes(b, from, sums, lanes).map(line => line.map(x => b.copy(x)));
-        if (chunks > 1)
-          b.for(1, chunks, 1, chunk => {
-            const next = b.advance(from, chunk, outBlocks * inBlocks * planeElements(sums) * F32);
-            const parts: Matrix = loadPlanes(b, next, sums, lanes);
-            for (const [i, line] of total.entries())
-              for (const [j, sum] of line.entries()) b.move(sum, b.add(sum, parts[i]![j]!));
-          });
-        const values = transformTapGradients(b, total);
-        for (const [i, x] of values.flat().entries()) b.store('f32', taps, x, i * lanes * F32);
-        b.for(0, lanes, 1, lane => {
-          const at = b.advance(taps, lane, F32);
-          for (let tap = 0; tap < KERNEL; tap++) {
-            const coords: Coords = new Map([
-              [out, result],
-              [windows.channel, b.add(channel, lane)],
-              ...windows.axes.map((axis, i) => {
-                const position = i === 0 ? Math.floor(tap / 3) : tap % 3;
-                return [axis.tap, b.i32(axis.flipped ? 2 - position : position)] as const;
-              }),
-            ]);
-            finish(b, p, b.load('f32', at, tap * lanes * F32), coords, outputIndex(b, p, coords), null);
-          }
-        });
+    if (chunks > 1) return;
+    const joined = join(slot);
+    b.for(0, outs, 1, row => {
+      const result = affine(b, [[outBlock!, outs], [row, 1]], 0); // biome-ignore format: a sum
+      b.for(0, ins, lanes, column => {
+        const from = b.advance(b.advance(to, row, ins * F32), column, F32);
+        joined(loadPlanes(b, from, sums, lanes), result, affine(b, [[inBlock!, ins], [column, 1]], 0)); // biome-ignore format: a sum
       });
     });
-  }
+  });
+  if (chunks === 1) return;
+
+  b.barrier();
+  eachTask(b, outs * outBlocks, (result, slot) => {
+    const [outBlock, row] = unravel(b, result, [outBlocks, outs]);
+    const joined = join(slot);
+    b.for(0, ins * inBlocks, lanes, channel => {
+      const [inBlock, column] = unravel(b, channel, [inBlocks, ins]);
+      const block = affine(b, [[outBlock!, inBlocks], [inBlock!, 1]], 0); // biome-ignore format: a sum
+      const at = affine(b, [[block, planeElements(sums)], [row!, ins], [column!, 1]], 0); // biome-ignore format: a sum
+      const from = b.addr(sumsAt, at);
+      const total = loadPlanes(b, from, sums, lanes).map(line => line.map(x => b.copy(x)));
+      b.for(1, chunks, 1, chunk => {
+        const next = b.advance(from, chunk, outBlocks * inBlocks * planeElements(sums) * F32);
+        const parts = loadPlanes(b, next, sums, lanes);
+        for (const [i, line] of total.entries())
+          for (const [j, sum] of line.entries()) b.move(sum, b.add(sum, parts[i]![j]!));
+      });
+      joined(total, result, channel);
+    });
+  });
+}
+
+/** Finishes the kernels of `lanes` channels from `channel` on, for one result. */
+type Finish = (sums: Matrix, result: Reg, channel: Reg) => void;
+
+/**
+ * Sums to gradients of taps, which lie as the weights do, by a thread's slot: where all taps of a channel lie side by side, in vectors across channels and
+ * taps, gathered from a few lines of scratch; else element by element.
+ */
+function joinerOf(
+  b: LoopBuilder,
+  p: Problem,
+  { windows, out }: WeightGradient,
+  lanes: number,
+  slots: number,
+  scratch: Scratch,
+): (slot: Reg) => Finish {
+  const count = KERNEL * lanes;
+  const stash = scratch.room('taps', 'f32', slots * count);
+  const [outer, inner] = windows.axes;
+  /** Element of the stash with tap `tap` of channel 0. */
+  const placeOf = (tap: number): number => {
+    const [i, j] = [Math.floor(tap / SIDE), tap % SIDE];
+    return ((outer.flipped ? 2 - i : i) * SIDE + (inner.flipped ? 2 - j : j)) * lanes;
+  };
+  const groups = outputGroups(p, [windows.channel, outer.tap, inner.tap]);
+  const gathers = p.masks && groups.length === 1 && storesVectors(p, groups);
+  const places = gathers ? scratch.room('places of taps', 'i32', slots * count) : null;
+
+  return slot => {
+    const start = b.mul(slot, b.i32(count));
+    const taps = b.addr(stash, start);
+    const placesAt = places === null ? null : b.addr(places, start);
+    if (placesAt)
+      b.for(0, lanes, 1, lane => {
+        const to = b.advance(placesAt, lane, KERNEL * F32);
+        for (let tap = 0; tap < KERNEL; tap++) b.store('i32', to, b.add(lane, b.i32(placeOf(tap))), tap * F32);
+      });
+    return (sums, result, channel) => {
+      const values = transformTapGradients(b, sums);
+      for (const [i, x] of values.flat().entries()) b.store('f32', taps, x, i * lanes * F32);
+      if (placesAt) {
+        for (let v = 0; v < KERNEL; v++) {
+          const x = b.gather('f32', taps, b.load('i32', placesAt, v * lanes * F32, lanes));
+          const coords: Coords = new Map([
+            [out, result],
+            [groups[0]!.inner, affine(b, [[channel, KERNEL]], v * lanes)],
+          ]);
+          finish(b, p, x, coords, outputIndex(b, p, coords), groups[0]!.inner);
+        }
+        return;
+      }
+      b.for(0, lanes, 1, lane => {
+        const at = b.advance(taps, lane, F32);
+        for (let tap = 0; tap < KERNEL; tap++) {
+          const coords: Coords = new Map([
+            [out, result],
+            [windows.channel, b.add(channel, lane)],
+            [outer.tap, b.i32(Math.floor(tap / SIDE))],
+            [inner.tap, b.i32(tap % SIDE)],
+          ]);
+          finish(b, p, b.load('f32', at, placeOf(tap) * F32), coords, outputIndex(b, p, coords), null);
+        }
+      });
+    };
+  };
 }
