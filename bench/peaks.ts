@@ -2,6 +2,7 @@
  * What one machine can do at most, measured by loops of our own in the same process as a workload: multiply-adds between registers, and
  * bytes copied between arrays that fit no cache. The only place of the benchmarks that reaches below the Tensor API.
  */
+import { queryCpu } from '#tenon/backends/x86/cpu.js';
 import { Machine } from '#tenon/backends/x86/machine.js';
 import { Native } from '#tenon/backends/x86/memory/native.js';
 import { LoopBuilder, type LoopKernel } from '#tenon/compiler/loops.js';
@@ -91,9 +92,11 @@ function fastest(machine: Machine, kernel: LoopKernel, runs: number): number {
   return best / 1e3;
 }
 
-/** Measures both on `threads` threads: some 0.2 s. */
-export function measurePeaks(threads: number): Peaks {
-  const machine = new Machine(new Native(), 'avx512');
+/** Measures both on `threads` threads: some 0.2 s. Null without AVX-512, which the loops are written with. */
+export function measurePeaks(threads: number): Peaks | null {
+  const native = new Native();
+  if (!queryCpu(native).avx512) return null;
+  const machine = new Machine(native, 'avx512');
   machine.threads = threads;
   const flop = 2 * SHARES * ROUNDS * SUMS * LANES;
   return {

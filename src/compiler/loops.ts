@@ -23,9 +23,20 @@ export interface Reg {
 
 /**
  * `nearest` rounds half to even. `not` is bitwise on integers, logical on masks. `clz` counts leading zeros (scalar integers). `nearInverse` is 1 / a
- * within 2^-14 of it, where both are normal numbers; only where the target says so.
+ * within 2^-14 of it, where both are normal numbers; `toF16` is an f32 rounded to the values of binary16. Both only where the target says so.
  */
-export type UnOp = 'neg' | 'abs' | 'sqrt' | 'floor' | 'ceil' | 'trunc' | 'nearest' | 'not' | 'clz' | 'nearInverse';
+export type UnOp =
+  | 'neg'
+  | 'abs'
+  | 'sqrt'
+  | 'floor'
+  | 'ceil'
+  | 'trunc'
+  | 'nearest'
+  | 'not'
+  | 'clz'
+  | 'nearInverse'
+  | 'toF16';
 
 /**
  * `min` and `max` propagate NaN and order -0 below +0; `pmin` is b < a ? b : a and `pmax` is a < b ? b : a (one instruction on x86).
@@ -213,11 +224,14 @@ export interface LoopKernel {
 export class LoopBuilder {
   /** Whether formulas may use `scale` and `nearInverse`. */
   readonly scales: boolean;
+  /** Whether `toF16` is there. */
+  readonly roundsF16: boolean;
   private next = 0;
   private readonly blocks: Inst[][] = [[]];
 
-  constructor({ scales = false }: { readonly scales?: boolean } = {}) {
+  constructor({ scales = false, roundsF16 = false }: { readonly scales?: boolean; readonly roundsF16?: boolean } = {}) {
     this.scales = scales;
+    this.roundsF16 = roundsF16;
   }
 
   get instructions(): readonly Inst[] {

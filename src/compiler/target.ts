@@ -21,6 +21,8 @@ export interface Target {
   readonly masksMemory?: boolean;
   /** Whether floats can be scaled by powers of two and inverted roughly in one instruction: `scale` and `nearInverse` of the loop IR (AVX-512). */
   readonly scales?: boolean;
+  /** Whether f32 is rounded to the values of binary16 by conversions: `toF16` of the loop IR (F16C). */
+  readonly roundsF16?: boolean;
   /** Bytes of a result from which on its stores go past the caches, where they can. */
   readonly streamedBytes?: number;
   /** How words of packed elements are multiplied, where they are: see `dot` and `tiles` of the loop IR. */

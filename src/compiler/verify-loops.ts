@@ -31,6 +31,7 @@ const UNARY: { readonly [F in UnOp]: readonly Scalar[] } = {
   not: [...INTEGERS, 'mask'],
   clz: INTEGERS,
   nearInverse: FLOATS,
+  toF16: ['f32'],
 };
 
 const BITS: readonly Scalar[] = [...INTEGERS, 'mask'];

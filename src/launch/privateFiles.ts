@@ -9,6 +9,9 @@
 /** Ahead of the bytes of a file: this word, how many bytes follow, their CRC-32, and a number of the writer's. */
 const MAGIC = 0x316e_6574;
 const HEADER_BYTES = 16;
+/** By the group or by others. */
+const WRITABLE = 0o022;
+const STICKY = 0o1000;
 
 export interface PrivateFile {
   readonly bytes: Uint8Array;
@@ -32,13 +35,14 @@ export function readPrivate(file: string): PrivateFile | null {
   const fs = process.getBuiltinModule('node:fs');
   let descriptor: number;
   try {
-    descriptor = fs.openSync(file, 'r');
+    // No link: a valid file under another's name is the wrong code.
+    descriptor = fs.openSync(file, fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0));
   } catch {
     return null;
   }
   try {
     const { uid, mode } = fs.fstatSync(descriptor);
-    if (process.getuid && (uid !== process.getuid() || mode & 0o022)) return null;
+    if (process.getuid && (uid !== process.getuid() || mode & WRITABLE || isOthers(file))) return null;
     const all = fs.readFileSync(descriptor);
     if (all.length < HEADER_BYTES || all.readUInt32LE(0) !== MAGIC) return null;
     const bytes = all.subarray(HEADER_BYTES);
@@ -49,6 +53,13 @@ export function readPrivate(file: string): PrivateFile | null {
   } finally {
     fs.closeSync(descriptor);
   }
+}
+
+/** Whether others can put files into a file's folder in place of it: those that are writable by all, but for sticky ones, as /tmp. */
+function isOthers(file: string): boolean {
+  const folder = process.getBuiltinModule('node:path').dirname(file);
+  const { mode } = process.getBuiltinModule('node:fs').statSync(folder);
+  return (mode & WRITABLE) !== 0 && (mode & STICKY) === 0;
 }
 
 /** Writes a file beside its place and moves it there; where nothing can be written, nothing is. */

@@ -3,16 +3,20 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readPrivate } from '../../src/launch/privateFiles.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const built = existsSync(path.join(root, 'dist/node/index.js'));
@@ -75,6 +79,35 @@ describe.skipIf(!built)('the code cache', () => {
     expect(run(at)).toBe('6');
     expect(statSync(only(at)).ino).not.toBe(ino);
     expect(statSync(only(at)).mode & 0o777).toBe(0o600);
+  });
+
+  it.skipIf(process.platform === 'win32')(
+    'is not believed behind a link, nor in a folder where others can put files',
+    () => {
+      const at = path.join(folder, 'linked');
+      run(at);
+      const file = only(at);
+      const elsewhere = path.join(folder, 'elsewhere');
+      renameSync(file, elsewhere);
+      symlinkSync(elsewhere, file);
+      expect(readPrivate(file)).toBeNull();
+      expect(run(at)).toBe('6');
+      expect(lstatSync(file).isFile()).toBe(true);
+      expect(readPrivate(file)).not.toBeNull();
+      chmodSync(at, 0o777);
+      expect(readPrivate(file)).toBeNull();
+      // Where only owners replace their files, as in /tmp.
+      chmodSync(at, 0o1777);
+      expect(readPrivate(file)).not.toBeNull();
+    },
+  );
+
+  it.each([0, 8, 15, 16, 17, 100])('is not believed when only %i bytes of it are left', length => {
+    const at = path.join(folder, `cut ${length}`);
+    run(at);
+    const bytes = readFileSync(only(at));
+    writeFileSync(only(at), bytes.subarray(0, length));
+    expect(readPrivate(only(at))).toBeNull();
   });
 
   it('need not be: off, or a folder that cannot be made', () => {

@@ -1,6 +1,6 @@
 /** Every sparse model learns a planted pattern through the trainer, and the trainer is exact. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { manualSeed, setNumThreads, Tensor } from 'tenon';
 import { auc } from 'tenon/metrics';
@@ -181,6 +181,55 @@ describe('SparseTrainer', () => {
       expect(b.loss).toBe(a.loss);
       expect(b.predictions).toEqual(a.predictions);
     }
+  });
+
+  it('a load that fails changes nothing, a save that fails leaves the older one', () => {
+    const folder = temporaryFolder().path;
+    const { trainer, features } = trainerOf('deepfm');
+    trainer.step(batchOf(features, 32, 1));
+    trainer.save(folder);
+    manualSeed(4);
+    const other = learnerOf({ ...configOf('deepfm'), table: { optimizer: { type: 'adam' } } }, features);
+    other.step(batchOf(features, 32, 2));
+    const test = batchOf(features, 16, 3);
+    const before = other.predict(test).slice();
+    expect(() => other.load(folder)).toThrow(/a table file with optimizer adagrad; this table has optimizer adam$/);
+    expect(other.predict(test)).toEqual(before);
+    const saved = trainer.predict(test).slice();
+    trainer.step(batchOf(features, 32, 5));
+    // The table is written, and then the dense weights cannot be.
+    mkdirSync(`${folder}.blocked`);
+    trainer.saveDense = () => trainer.table.save(`${folder}.blocked/no/where`, 'full');
+    expect(() => trainer.save(folder)).toThrow(/no such file or folder$/);
+    trainer.load(folder);
+    expect(trainer.predict(test)).toEqual(saved);
+  });
+
+  it('a config says autocast, and what contradicts the model is refused', () => {
+    const { features } = trainerOf('deepfm');
+    const half = learnerOf({ ...configOf('deepfm'), autocast: 'bf16' }, features);
+    expect(Number.isFinite(half.step(batchOf(features, 32, 1)).loss)).toBe(true);
+    expect(() => learnerOf({ ...configOf('deepfm'), table: { dim: 3 } }, features)).toThrow(
+      'SparseTrainer: table.dim: 3 came, and the model needs 8',
+    );
+    const wrong =
+      (part: object): (() => unknown) =>
+      () =>
+        checkConfig('c.json', { ...configOf('deepfm'), ...part });
+    expect(wrong({ autocast: 'f16' })).toThrow('c.json: autocast: "f16" came, expected one of bf16');
+    expect(wrong({ optimizer: { type: 'adam', learningRate: 1 } })).toThrow(
+      'c.json: optimizer: "learningRate" came, expected one of type, lr',
+    );
+    expect(wrong({ pooling: { user: 'max' } })).toThrow(
+      'c.json: pooling.user: "max" came, expected one of sum, mean, sqrtn',
+    );
+    expect(wrong({ pooling: { nobody: 'sum' } })).toThrow('pooling: slot "nobody" came, expected one of user');
+    expect(wrong({ model: { model: 'din' } })).toThrow(
+      'c.json: model din: histories: nothing came, expected an object',
+    );
+    expect(wrong({ model: { model: 'deepfm', hidden: 64 } })).toThrow(
+      'c.json: model deepfm: hidden: 64 came, expected an array',
+    );
   });
 
   describe('in a pipeline', () => {

@@ -1,4 +1,4 @@
-// Preloaded (node --require) to take something away from koffi: TENON_TEST_WITHOUT is `koffi`, `pages` (the system refuses executable memory) or
+// Preloaded (node --require) to take something away from koffi: TENON_TEST_WITHOUT is `koffi`, `library` (its file is broken), `pages` (the system refuses executable memory) or
 // `cpu` (a processor that knows nothing).
 const Module = require('node:module');
 
@@ -7,6 +7,8 @@ const load = Module._load;
 Module._load = function (request, ...rest) {
   if (!/^(koffi|@koromix\/koffi-.*)$/.test(request)) return load.call(this, request, ...rest);
   if (without === 'koffi') throw new Error("Cannot find module 'koffi'");
+  // What the loader says of a file that is none of its kind; this one is not.
+  if (without === 'library') process.dlopen({ exports: {} }, __filename);
   const koffi = load.call(this, request, ...rest);
   return {
     ...koffi,

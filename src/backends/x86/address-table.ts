@@ -11,7 +11,7 @@ import type { Machine, NativeBuffer } from './machine.ts';
 /** Host values of so many bytes are copied; one such slot is a cache line. */
 const SLOT_BYTES = 64;
 
-/** Results of so many bytes are given memory in large pages, from a line on. */
+/** Results of so many bytes are given large pages. */
 const LONG = 4 << 20;
 
 /** A leaf or an output: where its address stands in the table. */
@@ -119,13 +119,11 @@ export class AddressTable {
       const output = outputs[i]!;
       if (output.slot) fresh.push(null);
       else {
-        const { dtype } = this.program.outputs[i]!;
-        const long =
-          output.elements * bytesOf(dtype) >= LONG ? machine.allocate(output.elements * bytesOf(dtype)) : null;
-        const array = long
-          ? hostView(dtype, long.view.buffer, long.view.byteOffset, output.elements)
-          : hostArray(dtype, output.elements);
-        this.point(output, long?.address ?? native.addressOf(array));
+        const array = hostArray(this.program.outputs[i]!.dtype, output.elements);
+        const address = native.addressOf(array);
+        // Its pages are not there yet.
+        if (array.byteLength >= LONG) native.preferLargePages(address, array.byteLength);
+        this.point(output, address);
         fresh.push(array);
       }
     }

@@ -18,6 +18,8 @@ export const integer = (name: string, type: RegType): VectorOp => `${name}${isWi
 
 const signBit = (type: RegType): bigint => (isWide(type) ? -(1n << 63n) : -(1n << 31n));
 
+/** Rounding of conversions to half floats: nearest, ties to even. */
+const NEAREST = 0;
 const ROUND: Partial<Record<UnOp, number>> = { nearest: 8, floor: 9, ceil: 10, trunc: 11 };
 
 export function unary(f: Frame, fn: UnOp, d: Reg, a: Reg): void {
@@ -53,7 +55,10 @@ export function unary(f: Frame, fn: UnOp, d: Reg, a: Reg): void {
   if (fn in ROUND) asm.vector(packed('vrndscale', type), l, into, 0, x, { imm: ROUND[fn]! });
   else if (fn === 'sqrt') asm.vector(packed('vsqrt', type), l, into, 0, x);
   else if (fn === 'nearInverse') asm.vector(packed('vrcp14', type), l, into, 0, x);
-  else if (fn === 'not') asm.vector('vpternlogd', l, into, x, x, { imm: 0x55 });
+  else if (fn === 'toF16') {
+    asm.vector('vcvtps2ph', l, x, 0, into, { imm: NEAREST });
+    asm.vector('vcvtph2ps', l, into, 0, into);
+  } else if (fn === 'not') asm.vector('vpternlogd', l, into, x, x, { imm: 0x55 });
   else if (fn === 'abs' || fn === 'neg') {
     if (isFloat(type)) {
       const bits = fn === 'neg' ? signBit(type) : ~signBit(type);

@@ -51,6 +51,7 @@ export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
   keepsMemory: true,
   masksMemory: isa !== 'avx2',
   scales: isa !== 'avx2',
+  roundsF16: true,
   streamedBytes: STREAMED_BYTES,
   l1Bytes: cpu.l1Bytes,
   l2Bytes: cpu.l2Bytes,

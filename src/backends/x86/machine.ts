@@ -23,13 +23,13 @@ import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES } from './control.ts';
-import { FirstTouch } from './first-touch.ts';
 import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
 import { emitAlone, emitProgram, type ProgramCode, type ProgramEntries } from './program-code.ts';
 import { MAX_THREADS, Threads } from './threads.ts';
+import { type Area, Workspace } from './workspace.ts';
 
 export const BACKEND_NAME = 'x86';
 
@@ -101,8 +101,7 @@ export class Machine {
   readonly control: number;
   readonly pool: Threads;
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
-  private work: NativeBuffer;
-  private readonly firstTouch: FirstTouch;
+  private readonly work: Workspace;
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
   /** Bytes of host copies given up since the collector was last told. */
@@ -122,8 +121,7 @@ export class Machine {
     this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control, isa);
-    this.work = new NativeBuffer(this, 0);
-    this.firstTouch = new FirstTouch(native);
+    this.work = new Workspace(native);
   }
 
   get threads(): number {
@@ -145,8 +143,7 @@ export class Machine {
 
   translate(program: LoopProgram): TranslatedProgram {
     if (this.checked) verifyProgram(program);
-    // What the program will run in is made ready meanwhile.
-    this.workspace(program.arenaBytes);
+    this.expect(program);
     const listing = debugs('code') ? new ListingAssembler() : undefined;
     const code = span('x86: emit', () =>
       emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
@@ -156,7 +153,7 @@ export class Machine {
   }
 
   loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
-    this.workspace(outline.arenaBytes);
+    this.expect(outline);
     const { bytes: _, ...entries } = code;
     const pages = span('x86: load', () => this.loadCode(code));
     const loaded = new LoadedProgram(this, outline, entries, pages);
@@ -186,12 +183,13 @@ export class Machine {
   }
 
   /** Memory for intermediates, shared by all programs because they run one at a time; it only grows. */
-  workspace(bytes: number): NativeBuffer {
-    if (bytes > this.work.bytes) {
-      this.work = new NativeBuffer(this, bytes);
-      this.firstTouch.ahead(this.work);
-    }
-    return this.work;
+  workspace(bytes: number): Area {
+    return this.work.atLeast(bytes);
+  }
+
+  /** Makes ready what a program will run in, while it is translated. A run that goes on needs the workspace it has. */
+  private expect({ arenaBytes }: { readonly arenaBytes: number }): void {
+    if (!this.led) this.workspace(arenaBytes);
   }
 
   /** The variable's memory here, holding its newest value. */

@@ -22,6 +22,7 @@ export function roundToBf16(b: LoopBuilder, x: Reg): Reg {
 
 /** The binary16 value nearest to `x`: infinite from 65520 on, multiples of 2^-24 below 2^-14. */
 export function roundToF16(b: LoopBuilder, x: Reg): Reg {
+  if (b.roundsF16) return b.un('toF16', x);
   const magnitude = b.un('abs', x);
   const normal = b.un('abs', dropBits(b, x, 13));
   const finite = b.select(b.cmp('ge', normal, float(b, x, 65536)), float(b, x, Number.POSITIVE_INFINITY), normal);

@@ -4,7 +4,7 @@
  */
 import { type Tensor, where } from '../../tensor/index.ts';
 import { branch, repeat, truthOf } from '../controlFlow.ts';
-import type { Value } from './operators.ts';
+import type { Value } from './operators/index.ts';
 
 /** Variables by name. */
 export type Variables = Map<string, Value>;

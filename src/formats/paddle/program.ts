@@ -5,7 +5,7 @@ import { Module } from '../../nn/index.ts';
 import { type DType, isFloat, Parameter, Tensor } from '../../tensor/index.ts';
 import type { OperatorCount, Port } from '../weights.ts';
 import { CONTROL, type RunBlock, runConditional, runWhile, selectInput, type Variables } from './blocks.ts';
-import { type Call, DTYPES, OPERATORS, type Value } from './operators.ts';
+import { type Call, DTYPES, OPERATORS, type Value } from './operators/index.ts';
 import type { Attr, BlockDesc, OpDesc, ProgramDesc, VarDesc } from './schema.ts';
 
 /** An input with sequences of different lengths: all their rows, and where each sequence begins (and the last ends). */

@@ -42,6 +42,10 @@ export class RunFiles {
     this.keep = keep;
   }
 
+  get checkpointDone(): string {
+    return this.file('checkpoint.done');
+  }
+
   private file(...parts: readonly string[]): string {
     return path.join(this.folder, ...parts);
   }
@@ -51,7 +55,7 @@ export class RunFiles {
    * @throws Error naming the done-file's line whose checkpoint is not there
    */
   lastCheckpoint(): Restart | null {
-    const file = this.file('checkpoint.done');
+    const file = this.checkpointDone;
     const done = readDone(file).at(-1);
     if (!done) return null;
     const folder = this.file(done.path);

@@ -132,7 +132,14 @@ class StreamRun {
     learner.predict(emptyBatch(reading.features.schema, reading.batchSize));
     this.files.rewind(found?.state ?? null);
     if (!found) return;
-    learner.load(found.folder);
+    try {
+      learner.load(found.folder);
+    } catch (error) {
+      throw new Error(
+        `${(error as Error).message}: restore it, or take the last line of ${this.files.checkpointDone} away to go on from the one before`,
+        { cause: error },
+      );
+    }
     const state = found.state as State;
     defaultGenerator.setState(state.generator);
     this.position = state.position;

@@ -95,7 +95,7 @@ const ZEROS = new Uint8Array(1 << 18);
 
 /** Segments in a shared mapping of one file: the operating system keeps what is used in memory and writes the rest out. */
 class MappedBacking implements Backing {
-  readonly shift = 12;
+  readonly shift: number;
   readonly fixed = true;
   private readonly folder: string;
   private readonly system: MappingSystem;
@@ -104,8 +104,9 @@ class MappedBacking implements Backing {
   private used = 0;
   private readonly maps: Maps;
 
-  constructor(folder: string, system: MappingSystem) {
+  constructor(folder: string, system: MappingSystem, shift: number) {
     this.folder = folder;
+    this.shift = shift;
     this.system = system;
     this.maps = new Maps(system);
     this.file = openScratch(folder);
@@ -219,7 +220,7 @@ export class PagedBacking implements Backing {
 
 /** What stores of rows may have of memory together. */
 export class MemoryShare {
-  private readonly limit: number;
+  readonly limit: number;
   private readonly others: () => number;
   private used = 0;
 
@@ -278,13 +279,23 @@ class SpillingBacking implements Backing {
   }
 }
 
+/** Rows of a mapped segment, as powers of two: the system allows some 65,000 mappings. */
+const MAPPED_SHIFT = { least: 9, most: 12 };
+
+/** Of rows of so many words; smaller where a share of memory would else hold but a few segments. */
+function mappedShift(words: number, share: MemoryShare | null): number {
+  const { least, most } = MAPPED_SHIFT;
+  if (!share) return most;
+  return Math.min(most, Math.max(least, Math.floor(Math.log2(share.limit / 8 / (4 * words)))));
+}
+
 /**
  * Memory without a folder; else a mapped file where the system can, a paged one otherwise, for what does not fit `share` (without one, for all). One per
- * store of rows.
+ * store of rows, of so many `words` each.
  */
-export function backingFor(folder: string | undefined, share: MemoryShare | null): Backing {
+export function backingFor(folder: string | undefined, share: MemoryShare | null, words: number): Backing {
   const system = mappingSystem();
   if (folder === undefined) return system ? new LargePageBacking(system) : new MemoryBacking();
-  const file = system ? new MappedBacking(folder, system) : new PagedBacking(folder);
+  const file = system ? new MappedBacking(folder, system, mappedShift(words, share)) : new PagedBacking(folder);
   return share ? new SpillingBacking(file, share) : file;
 }

@@ -69,9 +69,10 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     this.index = new SignIndex(this);
     const { folder, memoryLimit, atLimit } = this.settings;
     const share = atLimit === 'spill' ? new MemoryShare(memoryLimit!, () => this.index.bytes) : null;
-    const make = backing ?? ((): Backing => backingFor(folder, share));
-    this.rows = new RowStore(this.layout.rowWords, LINK, make());
-    this.vectors = new RowStore(Math.max(1, this.layout.vectorWords), 0, make());
+    const store = (words: number, link: number): RowStore =>
+      new RowStore(words, link, backing?.() ?? backingFor(folder, share, words));
+    this.rows = store(this.layout.rowWords, LINK);
+    this.vectors = store(Math.max(1, this.layout.vectorWords), 0);
   }
 
   get summed(): { readonly wide: boolean; readonly vector: boolean } {

@@ -71,8 +71,6 @@ export class BatchPooling {
   constructor(model: SparseModel, poolings: Readonly<Record<string, Pooling>>, capacity: number) {
     const { schema, sequences, needs, fields } = model;
     const names = Object.keys(sequences);
-    for (const slot of Object.keys(poolings))
-      if (!fields.includes(slot)) throw new Error(`pooling: slot "${slot}" came, expected one of ${fields.join(', ')}`);
     this.slots = schema.slots.map(slot => ({
       field: fields.indexOf(slot),
       pooling: poolings[slot] ?? 'sum',

@@ -97,6 +97,9 @@ export class SparseTrainer implements BatchLearner {
     const parameters = model.parameters();
     const make = optimizer ?? ((list: Parameter[]): AnyOptimizer => new Adam(list, { lr: 1e-3 }));
     this.optimizer = parameters.length > 0 ? make(parameters) : null;
+    for (const slot of Object.keys(pooling))
+      if (!model.fields.includes(slot))
+        throw new Error(`pooling: slot "${slot}" came, expected one of ${model.fields.join(', ')}`);
     this.poolings = pooling;
     const { labels } = model.schema;
     this.click = clickLabel === null || labels.length === 0 ? -1 : labels.indexOf(clickLabel ?? labels[0]!);

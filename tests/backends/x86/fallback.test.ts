@@ -29,6 +29,7 @@ describe.skipIf(!machineCode)('the default backend', () => {
 
   it.each([
     ['koffi', 'koffi, which calls machine code, could not be loaded'],
+    ['library', 'koffi, which calls machine code, could not be loaded: .*invalid ELF header'],
     ['pages', 'the system refuses to make memory executable'],
     ['cpu', 'this processor has no AVX2 with FMA'],
   ])('without %s is WebAssembly', (without, reason) => {

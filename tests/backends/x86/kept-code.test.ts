@@ -107,4 +107,17 @@ describe.skipIf(!usable)('kept programs', () => {
     expect(repaired.lowered).toBeGreaterThan(expected.lowered);
     expect([...inodes].some(([name, ino]) => statSync(path.join(folder, name)).ino !== ino)).toBe(true);
   });
+
+  it('are replaced when they are cut short, or another program lies under their name', () => {
+    const expected = run(folder);
+    const names = files();
+    const contents = names.map(name => readFileSync(path.join(folder, name)));
+    for (const [i, name] of names.entries())
+      writeFileSync(path.join(folder, name), contents[i]!.subarray(0, contents[i]!.length >> 1));
+    expect(run(folder).losses).toEqual(expected.losses);
+    // Each in the place of the next: whole, of this user, and of another program.
+    const fresh = names.map(name => readFileSync(path.join(folder, name)));
+    for (const [i, name] of names.entries()) writeFileSync(path.join(folder, name), fresh[(i + 1) % fresh.length]!);
+    expect(run(folder).losses).toEqual(expected.losses);
+  });
 });

@@ -245,6 +245,14 @@ describe('threads, shuffle and batches', () => {
     expect(distance(bounded)).toBeGreaterThan(300);
   });
 
+  it('the shuffled order does not depend on the threads', async () => {
+    const shuffle = { seed: 4, buffer: 5000 };
+    const order = async (threads: number): Promise<number[]> =>
+      lineNumbers((await readAll(files, { ...criteo, batchSize: 1000, threads, shuffle })).all);
+    const alone = await order(0);
+    for (const threads of [1, 2]) expect(await order(threads)).toEqual(alone);
+  });
+
   it('dropLast leaves out what does not fill a batch', async () => {
     const { batches } = await readAll([small[0]!], { ...criteo, batchSize: 400, dropLast: true });
     expect(batches.map(batch => batch.size)).toEqual([400, 400, 400]);
@@ -338,12 +346,22 @@ describe('bad input', () => {
 
   it.each<[string, string, Uint8Array | null]>([
     ['cut.gz', 'cut.gz: the gzip data ends too early (truncated file?)', gzipSync(criteoLines(2000)).subarray(0, 9000)],
+    [
+      'members.gz',
+      'members.gz: the gzip data ends too early (truncated file?)',
+      Buffer.concat([gzipSync(criteoLines(2000)), gzipSync(criteoLines(2000)).subarray(0, 9000)]),
+    ],
     ['damaged.gz', 'damaged.gz: the gzip data is damaged', gzipSync(criteoLines(2000)).fill(7, 5000, 6000)],
     ['cut.zst', 'cut.zst: the zstd data ends too early (truncated file?)', Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 4, 0)],
     ['absent.tsv', 'absent.tsv: no such file or folder', null],
   ])('%s: %s', async (name, sentence, bytes) => {
     const path = bytes ? folder.write(name, bytes) : folder.file(name);
     for (const threads of [0, 1]) await expect(readAll([path], { ...criteo, threads })).rejects.toThrow(sentence);
+  });
+
+  it('a folder in the place of a file is named', async () => {
+    const path = folder.file('');
+    await expect(readAll([path], criteo)).rejects.toThrow(`cannot read ${path}: it is not a file`);
   });
 
   it('a damaged Parquet file is named', async () => {

@@ -130,6 +130,31 @@ describe('a run over two days', () => {
     expect(published.version).toEqual({ day: '20260102', pass: '1600' });
   });
 
+  it('retrieval learns from data without labels, and a server has its vectors', async () => {
+    const features = new Features({ slots: clickConfig.features.slots });
+    const config = {
+      ...clickConfig,
+      features: features.spec,
+      model: { model: 'twotower', dim: 4, items: ['item'] },
+    } as const;
+    const { out, events } = await train('retrieval', {
+      learner: learnerOf(config, features),
+      reading: { format: clickConfig.format, features, batchSize: 100, threads: 0 },
+      card: config,
+      maxPasses: 4,
+    });
+    // Every example is a click, so a row shown once is worth keeping.
+    expect(events.findLast(event => event.event === 'day')).toMatchObject({ deleted: 0 });
+    const published = new PublishedModel(path.join(out, 'publish'));
+    const items = published.vectors([{ item: 1 }, { item: 2 }, { item: 3 }], 'item');
+    const users = published.vectors([{ user: 2n ** 60n }], 'user');
+    expect([items.length, users.length]).toEqual([12, 4]);
+    for (let i = 0; i < 12; i += 4) expect(Math.hypot(...items.subarray(i, i + 4))).toBeCloseTo(1, 5);
+    expect(() => new PublishedModel(path.join(folder.file('whole'), 'publish')).vectors([{}], 'user')).toThrow(
+      'vectors: deepfm has none, expected a model of retrieval (twotower, mind)',
+    );
+  });
+
   it('several folders make a pass, and checkpoints may be rarer than passes', async () => {
     const { events } = await train('pairs', { perPass: 2, checkpointEvery: 3, deltaEvery: 0, validate: 'progressive' });
     expect(events.map(({ event, day, ...of }) => [event, day, 'pass' in of ? of.pass : ''].join(' '))).toEqual([
@@ -294,6 +319,20 @@ describe('bad input', () => {
     );
     renameSync(`${checkpoint}.moved`, checkpoint);
     expect((await train('e', { resume: true })).result.passes).toBe(4);
+  });
+
+  test('a damaged checkpoint: says so; without its line, training goes on from the one before', async () => {
+    const { out } = await train('damaged', { maxPasses: 2 });
+    const [before, last] = readDone(path.join(out, 'checkpoint.done'));
+    const table = path.join(out, last!.path, 'table');
+    const bytes = readFileSync(table);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(table, bytes);
+    await expect(train('damaged', { resume: true })).rejects.toThrow(
+      `${table}: damaged: its checksum does not fit: restore it, or take the last line of ${out}/checkpoint.done away to go on from the one before`,
+    );
+    writeFileSync(path.join(out, 'checkpoint.done'), `${JSON.stringify(before)}\n`);
+    expect((await train('damaged', { resume: true })).result.passes).toBe(5);
   });
 
   test('a done-file that is none, a published folder that is none', async () => {

@@ -17,6 +17,8 @@ const blend = (type: RegType): VexOp => (isWide(type) ? 'vblendvpd' : 'vblendvps
 /** The immediate that names a register. */
 export const named = (register: number): number => register << 4;
 
+/** Rounding of conversions to half floats: nearest, ties to even. */
+const NEAREST = 0;
 const ROUND: Partial<Record<UnOp, number>> = { nearest: 8, floor: 9, ceil: 10, trunc: 11 };
 
 /** `into` = ~`x`, by T2. */
@@ -34,7 +36,10 @@ export function unary(f: Frame, fn: UnOp, d: Reg, a: Reg): void {
   const into = f.vInto(d);
   if (fn in ROUND) asm.vex(packed('vround', type), l, into, 0, x, ROUND[fn]!);
   else if (fn === 'sqrt') asm.vex(packed('vsqrt', type), l, into, 0, x);
-  else if (fn === 'not') invert(f, l, into, x);
+  else if (fn === 'toF16') {
+    asm.vex('vcvtps2ph', l, x, 0, into, NEAREST);
+    asm.vex('vcvtph2ps', l, into, 0, into);
+  } else if (fn === 'not') invert(f, l, into, x);
   else if (isFloat(type) && fn === 'neg') asm.vex('vpxor', l, into, x, f.pattern(l, wide, signBit(type)));
   else if (isFloat(type) && fn === 'abs') asm.vex('vpand', l, into, x, f.pattern(l, wide, ~signBit(type)));
   else if (fn === 'neg') {

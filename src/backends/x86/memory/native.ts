@@ -22,7 +22,7 @@ const PLATFORMS: { readonly [name: string]: (koffi: Koffi) => Platform } = {
 
 export const PAGE = 4096;
 /** What a large page holds, and the memory from which on they are asked for. */
-const LARGE_PAGE = 2 << 20;
+export const LARGE_PAGE = 2 << 20;
 export const pageAlign = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
 
 function loadKoffi(): Koffi {

@@ -1,0 +1,46 @@
+/** f32 rounded to the values of binary16 by conversions: as graph/half.ts rounds them, at every exponent, between neighbours and at their midpoints. */
+import { expect, it } from 'vitest';
+import { LoopBuilder, type LoopKernel } from '../../../src/compiler/loops.ts';
+import { f16Bits, f16Value } from '../../../src/graph/half.ts';
+import { runX86Kernel } from '../../support/run-x86-kernel.ts';
+import { isas } from './available.ts';
+
+/** Every value of binary16, the midpoint to the next, and their neighbours among f32; of both signs, with infinities and NaN. */
+function samples(): Float32Array {
+  const patterns: number[] = [];
+  const bits = new Int32Array(1);
+  const float = new Float32Array(bits.buffer);
+  const around = (x: number): void => {
+    float[0] = x;
+    const at = bits[0]!;
+    for (const step of [-1, 0, 1]) patterns.push(at + step);
+  };
+  for (let h = 0; h < 0x7c00; h++) {
+    around(f16Value(h));
+    around((f16Value(h) + (h === 0x7bff ? 65536 : f16Value(h + 1))) / 2);
+  }
+  const positive = patterns.filter(p => p >= 0).concat(0x7f80_0000, 0x7fc0_0000, 1, 0x007f_ffff, 0x7f7f_ffff);
+  return new Float32Array(Int32Array.from([...positive, ...positive.map(p => p | 0x8000_0000)]).buffer);
+}
+
+it.each(isas.flatMap(isa => [1, isa === 'avx2' ? 8 : 16].map(lanes => [isa, lanes] as const)))(
+  '%s, %i lanes',
+  (isa, lanes) => {
+    const all = samples();
+    const x = all.subarray(0, all.length - (all.length % lanes));
+    const b = new LoopBuilder({ roundsF16: true });
+    b.for(0, x.length, lanes, i => b.store('f32', b.addr(1, i), b.un('toF16', b.load('f32', b.addr(0, i), 0, lanes))));
+    const kernel: LoopKernel = {
+      name: 'half',
+      buffers: [
+        { name: 'x', dtype: 'f32', elements: x.length, access: 'read' },
+        { name: 'y', dtype: 'f32', elements: x.length, access: 'write' },
+      ],
+      body: b.instructions,
+    };
+    const y = new Float32Array(x.length);
+    runX86Kernel(kernel, [x, y], { isa });
+    const wrong = y.findIndex((v, i) => !Object.is(v, f16Value(f16Bits(x[i]!))));
+    expect(wrong < 0 ? null : [x[wrong], y[wrong]]).toBeNull();
+  },
+);
