@@ -1,5 +1,6 @@
 // npm run fuzz -- --minutes N [--seed S] [--threads N,...] [--all]: random graphs and whole training steps as machine code, on every instruction set here, against the reference
 // backend, for so long. --all counts the differences instead of stopping at the first.
+// The smallest graph that still fails is printed beside its seed.
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 

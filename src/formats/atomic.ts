@@ -32,6 +32,7 @@ export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>)
 
 /**
  * Makes the folder `path` of what `write` puts into a new one beside it. Should `write` fail, the folder is as it was and nothing is left over.
+ * An old folder is moved aside first, so a crash between the two renames leaves it as `path.old`.
  * @throws what `write` throws; an Error naming the folder and the reason where the file system refuses
  */
 export function writeFolderAtomic(path: string, write: (folder: string) => void): void {
