@@ -7,7 +7,7 @@ import type { DType } from '../graph/dtype.ts';
 import type { AxisMap } from '../graph/node.ts';
 import type { ContractDim, OperandAxis, Role } from './contract/spec.ts';
 import { isView, storage, type Value } from './flow.ts';
-import type { IndexTable, Ix, VarAtom } from './index-expr.ts';
+import { gcd, type IndexTable, type Ix, type VarAtom } from './index-expr.ts';
 import { attributesKey } from './normalise.ts';
 import { type Condition, throughReindex, throughReshape } from './views.ts';
 
@@ -34,11 +34,16 @@ export interface Split {
   readonly by: number;
 }
 
+/** Numerators, each with a number that divides it wherever the conditions of a read hold. */
+type Divisors = ReadonlyMap<Ix, number>;
+
+const divides = (exact: Divisors, of: Ix, by: number): boolean => (exact.get(of) ?? 1) % by === 0;
+
 /** A split that turns some division inside `ix` into a variable of its own, if there is one. */
-export function suggestSplit(ix: Ix, exact: ReadonlySet<Ix> | null = null): Split | null {
+export function suggestSplit(ix: Ix, exact: Divisors | null = null): Split | null {
   for (const { atom } of ix.terms) {
     if (atom.kind !== 'div' && atom.kind !== 'mod') continue;
-    if (!exact?.has(atom.of)) {
+    if (!exact || !divides(exact, atom.of, atom.by)) {
       for (const { atom: inner, coef } of atom.of.terms) {
         if (inner.kind !== 'var' || coef <= 0 || atom.by % coef !== 0) continue;
         const by = atom.by / coef;
@@ -101,8 +106,8 @@ function viewDepth(operand: Value): number {
   return depth;
 }
 
-/** An index as (affine) / div over `vars`, or null. `exact` holds numerators known to divide evenly wherever it matters. */
-function asAxisMap(ix: Ix, vars: readonly VarAtom[], exact: ReadonlySet<Ix>): AxisMap | null {
+/** An index as (affine) / div over `vars`, or null. */
+function asAxisMap(ix: Ix, vars: readonly VarAtom[], exact: Divisors): AxisMap | null {
   const affine = (of: Ix, offset: number, div: number): AxisMap | null => {
     const terms: [number, number][] = [];
     for (const { atom, coef } of of.terms) {
@@ -112,19 +117,36 @@ function asAxisMap(ix: Ix, vars: readonly VarAtom[], exact: ReadonlySet<Ix>): Ax
     return { terms, offset, div };
   };
   const [first] = ix.terms;
-  if (ix.terms.length === 1 && first!.coef === 1 && first!.atom.kind === 'div' && exact.has(first!.atom.of)) {
+  if (ix.terms.length === 1 && first!.coef === 1 && first!.atom.kind === 'div') {
     const { of, by } = first!.atom;
-    return affine(of, of.constant + ix.constant * by, by);
+    if (divides(exact, of, by)) return affine(of, of.constant + ix.constant * by, by);
   }
   return affine(ix, ix.constant, 1);
 }
 
-/** Numerators whose divisibility is a condition of the read. */
-function exactNumerators(conditions: readonly Condition[]): Set<Ix> {
-  const exact = new Set<Ix>();
-  for (const { ix, size } of conditions) {
-    const [first] = ix.terms;
-    if (size === 1 && ix.terms.length === 1 && first!.atom.kind === 'mod') exact.add(first!.atom.of);
+/** What a condition says to divide evenly: `of` mod `by` is 0. */
+function divisibility({ ix, size }: Condition): { readonly of: Ix; readonly by: number } | null {
+  const [first] = ix.terms;
+  const alone = size === 1 && ix.terms.length === 1 && first!.atom.kind === 'mod';
+  return alone ? (first!.atom as { of: Ix; by: number }) : null;
+}
+
+/** Numerators whose divisibility is a condition of the read; behind one stride another may stand: n even, and n / 2 even. */
+function exactNumerators(conditions: readonly Condition[]): Divisors {
+  const exact = new Map<Ix, number>();
+  const add = (of: Ix, by: number): void => {
+    const known = exact.get(of) ?? 1;
+    exact.set(of, (known * by) / gcd(known, by));
+  };
+  for (const condition of conditions) {
+    const said = divisibility(condition);
+    if (!said) continue;
+    add(said.of, said.by);
+    const [first] = said.of.terms;
+    if (said.of.terms.length === 1 && said.of.constant === 0 && first!.coef === 1 && first!.atom.kind === 'div') {
+      const { of, by } = first!.atom;
+      if (divides(exact, of, by)) add(of, by * said.by);
+    }
   }
   return exact;
 }
@@ -141,16 +163,18 @@ function operandAxes(read: Read, vars: readonly VarAtom[]): OperandAxis[] | null
     axes.push({ map, size, stride });
     stride *= size;
   }
-  for (const { ix, size } of read.conditions) {
+  for (const condition of read.conditions) {
+    const { ix, size } = condition;
     if (read.coords.some((c, d) => c === ix && shape[d] === size)) continue;
-    const [first] = ix.terms;
-    if (size === 1 && ix.terms.length === 1 && first!.atom.kind === 'mod') {
-      const { of, by } = first!.atom;
-      if (read.coords.some(c => c.terms.length === 1 && c.terms[0]!.atom.kind === 'div' && c.terms[0]!.atom.of === of))
-        continue;
+    const said = divisibility(condition);
+    if (said) {
+      const { of, by } = said;
+      const held = ({ terms: [first, ...more] }: Ix): boolean =>
+        more.length === 0 && first?.atom.kind === 'div' && first.atom.of === of && first.atom.by % by === 0;
+      if (read.coords.some(held)) continue;
       const map = asAxisMap(of, vars, exact);
       if (!map) return null;
-      axes.push({ map: { ...map, div: by }, size: Math.floor(of.hi / by) + 1, stride: 0 });
+      axes.push({ map: { ...map, div: map.div * by }, size: Math.floor(of.hi / by) + 1, stride: 0 });
       continue;
     }
     const map = asAxisMap(ix, vars, exact);

@@ -1,6 +1,7 @@
 /**
  * Convolutions and both their gradients at the borders of images, against the reference backend: padded copies of operands with axes of one element, or spread out
- * over one (neighbours in memory must stay neighbours in the copy, because kernels read them as vectors), and windows that lie in the border altogether.
+ * over one (neighbours in memory must stay neighbours in the copy, because kernels read them as vectors), windows that lie in the border altogether, and strides
+ * behind strides.
  */
 import { afterEach, expect, it } from 'vitest';
 import { F, manualSeed, randn, setBackend, type Tensor, vjp } from '../../../src/index.ts';
@@ -65,5 +66,19 @@ it.each(['f32', 'f64'] as const)('a window of one row over a border, rows of who
           `${groups} groups, ${width} wide, 1 x ${kernel}`,
           (x, w) => F.conv2d(x, w, null, { padding: [2, 0], groups }),
           () => [fixed([2, 8, 3, width + kernel - 1], dtype), fixed([8, 8 / groups, 1, kernel], dtype)],
+        );
+});
+
+it('a stride behind a stride: positions a window never reads have no gradient', () => {
+  for (const kernel of [1, 2, 5])
+    for (const size of [9, 12, 13])
+      for (const stride of [2, 3])
+        agree(
+          `${kernel} x 1 over ${size}, strides of ${stride}`,
+          (x, w) => {
+            const behind = w.detach().mean([2, 3]).t().reshape([4, 3, 1, 1]);
+            return F.conv2d(F.conv2d(x, w.detach(), null, { stride }), behind, null, { stride: 2 });
+          },
+          () => [fixed([2, 4, size, size], 'f64'), fixed([3, 4, kernel, 1], 'f64')],
         );
 });
