@@ -180,9 +180,8 @@ export function storeTile(
   };
   const evenly = n.length === 1 && tile.columns % lanes === 0 && total % lanes === 0 && !tile.skip && !tile.exist;
   if (evenly && inner && storesVectors(p, n)) {
-    // Whole vectors of one row: where a row of the tile stands is worked out once for all of them.
-    const until =
-      total % tile.columns === 0 ? tile.columns : b.bin('min', b.i32(tile.columns), b.sub(b.i32(total), tile.n));
+    // Whole vectors of one row: where a row of the tile stands is worked out once for all of them. A tile of taps may begin behind the last column.
+    const until = b.bin('min', b.i32(tile.columns), b.sub(b.i32(total), tile.n));
     rows((line, coords) => {
       const index = outputIndex(b, p, coords);
       b.for(0, until, lanes, v => {

@@ -312,6 +312,21 @@ describe('epilogue and prologue', () => {
         );
       });
 
+  it('an epilogue too long for registers, tiles that begin behind the last column', () => {
+    for (const n of [4, 8, 12, 16, 20, 28, 32, 64])
+      for (const m of [1, 2, 5, 8, 9])
+        for (const k of [1, 2, 3]) {
+          const of = matmul([m, n, k, 1]);
+          const buffers = buffersOf(of, new Random(4));
+          const doubled: ContractSpec['epilogue'] = (b, acc) => {
+            const half = b.const('f32', 0.5, acc.type.lanes);
+            return Array.from({ length: 30 }).reduce<typeof acc>(sum => b.add(b.mul(sum, half), acc), acc);
+          };
+          runContract({ ...of.spec, epilogue: doubled }, buffers);
+          compare(of.spec, buffers, x => 2 * x);
+        }
+  });
+
   it('an epilogue may store elsewhere, and narrow', () => {
     const of = matmul([7, 20, 11, 1]);
     const buffers = buffersOf(of, new Random(3));
