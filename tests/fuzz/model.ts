@@ -278,7 +278,8 @@ function tableLayer(d: Drawing, n: number, features: number): Layer {
           { maxSteps: 4 },
         )[0];
     case 9:
-      return x => cond(x.detach().sum().gt(0), (y: Tensor) => y.mul(2), (y: Tensor) => y.sub(1), x); // biome-ignore format: short
+      // Not by the sum: behind a normalisation it is 0, and rounding would choose.
+      return x => cond(x.detach().abs().sum().gt(0.5 * n * features), (y: Tensor) => y.mul(2), (y: Tensor) => y.sub(1), x); // biome-ignore format: short
     default:
       return d.activation();
   }

@@ -69,7 +69,7 @@ function train(seed: number, dtype: 'f32' | 'f64', compiled: boolean): Outcome {
   return { losses, values };
 }
 
-const norm = (x: Float64Array): number => Math.hypot(...x);
+const norm = (x: Float64Array): number => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0));
 
 /** What differs by more than rounding, in words. */
 function difference(got: Outcome, want: Outcome, dtype: 'f32' | 'f64'): string | null {
