@@ -296,11 +296,13 @@ function absorbOperands(table: IndexTable, value: Value<'contract'>): ContractPl
     const { role, vars: parts } = labels.get(label)!;
     return parts.map(v => ({ size: v.extent, role }));
   });
+  /** What `depth` views of an operand come to; fewer where labels that the other operand split leave no maps of so many. */
   const operand = (input: Value, named: readonly number[], depth: number): AbsorbedOperand => {
     const read = follow(table, input, coordsOf(named), depth);
     const axes = operandAxes(read, vars);
-    if (!axes) throw new Error('internal: an absorbed operand lost its axis maps');
-    return { base: read.base, axes };
+    if (axes) return { base: read.base, axes };
+    if (depth === 0) throw new Error('internal: an operand has no axis maps');
+    return operand(input, named, depth - 1);
   };
   return {
     dims,
