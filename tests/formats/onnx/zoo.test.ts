@@ -165,6 +165,7 @@ const ZOO: Readonly<Record<string, Subject>> = {
   CrossNetwork: takes(() => new models.CrossNetwork(6, 2), [5, 6]),
   CrossNetworkV2: takes(() => new models.CrossNetworkV2(6, 2), [5, 6]),
   'CrossNetworkV2, of low rank': takes(() => new models.CrossNetworkV2(6, 2, 3), [5, 6]),
+  CrossNetworkMix: takes(() => new models.CrossNetworkMix(6, 2, 3, 2), [5, 6]),
   CompressedInteraction: takes(() => new models.CompressedInteraction(4, [5, 3]), [5, 4, 6]),
   FieldAttention: takes(() => new models.FieldAttention(6, 2, 3), [5, 4, 6]),
   FieldExcitation: takes(() => new models.FieldExcitation(4), [5, 4, 6]),
