@@ -39,12 +39,16 @@ export function keptFile(program: GraphProgram, target: Target, isa: Isa, tuner:
   return privatePath(`${PREFIX}${hash.digest('hex')}.bin`);
 }
 
+/** What a file was written as: a whole one under another program's name is not that program. */
+const nameOf = (file: string): string => file.slice(file.lastIndexOf(PREFIX));
+
 /** Null also where what is chosen by now differs from what the program was made with. */
 export function readKept(file: string, tuner: PlanTuner | null): TranslatedProgram | null {
   const kept = readPrivate(file);
   if (!kept) return null;
   // The mark says where the description ends and the code begins.
-  const { outline, code, plans } = JSON.parse(new TextDecoder().decode(kept.bytes.subarray(0, kept.mark)));
+  const { of, outline, code, plans } = JSON.parse(new TextDecoder().decode(kept.bytes.subarray(0, kept.mark)));
+  if (of !== nameOf(file)) return null;
   if (tuner && !tuner.agrees(plans ?? {})) return null;
   return { outline, code: { ...code, bytes: kept.bytes.slice(kept.mark) } };
 }
@@ -53,7 +57,7 @@ export function readKept(file: string, tuner: PlanTuner | null): TranslatedProgr
 export function keep(file: string, { outline, code, plans }: TranslatedProgram, milliseconds: number): void {
   if (milliseconds < WORTH_KEEPING_MS) return;
   const { bytes, ...rest } = code;
-  const text = new TextEncoder().encode(JSON.stringify({ outline, code: rest, plans }));
+  const text = new TextEncoder().encode(JSON.stringify({ of: nameOf(file), outline, code: rest, plans }));
   const all = new Uint8Array(text.length + bytes.length);
   all.set(text);
   all.set(bytes, text.length);
