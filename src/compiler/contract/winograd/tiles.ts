@@ -110,42 +110,22 @@ function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values:
   else whole();
 }
 
-/** Transforms tiles `first` to `last` - 1 of an image into the rows of `planes` from `to` on. */
-export function transformImage(
-  b: LoopBuilder,
-  windows: Windows,
-  channels: Channels,
-  lanes: number,
-  first: Reg,
-  last: Reg,
-  to: Reg,
-  planes: Planes,
-): void {
-  const { view, axes, dims, base } = windows;
-  b.for(first, last, 1, tile => {
-    const coords = tileCoords(b, windows, tile);
-    const terms = dims.map(d => [coords.get(d)!, view.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
-    const row = b.advance(to, b.sub(tile, first), planes.pitch * F32);
-    const load: TileLoad = {
-      view,
-      channels,
-      index: affine(b, terms, base),
-      side: SIDE,
-      strides: [axes[0].stride, axes[1].stride],
-      missing: (axis, from, until) =>
-        outside(b, axes[axis], coords.get(axes[axis].dim)!, axes[axis].lo, axes[axis].hi, from, until),
-    };
-    eachVector(b, load, lanes, (values, channel) =>
-      storePlanes(b, transformPixels(b, values), b.advance(row, channel, F32), planes),
-    );
-  });
+/** What tiles are read from, and what becomes of one. */
+interface TileSource {
+  readonly view: View;
+  readonly base: number;
+  readonly side: number;
+  readonly strides: readonly [number, number];
+  /** Where the positions of an axis begin and end. */
+  readonly bounds: (axis: Axis) => readonly [lo: number, hi: number];
+  readonly transform: (b: LoopBuilder, values: Matrix) => Matrix;
 }
 
-/** The same for the gradient of the results that the windows make. */
-export function transformResultGradients(
+/** Transforms tiles `first` to `last` - 1 of a source into the rows of `planes` from `to` on. */
+function transformTiles(
   b: LoopBuilder,
   windows: Windows,
-  gradient: View,
+  { view, base, side, strides, bounds, transform }: TileSource,
   channels: Channels,
   lanes: number,
   first: Reg,
@@ -156,21 +136,34 @@ export function transformResultGradients(
   const { axes, dims } = windows;
   b.for(first, last, 1, tile => {
     const coords = tileCoords(b, windows, tile);
-    const terms = dims.map(d => [coords.get(d)!, gradient.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
+    const terms = dims.map(d => [coords.get(d)!, view.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
     const row = b.advance(to, b.sub(tile, first), planes.pitch * F32);
-    const load: TileLoad = {
-      view: gradient,
-      channels,
-      index: affine(b, terms, gradient.base),
-      side: 2,
-      strides: [gradient.lin[axes[0].dim]!, gradient.lin[axes[1].dim]!],
-      missing: (axis, from, until) =>
-        outside(b, axes[axis], coords.get(axes[axis].dim)!, 0, axes[axis].size, from, until),
-    };
+    const missing: TileLoad['missing'] = (axis, from, until) =>
+      outside(b, axes[axis], coords.get(axes[axis].dim)!, ...bounds(axes[axis]), from, until);
+    const load: TileLoad = { view, channels, index: affine(b, terms, base), side, strides, missing };
     eachVector(b, load, lanes, (values, channel) =>
-      storePlanes(b, transformGradients(b, values), b.advance(row, channel, F32), planes),
+      storePlanes(b, transform(b, values), b.advance(row, channel, F32), planes),
     );
   });
+}
+
+type Range = readonly [channels: Channels, lanes: number, first: Reg, last: Reg, to: Reg, planes: Planes];
+
+/** Transforms tiles `first` to `last` - 1 of the image. */
+export function transformImage(b: LoopBuilder, windows: Windows, ...range: Range): void {
+  const { view, axes, base } = windows;
+  const strides = [axes[0].stride, axes[1].stride] as const;
+  const bounds = ({ lo, hi }: Axis): readonly [number, number] => [lo, hi];
+  transformTiles(b, windows, { view, base, side: SIDE, strides, bounds, transform: transformPixels }, ...range);
+}
+
+/** The same for the gradient of the results that the windows make. */
+export function transformResultGradients(b: LoopBuilder, windows: Windows, view: View, ...range: Range): void {
+  const { axes } = windows;
+  const strides = [view.lin[axes[0].dim]!, view.lin[axes[1].dim]!] as const;
+  const bounds = ({ size }: Axis): readonly [number, number] => [0, size];
+  const { base } = view;
+  transformTiles(b, windows, { view, base, side: 2, strides, bounds, transform: transformGradients }, ...range);
 }
 
 const isAxis = (axes: readonly Axis[], dim: number): boolean => axes.some(axis => axis.dim === dim);
