@@ -86,29 +86,37 @@ function siteOf(
 /** Bytes of a cache line. */
 export const LINE = 64;
 
+/** Something small that is done `times` times, spread over the sums of a tile. */
+export interface Meanwhile {
+  readonly times: number;
+  readonly each: (i: Reg) => void;
+}
+
 /**
- * Asks for the lines that finishing a tile of `rows` x `columns` will read and write, before its products are summed: a line that is
- * written for the first time comes from the shared cache in some 70 ns, which stores in order would wait for.
+ * Asks, row by row, for the lines that finishing a tile of `rows` x `columns` will read and write, while its products are summed: a line that is written for the
+ * first time comes from the third cache in some 70 ns, which stores in order would wait for. All at once they would fill the buffers that the sums' own
+ * lines come through. Null where results do not lie side by side.
  */
-export function touchTile(
+export function touchesOf(
   b: LoopBuilder,
   p: Problem,
   m: readonly Group[],
   n: readonly Group[],
   lanes: number,
   tile: Pick<Tile, 'm' | 'n' | 'columns' | 'batch'> & { readonly rows: number },
-): void {
+): Meanwhile | null {
   const inner = n[n.length - 1];
-  if (!inner || !storesVectors(p, n)) return;
+  if (!inner || !storesVectors(p, n)) return null;
   const columns = locate(b, n, tile.n, tile.batch);
   const bytes = tile.columns * bytesOf(p.out.dtype);
-  b.for(0, tile.rows, 1, r => {
+  const each = (r: Reg): void => {
     const coords = locate(b, m, b.add(tile.m, r), columns);
     const index = outputIndex(b, p, coords);
     const lines = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null)) ?? [];
     for (const line of [b.addr(p.out.buffer, index), ...lines])
       for (let at = 0; at < bytes; at += LINE) b.prefetch(line, at, true);
-  });
+  };
+  return { times: tile.rows, each };
 }
 
 /** Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims; those of `mask` only) and stores what it returns. */

@@ -10,7 +10,7 @@ import { keepsPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import { cursorAt, eachBlock, type RunningBlock } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, LINE, outputGroups, storeTile, touchTile } from '../store.ts';
+import { type Coords, LINE, outputGroups, storeTile, touchesOf } from '../store.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
 import { type Layout, needsStaging, packWords, STEP } from './pack.ts';
 import { type PackedPlan, type PackedSource, packedPlan } from './plan.ts';
@@ -281,14 +281,16 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
             const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
             const to = index ? b.advance(own, before, tile * 4) : own;
             const first = b.mul(m, b.i32(plan.rows));
-            const touch = (): void =>
-              touchTile(b, p, mGroups, nGroups, plan.lanes, {
+            const touch = (): void => {
+              const touches = touchesOf(b, p, mGroups, nGroups, plan.lanes, {
                 rows: plan.rows,
                 m: first,
                 n: b.mul(n, b.i32(plan.width)),
                 columns: plan.width,
                 batch: coords,
               });
+              if (touches) b.for(0, touches.times, 1, touches.each);
+            };
             if (plan.linesAhead > 0 && index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), touch);
             else if (plan.linesAhead > 0) touch();
             // The tiles that share a panel of columns ask for the next one, a share each.
