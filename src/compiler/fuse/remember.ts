@@ -2,6 +2,7 @@
  * Which values of a kernel are worth memory although other kernels read them: not those that are a cheap step away from something that is in
  * memory anyway. What a forward pass leaves for the gradient shrinks to what cannot be had cheaply. Imports the flow.
  */
+import { bytesOf } from '../../graph/dtype.ts';
 import { costOf } from '../expr.ts';
 import { isElementwise, storage, type Value } from '../flow.ts';
 import type { Kernel } from '../kernels.ts';
@@ -23,6 +24,7 @@ interface Recipe {
 
 /** Takes values out of `stored` that are computed again from the rest, one source of full size each. */
 export function forgetCheap(stored: Set<Value>, selection: Selection, home: ReadonlyMap<Value, Kernel>): void {
+  storeNarrow(stored, selection, home);
   const recipes = new Map<Value, Recipe>();
   for (const value of [...stored].sort((a, b) => a.id - b.id)) {
     if (selection.forced.has(value) || !isElementwise(value)) continue;
@@ -31,6 +33,16 @@ export function forgetCheap(stored: Set<Value>, selection: Selection, home: Read
     if (!recipe) continue;
     recipes.set(value, recipe);
     stored.delete(value);
+  }
+}
+
+/** Puts what a kernel widens in the place of the wide values: a line of bf16 holds twice as many (fc's activations of GPT, read again by their gradient). */
+function storeNarrow(stored: Set<Value>, selection: Selection, home: ReadonlyMap<Value, Kernel>): void {
+  for (const value of stored) {
+    if (!value.is('cast') || selection.forced.has(value)) continue;
+    const [narrow] = value.inputs;
+    const mine = home.get(narrow!) === home.get(value) && !selection.virtual[narrow!.id];
+    if (mine && bytesOf(narrow!.dtype) < bytesOf(value.dtype)) stored.add(narrow!);
   }
 }
 
