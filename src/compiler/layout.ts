@@ -162,8 +162,11 @@ function channelsInnermostOrders(flow: Flow, lanes: number, inBlocks: boolean): 
     const [x, w] = value.inputs as readonly [Value, Value];
     const [pixels, weights, view, kernel] = a.includes(out[0]!) ? [a, b, x, w] : [b, a, w, x];
     const leaf = shownLeaf(kernel);
-    if (weights.includes(out[0]!) || leaf?.shape.length !== value.shape.length) continue;
-    const channels = out.flatMap((label, d) => (weights.includes(label) ? [d] : []));
+    const ofWeights = out.flatMap((label, d) => (weights.includes(label) ? [d] : []));
+    // The gradient of windows of one pixel still has the window's dims.
+    const channels = ofWeights.filter(d => value.shape[d] !== 1);
+    const rank = value.shape.length - ofWeights.length + channels.length;
+    if (weights.includes(out[0]!) || leaf?.shape.length !== rank) continue;
     const [channel] = channels;
     const narrow = inBlocks && value.dtype === 'bf16' && view.dtype === 'bf16';
     const wide = view.dtype === 'f32' && value.dtype === 'f32';

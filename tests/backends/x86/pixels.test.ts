@@ -49,8 +49,8 @@ const suits = ({ spec }: Case): boolean =>
     .filter(p => p.k.every(d => p.dims[d]!.size > 0))
     .every(p => suitsPixels(p, TARGET));
 
-/** Runs a case as machine code; its results. */
-function run(of: Case, target: Target, threads: number): { a: ArrayLike<number>; out: Float32Array; again: Case } {
+/** Results of a case, as machine code: sums of exact products, in f32. */
+function run(of: Case, target: Target, threads: number): Float32Array {
   const spec = { ...of.spec, out: { ...of.spec.out, dtype: 'f32' as const } };
   const buffers = buffersOf({ ...of, spec }, new Random(4));
   const { buffers: all, body } = buildContract(spec, buffers, target);
@@ -61,19 +61,19 @@ function run(of: Case, target: Target, threads: number): { a: ArrayLike<number>;
   });
   runX86Kernel({ name: 'convolution', buffers: all, body }, arrays, { threads, isa: 'amx' });
   const out = arrays[2] as Float32Array;
-  for (const [index, sum, size] of expected(spec, arrays[0]!, arrays[1]!, 47))
-    expect(Math.abs(out[index]! - sum), `element ${index} is ${out[index]}, expected ${sum}`).toBeLessThanOrEqual(
-      1e-6 * size,
-    );
-  return { a: arrays[0] as ArrayLike<number>, out, again: of };
+  if (threads === 1)
+    for (const [index, sum, size] of expected(spec, arrays[0]!, arrays[1]!, 97))
+      expect(Math.abs(out[index]! - sum), `element ${index} is ${out[index]}, expected ${sum}`).toBeLessThanOrEqual(
+        1e-6 * size,
+      );
+  return out;
 }
 
 describe.skipIf(!isas.includes('amx')).each(kinds)('%s', kind => {
   it.each(shapes)('%s', (_, shape, target = TARGET) => {
     const of = convolution({ ...conv, ...shape, kind })!;
     expect(suits(of)).toBe(true);
-    const { out } = run(of, target, 1);
-    expect(run(of, target, 3).out).toEqual(out);
+    expect(run(of, target, 3)).toEqual(run(of, target, 1));
   });
 });
 
@@ -81,10 +81,15 @@ describe.skipIf(!isas.includes('amx'))('kernels', () => {
   it('that last are packed ahead', () => {
     const of = convolution({ ...conv, outputs: 48, images: 16, kind: 'forward' })!;
     expect(suits(of)).toBe(true);
-    run({ ...of, spec: { ...of.spec, b: { ...of.spec.b, lasting: true } } }, TARGET, 2);
+    run({ ...of, spec: { ...of.spec, b: { ...of.spec.b, lasting: true } } }, TARGET, 1);
   });
   it('of few channels, or images, are left to the rest', () => {
-    for (const other of [{ inputs: 16 }, { images: 8 }, { channelsInnermost: false }, { dtype: 'f32' as const }])
+    for (const other of [
+      { inputs: 16, outputs: 16 },
+      { images: 8 },
+      { channelsInnermost: false },
+      { dtype: 'f32' as const },
+    ])
       for (const kind of kinds)
         expect(suits(convolution({ ...conv, ...other, kind })!), JSON.stringify(other)).toBe(false);
   });

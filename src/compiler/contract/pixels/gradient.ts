@@ -58,16 +58,16 @@ export function asWeightGradient(p: Problem): WeightGradient | null {
     if (out === undefined || outs.length !== 1 || gradient.lin[out] !== 1 || channel === undefined) continue;
     if (![out, channel, images].every(inBlocks) || !blocksIn(gradient, p.k) || gradient.guards.length > 0) continue;
     if (!blocksIn(image, [channel, images])) continue;
-    // Pixels must come in the order of memory, so that a run of them meets a run of the image.
-    const inOrder = pixels.every((d, i) => {
-      const next = pixels[i + 1];
-      const lin = image.lin[d]!;
-      return lin > 0 && (next === undefined || lin >= (p.dims[next]!.size - 1) * image.lin[next]!);
-    });
-    if (!inOrder || image.lin[images]! <= 0) continue;
-    const taps = others.filter(d => d !== channel);
     const split = pixels.length > 1 ? pixels.length - 1 : pixels.length;
-    return { image, gradient, out, channel, taps, images, rows: pixels.slice(0, split), row: pixels.slice(split) };
+    const [rows, row] = [pixels.slice(0, split), pixels.slice(split)];
+    // Rows must come in the order of memory, so that a run of them meets a run of the image.
+    const inOrder = rows.every((d, i) => {
+      const next = rows[i + 1];
+      return next === undefined || image.lin[d]! >= (p.dims[next]!.size - 1) * image.lin[next]!;
+    });
+    if (!inOrder || [...pixels, images].some(d => image.lin[d]! <= 0)) continue;
+    const taps = others.filter(d => d !== channel);
+    return { image, gradient, out, channel, taps, images, rows, row };
   }
   return null;
 }
