@@ -25,7 +25,7 @@ import {
   storeTile,
   touchesOf,
 } from './store.ts';
-import { eachTask, slotsOf } from './tasks.ts';
+import { blockOf, eachTask, slotsOf } from './tasks.ts';
 
 /** Panels of m: the first `tall` ones have a row more. */
 function sideA(p: Problem, plan: Plan): Side {
@@ -87,14 +87,10 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
   if (packsA || packsB) b.barrier();
 
   eachTask(b, plan.tasks, (task, slot) => {
-    const [batchIndex, nBlock, mBlock] = unravel(b, task, [plan.batches, plan.nTasks, plan.mTasks]);
-    const bounds = (at: Reg, per: number, all: number): [Reg, Reg] => {
-      const lo = b.mul(at, b.i32(per));
-      return [lo, all % per === 0 ? b.add(lo, b.i32(per)) : b.bin('min', b.add(lo, b.i32(per)), b.i32(all))];
-    };
-    const [mLo, mHi] = bounds(mBlock!, plan.mTask, plan.mPanels);
-    const [nLo, nHi] = bounds(nBlock!, plan.nTask, plan.nPanels);
-    const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
+    const own = blockOf(b, task, plan);
+    const [mLo, mHi] = own.m;
+    const [nLo, nHi] = own.n;
+    const batch = unravel(b, own.batch, sizesOf(p, p.batch));
     const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
     const firstRow = rowSide.panel(b, mLo).first;
     const sums = b.addr(tiles, b.mul(slot, b.i32(area)));
