@@ -79,6 +79,9 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  *
  * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
  * keeps what c holds. `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
+ *
+ * With `runs`, the sum goes over several such products, of `steps` steps each: pair i of the i32 at `runs.at` says how many bytes behind a and b its blocks
+ * begin. Where `pitch` is a number, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its row's first.
  */
 export interface Tiles {
   readonly op: 'tiles';
@@ -91,6 +94,7 @@ export interface Tiles {
   readonly columns: 1 | 2;
   readonly add: boolean;
   readonly ahead?: { readonly from: Reg; readonly lines: number };
+  readonly runs?: { readonly at: Reg; readonly count: Reg; readonly pitch: number | null };
 }
 export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 
