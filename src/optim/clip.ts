@@ -4,12 +4,12 @@
 import { keepForFlush } from '../runtime/index.ts';
 import { type Parameter, type Tensor, zeros } from '../tensor/index.ts';
 
-const withGrad = (params: Iterable<Parameter>): (Parameter & { grad: Tensor })[] =>
-  [...params].filter((parameter): parameter is Parameter & { grad: Tensor } => parameter.grad !== null);
+const withGrad = (op: string, params: Iterable<Parameter>): (Parameter & { grad: Tensor })[] =>
+  [...params].filter((parameter): parameter is Parameter & { grad: Tensor } => parameter.gradFor(op) !== null);
 
 /** The norm of all gradients together, as of one long vector; an f32 scalar (f64 for f64 gradients). */
 export function gradNorm(params: Iterable<Parameter>, normType = 2): Tensor {
-  const grads = withGrad(params).map(({ grad }) => grad.detach().abs());
+  const grads = withGrad('gradNorm', params).map(({ grad }) => grad.detach().abs());
   if (!(normType > 0)) throw new Error(`gradNorm: normType ${normType} came, expected a number above 0 or Infinity`);
   if (grads.length === 0) return zeros([]);
   if (normType === Number.POSITIVE_INFINITY) return grads.map(grad => grad.amax()).reduce((a, b) => a.maximum(b));
@@ -28,7 +28,7 @@ export function clipGradNorm(
   { normType = 2 }: { readonly normType?: number } = {},
 ): Tensor {
   if (!(maxNorm >= 0)) throw new Error(`clipGradNorm: maxNorm ${maxNorm} came, expected at least 0`);
-  const parameters = withGrad(params);
+  const parameters = withGrad('clipGradNorm', params);
   const norm = gradNorm(parameters, normType);
   const factor = norm.add(1e-6).reciprocal().mul(maxNorm).clamp(null, 1);
   for (const parameter of parameters) parameter.grad = parameter.grad.mul(factor);
@@ -39,5 +39,6 @@ export function clipGradNorm(
 /** Clamps every element of every gradient to [-clipValue, clipValue]. */
 export function clipGradValue(params: Iterable<Parameter>, clipValue: number): void {
   if (!(clipValue >= 0)) throw new Error(`clipGradValue: clipValue ${clipValue} came, expected at least 0`);
-  for (const parameter of withGrad(params)) parameter.grad = parameter.grad.clamp(-clipValue, clipValue);
+  for (const parameter of withGrad('clipGradValue', params))
+    parameter.grad = parameter.grad.clamp(-clipValue, clipValue);
 }

@@ -82,10 +82,11 @@ export class GradScaler {
     const inverse = this.#scale.reciprocal();
     let found: Tensor | null = null;
     for (const parameter of optimizer.parameters) {
-      if (!parameter.grad) continue;
-      const overflow = parameter.grad.detach().isfinite().all().logicalNot();
+      const grad = parameter.gradFor('GradScaler');
+      if (!grad) continue;
+      const overflow = grad.detach().isfinite().all().logicalNot();
       found = found ? found.logicalOr(overflow) : overflow;
-      parameter.grad = parameter.grad.mul(inverse.to(parameter.grad.dtype));
+      parameter.grad = grad.mul(inverse.to(grad.dtype));
     }
     if (!found) throw new Error('GradScaler: the optimizer has no gradients; call scale(loss).backward() first');
     keepForFlush(found.node);

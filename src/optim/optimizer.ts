@@ -5,7 +5,7 @@
 import { data } from '../graph/build.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { FirstValue } from '../graph/storage.ts';
-import { Cell, flush, releaseKept } from '../runtime/index.ts';
+import { Cell, flush } from '../runtime/index.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
 import { type RowGradient, rowGradient } from './rows.ts';
@@ -251,16 +251,18 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 
   private assignAll(): void {
+    // All of them before anything is assigned: a step that is refused changes nothing.
+    const grads = new Map(this.parameters.map(parameter => [parameter, parameter.gradFor(`${this.name}.step`)]));
     for (const group of this.groups) {
-      const hasGrad = group.params.map(parameter => parameter.grad !== null);
+      const hasGrad = group.params.map(parameter => grads.get(parameter) !== null);
       if (!hasGrad.includes(true)) continue;
       const advance = hasGrad.every(has => has) ? 1 : Tensor.from(Float64Array.from(hasGrad, has => (has ? 1 : 0)));
       group.steps.assign(group.steps.add(advance));
       const updates: Update[] = [];
       group.params.forEach((parameter, i) => {
-        if (!parameter.grad) return;
-        releaseKept(parameter.grad.node);
-        const slope = parameter.grad.detach();
+        const slope = grads.get(parameter)?.detach();
+        if (!slope) return;
+        parameter.spendGrad();
         const grad = group.hyper.maximize ? slope.neg() : slope;
         updates.push({ parameter, grad, rows: rowGradient(grad, parameter.sparse), index: i });
       });

@@ -7,8 +7,8 @@ import { type Cell, pendingCells, takeKept } from './cells.ts';
 import { bindingOf, type Prepared, prepare, runPrepared, runPreparedAsync } from './programs.ts';
 import { activeTrace } from './trace.ts';
 
+/** What one program is to compute and write. */
 interface Batch {
-  readonly prepared: Prepared;
   readonly outputs: readonly Node[];
   readonly kept: ReadonlySet<Node>;
   readonly cells: readonly Cell[];
@@ -30,22 +30,53 @@ function settleTrivial(node: Node): boolean {
   return false;
 }
 
-function gatherBatch(nodes: readonly Node[]): Batch | null {
-  const cells = pendingCells();
-  const kept = takeKept();
-  const outputs = [...new Set([...nodes, ...kept])].filter(node => !settleTrivial(node));
-  if (outputs.length === 0 && cells.length === 0) return null;
+const gatherBatch = (nodes: readonly Node[], kept: ReadonlySet<Node> = takeKept()): Batch => ({
+  outputs: [...new Set([...nodes, ...kept])],
+  kept,
+  cells: pendingCells(),
+});
+
+/** The program of a batch, and which of its outputs it computes; null where there is nothing to run. */
+function prepareBatch({
+  outputs,
+  cells,
+}: Batch): { readonly prepared: Prepared; readonly computed: readonly Node[] } | null {
+  const computed = outputs.filter(node => !settleTrivial(node));
+  if (computed.length === 0 && cells.length === 0) return null;
   const updates = cells.map(cell => ({ leaf: cell.leafNode, node: cell.node }));
-  return { prepared: prepare(outputs, updates), outputs, kept, cells };
+  return { prepared: prepare(computed, updates), computed };
 }
 
-function finish(batch: Batch, values: readonly HostArray[]): void {
-  batch.outputs.forEach((node, i) => {
+function finish({ kept, cells }: Batch, computed: readonly Node[], values: readonly HostArray[]): void {
+  computed.forEach((node, i) => {
     node.value = values[i]!;
     // The graph below is let go where nothing can need it again: no gradient flows there, or backward() has taken it already.
-    if (!node.requiresGrad || batch.kept.has(node)) node.inputs = [];
+    if (!node.requiresGrad || kept.has(node)) node.inputs = [];
   });
-  for (const cell of batch.cells) cell.settle();
+  for (const cell of cells) cell.settle();
+}
+
+function run(batch: Batch): void {
+  const ready = prepareBatch(batch);
+  if (ready) finish(batch, ready.computed, runPrepared(ready.prepared));
+}
+
+async function runAsync(batch: Batch): Promise<void> {
+  const ready = prepareBatch(batch);
+  if (ready) finish(batch, ready.computed, await runPreparedAsync(ready.prepared));
+}
+
+/**
+ * After a batch that failed: what waited beside the value asked for is computed without it, and assignments that fail themselves are given up. Otherwise every
+ * later evaluation of anything would fail with them.
+ */
+function recover({ kept, cells }: Batch): void {
+  if (cells.length === 0) return;
+  try {
+    run(gatherBatch([], kept));
+  } catch {
+    for (const cell of cells) cell.settle();
+  }
 }
 
 function refuseInTrace(): void {
@@ -60,31 +91,39 @@ function allKnown(nodes: readonly Node[]): boolean {
   return true;
 }
 
+function runOrRecover(batch: Batch): void {
+  try {
+    run(batch);
+  } catch (error) {
+    recover(batch);
+    throw error;
+  }
+}
+
+async function runOrRecoverAsync(batch: Batch): Promise<void> {
+  try {
+    await runAsync(batch);
+  } catch (error) {
+    recover(batch);
+    throw error;
+  }
+}
+
 /** Computes `nodes` (their `value` is filled) and writes every pending assignment, in one program. */
 export function evaluate(nodes: readonly Node[]): void {
   if (allKnown(nodes)) return;
   refuseInTrace();
-  const batch = gatherBatch(nodes);
-  if (batch) finish(batch, runPrepared(batch.prepared));
+  runOrRecover(gatherBatch(nodes));
 }
 
 /** Like `evaluate`, without blocking the event loop where the backend can. */
 export async function evaluateAsync(nodes: readonly Node[]): Promise<void> {
   if (allKnown(nodes)) return;
   refuseInTrace();
-  const batch = gatherBatch(nodes);
-  if (batch) finish(batch, await runPreparedAsync(batch.prepared));
+  await runOrRecoverAsync(gatherBatch(nodes));
 }
 
 /** Writes every pending assignment (and evaluates what backward() kept). Inside a trace it does nothing: the trace owns the updates. */
 export function flush(): void {
-  if (activeTrace()) return;
-  const batch = gatherBatch([]);
-  if (batch) finish(batch, runPrepared(batch.prepared));
-}
-
-export async function flushAsync(): Promise<void> {
-  if (activeTrace()) return;
-  const batch = gatherBatch([]);
-  if (batch) finish(batch, await runPreparedAsync(batch.prepared));
+  if (!activeTrace()) runOrRecover(gatherBatch([]));
 }

@@ -4,22 +4,13 @@
 import * as build from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { isTracing, keepForFlush } from '../runtime/index.ts';
+import { keepForFlush } from '../runtime/index.ts';
 import { vjp } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
 import type { Parameter } from './parameter.ts';
 import { parameterOf } from './sources.ts';
 import { refuseWhileTraced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
-
-/** Parameters whose gradient was set while a function was traced: it means nothing outside. */
-const traced = new Set<Parameter>();
-
-/** Takes back the symbolic gradients that tracing a function has left in parameters. */
-export function dropTracedGradients(): void {
-  for (const parameter of traced) parameter.grad = null;
-  traced.clear();
-}
 
 /** Parameters that require a gradient among the ancestors of `output`, with the nodes that stand for their values. */
 function reachable(output: Node): Map<Node, Parameter> {
@@ -72,10 +63,7 @@ export function backward(loss: Tensor, gradient?: Tensor): void {
   nodes.forEach((node, i) => {
     const found = gradients[i];
     if (!found) return;
-    const parameter = sources.get(node)!;
-    const part = new Tensor(build.detach(found));
-    parameter.grad = parameter.grad ? parameter.grad.add(part) : part;
-    if (isTracing()) traced.add(parameter);
+    sources.get(node)!.addGrad(new Tensor(build.detach(found)));
   });
   keepForFlush(output);
 }

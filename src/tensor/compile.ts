@@ -16,7 +16,7 @@ import {
   trace,
 } from '../runtime/index.ts';
 import { autocastDType } from './autocast.ts';
-import { dropTracedGradients } from './backward.ts';
+import { deliver, endRecording, gradientsLeft, type LeftGradient } from './gradients.ts';
 import { modeEpoch } from './mode.ts';
 import { isInsideTransform } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
@@ -28,6 +28,8 @@ interface Recording {
   readonly types: readonly ArgumentType[];
   readonly result: Form;
   readonly program: Trace;
+  /** Gradients that every call leaves in parameters: results after those of the function. */
+  readonly gradients: readonly LeftGradient[];
   /** The training/evaluation epoch it was recorded in, and what autocast was. */
   readonly epoch: number;
   readonly autocast: 'bf16' | 'f16' | null;
@@ -78,6 +80,8 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
   const epoch = modeEpoch();
   const autocast = autocastDType();
   let result: Form | undefined;
+  let gradients: readonly LeftGradient[] = [];
+  let isRecorded = false;
   try {
     const program = trace(types, nodes => {
       const inputs = unflatten(
@@ -86,11 +90,14 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
       ) as unknown as A;
       const flat = flatten(fn(...inputs), 'compile: result');
       result = flat.form;
-      return flat.tensors.map(t => t.node);
+      const { left, tensors } = gradientsLeft();
+      gradients = left;
+      return [...flat.tensors, ...tensors].map(t => t.node);
     });
-    return { arguments: form, types, result: result!, program, epoch, autocast };
+    isRecorded = true;
+    return { arguments: form, types, result: result!, program, gradients, epoch, autocast };
   } finally {
-    dropTracedGradients();
+    endRecording(isRecorded && gradients.length === 0);
   }
 }
 
@@ -98,7 +105,8 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
  * Compiles `fn` into one program per form of its arguments (tree structure, shapes, dtypes, and static values such as numbers).
  *
  * `fn` runs once over symbolic tensors. Parameters, optimizer state and module buffers it assigns are updated in place by every
- * call; random numbers are drawn anew by every call; a schedule may change `optimizer.lr` between calls. Everything else it
+ * call; random numbers are drawn anew by every call; a schedule may change `optimizer.lr` between calls. Gradients that `backward` leaves where no
+ * optimizer's step uses them are added to `.grad` by every call, so that several calls may come before one step outside. Everything else it
  * reads from outside (a plain number, the values of other tensors) is fixed when it is recorded. After `model.train()` or
  * `model.eval()` it is recorded again. Inside another compiled function and under transforms (grad, vmap, ...) it is part of what is around it.
  *
@@ -145,12 +153,13 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     return nodes;
   };
 
-  const wrap = ({ program, result }: Recording, values: readonly HostArray[]): R => {
+  const wrap = ({ program, result, gradients }: Recording, values: readonly HostArray[]): R => {
     const results: Tensor[] = [];
     for (let i = 0; i < values.length; i++) {
       const { shape, dtype } = program.outputs[i]!;
       results.push(new Tensor(data(values[i]!, shape, dtype)));
     }
+    if (gradients.length > 0) deliver(gradients, results);
     return unflatten(result, results) as R;
   };
 

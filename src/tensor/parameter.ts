@@ -5,8 +5,9 @@
 import { marked } from '../graph/build.ts';
 import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { Cell, keepForFlush, releaseKept } from '../runtime/index.ts';
+import { Cell, isTracing, keepForFlush, releaseKept } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
+import { isFromOutside, touch } from './gradients.ts';
 import { registerAlias, registerVariable } from './sources.ts';
 import { refuseWhileTraced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
@@ -32,6 +33,7 @@ export class Parameter extends Tensor {
   /** Whether it is a table whose rows without a gradient an optimizer leaves alone (moments included): embeddings with `sparse`. */
   sparse = false;
   #grad: Tensor | null = null;
+  #gradIsSpent = false;
   #standIn: Tensor | null = null;
   #alias: { readonly of: Node; readonly node: Node } | null = null;
 
@@ -48,15 +50,68 @@ export class Parameter extends Tensor {
   /**
    * The gradient `backward` has added up, or null. Lazy, and still readable after another optimizer's step; the step that uses it
    * makes it unreadable.
+   *
+   * @throws Error while a function is compiled that has not made it: its value of now would become part of every call
    */
   get grad(): Tensor | null {
+    if (this.#grad && isFromOutside(this))
+      throw new Error(
+        `compile: the gradient of ${this.#named} comes from outside the compiled function, which would use that one in every call: call zeroGrad() and backward() inside it`,
+      );
     return this.#grad;
   }
 
   set grad(value: Tensor | null) {
+    this.#touch(true);
     if (this.#grad) releaseKept(this.#grad.node);
     this.#grad = value;
+    this.#gradIsSpent = false;
     if (value) keepForFlush(value.node);
+  }
+
+  /** Adds to the gradient, as `backward` does. */
+  addGrad(part: Tensor): void {
+    this.#touch(false);
+    const sum = this.#grad ? this.#grad.add(part) : part;
+    // What a step has used up was not kept: sums with it cannot be computed, and need not be where zeroGrad() follows.
+    if (this.#gradIsSpent) this.#grad = sum;
+    else this.grad = sum;
+  }
+
+  /**
+   * The gradient, or null, for `op`, which is going to compute with it.
+   *
+   * @throws Error when an optimizer's step has used it, or a part of what was added up: its value is gone.
+   */
+  gradFor(op: string): Tensor | null {
+    if (this.#gradIsSpent)
+      throw new Error(
+        `${op}: the gradient of ${this.#named} was used by an earlier step already: call zeroGrad() before backward()`,
+      );
+    return this.grad;
+  }
+
+  /** Says that a step uses the gradient: its value is not kept beyond that. */
+  spendGrad(): void {
+    if (this.#grad) releaseKept(this.#grad.node);
+    this.#gradIsSpent = !isTracing();
+  }
+
+  get #named(): string {
+    return this.name ? `"${this.name}"` : `a parameter ${shapeText(this.shape)}`;
+  }
+
+  /** A function that is being compiled starts without a gradient, and gives back what was there. */
+  #touch(replaces: boolean): void {
+    if (!isFromOutside(this)) return;
+    const [grad, isSpent] = [this.#grad, this.#gradIsSpent];
+    const restore = (): void => {
+      this.#grad = grad;
+      this.#gradIsSpent = isSpent;
+    };
+    touch(this, { replaces, restore });
+    this.#grad = null;
+    this.#gradIsSpent = false;
   }
 
   /** The present value; a new node after every assignment. */

@@ -18,13 +18,14 @@ import {
   type Group,
   LINE,
   locate,
+  type Meanwhile,
   outputGroups,
   outputIndex,
   storesVectors,
   storeTile,
-  touchTile,
+  touchesOf,
 } from './store.ts';
-import { eachTask, slotsOf } from './tasks.ts';
+import { blockOf, eachTask, slotsOf } from './tasks.ts';
 
 /** Panels of m: the first `tall` ones have a row more. */
 function sideA(p: Problem, plan: Plan): Side {
@@ -86,14 +87,10 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
   if (packsA || packsB) b.barrier();
 
   eachTask(b, plan.tasks, (task, slot) => {
-    const [batchIndex, nBlock, mBlock] = unravel(b, task, [plan.batches, plan.nTasks, plan.mTasks]);
-    const bounds = (at: Reg, per: number, all: number): [Reg, Reg] => {
-      const lo = b.mul(at, b.i32(per));
-      return [lo, all % per === 0 ? b.add(lo, b.i32(per)) : b.bin('min', b.add(lo, b.i32(per)), b.i32(all))];
-    };
-    const [mLo, mHi] = bounds(mBlock!, plan.mTask, plan.mPanels);
-    const [nLo, nHi] = bounds(nBlock!, plan.nTask, plan.nPanels);
-    const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
+    const own = blockOf(b, task, plan);
+    const [mLo, mHi] = own.m;
+    const [nLo, nHi] = own.n;
+    const batch = unravel(b, own.batch, sizesOf(p, p.batch));
     const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
     const firstRow = rowSide.panel(b, mLo).first;
     const sums = b.addr(tiles, b.mul(slot, b.i32(area)));
@@ -225,6 +222,24 @@ interface TileRun {
   readonly batch: Coords;
 }
 
+/** Lines that finishing the tile will want, in the last block of k; where sums wait between blocks, those of the tile behind this one. */
+function touching(b: LoopBuilder, p: Problem, plan: Plan, m: readonly Group[], run: TileRun): Meanwhile | null {
+  if (!plan.touches) return null;
+  const { width, lanes, k } = plan;
+  const { blockIndex, rows, nGroups, n, batch } = run;
+  const tile = { rows, m: run.first, n, columns: width, batch };
+  const results = touchesOf(b, p, m, nGroups, lanes, tile);
+  if (!blockIndex) return results;
+  const last = b.cmp('eq', blockIndex, b.i32(k.count - 1));
+  const rowBytes = width * bytesOf(p.acc);
+  const each = (row: Reg): void => {
+    if (results) b.if(last, () => results.each(row));
+    const next = b.advance(run.tile, b.add(row, b.i32(rows)), rowBytes);
+    for (let at = 0; at < rowBytes; at += LINE) b.prefetch(next, at, true);
+  };
+  return { times: rows, each };
+}
+
 /** One register tile over one block of k: sums start at zero or where the last block left them, and go to scratch or to the output. */
 function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group[], run: TileRun): void {
   const bytes = bytesOf(p.acc);
@@ -235,27 +250,23 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
   const each = (fill: (sum: Reg, row: number, vector: number) => void): void => {
     for (const [r, tile] of sums.entries()) for (const [v, sum] of tile.entries()) fill(sum, r, v);
   };
-  if (plan.touches) {
-    const touch = (): void =>
-      touchTile(b, p, mGroups, run.nGroups, lanes, {
-        rows: run.rows,
-        m: run.first,
-        n: run.n,
-        columns: width,
-        batch: run.batch,
-      });
-    if (run.blockIndex) b.if(b.cmp('eq', run.blockIndex, b.i32(plan.k.count - 1)), touch);
-    else touch();
-    // Where sums wait between blocks, those of the tile behind this one.
-    const tileBytes = run.rows * width * bytes;
-    if (run.blockIndex) for (let at = 0; at < tileBytes; at += LINE) b.prefetch(run.tile, tileBytes + at, true);
-  }
   if (run.blockIndex) {
     b.if(b.cmp('ne', run.blockIndex, b.i32(0)), () =>
       each((sum, r, v) => b.move(sum, b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes))),
     );
   }
-  sweep(b, p.acc, lanes, sums, run.length, run.streamA, run.streamB, plan.unroll, run.ahead);
+  sweep(
+    b,
+    p.acc,
+    lanes,
+    sums,
+    run.length,
+    run.streamA,
+    run.streamB,
+    plan.unroll,
+    run.ahead,
+    touching(b, p, plan, mGroups, run),
+  );
   const keep = (): void => each((sum, r, v) => b.store(p.acc, run.tile, sum, (r * width + v * lanes) * bytes));
   if (!run.full) {
     keep();

@@ -51,6 +51,8 @@ export interface Plan {
   readonly mBlock: number;
   readonly mTasks: number;
   readonly nTasks: number;
+  /** Whether the tasks of a thread are all columns of some rows; see `Cut`. */
+  readonly rowsOuter: boolean;
   readonly batches: number;
   /** Steps of k per trip of the microkernel's loop. */
   readonly unroll: number;
@@ -328,6 +330,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
   let mTask = mPanels;
   let nTask = nPanels;
+  let rowsOuter = false;
   if (m <= n) {
     nTask = spread(nPanels, fits(nPanels, width), batches);
     mTask = spread(mPanels, mPanels, batches * ceilDiv(nPanels, nTask));
@@ -342,7 +345,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const passes = k.count === 1 || streams || (nTask === nPanels && n * k.total * bytes > cache);
   const byTraffic = passes && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1;
   if (byTraffic)
-    ({ mTask, nTask } = leastTraffic(
+    ({ mTask, nTask, rowsOuter } = leastTraffic(
       { panels: mPanels, width: most, packed: !directA && !keepsPacked(p.a) },
       { panels: nPanels, width, packed: !directB && !keepsPacked(p.b) },
       {
@@ -372,7 +375,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const aPasses = target.keepsOrder === true && a === 'shared' && nTask <= resident && mTask > mBlock;
   return {
     lanes, vectors, width, low, tall, mPanels, mRuns, nPanels, k, a, b,
-    mTask, nTask, mBlock: aPasses ? 1 : ceilDiv(mTask, ceilDiv(mTask, mBlock)), mTasks, nTasks, batches, tasks, unroll: target.keepsOrder ? 2 : 1,
+    mTask, nTask, mBlock: aPasses ? 1 : ceilDiv(mTask, ceilDiv(mTask, mBlock)), mTasks, nTasks, rowsOuter, batches, tasks, unroll: target.keepsOrder ? 2 : 1,
     masksMemory: target.masksMemory ?? false, aPasses, touches: target.keepsOrder === true && k.length >= TOUCHED,
   }; // biome-ignore format: a record
 }

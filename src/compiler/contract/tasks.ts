@@ -1,7 +1,9 @@
 /**
- * Sharing tasks among threads: a parallel loop over a schedule's tasks, and the scratch area a thread may call its own in it.
+ * Sharing tasks among threads: which block of the output a task is, a parallel loop over a schedule's tasks, and the scratch area a thread may call
+ * its own in it.
  */
 import type { LoopBuilder, Reg } from '../loops.ts';
+import { unravel } from './indices.ts';
 import { extent, type Problem } from './problem.ts';
 
 /** Iterations of the parallel loop at most, hence areas. */
@@ -17,6 +19,12 @@ export function wantedTasks(p: Problem): number {
   return Math.max(1, few, Math.min(MAX_SLOTS, Math.floor(products / 64_000_000)));
 }
 
+/** The largest multiple of `unit` up to `most` that divides `n`, itself a multiple. */
+export function evenPart(n: number, unit: number, most: number): number {
+  for (let size = Math.max(unit, most - (most % unit)); size > unit; size -= unit) if (n % size === 0) return size;
+  return unit;
+}
+
 /** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own. */
 export function eachTask(b: LoopBuilder, count: number, fill: (task: Reg, slot: Reg) => void): void {
   const slots = slotsOf(count);
@@ -30,4 +38,31 @@ export function eachTask(b: LoopBuilder, count: number, fill: (task: Reg, slot: 
     const share = (i: Reg): Reg => b.bin('divU', b.mul(i, b.i32(count)), b.i32(slots));
     b.for(share(iteration), share(b.add(iteration, b.i32(1))), 1, task => fill(task, slot));
   });
+}
+
+/** How panels of rows and columns are cut into tasks. */
+export interface Cut {
+  readonly batches: number;
+  readonly mPanels: number;
+  readonly nPanels: number;
+  readonly mTasks: number;
+  readonly nTasks: number;
+  /** Whether a thread, whose tasks follow one another, takes all columns of some rows, and not all rows of some columns. */
+  readonly rowsOuter: boolean;
+}
+
+/** First panel of each task of `tasks`, and the end of the last: sizes differ by one at most. */
+export const taskStart = (panels: number, tasks: number, at: number): number => Math.floor((at * panels) / tasks);
+
+/** The batch of a task and its panels of rows and columns, from and to. */
+export function blockOf(b: LoopBuilder, task: Reg, cut: Cut): { batch: Reg; m: [Reg, Reg]; n: [Reg, Reg] } {
+  const { batches, mPanels, nPanels, mTasks, nTasks, rowsOuter } = cut;
+  const [batch, outer, inner] = unravel(b, task, rowsOuter ? [batches, mTasks, nTasks] : [batches, nTasks, mTasks]);
+  const bounds = (at: Reg, panels: number, tasks: number): [Reg, Reg] => {
+    const start = (x: Reg): Reg =>
+      panels % tasks === 0 ? b.mul(x, b.i32(panels / tasks)) : b.bin('divU', b.mul(x, b.i32(panels)), b.i32(tasks));
+    return [start(at), start(b.add(at, b.i32(1)))];
+  };
+  const [mBlock, nBlock] = rowsOuter ? [outer!, inner!] : [inner!, outer!];
+  return { batch: batch!, m: bounds(mBlock, mPanels, mTasks), n: bounds(nBlock, nPanels, nTasks) };
 }

@@ -10,8 +10,8 @@ import { keepsPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import { cursorAt, eachBlock, type RunningBlock } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, LINE, outputGroups, storeTile, touchTile } from '../store.ts';
-import { eachTask, slotsOf } from '../tasks.ts';
+import { type Coords, LINE, outputGroups, storeTile, touchesOf } from '../store.ts';
+import { blockOf, eachTask, slotsOf } from '../tasks.ts';
 import { type Layout, needsStaging, packWords, STEP } from './pack.ts';
 import { type PackedPlan, type PackedSource, packedPlan } from './plan.ts';
 import { type PackedProblem, packedProblem, tileKind } from './problem.ts';
@@ -259,19 +259,15 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
   if (packsA || packsB) b.barrier();
 
   eachTask(b, plan.tasks, (task, slot) => {
-    const [batchIndex, nBlock, mBlock] = unravel(b, task, [plan.batches, plan.nTasks, plan.mTasks]);
-    const bounds = (at: Reg, per: number, all: number): [Reg, Reg] => {
-      const lo = b.mul(at, b.i32(per));
-      return [lo, b.bin('min', b.add(lo, b.i32(per)), b.i32(all))];
-    };
-    const [mLo, mHi] = bounds(mBlock!, plan.mTask, plan.mPanels);
-    const [nLo, nHi] = bounds(nBlock!, plan.nTask, plan.nPanels);
-    const batch = unravel(b, batchIndex!, sizesOf(p, p.batch));
+    const block = blockOf(b, task, plan);
+    const [mLo, mHi] = block.m;
+    const [nLo, nHi] = block.n;
+    const batch = unravel(b, block.batch, sizesOf(p, p.batch));
     const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
     const own = b.addr(sums, b.mul(slot, b.i32(area)));
-    eachBlock(b, p, plan, (block, index) => {
-      const rowsAt = a.enter(slot, batch, block, index ?? 0, mLo, mHi);
-      const columnsAt = c.enter(slot, batch, block, index ?? 0, nLo, nHi);
+    eachBlock(b, p, plan, (kBlock, index) => {
+      const rowsAt = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi);
+      const columnsAt = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi);
       const isFirst = index && b.cmp('eq', index, b.i32(0));
       b.for(mLo, mHi, plan.mBlock, from => {
         const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
@@ -281,16 +277,6 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
             const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
             const to = index ? b.advance(own, before, tile * 4) : own;
             const first = b.mul(m, b.i32(plan.rows));
-            const touch = (): void =>
-              touchTile(b, p, mGroups, nGroups, plan.lanes, {
-                rows: plan.rows,
-                m: first,
-                n: b.mul(n, b.i32(plan.width)),
-                columns: plan.width,
-                batch: coords,
-              });
-            if (plan.linesAhead > 0 && index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), touch);
-            else if (plan.linesAhead > 0) touch();
             // The tiles that share a panel of columns ask for the next one, a share each.
             const ahead =
               plan.linesAhead > 0
@@ -303,8 +289,17 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
                     lines: plan.linesAhead,
                   }
                 : undefined;
-            multiply(b, q, plan, block.length, { a: rowsAt(m), b: fromB, to }, isFirst, ahead);
+            multiply(b, q, plan, kBlock.length, { a: rowsAt(m), b: fromB, to }, isFirst, ahead);
             const store = (): void => {
+              // Each tile asks for what the one behind it will read and write when it is done, which takes longer than its products.
+              const behind = b.cmp('lt', b.add(m, b.i32(1)), until);
+              const touches = touchesOf(b, p, mGroups, nGroups, plan.lanes, {
+                rows: plan.rows,
+                m: b.mul(b.select(behind, b.add(m, b.i32(1)), from), b.i32(plan.rows)),
+                n: b.mul(b.select(behind, n, b.add(n, b.i32(1))), b.i32(plan.width)),
+                columns: plan.width,
+                batch: coords,
+              });
               const left = b.sub(b.i32(lines), first);
               const rows = lines % plan.rows === 0 ? plan.rows : b.bin('min', b.i32(plan.rows), left);
               storeTile(b, p, mGroups, nGroups, plan.lanes, {
@@ -315,6 +310,7 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
                 n: b.mul(n, b.i32(plan.width)),
                 columns: plan.width,
                 batch: coords,
+                meanwhile: plan.linesAhead > 0 ? touches : null,
               });
             };
             if (index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), store);

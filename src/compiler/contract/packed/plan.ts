@@ -31,6 +31,7 @@ export interface PackedPlan {
   readonly linesAhead: number;
   readonly mTasks: number;
   readonly nTasks: number;
+  readonly rowsOuter: boolean;
   readonly batches: number;
   readonly tasks: number;
 }
@@ -82,6 +83,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     lines * words * WORD <= Math.max(2 * view.elements * WORD, SHARED_MOST);
   let mTask = mPanels;
   let nTask = nPanels;
+  let rowsOuter = false;
   if (m <= n) {
     nTask = spread(nPanels, fits(nPanels, width), batches);
     mTask = spread(mPanels, mPanels, batches * ceilDiv(nPanels, nTask));
@@ -91,7 +93,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   }
   const mBlock = Math.max(1, Math.floor((target.l2Bytes * BLOCK_SHARE) / (blockWords * rows * WORD)));
   if (inTiles && batches === 1 && isShareable(p.a, mPanels * rows) && isShareable(p.b, nPanels * width))
-    ({ mTask, nTask } = leastTraffic(
+    ({ mTask, nTask, rowsOuter } = leastTraffic(
       { panels: mPanels, width: rows, packed: !keepsPacked(p.a) },
       { panels: nPanels, width, packed: !keepsPacked(p.b) },
       {
@@ -127,6 +129,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     linesAhead: inTiles && nPanels > 1 && blockWords >= LEAST_AHEAD ? ceilDiv(STEP * width * WORD, LINE * mBlocks) : 0,
     mTasks,
     nTasks,
+    rowsOuter,
     batches,
     tasks: batches * mTasks * nTasks,
   };

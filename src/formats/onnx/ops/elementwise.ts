@@ -161,10 +161,11 @@ const isInf: Rule = call => {
   return positive ? x.isposinf() : negative ? x.isneginf() : none;
 };
 
+/** Integers are compared as real numbers: -lambd is none of an unsigned type. */
 const shrink = unary((x, call) => {
   const [lambd, bias] = [call.float('lambd', 0.5), call.float('bias', 0)];
-  const zero = x.mul(0);
-  return x.lt(-lambd).where(x.add(bias), x.gt(lambd).where(x.sub(bias), zero));
+  const real = isFloat(x.dtype) ? x : x.to('f64');
+  return real.lt(-lambd).where(real.add(bias), real.gt(lambd).where(real.sub(bias), 0));
 });
 
 const where: Rule = call => {

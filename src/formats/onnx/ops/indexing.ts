@@ -1,7 +1,7 @@
 /** Gathering, scattering, sorting, selecting. Negative indices count from the end. */
 import { F, full, Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Result, Rule } from '../call.ts';
-import { int64s, typed } from '../values.ts';
+import { int64s, strings, typed } from '../values.ts';
 import { Mersenne } from './mersenne.ts';
 import { moving } from './shape.ts';
 
@@ -168,8 +168,25 @@ const reverseSequence = moving((x, call) => {
   return x.gather(time, at.expand(x.shape));
 });
 
+/** Order of code points, which is that of UTF-8 bytes (JavaScript's own order is that of UTF-16 units). */
+function byCodePoints(a: string, b: string): number {
+  const [p, q] = [Array.from(a), Array.from(b)];
+  const at = p.findIndex((character, i) => character !== q[i]);
+  if (at < 0) return p.length - q.length;
+  return at >= q.length ? 1 : p[at]!.codePointAt(0)! - q[at]!.codePointAt(0)!;
+}
+
 const unique: Rule = call => {
-  const x = call.x(0);
+  // Strings stand as their ranks in order of their code points, so that they sort and compare as numbers.
+  const texts = call.isString(0) ? call.stringTensor(0) : null;
+  const words = texts ? [...new Set(texts.strings)].sort(byCodePoints) : [];
+  const rank = new Map(words.map((word, i) => [word, i] as const));
+  const x = texts
+    ? Tensor.from(
+        Int32Array.from(texts.strings, text => rank.get(text)!),
+        { shape: texts.shape },
+      )
+    : call.x(0);
   const along = call.attribute('axis') !== undefined;
   const axis = along ? call.axisAttribute(0, x.ndim) : 0;
   const rows = along ? x.movedim(axis, 0) : x.reshape([x.numel()]);
@@ -196,9 +213,11 @@ const unique: Rule = call => {
     for (const row of group) inverse[row] = i;
   });
   const first = int64s(groups.map(group => group[0]!));
-  const values = rows.indexSelect(0, first);
+  const kept = rows.indexSelect(0, first);
+  const values = along ? kept.movedim(0, axis) : kept;
+  const named = (): string[] => Array.from(call.data(values, 0) as Int32Array, i => words[i]!);
   return [
-    typed(along ? values.movedim(0, axis) : values, call.type(0)),
+    texts ? strings(named(), values.shape) : typed(values, call.type(0)),
     first,
     int64s(inverse),
     int64s(groups.map(group => group.length)),

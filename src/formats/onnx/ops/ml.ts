@@ -176,10 +176,9 @@ const linearClassifier: Rule = call => {
   if (intercepts) scores = scores.add(tensorOf(intercepts, [intercepts.length], 'f32'));
   const labels = call.texts('classlabels_strings')?.length || call.ints('classlabels_ints')?.length || 0;
   if (classes === 1 && labels === 2) {
-    // One row of coefficients for two classes: the other is its opposite.
-    const logistic = call.text('post_transform', 'NONE') === 'LOGISTIC';
-    const probability = postTransform(call, scores);
-    const both = cat([logistic ? probability.neg().add(1) : probability.neg(), probability], 1);
+    // One row of coefficients for two classes: the other takes what is left of 1, whether that is a probability or not.
+    const single = postTransform(call, scores);
+    const both = cat([single.neg().add(1), single], 1);
     const second = scores.gt(0).reshape([x.shape[0]!]).to('i64');
     return [labelsAt(call, second), both];
   }
@@ -309,8 +308,9 @@ const svmClassifier: Rule = call => {
     }
   const counted = stack(votes.map(list => list.reduce((a, b) => a.add(b), full([n], 0, { dtype: 'i64' }))), 1); // biome-ignore format: one line
   const scores = stack(decisions, 1);
+  // The votes decide also where probabilities are given.
+  const winner = counted.argmax(1);
   if (probA.length === 0) {
-    const winner = counted.argmax(1);
     if (classes === 2) {
       const decision = decisions[0]!.unsqueeze(1);
       return [labelsAt(call, winner), postTransform(call, cat([decision.neg(), decision], 1))];
@@ -318,7 +318,7 @@ const svmClassifier: Rule = call => {
     return [labelsAt(call, winner), postTransform(call, scores)];
   }
   const probabilities = coupled(call, scores, classes, probA, probB);
-  return [labelsAt(call, probabilities.argmax(1)), postTransform(call, probabilities)];
+  return [labelsAt(call, winner), postTransform(call, probabilities)];
 };
 
 /** Pairwise probabilities joined into one per class (Wu, Lin and Weng 2004, second method, as in LIBSVM). */

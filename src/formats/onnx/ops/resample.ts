@@ -43,7 +43,7 @@ function original(
       return inside + from * (size - 1);
     }
     case 'pytorch_half_pixel':
-      return wide === 1 ? -0.5 : (x + 0.5) / scale - 0.5;
+      return out > 1 ? (x + 0.5) / scale - 0.5 : 0;
     case 'tf_half_pixel_for_nn':
       return (x + 0.5) / scale;
     case 'half_pixel_symmetric':

@@ -13,24 +13,27 @@ const product = (sizes: readonly number[]): number => sizes.reduce((a, n) => a *
 const attributeOrInput = (call: Call, name: string, input: number): number[] | null =>
   call.ints(name) ?? (call.has(input) ? call.numbers(input) : null);
 
-/** A rule for numbers of any type, and the same movement on strings: positions move, and the strings follow. */
+/** The first input, numbers of any type or strings, moved by `fn`: of strings the positions move, and the strings follow. */
+function moved(call: Call, fn: (x: Tensor) => Tensor): Value {
+  return call.isString(0) ? moveStrings(call.stringTensor(0), fn, call) : typed(fn(call.x(0)), call.type(0));
+}
+
+/** A rule that moves elements, numbers of any type and strings alike. */
 export const moving =
   (fn: (x: Tensor, call: Call) => Tensor): Rule =>
-  call => {
-    if (!call.isString(0)) return typed(fn(call.x(0), call), call.type(0));
-    return moveStrings(call.stringTensor(0), x => fn(x, call), call);
-  };
+  call =>
+    moved(call, x => fn(x, call));
 
 function moveStrings(value: StringTensor, fn: (positions: Tensor) => Tensor, call: Call): Value {
   const positions = Tensor.from(
     Int32Array.from({ length: value.strings.length }, (_, i) => i),
     { shape: value.shape },
   );
-  const moved = fn(positions);
-  const at = call.data(moved, 0) as Int32Array;
+  const places = fn(positions);
+  const at = call.data(places, 0) as Int32Array;
   return strings(
     Array.from(at, i => value.strings[i]!),
-    moved.shape,
+    places.shape,
   );
 }
 
@@ -126,14 +129,18 @@ export function splitSizes(call: Call, total: number, given: number[] | null, pa
 }
 
 const split: Rule = call => {
-  const x = call.x(0);
-  const axis = call.axisAttribute(0, x.ndim);
+  const { shape } = call.isString(0) ? call.stringTensor(0) : call.x(0);
+  const axis = call.axisAttribute(0, shape.length);
   const given = attributeOrInput(call, 'split', 1);
   const parts = call.int('num_outputs', call.context.outputs.length);
-  return x.splitWithSizes(splitSizes(call, x.shape[axis]!, given, parts), axis).map(part => typed(part, call.type(0)));
+  let start = 0;
+  return splitSizes(call, shape[axis]!, given, parts).map(size => {
+    start += size;
+    return moved(call, x => x.narrow(axis, start - size, size));
+  });
 };
 
-/** numpy's slicing of one dim: starts and ends clamp, negative steps go down. */
+/** A slice of one dim: starts and ends clamp, negative steps go down (from 0 when the start lies before it, unlike numpy's). */
 function sliceDim(x: Tensor, axis: number, start: number, end: number, step: number): Tensor {
   const size = x.shape[axis]!;
   const from = start < 0 ? start + size : start;
@@ -143,7 +150,7 @@ function sliceDim(x: Tensor, axis: number, start: number, end: number, step: num
     const last = Math.min(Math.max(to, 0), size);
     return x.slice(axis, first, Math.max(first, last), step);
   }
-  const first = Math.min(Math.max(from, -1), size - 1);
+  const first = Math.min(Math.max(from, 0), size - 1);
   const last = Math.min(Math.max(to, -1), size - 1);
   if (first <= last) return x.narrow(axis, 0, 0);
   const part = x.narrow(axis, last + 1, first - last).flip(axis);
@@ -285,9 +292,9 @@ const eyeLike: Rule = call => {
   const [rows, columns] = call.x(0).shape as [number, number];
   const type = dtypeAttribute(call, call.type(0));
   const k = call.int('k', 0);
-  // eye has no offset: a wider one is cut.
+  // eye has no offset: a larger one is cut, so that row i of the result is row i + k of it.
   const square = eye(rows + Math.abs(k), columns + Math.abs(k), { dtype: TYPES[type].dtype });
-  return typed(square.narrow(0, Math.max(0, -k), rows).narrow(1, Math.max(0, k), columns), type);
+  return typed(square.narrow(0, Math.max(0, k), rows).narrow(1, Math.max(0, -k), columns), type);
 };
 
 /** The `dtype` attribute as a type of numbers. */
