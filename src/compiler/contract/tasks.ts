@@ -19,6 +19,12 @@ export function wantedTasks(p: Problem): number {
   return Math.max(1, few, Math.min(MAX_SLOTS, Math.floor(products / 64_000_000)));
 }
 
+/** The largest multiple of `unit` up to `most` that divides `n`, itself a multiple. */
+export function evenPart(n: number, unit: number, most: number): number {
+  for (let size = Math.max(unit, most - (most % unit)); size > unit; size -= unit) if (n % size === 0) return size;
+  return unit;
+}
+
 /** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own. */
 export function eachTask(b: LoopBuilder, count: number, fill: (task: Reg, slot: Reg) => void): void {
   const slots = slotsOf(count);
