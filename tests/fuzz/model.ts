@@ -80,7 +80,7 @@ const CHANNELS = [1, 2, 3, 4, 5, 8, 13, 16, 17, 24, 33];
 /** Work of one layer, in products. */
 const MOST_WORK = 150_000;
 /** The same where channels are many. */
-const MOST_WIDE_WORK = 8_000_000;
+const MOST_WIDE_WORK = 4_000_000;
 
 function convolution(d: Drawing, [n, c, h, w]: readonly [number, number, number, number]): Layer | null {
   const { r } = d;
@@ -177,13 +177,15 @@ function manyChannels(d: Drawing): RandomModel {
   add(d.layer(new nn.Conv2d(3, r.pick([32, 64]), 3, { padding: 1 })));
   for (let i = 2 + r.int(4); i > 0; i--) {
     const [, c, h, w] = shape as [number, number, number, number];
-    const kernel = r.once(2) ? ([3, 3] as const) : ([1 + r.int(3), 1 + r.int(4)] as const);
-    const padding = r.once(2) ? ([1, 1] as const) : ([r.int(3), r.int(3)] as const);
-    const dilation = r.once(4) ? 2 : 1;
-    const out = r.pick([16, 32, 32, 48, 64, 96]);
+    const usual = !r.once(3);
+    const kernel = usual ? ([3, 3] as const) : ([1 + r.int(3), 1 + r.int(4)] as const);
+    const padding = usual ? ([1, 1] as const) : ([r.int(3), r.int(3)] as const);
+    const dilation = !usual && r.once(3) ? 2 : 1;
+    const stride = usual && !r.once(3) ? 1 : 1 + r.int(3);
+    const out = r.pick([16, 32, 32, 48, 64, 64]);
     const reach = kernel.map((k, j) => [h, w][j]! + 2 * padding[j]! - dilation * (k - 1));
     if (reach.some(left => left < 1) || n * c * out * h * w * kernel[0] * kernel[1] > MOST_WIDE_WORK) continue;
-    const conv = d.layer(new nn.Conv2d(c, out, kernel, { stride: 1 + r.int(3), padding, dilation, bias: r.once(3) }));
+    const conv = d.layer(new nn.Conv2d(c, out, kernel, { stride, padding, dilation, bias: r.once(3) }));
     const keeps = shapeAfter(conv, shape, d.dtype).join() === shape.join();
     add(keeps && r.once(2) ? x => x.add(conv(x)) : conv);
     const [, channels, height, width] = shape as [number, number, number, number];
