@@ -13,7 +13,7 @@ import { blocksOf, keepsPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import { blockAt } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, outputGroups, storeTile, touchTile } from '../store.ts';
+import { type Coords, outputGroups, storeTile, touchesOf } from '../store.ts';
 import { eachTask, slotsOf, wantedTasks } from '../tasks.ts';
 
 const BF16 = 2;
@@ -153,7 +153,8 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
       const m = b.mul(place, b.i32(rows));
       b.for(nLo, nHi, 1, panel => {
         const n = b.mul(panel, b.i32(width));
-        touchTile(b, p, mGroups, nGroups, lanes, { rows, m, n, columns: width, batch });
+        const touches = touchesOf(b, p, mGroups, nGroups, lanes, { rows, m, n, columns: width, batch });
+        if (touches) b.for(0, touches.times, 1, touches.each);
         b.emit({
           op: 'tiles',
           kind: 'bf16',
