@@ -226,7 +226,13 @@ it.skipIf(isas.length === 0).each(isas.filter(isa => isa !== 'amx'))(
 );
 
 it('macOS: pages, threads, and the functions that wait', () => {
-  const { koffi, calls } = recorder({ mmap: 0x10000, mprotect: 0, pthread_create: 0, pthread_key_create: 0, dlsym: 0x7000 });
+  const { koffi, calls } = recorder({
+    mmap: 0x10000,
+    mprotect: 0,
+    pthread_create: 0,
+    pthread_key_create: 0,
+    dlsym: 0x7000,
+  });
   const platform = darwin(koffi);
   expect(platform.functions).toEqual({ system: 'darwin', wait: 0x7000, wake: 0x7000, yield: 0x7000 });
   platform.map(8192);
