@@ -76,7 +76,7 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'gather':
       return `${name(inst.d)} = gather ${at(inst.p, 0)}, ${name(inst.index)}${where(inst.m)}`;
     case 'store':
-      return `store ${inst.mem} ${at(inst.p, inst.offset)}, ${name(inst.a)}${where(inst.m)}${inst.past ? ' past the caches' : ''}`;
+      return `store ${inst.mem} ${at(inst.p, inst.offset)}, ${name(inst.a)}${where(inst.m)}${inst.past ? ' past the caches' : ''}${inst.exact ? ', rounded' : ''}`;
     case 'for':
       return `for ${name(inst.i)} = ${bound(inst.lo)} to ${bound(inst.hi)}${inst.step === 1 ? '' : ` by ${inst.step}`}`;
     case 'while':

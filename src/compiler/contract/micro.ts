@@ -4,8 +4,9 @@
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
-import type { Extent } from './cursor.ts';
+import { asReg, type Extent } from './cursor.ts';
 import type { AccScalar } from './spec.ts';
+import type { Meanwhile } from './store.ts';
 
 /** Where rows of A (or vectors of B) are read: element strides are known when compiling. */
 export interface Stream {
@@ -46,13 +47,26 @@ export function sweep(
   c: Stream,
   unroll: number,
   ahead: Ahead | null = null,
+  meanwhile: Meanwhile | null = null,
 ): void {
   const cAt = b.copy(c.from);
   const next = ahead && { ...ahead, from: b.copy(ahead.from) };
+  if (meanwhile && a.rows) b.for(0, meanwhile.times, 1, meanwhile.each);
   const descend = (level: number, from: Reg): void => {
     const row = a.rows?.[level];
     if (!row) {
-      sweepRow(b, acc, lanes, sums, a.rowLength ?? length, { ...a, from }, { ...c, from: cAt }, unroll, next);
+      sweepRow(
+        b,
+        acc,
+        lanes,
+        sums,
+        a.rowLength ?? length,
+        { ...a, from },
+        { ...c, from: cAt },
+        unroll,
+        next,
+        a.rows ? null : meanwhile,
+      );
       return;
     }
     const at = b.copy(from);
@@ -75,6 +89,7 @@ function sweepRow(
   c: Stream,
   unroll: number,
   ahead: Ahead | null,
+  meanwhile: Meanwhile | null,
 ): void {
   const aAt = b.copy(a.from);
   const cAt = c.from;
@@ -118,7 +133,20 @@ function sweepRow(
       : unroll === 1
         ? length
         : b.bin('and', length, b.i32(-unroll));
-  if (whole === unroll) trip(unroll);
+  if (whole !== 0 && meanwhile) {
+    // Parts of the same length, the last with what is left, so that what was asked for last has time to come as well.
+    const { times, each } = meanwhile;
+    const part =
+      typeof whole === 'number'
+        ? b.i32(Math.floor(whole / unroll / times) * unroll)
+        : b.mul(b.bin('divU', whole, b.i32(unroll * times)), b.i32(unroll));
+    b.for(0, times, 1, i => {
+      each(i);
+      const from = b.mul(i, part);
+      const until = b.select(b.cmp('eq', i, b.i32(times - 1)), asReg(b, whole), b.add(from, part));
+      b.for(from, until, unroll, () => trip(unroll));
+    });
+  } else if (whole === unroll) trip(unroll);
   else if (whole !== 0) b.for(0, whole, unroll, () => trip(unroll));
   if (unroll > 1 && whole !== length) b.for(whole, length, 1, () => trip(1));
 }

@@ -10,7 +10,7 @@ import { allGuards, origin, sizesOf, step, stepAll, walk, whenInside } from '../
 import { unravel } from '../indices.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, outputGroups, storeTile, touchTile } from '../store.ts';
+import { type Coords, outputGroups, storeTile, touchesOf } from '../store.ts';
 import { eachTask, slotsOf, wantedTasks } from '../tasks.ts';
 
 const WORD = 4;
@@ -134,7 +134,8 @@ export function lowerForward(
       const m = b.mul(place, b.i32(rows));
       b.for(nLo, nHi, 1, panel => {
         const n = b.mul(panel, b.i32(width));
-        touchTile(b, p, mGroups, nGroups, lanes, { rows, m, n, columns: width, batch });
+        const touches = touchesOf(b, p, mGroups, nGroups, lanes, { rows, m, n, columns: width, batch });
+        if (touches) b.for(0, touches.times, 1, touches.each);
         product.multiply(panel, { at, count }, to);
         storeTile(b, p, mGroups, nGroups, lanes, { from: to, pitch: width, m, rows, n, columns: width, batch });
       });
