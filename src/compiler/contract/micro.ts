@@ -24,6 +24,8 @@ export interface Stream {
 export interface Ahead {
   readonly from: Reg;
   readonly bytes: number;
+  /** Whether they will be written too. */
+  readonly written?: boolean;
 }
 const LINE = 64;
 
@@ -45,10 +47,10 @@ export function sweep(
   a: Stream,
   c: Stream,
   unroll: number,
-  ahead: Ahead | null = null,
+  ahead: readonly Ahead[] = [],
 ): void {
   const cAt = b.copy(c.from);
-  const next = ahead && { ...ahead, from: b.copy(ahead.from) };
+  const next = ahead.map(stream => ({ ...stream, from: b.copy(stream.from) }));
   const descend = (level: number, from: Reg): void => {
     const row = a.rows?.[level];
     if (!row) {
@@ -64,7 +66,7 @@ export function sweep(
   descend(0, a.from);
 }
 
-/** The same for points of k that both step evenly through; moves `c.from` (and `ahead.from`) behind them. */
+/** The same for points of k that both step evenly through; moves `c.from` (and those of `ahead`) behind them. */
 function sweepRow(
   b: LoopBuilder,
   acc: AccScalar,
@@ -74,7 +76,7 @@ function sweepRow(
   a: Stream,
   c: Stream,
   unroll: number,
-  ahead: Ahead | null,
+  ahead: readonly Ahead[],
 ): void {
   const aAt = b.copy(a.from);
   const cAt = c.from;
@@ -83,9 +85,9 @@ function sweepRow(
   const cBytes = bytesOf(c.dtype);
   const vectors = sums[0]!.length;
   const trip = (steps: number): void => {
-    if (ahead && steps === unroll) {
-      for (let at = 0; at < ahead.bytes; at += LINE) b.prefetch(ahead.from, at, false);
-      b.move(ahead.from, b.advance(ahead.from, one, ahead.bytes));
+    for (const { from, bytes, written = false } of steps === unroll ? ahead : []) {
+      for (let at = 0; at < bytes; at += LINE) b.prefetch(from, at, written);
+      b.move(from, b.advance(from, one, bytes));
     }
     for (let k = 0; k < steps; k++) {
       const row = (r: number): Reg => b.splat(b.load(a.dtype, aAt, (k * a.along + r * a.across) * aBytes), lanes);

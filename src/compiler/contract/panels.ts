@@ -16,7 +16,6 @@ import {
   finish,
   finishesInRegisters,
   type Group,
-  LINE,
   locate,
   outputGroups,
   outputIndex,
@@ -242,16 +241,21 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
       });
     if (run.blockIndex) b.if(b.cmp('eq', run.blockIndex, b.i32(plan.k.count - 1)), touch);
     else touch();
-    // Where sums wait between blocks, those of the tile behind this one.
-    const tileBytes = run.rows * width * bytes;
-    if (run.blockIndex) for (let at = 0; at < tileBytes; at += LINE) b.prefetch(run.tile, tileBytes + at, true);
   }
   if (run.blockIndex) {
     b.if(b.cmp('ne', run.blockIndex, b.i32(0)), () =>
       each((sum, r, v) => b.move(sum, b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes))),
     );
   }
-  sweep(b, p.acc, lanes, sums, run.length, run.streamA, run.streamB, plan.unroll, run.ahead);
+  // Where sums wait between blocks, those of the tile behind this one are asked for too: all at once they would keep what is wanted now waiting.
+  const tileBytes = run.rows * width * bytes;
+  const waiting: Ahead = {
+    from: b.advance(run.tile, b.i32(1), tileBytes),
+    bytes: Math.ceil(tileBytes / Math.floor(plan.k.length / plan.unroll)),
+    written: true,
+  };
+  const ahead = [...(run.ahead ? [run.ahead] : []), ...(plan.touches && run.blockIndex ? [waiting] : [])];
+  sweep(b, p.acc, lanes, sums, run.length, run.streamA, run.streamB, plan.unroll, ahead);
   const keep = (): void => each((sum, r, v) => b.store(p.acc, run.tile, sum, (r * width + v * lanes) * bytes));
   if (!run.full) {
     keep();

@@ -1,7 +1,7 @@
 /**
  * The schedule of a problem over words: panels, blocks of k, tasks. Pure arithmetic on sizes and caches, so results depend on shapes alone.
  */
-import { lanesFor, type Target } from '../../target.ts';
+import { lanesFor, processorsOf, type Target } from '../../target.ts';
 import { blocksOf, type KBlocks, keepsPacked } from '../plan.ts';
 import { extent, product, type View } from '../problem.ts';
 import { LINE } from '../store.ts';
@@ -48,7 +48,7 @@ const LEAST_AHEAD = 96;
 const SUMS_SHARE = 4;
 /** Bytes of unfolded windows that may be packed as a whole. */
 const SHARED_MOST = 16 << 20;
-/** Tasks of tiles at most: each is short. */
+/** Tasks of tiles at most, on few processors: each is short. */
 const TILE_TASKS = 16;
 const WORD = 4;
 
@@ -75,7 +75,10 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const fits = (panels: number, lines: number): number =>
     Math.max(1, Math.min(panels, Math.floor(cache / (blockWords * lines * WORD))));
   // A product of words takes as long as some eight of single elements.
-  const wanted = Math.min(wantedTasks(p), inTiles ? TILE_TASKS : Number.POSITIVE_INFINITY);
+  const wanted = Math.min(
+    wantedTasks(p, processorsOf(target)),
+    inTiles ? Math.max(TILE_TASKS, processorsOf(target)) : Number.POSITIVE_INFINITY,
+  );
   const spread = (panels: number, most: number, others: number): number =>
     ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
   const words = product(p.k.map(d => p.dims[d]!.size));
@@ -94,13 +97,19 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const mBlock = Math.max(1, Math.floor((target.l2Bytes * BLOCK_SHARE) / (blockWords * rows * WORD)));
   if (inTiles && batches === 1 && isShareable(p.a, mPanels * rows) && isShareable(p.b, nPanels * width))
     ({ mTask, nTask, rowsOuter } = leastTraffic(
-      { panels: mPanels, width: rows, packed: !keepsPacked(p.a) },
-      { panels: nPanels, width, packed: !keepsPacked(p.b) },
+      {
+        panels: mPanels,
+        width: rows,
+        packed: !keepsPacked(p.a),
+        fits: mPanels * rows * words * WORD <= target.l2Bytes,
+      },
+      { panels: nPanels, width, packed: !keepsPacked(p.b), fits: nPanels * width * words * WORD <= target.l2Bytes },
       {
         wanted,
         most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
         block: mBlock,
         resident: fits(nPanels, width),
+        processors: processorsOf(target),
       },
     ));
   if (k.count > 1) {
