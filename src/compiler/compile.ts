@@ -21,7 +21,7 @@ import { normalise } from './normalise.ts';
 import { chooseDestinations, order, plan, type Step } from './plan.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
 import { LoweringCache } from './signature.ts';
-import { lanesFor, type Target } from './target.ts';
+import type { Target } from './target.ts';
 import { MemoryWindows } from './windows.ts';
 
 /** Compiles a program for a target. Deterministic; the same program gives the same code. */
@@ -40,7 +40,7 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.graph(program);
   const normal = normalise(target.keepsMemory ? program : { ...program, lasting: [] });
   log.pass('normalise');
-  const arranged = arrange(normal, lanesFor(target, 4));
+  const arranged = arrange(normal, target);
   log.pass('layout');
   const { flow, kernels, realised, context } = fuse(arranged, target);
   const { windows } = context;

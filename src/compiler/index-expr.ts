@@ -214,8 +214,35 @@ export class IndexTable {
     return rest.hi < by ? quotient : null;
   }
 
+  /**
+   * A step that divides `by` and the terms of `high`, while what is left is less than it: high / by and high mod by are decided by whole steps then
+   * (256 j + k + 65536 i behind 256 x 256 by 393216 is i / 6). Null where there is none.
+   */
+  private separate(a: Ix, by: number): { readonly step: number; readonly high: Ix; readonly low: Ix } | null {
+    if (a.terms.length < 2) return null;
+    const steps = new Set(a.terms.map(({ coef }) => gcd(by, Math.abs(coef))));
+    for (const step of [...steps].sort((x, y) => y - x)) {
+      const low = this.intern(
+        a.terms.filter(({ coef }) => coef % step !== 0),
+        a.constant,
+      );
+      if (low.terms.length === 0 || low.lo < 0 || low.hi >= step) continue;
+      return {
+        step,
+        high: this.intern(
+          a.terms.filter(({ coef }) => coef % step === 0),
+          0,
+        ),
+        low,
+      };
+    }
+    return null;
+  }
+
   private divide(rest: Ix, by: number): Ix {
     if (rest.hi < by) return this.zero;
+    const parts = this.separate(rest, by);
+    if (parts) return this.floorDiv(this.reduceBy(parts.high, parts.step), by / parts.step);
     const g = rest.terms.reduce((acc, { coef }) => gcd(acc, Math.abs(coef)), by);
     if (g > 1) return this.floorDiv(this.reduceBy(rest, g), by / g);
     const only = rest.terms.length === 1 && rest.constant === 0 ? rest.terms[0]! : null;
@@ -235,6 +262,14 @@ export class IndexTable {
     if (by === 1) return this.zero;
     const { rest } = this.partition(a, by);
     if (rest.hi < by) return rest;
+    const parts = this.separate(rest, by);
+    if (parts) {
+      const steps = this.mod(this.reduceBy(parts.high, parts.step), by / parts.step);
+      return this.sum([
+        [steps, parts.step],
+        [parts.low, 1],
+      ]);
+    }
     const g = rest.terms.reduce((acc, { coef }) => gcd(acc, Math.abs(coef)), by);
     if (g > 1) {
       const reduced = this.mod(this.reduceBy(rest, g), by / g);

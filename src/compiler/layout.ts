@@ -4,10 +4,12 @@
  * innermost (HWCN); where they are many, channels are, with the batch beside them (HWNC). A pass from flow to flow: every value may be kept with its dims in another order, and only what cannot follow is put back.
  * Imports the flow and the reindex algebra.
  */
+import { bytesOf } from '../graph/dtype.ts';
 import type { Attrs, AxisMap, Primitive } from '../graph/node.ts';
 import { identityAxis, isIdentity } from '../graph/reindex.ts';
 import { type Flow, isElementwise, Value } from './flow.ts';
 import { lastingValues } from './normalise.ts';
+import { lanesFor, type Target } from './target.ts';
 
 /** The dims of a value in the order they are kept in: dim i of what is kept is dim order[i]. Null: as they are. */
 type Order = readonly number[] | null;
@@ -61,10 +63,12 @@ function windowsOf(value: Value): { readonly source: Value; readonly batch: numb
   return slides && whole ? { source, batch: 0 } : null;
 }
 
-/** The leaf that views show, if there is one. */
+const isView = (v: Value): boolean => v.leaf < 0 && (v.op === 'reshape' || v.op === 'reindex');
+
+/** The leaf that views and casts show, if there is one. */
 function shownLeaf(value: Value): Value | null {
   let v = value;
-  while (v.leaf < 0 && (v.op === 'reshape' || v.op === 'reindex')) v = v.inputs[0]!;
+  while (isView(v) || (v.leaf < 0 && v.op === 'cast')) v = v.inputs[0]!;
   return v.leaf >= 0 ? v : null;
 }
 
@@ -134,37 +138,60 @@ function showsTiles(view: Value): boolean {
   return axes.length === 2;
 }
 
+/** Channels and images from which on a convolution of bf16 is worth its blocks on matrix registers, and of which both are multiples (contract/pixels). */
+const BLOCK = 32;
+
+/** Keeps the narrow copy of weights [out, in, ...window] as [out, ...window, in]: it then packs in whole vectors, forwards and for the gradient, and is gathered from few lines. */
+function orderWeights(kernel: Value, orders: Map<Value, readonly number[]>): void {
+  let v = kernel;
+  while (isView(v)) v = v.inputs[0]!;
+  if (v.leaf < 0 && v.op === 'cast' && v.shape.length > 2) orders.set(v, [0, ...[...v.shape.keys()].slice(2), 1]);
+}
+
 /**
  * Orders with channels innermost and the batch beside them, pixels outermost, for networks that change their weights where most products are convolutions
- * by transformed tiles: those read and write vectors of channels, and to all others the pixels of all images are even rows.
+ * by transformed tiles (f32), or on matrix registers (bf16, where there are any: `inBlocks`): those read and write vectors of channels, and to all others the
+ * pixels of all images are even rows.
  */
-function channelsInnermostOrders(flow: Flow, lanes: number): Orders | null {
+function channelsInnermostOrders(flow: Flow, lanes: number, inBlocks: boolean): Orders | null {
   const results = new Map<Value, readonly number[]>();
-  let [inTiles, others, images] = [0, 0, 0];
+  let [served, others, images] = [0, 0, 0];
   for (const value of flow.values) {
     if (value.leaf >= 0 || !value.is('contract') || value.shape.length < 3) continue;
     const { a, b, out } = value.attrs;
     const [x, w] = value.inputs as readonly [Value, Value];
     const [pixels, weights, view, kernel] = a.includes(out[0]!) ? [a, b, x, w] : [b, a, w, x];
-    if (weights.includes(out[0]!) || shownLeaf(kernel)?.shape.length !== value.shape.length) continue;
-    const channels = out.flatMap((label, d) => (weights.includes(label) ? [d] : []));
+    const leaf = shownLeaf(kernel);
+    const ofWeights = out.flatMap((label, d) => (weights.includes(label) ? [d] : []));
+    // The gradient of windows of one pixel still has the window's dims.
+    const channels = ofWeights.filter(d => value.shape[d] !== 1);
+    const rank = value.shape.length - ofWeights.length + channels.length;
+    if (weights.includes(out[0]!) || leaf?.shape.length !== rank) continue;
     const [channel] = channels;
-    if (channels.length !== 1 || channel === undefined || view.dtype !== 'f32' || value.dtype !== 'f32') continue;
+    const narrow = inBlocks && value.dtype === 'bf16' && view.dtype === 'bf16';
+    const wide = view.dtype === 'f32' && value.dtype === 'f32';
+    if (channels.length !== 1 || channel === undefined || !(narrow || wide)) continue;
     if (flow.lasts(kernel) || pixels.includes(out[channel]!) || value.shape[channel]! % lanes !== 0) return null;
     results.set(value, [...out.flatMap((_, d) => (d > 0 && d !== channel ? [d] : [])), 0, channel]);
+    if (narrow) orderWeights(kernel, results);
     const work = (value.size * kernel.size) / value.shape[channel]!;
-    if (showsTiles(view) && value.shape[channel]! >= MANY_CHANNELS) {
-      inTiles += work;
+    const suits = narrow
+      ? [value.shape[0]!, ...leaf.shape.slice(0, 2)].every(n => n % BLOCK === 0)
+      : showsTiles(view) && value.shape[channel]! >= MANY_CHANNELS;
+    if (suits) {
+      served += work;
       images++;
     } else others += work;
   }
-  return images > 1 && inTiles > others ? { results, leaves: new Map() } : null;
+  return images > 1 && served > others ? { results, leaves: new Map() } : null;
 }
 
-/** The flow with its images in the order that its convolutions gain most from, in vectors of `lanes`. */
-export function arrange(flow: Flow, lanes: number): Flow {
+/** The flow with its images in the order that its convolutions gain most from. */
+export function arrange(flow: Flow, target: Target): Flow {
+  const lanes = lanesFor(target, bytesOf('f32'));
+  const inBlocks = target.packedProducts?.bf16 === 'tiles';
   const orders =
-    channelsLastOrders(flow, lanes) ?? batchLastOrders(flow, lanes) ?? channelsInnermostOrders(flow, lanes);
+    channelsLastOrders(flow, lanes) ?? batchLastOrders(flow, lanes) ?? channelsInnermostOrders(flow, lanes, inBlocks);
   return orders ? new Relayout(flow, orders).run() : flow;
 }
 
@@ -282,8 +309,8 @@ class Relayout {
 
   /** Elementwise values are kept as most of what they read is; concat likewise. */
   private alike(value: Value): Kept {
-    let order: Order = null;
-    for (const input of value.inputs) {
+    let order: Order = this.orders.results.get(value) ?? null;
+    for (const input of order ? [] : value.inputs) {
       const kept = this.kept.get(input)!;
       if (!kept.order) continue;
       order = kept.order;

@@ -79,6 +79,9 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  *
  * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
  * keeps what c holds. `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
+ *
+ * With `runs`, the sum goes over several such products, of `steps` steps each: pair i of the i32 at `runs.at` says how many bytes behind a and b its blocks
+ * begin. Where `pitch` is a number, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its row's first.
  */
 export interface Tiles {
   readonly op: 'tiles';
@@ -91,6 +94,7 @@ export interface Tiles {
   readonly columns: 1 | 2;
   readonly add: boolean;
   readonly ahead?: { readonly from: Reg; readonly lines: number };
+  readonly runs?: { readonly at: Reg; readonly count: Reg; readonly pitch: number | null };
 }
 export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 
@@ -117,8 +121,8 @@ export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  * - load      reads `d.lanes` consecutive elements of memory type `mem` at ptr + offset bytes, converted to d's type: f32, f64,
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
  *             vectors of 4-byte lanes may be masked where the target has it: lanes outside `m` read 0 and touch no memory
- * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise. `past` sends it past the
- *             caches: a whole vector of 4-byte or 8-byte elements, at a multiple of its bytes; where the target streams
+ * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise. `exact` says that a bf16
+ *             is rounded already. `past` sends it past the caches: a whole vector of 4-byte or 8-byte elements, at a multiple of its bytes; where the target streams
  * - prefetch  a hint that the line at p + offset bytes, whatever it is, will be read, or written; where the target keeps order
  * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
  * - iota      d[i] = i * step (i32); where the target has masks
@@ -186,6 +190,7 @@ export type Inst =
       readonly mem: DType;
       readonly m?: Reg;
       readonly past?: true;
+      readonly exact?: true;
     }
   | { readonly op: 'gather'; readonly d: Reg; readonly p: Reg; readonly index: Reg; readonly m: Reg | null }
   | {
@@ -228,6 +233,8 @@ export class LoopBuilder {
   readonly roundsF16: boolean;
   private next = 0;
   private readonly blocks: Inst[][] = [[]];
+  /** f32 registers whose values are those of bf16. */
+  private readonly rounded = new WeakSet<Reg>();
 
   constructor({ scales = false, roundsF16 = false }: { readonly scales?: boolean; readonly roundsF16?: boolean } = {}) {
     this.scales = scales;
@@ -414,11 +421,21 @@ export class LoopBuilder {
   load(mem: DType, p: Reg, offset = 0, lanes = 1): Reg {
     const d = this.reg(registerScalar(mem), lanes);
     this.emit({ op: 'load', d, p, offset, mem });
-    return d;
+    return mem === 'bf16' ? this.asBf16(d) : d;
+  }
+
+  /** Says that values of bf16 stand in `x`, so that storing them rounds nothing. */
+  asBf16(x: Reg): Reg {
+    this.rounded.add(x);
+    return x;
+  }
+
+  private exact(mem: DType, a: Reg): { readonly exact?: true } {
+    return mem === 'bf16' && this.rounded.has(a) ? { exact: true } : {};
   }
 
   store(mem: DType, p: Reg, a: Reg, offset = 0): void {
-    this.emit({ op: 'store', p, offset, a, mem });
+    this.emit({ op: 'store', p, offset, a, mem, ...this.exact(mem, a) });
   }
 
   /** Stores a whole vector past the caches. */
@@ -433,7 +450,7 @@ export class LoopBuilder {
   }
 
   storeMasked(mem: DType, p: Reg, a: Reg, m: Reg, offset = 0): void {
-    this.emit({ op: 'store', p, offset, a, mem, m });
+    this.emit({ op: 'store', p, offset, a, mem, m, ...this.exact(mem, a) });
   }
 
   prefetch(p: Reg, offset: number, write: boolean): void {

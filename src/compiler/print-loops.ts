@@ -35,7 +35,10 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'tiles': {
       const shape = `${16 * inst.rows}x${16 * inst.columns}`;
       const ahead = inst.ahead ? `, ahead [${name(inst.ahead.from)}] by ${inst.ahead.lines}` : '';
-      return `tiles ${inst.kind} ${shape} [${name(inst.c)}] ${inst.add ? '+=' : '='} [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}`;
+      const runs = inst.runs
+        ? `, ${name(inst.runs.count)} runs at [${name(inst.runs.at)}]${inst.runs.pitch === null ? '' : `, rows ${inst.runs.pitch} bytes apart`}`
+        : '';
+      return `tiles ${inst.kind} ${shape} [${name(inst.c)}] ${inst.add ? '+=' : '='} [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}${runs}`;
     }
     case 'select':
       return `${name(inst.d)} = select ${name(inst.m)}, ${name(inst.a)}, ${name(inst.b)}`;
@@ -73,7 +76,7 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'gather':
       return `${name(inst.d)} = gather ${at(inst.p, 0)}, ${name(inst.index)}${where(inst.m)}`;
     case 'store':
-      return `store ${inst.mem} ${at(inst.p, inst.offset)}, ${name(inst.a)}${where(inst.m)}${inst.past ? ' past the caches' : ''}`;
+      return `store ${inst.mem} ${at(inst.p, inst.offset)}, ${name(inst.a)}${where(inst.m)}${inst.past ? ' past the caches' : ''}${inst.exact ? ', rounded' : ''}`;
     case 'for':
       return `for ${name(inst.i)} = ${bound(inst.lo)} to ${bound(inst.hi)}${inst.step === 1 ? '' : ` by ${inst.step}`}`;
     case 'while':

@@ -81,6 +81,10 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.c);
       if (typeof inst.steps !== 'number') visit(inst.steps);
       if (inst.ahead) visit(inst.ahead.from);
+      if (inst.runs) {
+        visit(inst.runs.at);
+        visit(inst.runs.count);
+      }
       return;
     case 'select':
       visit(inst.m);
@@ -225,7 +229,12 @@ class Walker implements Usage {
         case 'tiles':
           this.tiles = true;
           readBy(inst, this.read);
-          work += (typeof inst.steps === 'number' ? inst.steps : UNKNOWN_TRIPS) * inst.rows * inst.columns * TILE_WORK;
+          work +=
+            (typeof inst.steps === 'number' ? inst.steps : UNKNOWN_TRIPS) *
+            (inst.runs ? UNKNOWN_TRIPS : 1) *
+            inst.rows *
+            inst.columns *
+            TILE_WORK;
           break;
         case 'barrier':
           break;

@@ -231,8 +231,11 @@ class Verifier {
       case 'tiles':
         read(inst.a, inst.b, inst.c);
         if (inst.ahead) read(inst.ahead.from);
-        for (const reg of [inst.a, inst.b, inst.c, ...(inst.ahead ? [inst.ahead.from] : [])])
-          this.scalar(inst, reg, 'ptr');
+        if (inst.runs) read(inst.runs.at, inst.runs.count);
+        for (const reg of [inst.a, inst.b, inst.c, inst.ahead?.from, inst.runs?.at])
+          if (reg) this.scalar(inst, reg, 'ptr');
+        if (inst.runs) this.scalar(inst, inst.runs.count, 'i32');
+        if (inst.runs && inst.ahead) this.wrong(inst, 'runs with lines ahead');
         if (typeof inst.steps === 'number') {
           if (!Number.isInteger(inst.steps) || inst.steps < 1) this.wrong(inst, `${inst.steps} steps`);
         } else {

@@ -6,7 +6,7 @@ import type { Dataset } from './dataset.ts';
 import type { DigitArrays } from './digits.ts';
 import type { Image } from './image.ts';
 import { RandomStream } from './random.ts';
-import type { Transform } from './transforms.ts';
+import type { Transform } from './transforms/index.ts';
 
 export interface DigitDatasetOptions {
   /** Changes images anew in every epoch, by (seed, epoch, index). */

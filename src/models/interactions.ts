@@ -3,6 +3,7 @@
  */
 import { init, Linear, Module, ModuleList } from '../nn/index.ts';
 import { cat, einsum, F, Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
+import { Dice } from './dice.ts';
 
 /** Products of all pairs of field vectors, added up (Rendle 2010): [B]. */
 export function pairwiseSum(vectors: Tensor): Tensor {
@@ -29,28 +30,46 @@ export function fieldAwareSum(vectors: Tensor): Tensor {
   return all.sub(own.mul(own).sum([1, 2])).mul(0.5);
 }
 
+export const ACTIVATIONS = ['relu', 'leakyRelu', 'dice'] as const;
+
+/** What stands behind the layers of a tower; `dice` is Dice, with state of its own. */
+export type Activation = (typeof ACTIVATIONS)[number];
+
 export interface TowerOptions {
   /** Share of the units dropped in training; 0 by default. */
   readonly dropout?: number;
+  /** 'relu' by default; the slope of 'leakyRelu' is 0.01. */
+  readonly activation?: Activation;
 }
 
-/** Linear layers with ReLU after each: [B, inputs] -> [B, last of `hidden`]. */
-export class Tower extends Module {
+/** Linear layers with an activation after each: [..., inputs] -> [..., last of `hidden`]. */
+export class Tower extends Module<[x: Tensor, counts?: Tensor]> {
   readonly layers: ModuleList<Linear>;
+  /** One for each layer where the activation is Dice, else none. */
+  readonly dice: ModuleList<Dice>;
   readonly dropout: number;
+  readonly activation: Activation;
   /** Features of the result. */
   readonly width: number;
 
-  constructor(inputs: number, hidden: readonly number[], { dropout = 0 }: TowerOptions = {}) {
+  constructor(inputs: number, hidden: readonly number[], { dropout = 0, activation = 'relu' }: TowerOptions = {}) {
     super();
     this.layers = new ModuleList(hidden.map((n, i) => new Linear(i === 0 ? inputs : hidden[i - 1]!, n)));
+    this.dice = new ModuleList(activation === 'dice' ? hidden.map(n => new Dice(n)) : []);
     this.dropout = dropout;
+    this.activation = activation;
     this.width = hidden.at(-1) ?? inputs;
   }
 
-  forward(x: Tensor): Tensor {
+  /** @param counts [...]: 1 for each row that is there, 0 for padding, which Dice's statistics leave out */
+  forward(x: Tensor, counts?: Tensor): Tensor {
+    const dice = [...this.dice];
     let h = x;
-    for (const layer of this.layers) h = F.dropout(layer.call(h).relu(), { p: this.dropout, training: this.training });
+    [...this.layers].forEach((layer, i) => {
+      const sums = layer.call(h);
+      const active = dice[i]?.call(sums, counts) ?? (this.activation === 'relu' ? sums.relu() : F.leakyRelu(sums));
+      h = F.dropout(active, { p: this.dropout, training: this.training });
+    });
     return h;
   }
 }
@@ -252,22 +271,23 @@ export class BilinearInteraction extends Module {
 
 /**
  * Attention of a target over a history (Zhou et al. 2018, DIN): a network over [history, target, difference, product] gives each step's weight,
- * not normalised. history [B, L, d], mask [B, L] of 0 and 1, target [B, d] -> weights [B, L].
+ * not normalised. history [B, L, d], mask [B, L] of 0 and 1, target [B, d], counts [B] (1 for an example, 0 for padding) -> weights [B, L].
  */
-export class TargetAttention extends Module<[history: Tensor, mask: Tensor, target: Tensor]> {
+export class TargetAttention extends Module<[history: Tensor, mask: Tensor, target: Tensor, counts?: Tensor]> {
   readonly tower: Tower;
   readonly out: Linear;
 
-  constructor(d: number, hidden: readonly number[] = [80, 40]) {
+  constructor(d: number, hidden: readonly number[] = [80, 40], options: TowerOptions = {}) {
     super();
-    this.tower = new Tower(4 * d, hidden);
+    this.tower = new Tower(4 * d, hidden, options);
     this.out = new Linear(this.tower.width, 1);
   }
 
-  forward(history: Tensor, mask: Tensor, target: Tensor): Tensor {
+  forward(history: Tensor, mask: Tensor, target: Tensor, counts?: Tensor): Tensor {
     const wide = target.unsqueeze(1).expand(history.shape);
     const pairs = cat([history, wide, history.sub(wide), history.mul(wide)], 2);
-    return this.out.call(this.tower.call(pairs)).squeeze(2).mul(mask);
+    const there = counts ? mask.mul(counts.unsqueeze(1)) : mask;
+    return this.out.call(this.tower.call(pairs, there)).squeeze(2).mul(mask);
   }
 }
 

@@ -127,7 +127,3 @@ export async function evaluateAsync(nodes: readonly Node[]): Promise<void> {
 export function flush(): void {
   if (!activeTrace()) runOrRecover(gatherBatch([]));
 }
-
-export async function flushAsync(): Promise<void> {
-  if (!activeTrace()) await runOrRecoverAsync(gatherBatch([]));
-}

@@ -23,6 +23,6 @@ export {
   type Randomness,
   streamOf,
 } from './drawing.ts';
-export { evaluate, evaluateAsync, flush, flushAsync } from './evaluate.ts';
+export { evaluate, evaluateAsync, flush } from './evaluate.ts';
 export { defaultGenerator, Generator, manualSeed } from './generator.ts';
 export { type ArgumentType, isTracing, type Trace, trace } from './trace.ts';

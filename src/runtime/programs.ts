@@ -10,6 +10,7 @@ import type { Variable } from '../graph/storage.ts';
 import { backend } from './backends.ts';
 import { hasControlFlow, splitProgram } from './split.ts';
 import { isBound, sharedLeaves, structureOf } from './structure.ts';
+import { noteCompiled } from './variants.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
 const CAPACITY = 1024;
@@ -92,7 +93,9 @@ export function prepare(
         Int32Array.of(words.length, outputs.length, ...(lasting ?? []).map(Number), ...sharedLeaves(leaves)),
         words,
       ]);
+    const begin = performance.now();
     const made = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting, identity));
+    noteCompiled(roots, leaves, performance.now() - begin);
     if (cache.size >= CAPACITY) dropLeastUsed();
     entry = { executable: (lasting?.includes(true) ? whileUsed : always)(made), used: 0, held: false };
     cache.set(id, entry);

@@ -6,14 +6,22 @@ import { arrange } from '../../src/compiler/layout.ts';
 import { normalise } from '../../src/compiler/normalise.ts';
 import { programOf } from './support.ts';
 
-const LANES = 16;
+const TARGET = {
+  name: 'test',
+  vectorBytes: 64,
+  vectorRegisters: 32,
+  fusedMultiplyAdd: true,
+  l1Bytes: 49_152,
+  l2Bytes: 2_097_152,
+  pointerBytes: 8,
+} as const;
 
 /** The flow of `result` where `weights` last, before and after the pass. */
 function flows(result: Tensor, weights: readonly Tensor[]): { before: Flow; after: Flow } {
   const program = programOf([result.node]);
   const lasting = program.leaves.map(leaf => weights.some(weight => weight.node === leaf));
   const before = normalise({ ...program, lasting });
-  return { before, after: arrange(before, LANES) };
+  return { before, after: arrange(before, TARGET) };
 }
 
 const data = (shape: readonly number[]): Tensor => {

@@ -16,7 +16,7 @@ interface Figures {
   readonly shapes: Readonly<Record<string, readonly number[]>>;
   readonly output: Probe;
   readonly loss: number;
-  readonly inputs: Readonly<Record<'wide' | 'vectors' | 'history', Probe>>;
+  readonly inputs: Readonly<Record<'wide' | 'vectors' | 'history' | 'lags', Probe>>;
   readonly parameters: Readonly<Record<string, Probe>>;
 }
 
@@ -66,7 +66,9 @@ it('covers every model', () => {
 it.each(Object.entries(FIGURES))('%s', (_name, figures) => {
   const { model: name } = figures.model;
   const labels = LABELS[name as keyof typeof LABELS] ?? ['click'];
-  const schema = { slots: ['user', 'item', 'context', 'history'], dense: ['x', 'y', 'z'], labels };
+  const lagged = 'lags' in figures.model;
+  const slots = ['user', 'item', 'context', 'history', ...(lagged ? ['lags'] : [])];
+  const schema = { slots, dense: ['x', 'y', 'z'], labels };
   const model = buildModel(figures.model, schema).to('f64');
   const state = Object.entries(model.stateDict()).map(([key, { shape }]) => [key, [...shape]]);
   expect(Object.fromEntries(state)).toEqual(figures.shapes);
@@ -78,12 +80,13 @@ it.each(Object.entries(FIGURES))('%s', (_name, figures) => {
     wide: new Parameter(formula(51, [SIZE, fields])),
     vectors: new Parameter(formula(52, [SIZE, fields, dim])),
     history: new Parameter(formula(53, [SIZE, STEPS, dim]).mul(MASK.unsqueeze(2))),
+    lags: new Parameter(formula(55, [SIZE, STEPS, dim]).mul(MASK.unsqueeze(2))),
   };
   const columns = (rows: readonly (readonly number[])[], n: number) => f64(rows.map(row => row.slice(0, n)));
   const input: SparseInput = {
     wide: pulled.wide,
     vectors: pulled.vectors,
-    sequences: { history: { vectors: pulled.history, mask: MASK } },
+    sequences: { history: { vectors: pulled.history, mask: MASK }, lags: { vectors: pulled.lags, mask: MASK } },
     dense: formula(54, [SIZE, 3]),
     weights: tensor(Float64Array.of(1, 1, 1, 1, 0)),
     ids: columns(IDS, fields).to('i32'),
@@ -101,7 +104,7 @@ it.each(Object.entries(FIGURES))('%s', (_name, figures) => {
   const loss = model.loss(output, columns(TARGETS, Math.max(1, labels.length)), input);
   near(loss.item(), figures.loss, 'loss');
   loss.backward();
-  for (const part of ['wide', 'vectors', 'history'] as const)
+  for (const part of ['wide', 'vectors', 'history', 'lags'] as const)
     nearProbe(pulled[part].grad, figures.inputs[part], `gradient of ${part}`);
   for (const [key, parameter] of model.namedParameters())
     nearProbe(parameter.grad, figures.parameters[key]!, `gradient of ${key}`);

@@ -48,9 +48,23 @@ def linear(w, name, x, outputs, bias=True):
     return y + w(f"{name}.bias", outputs) if bias else y
 
 
-def tower(w, name, x, hidden):
+def dice(w, name, x, counts):
+    """p(s) s + (1 - p(s)) alpha s, p the sigmoid of s standardised over the rows that count (Zhou et al. 2018, equation 7)."""
+    n = x.shape[-1]
+    w(f"{name}.running_mean", n), w(f"{name}.running_var", n)
+    there = x[counts > 0]
+    mean, variance = there.mean(0), there.var(0, unbiased=False)
+    p = torch.sigmoid((x - mean) / torch.sqrt(variance + 1e-8))
+    return p * x + (1 - p) * w(f"{name}.alpha", n) * x
+
+
+def tower(w, name, x, hidden, activation="relu", counts=None):
     for i, n in enumerate(hidden):
-        x = linear(w, f"{name}.layers.{i}", x, n).clamp(min=0)
+        s = linear(w, f"{name}.layers.{i}", x, n)
+        if activation == "dice":
+            x = dice(w, f"{name}.dice.{i}", s, counts)
+        else:
+            x = F.leaky_relu(s, 0.01 if activation == "leakyRelu" else 0)
     return x
 
 
@@ -62,8 +76,8 @@ def flat(i):
     return torch.cat([*i["vectors"].unbind(1), i["dense"]], 1)
 
 
-def network(w, x, hidden):
-    return linear(w, "out", tower(w, "tower", x, hidden), 1)
+def network(w, x, hidden, *activation):
+    return linear(w, "out", tower(w, "tower", x, hidden, *activation), 1)
 
 
 def pairs(v):
@@ -196,20 +210,21 @@ def fibinet(w, i, o):
 # ------------------------------------------------------------------------------------------------ sequence models
 
 
-def with_interest(w, i, o, interest):
-    return network(w, torch.cat([interest, flat(i)], 1), o["hidden"])
+def with_interest(w, i, o, interest, activation):
+    return network(w, torch.cat([interest, flat(i)], 1), o["hidden"], o.get("activation", activation), i["weights"])
 
 
 def din(w, i, o):
     """Sum of a(e_j, v_A) e_j, weights not normalised (Zhou et al. 2018, equation 3)."""
     history, mask, target = i["history"], i["mask"], i["vectors"][:, 1]
+    pairs = [torch.cat([e, target, e - target, e * target], 1) for e in history.unbind(1)]
+    there = mask * i["weights"][:, None]
+    hidden = tower(w, "attention.tower", torch.stack(pairs, 1), [80, 40], o.get("activation", "dice"), there)
+    weights = linear(w, "attention.out", hidden, 1)[:, :, 0]
     total = 0
     for t in range(STEPS):
-        e = history[:, t]
-        pair = torch.cat([e, target, e - target, e * target], 1)
-        weight = linear(w, "attention.out", tower(w, "attention.tower", pair, [80, 40]), 1)
-        total = total + weight * mask[:, t : t + 1] * e
-    return with_interest(w, i, o, total)
+        total = total + weights[:, t : t + 1] * mask[:, t : t + 1] * history[:, t]
+    return with_interest(w, i, o, total, "dice")
 
 
 def dien(w, i, o):
@@ -232,20 +247,24 @@ def dien(w, i, o):
         candidate = torch.tanh(xn + torch.sigmoid(xr + hr) * hn)
         h = torch.where(mask[:, t : t + 1] > 0, (1 - update) * h + update * candidate, h)
     i["states"] = states
-    return with_interest(w, i, o, h)
+    return with_interest(w, i, o, h, "dice")
 
 
 def bst(w, i, o):
-    """One transformer layer over history and target (Chen et al. 2019), post-norm with ReLU, learnt positions."""
+    """One transformer layer over history and target (Chen et al. 2019, equations 3 to 8), post-norm with LeakyReLU; time lags beside items, learnt positions added."""
     history, mask, target = i["history"], i["mask"], i["vectors"][:, 1]
+    if "lags" in o:
+        history = torch.cat([history, i["lags"]], 2)
+        target = torch.cat([target, w("now", o["dim"]).expand(SIZE, o["dim"])], 1)
     d = history.shape[2]
     x = torch.cat([history, target[:, None]], 1) + w("positions", STEPS + 1, d)
     there = torch.cat([mask, torch.ones(SIZE, 1, dtype=torch.float64)], 1)
     q, k, v = (x @ w("encoder.self_attn.in_proj_weight", 3 * d, d).T + w("encoder.self_attn.in_proj_bias", 3 * d)).chunk(3, 2)
     scores = (q @ k.transpose(1, 2) / math.sqrt(d)).masked_fill(there[:, None] == 0, -math.inf)
     x = norm(w, "encoder.norm1", x + linear(w, "encoder.self_attn.out_proj", torch.softmax(scores, 2) @ v, d))
-    x = norm(w, "encoder.norm2", x + linear(w, "encoder.linear2", linear(w, "encoder.linear1", x, 4 * d).clamp(min=0), d))
-    return with_interest(w, i, o, (x * there[:, :, None]).flatten(1))
+    inner = F.leaky_relu(linear(w, "encoder.linear1", x, 4 * d), 0.01)
+    x = norm(w, "encoder.norm2", x + linear(w, "encoder.linear2", inner, d))
+    return with_interest(w, i, o, (x * there[:, :, None]).flatten(1), "leakyRelu")
 
 
 def norm(w, name, x):
@@ -307,25 +326,30 @@ def twotower(w, i, o):
 
 
 def mind(w, i, o):
-    """Behaviour-to-interest routing (Li et al. 2019, equations 5 to 8); hard label-aware attention: the nearest interest counts."""
-    history, mask = i["history"], i["mask"]
-    d, interests = history.shape[2], o["interests"]
-    low = linear(w, "bilinear", history, d, bias=False)
-    start = w("start", interests, STEPS)
-    logits = start.expand(SIZE, interests, STEPS)
-    for round_ in range(3):
-        used = low if round_ == 2 else low.detach()
-        weights = torch.softmax(logits, 1) * mask[:, None]
-        z = torch.einsum("bjt,btd->bjd", weights, used)
-        squares = (z * z).sum(2, keepdim=True)
-        capsules = squares / (1 + squares) * z / torch.sqrt(squares + 1e-9)
-        logits = logits + torch.einsum("bjd,btd->bjt", capsules, low.detach())
-    users = []
-    for j in range(interests):
-        x = torch.cat([capsules[:, j], i["vectors"][:, 0], i["dense"]], 1)
-        users.append(F.normalize(linear(w, "user_out", tower(w, "user_tower", x, o["hidden"]), o["dim"]), dim=1))
+    """Behaviour-to-interest routing (Li et al. 2019, equations 5 to 8) into max(1, min(K, log2 |history|)) interests, example by example; label-aware attention
+    (equation 9): softmax of (similarity to the own item) ^ p, or the nearest interest alone."""
+    d = i["history"].shape[2]
+    low = linear(w, "bilinear", i["history"], d, bias=False)
+    start = w("start", o["interests"], STEPS)
     items = item_vectors(w, i, o)
-    return torch.stack([user @ items.T for user in users]).max(0).values / o["temperature"]
+    rows = []
+    for b in range(SIZE):
+        steps = int(i["mask"][b].sum())
+        count = max(1, min(o["interests"], math.floor(math.log2(max(1, steps))))) if o.get("dynamic", True) else o["interests"]
+        logits = start[:count, :steps]
+        for round_ in range(3):
+            used = low[b, :steps] if round_ == 2 else low[b, :steps].detach()
+            z = torch.softmax(logits, 0) @ used
+            squares = (z * z).sum(1, keepdim=True)
+            capsules = squares / (1 + squares) * z / torch.sqrt(squares + 1e-9)
+            logits = logits + capsules @ low[b, :steps].detach().T
+        other = torch.cat([i["vectors"][b, 0], i["dense"][b]]).expand(count, -1)
+        x = tower(w, "user_tower", torch.cat([capsules, other], 1), o["hidden"])
+        users = F.normalize(linear(w, "user_out", x, o["dim"]), dim=1)
+        own = users @ items[b]
+        user = users[own.argmax()] if "power" not in o else torch.softmax(own.abs() ** o["power"] * own.sign(), 0) @ users
+        rows.append(user @ items.T)
+    return torch.stack(rows) / o["temperature"]
 
 
 # ------------------------------------------------------------------------------------------------ losses
@@ -393,13 +417,17 @@ CASES = {
     "fibinet, field each": (fibinet, {"model": "fibinet", **SMALL, "bilinear": "each"}),
     "fibinet, field interaction": (fibinet, {"model": "fibinet", **SMALL, "bilinear": "interaction"}),
     "din": (din, {"model": "din", **SMALL, **HISTORY}),
+    "din, ReLU": (din, {"model": "din", **SMALL, **HISTORY, "activation": "relu"}),
     "dien": (dien, {"model": "dien", **SMALL, **HISTORY}),
     "bst": (bst, {"model": "bst", **SMALL, **HISTORY}),
+    "bst, time lags": (bst, {"model": "bst", **SMALL, **HISTORY, "lags": "lags"}),
     "mmoe": (mmoe, {"model": "mmoe", "dim": 6, "expert": [7], "experts": 3, "towers": [5]}),
     "ple": (ple, {"model": "ple", "dim": 6, "expert": [7], "towers": [5]}),
     "esmm": (esmm, {"model": "esmm", **SMALL}),
     "twotower": (twotower, {"model": "twotower", **SMALL, **RETRIEVAL}),
     "mind": (mind, {"model": "mind", **SMALL, **RETRIEVAL, "history": "history", "length": STEPS, "interests": 2}),
+    "mind, power 2": (mind, {"model": "mind", **SMALL, **RETRIEVAL, "history": "history", "length": STEPS, "interests": 3, "power": 2}),
+    "mind, all interests": (mind, {"model": "mind", **SMALL, **RETRIEVAL, "history": "history", "length": STEPS, "interests": 3, "dynamic": False}),
 }
 LOSSES = {"esmm": entire_space, "dien": with_auxiliary, "twotower": in_batch, "mind": in_batch}
 MULTI = ("mmoe", "ple", "esmm")
@@ -418,6 +446,7 @@ def inputs(o):
         "wide": formula(51, (SIZE, fields)).requires_grad_(),
         "vectors": formula(52, (SIZE, fields, dim)).requires_grad_(),
         "history": (formula(53, (SIZE, STEPS, dim)) * mask[:, :, None]).requires_grad_(),
+        "lags": (formula(55, (SIZE, STEPS, dim)) * mask[:, :, None]).requires_grad_(),
         "mask": mask,
         "dense": formula(54, (SIZE, DENSE)),
         "labels": labels[:, : 2 if name in MULTI else 1],
@@ -437,7 +466,7 @@ def case(name):
     output = forward(w, i, o)
     loss = LOSSES.get(o["model"], cross_entropy)(output, i, o)
     loss.backward()
-    pulled = ["wide", "vectors", "history"]
+    pulled = ["wide", "vectors", "history", "lags"]
     gradient = lambda t: probe(t.grad if t.grad is not None else torch.zeros_like(t))
     return {
         "model": o,

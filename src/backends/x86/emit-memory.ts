@@ -169,9 +169,13 @@ export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   f.vDone(d, into);
 }
 
-/** `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet. */
-function roundToBf16(f: Frame, l: number, x: number): void {
+/** `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet, or as it is where it is one already. */
+function roundToBf16(f: Frame, l: number, x: number, exact = false): void {
   const { asm } = f;
+  if (exact) {
+    asm.vector('vpsrld_i', l, T0, 0, x, { imm: 16 });
+    return;
+  }
   const element = (bits: bigint): Mem => f.element(false, bits);
   asm.vector('vpsrld_i', l, T0, 0, x, { imm: 16 });
   asm.vector('vpandd', l, T0, T0, element(1n), { broadcast: true });
@@ -198,7 +202,7 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   if (a.type.lanes > 1) {
     // K1 is needed on the way.
     if (inst.past) asm.vector('vmovntps_st', lengthOf(a.type), f.v(a), 0, to);
-    else storeVector(f, inst.mem, a, to, inst.m ? { k: f.k(inst.m, K0) } : {});
+    else storeVector(f, inst, to, inst.m ? { k: f.k(inst.m, K0) } : {});
     return;
   }
   if (classOf(a.type) === 'general') {
@@ -216,7 +220,7 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   if (inst.mem === 'f32') asm.vector('vmovss_st', 0, x, 0, to);
   else if (inst.mem === 'f64') asm.vector('vmovsd_st', 0, x, 0, to);
   else {
-    if (inst.mem === 'bf16') roundToBf16(f, 0, x);
+    if (inst.mem === 'bf16') roundToBf16(f, 0, x, inst.exact);
     else {
       plainNaN(f, 0, x);
       asm.vector('vcvtps2ph', 0, T0, 0, T0, { imm: 0 });
@@ -226,8 +230,9 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   }
 }
 
-function storeVector(f: Frame, type: DType, a: Reg, to: Mem, mask: VectorOptions): void {
+function storeVector(f: Frame, inst: Extract<Inst, { op: 'store' }>, to: Mem, mask: VectorOptions): void {
   const { asm } = f;
+  const { a, mem: type, exact } = inst;
   if (a.type.scalar === 'mask') {
     const l = Math.max(0, Math.log2(a.type.lanes / 4));
     asm.vector('vpmovm2d', l, T0, 0, f.k(a, K1));
@@ -259,7 +264,7 @@ function storeVector(f: Frame, type: DType, a: Reg, to: Mem, mask: VectorOptions
       asm.vector('vcvtps2ph', l, T0, 0, to, { ...mask, imm: 0 });
       return;
     case 'bf16':
-      roundToBf16(f, l, x);
+      roundToBf16(f, l, x, exact);
       asm.vector('vpmovdw', l, T0, 0, to, mask);
       return;
   }

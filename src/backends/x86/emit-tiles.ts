@@ -2,7 +2,7 @@
  * Products of packed elements: dot products in vectors, and blocks of them on AMX tiles (Intel SDM volume 1, chapter 18). Tiles 0 to 3 are sums,
  * 4 and 5 rows of a, 6 and 7 columns of b.
  */
-import type { Inst, TileKind, Tiles } from '../../compiler/loops.ts';
+import type { Inst, Reg, TileKind, Tiles } from '../../compiler/loops.ts';
 import { type Assembler, type Mem, mem, R } from './assembler/assembler.ts';
 import type { TileOp } from './assembler/vex.ts';
 import { FRAME, type Frame, G0, G1, G2, lengthOf, T0 } from './frame.ts';
@@ -26,64 +26,98 @@ const PRODUCTS: { readonly [kind in TileKind]: TileOp } = {
   u8u8: 'tdpbuud',
 };
 
-/** Registers that are borrowed while tiles run: bytes between the rows of a tile of `a` (those of `b` are as many or twice as many), and what is asked for ahead. */
+/** Registers that are borrowed while tiles run: bytes between rows of `a`; and what is asked for ahead, or bytes between rows of `b` and `c` over several runs. */
 const STRIDE = R.r13;
-const AHEAD = R.r14;
+const OTHER = R.r14;
 const LINE = 64;
-const saved = (slot: number): Mem => mem(R.rsp, FRAME.vector + 8 * slot);
-
-const strided = (base: number, times: 1 | 2, disp: number): Mem => ({ base, index: STRIDE, scale: times, disp });
+/** Where operands wait in the frame, in words of 8 bytes. */
+const PLACE = { c: 0, stride: 1, other: 2, b: 3, a: 4, ahead: 4, at: 5, count: 6, steps: 7 } as const;
+const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * PLACE[place]);
 
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
-  const { rows, columns } = inst;
+  const { rows, columns, runs, ahead } = inst;
   const product = PRODUCTS[inst.kind];
   const rowBytes = 64 * columns;
+  const pitch = runs?.pitch ?? 64;
+  const blockA = runs && runs.pitch !== null ? 64 : 1024 * rows;
+  const save = (place: keyof typeof PLACE, reg: Reg): void => {
+    f.gCopy(reg, G0);
+    asm.movStore(8, saved(place), G0);
+  };
   // All operands are read before registers are borrowed.
-  f.gCopy(inst.c, G0);
-  asm.movStore(8, saved(0), G0);
+  save('c', inst.c);
+  if (ahead) save('ahead', ahead.from);
+  if (runs) {
+    save('at', runs.at);
+    save('count', runs.count);
+    save('a', inst.a);
+  }
   if (typeof inst.steps === 'number') asm.movImm(G2, BigInt(inst.steps));
   else f.gCopy(inst.steps, G2);
+  if (runs) asm.movStore(8, saved('steps'), G2);
   f.gCopy(inst.a, G0);
-  if (inst.ahead) {
-    f.gCopy(inst.ahead.from, G1);
-    asm.movStore(8, saved(4), G1);
-  }
   f.gCopy(inst.b, G1);
-  asm.movStore(8, saved(1), STRIDE);
-  asm.movStore(8, saved(2), AHEAD);
-  asm.movStore(8, saved(3), G1);
-  if (inst.ahead) asm.mov(true, AHEAD, saved(4));
-  asm.movImm(STRIDE, 64n);
+  asm.movStore(8, saved('stride'), STRIDE);
+  asm.movStore(8, saved('other'), OTHER);
+  asm.movStore(8, saved('b'), G1);
+  if (ahead) asm.mov(true, OTHER, saved('ahead'));
+  if (runs) asm.movImm(OTHER, BigInt(rowBytes));
+  asm.movImm(STRIDE, BigInt(pitch));
+  const rowsOfA = (r: number): Mem => ({ base: G0, index: STRIDE, scale: 1, disp: 16 * pitch * r });
+  /** Rows of b, or of c, from what G1 points at. */
+  const wide = (disp: number): Mem =>
+    runs ? { base: G1, index: OTHER, scale: 1, disp } : { base: G1, index: STRIDE, scale: columns, disp };
   const eachSum = (visit: (tile: number, disp: number) => void): void => {
     for (let r = 0; r < rows; r++) for (let n = 0; n < columns; n++) visit(2 * r + n, 16 * r * rowBytes + 64 * n);
   };
   if (inst.add) {
-    asm.mov(true, G1, saved(0));
-    eachSum((tile, disp) => asm.tile('tileloadd', tile, strided(G1, columns, disp)));
-    asm.mov(true, G1, saved(3));
+    asm.mov(true, G1, saved('c'));
+    eachSum((tile, disp) => asm.tile('tileloadd', tile, wide(disp)));
+    asm.mov(true, G1, saved('b'));
   } else eachSum(tile => asm.tile('tilezero', tile));
+
+  const next = asm.label();
+  const done = asm.label();
+  if (runs) {
+    asm.bind(next);
+    asm.mov(false, G2, saved('count'));
+    asm.aluImm('sub', false, G2, 1);
+    asm.jump(done, 'b');
+    asm.movStore(4, saved('count'), G2);
+    asm.mov(true, G2, saved('at'));
+    asm.aluImm('add', true, saved('at'), 8);
+    asm.mov(false, G0, mem(G2, 0));
+    asm.mov(false, G1, mem(G2, 4));
+    asm.alu('add', true, G0, saved('a'));
+    asm.alu('add', true, G1, saved('b'));
+    asm.mov(false, G2, saved('steps'));
+  }
   const top = asm.label();
   asm.bind(top);
-  if (inst.ahead) {
-    for (let line = 0; line < inst.ahead.lines; line++) asm.prefetch({ base: AHEAD, disp: LINE * line }, false);
-    asm.aluImm('add', true, AHEAD, LINE * inst.ahead.lines);
+  if (ahead) {
+    for (let line = 0; line < ahead.lines; line++) asm.prefetch({ base: OTHER, disp: LINE * line }, false);
+    asm.aluImm('add', true, OTHER, LINE * ahead.lines);
   }
   for (let r = 0; r < rows; r++) {
-    asm.tile('tileloadd', 4 + r, strided(G0, 1, 1024 * r));
+    asm.tile('tileloadd', 4 + r, rowsOfA(r));
     for (let n = 0; n < columns; n++) {
-      if (r === 0) asm.tile('tileloadd', 6 + n, strided(G1, columns, 64 * n));
+      if (r === 0) asm.tile('tileloadd', 6 + n, wide(64 * n));
       asm.tile(product, 2 * r + n, 4 + r, 6 + n);
     }
   }
-  asm.aluImm('add', true, G0, 1024 * rows);
+  asm.aluImm('add', true, G0, blockA);
   asm.aluImm('add', true, G1, 16 * rowBytes);
   asm.aluImm('sub', false, G2, 1);
   asm.jump(top, 'ne');
-  asm.mov(true, G1, saved(0));
-  eachSum((tile, disp) => asm.tile('tilestored', tile, strided(G1, columns, disp)));
-  asm.mov(true, STRIDE, saved(1));
-  asm.mov(true, AHEAD, saved(2));
+  if (runs) {
+    asm.jump(next);
+    asm.bind(done);
+  }
+  asm.mov(true, G1, saved('c'));
+  eachSum((tile, disp) => asm.tile('tilestored', tile, wide(disp)));
+  asm.mov(true, STRIDE, saved('stride'));
+  asm.mov(true, OTHER, saved('other'));
 }
 
 export function dot(f: Frame, inst: Extract<Inst, { op: 'dot' }>): void {

@@ -38,6 +38,7 @@ export interface StreamCommandOptions extends RunOptions, SourceOptions {
   readonly passes?: number;
   readonly readers?: number;
   readonly maxBad: number;
+  readonly progressEvery: number;
 }
 
 /** Where the data is and how long to go on may change between a run and its resumption; what is learned from it may not. */
@@ -53,6 +54,7 @@ const FREE = [
   'passSeconds',
   'readers',
   'keep',
+  'progressEvery',
 ];
 
 export const streamCommand = (): Command =>
@@ -99,7 +101,13 @@ export const streamCommand = (): Command =>
       .option('--delta-every <n>', 'passes between published deltas, 0 for none', wholeNumber(0), 1)
       .option('--keep <n>', 'checkpoints that stay', wholeNumber(1), 2)
       .option('--max-bad <percent>', 'bad lines of a pass that are an error', positiveNumber({ orZero: true }), 5)
-      .option('--readers <n>', 'reading threads; results do not depend on it', wholeNumber(0)),
+      .option('--readers <n>', 'reading threads; results do not depend on it', wholeNumber(0))
+      .option(
+        '--progress-every <s>',
+        'between lines of progress within a pass, outside a terminal',
+        positiveNumber(),
+        30,
+      ),
   ).action(async (options: StreamCommandOptions, command: Command) => {
     await stream(options, givenOptions(command), new Output(options.json ?? false));
   });
@@ -120,7 +128,7 @@ async function stream(asked: StreamCommandOptions, given: ReadonlySet<string>, o
   writeAtomic(run.file(CONFIG), [`${JSON.stringify(config, null, 2)}\n`]);
   output.event('start', { task: 'stream', out: run.path, ...options, ...features.schema });
   output.say(`stream: ${describeConfig(config, features.schema)}, into ${run.path}`);
-  const display = new Display(output);
+  const display = new Display(output, options.progressEvery);
   const result = await interruptible(async ({ signal, heard }) => {
     const result = await streamTrain({
       learner,
@@ -212,16 +220,21 @@ class Display {
   private readonly output: Output;
   private shown = performance.now();
   private readonly live: boolean;
+  /** Milliseconds between two showings of progress. */
+  private readonly interval: number;
 
-  constructor(output: Output) {
+  /** `every`: seconds between lines of progress where they stay: outside of a terminal, and for programs. */
+  constructor(output: Output, every: number) {
     this.output = output;
     this.live = !output.json && process.stderr.isTTY;
+    this.interval = this.live ? 500 : every * 1000;
   }
 
   event(event: StreamEvent): void {
     const { event: name, ...fields } = event;
     this.output.event(name, fields);
     this.clear();
+    this.shown = performance.now();
     switch (event.event) {
       case 'pass':
         this.output.say(
@@ -251,13 +264,16 @@ class Display {
     this.output.notice(sentence);
   }
 
-  progress({ day, pass, doing, examples, examplesPerSecond, loss }: StreamProgress): void {
-    if (!this.live || performance.now() - this.shown < 500) return;
+  progress(progress: StreamProgress): void {
+    if (performance.now() - this.shown < this.interval) return;
     this.shown = performance.now();
+    this.output.event('progress', { ...progress });
+    if (this.output.json) return;
+    const { day, pass, doing, examples, examplesPerSecond, loss } = progress;
     const learned = Number.isNaN(loss) ? '' : `, loss ${loss.toFixed(4)}`;
-    process.stderr.write(
-      `\r\x1b[K${day} ${pass}: ${doing}, ${examples} examples, ${Math.round(examplesPerSecond)} a second${learned}`,
-    );
+    const line = `${day} ${pass}: ${doing}, ${examples} examples, ${Math.round(examplesPerSecond)} a second${learned}`;
+    if (this.live) process.stderr.write(`\r\x1b[K${line}`);
+    else this.output.notice(line);
   }
 
   private clear(): void {

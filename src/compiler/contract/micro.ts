@@ -4,8 +4,9 @@
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
-import type { Extent } from './cursor.ts';
+import { asReg, type Extent } from './cursor.ts';
 import type { AccScalar } from './spec.ts';
+import type { Meanwhile } from './store.ts';
 
 /** Where rows of A (or vectors of B) are read: element strides are known when compiling. */
 export interface Stream {
@@ -24,8 +25,6 @@ export interface Stream {
 export interface Ahead {
   readonly from: Reg;
   readonly bytes: number;
-  /** Whether they will be written too. */
-  readonly written?: boolean;
 }
 const LINE = 64;
 
@@ -47,14 +46,27 @@ export function sweep(
   a: Stream,
   c: Stream,
   unroll: number,
-  ahead: readonly Ahead[] = [],
+  ahead: Ahead | null = null,
+  meanwhile: Meanwhile | null = null,
 ): void {
   const cAt = b.copy(c.from);
-  const next = ahead.map(stream => ({ ...stream, from: b.copy(stream.from) }));
+  const next = ahead && { ...ahead, from: b.copy(ahead.from) };
+  if (meanwhile && a.rows) b.for(0, meanwhile.times, 1, meanwhile.each);
   const descend = (level: number, from: Reg): void => {
     const row = a.rows?.[level];
     if (!row) {
-      sweepRow(b, acc, lanes, sums, a.rowLength ?? length, { ...a, from }, { ...c, from: cAt }, unroll, next);
+      sweepRow(
+        b,
+        acc,
+        lanes,
+        sums,
+        a.rowLength ?? length,
+        { ...a, from },
+        { ...c, from: cAt },
+        unroll,
+        next,
+        a.rows ? null : meanwhile,
+      );
       return;
     }
     const at = b.copy(from);
@@ -66,7 +78,7 @@ export function sweep(
   descend(0, a.from);
 }
 
-/** The same for points of k that both step evenly through; moves `c.from` (and those of `ahead`) behind them. */
+/** The same for points of k that both step evenly through; moves `c.from` (and `ahead.from`) behind them. */
 function sweepRow(
   b: LoopBuilder,
   acc: AccScalar,
@@ -76,7 +88,8 @@ function sweepRow(
   a: Stream,
   c: Stream,
   unroll: number,
-  ahead: readonly Ahead[],
+  ahead: Ahead | null,
+  meanwhile: Meanwhile | null,
 ): void {
   const aAt = b.copy(a.from);
   const cAt = c.from;
@@ -85,9 +98,9 @@ function sweepRow(
   const cBytes = bytesOf(c.dtype);
   const vectors = sums[0]!.length;
   const trip = (steps: number): void => {
-    for (const { from, bytes, written = false } of steps === unroll ? ahead : []) {
-      for (let at = 0; at < bytes; at += LINE) b.prefetch(from, at, written);
-      b.move(from, b.advance(from, one, bytes));
+    if (ahead && steps === unroll) {
+      for (let at = 0; at < ahead.bytes; at += LINE) b.prefetch(ahead.from, at, false);
+      b.move(ahead.from, b.advance(ahead.from, one, ahead.bytes));
     }
     for (let k = 0; k < steps; k++) {
       const row = (r: number): Reg => b.splat(b.load(a.dtype, aAt, (k * a.along + r * a.across) * aBytes), lanes);
@@ -120,7 +133,20 @@ function sweepRow(
       : unroll === 1
         ? length
         : b.bin('and', length, b.i32(-unroll));
-  if (whole === unroll) trip(unroll);
+  if (whole !== 0 && meanwhile) {
+    // Parts of the same length, the last with what is left, so that what was asked for last has time to come as well.
+    const { times, each } = meanwhile;
+    const part =
+      typeof whole === 'number'
+        ? b.i32(Math.floor(whole / unroll / times) * unroll)
+        : b.mul(b.bin('divU', whole, b.i32(unroll * times)), b.i32(unroll));
+    b.for(0, times, 1, i => {
+      each(i);
+      const from = b.mul(i, part);
+      const until = b.select(b.cmp('eq', i, b.i32(times - 1)), asReg(b, whole), b.add(from, part));
+      b.for(from, until, unroll, () => trip(unroll));
+    });
+  } else if (whole === unroll) trip(unroll);
   else if (whole !== 0) b.for(0, whole, unroll, () => trip(unroll));
   if (unroll > 1 && whole !== length) b.for(whole, length, 1, () => trip(1));
 }

@@ -16,12 +16,14 @@ import {
   finish,
   finishesInRegisters,
   type Group,
+  LINE,
   locate,
+  type Meanwhile,
   outputGroups,
   outputIndex,
   storesVectors,
   storeTile,
-  touchTile,
+  touchesOf,
 } from './store.ts';
 import { blockOf, eachTask, slotsOf } from './tasks.ts';
 
@@ -220,6 +222,24 @@ interface TileRun {
   readonly batch: Coords;
 }
 
+/** Lines that finishing the tile will want, in the last block of k; where sums wait between blocks, those of the tile behind this one. */
+function touching(b: LoopBuilder, p: Problem, plan: Plan, m: readonly Group[], run: TileRun): Meanwhile | null {
+  if (!plan.touches) return null;
+  const { width, lanes, k } = plan;
+  const { blockIndex, rows, nGroups, n, batch } = run;
+  const tile = { rows, m: run.first, n, columns: width, batch };
+  const results = touchesOf(b, p, m, nGroups, lanes, tile);
+  if (!blockIndex) return results;
+  const last = b.cmp('eq', blockIndex, b.i32(k.count - 1));
+  const rowBytes = width * bytesOf(p.acc);
+  const each = (row: Reg): void => {
+    if (results) b.if(last, () => results.each(row));
+    const next = b.advance(run.tile, b.add(row, b.i32(rows)), rowBytes);
+    for (let at = 0; at < rowBytes; at += LINE) b.prefetch(next, at, true);
+  };
+  return { times: rows, each };
+}
+
 /** One register tile over one block of k: sums start at zero or where the last block left them, and go to scratch or to the output. */
 function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group[], run: TileRun): void {
   const bytes = bytesOf(p.acc);
@@ -230,32 +250,23 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
   const each = (fill: (sum: Reg, row: number, vector: number) => void): void => {
     for (const [r, tile] of sums.entries()) for (const [v, sum] of tile.entries()) fill(sum, r, v);
   };
-  if (plan.touches) {
-    const touch = (): void =>
-      touchTile(b, p, mGroups, run.nGroups, lanes, {
-        rows: run.rows,
-        m: run.first,
-        n: run.n,
-        columns: width,
-        batch: run.batch,
-      });
-    if (run.blockIndex) b.if(b.cmp('eq', run.blockIndex, b.i32(plan.k.count - 1)), touch);
-    else touch();
-  }
   if (run.blockIndex) {
     b.if(b.cmp('ne', run.blockIndex, b.i32(0)), () =>
       each((sum, r, v) => b.move(sum, b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes))),
     );
   }
-  // Where sums wait between blocks, those of the tile behind this one are asked for too: all at once they would keep what is wanted now waiting.
-  const tileBytes = run.rows * width * bytes;
-  const waiting: Ahead = {
-    from: b.advance(run.tile, b.i32(1), tileBytes),
-    bytes: Math.ceil(tileBytes / Math.floor(plan.k.length / plan.unroll)),
-    written: true,
-  };
-  const ahead = [...(run.ahead ? [run.ahead] : []), ...(plan.touches && run.blockIndex ? [waiting] : [])];
-  sweep(b, p.acc, lanes, sums, run.length, run.streamA, run.streamB, plan.unroll, ahead);
+  sweep(
+    b,
+    p.acc,
+    lanes,
+    sums,
+    run.length,
+    run.streamA,
+    run.streamB,
+    plan.unroll,
+    run.ahead,
+    touching(b, p, plan, mGroups, run),
+  );
   const keep = (): void => each((sum, r, v) => b.store(p.acc, run.tile, sum, (r * width + v * lanes) * bytes));
   if (!run.full) {
     keep();

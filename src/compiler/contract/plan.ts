@@ -325,7 +325,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   // Columns (rows) of a task: what fits the cache beside the other side's block, but tasks enough for the threads.
   const fits = (panels: number, size: number): number =>
     Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytes))));
-  const wanted = wantedTasks(p, processorsOf(target));
+  const wanted = wantedTasks(p, target);
   const spread = (panels: number, most: number, others: number): number =>
     ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
   let mTask = mPanels;

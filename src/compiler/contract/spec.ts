@@ -87,10 +87,10 @@ export interface ContractSpec {
    */
   readonly epilogue?: (b: LoopBuilder, acc: Reg, at: OutputSite) => Reg | null;
   /**
-   * What the epilogue reads and writes beside `out`, at the site's first lane: pointers to lines worth having before the sum is finished. Each walks
-   * along `vectorDim` with the site.
+   * What the epilogue reads and writes beside `out`, at the site's first lane: lines worth having before the sum is finished. Each walks along `vectorDim` with
+   * the site, an element of `bytes` at a time.
    */
-  readonly touches?: (b: LoopBuilder, at: OutputSite) => readonly Reg[];
+  readonly touches?: (b: LoopBuilder, at: OutputSite) => readonly { readonly from: Reg; readonly bytes: number }[];
   /**
    * Whether output dims `outer` and `inner` (with strides[outer] = size[inner] * strides[inner]) may be walked as one in the epilogue, that is
    * with coords[outer] = 0 and coords[inner] running over size[outer] * size[inner]: true when whatever the epilogue addresses has the same

@@ -86,29 +86,36 @@ function siteOf(
 /** Bytes of a cache line. */
 export const LINE = 64;
 
+/** Something small that is done `times` times, spread over the sums of a tile or the rows of one that is stored. */
+export interface Meanwhile {
+  readonly times: number;
+  readonly each: (i: Reg) => void;
+}
+
 /**
- * Asks for the lines that finishing a tile of `rows` x `columns` will read and write, before its products are summed: a line that is
- * written for the first time comes from the shared cache in some 70 ns, which stores in order would wait for.
+ * Asks, row by row, for the lines that finishing a tile of `rows` x `columns` will read and write, while its products are summed: a line that is written for the
+ * first time comes from the third cache in some 70 ns, which stores in order would wait for. All at once they would fill the buffers that the sums' own
+ * lines come through. Null where results do not lie side by side.
  */
-export function touchTile(
+export function touchesOf(
   b: LoopBuilder,
   p: Problem,
   m: readonly Group[],
   n: readonly Group[],
   lanes: number,
   tile: Pick<Tile, 'm' | 'n' | 'columns' | 'batch'> & { readonly rows: number },
-): void {
+): Meanwhile | null {
   const inner = n[n.length - 1];
-  if (!inner || !storesVectors(p, n)) return;
+  if (!inner || !storesVectors(p, n)) return null;
   const columns = locate(b, n, tile.n, tile.batch);
-  const bytes = tile.columns * bytesOf(p.out.dtype);
-  b.for(0, tile.rows, 1, r => {
+  const each = (r: Reg): void => {
     const coords = locate(b, m, b.add(tile.m, r), columns);
     const index = outputIndex(b, p, coords);
-    const lines = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null)) ?? [];
-    for (const line of [b.addr(p.out.buffer, index), ...lines])
-      for (let at = 0; at < bytes; at += LINE) b.prefetch(line, at, true);
-  });
+    const beside = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null)) ?? [];
+    for (const { from, bytes } of [{ from: b.addr(p.out.buffer, index), bytes: bytesOf(p.out.dtype) }, ...beside])
+      for (let at = 0; at < tile.columns * bytes; at += LINE) b.prefetch(from, at, true);
+  };
+  return { times: tile.rows, each };
 }
 
 /** Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims; those of `mask` only) and stores what it returns. */
@@ -157,6 +164,8 @@ export interface Tile {
   readonly batch: Coords;
   /** Leading columns (of the only vector) that are already stored. */
   readonly skip?: Reg;
+  /** Done row by row meanwhile, or else before. */
+  readonly meanwhile?: Meanwhile | null;
 }
 
 /** Stores one tile. */
@@ -171,15 +180,19 @@ export function storeTile(
   const total = n.reduce((x, g) => x * g.size, 1);
   const inner = n[n.length - 1];
   const bytes = bytesOf(p.acc);
+  const { meanwhile } = tile;
+  const whole = n.length === 1 && tile.columns % lanes === 0 && total % lanes === 0 && !tile.skip && !tile.exist;
+  const evenly = whole && storesVectors(p, n);
+  if (meanwhile && !evenly) b.for(0, meanwhile.times, 1, meanwhile.each);
   const rows = (fill: (from: Reg, coords: Coords) => void): void => {
     const from = b.copy(tile.from);
     b.for(0, tile.rows, 1, r => {
+      if (evenly) meanwhile?.each(r);
       fill(from, locate(b, m, b.add(tile.m, r), tile.batch));
       b.move(from, b.advance(from, b.i32(tile.pitch), bytes));
     });
   };
-  const evenly = n.length === 1 && tile.columns % lanes === 0 && total % lanes === 0 && !tile.skip && !tile.exist;
-  if (evenly && inner && storesVectors(p, n)) {
+  if (evenly && inner) {
     // Whole vectors of one row: where a row of the tile stands is worked out once for all of them. A tile of taps may begin behind the last column.
     const until = b.bin('min', b.i32(tile.columns), b.sub(b.i32(total), tile.n));
     rows((line, coords) => {

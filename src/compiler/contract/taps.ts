@@ -4,7 +4,7 @@
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
-import { lanesFor, processorsOf, type Target } from '../target.ts';
+import { lanesFor, type Target } from '../target.ts';
 import {
   advance,
   allGuards,
@@ -213,7 +213,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   });
   b.barrier();
 
-  const bands = Math.ceil(wantedTasks(p, processorsOf(target)) / batches);
+  const bands = Math.ceil(wantedTasks(p, target) / batches);
   const panels = Math.ceil(units / vectors);
   const perTask = Math.ceil(panels / bands);
   const nTasks = Math.ceil(panels / perTask);

@@ -3,6 +3,7 @@
  * its own in it.
  */
 import type { LoopBuilder, Reg } from '../loops.ts';
+import { processorsOf, type Target } from '../target.ts';
 import { unravel } from './indices.ts';
 import { extent, type Problem } from './problem.ts';
 
@@ -20,9 +21,9 @@ const MANY_TASKS = 32;
  * Tasks worth having, so that as many threads as there are processors share them evenly: each of at least some half a microsecond, and beyond one for each of a
  * few milliseconds.
  */
-export function wantedTasks(p: Problem, processors: number): number {
+export function wantedTasks(p: Problem, target: Target): number {
   const products = extent(p, p.batch) * extent(p, p.m) * extent(p, p.n) * extent(p, p.k);
-  const each = Math.min(Math.max(FEW_TASKS, processors), MAX_SLOTS);
+  const each = Math.min(Math.max(FEW_TASKS, processorsOf(target)), MAX_SLOTS);
   const few = Math.min(each, Math.floor(products / 20_000));
   return Math.max(1, few, Math.min(Math.max(MANY_TASKS, each), Math.floor(products / 64_000_000)));
 }
@@ -31,6 +32,12 @@ export function wantedTasks(p: Problem, processors: number): number {
 export function dealtTasks(count: number, threads: number): number[] {
   const slots = slotsOf(count);
   return Array.from({ length: threads + 1 }, (_, t) => Math.floor((Math.floor((t * slots) / threads) * count) / slots));
+}
+
+/** The largest multiple of `unit` up to `most` that divides `n`, itself a multiple. */
+export function evenPart(n: number, unit: number, most: number): number {
+  for (let size = Math.max(unit, most - (most % unit)); size > unit; size -= unit) if (n % size === 0) return size;
+  return unit;
 }
 
 /** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own. */

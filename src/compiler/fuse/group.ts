@@ -8,7 +8,7 @@ import { isElementwise, isView, storage, type Value } from '../flow.ts';
 import type { IndexTable, Ix, VarAtom } from '../index-expr.ts';
 import type { ContractKernel, Kernel, RoutineKernel, SpaceKernel } from '../kernels.ts';
 import { throughReindex, throughReshape } from '../views.ts';
-import { forgetCheap } from './remember.ts';
+import { forgetCheap, storeNarrow } from './remember.ts';
 import { isRoutine, type Selection } from './select.ts';
 
 /** Members per kernel: keeps generated functions, and the recursion over expressions, small. */
@@ -457,6 +457,7 @@ class Grouper {
       };
       for (const value of kernel.members.keys()) for (const input of value.inputs) visit(input);
     }
+    storeNarrow(stored, this.selection, this.home);
     forgetCheap(stored, this.selection, this.home);
     for (const value of stored) {
       if (value.leaf >= 0) continue;

@@ -2,6 +2,7 @@
  * Which values of a kernel are worth memory although other kernels read them: not those that are a cheap step away from something that is in
  * memory anyway. What a forward pass leaves for the gradient shrinks to what cannot be had cheaply. Imports the flow.
  */
+import type { DType } from '../../graph/dtype.ts';
 import { costOf } from '../expr.ts';
 import { isElementwise, storage, type Value } from '../flow.ts';
 import type { Kernel } from '../kernels.ts';
@@ -15,6 +16,8 @@ const CHEAP = 6;
  */
 const CHEAP_ONCE = 28;
 const LARGE = 1 << 18;
+/** Types that loads widen to f32. */
+const WIDENED: ReadonlySet<DType> = new Set(['bf16', 'f16']);
 
 interface Recipe {
   readonly sources: readonly Value[];
@@ -31,6 +34,20 @@ export function forgetCheap(stored: Set<Value>, selection: Selection, home: Read
     if (!recipe) continue;
     recipes.set(value, recipe);
     stored.delete(value);
+  }
+}
+
+/**
+ * Stores what a value was widened from in its kernel, where only the wide one is wanted in memory: readers widen it again as they load. (A convolution's
+ * bf16 result that batch norm reads in f32: half the bytes.)
+ */
+export function storeNarrow(stored: Set<Value>, selection: Selection, home: ReadonlyMap<Value, Kernel>): void {
+  for (const value of [...stored]) {
+    if (selection.forced.has(value) || value.leaf >= 0 || value.op !== 'cast') continue;
+    const [narrow] = value.inputs as readonly [Value];
+    if (!WIDENED.has(narrow.dtype) || value.dtype !== 'f32' || home.get(narrow) !== home.get(value)) continue;
+    stored.delete(value);
+    stored.add(narrow);
   }
 }
 

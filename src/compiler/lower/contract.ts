@@ -109,7 +109,7 @@ export function specify(
   };
 
   /** Results and what is read of their size, where neighbours of the result lie side by side. */
-  const touches = (builder: LoopBuilder, at: OutputSite): Reg[] => {
+  const touches = (builder: LoopBuilder, at: OutputSite): { from: Reg; bytes: number }[] => {
     const emitter = new Emitter(builder, context, tracer, v => buffers.read(v), null, target.vectorBytes, plan.vars);
     const along = at.vectorDim === null ? null : plan.vars[at.vectorDim]!;
     plan.vars.forEach((v, d) => {
@@ -124,13 +124,13 @@ export function specify(
       });
       return along !== null && !loaded && coefficient(ix, along) === 1;
     };
-    const written = stores.filter(s => s !== lead && sideBySide(s.ix));
+    const lines = (buffer: number, dtype: DType, ix: Ix): { from: Reg; bytes: number }[] =>
+      sideBySide(ix) ? [{ from: emitter.memory.pointer(buffer, dtype, ix), bytes: bytesOf(dtype) }] : [];
+    const written = stores.filter(s => s !== lead);
     const read = exprs.filter(e => e.kind === 'load' && e.of.size >= value.size && e.conditions.length === 0);
     return [
-      ...written.map(s => emitter.memory.pointer(buffers.write(s.value), s.value.dtype, s.ix)),
-      ...read.flatMap(e =>
-        e.kind === 'load' && sideBySide(e.ix) ? [emitter.memory.pointer(buffers.read(e.of), e.of.dtype, e.ix)] : [],
-      ),
+      ...written.flatMap(s => lines(buffers.write(s.value), s.value.dtype, s.ix)),
+      ...read.flatMap(e => (e.kind === 'load' ? lines(buffers.read(e.of), e.of.dtype, e.ix) : [])),
     ];
   };
 

@@ -21,6 +21,11 @@ interface ExpTable {
   /** Beyond these the result is 0 or infinite. */
   readonly lowest: number;
   readonly highest: number;
+  /**
+   * What arguments are raised to where powers of two are scaled by in one instruction: a result that vanishes takes an assist of 150 cycles and more down to
+   * 2^-520 (f64: 2^-3000), and nothing below (half of the scores of causal attention are -Infinity).
+   */
+  readonly vanishing: number;
   /** Below this expm1 is -1. */
   readonly expm1Lowest: number;
   /** Below this magnitude expm1(x) and tanh(x) are x. */
@@ -49,6 +54,7 @@ const TABLES: { readonly f32: ExpTable; readonly f64: ExpTable } = {
     ],
     lowest: -104,
     highest: 89,
+    vanishing: -1000,
     expm1Lowest: -18,
     tiny: 2 ** -25,
     bias: 127,
@@ -74,6 +80,7 @@ const TABLES: { readonly f32: ExpTable; readonly f64: ExpTable } = {
     ],
     lowest: -746,
     highest: 710,
+    vanishing: -8000,
     expm1Lowest: -38,
     tiny: 2 ** -55,
     bias: 1023,
@@ -149,8 +156,8 @@ function scaleBoth(s: Scope, mantissa: Reg, reduced: Reduced, negative: Reg, van
 /** exp(x): subnormal results are rounded once, NaN stays. */
 export function exp(s: Scope, x: Reg): Reg {
   const { b } = s;
-  const { lowest, highest } = TABLES[s.float];
-  const clamped = b.bin('pmax', b.bin('pmin', x, s.c(highest)), s.c(lowest));
+  const { lowest, highest, vanishing } = TABLES[s.float];
+  const clamped = b.bin('pmax', b.bin('pmin', x, s.c(highest)), s.c(b.scales ? vanishing : lowest));
   const reduced = nearestPower(s, clamped);
   const expm1 = expm1OfRest(s, clamped, reduced.n);
   if (b.scales) return scaled(s, expm1, reduced.n);
@@ -249,13 +256,13 @@ export function sigmoid(s: Scope, x: Reg): Reg {
  */
 function scaledSigmoid(s: Scope, x: Reg): Reg {
   const { b } = s;
-  const { lowest, sigmoidHighest, exp } = TABLES[s.float];
-  const clamped = b.bin('pmax', b.bin('pmin', x, s.c(sigmoidHighest)), s.c(lowest));
+  const { vanishing, sigmoidHighest, exp } = TABLES[s.float];
+  const clamped = b.bin('pmax', b.bin('pmin', x, s.c(sigmoidHighest)), s.c(vanishing));
   const { n } = nearestPower(s, clamped);
   const r = rest(s, clamped, n);
   const power = b.bin('scale', s.c(1), n);
   // -p, by the polynomial of exp at -r.
   const turned = exp.map((c, i) => ((exp.length - i) % 2 === 0 ? c : -c));
   const minus = b.fma(b.mul(r, r), horner(s, r, turned), r);
-  return b.mul(inverse(s, b.sub(b.add(power, s.c(1)), minus)), power);
+  return b.mul(inverse(s, b.add(power, s.c(1)), minus), power);
 }

@@ -15,9 +15,10 @@ function dropBits(b: LoopBuilder, x: Reg, bits: number): Reg {
   return b.bitcast('f32', b.bin('and', bumped, int(b, x, -(2 ** bits))));
 }
 
-/** The bfloat16 value nearest to `x`. */
+/** The bfloat16 value nearest to `x`; NaN quiet, so that it stays one without its low bits. */
 export function roundToBf16(b: LoopBuilder, x: Reg): Reg {
-  return b.select(b.cmp('ne', x, x), x, dropBits(b, x, 16));
+  const quiet = b.bitcast('f32', b.bin('or', b.bitcast('i32', x), int(b, x, 1 << 22)));
+  return b.asBf16(b.select(b.cmp('ne', x, x), quiet, dropBits(b, x, 16)));
 }
 
 /** The binary16 value nearest to `x`: infinite from 65520 on, multiples of 2^-24 below 2^-14. */

@@ -1,6 +1,7 @@
 /**
  * Models by name, as config files and published cards have them.
  */
+import { ACTIVATIONS } from '../../models/interactions.ts';
 import type { BatchSchema } from '../batch.ts';
 import {
   check,
@@ -47,7 +48,7 @@ type Own<T> = Omit<T, 'schema'>;
 const counts = list(count);
 const sized = { dim: count };
 const deep = { dim: count, hidden: counts, dropout: share };
-const sequence = { ...deep, histories: named(text), length: count };
+const sequence = { ...deep, histories: named(text), length: count, activation: either(...ACTIVATIONS) };
 const experts = { dim: count, dropout: share, experts: count, expert: counts, towers: counts };
 const retrieval = { ...deep, items: list(text), temperature: positive, logQ: flag };
 
@@ -87,7 +88,7 @@ const MODELS = {
   },
   din: { Model: DIN, options: options<Own<SequenceOptions>>(sequence, ['histories']) },
   dien: { Model: DIEN, options: options<Own<DIENOptions>>({ ...sequence, auxiliary: notNegative }, ['histories']) },
-  bst: { Model: BST, options: options<Own<BSTOptions>>({ ...sequence, heads: count }, ['histories']) },
+  bst: { Model: BST, options: options<Own<BSTOptions>>({ ...sequence, heads: count, lags: text }, ['histories']) },
   mmoe: { Model: MMoE, options: options<Own<ExpertOptions>>(experts) },
   ple: { Model: PLE, options: options<Own<PLEOptions>>({ ...experts, own: count, levels: count }) },
   esmm: { Model: ESMM, options: options<Own<DeepOptions>>(deep) },
@@ -95,7 +96,7 @@ const MODELS = {
   mind: {
     Model: MIND,
     options: options<Own<MINDOptions>>(
-      { ...retrieval, history: text, length: count, interests: count, rounds: count },
+      { ...retrieval, history: text, length: count, interests: count, rounds: count, dynamic: flag, power: positive },
       ['items', 'history'],
     ),
   },

@@ -2,7 +2,7 @@
  * Retrieval: a user's vector against items' vectors. Two-tower and MIND learn from positives alone, with the other items of the batch as
  * negatives and their popularity taken out (log-Q correction, Yi et al. 2019).
  */
-import { Tower } from '../../models/interactions.ts';
+import { Tower, weightedSum } from '../../models/interactions.ts';
 import { init, Linear } from '../../nn/index.ts';
 import { arange, cat, F, Parameter, type Tensor, tensor, zeros } from '../../tensor/index.ts';
 import type { DeepOptions } from './deep.ts';
@@ -58,11 +58,11 @@ export abstract class Retrieval extends SparseModel {
   abstract userVectors(input: SparseInput): Tensor;
 
   /** Similarities of users (rows) and items (columns), [B, B], before the temperature. */
-  protected abstract similarities(users: Tensor, items: Tensor): Tensor;
+  protected abstract similarities(users: Tensor, items: Tensor, input: SparseInput): Tensor;
 
   /** [B, B] logits: similarity over temperature. */
   forward(input: SparseInput): Tensor {
-    return this.similarities(this.userVectors(input), this.itemVectors(input)).div(this.temperature);
+    return this.similarities(this.userVectors(input), this.itemVectors(input), input).div(this.temperature);
   }
 
   /** How much an example's own item is preferred to the batch's others: softmax probability [B, 1]. */
@@ -112,17 +112,29 @@ export interface MINDOptions extends RetrievalOptions {
   readonly history: string;
   /** Most recent ids that count; 50 by default. */
   readonly length?: number;
-  /** Interests of a user; 4 by default. */
+  /** Most interests of a user; 4 by default. */
   readonly interests?: number;
   /** Rounds of dynamic routing; 3 by default. */
   readonly rounds?: number;
+  /** Whether users of short histories have fewer interests: max(1, min(interests, log2 of its length)), rounded down; true by default. */
+  readonly dynamic?: boolean;
+  /**
+   * Power of label-aware attention: in training, a user is its interests weighted by softmax(similarity to the example's own item ^ power), a similarity below 0
+   * keeping its sign. By default the nearest alone counts, the limit of large powers (the paper's choice, as it learns faster).
+   */
+  readonly power?: number;
 }
 
-/** Multi-interest network with dynamic routing (Li et al. 2019): a history becomes several interest capsules; an item meets the nearest. */
+/**
+ * Multi-interest network with dynamic routing (Li et al. 2019): a history becomes several interest capsules; in training, those near the example's own item
+ * stand for the user (label-aware attention), and in serving an item meets the nearest.
+ */
 export class MIND extends Retrieval {
   readonly history: string;
   readonly interests: number;
   readonly rounds: number;
+  readonly dynamic: boolean;
+  readonly power: number | null;
   readonly bilinear: Linear;
   readonly userTower: Tower;
   readonly userOut: Linear;
@@ -131,6 +143,8 @@ export class MIND extends Retrieval {
   constructor(options: MINDOptions) {
     const { history, length = 50, interests = 4, rounds = 3, dim = 16, hidden = [64], schema, dropout } = options;
     super(options, { [history]: length });
+    this.dynamic = options.dynamic ?? true;
+    this.power = options.power ?? null;
     this.history = history;
     this.interests = interests;
     this.rounds = rounds;
@@ -141,34 +155,56 @@ export class MIND extends Retrieval {
     this.start = this.registerBuffer('start', init.normal_(new Parameter(zeros([interests, length]))));
   }
 
+  /** Which interests a user has: bool [B, interests, 1]. */
+  private present(mask: Tensor): Tensor {
+    const { interests, dynamic } = this;
+    const number = arange(interests).unsqueeze(0);
+    if (!dynamic) return number.ge(0).expand([mask.shape[0]!, interests]).unsqueeze(2);
+    // Interest k is there for histories of 2 ** (k + 1) ids, the first one always.
+    const ids = mask.sum(1, { keepdim: true });
+    return number
+      .eq(0)
+      .logicalOr(ids.ge(number.add(1).to(ids.dtype).exp2()))
+      .unsqueeze(2);
+  }
+
+  /** Unit vectors [B, interests, d]; a user of fewer interests has the first one again in the places of others. */
   userVectors({ vectors, sequences, dense }: SparseInput): Tensor {
     const { vectors: history, mask } = sequences[this.history]!;
     const mapped = this.bilinear.call(history);
     const size = history.shape[0]!;
     const fixed = mapped.detach();
     const shown = mask.unsqueeze(1);
+    const present = this.present(mask);
     let logits = this.start.unsqueeze(0).expand([size, ...this.start.shape]);
     let capsules = mapped;
     for (let round = 0; round < this.rounds; round++) {
       // Gradients flow through the last round alone, as in the paper's implementation.
       const last = round === this.rounds - 1;
-      const weights = logits.softmax(1).mul(shown);
+      const weights = present.where(logits, -1e9).softmax(1).mul(shown);
       capsules = squash(weights.matmul(last ? mapped : fixed));
       if (!last) logits = logits.add(capsules.matmul(fixed.transpose(1, 2)));
     }
     const others = cat([this.pick(vectors, this.users), dense], 1);
     const wide = others.unsqueeze(1).expand([size, this.interests, others.shape[1]!]);
-    const h = this.userTower.call(cat([capsules, wide], 2));
-    return F.normalize(this.userOut.call(h), { dim: 2 });
+    const h = F.normalize(this.userOut.call(this.userTower.call(cat([capsules, wide], 2))), { dim: 2 });
+    return present.where(h, h.narrow(1, 0, 1));
   }
 
-  protected similarities(users: Tensor, items: Tensor): Tensor {
-    const [size, interests, d] = users.shape as [number, number, number];
-    return users
-      .reshape([size * interests, d])
-      .matmul(items.transpose(0, 1))
-      .reshape([size, interests, -1])
-      .amax(1);
+  /** Label-aware attention: the batch's items meet the interests that an example's own item has chosen. */
+  protected similarities(users: Tensor, items: Tensor, { sequences }: SparseInput): Tensor {
+    const own = users.mul(items.unsqueeze(1)).sum(2);
+    return this.labelled(users, own, sequences[this.history]!.mask).matmul(items.transpose(0, 1));
+  }
+
+  /** Interests [B, n, d] weighted by their similarities [B, n] to the example's own item: [B, d]. */
+  private labelled(users: Tensor, own: Tensor, mask: Tensor): Tensor {
+    if (this.power === null) {
+      const at = own.argmax(1).reshape([-1, 1, 1]).expand([users.shape[0]!, 1, users.shape[2]!]);
+      return users.gather(1, at).squeeze(1);
+    }
+    const sharpened = own.abs().pow(this.power).mul(own.sign());
+    return weightedSum(users, this.present(mask).squeeze(2).where(sharpened, -1e9).softmax(1));
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Models of a user's history of items: DIN, DIEN, BST. Which slots are the history of which target is given by name.
  */
-import { TargetAttention, Tower, weightedSum } from '../../models/interactions.ts';
+import { type Activation, TargetAttention, Tower, weightedSum } from '../../models/interactions.ts';
 import { GRU, init, Linear, TransformerEncoderLayer } from '../../nn/index.ts';
 import { cat, F, Parameter, type Tensor, zeros } from '../../tensor/index.ts';
 import type { DeepOptions } from './deep.ts';
@@ -12,6 +12,8 @@ export interface SequenceOptions extends DeepOptions {
   readonly histories: Readonly<Record<string, string>>;
   /** Most recent ids of a history that count; 50 by default. */
   readonly length?: number;
+  /** Of the network (and of DIN's attention unit); as in the papers by default: 'dice' for DIN and DIEN, 'leakyRelu' for BST. */
+  readonly activation?: Activation;
 }
 
 /** What the three share: histories side by side, their target, and a network over [interest, target, other fields, dense]. */
@@ -23,18 +25,22 @@ abstract class HistoryModel extends SparseModel {
   /** Features of a history step: dim times histories. */
   readonly width: number;
 
-  /** `interest`: features of what `interestIn` gives, from the width of a step. */
-  constructor(options: SequenceOptions, interest: (width: number, length: number) => number) {
-    const { dim = 10, length = 50, histories, schema, hidden = [200, 80], dropout } = options;
+  /** `interest`: features of what `interestIn` gives, from the width of a step. `beside`: slots that say more of each step. */
+  constructor(
+    options: SequenceOptions & { readonly activation: Activation },
+    interest: (width: number, length: number) => number,
+    beside: readonly string[] = [],
+  ) {
+    const { dim = 10, length = 50, histories, schema, hidden = [200, 80], dropout, activation } = options;
     const slots = Object.keys(histories);
-    super(schema, { dim, wide: false }, Object.fromEntries(slots.map(slot => [slot, length])));
+    super(schema, { dim, wide: false }, Object.fromEntries([...slots, ...beside].map(slot => [slot, length])));
     this.histories = Object.entries(histories);
     if (slots.length === 0) throw new Error(`${this.constructor.name}: histories: none came, expected at least one`);
     for (const [, target] of this.histories) this.fieldOf(target);
     this.length = length;
     this.width = dim * slots.length;
     const inputs = interest(this.width, length) + this.fields.length * dim + schema.dense.length;
-    this.tower = new Tower(inputs, hidden, { dropout });
+    this.tower = new Tower(inputs, hidden, { dropout, activation });
     this.out = new Linear(this.tower.width, 1);
   }
 
@@ -53,21 +59,21 @@ abstract class HistoryModel extends SparseModel {
     );
     const { mask } = sequences[this.histories[0]![0]]!;
     const interest = this.interestIn(history, mask, target, input);
-    return this.out.call(this.tower.call(cat([interest, vectors.flatten(1), dense], 1)));
+    return this.out.call(this.tower.call(cat([interest, vectors.flatten(1), dense], 1), input.weights));
   }
 }
 
-/** Deep interest network (Zhou et al. 2018). */
+/** Deep interest network (Zhou et al. 2018), with Dice behind all layers. */
 export class DIN extends HistoryModel {
   readonly attention: TargetAttention;
 
-  constructor(options: SequenceOptions) {
-    super(options, width => width);
-    this.attention = new TargetAttention(this.width);
+  constructor({ activation = 'dice', ...options }: SequenceOptions) {
+    super({ ...options, activation }, width => width);
+    this.attention = new TargetAttention(this.width, undefined, { activation });
   }
 
-  protected interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor {
-    return weightedSum(history, this.attention.forward(history, mask, target));
+  protected interestIn(history: Tensor, mask: Tensor, target: Tensor, { weights }: SparseInput): Tensor {
+    return weightedSum(history, this.attention.call(history, mask, target, weights));
   }
 }
 
@@ -96,10 +102,10 @@ export class DIEN extends HistoryModel {
   readonly gates: Linear;
   readonly recurrent: Linear;
 
-  constructor(options: DIENOptions) {
-    super(options, width => width);
+  constructor({ auxiliary = 1, activation = 'dice', ...options }: DIENOptions) {
+    super({ ...options, activation }, width => width);
     const { width } = this;
-    this.auxiliary = options.auxiliary ?? 1;
+    this.auxiliary = auxiliary;
     this.extractor = new GRU(width, width, { batchFirst: true });
     this.attention = new Linear(width, width, { bias: false });
     this.gates = new Linear(width, 3 * width);
@@ -157,26 +163,46 @@ function weightedScores(history: Tensor, vector: Tensor, mask: Tensor): Tensor {
 export interface BSTOptions extends SequenceOptions {
   /** Attention heads; 1 by default (2 divides the width only for even dims). */
   readonly heads?: number;
+  /**
+   * Slot of how long before the target each step was, the paper's positional feature t(target) - t(step): one id a step, such as a `logBucket` of
+   * seconds. None by default: steps then have learnt positions alone.
+   */
+  readonly lags?: string;
 }
 
-/** Behaviour sequence transformer (Chen et al. 2019): one encoder layer over history and target with learnt positions. */
+/**
+ * Behaviour sequence transformer (Chen et al. 2019): one encoder layer over history and target, LeakyReLU in it and behind it. A step is its items' vectors, beside
+ * them that of its time lag (for the target a learnt one), and a learnt position is added.
+ */
 export class BST extends HistoryModel {
   readonly encoder: TransformerEncoderLayer;
   readonly positions: Parameter;
+  readonly lags: string | null;
+  /** [dim]: the time lag of the target; null without lags. */
+  readonly now: Parameter | null;
 
-  constructor(options: BSTOptions) {
-    super(options, (width, length) => (length + 1) * width);
-    const { width, length } = this;
-    this.encoder = new TransformerEncoderLayer(width, options.heads ?? 1, {
+  constructor({ heads = 1, lags, activation = 'leakyRelu', ...options }: BSTOptions) {
+    const beside = lags === undefined ? [] : [lags];
+    const lagged = (width: number): number => width + beside.length * (options.dim ?? 10);
+    super({ ...options, activation }, (width, length) => (length + 1) * lagged(width), beside);
+    const { length } = this;
+    const width = lagged(this.width);
+    this.lags = lags ?? null;
+    this.now = lags === undefined ? null : init.normal_(new Parameter(zeros([this.needs.dim])), 0, 0.02);
+    this.encoder = new TransformerEncoderLayer(width, heads, {
       dimFeedforward: 4 * width,
       dropout: options.dropout ?? 0,
       batchFirst: true,
+      activation: x => F.leakyRelu(x),
     });
     this.positions = init.normal_(new Parameter(zeros([length + 1, width])), 0, 0.02);
   }
 
-  protected interestIn(history: Tensor, mask: Tensor, target: Tensor): Tensor {
-    const steps = cat([history, target.unsqueeze(1)], 1).add(this.positions);
+  protected interestIn(history: Tensor, mask: Tensor, target: Tensor, { sequences }: SparseInput): Tensor {
+    const { lags, now } = this;
+    const before = lags === null ? history : cat([history, sequences[lags]!.vectors], 2);
+    const last = now ? cat([target, now.unsqueeze(0).expand([target.shape[0]!, now.shape[0]!])], 1) : target;
+    const steps = cat([before, last.unsqueeze(1)], 1).add(this.positions);
     const padding = F.pad(mask, [0, 1], { value: 1 }).lt(0.5);
     const encoded = this.encoder.call(steps, { srcKeyPaddingMask: padding });
     return encoded.mul(padding.logicalNot().unsqueeze(2)).flatten(1);

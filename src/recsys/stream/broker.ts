@@ -33,6 +33,11 @@ export interface Broker {
   readonly name: string;
   /** At most `count` messages after `id` (null: from the first that is there), in order; waits up to `wait` milliseconds for the first. */
   read(after: string | null, count: number, wait: number): Promise<Message[]>;
+  /**
+   * What is known to be gone, or may be, of the messages after `id`, as a sentence; null where nothing is.
+   * @throws BrokerRefusal where what comes next cannot be what came after `id`
+   */
+  gap(id: string): Promise<string | null>;
   /** Messages up to this one are in a checkpoint. */
   commit(id: string): Promise<void>;
   close(): Promise<void>;
@@ -81,6 +86,9 @@ export class BrokerSource implements StreamSource {
     const begun = performance.now();
     let said = false;
     let full = false;
+    const from = messages.at(-1)?.id ?? (after as { id: string } | null)?.id;
+    const gap = from === undefined ? null : await this.patiently(() => this.broker.gap(from), asking);
+    if (gap) asking.onNotice(`${this.broker.name}: ${gap}`);
     while (!asking.signal.aborted && !full) {
       // A pass that was begun before ends where it ended then.
       const cut =

@@ -40,12 +40,19 @@ interface Stretch {
   readonly time: string;
 }
 
+const nameOf = ({ day, time }: Stretch): string => `${day}/${time}`;
 const isAfter = (a: Stretch, b: Stretch): boolean => a.day + a.time > b.day + b.time;
+
+/** What was there at a look: days, and the folders DAY/TIME of those that were looked into. */
+interface Seen {
+  readonly days: readonly string[];
+  readonly folders: readonly string[];
+}
 
 export class DirectorySource implements StreamSource {
   private readonly options: DirectoryOptions;
-  /** What was there at the last look. */
-  private seen: ReadonlySet<string> | null = null;
+  /** The last look, perhaps of an earlier process. */
+  private seen: Seen | null = null;
 
   /** @throws Error in one sentence where an option is wrong */
   constructor(options: DirectoryOptions) {
@@ -66,10 +73,11 @@ export class DirectorySource implements StreamSource {
     const last = after as Stretch | null;
     const end = asking.again as Stretch | undefined;
     for (let said = ''; !asking.signal.aborted; ) {
-      const stretches = this.stretches(last);
+      const all = days ? [] : this.list(this.options.folder, DAY);
+      const stretches = days ? this.scheduled(days) : this.stretches(all, last);
       if (stretches.length === 0 && !last && !follow)
         throw new Error(`${this.options.folder} holds no data: expected folders YYYYMMDD/HHMM`);
-      if (last && !days) this.noticeLate(stretches, last, asking);
+      if (!days) this.look(all, stretches, last, asking);
       const ahead = last ? stretches.filter(stretch => isAfter(stretch, last)) : stretches;
       const day = ahead.filter(stretch => stretch.day === ahead[0]?.day);
       const wanted = end ? day.filter(stretch => !isAfter(stretch, end)) : day.slice(0, perPass);
@@ -86,39 +94,49 @@ export class DirectorySource implements StreamSource {
     return null;
   }
 
-  /** Says of a folder behind the position that it came too late: what was trained on stays as it is. */
-  private noticeLate(stretches: readonly Stretch[], last: Stretch, { onNotice }: Asking): void {
-    const nameOf = ({ day, time }: Stretch): string => `${day}/${time}`;
-    const { seen } = this;
-    this.seen = new Set(stretches.map(nameOf));
-    if (!seen) return;
-    for (const stretch of stretches)
-      if (!isAfter(stretch, last) && !seen.has(nameOf(stretch)))
-        onNotice(
-          `${path.join(this.options.folder, nameOf(stretch))} came after ${nameOf(last)} was trained on, and is passed over`,
-        );
+  /** Says of what is behind the position and was not there before that it came too late: what was trained on stays as it is. */
+  private look(days: readonly string[], stretches: readonly Stretch[], last: Stretch | null, asking: Asking): void {
+    const before = this.seen;
+    this.seen = { days, folders: stretches.map(nameOf) };
+    if (!before || !last) return;
+    const known = new Set([...before.days, ...before.folders]);
+    const behind = stretches.filter(stretch => !isAfter(stretch, last) && before.days.includes(stretch.day));
+    const late = [...days.filter(day => day < last.day), ...behind.map(nameOf)];
+    for (const name of late.filter(name => !known.has(name)))
+      asking.onNotice(
+        `${path.join(this.options.folder, name)} came after ${nameOf(last)} was trained on, and is passed over`,
+      );
+  }
+
+  memory(): unknown {
+    return this.seen;
+  }
+
+  remember(memory: unknown): void {
+    this.seen = memory as Seen | null;
   }
 
   async commit(): Promise<void> {}
   async close(): Promise<void> {}
 
-  /** The folders there are, or those of the days asked for, in order of time. */
-  private stretches(last: Stretch | null): Stretch[] {
-    const { folder, days, interval = 60 } = this.options;
-    if (days)
-      return days.flatMap(day =>
-        Array.from({ length: MINUTES / interval }, (_, i) => {
-          const minute = i * interval;
-          const time = String(Math.floor(minute / 60) * 100 + (minute % 60)).padStart(4, '0');
-          return { day, time };
-        }),
-      );
-    const all = this.list(folder, DAY);
-    // Of the days that are over, the last is looked into again, for folders that came late.
-    const present = last ? all.findIndex(day => day >= last.day) : 0;
-    return all
+  /** The folders of days that were asked for, in order of time, there or not. */
+  private scheduled(days: readonly string[]): Stretch[] {
+    const { interval = 60 } = this.options;
+    return days.flatMap(day =>
+      Array.from({ length: MINUTES / interval }, (_, i) => {
+        const minute = i * interval;
+        const time = String(Math.floor(minute / 60) * 100 + (minute % 60)).padStart(4, '0');
+        return { day, time };
+      }),
+    );
+  }
+
+  /** The folders there are from the day before the position's on, in order of time: that one is looked into again for what came late. */
+  private stretches(days: readonly string[], last: Stretch | null): Stretch[] {
+    const present = last ? days.findIndex(day => day >= last.day) : 0;
+    return days
       .slice(present < 0 ? -1 : Math.max(0, present - 1))
-      .flatMap(day => this.list(path.join(folder, day), TIME).map(time => ({ day, time })));
+      .flatMap(day => this.list(path.join(this.options.folder, day), TIME).map(time => ({ day, time })));
   }
 
   private list(folder: string, pattern: RegExp): string[] {

@@ -72,6 +72,18 @@ class NatsBroker implements Broker {
     });
   }
 
+  async gap(id: string): Promise<string | null> {
+    const last = Number(id);
+    return this.guarded(async () => {
+      this.link ??= await this.connect(last);
+      const { state } = await (await this.modules.jetstreamManager(this.link.connection)).streams.info(
+        this.options.stream,
+      );
+      if (state.first_seq <= last + 1) return null;
+      return `messages ${last + 1} to ${state.first_seq - 1} were deleted before they were trained on`;
+    });
+  }
+
   async commit(id: string): Promise<void> {
     // All policy: the messages before it are acknowledged with it.
     this.open.get(id)?.ack();
@@ -112,7 +124,7 @@ class NatsBroker implements Broker {
     });
     try {
       const manager = await jetstreamManager(connection);
-      await this.checkRetention(manager);
+      await this.checkStream(manager, last);
       await this.placeConsumer(manager, last);
       return { connection, consumer: await jetstream(connection).consumers.get(stream, consumer), delivered: last };
     } catch (error) {
@@ -121,12 +133,16 @@ class NatsBroker implements Broker {
     }
   }
 
-  /** A restart reads again what is behind the last checkpoint, so it must still be there. */
-  private async checkRetention(manager: JetStreamManager): Promise<void> {
-    const { config } = await manager.streams.info(this.options.stream);
+  /** A restart reads again what is behind the last checkpoint, so it must still be there, under the numbers it had. */
+  private async checkStream(manager: JetStreamManager, last: number): Promise<void> {
+    const { config, state } = await manager.streams.info(this.options.stream);
     if (config.retention !== 'limits')
       throw new BrokerRefusal(
         `${this.name} has retention ${config.retention}, expected limits: a restart reads again what is behind the last checkpoint`,
+      );
+    if (state.last_seq < last)
+      throw new BrokerRefusal(
+        `${this.name} ends at message ${state.last_seq}, and training has come to ${last}: it was made anew, and its messages would be taken for old ones; restore it, or train into another folder`,
       );
   }
 

@@ -30,6 +30,13 @@ const AS_BYTES = { typeMapping: { 36: Buffer } };
 type Entry = readonly [id: Buffer, fields: readonly Buffer[] | null];
 type XRead = readonly (readonly [key: Buffer, entries: readonly Entry[]])[] | null;
 
+/** Whether an entry's id MILLISECONDS-NUMBER comes before another. */
+function isBefore(a: string, b: string): boolean {
+  const [timeA, timeB] = [a, b].map(id => BigInt(id.split('-')[0]!)) as [bigint, bigint];
+  const [numberA, numberB] = [a, b].map(id => BigInt(id.split('-')[1] ?? 0)) as [bigint, bigint];
+  return timeA === timeB ? numberA < numberB : timeA < timeB;
+}
+
 /** Errors that another try would meet again. */
 const REFUSALS = /^(WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|ERR)\b/;
 
@@ -65,6 +72,26 @@ class RedisBroker implements Broker {
     // An entry that was deleted has no fields.
     const entries = (answer?.[0]?.[1] ?? []).filter(([, fields]) => fields !== null);
     return entries.map(([id, fields]) => this.message(id.toString(), fields!));
+  }
+
+  async gap(id: string): Promise<string | null> {
+    const { stream } = this.options;
+    return this.call(async client => {
+      const there = await client.sendCommand<number>(['EXISTS', stream]);
+      if (there === 0) return `it is not there any more, and training has come to entry ${id}`;
+      const facts = await client.sendCommand<readonly unknown[]>(['XINFO', 'STREAM', stream]);
+      const fact = (name: string): unknown =>
+        facts[facts.findIndex((word, i) => i % 2 === 0 && String(word) === name) + 1];
+      const newest = String(fact('last-generated-id'));
+      if (isBefore(newest, id)) return `its newest entry is ${newest}, and training has come to ${id}: it lost entries`;
+      const first = (fact('first-entry') as Entry | null)?.[0].toString();
+      if (first === undefined)
+        return isBefore(id, newest) ? `entries up to ${newest} were deleted before they were trained on` : null;
+      if (!isBefore(id, first)) return null;
+      const own = await client.sendCommand<readonly unknown[]>(['XRANGE', stream, id, id]);
+      if (own.length > 0) return null;
+      return `entries between ${id}, the last that was trained on, and ${first} may have been deleted untrained`;
+    });
   }
 
   async commit(id: string): Promise<void> {

@@ -8,11 +8,13 @@
  *     publish/DAY/base/, publish/DAY/delta-PASS/   table, dense.safetensors, model.json
  *     batch/DAY/                 the table as it was at the end of the day, with optimizer state
  *     metrics.jsonl              one line per pass and day
+ *     run.lock                   the process that writes here, while it does
  */
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { reasonOf, writeAtomic, writeFolderAtomic } from '../../formats/atomic.ts';
 import { type DoneLine, readDone, writeDone } from './done.ts';
+import { lock } from './lock.ts';
 import type { SourcePosition } from './source.ts';
 
 const STATE = 'state.json';
@@ -40,6 +42,11 @@ export class RunFiles {
   constructor(folder: string, keep: number) {
     this.folder = folder;
     this.keep = keep;
+  }
+
+  /** Keeps other processes out until the function that comes back is called. @throws Error naming the process that is in */
+  lock(): () => void {
+    return lock(this.file('run.lock'));
   }
 
   get checkpointDone(): string {

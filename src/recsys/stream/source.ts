@@ -58,6 +58,10 @@ export interface StreamSource {
   next(after: SourcePosition | null, asking: Asking): Promise<Pass | null>;
   /** Everything up to this position is in a checkpoint: the source may forget it. */
   commit(position: SourcePosition): Promise<void>;
+  /** What it knows beside positions and the next process should, as plain JSON: kept in checkpoints. */
+  memory?(): unknown;
+  /** Takes in what an earlier process knew, before `next`. */
+  remember?(memory: unknown): void;
   close(): Promise<void>;
 }
 

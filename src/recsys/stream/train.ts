@@ -37,6 +37,8 @@ interface State extends SavedState {
   readonly earlier: TaskStates;
   readonly importance: SlotImportanceState;
   readonly partial: Partial | null;
+  /** What the source knew beside its position. */
+  readonly source?: unknown;
 }
 
 /** Batches after which the pipeline is emptied. */
@@ -81,9 +83,10 @@ class StreamRun {
 
   async run(): Promise<StreamResult> {
     const { source, maxPasses = Number.POSITIVE_INFINITY } = this.options;
-    this.begin();
+    const unlock = this.files.lock();
     let ready: ReadyPass | null = null;
     try {
+      this.begin();
       while (!this.stopped && this.begun < maxPasses) {
         ready = await this.ahead.next(this.position, this.passes, { ...this.asking, again: this.partial?.end });
         if (this.stopped) break;
@@ -100,6 +103,7 @@ class StreamRun {
       await ready?.batches.close();
       await this.ahead.close();
       await source.close();
+      unlock();
     }
     this.earlier.merge(this.today.state());
     const { auc, logLoss } = spread(this.earlier.compute());
@@ -126,7 +130,7 @@ class StreamRun {
 
   /** Where the run stands: nowhere, or at its last checkpoint. */
   private begin(): void {
-    const { learner, resume = false, reading, onEvent } = this.options;
+    const { learner, source, resume = false, reading, onEvent } = this.options;
     const found = resume ? this.files.lastCheckpoint() : null;
     // The step is compiled for the largest batch: always the same one, so that a restart computes the same bits.
     learner.predict(emptyBatch(reading.features.schema, reading.batchSize));
@@ -141,6 +145,7 @@ class StreamRun {
       );
     }
     const state = found.state as State;
+    if (state.source !== undefined) source.remember?.(state.source);
     defaultGenerator.setState(state.generator);
     this.position = state.position;
     this.day = state.day;
@@ -365,6 +370,7 @@ class StreamRun {
       earlier: this.earlier.state(),
       importance: this.importance.state(),
       partial: this.partial,
+      source: source.memory?.(),
     };
     const batches = this.partial?.batches;
     const line = { ...this.last, batches, position: this.position };

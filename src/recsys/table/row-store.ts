@@ -106,6 +106,22 @@ export class RowStore {
     return row;
   }
 
+  /** Rows for `wanted[0, count)`, into their places of `rows`; what is in them is to be written. @throws Error when the backing has no more room, after `size` says how many */
+  allocateAll(rows: Int32Array, wanted: Int32Array, count: number): void {
+    let given = 0;
+    for (; given < count && this.free > 0; given++) rows[wanted[given]!] = this.allocate();
+    while (given < count) {
+      if (this.end >>> this.shift === this.segments.length)
+        this.segments.push(this.backing.create(this.segments, this.words << this.shift));
+      const first = this.end;
+      const some = Math.min(count - given, (this.segments.length << this.shift) - first);
+      for (let i = 0; i < some; i++) rows[wanted[given + i]!] = first + i;
+      given += some;
+      this.end += some;
+      this.size += some;
+    }
+  }
+
   release(row: number): void {
     this.segment(row).u32[this.at(row) + this.linkWord] = this.free;
     this.free = row + 1;

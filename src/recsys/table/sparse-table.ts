@@ -57,6 +57,8 @@ export interface SparseTable {
   lookup(hi: Uint32Array, lo: Uint32Array, count: number): Lookup;
   /** Weights of the distinct signs, [unique, width], into `out`; of a sign that has no row what it would start with. */
   gather(lookup: Lookup, out: Float32Array): void;
+  /** The same where they lie, perhaps with more behind them: to be read only, and as long as the lookup is valid. */
+  weights(lookup: Lookup): Float32Array;
   /** Shows of the distinct signs so far, [unique], into `out`; 0 without a row. */
   shows(lookup: Lookup, out: Float32Array): void;
   /**

@@ -180,6 +180,10 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     return found;
   }
 
+  weights(lookup: Lookup): Float32Array {
+    return this.current(lookup).weights;
+  }
+
   gather(lookup: Lookup, out: Float32Array): void {
     const { weights, unique } = this.current(lookup);
     const { width } = this;
@@ -295,11 +299,12 @@ export class EmbeddingTable implements SparseTable, SignOwner {
       }
       return;
     }
-    let given = 0;
+    const before = this.rows.size;
     try {
-      for (; given < count; given++) rows[wanted[given]!] = this.rows.allocate();
+      this.rows.allocateAll(rows, wanted, count);
     } finally {
       // Also when the backing has no more room.
+      const given = this.rows.size - before;
       this.index.reserve(hash, wanted, given);
       this.inserted += given;
       generated.kernels.create(wanted, given, found, this.memory(generated.machine));

@@ -81,8 +81,7 @@ export class SparseTrainer implements BatchLearner {
   private readonly half: 'bf16' | undefined;
   /** Buffers of the last two batches: one is computed with while the next is filled. */
   private stages: (Stage | null)[] = [null, null];
-  /** Rows and gradients of the distinct signs. */
-  private rows = new Float32Array(0);
+  /** Gradients of the distinct signs. */
   private sums: SignSums = sumsFor(0, 0);
   private readonly compiledStep: CompiledFunction<Arrays, readonly Tensor[]>;
   private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
@@ -181,8 +180,7 @@ export class SparseTrainer implements BatchLearner {
     const { pooling, dense, labels, weights, shows } = stage;
     const found = table.lookup(batch.hi, batch.lo, batch.offsets[bagCount(batch)]!);
     this.reserve(found.unique);
-    table.gather(found, this.rows);
-    pooling.forward(batch, found, this.rows);
+    pooling.forward(batch, found, table.weights(found));
     const columns = model.schema.dense.length;
     dense.set(batch.dense.subarray(0, batch.size * columns));
     dense.fill(0, batch.size * columns);
@@ -239,7 +237,6 @@ export class SparseTrainer implements BatchLearner {
     const { width } = this.table;
     if (this.sums.shows.length >= unique) return;
     const room = Math.ceil(unique * 1.25);
-    this.rows = new Float32Array(room * width);
     this.sums = sumsFor(room, width);
   }
 

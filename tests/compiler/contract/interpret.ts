@@ -118,6 +118,13 @@ export function interpret(
           get(inst.a).map((x, i) => Number(compare(inst.fn, x, y[i]!))),
         );
       }
+      case 'select': {
+        const [y, z] = [get(inst.a), get(inst.b)];
+        return set(
+          inst.d,
+          get(inst.m).map((m, i) => (m ? y[i]! : z[i]!)),
+        );
+      }
       case 'fma': {
         const [y, z] = [get(inst.b), get(inst.c)];
         return set(

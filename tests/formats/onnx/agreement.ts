@@ -2,13 +2,13 @@
  * Exported models against onnxruntime and our own reader: what the tests of the export share.
  */
 import { createRequire } from 'node:module';
-import type * as Ort from 'onnxruntime-node';
+import type * as Ort from 'onnxruntime-web';
 import { noGrad, type Parameter, randn, Tensor } from 'tenon';
 import { onnx } from 'tenon/formats';
 import type * as nn from 'tenon/nn';
 import { expect } from 'vitest';
 
-const ort = createRequire(import.meta.url)('onnxruntime-node') as typeof Ort;
+const ort = createRequire(import.meta.url)('onnxruntime-web') as typeof Ort;
 
 export type AnyModel = nn.Module<never[], unknown>;
 

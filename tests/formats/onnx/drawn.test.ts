@@ -3,7 +3,7 @@
  * out; what it runs, ours runs. TENON_DRAWS=1000 draws more of each.
  */
 import { createRequire } from 'node:module';
-import type * as Ort from 'onnxruntime-node';
+import type * as Ort from 'onnxruntime-web';
 import { onnx } from 'tenon/formats';
 import { expect, it } from 'vitest';
 import { writeMessage } from '../../../src/formats/onnx/proto/write.ts';
@@ -13,7 +13,7 @@ import { LAYERS } from './drawnLayers.ts';
 import { MODELS } from './drawnModels.ts';
 import { MOVES } from './drawnMoves.ts';
 
-const ort = createRequire(import.meta.url)('onnxruntime-node') as typeof Ort;
+const ort = createRequire(import.meta.url)('onnxruntime-web') as typeof Ort;
 const COUNT = Number(process.env['TENON_DRAWS'] ?? 3);
 const ONLY = process.env['TENON_OPS']?.split(',');
 

@@ -3,14 +3,14 @@
  * that show at the borders, scales per channel, and against onnxruntime.
  */
 import { createRequire } from 'node:module';
-import type * as Ort from 'onnxruntime-node';
+import type * as Ort from 'onnxruntime-web';
 import { compile, F, manualSeed, randint, randn, Tensor } from 'tenon';
 import { onnx } from 'tenon/formats';
 import { expect, it } from 'vitest';
 import type { AttributeProto, NodeProto, TensorProto } from '../../../src/formats/onnx/proto/schema.ts';
 import { floats, int, model, node, port } from './models.ts';
 
-const ort = createRequire(import.meta.url)('onnxruntime-node') as typeof Ort;
+const ort = createRequire(import.meta.url)('onnxruntime-web') as typeof Ort;
 const UINT8 = 2;
 const INT8 = 3;
 

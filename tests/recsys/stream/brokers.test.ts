@@ -171,4 +171,53 @@ describe.each([
       await expect(queue.read(null, 1, 1000)).rejects.toThrow('has retention workqueue, expected limits');
     }
   });
+
+  it.skipIf(missing !== '')('says what is gone of the messages behind a checkpoint', { timeout: 60_000 }, async () => {
+    const server = await testBroker(kind.server, folder.file(`${name}-gaps`));
+    await kind.publish(server.url, clickLines(10));
+    const options = { url: server.url, stream: 'clicks' };
+    if (name === 'redis') {
+      const client = createClient({ url: server.url });
+      await client.connect();
+      const ids = (await client.xRange('clicks', '-', '+'))!.map(({ id }) => id);
+      const broker = await redisBroker(options);
+      const at = ids[3]!;
+      expect(await broker.gap(at)).toBeNull();
+      expect(await broker.gap(ids[9]!)).toBeNull();
+      await client.xTrim('clicks', 'MINID', ids[3] as never);
+      expect(await broker.gap(at)).toBeNull();
+      await client.xTrim('clicks', 'MAXLEN', 4);
+      expect(await broker.gap(at)).toBe(
+        `entries between ${at}, the last that was trained on, and ${ids[6]} may have been deleted untrained`,
+      );
+      await client.xTrim('clicks', 'MAXLEN', 0);
+      expect(await broker.gap(at)).toBe(`entries up to ${ids[9]} were deleted before they were trained on`);
+      expect(await broker.gap(ids[9]!)).toBeNull();
+      await client.del('clicks');
+      expect(await broker.gap(at)).toBe(`it is not there any more, and training has come to entry ${at}`);
+      await client.xAdd('clicks', '1-1', { line: 'x' });
+      expect(await broker.gap(at)).toBe(`its newest entry is 1-1, and training has come to ${at}: it lost entries`);
+      await broker.close();
+      await client.close();
+    } else {
+      const connection = await connect({ servers: server.url.slice(7) });
+      const manager = await jetstreamManager(connection);
+      const broker = await natsBroker(options);
+      expect(await broker.gap('4')).toBeNull();
+      expect(await broker.gap('10')).toBeNull();
+      await manager.streams.purge('clicks', { seq: 5 });
+      expect(await broker.gap('4')).toBeNull();
+      await manager.streams.purge('clicks', { keep: 4 });
+      expect(await broker.gap('4')).toBe('messages 5 to 6 were deleted before they were trained on');
+      await broker.close();
+      await manager.streams.delete('clicks');
+      await manager.streams.add({ name: 'clicks', subjects: ['log.click'] });
+      await jetstream(connection).publish('log.click', 'x');
+      await expect(broker.gap('4')).rejects.toThrow(
+        / ends at message 1, and training has come to 4: it was made anew, and its messages would be taken for old ones; restore it/,
+      );
+      await broker.close();
+      await connection.close();
+    }
+  });
 });

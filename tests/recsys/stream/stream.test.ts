@@ -267,6 +267,14 @@ describe('the program', () => {
     for (const name of ['base.done', 'delta.done']) expect(done('p-killed', name)).toEqual(done('p-whole', name));
   });
 
+  it('outside a terminal, a line of progress every so many seconds', { timeout: 60_000 }, async () => {
+    const progress = run('progress', '--config', config, '--passes', '1', '--progress-every', '0.01');
+    expect(await progress.exit, progress.stderr()).toEqual([0, null]);
+    const shown = progress.events.filter(({ event }) => event === 'progress');
+    expect(shown.length).toBeGreaterThan(2);
+    expect(shown.at(-1)).toMatchObject({ day: '20260101', pass: '0000', doing: 'training' });
+  });
+
   it('Ctrl-C: a checkpoint, exit code 130, and --resume goes on; it waits for folders that are not there yet, and says so', {
     timeout: 60_000,
   }, async () => {
@@ -396,6 +404,38 @@ describe('bad input', () => {
     renameSync(`${late}.late`, late);
     expect(await source.next(second!.position, asking)).toBeNull();
     expect(notices).toEqual([`${late} came after 20260101/1600 was trained on, and is passed over`]);
+  });
+
+  test('so are folders and whole days that came while no process ran, once', async () => {
+    const data = folder.file('down');
+    writeClickLog(data, ['20260101', '20260102', '20260103', '20260104'], ['0000', '0800'], 200);
+    const [day, late] = [path.join(data, '20260102'), path.join(data, '20260104/0000')];
+    for (const name of [day, late]) renameSync(name, `${name}.late`);
+    const notices: string[] = [];
+    const onNotice = (sentence: string) => notices.push(sentence);
+    expect((await train('down', { data, onNotice })).result.passes).toBe(5);
+    expect(notices).toEqual([]);
+    for (const name of [day, late]) renameSync(`${name}.late`, name);
+    writeClickLog(data, ['20260105'], ['0000'], 200);
+    expect((await train('down', { data, resume: true, onNotice })).result.passes).toBe(1);
+    const passedOver = [day, late].map(name => `${name} came after 20260104/0800 was trained on, and is passed over`);
+    expect(notices).toEqual(passedOver);
+    await train('down', { data, resume: true, onNotice });
+    expect(notices).toEqual(passedOver);
+  });
+
+  test('a second process in the same folder; one that was killed keeps nobody out', async () => {
+    const out = folder.file('shared');
+    const holder = startStream('--data', logs, '--out', out, '--config', config, '--follow');
+    await holder.until(({ event }) => event === 'pass');
+    const second = startStream('--data', logs, '--out', out, '--resume');
+    expect(await second.exit).toEqual([1, null]);
+    expect(second.stderr()).toMatch(/shared is in use by process \d+: two cannot train into one folder\n$/);
+    holder.kill('SIGKILL');
+    await holder.exit;
+    expect(existsSync(path.join(out, 'run.lock'))).toBe(true);
+    expect((await train('shared', { resume: true })).result.stopped).toBe(false);
+    expect(existsSync(path.join(out, 'run.lock'))).toBe(false);
   });
 
   const empty = folder.file('nothing');

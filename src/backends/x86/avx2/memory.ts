@@ -43,9 +43,13 @@ export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   f.vDone(d, into);
 }
 
-/** `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet. */
-function roundToBf16(f: Frame, l: number, x: number): void {
+/** `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet, or as it is where it is one already. */
+function roundToBf16(f: Frame, l: number, x: number, exact = false): void {
   const { asm } = f;
+  if (exact) {
+    asm.vex('vpsrld_i', l, T0, 0, x, 16);
+    return;
+  }
   asm.vex('vpsrld_i', l, T0, 0, x, 16);
   asm.vex('vpand', l, T0, T0, f.pattern(l, false, 1n));
   asm.vex('vpaddd', l, T0, T0, f.pattern(l, false, 0x7fffn));
@@ -127,7 +131,7 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
       }
       return;
     case 'bf16':
-      roundToBf16(f, l, x);
+      roundToBf16(f, l, x, inst.exact);
       if (scalar) {
         asm.vex('vmovd_st', 0, T0, 0, G1);
         asm.movStore(2, to, G1);

@@ -10,7 +10,7 @@ import { keepsPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import { cursorAt, eachBlock, type RunningBlock } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, LINE, outputGroups, storeTile, touchTile } from '../store.ts';
+import { type Coords, LINE, outputGroups, storeTile, touchesOf } from '../store.ts';
 import { blockOf, eachTask, slotsOf } from '../tasks.ts';
 import { type Layout, needsStaging, packWords, STEP } from './pack.ts';
 import { type PackedPlan, type PackedSource, packedPlan } from './plan.ts';
@@ -277,16 +277,6 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
             const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
             const to = index ? b.advance(own, before, tile * 4) : own;
             const first = b.mul(m, b.i32(plan.rows));
-            const touch = (): void =>
-              touchTile(b, p, mGroups, nGroups, plan.lanes, {
-                rows: plan.rows,
-                m: first,
-                n: b.mul(n, b.i32(plan.width)),
-                columns: plan.width,
-                batch: coords,
-              });
-            if (plan.linesAhead > 0 && index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), touch);
-            else if (plan.linesAhead > 0) touch();
             // The tiles that share a panel of columns ask for the next one, a share each.
             const ahead =
               plan.linesAhead > 0
@@ -301,6 +291,15 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
                 : undefined;
             multiply(b, q, plan, kBlock.length, { a: rowsAt(m), b: fromB, to }, isFirst, ahead);
             const store = (): void => {
+              // Each tile asks for what the one behind it will read and write when it is done, which takes longer than its products.
+              const behind = b.cmp('lt', b.add(m, b.i32(1)), until);
+              const touches = touchesOf(b, p, mGroups, nGroups, plan.lanes, {
+                rows: plan.rows,
+                m: b.mul(b.select(behind, b.add(m, b.i32(1)), from), b.i32(plan.rows)),
+                n: b.mul(b.select(behind, n, b.add(n, b.i32(1))), b.i32(plan.width)),
+                columns: plan.width,
+                batch: coords,
+              });
               const left = b.sub(b.i32(lines), first);
               const rows = lines % plan.rows === 0 ? plan.rows : b.bin('min', b.i32(plan.rows), left);
               storeTile(b, p, mGroups, nGroups, plan.lanes, {
@@ -311,6 +310,7 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
                 n: b.mul(n, b.i32(plan.width)),
                 columns: plan.width,
                 batch: coords,
+                meanwhile: plan.linesAhead > 0 ? touches : null,
               });
             };
             if (index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), store);

@@ -6,7 +6,7 @@ import { blocksOf, type KBlocks, keepsPacked } from '../plan.ts';
 import { extent, product, type View } from '../problem.ts';
 import { LINE } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
-import { leastTraffic } from '../traffic.ts';
+import { type Lines, leastTraffic, packsForAll } from '../traffic.ts';
 import { STEP } from './pack.ts';
 import type { PackedProblem } from './problem.ts';
 
@@ -76,7 +76,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     Math.max(1, Math.min(panels, Math.floor(cache / (blockWords * lines * WORD))));
   // A product of words takes as long as some eight of single elements.
   const wanted = Math.min(
-    wantedTasks(p, processorsOf(target)),
+    wantedTasks(p, target),
     inTiles ? Math.max(TILE_TASKS, processorsOf(target)) : Number.POSITIVE_INFINITY,
   );
   const spread = (panels: number, most: number, others: number): number =>
@@ -95,23 +95,22 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
   }
   const mBlock = Math.max(1, Math.floor((target.l2Bytes * BLOCK_SHARE) / (blockWords * rows * WORD)));
-  if (inTiles && batches === 1 && isShareable(p.a, mPanels * rows) && isShareable(p.b, nPanels * width))
-    ({ mTask, nTask, rowsOuter } = leastTraffic(
-      {
-        panels: mPanels,
-        width: rows,
-        packed: !keepsPacked(p.a),
-        fits: mPanels * rows * words * WORD <= target.l2Bytes,
-      },
-      { panels: nPanels, width, packed: !keepsPacked(p.b), fits: nPanels * width * words * WORD <= target.l2Bytes },
-      {
-        wanted,
-        most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
-        block: mBlock,
-        resident: fits(nPanels, width),
-        processors: processorsOf(target),
-      },
-    ));
+  const linesOf = (panels: number, size: number, view: View): Lines => ({
+    panels,
+    width: size,
+    packed: !keepsPacked(view),
+    fits: panels * size * words * WORD <= target.l2Bytes,
+  });
+  const [rowLines, columnLines] = [linesOf(mPanels, rows, p.a), linesOf(nPanels, width, p.b)];
+  const byTraffic = inTiles && batches === 1 && isShareable(p.a, mPanels * rows) && isShareable(p.b, nPanels * width);
+  if (byTraffic)
+    ({ mTask, nTask, rowsOuter } = leastTraffic(rowLines, columnLines, {
+      wanted,
+      most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
+      block: mBlock,
+      resident: fits(nPanels, width),
+      processors: processorsOf(target),
+    }));
   if (k.count > 1) {
     const area = Math.max(1, Math.floor((SUMS_SHARE * cache) / (rows * width * WORD)));
     nTask = Math.max(1, Math.min(nTask, Math.floor(area / Math.min(mTask, area))));
@@ -120,8 +119,11 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const mBlocks = inTiles ? ceilDiv(mTask, ceilDiv(mTask, mBlock)) : Math.min(mTask, fits(mTask, rows));
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
-  const source = (again: boolean, lines: number, view: View): PackedSource =>
-    batches === 1 && (keepsPacked(view) || (again && isShareable(view, lines))) ? 'shared' : 'private';
+  const again = (side: Lines, tasks: number): boolean => (byTraffic ? packsForAll(side, tasks) : tasks > 1);
+  const source = (side: Lines, tasks: number, view: View): PackedSource =>
+    batches === 1 && (keepsPacked(view) || (again(side, tasks) && isShareable(view, side.panels * side.width)))
+      ? 'shared'
+      : 'private';
   return {
     lanes,
     rows,
@@ -130,8 +132,8 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     nPanels,
     k,
     blockWords,
-    a: source(nTasks > 1, mPanels * rows, p.a),
-    b: source(mTasks > 1, nPanels * width, p.b),
+    a: source(rowLines, nTasks, p.a),
+    b: source(columnLines, mTasks, p.b),
     mTask,
     nTask,
     mBlock: mBlocks,

@@ -187,7 +187,7 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
         );
         const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
         const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
-        const ahead = plan.ahead === 0 ? [] : [{ from: asked(b.sub(panel, lo)), bytes: plan.ahead }];
+        const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), bytes: plan.ahead };
         sweep(b, 'f32', lanes, tile, channels, a, c, plan.unroll, ahead);
         const place = b.advance(target, row, width * F32);
         for (const [r, line] of tile.entries())

@@ -6,12 +6,12 @@
 import type { LoopBuilder, Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { affine, unravel, zero } from '../indices.ts';
+import { kernelWriter } from '../kernel-gradients.ts';
 import { type Stream, sweep } from '../micro.ts';
 import { tileCycles } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, finish, outputGroups, outputIndex, storesVectors } from '../store.ts';
-import { eachTask, slotsOf } from '../tasks.ts';
+import { eachTask, evenPart, slotsOf } from '../tasks.ts';
 import { channelsOf, type WeightGradient } from './convolution.ts';
 import {
   type Channels,
@@ -33,8 +33,7 @@ const TILES_SHARE = 0.25;
 /** Tasks there should be, for threads to share, and steps of a chunk at least. */
 const TASKS = 16;
 const LEAST_STEPS = 2;
-/** Taps of a kernel, and of a side. */
-const KERNEL = 9;
+/** Taps of a side of a kernel. */
 const SIDE = 3;
 
 interface GradientPlan {
@@ -52,17 +51,11 @@ interface GradientPlan {
   readonly unroll: number;
 }
 
-/** The largest multiple of `unit` up to `most` that divides `n`, itself a multiple. */
-function part(n: number, unit: number, most: number): number {
-  for (let size = Math.max(unit, most - (most % unit)); size > unit; size -= unit) if (n % size === 0) return size;
-  return unit;
-}
-
 function planGradient(p: Problem, g: WeightGradient, target: Target): GradientPlan {
   const lanes = lanesFor(target, F32);
   const [channels, results] = channelsOf(p, g);
-  const outs = part(results, lanes, MOST_OUT);
-  const ins = part(channels, lanes, MOST_IN);
+  const outs = evenPart(results, lanes, MOST_OUT);
+  const ins = evenPart(channels, lanes, MOST_IN);
   let [rows, vectors, least] = [1, 1, Number.POSITIVE_INFINITY];
   for (let v = 1; v * lanes <= ins; v++) {
     for (let r = 1; r <= outs; r++) {
@@ -102,7 +95,21 @@ export function lowerWeightGradient(
   const sums = planesOf(outs, ins, lanes);
   const sumsAt = scratch.room('sums', 'f32', (chunks > 1 ? tasks : slots) * planeElements(sums));
 
-  const join = joinerOf(b, p, g, lanes, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
+  const [outer, inner] = windows.axes;
+  const place = (tap: number): number => {
+    const [i, j] = [Math.floor(tap / SIDE), tap % SIDE];
+    return (outer.flipped ? 2 - i : i) * SIDE + (inner.flipped ? 2 - j : j);
+  };
+  const { channel, axes } = windows;
+  const kernels = { channel, taps: axes.map(axis => axis.tap), out: g.out, lanes, vectors: 1, place };
+  const writer = kernelWriter(b, p, kernels, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
+  const writeIn = (slot: Reg) => {
+    const { stash, write } = writer(slot);
+    return (sums: Matrix, result: Reg, channel: Reg): void => {
+      for (const [i, x] of transformTapGradients(b, sums).flat().entries()) b.store('f32', stash, x, i * lanes * F32);
+      write(result, channel);
+    };
+  };
 
   eachTask(b, tasks, (task, slot) => {
     const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
@@ -140,7 +147,7 @@ export function lowerWeightGradient(
       });
     });
     if (chunks > 1) return;
-    const joined = join(slot);
+    const joined = writeIn(slot);
     b.for(0, outs, 1, row => {
       const result = affine(b, [[outBlock!, outs], [row, 1]], 0); // biome-ignore format: a sum
       b.for(0, ins, lanes, column => {
@@ -154,7 +161,7 @@ export function lowerWeightGradient(
   b.barrier();
   eachTask(b, outs * outBlocks, (result, slot) => {
     const [outBlock, row] = unravel(b, result, [outBlocks, outs]);
-    const joined = join(slot);
+    const joined = writeIn(slot);
     b.for(0, ins * inBlocks, lanes, channel => {
       const [inBlock, column] = unravel(b, channel, [inBlocks, ins]);
       const block = affine(b, [[outBlock!, inBlocks], [inBlock!, 1]], 0); // biome-ignore format: a sum
@@ -170,70 +177,4 @@ export function lowerWeightGradient(
       joined(total, result, channel);
     });
   });
-}
-
-/** Finishes the kernels of `lanes` channels from `channel` on, for one result. */
-type Finish = (sums: Matrix, result: Reg, channel: Reg) => void;
-
-/**
- * Sums to gradients of taps, which lie as the weights do, by a thread's slot: where all taps of a channel lie side by side, in vectors across channels and
- * taps, gathered from a few lines of scratch; else element by element.
- */
-function joinerOf(
-  b: LoopBuilder,
-  p: Problem,
-  { windows, out }: WeightGradient,
-  lanes: number,
-  slots: number,
-  scratch: Scratch,
-): (slot: Reg) => Finish {
-  const count = KERNEL * lanes;
-  const stash = scratch.room('taps', 'f32', slots * count);
-  const [outer, inner] = windows.axes;
-  /** Element of the stash with tap `tap` of channel 0. */
-  const placeOf = (tap: number): number => {
-    const [i, j] = [Math.floor(tap / SIDE), tap % SIDE];
-    return ((outer.flipped ? 2 - i : i) * SIDE + (inner.flipped ? 2 - j : j)) * lanes;
-  };
-  const groups = outputGroups(p, [windows.channel, outer.tap, inner.tap]);
-  const gathers = p.masks && groups.length === 1 && storesVectors(p, groups);
-  const places = gathers ? scratch.room('places of taps', 'i32', slots * count) : null;
-
-  return slot => {
-    const start = b.mul(slot, b.i32(count));
-    const taps = b.addr(stash, start);
-    const placesAt = places === null ? null : b.addr(places, start);
-    if (placesAt)
-      b.for(0, lanes, 1, lane => {
-        const to = b.advance(placesAt, lane, KERNEL * F32);
-        for (let tap = 0; tap < KERNEL; tap++) b.store('i32', to, b.add(lane, b.i32(placeOf(tap))), tap * F32);
-      });
-    return (sums, result, channel) => {
-      const values = transformTapGradients(b, sums);
-      for (const [i, x] of values.flat().entries()) b.store('f32', taps, x, i * lanes * F32);
-      if (placesAt) {
-        for (let v = 0; v < KERNEL; v++) {
-          const x = b.gather('f32', taps, b.load('i32', placesAt, v * lanes * F32, lanes));
-          const coords: Coords = new Map([
-            [out, result],
-            [groups[0]!.inner, affine(b, [[channel, KERNEL]], v * lanes)],
-          ]);
-          finish(b, p, x, coords, outputIndex(b, p, coords), groups[0]!.inner);
-        }
-        return;
-      }
-      b.for(0, lanes, 1, lane => {
-        const at = b.advance(taps, lane, F32);
-        for (let tap = 0; tap < KERNEL; tap++) {
-          const coords: Coords = new Map([
-            [out, result],
-            [windows.channel, b.add(channel, lane)],
-            [outer.tap, b.i32(Math.floor(tap / SIDE))],
-            [inner.tap, b.i32(tap % SIDE)],
-          ]);
-          finish(b, p, b.load('f32', at, placeOf(tap) * F32), coords, outputIndex(b, p, coords), null);
-        }
-      });
-    };
-  };
 }
