@@ -17,6 +17,7 @@ export interface DigitDatasetOptions {
   readonly std?: number;
 }
 
+/** Images of digits [1, size, size], normalised, with their labels (i64): drawn ones, or MNIST's from `readMnist`. */
 export class DigitDataset implements Dataset<readonly [Tensor, Tensor]> {
   private readonly digits: DigitArrays;
   private readonly options: Required<Omit<DigitDatasetOptions, 'augment'>>;

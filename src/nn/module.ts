@@ -165,6 +165,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return keyOf(property);
   }
 
+  /** Direct child modules. */
   children(): AnyModule[] {
     return this.namedChildren().map(([, child]) => child);
   }
@@ -177,6 +178,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return [[prefix, this], ...below];
   }
 
+  /** This module and all below it. */
   modules(): AnyModule[] {
     return this.namedModules().map(([, module]) => module);
   }
@@ -199,14 +201,17 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return this.#named('parameter');
   }
 
+  /** All parameters below this module, each once: what an optimizer takes. */
   parameters(): Parameter[] {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
+  /** All buffers below this module with their state-dict keys. */
   namedBuffers(): [string, Parameter][] {
     return this.#named('buffer');
   }
 
+  /** All buffers below this module. */
   buffers(): Parameter[] {
     return this.namedBuffers().map(([, buffer]) => buffer);
   }

@@ -147,6 +147,7 @@ export type AnyOptimizer = Pick<
   'groups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stepUnless' | 'stateDict' | 'loadStateDict'
 >;
 
+/** Base of all optimizers: groups of parameters with their settings, state that is saved and loaded, and one update that subclasses write. */
 export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   readonly groups: ParamGroup<H>[] = [];
   readonly #known: readonly string[];
