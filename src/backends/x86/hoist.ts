@@ -21,13 +21,32 @@ export interface Hoisted {
 
 const inVector = ({ type }: Reg): boolean => type.lanes > 1 && type.scalar !== 'mask';
 
+const NONE: ReadonlySet<number> = new Set();
+
 /** @param registers vector registers there are */
 export function hoistConstants(body: readonly Inst[], registers: number): Hoisted {
+  if (!hasCandidate(body)) return { body, held: NONE };
   const pass = new Hoisting(registers);
   pass.number(body);
   pass.at = 0;
   return { body: pass.block(body), held: pass.held };
 }
+
+/** Whether a straight loop has a vector constant: most kernels of products have none, and need no closer look. */
+function hasCandidate(block: readonly Inst[]): boolean {
+  for (const inst of block) {
+    if (inst.op === 'while' && hasCandidate(inst.test)) return true;
+    if (inst.op === 'if' && hasCandidate(inst.otherwise)) return true;
+    if (!('body' in inst)) continue;
+    if (inst.op === 'for' && runsLong(inst) && isStraight(inst.body)) {
+      for (const inner of inst.body) if (inner.op === 'const' && inVector(inner.d)) return true;
+    } else if (hasCandidate(inst.body)) return true;
+  }
+  return false;
+}
+
+const runsLong = ({ lo, hi, step }: Loop): boolean =>
+  typeof lo !== 'number' || typeof hi !== 'number' || hi - lo >= LEAST_TRIPS * step;
 
 class Hoisting {
   readonly held = new Set<number>();
@@ -38,6 +57,13 @@ class Hoisting {
   private readonly first: number[] = [];
   private readonly last: number[] = [];
   private readonly constants = new Set<number>();
+  private readonly use = (reg: Reg): void => {
+    if (!inVector(reg) || this.constants.has(reg.id)) return;
+    this.first[reg.id] ??= this.now;
+    this.last[reg.id] = this.now;
+  };
+  /** Position of the instruction that `use` is called for. */
+  private now = 0;
 
   constructor(registers: number) {
     this.registers = registers;
@@ -46,37 +72,43 @@ class Hoisting {
   number(block: readonly Inst[]): void {
     for (const inst of block) {
       const at = this.at++;
-      const use = (reg: Reg): void => {
-        if (!inVector(reg) || this.constants.has(reg.id)) return;
-        this.first[reg.id] ??= at;
-        this.last[reg.id] = at;
-      };
       if (inst.op === 'while') this.number(inst.test);
-      readBy(inst, use);
+      this.now = at;
+      readBy(inst, this.use);
       if (inst.op === 'const') this.constants.add(inst.d.id);
-      if ('d' in inst) use(inst.d);
+      if ('d' in inst) this.use(inst.d);
       if ('body' in inst) this.number(inst.body);
       if (inst.op === 'if') this.number(inst.otherwise);
     }
   }
 
-  block(block: readonly Inst[]): Inst[] {
-    return block.flatMap((inst): Inst[] => {
-      this.at++;
-      if (inst.op === 'for' && isStraight(inst.body)) {
-        const start = this.at;
-        this.at += inst.body.length;
-        return this.loop(inst, start);
-      }
-      if (inst.op === 'while') return [{ ...inst, test: this.block(inst.test), body: this.block(inst.body) }];
-      if (inst.op === 'if') return [{ ...inst, body: this.block(inst.body), otherwise: this.block(inst.otherwise) }];
-      return 'body' in inst ? [{ ...inst, body: this.block(inst.body) }] : [inst];
+  block(block: readonly Inst[]): readonly Inst[] {
+    // Copied from the first instruction on that changes.
+    let out: Inst[] | null = null;
+    block.forEach((inst, i) => {
+      const now = this.rewritten(inst);
+      if (!out && (now.length !== 1 || now[0] !== inst)) out = block.slice(0, i);
+      out?.push(...now);
     });
+    return out ?? block;
+  }
+
+  private rewritten(inst: Inst): readonly Inst[] {
+    this.at++;
+    if (!('body' in inst)) return [inst];
+    if (inst.op === 'for' && isStraight(inst.body)) {
+      const start = this.at;
+      this.at += inst.body.length;
+      return this.loop(inst, start);
+    }
+    if (inst.op === 'while') return [{ ...inst, test: this.block(inst.test), body: this.block(inst.body) }];
+    if (inst.op === 'if') return [{ ...inst, body: this.block(inst.body), otherwise: this.block(inst.otherwise) }];
+    return [{ ...inst, body: this.block(inst.body) }];
   }
 
   private loop(loop: Loop, start: number): Inst[] {
-    const { lo, hi, step, body } = loop;
-    if (typeof lo === 'number' && typeof hi === 'number' && hi - lo < LEAST_TRIPS * step) return [loop];
+    const { body } = loop;
+    if (!runsLong(loop)) return [loop];
     const wanted = new Map<string, { readonly inst: Constant; readonly ids: number[] }>();
     const inRegisters = operandsOf(body);
     for (const inst of body) {
