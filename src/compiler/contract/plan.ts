@@ -148,6 +148,27 @@ export function chooseTile(
   return best;
 }
 
+/** Register tile of least estimated time among those that divide `m` rows and `n` columns. */
+export function dividingTile(
+  m: number,
+  n: number,
+  lanes: number,
+  target: Target,
+): { readonly rows: number; readonly vectors: number } {
+  let best = { rows: 1, vectors: 1 };
+  let least = Number.POSITIVE_INFINITY;
+  for (let vectors = 1; vectors * lanes <= n; vectors++) {
+    for (let rows = 1; rows <= m; rows++) {
+      const cycles = tileCycles(rows, vectors, target);
+      if (cycles === null || n % (vectors * lanes) !== 0 || m % rows !== 0) continue;
+      if (cycles / (rows * vectors) >= least * 0.999) continue;
+      best = { rows, vectors };
+      least = cycles / (rows * vectors);
+    }
+  }
+  return best;
+}
+
 /** At most `most` vectors that divide a row of `n`, if as many as half of them do. */
 function evenVectors(most: number, n: number, lanes: number): number {
   for (let vectors = most; vectors >= most / 2; vectors--) if (n % (vectors * lanes) === 0) return vectors;
@@ -196,7 +217,7 @@ const SET_LINES = 7;
 const IMAGE_LINES = 8;
 
 /** Whether `rows` lines that lie `strideBytes` apart push each other out of the first cache. */
-function collides(strideBytes: number, rows: number, lines = SET_LINES): boolean {
+export function collides(strideBytes: number, rows: number, lines = SET_LINES): boolean {
   let [a, b] = [SET_BYTES, strideBytes];
   while (b > 0) [a, b] = [b, a % b];
   return rows > (lines * SET_BYTES) / a;

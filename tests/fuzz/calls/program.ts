@@ -180,9 +180,10 @@ function updated(program: Program, inputs: readonly Tensor[], manner: Manner, di
     if (!hasDerivative(program)) return results;
     const gradients = gradientsOf(outputs, parameters);
     // Outside of a compiled step values are read before the parameters they come from change.
-    if (manner === 'eager') for (const result of [...results, ...gradients]) result.eval();
+    const kept = manner === 'eager' ? results.map(copied) : results;
+    if (manner === 'eager') for (const gradient of gradients) gradient.eval();
     for (const [k, p] of parameters.entries()) p.assign(p.mul(0.5).add(gradients[k]!.tanh().mul(0.125)).to(p.dtype));
-    return results;
+    return kept;
   };
   const run = manner === 'compiled' ? compile(step) : step;
   const once = (): Tensor[] => [...run().map(copied), ...parameters.map(copied)];
