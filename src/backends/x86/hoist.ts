@@ -21,28 +21,10 @@ export interface Hoisted {
 
 const inVector = ({ type }: Reg): boolean => type.lanes > 1 && type.scalar !== 'mask';
 
-const NONE: ReadonlySet<number> = new Set();
-
 /** @param registers vector registers there are */
 export function hoistConstants(body: readonly Inst[], registers: number): Hoisted {
-  if (!hasCandidate(body)) return { body, held: NONE };
-  const pass = new Hoisting(registers);
-  pass.number(body);
-  pass.at = 0;
+  const pass = new Hoisting(body, registers);
   return { body: pass.block(body), held: pass.held };
-}
-
-/** Whether a straight loop has a vector constant: most kernels of products have none, and need no closer look. */
-function hasCandidate(block: readonly Inst[]): boolean {
-  for (const inst of block) {
-    if (inst.op === 'while' && hasCandidate(inst.test)) return true;
-    if (inst.op === 'if' && hasCandidate(inst.otherwise)) return true;
-    if (!('body' in inst)) continue;
-    if (inst.op === 'for' && runsLong(inst) && isStraight(inst.body)) {
-      for (const inner of inst.body) if (inner.op === 'const' && inVector(inner.d)) return true;
-    } else if (hasCandidate(inst.body)) return true;
-  }
-  return false;
 }
 
 const runsLong = ({ lo, hi, step }: Loop): boolean =>
@@ -51,8 +33,10 @@ const runsLong = ({ lo, hi, step }: Loop): boolean =>
 class Hoisting {
   readonly held = new Set<number>();
   /** Position of the instruction at hand, counted through all blocks. */
-  at = 0;
+  private at = 0;
+  private readonly body: readonly Inst[];
   private readonly registers: number;
+  private numbered = false;
   /** Where vector registers other than constants are written first and used last. */
   private readonly first: number[] = [];
   private readonly last: number[] = [];
@@ -65,11 +49,22 @@ class Hoisting {
   /** Position of the instruction that `use` is called for. */
   private now = 0;
 
-  constructor(registers: number) {
+  constructor(body: readonly Inst[], registers: number) {
+    this.body = body;
     this.registers = registers;
   }
 
-  number(block: readonly Inst[]): void {
+  /** Most kernels have no constant to hoist and need no numbers. */
+  private numberOnce(): void {
+    if (this.numbered) return;
+    this.numbered = true;
+    const { at } = this;
+    this.at = 0;
+    this.number(this.body);
+    this.at = at;
+  }
+
+  private number(block: readonly Inst[]): void {
     for (const inst of block) {
       const at = this.at++;
       if (inst.op === 'while') this.number(inst.test);
@@ -101,14 +96,19 @@ class Hoisting {
       this.at += inst.body.length;
       return this.loop(inst, start);
     }
-    if (inst.op === 'while') return [{ ...inst, test: this.block(inst.test), body: this.block(inst.body) }];
-    if (inst.op === 'if') return [{ ...inst, body: this.block(inst.body), otherwise: this.block(inst.otherwise) }];
-    return [{ ...inst, body: this.block(inst.body) }];
+    const test = inst.op === 'while' ? this.block(inst.test) : null;
+    const body = this.block(inst.body);
+    const otherwise = inst.op === 'if' ? this.block(inst.otherwise) : null;
+    if (inst.op === 'while')
+      return test === inst.test && body === inst.body ? [inst] : [{ ...inst, test: test!, body }];
+    if (inst.op === 'if')
+      return body === inst.body && otherwise === inst.otherwise ? [inst] : [{ ...inst, body, otherwise: otherwise! }];
+    return body === inst.body ? [inst] : [{ ...inst, body }];
   }
 
   private loop(loop: Loop, start: number): Inst[] {
     const { body } = loop;
-    if (!runsLong(loop)) return [loop];
+    if (!runsLong(loop) || !body.some(inst => inst.op === 'const' && inVector(inst.d))) return [loop];
     const wanted = new Map<string, { readonly inst: Constant; readonly ids: number[] }>();
     const inRegisters = operandsOf(body);
     for (const inst of body) {
@@ -130,6 +130,7 @@ class Hoisting {
 
   /** Most vector registers in use at once in `length` instructions from `start` on, with two for what is in the making. */
   private pressure(start: number, length: number): number {
+    this.numberOnce();
     const changes = new Int32Array(length + 2);
     let most = 0;
     this.first.forEach((first, id) => {
