@@ -8,8 +8,8 @@ const onEveryBackend = ['tensor', 'nn', 'optim', 'train', 'models', 'metrics', '
   room => `tests/${room}/**/*.test.ts`,
 );
 
-/** Models against the reference backend: everywhere but there. */
-const trainingFuzz = 'tests/fuzz/training.test.ts';
+/** Models and programs of public calls against the reference backend: everywhere but there. */
+const fuzz = ['tests/fuzz/training.test.ts', 'tests/fuzz/calls.test.ts'];
 
 const project = (name: string, include: string[], exclude: string[], env: Record<string, string>) => ({
   extends: true as const,
@@ -20,10 +20,10 @@ const project = (name: string, include: string[], exclude: string[], env: Record
 const machineCode =
   process.arch === 'x64' && process.platform === 'linux'
     ? [
-        project('x86', [...onEveryBackend, trainingFuzz], [], { TENON_BACKEND: 'x86' }),
+        project('x86', [...onEveryBackend, ...fuzz], [], { TENON_BACKEND: 'x86' }),
         project(
           'x86-avx2',
-          ['tests/tensor/**/*.test.ts', 'tests/conformance/**/*.test.ts', trainingFuzz, 'tests/recsys/kernels.test.ts'],
+          ['tests/tensor/**/*.test.ts', 'tests/conformance/**/*.test.ts', ...fuzz, 'tests/recsys/kernels.test.ts'],
           [],
           {
             TENON_BACKEND: 'x86',
@@ -59,9 +59,9 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       project('reference', onEveryBackend, [], { TENON_BACKEND: 'reference' }),
-      project('wasm', [...onEveryBackend, trainingFuzz], [], { TENON_BACKEND: 'wasm' }),
+      project('wasm', [...onEveryBackend, ...fuzz], [], { TENON_BACKEND: 'wasm' }),
       ...machineCode,
-      project('general', ['tests/**/*.test.ts'], [...onEveryBackend, trainingFuzz], {}),
+      project('general', ['tests/**/*.test.ts'], [...onEveryBackend, ...fuzz], {}),
     ],
   },
 });

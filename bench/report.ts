@@ -28,6 +28,8 @@ export interface Result {
   readonly check?: readonly number[];
   /** Seconds from the first call to its result, less one steady step: what compiling costs. */
   readonly compileSeconds?: number;
+  /** The same in an earlier process that found no machine code kept. */
+  readonly freshSeconds?: number;
   readonly peakRssMb?: number;
   readonly first?: FirstCall;
   /** Further fields of the line. */
@@ -98,6 +100,7 @@ export function line(name: string, spec: WorkloadSpec, options: Options, result:
     fma_peak_gflops: machine?.fmaGflops,
     copy_gb_per_s: machine?.copyGbPerS,
     compile_s: result.compileSeconds,
+    fresh_s: result.freshSeconds,
     first: result.first,
     losses: result.losses,
     check: result.check,

@@ -1,9 +1,7 @@
 /**
- * npm run bench:results -- RESULTS.json... [--fresh LINES.jsonl]: turns what `compare.mjs --out RESULTS.json` measured, in one piece or several, into
- * bench/RESULTS.md. `LINES.jsonl` is what our own command printed with `TENON_CACHE=off`: what compiling costs where nothing is kept.
+ * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured, in one piece or several, into bench/RESULTS.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 
 interface Cell {
   readonly median_s: number;
@@ -26,6 +24,7 @@ interface Run {
   readonly gb_per_s?: number | null;
   readonly peak_rss_mb?: number;
   readonly compile_s?: number;
+  readonly fresh_s?: number;
   readonly fma_peak_gflops?: number;
   readonly copy_gb_per_s?: number;
 }
@@ -38,21 +37,10 @@ interface Comparison {
   readonly runs: readonly Run[];
 }
 
-const { values: given, positionals: files } = parseArgs({
-  allowPositionals: true,
-  options: { fresh: { type: 'string' } },
-});
+const files = process.argv.slice(2);
 if (files.length === 0) throw new Error('bench:results: name the JSON files that compare.mjs --out wrote');
 const pieces = files.map((file): Comparison => JSON.parse(readFileSync(file, 'utf8')));
 const { cpu, node, options } = pieces[0]!;
-
-/** Seconds that compiling took with nothing kept, by workload. */
-const fresh = new Map<string, number>();
-if (given.fresh !== undefined)
-  for (const line of readFileSync(given.fresh, 'utf8').split('\n').filter(Boolean)) {
-    const { workload, compile_s } = JSON.parse(line) as Partial<Run>;
-    if (workload !== undefined && compile_s !== undefined) fresh.set(workload, compile_s);
-  }
 
 /** Pieces may have measured different peers on one workload: one row has them all, each against our time in its own piece. */
 interface Entry {
@@ -116,14 +104,13 @@ const lines = [
   '',
   `${cpu.trim()}, Node ${node}, ${options.rounds} round of at most ${options['max-s']} s each, contenders in turn. A cell is the peer's time over`,
   "ours (above 1: Tenon is faster); `!` marks a result that deviates from PyTorch's, `-` one that was skipped or not asked for. `compile`: the first call",
-  'less a steady one, when machine code that an earlier process kept is found (decision 091); `fresh`: with `TENON_CACHE=off`. Rows with `bf16` ran under',
+  'less a steady one, when machine code that an earlier process kept is found (decision 091); `fresh`: in that earlier process. Rows with `bf16` ran under',
   "`--autocast bf16`. `MB`: highest resident memory of the process, ours and PyTorch's. Shares are of what loops of our own reached in the same process:",
   `multiply-adds in registers, and a copy of 64 MB. The load average while measuring was ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}: above the number of threads, the`,
   'machine was shared with other work. The commands (in as many pieces as wanted):',
   '',
   `    node ../shared/peers/compare.mjs --ours "${options.ours}" --threads 1,2 --peers ${peers.join(',')} --out results.json`,
-  '    TENON_CACHE=off npm run -s bench > fresh.jsonl',
-  '    npm run -s bench:results -- results.json --fresh fresh.jsonl',
+  '    npm run -s bench:results -- results.json',
   '',
   `| workload | threads | ours | rate | compile | fresh | MB | torch MB | ${peers.join(' | ')} |`,
   `| --- | --- | --- | --- | --- | --- | --- | --- |${' --- |'.repeat(peers.length)}`,
@@ -133,14 +120,14 @@ for (const { workload, threads, ours, ratios, run, torch } of rows) {
     const cell = ratios.get(peer);
     return cell ? times(cell.ratio) + (cell.ok ? '' : '!') : '-';
   });
-  const compile = run?.compile_s ? time(run.compile_s) : '';
+  const [compile, fresh] = [run?.compile_s, run?.fresh_s].map(s => (s ? time(s) : ''));
   const cells = [
     workload,
     threads,
     time(ours.median_s),
     rate(run),
     compile,
-    fresh.has(workload) ? time(fresh.get(workload)!) : '',
+    fresh,
     megabytes(run),
     megabytes(torch),
     ...others,

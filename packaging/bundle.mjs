@@ -2,12 +2,15 @@
  * Writes the package's JavaScript into dist (the declarations beside it are tsc's):
  *
  *   dist/         ES modules for browsers and bundlers: the entry points and the chunks they share
- *   dist/node/    the same for Node, where the chunk `core` (everything up to the Tensor API) is a script that src/launch starts from V8's code cache
+ *   dist/node/    the same for Node, where the chunk `core` (everything up to the Tensor API) is a script that src/launch starts from V8's code cache,
+ *                 which lies beside it as this Node's V8 made it
  *
- * Nothing is minified, so that stack traces and profiles can be read. docs/decisions/090 has the figures.
+ * Nothing is minified, so that stack traces and profiles can be read. docs/decisions/090 and 145 have the figures.
  */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -92,3 +95,22 @@ await starter.close();
 for (const folder of ['dist/chunks', 'dist/node']) rmSync(path.join(root, folder), { recursive: true, force: true });
 await write('dist', entries, []);
 await write('dist/node', [...entries, 'cli/main', 'recsys/read/worker'], [startFromCache(output[0].code)]);
+
+/** V8's cache of the core, as a process leaves it that computed a first result. */
+function writeCodeCache() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'tenon-build-'));
+  try {
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    execFileSync(process.execPath, ['packaging/warm.mjs'], {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...env, TENON_CACHE: folder },
+    });
+    const [name] = readdirSync(folder).filter(file => file.startsWith('core-'));
+    // For every user of the package, where the process kept it for its own.
+    writeFileSync(path.join(root, 'dist/node/chunks', name), readFileSync(path.join(folder, name)));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+writeCodeCache();

@@ -45,6 +45,43 @@ describe('a first mistake is answered in one sentence', () => {
     ['a number for a tensor', () => model.forward([1, 2, 3]), 'linear: input: expected a tensor, got an array'],
     ['Adam(model)', () => new O.Adam(model), 'Adam: params: expected parameters, for instance model.parameters()'],
     ['Adam([tensor])', () => new O.Adam([a]), 'Adam: params: expected Parameters'],
+    ['Adam(params, 0.1)', () => new O.Adam(model.parameters(), 0.1), 'Adam: options: expected an object of { lr, '],
+    [
+      'weight_decay',
+      () => new O.AdamW(model.parameters(), { weight_decay: 0.1 }),
+      'AdamW: unknown option weight_decay, expected { lr, betas, eps, weightDecay, amsgrad, maximize }',
+    ],
+    ['lr of text', () => new O.SGD(model.parameters(), { lr: '0.1' }), 'SGD: lr 0.1 came, expected at least 0'],
+    [
+      'LeakyReLU(0.2)',
+      () => new N.LeakyReLU(0.2),
+      'LeakyReLU: options: expected an object of { negativeSlope }, got number 0.2',
+    ],
+    [
+      'a layer for a function that makes layers',
+      () => new N.TransformerEncoder(new N.TransformerEncoderLayer(4, 2), 2),
+      'TransformerEncoder: layer: expected a function that makes a layer: () => new TransformerEncoderLayer(...)',
+    ],
+    [
+      'class indices as floats',
+      () => T.F.crossEntropy(a, T.tensor([0, 1])),
+      "crossEntropy: target: f32 [2] came for an input [2, 3]: expected probabilities of its shape, or class indices as integers, target.to('i64')",
+    ],
+    [
+      'DataLoader(set, 2)',
+      () => new D.DataLoader(D.arrayDataset([1]), 2),
+      'DataLoader: options: expected an object of { batchSize',
+    ],
+    [
+      'batch_size',
+      () => new D.DataLoader(D.arrayDataset([1]), { batch_size: 2 }),
+      'DataLoader: unknown option batch_size, expected { batchSize',
+    ],
+    [
+      'samples of different lengths',
+      () => [...new D.DataLoader(D.arrayDataset([[1, 2], [3]]), { batchSize: 2 })],
+      'collate: samples differ: an array of 1 and an array of 2',
+    ],
     ['DataLoader(array)', () => new D.DataLoader([1, 2]), 'for an array, arrayDataset(samples)'],
     [
       'Accuracy of other rows',
@@ -54,6 +91,38 @@ describe('a first mistake is answered in one sentence', () => {
   ];
   test.each(cases)('%s', (_, run, sentence) => {
     expect(run).toThrow(sentence);
+  });
+
+  it('modules and parameters where nobody finds them', () => {
+    class Hidden extends nn.Module {
+      layers: unknown;
+      constructor(layers: unknown) {
+        super();
+        this.layers = layers;
+      }
+      forward(x: Tensor): Tensor {
+        return x;
+      }
+    }
+    const p = new tenon.Parameter(a);
+    const said = (layers: unknown) => () => new Hidden(layers).parameters();
+    expect(said([model])).toThrow(
+      'Hidden.layers is a plain array of modules, whose parameters nobody would find: wrap it in ModuleList',
+    );
+    expect(said(new Map([['a', model]]))).toThrow(
+      'Hidden.layers is a plain Map of modules, whose parameters nobody would find: wrap it in ModuleDict',
+    );
+    expect(said([p])).toThrow(
+      'a plain array of parameters, whose parameters nobody would find: wrap it in ParameterList',
+    );
+    expect(said({ width: 3, names: ['a'], known: new Map([['a', 1]]) })()).toEqual([]);
+  });
+
+  it('fit with an optimizer of another model', async () => {
+    const other = new O.SGD(new N.Linear(3, 2).parameters(), { lr: 1 });
+    await expect(
+      fit(model, [[a, tenon.ones([2, 2])]], { loss: tenon.F.mseLoss, optimizer: other, epochs: 1 }),
+    ).rejects.toThrow('fit: the loss depends on no parameter of the optimizer');
   });
 
   it('fit without a loss, without an optimizer', async () => {

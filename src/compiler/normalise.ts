@@ -63,6 +63,10 @@ interface Made {
 const isOuterProduct = ({ dtype, attrs: { a, b, out } }: Node<'contract'>): boolean =>
   dtype !== 'bool' && [...a, ...b].every(label => out.includes(label));
 
+/** Sums and products of halves run in f32 and are rounded once, as those of reductions: one by one, 1000 ones of bf16 would be 256. */
+const accumulatesHalves = ({ dtype, attrs: { kind, drop } }: Node<'scatter'>): boolean =>
+  (dtype === 'bf16' || dtype === 'f16') && (kind === 'add' || kind === 'mul') && !drop;
+
 export function normalise(program: GraphProgram): Flow {
   const leafIndex = new Map<Node, number>();
   program.leaves.forEach((leaf, i) => {
@@ -146,6 +150,13 @@ export function normalise(program: GraphProgram): Flow {
       const { a, b, out } = node.attrs;
       const sides = [stretched(inputs[0]!, a, out, node), stretched(inputs[1]!, b, out, node)];
       made.set(node, enter('binary', { fn: 'mul' }, sides, place));
+      return;
+    }
+    if (node.is('scatter') && accumulatesHalves(node)) {
+      const [base, index, updates] = inputs as [Made, Made, Made];
+      const wide = (x: Made): Made => enter('cast', {}, [x], { shape: x.value.shape, dtype: 'f32', born: node.id });
+      const sum = enter('scatter', node.attrs, [wide(base), index, wide(updates)], { ...place, dtype: 'f32' });
+      made.set(node, enter('cast', {}, [sum], place));
       return;
     }
     // A contraction writes its result in the order in which it is read.

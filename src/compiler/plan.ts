@@ -54,7 +54,7 @@ function readsOf({ kernel, lowered }: Step): Value[] {
 
 /**
  * Decides where results go. A variable is written by the kernel that computes its new value if nobody else reads that kernel's results, it cannot fail, and
- * it reads the old value (if at all) only at the element it writes; then every other reader of the old value can run before.
+ * it reads the old value (if at all) only at the element it writes; then every other reader of the old value can run before, unless that is itself written after this one.
  */
 export function chooseDestinations(flow: Flow, steps: readonly Step[]): Destinations {
   const place = new Map<Value, Place>();
@@ -76,20 +76,44 @@ export function chooseDestinations(flow: Flow, steps: readonly Step[]): Destinat
       const maker = home.get(value);
       if (maker && maker !== step) readElsewhere.add(maker);
     }
+  const writers = new Map<number, Step>();
   for (const { leaf, value } of flow.updates) {
     const root = storage(value);
     const step = home.get(root);
+    const memory = flow.sameMemory[leaf]!;
     const direct =
       step !== undefined &&
       !place.has(root) &&
       !flow.lasts(root) &&
       !readElsewhere.has(step) &&
       !step.lowered.mayFail &&
-      readsOnlyInPlace(flow, step, root, leaf);
-    if (direct) place.set(root, { kind: 'leaf', index: leaf });
-    else copy(root, { kind: 'leaf', index: leaf });
+      readsOnlyInPlace(flow, step, root, leaf) &&
+      !waitsForReaders(flow, step, memory, writers);
+    if (direct) {
+      place.set(root, { kind: 'leaf', index: leaf });
+      writers.set(memory, step);
+    } else copy(root, { kind: 'leaf', index: leaf });
   }
   return { place, copies };
+}
+
+/** Variables that `step` reads, by their memory. */
+const memoriesRead = (flow: Flow, step: Step): number[] =>
+  readsOf(step).flatMap(read => (read.leaf < 0 ? [] : [flow.sameMemory[read.leaf]!]));
+
+/**
+ * Whether a reader of `memory` has to run after `step`: it writes in place (`writers`) what `step` reads, or what another writer does that must run after `step`. Two variables whose
+ * new values are computed from each other cannot both be written in place by kernels of their own.
+ */
+function waitsForReaders(flow: Flow, step: Step, memory: number, writers: ReadonlyMap<number, Step>): boolean {
+  const later = new Set([step]);
+  for (const before of later)
+    for (const read of memoriesRead(flow, before)) {
+      const writer = writers.get(read);
+      if (writer && writer !== before) later.add(writer);
+    }
+  later.delete(step);
+  return [...later].some(other => memoriesRead(flow, other).includes(memory));
 }
 
 function readsOnlyInPlace(flow: Flow, step: Step, stored: Value, leaf: number): boolean {

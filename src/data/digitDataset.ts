@@ -6,7 +6,7 @@ import type { Dataset } from './dataset.ts';
 import type { DigitArrays } from './digits.ts';
 import type { Image } from './image.ts';
 import { RandomStream } from './random.ts';
-import type { Transform } from './transforms.ts';
+import type { Transform } from './transforms/index.ts';
 
 export interface DigitDatasetOptions {
   /** Changes images anew in every epoch, by (seed, epoch, index). */
@@ -17,6 +17,7 @@ export interface DigitDatasetOptions {
   readonly std?: number;
 }
 
+/** Images of digits [1, size, size], normalised, with their labels (i64): drawn ones, or MNIST's from `readMnist`. */
 export class DigitDataset implements Dataset<readonly [Tensor, Tensor]> {
   private readonly digits: DigitArrays;
   private readonly options: Required<Omit<DigitDatasetOptions, 'augment'>>;

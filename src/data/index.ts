@@ -58,15 +58,5 @@ export {
   type TableSchema,
 } from './tableSchema.ts';
 export { CharVocabulary, readText, TextWindows, type TextWindowsOptions } from './text.ts';
-export {
-  type AffineOptions,
-  compose,
-  normalise,
-  randomAffine,
-  randomCrop,
-  randomHorizontalFlip,
-  resize,
-  type Transform,
-  toFloat,
-} from './transforms.ts';
+export * from './transforms/index.ts';
 export { type ModuleDataset, moduleDataset } from './workers.ts';

@@ -1,6 +1,7 @@
 /**
  * DataLoader: shuffled batches of a dataset, in this thread or from worker threads, resumable to the batch.
  */
+import { checkOptions } from '../tensor/operands.ts';
 import type { CollatedOf, Dataset } from './dataset.ts';
 import { RandomStream } from './random.ts';
 import { collate as defaultCollate } from './rows.ts';
@@ -22,6 +23,8 @@ export interface LoaderOptions<T, B> {
   /** Batches asked for ahead, per worker (or in all without workers). Default 2. */
   readonly prefetch?: number;
 }
+
+const OPTIONS = ['batchSize', 'shuffle', 'seed', 'dropLast', 'collate', 'numWorkers', 'prefetch'];
 
 /** Where a loader stands; plain JSON. */
 export interface LoaderState {
@@ -50,6 +53,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
   private resuming = true;
 
   constructor(dataset: Dataset<T>, options: LoaderOptions<T, B> = {}) {
+    checkOptions('DataLoader', options, OPTIONS);
     const { batchSize = 1, numWorkers = 0, prefetch = 2, seed = 0 } = options;
     const count = (name: string, value: number, least: number): number => {
       if (!Number.isInteger(value) || value < least)

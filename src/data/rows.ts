@@ -49,6 +49,10 @@ const TYPED: readonly (readonly [new (n: number) => HostArray, DType])[] = [
  */
 export function collate(samples: readonly unknown[]): Collated {
   const first = samples[0];
+  const kind = kindOf(first);
+  const other = samples.find(sample => kindOf(sample) !== kind);
+  if (other !== undefined || samples.includes(undefined))
+    throw new Error(`collate: samples differ: ${kindOf(other)} and ${kind}`);
   if (first instanceof Tensor) return stackRows(samples as Tensor[]);
   if (typeof first === 'number') return Tensor.from(Float32Array.from(samples as number[]));
   if (typeof first === 'bigint') return Tensor.from(BigInt64Array.from(samples as bigint[]));
@@ -96,6 +100,15 @@ function packRows(rows: readonly HostArray[], dtype: DType, shape: readonly numb
     copy(batch, i * width, row, 0, width);
   });
   return Tensor.from(batch, { dtype, shape: [rows.length, ...shape] });
+}
+
+/** What must be the same in all samples of a batch. */
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (value instanceof Tensor) return 'a tensor';
+  if (typeof value !== 'object' || value === null) return value === null ? 'null' : typeof value;
+  if (ArrayBuffer.isView(value)) return value.constructor.name;
+  return isImage(value) ? 'an image' : `an object of ${Object.keys(value).sort().join(', ') || 'nothing'}`;
 }
 
 const describe = (value: unknown): string =>

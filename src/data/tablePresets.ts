@@ -27,6 +27,7 @@ const numbered = (letter: string, count: number): string[] =>
   Array.from({ length: count }, (_, i) => `${letter}${i + 1}`);
 const CRITEO_COLUMNS = ['label', ...numbered('I', 13), ...numbered('C', 26)];
 
+/** Public tables whose files are known: what `tenon train table --preset NAME` reads. */
 export const TABLE_PRESETS = {
   /** Census income (UCI). adult.test has a line of its own on top and a dot after every label. */
   adult: {
@@ -53,6 +54,7 @@ export const TABLE_PRESETS = {
 
 export type TablePresetName = keyof typeof TABLE_PRESETS;
 
+/** Whether `name` is one of `TABLE_PRESETS`. */
 export const isTablePreset = (name: string): name is TablePresetName => Object.hasOwn(TABLE_PRESETS, name);
 
 /** A header line starts with a name, a data line of Criteo's with its label. */

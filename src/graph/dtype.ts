@@ -31,10 +31,13 @@ const INFO: { readonly [D in DType]: DTypeInfo } = {
   bool: { bytes: 1, kind: 'bool', array: Uint8Array },
 };
 
+/** Every dtype there is. */
 export const DTYPES = Object.keys(INFO) as readonly DType[];
 
+/** Whether a value is the name of a dtype. */
 export const isDType = (value: unknown): value is DType => typeof value === 'string' && value in INFO;
 export const bytesOf = (dtype: DType): number => INFO[dtype].bytes;
+/** Whether a dtype is f32, f64, f16 or bf16. */
 export const isFloat = (dtype: DType): boolean => INFO[dtype].kind === 'float';
 export const isInt = (dtype: DType): boolean => INFO[dtype].kind === 'int';
 export const kindOf = (dtype: DType): Kind => INFO[dtype].kind;

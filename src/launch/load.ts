@@ -1,12 +1,13 @@
 /**
  * Starts the core of the package in Node the fastest way there is: as one script, compiled from the code cache that V8 made of it in an earlier process, as
- * Python keeps .pyc files. Without a cache, or with one that does not hold, the script is compiled from its text. Only the build refers to this
- * file (packaging/bundle.mjs), and it imports nothing of the package but its neighbour. Figures: docs/decisions/090.
+ * Python keeps .pyc files: one of the user's processes, or one that the build ran. Without a cache, or with one that does not hold, the script is compiled from
+ * its text. Only the build refers to this file (packaging/bundle.mjs), and it imports nothing of the package but its neighbour. Figures:
+ * docs/decisions/090 and 145.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
-import { type PrivateFile, privatePath, readPrivate, writePrivate } from './privateFiles.ts';
+import { privatePath, readPrivate, readWhole, writePrivate } from './privateFiles.ts';
 
 /** What the script gives: a function of the URL that stands for `import.meta.url`. */
 type Core = (moduleUrl: string) => object;
@@ -20,10 +21,12 @@ const FRESH_SECONDS = 2;
 /** What the script at `url` returns. @param hash of its text, which names the cache */
 export function load(url: URL, hash: string): object {
   const filename = fileURLToPath(url);
-  const file = privatePath(`core-${hash}-${process.versions.v8}-${process.arch}${flags()}.bin`);
-  const cache = file === null ? null : readPrivate(file);
+  const name = `core-${hash}-${process.versions.v8}-${process.arch}${flags()}.bin`;
+  const file = privatePath(name);
+  // What the build left is the package's own, as the script is.
+  const cache = (file === null ? null : readPrivate(file)) ?? readWhole(fileURLToPath(new URL(name, url)));
   const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData: cache?.bytes });
-  if (file !== null) writeAtExit(file, script, script.cachedDataRejected ? null : cache);
+  if (file !== null && (!cache || script.cachedDataRejected)) writeAtExit(file, script);
   return (script.runInThisContext() as Core)(url.href);
 }
 
@@ -33,16 +36,10 @@ function flags(): string {
   return text && `-${process.getBuiltinModule('node:zlib').crc32(text).toString(16)}`;
 }
 
-/**
- * Writes the functions compiled by then when the process ends, if they are likely to be more than the cache had: the mark of a cache is
- * the milliseconds of processor time of its writer.
- */
-function writeAtExit(file: string, script: Script, cache: PrivateFile | null): void {
+/** Writes the functions compiled by then when the process ends. */
+function writeAtExit(file: string, script: Script): void {
   process.once('exit', () => {
-    const { user, system } = process.cpuUsage();
-    const worth = process.uptime() < FRESH_SECONDS ? Math.round((user + system) / 1e3) : 0;
-    if (cache && worth < 2 * cache.mark) return;
-    if (!process.getBuiltinModule('node:worker_threads').isMainThread) return;
-    writePrivate(file, script.createCachedData(), worth);
+    if (process.uptime() > FRESH_SECONDS || !process.getBuiltinModule('node:worker_threads').isMainThread) return;
+    writePrivate(file, script.createCachedData(), 0);
   });
 }

@@ -43,15 +43,24 @@ export function readPrivate(file: string): PrivateFile | null {
   try {
     const { uid, mode } = fs.fstatSync(descriptor);
     if (process.getuid && (uid !== process.getuid() || mode & WRITABLE || isOthers(file))) return null;
-    const all = fs.readFileSync(descriptor);
+    return readWhole(descriptor);
+  } catch {
+    return null;
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** What was written, whoever wrote it; null unless the file is there and is whole. */
+export function readWhole(file: string | number): PrivateFile | null {
+  try {
+    const all = process.getBuiltinModule('node:fs').readFileSync(file);
     if (all.length < HEADER_BYTES || all.readUInt32LE(0) !== MAGIC) return null;
     const bytes = all.subarray(HEADER_BYTES);
     const whole = all.readUInt32LE(4) === bytes.length && all.readUInt32LE(8) === checksum(bytes);
     return whole ? { bytes, mark: all.readUInt32LE(12) } : null;
   } catch {
     return null;
-  } finally {
-    fs.closeSync(descriptor);
   }
 }
 

@@ -30,6 +30,7 @@ export function fieldAwareSum(vectors: Tensor): Tensor {
   return all.sub(own.mul(own).sum([1, 2])).mul(0.5);
 }
 
+/** Activations by the names that configs use. */
 export const ACTIVATIONS = ['relu', 'leakyRelu', 'dice'] as const;
 
 /** What stands behind the layers of a tower; `dice` is Dice, with state of its own. */

@@ -2,8 +2,20 @@
  * Activations as modules. The formulas are the functional forms'; a module holds the settings.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
+
+/** An activation with settings, all of them optional, which its functional form takes as they are. */
+abstract class Tuned<O extends object> extends Module {
+  readonly options: O;
+
+  constructor(options: O, known: readonly string[]) {
+    super();
+    checkOptions(this.constructor.name, options, known);
+    this.options = options;
+  }
+}
 
 /** max(x, 0). */
 export class ReLU extends Module {
@@ -90,12 +102,9 @@ export class LogSigmoid extends Module {
 }
 
 /** x where positive, else negativeSlope (0.01) times x. */
-export class LeakyReLU extends Module {
-  readonly options: { readonly negativeSlope?: number };
-
+export class LeakyReLU extends Tuned<{ readonly negativeSlope?: number }> {
   constructor(options: { readonly negativeSlope?: number } = {}) {
-    super();
-    this.options = options;
+    super(options, ['negativeSlope']);
   }
 
   forward(x: Tensor): Tensor {
@@ -104,12 +113,9 @@ export class LeakyReLU extends Module {
 }
 
 /** x where positive, else alpha (1) times expm1(x). */
-export class ELU extends Module {
-  readonly options: { readonly alpha?: number };
-
+export class ELU extends Tuned<{ readonly alpha?: number }> {
   constructor(options: { readonly alpha?: number } = {}) {
-    super();
-    this.options = options;
+    super(options, ['alpha']);
   }
 
   forward(x: Tensor): Tensor {
@@ -118,12 +124,9 @@ export class ELU extends Module {
 }
 
 /** x where positive, else alpha (1) times expm1(x / alpha). */
-export class CELU extends Module {
-  readonly options: { readonly alpha?: number };
-
+export class CELU extends Tuned<{ readonly alpha?: number }> {
   constructor(options: { readonly alpha?: number } = {}) {
-    super();
-    this.options = options;
+    super(options, ['alpha']);
   }
 
   forward(x: Tensor): Tensor {
@@ -132,12 +135,9 @@ export class CELU extends Module {
 }
 
 /** x times the normal distribution function of x; 'tanh' takes its usual approximation. */
-export class GELU extends Module {
-  readonly options: { readonly approximate?: 'none' | 'tanh' };
-
+export class GELU extends Tuned<{ readonly approximate?: 'none' | 'tanh' }> {
   constructor(options: { readonly approximate?: 'none' | 'tanh' } = {}) {
-    super();
-    this.options = options;
+    super(options, ['approximate']);
   }
 
   forward(x: Tensor): Tensor {
@@ -146,12 +146,9 @@ export class GELU extends Module {
 }
 
 /** x moved towards 0 by lambda (0.5), 0 within. */
-export class Softshrink extends Module {
-  readonly options: { readonly lambda?: number };
-
+export class Softshrink extends Tuned<{ readonly lambda?: number }> {
   constructor(options: { readonly lambda?: number } = {}) {
-    super();
-    this.options = options;
+    super(options, ['lambda']);
   }
 
   forward(x: Tensor): Tensor {
@@ -160,12 +157,9 @@ export class Softshrink extends Module {
 }
 
 /** x where |x| is above lambda (0.5), else 0. */
-export class Hardshrink extends Module {
-  readonly options: { readonly lambda?: number };
-
+export class Hardshrink extends Tuned<{ readonly lambda?: number }> {
   constructor(options: { readonly lambda?: number } = {}) {
-    super();
-    this.options = options;
+    super(options, ['lambda']);
   }
 
   forward(x: Tensor): Tensor {
@@ -174,12 +168,9 @@ export class Hardshrink extends Module {
 }
 
 /** x limited to [minVal, maxVal], [-1, 1] by default. */
-export class Hardtanh extends Module {
-  readonly options: { readonly minVal?: number; readonly maxVal?: number };
-
+export class Hardtanh extends Tuned<{ readonly minVal?: number; readonly maxVal?: number }> {
   constructor(options: { readonly minVal?: number; readonly maxVal?: number } = {}) {
-    super();
-    this.options = options;
+    super(options, ['minVal', 'maxVal']);
   }
 
   forward(x: Tensor): Tensor {
@@ -188,12 +179,9 @@ export class Hardtanh extends Module {
 }
 
 /** log(1 + exp(beta x)) / beta, and x where beta x is above the threshold; 1 and 20 by default. */
-export class Softplus extends Module {
-  readonly options: { readonly beta?: number; readonly threshold?: number };
-
+export class Softplus extends Tuned<{ readonly beta?: number; readonly threshold?: number }> {
   constructor(options: { readonly beta?: number; readonly threshold?: number } = {}) {
-    super();
-    this.options = options;
+    super(options, ['beta', 'threshold']);
   }
 
   forward(x: Tensor): Tensor {
@@ -304,12 +292,9 @@ export interface RReLUOptions {
 }
 
 /** x where positive, else x times a slope: drawn for each element in training, the middle of [lower, upper] otherwise (Xu et al. 2015). */
-export class RReLU extends Module {
-  readonly options: RReLUOptions;
-
+export class RReLU extends Tuned<RReLUOptions> {
   constructor(options: RReLUOptions = {}) {
-    super();
-    this.options = options;
+    super(options, ['lower', 'upper']);
   }
 
   forward(x: Tensor): Tensor {

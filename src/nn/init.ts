@@ -58,7 +58,9 @@ function fill(parameter: Parameter, value: Tensor): Parameter {
 export const constant_ = (parameter: Parameter, value: number): Parameter =>
   fill(parameter, full(parameter.shape, value, { dtype: parameter.dtype }));
 
+/** Every element 0. */
 export const zeros_ = (parameter: Parameter): Parameter => constant_(parameter, 0);
+/** Every element 1. */
 export const ones_ = (parameter: Parameter): Parameter => constant_(parameter, 1);
 
 /** Uniform in [low, high). */

@@ -44,7 +44,8 @@ interface OwnTensor {
 }
 
 /**
- * Base of all layers and models. Subclasses assign `Parameter`s, buffers and `Module`s to fields and define `forward`:
+ * Base of all layers and models. Subclasses assign `Parameter`s, buffers and `Module`s to fields (not to `#private` ones, which nobody else can see) and
+ * define `forward`:
  *
  *     class Net extends Module {
  *       readonly fc1 = new Linear(784, 128);
@@ -137,12 +138,26 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     const found: [string, AnyModule][] = [];
     for (const [property, value] of Object.entries(this)) {
       if (value instanceof Module) found.push([this.childKey(property), value]);
-      else if (Array.isArray(value) && value.some(item => item instanceof Module))
-        throw new Error(
-          `${this.constructor.name}.${property} is a plain array of modules, whose parameters nobody would find: wrap it in ModuleList`,
-        );
+      else if (typeof value === 'object' && value !== null) this.#refuseHidden(property, value);
     }
     return found;
+  }
+
+  /** @throws Error for modules and parameters in a plain container, where nobody would find them */
+  #refuseHidden(property: string, container: object): void {
+    const refuse = (kind: string, wrapper: string): never => {
+      throw new Error(
+        `${this.constructor.name}.${property} is a plain ${kind}, whose parameters nobody would find: wrap it in ${wrapper}`,
+      );
+    };
+    const isArray = Array.isArray(container);
+    const kind = isArray ? 'array' : container.constructor?.name;
+    // Maps may be long vocabularies: their first value speaks for all.
+    const [first] = container instanceof Map || container instanceof Set ? container.values() : [];
+    const items: readonly unknown[] = isArray ? container : [first];
+    if (items.some(item => item instanceof Module)) refuse(`${kind} of modules`, isArray ? 'ModuleList' : 'ModuleDict');
+    if (items.some(item => item instanceof Parameter))
+      refuse(`${kind} of parameters`, isArray ? 'ParameterList' : 'ParameterDict');
   }
 
   /** The key of a field; containers with names given by the user keep them unchanged. */
@@ -150,6 +165,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return keyOf(property);
   }
 
+  /** Direct child modules. */
   children(): AnyModule[] {
     return this.namedChildren().map(([, child]) => child);
   }
@@ -162,6 +178,7 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return [[prefix, this], ...below];
   }
 
+  /** This module and all below it. */
   modules(): AnyModule[] {
     return this.namedModules().map(([, module]) => module);
   }
@@ -184,14 +201,17 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return this.#named('parameter');
   }
 
+  /** All parameters below this module, each once: what an optimizer takes. */
   parameters(): Parameter[] {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
+  /** All buffers below this module with their state-dict keys. */
   namedBuffers(): [string, Parameter][] {
     return this.#named('buffer');
   }
 
+  /** All buffers below this module. */
   buffers(): Parameter[] {
     return this.namedBuffers().map(([, buffer]) => buffer);
   }

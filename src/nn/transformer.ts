@@ -7,7 +7,7 @@ import { ModuleList } from './containers.ts';
 import { Dropout } from './dropout.ts';
 import { xavierUniform_ } from './init.ts';
 import { Linear } from './linear.ts';
-import { Module } from './module.ts';
+import { type AnyModule, Module } from './module.ts';
 import { LayerNorm } from './norm.ts';
 
 export interface TransformerLayerOptions {
@@ -158,6 +158,13 @@ export class TransformerDecoderLayer extends Module<[tgt: Tensor, memory: Tensor
   }
 }
 
+/** Layers that `make` makes, each with weights of its own. */
+function stackOf<L extends AnyModule>(name: string, make: () => L, count: number): ModuleList<L> {
+  if (typeof make !== 'function')
+    throw new TypeError(`${name}: layer: expected a function that makes a layer: () => new ${name}Layer(...)`);
+  return new ModuleList(Array.from({ length: count }, make));
+}
+
 /** Encoder layers one after another. `layer` makes each of them, so all start from weights of their own. */
 export class TransformerEncoder extends Module<[src: Tensor, masks?: EncoderMasks]> {
   readonly layers: ModuleList<TransformerEncoderLayer>;
@@ -169,7 +176,7 @@ export class TransformerEncoder extends Module<[src: Tensor, masks?: EncoderMask
     { norm = null }: { readonly norm?: LayerNorm | null } = {},
   ) {
     super();
-    this.layers = new ModuleList(Array.from({ length: numLayers }, layer));
+    this.layers = stackOf('TransformerEncoder', layer, numLayers);
     this.norm = norm;
   }
 
@@ -191,7 +198,7 @@ export class TransformerDecoder extends Module<[tgt: Tensor, memory: Tensor, mas
     { norm = null }: { readonly norm?: LayerNorm | null } = {},
   ) {
     super();
-    this.layers = new ModuleList(Array.from({ length: numLayers }, layer));
+    this.layers = stackOf('TransformerDecoder', layer, numLayers);
     this.norm = norm;
   }
 

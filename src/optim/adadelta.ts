@@ -20,7 +20,7 @@ type Hyper = Required<AdadeltaOptions>;
 export class Adadelta extends Optimizer<Hyper> {
   constructor(params: Params<AdadeltaOptions>, options: AdadeltaOptions = {}) {
     const defaults = { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0, maximize: false };
-    super(params as Params<Hyper>, { ...defaults, ...options });
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, rho, eps, weightDecay }: Hyper): void {

@@ -22,7 +22,7 @@ type Hyper = Required<AdagradOptions>;
 export class Adagrad extends Optimizer<Hyper> {
   constructor(params: Params<AdagradOptions>, options: AdagradOptions = {}) {
     const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10, maximize: false };
-    super(params as Params<Hyper>, { ...defaults, ...options });
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, lrDecay, weightDecay, initialAccumulatorValue, eps }: Hyper): void {

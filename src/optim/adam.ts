@@ -23,8 +23,8 @@ type Hyper = Required<AdamOptions>;
 
 /** What Adam and AdamW share; they differ in where weight decay goes. */
 abstract class AdamBase extends Optimizer<Hyper> {
-  constructor(params: Params<AdamOptions>, defaults: Hyper) {
-    super(params as Params<Hyper>, defaults);
+  constructor(params: Params<AdamOptions>, defaults: Hyper, options: AdamOptions) {
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, betas, eps, weightDecay }: Hyper): void {
@@ -105,15 +105,8 @@ abstract class AdamBase extends Optimizer<Hyper> {
  */
 export class SparseAdam extends AdamBase {
   constructor(params: Params<AdamOptions>, options: Pick<AdamOptions, 'lr' | 'betas' | 'eps' | 'maximize'> = {}) {
-    super(params, {
-      lr: 1e-3,
-      betas: [0.9, 0.999],
-      eps: 1e-8,
-      ...options,
-      weightDecay: 0,
-      amsgrad: false,
-      maximize: false,
-    });
+    const fixed = { weightDecay: 0, amsgrad: false, maximize: false };
+    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, ...fixed }, options);
     for (const parameter of this.parameters)
       if (!parameter.sparse)
         throw new Error(
@@ -129,15 +122,18 @@ export class SparseAdam extends AdamBase {
 /** Adam; weight decay is added to the gradient. Tables of `sparse` embeddings are updated lazily, as SparseAdam does. */
 export class Adam extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
-    super(params, {
-      lr: 1e-3,
-      betas: [0.9, 0.999],
-      eps: 1e-8,
-      weightDecay: 0,
-      amsgrad: false,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params,
+      {
+        lr: 1e-3,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weightDecay: 0,
+        amsgrad: false,
+        maximize: false,
+      },
+      options,
+    );
   }
 
   protected decay(parameter: Tensor, grad: Tensor, weightDecay: number): readonly [Tensor, Tensor] {
@@ -148,15 +144,18 @@ export class Adam extends AdamBase {
 /** Adam with decoupled weight decay: parameters shrink by lr * weightDecay (1e-2 by default), whatever their gradients. */
 export class AdamW extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
-    super(params, {
-      lr: 1e-3,
-      betas: [0.9, 0.999],
-      eps: 1e-8,
-      weightDecay: 1e-2,
-      amsgrad: false,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params,
+      {
+        lr: 1e-3,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weightDecay: 1e-2,
+        amsgrad: false,
+        maximize: false,
+      },
+      options,
+    );
   }
 
   protected decay(parameter: Tensor, grad: Tensor, weightDecay: number, rate: Tensor): readonly [Tensor, Tensor] {

@@ -21,7 +21,7 @@ type Hyper = Required<AdamaxOptions>;
 export class Adamax extends Optimizer<Hyper> {
   constructor(params: Params<AdamaxOptions>, options: AdamaxOptions = {}) {
     const defaults = { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false } as const;
-    super(params as Params<Hyper>, { ...defaults, ...options });
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, betas, eps, weightDecay }: Hyper): void {

@@ -23,7 +23,7 @@ type Hyper = Required<ASGDOptions>;
 export class ASGD extends Optimizer<Hyper> {
   constructor(params: Params<ASGDOptions>, options: ASGDOptions = {}) {
     const defaults = { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false };
-    super(params as Params<Hyper>, { ...defaults, ...options });
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, weightDecay }: Hyper): void {

@@ -66,7 +66,7 @@ export class KFAC extends Optimizer<Hyper> {
       klClip: 1e-3,
       maximize: false,
     };
-    super((params ?? model.parameters()) as Params<Hyper>, { ...defaults, ...options });
+    super((params ?? model.parameters()) as Params<Hyper>, defaults, options);
     this.#layers = new Map(layersOf(model).map(layer => [layer.weight, layer]));
   }
 

@@ -24,7 +24,7 @@ type Hyper = Required<LAMBOptions>;
 export class LAMB extends Optimizer<Hyper> {
   constructor(params: Params<LAMBOptions>, options: LAMBOptions = {}) {
     const defaults = { lr: 1e-3, eps: 1e-6, weightDecay: 0.01, biasCorrection: true, maximize: false };
-    super(params as Params<Hyper>, { ...defaults, betas: [0.9, 0.999], ...options });
+    super(params as Params<Hyper>, { ...defaults, betas: [0.9, 0.999] }, options);
   }
 
   protected override check({ lr, betas, eps, weightDecay }: Hyper): void {

@@ -62,16 +62,19 @@ export class LBFGS extends Optimizer<Hyper> {
 
   constructor(params: Params<LBFGSOptions>, options: LBFGSOptions = {}) {
     const maxIter = options.maxIter ?? 20;
-    super(params as Params<Hyper>, {
-      lr: 1,
-      maxIter,
-      maxEval: Math.floor((maxIter * 5) / 4),
-      toleranceGrad: 1e-7,
-      toleranceChange: 1e-9,
-      historySize: 100,
-      lineSearchFn: null,
-      ...options,
-    });
+    super(
+      params as Params<Hyper>,
+      {
+        lr: 1,
+        maxIter,
+        maxEval: Math.floor((maxIter * 5) / 4),
+        toleranceGrad: 1e-7,
+        toleranceChange: 1e-9,
+        historySize: 100,
+        lineSearchFn: null,
+      },
+      options,
+    );
     if (this.groups.length !== 1)
       throw new Error(
         `LBFGS: ${this.groups.length} groups came, expected one: the direction is of all parameters together`,

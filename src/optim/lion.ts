@@ -19,7 +19,7 @@ type Hyper = Required<LionOptions>;
 export class Lion extends Optimizer<Hyper> {
   constructor(params: Params<LionOptions>, options: LionOptions = {}) {
     const defaults = { lr: 1e-4, betas: [0.9, 0.99], weightDecay: 0, maximize: false } as const;
-    super(params as Params<Hyper>, { ...defaults, ...options });
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, betas, weightDecay }: Hyper): void {

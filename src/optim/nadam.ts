@@ -24,7 +24,7 @@ type Hyper = Required<NAdamOptions>;
 export class NAdam extends Optimizer<Hyper> {
   constructor(params: Params<NAdamOptions>, options: NAdamOptions = {}) {
     const defaults = { lr: 2e-3, eps: 1e-8, weightDecay: 0, momentumDecay: 4e-3, maximize: false };
-    super(params as Params<Hyper>, { ...defaults, betas: [0.9, 0.999], ...options });
+    super(params as Params<Hyper>, { ...defaults, betas: [0.9, 0.999] }, options);
   }
 
   protected override check({ lr, betas, eps, weightDecay, momentumDecay }: Hyper): void {

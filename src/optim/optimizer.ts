@@ -8,6 +8,7 @@ import type { FirstValue } from '../graph/storage.ts';
 import { Cell, flush } from '../runtime/index.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { type RowGradient, rowGradient } from './rows.ts';
 
 /** Settings of one parameter group; what is not given is taken from the optimizer's defaults. */
@@ -146,14 +147,21 @@ export type AnyOptimizer = Pick<
   'groups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stepUnless' | 'stateDict' | 'loadStateDict'
 >;
 
+/** Base of all optimizers: groups of parameters with their settings, state that is saved and loaded, and one update that subclasses write. */
 export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   readonly groups: ParamGroup<H>[] = [];
+  readonly #known: readonly string[];
   readonly #defaults: H;
   readonly #slots = new Map<Parameter, Slots>();
 
-  /** @throws Error when there are no parameters, one comes twice, or a setting is out of range */
-  constructor(params: Params<H>, defaults: H) {
-    this.#defaults = defaults;
+  /**
+   * `defaults` are what an optimizer has without the user's `options`.
+   *
+   * @throws Error when there are no parameters, one comes twice, or a setting is unknown or out of range
+   */
+  constructor(params: Params<H>, defaults: Omit<H, 'lr'> & { readonly lr?: number }, options: Partial<H> = {}) {
+    this.#known = [...new Set([...Object.keys(defaults), 'lr', 'maximize'])];
+    this.#defaults = { ...defaults, ...this.#settings(options) } as H;
     if (typeof (params as Partial<typeof params>)?.[Symbol.iterator] !== 'function')
       throw new TypeError(`${this.name}: params: expected parameters, for instance model.parameters()`);
     const given = [...params];
@@ -162,7 +170,10 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       ? (given as GroupOptions<H>[])
       : [{ params: given as Parameter[] } as unknown as GroupOptions<H>];
     for (const group of groups) this.addParamGroup(group);
-    if (this.groups.every(group => group.params.length === 0)) throw new Error(`${this.name}: no parameters came`);
+    if (this.groups.every(group => group.params.length === 0))
+      throw new Error(
+        `${this.name}: no parameters came (modules know the Parameters and Modules in their fields, but not in #private ones)`,
+      );
     // Initial values are written now, so that every step is the same program.
     flush();
   }
@@ -173,7 +184,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
 
   /** Adds parameters with settings of their own, for instance when a frozen layer is let loose. */
   addParamGroup({ params, ...settings }: GroupOptions<H>): void {
-    const hyper: H = { ...this.#defaults, ...settings };
+    const hyper: H = { ...this.#defaults, ...this.#settings(settings as unknown as Partial<H>) };
     this.check(hyper);
     if (!params) throw new TypeError(`${this.name}: params: expected Parameters, or groups { params, ... } of them`);
     const list = [...params];
@@ -188,6 +199,12 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     this.groups.push(new ParamGroup(list, hyper));
   }
 
+  /** The settings that were given. */
+  #settings(options: Partial<H>): Partial<H> {
+    checkOptions(this.name, options, this.#known);
+    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<H>;
+  }
+
   /** Complains about settings out of range. */
   protected check(hyper: H): void {
     this.atLeastZero({ lr: hyper.lr });
@@ -195,7 +212,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
 
   protected atLeastZero(settings: Readonly<Record<string, number>>): void {
     for (const [name, value] of Object.entries(settings))
-      if (!(value >= 0)) throw new Error(`${this.name}: ${name} ${value} came, expected at least 0`);
+      if (typeof value !== 'number' || !(value >= 0))
+        throw new Error(`${this.name}: ${name} ${value} came, expected at least 0`);
   }
 
   /** All parameters, group by group. */

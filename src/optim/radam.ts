@@ -25,7 +25,7 @@ const LONG_ENOUGH = 5;
 export class RAdam extends Optimizer<Hyper> {
   constructor(params: Params<RAdamOptions>, options: RAdamOptions = {}) {
     const defaults = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false } as const;
-    super(params as Params<Hyper>, { ...defaults, ...options });
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, betas, eps, weightDecay }: Hyper): void {

@@ -33,7 +33,7 @@ export class RMSprop extends Optimizer<Hyper> {
       centered: false,
       maximize: false,
     };
-    super(params as Params<Hyper>, { ...defaults, ...options });
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, alpha, eps, weightDecay, momentum }: Hyper): void {

@@ -19,7 +19,7 @@ type Hyper = Required<RpropOptions>;
 export class Rprop extends Optimizer<Hyper> {
   constructor(params: Params<RpropOptions>, options: RpropOptions = {}) {
     const defaults = { lr: 1e-2, etas: [0.5, 1.2], stepSizes: [1e-6, 50], maximize: false } as const;
-    super(params as Params<Hyper>, { ...defaults, ...options });
+    super(params as Params<Hyper>, defaults, options);
   }
 
   protected override check({ lr, etas: [down, up] }: Hyper): void {

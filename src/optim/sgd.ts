@@ -17,14 +17,8 @@ export interface SGDOptions extends BaseHyper {
 /** p -= lr * direction, with direction = momentum * direction + (1 - dampening) * gradient; the first direction is the gradient itself. */
 export class SGD extends Optimizer<Required<SGDOptions>> {
   constructor(params: Params<SGDOptions>, options: SGDOptions) {
-    super(params as Params<Required<SGDOptions>>, {
-      momentum: 0,
-      dampening: 0,
-      weightDecay: 0,
-      nesterov: false,
-      maximize: false,
-      ...options,
-    });
+    const defaults = { momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, maximize: false };
+    super(params as Params<Required<SGDOptions>>, defaults, options);
   }
 
   protected override check(hyper: Required<SGDOptions>): void {

@@ -33,16 +33,19 @@ interface Axis {
 /** The direction is the gradient times (epsilon + sum of second moments along the axis)^(-1 / (2 * axes)) for each axis. */
 export class Shampoo extends Optimizer<Hyper> {
   constructor(params: Params<ShampooOptions>, options: ShampooOptions = {}) {
-    super(params as Params<Hyper>, {
-      lr: 0.1,
-      momentum: 0,
-      weightDecay: 0,
-      epsilon: 1e-4,
-      updateInterval: 1,
-      blockSize: 128,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params as Params<Hyper>,
+      {
+        lr: 0.1,
+        momentum: 0,
+        weightDecay: 0,
+        epsilon: 1e-4,
+        updateInterval: 1,
+        blockSize: 128,
+        maximize: false,
+      },
+      options,
+    );
   }
 
   protected override check({ lr, momentum, weightDecay, epsilon, updateInterval, blockSize }: Hyper): void {

@@ -13,6 +13,7 @@ function seedOf(seed: number | bigint): bigint {
   return BigInt.asIntN(64, BigInt(seed));
 }
 
+/** A stream of random numbers: a seed and how many blocks have been drawn (Philox 4x32-10). `manualSeed` seeds the one that functions take by default. */
 export class Generator {
   private seed: bigint;
   private counter = 0n;

@@ -52,9 +52,11 @@ function counted(op: string, x: Tensor, dim: Dims | undefined, options: MaskedOp
   return (mask ? kept(op, ones, { mask }, false) : ones).sum(dim, { keepdim });
 }
 
+/** Sum of the elements that count. */
 export const sum = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
   kept('masked.sum', x, options, 0).sum(dim, { keepdim: options.keepdim });
 
+/** Product of the elements that count. */
 export const prod = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor => {
   const input = kept('masked.prod', x, options, 1);
   const { keepdim } = options;
@@ -62,9 +64,11 @@ export const prod = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor
   return input.prod(dim.length === 0 ? null : dim, { keepdim });
 };
 
+/** Largest of the elements that count. */
 export const amax = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
   kept('masked.amax', x, options, lowest(x)).amax(dim, { keepdim: options.keepdim });
 
+/** Smallest of the elements that count. */
 export const amin = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
   kept('masked.amin', x, options, highest(x)).amin(dim, { keepdim: options.keepdim });
 
@@ -80,6 +84,7 @@ export const argmin = (x: Tensor, dim?: number | null, options: MaskedOptions = 
     .argmin(dim, { keepdim: options.keepdim })
     .to(options.dtype ?? x.dtype);
 
+/** Mean of the elements that count; NaN where none does. */
 export const mean = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
   sum(x, dim, options).div(counted('masked.mean', x, dim, options));
 
@@ -95,14 +100,17 @@ function variance(x: Tensor, dim?: Dims, options: MaskedOptions & { readonly cor
 
 export { variance as var };
 
+/** Standard deviation; `correction` is taken off the count (1 by default). */
 export const std = (x: Tensor, dim?: Dims, options: MaskedOptions & { readonly correction?: number } = {}): Tensor =>
   variance(x, dim, options).sqrt();
 
+/** The p-norm of the elements that count. */
 export const norm = (x: Tensor, p = 2, dim?: Dims, options: MaskedOptions = {}): Tensor =>
   kept('masked.norm', x, options, p === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : 0).norm(p, dim, {
     keepdim: options.keepdim,
   });
 
+/** The (lower) median along `dim` of the elements that count. */
 export const median = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor => {
   const { keepdim } = options;
   if (!isFloat(x.dtype)) throw new TypeError(`masked.median: input: expected a float tensor, got ${x.dtype}`);
@@ -110,23 +118,29 @@ export const median = (x: Tensor, dim: number, options: MaskedOptions = {}): Ten
   return kept('masked.median', x, options, Number.NaN).nanmedian(dim, { keepdim }).values;
 };
 
+/** log(sum(exp(x))) of the elements that count. */
 export const logsumexp = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor =>
   kept('masked.logsumexp', isFloat(x.dtype) ? x : x.to('f32'), options, Number.NEGATIVE_INFINITY).logsumexp(dim, {
     keepdim: options.keepdim,
   });
 
+/** Running sums along `dim`; what does not count adds 0. */
 export const cumsum = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
   kept('masked.cumsum', x, options, 0).cumsum(dim);
 
+/** Running products along `dim`; what does not count multiplies by 1. */
 export const cumprod = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
   kept('masked.cumprod', x, options, 1).cumprod(dim);
 
+/** softmax along `dim` of the elements that count; the others get 0. */
 export const softmax = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
   kept('masked.softmax', x, options, Number.NEGATIVE_INFINITY).softmax(dim);
 
+/** Logarithm of softmax along `dim` of the elements that count. */
 export const logSoftmax = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
   kept('masked.logSoftmax', x, options, Number.NEGATIVE_INFINITY).logSoftmax(dim);
 
+/** softmax of -x along `dim` of the elements that count. */
 export const softmin = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
   kept('masked.softmin', x, options, Number.POSITIVE_INFINITY).softmin(dim);
 

@@ -137,6 +137,7 @@ export class Parameter extends Tensor {
     this.cell.requiresGrad = value;
   }
 
+  /** Shown in errors and listings. */
   get name(): string {
     return this.cell.variable.name;
   }

@@ -95,6 +95,10 @@ export interface ValuesAndIndices {
 
 export interface Tensor extends Methods<typeof OPS> {}
 
+/**
+ * An immutable array of numbers of one dtype. Lazy: operations describe what to compute, and reading a value (`item`, `data`, `toArray`, printing) computes it. Made
+ * by `tensor`, `zeros`, `randn`, ...; every operation is a method and a function of the same name.
+ */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods of OPS are installed below
 export class Tensor {
   readonly #node: Node;

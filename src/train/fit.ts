@@ -87,6 +87,8 @@ function trainingStep<B>(
     const loss = options.loss(forward(batch), target(batch));
     loss.backward();
     const parameters = optimizers.flatMap(optimizer => optimizer.parameters);
+    if (parameters.every(parameter => !parameter.grad))
+      throw new Error('fit: the loss depends on no parameter of the optimizer: was it made from another model?');
     const norm = options.clipGradNorm === undefined ? null : clipGradNorm(parameters, options.clipGradNorm);
     for (const optimizer of optimizers) optimizer.step();
     return { loss, norm };

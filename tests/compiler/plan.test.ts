@@ -78,6 +78,20 @@ describe('plan', () => {
     expect(compiled).toEqual(reference);
   });
 
+  it('of variables whose new values need each other by kernels of their own, all but one are written behind', () => {
+    const [weights, scale, shift] = [variable([31, 1], 1), variable([1], 2), variable([1, 1], 3)];
+    const total = g.reduce('sum', weights, [0]);
+    const updates = [
+      { leaf: weights, node: g.binary('mul', weights, g.broadcastTo(g.binary('add', scale, g.reshape(shift, [1])), [31, 1])) },
+      { leaf: scale, node: g.binary('mul', scale, total) },
+      { leaf: shift, node: g.binary('add', shift, g.reshape(g.binary('mul', scale, total), [1, 1])) },
+    ]; // biome-ignore format: a table
+    checkMemory(programOf([], updates));
+    const { compiled, reference } = both([], updates);
+    for (const [k, want] of reference.entries())
+      for (const [i, value] of want.entries()) expect(compiled[k]![i]).toBeCloseTo(Number(value), 4);
+  });
+
   it('an update waits for every other reader of the old value', () => {
     const p = variable([40, 40], 1);
     const next = g.binary('sub', p, g.full(1, [40, 40], 'f32'));

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { DigitDataset } from '../../src/data/digitDataset.ts';
 import { generateDigits } from '../../src/data/digits.ts';
-import { randomAffine } from '../../src/data/transforms.ts';
+import { randomAffine } from '../../src/data/transforms/index.ts';
 
 test('digits are balanced, inked and the same for the same seed', () => {
   const digits = generateDigits({ count: 100, seed: 3 });

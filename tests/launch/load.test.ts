@@ -21,7 +21,7 @@ import { readPrivate } from '../../src/launch/privateFiles.ts';
 const root = path.resolve(import.meta.dirname, '../..');
 const built = existsSync(path.join(root, 'dist/node/index.js'));
 
-/** A process that computes, with the package's files and the bytes it read of the cache's. */
+/** A process that computes. V8's cache goes by Node's arguments, of which it has some: the one in the package is not for it. */
 const PROGRAM = `
 import { Tensor } from 'tenon';
 console.log(Tensor.from([1, 2, 3]).sum().item());`;
@@ -101,6 +101,18 @@ describe.skipIf(!built)('the code cache', () => {
       expect(readPrivate(file)).not.toBeNull();
     },
   );
+
+  it('comes with the package for the Node that built it, and is not written again', () => {
+    const at = path.join(folder, 'packaged');
+    const output = execFileSync(process.execPath, [], {
+      cwd: root,
+      encoding: 'utf8',
+      input: `import('tenon').then(({ Tensor }) => console.log(Tensor.from([1, 2, 3]).sum().item()))`,
+      env: { ...process.env, TENON_CACHE: at, TENON_BACKEND: 'reference', NODE_OPTIONS: '' },
+    });
+    expect(output.trim()).toBe('6');
+    expect(existsSync(at)).toBe(false);
+  });
 
   it.each([0, 8, 15, 16, 17, 100])('is not believed when only %i bytes of it are left', length => {
     const at = path.join(folder, `cut ${length}`);

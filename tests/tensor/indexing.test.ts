@@ -121,3 +121,16 @@ test('embedding gives the padding row no gradient', () => {
     [0, 0],
   ]);
 });
+
+test('sums of halves by index are rounded once: 1000 ones are 1000, not the 256 or 2048 where one more is lost', () => {
+  for (const dtype of ['bf16', 'f16'] as const) {
+    const updates = ones([3000], { dtype });
+    const index = zeros([3000], { dtype: 'i64' });
+    // 3000 is 3008 in 8 bits.
+    expect(zeros([2], { dtype }).scatterAdd(0, index, updates).toArray()).toEqual([dtype === 'bf16' ? 3008 : 3000, 0]);
+    const table = new Parameter(ones([2, 2], { dtype }));
+    F.embedding(index, table).sum().backward();
+    expect(table.grad!.toArray()).toEqual([new Array(2).fill(dtype === 'bf16' ? 3008 : 3000), [0, 0]]);
+    expect(updates.histc({ bins: 1, min: 0, max: 2 }).item()).toBe(dtype === 'bf16' ? 3008 : 3000);
+  }
+});

@@ -25,6 +25,11 @@ export const CONTROL = {
   workers: 576,
   /** 1 while a run goes on that the event loop does not wait for. */
   led: 640,
+  /** 1 once the thread that hands out runs has ended: the next run that workers see is none, and they end too. */
+  over: 644,
+  /** What `Platform.atThreadEnd` gave, and the function that takes it back. */
+  endKey: 648,
+  forgetEnd: 656,
   /** Functions of system-code.ts, which never change. */
   wait: 704,
   wake: 712,

@@ -14,6 +14,9 @@ import { waitingCode } from './system-code.ts';
 const SPINS = 10_000;
 export const MAX_THREADS = 256;
 
+/** What the worker changes of what its caller wants kept; an odd number of them aligns the stack for calls. */
+const WORKER_KEEPS = [R.rbx, R.r12, R.rbp] as const;
+
 const LED = new Uint8Array(Uint32Array.of(1).buffer);
 
 interface PoolCode {
@@ -22,12 +25,14 @@ interface PoolCode {
   readonly lead: number;
   readonly wait: number;
   readonly worker: number;
+  readonly end: number;
 }
 
 /**
  * start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done with it.
  * lead(program, args, threads): the same on a thread of its own, after which the word `led` is 0 again; wait(): returns once it is.
- * worker(index): for ever; `index` has the count of runs so far above its 16 low bits.
+ * worker(index): until `end`; `index` has the count of runs so far above its 16 low bits.
+ * end(control): called on the thread that handed out runs as it ends: lets all workers end.
  */
 function poolCode(control: number): PoolCode {
   const asm = new Assembler();
@@ -106,8 +111,9 @@ function poolCode(control: number): PoolCode {
   const woken = asm.label();
   const go = asm.label();
   const done = asm.label();
+  const leave = asm.label();
   asm.bind(worker);
-  asm.push(R.rbx);
+  for (const r of WORKER_KEEPS) asm.push(r);
   asm.movExtend('zx16', R.rbx, R.rdi);
   asm.mov(true, R.r12, R.rdi);
   asm.shiftImm('shr', true, R.r12, 16);
@@ -130,6 +136,8 @@ function poolCode(control: number): PoolCode {
   asm.bind(woken);
   fetchAdd(asm, CONTROL.asleep, -1);
   asm.bind(go);
+  asm.aluImm('cmp', false, mem(R.rcx, CONTROL.over), 0);
+  asm.jump(leave, 'ne');
   asm.aluImm('add', false, R.r12, 1);
   asm.alu('cmp', false, R.rbx, mem(R.rcx, CONTROL.threads));
   asm.jump(done, 'ae');
@@ -142,14 +150,31 @@ function poolCode(control: number): PoolCode {
   asm.movImm(R.rcx, BigInt(control));
   fetchAdd(asm, CONTROL.done, 1);
   asm.jump(again);
+  asm.bind(leave);
+  for (const r of WORKER_KEEPS.toReversed()) asm.pop(r);
+  asm.plain('ret');
+
+  const end = asm.label();
+  asm.bind(end);
+  asm.push(R.rbx);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.movStoreImm32(mem(R.rcx, CONTROL.over), 1);
+  fetchAdd(asm, CONTROL.runs, 1);
+  futex(asm, CONTROL.runs, false);
+  asm.mov(true, R.rdi, mem(R.rcx, CONTROL.endKey));
+  asm.mov(true, R.rax, mem(R.rcx, CONTROL.forgetEnd));
+  asm.callRegister(R.rax);
+  asm.pop(R.rbx);
+  asm.plain('ret');
   const bytes = asm.finish();
-  return { bytes, start: start.at, lead: lead.at, wait: wait.at, worker: worker.at };
+  return { bytes, start: start.at, lead: lead.at, wait: wait.at, worker: worker.at, end: end.at };
 }
 
 export class Threads {
   private readonly native: Native;
   private readonly control: number;
   private readonly workerAddress: number;
+  private readonly endAddress: number;
   private readonly startCode: NativeCall;
   private readonly leadCode: NativeCall;
   private readonly waitCode: NativeCall;
@@ -166,14 +191,16 @@ export class Threads {
     const code = poolCode(control);
     const pages = native.load(code.bytes);
     this.workerAddress = pages.address + code.worker;
+    this.endAddress = pages.address + code.end;
     this.startCode = native.callable(pages.address + code.start);
     this.leadCode = native.callable(pages.address + code.lead);
     this.waitCode = native.callable(pages.address + code.wait);
   }
 
-  /** Starts workers until `threads` can run at once; they live as long as the process. */
+  /** Starts workers until `threads` can run at once; they live as long as the thread they are started from. */
   private grow(threads: number): void {
     if (this.workers >= threads - 1) return;
+    if (this.workers === 0) this.endWithThisThread();
     const word = new Uint8Array(4);
     this.native.read(word, this.control + CONTROL.runs);
     const runs = new DataView(word.buffer).getUint32(0, true);
@@ -182,6 +209,14 @@ export class Threads {
       this.native.startThread(this.workerAddress, this.workers + runs * 2 ** 16);
     }
     this.native.write(this.control + CONTROL.workers, new Uint8Array(Uint32Array.of(this.workers).buffer));
+  }
+
+  /** A worker_thread may be terminated at any time, and runs no JavaScript then: the system calls `end`. */
+  private endWithThisThread(): void {
+    const registered = this.native.atThreadEnd(this.endAddress, this.control);
+    if (!registered) return;
+    const words = BigInt64Array.of(BigInt(registered.key), BigInt(registered.forget));
+    this.native.write(this.control + CONTROL.endKey, new Uint8Array(words.buffer));
   }
 
   /** Runs code(args, thread, threads) on every thread; returns when all are done. */

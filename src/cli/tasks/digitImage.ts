@@ -80,12 +80,8 @@ function crop({ data, width }: Grey, box: Box): Grey {
   return { ...box, data: result };
 }
 
-/** Resizes by halves first, so that thin strokes of large pictures are averaged and not skipped. */
 function shrink(grey: Grey, height: number, width: number): Grey {
-  let image: Image = { channels: 1, height: grey.height, width: grey.width, data: grey.data };
-  while (image.height >= 2 * height && image.width >= 2 * width)
-    image = resize(Math.ceil(image.height / 2), Math.ceil(image.width / 2))(image);
-  const { data } = resize(height, width)(image);
+  const { data } = resize(height, width)({ channels: 1, height: grey.height, width: grey.width, data: grey.data });
   return { height, width, data: Float32Array.from(data) };
 }
 

@@ -264,5 +264,5 @@ function scaledSigmoid(s: Scope, x: Reg): Reg {
   // -p, by the polynomial of exp at -r.
   const turned = exp.map((c, i) => ((exp.length - i) % 2 === 0 ? c : -c));
   const minus = b.fma(b.mul(r, r), horner(s, r, turned), r);
-  return b.mul(inverse(s, b.sub(b.add(power, s.c(1)), minus)), power);
+  return b.mul(inverse(s, b.add(power, s.c(1)), minus), power);
 }

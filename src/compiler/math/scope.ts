@@ -35,17 +35,20 @@ export function scopeOf(b: LoopBuilder, x: Reg): Scope {
 }
 
 /**
- * 1 / y for a normal y whose inverse is normal: by a rough inverse and Newton's rule where the target has one (at most 0.57 units off, where a division of
- * a vector of 64 bytes takes 16 cycles), else by dividing.
+ * 1 / (y - less) for a normal difference whose inverse is normal: by a rough inverse and Newton's rule where the target has one (at most 0.57 units off,
+ * where a division of a vector of 64 bytes takes 16 cycles), else by dividing. Newton's rule sees the difference as it is before it is rounded.
  */
-export function inverse(s: Scope, y: Reg): Reg {
+export function inverse(s: Scope, y: Reg, less: Reg | null = null): Reg {
   const { b } = s;
   const one = s.c(1);
-  if (!b.scales) return b.bin('div', one, y);
+  const difference = less ? b.sub(y, less) : y;
+  if (!b.scales) return b.bin('div', one, difference);
   const minus = b.un('neg', y);
-  let near = b.un('nearInverse', y);
-  for (let bits = 14; bits < (s.float === 'f32' ? 28 : 56); bits *= 2)
-    near = b.fma(near, b.fma(minus, near, one), near);
+  let near = b.un('nearInverse', difference);
+  for (let bits = 14; bits < (s.float === 'f32' ? 28 : 56); bits *= 2) {
+    const product = b.fma(minus, near, one);
+    near = b.fma(near, less ? b.fma(less, near, product) : product, near);
+  }
   return near;
 }
 

@@ -101,6 +101,7 @@ function constantNodes(graph: PlannedGraph, constants: ReadonlySet<string>): Set
   return found;
 }
 
+/** An ONNX file as a module: its initializers are parameters under their names, `forward` takes the inputs in the file's order. */
 export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   /** What the model takes, without inputs that have a stored default. */
   readonly inputs: readonly ModelPort[];

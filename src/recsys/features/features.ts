@@ -18,6 +18,7 @@ export type FeatureRecord = Readonly<Record<string, FieldValue | readonly FieldV
 /** Writes one record's example into rows: null, or why the record is bad (the rows are as before then). */
 export type Extractor = (fields: Fields, rows: Rows) => string | null;
 
+/** Records to examples, as a `FeatureSpec` says: for training and for serving by the same compiled function. */
 export class Features {
   readonly spec: FeatureSpec;
   readonly schema: BatchSchema;

@@ -104,6 +104,7 @@ const MODELS = {
 
 /** Names of models in config files. */
 export type ModelName = keyof typeof MODELS;
+/** What `model` may be in a config. */
 export const MODEL_NAMES = Object.keys(MODELS) as readonly ModelName[];
 
 /** A model as a config file has it: its name and the options of its class, without the schema. */

@@ -25,6 +25,7 @@ const keyOf = (sign: Sign): bigint => {
   return signOf(hi, lo);
 };
 
+/** Item-to-item collaborative filtering by cosine of co-occurrence (Linden, Smith and York 2003), counted from sequences of signs. */
 export class ItemToItem {
   readonly longest: number;
   /** Users per item. */

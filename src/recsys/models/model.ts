@@ -44,6 +44,7 @@ export interface TableNeeds {
   readonly wide: boolean;
 }
 
+/** Base of models over table rows: says what it needs of a table and computes logits from the rows of a batch. */
 export abstract class SparseModel extends Module<[SparseInput]> {
   readonly schema: BatchSchema;
   /** Slots whose vectors come as they are, and how many of them. */

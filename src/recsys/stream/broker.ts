@@ -64,6 +64,7 @@ const RETRY = { first: 250, last: 5000 };
 const DAY = 24 * 3600 * 1000;
 const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10).replaceAll('-', '');
 
+/** Passes made of a broker's messages: so many messages each, and a new pass with each new day (UTC). */
 export class BrokerSource implements StreamSource {
   private readonly broker: Broker;
   private readonly options: BrokerPassOptions;

@@ -49,6 +49,7 @@ interface Seen {
   readonly folders: readonly string[];
 }
 
+/** Passes made of folders of logs, each complete once its done-file is there. */
 export class DirectorySource implements StreamSource {
   private readonly options: DirectoryOptions;
   /** The last look, perhaps of an earlier process. */

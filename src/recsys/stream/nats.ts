@@ -22,6 +22,7 @@ type Modules = typeof import('@nats-io/transport-node') & typeof import('@nats-i
 
 const PACKAGES = '@nats-io/transport-node @nats-io/jetstream';
 
+/** A NATS JetStream consumer as a broker. @throws Error when the packages are not installed */
 export async function natsBroker(options: NatsOptions): Promise<Broker> {
   const load = async (): Promise<Modules> => ({
     ...(await import('@nats-io/transport-node')),

@@ -38,6 +38,7 @@ function readCard(file: string): PublishedCard {
   return card;
 }
 
+/** A published model as a server uses it: the newest base with the deltas after it, and the features of training. */
 export class PublishedModel {
   readonly features: Features;
   readonly card: PublishedCard;

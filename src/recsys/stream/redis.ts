@@ -40,6 +40,7 @@ function isBefore(a: string, b: string): boolean {
 /** Errors that another try would meet again. */
 const REFUSALS = /^(WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|ERR)\b/;
 
+/** A group of a Redis stream as a broker. @throws Error when the package is not installed */
 export async function redisBroker(options: RedisOptions): Promise<Broker> {
   const { createClient } = await optionalModule(() => import('redis'), 'a Redis stream', 'redis');
   const make = (): Client =>

@@ -72,6 +72,7 @@ const sumsFor = (signs: number, width: number): SignSums => ({
   slots: new Int32Array(signs),
 });
 
+/** A model, its table of rows and the optimizer of its dense weights: `step` trains on a batch, `predict` gives probabilities. */
 export class SparseTrainer implements BatchLearner {
   readonly model: SparseModel;
   readonly table: SparseTable;

@@ -257,14 +257,19 @@ const LAST_TWO: readonly number[] = [-2, -1];
 /** fftn of the last two dims by default. */
 export const fft2 = (x: Input, s?: SizesOption, dim: Dims = LAST_TWO, norm: FFTNorm | null = null): Complex =>
   fftn(x, s, dim, norm);
+/** The inverse of fft2. */
 export const ifft2 = (x: Input, s?: SizesOption, dim: Dims = LAST_TWO, norm: FFTNorm | null = null): Complex =>
   ifftn(x, s, dim, norm);
+/** rfftn of the last two dims by default. */
 export const rfft2 = (x: Tensor, s?: SizesOption, dim: Dims = LAST_TWO, norm: FFTNorm | null = null): Complex =>
   rfftn(x, s, dim, norm);
+/** The inverse of rfft2. */
 export const irfft2 = (x: Input, s?: SizesOption, dim: Dims = LAST_TWO, norm: FFTNorm | null = null): Tensor =>
   irfftn(x, s, dim, norm);
+/** hfftn of the last two dims by default. */
 export const hfft2 = (x: Input, s?: SizesOption, dim: Dims = LAST_TWO, norm: FFTNorm | null = null): Tensor =>
   hfftn(x, s, dim, norm);
+/** The inverse of hfft2. */
 export const ihfft2 = (x: Tensor, s?: SizesOption, dim: Dims = LAST_TWO, norm: FFTNorm | null = null): Complex =>
   ihfftn(x, s, dim, norm);
 

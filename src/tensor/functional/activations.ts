@@ -197,7 +197,9 @@ export function logsigmoid(x: Tensor): Tensor {
   return x.minimum(zerosLike(x)).sub(x.abs().neg().exp().log1p());
 }
 
+/** 1 / (1 + exp(-x)). */
 export const sigmoid = (x: Tensor): Tensor => x.sigmoid();
+/** Hyperbolic tangent. */
 export const tanh = (x: Tensor): Tensor => x.tanh();
 
 /** exp(x) / sum(exp(x)) along `dim`. */

@@ -143,7 +143,7 @@ function probabilityEntropy(
 ): Tensor {
   if (x.ndim === 0 || target.ndim !== x.ndim || target.shape.some((n, d) => n !== x.shape[d]))
     throw new RangeError(
-      `crossEntropy: target: probabilities ${shapeText(target.shape)} do not match the input's ${shapeText(x.shape)}`,
+      `crossEntropy: target: ${target.dtype} ${shapeText(target.shape)} came for an input ${shapeText(x.shape)}: expected probabilities of its shape, or class indices as integers, target.to('i64')`,
     );
   const dim = classDim(x);
   checkWeight('crossEntropy', x, weight, dim);

@@ -10,36 +10,42 @@ import { Tensor } from '../tensor.ts';
 
 const not = (x: Node): Node => build.unary('not', x);
 
+/** x == other elementwise, broadcast: bool. */
 export function eq(x: Tensor, other: TensorLike): Tensor {
   checkTensor('eq', 'input', x);
   const [a, b] = promoted('eq', [x, other]);
   return new Tensor(build.compare('eq', a!, b!));
 }
 
+/** x != other elementwise, broadcast: bool. */
 export function ne(x: Tensor, other: TensorLike): Tensor {
   checkTensor('ne', 'input', x);
   const [a, b] = promoted('ne', [x, other]);
   return new Tensor(not(build.compare('eq', a!, b!)));
 }
 
+/** x < other elementwise, broadcast: bool. */
 export function lt(x: Tensor, other: TensorLike): Tensor {
   checkTensor('lt', 'input', x);
   const [a, b] = promoted('lt', [x, other]);
   return new Tensor(build.compare('lt', a!, b!));
 }
 
+/** x <= other elementwise, broadcast: bool. */
 export function le(x: Tensor, other: TensorLike): Tensor {
   checkTensor('le', 'input', x);
   const [a, b] = promoted('le', [x, other]);
   return new Tensor(build.compare('le', a!, b!));
 }
 
+/** x > other elementwise, broadcast: bool. */
 export function gt(x: Tensor, other: TensorLike): Tensor {
   checkTensor('gt', 'input', x);
   const [a, b] = promoted('gt', [x, other]);
   return new Tensor(build.compare('lt', b!, a!));
 }
 
+/** x >= other elementwise, broadcast: bool. */
 export function ge(x: Tensor, other: TensorLike): Tensor {
   checkTensor('ge', 'input', x);
   const [a, b] = promoted('ge', [x, other]);
@@ -78,16 +84,19 @@ export function isin(
   return invert ? found.logicalNot() : found;
 }
 
+/** Where the value is infinite, of either sign: bool. */
 export function isinf(x: Tensor): Tensor {
   checkTensor('isinf', 'input', x);
   return isFloat(x.dtype) ? eq(x.abs(), Number.POSITIVE_INFINITY) : allOf(x, false);
 }
 
+/** Where the value is positive infinity: bool. */
 export function isposinf(x: Tensor): Tensor {
   checkTensor('isposinf', 'input', x);
   return isFloat(x.dtype) ? eq(x, Number.POSITIVE_INFINITY) : allOf(x, false);
 }
 
+/** Where the value is negative infinity: bool. */
 export function isneginf(x: Tensor): Tensor {
   checkTensor('isneginf', 'input', x);
   return isFloat(x.dtype) ? eq(x, Number.NEGATIVE_INFINITY) : allOf(x, false);
@@ -150,18 +159,22 @@ function logical(fn: Binary, op: string, x: Tensor, other: Tensor): Tensor {
   return new Tensor(build.binary(fn, a!, b!));
 }
 
+/** Whether both are nonzero, broadcast: bool. */
 export function logicalAnd(x: Tensor, other: Tensor): Tensor {
   return logical('and', 'logicalAnd', x, other);
 }
 
+/** Whether at least one is nonzero, broadcast: bool. */
 export function logicalOr(x: Tensor, other: Tensor): Tensor {
   return logical('or', 'logicalOr', x, other);
 }
 
+/** Whether exactly one is nonzero, broadcast: bool. */
 export function logicalXor(x: Tensor, other: Tensor): Tensor {
   return logical('xor', 'logicalXor', x, other);
 }
 
+/** Whether the value is zero: bool. */
 export function logicalNot(x: Tensor): Tensor {
   checkTensor('logicalNot', 'input', x);
   return new Tensor(not(build.cast(x.node, 'bool')));
@@ -175,18 +188,22 @@ function bitwise(fn: Binary, op: string, x: Tensor, other: TensorLike): Tensor {
   return new Tensor(build.binary(fn, a!, b!));
 }
 
+/** x & other of integers or bools, broadcast. */
 export function bitwiseAnd(x: Tensor, other: TensorLike): Tensor {
   return bitwise('and', 'bitwiseAnd', x, other);
 }
 
+/** x | other of integers or bools, broadcast. */
 export function bitwiseOr(x: Tensor, other: TensorLike): Tensor {
   return bitwise('or', 'bitwiseOr', x, other);
 }
 
+/** x ^ other of integers or bools, broadcast. */
 export function bitwiseXor(x: Tensor, other: TensorLike): Tensor {
   return bitwise('xor', 'bitwiseXor', x, other);
 }
 
+/** ~x of integers; of bools the opposite. */
 export function bitwiseNot(x: Tensor): Tensor {
   checkTensor('bitwiseNot', 'input', x);
   if (isFloat(x.dtype)) throw new TypeError(`bitwiseNot: expected integers or bool, got ${x.dtype}`);
@@ -201,6 +218,7 @@ function shift(fn: 'shl' | 'shr', op: string, x: Tensor, other: TensorLike): Ten
   return new Tensor(build.binary(fn, a!, b!));
 }
 
+/** x << other of integers, broadcast. */
 export function bitwiseLeftShift(x: Tensor, other: TensorLike): Tensor {
   return shift('shl', 'bitwiseLeftShift', x, other);
 }

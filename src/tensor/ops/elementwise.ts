@@ -166,6 +166,7 @@ export function atan2(x: Tensor, other: Tensor): Tensor {
   return new Tensor(build.binary('atan2', a!, b!));
 }
 
+/** -x. */
 export function neg(x: Tensor): Tensor {
   checkTensor('neg', 'input', x);
   if (x.dtype === 'bool') throw new TypeError('neg: input: bool is not supported; use logicalNot');
@@ -184,10 +185,12 @@ export function sign(x: Tensor): Tensor {
   return x.dtype === 'bool' ? x : unary('sign', x);
 }
 
+/** The largest whole number that is not above x. */
 export function floor(x: Tensor): Tensor {
   return rounding('floor', x);
 }
 
+/** The smallest whole number that is not below x. */
 export function ceil(x: Tensor): Tensor {
   return rounding('ceil', x);
 }
@@ -207,10 +210,12 @@ export function round(x: Tensor, options: { readonly decimals?: number } = {}): 
   return decimals > 0 ? div(unary('round', mul(x, scale)), scale) : mul(unary('round', div(x, scale)), scale);
 }
 
+/** Square root; NaN below 0. */
 export function sqrt(x: Tensor): Tensor {
   return floatUnary('sqrt', x);
 }
 
+/** e to the power of x. */
 export function exp(x: Tensor): Tensor {
   return preciseUnary('exp', x);
 }
@@ -230,18 +235,22 @@ export function log1p(x: Tensor): Tensor {
   return preciseUnary('log1p', x);
 }
 
+/** Sine of radians. */
 export function sin(x: Tensor): Tensor {
   return floatUnary('sin', x);
 }
 
+/** Cosine of radians. */
 export function cos(x: Tensor): Tensor {
   return floatUnary('cos', x);
 }
 
+/** Hyperbolic tangent. */
 export function tanh(x: Tensor): Tensor {
   return floatUnary('tanh', x);
 }
 
+/** Arc tangent, in radians. */
 export function atan(x: Tensor): Tensor {
   return floatUnary('atan', x);
 }

@@ -29,19 +29,25 @@ function realPair(op: string, a: TensorLike, b: TensorLike): [Tensor, Tensor] {
   return [new Tensor(x!), new Tensor(y!)];
 }
 
+/** Tangent of radians. */
 export function tan(x: Tensor): Tensor {
   const input = raised(real('tan', x));
   return input.sin().div(input.cos());
 }
 
-/** sqrt(1 - x^2) without cancellation. */
-const cosOfAsin = (x: Tensor): Tensor => x.neg().add(1).mul(x.add(1)).sqrt();
+/** sqrt(1 - x^2) without cancellation: a small square loses less than the factors do. */
+const cosOfAsin = (x: Tensor): Tensor => {
+  const small = x.abs().lt(0.5);
+  return small.where(x.mul(x).neg().add(1), x.neg().add(1).mul(x.add(1))).sqrt();
+};
 
+/** Arc sine, in radians; NaN beyond [-1, 1]. */
 export function asin(x: Tensor): Tensor {
   const input = raised(real('asin', x));
   return input.atan2(cosOfAsin(input));
 }
 
+/** Arc cosine, in radians; NaN beyond [-1, 1]. */
 export function acos(x: Tensor): Tensor {
   const input = raised(real('acos', x));
   return cosOfAsin(input).atan2(input);
@@ -63,6 +69,7 @@ function growing(size: Tensor, usual: (x: Tensor) => Tensor): Tensor {
   return large.where(size.sub(shift).exp().mul(scale), usual(large.where(0, size)));
 }
 
+/** Hyperbolic sine. */
 export function sinh(x: Tensor): Tensor {
   const input = raised(real('sinh', x));
   const negative = input.lt(0);
@@ -70,6 +77,7 @@ export function sinh(x: Tensor): Tensor {
   return negative.where(value.neg(), value);
 }
 
+/** Hyperbolic cosine. */
 export function cosh(x: Tensor): Tensor {
   return growing(raised(real('cosh', x)).abs(), y => y.exp().add(y.neg().exp()).mul(0.5));
 }
@@ -83,6 +91,7 @@ function logarithmic(x: Tensor, usual: (x: Tensor) => Tensor): Tensor {
   return huge.where(huge.where(x, 1).log().add(Math.LN2), usual(huge.where(1, x)));
 }
 
+/** Inverse of sinh. */
 export function asinh(x: Tensor): Tensor {
   const input = real('asinh', x);
   const negative = input.lt(0);
@@ -94,6 +103,7 @@ export function asinh(x: Tensor): Tensor {
   return input.eq(0).where(input, negative.where(value.neg(), value));
 }
 
+/** Inverse of cosh; NaN below 1. */
 export function acosh(x: Tensor): Tensor {
   const input = real('acosh', x);
   return logarithmic(input.lt(1).where(Number.NaN, input), moderate => {
@@ -102,6 +112,7 @@ export function acosh(x: Tensor): Tensor {
   });
 }
 
+/** Inverse of tanh; NaN beyond [-1, 1]. */
 export function atanh(x: Tensor): Tensor {
   const input = real('atanh', x);
   return input.log1p().sub(input.neg().log1p()).mul(0.5);

@@ -64,11 +64,13 @@ function orNaN(condition: Tensor, bound: TensorLike): Tensor {
   return Number.isNaN(Number(bound)) ? new Tensor(build.full(1, condition.shape, 'bool')) : condition;
 }
 
+/** The larger of x and `min`, elementwise. */
 export function clampMin(x: Tensor, min: TensorLike): Tensor {
   checkTensor('clampMin', 'input', x);
   return clamp(x, min, null);
 }
 
+/** The smaller of x and `max`, elementwise. */
 export function clampMax(x: Tensor, max: TensorLike): Tensor {
   checkTensor('clampMax', 'input', x);
   return clamp(x, null, max);

@@ -48,24 +48,39 @@ function real(op: string, x: Tensor): Tensor {
 }
 
 export { xlog1py, xlogy } from '../ops/math.ts';
+/** sigmoid under its other name. */
 export const expit = (x: Tensor): Tensor => x.sigmoid();
+/** log(x / (1 - x)), x kept within [eps, 1 - eps] where eps is given. */
 export const logit = (x: Tensor, eps?: number | null): Tensor => x.logit(eps);
+/** exp(x) - 1, exact near 0. */
 export const expm1 = (x: Tensor): Tensor => x.expm1();
+/** log(1 + x), exact near 0. */
 export const log1p = (x: Tensor): Tensor => x.log1p();
+/** The error function. */
 export const erf = (x: Tensor): Tensor => x.erf();
+/** The inverse of erf on (-1, 1). */
 export const erfinv = (x: Tensor): Tensor => x.erfinv();
+/** Logarithm of the absolute gamma function. */
 export const gammaln = (x: Tensor): Tensor => x.lgamma();
+/** Derivative of gammaln. */
 export const digamma = (x: Tensor): Tensor => x.digamma();
+/** Logarithm of the multivariate gamma function of dimension `p`. */
 export const multigammaln = (x: Tensor, p: number): Tensor => x.mvlgamma(p);
+/** log(sum(exp(x))) along `dim`, without overflow. */
 export const logsumexp = (x: Tensor, dim: Dims, options: { readonly keepdim?: boolean } = {}): Tensor =>
   x.logsumexp(dim, options);
+/** sin(pi x) / (pi x), 1 at 0. */
 export const sinc = (x: Tensor): Tensor => x.sinc();
+/** 2 to the power of x. */
 export const exp2 = (x: Tensor): Tensor => x.exp2();
 /** digamma under its other name. */
 export const psi = (x: Tensor): Tensor => x.digamma();
+/** The nearest whole number, halves to even; or with `decimals` digits. */
 export const round = (x: Tensor, options: { readonly decimals?: number } = {}): Tensor => x.round(options);
+/** exp(x) / sum(exp(x)) along `dim`. */
 export const softmax = (x: Tensor, dim: number, options: { readonly dtype?: Tensor['dtype'] } = {}): Tensor =>
   x.softmax(dim, options);
+/** Logarithm of softmax along `dim`, without overflow. */
 export const logSoftmax = (x: Tensor, dim: number, options: { readonly dtype?: Tensor['dtype'] } = {}): Tensor =>
   x.logSoftmax(dim, options);
 

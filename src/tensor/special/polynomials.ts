@@ -89,9 +89,13 @@ export const chebyshevPolynomialU = polynomial('chebyshevPolynomialU', U);
 export const chebyshevPolynomialV = polynomial('chebyshevPolynomialV', V);
 /** Chebyshev's polynomials of the fourth kind. */
 export const chebyshevPolynomialW = polynomial('chebyshevPolynomialW', W);
+/** Chebyshev's polynomials of the first kind at 2 x - 1, for x in [0, 1]. */
 export const shiftedChebyshevPolynomialT = polynomial('shiftedChebyshevPolynomialT', shifted(T));
+/** Chebyshev's polynomials of the second kind at 2 x - 1, for x in [0, 1]. */
 export const shiftedChebyshevPolynomialU = polynomial('shiftedChebyshevPolynomialU', shifted(U));
+/** Chebyshev's polynomials of the third kind at 2 x - 1, for x in [0, 1]. */
 export const shiftedChebyshevPolynomialV = polynomial('shiftedChebyshevPolynomialV', shifted(V));
+/** Chebyshev's polynomials of the fourth kind at 2 x - 1, for x in [0, 1]. */
 export const shiftedChebyshevPolynomialW = polynomial('shiftedChebyshevPolynomialW', shifted(W));
 
 /** Hermite's polynomials of the physicists: H_(k+1) = 2 x H_k - 2 k H_(k-1). */

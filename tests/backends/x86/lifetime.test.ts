@@ -122,6 +122,38 @@ describe.skipIf(!machineCode || !existsSync(path.join(root, 'dist/node/index.js'
     expect({ stdout, status }, stderr).toEqual({ stdout: '27000000,27000000,27000000\n', status: 0 });
   });
 
+  it.skipIf(process.platform !== 'linux')('takes its threads along when its worker ends, terminated or not', () => {
+    const { stdout, stderr, status } = run(`${LONG}
+      import { Worker } from 'node:worker_threads';
+      import { readdirSync } from 'node:fs';
+      const threads = () => readdirSync('/proc/self/task').length;
+      const code = ${JSON.stringify(`${LONG}
+        import { parentPort } from 'node:worker_threads';
+        setNumThreads(3);
+        long(x);
+        parentPort.postMessage('ran');
+        if (ENDLESS) setInterval(() => {}, 1000);`)}.replace("'tenon'", ${JSON.stringify(`'file://${root}/dist/node/index.js'`)});
+      const use = async endless => {
+        const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent('const ENDLESS = ' + endless + ';' + code)));
+        const ended = new Promise(resolve => worker.once('exit', resolve));
+        await new Promise((resolve, reject) => { worker.once('message', resolve); worker.once('error', reject); });
+        const most = threads();
+        if (endless) await worker.terminate();
+        await ended;
+        return most;
+      };
+      long(x).sum().item();
+      const before = threads();
+      const most = [await use(true), await use(false), await use(true)];
+      for (let i = 0; i < 100 && threads() > before; i++) await new Promise(resolve => setTimeout(resolve, 50));
+      long(x).sum().item();
+      console.log(JSON.stringify({ more: most.map(n => n > before), left: threads() - before }));`);
+    expect({ stdout: stdout.trim(), status }, stderr).toEqual({
+      stdout: JSON.stringify({ more: [true, true, true], left: 0 }),
+      status: 0,
+    });
+  });
+
   it('does not keep a process from ending, nor end it early', () => {
     const { status, signal, stderr } = run(`${LONG}
       await long.async(x);

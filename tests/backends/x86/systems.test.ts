@@ -226,13 +226,20 @@ it.skipIf(isas.length === 0).each(isas.filter(isa => isa !== 'amx'))(
 );
 
 it('macOS: pages, threads, and the functions that wait', () => {
-  const { koffi, calls } = recorder({ mmap: 0x10000, mprotect: 0, pthread_create: 0, dlsym: 0x7000 });
+  const { koffi, calls } = recorder({
+    mmap: 0x10000,
+    mprotect: 0,
+    pthread_create: 0,
+    pthread_key_create: 0,
+    dlsym: 0x7000,
+  });
   const platform = darwin(koffi);
   expect(platform.functions).toEqual({ system: 'darwin', wait: 0x7000, wake: 0x7000, yield: 0x7000 });
   platform.map(8192);
   platform.seal(0x10000, 8192);
   platform.largePages(0x10000, 8192);
   platform.startThread(0x12340, 5);
+  expect(platform.atThreadEnd(0x12380, 0x10000)).toEqual({ key: 0, forget: 0x7000 });
   platform.unmap(0x10000, 8192);
   expect(calls).toEqual([
     'libSystem.B.dylib dlsym(-2, __ulock_wait)',
@@ -241,6 +248,10 @@ it('macOS: pages, threads, and the functions that wait', () => {
     'libSystem.B.dylib mmap(0, 8192, 3, 4098, -1, 0)',
     'libSystem.B.dylib mprotect(65536, 8192, 5)',
     'libSystem.B.dylib pthread_create([8 bytes], null, 74560, 5)',
+    'libSystem.B.dylib pthread_detach(0)',
+    'libSystem.B.dylib pthread_key_create([8 bytes], 74624)',
+    'libSystem.B.dylib pthread_setspecific(0, 65536)',
+    'libSystem.B.dylib dlsym(-2, pthread_key_delete)',
     'libSystem.B.dylib munmap(65536, 8192)',
   ]);
   const asm = new ListingAssembler();

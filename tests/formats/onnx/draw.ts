@@ -74,7 +74,7 @@ export interface Operator {
   readonly domain?: string;
 }
 
-const RECENT = [13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23];
+const RECENT = [13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26];
 /** Opset versions from `first` on. */
 export const SINCE = (first: number): number[] => [7, 8, 9, 10, 11, 12, ...RECENT].filter(v => v >= first);
 

@@ -1,5 +1,5 @@
 /** Draws of operators that work element by element, or reduce: see draw.ts. */
-import { A, type Draw, type Drawn, FLOATS, type Input, NUMBERS, type Operator, SIGNED, SINCE, type Type, UNSIGNED } from './draw.ts'; // biome-ignore format: one line
+import { A, codeOf, type Draw, type Drawn, FLOATS, type Input, NUMBERS, type Operator, SIGNED, SINCE, type Type, UNSIGNED } from './draw.ts'; // biome-ignore format: one line
 
 const ALL = SINCE(7);
 
@@ -110,8 +110,13 @@ export const ELEMENTS: Readonly<Record<string, Operator>> = {
       return { inputs: [d.tensor(type, d.shape(0), -9, 9), d.flag() ? d.scalar(type, 1) : null, d.flag() ? d.scalar(type, 5) : null] }; // biome-ignore format: one line
     },
   },
+  BitCast: { opsets: [26], entry: d => {
+    const [from, to] = d.pick([['float', 'int32'], ['int64', 'double'], ['uint8', 'int8'], ['int16', 'uint16'], ['uint32', 'float']] as const);
+    return { inputs: [d.tensor(from, d.shape(0), 0, 9)], attributes: [A.int('to', codeOf(to))] };
+  } }, // biome-ignore format: as it is
   Cos: unary(FLOATS),
   Cosh: unary(FLOATS),
+  CumProd: { opsets: [26], entry: running.entry },
   CumSum: running,
   Div: binary(NUMBERS, SINCE(14), 1, 100),
   Elu: unary(FLOATS, -3, 3, d => d.maybe(A.float('alpha', d.real(0.5, 2)))),

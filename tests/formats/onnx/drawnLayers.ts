@@ -123,6 +123,21 @@ const EQUATIONS: readonly (readonly [string, ...number[][]])[] = [
   ['i,i', [3], [3]], ['abc,cd->abd', [2, 3, 4], [4, 5]], ['ij,jk,kl->il', [2, 3], [3, 4], [4, 2]], ['... i j -> ... j i', [2, 3, 4]], ['bij->b', [2, 3, 4]],
 ]; // biome-ignore format: a table
 
+/** Functions by name, with the alphas and betas of those that take them. */
+const ACTIVATIONS: readonly (readonly [name: string, alpha?: number, beta?: number])[] = [
+  ['Tanh'], ['Sigmoid'], ['Relu'], ['Softsign'], ['Softplus'], ['LeakyRelu', 0.1], ['ThresholdedRelu', 0.3],
+  ['ScaledTanh', 0.9, 0.8], ['HardSigmoid', 0.3, 0.4], ['Elu', 0.7], ['Affine', 0.8, 0.1],
+]; // biome-ignore format: a table
+const activations = (d: Draw, count: number): Attribute[] => {
+  // A gate that is not bounded lets states grow past what f32 holds.
+  const picked = repeat(count, () => d.pick(count === 1 ? ACTIVATIONS : ACTIVATIONS.filter(([name]) => name !== 'Softplus')));
+  return [
+    A.texts('activations', picked.map(([name]) => name)),
+    A.floats('activation_alpha', picked.flatMap(([, alpha]) => alpha ?? [])),
+    A.floats('activation_beta', picked.flatMap(([, , beta]) => beta ?? [])),
+  ].filter(({ floats }) => floats === undefined || floats.length > 0);
+}; // biome-ignore format: as it is
+
 const recurrent = (gates: number, states: number, more: (d: Draw) => Attribute[], peepholes = false): Operator =>
   op(from(7, 14, 22), d => {
     const [steps, batch, width, hidden] = [d.int(1, 4), d.int(1, 3), d.int(1, 3), d.int(1, 3)];
@@ -141,7 +156,7 @@ const recurrent = (gates: number, states: number, more: (d: Draw) => Attribute[]
     if (peepholes && d.flag()) inputs.push(d.tensor('float', [n, 3 * hidden], -1, 1));
     return {
       inputs,
-      attributes: [A.int('hidden_size', hidden), A.text('direction', direction), ...d.maybe(A.float('clip', 0.7)), ...more(d)],
+      attributes: [A.int('hidden_size', hidden), A.text('direction', direction), ...d.maybe(A.float('clip', 0.7)), ...more(d), ...(d.flag() ? activations(d, n * (gates === 1 ? 1 : gates - 1)) : [])],
       outputs: 1 + states,
     };
   }); // biome-ignore format: as it is
@@ -246,8 +261,29 @@ const attention = op(from(23, 24), d => {
 
 const CASTS: readonly Type[] = [...NUMBERS, 'bool'];
 
+/** Scales and zero points of blocks along an axis. */
+const blocked = (from: readonly Type[], quantises: boolean): Operator => op([21, 23, 24, 25], d => {
+  const type = d.pick(from);
+  const [rows, blocks, size] = [d.int(1, 3), d.int(1, 3), d.int(1, 3)];
+  const axis = d.int(0, 1);
+  const dims = axis === 0 ? [blocks * size, rows] : [rows, blocks * size];
+  const scales = axis === 0 ? [blocks, rows] : [rows, blocks];
+  return {
+    inputs: [d.tensor(quantises ? 'float' : type, dims, -100, 100), d.tensor('float', scales, 0.5, 2), d.tensor(type, scales, 0, 9)],
+    attributes: [A.int('axis', axis), A.int('block_size', size)],
+  };
+}); // biome-ignore format: as it is
+const either = (a: Operator, b: Operator): Operator => ({
+  opsets: [...a.opsets, ...b.opsets],
+  entry: d => (b.opsets.includes(d.opset) && d.flag() ? b : a).entry(d),
+});
+
 /** Operators by name. */
 export const LAYERS: Readonly<Record<string, Operator>> = {
+  AffineGrid: op(from(20), d => {
+    const dims = d.int(2, 3);
+    return { inputs: [d.tensor(d.pick(['float', 'double']), [2, dims, dims + 1]), d.int64s([2, 3, ...repeat(dims, () => d.int(2, 4))])], attributes: d.maybe(A.int('align_corners', 1)) };
+  }), // biome-ignore format: as it is
   Attention: attention,
   AveragePool: pooling(d => d.maybe(A.int('count_include_pad', 1)), ['float', 'float']),
   BatchNormalization: normalisation(
@@ -295,7 +331,17 @@ export const LAYERS: Readonly<Record<string, Operator>> = {
     const flags = [A.int('inverse', inverse), A.int('onesided', !inverse && !complex && d.flag())];
     return d.opset < 20 ? { inputs: [x, n], attributes: [A.int('axis', axis), ...flags] } : { inputs: [x, n, d.scalar('int64', axis)], attributes: flags };
   }), // biome-ignore format: as it is
-  DequantizeLinear: dequantize,
+  DeformConv: op(from(19, 22), d => {
+    const [group, offsets, kernel] = [d.int(1, 2), d.int(1, 2), [d.int(1, 3), d.int(1, 3)]];
+    const [strides, dilations, pads] = [repeat(2, () => d.int(1, 2)), repeat(2, () => d.int(1, 2)), repeat(4, () => d.int(0, 1))];
+    const out = [0, 1].map(i => Math.floor((6 + pads[i]! + pads[i + 2]! - dilations[i]! * (kernel[i]! - 1) - 1) / strides[i]!) + 1);
+    const taps = offsets * product(kernel);
+    return {
+      inputs: [d.tensor('float', [2, 4, 6, 6]), d.tensor('float', [2 * group, 4 / group, ...kernel]), d.tensor('float', [2, 2 * taps, ...out], -2, 2), d.flag() ? d.tensor('float', [2 * group]) : null, d.flag() ? d.tensor('float', [2, taps, ...out], 0, 1) : null],
+      attributes: [A.ints('kernel_shape', kernel), A.int('group', group), A.int('offset_group', offsets), A.ints('strides', strides), A.ints('dilations', dilations), A.ints('pads', pads)],
+    };
+  }), // biome-ignore format: as it is
+  DequantizeLinear: either(dequantize, blocked(['int8', 'uint8', 'int16', 'uint16', 'int32'], false)),
   Det: op(from(11, 22), d => { const n = d.int(1, 5); return { inputs: [d.tensor('float', [...d.shape(0, 2), n, n])] }; }), // biome-ignore format: one line
   Dropout: op(from(7, 10, 12, 13, 22), d => ({
     inputs: [d.tensor('float', d.shape(0))],
@@ -322,6 +368,11 @@ export const LAYERS: Readonly<Record<string, Operator>> = {
       inputs: [d.tensor('float', [1, 2, ...repeat(dims, () => d.int(2, 4))]), d.tensor('float', [1, ...repeat(dims, () => d.int(1, 3)), dims], -1.6, 1.6)],
       attributes: [A.text('mode', mode), ...d.maybe(A.text('padding_mode', d.pick(['zeros', 'border', 'reflection'])), A.int('align_corners', 1))],
     };
+  }), // biome-ignore format: as it is
+  GroupNormalization: op(from(18, 21), d => {
+    const [groups, per] = [d.int(1, 3), d.int(1, 2)];
+    const n = d.opset < 21 ? groups : groups * per;
+    return { inputs: [d.tensor('float', [2, groups * per, ...d.shape(1, 2).map(k => k + 1)]), d.tensor('float', [n]), d.tensor('float', [n])], attributes: [A.int('num_groups', groups), ...d.maybe(A.float('epsilon', 0.01))] };
   }), // biome-ignore format: as it is
   HammingWindow: windowFunction,
   HannWindow: windowFunction,
@@ -355,6 +406,13 @@ export const LAYERS: Readonly<Record<string, Operator>> = {
     const rois = repeat(d.int(1, 3), () => { const [x, y] = [d.int(0, 3), d.int(0, 3)]; return [0, x, y, x + d.int(0, 4), y + d.int(0, 4)]; });
     return { inputs: [d.tensor('float', [1, 2, 7, 7]), d.of('float', [rois.length, 5], rois.flat())], attributes: [A.ints('pooled_shape', [d.int(1, 3), d.int(1, 3)]), ...d.maybe(A.float('spatial_scale', 0.5))] };
   }), // biome-ignore format: as it is
+  MaxUnpool: op(from(9, 11, 22), d => {
+    const [kernel, strides] = [[2, 2], [2, 2]];
+    const dims = [d.int(1, 2), d.int(1, 2), d.int(1, 3), d.int(1, 3)];
+    const whole = product(dims) * 4;
+    const at = d.shuffled(repeat(whole, i => i)).slice(0, product(dims));
+    return { inputs: [d.tensor('float', dims), d.of('int64', dims, at)], attributes: [A.ints('kernel_shape', kernel), A.ints('strides', strides)] };
+  }), // biome-ignore format: as it is
   MeanVarianceNormalization: op(from(9, 13), d => ({ inputs: [d.tensor('float', [2, 3, 2, 4])], attributes: d.maybe(A.ints('axes', d.pick([[0, 2, 3], [1], [2, 3]]))) })), // biome-ignore format: one line
   MelWeightMatrix: op(from(17), d => ({ inputs: [d.scalar('int64', d.int(2, 6)), d.scalar('int64', d.pick([16, 32])), d.scalar('int64', 8000), d.scalar('float', d.pick([0, 100])), d.scalar('float', 4000)] })), // biome-ignore format: one line
   NegativeLogLikelihoodLoss: loss(false),
@@ -372,7 +430,7 @@ export const LAYERS: Readonly<Record<string, Operator>> = {
     const zero = (): Input => d.scalar(type, d.int(0, 50));
     return { inputs: [d.tensor(type, a, -100, 100), scale(), zero(), d.tensor(type, b, -100, 100), scale(), zero(), scale(), zero()] };
   }), // biome-ignore format: as it is
-  QuantizeLinear: quantize,
+  QuantizeLinear: either(quantize, blocked(['int8', 'uint8', 'int16', 'uint16'], true)),
   RMSNormalization: lastDims(false),
   RNN: recurrent(1, 1, () => []),
   Resize: resize,
@@ -400,5 +458,17 @@ export const LAYERS: Readonly<Record<string, Operator>> = {
     return { inputs: [x, d.scalar('int64', step), d.flag() ? d.tensor(x.type, [length]) : null, d.scalar('int64', length)], attributes: d.maybe(A.int('onesided', d.flag())) };
   }), // biome-ignore format: as it is
   SoftmaxCrossEntropyLoss: loss(true),
+  Swish: op(from(24), d => ({
+    inputs: [d.tensor(d.pick(FLOATS), d.shape(0))],
+    attributes: d.maybe(A.float('alpha', 0.5)),
+  })),
+  TensorScatter: op(from(24), d => {
+    const [batch, size, steps, width] = [d.int(1, 3), d.int(3, 5), d.int(1, 2), d.int(1, 3)];
+    const circular = d.flag();
+    return {
+      inputs: [d.tensor('float', [batch, size, width]), d.tensor('float', [batch, steps, width]), d.of('int64', [batch], repeat(batch, () => d.int(0, circular ? size - 1 : size - steps)))],
+      attributes: [A.int('axis', 1), A.text('mode', circular ? 'circular' : 'linear')],
+    };
+  }), // biome-ignore format: as it is
   Upsample: op(from(9), d => ({ inputs: [d.tensor('float', [1, 2, d.int(1, 3), d.int(1, 3)]), d.of('float', [4], [1, 1, d.int(1, 3), d.int(1, 3)])], attributes: d.maybe(A.text('mode', d.pick(['nearest', 'linear']))) })), // biome-ignore format: one line
 };

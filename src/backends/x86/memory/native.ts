@@ -3,7 +3,7 @@
  * koffi, loaded when first asked for, so that browsers and machines without it can import everything.
  */
 import { type SystemFunctions, windowsEntry } from '../system-code.ts';
-import type { Koffi, Platform } from './platform.ts';
+import type { Koffi, Platform, ThreadEnd } from './platform.ts';
 import { darwin, linux } from './posix.ts';
 import { windows } from './windows.ts';
 
@@ -154,6 +154,11 @@ export class Native {
   /** Whether this process may use the tile registers of AMX from now on. */
   allowTiles(): boolean {
     return this.platform.allowTiles();
+  }
+
+  /** Has code(argument) called on this thread when it ends, however it ends, where the system can. */
+  atThreadEnd(code: number, argument: number): ThreadEnd | null {
+    return this.platform.atThreadEnd(code, argument);
   }
 
   startThread(code: number, argument: number): void {

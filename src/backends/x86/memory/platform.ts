@@ -19,6 +19,10 @@ export interface Platform {
   /** Asks for large pages behind memory that has not been touched yet; a hint. */
   largePages(address: number, bytes: number): void;
   /** Starts a thread on code of the system's convention with one argument. */
+  /**
+   * Has code(argument) called on this thread when it ends, however it ends; the argument is not 0. Null where that was never tried (Windows) or there are too many.
+   */
+  atThreadEnd(code: number, argument: number): ThreadEnd | null;
   startThread(code: number, argument: number): void;
   /** Asks for the tile registers of AMX, for the whole process. */
   allowTiles(): boolean;
@@ -29,4 +33,10 @@ export interface Koffi {
   load(path: string): { func(signature: string): (...args: unknown[]) => unknown };
   proto(signature: string): unknown;
   decode(address: bigint, type: unknown): unknown;
+}
+
+/** What `forget(key)` of the C convention gives back; the code that is called does so itself. */
+export interface ThreadEnd {
+  readonly key: number;
+  readonly forget: number;
 }

@@ -15,10 +15,17 @@ interface System {
   readonly privateAnonymous: number;
   /** The advice that asks for large pages, where there is one. */
   readonly hugePages: number | null;
+  /** RTLD_DEFAULT: functions of all libraries that are loaded. */
+  readonly anyLibrary: number;
 }
 
 export function linux(koffi: Koffi): Platform {
-  const { library, ...platform } = posix(koffi, { library: 'libc.so.6', privateAnonymous: 0x22, hugePages: 14 });
+  const { library, ...platform } = posix(koffi, {
+    library: 'libc.so.6',
+    privateAnonymous: 0x22,
+    hugePages: 14,
+    anyLibrary: 0,
+  });
   const syscall = library.func('int64_t syscall(int64_t, int64_t, int64_t)') as (...a: number[]) => number;
   return {
     ...platform,
@@ -27,21 +34,24 @@ export function linux(koffi: Koffi): Platform {
   };
 }
 
-/** Where a function of libraries that are loaded is. */
-const RTLD_DEFAULT = -2;
+/** Where a function of the libraries that are loaded is. */
+function addressIn(libc: ReturnType<Koffi['load']>, system: System, name: string): number {
+  const dlsym = libc.func('int64_t dlsym(int64_t, const char*)') as (from: number, name: string) => number;
+  const address = dlsym(system.anyLibrary, name);
+  if (address === 0) throw new Error(`x86: this system has no ${name}`);
+  return address;
+}
+
+const DARWIN: System = {
+  library: '/usr/lib/libSystem.B.dylib',
+  privateAnonymous: 0x1002,
+  hugePages: null,
+  anyLibrary: -2,
+};
 
 export function darwin(koffi: Koffi): Platform {
-  const { library, ...platform } = posix(koffi, {
-    library: '/usr/lib/libSystem.B.dylib',
-    privateAnonymous: 0x1002,
-    hugePages: null,
-  });
-  const dlsym = library.func('int64_t dlsym(int64_t, const char*)') as (from: number, name: string) => number;
-  const at = (name: string): number => {
-    const address = dlsym(RTLD_DEFAULT, name);
-    if (address === 0) throw new Error(`x86: this system has no ${name}`);
-    return address;
-  };
+  const { library, ...platform } = posix(koffi, DARWIN);
+  const at = (name: string): number => addressIn(library, DARWIN, name);
   const functions: SystemFunctions = {
     system: 'darwin',
     wait: at('__ulock_wait'),
@@ -77,6 +87,7 @@ function posix(
     code: number,
     argument: number,
   ) => number;
+  const detach = libc.func('int pthread_detach(uint64_t)') as (handle: bigint) => number;
   const READ = 1;
   const WRITE = 2;
   const EXECUTE = 4;
@@ -106,9 +117,22 @@ function posix(
     largePages(address, bytes) {
       if (system.hugePages !== null) madvise(address, bytes, system.hugePages);
     },
+    atThreadEnd(code, argument) {
+      const makeKey = libc.func('int pthread_key_create(void*, int64_t)') as (
+        key: BigUint64Array,
+        at: number,
+      ) => number;
+      const set = libc.func('int pthread_setspecific(uint64_t, int64_t)') as (key: bigint, value: number) => number;
+      const key = new BigUint64Array(1);
+      if (makeKey(key, code) !== 0) return null;
+      set(key[0]!, argument);
+      return { key: Number(key[0]), forget: addressIn(libc, system, 'pthread_key_delete') };
+    },
     startThread(code, argument) {
-      const status = create(new BigUint64Array(1), null, code, argument);
+      const handle = new BigUint64Array(1);
+      const status = create(handle, null, code, argument);
       if (status !== 0) throw new Error(`x86: pthread_create failed with status ${status}`);
+      detach(handle[0]!);
     },
   };
 }

@@ -65,6 +65,7 @@ export function windows(koffi: Koffi): Platform {
     },
     // Large pages need a privilege that ordinary users lack.
     largePages() {},
+    atThreadEnd: () => null,
     startThread(code, argument) {
       if (create(null, 0, code, argument, 0, null) === 0) throw new Error('x86: CreateThread failed');
     },

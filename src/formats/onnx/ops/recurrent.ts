@@ -2,7 +2,7 @@
  * RNN, GRU and LSTM. One matmul projects all steps at once; the steps are unrolled. Sequences may have lengths of their own: beyond them
  * the state stands still and the output is 0.
  */
-import { full, stack, type Tensor } from '../../../tensor/index.ts';
+import { F, full, stack, type Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';
 import { typed } from '../values.ts';
 
@@ -38,7 +38,7 @@ const ACTIVATIONS: Readonly<Record<string, (alpha: number | undefined, beta: num
     x =>
       x.gt(0).where(x, x.expm1().mul(alpha)),
   softsign: () => x => x.div(x.abs().add(1)),
-  softplus: () => x => x.exp().log1p(),
+  softplus: () => x => F.softplus(x),
 };
 
 /** How many of the alphas and betas each takes, in order. */

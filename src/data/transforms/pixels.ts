@@ -1,0 +1,90 @@
+/**
+ * Transforms of each pixel for itself: to floats, normalisation, colours. Plain loops, and tables for u8: an image has 150,000 values.
+ */
+import type { Image } from '../image.ts';
+import type { RandomStream } from '../random.ts';
+import { blank, type Transform } from './transform.ts';
+
+const UNIT = Float32Array.from({ length: 256 }, (_, value) => value / 255);
+
+/** u8 of 0 to 255 to floats of 0 to 1; floats stay as they are. */
+export const toFloat = (image: Image): Image => {
+  const { data } = image;
+  if (data instanceof Float32Array) return image;
+  const floats = new Float32Array(data.length);
+  for (let i = 0; i < data.length; i++) floats[i] = UNIT[data[i]!]!;
+  return { ...image, data: floats };
+};
+
+/**
+ * (x - mean) / std per channel, after `toFloat`.
+ * @throws Error when the image has another number of channels than `mean` and `std`.
+ */
+export const normalize =
+  (mean: readonly number[], std: readonly number[]): Transform =>
+  image => {
+    const { channels, height, width, data } = toFloat(image);
+    if (mean.length !== channels || std.length !== channels)
+      throw new Error(`normalize: ${mean.length} means and ${std.length} deviations for ${channels} channels`);
+    const pixels = height * width;
+    const result = new Float32Array(data.length);
+    for (let c = 0; c < channels; c++) {
+      const [m, s] = [mean[c]!, std[c]!];
+      for (let i = c * pixels; i < (c + 1) * pixels; i++) result[i] = (data[i]! - m) / s;
+    }
+    return { channels, height, width, data: result };
+  };
+
+export interface ColorJitterOptions {
+  /** Brightness is multiplied by 1 - brightness to 1 + brightness. Default 0. */
+  readonly brightness?: number;
+  /** Distances from the image's mean grey, likewise. Default 0. */
+  readonly contrast?: number;
+  /** Distances from each pixel's grey, likewise. Default 0. */
+  readonly saturation?: number;
+}
+
+/** Moves every pixel away from `from(i)`, pixel i of each channel, by `factor`; kept within what images hold. */
+function away(image: Image, factor: number, from: (pixel: number) => number): Image {
+  const { data } = image;
+  const most = data instanceof Uint8Array ? 255 : 1;
+  const pixels = image.height * image.width;
+  const result = blank(image, data.length);
+  for (let i = 0; i < data.length; i++) {
+    const value = factor * data[i]! + (1 - factor) * from(i % pixels);
+    result[i] = value < 0 ? 0 : value > most ? most : value;
+  }
+  return { ...image, data: result };
+}
+
+/** ITU-R BT.601 luma with torchvision's digits. */
+function greyOf({ channels, height, width, data }: Image): (pixel: number) => number {
+  const pixels = height * width;
+  if (channels < 3) return pixel => data[pixel]!;
+  return pixel => 0.2989 * data[pixel]! + 0.587 * data[pixels + pixel]! + 0.114 * data[2 * pixels + pixel]!;
+}
+
+function meanGrey(image: Image): number {
+  const grey = greyOf(image);
+  const pixels = image.height * image.width;
+  let sum = 0;
+  for (let i = 0; i < pixels; i++) sum += grey(i);
+  return sum / pixels;
+}
+
+/** Changes brightness, contrast and saturation by random factors in a random order, as torchvision's ColorJitter (which has a hue besides). */
+export const colorJitter = ({ brightness = 0, contrast = 0, saturation = 0 }: ColorJitterOptions): Transform => {
+  const factor = (random: RandomStream, amount: number): number => random.uniform(Math.max(0, 1 - amount), 1 + amount);
+  return (image, random) => {
+    const steps: ((image: Image) => Image)[] = [
+      img => (brightness > 0 ? away(img, factor(random, brightness), () => 0) : img),
+      img => {
+        if (contrast === 0) return img;
+        const mean = meanGrey(img);
+        return away(img, factor(random, contrast), () => mean);
+      },
+      img => (saturation > 0 ? away(img, factor(random, saturation), greyOf(img)) : img),
+    ];
+    return [...random.permutation(steps.length)].reduce((img, step) => steps[step]!(img), image);
+  };
+};

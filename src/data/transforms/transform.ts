@@ -1,0 +1,17 @@
+/**
+ * What a transform is, and what the transforms share.
+ */
+import type { Image } from '../image.ts';
+import type { RandomStream } from '../random.ts';
+
+export type Transform = (image: Image, random: RandomStream) => Image;
+
+/** One transform after the other. */
+export const compose =
+  (...transforms: readonly Transform[]): Transform =>
+  (image, random) =>
+    transforms.reduce((result, transform) => transform(result, random), image);
+
+/** An array of the image's type. */
+export const blank = (image: Image, length: number): Uint8Array | Float32Array =>
+  image.data instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
