@@ -2,7 +2,7 @@
  * Random models for whole training steps: images, sequences and tables through layers drawn from a seed, with a loss. No number comes from a backend,
  * so that all get the same.
  */
-import { cond, F, randint, scan, Tensor, whileLoop, zeros } from '../../src/index.ts';
+import { autocast, cond, F, randint, scan, Tensor, whileLoop, zeros } from '../../src/index.ts';
 import * as nn from '../../src/nn/index.ts';
 import type { Random } from './random.ts';
 
@@ -10,6 +10,10 @@ export interface RandomModel {
   readonly modules: readonly nn.AnyModule[];
   readonly inputs: readonly Tensor[];
   readonly loss: (...inputs: Tensor[]) => Tensor;
+  /** The first dim of the inputs may be another one in another step. */
+  readonly anyBatch?: boolean;
+  /** Whether the loss is autocast to bf16. */
+  readonly narrow?: boolean;
 }
 
 type Layer = (x: Tensor) => Tensor;
@@ -77,6 +81,8 @@ class Drawing {
 const CHANNELS = [1, 2, 3, 4, 5, 8, 13, 16, 17, 24, 33];
 /** Work of one layer, in products. */
 const MOST_WORK = 150_000;
+/** The same where channels are many. */
+const MOST_WIDE_WORK = 4_000_000;
 
 function convolution(d: Drawing, [n, c, h, w]: readonly [number, number, number, number]): Layer | null {
   const { r } = d;
@@ -156,7 +162,43 @@ function images(d: Drawing): RandomModel {
     if (!d.keepsShape.has(layer)) shape = shapeAfter(layer, shape, d.dtype);
     layers.push(layer);
   }
-  return classifier(d, input, x => layers.reduce((y, layer) => layer(y), x).flatten(1), shape.slice(1).reduce((a, b) => a * b, 1)); // biome-ignore format: short
+  const model = classifier(d, input, x => layers.reduce((y, layer) => layer(y), x).flatten(1), shape.slice(1).reduce((a, b) => a * b, 1)); // biome-ignore format: short
+  return { ...model, anyBatch: true };
+}
+
+/** Small images of many channels, in batches that fill vectors: convolutions as networks train them in f32, and in bf16. */
+function manyChannels(d: Drawing): RandomModel {
+  const { r } = d;
+  const n = r.pick([8, 16, 32, 32, 64]);
+  let shape: readonly number[] = [n, 3, 2 + r.int(5), 2 + r.int(5)];
+  const input = d.input(shape);
+  const layers: Layer[] = [];
+  const add = (layer: Layer): void => {
+    shape = shapeAfter(layer, shape, d.dtype);
+    layers.push(layer);
+  };
+  add(d.layer(new nn.Conv2d(3, r.pick([32, 64]), 3, { padding: 1 })));
+  for (let i = 2 + r.int(4); i > 0; i--) {
+    const [, c, h, w] = shape as [number, number, number, number];
+    const usual = !r.once(3);
+    const kernel = usual ? ([3, 3] as const) : ([1 + r.int(3), 1 + r.int(4)] as const);
+    const padding = usual ? ([1, 1] as const) : ([r.int(3), r.int(3)] as const);
+    const dilation = !usual && r.once(3) ? 2 : 1;
+    const stride = usual && !r.once(3) ? 1 : 1 + r.int(3);
+    const out = r.pick([16, 32, 32, 48, 64, 64]);
+    const reach = kernel.map((k, j) => [h, w][j]! + 2 * padding[j]! - dilation * (k - 1));
+    if (reach.some(left => left < 1) || n * c * out * h * w * kernel[0] * kernel[1] > MOST_WIDE_WORK) continue;
+    const conv = d.layer(new nn.Conv2d(c, out, kernel, { stride, padding, dilation, bias: r.once(3) }));
+    const keeps = shapeAfter(conv, shape, d.dtype).join() === shape.join();
+    add(keeps && r.once(2) ? x => x.add(conv(x)) : conv);
+    const [, channels, height, width] = shape as [number, number, number, number];
+    if (r.once(2) && n * height * width > 16) layers.push(d.norm(new nn.BatchNorm2d(channels)));
+    if (r.once(2)) layers.push(d.activation());
+  }
+  const features = shape.slice(1).reduce((a, b) => a * b, 1);
+  const model = classifier(d, input, x => layers.reduce((y, layer) => layer(y), x).flatten(1), features);
+  if (d.dtype === 'f64' || r.once(2)) return model;
+  return { ...model, narrow: true, loss: (...of) => autocast({ dtype: 'bf16' }, () => model.loss(...of)) };
 }
 
 /** Known without computing. */
@@ -294,5 +336,5 @@ function tables(d: Drawing): RandomModel {
 }
 
 export function randomModel(r: Random, dtype: 'f32' | 'f64'): RandomModel {
-  return r.pick([images, images, sequences, tables])(new Drawing(r, dtype));
+  return r.pick([images, images, manyChannels, sequences, tables])(new Drawing(r, dtype));
 }

@@ -35,8 +35,11 @@ export function tan(x: Tensor): Tensor {
   return input.sin().div(input.cos());
 }
 
-/** sqrt(1 - x^2) without cancellation. */
-const cosOfAsin = (x: Tensor): Tensor => x.neg().add(1).mul(x.add(1)).sqrt();
+/** sqrt(1 - x^2) without cancellation: a small square loses less than the factors do. */
+const cosOfAsin = (x: Tensor): Tensor => {
+  const small = x.abs().lt(0.5);
+  return small.where(x.mul(x).neg().add(1), x.neg().add(1).mul(x.add(1))).sqrt();
+};
 
 /** Arc sine, in radians; NaN beyond [-1, 1]. */
 export function asin(x: Tensor): Tensor {

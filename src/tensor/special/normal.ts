@@ -68,7 +68,9 @@ export const erfcx: Unary = x =>
     y => {
       const size = y.abs();
       const right = product(scaled(size));
-      const left = product(bell(size, 1)).mul(2).sub(right);
+      // The large part is added last, so that it is rounded once.
+      const { main, change } = bell(size, 1);
+      const left = main.mul(2).add(main.mul(change).mul(2).sub(right));
       const near = product({ main: y.erf().neg().add(1), change: y.mul(y).expm1() });
       // From here on 2 exp(x^2) is infinite.
       const steep = size.gt(y.dtype === 'f64' ? 26.63 : 9.4);

@@ -8,7 +8,7 @@ import { lanesFor, type Target } from '../../target.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { kernelWriter } from '../kernel-gradients.ts';
 import { type Stream, sweep } from '../micro.ts';
-import { tileCycles } from '../plan.ts';
+import { dividingTile } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { eachTask, evenPart, slotsOf } from '../tasks.ts';
@@ -56,14 +56,7 @@ function planGradient(p: Problem, g: WeightGradient, target: Target): GradientPl
   const [channels, results] = channelsOf(p, g);
   const outs = evenPart(results, lanes, MOST_OUT);
   const ins = evenPart(channels, lanes, MOST_IN);
-  let [rows, vectors, least] = [1, 1, Number.POSITIVE_INFINITY];
-  for (let v = 1; v * lanes <= ins; v++) {
-    for (let r = 1; r <= outs; r++) {
-      const cycles = tileCycles(r, v, target);
-      if (cycles === null || ins % (v * lanes) !== 0 || outs % r !== 0) continue;
-      if (cycles / (r * v) < least * 0.999) [rows, vectors, least] = [r, v, cycles / (r * v)];
-    }
-  }
+  const { rows, vectors } = dividingTile(outs, ins, lanes, target);
   const step = Math.max(lanes, Math.floor((target.l2Bytes * TILES_SHARE) / (PLANES * (outs + ins) * F32)));
   const blocks = (results / outs) * (channels / ins);
   const wanted = Math.ceil(TASKS / blocks);
