@@ -47,14 +47,15 @@ export function gunzip(bytes: Uint8Array, path: string, limit: number, { partial
       finishFlush: partial ? constants.Z_SYNC_FLUSH : constants.Z_FINISH,
     });
   } catch (error) {
-    throw new Error(`${path}: ${gzipReason(error, limit)}`, { cause: error });
+    throw new Error(`${path}: ${gzipReason(error, limit, bytes.length)}`, { cause: error });
   }
 }
 
 /** What zlib's error codes mean for a reader of files. */
-export function gzipReason(error: unknown, limit = Number.POSITIVE_INFINITY): string {
+export function gzipReason(error: unknown, limit = Number.POSITIVE_INFINITY, size?: number): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'Z_BUF_ERROR') return 'the gzip data ends too early (truncated file?)';
+  if (code === 'Z_BUF_ERROR')
+    return `the gzip data ends too early${size === undefined ? '' : `, at byte ${size}`} (truncated file?)`;
   if (code === 'ERR_BUFFER_TOO_LARGE') return `the gzip data unpacks to more than ${limit} bytes`;
   return `the gzip data is damaged (${message})`;
 }

@@ -57,14 +57,14 @@ function parseHeader(bytes: Uint8Array, name: string): IdxHeader {
   const type = TYPES[bytes[2]!];
   if (bytes[0] !== 0 || bytes[1] !== 0 || !type)
     return fail(
-      `it starts with ${[...bytes.subarray(0, 4)].join(' ')}, expected 0 0, a type (8, 9, 11 to 14) and the number of dimensions`,
+      `at byte 0 it has ${[...bytes.subarray(0, 4)].join(' ')}, expected 0 0, a type (8, 9, 11 to 14) and the number of dimensions`,
     );
   const rank = bytes[3]!;
   const headerBytes = 4 + 4 * rank;
-  if (bytes.length < headerBytes) fail(`it ends inside the sizes of its ${rank} dimensions`);
+  if (bytes.length < headerBytes) fail(`it ends at byte ${bytes.length}, inside the sizes of its ${rank} dimensions`);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const shape = Array.from({ length: rank }, (_, d) => view.getUint32(4 + 4 * d));
   const dataBytes = shape.reduce((a, n) => a * n, fileBytesOf(type));
-  if (!Number.isSafeInteger(dataBytes)) fail(`its shape is [${shape}]`);
+  if (!Number.isSafeInteger(dataBytes)) fail(`its shape at byte 4 is [${shape}]`);
   return { type, shape, headerBytes, dataBytes };
 }

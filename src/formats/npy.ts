@@ -76,9 +76,9 @@ export function storedNpy(source: ByteSource, name: string): StoredTensor {
   };
   if (source.size < 10) fail(`it has ${source.size} bytes, and the shortest header takes more`);
   const start = source.read(0, 10);
-  if (!MAGIC.every((byte, i) => start[i] === byte)) fail('it does not start with \\x93NUMPY');
+  if (!MAGIC.every((byte, i) => start[i] === byte)) fail('at byte 0 it does not start with \\x93NUMPY');
   const version = start[6]!;
-  if (version < 1 || version > 3) fail(`its format version is ${version}.${start[7]}, expected 1, 2 or 3`);
+  if (version < 1 || version > 3) fail(`at byte 6 its format version is ${version}.${start[7]}, expected 1, 2 or 3`);
   const lengthBytes = version === 1 ? 2 : 4;
   const headerStart = 8 + lengthBytes;
   if (source.size < headerStart) fail(`it ends inside the header length at byte ${source.size}`);
@@ -89,9 +89,9 @@ export function storedNpy(source: ByteSource, name: string): StoredTensor {
       `the header length at byte 8 is ${headerBytes}, and ${source.size - headerStart} bytes follow (at most ${MAX_HEADER_BYTES} are read)`,
     );
   const text = new TextDecoder(version === 3 ? 'utf-8' : 'latin1').decode(source.read(headerStart, headerBytes));
-  const { descr, fortranOrder, shape } = parseHeader(text, fail);
+  const { descr, fortranOrder, shape } = parseHeader(text, what => fail(`at byte ${headerStart} ${what}`));
 
-  const { type, littleEndian } = parseDescr(descr, fail);
+  const { type, littleEndian } = parseDescr(descr, what => fail(`at byte ${headerStart} ${what}`));
   const dataStart = headerStart + headerBytes;
   const dataBytes = source.size - dataStart;
   const bytes = shape.reduce((a, n) => a * n, fileBytesOf(type));

@@ -111,9 +111,13 @@ export async function openWeights(path: string): Promise<WeightsFile> {
   throw new Error(
     other
       ? `${path} is ${other[0]}, which Tenon does not read`
-      : `${path}: not a file of weights Tenon knows: expected ${KINDS.map(({ name }) => name).join(', ')}`,
+      : `${path}: not a file of weights Tenon knows: at byte 0 it has ${firstBytes(head)}, expected ${KINDS.map(({ name }) => name).join(', ')}`,
   );
 }
+
+/** How a file begins, in hexadecimal. */
+const firstBytes = (head: Uint8Array): string =>
+  head.length === 0 ? 'nothing' : Array.from(head.subarray(0, 8), byte => byte.toString(16).padStart(2, '0')).join(' ');
 
 /**
  * All tensors of a file of weights, by name, ready for `Module.loadStateDict`.

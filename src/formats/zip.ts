@@ -27,13 +27,14 @@ export interface ZipArchive {
  */
 export async function openZip(path: string): Promise<ZipArchive> {
   const file = openFile(path);
+  const { promise: thrown, reject } = rejection();
+  const reader = new SourceReader(file, reject);
   try {
-    const { promise: thrown, reject } = rejection();
-    const entries = await Promise.race([directory(file, new SourceReader(file, reject)), thrown]);
+    const entries = await Promise.race([directory(file, reader), thrown]);
     return { entries, close: () => file.close() };
   } catch (error) {
     file.close();
-    throw new Error(`${path}: not a valid zip: ${reasonOf(error)}`, { cause: error });
+    throw new Error(`${path}: not a valid zip: at byte ${reader.position}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
@@ -53,6 +54,8 @@ function rejection(): { readonly promise: Promise<never>; readonly reject: (erro
  * `onThrow`, as nobody stands above a callback.
  */
 class SourceReader extends yauzl.RandomAccessReader {
+  /** Where it read last: errors are about what stands there. */
+  position = 0;
   private readonly file: ByteSource;
   private readonly onThrow: (error: unknown) => void;
 
@@ -69,6 +72,7 @@ class SourceReader extends yauzl.RandomAccessReader {
     position: number,
     callback: (error: Error | null, bytesRead?: number) => void,
   ): void {
+    this.position = position;
     process.nextTick(() => {
       try {
         buffer.set(this.file.read(position, length), offset);
@@ -134,7 +138,7 @@ function inflated(file: ByteSource, start: number, compressed: number, size: num
   try {
     bytes = inflateRawSync(file.read(start, compressed), { maxOutputLength: Math.max(1, size) });
   } catch (error) {
-    throw new Error(`${where}: cannot be unpacked: ${reasonOf(error)}`, { cause: error });
+    throw new Error(`${where}: cannot be unpacked from byte ${start} on: ${reasonOf(error)}`, { cause: error });
   }
   if (bytes.length !== size) throw new Error(`${where}: unpacks to ${bytes.length} bytes, its directory says ${size}`);
   return bytesSource(bytes, where);

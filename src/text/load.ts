@@ -2,14 +2,25 @@
  * Finding the tokenizer in a file or in a model's folder.
  */
 import { openGguf } from '../formats/gguf/reader.ts';
+import { parseJson } from '../formats/json.ts';
 import { fs, path } from '../formats/node.ts';
 import { ggufTokenizer } from './gguf.ts';
 import { sentencePieceTokenizer } from './sentencePiece.ts';
 import { Tokenizer, type TokenizerConfig, type TokenizerDefinition } from './tokenizer.ts';
 import { gpt2Tokenizer, wordPieceTokenizer } from './vocabularies.ts';
 
+/** JSON.parse, which is fast, but says what is wrong without its place; then the parser that tells it. */
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    parseJson(text, { maxDepth: 1000 });
+    throw error;
+  }
+}
+
 function readJson(file: string): Readonly<Record<string, unknown>> {
-  const value: unknown = JSON.parse(fs().readFileSync(file, 'utf8'));
+  const value = json(fs().readFileSync(file, 'utf8'));
   if (typeof value !== 'object' || value === null) throw new Error('it is no JSON object');
   return value as Readonly<Record<string, unknown>>;
 }

@@ -53,8 +53,16 @@ function fieldsOf(bytes: Uint8Array): Fields {
 const text = (bytes: Uint8Array | undefined): string => new TextDecoder('utf-8', { fatal: true }).decode(bytes);
 
 function readModel(bytes: Uint8Array): SentencePieceModel {
-  // One pass over the pieces without copying lists: there are tens of thousands.
   const reader = new BinaryReader(bytes);
+  try {
+    return modelOf(reader);
+  } catch (error) {
+    throw new Error(`before byte ${Math.min(reader.pos, reader.len)}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function modelOf(reader: BinaryReader): SentencePieceModel {
+  // One pass over the pieces without copying lists: there are tens of thousands.
   const pieces: Piece[] = [];
   let trainer: Fields = fieldsOf(new Uint8Array());
   let normalizer: Fields = trainer;
@@ -157,7 +165,7 @@ export function sentencePieceTokenizer(bytes: Uint8Array, options: SentencePiece
   try {
     model = readModel(bytes);
   } catch (error) {
-    throw new Error(`sentencePieceTokenizer: not a SentencePiece model: ${(error as Error).message}`);
+    throw new Error(`sentencePieceTokenizer: not a SentencePiece model: ${(error as Error).message}`, { cause: error });
   }
   if (model.kind === 'word') throw new Error('sentencePieceTokenizer: models of kind "word" are not supported');
   const { pieces } = model;
