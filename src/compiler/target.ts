@@ -31,6 +31,8 @@ export interface Target {
   readonly keepsMemory?: boolean;
   /** What measuring says of schedules, where somebody asked for it: the cost model alone decides by default. */
   readonly tuner?: Tuner;
+  /** Processors that threads share work on: there are tasks enough for as many. Results do not depend on it. 2 by default. */
+  readonly processors?: number;
   /** Bytes of the level-1 data cache and of the level-2 cache of one core. */
   readonly l1Bytes: number;
   readonly l2Bytes: number;
@@ -51,6 +53,8 @@ export interface PackedProducts {
   readonly bf16: 'tiles' | 'dot' | null;
   readonly int8: 'tiles' | 'dot' | null;
 }
+
+export const processorsOf = (target: Target): number => target.processors ?? 2;
 
 /** Lanes of a vector whose elements take `elementBytes`. */
 export const lanesFor = (target: Target, elementBytes: number): number => target.vectorBytes / elementBytes;

@@ -133,7 +133,7 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
   const mGroups = outputGroups(p, p.m);
   const nGroups = outputGroups(p, p.n);
   // A task is a band of tiles along the longer side, so that the other side is read once per task.
-  const bands = Math.ceil(wantedTasks(p) / batches);
+  const bands = Math.ceil(wantedTasks(p, target) / batches);
   const [mTask, nTask] =
     mPanels > nPanels ? [Math.ceil(mPanels / bands), nPanels] : [mPanels, Math.ceil(nPanels / bands)];
   const mTasks = Math.ceil(mPanels / mTask);

@@ -4,10 +4,10 @@
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import { registerScalar } from '../loops.ts';
-import { lanesFor, type Target } from '../target.ts';
+import { lanesFor, processorsOf, type Target } from '../target.ts';
 import { extent, type Problem, product, type View } from './problem.ts';
 import { wantedTasks } from './tasks.ts';
-import { leastTraffic } from './traffic.ts';
+import { type Lines, leastTraffic, packsForAll } from './traffic.ts';
 
 /**
  * How an operand reaches the microkernel: `direct` from where it lies; `shared` packed as a whole by all threads in a first stage; `private`
@@ -346,7 +346,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   // Columns (rows) of a task: what fits the cache beside the other side's block, but tasks enough for the threads.
   const fits = (panels: number, size: number): number =>
     Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytes))));
-  const wanted = wantedTasks(p);
+  const wanted = wantedTasks(p, target);
   const spread = (panels: number, most: number, others: number): number =>
     ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
   let mTask = mPanels;
@@ -365,17 +365,22 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   // Between blocks of k, columns that all tasks read do not stay in the cache (512 x 256 of 2048: 15 x 1 tasks read 34 MB, 3 x 4 read 22).
   const passes = k.count === 1 || streams || (nTask === nPanels && n * k.total * bytes > cache);
   const byTraffic = passes && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1;
+  const linesOf = (panels: number, size: number, packed: boolean): Lines => ({
+    panels,
+    width: size,
+    packed,
+    fits: panels * size * k.total * bytes <= target.l2Bytes,
+  });
+  const rowLines = linesOf(mPanels, most, !directA && !keepsPacked(p.a));
+  const columnLines = linesOf(nPanels, width, !directB && !keepsPacked(p.b));
   if (byTraffic)
-    ({ mTask, nTask, rowsOuter } = leastTraffic(
-      { panels: mPanels, width: most, packed: !directA && !keepsPacked(p.a) },
-      { panels: nPanels, width, packed: !directB && !keepsPacked(p.b) },
-      {
-        wanted,
-        most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
-        block: mBlock,
-        resident,
-      },
-    ));
+    ({ mTask, nTask, rowsOuter } = leastTraffic(rowLines, columnLines, {
+      wanted,
+      most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
+      block: mBlock,
+      resident,
+      processors: processorsOf(target),
+    }));
   // Partial sums of a task stay in the cache, unless tiles ask for them ahead.
   if (k.count > 1 && !(streams && byTraffic)) {
     nTask = Math.min(nTask, Math.max(1, Math.floor(cache / (mTask * (low + 1) * width * bytes))));
@@ -384,14 +389,15 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   }
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
-  // What several tasks would pack again is packed once, by all.
-  const source = (direct: boolean, again: boolean, view: View, lines: number): Source => {
+  // What several tasks would pack again is packed once, by all, unless that takes longer.
+  const again = (side: Lines, tasks: number): boolean => (byTraffic ? packsForAll(side, tasks) : tasks > 1);
+  const source = (direct: boolean, side: Lines, tasks: number, view: View, lines: number): Source => {
     if (direct) return 'direct';
     if (batches === 1 && keepsPacked(view)) return 'shared';
-    return again && isShareable(view, lines) ? 'shared' : 'private';
+    return again(side, tasks) && isShareable(view, lines) ? 'shared' : 'private';
   };
-  const a = source(directA, nTasks > 1, p.a, m);
-  const b = source(directB, mTasks > 1, p.b, n);
+  const a = source(directA, rowLines, nTasks, p.a, m);
+  const b = source(directB, columnLines, mTasks, p.b, n);
   const tasks = batches * mTasks * nTasks;
   const aPasses = target.keepsOrder === true && a === 'shared' && nTask <= resident && mTask > mBlock;
   return {

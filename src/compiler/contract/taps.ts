@@ -213,7 +213,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
   });
   b.barrier();
 
-  const bands = Math.ceil(wantedTasks(p) / batches);
+  const bands = Math.ceil(wantedTasks(p, target) / batches);
   const panels = Math.ceil(units / vectors);
   const perTask = Math.ceil(panels / bands);
   const nTasks = Math.ceil(panels / perTask);

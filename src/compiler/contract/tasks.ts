@@ -3,20 +3,35 @@
  * its own in it.
  */
 import type { LoopBuilder, Reg } from '../loops.ts';
+import { processorsOf, type Target } from '../target.ts';
 import { unravel } from './indices.ts';
 import { extent, type Problem } from './problem.ts';
 
 /** Iterations of the parallel loop at most, hence areas. */
-const MAX_SLOTS = 32;
+const MAX_SLOTS = 64;
 
 /** Areas of scratch that `count` tasks need. */
 export const slotsOf = (count: number): number => Math.min(count, MAX_SLOTS);
 
-/** Tasks worth having, so that threads share them evenly: each of at least some half a microsecond, and beyond 16 of a few milliseconds. */
-export function wantedTasks(p: Problem): number {
+/** Tasks that a small product is cut into, and a large one, on few processors. */
+const FEW_TASKS = 16;
+const MANY_TASKS = 32;
+
+/**
+ * Tasks worth having, so that as many threads as there are processors share them evenly: each of at least some half a microsecond, and beyond one for each of a
+ * few milliseconds.
+ */
+export function wantedTasks(p: Problem, target: Target): number {
   const products = extent(p, p.batch) * extent(p, p.m) * extent(p, p.n) * extent(p, p.k);
-  const few = Math.min(16, Math.floor(products / 20_000));
-  return Math.max(1, few, Math.min(MAX_SLOTS, Math.floor(products / 64_000_000)));
+  const each = Math.min(Math.max(FEW_TASKS, processorsOf(target)), MAX_SLOTS);
+  const few = Math.min(each, Math.floor(products / 20_000));
+  return Math.max(1, few, Math.min(Math.max(MANY_TASKS, each), Math.floor(products / 64_000_000)));
+}
+
+/** First task of each of `threads`, and the end of the last's: as `eachTask` deals them out. */
+export function dealtTasks(count: number, threads: number): number[] {
+  const slots = slotsOf(count);
+  return Array.from({ length: threads + 1 }, (_, t) => Math.floor((Math.floor((t * slots) / threads) * count) / slots));
 }
 
 /** The largest multiple of `unit` up to `most` that divides `n`, itself a multiple. */

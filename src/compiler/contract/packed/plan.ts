@@ -1,12 +1,12 @@
 /**
  * The schedule of a problem over words: panels, blocks of k, tasks. Pure arithmetic on sizes and caches, so results depend on shapes alone.
  */
-import { lanesFor, type Target } from '../../target.ts';
+import { lanesFor, processorsOf, type Target } from '../../target.ts';
 import { blocksOf, type KBlocks, keepsPacked } from '../plan.ts';
 import { extent, product, type View } from '../problem.ts';
 import { LINE } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
-import { leastTraffic } from '../traffic.ts';
+import { type Lines, leastTraffic, packsForAll } from '../traffic.ts';
 import { STEP } from './pack.ts';
 import type { PackedProblem } from './problem.ts';
 
@@ -48,7 +48,7 @@ const LEAST_AHEAD = 96;
 const SUMS_SHARE = 4;
 /** Bytes of unfolded windows that may be packed as a whole. */
 const SHARED_MOST = 16 << 20;
-/** Tasks of tiles at most: each is short. */
+/** Tasks of tiles at most, on few processors: each is short. */
 const TILE_TASKS = 16;
 const WORD = 4;
 
@@ -75,7 +75,10 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const fits = (panels: number, lines: number): number =>
     Math.max(1, Math.min(panels, Math.floor(cache / (blockWords * lines * WORD))));
   // A product of words takes as long as some eight of single elements.
-  const wanted = Math.min(wantedTasks(p), inTiles ? TILE_TASKS : Number.POSITIVE_INFINITY);
+  const wanted = Math.min(
+    wantedTasks(p, target),
+    inTiles ? Math.max(TILE_TASKS, processorsOf(target)) : Number.POSITIVE_INFINITY,
+  );
   const spread = (panels: number, most: number, others: number): number =>
     ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
   const words = product(p.k.map(d => p.dims[d]!.size));
@@ -92,17 +95,22 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
   }
   const mBlock = Math.max(1, Math.floor((target.l2Bytes * BLOCK_SHARE) / (blockWords * rows * WORD)));
-  if (inTiles && batches === 1 && isShareable(p.a, mPanels * rows) && isShareable(p.b, nPanels * width))
-    ({ mTask, nTask, rowsOuter } = leastTraffic(
-      { panels: mPanels, width: rows, packed: !keepsPacked(p.a) },
-      { panels: nPanels, width, packed: !keepsPacked(p.b) },
-      {
-        wanted,
-        most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
-        block: mBlock,
-        resident: fits(nPanels, width),
-      },
-    ));
+  const linesOf = (panels: number, size: number, view: View): Lines => ({
+    panels,
+    width: size,
+    packed: !keepsPacked(view),
+    fits: panels * size * words * WORD <= target.l2Bytes,
+  });
+  const [rowLines, columnLines] = [linesOf(mPanels, rows, p.a), linesOf(nPanels, width, p.b)];
+  const byTraffic = inTiles && batches === 1 && isShareable(p.a, mPanels * rows) && isShareable(p.b, nPanels * width);
+  if (byTraffic)
+    ({ mTask, nTask, rowsOuter } = leastTraffic(rowLines, columnLines, {
+      wanted,
+      most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
+      block: mBlock,
+      resident: fits(nPanels, width),
+      processors: processorsOf(target),
+    }));
   if (k.count > 1) {
     const area = Math.max(1, Math.floor((SUMS_SHARE * cache) / (rows * width * WORD)));
     nTask = Math.max(1, Math.min(nTask, Math.floor(area / Math.min(mTask, area))));
@@ -111,8 +119,11 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const mBlocks = inTiles ? ceilDiv(mTask, ceilDiv(mTask, mBlock)) : Math.min(mTask, fits(mTask, rows));
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
-  const source = (again: boolean, lines: number, view: View): PackedSource =>
-    batches === 1 && (keepsPacked(view) || (again && isShareable(view, lines))) ? 'shared' : 'private';
+  const again = (side: Lines, tasks: number): boolean => (byTraffic ? packsForAll(side, tasks) : tasks > 1);
+  const source = (side: Lines, tasks: number, view: View): PackedSource =>
+    batches === 1 && (keepsPacked(view) || (again(side, tasks) && isShareable(view, side.panels * side.width)))
+      ? 'shared'
+      : 'private';
   return {
     lanes,
     rows,
@@ -121,8 +132,8 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     nPanels,
     k,
     blockWords,
-    a: source(nTasks > 1, mPanels * rows, p.a),
-    b: source(mTasks > 1, nPanels * width, p.b),
+    a: source(rowLines, nTasks, p.a),
+    b: source(columnLines, mTasks, p.b),
     mTask,
     nTask,
     mBlock: mBlocks,

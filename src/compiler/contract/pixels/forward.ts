@@ -94,7 +94,7 @@ export function lowerForward(
   const nTasks = Math.ceil(panels / perTask);
   const blocks = extent(p, [images]) / rows;
   const places = extent(p, pixels) * blocks;
-  const mTasks = Math.min(places, Math.ceil(Math.min(TASKS, wantedTasks(p)) / nTasks));
+  const mTasks = Math.min(places, Math.ceil(Math.min(TASKS, wantedTasks(p, target)) / nTasks));
   const tasks = mTasks * nTasks;
   const slots = slotsOf(tasks);
 
