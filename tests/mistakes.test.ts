@@ -2,7 +2,7 @@
  * Typical mistakes of a first day, many of them only possible from JavaScript: each has to end in one sentence that says what to write
  * instead, not in a failure somewhere inside, and above all not in a wrong number.
  */
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, test, vi } from 'vitest';
 import * as data from '../src/data/index.ts';
 import { Tensor } from '../src/index.ts';
 import * as metrics from '../src/metrics/index.ts';
@@ -129,6 +129,19 @@ describe('a first mistake is answered in one sentence', () => {
     await expect(fit(model, [])).rejects.toThrow('fit: loss: expected a function of output and target');
     await expect(fit(model, [], { loss: tenon.F.mseLoss, epochs: 1 })).rejects.toThrow('fit: optimizer: expected');
   });
+});
+
+it('a target of another shape is noticed, once', () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+  const lossOf = (rows: number): number => tenon.F.mseLoss(tenon.ones([rows, 1]), tenon.ones([rows])).item();
+  expect([lossOf(3), lossOf(3), lossOf(4)]).toEqual([0, 0, 0]);
+  tenon.F.mseLoss(tenon.ones([5]), tenon.ones([5])).item();
+  const sentences = warn.mock.calls.map(([sentence]) => sentence as string);
+  warn.mockRestore();
+  expect(sentences).toHaveLength(2);
+  expect(sentences[0]).toBe(
+    "tenon: mseLoss: the target's shape [3] is not the input's [3, 1]: the loss is of all [3, 3] pairs, which is hardly meant",
+  );
 });
 
 it('templates and JSON show values', () => {

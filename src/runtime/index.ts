@@ -25,4 +25,5 @@ export {
 } from './drawing.ts';
 export { evaluate, evaluateAsync, flush } from './evaluate.ts';
 export { defaultGenerator, Generator, manualSeed } from './generator.ts';
+export { noticeOnce } from './notice.ts';
 export { type ArgumentType, isTracing, type Trace, trace } from './trace.ts';

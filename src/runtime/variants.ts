@@ -4,6 +4,7 @@
  */
 import type { Node } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
+import { noticeOnce } from './notice.ts';
 
 /** From so many programs of the same operations on, and so much time spent on compiling them, it is said: once for each computation. */
 const PROGRAMS = 16;
@@ -39,7 +40,7 @@ export function noteCompiled(
   roots: readonly Node[],
   leaves: readonly Node[],
   milliseconds: number,
-  notice: (sentence: string) => void = sentence => console.warn(sentence),
+  notice: (sentence: string) => void = noticeOnce,
 ): void {
   const { key, count } = operationsOf(roots, new Set(leaves));
   const found = known.get(key) ?? { programs: 0, milliseconds: 0, leaves: [] };
@@ -57,6 +58,6 @@ export function noteCompiled(
       ? 'the shapes stay, so a plain number in it changes: pass it as a tensor, tensor(0.5)'
       : `now with ${found.leaves[other]} where ${before[other] ?? 'nothing'} was: every new shape is a new program, so pad sequences and batches to a few sizes, or leave out the last batch (dropLast)`;
   notice(
-    `tenon: the same ${count} operations have been compiled ${found.programs} times, which took ${(found.milliseconds / 1000).toFixed(1)} s: ${why}`,
+    `the same ${count} operations have been compiled ${found.programs} times, which took ${(found.milliseconds / 1000).toFixed(1)} s: ${why}`,
   );
 }

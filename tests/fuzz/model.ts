@@ -10,6 +10,8 @@ export interface RandomModel {
   readonly modules: readonly nn.AnyModule[];
   readonly inputs: readonly Tensor[];
   readonly loss: (...inputs: Tensor[]) => Tensor;
+  /** The first dim of the inputs may be another one in another step. */
+  readonly anyBatch?: boolean;
   /** Whether the loss is autocast to bf16. */
   readonly narrow?: boolean;
 }
@@ -160,7 +162,8 @@ function images(d: Drawing): RandomModel {
     if (!d.keepsShape.has(layer)) shape = shapeAfter(layer, shape, d.dtype);
     layers.push(layer);
   }
-  return classifier(d, input, x => layers.reduce((y, layer) => layer(y), x).flatten(1), shape.slice(1).reduce((a, b) => a * b, 1)); // biome-ignore format: short
+  const model = classifier(d, input, x => layers.reduce((y, layer) => layer(y), x).flatten(1), shape.slice(1).reduce((a, b) => a * b, 1)); // biome-ignore format: short
+  return { ...model, anyBatch: true };
 }
 
 /** Small images of many channels, in batches that fill vectors: convolutions as networks train them in f32, and in bf16. */

@@ -23,7 +23,7 @@ describe('the same operations compiled again and again', () => {
     for (let i = 0; i < 15; i++) compiled('mul', 30 + i, 2, 1000);
     expect(said).toHaveLength(1);
     expect(said[0]).toMatch(
-      /^tenon: the same \d+ operations have been compiled 16 times, which took 16\.0 s: now with f32 \[30\] where f32 \[24\] was/,
+      /^the same \d+ operations have been compiled 16 times, which took 16\.0 s: now with f32 \[30\] where f32 \[24\] was/,
     );
   });
 

@@ -24,8 +24,8 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Resolves when something listens. */
-async function listening(port: number): Promise<void> {
+/** Resolves when `server` listens; false when it has ended (somebody else took the port first). */
+async function listening(server: ChildProcess, port: number): Promise<boolean> {
   for (const begin = performance.now(); ; await new Promise(resolve => setTimeout(resolve, 20))) {
     const socket = connect(port, '127.0.0.1');
     const outcome = await new Promise<boolean>(resolve => {
@@ -33,7 +33,8 @@ async function listening(port: number): Promise<void> {
       socket.once('error', () => resolve(false));
     });
     socket.destroy();
-    if (outcome) return;
+    if (server.exitCode !== null) return false;
+    if (outcome) return true;
     if (performance.now() > begin + 20_000) throw new Error(`nothing listens on port ${port} after 20 s`);
   }
 }
@@ -48,8 +49,8 @@ export interface TestBroker {
 /** A broker that is started; ended with the test. */
 export async function testBroker(name: 'redis-server' | 'nats-server', folder: string): Promise<TestBroker> {
   mkdirSync(folder, { recursive: true });
-  const port = await freePort();
-  const args =
+  let port = await freePort();
+  const args = (): readonly (string | number)[] =>
     name === 'redis-server'
       ? [
           '--port',
@@ -67,20 +68,28 @@ export async function testBroker(name: 'redis-server' | 'nats-server', folder: s
         ]
       : ['-js', '-sd', folder, '-a', '127.0.0.1', '-p', port];
   let child: ChildProcess | null = null;
+  const started = async (): Promise<boolean> => {
+    child = spawn(paths(name), args().map(String), { stdio: 'ignore' });
+    return listening(child, port);
+  };
   const broker: TestBroker = {
-    url: `${name === 'redis-server' ? 'redis' : 'nats'}://127.0.0.1:${port}`,
+    get url() {
+      return `${name === 'redis-server' ? 'redis' : 'nats'}://127.0.0.1:${port}`;
+    },
     start: async () => {
-      child = spawn(paths(name), args.map(String), { stdio: 'ignore' });
-      await listening(port);
+      if (!(await started())) throw new Error(`${name} ended while it started on port ${port}`);
     },
     stop: async () => {
-      if (!child) return;
+      if (!child || child.exitCode !== null) return;
       child.kill('SIGTERM');
       await once(child, 'exit');
       child = null;
     },
   };
   onTestFinished(() => broker.stop());
-  await broker.start();
+  for (let tries = 1; !(await started()); tries++) {
+    if (tries === 5) throw new Error(`${name} ended five times while it started`);
+    port = await freePort();
+  }
   return broker;
 }

@@ -27,7 +27,7 @@ export function chooseVectors(trace: SpaceTrace, vars: readonly LoopVar[], targe
   const lanes = lane ? lanesAlong(trace, lane, target) : 1;
   const masked = masks && lanes * 4 === target.vectorBytes;
   if (!lane || (lane.atom.extent < lanes && !masked)) return { lane: null, lanes: 1, copies: 1, masked: false };
-  return { lane, lanes, copies: chooseCopies(trace, lane, lanes), masked };
+  return { lane, lanes, copies: chooseCopies(trace, vars, lane, lanes), masked };
 }
 
 /** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
@@ -73,8 +73,11 @@ function accessesOf(trace: SpaceTrace): Access[] {
 }
 
 /** Vectors side by side: enough independent sums to hide the latency of an addition; few where the body is long. */
-function chooseCopies(trace: SpaceTrace, lane: LoopVar, lanes: number): number {
-  const operations = trace.exprs.length;
+function chooseCopies(trace: SpaceTrace, vars: readonly LoopVar[], lane: LoopVar, lanes: number): number {
+  // What is worked out once per column of sums is not what its loop holds in registers.
+  const bit = (v: LoopVar): number => 2 ** trace.tracer.vars.indexOf(v.atom);
+  const summed = lane.kept ? vars.reduce((bits, v) => (v.kept ? bits : bits + bit(v)), 0) : 0;
+  const operations = trace.exprs.filter(e => summed === 0 || e.mask & summed).length;
   const wanted = trace.reduced.length > 0 ? 4 : 2;
   const vectors = Math.floor(lane.atom.extent / lanes);
   let copies = operations > 60 ? 1 : operations > 24 ? Math.min(2, wanted) : wanted;

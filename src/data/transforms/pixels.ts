@@ -21,8 +21,8 @@ export const toFloat = (image: Image): Image => {
  * @throws Error when the image has another number of channels than `mean` and `std`.
  */
 export const normalize =
-  (mean: readonly number[], std: readonly number[]): Transform =>
-  image => {
+  (mean: readonly number[], std: readonly number[]) =>
+  (image: Image): Image => {
     const { channels, height, width, data } = toFloat(image);
     if (mean.length !== channels || std.length !== channels)
       throw new Error(`normalize: ${mean.length} means and ${std.length} deviations for ${channels} channels`);

@@ -6,11 +6,12 @@ import type { RandomStream } from '../random.ts';
 
 export type Transform = (image: Image, random: RandomStream) => Image;
 
-/** One transform after the other. */
-export const compose =
-  (...transforms: readonly Transform[]): Transform =>
-  (image, random) =>
-    transforms.reduce((result, transform) => transform(result, random), image);
+/** One transform after the other; transforms without chance make one that needs no stream. */
+export function compose(...transforms: readonly ((image: Image) => Image)[]): (image: Image) => Image;
+export function compose(...transforms: readonly Transform[]): Transform;
+export function compose(...transforms: readonly Transform[]): Transform {
+  return (image, random) => transforms.reduce((result, transform) => transform(result, random), image);
+}
 
 /** An array of the image's type. */
 export const blank = (image: Image, length: number): Uint8Array | Float32Array =>

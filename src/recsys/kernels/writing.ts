@@ -6,6 +6,8 @@ import { type KernelBuffer, LoopBuilder, type Reg } from '../../compiler/loops.t
 import type { HostKernel, HostKernels } from '../../compiler/program.ts';
 import { lanesFor, type Target } from '../../compiler/target.ts';
 import type { DType } from '../../graph/dtype.ts';
+import type { Layout } from '../table/layout.ts';
+import type { TableSettings } from '../table/options.ts';
 
 /** Signs whose memory is asked for ahead of its use: as many reads under way as the processor can hold, and all still in the first cache. */
 export const BLOCK = 64;
@@ -142,6 +144,16 @@ export interface Rows {
   readonly segments: number;
   readonly shift: number;
   readonly words: number;
+}
+
+/** What the kernels of a table are written for: its rows, and how they are numbered within segments. */
+export interface TableShape {
+  readonly layout: Layout;
+  readonly settings: TableSettings;
+  readonly rowShift: number;
+  readonly vectorShift: number;
+  /** A new row but for its sign and the weights of its vector. */
+  readonly blank: Float32Array;
 }
 
 /** Pointer to the first word of a row. */

@@ -21,9 +21,9 @@ dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr));
 dl div { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
 dt { font-size: 12px; color: var(--muted); } dd { margin: 0; font-size: 20px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(520px, 100%), 1fr)); gap: 16px; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 16px 18px 12px; min-width: 0; }
-.plot { position: relative; height: 280px; }
-details { margin-top: 8px; font-size: 12px; color: var(--muted); } summary { cursor: pointer; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 16px 18px 12px; min-width: 0; display: flex; flex-direction: column; }
+.plot { position: relative; height: 280px; flex: none; }
+details { margin-top: auto; padding-top: 8px; font-size: 12px; color: var(--muted); } summary { cursor: pointer; }
 .numbers { max-height: 260px; overflow: auto; } table { border-collapse: collapse; width: 100%; }
 th, td { text-align: right; padding: 3px 8px; border-bottom: 1px solid var(--grid); font-variant-numeric: tabular-nums; } th:first-child, td:first-child { text-align: left; }
 `;

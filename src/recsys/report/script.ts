@@ -29,6 +29,13 @@ charts.forEach((chart, i) => {
   const sideways = chart.type === 'horizontal';
   const axis = (text, more = {}) => ({ title: { display: text !== '', text }, ...more });
   const numbers = { ticks: { callback: value => short(Number(value)) } };
+  // Day and time one below the other, so that labels need not lie aslant.
+  const labels = { maxRotation: 0, autoSkipPadding: 16, callback(value) { return this.getLabelForValue(value).split(' ').reverse(); } };
+  // What was predicted against what came: on one scale, so that the reference is the diagonal.
+  const ends = chart.type === 'scatter' ? chart.series.flatMap(({ values }) => values.flat()) : [];
+  const margin = 0.04 * (Math.max(...ends) - Math.min(...ends));
+  const range = ends.length > 0 ? { min: Math.max(0, Math.min(...ends) - margin), max: Math.max(...ends) + margin } : {};
+  const rounded = { ...numbers, ...range, ticks: { ...numbers.ticks, includeBounds: false } };
   new Chart(document.getElementById('chart-' + i), {
     type: sideways ? 'bar' : chart.type,
     data: { labels: chart.labels, datasets: chart.series.map((series, s) => dataset(chart, series, s)) },
@@ -41,8 +48,8 @@ charts.forEach((chart, i) => {
         tooltip: { callbacks: { label: item => item.dataset.label + ': ' + (chart.type === 'scatter' ? short(item.parsed.x) + ' predicted, ' + short(item.parsed.y) + ' observed' : short(sideways ? item.parsed.x : item.parsed.y)) } },
       },
       scales: {
-        x: axis(chart.x, sideways || chart.type === 'scatter' ? numbers : { grid: { display: false }, ticks: { maxRotation: 45, autoSkipPadding: 12 } }),
-        y: axis(chart.y, sideways ? { grid: { display: false }, ticks: { autoSkip: false } } : { ...numbers, beginAtZero: chart.zero ?? false }),
+        x: axis(chart.x, sideways || chart.type === 'scatter' ? rounded : { grid: { display: false }, ticks: labels }),
+        y: axis(chart.y, sideways ? { grid: { display: false }, ticks: { autoSkip: false } } : { ...rounded, beginAtZero: chart.zero ?? false }),
       },
     },
   });

@@ -9,7 +9,7 @@ import type { EmbeddingTable } from './table.ts';
 /** Signs whose memory is touched ahead of its use: 64 rows of two cache lines stay in the first-level cache. */
 const BLOCK = 64;
 
-/** Finds the rows of distinct signs, and reads them: kernels/rows.ts, `findKernel`. */
+/** Finds the rows of distinct signs, and reads them: kernels/find.ts. */
 export function findPlainly(table: EmbeddingTable, found: TableLookup): void {
   const { index } = table;
   const { rows, hash, tag, hi: signHi, lo: signLo, unique } = found;
@@ -37,7 +37,7 @@ export function readRow(table: EmbeddingTable, found: TableLookup, u: number): v
   if (row < 0) {
     shows[u] = 0;
     if (wide) weights[to] = 0;
-    if (!apart) table.initialVector(found.hash[u]!, found.tag[u]!, weights, to + wide);
+    if (!apart) table.initial.weights(found.hash[u]!, found.tag[u]!, weights, to + wide);
     else weights.fill(0, to + wide, to + width);
     return;
   }
@@ -59,7 +59,7 @@ export function readRow(table: EmbeddingTable, found: TableLookup, u: number): v
   for (let d = 0; d < dim; d++) weights[to + wide + d] = from[start + d]!;
 }
 
-/** Applies gradients and statistics to the rows that are there: kernels/rows.ts, `updateKernel`. */
+/** Applies gradients and statistics to the rows that are there: kernels/update.ts. */
 export function updatePlainly(
   table: EmbeddingTable,
   found: TableLookup,

@@ -6,10 +6,12 @@ import type { HostKernels } from '../../compiler/program.ts';
 import { backend } from '../../runtime/index.ts';
 import { type Sign, signParts } from '../batch.ts';
 import { TableKernels, type TableMemory } from '../kernels/index.ts';
+import { admits, enters, scoreOf } from './admission.ts';
 import { evictTo, shrinkRows } from './ageing.ts';
 import { type Backing, backingFor, MemoryShare } from './backing.ts';
 import { readTable, writeTable } from './file.ts';
-import { hashSign, normalOf, tagSign, uniformOf } from './hash.ts';
+import { hashSign, tagSign } from './hash.ts';
+import { InitialValues } from './initial.ts';
 import { CLICK, FREE_AGE, HI, type Layout, LINK, LO, layoutOf, META, SHOW } from './layout.ts';
 import { TableLookup } from './lookup.ts';
 import { type RowRule, rowRule } from './optimizers.ts';
@@ -22,8 +24,6 @@ import { viewRow } from './view.ts';
 
 /** Index bytes a row takes when its part of the index is at its emptiest. */
 const INDEX_BYTES = 20;
-/** Counters of the hash that random admission draws from, apart from those of the weights. */
-const ADMISSION_COUNTER = 1 << 30;
 
 /**
  * A dynamic table of embeddings, from 64-bit signs to rows of [show, click, unseen days, wide weight, vector, optimizer state]. A batch is looked up
@@ -47,6 +47,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   readonly index: SignIndex;
   readonly wideRule: RowRule;
   readonly rule: RowRule;
+  readonly initial: InitialValues;
   /** The last two lookups, so that one batch may be looked up before the one before it is pushed. */
   private found = new TableLookup();
   private before = new TableLookup();
@@ -66,6 +67,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     this.wideRule = rowRule(this.settings.wideOptimizer);
     this.layout = layoutOf(this.settings, this.wideRule, this.rule);
     this.width = this.layout.width;
+    this.initial = new InitialValues(this.settings, this.layout, this.wideRule, this.rule);
     this.index = new SignIndex(this);
     const { folder, memoryLimit, atLimit } = this.settings;
     const share = atLimit === 'spill' ? new MemoryShare(memoryLimit!, () => this.index.bytes) : null;
@@ -119,8 +121,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
   }
 
   score(show: number, click: number): number {
-    const { nonclick, click: clicked } = this.settings.score;
-    return (show - click) * nonclick + click * clicked;
+    return scoreOf(this.settings, show, click);
   }
 
   lookup(hi: Uint32Array, lo: Uint32Array, count: number): Lookup {
@@ -143,7 +144,13 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const { rows, vectors, layout, settings } = this;
     if (!machine || !rows.fixed || !TableKernels.takes(settings)) return null;
     if (this.generated?.machine !== machine) {
-      const shape = { layout, settings, rowShift: rows.shift, vectorShift: vectors.shift, blank: this.blankRow() };
+      const shape = {
+        layout,
+        settings,
+        rowShift: rows.shift,
+        vectorShift: vectors.shift,
+        blank: this.initial.blankRow(),
+      };
       this.generated = { machine, kernels: new TableKernels(machine, shape) };
     }
     return this.generated;
@@ -231,19 +238,11 @@ export class EmbeddingTable implements SparseTable, SignOwner {
       if (row < 0) continue;
       const { f32, u32 } = this.rows.segment(row);
       const at = this.rows.at(row);
-      if (u32[at + LINK] === 0 && this.admits(f32[at + SHOW]!, f32[at + CLICK]!)) waiting.push(u);
+      if (u32[at + LINK] === 0 && admits(this.settings, f32[at + SHOW]!, f32[at + CLICK]!)) waiting.push(u);
     }
     if (waiting.length === 0) return;
     for (const u of waiting.slice(0, this.roomFor(waiting.length, this.vectorBytes, found)))
       this.admit(rows[u]!, hash[u]!);
-  }
-
-  /** Whether a row of these statistics gets its vector. */
-  private admits(show: number, click: number): boolean {
-    const { admission } = this.settings;
-    if (admission.type === 'count') return show >= admission.n;
-    if (admission.type === 'score') return this.score(show, click) >= (admission.threshold ?? 10);
-    return true;
   }
 
   /** Gives a row its vector. The gradient of this push was taken where the vector was zero, and is not applied. */
@@ -257,22 +256,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
 
   /** Initial weights and state of a vector that lies apart. */
   startVector(vector: number, hash: number, hi: number, lo: number): void {
-    const { f32 } = this.vectors.segment(vector);
-    const at = this.vectors.at(vector);
-    this.initialVector(hash, tagSign(hi, lo), f32, at);
-    this.rule.start(f32, at + this.layout.vectorState, this.layout.dim);
-  }
-
-  /** Initial weights of a vector: a function of sign and seed. */
-  initialVector(hash: number, tag: number, out: Float32Array, at: number): void {
-    const { init, seed, dim } = this.settings;
-    if (init.type === 'normal') {
-      const std = init.std ?? 1e-4;
-      for (let d = 0; d < dim; d++) out[at + d] = std * normalOf(hash, tag, d, seed);
-      return;
-    }
-    const range = init.range ?? 1e-4;
-    for (let d = 0; d < dim; d++) out[at + d] = range * (2 * uniformOf(hash, tag, d, seed) - 1);
+    this.initial.vector(hash, tagSign(hi, lo), this.vectors.segment(vector).f32, this.vectors.at(vector));
   }
 
   /** Creates the rows of pushed signs that have none, as far as admission and memory let them. */
@@ -280,7 +264,8 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     const { rows, unique, hash, hi, lo, wanted } = found;
     let count = 0;
     for (let u = 0; u < unique; u++)
-      if (rows[u]! < 0 && this.enters(hash[u]!, hi[u]!, lo[u]!, shows[u]!, clicks[u]!)) wanted[count++] = u;
+      if (rows[u]! < 0 && enters(this.settings, hash[u]!, hi[u]!, lo[u]!, shows[u]!, clicks[u]!, this.steps))
+        wanted[count++] = u;
     if (count === 0) return;
     const room = this.roomFor(count, this.rowBytes, found);
     this.refused += Math.max(0, count - room);
@@ -311,37 +296,15 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     }
   }
 
-  /** What a new row holds beside its sign and the weights of its vector. */
-  private blankRow(): Float32Array {
-    const { rowWords, wide, wideState, apart, dim, vectorState } = this.layout;
-    const blank = new Float32Array(rowWords);
-    if (wide) this.wideRule.start(blank, wideState, 1);
-    if (!apart && dim > 0) this.rule.start(blank, vectorState, dim);
-    return blank;
-  }
-
-  /** Whether a sign without a row gets one at a push. */
-  private enters(hash: number, hi: number, lo: number, show: number, click: number): boolean {
-    const { admission, seed } = this.settings;
-    if (admission.type === 'always' || admission.type === 'count') return true;
-    const chance = admission.type === 'probability' ? admission.p : this.score(show, click);
-    return chance >= 1 || uniformOf(hash, tagSign(hi, lo), ADMISSION_COUNTER + this.steps, seed) < chance;
-  }
-
   /** A new row with its initial weights; the sign must not be there. */
   insert(hash: number, hi: number, lo: number): number {
     const row = this.rows.allocate();
     const { f32, u32 } = this.rows.segment(row);
     const at = this.rows.at(row);
-    const { layout } = this;
     const tag = tagSign(hi, lo);
     u32[at + HI] = hi;
     u32[at + LO] = lo;
-    if (layout.wide) this.wideRule.start(f32, at + layout.wideState, 1);
-    if (!layout.apart) {
-      this.initialVector(hash, tag, f32, at + layout.vector);
-      if (layout.dim > 0) this.rule.start(f32, at + layout.vectorState, layout.dim);
-    }
+    this.initial.row(hash, tag, f32, at);
     this.inserted++;
     this.index.insert(hash, tag, row);
     return row;

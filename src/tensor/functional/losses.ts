@@ -2,6 +2,7 @@
  * Losses between values: regression, binary and divergence losses. Class losses are in classLosses.ts, losses between vectors in
  * distanceLosses.ts.
  */
+import { noticeOnce } from '../../runtime/index.ts';
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { zerosLike } from '../creation.ts';
@@ -9,11 +10,15 @@ import { broadcastShapes, checkFloat, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSameShape, type LossOptions, promotedPair, type Reduction, reduceLoss } from './lossParts.ts';
 
-/** Broadcasts input and target, which PyTorch allows in regression losses. */
+/** Broadcasts input and target, which PyTorch allows in regression losses, with a warning as well. */
 function difference(op: string, x: Tensor, target: Tensor): Tensor {
   checkTensor(op, 'input', x);
   checkTensor(op, 'target', target);
-  broadcastShapes(op, [x.shape, target.shape]);
+  const shape = broadcastShapes(op, [x.shape, target.shape]);
+  if (shapeText(target.shape) !== shapeText(x.shape))
+    noticeOnce(
+      `${op}: the target's shape ${shapeText(target.shape)} is not the input's ${shapeText(x.shape)}: the loss is of all ${shapeText(shape)} pairs, which is hardly meant`,
+    );
   return raised(x).sub(raised(target));
 }
 

@@ -36,6 +36,7 @@ export const MODES = [
   'vmap',
   'autocast',
   'assign',
+  'second',
 ] as const;
 export type Mode = (typeof MODES)[number];
 
@@ -214,6 +215,8 @@ function pure(program: Program, manner: Manner, disturb: Disturb): (...inputs: T
         return [...outputs(...inputs), ...gradientsOf(outputs, inputs)];
       case 'checkpoint':
         return gradientsOf(checkpoint(outputs), inputs);
+      case 'second':
+        return gradientsOf((...xs) => gradientsOf(outputs, xs), inputs);
       case 'autocast':
         return autocast({ dtype: 'bf16' }, () => [...outputs(...inputs), ...gradientsOf(outputs, inputs)]);
       case 'jvp': {
