@@ -161,7 +161,6 @@ const ZOO: Readonly<Record<string, Subject>> = {
   DeepFM: click(() => new models.DeepFM({ ...columns, hidden: 16 })),
   'DeepFM, without numbers': click(() => new models.DeepFM({ ...columns, dense: 0, hidden: 16 })),
   DLRM: click(() => new models.DLRM(columns)),
-  Dice: takes(() => new models.Dice(6), [5, 4, 6]),
   Tower: takes(() => new models.Tower(6, [8, 4]), [5, 6]),
   'Tower, with Dice': takes(() => new models.Tower(6, [8, 4], { activation: 'dice' }), [5, 6]),
   CrossNetwork: takes(() => new models.CrossNetwork(6, 2), [5, 6]),
