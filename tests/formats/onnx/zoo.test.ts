@@ -170,6 +170,7 @@ const ZOO: Readonly<Record<string, Subject>> = {
   FieldAttention: takes(() => new models.FieldAttention(6, 2, 3), [5, 4, 6]),
   FieldExcitation: takes(() => new models.FieldExcitation(4), [5, 4, 6]),
   BilinearInteraction: takes(() => new models.BilinearInteraction(4, 6), [5, 4, 6]),
+  Dice: takes(() => new models.Dice(6), [5, 4, 6]),
   TargetAttention: takes(() => new models.TargetAttention(6), [5, 4, 6], [5, 4], [5, 6]),
   GatedExperts: { make: () => new models.GatedExperts(6, 3, [5]), args: () => [randn([5, 6]), [randn([5, 3]), randn([5, 3])]] },
 }; // biome-ignore format: a table
@@ -188,7 +189,7 @@ const PARTS = [
   ...['AlexNet', 'VGG', 'ResNet', 'BasicBlock', 'Bottleneck', 'MobileNetV2', 'MobileNetV3', 'ShuffleNetV2', 'EfficientNet'],
   ...['SqueezeExcitation', 'StochasticDepth', 'GPT2LMHeadModel', 'CausalLM'],
   ...['keepTopK', 'keepTopP', 'penalise', 'sampleToken'],
-  ...['pairwiseSum', 'pairwiseDots', 'lowerTriangle', 'fieldAwareSum', 'weightedSum'],
+  ...['ACTIVATIONS', 'pairwiseSum', 'pairwiseDots', 'lowerTriangle', 'fieldAwareSum', 'weightedSum'],
 ]; // biome-ignore format: a table
 
 it('leaves no model of the zoo out', () => {

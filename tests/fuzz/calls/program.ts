@@ -1,6 +1,6 @@
 /**
  * Programs of calls from a seed: every part of the public API that one compiled function can hold, on values of every dtype, most with gradients, and now and then under
- * vmap, jvp, checkpoint or autocast. Values are computed on the reference backend while drawing, and stay small.
+ * vmap, jvp, checkpoint or autocast, with gradients of gradients, or as a step that updates its inputs. Values are computed on the reference backend while drawing, and stay small.
  */
 import {
   autocast,
