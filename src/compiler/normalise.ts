@@ -6,6 +6,7 @@ import type { DType } from '../graph/dtype.ts';
 import { type Attrs, type AxisMap, isMark, type Node, type Primitive } from '../graph/node.ts';
 import { identityAxis } from '../graph/reindex.ts';
 import { type Flow, storage, Value } from './flow.ts';
+import { uniform } from './fold-values.ts';
 import type { GraphProgram } from './program.ts';
 
 const axesKey = (axes: readonly AxisMap[]): string =>
@@ -154,7 +155,17 @@ export function normalise(program: GraphProgram): Flow {
     }
     if (node.is('scatter') && accumulatesHalves(node)) {
       const [base, index, updates] = inputs as [Made, Made, Made];
-      const wide = (x: Made): Made => enter('cast', {}, [x], { shape: x.value.shape, dtype: 'f32', born: node.id });
+      const wide = (x: Made): Made => {
+        const f32 = { shape: x.value.shape, dtype: 'f32', born: node.id } as const;
+        if (!Object.is(uniform(x.value), 0)) return enter('cast', {}, [x], f32);
+        // What starts from zeros needs no memory to start from.
+        return enter(
+          'reindex',
+          { axes: [], fill: 0 },
+          [enter('constant', { value: 0 }, [], { ...f32, shape: [] })],
+          f32,
+        );
+      };
       const sum = enter('scatter', node.attrs, [wide(base), index, wide(updates)], { ...place, dtype: 'f32' });
       made.set(node, enter('cast', {}, [sum], place));
       return;

@@ -14,9 +14,12 @@ import type { Port } from './weights.ts';
 
 /** Types of ports in the words of the formats that have programs. */
 const DTYPES: Readonly<Record<string, DType>> = {
-  float: 'f32', DT_FLOAT: 'f32', f32: 'f32', double: 'f64', f64: 'f64', float16: 'f16', f16: 'f16', int64: 'i64', DT_INT64: 'i64', i64: 'i64',
+  float: 'f32', float32: 'f32', DT_FLOAT: 'f32', f32: 'f32', double: 'f64', f64: 'f64', float16: 'f16', f16: 'f16', int64: 'i64', DT_INT64: 'i64', i64: 'i64',
   int32: 'i32', DT_INT32: 'i32', i32: 'i32', uint8: 'u8', u8: 'u8', int8: 'i8', i8: 'i8', bool: 'bool', DT_BOOL: 'bool',
 }; // biome-ignore format: a table
+
+/** The first whose ScatterND takes the larger and the smaller of two. */
+const CONVERTED_OPSET = 18;
 
 /** An ONNX model whose outputs, however many, are the result. */
 class AllOutputs extends Module<readonly Tensor[], readonly Tensor[]> {
@@ -73,9 +76,10 @@ export async function modelToOnnx(path: string, options: { readonly opset?: numb
     module,
     inputs.map(port => exampleOf(path, port)),
     {
+      opset: CONVERTED_OPSET,
       ...options,
       inputNames: inputs.map(({ name }) => name),
-      outputNames: outputs.map(({ name }) => name),
+      ...(outputs.length > 0 && { outputNames: outputs.map(({ name }) => name) }),
       dynamicAxes: Object.fromEntries(
         inputs.filter(port => free(port).length > 0).map(port => [port.name, Object.fromEntries(free(port))]),
       ),

@@ -1,7 +1,7 @@
 import { readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadTfjs, openTfjs, openWeights } from '../../src/formats/index.ts';
+import { loadTfjs, modelToOnnx, onnx, openTfjs, openWeights } from '../../src/formats/index.ts';
 import type { Json } from '../../src/formats/json.ts';
 import { compile, Tensor } from '../../src/tensor/index.ts';
 import { unpack } from '../support/modelFiles.ts';
@@ -52,6 +52,17 @@ describe('layers models give what TensorFlow.js computes', () => {
     const model = loadTfjs(write({ inputs, outputs, ...rest })).eval();
     const got = list(model.call(...inputs.map(tensorOf)));
     expect(got.length).toBe(outputs.length);
+    for (const [i, output] of outputs.entries()) expectClose(got[i]!, output);
+  });
+});
+
+describe('written as ONNX, layers models and graphs give it still', () => {
+  const all = { ...cases.layers, ...cases.graphs };
+  test.each(Object.keys(all))('%s', async name => {
+    const { inputs, outputs, ...rest } = all[name]!;
+    const model = onnx.parse(await modelToOnnx(write({ inputs, outputs, ...rest })), name);
+    const given = Object.fromEntries(model.inputs.map((port, i) => [port.name, tensorOf(inputs[i]!)] as const));
+    const got = Object.values(model.run(given)) as Tensor[];
     for (const [i, output] of outputs.entries()) expectClose(got[i]!, output);
   });
 });

@@ -60,6 +60,7 @@ const quiet = { ...classes, dropout: 0 };
 
 /** The small models of torch_zoo.py, without dropout. */
 const SMALL: Readonly<Record<string, () => AnyModule>> = {
+  lenet: () => new models.LeNet({ channels: 3, ...classes }),
   alexnet: () => models.alexnet({ ...quiet, shrink: 8 }),
   vgg11: () => new models.VGG({ ...quiet, depth: 11, shrink: 8 }),
   vgg16Bn: () => new models.VGG({ ...quiet, depth: 16, batchNorm: true, shrink: 8 }),

@@ -23,6 +23,18 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # ---------------------------------------------------------------------------------------------- images
 
 
+class LeNet(nn.Module):
+    def __init__(self, channels=1, classes=10):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(channels, 6, 5, padding=2), nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
+
+
 class AlexNet(nn.Module):
     def __init__(self, num_classes=1000, shrink=1):
         super().__init__()
@@ -764,6 +776,7 @@ SMALL_LM = dict(vocab=31, d=16, layers=2, heads=4)
 LLAMA_SMALL = dict(inner=24, theta=100.0, eps=1e-5)
 SCALING = dict(factor=4.0, low=1.0, high=4.0, original=16)
 SMALL = {
+    "lenet": (partial(LeNet, 3), dict(IMAGE, size=28)),
     "alexnet": (partial(AlexNet, 10, 8), dict(IMAGE, dropout=True)),
     "vgg11": (partial(Vgg, 11, False, 10, 8), dict(IMAGE, size=32, dropout=True)),
     "vgg16Bn": (partial(Vgg, 16, True, 10, 8), dict(IMAGE, size=32, dropout=True)),

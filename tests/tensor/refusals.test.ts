@@ -75,7 +75,7 @@ test.each<[() => unknown, string]>([
   ],
   [
     () => F.crossEntropy(ones([2, 3]), ones([2, 2])),
-    "crossEntropy: target: probabilities [2, 2] do not match the input's [2, 3]",
+    'crossEntropy: target: f32 [2, 2] came for an input [2, 3]: expected probabilities of its shape, or class indices as integers',
   ],
   [
     () => F.crossEntropy(ones([2, 3]), long(0, 1), { weight: ones([2]) }),

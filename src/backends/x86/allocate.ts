@@ -16,16 +16,18 @@ export const classOf = (type: RegType): RegisterClass =>
       ? 'vector'
       : 'general';
 
-/** A register number, or a byte offset in the stack frame. */
-export type Place = { readonly register: number } | { readonly slot: number };
+/** A register number; or, below 0, `~offset` of a slot in the stack frame, in bytes. */
+export type Place = number;
+
+export const isRegister = (place: Place): boolean => place >= 0;
 
 export interface Allocation {
   /** By register id; undefined for registers without a place. */
   readonly places: readonly (Place | undefined)[];
   /** Bytes of stack for values. */
   readonly stackBytes: number;
-  /** General registers in use, which the function must preserve where the convention says so. */
-  readonly general: ReadonlySet<number>;
+  /** Whether a vector lives on the stack. */
+  readonly spillsVectors: boolean;
 }
 
 const SLOT_BYTES: { readonly [c in RegisterClass]: number } = { general: 8, vector: 64, mask: 8 };
@@ -39,49 +41,48 @@ export function allocate(
   kindOf: (type: RegType) => RegisterClass = classOf,
 ): Allocation {
   const places: (Place | undefined)[] = [];
-  const general = new Set<number>();
   let stackBytes = 0;
-  const spill = (interval: Interval): void => {
-    const bytes = SLOT_BYTES[kindOf(interval.reg.type)];
+  const spill = (interval: Interval, bytes: number): void => {
     stackBytes = Math.ceil(stackBytes / bytes) * bytes;
-    places[interval.reg.id] = { slot: stackBytes };
+    places[interval.reg.id] = ~stackBytes;
     stackBytes += bytes;
   };
-  const sorted = [...intervals].sort((p, q) => p.first - q.first);
+  const byClass: { readonly [c in RegisterClass]: Interval[] } = { general: [], vector: [], mask: [] };
+  for (const interval of intervals) byClass[kindOf(interval.reg.type)].push(interval);
+  let spillsVectors = false;
   for (const kind of ['general', 'vector', 'mask'] as const) {
     const free = [...pools[kind]].reverse();
-    let active: { readonly interval: Interval; readonly register: number }[] = [];
-    for (const interval of sorted) {
-      if (kindOf(interval.reg.type) !== kind) continue;
-      const still: typeof active = [];
-      for (const entry of active) {
-        if (entry.interval.last < interval.first) free.push(entry.register);
-        else still.push(entry);
-      }
-      active = still;
+    const active: Interval[] = [];
+    for (const interval of byClass[kind].sort((p, q) => p.first - q.first)) {
+      let still = 0;
+      for (const other of active)
+        if (other.last < interval.first) free.push(places[other.reg.id]!);
+        else active[still++] = other;
+      active.length = still;
       let register: number | undefined;
-      const hinted = interval.hint && places[interval.hint.id];
-      if (hinted && 'register' in hinted && kindOf(interval.hint!.type) === kind) {
-        const at = free.indexOf(hinted.register);
+      const { hint } = interval;
+      const hinted = hint && places[hint.id];
+      if (hint && hinted != null && isRegister(hinted) && kindOf(hint.type) === kind) {
+        const at = free.indexOf(hinted);
         if (at >= 0) register = free.splice(at, 1)[0];
       }
       register ??= free.pop();
       if (register === undefined) {
+        if (kind === 'vector') spillsVectors = true;
         let least = -1;
         for (let i = 0; i < active.length; i++)
-          if (density(active[i]!.interval) < density(least < 0 ? interval : active[least]!.interval)) least = i;
+          if (density(active[i]!) < density(least < 0 ? interval : active[least]!)) least = i;
         if (least < 0) {
-          spill(interval);
+          spill(interval, SLOT_BYTES[kind]);
           continue;
         }
         const evicted = active.splice(least, 1)[0]!;
-        spill(evicted.interval);
-        register = evicted.register;
+        register = places[evicted.reg.id]!;
+        spill(evicted, SLOT_BYTES[kind]);
       }
-      places[interval.reg.id] = { register };
-      active.push({ interval, register });
-      if (kind === 'general') general.add(register);
+      places[interval.reg.id] = register;
+      active.push(interval);
     }
   }
-  return { places, stackBytes, general };
+  return { places, stackBytes, spillsVectors };
 }

@@ -5,7 +5,7 @@
 import type { Inst, LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
 import type { Usage } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
-import { type Allocation, allocate, classOf, type Place, type RegisterClass } from './allocate.ts';
+import { type Allocation, allocate, classOf, isRegister, type Place, type RegisterClass } from './allocate.ts';
 import { type Assembler, type Mem, mem, R, type RM } from './assembler/assembler.ts';
 import { Folding } from './folding.ts';
 import type { Isa } from './isa.ts';
@@ -56,6 +56,9 @@ export function lengthOf(type: RegType): number {
 export const isWide = (type: RegType): boolean =>
   type.scalar === 'i64' || type.scalar === 'f64' || type.scalar === 'ptr';
 export const isFloat = (type: RegType): boolean => type.scalar === 'f32' || type.scalar === 'f64';
+
+/** Distances below this fit the 32 bits of an address. */
+const NEAR = 2 ** 31;
 
 const literalBits = (type: RegType, value: number | bigint): bigint =>
   type.scalar === 'mask' ? (Number(value) === 0 ? 0n : 1n) : bitsOf(type, value);
@@ -108,8 +111,7 @@ export class Frame {
     const allocated = (vectors: number): Allocation =>
       allocate(intervals, { general: GENERAL, vector: upTo(vectors), mask: MASKS }, kindOf);
     const roomy = allocated(all);
-    const spills = intervals.some(({ reg }) => kindOf(reg.type) === 'vector' && 'slot' in roomy.places[reg.id]!);
-    this.allocation = spills ? allocated(all - spilled.length) : roomy;
+    this.allocation = roomy.spillsVectors ? allocated(all - spilled.length) : roomy;
   }
 
   /** Bytes below the saved stack pointer. */
@@ -130,18 +132,23 @@ export class Frame {
 
   /** The literal if it fits a sign-extended 32-bit immediate. */
   immediate(reg: Reg): number | null {
+    const definition = this.usage.definition[reg.id];
+    if (!definition || !this.isLiteral(definition)) return null;
+    // Nearly all of them are.
+    if (reg.type.scalar === 'i32' && typeof definition.value === 'number') return definition.value | 0;
     const value = this.literal(reg);
     return value !== null && value >= -(1n << 31n) && value < 1n << 31n ? Number(value) : null;
   }
 
   private place(reg: Reg): Place {
     const place = this.allocation.places[reg.id];
-    if (!place) throw new Error(`internal: register r${reg.id} of kernel ${this.kernel.name} has no place`);
+    if (place === undefined)
+      throw new Error(`internal: register r${reg.id} of kernel ${this.kernel.name} has no place`);
     return place;
   }
 
-  private slot(place: { readonly slot: number }): Mem {
-    return mem(R.rsp, FRAME.slots + place.slot);
+  private slot(place: Place): Mem {
+    return mem(R.rsp, FRAME.slots + ~place);
   }
 
   // ---- general registers
@@ -154,7 +161,7 @@ export class Frame {
       return spare;
     }
     const place = this.place(reg);
-    if ('register' in place) return place.register;
+    if (isRegister(place)) return place;
     this.asm.mov(true, spare, this.slot(place));
     return spare;
   }
@@ -168,14 +175,14 @@ export class Frame {
   /** Register to compute `d` in; `gDone` puts it away. */
   gInto(d: Reg, spare: number = G0): number {
     const place = this.place(d);
-    return 'register' in place ? place.register : spare;
+    return isRegister(place) ? place : spare;
   }
 
   /** `d` now has what is in `from`. */
   gDone(d: Reg, from: number): void {
     const place = this.place(d);
-    if ('slot' in place) this.asm.movStore(8, this.slot(place), from);
-    else if (place.register !== from) this.asm.mov(isWide(d.type), place.register, from);
+    if (!isRegister(place)) this.asm.movStore(8, this.slot(place), from);
+    else if (place !== from) this.asm.mov(isWide(d.type), place, from);
   }
 
   /** Where a load or store goes: `offset` bytes behind pointer `p`, which it may have taken in. G0 and G2 are used. */
@@ -187,6 +194,11 @@ export class Frame {
     const base = isTable ? G0 : this.g(taken.p, G0);
     const by = isTable ? taken.index : taken.by;
     const size = isTable ? this.bytesPerElement(taken.buf) : taken.scale;
+    const immediate = by ? this.immediate(by) : 0;
+    if (immediate !== null) {
+      const distance = immediate * size + offset;
+      if (Math.abs(distance) < NEAR) return mem(base, distance);
+    }
     const literal = by ? this.literal(by) : 0n;
     if (literal !== null) {
       const distance = literal * BigInt(size) + BigInt(offset);
@@ -212,7 +224,7 @@ export class Frame {
   /** The register with the value; operand 0, 1 or 2 of the instruction says where a spilled one comes to. */
   v(reg: Reg, operand: 0 | 1 | 2 = 0): number {
     const place = this.place(reg);
-    if ('register' in place) return place.register;
+    if (isRegister(place)) return place;
     const spare = this.spilled[operand]!;
     this.moveVector('vmovups', lengthOf(reg.type), spare, this.slot(place));
     return spare;
@@ -221,14 +233,14 @@ export class Frame {
   /** Register to compute `d` in, in one instruction that reads its operands before it writes. */
   vInto(d: Reg): number {
     const place = this.place(d);
-    return 'register' in place ? place.register : this.spilled[0]!;
+    return isRegister(place) ? place : this.spilled[0]!;
   }
 
   vDone(d: Reg, from: number): void {
     const place = this.place(d);
     const l = lengthOf(d.type);
-    if ('slot' in place) this.moveVector('vmovups_st', l, from, this.slot(place));
-    else if (place.register !== from) this.moveVector('vmovaps', l, place.register, from);
+    if (!isRegister(place)) this.moveVector('vmovups_st', l, from, this.slot(place));
+    else if (place !== from) this.moveVector('vmovaps', l, place, from);
   }
 
   private moveVector(op: 'vmovups' | 'vmovups_st' | 'vmovaps', l: number, d: number, s: RM): void {
@@ -240,15 +252,15 @@ export class Frame {
 
   k(reg: Reg, spare: number): number {
     const place = this.place(reg);
-    if ('register' in place) return place.register;
+    if (isRegister(place)) return place;
     this.asm.mask('kmovw', spare, 0, this.slot(place));
     return spare;
   }
 
   kDone(d: Reg, from: number): void {
     const place = this.place(d);
-    if ('slot' in place) this.asm.mask('kmovw_st', from, 0, this.slot(place));
-    else if (place.register !== from) this.asm.mask('kmovw', place.register, 0, from);
+    if (!isRegister(place)) this.asm.mask('kmovw_st', from, 0, this.slot(place));
+    else if (place !== from) this.asm.mask('kmovw', place, 0, from);
   }
 
   // ---- constants

@@ -23,60 +23,92 @@ const inVector = ({ type }: Reg): boolean => type.lanes > 1 && type.scalar !== '
 
 /** @param registers vector registers there are */
 export function hoistConstants(body: readonly Inst[], registers: number): Hoisted {
-  const pass = new Hoisting(registers);
-  pass.number(body);
-  pass.at = 0;
+  const pass = new Hoisting(body, registers);
   return { body: pass.block(body), held: pass.held };
 }
+
+const runsLong = ({ lo, hi, step }: Loop): boolean =>
+  typeof lo !== 'number' || typeof hi !== 'number' || hi - lo >= LEAST_TRIPS * step;
 
 class Hoisting {
   readonly held = new Set<number>();
   /** Position of the instruction at hand, counted through all blocks. */
-  at = 0;
+  private at = 0;
+  private readonly body: readonly Inst[];
   private readonly registers: number;
+  private numbered = false;
   /** Where vector registers other than constants are written first and used last. */
   private readonly first: number[] = [];
   private readonly last: number[] = [];
   private readonly constants = new Set<number>();
+  private readonly use = (reg: Reg): void => {
+    if (!inVector(reg) || this.constants.has(reg.id)) return;
+    this.first[reg.id] ??= this.now;
+    this.last[reg.id] = this.now;
+  };
+  /** Position of the instruction that `use` is called for. */
+  private now = 0;
 
-  constructor(registers: number) {
+  constructor(body: readonly Inst[], registers: number) {
+    this.body = body;
     this.registers = registers;
   }
 
-  number(block: readonly Inst[]): void {
+  /** Most kernels have no constant to hoist and need no numbers. */
+  private numberOnce(): void {
+    if (this.numbered) return;
+    this.numbered = true;
+    const { at } = this;
+    this.at = 0;
+    this.number(this.body);
+    this.at = at;
+  }
+
+  private number(block: readonly Inst[]): void {
     for (const inst of block) {
       const at = this.at++;
-      const use = (reg: Reg): void => {
-        if (!inVector(reg) || this.constants.has(reg.id)) return;
-        this.first[reg.id] ??= at;
-        this.last[reg.id] = at;
-      };
       if (inst.op === 'while') this.number(inst.test);
-      readBy(inst, use);
+      this.now = at;
+      readBy(inst, this.use);
       if (inst.op === 'const') this.constants.add(inst.d.id);
-      if ('d' in inst) use(inst.d);
+      if ('d' in inst) this.use(inst.d);
       if ('body' in inst) this.number(inst.body);
       if (inst.op === 'if') this.number(inst.otherwise);
     }
   }
 
-  block(block: readonly Inst[]): Inst[] {
-    return block.flatMap((inst): Inst[] => {
-      this.at++;
-      if (inst.op === 'for' && isStraight(inst.body)) {
-        const start = this.at;
-        this.at += inst.body.length;
-        return this.loop(inst, start);
-      }
-      if (inst.op === 'while') return [{ ...inst, test: this.block(inst.test), body: this.block(inst.body) }];
-      if (inst.op === 'if') return [{ ...inst, body: this.block(inst.body), otherwise: this.block(inst.otherwise) }];
-      return 'body' in inst ? [{ ...inst, body: this.block(inst.body) }] : [inst];
+  block(block: readonly Inst[]): readonly Inst[] {
+    // Copied from the first instruction on that changes.
+    let out: Inst[] | null = null;
+    block.forEach((inst, i) => {
+      const now = this.rewritten(inst);
+      if (!out && (now.length !== 1 || now[0] !== inst)) out = block.slice(0, i);
+      out?.push(...now);
     });
+    return out ?? block;
+  }
+
+  private rewritten(inst: Inst): readonly Inst[] {
+    this.at++;
+    if (!('body' in inst)) return [inst];
+    if (inst.op === 'for' && isStraight(inst.body)) {
+      const start = this.at;
+      this.at += inst.body.length;
+      return this.loop(inst, start);
+    }
+    const test = inst.op === 'while' ? this.block(inst.test) : null;
+    const body = this.block(inst.body);
+    const otherwise = inst.op === 'if' ? this.block(inst.otherwise) : null;
+    if (inst.op === 'while')
+      return test === inst.test && body === inst.body ? [inst] : [{ ...inst, test: test!, body }];
+    if (inst.op === 'if')
+      return body === inst.body && otherwise === inst.otherwise ? [inst] : [{ ...inst, body, otherwise: otherwise! }];
+    return body === inst.body ? [inst] : [{ ...inst, body }];
   }
 
   private loop(loop: Loop, start: number): Inst[] {
-    const { lo, hi, step, body } = loop;
-    if (typeof lo === 'number' && typeof hi === 'number' && hi - lo < LEAST_TRIPS * step) return [loop];
+    const { body } = loop;
+    if (!runsLong(loop) || !body.some(inst => inst.op === 'const' && inVector(inst.d))) return [loop];
     const wanted = new Map<string, { readonly inst: Constant; readonly ids: number[] }>();
     const inRegisters = operandsOf(body);
     for (const inst of body) {
@@ -98,6 +130,7 @@ class Hoisting {
 
   /** Most vector registers in use at once in `length` instructions from `start` on, with two for what is in the making. */
   private pressure(start: number, length: number): number {
+    this.numberOnce();
     const changes = new Int32Array(length + 2);
     let most = 0;
     this.first.forEach((first, id) => {

@@ -15,34 +15,34 @@ export function foldMoves(body: readonly Inst[]): Folded {
   return { body: foldBlock(body, usage), usage };
 }
 
-function foldBlock(block: readonly Inst[], usage: Usage): Inst[] {
+function foldBlock(block: readonly Inst[], usage: Usage): readonly Inst[] {
   const out: Inst[] = [];
+  let changes = false;
   for (const inst of block) {
-    switch (inst.op) {
-      case 'move': {
-        const { a, d } = inst;
-        const last = out[out.length - 1];
-        if (last && (last as { readonly d?: unknown }).d === a && usage.uses[a.id] === 1 && usage.defs[a.id] === 1) {
-          const folded = { ...last, d } as Inst;
-          usage.replace(a, d, inst, folded);
-          out[out.length - 1] = folded;
-        } else out.push(inst);
-        break;
-      }
-      case 'for':
-      case 'parallel':
-      case 'once':
-        out.push({ ...inst, body: foldBlock(inst.body, usage) });
-        break;
-      case 'while':
-        out.push({ ...inst, test: foldBlock(inst.test, usage), body: foldBlock(inst.body, usage) });
-        break;
-      case 'if':
-        out.push({ ...inst, body: foldBlock(inst.body, usage), otherwise: foldBlock(inst.otherwise, usage) });
-        break;
-      default:
-        out.push(inst);
-    }
+    const last = out[out.length - 1];
+    if (inst.op === 'move') {
+      const { a, d } = inst;
+      if (last && (last as { readonly d?: unknown }).d === a && usage.uses[a.id] === 1 && usage.defs[a.id] === 1) {
+        const folded = { ...last, d } as Inst;
+        usage.replace(a, d, inst, folded);
+        out[out.length - 1] = folded;
+        changes = true;
+      } else out.push(inst);
+    } else if ('body' in inst) {
+      const now = foldInside(inst, usage);
+      if (now !== inst) changes = true;
+      out.push(now);
+    } else out.push(inst);
   }
-  return out;
+  return changes ? out : block;
+}
+
+function foldInside(inst: Extract<Inst, { readonly body: readonly Inst[] }>, usage: Usage): Inst {
+  const test = inst.op === 'while' ? foldBlock(inst.test, usage) : null;
+  const body = foldBlock(inst.body, usage);
+  const otherwise = inst.op === 'if' ? foldBlock(inst.otherwise, usage) : null;
+  if (inst.op === 'while') return body === inst.body && test === inst.test ? inst : { ...inst, test: test!, body };
+  if (inst.op === 'if')
+    return body === inst.body && otherwise === inst.otherwise ? inst : { ...inst, body, otherwise: otherwise! };
+  return body === inst.body ? inst : { ...inst, body };
 }

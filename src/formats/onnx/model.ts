@@ -9,7 +9,7 @@ import { type ElementType, isNumeric, type NumericType, TYPES, typeOfCode } from
 import { type Files, filesOfBytes, withFiles } from './files.ts';
 import { isRandom } from './ops/index.ts';
 import { type PlannedGraph, type PlannedNode, planModel } from './plan.ts';
-import { type ModelProto, ONNX, type TypeProto, type ValueInfoProto } from './proto/schema.ts';
+import { type DimensionProto, type ModelProto, ONNX, type TypeProto, type ValueInfoProto } from './proto/schema.ts';
 import { decodeTensors, runGraph, Scope, type Session } from './run.ts';
 import { denseFromProto, optionalFromProto, sequenceFromProto, tensorFromProto } from './tensorData.ts';
 import { type StringTensor, sequence, strings, typed, type Value } from './values.ts';
@@ -56,11 +56,15 @@ const STATISTICS: Readonly<Record<string, readonly number[]>> = { BatchNormaliza
 
 const PREFIX = 'onnx:';
 
+/** A size, the name of a free one, or null; -1 is how some writers say that a size is free. */
+const sizeOf = ({ dimValue, dimParam }: DimensionProto): number | string | null =>
+  dimValue !== null && dimValue >= 0 ? dimValue : dimParam || null;
+
 export function portOf({ name, type }: ValueInfoProto): ModelPort {
   const tensor = type?.tensorType;
   const kind = type?.optionalType ? 'optional' : type?.sequenceType ? 'sequence' : type?.mapType ? 'map' : 'tensor';
   if (!tensor) return { name, kind, type: null, shape: null };
-  const shape = tensor.shape?.dim.map(({ dimValue, dimParam }) => dimValue ?? (dimParam || null)) ?? null;
+  const shape = tensor.shape?.dim.map(sizeOf) ?? null;
   return { name, kind, type: typeOfCode(tensor.elemType), shape };
 }
 
@@ -270,14 +274,12 @@ function givenValue(value: ModelValue, type: TypeProto | null, fail: (what: stri
   if (!isNumeric(elements)) return fail(`expected ${elements}, got a ${value.dtype} tensor`);
   const { dtype } = TYPES[elements];
   if (dtype !== value.dtype) fail(`expected ${dtype} (${elements}), got ${value.dtype}`);
-  const dims = declared!.shape?.dim;
-  if (dims) {
+  const sizes = declared!.shape?.dim.map(sizeOf);
+  if (sizes) {
     const matches =
-      dims.length === value.ndim && dims.every(({ dimValue }, d) => dimValue === null || dimValue === value.shape[d]);
-    if (!matches && dims.length > 0)
-      fail(
-        `expected shape [${dims.map(({ dimValue, dimParam }) => dimValue ?? (dimParam || '?')).join(', ')}], got [${value.shape.join(', ')}]`,
-      );
+      sizes.length === value.ndim && sizes.every((size, d) => typeof size !== 'number' || size === value.shape[d]);
+    if (!matches && sizes.length > 0)
+      fail(`expected shape [${sizes.map(size => size ?? '?').join(', ')}], got [${value.shape.join(', ')}]`);
   }
   return typed(fitTo(elements, value), elements);
 }

@@ -6,7 +6,7 @@ import { type Json, parseJson } from '../json.ts';
 import { withFile } from '../source.ts';
 import { type ProgramSummary, readAll, type WeightsFile } from '../weights.ts';
 import { GraphModel } from './graphModel.ts';
-import { kindsOf, LayersModel, rootOf, runsLayer, type Weights } from './layersModel.ts';
+import { inputsOf, kindsOf, LayersModel, rootOf, runsLayer, type Weights } from './layersModel.ts';
 import { isObject, manifestTensors } from './manifest.ts';
 import { libraryOf, nodesOf, portsOf, runsOperator } from './nodes.ts';
 
@@ -72,11 +72,10 @@ function summaryOf(topology: Json, graph: boolean, signature: Json | undefined, 
     for (const { op } of [...nodes, ...functions]) counts.set(op, (counts.get(op) ?? 0) + 1);
     return { ...portsOf(nodes, signature), operators: listed(counts, runsOperator) };
   }
-  return naming(path, () => ({
-    inputs: [],
-    outputs: [],
-    operators: listed(kindsOf(rootOf(topology, path)), runsLayer),
-  }));
+  return naming(path, () => {
+    const root = rootOf(topology, path);
+    return { inputs: inputsOf(root), outputs: [], operators: listed(kindsOf(root), runsLayer) };
+  });
 }
 
 /** What `read` gives; errors name the file, also where they speak of a layer. */

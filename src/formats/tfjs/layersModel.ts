@@ -224,25 +224,29 @@ export class LayersModel extends Module<readonly Tensor[], Tensor | readonly Ten
     for (const { layer, node } of all) first.set(layer, Math.min(node, first.get(layer) ?? node));
     return first;
   }
-
-  /** Inputs with their shapes; the batch is free. */
-  ports(): readonly Port[] {
-    const entries =
-      this.#root.kind === 'Sequential'
-        ? this.#children.slice(0, 1)
-        : sourcesOf(this.#root.config['input_layers'] ?? null).map(
-            ({ layer }) => this.#children.find(child => child.name === layer)!,
-          );
-    return entries.map(({ name, config }) => portOf(name, config));
-  }
 }
 
-export function portOf(name: string, config: JsonObject): Port {
+/** What a model takes, the batch left free: of a Sequential the shape stands with its first layer, which may be a model itself. */
+export function inputsOf(root: Described, depth = 0): readonly Port[] {
+  const children = childrenOf(root);
+  const first = children[0];
+  if (root.kind !== 'Sequential')
+    return sourcesOf(root.config['input_layers'] ?? null).map(({ layer }) => {
+      const entry = children.find(child => child.name === layer);
+      if (!entry) throw new Error(`${root.name}: there is no layer ${layer}`);
+      return portOf(entry.name, entry.config);
+    });
+  if (!first || depth > MAX_DEPTH) return [];
+  return MODELS.has(first.kind) ? inputsOf(first, depth + 1) : [portOf(first.name, first.config)];
+}
+
+function portOf(name: string, config: JsonObject): Port {
   const shape = config['batch_input_shape'] ?? config['batch_shape'];
   return {
     name,
     type: String(config['dtype'] ?? 'float32'),
-    shape: Array.isArray(shape) ? shape.map(n => (typeof n === 'number' ? n : null)) : [],
+    // The first is the batch, of all inputs the same.
+    shape: Array.isArray(shape) ? shape.map((n, d) => (typeof n === 'number' ? n : d === 0 ? 'batch' : null)) : [],
   };
 }
 

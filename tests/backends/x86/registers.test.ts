@@ -84,13 +84,13 @@ describe('places', () => {
 
   it('are taken over from what has ended, by the hint where it can be', () => {
     const { places, stackBytes } = allocate([life(1, 0, 9, 2), life(2, 1, 3, 2), life(3, 4, 9, 2, reg(2))], pools);
-    expect(places.slice(1)).toEqual([{ register: 0 }, { register: 1 }, { register: 1 }]);
+    expect(places.slice(1)).toEqual([0, 1, 1]);
     expect(stackBytes).toBe(0);
   });
 
   it('on the stack are for the values least used for their length', () => {
     const { places, stackBytes } = allocate([life(1, 0, 99, 2), life(2, 1, 9, 80), life(3, 2, 9, 80)], pools);
-    expect(places.slice(1)).toEqual([{ slot: 0 }, { register: 1 }, { register: 0 }]);
+    expect(places.slice(1)).toEqual([~0, 1, 0]);
     expect(stackBytes).toBe(64);
   });
 });

@@ -33,7 +33,7 @@ export interface SparseTensorProto {
   dims: number[];
 }
 
-interface DimensionProto {
+export interface DimensionProto {
   dimValue: number | null;
   dimParam: string;
 }
