@@ -98,6 +98,7 @@ export function line(name: string, spec: WorkloadSpec, options: Options, result:
     peak_rss_mb: peak,
     reps: result.times.length,
     fma_peak_gflops: machine?.fmaGflops,
+    fma_fed_gflops: machine?.fedGflops,
     copy_gb_per_s: machine?.copyGbPerS,
     compile_s: result.compileSeconds,
     fresh_s: result.freshSeconds,

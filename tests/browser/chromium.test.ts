@@ -51,7 +51,7 @@ try {
   // Workers come up in the background: wait until a product runs on all of them.
   const [a, b] = [rand([640, 640]), rand([640, 640])];
   for (const begin = performance.now(); Math.max(...threadsOf(() => a.matmul(b).data())) !== numThreads(); ) {
-    if (performance.now() > begin + 20000) throw new Error('the threads did not come up in 20 s');
+    if (performance.now() > begin + 50000) throw new Error('the threads did not come up in 50 s');
     await new Promise(resolve => setTimeout(resolve, 10));
   }
   const { step, points, probabilities } = createClassifier(${PER_ARM}, 3);
@@ -164,7 +164,7 @@ function trainHere(): Pick<Outcome, 'losses' | 'predictions'> {
   };
 }
 
-describe.skipIf(missing !== '')('headless Chromium', { timeout: 60_000 }, () => {
+describe.skipIf(missing !== '')('headless Chromium', { timeout: 120_000 }, () => {
   it('trains on two threads over shared memory where the page is cross-origin isolated, to the bits of one thread and of Node', async () => {
     const two = await trainInBrowser(ISOLATION, 2);
     expect(two).toMatchObject({ isolated: true, shared: true, threads: 2 });
@@ -187,7 +187,7 @@ describe.skipIf(missing !== '')('headless Chromium', { timeout: 60_000 }, () => 
   });
 });
 
-describe.skipIf(missing !== '')('examples/browser', { timeout: 60_000 }, () => {
+describe.skipIf(missing !== '')('examples/browser', { timeout: 120_000 }, () => {
   it('learns the spirals and draws what it believes', async () => {
     const { url, result } = await serve<{ text: string; corner: number[] }>(ISOLATION, DEMO);
     launch(`${url}/test`, '--remote-debugging-port=0');

@@ -45,11 +45,12 @@ const close = (a: Tensor, b: Tensor): void => {
   expect(a.sub(b).abs().amax().item()).toBeLessThan(1e-12);
 };
 
-const lengths = [2, 5, 1, 5, 3];
+/** Out of order, with two that are equal; every step is a part of one program here, so they are short. */
+const lengths = [2, 3, 1, 3];
 const options = { numLayers: 2, bidirectional: true };
 
 describe('recurrent layers run each sequence as if it were alone', () => {
-  const inputs = (): Tensor => randn([5, 5, 3], { dtype: 'f64' });
+  const inputs = (): Tensor => randn([3, 4, 3], { dtype: 'f64' });
 
   it.each([
     ['RNN', () => new nn.RNN(3, 4, options)],
@@ -59,7 +60,7 @@ describe('recurrent layers run each sequence as if it were alone', () => {
     manualSeed(1);
     const layer = make().to('f64');
     const x = inputs();
-    const h0 = randn([layer.numLayers * (layer.bidirectional ? 2 : 1), 5, 4], { dtype: 'f64' });
+    const h0 = randn([layer.numLayers * (layer.bidirectional ? 2 : 1), 4, 4], { dtype: 'f64' });
     const [packed, hn] = layer.forward(nn.packPaddedSequence(x, lengths, { enforceSorted: false }), h0);
     const outputs = nn.unpackSequence(packed);
     lengths.forEach((n, i) => {

@@ -1,7 +1,7 @@
 /**
  * Which instructions code is written with, and what schedules may count on for each. The best the processor has, unless TENON_ISA asks for less.
  */
-import { availableProcessors } from '../../compiler/processors.ts';
+import { availableProcessors, wantedThreads } from '../../compiler/processors.ts';
 import type { PackedProducts, Target } from '../../compiler/target.ts';
 import type { Cpu } from './cpu.ts';
 
@@ -54,7 +54,7 @@ export const targetOf = (isa: Isa, cpu: Cpu): Target => ({
   scales: isa !== 'avx2',
   roundsF16: true,
   streamedBytes: STREAMED_BYTES,
-  processors: availableProcessors(),
+  processors: Math.max(availableProcessors(), wantedThreads()),
   l1Bytes: cpu.l1Bytes,
   l2Bytes: cpu.l2Bytes,
   pointerBytes: 8,

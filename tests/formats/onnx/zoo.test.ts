@@ -162,6 +162,7 @@ const ZOO: Readonly<Record<string, Subject>> = {
   'DeepFM, without numbers': click(() => new models.DeepFM({ ...columns, dense: 0, hidden: 16 })),
   DLRM: click(() => new models.DLRM(columns)),
   Tower: takes(() => new models.Tower(6, [8, 4]), [5, 6]),
+  'Tower, with Dice': takes(() => new models.Tower(6, [8, 4], { activation: 'dice' }), [5, 6]),
   CrossNetwork: takes(() => new models.CrossNetwork(6, 2), [5, 6]),
   CrossNetworkV2: takes(() => new models.CrossNetworkV2(6, 2), [5, 6]),
   'CrossNetworkV2, of low rank': takes(() => new models.CrossNetworkV2(6, 2, 3), [5, 6]),
@@ -170,6 +171,7 @@ const ZOO: Readonly<Record<string, Subject>> = {
   FieldAttention: takes(() => new models.FieldAttention(6, 2, 3), [5, 4, 6]),
   FieldExcitation: takes(() => new models.FieldExcitation(4), [5, 4, 6]),
   BilinearInteraction: takes(() => new models.BilinearInteraction(4, 6), [5, 4, 6]),
+  Dice: takes(() => new models.Dice(6), [5, 4, 6]),
   TargetAttention: takes(() => new models.TargetAttention(6), [5, 4, 6], [5, 4], [5, 6]),
   GatedExperts: { make: () => new models.GatedExperts(6, 3, [5]), args: () => [randn([5, 6]), [randn([5, 3]), randn([5, 3])]] },
 }; // biome-ignore format: a table
