@@ -51,6 +51,16 @@ describe('a first mistake is answered in one sentence', () => {
       () => new O.AdamW(model.parameters(), { weight_decay: 0.1 }),
       'AdamW: unknown option weight_decay, expected { lr, betas, eps, weightDecay, amsgrad, maximize }',
     ],
+    [
+      'dropout(x, 0.1)',
+      () => T.F.dropout(a, 0.1),
+      'dropout: options: expected an object of { p, training, generator }, got number 0.1',
+    ],
+    [
+      'leakyRelu(x, 0.2)',
+      () => T.F.leakyRelu(a, 0.2),
+      'leakyRelu: options: expected an object of { negativeSlope }, got number 0.2',
+    ],
     ['lr of text', () => new O.SGD(model.parameters(), { lr: '0.1' }), 'SGD: lr 0.1 came, expected at least 0'],
     [
       'LeakyReLU(0.2)',

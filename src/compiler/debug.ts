@@ -51,7 +51,7 @@ export const printKernels = (steps: readonly Step[]): string =>
   steps.map(({ lowered }) => [lowered.loop.name, ...lowered.describe().map(line => `  ${line}`)].join('\n')).join('\n');
 
 /** The arena as a table: place, size, first and last kernel. */
-export function printPlan(plan: Plan): string {
+function printPlan(plan: Plan): string {
   const rows = plan.blocks.map(({ name, offset, bytes, from, to }) =>
     [
       String(offset).padStart(12),

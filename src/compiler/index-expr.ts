@@ -341,7 +341,7 @@ export class IndexTable {
 export const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /** Calls `see` for every variable under `a`, with repetitions. */
-export function eachVar(a: Ix, see: (atom: VarAtom) => void): void {
+function eachVar(a: Ix, see: (atom: VarAtom) => void): void {
   for (const { atom } of a.terms) {
     if (atom.kind === 'var') see(atom);
     else if (atom.kind === 'data') atom.vars.forEach(see);

@@ -122,7 +122,7 @@ const MISSING = new Set(['', '?', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', '\\
 export const isMissing = (text: string): boolean => MISSING.has(text);
 
 /** A first line is a header when it has a distinct, non-numeric text for every column and some column is numeric below it. */
-export function looksLikeHeader(first: readonly string[], second: readonly string[]): boolean {
+function looksLikeHeader(first: readonly string[], second: readonly string[]): boolean {
   if (first.some(field => field === '' || isNumeric(field)) || new Set(first).size < first.length) return false;
   return second.some(isNumeric);
 }

@@ -6,8 +6,8 @@ import { RandomStream } from './random.ts';
 import { columnOf, isMissing, isNumeric, selectRows, type Table, type TableColumn } from './table.ts';
 
 /** Slot of a category that was not seen in training (or too rarely), and of a missing one. */
-export const UNSEEN = 0;
-export const MISSING_SLOT = 1;
+const UNSEEN = 0;
+const MISSING_SLOT = 1;
 const FIRST_VALUE = 2;
 
 /** A column of numbers: standardised, with an indicator of missing ones, and cut into buckets that are categories of their own. */

@@ -31,10 +31,8 @@ export function fieldAwareSum(vectors: Tensor): Tensor {
 }
 
 /** Activations by the names that configs use. */
-export const ACTIVATIONS = ['relu', 'leakyRelu', 'dice'] as const;
-
 /** What stands behind the layers of a tower; `dice` is Dice, with state of its own. */
-export type Activation = (typeof ACTIVATIONS)[number];
+export type Activation = 'relu' | 'leakyRelu' | 'dice';
 
 export interface TowerOptions {
   /** Share of the units dropped in training; 0 by default. */

@@ -28,7 +28,7 @@ export function maskedCrc(bytes: Uint8Array): number {
 }
 
 /** One TFRecord: u64 length, masked checksum of the length, data, masked checksum of the data; all little-endian. */
-export function tfRecord(data: Uint8Array): Uint8Array {
+function tfRecord(data: Uint8Array): Uint8Array {
   const record = new Uint8Array(12 + data.length + 4);
   const view = new DataView(record.buffer);
   view.setBigUint64(0, BigInt(data.length), true);

@@ -6,7 +6,7 @@ import type { Node } from '../graph/node.ts';
 import { add, equal, indicator, keep, mul, one, shift, zero } from './arithmetic.ts';
 
 /** Product of the elements before each one (after it, when `reverse`); 1 for the first. */
-export const exclusiveProduct = (x: Node, axis: number, reverse: boolean): Node =>
+const exclusiveProduct = (x: Node, axis: number, reverse: boolean): Node =>
   g.scan('prod', shift(x, axis, reverse ? -1 : 1, 1), axis, reverse);
 
 /** For every element, the product of all others along `axes`: what stands before times what stands after. */

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { tensor } from 'tenon';
+import { Dice } from 'tenon/models';
 import { buildModel, MODEL_NAMES, type ModelConfig, type SparseInput } from 'tenon/recsys';
 import { expect, it } from 'vitest';
 import { Parameter, type Tensor } from '../../src/tensor/index.ts';
@@ -61,6 +62,24 @@ const SHOWS = [
 
 it('covers every model', () => {
   expect(new Set(Object.values(FIGURES).map(({ model }) => model.model))).toEqual(new Set(MODEL_NAMES));
+});
+
+it('Dice in evaluation stands on the moving averages of the rows that count', () => {
+  const dice = new Dice(2);
+  dice.alpha.assign(tensor([0.25, 0.5]));
+  dice.call(tensor([[1, 2], [3, 6], [50, 70]]), tensor([1, 1, 0])); // biome-ignore format: rows
+  // Means 2 and 4, variances 1 and 4 with a weight of 0.1 beside 0 and 1.
+  const [means, variances] = [[0.2, 0.4], [1, 1.3]]; // biome-ignore format: rows
+  const x = [0.7, -1.5];
+  const expected = x.map((s, k) => {
+    const p = 1 / (1 + Math.exp(-(s - means[k]!) / Math.sqrt(variances[k]! + 1e-8)));
+    return p * s + (1 - p) * [0.25, 0.5][k]! * s;
+  });
+  const got = dice
+    .eval()
+    .call(tensor([x]))
+    .data();
+  for (const k of [0, 1]) expect(got[k]).toBeCloseTo(expected[k]!, 6);
 });
 
 it.each(Object.entries(FIGURES))('%s', (_name, figures) => {

@@ -9,7 +9,7 @@ import { bigBinary, numberBinary } from './elementwise.ts';
 import { around, isBig, sizeOf, stridesOf, type Values } from './values.ts';
 
 /** An index a program was given does not exist. */
-export function indexError(what: string, index: number | bigint, size: number): Error {
+function indexError(what: string, index: number | bigint, size: number): Error {
   return new Error(failureText(what, index, size));
 }
 

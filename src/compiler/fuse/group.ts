@@ -56,7 +56,7 @@ const product = (shape: readonly number[], where: (d: number) => boolean): numbe
   shape.reduce((n, size, d) => (where(d) ? n * size : n), 1);
 
 /** Whether a reduction has too few results to keep threads busy, and many elements. Depends on shapes alone. */
-export function shouldSplit(shape: readonly number[], kept: readonly boolean[]): boolean {
+function shouldSplit(shape: readonly number[], kept: readonly boolean[]): boolean {
   const outer = product(shape, d => kept[d]!);
   const inner = product(shape, d => !kept[d]!);
   if (outer * inner <= 32_768) return false;

@@ -22,7 +22,7 @@ import { openZip, type ZipArchive } from '../zip.ts';
 import { elementType, ModuleBag, type Storage, StoredView, torchGlobal } from './globals.ts';
 
 /** The first pickle of a legacy file. */
-export const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
+const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
 const LEGACY_PROTOCOL = 1001;
 
 /** Where the bytes of a storage lie. */

@@ -49,7 +49,7 @@ const DTYPE_NUMBERS = [
   'DT_BOOL',
 ];
 
-export const SOURCES: ReadonlySet<string> = new Set(['Placeholder', 'Const', 'NoOp']);
+const SOURCES: ReadonlySet<string> = new Set(['Placeholder', 'Const', 'NoOp']);
 
 /** The nodes of a list in JSON. @throws Error naming what is wrong */
 function nodesIn(list: Json | undefined, path: string, what: string): GraphNode[] {
@@ -218,7 +218,7 @@ export const CALLERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The control flow of TensorFlow 1, where it is part of the graph. */
-export const FLOW: ReadonlySet<string> = new Set(['Switch', 'Merge', 'Enter', 'Exit', 'NextIteration', 'LoopCond']);
+const FLOW: ReadonlySet<string> = new Set(['Switch', 'Merge', 'Enter', 'Exit', 'NextIteration', 'LoopCond']);
 
 export const runsOperator = (op: string): boolean =>
   SOURCES.has(op) || FLOW.has(op) || Object.hasOwn(CALLERS, op) || Object.hasOwn(OPERATORS, op);

@@ -1,7 +1,6 @@
 /**
  * Models by name, as config files and published cards have them.
  */
-import { ACTIVATIONS } from '../../models/interactions.ts';
 import type { BatchSchema } from '../batch.ts';
 import {
   check,
@@ -48,7 +47,7 @@ type Own<T> = Omit<T, 'schema'>;
 const counts = list(count);
 const sized = { dim: count };
 const deep = { dim: count, hidden: counts, dropout: share };
-const sequence = { ...deep, histories: named(text), length: count, activation: either(...ACTIVATIONS) };
+const sequence = { ...deep, histories: named(text), length: count, activation: either('relu', 'leakyRelu', 'dice') };
 const experts = { dim: count, dropout: share, experts: count, expert: counts, towers: counts };
 const retrieval = { ...deep, items: list(text), temperature: positive, logQ: flag };
 

@@ -7,7 +7,7 @@ import { raised } from '../autocast.ts';
 import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { zerosLike } from '../creation.ts';
-import { checkFloat, checkTensor, normalDim } from '../operands.ts';
+import { checkFloat, checkOptions, checkTensor, normalDim } from '../operands.ts';
 import { inWide } from '../ops/softmax.ts';
 import { rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
@@ -20,6 +20,7 @@ export const relu6 = (x: Tensor): Tensor => hardtanh(x, { minVal: 0, maxVal: 6 }
 
 /** x where positive, else slope * x (default 0.01). */
 export function leakyRelu(x: Tensor, options: { readonly negativeSlope?: number } = {}): Tensor {
+  checkOptions('leakyRelu', options, ['negativeSlope']);
   checkFloat('leakyRelu', 'input', x);
   const { negativeSlope = 0.01 } = options;
   return composite('leakyRelu', [x], { negativeSlope }, x.gt(0).where(x, x.mul(negativeSlope)));
@@ -59,6 +60,7 @@ export function rrelu(
 
 /** x where positive, else alpha * (exp(x) - 1). */
 export function elu(x: Tensor, options: { readonly alpha?: number } = {}): Tensor {
+  checkOptions('elu', options, ['alpha']);
   checkFloat('elu', 'input', x);
   const { alpha = 1 } = options;
   // The branch not taken is computed at 0, so that exp does not overflow into its gradient.
@@ -72,6 +74,7 @@ export function selu(x: Tensor): Tensor {
 
 /** max(0, x) + min(0, alpha * (exp(x / alpha) - 1)). */
 export function celu(x: Tensor, options: { readonly alpha?: number } = {}): Tensor {
+  checkOptions('celu', options, ['alpha']);
   checkFloat('celu', 'input', x);
   const { alpha = 1 } = options;
   if (alpha === 0) throw new RangeError('celu: alpha must not be 0');
@@ -80,6 +83,7 @@ export function celu(x: Tensor, options: { readonly alpha?: number } = {}): Tens
 
 /** x * Phi(x), exactly through erf, or with the tanh approximation. */
 export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
+  checkOptions('gelu', options, ['approximate']);
   checkFloat('gelu', 'input', x);
   const { approximate = 'none' } = options;
   if (approximate !== 'none' && approximate !== 'tanh')
@@ -129,6 +133,7 @@ export function hardsigmoid(x: Tensor): Tensor {
 
 /** Limited to [minVal, maxVal], [-1, 1] by default. */
 export function hardtanh(x: Tensor, options: { readonly minVal?: number; readonly maxVal?: number } = {}): Tensor {
+  checkOptions('hardtanh', options, ['minVal', 'maxVal']);
   checkTensor('hardtanh', 'input', x);
   const { minVal = -1, maxVal = 1 } = options;
   // At the limits the gradient is 0.
@@ -139,6 +144,7 @@ export function hardtanh(x: Tensor, options: { readonly minVal?: number; readonl
 
 /** log(1 + exp(beta x)) / beta; x itself where beta x exceeds the threshold (20). */
 export function softplus(x: Tensor, options: { readonly beta?: number; readonly threshold?: number } = {}): Tensor {
+  checkOptions('softplus', options, ['beta', 'threshold']);
   checkFloat('softplus', 'input', x);
   x = raised(x);
   const { beta = 1, threshold = 20 } = options;
@@ -155,6 +161,7 @@ export function softsign(x: Tensor): Tensor {
 
 /** x moved towards 0 by lambda (0.5), 0 within. */
 export function softshrink(x: Tensor, options: { readonly lambda?: number } = {}): Tensor {
+  checkOptions('softshrink', options, ['lambda']);
   checkFloat('softshrink', 'input', x);
   const { lambda = 0.5 } = options;
   if (!(lambda >= 0)) throw new RangeError(`softshrink: lambda: expected at least 0, got ${lambda}`);
@@ -163,6 +170,7 @@ export function softshrink(x: Tensor, options: { readonly lambda?: number } = {}
 
 /** x where |x| exceeds lambda (0.5), else 0. */
 export function hardshrink(x: Tensor, options: { readonly lambda?: number } = {}): Tensor {
+  checkOptions('hardshrink', options, ['lambda']);
   checkFloat('hardshrink', 'input', x);
   const { lambda = 0.5 } = options;
   return x.abs().le(lambda).where(0, x);

@@ -4,7 +4,7 @@
 import type { Generator } from '../../runtime/index.ts';
 import { composite } from '../composite.ts';
 import { zerosLike } from '../creation.ts';
-import { checkFloat } from '../operands.ts';
+import { checkFloat, checkOptions } from '../operands.ts';
 import { keepMask } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -16,10 +16,16 @@ export interface DropoutOptions {
   readonly generator?: Generator;
 }
 
+function checked(op: string, options: DropoutOptions): DropoutOptions {
+  checkOptions(op, options, ['p', 'training', 'generator']);
+  const { p = 0.5 } = options;
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: p: expected a probability from 0 to 1, got ${p}`);
+  return options;
+}
+
 function drop(op: string, x: Tensor, maskShape: readonly number[], options: DropoutOptions): Tensor {
   checkFloat(op, 'input', x);
-  const { p = 0.5, training = true, generator } = options;
-  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: p: expected a probability from 0 to 1, got ${p}`);
+  const { p = 0.5, training = true, generator } = checked(op, options);
   if (!training || p === 0) return x;
   if (p === 1) return x.mul(zerosLike(x));
   const dropped = keepMask(maskShape, 1 - p, generator)
@@ -62,8 +68,7 @@ const ALPHA = -1.7580993408473766;
 
 function alphaDrop(op: string, x: Tensor, maskShape: readonly number[], options: DropoutOptions): Tensor {
   checkFloat(op, 'input', x);
-  const { p = 0.5, training = false, generator } = options;
-  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: p: expected a probability from 0 to 1, got ${p}`);
+  const { p = 0.5, training = false, generator } = checked(op, options);
   if (!training || p === 0) return x;
   if (p === 1) return x.mul(zerosLike(x));
   const a = 1 / Math.sqrt((1 - p) * (1 + p * ALPHA * ALPHA));

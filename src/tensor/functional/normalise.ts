@@ -126,6 +126,16 @@ function blend(running: Tensor | null | undefined, value: Tensor, momentum: numb
 }
 
 /**
+ * The variance of x, whose mean is `mean`: the mean square around a point that stands still, less the square of the mean's distance from it, which is 0 and
+ * has the gradient 0. (Through the moving mean, the gradient sums over x what it has just made of x: batch norm's took two more passes.)
+ */
+function varianceAround(x: Tensor, mean: Tensor, dims: readonly number[]): Tensor {
+  const still = mean.detach();
+  const [around, moved] = [x.sub(still), mean.sub(still)];
+  return around.mul(around).mean(dims, { keepdim: true }).sub(moved.mul(moved));
+}
+
+/**
  * Normalises each channel (dim 1) over batch and space (Ioffe and Szegedy 2015). Running statistics are [channels]; in training those
  * that are parameters are updated, with the unbiased variance.
  */
@@ -152,7 +162,7 @@ export function batchNorm(
       throw new RangeError(`batchNorm: training needs more than one value per channel, got ${shapeText(x.shape)}`);
     const mean = input.mean(dims, { keepdim: true });
     centered = input.sub(mean);
-    variance = centered.mul(centered).mean(dims, { keepdim: true });
+    variance = varianceAround(input, mean, dims);
     blend(runningMean, mean.reshape([-1]), momentum);
     blend(runningVar, variance.reshape([-1]).mul(count / (count - 1)), momentum);
   } else {

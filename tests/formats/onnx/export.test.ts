@@ -2,7 +2,7 @@
  * Exported models in onnxruntime and in our own reader: one model per architecture with its dynamic axes, and
  * operators that no model uses. zoo.test.ts has every model.
  */
-import { cat, F, linalg, manualSeed, Parameter, randint, randn, type Tensor, topk } from 'tenon';
+import { cat, F, geqrf, linalg, manualSeed, Parameter, randint, randn, type Tensor, topk } from 'tenon';
 import { onnx } from 'tenon/formats';
 import * as models from 'tenon/models';
 import * as nn from 'tenon/nn';
@@ -104,6 +104,7 @@ class Applied extends nn.Module<Tensor[], Tensor> {
 const FUNCTIONS: Readonly<Record<string, (x: Tensor, weight: Tensor) => Tensor>> = {
   'views that cut, turn and fill': x => x.flip(1).narrow(2, 1, 2).constantPad([1, 2, 0, 1], 5).transpose(0, 2),
   'every second element, backwards': x => x.slice(2, 0, null, 2).flip(2),
+  'rows added behind the only one': x => x.narrow(1, 0, 1).constantPad([0, 0, 0, 2]).add(x.narrow(1, 0, 3)),
   'windows': x => x.unfold(2, 2, 1).sum(-1),
   'a diagonal': x => x.diagonal(0, 1, 2),
   'sums over all axes, and extremes': x => x.sum().add(x.amax()).sub(x.amin([0, 2])),
@@ -132,6 +133,14 @@ const FUNCTIONS: Readonly<Record<string, (x: Tensor, weight: Tensor) => Tensor>>
   'an inverse and a determinant': x => linalg.inv(x.transpose(1, 2).matmul(x)).mul(linalg.det(x.transpose(1, 2).matmul(x)).reshape([2, 1, 1])),
   'a Cholesky factor and what it solves': x => { const l = linalg.cholesky(x.transpose(1, 2).matmul(x)); return l.add(linalg.solveTriangular(l, x.narrow(1, 0, 3), { upper: false })); },
   'an LU factorisation': x => { const { p, l, u } = linalg.lu(x); return p.sum(-2).add(l.matmul(u).sum(-1)).add(u.sum(-1).mean(-1, { keepdim: true })); },
+  'a QR factorisation': x => { const { q, r } = linalg.qr(x.transpose(1, 2)); return cat([q, r, q.matmul(r)], -1); },
+  'a complete QR factorisation': x => { const { q, r } = linalg.qr(x.transpose(1, 2), 'complete'); return cat([q, r], -1); },
+  'reflections': x => { const { a, tau } = geqrf(x); return a.add(tau.unsqueeze(1)); },
+  'eigenvalues': x => linalg.eigvalsh(x.transpose(1, 2).matmul(x)),
+  'the root of a symmetric matrix': x => { const { eigenvalues, eigenvectors } = linalg.eigh(x.transpose(1, 2).matmul(x), 'U'); return eigenvectors.mul(eigenvalues.sqrt().unsqueeze(1)).matmul(eigenvectors.transpose(1, 2)); },
+  'singular values': x => linalg.svdvals(x),
+  'a polar factor': x => { const { u, vh } = linalg.svd(x.transpose(1, 2), { fullMatrices: false }); return u.matmul(vh); },
+  'a pseudo-inverse': x => linalg.pinv(x),
   'limits': x => x.clamp(-0.5, 0.5).add(x.clampMin(0.1)).add(F.relu6(x)),
 }; // biome-ignore format: a table
 
@@ -152,7 +161,7 @@ it('names what cannot be exported', () => {
     }
     return 'nothing was refused';
   };
-  expect(refused(x => linalg.svd(x).s)).toContain('ONNX has no operator for the matrix routine svd');
+  expect(refused(x => linalg.ldlFactor(x.transpose(1, 2).matmul(x)).ld)).toContain('ONNX has no operator for the matrix routine ldl');
   expect(refused(x => x.scatterReduce(2, x.argsort(2), x, 'amax'))).toBe('export: opset 17 has no scatter by max');
   expect(refused(x => x, { opset: 3 })).toBe('export: opset: expected a whole number from 17 to 26, got 3');
   expect(refused(x => x, { dynamicAxes: { image: { 0: 'n' } } })).toContain('names an input "image"; the inputs are "input"');

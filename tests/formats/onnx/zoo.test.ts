@@ -162,6 +162,7 @@ const ZOO: Readonly<Record<string, Subject>> = {
   'DeepFM, without numbers': click(() => new models.DeepFM({ ...columns, dense: 0, hidden: 16 })),
   DLRM: click(() => new models.DLRM(columns)),
   Tower: takes(() => new models.Tower(6, [8, 4]), [5, 6]),
+  'Tower, with Dice': takes(() => new models.Tower(6, [8, 4], { activation: 'dice' }), [5, 6]),
   CrossNetwork: takes(() => new models.CrossNetwork(6, 2), [5, 6]),
   CrossNetworkV2: takes(() => new models.CrossNetworkV2(6, 2), [5, 6]),
   'CrossNetworkV2, of low rank': takes(() => new models.CrossNetworkV2(6, 2, 3), [5, 6]),
@@ -189,7 +190,7 @@ const PARTS = [
   ...['AlexNet', 'VGG', 'ResNet', 'BasicBlock', 'Bottleneck', 'MobileNetV2', 'MobileNetV3', 'ShuffleNetV2', 'EfficientNet'],
   ...['SqueezeExcitation', 'StochasticDepth', 'GPT2LMHeadModel', 'CausalLM'],
   ...['keepTopK', 'keepTopP', 'penalise', 'sampleToken'],
-  ...['ACTIVATIONS', 'pairwiseSum', 'pairwiseDots', 'lowerTriangle', 'fieldAwareSum', 'weightedSum'],
+  ...['pairwiseSum', 'pairwiseDots', 'lowerTriangle', 'fieldAwareSum', 'weightedSum'],
 ]; // biome-ignore format: a table
 
 it('leaves no model of the zoo out', () => {

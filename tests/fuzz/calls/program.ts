@@ -1,6 +1,6 @@
 /**
  * Programs of calls from a seed: every part of the public API that one compiled function can hold, on values of every dtype, most with gradients, and now and then under
- * vmap, jvp, checkpoint or autocast. Values are computed on the reference backend while drawing, and stay small.
+ * vmap, jvp, checkpoint or autocast, with gradients of gradients, or as a step that updates its inputs. Values are computed on the reference backend while drawing, and stay small.
  */
 import {
   autocast,
@@ -177,7 +177,8 @@ function updated(program: Program, inputs: readonly Tensor[], manner: Manner, di
   const parameters = inputs.map(x => new Parameter(x));
   const outputs = outputsOf(program, disturb);
   const step = (): Tensor[] => {
-    const results = outputs(...parameters);
+    // What returns its argument as it is (`to` its own dtype) is the parameter, and changes with it.
+    const results = outputs(...parameters).filter(y => !(y instanceof Parameter));
     if (!hasDerivative(program)) return results;
     const gradients = gradientsOf(outputs, parameters);
     // Outside of a compiled step values are read before the parameters they come from change.

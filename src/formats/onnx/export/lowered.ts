@@ -5,6 +5,7 @@
 import type { MatrixRoutine } from '../../../graph/matrix.ts';
 import type { Node, Unary } from '../../../graph/node.ts';
 import { arange, cat, scan, Tensor } from '../../../tensor/index.ts';
+import { eigh, eighUpper, geqrf, pinv, qr, svd } from './spectral.ts';
 
 export type Lowering = (...inputs: Tensor[]) => Tensor;
 
@@ -152,7 +153,18 @@ const lu: Lowering = a => {
   return packed;
 };
 
-export const MATRIX_LOWERED: Partial<Record<MatrixRoutine, Lowering>> = { cholesky, lu, solve, solveTriangular };
+export const MATRIX_LOWERED: Partial<Record<MatrixRoutine, Lowering>> = {
+  cholesky,
+  eigh: a => eigh(a!),
+  eighUpper: a => eighUpper(a!),
+  geqrf: a => geqrf(a!),
+  lu,
+  pinv: (a, bounds) => pinv(a!, bounds!),
+  qr: a => qr(a!),
+  solve,
+  solveTriangular,
+  svd: a => svd(a!),
+};
 
 /** A lowering applied to the inputs of a node. */
 export const lowered = (lowering: Lowering, node: Node): Node =>

@@ -289,7 +289,7 @@ function matrix(writer: Writer, node: Node<'matrix'>): string {
   }
   const lowering =
     MATRIX_LOWERED[routine] ??
-    writer.fail(`ONNX has no operator for the matrix routine ${routine}; there are cholesky, det, lu, solve and solveTriangular`); // biome-ignore format: one sentence
+    writer.fail(`ONNX has no operator for the matrix routine ${routine}; there are det, ${Object.keys(MATRIX_LOWERED).join(', ')}`); // biome-ignore format: one sentence
   return written(writer, node, lowering);
 }
 

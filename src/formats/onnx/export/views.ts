@@ -22,11 +22,9 @@ function isBroadcast(node: Node): boolean {
     node.attrs.axes.every(({ terms, offset, div }, a) => {
       if (offset !== 0 || div !== 1) return false;
       if (terms.length === 0) return x.shape[a] === 1;
+      // Along a longer dim than its own an axis reads the fill value, also where its size is 1.
       return (
-        terms.length === 1 &&
-        terms[0]![0] === lead + a &&
-        terms[0]![1] === 1 &&
-        (x.shape[a] === node.shape[lead + a] || x.shape[a] === 1)
+        terms.length === 1 && terms[0]![0] === lead + a && terms[0]![1] === 1 && x.shape[a] === node.shape[lead + a]
       );
     })
   );
