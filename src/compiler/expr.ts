@@ -245,7 +245,19 @@ export class Tracer {
       return { kind: 'contracted', id: this.count++, dtype: value.dtype, mask, args: [], value };
     }
     const args = value.inputs.map(input => this.trace(input, coords, guards));
+    if (value.is('checkIndex')) args[0] = this.indexWhere(guards, args[0]!);
     return { kind: 'op', id: this.count++, dtype: value.dtype, mask: this.argsMask(args), args, value };
+  }
+
+  /**
+   * An index that may fail only where all of `guards` hold: what is computed from a position where one does not is no index of the program's. What is loaded there
+   * (from somewhere in its buffer) or was checked is one, and 0 takes the place of others.
+   */
+  private indexWhere(guards: readonly Condition[], at: Expr): Expr {
+    const isOne = at.kind === 'load' || at.kind === 'const' || (at.kind === 'op' && at.value.is('checkIndex'));
+    if (guards.length === 0 || isOne) return at;
+    const mask = at.mask | this.conditionsMask(guards);
+    return { kind: 'guard', id: this.count++, dtype: at.dtype, mask, args: [at], conditions: guards, fill: 0 };
   }
 
   /** Traces with members at other coordinates. */
@@ -272,7 +284,7 @@ export class Tracer {
     const { axis, what } = value.attrs;
     const n = source.shape[axis]!;
     const rank = index.shape.length;
-    const at = this.trace(index, coords.slice(axis, axis + rank), guards);
+    const at = this.indexWhere(guards, this.trace(index, coords.slice(axis, axis + rank), guards));
     const position = this.indexValue(at, n, what);
     const element =
       n === 0

@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import '../support/backend.ts';
-import { arange, F, ones, Parameter, tensor, zeros } from '../../src/index.ts';
+import { arange, cat, F, ones, Parameter, type Tensor, tensor, zeros } from '../../src/index.ts';
 
 const x = arange(24).reshape([2, 3, 4]);
 
@@ -120,6 +120,16 @@ test('embedding gives the padding row no gradient', () => {
     [2, 2],
     [0, 0],
   ]);
+});
+
+test('indices that are computed may be behind a cat or a pad, where those of other positions would be outside', () => {
+  const table = arange(31).mul(2).reshape([1, 31]).eval();
+  const ends = tensor([7, 8, 9, 10, 11]);
+  const twice = Array.from({ length: 31 }, (_, i) => 2 * i);
+  const joined = (x: Tensor): number[] => cat([ends, x.add(0)], 0).toArray() as number[];
+  expect(joined(table.kthvalue(1, 0).values)).toEqual([7, 8, 9, 10, 11, ...twice]);
+  expect(joined(table.flatten().take(arange(10).mul(3)))).toEqual([7, 8, 9, 10, 11, ...twice.filter((_, i) => i < 30 && i % 3 === 0)]); // biome-ignore format: one line
+  expect(F.pad(table.flatten().take(arange(10).mul(3).add(1)), [2, 1]).toArray()).toEqual([0, 0, ...twice.filter(n => n % 6 === 2), 0]); // biome-ignore format: one line
 });
 
 test('sums of halves by index are rounded once: 1000 ones are 1000, not the 256 or 2048 where one more is lost', () => {
