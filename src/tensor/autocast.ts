@@ -59,3 +59,7 @@ export const lowered = (x: Tensor): Tensor =>
 
 /** Operand of what needs f32: half types become f32 under autocast. */
 export const raised = (x: Tensor): Tensor => (active && isHalf(x.dtype) ? x.to('f32') : x);
+
+/** Two tensors that must be of one type: under autocast f32 meeting a half type makes both f32. */
+export const level = (x: Tensor, y: Tensor): readonly [Tensor, Tensor] =>
+  x.dtype === 'f32' || y.dtype === 'f32' ? [raised(x), raised(y)] : [x, y];

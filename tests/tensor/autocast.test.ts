@@ -63,6 +63,36 @@ describe('types', () => {
   });
 });
 
+it('what is written by index into sums of another precision is f32', () => {
+  const messages = ones([3, 2]);
+  const index = tensor([0, 2, 0], { dtype: 'i64' });
+  const mask = tensor([true, false, true]);
+  autocast({ dtype: 'bf16' }, () => {
+    const half = messages.matmul(ones([2, 2])); // bf16 twos
+    expect(half.dtype).toBe('bf16');
+    for (const [sums, updates] of [
+      [ones([3, 2]), half],
+      [half.div(2), half.to('f32')],
+    ] as const) {
+      // biome-ignore format: one line
+      const results = [
+        sums.indexAdd(0, index, updates),
+        sums.scatterAdd(0, index.unsqueeze(1).expand([3, 2]), updates),
+        sums.indexPut([index], updates, { accumulate: true }),
+      ];
+      for (const result of results) {
+        expect(result.dtype).toBe('f32');
+        expect(result.toArray()).toEqual([[5, 5], [1, 1], [3, 3]]); // biome-ignore format: one line
+      }
+      const placed = sums.maskedScatter(mask.unsqueeze(1), updates);
+      expect([placed.dtype, placed.toArray()]).toEqual(['f32', [[2, 2], [1, 1], [2, 2]]]); // biome-ignore format: one line
+    }
+  });
+  expect(() => messages.indexAdd(0, index, messages.to('bf16'))).toThrow(
+    'indexAdd: dtypes differ: input f32, source bf16',
+  );
+});
+
 describe('numbers of PyTorch', () => {
   it('a small network and its gradients', () => {
     const weights = [waves(1.3, 32, 24), waves(1.7, 32), waves(2.1, 32), waves(2.3, 5, 32)].map(w => new Parameter(w));

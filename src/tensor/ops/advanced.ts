@@ -4,6 +4,7 @@
  */
 import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';
+import { level } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { broadcastShapes, checkTensor, describe, nodeOf, type TensorLike } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -201,6 +202,7 @@ export function indexPut(
 ): Tensor {
   checkTensor('indexPut', 'input', x);
   const kind = options.accumulate ? 'add' : 'set';
+  if (values instanceof Tensor) [x, values] = level(x, values);
   // Where each element of x stands, indexed the same way, says where the values go.
   const positions = new Tensor(build.reshape(build.iota(x.numel(), 'i64'), x.shape));
   const places = index(positions, list);
@@ -248,6 +250,7 @@ export function maskedScatter(x: Tensor, mask: Tensor, source: Tensor): Tensor {
   checkTensor('maskedScatter', 'mask', mask);
   checkTensor('maskedScatter', 'source', source);
   if (mask.dtype !== 'bool') throw new TypeError(`maskedScatter: mask: expected bool, got ${mask.dtype}`);
+  [x, source] = level(x, source);
   if (source.dtype !== x.dtype)
     throw new TypeError(`maskedScatter: dtypes differ: input ${x.dtype}, source ${source.dtype}`);
   const spread = mask.expand(broadcastShapes('maskedScatter', [x.shape, mask.shape]));

@@ -5,6 +5,7 @@
  */
 import * as build from '../../graph/build.ts';
 import type { ScatterKind } from '../../graph/node.ts';
+import { level } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import {
   broadcastShapes,
@@ -115,6 +116,7 @@ function scatterAlong(
   const d = checkAlong(op, x, dim, index);
   if (x.ndim === 0) return scatterAlong(op, kind, x.reshape([1]), 0, index.reshape([-1]), whole(source)).reshape([]);
   if (index.ndim === 0) return scatterAlong(op, kind, x, d, index.reshape([1]), whole(source));
+  if (source instanceof Tensor) [x, source] = level(x, source);
   if (index.numel() === 0) return x;
   let updates = nodeOf(source, x.dtype);
   if (source instanceof Tensor) {
@@ -212,6 +214,7 @@ const highest = (x: Tensor): number | bigint => LIMITS[x.dtype]?.[1] ?? Number.P
 
 function indexed(op: string, kind: ScatterKind, x: Tensor, dim: number, index: Tensor, source: Tensor): Tensor {
   const d = checkVector(op, x, dim, index);
+  [x, source] = level(x, source);
   if (source.dtype !== x.dtype) throw new TypeError(`${op}: dtypes differ: input ${x.dtype}, source ${source.dtype}`);
   if (x.ndim === 0) return indexed(op, kind, x.reshape([1]), 0, index, source.reshape([-1])).reshape([]);
   const expected = x.shape.map((n, i) => (i === d ? index.numel() : n));
