@@ -20,7 +20,8 @@ function flopOf(name: string): number {
 /** Runs `work`, which runs some programs a number of times each, and gives the lines of a table: shares, rates, kernels, costliest first. */
 export function profileTable(work: () => void): string[] {
   const kernels = new Map<string, Kernel>();
-  let programs = 0;
+  /** How often each program ran, by the kernels it ran. */
+  const programs = new Map<string, number>();
   const wall = performance.now;
   performance.now = (): number => {
     const { user, system } = process.cpuUsage();
@@ -28,15 +29,20 @@ export function profileTable(work: () => void): string[] {
   };
   const { traceEvents } = profile(work);
   performance.now = wall;
+  let ran = '';
   for (const { name, dur, args } of traceEvents) {
-    if (name === 'run') programs++;
+    if (name === 'run') {
+      programs.set(ran, (programs.get(ran) ?? 0) + 1);
+      ran = '';
+    }
     if (args?.['threads'] === undefined) continue;
+    ran += `${name}\n`;
     const kernel = kernels.get(name) ?? { name, bytes: Number(args['bytes'] ?? 0), times: [] };
     kernel.times.push(dur);
     kernels.set(name, kernel);
   }
-  // What ran less often than programs did belongs to the preparation.
-  const calls = Math.max(1, programs - 1);
+  // What ran less often than the program that ran most belongs to the preparation.
+  const calls = Math.max(1, ...programs.values());
   const rows = [...kernels.values()]
     .map(({ name, bytes, times }) => {
       const each = Math.floor(times.length / calls);
