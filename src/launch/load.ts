@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
-import { privatePath, readPrivate, readWhole, writePrivate } from './privateFiles.ts';
+import { privatePath, readPackaged, readPrivate, writePrivate } from './privateFiles.ts';
 
 /** What the script gives: a function of the URL that stands for `import.meta.url`. */
 type Core = (moduleUrl: string) => object;
@@ -24,7 +24,7 @@ export function load(url: URL, hash: string): object {
   const name = `core-${hash}-${process.versions.v8}-${process.arch}${flags()}.bin`;
   const file = privatePath(name);
   // What the build left is the package's own, as the script is.
-  const cache = (file === null ? null : readPrivate(file)) ?? readWhole(fileURLToPath(new URL(name, url)));
+  const cache = (file === null ? null : readPrivate(file)) ?? readPackaged(fileURLToPath(new URL(name, url)));
   const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData: cache?.bytes });
   if (file !== null && (!cache || script.cachedDataRejected)) writeAtExit(file, script);
   return (script.runInThisContext() as Core)(url.href);

@@ -43,7 +43,9 @@ export function readPrivate(file: string): PrivateFile | null {
   try {
     const { uid, mode } = fs.fstatSync(descriptor);
     if (process.getuid && (uid !== process.getuid() || mode & WRITABLE || isOthers(file))) return null;
-    return readWhole(descriptor);
+    const all = fs.readFileSync(descriptor);
+    const made = contents(all);
+    return made && all.readUInt32LE(8) === checksum(made.bytes) ? made : null;
   } catch {
     return null;
   } finally {
@@ -51,17 +53,20 @@ export function readPrivate(file: string): PrivateFile | null {
   }
 }
 
-/** What was written, whoever wrote it; null unless the file is there and is whole. */
-export function readWhole(file: string | number): PrivateFile | null {
+/** A file that came with the package, and is trusted as its scripts are: null unless it is there with all its bytes. */
+export function readPackaged(file: string): PrivateFile | null {
   try {
-    const all = process.getBuiltinModule('node:fs').readFileSync(file);
-    if (all.length < HEADER_BYTES || all.readUInt32LE(0) !== MAGIC) return null;
-    const bytes = all.subarray(HEADER_BYTES);
-    const whole = all.readUInt32LE(4) === bytes.length && all.readUInt32LE(8) === checksum(bytes);
-    return whole ? { bytes, mark: all.readUInt32LE(12) } : null;
+    return contents(process.getBuiltinModule('node:fs').readFileSync(file));
   } catch {
     return null;
   }
+}
+
+/** What follows the header; null unless all of it is there. */
+function contents(all: Buffer): PrivateFile | null {
+  if (all.length < HEADER_BYTES || all.readUInt32LE(0) !== MAGIC) return null;
+  const bytes = all.subarray(HEADER_BYTES);
+  return all.readUInt32LE(4) === bytes.length ? { bytes, mark: all.readUInt32LE(12) } : null;
 }
 
 /** Whether others can put files into a file's folder in place of it: those that are writable by all, but for sticky ones, as /tmp. */
