@@ -200,6 +200,8 @@ export type Inst =
       readonly hi: Reg | number;
       readonly step: number;
       readonly body: readonly Inst[];
+      /** About how many iterations it has, where the bounds do not say: for estimates of work. */
+      readonly trips?: number;
     }
   | { readonly op: 'while'; readonly test: readonly Inst[]; readonly m: Reg; readonly body: readonly Inst[] }
   | { readonly op: 'if'; readonly m: Reg; readonly body: readonly Inst[]; readonly otherwise: readonly Inst[] }
@@ -474,10 +476,11 @@ export class LoopBuilder {
     return this.cmp('lt', this.iota(lanes), this.splat(count, lanes));
   }
 
-  for(lo: Reg | number, hi: Reg | number, step: number, fill: (i: Reg) => void): void {
+  /** `by`: the step, with about how many iterations there are where the bounds do not say. */
+  for(lo: Reg | number, hi: Reg | number, by: number | { step: number; trips: number }, fill: (i: Reg) => void): void {
     const i = this.reg('i32');
     const body = this.block(() => fill(i));
-    this.emit({ op: 'for', i, lo, hi, step, body });
+    this.emit({ op: 'for', i, lo, hi, ...(typeof by === 'number' ? { step: by } : by), body });
   }
 
   while(test: () => Reg, fill: () => void): void {

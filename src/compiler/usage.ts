@@ -137,7 +137,7 @@ function trips(inst: Inst): number {
   if (inst.op === 'parallel') return typeof inst.extent === 'number' ? inst.extent : UNKNOWN_TRIPS;
   if (inst.op === 'while') return UNKNOWN_TRIPS;
   if (inst.op !== 'for') return 1;
-  if (typeof inst.lo !== 'number' || typeof inst.hi !== 'number') return UNKNOWN_TRIPS;
+  if (typeof inst.lo !== 'number' || typeof inst.hi !== 'number') return inst.trips ?? UNKNOWN_TRIPS;
   return Math.max(0, Math.ceil((inst.hi - inst.lo) / inst.step));
 }
 

@@ -2,7 +2,11 @@
  * The number of threads follows measured times, and only measured times.
  */
 import { describe, expect, it } from 'vitest';
+import { compileGraph } from '../../src/compiler/compile.ts';
 import { ThreadChoice } from '../../src/compiler/thread-choice.ts';
+import { usageOf } from '../../src/compiler/usage.ts';
+import { contract, placeholder } from '../../src/graph/build.ts';
+import { programOf, TARGET } from './support.ts';
 
 /** Runs with times as given for one thread and for several; returns the threads of each run. */
 function runs(choice: ThreadChoice, count: number, time: (threads: number) => number, wanted = 4): number[] {
@@ -64,5 +68,16 @@ describe('the number of threads', () => {
 
   it('is one when one is wanted', () => {
     expect(new ThreadChoice(1e9).next(1)).toBe(1);
+  });
+
+  it.each([
+    [640, 640, 640],
+    [512, 1024, 256],
+    [1000, 400, 400],
+  ])('is guessed from at least the multiply-adds of a product, where k is not cut: %i x %i of %i', (m, n, k) => {
+    const product = contract(placeholder('a', [m, k], 'f32'), placeholder('b', [k, n], 'f32'), [0, 1], [1, 2], [0, 2]);
+    const { kernels } = compileGraph(programOf([product]), TARGET);
+    const work = kernels.reduce((sum, { kernel }) => sum + usageOf(kernel.body).work, 0);
+    expect(work).toBeGreaterThan((m * n * k) / (TARGET.vectorBytes / 4));
   });
 });

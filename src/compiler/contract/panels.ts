@@ -98,15 +98,15 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
     eachBlock(b, p, plan, (block, blockIndex) => {
       const rowsAt = a.enter(slot, batch, block, mLo, mHi);
       const columnsAt = c.enter(slot, batch, block, nLo, nHi);
-      b.for(mLo, mHi, plan.mBlock, from => {
+      b.for(mLo, mHi, { step: plan.mBlock, trips: Math.ceil(plan.mTask / plan.mBlock) }, from => {
         const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
-        b.for(nLo, nHi, 1, nPanel => {
+        b.for(nLo, nHi, { step: 1, trips: plan.nTask }, nPanel => {
           const n = columnSide.panel(b, nPanel).first;
           const alongB = plan.b === 'direct' ? strideOf(p.b, p.k) : width;
           const dtype = plan.b === 'direct' ? p.b.dtype : p.acc;
           const streamB: Stream = { dtype, from: columnsAt(n), across: lanes, along: alongB };
           const full = fullColumns(b, p, plan, nGroups, n);
-          b.for(from, until, 1, mPanel => {
+          b.for(from, until, { step: 1, trips: Math.min(plan.mBlock, plan.mTask) }, mPanel => {
             const { first, count } = rowSide.panel(b, mPanel);
             const fromA = rowsAt(first);
             const before = b.mul(b.sub(nPanel, nLo), b.i32(rowSide.taskLines));

@@ -269,11 +269,11 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
       const rowsAt = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi);
       const columnsAt = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi);
       const isFirst = index && b.cmp('eq', index, b.i32(0));
-      b.for(mLo, mHi, plan.mBlock, from => {
+      b.for(mLo, mHi, { step: plan.mBlock, trips: Math.ceil(plan.mTask / plan.mBlock) }, from => {
         const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
-        b.for(nLo, nHi, 1, n => {
+        b.for(nLo, nHi, { step: 1, trips: plan.nTask }, n => {
           const fromB = columnsAt(n);
-          b.for(from, until, 1, m => {
+          b.for(from, until, { step: 1, trips: Math.min(plan.mBlock, plan.mTask) }, m => {
             const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
             const to = index ? b.advance(own, before, tile * 4) : own;
             const first = b.mul(m, b.i32(plan.rows));
