@@ -34,6 +34,10 @@ export function dealtTasks(count: number, threads: number): number[] {
   return Array.from({ length: threads + 1 }, (_, t) => Math.floor((Math.floor((t * slots) / threads) * count) / slots));
 }
 
+/** Parts that sums are cut into, `most` at most, so that `blocks` of results make some `tasks` for threads to share. */
+export const chunksFor = (blocks: number, tasks: number, most: number): number =>
+  Math.max(1, Math.min(Math.ceil(tasks / blocks), Math.floor(most)));
+
 /** The largest multiple of `unit` up to `most` that divides `n`, itself a multiple. */
 export function evenPart(n: number, unit: number, most: number): number {
   for (let size = Math.max(unit, most - (most % unit)); size > unit; size -= unit) if (n % size === 0) return size;

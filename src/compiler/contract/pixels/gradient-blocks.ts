@@ -11,7 +11,7 @@ import { type KernelWriter, kernelWriter } from '../kernel-gradients.ts';
 import { transpose } from '../pack.ts';
 import { extent, type Problem, product, type View } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { eachTask, evenPart, slotsOf } from '../tasks.ts';
+import { chunksFor, eachTask, evenPart, slotsOf } from '../tasks.ts';
 import type { WeightGradient } from './gradient.ts';
 
 const BF16 = 2;
@@ -98,8 +98,7 @@ function planGradient(p: Problem, g: WeightGradient, pixels: Pixels, target: Tar
   const sumsMost = (target.l2Bytes * SUMS_SHARE) / (kernel * outs * WORD);
   const ins = evenPart(channels, BLOCK, Math.min(MOST_CHANNELS, Math.floor(sumsMost)));
   const [outBlocks, inBlocks] = [results / outs, channels / ins];
-  const wanted = Math.ceil(TASKS / (outBlocks * inBlocks));
-  const chunks = Math.max(1, Math.min(wanted, Math.floor(count / LEAST_ROWS)));
+  const chunks = chunksFor(outBlocks * inBlocks, TASKS, count / LEAST_ROWS);
 
   const sizes = sizesOf(p, rows);
   const start = (i: number): number =>

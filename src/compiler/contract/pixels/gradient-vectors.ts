@@ -12,7 +12,7 @@ import { sweep } from '../micro.ts';
 import { dividingTile } from '../plan.ts';
 import { extent, type Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { eachTask, evenPart, slotsOf } from '../tasks.ts';
+import { chunksFor, eachTask, evenPart, slotsOf } from '../tasks.ts';
 import type { WeightGradient } from './gradient.ts';
 
 const F32 = 4;
@@ -58,8 +58,7 @@ export function lowerGradientInVectors(
   const width = vectors * lanes;
   const [outBlocks, inBlocks] = [results / outs, channels / ins];
   const step = Math.max(1, Math.floor(STEP_IMAGES / batch));
-  const wanted = Math.ceil(TASKS / (outBlocks * inBlocks));
-  const chunks = Math.max(1, Math.min(wanted, Math.floor(count / (LEAST_STEPS * step))));
+  const chunks = chunksFor(outBlocks * inBlocks, TASKS, count / (LEAST_STEPS * step));
   const tasks = chunks * outBlocks * inBlocks;
   const slots = slotsOf(tasks);
   const area = kernel * outs * ins;

@@ -11,7 +11,7 @@ import { type Stream, sweep } from '../micro.ts';
 import { dividingTile } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { eachTask, evenPart, slotsOf } from '../tasks.ts';
+import { chunksFor, eachTask, evenPart, slotsOf } from '../tasks.ts';
 import { channelsOf, type WeightGradient } from './convolution.ts';
 import {
   type Channels,
@@ -59,8 +59,7 @@ function planGradient(p: Problem, g: WeightGradient, target: Target): GradientPl
   const { rows, vectors } = dividingTile(outs, ins, lanes, target);
   const step = Math.max(lanes, Math.floor((target.l2Bytes * TILES_SHARE) / (PLANES * (outs + ins) * F32)));
   const blocks = (results / outs) * (channels / ins);
-  const wanted = Math.ceil(TASKS / blocks);
-  const chunks = Math.max(1, Math.min(wanted, Math.floor(g.windows.tiles / (LEAST_STEPS * step))));
+  const chunks = chunksFor(blocks, TASKS, g.windows.tiles / (LEAST_STEPS * step));
   return {
     lanes, rows, vectors, outs, ins, outBlocks: results / outs, inBlocks: channels / ins, chunks, step,
     unroll: target.keepsOrder ? 2 : 1,
