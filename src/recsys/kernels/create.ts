@@ -21,11 +21,9 @@ import {
   rowPointer,
   storeChunk,
   storeWide,
+  W,
   word,
 } from './writing.ts';
-
-/** Bytes of a word of a row. */
-const W = 4;
 
 /** Uniform initial weights: a function of a sign, `uniformOf` of table/hash.ts between -range and range. */
 export class InitialWeights {

@@ -17,11 +17,9 @@ import {
   rowPointer,
   storeChunk,
   type TableShape,
+  W,
   word,
 } from './writing.ts';
-
-/** Bytes of a word of a row. */
-const W = 4;
 
 const FIND = {
   hi: 'i32',

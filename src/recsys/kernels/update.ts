@@ -14,11 +14,9 @@ import {
   real,
   rowPointer,
   type TableShape,
+  W,
   word,
 } from './writing.ts';
-
-/** Bytes of a word of a row. */
-const W = 4;
 
 const UPDATE = {
   rows: 'i32',

@@ -11,6 +11,8 @@ import type { TableSettings } from '../table/options.ts';
 
 /** Signs whose memory is asked for ahead of its use: as many reads under way as the processor can hold, and all still in the first cache. */
 export const BLOCK = 64;
+/** Bytes of a word of a row. */
+export const W = 4;
 /** Signs that go through a stage at once, and groups of them between a stage and the next. */
 const FEW = 8;
 const LEAD = 4;
