@@ -263,16 +263,13 @@ export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, optio
   if (p === 0) return input.ne(0).to(input.dtype).sum(dim, { keepdim });
   if (p === 1) return input.abs().sum(dim, { keepdim });
   if (p === 2) return rootOf(input.mul(input).sum(dim, { keepdim }), 2);
-  if (p > 0) return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
-  // One zero makes the whole norm 0, with gradient 0.
+  if (p >= 1) return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+  // The slope of |x|^p is infinite at 0: PyTorch's choice there is 0.
   const zero = input.eq(0);
-  const root = zero
-    .where(1, input)
-    .abs()
-    .pow(p)
-    .sum(dim, { keepdim })
-    .pow(1 / p);
-  return zero.any(dim, { keepdim }).where(0, root);
+  const powers = zero.where(1, input).abs().pow(p);
+  if (p > 0) return rootOf(zero.where(0, powers).sum(dim, { keepdim }), p);
+  // One zero makes the whole norm 0.
+  return zero.any(dim, { keepdim }).where(0, powers.sum(dim, { keepdim }).pow(1 / p));
 }
 
 function nuclearNorm(x: Tensor, dim: Dims | undefined, keepdim: boolean): Tensor {
