@@ -216,16 +216,19 @@ export function argmin(x: Tensor, dim?: number | null, options: ReduceOptions = 
   return argExtreme('argmin', 'min', x, dim, options.keepdim);
 }
 
-/** Whether all elements are true (not 0). */
+/** Truth in the dtype that it has in PyTorch: bool, and u8 of u8. */
+const truth = (x: Tensor, node: Node): Tensor => new Tensor(x.dtype === 'u8' ? build.cast(node, 'u8') : node);
+
+/** Whether all elements are true (not 0): bool, of u8 u8. */
 export function all(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
   checkTensor('all', 'input', x);
-  return new Tensor(reduced('min', build.cast(x.node, 'bool'), dimsOf('all', dim, x), options.keepdim));
+  return truth(x, reduced('min', build.cast(x.node, 'bool'), dimsOf('all', dim, x), options.keepdim));
 }
 
-/** Whether any element is true (not 0). */
+/** Whether any element is true (not 0): bool, of u8 u8. */
 export function any(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
   checkTensor('any', 'input', x);
-  return new Tensor(reduced('max', build.cast(x.node, 'bool'), dimsOf('any', dim, x), options.keepdim));
+  return truth(x, reduced('max', build.cast(x.node, 'bool'), dimsOf('any', dim, x), options.keepdim));
 }
 
 /** How many elements are not 0, i64. */
