@@ -109,6 +109,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     return 4 * this.layout.vectorWords;
   }
 
+  /** Whether a row belongs to the sign of these two words. */
   holds(row: number, hi: number, lo: number): boolean {
     const { u32 } = this.rows.segment(row);
     const at = this.rows.at(row);
@@ -120,6 +121,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     return this.rows.segment(row).u32[this.rows.at(row) + META]! >>> 16 !== FREE_AGE;
   }
 
+  /** What shows and clicks are worth, by the `score` of the settings. */
   score(show: number, click: number): number {
     return scoreOf(this.settings, show, click);
   }
