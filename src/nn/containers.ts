@@ -59,6 +59,7 @@ export class Sequential extends Module {
     return this.#layers.at(index);
   }
 
+  /** The layers in order. */
   [Symbol.iterator](): Iterator<Module> {
     return this.#layers[Symbol.iterator]();
   }
@@ -79,6 +80,7 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
     for (const item of items) this.append(item);
   }
 
+  /** Adds a module at the end, under its number. */
   append(item: M): this {
     numbered(this, this.#items.length, item);
     this.#items.push(item);
@@ -94,6 +96,7 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
     return this.#items.at(index);
   }
 
+  /** The modules in order. */
   [Symbol.iterator](): Iterator<M> {
     return this.#items[Symbol.iterator]();
   }
@@ -112,16 +115,19 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
     for (const [name, item] of Object.entries(items)) this.set(name, item);
   }
 
+  /** Puts a module under a name, in place of the one that was there. @throws Error when the name is that of a member of the class */
   set(name: string, item: M): this {
     named(this, name, item, this.#items.has(name));
     this.#items.set(name, item);
     return this;
   }
 
+  /** The module of that name. */
   get(name: string): M | undefined {
     return this.#items.get(name);
   }
 
+  /** Names and modules in the order they were set. */
   entries(): IterableIterator<[string, M]> {
     return this.#items.entries();
   }
@@ -144,6 +150,7 @@ export class ParameterList extends Module<never[], never> {
     for (const item of items) this.append(item);
   }
 
+  /** Adds a parameter at the end, under its number. */
   append(item: Parameter): this {
     ownParameter(this, String(this.#items.length), item);
     this.#items.push(item);
@@ -159,6 +166,7 @@ export class ParameterList extends Module<never[], never> {
     return this.#items.at(index);
   }
 
+  /** The parameters in order. */
   [Symbol.iterator](): Iterator<Parameter> {
     return this.#items[Symbol.iterator]();
   }
@@ -177,6 +185,7 @@ export class ParameterDict extends Module<never[], never> {
     for (const [name, item] of Object.entries(items)) this.set(name, item);
   }
 
+  /** Puts a parameter under a name, in place of the one that was there. @throws Error when the name is that of a member of the class */
   set(name: string, item: Parameter): this {
     if (name in this && !this.#items.has(name))
       throw new Error(`ParameterDict: the name "${name}" is taken by a member of the class`);
@@ -185,10 +194,12 @@ export class ParameterDict extends Module<never[], never> {
     return this;
   }
 
+  /** The parameter of that name. */
   get(name: string): Parameter | undefined {
     return this.#items.get(name);
   }
 
+  /** Names and parameters in the order they were set. */
   entries(): IterableIterator<[string, Parameter]> {
     return this.#items.entries();
   }

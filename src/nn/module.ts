@@ -27,6 +27,7 @@ export type ForwardHook<M, In, Out> = (module: M, input: In, output: Out) => Out
 
 /** Takes a hook back. */
 export interface HookHandle {
+  /** Takes the hook off again. */
   remove(): void;
 }
 

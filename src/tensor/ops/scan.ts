@@ -13,12 +13,12 @@ import { coordinate, takeAlong } from './along.ts';
 import { concatenate } from './join.ts';
 import { logaddexp } from './math.ts';
 
-interface Options {
+export interface CumulativeOptions {
   /** Converts first. */
   readonly dtype?: DType;
 }
 
-function running(op: string, kind: 'sum' | 'prod', x: Tensor, dim: number, options: Options): Tensor {
+function running(op: string, kind: 'sum' | 'prod', x: Tensor, dim: number, options: CumulativeOptions): Tensor {
   checkTensor(op, 'input', x);
   const d = normalDim(op, dim, x.ndim);
   const input = build.cast(x.node, options.dtype ?? (isFloat(x.dtype) ? raised(x).dtype : 'i64'));
@@ -26,12 +26,12 @@ function running(op: string, kind: 'sum' | 'prod', x: Tensor, dim: number, optio
 }
 
 /** The sum of the elements so far; of integers and bool in i64. */
-export function cumsum(x: Tensor, dim: number, options: Options = {}): Tensor {
+export function cumsum(x: Tensor, dim: number, options: CumulativeOptions = {}): Tensor {
   return running('cumsum', 'sum', x, dim, options);
 }
 
 /** The product of the elements so far; of integers and bool in i64. */
-export function cumprod(x: Tensor, dim: number, options: Options = {}): Tensor {
+export function cumprod(x: Tensor, dim: number, options: CumulativeOptions = {}): Tensor {
   return running('cumprod', 'prod', x, dim, options);
 }
 
