@@ -2,6 +2,7 @@
  * Modules that hold modules or parameters: chains, lists and dictionaries.
  */
 import { Parameter, type Tensor } from '../tensor/index.ts';
+import { bumpModeEpoch } from '../tensor/mode.ts';
 import { type AnyModule, Module } from './module.ts';
 
 /** Children under the keys 0, 1, 2, ...: what Sequential and ModuleList share. */
@@ -25,6 +26,7 @@ function named(owner: AnyModule, name: string, module: AnyModule, taken: boolean
 /** Runs modules one after another: under the keys 0, 1, 2, ..., or under names of your own, `new Sequential({ conv, relu })`. */
 export class Sequential extends Module {
   readonly #layers: Module[] = [];
+  readonly #names: string[] = [];
 
   constructor(...layers: readonly Module[] | [Readonly<Record<string, Module>>]) {
     super();
@@ -36,14 +38,35 @@ export class Sequential extends Module {
 
   /** Adds a layer at the end, under its number unless a name is given. */
   append(layer: Module, name?: string): this {
-    if (!(layer instanceof Module))
-      throw new TypeError(
-        `Sequential: layer ${this.#layers.length} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
-      );
+    this.#check(layer, this.#layers.length);
     if (name === undefined) numbered(this, this.#layers.length, layer);
     else named(this, name, layer, false);
     this.#layers.push(layer);
+    this.#names.push(name ?? String(this.#layers.length - 1));
     return this;
+  }
+
+  /**
+   * Puts a layer in place of the one at `index`, under its name; negative indices count from the end. Compiled functions record anew.
+   *
+   * @throws RangeError when there is no such layer
+   */
+  set(index: number, layer: Module): this {
+    const at = index < 0 ? index + this.#layers.length : index;
+    if (this.#layers[at] === undefined)
+      throw new RangeError(`Sequential.set: index ${index} is out of range for ${this.#layers.length} layers`);
+    this.#check(layer, at);
+    named(this, this.#names[at]!, layer, true);
+    this.#layers[at] = layer;
+    bumpModeEpoch();
+    return this;
+  }
+
+  #check(layer: Module, at: number): void {
+    if (!(layer instanceof Module))
+      throw new TypeError(
+        `Sequential: layer ${at} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
+      );
   }
 
   protected override childKey(property: string): string {

@@ -2,7 +2,7 @@
  * New tensors of a tensor's dtype, and small queries. Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
-import type { DType } from '../../graph/dtype.ts';
+import { type DType, isFloat } from '../../graph/dtype.ts';
 import { checkShape, type Scalar } from '../convert.ts';
 import type { DTypeOption } from '../creation.ts';
 import { checkTensor, checkWhole, describe } from '../operands.ts';
@@ -71,7 +71,10 @@ export function isreal(x: Tensor): Tensor {
 /** The complex angle: 0, or pi where negative. */
 export function angle(x: Tensor): Tensor {
   checkTensor('angle', 'input', x);
-  const turned = x.lt(0).where(Math.PI, 0);
+  const turned = x
+    .lt(0)
+    .where(Math.PI, 0)
+    .to(isFloat(x.dtype) ? x.dtype : 'f32');
   return x.isnan().where(x, turned);
 }
 

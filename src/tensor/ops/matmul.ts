@@ -4,6 +4,7 @@
  */
 
 import * as build from '../../graph/build.ts';
+import { isFloat } from '../../graph/dtype.ts';
 import { lowered } from '../autocast.ts';
 import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
@@ -176,8 +177,10 @@ export interface AddmmOptions {
 }
 
 function addProduct(op: string, x: Tensor, result: Tensor, options: AddmmOptions): Tensor {
-  const { beta = 1, alpha = 1 } = options;
   checkTensor(op, 'input', x);
+  // Factors do not change the type: those of whole numbers are cut to whole ones, as in PyTorch.
+  const factor = (value = 1): number => (isFloat(result.dtype) ? value : Math.trunc(value));
+  const [beta, alpha] = [factor(options.beta), factor(options.alpha)];
   const scaled = alpha === 1 ? result : result.mul(alpha);
   const shape = broadcastShapes(op, [x.shape, result.shape]);
   if (shape.some((n, d) => n !== result.shape[d]) || shape.length !== result.ndim)
@@ -186,7 +189,8 @@ function addProduct(op: string, x: Tensor, result: Tensor, options: AddmmOptions
     );
   if (beta === 0) return scaled;
   const added = x.dtype === result.dtype ? x : lowered(x);
-  return (beta === 1 ? added : added.mul(beta)).add(scaled);
+  const sum = (beta === 1 ? added : added.mul(beta)).add(scaled);
+  return result.dtype === 'bool' ? sum.to('bool') : sum;
 }
 
 /** beta * x + alpha * (a @ b), of matrices. */

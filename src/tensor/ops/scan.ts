@@ -135,7 +135,7 @@ function trapezoids(
   const size = y.shape[d]!;
   const width = Math.max(size - 1, 0);
   const sums = y.narrow(d, Math.min(1, size), width).add(y.narrow(d, 0, width));
-  if (!x) return sums.mul(dx / 2);
+  if (!x) return (isFloat(y.dtype) ? sums : sums.to('f32')).mul(dx / 2);
   const steps =
     x.ndim === 1 ? x.diff().reshape(y.shape.map((_, i) => (i === d ? -1 : 1))) : x.diff({ dim: d - y.ndim });
   return sums.mul(steps).div(2);
