@@ -165,7 +165,7 @@ export function meshgrid(vectors: readonly Tensor[], options: { readonly indexin
   return indexing === 'xy' && vectors.length > 1 ? grids.map(grid => grid.transpose(0, 1)) : grids;
 }
 
-interface TriangleOptions extends DTypeOption {
+export interface TriangleOptions extends DTypeOption {
   /** Diagonals above the main one. */
   readonly offset?: number;
 }

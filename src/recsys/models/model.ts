@@ -7,7 +7,7 @@ import { F, type Tensor } from '../../tensor/index.ts';
 import type { BatchSchema } from '../batch.ts';
 
 /** A slot whose vectors are not pooled: the last `length` of each example, oldest first. */
-interface SequenceInput {
+export interface SequenceInput {
   /** [B, length, dim]; zeros where the example has fewer. */
   readonly vectors: Tensor;
   /** `[B, length]`: 1 where there is an id. */
