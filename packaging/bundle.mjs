@@ -72,26 +72,32 @@ await starter.close();
 for (const folder of ['dist/chunks', 'dist/node']) rmSync(path.join(root, folder), { recursive: true, force: true });
 await write('dist', entries, [], [{ name: 'core', test: CORE }]);
 const later = id => CORE.test(id) && LATER.test(id.replaceAll(path.sep, '/'));
-await write('dist/node', [...entries, 'cli/main', 'recsys/read/worker'], [scripts(output[0])], [
-  { name: 'later', test: later },
-  { name: 'core', test: id => CORE.test(id) && !later(id) },
-]);
+await write(
+  'dist/node',
+  [...entries, 'cli/main', 'recsys/read/worker'],
+  [scripts(output[0])],
+  [
+    { name: 'later', test: later },
+    { name: 'core', test: id => CORE.test(id) && !later(id) },
+  ],
+);
 
-/** V8's caches of the scripts, as a process leaves them that computed a first result and trained a model. */
-function writeCodeCaches() {
+/** V8's cache of a script, as a process leaves it that did what warm.mjs does for it. */
+function writeCodeCache(script) {
   const folder = mkdtempSync(path.join(tmpdir(), 'tenon-build-'));
   try {
     const { NODE_OPTIONS: _, ...env } = process.env;
-    execFileSync(process.execPath, ['packaging/warm.mjs'], {
+    execFileSync(process.execPath, ['packaging/warm.mjs', script], {
       cwd: root,
       stdio: 'inherit',
       env: { ...env, TENON_CACHE: folder },
     });
-    // For every user of the package, where the process kept them for its own.
-    for (const name of readdirSync(folder).filter(file => /^(core|later)-/.test(file)))
-      writeFileSync(path.join(root, 'dist/node/chunks', name), readFileSync(path.join(folder, name)));
+    const name = readdirSync(folder).find(file => file.startsWith(`${script}-`));
+    // For every user of the package, where the process kept it for its own.
+    writeFileSync(path.join(root, 'dist/node/chunks', name), readFileSync(path.join(folder, name)));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-writeCodeCaches();
+writeCodeCache('core');
+writeCodeCache('later');

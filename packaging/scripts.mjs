@@ -118,7 +118,12 @@ function coreScript(core, later, shown, imported) {
     else if (isMember && !members) {
       values.add(inside);
       return `later$().${inside}`;
-    } else if (!members) refuse(later.fileName, 'shows other things than functions and namespaces', [{ inside }]);
+    } else if (!members)
+      refuse(
+        later.fileName,
+        'may export functions and namespaces alone (LATER of bundle.mjs says which modules it has)',
+        [{ inside }],
+      );
     else if (!namespaces.has(name)) {
       const shownMembers = members.map(member => ({ name: member.name, inside: standIn(member.inside, true) }));
       namespaces.set(name, namespaceText(shownMembers));
@@ -140,7 +145,10 @@ const later$ = () => started$ ??= startLater({ ${laterImports.map(({ outside }) 
 ${[...functions].map(name => `function later$${name}(...args) { return later$().${name}(...args); }`).join('\n')}
 ${constants.join('\n')}
 ${core.body}
-return { __proto__: null, ${given.filter(([name]) => imported.has(name)).map(([name, value]) => `${name}: ${value}`).join(', ')} };
+return { __proto__: null, ${given
+    .filter(([name]) => imported.has(name))
+    .map(([name, value]) => `${name}: ${value}`)
+    .join(', ')} };
 })`;
   return { text: scriptText(text), names: [...functions, ...values] };
 }

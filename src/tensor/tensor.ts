@@ -64,7 +64,30 @@ type Ops = typeof advanced &
   typeof strided &
   typeof views;
 
-const OPS: readonly Readonly<Record<string, unknown>>[] = [advanced, compare, creationLike, distinct, elementwise, histogram, indexing, math, matmul, matrix, numbers, reduce, scan, segments, select, shape, softmax, sort, special, statistics, strided, views];
+const OPS: readonly Readonly<Record<string, unknown>>[] = [
+  advanced,
+  compare,
+  creationLike,
+  distinct,
+  elementwise,
+  histogram,
+  indexing,
+  math,
+  matmul,
+  matrix,
+  numbers,
+  reduce,
+  scan,
+  segments,
+  select,
+  shape,
+  softmax,
+  sort,
+  special,
+  statistics,
+  strided,
+  views,
+];
 
 /** What a two-valued reduction or a sort returns. */
 export interface ValuesAndIndices {
