@@ -41,6 +41,7 @@ const RECORDINGS = 64;
 /** A compiled function: call it as the original, or `async` to leave the event loop free while it runs. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
   (...args: A): R;
+  /** Runs in a thread of its own: the event loop goes on meanwhile. */
   async(...args: A): Promise<R>;
 }
 
