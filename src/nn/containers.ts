@@ -2,6 +2,7 @@
  * Modules that hold modules or parameters: chains, lists and dictionaries.
  */
 import { Parameter, type Tensor } from '../tensor/index.ts';
+import { bumpModeEpoch } from '../tensor/mode.ts';
 import { type AnyModule, Module } from './module.ts';
 
 /** The keys of a container's items, in order. The items are fields, in whose place `to` and pruning put others. */
@@ -54,14 +55,34 @@ export class Sequential extends Module {
 
   /** Adds a layer at the end, under its number unless a name is given. */
   append(layer: Module, name?: string): this {
-    if (!(layer instanceof Module))
-      throw new TypeError(
-        `Sequential: layer ${this.length} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
-      );
+    this.#check(layer, this.length);
     if (name === undefined) numbered(this, this.length, layer);
     else named(this, name, layer, false);
     ordered(this, name ?? String(this.length));
     return this;
+  }
+
+  /**
+   * Puts a layer in place of the one at `index`, under its name; negative indices count from the end. Compiled functions record anew.
+   *
+   * @throws RangeError when there is no such layer
+   */
+  set(index: number, layer: Module): this {
+    const at = index < 0 ? index + this.length : index;
+    const key = this[KEYS][at];
+    if (key === undefined)
+      throw new RangeError(`Sequential.set: index ${index} is out of range for ${this.length} layers`);
+    this.#check(layer, at);
+    named(this, key, layer, true);
+    bumpModeEpoch();
+    return this;
+  }
+
+  #check(layer: Module, at: number): void {
+    if (!(layer instanceof Module))
+      throw new TypeError(
+        `Sequential: layer ${at} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
+      );
   }
 
   protected override childKey(property: string): string {
