@@ -52,6 +52,7 @@ export async function* readUnit(
     return;
   }
   const header = hasHeader(format) && format.type === 'csv' ? await headerOf(path, format) : null;
+  if (header?.length === 0) return;
   const examples = new LineExamples(path, features, format, header, blockRows);
   if (start === 0) {
     yield* readLines(openChunks(path), examples, { skipFirst: header !== null, stop, firstLine: header ? 2 : 1, path });
@@ -68,7 +69,7 @@ export async function* readUnit(
   }
 }
 
-/** The names in a file's first line. */
+/** The names in a file's first line; none of a file without a byte, as jobs write them where a part has no rows. */
 async function headerOf(path: string, { separator = ',', quotes = true }: Format & { type: 'csv' }): Promise<string[]> {
   let text = '';
   const decoder = new TextDecoder();
@@ -76,6 +77,7 @@ async function headerOf(path: string, { separator = ',', quotes = true }: Format
     text += decoder.decode(chunk, { stream: true });
     if (text.includes('\n')) break;
   }
+  if (text === '') return [];
   const [line] = text.replace(/^\ufeff/, '').split(/\r?\n/, 1);
   if (line.trim() === '') throw new Error(`${path}: the first line is empty, expected the names of the columns`);
   const names = quotes ? quotedFields(line, separator) : line.split(separator);

@@ -131,6 +131,9 @@ describe('formats', () => {
     const record = { 'item, name': 'a, b', 'the "user"': 'd', plain: 'c', click: 1 };
     const { hi, lo } = new Features(features).extract(record);
     expect([batches.length, [...batches[0]!.hi], [...batches[0]!.lo]]).toEqual([1, [...hi], [...lo]]);
+    const empty = folder.write('no-rows.csv', '');
+    for await (const _ of new BatchReader([empty], { format: { type: 'csv' }, features, batchSize: 2, threads: 0 }))
+      expect.unreachable();
     for (const header of ['"item, name,plain', '"item" x,plain']) {
       const broken = folder.write('broken-header.csv', `${header}\n1,2\n`);
       const reader = new BatchReader([broken], { format: { type: 'csv' }, features, batchSize: 2, threads: 0 });
