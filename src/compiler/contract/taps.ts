@@ -19,7 +19,7 @@ import {
   whenInside,
 } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
-import { multiplyAdd } from './micro.ts';
+import { addProduct } from './micro.ts';
 import { laneWords, packPanel } from './pack.ts';
 import { stage, stagedLayout } from './pad.ts';
 import { keepsPacked, LOAD_CYCLES } from './plan.ts';
@@ -241,7 +241,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       });
       for (const [r, line] of sums.entries()) {
         const x = early ? early[r]! : left(r);
-        for (const [v, value] of line.entries()) b.move(value, multiplyAdd(b, p.acc, x, y[v]!, value));
+        for (const [v, value] of line.entries()) addProduct(b, p.acc, x, y[v]!, value);
       }
     };
     /** All taps inside of the image, from `level` of k on; a tap's rows of A lie where they would if all were. */
@@ -259,7 +259,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       b.for(0, p.dims[dim]!.size, 1, () => {
         whenInside(b, violations(b, p.b, here, settled, 0, 1), () => inside(level + 1, here, rowsAt));
         advance(b, p.b, here, dim, 1);
-        b.move(rowsAt, b.advance(rowsAt, b.i32(rows * extent(p, deeper)), bytes));
+        b.advance(rowsAt, b.i32(rows * extent(p, deeper)), bytes, rowsAt);
       });
     };
     if (skips) {
@@ -273,8 +273,8 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
     const tap = b.copy(b.addr(table));
     b.for(0, K, 1, () => {
       add(a, b.load('i32', tap));
-      b.move(a, b.advance(a, b.i32(rows), bytes));
-      b.move(tap, b.advance(tap, b.i32(1), 4));
+      b.advance(a, b.i32(rows), bytes, a);
+      b.advance(tap, b.i32(1), 4, tap);
     });
     return sums;
   };
@@ -331,7 +331,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       b.move(rowOut, sum([batchOut, 1], ...rowDims.map((d, i) => [at[i]!, p.out.lin[d]!] as const)));
     };
     const nextRow = (): void => {
-      b.move(row, b.add(row, b.i32(1)));
+      b.add(row, b.i32(1), row);
       enterRow();
     };
     const place = (start: Reg, skip: Extent, shift: number | null, exist: Reg | null = null): Place => {
@@ -363,7 +363,7 @@ export function lowerTaps(b: LoopBuilder, problem: Problem, target: Target, scra
       const start = overlaps ? b.bin('min', x, b.i32(length - lanes)) : b.copy(x);
       const exist = ragged && p.masks ? b.bin('min', b.i32(lanes), b.sub(b.i32(length), x)) : null;
       const next = place(start, overlaps ? b.sub(x, start) : 0, inRow ? v * lanes : null, exist);
-      b.move(x, b.add(x, b.i32(lanes)));
+      b.add(x, b.i32(lanes), x);
       if (inRow && v + 1 < vectors) return next;
       b.if(b.cmp('ge', x, b.i32(length)), () => {
         b.move(x, b.i32(0));
