@@ -14,7 +14,7 @@ export interface Step {
   readonly lowered: LoweredKernel;
 }
 
-export interface ArenaBlock {
+interface ArenaBlock {
   readonly name: string;
   readonly offset: number;
   readonly bytes: number;
@@ -36,7 +36,7 @@ export interface Plan {
 }
 
 /** Which results are written straight to where they belong, and which need a copy. */
-export interface Destinations {
+interface Destinations {
   readonly place: ReadonlyMap<Value, Place>;
   readonly copies: readonly CopyKernel[];
 }

@@ -2,6 +2,7 @@
  * Modules that hold modules or parameters: chains, lists and dictionaries.
  */
 import { Parameter, type Tensor } from '../tensor/index.ts';
+import { bumpModeEpoch } from '../tensor/mode.ts';
 import { type AnyModule, Module } from './module.ts';
 
 /** Children under the keys 0, 1, 2, ...: what Sequential and ModuleList share. */
@@ -25,6 +26,7 @@ function named(owner: AnyModule, name: string, module: AnyModule, taken: boolean
 /** Runs modules one after another: under the keys 0, 1, 2, ..., or under names of your own, `new Sequential({ conv, relu })`. */
 export class Sequential extends Module {
   readonly #layers: Module[] = [];
+  readonly #names: string[] = [];
 
   constructor(...layers: readonly Module[] | [Readonly<Record<string, Module>>]) {
     super();
@@ -36,14 +38,35 @@ export class Sequential extends Module {
 
   /** Adds a layer at the end, under its number unless a name is given. */
   append(layer: Module, name?: string): this {
-    if (!(layer instanceof Module))
-      throw new TypeError(
-        `Sequential: layer ${this.#layers.length} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
-      );
+    this.#check(layer, this.#layers.length);
     if (name === undefined) numbered(this, this.#layers.length, layer);
     else named(this, name, layer, false);
     this.#layers.push(layer);
+    this.#names.push(name ?? String(this.#layers.length - 1));
     return this;
+  }
+
+  /**
+   * Puts a layer in place of the one at `index`, under its name; negative indices count from the end. Compiled functions record anew.
+   *
+   * @throws RangeError when there is no such layer
+   */
+  set(index: number, layer: Module): this {
+    const at = index < 0 ? index + this.#layers.length : index;
+    if (this.#layers[at] === undefined)
+      throw new RangeError(`Sequential.set: index ${index} is out of range for ${this.#layers.length} layers`);
+    this.#check(layer, at);
+    named(this, this.#names[at]!, layer, true);
+    this.#layers[at] = layer;
+    bumpModeEpoch();
+    return this;
+  }
+
+  #check(layer: Module, at: number): void {
+    if (!(layer instanceof Module))
+      throw new TypeError(
+        `Sequential: layer ${at} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
+      );
   }
 
   protected override childKey(property: string): string {
@@ -59,6 +82,7 @@ export class Sequential extends Module {
     return this.#layers.at(index);
   }
 
+  /** The layers in order. */
   [Symbol.iterator](): Iterator<Module> {
     return this.#layers[Symbol.iterator]();
   }
@@ -79,6 +103,7 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
     for (const item of items) this.append(item);
   }
 
+  /** Adds a module at the end, under its number. */
   append(item: M): this {
     numbered(this, this.#items.length, item);
     this.#items.push(item);
@@ -94,6 +119,7 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
     return this.#items.at(index);
   }
 
+  /** The modules in order. */
   [Symbol.iterator](): Iterator<M> {
     return this.#items[Symbol.iterator]();
   }
@@ -112,16 +138,19 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
     for (const [name, item] of Object.entries(items)) this.set(name, item);
   }
 
+  /** Puts a module under a name, in place of the one that was there. @throws Error when the name is that of a member of the class */
   set(name: string, item: M): this {
     named(this, name, item, this.#items.has(name));
     this.#items.set(name, item);
     return this;
   }
 
+  /** The module of that name. */
   get(name: string): M | undefined {
     return this.#items.get(name);
   }
 
+  /** Names and modules in the order they were set. */
   entries(): IterableIterator<[string, M]> {
     return this.#items.entries();
   }
@@ -144,6 +173,7 @@ export class ParameterList extends Module<never[], never> {
     for (const item of items) this.append(item);
   }
 
+  /** Adds a parameter at the end, under its number. */
   append(item: Parameter): this {
     ownParameter(this, String(this.#items.length), item);
     this.#items.push(item);
@@ -159,6 +189,7 @@ export class ParameterList extends Module<never[], never> {
     return this.#items.at(index);
   }
 
+  /** The parameters in order. */
   [Symbol.iterator](): Iterator<Parameter> {
     return this.#items[Symbol.iterator]();
   }
@@ -177,6 +208,7 @@ export class ParameterDict extends Module<never[], never> {
     for (const [name, item] of Object.entries(items)) this.set(name, item);
   }
 
+  /** Puts a parameter under a name, in place of the one that was there. @throws Error when the name is that of a member of the class */
   set(name: string, item: Parameter): this {
     if (name in this && !this.#items.has(name))
       throw new Error(`ParameterDict: the name "${name}" is taken by a member of the class`);
@@ -185,10 +217,12 @@ export class ParameterDict extends Module<never[], never> {
     return this;
   }
 
+  /** The parameter of that name. */
   get(name: string): Parameter | undefined {
     return this.#items.get(name);
   }
 
+  /** Names and parameters in the order they were set. */
   entries(): IterableIterator<[string, Parameter]> {
     return this.#items.entries();
   }

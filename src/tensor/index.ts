@@ -10,11 +10,22 @@ export {
   type Generator,
   manualSeed,
   numThreads,
+  type Randomness,
   setBackend,
   setNumThreads,
+  type TraceEvent,
 } from '../runtime/index.ts';
 export { type AutocastOptions, autocast } from './autocast.ts';
-export { checkpoint, type GradOptions, grad, jvp, noGrad, valueAndGrad, vjp } from './autograd.ts';
+export {
+  type ArgnumsOrOptions,
+  checkpoint,
+  type GradOptions,
+  grad,
+  jvp,
+  noGrad,
+  valueAndGrad,
+  vjp,
+} from './autograd.ts';
 export { type CompiledFunction, compile } from './compile.ts';
 export { cond, type ScanOptions, scan, type WhileLoopOptions, whileLoop } from './control.ts';
 export type { Nested, NestedInput, Scalar, TensorData } from './convert.ts';
@@ -55,7 +66,7 @@ export * from './ops/special.ts';
 export * from './ops/statistics.ts';
 export * from './ops/strided.ts';
 export * from './ops/views.ts';
-export { Parameter, type ParameterOptions } from './parameter.ts';
+export { type DeferredValue, Parameter, type ParameterOptions } from './parameter.ts';
 export { type Profile, profile } from './profile.ts';
 export {
   bernoulli,

@@ -33,11 +33,11 @@ export function describe(value: unknown): string {
  * @throws TypeError naming what came and the names there are.
  */
 export function checkOptions(op: string, options: unknown, known: readonly string[]): void {
-  const names = `{ ${known.join(', ')} }`;
+  const names = (): string => `{ ${known.join(', ')} }`;
   if (typeof options !== 'object' || options === null || options instanceof Tensor)
-    throw new TypeError(`${op}: options: expected an object of ${names}, got ${describe(options)}`);
+    throw new TypeError(`${op}: options: expected an object of ${names()}, got ${describe(options)}`);
   for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names}`);
+    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
 }
 
 function operand(op: string, value: TensorLike): Operand {

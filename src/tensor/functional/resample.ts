@@ -144,10 +144,11 @@ function taps(mode: string, i: number, size: number, out: number, scale: number,
 }
 
 /**
- * Resamples the spatial dims of [N, C, ...] to `size` or by `scaleFactor`.
+ * Resamples the spatial dims of [N, C, ...] to `size` or by `scaleFactor`; floats, and with the nearest modes any dtype.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor {
-  checkFloat('interpolate', 'input', x);
+  if (options.mode !== undefined && !options.mode.startsWith('nearest')) checkFloat('interpolate', 'input', x);
+  else checkTensor('interpolate', 'input', x);
   const dims = x.ndim - 2;
   if (dims < 1 || dims > 3) throw new RangeError(`interpolate: input: expected 3 to 5 dims, got ${shapeText(x.shape)}`);
   const { size = null, scaleFactor = null, mode = 'nearest', alignCorners = null, recomputeScaleFactor } = options;
