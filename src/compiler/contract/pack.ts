@@ -30,7 +30,7 @@ export interface Block {
   readonly length: Extent;
 }
 
-export interface Panel {
+interface Panel {
   /** Cursor at the batch's and the block's first point, minor coordinates 0. */
   readonly at: Cursor;
   /** First minor index (composite over `minor`); beyond the end zeros are packed. */

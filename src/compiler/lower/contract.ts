@@ -25,7 +25,7 @@ export interface StoreExpr {
 }
 
 /** A contraction as a spec, and what the planner and people want to know of its results. */
-export interface SpecifiedContraction {
+interface SpecifiedContraction {
   readonly spec: ContractSpec;
   readonly stores: readonly StoreExpr[];
   readonly exprs: readonly Expr[];
@@ -200,7 +200,7 @@ export function lowerContraction(
 }
 
 /** The contraction at level 1, for people. */
-export function describeContraction({ plan }: ContractKernel, stores: readonly StoreExpr[]): string[] {
+function describeContraction({ plan }: ContractKernel, stores: readonly StoreExpr[]): string[] {
   const names = variableNames(plan.vars);
   const printer = new ExprPrinter(
     stores.map(s => s.expr),

@@ -7,7 +7,6 @@ import type { Features } from '../features/features.ts';
 import { type Format, hasHeader, isSplittable } from './format.ts';
 import { type Block, LineExamples, readLines } from './lines.ts';
 import { compressionOf, openChunks } from './open.ts';
-import { readParquet } from './parquet.ts';
 
 /** Lines that begin in bytes [start, stop) of a file. */
 export interface Unit {
@@ -47,6 +46,8 @@ export async function* readUnit(
   blockRows: number,
 ): AsyncGenerator<Block, void, undefined> {
   if (format.type === 'parquet') {
+    // Loaded when wanted: with its library's files it takes longer to load than the rest of a reader.
+    const { readParquet } = await import('./parquet.ts');
     yield* readParquet(path, features, blockRows);
     return;
   }

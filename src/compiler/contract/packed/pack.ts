@@ -16,7 +16,7 @@ export type Layout = 'words' | 'lines';
 export const STEP = 16;
 const WORD = 4;
 
-export interface PackedPanel {
+interface PackedPanel {
   /** Cursor at the batch's and the block's first point, minor coordinates 0. */
   readonly at: Cursor;
   readonly first: Reg;

@@ -34,7 +34,7 @@ export interface Forward {
 }
 
 /** Where a tap lies inside of an image: what has been listed, as pairs of i32, and how many. */
-export interface Listed {
+interface Listed {
   readonly at: Reg;
   readonly count: Reg;
 }
