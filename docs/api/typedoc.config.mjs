@@ -30,6 +30,7 @@ const internal = {
   ],
   settings: [
     'Extractor',
+    'LinearPart',
     'GateWeights',
     'Geometry',
     'Hyper',

@@ -5,7 +5,7 @@ import * as build from '../graph/build.ts';
 import { type DType, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { checkDType, checkShape, type NestedInput, type Scalar, shapeText, type TensorData } from './convert.ts';
-import { checkTensor, checkWhole, describe } from './operands.ts';
+import { checkOptions, checkTensor, checkWhole, describe } from './operands.ts';
 import { coordinate } from './ops/along.ts';
 import { Tensor } from './tensor.ts';
 
@@ -18,6 +18,7 @@ export function tensor(
   data: NestedInput | TensorData,
   options: { readonly dtype?: DType; readonly shape?: readonly number[] } = {},
 ): Tensor {
+  checkOptions('tensor', options, ['dtype', 'shape']);
   return Tensor.from(data, options);
 }
 
@@ -164,7 +165,7 @@ export function meshgrid(vectors: readonly Tensor[], options: { readonly indexin
   return indexing === 'xy' && vectors.length > 1 ? grids.map(grid => grid.transpose(0, 1)) : grids;
 }
 
-interface TriangleOptions extends DTypeOption {
+export interface TriangleOptions extends DTypeOption {
   /** Diagonals above the main one. */
   readonly offset?: number;
 }

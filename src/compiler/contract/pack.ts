@@ -30,7 +30,7 @@ export interface Block {
   readonly length: Extent;
 }
 
-export interface Panel {
+interface Panel {
   /** Cursor at the batch's and the block's first point, minor coordinates 0. */
   readonly at: Cursor;
   /** First minor index (composite over `minor`); beyond the end zeros are packed. */
@@ -127,7 +127,7 @@ export function packPanel(
       const dim = minor[d];
       if (dim === undefined) return;
       const x = coords[d]!;
-      b.move(x, b.add(x, one));
+      b.add(x, one, x);
       advance(b, view, at, dim, 1);
       if (d === 0) return;
       b.if(b.cmp('eq', x, b.i32(sizes[d]!)), () => {

@@ -11,7 +11,7 @@ import { updateKernel } from './update.ts';
 import { loadedOnce, type TableShape } from './writing.ts';
 
 /** The distinct signs of a batch and what is read of their rows. */
-export interface FoundArrays {
+interface FoundArrays {
   readonly hi: Uint32Array;
   readonly lo: Uint32Array;
   readonly hash: Int32Array;
@@ -127,7 +127,7 @@ export class TableKernels {
 }
 
 /** What is pushed, per distinct sign. */
-export interface PushedArrays {
+interface PushedArrays {
   readonly gradients: Float32Array;
   readonly shows: Float32Array;
   readonly clicks: Float32Array;

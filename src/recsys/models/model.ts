@@ -57,6 +57,10 @@ export abstract class SparseModel extends Module<[SparseInput]> {
 
   constructor(schema: BatchSchema, needs: TableNeeds, sequences: Readonly<Record<string, number>> = {}) {
     super();
+    if (!Array.isArray(schema?.slots))
+      throw new TypeError(
+        `${this.constructor.name}: schema: expected what the batches hold, for instance features.schema`,
+      );
     for (const slot of Object.keys(sequences))
       if (!schema.slots.includes(slot))
         throw new Error(`${this.constructor.name}: slot "${slot}" came, expected one of ${schema.slots.join(', ')}`);

@@ -4,11 +4,7 @@
 import type { BatchSchema, SparseBatch } from '../batch.ts';
 
 /** Examples [from, to) of a batch; ids, numbers and labels are views. */
-export function sliceBatch(
-  { schema, hi, lo, offsets, dense, labels }: SparseBatch,
-  from: number,
-  to: number,
-): SparseBatch {
+function sliceBatch({ schema, hi, lo, offsets, dense, labels }: SparseBatch, from: number, to: number): SparseBatch {
   const slots = schema.slots.length;
   const first = offsets[from * slots];
   const last = offsets[to * slots];

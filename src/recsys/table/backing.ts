@@ -29,7 +29,7 @@ export interface Backing {
 const views = (buffer: ArrayBuffer): Segment => ({ f32: new Float32Array(buffer), u32: new Uint32Array(buffer) });
 
 /** Segments as ordinary arrays. */
-export class MemoryBacking implements Backing {
+class MemoryBacking implements Backing {
   readonly shift = 16;
   readonly fixed = true;
   readonly fileBytes = 0;

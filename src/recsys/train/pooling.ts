@@ -25,7 +25,7 @@ interface SlotPlan {
 }
 
 /** Gradients of the inputs that `forward` fills. */
-export interface PooledGradients {
+interface PooledGradients {
   readonly wides: Float32Array;
   readonly vectors: Float32Array;
   readonly histories: readonly Float32Array[];
