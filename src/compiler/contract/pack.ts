@@ -192,7 +192,7 @@ class PanelPacker {
       const dim = minor[d];
       if (dim === undefined) return;
       const x = coords[d]!;
-      b.move(x, b.add(x, one));
+      b.add(x, one, x);
       advance(b, view, at, dim, 1);
       if (d === 0) return;
       b.if(b.cmp('eq', x, b.i32(sizes[d]!)), () => {

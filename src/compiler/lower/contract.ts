@@ -179,7 +179,7 @@ export function lowerContraction(
   lowerContract(b, spec, context.target, {
     room: (room, dtype, elements) => buffers.scratch(room, dtype, elements, elements * bytesOf(dtype)),
     kept: (room, dtype, elements) => buffers.kept(room, dtype, elements, elements * bytesOf(dtype)),
-    prepare: fill => ahead.push(...b.block(fill)),
+    prepare: fill => ahead.push(...b.separate(fill)),
   });
   const sizes = (role: Role): number => plan.dims.reduce((n, dim) => (dim.role === role ? n * dim.size : n), 1);
   const batch = sizes('batch') > 1 ? `${sizes('batch')} x ` : '';
