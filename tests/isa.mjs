@@ -1,11 +1,13 @@
-// npm run test:isa [-- ISA...] [-- --only suite|losses|guard]: all suites that compute through the public API with machine code of each instruction set forced in turn,
-// and the losses of every training workload against PyTorch's where ../shared (or TENON_SHARED) is.
+// npm run test:isa [-- ISA...] [-- --only suite|losses|guard]: all suites that compute through the public API, and those of machine code itself, with each instruction set
+// forced in turn, and the losses of every training workload against PyTorch's where ../shared (or TENON_SHARED) is. Closes with a line per instruction set.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 const ALL = ['avx2', 'avx512', 'amx'];
+const PARTS = ['suite', 'losses', 'guard'];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { only: { type: 'string', default: 'suite,losses' } },
@@ -13,28 +15,73 @@ const { values, positionals } = parseArgs({
 for (const isa of positionals)
   if (!ALL.includes(isa)) throw new Error(`test:isa: ${isa} came, expected some of ${ALL.join(', ')}`);
 const parts = values.only.split(',');
+for (const part of parts)
+  if (!PARTS.includes(part)) throw new Error(`test:isa: --only ${part} came, expected some of ${PARTS.join(', ')}`);
 const root = path.resolve(import.meta.dirname, '..');
 const verify = path.join(process.env.TENON_SHARED ?? path.join(root, '../shared'), 'peers/verify.mjs');
+/** Tests of no backend in particular that compute with the default one: machine code. */
+const GENERAL = ['tests/backends/x86', 'tests/recsys', 'tests/runtime'];
 
-const results = [];
-function run(name, command, args, env) {
-  console.log(`\n== ${name}`);
-  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
-  results.push([name, status === 0]);
+const run = (command, args, env, stdio = 'inherit') =>
+  spawnSync(command, args, { cwd: root, stdio, env: { ...process.env, ...env } }).status === 0;
+
+/** Test files under `env`: what passed, and whether all did. */
+function tests(args, env) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'tenon-isa-'));
+  const file = path.join(folder, 'tests.json');
+  const passed = run(
+    'npx',
+    ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...args],
+    env,
+  );
+  const counts = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+  rmSync(folder, { recursive: true });
+  return {
+    passed,
+    said: `${counts.numPassedTests ?? 0} passed, ${counts.numFailedTests ?? '?'} failed, ${counts.numPendingTests ?? 0} skipped`,
+  };
 }
 
+const RUN = {
+  suite(env) {
+    const all = [tests(['--project', 'x86'], env), tests(['--project', 'general', ...GENERAL], env)];
+    return { passed: all.every(({ passed }) => passed), said: `suite: ${all.map(({ said }) => said).join(' and ')}` };
+  },
+  guard(env) {
+    const { passed, said } = tests(['--project', 'x86'], { ...env, TENON_DEBUG: 'guard' });
+    return { passed, said: `between guard pages: ${said}` };
+  },
+  losses(env) {
+    if (!existsSync(verify)) return { passed: true, said: `losses: not compared, ${verify} is not there` };
+    const passed = run('node', [verify, '--ours', 'npm run -s bench -- --backend x86'], env);
+    return { passed, said: `losses: ${passed ? "PyTorch's" : 'DIFFER'}` };
+  },
+};
+
+/** Whether this processor runs it. */
+const available = isa =>
+  run(
+    'node',
+    ['--input-type=module', '-e', "import { setBackend, ones } from 'tenon'; setBackend('x86'); ones([1]).item();"],
+    { TENON_ISA: isa },
+    'ignore',
+  );
+
+if (!existsSync(path.join(root, 'dist/node/index.js'))) throw new Error('test:isa: run `npm run build` first');
+let failed = false;
+const lines = [];
 for (const isa of positionals.length > 0 ? positionals : ALL) {
-  const env = { TENON_ISA: isa };
-  if (parts.includes('suite')) run(`${isa}: the suite`, 'npx', ['vitest', 'run', '--project', 'x86'], env);
-  if (parts.includes('guard'))
-    run(`${isa}: the suite between guard pages`, 'npx', ['vitest', 'run', '--project', 'x86'], {
-      ...env,
-      TENON_DEBUG: 'guard',
-    });
-  if (!parts.includes('losses')) continue;
-  if (existsSync(verify))
-    run(`${isa}: losses against PyTorch`, 'node', [verify, '--ours', 'npm run -s bench -- --backend x86'], env);
-  else console.log(`test:isa: ${verify} is not there, so losses are not compared`);
+  if (!available(isa)) {
+    lines.push(`skip  ${isa.padEnd(6)}  not on this processor`);
+    continue;
+  }
+  const results = parts.map(part => {
+    console.log(`\n== ${isa}: ${part}`);
+    return RUN[part]({ TENON_ISA: isa });
+  });
+  const passed = results.every(result => result.passed);
+  failed ||= !passed;
+  lines.push(`${passed ? 'ok  ' : 'FAIL'}  ${isa.padEnd(6)}  ${results.map(({ said }) => said).join('; ')}`);
 }
-console.log(`\n${results.map(([name, passed]) => `${passed ? 'ok  ' : 'FAIL'}  ${name}`).join('\n')}`);
-process.exitCode = results.every(([, passed]) => passed) ? 0 : 1;
+console.log(`\n${lines.join('\n')}`);
+process.exitCode = failed ? 1 : 0;

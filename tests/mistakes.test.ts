@@ -4,17 +4,19 @@
  */
 import { describe, expect, it, test, vi } from 'vitest';
 import * as data from '../src/data/index.ts';
+import * as formats from '../src/formats/index.ts';
 import { Tensor } from '../src/index.ts';
 import * as metrics from '../src/metrics/index.ts';
 import * as nn from '../src/nn/index.ts';
 import * as optim from '../src/optim/index.ts';
+import * as recsys from '../src/recsys/index.ts';
 import * as tenon from '../src/tensor/index.ts';
 import * as train from '../src/train/index.ts';
 
 /** The modules as JavaScript sees them: nothing is checked before it runs. */
 // biome-ignore lint/suspicious/noExplicitAny: these are the calls that types would refuse
 type Untyped = any;
-const [T, N, O, D, M, fit]: Untyped[] = [tenon, nn, optim, data, metrics, train.fit];
+const [T, N, O, D, M, F, R, fit]: Untyped[] = [tenon, nn, optim, data, metrics, formats, recsys, train.fit];
 const a: Untyped = tenon.ones([2, 3]);
 const model: Untyped = new nn.Linear(3, 2);
 
@@ -42,6 +44,34 @@ describe('a first mistake is answered in one sentence', () => {
       () => new N.Sequential([model]),
       'Sequential: layer 0 is an array: pass the modules one by one',
     ],
+    [
+      'Linear(3, 2, false)',
+      () => new N.Linear(3, 2, false),
+      'Linear: options: expected an object of { bias }, got bool',
+    ],
+    [
+      'Conv2d({ pad })',
+      () => new N.Conv2d(3, 2, 3, { pad: 1 }),
+      'Conv2d: unknown option pad, expected { stride, padding',
+    ],
+    ['LSTM({ batch_first })', () => new N.LSTM(3, 2, { batch_first: true }), 'LSTM: unknown option batch_first'],
+    ['MaxPool2d({ strides })', () => new N.MaxPool2d(2, { strides: 2 }), 'MaxPool2d: unknown option strides'],
+    ['BatchNorm2d(3, 0.1)', () => new N.BatchNorm2d(3, 0.1), 'BatchNorm2d: options: expected an object of { eps'],
+    [
+      'label_smoothing',
+      () => T.F.crossEntropy(a, T.tensor([0n, 1n]), { label_smoothing: 0.1 }),
+      'crossEntropy: unknown option label_smoothing',
+    ],
+    [
+      'tensor({ dType })',
+      () => T.tensor([1], { dType: 'f64' }),
+      'tensor: unknown option dType, expected { dtype, shape }',
+    ],
+    ['compile(model)', () => T.compile(model), 'compile: expected a function of tensors, got object'],
+    ['saveSafetensors of arrays', () => F.safetensorsChunks({ w: [1] }), 'safetensors: "w" is no tensor'],
+    ['onnx.export of a function', () => F.onnx.export((x: Tensor) => x, a), 'export: module: expected a Module'],
+    ['DeepFM without a schema', () => new R.DeepFM({ dim: 8 }), 'DeepFM: schema: expected what the batches hold'],
+    ['SparseTrainer({})', () => new R.SparseTrainer({}), 'SparseTrainer: model: expected a model of tenon/recsys'],
     ['a number for a tensor', () => model.forward([1, 2, 3]), 'linear: input: expected a tensor, got an array'],
     ['Adam(model)', () => new O.Adam(model), 'Adam: params: expected parameters, for instance model.parameters()'],
     ['Adam([tensor])', () => new O.Adam([a]), 'Adam: params: expected Parameters'],

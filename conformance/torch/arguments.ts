@@ -148,8 +148,16 @@ const SPECIAL: { readonly [op: string]: Special } = {
     args[2],
     { ...dtypeOption(kwargs), ...(args[3] === undefined ? {} : { base: args[3] }) },
   ],
-  tril_indices: (args, kwargs) => [args[0], args[1], { offset: args[2] ?? kwargs['offset'] ?? 0 }],
-  triu_indices: (args, kwargs) => [args[0], args[1], { offset: args[2] ?? kwargs['offset'] ?? 0 }],
+  tril_indices: (args, kwargs) => [
+    args[0],
+    args[1],
+    { offset: args[2] ?? kwargs['offset'] ?? 0, ...dtypeOption(kwargs) },
+  ],
+  triu_indices: (args, kwargs) => [
+    args[0],
+    args[1],
+    { offset: args[2] ?? kwargs['offset'] ?? 0, ...dtypeOption(kwargs) },
+  ],
   unflatten: ([input, dim, parts]) => [input, dim, parts],
   tensor_split: ([input, sections, dim]) => [
     input,

@@ -4,7 +4,7 @@
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
-export interface Interruption {
+interface Interruption {
   readonly signal: AbortSignal;
   /** Which one came. */
   readonly heard: () => NodeJS.Signals;

@@ -10,7 +10,7 @@ import { UsageError } from './errors.ts';
 import type { RunOptions } from './options.ts';
 import { VERSION } from './version.ts';
 
-export interface RunConfig {
+interface RunConfig {
   readonly task: string;
   readonly options: Readonly<Record<string, unknown>>;
   readonly tenon: string;
@@ -49,7 +49,7 @@ export class RunFolder {
   }
 }
 
-export interface OpenOptions {
+interface OpenOptions {
   /** Settings of this task that may differ in a resumption, as FREE's. */
   readonly free?: readonly string[];
 }

@@ -19,13 +19,13 @@ interface Common {
 }
 
 /** A literal. */
-export interface ConstExpr extends Common {
+interface ConstExpr extends Common {
   readonly kind: 'const';
   readonly value: number | bigint;
 }
 
 /** An index as a number. */
-export interface IndexExpr extends Common {
+interface IndexExpr extends Common {
   readonly kind: 'index';
   readonly ix: Ix;
 }
@@ -58,13 +58,13 @@ export interface ReducedExpr extends Common {
 }
 
 /** A reduction over a handful of elements, all of them written out in `args`. */
-export interface CombinedExpr extends Common {
+interface CombinedExpr extends Common {
   readonly kind: 'combined';
   readonly value: Value<'reduce'>;
 }
 
 /** The finished sum of this kernel's contraction. */
-export interface ContractedExpr extends Common {
+interface ContractedExpr extends Common {
   readonly kind: 'contracted';
   readonly value: Value<'contract'>;
 }
@@ -79,7 +79,7 @@ export interface CheckedIndex {
 }
 
 /** Which values are in memory when the kernel runs, and which it makes itself. */
-export interface TraceScope {
+interface TraceScope {
   /** Values the kernel computes, and where in its space; all others that are realised are loaded. */
   readonly members: ReadonlyMap<Value, readonly Ix[]>;
   /** Slices that are memory of their own. */

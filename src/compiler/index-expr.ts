@@ -15,7 +15,7 @@ export interface VarAtom {
 }
 
 /** floor(of / by) or of mod by; `of` is never negative. */
-export interface DivAtom {
+interface DivAtom {
   readonly kind: 'div' | 'mod';
   readonly id: number;
   readonly of: Ix;

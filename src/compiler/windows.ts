@@ -10,7 +10,7 @@ import { storage, Value } from './flow.ts';
 const ALIGN = 64;
 
 /** A value's memory from `offset` elements on. */
-export interface MemoryWindow {
+interface MemoryWindow {
   readonly root: Value;
   readonly offset: number;
 }

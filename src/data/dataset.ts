@@ -32,6 +32,7 @@ export type CollatedOf<T> = unknown extends T
 
 /** Samples in an order of its own, possibly without end. */
 export interface IterableDataset<T> {
+  /** Samples from the first one on, anew in every loop. */
   [Symbol.iterator](): Iterator<T>;
 }
 

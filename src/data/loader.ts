@@ -84,6 +84,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
     return this.dropLast ? Math.floor(batches) : Math.ceil(batches);
   }
 
+  /** Where the loader stands within its epoch, for `loadState`. */
   state(): LoaderState {
     return { seed: this.seed, epoch: this.epoch, position: this.position };
   }
@@ -98,6 +99,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
     this.resuming = true;
   }
 
+  /** One epoch. @throws Error for a dataset that reads asynchronously, and with workers: those want `for await` */
   *[Symbol.iterator](): Generator<B, void, undefined> {
     if (this.numWorkers > 0) throw new Error('DataLoader: a loader with workers is asynchronous; use `for await`');
     for (const indices of this.startEpoch()) {
@@ -110,6 +112,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
     this.endEpoch();
   }
 
+  /** One epoch, of any dataset. */
   async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
     const pool =
       this.numWorkers > 0 && isModuleDataset(this.dataset) ? new WorkerPool<T>(this.dataset, this.numWorkers) : null;

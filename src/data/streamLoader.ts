@@ -41,16 +41,19 @@ export class StreamLoader<T, B = CollatedOf<T>> implements Iterable<B> {
     this.collate = collate;
   }
 
+  /** Where the loader stands within its pass, for `loadState`. */
   state(): StreamLoaderState {
     return { position: this.position };
   }
 
+  /** The next loop starts behind the batches that were handed out when `state` was taken. */
   loadState({ position }: StreamLoaderState): void {
     if (!Number.isSafeInteger(position) || position < 0)
       throw new Error(`StreamLoader.loadState: position is ${position}, expected a whole number`);
     this.skip = position;
   }
 
+  /** One pass over the stream. */
   *[Symbol.iterator](): Generator<B, void, undefined> {
     this.position = 0;
     for (const samples of this.batches()) {

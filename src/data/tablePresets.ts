@@ -34,6 +34,7 @@ export const TABLE_PRESETS = {
     reading: { separator: ',', header: false, names: ADULT_COLUMNS, comment: '|' },
     schema: { label: 'income', positive: '>50K' },
     files: { train: ['adult.data', 'adult.data.gz'], test: ['adult.test', 'adult.test.gz'] },
+    /** Labels of adult.test without their dot. */
     clean: table => mapColumn(table, 'income', value => value.replace(/\.$/, '')),
   },
   /** Criteo display advertising: label, 13 counts, 26 hashed categories; tabs and no header as published, commas and a header in samples. */
@@ -41,13 +42,14 @@ export const TABLE_PRESETS = {
     reading: {},
     schema: { label: 'label', positive: '1', numeric: numbered('I', 13), categorical: numbered('C', 26), minCount: 4 },
     files: { train: ['train.txt', 'train.txt.gz', 'train.csv', 'train.csv.gz'], test: ['test.csv', 'test.csv.gz'] },
-    // Kaggle's and others' samples have an Id and write Label.
+    /** Kaggle's and others' samples have an Id and write Label. */
     clean: table => ({
       ...table,
       columns: table.columns
         .filter(column => column.name.toLowerCase() !== 'id')
         .map(column => (column.name === 'Label' ? { ...column, name: 'label' } : column)),
     }),
+    /** A first line that starts with a letter names the columns. */
     adapt: path => (startsWithLetter(path) ? { header: true } : { header: false, names: CRITEO_COLUMNS }),
   },
 } satisfies Record<string, TablePreset>;

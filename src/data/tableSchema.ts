@@ -43,9 +43,9 @@ export interface TableSchema {
 /** Encoded rows. */
 export interface EncodedTable {
   readonly rows: number;
-  /** [rows, numbers]: standardised values, 0 where missing, then one indicator per column with missing values. */
+  /** `[rows, numbers]`: standardised values, 0 where missing, then one indicator per column with missing values. */
   readonly numbers: Float32Array;
-  /** [rows, fields]: slots of categories, then buckets of numbers; each field counts from 0. */
+  /** `[rows, fields]`: slots of categories, then buckets of numbers; each field counts from 0. */
   readonly categories: Int32Array;
   /** [rows] of 0 and 1. */
   readonly labels: Float32Array;

@@ -16,6 +16,7 @@ export class CharVocabulary {
     if (this.ids.size !== characters.length) throw new Error('CharVocabulary: a character is repeated');
   }
 
+  /** The vocabulary of a text: its distinct characters, sorted by code point. */
   static of(text: string): CharVocabulary {
     return new CharVocabulary([...new Set(text)].sort());
   }
@@ -38,6 +39,7 @@ export class CharVocabulary {
     return Int32Array.from(ids);
   }
 
+  /** The text of `ids`; an id outside the vocabulary gives nothing. */
   decode(ids: ArrayLike<number>): string {
     return Array.from(ids, id => this.characters[id] ?? '').join('');
   }

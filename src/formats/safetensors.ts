@@ -3,7 +3,7 @@
  * Reading trusts nothing: every length and offset is checked against the file before anything is allocated by it.
  */
 import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
-import type { Tensor } from '../tensor/index.ts';
+import { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
 import { type Json, parseJson, shown } from './json.ts';
@@ -55,7 +55,7 @@ export function parseSafetensors(bytes: Uint8Array, name = 'safetensors'): Safet
 /**
  * Writes `tensors` (and string `metadata`) as one safetensors file, atomically. Tensors are ordered by falling element size, then name, so
  * that every one is aligned.
- * @throws Error naming the file where it cannot be written; an existing file is then left as it was.
+ * @throws TypeError for what is no tensor, Error naming the file where it cannot be written; an existing file is then left as it was.
  */
 export function saveSafetensors(
   path: string,
@@ -79,12 +79,10 @@ export const safetensorsChunks = (
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array[] => [
   ...streamSafetensors(
-    Object.entries(tensors).map(([name, tensor]) => ({
-      name,
-      dtype: tensor.dtype,
-      shape: tensor.shape,
-      data: () => tensor.data(),
-    })),
+    Object.entries(tensors).map(([name, tensor]) => {
+      if (!(tensor instanceof Tensor)) throw new TypeError(`safetensors: "${name}" is no tensor`);
+      return { name, dtype: tensor.dtype, shape: tensor.shape, data: () => tensor.data() };
+    }),
     metadata,
   ),
 ];

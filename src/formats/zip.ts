@@ -9,7 +9,7 @@ import { type ByteSource, bytesSource, openFile } from './source.ts';
 /** Unpacked bytes may be this many times the archive's; a larger claim is a bomb. (Weights hardly deflate: 1.1 is usual.) */
 const MAX_EXPANSION = 100;
 
-export interface ZipEntry {
+interface ZipEntry {
   readonly name: string;
   readonly size: number;
   /** The entry's bytes as a source of their own; of a stored entry nothing is read yet. */

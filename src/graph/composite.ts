@@ -4,7 +4,7 @@
  */
 import type { Node } from './node.ts';
 
-export type CompositeAttribute = number | string | boolean | readonly number[];
+type CompositeAttribute = number | string | boolean | readonly number[];
 
 /** One application of a function: its result is the node it was recorded under. */
 export interface Composite {

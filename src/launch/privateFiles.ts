@@ -13,7 +13,7 @@ const HEADER_BYTES = 16;
 const WRITABLE = 0o022;
 const STICKY = 0o1000;
 
-export interface PrivateFile {
+interface PrivateFile {
   readonly bytes: Uint8Array;
   readonly mark: number;
 }

@@ -129,6 +129,7 @@ export class ConfusionMatrix implements Metric<readonly (readonly number[])[], C
     ]);
   }
 
+  /** The share of rows on the diagonal. */
   accuracy(): number {
     let right = 0;
     for (let c = 0; c < this.classes; c++) right += this.counts[c * this.classes + c]!;

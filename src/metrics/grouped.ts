@@ -24,7 +24,7 @@ export class GroupedAUC implements Metric<number, GroupedAucState> {
     this.weight = weight;
   }
 
-  /** `scores` [n] (any monotone score), `labels` [n] of 0 and 1, `groups` [n]: users, sessions or queries by any name. */
+  /** `scores` [n] (any monotone score), `labels` [n] of 0 and 1, `groups` [n] with users, sessions or queries by any name. */
   update(scores: MetricInput, labels: MetricInput, groups: ArrayLike<string | number | bigint>): this {
     const score = numbersOf(scores);
     const label = numbersOf(labels);

@@ -17,5 +17,10 @@ export {
 export { GroupedAUC, type GroupedAucState, type GroupWeight } from './grouped.ts';
 export { LogLoss, MAE, Mean, type MeanState, MSE, Perplexity } from './means.ts';
 export type { Metric, MetricInput } from './metric.ts';
-export { type ProgressiveReport, type ProgressiveState, ProgressiveValidation } from './progressive.ts';
+export {
+  type MeasuresState,
+  type ProgressiveReport,
+  type ProgressiveState,
+  ProgressiveValidation,
+} from './progressive.ts';
 export { HitRateAtK, NDCGAtK, type NdcgOptions, RecallAtK } from './ranking.ts';

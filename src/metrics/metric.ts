@@ -12,8 +12,11 @@ export type MetricInput = Tensor | ArrayLike<number> | ArrayLike<bigint>;
 export interface Metric<Value, State> {
   /** The metric over everything seen since the last `reset`; NaN where it is not defined (nothing seen). */
   compute(): Value;
+  /** Forgets everything seen. */
   reset(): void;
+  /** What was seen, to be saved or merged. */
   state(): State;
+  /** Takes in what another metric of the same kind and settings has seen. */
   merge(state: State): void;
 }
 

@@ -18,7 +18,8 @@ export interface ProgressiveReport {
   readonly calibration: readonly CalibrationBin[];
 }
 
-interface MeasuresState {
+/** What is measured of a stretch of examples. */
+export interface MeasuresState {
   readonly auc: StreamingAucState;
   readonly logLoss: MeanState;
   readonly calibration: CalibrationState;

@@ -65,6 +65,7 @@ abstract class RankingMean extends Mean {
     if (row.relevant.length > 0) this.add(this.of(row));
   }
 
+  /** The value of one row, whose mean over rows is the metric. */
   protected abstract of(row: RankedRow): number;
 }
 

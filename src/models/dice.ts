@@ -27,7 +27,7 @@ export class Dice extends Module<[x: Tensor, counts?: Tensor]> {
     this.runningVar = this.registerBuffer('runningVar', blank([features], 1));
   }
 
-  /** @param counts 1 for each row [...] that counts in the statistics, 0 for padding; all count by default */
+  /** Activates [..., features]. @param counts 1 for each row [...] that counts in the statistics, 0 for padding; all count by default */
   forward(x: Tensor, counts?: Tensor): Tensor {
     const wide = x.dtype === 'bf16' || x.dtype === 'f16' ? x.float() : x;
     const { mean, variance } = this.training

@@ -60,7 +60,7 @@ export class Tower extends Module<[x: Tensor, counts?: Tensor]> {
     this.width = hidden.at(-1) ?? inputs;
   }
 
-  /** @param counts [...]: 1 for each row that is there, 0 for padding, which Dice's statistics leave out */
+  /** Runs the layers. @param counts [...]: 1 for each row that is there, 0 for padding, which Dice's statistics leave out */
   forward(x: Tensor, counts?: Tensor): Tensor {
     const dice = [...this.dice];
     let h = x;

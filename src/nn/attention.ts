@@ -2,6 +2,7 @@
  * Multi-head attention (Vaswani et al. 2017), with PyTorch's parameter names and layouts.
  */
 import { cat, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { blank, constant_, xavierNormal_, xavierUniform_ } from './init.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
@@ -21,6 +22,8 @@ export interface MultiheadAttentionOptions {
   /** Whether sequences are [N, L, E] instead of [L, N, E]; false by default. */
   readonly batchFirst?: boolean;
 }
+
+const OPTIONS = ['dropout', 'bias', 'kdim', 'vdim', 'addBiasKv', 'addZeroAttn', 'batchFirst'];
 
 export interface AttentionOptions {
   /** Bool [N, S], true where a key is padding; or floats to be added to the scores. */
@@ -62,6 +65,7 @@ export class MultiheadAttention extends Module<
 
   constructor(embedDim: number, numHeads: number, options: MultiheadAttentionOptions = {}) {
     super();
+    checkOptions('MultiheadAttention', options, OPTIONS);
     const { dropout = 0, bias = true, kdim = embedDim, vdim = embedDim, batchFirst = false } = options;
     const { addBiasKv = false, addZeroAttn = false } = options;
     if (embedDim % numHeads !== 0)

@@ -2,6 +2,7 @@
  * Batch normalisation with running statistics (Ioffe and Szegedy 2015).
  */
 import { F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
@@ -29,6 +30,7 @@ export abstract class BatchNorm extends Module {
 
   constructor(numFeatures: number, options: BatchNormOptions = {}) {
     super();
+    checkOptions(this.constructor.name, options, ['eps', 'momentum', 'affine', 'trackRunningStats']);
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
     this.numFeatures = numFeatures;
     this.eps = eps;

@@ -2,6 +2,7 @@
  * Convolutions in one, two and three dimensions. The functional form does the work; a layer owns weight, bias and geometry.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { biasUniform_, blank, kaimingUniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -86,6 +87,7 @@ abstract class Convolution extends Module {
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
     super();
     const what = `Conv${dims}d`;
+    checkOptions(what, options, ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode']);
     checkSizes(what, { inChannels, outChannels });
     this.inChannels = inChannels;
     this.outChannels = outChannels;
@@ -170,6 +172,7 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
     super();
     const what = `ConvTranspose${dims}d`;
+    checkOptions(what, options, ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias']);
     checkSizes(what, { inChannels, outChannels });
     const kernel = spread(`${what} kernelSize`, kernelSize, dims);
     this.inChannels = inChannels;

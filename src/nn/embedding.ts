@@ -2,6 +2,7 @@
  * Lookup tables: integers to vectors, and to sums of vectors.
  */
 import { arange, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { blank, normal_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -22,6 +23,8 @@ export interface EmbeddingOptions {
   readonly sparse?: boolean;
 }
 
+const OPTIONS = ['paddingIdx', 'maxNorm', 'normType', 'scaleGradByFreq', 'sparse'];
+
 /** What the two tables share: the weight [numEmbeddings, embeddingDim] and what happens to it at a lookup. */
 abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
   readonly weight: Parameter;
@@ -34,6 +37,7 @@ abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
 
   constructor(what: string, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions) {
     super();
+    checkOptions(what, options, what === 'Embedding' ? OPTIONS : [...OPTIONS, 'mode', 'includeLastOffset']);
     checkSizes(what, { numEmbeddings, embeddingDim });
     const { paddingIdx, maxNorm, normType = 2, scaleGradByFreq = false, sparse = false } = options;
     this.numEmbeddings = numEmbeddings;

@@ -28,7 +28,7 @@ export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOption
 export { functionalCall, stackModuleState } from './functionalCall.ts';
 export * as init from './init.ts';
 export * from './lazy.ts';
-export { Bilinear, Flatten, Identity, Linear, Unflatten } from './linear.ts';
+export { type BiasOption, Bilinear, Flatten, Identity, Linear, Unflatten } from './linear.ts';
 export * from './losses.ts';
 export {
   type AnyModule,
@@ -63,7 +63,7 @@ export * from './pooling.ts';
 export * as prune from './prune.ts';
 export * from './resample.ts';
 export { GRU, LSTM, type LSTMOptions, type RecurrentOptions, RNN, type RNNOptions } from './rnn.ts';
-export { GRUCell, LSTMCell, RNNCell } from './rnnSteps.ts';
+export { type CellOptions, GRUCell, LSTMCell, type Nonlinearity, RNNCell } from './rnnSteps.ts';
 export { loadTensors, type StateDict, type StateMismatch } from './state.ts';
 export {
   type DecoderMasks,

@@ -2,6 +2,7 @@
  * Layers that multiply by a matrix, and those that only change the shape.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { biasUniform_, blank, kaimingUniform_, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -18,8 +19,10 @@ export class Linear extends Module {
   readonly inFeatures: number;
   readonly outFeatures: number;
 
-  constructor(inFeatures: number, outFeatures: number, { bias = true }: BiasOption = {}) {
+  constructor(inFeatures: number, outFeatures: number, options: BiasOption = {}) {
     super();
+    checkOptions('Linear', options, ['bias']);
+    const { bias = true } = options;
     checkSizes('Linear', { inFeatures, outFeatures });
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
@@ -37,8 +40,10 @@ export class Bilinear extends Module<[Tensor, Tensor]> {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 
-  constructor(in1Features: number, in2Features: number, outFeatures: number, { bias = true }: BiasOption = {}) {
+  constructor(in1Features: number, in2Features: number, outFeatures: number, options: BiasOption = {}) {
     super();
+    checkOptions('Bilinear', options, ['bias']);
+    const { bias = true } = options;
     const bound = 1 / Math.sqrt(in1Features);
     this.weight = uniform_(blank([outFeatures, in1Features, in2Features]), -bound, bound);
     this.bias = bias ? uniform_(blank([outFeatures]), -bound, bound) : null;

@@ -6,6 +6,7 @@ import { hostArray } from '../graph/dtype.ts';
 import { evaluate } from '../runtime/index.ts';
 import { type DType, type HostArray, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
 import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
+import { requireGrads } from '../tensor/parameter.ts';
 import { joinKey, keyOf } from './names.ts';
 import { describe, describeSettings } from './print.ts';
 import { loadState, type StateDict, type StateMismatch } from './state.ts';
@@ -27,6 +28,7 @@ export type ForwardHook<M, In, Out> = (module: M, input: In, output: Out) => Out
 
 /** Takes a hook back. */
 export interface HookHandle {
+  /** Takes the hook off again. */
   remove(): void;
 }
 
@@ -243,10 +245,9 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return this.train(false);
   }
 
-  /** Freezes (false) or unfreezes all parameters below. */
+  /** Freezes (false) or unfreezes all parameters below; compiled functions record anew. */
   requiresGrad_(value = true): this {
-    for (const parameter of this.parameters()) parameter.requiresGrad = value;
-    bumpModeEpoch();
+    requireGrads(this.parameters(), value);
     return this;
   }
 

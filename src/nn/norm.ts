@@ -2,6 +2,7 @@
  * Normalisations that look at one sample at a time.
  */
 import { arange, F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
@@ -32,6 +33,7 @@ export class LayerNorm extends Module {
 
   constructor(normalizedShape: number | readonly number[], options: LayerNormOptions = {}) {
     super();
+    checkOptions('LayerNorm', options, ['eps', 'elementwiseAffine', 'bias']);
     const { eps = 1e-5, elementwiseAffine = true, bias = true } = options;
     this.normalizedShape = shapeOf(normalizedShape);
     this.eps = eps;
@@ -52,9 +54,11 @@ export class RMSNorm extends Module {
 
   constructor(
     normalizedShape: number | readonly number[],
-    { eps, elementwiseAffine = true }: { readonly eps?: number; readonly elementwiseAffine?: boolean } = {},
+    options: { readonly eps?: number; readonly elementwiseAffine?: boolean } = {},
   ) {
     super();
+    checkOptions('RMSNorm', options, ['eps', 'elementwiseAffine']);
+    const { eps, elementwiseAffine = true } = options;
     this.normalizedShape = shapeOf(normalizedShape);
     this.eps = eps;
     this.weight = elementwiseAffine ? blank(this.normalizedShape, 1) : null;
@@ -72,8 +76,10 @@ export class GroupNorm extends Module {
   readonly numGroups: number;
   readonly eps: number;
 
-  constructor(numGroups: number, numChannels: number, { eps = 1e-5, affine = true }: NormOptions = {}) {
+  constructor(numGroups: number, numChannels: number, options: NormOptions = {}) {
     super();
+    checkOptions('GroupNorm', options, ['eps', 'affine']);
+    const { eps = 1e-5, affine = true } = options;
     if (numChannels % numGroups !== 0)
       throw new Error(`GroupNorm: ${numChannels} channels do not split into ${numGroups} groups`);
     this.numGroups = numGroups;
@@ -107,6 +113,7 @@ abstract class InstanceNorm extends Module {
 
   constructor(numFeatures: number, options: InstanceNormOptions = {}) {
     super();
+    checkOptions(this.constructor.name, options, ['eps', 'momentum', 'affine', 'trackRunningStats']);
     const { eps = 1e-5, momentum = 0.1, affine = false, trackRunningStats = false } = options;
     this.numFeatures = numFeatures;
     this.eps = eps;

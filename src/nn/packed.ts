@@ -6,7 +6,7 @@ import { cat, full, Tensor } from '../tensor/index.ts';
 
 /** Sequences sorted by falling length, step by step. */
 export class PackedSequence {
-  /** [sum of batchSizes, ...]: rows of step 0, then of step 1, ... */
+  /** `[sum of batchSizes, ...]`: rows of step 0, then of step 1, ... */
   readonly data: Tensor;
   /** How many sequences have each step; never rises. */
   readonly batchSizes: readonly number[];

@@ -2,6 +2,7 @@
  * Pooling layers over [N, C, ...]. The functional forms do the work.
  */
 import { F, type Parameter, type Tensor, type ValuesAndIndices } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import type { Size } from './conv.ts';
 import { Module } from './module.ts';
 
@@ -32,13 +33,17 @@ export interface AvgPoolOptions {
 /** What a max pool gives: the maxima, or with `returnIndices` also their flat positions in each channel. */
 export type Pooled<I extends boolean> = I extends true ? ValuesAndIndices : Tensor;
 
-/** A window and its settings. */
-abstract class Pool<O> extends Module {
-  readonly kernelSize: Size;
-  readonly options: O;
+const MAX_POOL = ['stride', 'padding', 'dilation', 'ceilMode', 'returnIndices'];
+const AVG_POOL = ['stride', 'padding', 'ceilMode', 'countIncludePad', 'divisorOverride'];
 
-  constructor(kernelSize: Size, options: O = {} as O) {
+/** The settings of an average pool. */
+abstract class AvgPool extends Module {
+  readonly kernelSize: Size;
+  readonly options: AvgPoolOptions;
+
+  constructor(kernelSize: Size, options: AvgPoolOptions = {}) {
     super();
+    checkOptions(this.constructor.name, options, AVG_POOL);
     this.kernelSize = kernelSize;
     this.options = options;
   }
@@ -51,6 +56,7 @@ abstract class MaxPool<I extends boolean> extends Module<[x: Tensor], Pooled<I>>
 
   constructor(kernelSize: Size, options: MaxPoolOptions & { readonly returnIndices?: I } = {}) {
     super();
+    checkOptions(this.constructor.name, options, MAX_POOL);
     this.kernelSize = kernelSize;
     this.options = options;
   }
@@ -78,21 +84,21 @@ export class MaxPool3d<I extends boolean = false> extends MaxPool<I> {
 }
 
 /** The mean of each window of [N, C, L]. */
-export class AvgPool1d extends Pool<AvgPoolOptions> {
+export class AvgPool1d extends AvgPool {
   forward(x: Tensor): Tensor {
     return F.avgPool1d(x, this.kernelSize, this.options);
   }
 }
 
 /** The mean of each window of [N, C, H, W]. */
-export class AvgPool2d extends Pool<AvgPoolOptions> {
+export class AvgPool2d extends AvgPool {
   forward(x: Tensor): Tensor {
     return F.avgPool2d(x, this.kernelSize, this.options);
   }
 }
 
 /** The mean of each window of [N, C, D, H, W]. */
-export class AvgPool3d extends Pool<AvgPoolOptions> {
+export class AvgPool3d extends AvgPool {
   forward(x: Tensor): Tensor {
     return F.avgPool3d(x, this.kernelSize, this.options);
   }

@@ -3,6 +3,7 @@
  * step by step. Gate order and parameter names are PyTorch's.
  */
 import { cat, F, type Parameter, stack, type Tensor, zeros } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { blank, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { PackedSequence, reordered } from './packed.ts';
@@ -26,6 +27,8 @@ export interface LSTMOptions extends RecurrentOptions {
   /** Features that each step's output is projected to (Sak et al. 2014); 0, the default, for none. */
   readonly projSize?: number;
 }
+
+const OPTIONS = ['numLayers', 'bias', 'batchFirst', 'dropout', 'bidirectional'];
 
 /** Weights of one layer and direction. */
 interface Pass extends GateWeights {
@@ -244,6 +247,7 @@ export class RNN extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor
 
   constructor(inputSize: number, hiddenSize: number, options: RNNOptions = {}) {
     super(1, inputSize, hiddenSize, options);
+    checkOptions('RNN', options, [...OPTIONS, 'nonlinearity']);
     this.nonlinearity = options.nonlinearity ?? 'tanh';
   }
 
@@ -268,6 +272,7 @@ export class LSTM extends Recurrent<
 > {
   constructor(inputSize: number, hiddenSize: number, options: LSTMOptions = {}) {
     super(4, inputSize, hiddenSize, options);
+    checkOptions('LSTM', options, [...OPTIONS, 'projSize']);
   }
 
   protected step(projected: Tensor, [h, c]: State, weights: GateWeights): State {
@@ -288,6 +293,7 @@ export class LSTM extends Recurrent<
 export class GRU extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor, hn: Tensor]> {
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
     super(3, inputSize, hiddenSize, options);
+    checkOptions('GRU', options, OPTIONS);
   }
 
   protected override get resetsHidden(): boolean {

@@ -70,10 +70,12 @@ abstract class Cell<In extends unknown[], Out> extends Module<In, Out> {
     this.biasHh = bias ? own([gates * hiddenSize]) : null;
   }
 
+  /** W_ih x + b_ih of all gates. */
   protected project(x: Tensor): Tensor {
     return F.linear(x, this.weightIh, this.biasIh);
   }
 
+  /** The state where none is given: zeros. */
   protected start(x: Tensor): Tensor {
     return zeros([...x.shape.slice(0, -1), this.hiddenSize], { dtype: x.dtype });
   }

@@ -31,9 +31,9 @@ function activationOf(activation: TransformerLayerOptions['activation'] = 'relu'
 }
 
 export interface EncoderMasks {
-  /** [L, L]: see AttentionOptions.attnMask. */
+  /** `[L, L]`: see AttentionOptions.attnMask. */
   readonly mask?: Tensor;
-  /** [N, L]: see AttentionOptions.keyPaddingMask. */
+  /** `[N, L]`: see AttentionOptions.keyPaddingMask. */
   readonly srcKeyPaddingMask?: Tensor;
 }
 
@@ -47,6 +47,7 @@ export class TransformerEncoderLayer extends Module<[src: Tensor, masks?: Encode
   readonly norm2: LayerNorm;
   readonly dropout1: Dropout;
   readonly dropout2: Dropout;
+  /** Between the two linear layers. */
   readonly activation: (x: Tensor) => Tensor;
   readonly normFirst: boolean;
 
@@ -109,6 +110,7 @@ export class TransformerDecoderLayer extends Module<[tgt: Tensor, memory: Tensor
   readonly dropout1: Dropout;
   readonly dropout2: Dropout;
   readonly dropout3: Dropout;
+  /** Between the two linear layers. */
   readonly activation: (x: Tensor) => Tensor;
   readonly normFirst: boolean;
 

@@ -208,6 +208,7 @@ export class SWALR {
     return this.optimizer.groups.map(group => group.lr);
   }
 
+  /** Moves every rate on towards `swaLr`. Call it after `optimizer.step()`. */
   step(): void {
     this.#epoch++;
     const before = this.#share(this.#epoch - 1);
@@ -220,6 +221,7 @@ export class SWALR {
     });
   }
 
+  /** Steps taken, as plain data fit for JSON. */
   stateDict(): { readonly epoch: number } {
     return { epoch: this.#epoch };
   }

@@ -40,6 +40,7 @@ export class ChainedScheduler extends Scheduler {
 
 /** The rate times factor(epoch) at every step: the product of all factors so far, with one function, or one per group. */
 export class MultiplicativeLR extends Scheduler {
+  /** One per parameter group. */
   readonly factors: readonly ((epoch: number) => number)[];
   readonly #products: number[][];
 

@@ -130,6 +130,7 @@ export class PolynomialLR extends Scheduler {
 
 /** lr * factor(epoch), with one function, or one per group. */
 export class LambdaLR extends Scheduler {
+  /** One per parameter group. */
   readonly factors: readonly ((epoch: number) => number)[];
 
   constructor(optimizer: AnyOptimizer, factor: ((epoch: number) => number) | readonly ((epoch: number) => number)[]) {

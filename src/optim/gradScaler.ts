@@ -128,10 +128,12 @@ export class GradScaler {
     return this.#options.enabled ? Number(this.#scale.item()) : 1;
   }
 
+  /** The factor and the steps since it changed, as plain data fit for JSON. */
   stateDict(): GradScalerState {
     return { scale: Number(this.#scale.item()), growthTracker: Number(this.#steps.item()) };
   }
 
+  /** Goes on from a saved state. */
   loadStateDict({ scale, growthTracker }: GradScalerState): void {
     this.#scale.assign(tensor(scale));
     this.#steps.assign(tensor(growthTracker, { dtype: 'i32' }));

@@ -210,6 +210,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     this.atLeastZero({ lr: hyper.lr });
   }
 
+  /** Complains about the settings, by name, that are below zero or no numbers. */
   protected atLeastZero(settings: Readonly<Record<string, number>>): void {
     for (const [name, value] of Object.entries(settings))
       if (typeof value !== 'number' || !(value >= 0))

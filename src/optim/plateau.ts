@@ -87,10 +87,12 @@ export class ReduceLROnPlateau {
     this.#badSteps = 0;
   }
 
+  /** What the schedule remembers of the metric, as plain data fit for JSON. */
   stateDict(): PlateauState {
     return { best: this.#best, badSteps: this.#badSteps, cooldownLeft: this.#cooldownLeft };
   }
 
+  /** Goes on from a saved state; the rates themselves are part of the optimizer's. */
   loadStateDict({ best, badSteps, cooldownLeft }: PlateauState): void {
     this.#best = best;
     this.#badSteps = badSteps;

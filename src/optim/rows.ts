@@ -14,7 +14,7 @@ const SPARSE_BELOW = 1 / 4;
 export class RowGradient {
   /** i32 [m], ascending; entries past the distinct rows are the table's size, which is no row. */
   readonly rows: Node;
-  /** [m, ...rest]: the gradient's rows, duplicates added up in order of lookup. */
+  /** `[m, ...rest]`: the gradient's rows, duplicates added up in order of lookup. */
   readonly values: Tensor;
   /** Like `rows`, and 0 where there is no row: for reading. */
   private readonly readable: Node;

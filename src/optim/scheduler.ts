@@ -70,10 +70,12 @@ export abstract class Scheduler {
     return this.#baseLrs;
   }
 
+  /** Steps taken and the rates they scale, as plain data fit for JSON. */
   stateDict(): SchedulerState {
     return { epoch: this.#epoch, baseLrs: [...this.#baseLrs] };
   }
 
+  /** Goes on from a saved state. @throws Error when it is that of an optimizer with another number of groups */
   loadStateDict({ epoch, baseLrs }: SchedulerState): void {
     if (baseLrs.length !== this.optimizer.groups.length)
       throw new Error(

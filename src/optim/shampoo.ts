@@ -71,7 +71,7 @@ export class Shampoo extends Optimizer<Hyper> {
     return { blocks, size: Math.ceil(length / blocks) };
   }
 
-  /** [blocks, size, rest]: `x` along one of its axes, with zeros after the last block. */
+  /** `[blocks, size, rest]`: `x` along one of its axes, with zeros after the last block. */
   #inBlocks(x: Tensor, parameter: Parameter, axis: number): Tensor {
     const { blocks, size } = this.#blocksOf(parameter, axis);
     const rows = x.movedim(axis, 0).reshape([x.shape[axis]!, -1]);

@@ -16,7 +16,7 @@ interface Point extends Evaluation {
   readonly slope: number;
 }
 
-export interface LineSearchResult extends Evaluation {
+interface LineSearchResult extends Evaluation {
   readonly at: number;
   readonly evaluations: number;
 }

@@ -11,7 +11,8 @@ import { loadGgufModel } from './gguf.ts';
 import { type LoadedWeights, loadWeightsInto } from './weights.ts';
 
 /** A class of the zoo. */
-type ModelClass<M> = { readonly name: string; readonly prototype: M };
+/** A class whose instances are models. */
+export type ModelClass<M> = { readonly name: string; readonly prototype: M };
 
 export interface LoadPretrainedOptions<M extends AnyModule = AnyModule> {
   /** The class to load the weights into, which types the result; by default the one that config.json names. */

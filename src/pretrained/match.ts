@@ -15,7 +15,7 @@ const RENAMED: readonly (readonly [RegExp, string])[] = [
 /** Entries that are computed from others or from the configuration: nobody misses them, on either side. */
 const DERIVED = /(^|\.)(attn\.(bias|masked_bias)|rotary_emb\.inv_freq|embeddings\.position_ids|num_batches_tracked)$/;
 
-export interface Matched {
+interface Matched {
   /** The stored name for each of the model's keys that has one. */
   readonly pairs: ReadonlyMap<string, string>;
   /** Keys of the model that are not stored. */

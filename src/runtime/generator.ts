@@ -51,6 +51,7 @@ export class Generator {
     return BigInt64Array.of(this.seed, this.counter);
   }
 
+  /** Moves the counter past so many blocks of four words. */
   advance(blocks: bigint): void {
     this.counter += blocks;
   }
@@ -60,6 +61,7 @@ export class Generator {
     return { seed: String(this.seed), counter: String(this.counter) };
   }
 
+  /** Goes on from a saved state. */
   setState(state: { readonly seed: string; readonly counter: string }): void {
     this.seed = BigInt(state.seed);
     this.counter = BigInt(state.counter);

@@ -176,7 +176,7 @@ const DTYPE_CODE: { readonly [D in DType]: number } = {
 export const isBound = (node: Node): boolean =>
   node.value !== null || node.op === 'data' || node.op === 'variable' || node.op === 'placeholder';
 
-export interface Structure {
+interface Structure {
   readonly key: string;
   /** Leaves in order of first appearance. */
   readonly leaves: readonly Node[];

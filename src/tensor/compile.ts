@@ -18,6 +18,7 @@ import {
 import { autocastDType } from './autocast.ts';
 import { deliver, endRecording, gradientsLeft, type LeftGradient } from './gradients.ts';
 import { modeEpoch } from './mode.ts';
+import { describe } from './operands.ts';
 import { isInsideTransform } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Form, flatten, matches, unflatten } from './tree.ts';
@@ -41,6 +42,7 @@ const RECORDINGS = 64;
 /** A compiled function: call it as the original, or `async` to leave the event loop free while it runs. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
   (...args: A): R;
+  /** Runs in a thread of its own: the event loop goes on meanwhile. */
   async(...args: A): Promise<R>;
 }
 
@@ -115,6 +117,7 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
  * @throws Error when `fn` reads a value while it is recorded, or an index is out of range when it runs (no parameter has changed then)
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R): CompiledFunction<A, R> {
+  if (typeof fn !== 'function') throw new TypeError(`compile: expected a function of tensors, got ${describe(fn)}`);
   /** Most recently used last. */
   let recordings: Recording[] = [];
   /** Those of the arguments of the call under way. */

@@ -5,7 +5,7 @@ import * as build from '../graph/build.ts';
 import { type DType, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { checkDType, checkShape, type NestedInput, type Scalar, shapeText, type TensorData } from './convert.ts';
-import { checkTensor, checkWhole, describe } from './operands.ts';
+import { checkOptions, checkTensor, checkWhole, describe } from './operands.ts';
 import { coordinate } from './ops/along.ts';
 import { Tensor } from './tensor.ts';
 
@@ -18,6 +18,7 @@ export function tensor(
   data: NestedInput | TensorData,
   options: { readonly dtype?: DType; readonly shape?: readonly number[] } = {},
 ): Tensor {
+  checkOptions('tensor', options, ['dtype', 'shape']);
   return Tensor.from(data, options);
 }
 
@@ -67,7 +68,8 @@ const along = (node: Node, factor: number, offset: number): Node => {
 };
 
 /**
- * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32.
+ * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32; with an integer dtype start and step are
+ * cut to whole numbers, as in PyTorch.
  *
  * @throws when step is 0 or leads away from end.
  */
@@ -77,15 +79,20 @@ export function arange(start: number, end: number, step: number, options?: DType
 export function arange(first: number, ...rest: readonly (number | DTypeOption | undefined)[]): Tensor {
   const numbers = [first, ...rest.filter(value => typeof value === 'number')];
   const options = rest.find(value => typeof value === 'object') ?? {};
-  const [start, end, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0]!, numbers[1]!, numbers[2] ?? 1];
+  let [start, end, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0]!, numbers[1]!, numbers[2] ?? 1];
   if (!Number.isFinite(start) || !Number.isFinite(end) || !Number.isFinite(step))
     throw new RangeError(`arange: expected finite numbers, got start ${start}, end ${end}, step ${step}`);
   if (step === 0) throw new RangeError('arange: step must not be 0');
   if ((end - start) * step < 0)
     throw new RangeError(`arange: step ${step} leads away from end: start ${start}, end ${end}`);
-  const length = Math.ceil((end - start) / step);
   const dtype = options.dtype ?? (numbers.every(Number.isInteger) ? 'i64' : 'f32');
   checkDType('arange', dtype);
+  let length = Math.ceil((end - start) / step);
+  if (!isFloat(dtype)) {
+    [start, step] = [Math.trunc(start), Math.trunc(step)];
+    if (step === 0) throw new RangeError(`arange: step ${numbers[2]} is 0 as ${dtype}`);
+    if (dtype === 'i64') length = Math.max(0, Math.ceil((Math.trunc(end) - start) / step));
+  }
   checkShape('arange', [length]);
   if (isFloat(dtype) || !Number.isInteger(start) || !Number.isInteger(step)) {
     const values = along(build.iota(length, 'f64'), step, start);
@@ -158,19 +165,32 @@ export function meshgrid(vectors: readonly Tensor[], options: { readonly indexin
   return indexing === 'xy' && vectors.length > 1 ? grids.map(grid => grid.transpose(0, 1)) : grids;
 }
 
-function triangle(op: string, rows: number, cols: number, inside: (row: number, col: number) => boolean): Tensor {
+export interface TriangleOptions extends DTypeOption {
+  /** Diagonals above the main one. */
+  readonly offset?: number;
+}
+
+function triangle(
+  op: string,
+  rows: number,
+  cols: number,
+  dtype: DType = 'i64',
+  inside: (row: number, col: number) => boolean,
+): Tensor {
+  checkDType(op, dtype);
+  if (isFloat(dtype) || dtype === 'bool') throw new TypeError(`${op}: dtype: expected integers, got ${dtype}`);
   checkWhole(op, 'rows', rows, 0);
   checkWhole(op, 'cols', cols, 0);
   const found: [number, number][] = [];
   for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) if (inside(i, j)) found.push([i, j]);
   const data = BigInt64Array.from([...found.map(([i]) => BigInt(i)), ...found.map(([, j]) => BigInt(j))]);
-  return Tensor.from(data, { shape: [2, found.length] });
+  return Tensor.from(data, { shape: [2, found.length] }).to(dtype);
 }
 
-/** Row and column indices, i64 [2, n], of the lower triangle of a matrix. */
-export const trilIndices = (rows: number, cols: number, options: { readonly offset?: number } = {}): Tensor =>
-  triangle('trilIndices', rows, cols, (i, j) => j - i <= (options.offset ?? 0));
+/** Row and column indices [2, n], i64 by default, of the lower triangle of a matrix. */
+export const trilIndices = (rows: number, cols: number, options: TriangleOptions = {}): Tensor =>
+  triangle('trilIndices', rows, cols, options.dtype, (i, j) => j - i <= (options.offset ?? 0));
 
-/** Row and column indices, i64 [2, n], of the upper triangle of a matrix. */
-export const triuIndices = (rows: number, cols: number, options: { readonly offset?: number } = {}): Tensor =>
-  triangle('triuIndices', rows, cols, (i, j) => j - i >= (options.offset ?? 0));
+/** Row and column indices [2, n], i64 by default, of the upper triangle of a matrix. */
+export const triuIndices = (rows: number, cols: number, options: TriangleOptions = {}): Tensor =>
+  triangle('triuIndices', rows, cols, options.dtype, (i, j) => j - i >= (options.offset ?? 0));

@@ -4,19 +4,21 @@
 import { checkTensor, refuseOut } from './operands.ts';
 import type { Tensor, ValuesAndIndices } from './tensor.ts';
 
-type Options = { readonly keepdim?: boolean };
+/** `keepdim`: the reduced dim stays, with size 1; false by default. */
+export type ExtremeOptions = { readonly keepdim?: boolean };
 
-interface Extreme {
+/** Overloads of `max` and `min`. */
+export interface Extreme {
   (x: Tensor): Tensor;
-  (x: Tensor, dim: number, options?: Options): ValuesAndIndices;
+  (x: Tensor, dim: number, options?: ExtremeOptions): ValuesAndIndices;
   (x: Tensor, other: Tensor): Tensor;
 }
 
 const extreme = (name: 'max' | 'min'): Extreme =>
-  ((x: Tensor, dimOrOther?: number | Tensor, options?: Options) => {
+  ((x: Tensor, dimOrOther?: number | Tensor, options?: ExtremeOptions) => {
     checkTensor(name, 'input', x);
     refuseOut(name, options);
-    return (x[name] as (dimOrOther?: number | Tensor, options?: Options) => Tensor | ValuesAndIndices)(
+    return (x[name] as (dimOrOther?: number | Tensor, options?: ExtremeOptions) => Tensor | ValuesAndIndices)(
       dimOrOther,
       options,
     );
@@ -27,13 +29,14 @@ export const max: Extreme = extreme('max');
 /** The smallest element, or values and positions along a dim, or the elementwise smaller of two. */
 export const min: Extreme = extreme('min');
 
-interface Middle {
+/** Overloads of `median` and its kin. */
+export interface Middle {
   (x: Tensor): Tensor;
-  (x: Tensor, dim: number, options?: Options): ValuesAndIndices;
+  (x: Tensor, dim: number, options?: ExtremeOptions): ValuesAndIndices;
 }
 
 const middle = (name: 'median' | 'nanmedian'): Middle =>
-  ((x: Tensor, dim?: number, options?: Options) => {
+  ((x: Tensor, dim?: number, options?: ExtremeOptions) => {
     checkTensor(name, 'input', x);
     return dim === undefined ? x[name]() : x[name](dim, options);
   }) as Middle;

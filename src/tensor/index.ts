@@ -2,7 +2,7 @@
  * The Tensor API: tensors, the functions over them, and gradients. Imports graph, transform and runtime; knows no modules,
  * optimizers or data sets.
  */
-export { DTYPES, type DType, type HostArray, isDType, isFloat } from '../graph/dtype.ts';
+export { DTYPES, type DType, type HostArray, isDType, isFloat, promote as promoteTypes } from '../graph/dtype.ts';
 export {
   backendName,
   backendNames,
@@ -10,11 +10,22 @@ export {
   type Generator,
   manualSeed,
   numThreads,
+  type Randomness,
   setBackend,
   setNumThreads,
+  type TraceEvent,
 } from '../runtime/index.ts';
 export { type AutocastOptions, autocast } from './autocast.ts';
-export { checkpoint, type GradOptions, grad, jvp, noGrad, valueAndGrad, vjp } from './autograd.ts';
+export {
+  type ArgnumsOrOptions,
+  checkpoint,
+  type GradOptions,
+  grad,
+  jvp,
+  noGrad,
+  valueAndGrad,
+  vjp,
+} from './autograd.ts';
 export { type CompiledFunction, compile } from './compile.ts';
 export { cond, type ScanOptions, scan, type WhileLoopOptions, whileLoop } from './control.ts';
 export type { Nested, NestedInput, Scalar, TensorData } from './convert.ts';
@@ -25,6 +36,7 @@ export * from './extremes.ts';
 export { complex, polar, viewAsComplex, viewAsReal } from './fft/complex.ts';
 export * as fft from './fft/index.ts';
 export { istft, type StftOptions, stft } from './fft/stft.ts';
+export * from './fft/windows.ts';
 export * as F from './functional/index.ts';
 export * as functional from './functional/index.ts';
 export { type NormWithStatistics, nativeBatchNorm, nativeLayerNorm } from './functional/nativeNorms.ts';
@@ -32,7 +44,7 @@ export { hessian, jacfwd, jacrev } from './jacobian.ts';
 export * from './joins.ts';
 export * as linalg from './linalg/index.ts';
 export * as masked from './masked.ts';
-export type { TensorLike } from './operands.ts';
+export { resultType, type TensorLike } from './operands.ts';
 export * from './ops/advanced.ts';
 export * from './ops/compare.ts';
 export * from './ops/creationLike.ts';
@@ -55,7 +67,7 @@ export * from './ops/special.ts';
 export * from './ops/statistics.ts';
 export * from './ops/strided.ts';
 export * from './ops/views.ts';
-export { Parameter, type ParameterOptions } from './parameter.ts';
+export { type DeferredValue, Parameter, type ParameterOptions } from './parameter.ts';
 export { type Profile, profile } from './profile.ts';
 export {
   bernoulli,

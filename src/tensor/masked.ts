@@ -126,11 +126,11 @@ export const logsumexp = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): T
 
 /** Running sums along `dim`; what does not count adds 0. */
 export const cumsum = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
-  kept('masked.cumsum', x, options, 0).cumsum(dim);
+  kept('masked.cumsum', x, options, 0).cumsum(dim, { dtype: x.dtype === 'bool' ? 'i64' : x.dtype });
 
 /** Running products along `dim`; what does not count multiplies by 1. */
 export const cumprod = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>
-  kept('masked.cumprod', x, options, 1).cumprod(dim);
+  kept('masked.cumprod', x, options, 1).cumprod(dim, { dtype: x.dtype === 'bool' ? 'i64' : x.dtype });
 
 /** softmax along `dim` of the elements that count; the others get 0. */
 export const softmax = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor =>

@@ -6,29 +6,29 @@
 let epoch = 0;
 let newest = 0;
 
-/** The last switch: which modules changed, and the epochs on both sides of it. */
-let last: { readonly modules: readonly object[]; before: number; after: number } | null = null;
+/** The last switch: which modules or parameters changed, and the epochs on both sides of it. */
+let last: { readonly switched: readonly object[]; before: number; after: number } | null = null;
 
 export const modeEpoch = (): number => epoch;
 
-/** Something has changed that no switch takes back: what is frozen, or parameters themselves. */
+/** Something has changed that no switch takes back: hooks, or parameters themselves. */
 export function bumpModeEpoch(): void {
   epoch = ++newest;
 }
 
 /**
- * The training flags of exactly these modules have been switched. Switching the same ones back restores the epoch they had, so that
- * evaluating between epochs of training records neither anew.
+ * The training flags of exactly these modules have been switched, or whether these parameters are frozen. Switching the same ones back restores
+ * the epoch they had, so that evaluating between epochs of training records neither anew.
  */
-export function modeSwitched(modules: readonly object[]): void {
-  if (last?.after === epoch && sameModules(last.modules, modules)) {
-    last = { modules, before: last.after, after: last.before };
+export function modeSwitched(switched: readonly object[]): void {
+  if (last?.after === epoch && areSame(last.switched, switched)) {
+    last = { switched, before: last.after, after: last.before };
     epoch = last.after;
     return;
   }
-  last = { modules, before: epoch, after: ++newest };
+  last = { switched, before: epoch, after: ++newest };
   epoch = newest;
 }
 
-const sameModules = (a: readonly object[], b: readonly object[]): boolean =>
-  a.length === b.length && a.every((module, i) => module === b[i]);
+const areSame = (a: readonly object[], b: readonly object[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i]);

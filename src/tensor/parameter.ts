@@ -8,6 +8,7 @@ import type { Node } from '../graph/node.ts';
 import { Cell, isTracing, keepForFlush, releaseKept } from '../runtime/index.ts';
 import { shapeText } from './convert.ts';
 import { isFromOutside, touch } from './gradients.ts';
+import { modeSwitched } from './mode.ts';
 import { registerAlias, registerVariable } from './sources.ts';
 import { refuseWhileTraced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
@@ -25,6 +26,17 @@ export interface DeferredValue {
   readonly dtype: DType;
   /** Makes the value in `memory`, which holds zeros, or in an array of its own. */
   readonly value: (memory: HostArray) => HostArray;
+}
+
+/** Freezes or unfreezes parameters. Taking back what the last call did gives compiled functions the program they had. */
+export function requireGrads(parameters: readonly Parameter[], value: boolean): void {
+  const switched = parameters.filter(({ requiresGrad }) => requiresGrad !== value);
+  for (const { cell, dtype, name } of switched) {
+    if (value && !isFloat(dtype))
+      throw new TypeError(`requiresGrad: ${name || 'parameter'}: only floats have gradients, not ${dtype}`);
+    cell.requiresGrad = value;
+  }
+  if (switched.length > 0) modeSwitched(switched);
 }
 
 /** A tensor that can change: its value is what was last assigned. */
@@ -132,9 +144,13 @@ export class Parameter extends Tensor {
   }
 
   override set requiresGrad(value: boolean) {
-    if (value && !isFloat(this.dtype))
-      throw new TypeError(`requiresGrad: ${this.name || 'parameter'}: only floats have gradients, not ${this.dtype}`);
-    this.cell.requiresGrad = value;
+    requireGrads([this], value);
+  }
+
+  /** Freezes (false) or unfreezes the parameter; compiled functions record anew. @throws TypeError for integers, which have no gradients */
+  requiresGrad_(value = true): this {
+    this.requiresGrad = value;
+    return this;
   }
 
   /** Shown in errors and listings. */

@@ -4,7 +4,7 @@
  */
 import { Tensor } from './tensor.ts';
 
-export type Tree =
+type Tree =
   | Tensor
   | number
   | string

@@ -4,7 +4,7 @@
 export type { ChatMessage, ChatOptions } from './chat.ts';
 export { ggufTokenizer } from './gguf.ts';
 export { loadTokenizer } from './load.ts';
-export { sentencePieceTokenizer } from './sentencePiece.ts';
+export { type SentencePieceOptions, sentencePieceTokenizer } from './sentencePiece.ts';
 export {
   type Batch,
   type BatchOptions,
@@ -14,4 +14,4 @@ export {
   type TokenizerConfig,
   type TokenizerDefinition,
 } from './tokenizer.ts';
-export { gpt2Tokenizer, wordPieceTokenizer } from './vocabularies.ts';
+export { gpt2Tokenizer, type WordPieceOptions, wordPieceTokenizer } from './vocabularies.ts';

@@ -8,8 +8,11 @@ import type { Loader } from './run.ts';
 
 /** A metric of outputs and targets, as those of `tenon/metrics`. */
 export interface OutputMetric {
+  /** Takes in a batch: the model's output and the target. */
   update(output: Tensor, target: Tensor): unknown;
+  /** The metric over everything seen since the last `reset`. */
   compute(): number;
+  /** Forgets everything seen. */
   reset(): void;
 }
 

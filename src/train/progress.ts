@@ -7,6 +7,7 @@ import type { Callback, EpochReport, Run, StepReport } from './run.ts';
 export interface TextStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  /** Prints the text as it is. */
   write(text: string): unknown;
 }
 

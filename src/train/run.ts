@@ -7,11 +7,15 @@ import type { Tensor } from '../tensor/index.ts';
 
 /** Batches of one epoch per loop. With a length there is an ETA; with a state, a run can be resumed in the middle of an epoch. */
 export interface Loader<B> {
+  /** One epoch, for `for await`. */
   [Symbol.asyncIterator]?(): AsyncIterator<B>;
+  /** One epoch, for a plain `for`; `fit` prefers the asynchronous one. */
   [Symbol.iterator]?(): Iterator<B>;
   /** Batches per epoch. */
   readonly length?: number;
+  /** Where the data stands, as plain JSON, for checkpoints. */
   state?(): object;
+  /** Goes on from a saved state. */
   loadState?(state: never): void;
 }
 
@@ -85,8 +89,11 @@ export interface Run {
 export interface Callback {
   /** Key of its state in checkpoints. */
   readonly name: string;
+  /** Before the first step; a checkpoint is resumed here. */
   onStart?(run: Run): void | Promise<void>;
+  /** After every optimizer step. */
   onStep?(run: Run, report: StepReport): void | Promise<void>;
+  /** After every epoch and its validation. */
   onEpoch?(run: Run, report: EpochReport): void | Promise<void>;
   /** After every callback's `onStep`, schedules included: everything that belongs to the step has happened. */
   afterStep?(run: Run, report: StepReport): void | Promise<void>;
@@ -94,8 +101,10 @@ export interface Callback {
   afterEpoch?(run: Run, report: EpochReport): void | Promise<void>;
   /** When the run is over: finished, stopped or failed. */
   onEnd?(run: Run): void | Promise<void>;
-  /** What must survive in a checkpoint, as plain JSON; and the tensors that must, by name. */
+  /** What must survive in a checkpoint, as plain JSON. */
   state?(): unknown;
+  /** The tensors that must survive in a checkpoint, by name. */
   tensors?(): Readonly<Record<string, Tensor>>;
+  /** Goes on from what `state` and `tensors` gave. */
   loadState?(state: never, tensors: Readonly<Record<string, Tensor>>): void;
 }

@@ -26,7 +26,7 @@ export interface Given {
   readonly value: Node;
 }
 
-export interface LoopParts {
+interface LoopParts {
   readonly carries: readonly Carry[];
   readonly xs?: readonly Given[];
   readonly constants: readonly Given[];

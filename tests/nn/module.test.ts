@@ -4,6 +4,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as nn from '../../src/nn/index.ts';
+import { SGD } from '../../src/optim/index.ts';
 import { compile, manualSeed, ones, Parameter, randn, type Tensor, tensor, zeros } from '../../src/tensor/index.ts';
 
 class Net extends nn.Module {
@@ -199,6 +200,43 @@ describe('modes', () => {
     expect(net.parameters().map(({ grad }) => grad !== null)).toEqual([false, false, true, true]);
     net.zeroGrad();
     expect(net.parameters().every(({ grad }) => grad === null)).toBe(true);
+  });
+});
+
+describe('fine-tuning', () => {
+  it('a parameter frozen after a step was compiled stays as it is', () => {
+    const layer = new nn.Linear(2, 1);
+    const optimizer = new SGD(layer.parameters(), { lr: 0.1 });
+    let recorded = 0;
+    const step = compile((x: Tensor) => {
+      recorded++;
+      optimizer.zeroGrad();
+      layer.call(x).sum().backward();
+      optimizer.step();
+    });
+    const x = ones([1, 2]);
+    step(x);
+    layer.weight.requiresGrad_(false);
+    const [weight, bias] = [layer.weight.toArray(), layer.bias!.item() as number];
+    step(x);
+    expect(layer.weight.toArray()).toEqual(weight);
+    expect(layer.bias!.item()).toBeCloseTo(bias - 0.1, 6);
+    layer.weight.requiresGrad = true;
+    step(x);
+    expect(layer.weight.toArray()).not.toEqual(weight);
+    expect(recorded).toBe(3);
+    expect(() => new Parameter(tensor([1n])).requiresGrad_()).toThrow('only floats have gradients, not i64');
+  });
+
+  it('a layer of a Sequential is replaced under its key, also in compiled functions', () => {
+    const net = new nn.Sequential({ body: new nn.Linear(2, 3), head: new nn.Linear(3, 4) });
+    const run = compile((x: Tensor) => net.call(x));
+    expect(run(ones([1, 2])).shape).toEqual([1, 4]);
+    net.set(-1, new nn.Linear(3, 2));
+    expect(run(ones([1, 2])).shape).toEqual([1, 2]);
+    expect(Object.keys(net.stateDict())).toEqual(['body.weight', 'body.bias', 'head.weight', 'head.bias']);
+    expect(net.stateDict()['head.weight']!.shape).toEqual([2, 3]);
+    expect(() => net.set(2, new nn.ReLU())).toThrow('Sequential.set: index 2 is out of range for 2 layers');
   });
 });
 

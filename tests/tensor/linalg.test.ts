@@ -2,7 +2,7 @@
  * torch.linalg beyond PyTorch's small cases: what defines each factorisation holds for matrices of some size, in f64, in batches.
  */
 import { expect, test } from 'vitest';
-import { compile, eye, linalg, manualSeed, randn, stack, Tensor, vmap } from '../../src/index.ts';
+import { arange, compile, eye, linalg, manualSeed, randn, stack, Tensor, valueAndGrad, vmap } from '../../src/index.ts';
 
 manualSeed(5);
 const random = (...shape: number[]): Tensor => randn(shape, { dtype: 'f64' }).eval();
@@ -124,3 +124,15 @@ test.each<[string, (x: Tensor) => Tensor, Tensor, RegExp]>([
   expect(() => each(stack([good, x], 0)).data()).toThrow(message);
   expect(each(stack([good, good], 0)).isfinite().all().item()).toBe(true);
 }); // biome-ignore format: a table
+
+// torch.linalg.pinv(a, hermitian=True) and its gradient (PyTorch 1.13) for a matrix whose halves differ
+test('pinv of a symmetric matrix reads the lower half, and its gradient is PyTorch’s at the matrix as it came', () => {
+  const a = Tensor.from([2, 1.25, 0.5, 1, 3, -0.5, 0.5, -1, 4], { shape: [3, 3], dtype: 'f64' });
+  const weights = arange(1, 10, 1, { dtype: 'f64' }).reshape([3, 3]);
+  const [value, slope] = valueAndGrad((x: Tensor) => linalg.pinv(x, { hermitian: true }).mul(weights).sum())(a);
+  const symmetric = a.tril().add(a.tril(-1).mT);
+  expectNear(value, linalg.inv(symmetric).mul(weights).sum(), 1e-12);
+  const expected = [0.703058716431493, 0.17761037778789363, 0.224733727810651, -0.13356395084206057, -1.6019572143832383,
+    -1.6877469276285746, -0.46390532544378715, -1.1524624487938038, -1.2711697769685886]; // biome-ignore format: figures
+  expectNear(slope, Tensor.from(expected, { shape: [3, 3], dtype: 'f64' }), 1e-12);
+});

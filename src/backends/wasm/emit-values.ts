@@ -22,13 +22,13 @@ export const THREADS = 2;
 /** Operand trees deeper than this go through a local: the emitter recurses over them. */
 const MAX_DEPTH = 100;
 
-export type ValueInst = Exclude<
+type ValueInst = Exclude<
   Inst,
   { readonly op: 'store' | 'prefetch' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' | 'tiles' }
 >;
 
 /** An instruction whose code is written where its value is used. */
-export interface Pending {
+interface Pending {
   readonly inst: ValueInst;
   readonly readsMemory: boolean;
   /** Registers with several writes that it reads, itself or through pending operands. */

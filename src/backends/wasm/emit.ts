@@ -10,7 +10,7 @@ import { FunctionWriter } from './function-writer.ts';
 import { OP } from './opcodes.ts';
 
 /** What kernels may call, and which instructions they may use. */
-export interface EmitOptions {
+interface EmitOptions {
   /** Function index of `barrier(thread, threads)`. */
   readonly barrier: number;
   /** Function index of `fail(site, value: i64)`. */

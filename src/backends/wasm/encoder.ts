@@ -117,7 +117,7 @@ export interface FunctionBody {
   readonly code: Uint8Array;
 }
 
-export interface ModuleParts {
+interface ModuleParts {
   readonly types: readonly FunctionType[];
   /** The one import, `env.memory`, its limits in pages of 64 KiB; `maximum` is required when shared. */
   readonly memory: { readonly minimum: number; readonly maximum?: number; readonly shared: boolean };

@@ -10,7 +10,7 @@ import { features } from './features.ts';
 import { BACKEND_NAME, Machine } from './machine.ts';
 
 /** What schedules are made for: 128-bit vectors on the x86-64 and ARM cores that engines run on, sizes of a common core's caches. */
-export const wasmTarget = (): Target => ({
+const wasmTarget = (): Target => ({
   name: BACKEND_NAME,
   vectorBytes: 16,
   vectorRegisters: 16,

@@ -23,7 +23,7 @@ const FAIL = 1;
 const FIRST_KERNEL = 2;
 
 /** What a module may rely on. */
-export interface ModuleOptions {
+interface ModuleOptions {
   readonly relaxedMadd: boolean;
   /** Whether the memory is shared, and its declared maximum in pages when it is. */
   readonly shared: boolean;
@@ -37,7 +37,7 @@ export interface Step {
   readonly commits: boolean;
 }
 
-export interface ProgramModule {
+interface ProgramModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Byte offset in the args table of each step's addresses, one 32-bit word per kernel buffer. */
   readonly argsOffsets: readonly number[];

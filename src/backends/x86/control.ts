@@ -27,13 +27,22 @@ export const CONTROL = {
   led: 640,
   /** 1 once the thread that hands out runs has ended: the next run that workers see is none, and they end too. */
   over: 644,
-  /** What `Platform.atThreadEnd` gave, and the function that takes it back. */
+  /** What `Platform.atThreadEnd` gave. */
   endKey: 648,
   forgetEnd: 656,
+  join: 664,
+  unmap: 672,
+  /** The page of this code. */
+  poolCode: 680,
   /** Functions of system-code.ts, which never change. */
   wait: 704,
   wake: 712,
   yield: 720,
+  /** A handle for each worker. */
+  handles: 768,
 } as const;
 
-export const CONTROL_BYTES = 768;
+export const HANDLE_BYTES = 8;
+/** Threads of a machine at most. */
+export const MAX_THREADS = 256;
+export const CONTROL_BYTES = CONTROL.handles + HANDLE_BYTES * MAX_THREADS;

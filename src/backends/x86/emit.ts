@@ -18,7 +18,7 @@ import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
 
 /** Functions of the runtime that kernels call; they keep every register but rax, rcx and rdx. */
-export interface Runtime {
+interface Runtime {
   readonly barrier: Label;
   /** Site in eax, value in rdx. */
   readonly fail: Label;

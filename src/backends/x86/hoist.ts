@@ -13,7 +13,7 @@ const SHIFTS: ReadonlySet<string> = new Set(['shl', 'shrS', 'shrU']);
 type Loop = Extract<Inst, { op: 'for' }>;
 type Constant = Extract<Inst, { op: 'const' }>;
 
-export interface Hoisted {
+interface Hoisted {
   readonly body: readonly Inst[];
   /** Constants that were moved in front of a loop, by register id: they are to stay in their registers. */
   readonly held: ReadonlySet<number>;

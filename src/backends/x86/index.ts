@@ -11,7 +11,7 @@ import { BACKEND_NAME, Machine, type MachineOptions } from './machine.ts';
 import { Native } from './memory/native.ts';
 import { PlanTuner } from './tuner.ts';
 
-export interface X86Options extends MachineOptions {
+interface X86Options extends MachineOptions {
   /** An instruction set to use, of those in isa.ts; `TENON_ISA` or the best there is by default. */
   readonly isa?: string;
   /** Whether plans of contractions are chosen by measuring; whether `TENON_AUTOTUNE` is 1, by default. */

@@ -6,7 +6,7 @@ import type { PackedProducts, Target } from '../../compiler/target.ts';
 import type { Cpu } from './cpu.ts';
 
 /** From least to most: `avx2` (with FMA and F16C), `avx512` (F, BW, DQ, VL), `amx` (AVX-512 and tiles). */
-export const ISAS = ['avx2', 'avx512', 'amx'] as const;
+const ISAS = ['avx2', 'avx512', 'amx'] as const;
 export type Isa = (typeof ISAS)[number];
 
 /** What the processor can do, best last. */

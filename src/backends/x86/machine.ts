@@ -22,13 +22,13 @@ import { failureText } from '../../graph/failure.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { AddressTable } from './address-table.ts';
 import { ListingAssembler } from './assembler/listing.ts';
-import { CONTROL, CONTROL_BYTES } from './control.ts';
+import { CONTROL, CONTROL_BYTES, MAX_THREADS } from './control.ts';
 import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
 import { emitAlone, emitProgram, type ProgramCode, type ProgramEntries } from './program-code.ts';
-import { MAX_THREADS, Threads } from './threads.ts';
+import { Threads } from './threads.ts';
 import { type Area, Workspace } from './workspace.ts';
 
 export const BACKEND_NAME = 'x86';

@@ -4,7 +4,7 @@
 import type { Inst } from '../../compiler/loops.ts';
 import { type Usage, usageOf } from '../../compiler/usage.ts';
 
-export interface Folded {
+interface Folded {
   readonly body: readonly Inst[];
   /** Of the folded body. */
   readonly usage: Usage;

@@ -11,7 +11,7 @@ export type SystemFunctions =
   | { readonly system: 'linux' }
   | { readonly system: 'darwin' | 'win32'; readonly wait: number; readonly wake: number; readonly yield: number };
 
-export interface WaitingCode {
+interface WaitingCode {
   readonly bytes: Uint8Array;
   /** wait(address in rdi, value in edx): sleeps while the word there is `edx`. Byte offset; keeps every register but rax, as the others do. */
   readonly wait: number;

@@ -2,17 +2,17 @@
  * Worker threads on generated code: each waits for a run, takes its part if it has one, says so, and waits again. Thread 0 is the caller, through
  * `start`. Knows control words, not programs.
  */
-import { Assembler, mem, R } from './assembler/assembler.ts';
-import { CONTROL } from './control.ts';
+import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
+import { CONTROL, CONTROL_BYTES, HANDLE_BYTES } from './control.ts';
 import { PRESERVED } from './emit.ts';
 import type { Isa } from './isa.ts';
-import type { Native, NativeCall } from './memory/native.ts';
+import { LEDGER_BYTES, LEDGER_ENTRY_BYTES } from './memory/ledger.ts';
+import { type Native, type NativeCall, PAGE, pageAlign } from './memory/native.ts';
 import { fetchAdd, futex } from './program-code.ts';
 import { waitingCode } from './system-code.ts';
 
 /** Looks at the word that counts runs before a worker sleeps: some 0.1 ms, as a pause takes 30 cycles. */
 const SPINS = 10_000;
-export const MAX_THREADS = 256;
 
 /** What the worker changes of what its caller wants kept; an odd number of them aligns the stack for calls. */
 const WORKER_KEEPS = [R.rbx, R.r12, R.rbp] as const;
@@ -32,9 +32,9 @@ interface PoolCode {
  * start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done with it.
  * lead(program, args, threads): the same on a thread of its own, after which the word `led` is 0 again; wait(): returns once it is.
  * worker(index): until `end`; `index` has the count of runs so far above its 16 low bits.
- * end(control): called on the thread that handed out runs as it ends: lets all workers end.
+ * end(control): called on the thread that handed out runs as it ends: lets all workers end, and gives back what the thread held.
  */
-function poolCode(control: number): PoolCode {
+function poolCode(control: number, ledger: number): PoolCode {
   const asm = new Assembler();
   const start = asm.label();
   const alone = asm.label();
@@ -154,27 +154,73 @@ function poolCode(control: number): PoolCode {
   for (const r of WORKER_KEEPS.toReversed()) asm.pop(r);
   asm.plain('ret');
 
+  const end = endCode(asm, control, ledger);
+  const bytes = asm.finish();
+  return { bytes, start: start.at, lead: lead.at, wait: wait.at, worker: worker.at, end: end.at };
+}
+
+/** Once its workers have ended nobody else runs this thread's code. The last to go is the page this is on: the system's function returns to the caller. */
+function endCode(asm: Assembler, control: number, ledger: number): Label {
   const end = asm.label();
+  const [nextWorker, ended, nextPages, given] = Array.from({ length: 4 }, () => asm.label());
+  const callAt = (offset: number): void => {
+    asm.mov(true, R.rax, mem(R.rbx, offset));
+    asm.callRegister(R.rax);
+  };
   asm.bind(end);
-  asm.push(R.rbx);
-  asm.movImm(R.rcx, BigInt(control));
+  for (const r of WORKER_KEEPS) asm.push(r);
+  asm.movImm(R.rbx, BigInt(control));
+  asm.mov(true, R.rcx, R.rbx);
   asm.movStoreImm32(mem(R.rcx, CONTROL.over), 1);
   fetchAdd(asm, CONTROL.runs, 1);
   futex(asm, CONTROL.runs, false);
-  asm.mov(true, R.rdi, mem(R.rcx, CONTROL.endKey));
-  asm.mov(true, R.rax, mem(R.rcx, CONTROL.forgetEnd));
-  asm.callRegister(R.rax);
-  asm.pop(R.rbx);
+
+  asm.mov(false, R.rbp, mem(R.rbx, CONTROL.workers));
+  asm.lea(R.r12, mem(R.rbx, CONTROL.handles));
+  asm.bind(nextWorker!);
+  asm.aluImm('sub', false, R.rbp, 1);
+  asm.jump(ended!, 'b');
+  asm.mov(true, R.rdi, mem(R.r12));
+  asm.alu('xor', false, R.rsi, R.rsi);
+  callAt(CONTROL.join);
+  asm.aluImm('add', true, R.r12, HANDLE_BYTES);
+  asm.jump(nextWorker!);
+  asm.bind(ended!);
+  asm.mov(true, R.rdi, mem(R.rbx, CONTROL.endKey));
+  callAt(CONTROL.forgetEnd);
+
+  asm.movImm(R.r12, BigInt(ledger));
+  asm.bind(nextPages!);
+  asm.mov(true, R.rdi, mem(R.r12));
+  asm.aluImm('cmp', true, R.rdi, 0);
+  asm.jump(given!, 'e');
+  asm.mov(true, R.rsi, mem(R.r12, 8));
+  callAt(CONTROL.unmap);
+  asm.aluImm('add', true, R.r12, LEDGER_ENTRY_BYTES);
+  asm.jump(nextPages!);
+  asm.bind(given!);
+  asm.movImm(R.rdi, BigInt(ledger));
+  asm.movImm(R.rsi, BigInt(LEDGER_BYTES));
+  callAt(CONTROL.unmap);
+
+  asm.mov(true, R.r12, mem(R.rbx, CONTROL.poolCode));
+  asm.mov(true, R.rbp, mem(R.rbx, CONTROL.unmap));
+  asm.mov(true, R.rdi, R.rbx);
+  asm.movImm(R.rsi, BigInt(pageAlign(CONTROL_BYTES)));
+  asm.callRegister(R.rbp);
+  asm.mov(true, R.rdi, R.r12);
+  asm.movImm(R.rsi, BigInt(PAGE));
+  asm.mov(true, R.rax, R.rbp);
+  for (const r of WORKER_KEEPS.toReversed()) asm.pop(r);
+  asm.push(R.rax);
   asm.plain('ret');
-  const bytes = asm.finish();
-  return { bytes, start: start.at, lead: lead.at, wait: wait.at, worker: worker.at, end: end.at };
+  return end;
 }
 
 export class Threads {
   private readonly native: Native;
   private readonly control: number;
   private readonly workerAddress: number;
-  private readonly endAddress: number;
   private readonly startCode: NativeCall;
   private readonly leadCode: NativeCall;
   private readonly waitCode: NativeCall;
@@ -186,37 +232,39 @@ export class Threads {
     this.control = control;
     const waiting = waitingCode(native.functions, isa);
     const { address } = native.load(waiting.bytes);
-    const words = BigInt64Array.of(...[waiting.wait, waiting.wake, waiting.yield].map(at => BigInt(address + at)));
-    native.write(control + CONTROL.wait, new Uint8Array(words.buffer));
-    const code = poolCode(control);
-    const pages = native.load(code.bytes);
+    this.writeWords(
+      CONTROL.wait,
+      [waiting.wait, waiting.wake, waiting.yield].map(at => address + at),
+    );
+    const code = poolCode(control, native.ledgerAddress);
+    if (code.bytes.length > PAGE) throw new Error('internal: x86: the code of threads takes more than a page');
+    const pages = native.loadOwned(code.bytes);
     this.workerAddress = pages.address + code.worker;
-    this.endAddress = pages.address + code.end;
     this.startCode = native.callable(pages.address + code.start);
     this.leadCode = native.callable(pages.address + code.lead);
     this.waitCode = native.callable(pages.address + code.wait);
+    const atEnd = native.atThreadEnd(pages.address + code.end, control);
+    if (atEnd) this.writeWords(CONTROL.endKey, [atEnd.key, atEnd.forget, atEnd.join, atEnd.unmap, pages.address]);
+  }
+
+  private writeWords(offset: number, values: readonly number[]): void {
+    const words = BigInt64Array.from(values, BigInt);
+    this.native.write(this.control + offset, new Uint8Array(words.buffer));
   }
 
   /** Starts workers until `threads` can run at once; they live as long as the thread they are started from. */
   private grow(threads: number): void {
     if (this.workers >= threads - 1) return;
-    if (this.workers === 0) this.endWithThisThread();
     const word = new Uint8Array(4);
     this.native.read(word, this.control + CONTROL.runs);
     const runs = new DataView(word.buffer).getUint32(0, true);
     while (this.workers < threads - 1) {
+      const handle = this.native.startThread(this.workerAddress, this.workers + 1 + runs * 2 ** 16);
+      const place = this.control + CONTROL.handles + this.workers * HANDLE_BYTES;
+      this.native.write(place, new Uint8Array(BigUint64Array.of(handle).buffer));
       this.workers++;
-      this.native.startThread(this.workerAddress, this.workers + runs * 2 ** 16);
     }
     this.native.write(this.control + CONTROL.workers, new Uint8Array(Uint32Array.of(this.workers).buffer));
-  }
-
-  /** A worker_thread may be terminated at any time, and runs no JavaScript then: the system calls `end`. */
-  private endWithThisThread(): void {
-    const registered = this.native.atThreadEnd(this.endAddress, this.control);
-    if (!registered) return;
-    const words = BigInt64Array.of(BigInt(registered.key), BigInt(registered.forget));
-    this.native.write(this.control + CONTROL.endKey, new Uint8Array(words.buffer));
   }
 
   /** Runs code(args, thread, threads) on every thread; returns when all are done. */

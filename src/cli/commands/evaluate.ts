@@ -13,7 +13,7 @@ import { type DigitsSource, digitsPart, evaluateDigits } from '../tasks/digits.t
 import { evaluateTable, readRows, type TableModel, type TableSource, tableParts } from '../tasks/table.ts';
 import { evaluateText, textParts } from '../tasks/text.ts';
 
-export interface EvalOptions extends MachineOptions {
+interface EvalOptions extends MachineOptions {
   readonly data?: string;
 }
 

@@ -23,7 +23,7 @@ import { openRun, type RunFolder } from '../runFolder.ts';
 import { describeConfig, readStreamConfig, type SourceOptions, STREAM_PRESETS, streamSource } from '../tasks/stream.ts';
 import { givenOptions } from './given.ts';
 
-export interface StreamCommandOptions extends RunOptions, SourceOptions {
+interface StreamCommandOptions extends RunOptions, SourceOptions {
   readonly config?: string;
   readonly preset?: string;
   readonly model?: ModelName;

@@ -18,7 +18,7 @@ import {
 import { train } from '../training.ts';
 import { givenOptions } from './given.ts';
 
-export interface TrainDigitsOptions extends RunOptions {
+interface TrainDigitsOptions extends RunOptions {
   readonly data?: string;
   readonly model: DigitModel;
   readonly epochs: number;

@@ -23,7 +23,7 @@ import {
 import { train, trainQuietly } from '../training.ts';
 import { givenOptions } from './given.ts';
 
-export interface TrainTableOptions extends RunOptions {
+interface TrainTableOptions extends RunOptions {
   readonly data?: string;
   readonly test?: string;
   readonly label?: string;

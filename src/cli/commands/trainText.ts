@@ -18,7 +18,7 @@ import {
 import { train } from '../training.ts';
 import { givenOptions } from './given.ts';
 
-export interface TrainTextOptions extends RunOptions {
+interface TrainTextOptions extends RunOptions {
   readonly data: string;
   readonly steps: number;
   readonly batch: number;

@@ -66,7 +66,7 @@ export function digitsPart({ data, seed, limit }: DigitsSource, part: 'train' | 
   return { count, size, images: images.subarray(0, count * size * size), labels: labels.subarray(0, count) };
 }
 
-export interface DigitsRecipe {
+interface DigitsRecipe {
   readonly epochs: number;
   readonly batch: number;
   readonly lr: number;

@@ -39,7 +39,7 @@ export type TableModelName = (typeof TABLE_MODELS)[number];
 export type TableModel = Module<[dense: Tensor, ids: Tensor]>;
 
 /** How a table file is read; plain JSON. */
-export interface TableReading {
+interface TableReading {
   readonly preset?: TablePresetName;
   readonly separator?: string;
   readonly header?: boolean;
@@ -100,7 +100,7 @@ export function readRows(path: string, { preset, separator, header }: TableReadi
   return preset ? readPresetTable(TABLE_PRESETS[preset], path, options) : readTable(path, options);
 }
 
-export interface TableParts {
+interface TableParts {
   readonly train: Table;
   readonly test: Table;
   /** Of generated rows: the AUC of the probabilities they were drawn from, which no model can pass by much. */
@@ -163,7 +163,7 @@ export function describeSchema(schema: TableSchema): string {
 
 // ------------------------------------------------------------------------------------------------ training
 
-export interface TableRecipe {
+interface TableRecipe {
   readonly epochs: number;
   readonly batch: number;
   readonly lr?: number;

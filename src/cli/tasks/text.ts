@@ -9,7 +9,7 @@ import { evaluate } from '../../train/index.ts';
 import type { Training } from '../training.ts';
 
 /** Sizes of a GPT. */
-export interface TextShape {
+interface TextShape {
   readonly block: number;
   readonly layers: number;
   readonly heads: number;
@@ -28,7 +28,7 @@ export const buildText = ({ block, layers, heads, width, dropout, characters }: 
   new GPT({ block, layers, heads, d: width, dropout, vocab: characters.length });
 
 /** The first 90 % of a text for training, the rest for validation. */
-export interface TextParts {
+interface TextParts {
   readonly vocabulary: CharVocabulary;
   readonly train: Int32Array;
   readonly val: Int32Array;
@@ -45,7 +45,7 @@ export function textParts(path: string, characters?: readonly string[]): TextPar
   return { vocabulary, train: ids.subarray(0, cut), val: ids.subarray(cut) };
 }
 
-export interface TextRecipe {
+interface TextRecipe {
   readonly steps: number;
   readonly batch: number;
   readonly lr: number;
@@ -123,7 +123,7 @@ export async function evaluateText(
   return { val_loss: loss!, val_perplexity: Math.exp(loss!) };
 }
 
-export interface SampleOptions {
+interface SampleOptions {
   readonly tokens: number;
   readonly temperature: number;
   readonly topK?: number;

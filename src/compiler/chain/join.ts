@@ -11,7 +11,7 @@ import { isBatched } from './recompute.ts';
 const SMALLEST = 1 << 15;
 const FEWEST_COLUMNS = 32;
 
-export interface Joined {
+interface Joined {
   readonly kernels: readonly Kernel[];
   readonly chains: readonly ChainKernel[];
 }

@@ -9,7 +9,7 @@ import { type Stream, sweep } from '../contract/micro.ts';
 import { laneWords, packPanel } from '../contract/pack.ts';
 import { extent, type View } from '../contract/problem.ts';
 import { type Coords, outputGroups, storeTile } from '../contract/store.ts';
-import { eachTask, slotsOf } from '../contract/tasks.ts';
+import { chunksFor, eachTask, slotsOf } from '../contract/tasks.ts';
 import { ExprPrinter, variableNames } from '../describe.ts';
 import type { Expr } from '../expr.ts';
 import type { Value } from '../flow.ts';
@@ -111,7 +111,7 @@ class ChainLowering {
     const { batches, rows, columns, scores, results } = plan;
     // Sums over rows keep a batch together.
     const whole = results.some(result => result.of === 'columns') || batches >= TASKS;
-    const pieces = whole ? 1 : Math.max(1, Math.min(Math.ceil(TASKS / batches), Math.floor(rows / TASK_ROWS)));
+    const pieces = whole ? 1 : chunksFor(batches, TASKS, rows / TASK_ROWS);
     const pieceRows = roundUp(Math.ceil(rows / pieces), ROWS);
     const tasks = batches * Math.ceil(rows / pieceRows);
     const slots = slotsOf(tasks);

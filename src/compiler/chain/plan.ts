@@ -56,7 +56,7 @@ export interface Kept {
 }
 
 /** Batches have several variables, outermost first, so that index expressions are sums. */
-export interface ChainVars {
+interface ChainVars {
   readonly batch: readonly VarAtom[];
   readonly row: VarAtom;
   readonly column: VarAtom;

@@ -9,7 +9,7 @@ import { type Flow, isElementwise, storage, Value } from '../flow.ts';
 const SMALLEST = 1 << 16;
 
 /** A flow in which gradients have scores of their own, and those products; null where there are none. */
-export interface Recomputed {
+interface Recomputed {
   readonly flow: Flow;
   /** The second of each product, by the first. */
   readonly products: ReadonlyMap<Value, Value>;

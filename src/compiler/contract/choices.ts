@@ -38,7 +38,7 @@ function tiles(p: Problem, target: Target): { readonly rows: number; readonly ve
 }
 
 /** Choices by name, each with a plan of its own; the model's comes first. */
-export function planChoices(p: Problem, target: Target): ReadonlyMap<string, PlanChoice> {
+function planChoices(p: Problem, target: Target): ReadonlyMap<string, PlanChoice> {
   const choices = new Map<string, PlanChoice>();
   const plans = new Set<string>();
   const add = (label: string, choice: PlanChoice): void => {

@@ -17,7 +17,7 @@ import { lowerPixels, suitsPixels } from './pixels/index.ts';
 import { besideWeights, planOf } from './plan.ts';
 import { extent, type Problem, problemsOf, type View } from './problem.ts';
 import { accumulator, type ContractSpec, type Room, type Scratch } from './spec.ts';
-import { lowerTaps, suitsTaps } from './taps.ts';
+import { lowerTaps, suitsTaps } from './taps/index.ts';
 import { lowerWinograd, suitsWinograd } from './winograd/index.ts';
 
 export type {

@@ -11,7 +11,7 @@ import { type Coords, finish, outputGroups, outputIndex, storesVectors } from '.
 const F32 = 4;
 
 /** A weight gradient's dims, and how its sums come. */
-export interface KernelGradients {
+interface KernelGradients {
   readonly channel: number;
   readonly taps: readonly number[];
   readonly out: number;

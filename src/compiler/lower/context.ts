@@ -22,7 +22,7 @@ export type BufferRef =
   | { readonly kind: 'count'; readonly value: number };
 
 /** A kernel that fills memory which another one finds filled when it runs. */
-export interface Preparation {
+interface Preparation {
   readonly loop: LoopKernel;
   readonly refs: readonly BufferRef[];
 }

@@ -25,7 +25,7 @@ export interface StoreExpr {
 }
 
 /** A contraction as a spec, and what the planner and people want to know of its results. */
-export interface SpecifiedContraction {
+interface SpecifiedContraction {
   readonly spec: ContractSpec;
   readonly stores: readonly StoreExpr[];
   readonly exprs: readonly Expr[];
@@ -182,7 +182,7 @@ export function lowerContraction(
   lowerContract(b, spec, context.target, {
     room: (room, dtype, elements) => buffers.scratch(room, dtype, elements, elements * bytesOf(dtype)),
     kept: (room, dtype, elements) => buffers.kept(room, dtype, elements, elements * bytesOf(dtype)),
-    prepare: fill => ahead.push(...b.block(fill)),
+    prepare: fill => ahead.push(...b.separate(fill)),
   });
   const sizes = (role: Role): number => plan.dims.reduce((n, dim) => (dim.role === role ? n * dim.size : n), 1);
   const batch = sizes('batch') > 1 ? `${sizes('batch')} x ` : '';
@@ -203,7 +203,7 @@ export function lowerContraction(
 }
 
 /** The contraction at level 1, for people. */
-export function describeContraction({ plan }: ContractKernel, stores: readonly StoreExpr[]): string[] {
+function describeContraction({ plan }: ContractKernel, stores: readonly StoreExpr[]): string[] {
   const names = variableNames(plan.vars);
   const printer = new ExprPrinter(
     stores.map(s => s.expr),

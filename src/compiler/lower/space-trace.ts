@@ -25,7 +25,7 @@ export interface SpaceTrace extends Traced {
 }
 
 /** How a kernel's expressions are wanted. */
-export interface SpaceView {
+interface SpaceView {
   readonly vars: readonly VarAtom[];
   /** The kernel's own variables in terms of `vars`. */
   readonly meaning: ReadonlyMap<VarAtom, Ix>;

@@ -2,7 +2,7 @@
  * Coefficients of gamma.ts, from the highest power down: minimax fits (Remez, in 80 digits) of our own. Data only.
  */
 
-export interface GammaTable {
+interface GammaTable {
   /** log gamma(1 + u) / (u (u - 1)) in u - 1.25, for u in [0, 2.5]. */
   readonly lgamma: readonly number[];
   /** digamma(1 + u) / (u - root) in u - 1.25, for u in [0, 2.5]. */

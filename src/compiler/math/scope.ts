@@ -4,7 +4,7 @@
  */
 import type { LoopBuilder, Reg } from '../loops.ts';
 
-export type FloatScalar = 'f32' | 'f64';
+type FloatScalar = 'f32' | 'f64';
 
 export interface Scope {
   readonly b: LoopBuilder;

@@ -17,8 +17,8 @@ import { cos, sin } from './trig.ts';
 const UNARY = { exp, expm1, log, log1p, sin, cos, tanh, sigmoid, erf, atan, lgamma, digamma } as const;
 const BINARY = { atan2, pow } as const;
 
-export type TranscendentalUnary = keyof typeof UNARY;
-export type TranscendentalBinary = keyof typeof BINARY;
+type TranscendentalUnary = keyof typeof UNARY;
+type TranscendentalBinary = keyof typeof BINARY;
 
 /** A transcendental function of an f32 or f64 register, any lanes. */
 export function transcendental(b: LoopBuilder, fn: TranscendentalUnary, x: Reg): Reg {

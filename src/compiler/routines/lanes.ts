@@ -21,7 +21,7 @@ export function scaled(b: LoopBuilder, a: Reg, scale: number, c: Reg | null = nu
 export const lesser = (b: LoopBuilder, x: Reg, y: Reg): Reg => b.select(b.cmp('lt', y, x), y, x);
 
 /** Visits columns j .. j + lanes * vectors - 1 of row block `o`. */
-export type Visit = (o: Reg, j: Reg, lanes: number, vectors: number) => void;
+type Visit = (o: Reg, j: Reg, lanes: number, vectors: number) => void;
 
 /**
  * Shares the columns of [outer, inner] out among threads: first blocks of `vectors` vectors, then what is left of each row by one

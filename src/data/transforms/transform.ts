@@ -4,6 +4,7 @@
 import type { Image } from '../image.ts';
 import type { RandomStream } from '../random.ts';
 
+/** An image of a sample to another; what is left to chance is drawn from `random`. */
 export type Transform = (image: Image, random: RandomStream) => Image;
 
 /** One transform after the other; transforms without chance make one that needs no stream. */

@@ -7,7 +7,7 @@ import { f16Value } from '../../graph/half.ts';
 /** One block at `at` of `bytes` to `out` from `to` on. */
 type Decode = (bytes: Uint8Array, at: number, out: Float32Array, to: number) => void;
 
-export interface BlockFormat {
+interface BlockFormat {
   /** Weights in a block. */
   readonly weights: number;
   /** Bytes of a block. */

@@ -4,6 +4,7 @@
  */
 import type { DType } from '../../graph/dtype.ts';
 
+/** Element types of ONNX tensors, by their names in TensorProto.DataType, in lower case. */
 export type ElementType =
   | 'float' | 'uint8' | 'int8' | 'uint16' | 'int16' | 'int32' | 'int64' | 'string' | 'bool' | 'float16' | 'double'
   | 'uint32' | 'uint64' | 'complex64' | 'complex128' | 'bfloat16' | 'float8e4m3fn' | 'float8e4m3fnuz' | 'float8e5m2'

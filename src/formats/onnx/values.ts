@@ -5,7 +5,7 @@ import { Tensor } from '../../tensor/index.ts';
 import { type ElementType, NATURAL, type NumericType } from './elementTypes.ts';
 
 /** A tensor of numbers. Its dtype is the one that holds `type` (see elementTypes). */
-interface TensorValue {
+export interface TensorValue {
   readonly kind: 'tensor';
   readonly type: NumericType;
   readonly tensor: Tensor;
@@ -18,7 +18,7 @@ export interface StringTensor {
   readonly strings: readonly string[];
 }
 
-interface SequenceValue {
+export interface SequenceValue {
   readonly kind: 'sequence';
   /** Element type of the tensors in it, where it is known. */
   readonly type: ElementType | null;
@@ -26,12 +26,12 @@ interface SequenceValue {
 }
 
 /** An optional that holds nothing; one that holds something is that value itself. */
-interface EmptyOptional {
+export interface EmptyOptional {
   readonly kind: 'none';
 }
 
 /** A map from strings or integers, as ai.onnx.ml's classifiers give. */
-interface MapValue {
+export interface MapValue {
   readonly kind: 'map';
   readonly keys: readonly (string | bigint)[];
   readonly values: readonly Value[];

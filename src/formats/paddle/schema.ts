@@ -21,7 +21,7 @@ export interface Attr {
   float64s: number[];
 }
 
-export interface OpVar {
+interface OpVar {
   parameter: string;
   arguments: string[];
 }

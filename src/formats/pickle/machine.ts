@@ -24,7 +24,7 @@ export interface Stateful {
   setState(state: unknown): void;
 }
 
-export interface PickleOptions {
+interface PickleOptions {
   /** The builder of `module.name`, or null where it is not allowed. */
   readonly global: (name: string) => Builder | null;
   /** What a persistent id stands for (PyTorch's storages); refused without it. */

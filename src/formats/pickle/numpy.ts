@@ -12,7 +12,7 @@ const TYPES: Readonly<Record<string, FileType>> = {
   u1: 'u8', u2: 'u16', u4: 'u32', u8: 'u64',
 }; // biome-ignore format: a table
 
-export class NumpyDtype implements Stateful {
+class NumpyDtype implements Stateful {
   /** As numpy spells it: `f4`, `U12`, `O8`. */
   readonly name: string;
   littleEndian = true;

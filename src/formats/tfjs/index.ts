@@ -30,7 +30,7 @@ function readJson(path: string): Json {
 }
 
 /** Whether a JSON file is one of TensorFlow.js, as its manifest of weights tells. */
-export const isTfjs = (json: Json): boolean =>
+const isTfjs = (json: Json): boolean =>
   Array.isArray(json) ? isObject(json[0]) && 'weights' in json[0] : isObject(json) && 'modelTopology' in json;
 
 interface Contents {

@@ -341,7 +341,7 @@ export class BertForMaskedLM extends Module<[inputIds: Tensor, inputs?: BertInpu
 export class BertForSequenceClassification extends Module<[inputIds: Tensor, inputs?: BertInputs]> {
   readonly bert: BertModel;
   readonly dropout: Dropout;
-  readonly classifier: Linear;
+  classifier: Linear;
 
   constructor(config: BertConfig = {}, { numLabels = 2 }: { readonly numLabels?: number } = {}) {
     super();

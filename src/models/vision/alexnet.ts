@@ -16,7 +16,7 @@ export interface AlexNetOptions extends ClassifierOptions {
 export class AlexNet extends Module {
   readonly features: Sequential;
   readonly avgpool = new AdaptiveAvgPool2d(6);
-  readonly classifier: Sequential;
+  classifier: Sequential;
 
   constructor({ numClasses = 1000, dropout = 0.5, shrink = 1 }: AlexNetOptions = {}) {
     super();

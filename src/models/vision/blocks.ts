@@ -46,7 +46,9 @@ export function divisibleBy8(channels: number): number {
 export class SqueezeExcitation extends Module {
   readonly fc1: Conv2d;
   readonly fc2: Conv2d;
+  /** Between the two convolutions. */
   readonly activation: (x: Tensor) => Tensor;
+  /** From the second convolution to the factors of the channels. */
   readonly scale: (x: Tensor) => Tensor;
 
   constructor(

@@ -82,7 +82,7 @@ export interface EfficientNetConfig extends EfficientNetOptions {
 /** [N, 3, H, W] -> [N, numClasses]. */
 export class EfficientNet extends Module {
   readonly features: Sequential;
-  readonly classifier: Sequential;
+  classifier: Sequential;
 
   constructor(config: EfficientNetConfig) {
     super();

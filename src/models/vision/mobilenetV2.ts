@@ -58,7 +58,7 @@ export interface MobileNetV2Options extends ClassifierOptions {
 /** [N, 3, H, W] -> [N, numClasses]; 3.5 million parameters with 1000 classes. */
 export class MobileNetV2 extends Module {
   readonly features: Sequential;
-  readonly classifier: Sequential;
+  classifier: Sequential;
 
   constructor({ numClasses = 1000, widthMult = 1, dropout = 0.2 }: MobileNetV2Options = {}) {
     super();

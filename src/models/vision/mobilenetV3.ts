@@ -103,7 +103,7 @@ export interface MobileNetV3Options extends ClassifierOptions {
 /** [N, 3, H, W] -> [N, numClasses]. */
 export class MobileNetV3 extends Module {
   readonly features: Sequential;
-  readonly classifier: Sequential;
+  classifier: Sequential;
 
   constructor(size: 'small' | 'large', { numClasses = 1000, widthMult = 1, dropout = 0.2 }: MobileNetV3Options = {}) {
     super();

@@ -103,7 +103,7 @@ export class ResNet extends Module {
   readonly layer2: Sequential;
   readonly layer3: Sequential;
   readonly layer4: Sequential;
-  readonly fc: Linear;
+  fc: Linear;
 
   constructor(options: ResNetOptions) {
     super();

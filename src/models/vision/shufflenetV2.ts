@@ -59,7 +59,7 @@ export class ShuffleNetV2 extends Module {
   readonly stage3: Sequential;
   readonly stage4: Sequential;
   readonly conv5: Sequential;
-  readonly fc: Linear;
+  fc: Linear;
 
   constructor({ channels, repeats = [4, 8, 4], numClasses = 1000 }: ShuffleNetV2Options) {
     super();

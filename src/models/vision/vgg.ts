@@ -41,7 +41,7 @@ export interface VGGConfig extends VGGOptions {
 export class VGG extends Module {
   readonly features: Sequential;
   readonly avgpool = new AdaptiveAvgPool2d(7);
-  readonly classifier: Sequential;
+  classifier: Sequential;
 
   constructor({ depth, batchNorm = false, numClasses = 1000, dropout = 0.5, shrink = 1 }: VGGConfig) {
     super();

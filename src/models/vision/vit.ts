@@ -93,7 +93,7 @@ export class VisionTransformer extends Module {
   readonly classToken: Parameter;
   readonly convProj: Conv2d;
   readonly encoder: Encoder;
-  readonly heads: Sequential;
+  heads: Sequential;
   readonly imageSize: number;
 
   constructor(config: VisionTransformerConfig) {

@@ -9,7 +9,7 @@ export const C3 = 0x38b34ae5;
 const C4 = 0xa1e38b93;
 
 /** The four words of the hash, in the order of the published digest. */
-export type HashWords = Uint32Array;
+type HashWords = Uint32Array;
 
 export const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by));
 

@@ -21,7 +21,7 @@ import {
 /** What every slot may say. */
 interface SlotBase {
   readonly name: string;
-  /** [first, last]: this stands for as many slots, each called `name` and its number (and reading `from` and its number). */
+  /** `[first, last]`: this stands for as many slots, each called `name` and its number (and reading `from` and its number). */
   readonly numbered?: readonly [first: number, last: number];
   /** The column that is read; `name` by default. */
   readonly from?: string;
@@ -63,7 +63,7 @@ export type SlotSpec =
 /** A number, or several of one column; missing ones count as `missing`, then clip, then log1p, then (x - mean) / std. */
 export interface DenseSpec {
   readonly name: string;
-  /** [first, last]: this stands for as many columns, as with slots. */
+  /** `[first, last]`: this stands for as many columns, as with slots. */
   readonly numbered?: readonly [first: number, last: number];
   /** The column that is read; `name` by default. */
   readonly from?: string;

@@ -27,7 +27,7 @@ import {
 
 /** Uniform initial weights: a function of a sign, `uniformOf` of table/hash.ts between -range and range. */
 export class InitialWeights {
-  /** [1]: what the seed adds to a sign's hash. */
+  /** `[1]`: what the seed adds to a sign's hash. */
   readonly seed: Int32Array;
   /** [1] */
   readonly range: Float64Array;

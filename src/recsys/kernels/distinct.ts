@@ -7,7 +7,7 @@ import type { HostKernel, HostKernels } from '../../compiler/program.ts';
 import { loadKernel, word } from './writing.ts';
 
 /** What the kernel reads and writes; see DistinctSigns. */
-export interface DistinctArrays {
+interface DistinctArrays {
   readonly places: Int32Array;
   readonly hi: Uint32Array;
   readonly lo: Uint32Array;

@@ -29,7 +29,7 @@ export interface SlotPlan {
 }
 
 /** What a kernel is written for. */
-export interface PoolShape {
+interface PoolShape {
   readonly slots: readonly SlotPlan[];
   readonly fields: number;
   readonly wide: number;
@@ -207,7 +207,7 @@ export class MergeKernel {
   }
 }
 
-export interface MergeSizes {
+interface MergeSizes {
   readonly size: number;
   readonly unique: number;
   /** Label column whose value counts as clicks; -1: every example is one. */

@@ -6,11 +6,12 @@ import { correction } from '../table/optimizers.ts';
 import type { RowOptimizer, TableSettings } from '../table/options.ts';
 import { type CreatedArrays, CreateKernel, InitialWeights } from './create.ts';
 import { findKernel } from './find.ts';
+import { TouchKernel } from './touch.ts';
 import { updateKernel } from './update.ts';
 import { loadedOnce, type TableShape } from './writing.ts';
 
 /** The distinct signs of a batch and what is read of their rows. */
-export interface FoundArrays {
+interface FoundArrays {
   readonly hi: Uint32Array;
   readonly lo: Uint32Array;
   readonly hash: Int32Array;
@@ -36,6 +37,7 @@ export class TableKernels {
   private readonly updater: HostKernel;
   /** Null where initial weights are drawn in JavaScript (normal ones). */
   private readonly creator: CreateKernel | null;
+  private readonly toucher: TouchKernel;
   private readonly initial: InitialWeights;
   private readonly numbers = new Int32Array(4);
   private readonly reals = new Float64Array(2);
@@ -50,6 +52,7 @@ export class TableKernels {
     this.initial = new InitialWeights(dim, seed, init.type === 'uniform' ? (init.range ?? 1e-4) : 0);
     const starts = layout.apart || init.type === 'uniform';
     this.creator = starts ? new CreateKernel(machine, layout, rowShift, this.initial, blank) : null;
+    this.toucher = new TouchKernel(machine);
     this.finder = loadedOnce(machine, `find ${starts} ${key}`, () => findKernel(machine, shape, starts));
     this.updater = loadedOnce(machine, `update ${key}`, () => updateKernel(machine, shape));
     const shared = [optimizer, wideOptimizer].find(spec => spec.type === 'sharedAdam');
@@ -76,6 +79,11 @@ export class TableKernels {
     const { seed, range, counters } = this.initial;
     const found = [hi, lo, hash, tag, rows, weights, shows];
     this.finder.run([...found, parts, segments, vectors, numbers, seed, range, counters]);
+  }
+
+  /** Touches arrays of zeros that begin at large pages before anything is written to them. */
+  touch(arrays: readonly ArrayBufferView[]): void {
+    this.toucher.run(arrays);
   }
 
   /** Fills the new rows of signs wanted[0, count), and enters them in the index, which has room for them. Only where it `starts` rows. */
@@ -119,7 +127,7 @@ export class TableKernels {
 }
 
 /** What is pushed, per distinct sign. */
-export interface PushedArrays {
+interface PushedArrays {
   readonly gradients: Float32Array;
   readonly shows: Float32Array;
   readonly clicks: Float32Array;

@@ -77,6 +77,7 @@ abstract class WideAndDeep extends LinearModel {
     this.out = new Linear(this.tower.width, 1);
   }
 
+  /** The wide part and the deep tower together, [B]. */
   protected sum(input: SparseInput): Tensor {
     return this.linear.call(input).add(this.out.call(this.tower.call(flatInput(input))).squeeze(1));
   }

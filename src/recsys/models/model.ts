@@ -10,25 +10,25 @@ import type { BatchSchema } from '../batch.ts';
 export interface SequenceInput {
   /** [B, length, dim]; zeros where the example has fewer. */
   readonly vectors: Tensor;
-  /** [B, length]: 1 where there is an id. */
+  /** `[B, length]`: 1 where there is an id. */
   readonly mask: Tensor;
 }
 
 /** One batch, as models see it. B is the trainer's capacity; rows past the batch's size have weight 0. */
 export interface SparseInput {
-  /** [B, fields]: the wide weights of the pooled slots, [B, 0] without them. */
+  /** `[B, fields]`: the wide weights of the pooled slots, [B, 0] without them. */
   readonly wide: Tensor;
-  /** [B, fields, dim]: the vectors of the pooled slots, in the schema's order. */
+  /** `[B, fields, dim]`: the vectors of the pooled slots, in the schema's order. */
   readonly vectors: Tensor;
   /** By slot. */
   readonly sequences: Readonly<Record<string, SequenceInput>>;
   /** [B, dense columns] */
   readonly dense: Tensor;
-  /** [B]: 1 for an example, 0 for padding. */
+  /** `[B]`: 1 for an example, 0 for padding. */
   readonly weights: Tensor;
   /** i32 [B, fields]: which of the batch's distinct signs is first in each pooled slot, -1 for none; for models with `statistics`. */
   readonly ids: Tensor;
-  /** [B, fields]: how often that sign was shown so far; for models with `statistics`. */
+  /** `[B, fields]`: how often that sign was shown so far; for models with `statistics`. */
   readonly shows: Tensor;
 }
 
@@ -57,6 +57,10 @@ export abstract class SparseModel extends Module<[SparseInput]> {
 
   constructor(schema: BatchSchema, needs: TableNeeds, sequences: Readonly<Record<string, number>> = {}) {
     super();
+    if (!Array.isArray(schema?.slots))
+      throw new TypeError(
+        `${this.constructor.name}: schema: expected what the batches hold, for instance features.schema`,
+      );
     for (const slot of Object.keys(sequences))
       if (!schema.slots.includes(slot))
         throw new Error(`${this.constructor.name}: slot "${slot}" came, expected one of ${schema.slots.join(', ')}`);

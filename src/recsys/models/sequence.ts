@@ -178,7 +178,7 @@ export class BST extends HistoryModel {
   readonly encoder: TransformerEncoderLayer;
   readonly positions: Parameter;
   readonly lags: string | null;
-  /** [dim]: the time lag of the target; null without lags. */
+  /** `[dim]`: the time lag of the target; null without lags. */
   readonly now: Parameter | null;
 
   constructor({ heads = 1, lags, activation = 'leakyRelu', ...options }: BSTOptions) {

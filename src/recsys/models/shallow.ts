@@ -7,7 +7,7 @@ import { Parameter, type Tensor, zeros } from '../../tensor/index.ts';
 import { type ModelOptions, type SparseInput, SparseModel, single, type TableNeeds } from './model.ts';
 
 /** A bias, weights of the dense columns and the sum of the wide weights. */
-export class LinearPart extends Module<[SparseInput]> {
+class LinearPart extends Module<[SparseInput]> {
   readonly bias = new Parameter(zeros([1]));
   readonly dense: Linear | null;
 

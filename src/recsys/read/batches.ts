@@ -4,25 +4,26 @@
 import type { BatchSchema, SparseBatch } from '../batch.ts';
 
 /** Examples [from, to) of a batch; ids, numbers and labels are views. */
-export function sliceBatch(
-  { schema, hi, lo, offsets, dense, labels }: SparseBatch,
-  from: number,
-  to: number,
-): SparseBatch {
+function sliceBatch({ schema, hi, lo, offsets, dense, labels }: SparseBatch, from: number, to: number): SparseBatch {
   const slots = schema.slots.length;
   const first = offsets[from * slots];
   const last = offsets[to * slots];
-  const own = offsets.slice(from * slots, to * slots + 1);
-  if (first !== 0) for (let i = 0; i < own.length; i++) own[i] -= first;
   return {
     schema,
     size: to - from,
     hi: hi.subarray(first, last),
     lo: lo.subarray(first, last),
-    offsets: own,
+    offsets: lessFirst(offsets.slice(from * slots, to * slots + 1)),
     dense: dense.subarray(from * schema.dense.length, to * schema.dense.length),
     labels: labels.subarray(from * schema.labels.length, to * schema.labels.length),
   };
+}
+
+/** Has offsets begin at 0. A function of its own: what holds such a loop is optimised within it, and anew at every call. */
+function lessFirst(offsets: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const first = offsets[0];
+  if (first !== 0) for (let i = 0; i < offsets.length; i++) offsets[i] -= first;
+  return offsets;
 }
 
 /** The examples of `blocks` as one batch; `order` numbers them through all blocks, in the blocks' own order by default. */

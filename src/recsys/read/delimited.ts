@@ -9,7 +9,7 @@ import { LineSplitter } from './splitter.ts';
 const QUOTE = 34;
 const BLANK = 32;
 
-export interface DelimitedOptions {
+interface DelimitedOptions {
   readonly separator: string;
   readonly quotes: boolean;
   readonly trim: boolean;

@@ -11,7 +11,7 @@ import { isZstd, unzstd } from './zstd.ts';
 /** Bytes asked of a file at once. */
 const CHUNK = 1 << 20;
 
-export type Compression = 'none' | 'gzip' | 'zstd';
+type Compression = 'none' | 'gzip' | 'zstd';
 
 /** How a file is compressed. @throws Error naming the file when it cannot be read */
 export function compressionOf(path: string): Compression {

@@ -15,7 +15,7 @@ export type FromThread = { readonly lane: number } & (
 );
 
 /** The lanes of one owner on one thread. */
-export type OwnLanes = readonly { readonly lane: number; readonly plan: LanePlan }[];
+type OwnLanes = readonly { readonly lane: number; readonly plan: LanePlan }[];
 
 /** To a thread, about the owner of a number: these are its lanes; it takes `blocks` more of a lane; it wants no more. */
 export type ToThread = { readonly owner: number } & (

@@ -16,7 +16,8 @@ interface Lane {
 let lanes = new Map<number, Lane>();
 let present = 0;
 
-async function run(owner: number, lane: number, state: Lane, plan: LanePlan): Promise<void> {
+/** Reads a lane; calls `begun` once its first block is sent, or that there is none. */
+async function run(owner: number, lane: number, state: Lane, plan: LanePlan, begun: () => void): Promise<void> {
   const send = (message: FromThread, transfer: ArrayBuffer[] = []): void =>
     parentPort!.postMessage({ owner, message } satisfies Reply, transfer);
   try {
@@ -32,11 +33,23 @@ async function run(owner: number, lane: number, state: Lane, plan: LanePlan): Pr
       const schema = { slots: [], dense: [], labels: [] };
       const arrays = [hi, lo, offsets, dense, labels].map(array => array.buffer as ArrayBuffer);
       send({ lane, block: { ...block, batch: { ...block.batch, schema } } }, arrays);
+      begun();
     }
     send({ lane, done: true });
   } catch (error) {
     send({ lane, failure: error instanceof Error ? error.message : String(error) });
+  } finally {
+    begun();
   }
+}
+
+/** Begins lanes one after the other: their blocks are wanted in turn, and the first of all while everybody waits for it. */
+async function runAll(owner: number, plans: ReadonlyMap<number, LanePlan>): Promise<void> {
+  const states = lanes;
+  for (const [lane, plan] of plans)
+    await new Promise<void>(begun => {
+      void run(owner, lane, states.get(lane)!, plan, begun);
+    });
 }
 
 function wake(state: Lane): void {
@@ -50,7 +63,7 @@ function become(owner: number, own: ReadonlyMap<number, LanePlan>): void {
   present = owner;
   lanes = new Map([...own.keys()].map(lane => [lane, { credit: 0, wake: null }]));
   for (const state of before.values()) wake(state);
-  for (const [lane, plan] of own) void run(owner, lane, lanes.get(lane)!, plan);
+  void runAll(owner, own);
 }
 
 parentPort!.on('message', (message: ToThread) => {

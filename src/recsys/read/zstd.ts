@@ -2,8 +2,8 @@
  * Zstandard (RFC 8878): fzstd unpacks, frame by frame; where frames end, and whether what came out has the checksum that a frame carries, is told here,
  * because fzstd passes checksums over.
  */
-import { Decompress } from 'fzstd';
-import xxhash, { type XXHash, type XXHashAPI } from 'xxhash-wasm';
+import type { Decompress } from 'fzstd';
+import type { XXHash } from 'xxhash-wasm';
 
 const MAGIC = 0xfd2fb528;
 const MAGIC_BYTES = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
@@ -124,7 +124,13 @@ class Frames {
   }
 }
 
-let hashes: Promise<XXHashAPI> | undefined;
+/** The two libraries, loaded when the first such file is read. */
+async function load() {
+  const [{ Decompress: Unpacker }, { default: xxhash }] = await Promise.all([import('fzstd'), import('xxhash-wasm')]);
+  return { Unpacker, create64: (await xxhash()).create64 };
+}
+
+let loading: ReturnType<typeof load> | undefined;
 
 /**
  * The unpacked bytes of whole frames, one after the other. A chunk is valid until the next is asked for.
@@ -134,15 +140,15 @@ export async function* unzstd(
   path: string,
   raw: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  hashes ??= xxhash();
-  const { create64 } = await hashes;
+  loading ??= load();
+  const { Unpacker, create64 } = await loading;
   const frames = new Frames();
   let ready: Uint8Array[] = [];
   let hash: XXHash<bigint> = create64();
   let stream: Decompress | null = null;
   const open = (): Decompress => {
     hash = create64();
-    return new Decompress(chunk => {
+    return new Unpacker(chunk => {
       if (frames.hasChecksum) hash.update(chunk);
       ready.push(chunk);
     });

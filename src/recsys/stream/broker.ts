@@ -40,6 +40,7 @@ export interface Broker {
   gap(id: string): Promise<string | null>;
   /** Messages up to this one are in a checkpoint. */
   commit(id: string): Promise<void>;
+  /** Ends the connection. */
   close(): Promise<void>;
 }
 

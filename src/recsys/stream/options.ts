@@ -13,6 +13,7 @@ export interface StreamLearner extends BatchLearner {
   readonly table: Pick<SparseTable, 'size' | 'shrink' | 'save'>;
   /** Labels the tasks learn, by place in the schema. */
   readonly model: { readonly tasks: readonly number[]; readonly schema: BatchSchema };
+  /** Writes the dense weights as safetensors. */
   saveDense(file: string): void;
   /** Learns from batches in a pipeline: results in their order, some batches later. */
   train?(batches: AsyncIterable<SparseBatch>): AsyncIterable<StepResult>;
@@ -55,6 +56,7 @@ export interface StreamOptions {
   readonly maxPasses?: number;
   /** Stops after the present batch, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Told what happened: passes, checkpoints, published models. */
   readonly onEvent?: (event: StreamEvent) => void;
   /** Told what is waited for; whole sentences. */
   readonly onNotice?: (sentence: string) => void;

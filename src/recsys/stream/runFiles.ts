@@ -27,7 +27,7 @@ export interface SavedState {
 }
 
 /** Where a restart goes on. */
-export interface Restart {
+interface Restart {
   readonly done: DoneLine;
   readonly folder: string;
   readonly state: SavedState;

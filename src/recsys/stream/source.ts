@@ -37,6 +37,7 @@ export interface Pass {
   readonly endsDay?: boolean;
   /** Where the source stands after it. */
   readonly position: SourcePosition;
+  /** The examples of the pass as batches. */
   read(reading: PassReading): PassBatches;
 }
 
@@ -62,6 +63,7 @@ export interface StreamSource {
   memory?(): unknown;
   /** Takes in what an earlier process knew, before `next`. */
   remember?(memory: unknown): void;
+  /** Lets go of files and connections. */
   close(): Promise<void>;
 }
 

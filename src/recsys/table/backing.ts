@@ -14,6 +14,8 @@ export interface Backing {
   readonly shift: number;
   /** Whether segments stay where they are for as long as there are rows, so that generated code may know their addresses. */
   readonly fixed: boolean;
+  /** Whether segments begin at large pages, each zeroed at its first touch. */
+  readonly onLargePages?: boolean;
   /** Bytes of the segments that live in a file. */
   readonly fileBytes: number;
   /** A new segment of zeros, `segments.length` by number. */
@@ -27,7 +29,7 @@ export interface Backing {
 const views = (buffer: ArrayBuffer): Segment => ({ f32: new Float32Array(buffer), u32: new Uint32Array(buffer) });
 
 /** Segments as ordinary arrays. */
-export class MemoryBacking implements Backing {
+class MemoryBacking implements Backing {
   readonly shift = 16;
   readonly fixed = true;
   readonly fileBytes = 0;
@@ -68,6 +70,7 @@ const closer = new FinalizationRegistry<number>(handle => closeSync(handle));
 class LargePageBacking implements Backing {
   readonly shift = 16;
   readonly fixed = true;
+  readonly onLargePages = true;
   readonly fileBytes = 0;
   private readonly maps: Maps;
 

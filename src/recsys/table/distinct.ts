@@ -24,7 +24,7 @@ export class DistinctSigns {
   /** Of `hash` modulo its length: which distinct sign, -1 for none. */
   places = new Int32Array(16);
   tag = new Uint32Array(0);
-  /** [count]: which distinct sign each id is. */
+  /** `[count]`: which distinct sign each id is. */
   inverse = new Int32Array(0);
 
   /** Reads the first `count` of (hi, lo), by generated code where there is some. */

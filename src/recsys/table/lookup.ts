@@ -6,7 +6,7 @@ import type { Lookup } from './sparse-table.ts';
 
 /** The rows of a table's distinct signs. */
 export class TableLookup extends DistinctSigns implements Lookup {
-  /** [unique]: row, -1 where there is none. */
+  /** `[unique]`: row, -1 where there is none. */
   rows = new Int32Array(0);
   /** [unique, width] and [unique]: as the rows were at the lookup. */
   weights = new Float32Array(0);

@@ -42,7 +42,7 @@ const READ_WRITE = 3;
 export const SHARED = 1;
 const PRIVATE_ANONYMOUS = 0x22;
 const ADVISE_LARGE_PAGES = 14;
-const LARGE_PAGE = 1 << 21;
+export const LARGE_PAGE = 1 << 21;
 export const PAGE = 4096;
 
 /** Mappings of one owner. */
@@ -101,6 +101,7 @@ export class LargePageArrays {
   private readonly system: MappingSystem | null = mappingSystem();
   private readonly open = new Map<number, Slab>();
   private readonly slabOf = new Map<Uint32Array, Slab>();
+  private untouched: Uint8Array[] = [];
 
   /** Zeros. */
   allocate(length: number): Uint32Array {
@@ -111,6 +112,7 @@ export class LargePageArrays {
       const maps = new Maps(this.system);
       slab = { maps, buffer: maps.onLargePages(Math.max(bytes, LARGE_PAGE)), used: 0, live: 0 };
       givenUp.register(slab, maps);
+      this.untouched.push(new Uint8Array(slab.buffer));
       this.open.set(length, slab);
     }
     const array = new Uint32Array(slab.buffer, slab.used, length);
@@ -119,6 +121,13 @@ export class LargePageArrays {
     slab.live++;
     if (slab.used === slab.buffer.byteLength) this.open.delete(length);
     return array;
+  }
+
+  /** The pages that were mapped since this was last asked. */
+  takeUntouched(): Uint8Array[] {
+    const { untouched } = this;
+    this.untouched = [];
+    return untouched;
   }
 
   /** The array is not used any more. */
@@ -134,5 +143,6 @@ export class LargePageArrays {
     for (const slab of new Set([...this.slabOf.values(), ...this.open.values()])) slab.maps.clear();
     this.slabOf.clear();
     this.open.clear();
+    this.untouched = [];
   }
 }

@@ -5,7 +5,7 @@
 import type { RowOptimizer } from './options.ts';
 
 /** Updates `n` weights at `w[at]`, whose state is at `w[state]`, by the gradient at `g[from]` that came with `shows` shows. */
-export type UpdateRow = (
+type UpdateRow = (
   w: Float32Array,
   at: number,
   state: number,

@@ -51,6 +51,15 @@ export class RowStore {
     return (row & this.mask) * this.words;
   }
 
+  /** Segments from a number on, where their pages are worth touching before rows are written to them. */
+  freshSegments(from: number): ArrayBufferView[] {
+    return this.backing.onLargePages ? this.segments.slice(from).map(segment => segment!.u32) : [];
+  }
+
+  get segmentCount(): number {
+    return this.segments.length;
+  }
+
   /** Whether segments have addresses that stay. */
   get fixed(): boolean {
     return this.backing.fixed;

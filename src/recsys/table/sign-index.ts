@@ -82,19 +82,39 @@ export class SignIndex {
   /** Adds a sign that is not there. */
   insert(hash: number, tag: number, row: number): void {
     const number = hash >>> 24;
-    if (2 * (this.used[number]! + 1) > FULLEST * this.parts[number]!.length) this.grow(number);
+    if (2 * (this.used[number]! + 1) > FULLEST * this.parts[number]!.length) this.grow(number, this.larger(number));
     this.used[number] = this.used[number]! + 1;
     this.size++;
     place(this.parts[number]!, tag, row + 1);
   }
 
-  /** Makes room for the entries of signs that are not there, by their hashes; whoever asks enters them. */
-  reserve(hash: Int32Array, wanted: Int32Array, count: number): void {
-    const { used, parts } = this;
-    for (let i = 0; i < count; i++) used[hash[wanted[i]!]! >>> 24]!++;
+  /**
+   * Makes room for the entries of signs that are not there, by their hashes; whoever asks enters them. All parts double at about the same time, so
+   * `touch` gets the memory they grow into before it is filled.
+   */
+  reserve(
+    hash: Int32Array,
+    wanted: Int32Array,
+    count: number,
+    touch: (pages: readonly ArrayBufferView[]) => void,
+  ): void {
+    countByPart(this.used, hash, wanted, count);
     this.size += count;
+    for (let full = this.fullParts(); full.length > 0; full = this.fullParts()) {
+      const larger = full.map(number => this.larger(number));
+      touch(this.arrays.takeUntouched());
+      full.forEach((number, i) => {
+        this.grow(number, larger[i]!);
+      });
+    }
+  }
+
+  /** Parts that are to double. */
+  private fullParts(): number[] {
+    const full: number[] = [];
     for (let number = 0; number < PARTS; number++)
-      while (2 * used[number]! > FULLEST * parts[number]!.length) this.grow(number);
+      if (2 * this.used[number]! > FULLEST * this.parts[number]!.length) full.push(number);
+    return full;
   }
 
   /** Removes a sign that is there; what was pushed behind it moves up, so there are no tombstones. */
@@ -126,16 +146,31 @@ export class SignIndex {
     this.size = 0;
   }
 
-  private grow(number: number): void {
+  private larger(number: number): Uint32Array {
+    return this.arrays.allocate(2 * this.parts[number]!.length);
+  }
+
+  private grow(number: number, after: Uint32Array): void {
     const before = this.parts[number]!;
-    const after = this.arrays.allocate(2 * before.length);
-    for (let at = 0; at < before.length; at += 2) {
-      const row = before[at + 1]!;
-      if (row !== 0) place(after, before[at]!, row);
-    }
+    placeAll(before, after);
     this.parts[number] = after;
     this.places[2 * number] = 0n;
     this.arrays.release(before);
+  }
+}
+
+// Loops over thousands of elements are functions of their own: a function that is optimised within its loop does not know what follows it, and starts
+// anew at every call.
+
+function countByPart(used: Uint32Array, hash: Int32Array, wanted: Int32Array, count: number): void {
+  for (let i = 0; i < count; i++) used[hash[wanted[i]!]! >>> 24]!++;
+}
+
+/** Enters what one part has in another. */
+function placeAll(from: Uint32Array, to: Uint32Array): void {
+  for (let at = 0; at < from.length; at += 2) {
+    const row = from[at + 1]!;
+    if (row !== 0) place(to, from[at]!, row);
   }
 }
 

@@ -109,6 +109,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     return 4 * this.layout.vectorWords;
   }
 
+  /** Whether a row belongs to the sign of these two words. */
   holds(row: number, hi: number, lo: number): boolean {
     const { u32 } = this.rows.segment(row);
     const at = this.rows.at(row);
@@ -120,6 +121,7 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     return this.rows.segment(row).u32[this.rows.at(row) + META]! >>> 16 !== FREE_AGE;
   }
 
+  /** What shows and clicks are worth, by the `score` of the settings. */
   score(show: number, click: number): number {
     return scoreOf(this.settings, show, click);
   }
@@ -261,16 +263,25 @@ export class EmbeddingTable implements SparseTable, SignOwner {
 
   /** Creates the rows of pushed signs that have none, as far as admission and memory let them. */
   private create(found: TableLookup, shows: Float32Array, clicks: Float32Array): void {
-    const { rows, unique, hash, hi, lo, wanted } = found;
-    let count = 0;
-    for (let u = 0; u < unique; u++)
-      if (rows[u]! < 0 && enters(this.settings, hash[u]!, hi[u]!, lo[u]!, shows[u]!, clicks[u]!, this.steps))
-        wanted[count++] = u;
+    const count = this.listWanted(found, shows, clicks);
     if (count === 0) return;
     const room = this.roomFor(count, this.rowBytes, found);
     this.refused += Math.max(0, count - room);
     this.insertAll(found, Math.min(count, room));
     found.inserted = this.inserted;
+  }
+
+  /** Signs of a push that have no row and may have one. @returns how many */
+  private listWanted(
+    { rows, unique, hash, hi, lo, wanted }: TableLookup,
+    shows: Float32Array,
+    clicks: Float32Array,
+  ): number {
+    const { settings, steps } = this;
+    let count = 0;
+    for (let u = 0; u < unique; u++)
+      if (rows[u]! < 0 && enters(settings, hash[u]!, hi[u]!, lo[u]!, shows[u]!, clicks[u]!, steps)) wanted[count++] = u;
+    return count;
   }
 
   /** New rows for the first `count` wanted signs of a lookup. */
@@ -284,15 +295,20 @@ export class EmbeddingTable implements SparseTable, SignOwner {
       }
       return;
     }
-    const before = this.rows.size;
+    const { rows: store, index } = this;
+    const before = store.size;
+    const { segmentCount } = store;
+    const { kernels, machine } = generated;
     try {
-      this.rows.allocateAll(rows, wanted, count);
+      store.allocateAll(rows, wanted, count);
     } finally {
       // Also when the backing has no more room.
-      const given = this.rows.size - before;
-      this.index.reserve(hash, wanted, given);
+      const given = store.size - before;
+      index.reserve(hash, wanted, given, pages => kernels.touch(pages));
+      // A small table takes no more memory than its rows need.
+      if (segmentCount > 0) kernels.touch(store.freshSegments(segmentCount));
       this.inserted += given;
-      generated.kernels.create(wanted, given, found, this.memory(generated.machine));
+      kernels.create(wanted, given, found, this.memory(machine));
     }
   }
 

@@ -12,6 +12,7 @@ export interface StepResult {
 
 /** Learns from one batch after the other: pull, dense forward and backward, push. */
 export interface BatchLearner {
+  /** Trains on one batch. */
   step(batch: SparseBatch): StepResult;
   /** [size, tasks] probabilities; changes nothing. Valid until the next call. */
   predict(batch: SparseBatch): Float32Array;

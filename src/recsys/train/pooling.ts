@@ -25,7 +25,7 @@ interface SlotPlan {
 }
 
 /** Gradients of the inputs that `forward` fills. */
-export interface PooledGradients {
+interface PooledGradients {
   readonly wides: Float32Array;
   readonly vectors: Float32Array;
   readonly histories: readonly Float32Array[];
@@ -60,7 +60,7 @@ export class BatchPooling {
   /** Per sequence [capacity, length, dim] and [capacity, length]. */
   readonly histories: readonly Float32Array<ArrayBuffer>[];
   readonly masks: readonly Float32Array<ArrayBuffer>[];
-  /** [capacity, fields]: first distinct sign of each bag, -1 for none. */
+  /** `[capacity, fields]`: first distinct sign of each bag, -1 for none. */
   readonly ids: Int32Array<ArrayBuffer>;
   private readonly withIds: boolean;
   private lastSize: number;

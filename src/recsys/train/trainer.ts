@@ -88,6 +88,10 @@ export class SparseTrainer implements BatchLearner {
   private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
 
   constructor({ model, table, optimizer, pooling = {}, clickLabel, autocast: half }: TrainerOptions) {
+    if (!model?.needs)
+      throw new TypeError(
+        'SparseTrainer: model: expected a model of tenon/recsys, for instance new DeepFM({ schema })',
+      );
     this.model = model;
     this.half = half;
     this.table = table && 'lookup' in table ? table : tableFor(model, table);

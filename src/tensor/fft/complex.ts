@@ -32,7 +32,7 @@ export function polar(abs: Tensor, angle: Tensor): Complex {
   return { real: abs.mul(angle.cos()), imag: abs.mul(angle.sin()) };
 }
 
-/** [..., 2]: real and imaginary parts along a new last dim. */
+/** `[..., 2]`: real and imaginary parts along a new last dim. */
 export const viewAsReal = ({ real, imag }: Complex): Tensor => stack([real, imag], -1);
 
 /** A pair from [..., 2]. */

@@ -14,9 +14,12 @@ import { transformLast } from './transform.ts';
 export type { Complex } from './complex.ts';
 
 export type FFTNorm = 'backward' | 'ortho' | 'forward';
-type Input = Tensor | Complex;
-type Dims = number | readonly number[] | null;
-type SizesOption = number | readonly number[] | null;
+/** What is transformed: real or complex numbers. */
+export type Input = Tensor | Complex;
+/** Which dims: all by default. */
+export type Dims = number | readonly number[] | null;
+/** Points per transformed dim: the input is cut or filled with zeros; its own sizes by default. */
+export type SizesOption = number | readonly number[] | null;
 
 function scaleOf(op: string, norm: FFTNorm | null | undefined, n: number, inverse: boolean): number {
   const mode = norm ?? 'backward';

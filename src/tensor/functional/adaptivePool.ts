@@ -130,7 +130,8 @@ export const adaptiveAvgPool2d = (x: Tensor, outputSize: OutputSize): Tensor =>
 export const adaptiveAvgPool3d = (x: Tensor, outputSize: OutputSize): Tensor =>
   adaptiveAvg('adaptiveAvgPool3d', 3, x, outputSize);
 
-interface AdaptiveMaxPool {
+/** Overloads of an adaptive max pool: the values, or with `returnIndices` also their flat positions in each channel. */
+export interface AdaptiveMaxPool {
   (x: Tensor, outputSize: OutputSize, options: { readonly returnIndices: true }): ValuesAndIndices;
   (x: Tensor, outputSize: OutputSize, options?: { readonly returnIndices?: false }): Tensor;
 }

@@ -8,7 +8,7 @@ import { isFloat } from '../../graph/dtype.ts';
 import type { Node } from '../../graph/node.ts';
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
-import { checkFloat, checkInt, checkTensor } from '../operands.ts';
+import { checkFloat, checkInt, checkOptions, checkTensor } from '../operands.ts';
 import { coordinate, strictIndex } from '../ops/along.ts';
 import { Tensor } from '../tensor.ts';
 import type { LossOptions, Reduction } from './lossParts.ts';
@@ -117,6 +117,7 @@ export function crossEntropy(x: Tensor, target: Tensor, options: CrossEntropyOpt
   checkFloat('crossEntropy', 'input', x);
   checkTensor('crossEntropy', 'target', target);
   x = raised(x);
+  checkOptions('crossEntropy', options, ['weight', 'ignoreIndex', 'reduction', 'labelSmoothing']);
   const { weight, ignoreIndex = -100, reduction = 'mean', labelSmoothing = 0 } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw new RangeError(`crossEntropy: labelSmoothing: expected 0 to 1, got ${labelSmoothing}`);

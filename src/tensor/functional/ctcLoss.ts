@@ -15,7 +15,8 @@ export interface CTCLossOptions extends LossOptions {
   readonly zeroInfinity?: boolean;
 }
 
-type Lengths = Tensor | readonly number[];
+/** Lengths of the sequences of a batch: i64 or i32 [N], or plain numbers. */
+export type Lengths = Tensor | readonly number[];
 
 const lengthsOf = (name: string, lengths: Lengths, batch: number): Tensor => {
   const tensor = lengths instanceof Tensor ? lengths : Tensor.from([...lengths], { dtype: 'i64' });

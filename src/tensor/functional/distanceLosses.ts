@@ -1,6 +1,7 @@
 /**
  * Losses and similarities between vectors and rankings.
  */
+import { isFloat } from '../../graph/dtype.ts';
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { arange, triuIndices } from '../creation.ts';
@@ -41,7 +42,8 @@ export function marginRankingLoss(
       `marginRankingLoss: inputs and target must have as many dims: ${shapeText(x1.shape)}, ${shapeText(x2.shape)}, ${shapeText(target.shape)}`,
     );
   const { margin = 0, reduction } = options;
-  const loss = target.neg().mul(x1.sub(x2)).add(margin).clampMin(0);
+  const order = target.neg().mul(x1.sub(x2));
+  const loss = (isFloat(order.dtype) ? order : order.to('f32')).add(margin).clampMin(0);
   return reduceLoss('marginRankingLoss', loss, reduction);
 }
 
@@ -99,12 +101,11 @@ export function pairwiseDistance(
   x2: Tensor,
   options: { readonly p?: number; readonly eps?: number; readonly keepdim?: boolean } = {},
 ): Tensor {
-  checkFloat('pairwiseDistance', 'x1', x1);
-  checkFloat('pairwiseDistance', 'x2', x2);
-  x1 = raised(x1);
-  x2 = raised(x2);
+  checkTensor('pairwiseDistance', 'x1', x1);
+  checkTensor('pairwiseDistance', 'x2', x2);
+  const apart = raised(x1).sub(raised(x2));
   const { p = 2, eps = 1e-6, keepdim = false } = options;
-  return x1.sub(x2).add(eps).norm(p, -1, { keepdim });
+  return (isFloat(apart.dtype) ? apart : apart.to('f32')).add(eps).norm(p, -1, { keepdim });
 }
 
 /**

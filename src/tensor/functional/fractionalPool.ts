@@ -89,7 +89,8 @@ function fractional(
   return { values: restore(values.reshape([n, c, ...out])), indices: restore(chosen.reshape([n, c, ...out])) };
 }
 
-interface FractionalPool {
+/** Overloads of a fractional max pool: the values, or with `returnIndices` also their flat positions in each channel. */
+export interface FractionalPool {
   (x: Tensor, kernelSize: Sizes, options: FractionalPoolOptions & { readonly returnIndices: true }): ValuesAndIndices;
   (x: Tensor, kernelSize: Sizes, options?: FractionalPoolOptions & { readonly returnIndices?: false }): Tensor;
 }

@@ -42,7 +42,7 @@ export function bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias?: Tensor |
   const half = x1.reshape([-1, n!]).tensordot(weight, [[1], [1]]);
   const product = half
     .mul(x2.reshape([-1, 1, m!]))
-    .sum(-1)
+    .sum(-1, { dtype: half.dtype })
     .reshape([...rows, out!]);
   return bias ? product.add(bias) : product;
 }

@@ -168,7 +168,7 @@ function avgPool(op: string, dims: number, x: Tensor, kernelSize: Sizes, options
 }
 
 /** Overloads of a max pool: the values, or with `returnIndices` also their flat positions in each channel. */
-interface MaxPool {
+export interface MaxPool {
   (x: Tensor, kernelSize: Sizes, options: MaxPoolOptions & { readonly returnIndices: true }): ValuesAndIndices;
   (x: Tensor, kernelSize: Sizes, options?: MaxPoolOptions & { readonly returnIndices?: false }): Tensor;
 }
@@ -198,7 +198,7 @@ export const avgPool2d = (x: Tensor, kernelSize: Sizes, options: AvgPoolOptions 
 export const avgPool3d = (x: Tensor, kernelSize: Sizes, options: AvgPoolOptions = {}): Tensor =>
   avgPool('avgPool3d', 3, x, kernelSize, options);
 
-interface LpPoolOptions {
+export interface LpPoolOptions {
   readonly stride?: Sizes | null;
   readonly ceilMode?: boolean;
 }

@@ -27,6 +27,21 @@ export function pixelShuffle(x: Tensor, upscaleFactor: number): Tensor {
     .reshape([...lead, c / (r * r), h * r, w * r]);
 }
 
+/** [N, C, ...] with the channels of `groups` groups taken in turns (Zhang et al. 2018). */
+export function channelShuffle(x: Tensor, groups: number): Tensor {
+  checkTensor('channelShuffle', 'input', x);
+  checkWhole('channelShuffle', 'groups', groups, 1);
+  const [n, c, ...sizes] = x.shape as [number, number, ...number[]];
+  if (x.ndim < 3 || c % groups !== 0)
+    throw new RangeError(
+      `channelShuffle: input: expected at least 3 dims with channels that split into ${groups} groups, got ${shapeText(x.shape)}`,
+    );
+  return x
+    .reshape([n, groups, c / groups, ...sizes])
+    .transpose(1, 2)
+    .reshape(x.shape);
+}
+
 /** [..., C, H r, W r] as [..., C r^2, H, W]. */
 export function pixelUnshuffle(x: Tensor, downscaleFactor: number): Tensor {
   checkTensor('pixelUnshuffle', 'input', x);
@@ -144,10 +159,11 @@ function taps(mode: string, i: number, size: number, out: number, scale: number,
 }
 
 /**
- * Resamples the spatial dims of [N, C, ...] to `size` or by `scaleFactor`.
+ * Resamples the spatial dims of [N, C, ...] to `size` or by `scaleFactor`; floats, and with the nearest modes any dtype.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor {
-  checkFloat('interpolate', 'input', x);
+  if (options.mode !== undefined && !options.mode.startsWith('nearest')) checkFloat('interpolate', 'input', x);
+  else checkTensor('interpolate', 'input', x);
   const dims = x.ndim - 2;
   if (dims < 1 || dims > 3) throw new RangeError(`interpolate: input: expected 3 to 5 dims, got ${shapeText(x.shape)}`);
   const { size = null, scaleFactor = null, mode = 'nearest', alignCorners = null, recomputeScaleFactor } = options;

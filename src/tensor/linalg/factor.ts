@@ -59,7 +59,7 @@ function firstOf(found: Tensor): Tensor {
 }
 
 export interface PackedLU {
-  /** [..., m, n]: L (with ones on its diagonal that are left out) below the diagonal, U from it on. */
+  /** `[..., m, n]`: L (with ones on its diagonal that are left out) below the diagonal, U from it on. */
   readonly lu: Tensor;
   /** i32 [..., min(m, n)]: the row (from 1) that row i was swapped with, in order. */
   readonly pivots: Tensor;
@@ -247,7 +247,8 @@ export function svdvals(x: Tensor): Tensor {
   return rows(routine('svd', x), rowsOf(x), 1).squeeze(-2);
 }
 
-type Triangle = 'L' | 'U';
+/** Which triangle of a symmetric matrix is read. */
+export type Triangle = 'L' | 'U';
 
 function checkTriangle(op: string, triangle: Triangle): void {
   if (triangle !== 'L' && triangle !== 'U')
@@ -273,7 +274,7 @@ export function eigvalsh(x: Tensor, uplo: Triangle = 'L'): Tensor {
 }
 
 export interface LDL {
-  /** [..., n, n]: L below the diagonal blocks of D. */
+  /** `[..., n, n]`: L below the diagonal blocks of D. */
   readonly ld: Tensor;
   /** i32 [..., n] as of LAPACK's sytrf: from 1, negative and twice for blocks of two rows. */
   readonly pivots: Tensor;

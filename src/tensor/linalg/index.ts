@@ -21,6 +21,7 @@ export {
   type SVD,
   svd,
   svdvals,
+  type Triangle,
 } from './factor.ts';
 export { cond, type MatrixOrder, matrixNorm, matrixRank, type NormOptions, norm, vectorNorm } from './norms.ts';
 export { cross, matrixExp, matrixPower, multiDot, vander, vecdot } from './products.ts';

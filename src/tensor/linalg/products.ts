@@ -1,6 +1,7 @@
 /**
  * Products of vectors and matrices, powers and exponentials of matrices.
  */
+import { bytesOf, isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { eye } from '../creation.ts';
 import { stack } from '../joins.ts';
@@ -109,10 +110,12 @@ const PADE_REACH = 5.371920351148152;
 const SQUARINGS = 24;
 
 /**
- * The exponential of square matrices f32 or f64 [..., n, n]: scaling and squaring with a Pade approximant (Higham 2005), in f64. How often a matrix
+ * The exponential of square matrices [..., n, n] of floats: scaling and squaring with a Pade approximant (Higham 2005), in f64. How often a matrix
  * is squared depends on its norm, so all matrices take part in all squarings.
  */
 export function matrixExp(x: Tensor): Tensor {
+  checkTensor('linalg.matrixExp', 'input', x);
+  if (isFloat(x.dtype) && bytesOf(x.dtype) === 2) return matrixExp(x.to('f32')).to(x.dtype);
   checkSquare('matrixExp', 'input', x);
   const n = x.shape.at(-1)!;
   if (n === 0) return x;

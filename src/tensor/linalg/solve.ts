@@ -4,6 +4,7 @@
  */
 import { shapeText } from '../convert.ts';
 import { arange, eye, zeros } from '../creation.ts';
+import { customGrad } from '../customGrad.ts';
 import { stack } from '../joins.ts';
 import { checkTensor, checkWhole, normalDim } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
@@ -157,7 +158,10 @@ export function slogdet(x: Tensor): { readonly sign: Tensor; readonly logabsdet:
   return { sign: diagonal.detach().sign().prod(-1).mul(swaps), logabsdet: diagonal.abs().log().sum(-1) };
 }
 
-/** The Moore-Penrose inverse [..., n, m] of matrices [..., m, n], of singular values above max(atol, rtol * the largest). */
+/**
+ * The Moore-Penrose inverse [..., n, m] of matrices [..., m, n], of singular values above max(atol, rtol * the largest). `hermitian` reads the lower
+ * triangle of symmetric matrices only; its gradient is PyTorch's, that of matrices of any kind at x as it came.
+ */
 export function pinv(
   x: Tensor,
   options: Tolerance & { readonly rcond?: number | Tensor | null; readonly hermitian?: boolean } = {},
@@ -166,7 +170,21 @@ export function pinv(
   const { atol, rtol } = toleranceOf('linalg.pinv', x, { ...options, rtol: options.rtol ?? options.rcond });
   const batch = x.shape.slice(0, -2);
   const pair = stack([atol.expand(batch), rtol.expand(batch)], -1).unsqueeze(-2);
-  return routine('pinv', options.hermitian ? symmetricOf('linalg.pinv', x) : x, pair.detach());
+  const bounds = pair.detach();
+  if (!options.hermitian) return routine('pinv', x, bounds);
+  checkSquare('linalg.pinv', 'input', x);
+  return customGrad((a: Tensor) => routine('pinv', symmetricOf('linalg.pinv', a), bounds), {
+    vjp: (cotangent, p, a) => [pinvCotangent(cotangent, p, a)],
+  })(x);
+}
+
+/** The cotangent of square matrices a by that of their pseudo-inverses p (Golub and Pereyra 1973). */
+function pinvCotangent(cotangent: Tensor, p: Tensor, a: Tensor): Tensor {
+  const g = cotangent.mT;
+  const gp = g.matmul(p);
+  const left = gp.matmul(p.mT);
+  const right = p.mT.matmul(p).matmul(g.sub(gp.matmul(a)));
+  return left.sub(a.matmul(p).matmul(left)).add(right).sub(p.matmul(gp).mT);
 }
 
 export type LstsqDriver = 'gels' | 'gelsy' | 'gelss' | 'gelsd';

@@ -2,15 +2,11 @@
  * New tensors of a tensor's dtype, and small queries. Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
-import type { DType } from '../../graph/dtype.ts';
+import { type DType, isFloat } from '../../graph/dtype.ts';
 import { checkShape, type Scalar } from '../convert.ts';
+import type { DTypeOption } from '../creation.ts';
 import { checkTensor, checkWhole, describe } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
-
-interface Options {
-  /** x's by default. */
-  readonly dtype?: DType;
-}
 
 function filled(op: string, x: Tensor, shape: readonly number[], value: Scalar, dtype: DType = x.dtype): Tensor {
   checkTensor(op, 'input', x);
@@ -19,17 +15,17 @@ function filled(op: string, x: Tensor, shape: readonly number[], value: Scalar, 
 }
 
 /** Zeros of `shape` in x's dtype. */
-export function newZeros(x: Tensor, shape: readonly number[], options: Options = {}): Tensor {
+export function newZeros(x: Tensor, shape: readonly number[], options: DTypeOption = {}): Tensor {
   return filled('newZeros', x, shape, 0, options.dtype);
 }
 
 /** Ones of `shape` in x's dtype. */
-export function newOnes(x: Tensor, shape: readonly number[], options: Options = {}): Tensor {
+export function newOnes(x: Tensor, shape: readonly number[], options: DTypeOption = {}): Tensor {
   return filled('newOnes', x, shape, 1, options.dtype);
 }
 
 /** newZeros: there is no memory without values. */
-export function newEmpty(x: Tensor, shape: readonly number[], options: Options = {}): Tensor {
+export function newEmpty(x: Tensor, shape: readonly number[], options: DTypeOption = {}): Tensor {
   return filled('newEmpty', x, shape, 0, options.dtype);
 }
 
@@ -38,7 +34,7 @@ export function newEmptyStrided(
   x: Tensor,
   shape: readonly number[],
   stride: readonly number[],
-  options: Options = {},
+  options: DTypeOption = {},
 ): Tensor {
   if (!Array.isArray(stride) || stride.length !== shape.length)
     throw new RangeError(`newEmptyStrided: stride: expected ${shape.length} numbers, got ${describe(stride)}`);
@@ -46,7 +42,7 @@ export function newEmptyStrided(
 }
 
 /** `value` in `shape` and x's dtype. */
-export function newFull(x: Tensor, shape: readonly number[], value: Scalar, options: Options = {}): Tensor {
+export function newFull(x: Tensor, shape: readonly number[], value: Scalar, options: DTypeOption = {}): Tensor {
   return filled('newFull', x, shape, value, options.dtype);
 }
 
@@ -75,7 +71,10 @@ export function isreal(x: Tensor): Tensor {
 /** The complex angle: 0, or pi where negative. */
 export function angle(x: Tensor): Tensor {
   checkTensor('angle', 'input', x);
-  const turned = x.lt(0).where(Math.PI, 0);
+  const turned = x
+    .lt(0)
+    .where(Math.PI, 0)
+    .to(isFloat(x.dtype) ? x.dtype : 'f32');
   return x.isnan().where(x, turned);
 }
 

@@ -203,10 +203,11 @@ export function lerp(x: Tensor, end: Tensor, weight: TensorLike): Tensor {
   return x.add(end.sub(x).mul(weight));
 }
 
-/** x + value * a * b. */
+/** x + value * a * b; of whole numbers alone, value is cut to a whole one, as in PyTorch. */
 export function addcmul(x: Tensor, a: Tensor, b: Tensor, options: { readonly value?: number } = {}): Tensor {
-  const { value = 1 } = options;
   const product = a.mul(b);
+  const { value: given = 1 } = options;
+  const value = isFloat(x.dtype) || isFloat(product.dtype) ? given : Math.trunc(given);
   return x.add(value === 1 ? product : product.mul(value));
 }
 
@@ -260,14 +261,15 @@ export function copysign(x: Tensor, other: TensorLike): Tensor {
 /** x * log(other), 0 where x is 0. */
 export function xlogy(x: TensorLike, other: TensorLike): Tensor {
   const [a, b] = realPair('xlogy', x, other);
-  const zero = a.eq(0).logicalAnd(b.isnan().logicalNot());
+  // Only where the logarithm is not finite: elsewhere 0 * log is 0 as it is, and has a slope.
+  const zero = a.eq(0).logicalAnd(b.le(0).logicalOr(b.eq(Number.POSITIVE_INFINITY)));
   return zero.where(0, a.mul(zero.where(1, b).log()));
 }
 
 /** x * log1p(other), 0 where x is 0. */
 export function xlog1py(x: TensorLike, other: TensorLike): Tensor {
   const [a, b] = realPair('xlog1py', x, other);
-  const zero = a.eq(0).logicalAnd(b.isnan().logicalNot());
+  const zero = a.eq(0).logicalAnd(b.le(-1).logicalOr(b.eq(Number.POSITIVE_INFINITY)));
   return zero.where(0, a.mul(zero.where(0, b).log1p()));
 }
 

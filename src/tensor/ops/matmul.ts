@@ -4,6 +4,7 @@
  */
 
 import * as build from '../../graph/build.ts';
+import { isFloat } from '../../graph/dtype.ts';
 import { lowered } from '../autocast.ts';
 import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
@@ -167,16 +168,19 @@ export function tensordot(
   return new Tensor(build.contract(x.node, other.node, labelsA, labelsB, out));
 }
 
-interface Scales {
-  /** Factor of the added tensor; 0 leaves it out. */
+/** What products that are added to a tensor take. */
+export interface AddmmOptions {
+  /** Factor of the added tensor, 1 by default; 0 leaves it out. */
   readonly beta?: number;
-  /** Factor of the product. */
+  /** Factor of the product, 1 by default. */
   readonly alpha?: number;
 }
 
-function addProduct(op: string, x: Tensor, result: Tensor, options: Scales): Tensor {
-  const { beta = 1, alpha = 1 } = options;
+function addProduct(op: string, x: Tensor, result: Tensor, options: AddmmOptions): Tensor {
   checkTensor(op, 'input', x);
+  // Factors do not change the type: those of whole numbers are cut to whole ones, as in PyTorch.
+  const factor = (value = 1): number => (isFloat(result.dtype) ? value : Math.trunc(value));
+  const [beta, alpha] = [factor(options.beta), factor(options.alpha)];
   const scaled = alpha === 1 ? result : result.mul(alpha);
   const shape = broadcastShapes(op, [x.shape, result.shape]);
   if (shape.some((n, d) => n !== result.shape[d]) || shape.length !== result.ndim)
@@ -185,31 +189,32 @@ function addProduct(op: string, x: Tensor, result: Tensor, options: Scales): Ten
     );
   if (beta === 0) return scaled;
   const added = x.dtype === result.dtype ? x : lowered(x);
-  return (beta === 1 ? added : added.mul(beta)).add(scaled);
+  const sum = (beta === 1 ? added : added.mul(beta)).add(scaled);
+  return result.dtype === 'bool' ? sum.to('bool') : sum;
 }
 
 /** beta * x + alpha * (a @ b), of matrices. */
-export function addmm(x: Tensor, a: Tensor, b: Tensor, options: Scales = {}): Tensor {
+export function addmm(x: Tensor, a: Tensor, b: Tensor, options: AddmmOptions = {}): Tensor {
   return addProduct('addmm', x, mm(a, b), options);
 }
 
 /** beta * x + alpha * (matrix @ vector). */
-export function addmv(x: Tensor, matrix: Tensor, vector: Tensor, options: Scales = {}): Tensor {
+export function addmv(x: Tensor, matrix: Tensor, vector: Tensor, options: AddmmOptions = {}): Tensor {
   return addProduct('addmv', x, mv(matrix, vector), options);
 }
 
 /** beta * x + alpha * outer(a, b). */
-export function addr(x: Tensor, a: Tensor, b: Tensor, options: Scales = {}): Tensor {
+export function addr(x: Tensor, a: Tensor, b: Tensor, options: AddmmOptions = {}): Tensor {
   return addProduct('addr', x, outer(a, b), options);
 }
 
 /** beta * x + alpha * (a @ b), batch by batch. */
-export function baddbmm(x: Tensor, a: Tensor, b: Tensor, options: Scales = {}): Tensor {
+export function baddbmm(x: Tensor, a: Tensor, b: Tensor, options: AddmmOptions = {}): Tensor {
   return addProduct('baddbmm', x, bmm(a, b), options);
 }
 
 /** beta * x + alpha * the sum of the batch of products. */
-export function addbmm(x: Tensor, first: Tensor, second: Tensor, options: Scales = {}): Tensor {
+export function addbmm(x: Tensor, first: Tensor, second: Tensor, options: AddmmOptions = {}): Tensor {
   const [a, b] = pairOf('addbmm', first, 3, second, 3);
   if (a.shape[0] !== b.shape[0] || a.shape[2] !== b.shape[1]) innerMismatch('addbmm', a, b);
   const total = new Tensor(build.contract(a.node, b.node, [0, 1, 2], [0, 2, 3], [1, 3]));

@@ -89,26 +89,30 @@ function partsOfFloat(value: Tensor): { readonly mantissa: Tensor; readonly expo
   return { mantissa: odd.where(value, new Tensor(build.bitcast(fraction, dtype))), exponent };
 }
 
-/** The next representable number after x in the direction of other; f32 and f64. */
+/** The next representable number after x in the direction of other; bf16, f32 and f64. */
 export function nextafter(x: Tensor, other: Tensor): Tensor {
   checkTensor('nextafter', 'input', x);
   checkTensor('nextafter', 'other', other);
   checkFloat('nextafter', 'input', x);
   checkFloat('nextafter', 'other', other);
   const [a, b] = promoted('nextafter', [x, other]).map(node => new Tensor(node).detach()) as [Tensor, Tensor];
-  if (a.dtype !== 'f32' && a.dtype !== 'f64')
-    throw new TypeError(`nextafter: input: expected a tensor f32 or f64, got ${a.dtype}`);
-  const bits = build.bitcast(a.node, LAYOUT[a.dtype].int);
+  if (a.dtype === 'bf16') return beside(a.to('f32'), b.to('f32'), 1 << 16, 2 ** -133).to('bf16');
+  if (a.dtype === 'f16') throw new TypeError('nextafter: input: expected a tensor bf16, f32 or f64, got f16');
+  return beside(a, b, 1, a.dtype === 'f32' ? 2 ** -149 : 2 ** -1074);
+}
+
+/** The number of f32 or f64 a whose bits are `step` further in the direction of b; `smallest` is the first one beside 0. */
+function beside(a: Tensor, b: Tensor, step: number, smallest: number): Tensor {
+  const bits = build.bitcast(a.node, LAYOUT[a.dtype as keyof typeof LAYOUT].int);
   // Away from 0 the bits count up.
   const away = a.lt(b).eq(a.gt(0));
   const moved = away.where(
-    new Tensor(build.binary('add', bits, literal(1, bits))),
-    new Tensor(build.binary('sub', bits, literal(1, bits))),
+    new Tensor(build.binary('add', bits, literal(step, bits))),
+    new Tensor(build.binary('sub', bits, literal(step, bits))),
   );
-  const beside = new Tensor(build.bitcast(moved.node, a.dtype));
-  const smallest = a.dtype === 'f32' ? 2 ** -149 : 2 ** -1074;
+  const next = new Tensor(build.bitcast(moved.node, a.dtype));
   const first = b.gt(0).where(smallest, -smallest).to(a.dtype);
-  const stepped = a.eq(0).where(first, beside);
+  const stepped = a.eq(0).where(first, next);
   const still = a.eq(b).where(b, stepped);
   return a.isnan().logicalOr(b.isnan()).where(Number.NaN, still);
 }

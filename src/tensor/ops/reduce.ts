@@ -216,16 +216,19 @@ export function argmin(x: Tensor, dim?: number | null, options: ReduceOptions = 
   return argExtreme('argmin', 'min', x, dim, options.keepdim);
 }
 
-/** Whether all elements are true (not 0). */
+/** Truth in the dtype that it has in PyTorch: bool, and u8 of u8. */
+const truth = (x: Tensor, node: Node): Tensor => new Tensor(x.dtype === 'u8' ? build.cast(node, 'u8') : node);
+
+/** Whether all elements are true (not 0): bool, of u8 u8. */
 export function all(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
   checkTensor('all', 'input', x);
-  return new Tensor(reduced('min', build.cast(x.node, 'bool'), dimsOf('all', dim, x), options.keepdim));
+  return truth(x, reduced('min', build.cast(x.node, 'bool'), dimsOf('all', dim, x), options.keepdim));
 }
 
-/** Whether any element is true (not 0). */
+/** Whether any element is true (not 0): bool, of u8 u8. */
 export function any(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
   checkTensor('any', 'input', x);
-  return new Tensor(reduced('max', build.cast(x.node, 'bool'), dimsOf('any', dim, x), options.keepdim));
+  return truth(x, reduced('max', build.cast(x.node, 'bool'), dimsOf('any', dim, x), options.keepdim));
 }
 
 /** How many elements are not 0, i64. */
@@ -263,16 +266,13 @@ export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, optio
   if (p === 0) return input.ne(0).to(input.dtype).sum(dim, { keepdim });
   if (p === 1) return input.abs().sum(dim, { keepdim });
   if (p === 2) return rootOf(input.mul(input).sum(dim, { keepdim }), 2);
-  if (p > 0) return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
-  // One zero makes the whole norm 0, with gradient 0.
+  if (p >= 1) return rootOf(input.abs().pow(p).sum(dim, { keepdim }), p);
+  // The slope of |x|^p is infinite at 0: PyTorch's choice there is 0.
   const zero = input.eq(0);
-  const root = zero
-    .where(1, input)
-    .abs()
-    .pow(p)
-    .sum(dim, { keepdim })
-    .pow(1 / p);
-  return zero.any(dim, { keepdim }).where(0, root);
+  const powers = zero.where(1, input).abs().pow(p);
+  if (p > 0) return rootOf(zero.where(0, powers).sum(dim, { keepdim }), p);
+  // One zero makes the whole norm 0.
+  return zero.any(dim, { keepdim }).where(0, powers.sum(dim, { keepdim }).pow(1 / p));
 }
 
 function nuclearNorm(x: Tensor, dim: Dims | undefined, keepdim: boolean): Tensor {

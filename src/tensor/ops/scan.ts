@@ -13,12 +13,12 @@ import { coordinate, takeAlong } from './along.ts';
 import { concatenate } from './join.ts';
 import { logaddexp } from './math.ts';
 
-interface Options {
+export interface CumulativeOptions {
   /** Converts first. */
   readonly dtype?: DType;
 }
 
-function running(op: string, kind: 'sum' | 'prod', x: Tensor, dim: number, options: Options): Tensor {
+function running(op: string, kind: 'sum' | 'prod', x: Tensor, dim: number, options: CumulativeOptions): Tensor {
   checkTensor(op, 'input', x);
   const d = normalDim(op, dim, x.ndim);
   const input = build.cast(x.node, options.dtype ?? (isFloat(x.dtype) ? raised(x).dtype : 'i64'));
@@ -26,12 +26,12 @@ function running(op: string, kind: 'sum' | 'prod', x: Tensor, dim: number, optio
 }
 
 /** The sum of the elements so far; of integers and bool in i64. */
-export function cumsum(x: Tensor, dim: number, options: Options = {}): Tensor {
+export function cumsum(x: Tensor, dim: number, options: CumulativeOptions = {}): Tensor {
   return running('cumsum', 'sum', x, dim, options);
 }
 
 /** The product of the elements so far; of integers and bool in i64. */
-export function cumprod(x: Tensor, dim: number, options: Options = {}): Tensor {
+export function cumprod(x: Tensor, dim: number, options: CumulativeOptions = {}): Tensor {
   return running('cumprod', 'prod', x, dim, options);
 }
 
@@ -135,7 +135,7 @@ function trapezoids(
   const size = y.shape[d]!;
   const width = Math.max(size - 1, 0);
   const sums = y.narrow(d, Math.min(1, size), width).add(y.narrow(d, 0, width));
-  if (!x) return sums.mul(dx / 2);
+  if (!x) return (isFloat(y.dtype) ? sums : sums.to('f32')).mul(dx / 2);
   const steps =
     x.ndim === 1 ? x.diff().reshape(y.shape.map((_, i) => (i === d ? -1 : 1))) : x.diff({ dim: d - y.ndim });
   return sums.mul(steps).div(2);

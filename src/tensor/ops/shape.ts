@@ -3,6 +3,7 @@
  * here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
+import { isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { checkInt, checkTensor, checkWhole, describe, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -199,15 +200,17 @@ export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
   return expand(x, shape);
 }
 
-/** Sums what broadcasting to x's shape repeated: the result has `shape`. */
+/** Sums what broadcasting to x's shape repeated: the result has `shape`; sums of integers and booleans are i64. */
 export function sumToSize(x: Tensor, shape: readonly number[]): Tensor {
   checkTensor('sumToSize', 'input', x);
   checkSizes('sumToSize', shape);
   const lead = x.ndim - shape.length;
   if (lead < 0 || shape.some((n, d) => n !== 1 && n !== x.shape[d + lead]))
     throw new RangeError(`sumToSize: shape ${shapeText(shape)} does not broadcast to ${shapeText(x.shape)}`);
+  if (shape.length > 0 && lead === 0 && shape.every((n, d) => n === x.shape[d])) return x;
   const dims = x.shape.map((_, d) => d).filter(d => d < lead || shape[d - lead] === 1);
-  return new Tensor(build.reshape(build.reduce('sum', x.node, dims), shape));
+  const terms = isFloat(x.dtype) ? x.node : build.cast(x.node, 'i64');
+  return new Tensor(build.reshape(build.reduce('sum', terms, dims), shape));
 }
 
 /**

@@ -10,12 +10,12 @@ import { composite } from '../composite.ts';
 import { checkTensor, normalDim } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 
-interface Options {
+export interface SoftmaxOptions {
   /** Converts first. */
   readonly dtype?: DType;
 }
 
-function prepared(op: string, x: Tensor, dim: number, options: Options): { input: Tensor; d: number } {
+function prepared(op: string, x: Tensor, dim: number, options: SoftmaxOptions): { input: Tensor; d: number } {
   checkTensor(op, 'input', x);
   const input = options.dtype ? x.to(options.dtype) : raised(x);
   if (!isFloat(input.dtype)) throw new TypeError(`${op}: input: expected a float tensor, got ${input.dtype}`);
@@ -27,7 +27,7 @@ export const inWide = (x: Tensor, body: (x: Tensor) => Tensor): Tensor =>
   x.dtype === 'f16' || x.dtype === 'bf16' ? body(x.to('f32')).to(x.dtype) : body(x);
 
 /** exp(x) / sum(exp(x)) along `dim`. */
-export function softmax(x: Tensor, dim: number, options: Options = {}): Tensor {
+export function softmax(x: Tensor, dim: number, options: SoftmaxOptions = {}): Tensor {
   const { input, d } = prepared('softmax', x, dim, options);
   if (input.ndim === 0 || input.shape[d] === 0) return input.mul(0).add(1);
   const result = inWide(input, wide => {
@@ -38,7 +38,7 @@ export function softmax(x: Tensor, dim: number, options: Options = {}): Tensor {
 }
 
 /** log(softmax(x)) along `dim`, exact for improbable entries. */
-export function logSoftmax(x: Tensor, dim: number, options: Options = {}): Tensor {
+export function logSoftmax(x: Tensor, dim: number, options: SoftmaxOptions = {}): Tensor {
   const { input, d } = prepared('logSoftmax', x, dim, options);
   if (input.ndim === 0 || input.shape[d] === 0) return input.mul(0);
   const result = inWide(input, wide => {
@@ -49,7 +49,7 @@ export function logSoftmax(x: Tensor, dim: number, options: Options = {}): Tenso
 }
 
 /** softmax(-x). */
-export function softmin(x: Tensor, dim: number, options: Options = {}): Tensor {
+export function softmin(x: Tensor, dim: number, options: SoftmaxOptions = {}): Tensor {
   const { input, d } = prepared('softmin', x, dim, options);
   return softmax(input.neg(), d);
 }

@@ -158,7 +158,7 @@ export function bincount(
       ? weights
       : weights.to('f64')
     : new Tensor(build.full(1, x.shape, 'i64'));
-  return new Tensor(build.full(0, [length], counted.dtype)).scatterAdd(0, x, counted);
+  return new Tensor(build.full(0, [length], counted.dtype)).scatterAdd(0, x.long(), counted);
 }
 
 /** How many elements fall into each of `bins` equal bins from min to max (of the data where both are 0, read now). */

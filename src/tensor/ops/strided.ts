@@ -1,7 +1,9 @@
 /**
  * Views by strides, and finite differences along dims. Functions here have the tensor first and become methods of Tensor.
  */
+
 import * as build from '../../graph/build.ts';
+import { isFloat } from '../../graph/dtype.ts';
 import { axis } from '../../graph/reindex.ts';
 import { checkShape, shapeText } from '../convert.ts';
 import { cat } from '../joins.ts';
@@ -80,7 +82,8 @@ export function gradient(x: Tensor, options: GradientOptions = {}): Tensor[] {
     const step = steps[i] as number | Tensor;
     if (step instanceof Tensor && (step.ndim !== 1 || step.numel() !== n))
       throw new RangeError(`gradient: spacing: expected coordinates [${n}] for dim ${d}, got ${shapeText(step.shape)}`);
-    return along(x.dtype === 'f32' || x.dtype === 'f64' ? x : x.to('f32'), d, step, edgeOrder);
+    const slopes = along(x.dtype === 'f64' ? x : x.to('f32'), d, step, edgeOrder);
+    return isFloat(x.dtype) ? slopes.to(x.dtype) : slopes;
   });
 }
 

@@ -3,12 +3,9 @@
  * logarithm, pole or first zeros; far out of its amplitude and phase. Relative errors of a few units in the last place, except beside zeros
  * beyond the first two, where the error is absolute.
  */
-import type { TensorLike } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
-import { chebyshev, elementwise } from './elementary.ts';
+import { chebyshev, elementwise, type Unary } from './elementary.ts';
 import * as tables from './tables.ts';
-
-type Unary = (x: TensorLike) => Tensor;
 
 // ------------------------------------------------------------------------------------------------ modified, of order 0 and 1
 

@@ -9,6 +9,9 @@ import { Tensor } from '../tensor.ts';
 
 const wide = (dtype: Tensor['dtype']): Tensor['dtype'] => (dtype === 'f64' ? 'f64' : 'f32');
 
+/** A function of one argument, element by element: floats keep their dtype, integers become f32. */
+export type Unary = (x: TensorLike) => Tensor;
+
 /** The partial derivative by one argument, from all arguments and the value. */
 export type PartialDerivative = (xs: readonly Tensor[], value: Tensor) => Tensor;
 

@@ -25,6 +25,7 @@ export {
   scaledModifiedBesselK1,
   sphericalBesselJ0,
 } from './bessel.ts';
+export type { Unary } from './elementary.ts';
 export { gammainc, gammaincc, polygamma, zeta } from './gamma.ts';
 export { erfc, erfcx, logNdtr, ndtr, ndtri } from './normal.ts';
 export {

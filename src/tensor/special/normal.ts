@@ -1,12 +1,9 @@
 /**
  * The normal distribution and the error function's relatives.
  */
-import type { TensorLike } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
-import { chebyshev, elementwise } from './elementary.ts';
+import { chebyshev, elementwise, type Unary } from './elementary.ts';
 import { ERFCX, NDTRI_FAR, NDTRI_MIDDLE, NDTRI_TAIL } from './tables.ts';
-
-type Unary = (x: TensorLike) => Tensor;
 
 const TWO_OVER_ROOT_PI = 2 / Math.sqrt(Math.PI);
 

@@ -29,12 +29,26 @@ const x = randn([1024, 1024]);
 const long = compile(a => { let y = a; for (let i = 0; i < 6; i++) y = y.matmul(a).mul(1e-3); return y; });
 `;
 
+/** How many pages of this process may be executed and are no file's. */
+const CODE_PAGES = `
+const codePages = () => readFileSync('/proc/self/maps', 'utf8').split('\\n').filter(line => / r-xp .* 0 *$/.test(line)).reduce((sum, line) => {
+  const [from, to] = line.split(/[- ]/).map(word => Number.parseInt(word, 16));
+  return sum + (to - from) / 4096;
+}, 0);
+`;
+
 interface Call {
   readonly name: 'mmap' | 'mprotect';
   readonly address: number;
   readonly protection: number;
 }
 const [WRITE, EXECUTE] = [2, 4];
+
+/** What a process holds: pages of code and megabytes. */
+interface Reading {
+  readonly pages: number;
+  readonly megabytes: number;
+}
 
 describe.skipIf(!machineCode || !existsSync(path.join(root, 'dist/node/index.js')))('generated code', () => {
   it('is never writable and executable at once, whether made here or kept by an earlier process', () => {
@@ -72,10 +86,7 @@ describe.skipIf(!machineCode || !existsSync(path.join(root, 'dist/node/index.js'
       import { readFileSync } from 'node:fs';
       import { setImmediate } from 'node:timers/promises';
       const x = randn([64, 500]);
-      const codePages = () => readFileSync('/proc/self/maps', 'utf8').split('\\n').filter(line => / r-xp .* 0 *$/.test(line)).reduce((sum, line) => {
-        const [from, to] = line.split(/[- ]/).map(word => Number.parseInt(word, 16));
-        return sum + (to - from) / 4096;
-      }, 0);
+      ${CODE_PAGES}
       const use = n => {
         const model = new Linear(500, 500);
         return compile(a => model.forward(a).mul(n).relu().sum())(x).item();
@@ -92,10 +103,6 @@ describe.skipIf(!machineCode || !existsSync(path.join(root, 'dist/node/index.js'
       ['--expose-gc'],
     );
     expect(stdout, stderr).not.toBe('');
-    interface Reading {
-      readonly pages: number;
-      readonly megabytes: number;
-    }
     const { before, most, after } = JSON.parse(stdout) as { before: Reading; most: number; after: Reading };
     expect(most).toBeGreaterThan(before.pages + models / 2);
     expect(after.pages).toBeLessThanOrEqual(before.pages + 8);
@@ -160,6 +167,47 @@ describe.skipIf(!machineCode || !existsSync(path.join(root, 'dist/node/index.js'
       status: 0,
     });
   });
+
+  it.skipIf(process.platform !== 'linux')(
+    'is given back by workers that end, terminated or not (TENON_SOAK: how many)',
+    () => {
+      const workers = Number(process.env['TENON_SOAK'] ?? 20);
+      const { stdout, stderr } = run(
+        `import { ones } from 'tenon';
+      import { Worker } from 'node:worker_threads';
+      import { readFileSync } from 'node:fs';
+      const code = ${JSON.stringify(`${LONG}
+        import { parentPort } from 'node:worker_threads';
+        long(x).sum().item();
+        parentPort.postMessage('done');
+        if (ENDLESS) setInterval(() => {}, 1000);`)}.replace("'tenon'", ${JSON.stringify(`'file://${root}/dist/node/index.js'`)}).replaceAll('1024', '256');
+      const use = async endless => {
+        const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent('const ENDLESS = ' + endless + ';' + code)));
+        const ended = new Promise(resolve => worker.once('exit', resolve));
+        await new Promise((resolve, reject) => { worker.once('message', resolve); worker.once('error', reject); });
+        if (endless) await worker.terminate();
+        await ended;
+      };
+      ${CODE_PAGES}
+      const held = () => {
+        gc();
+        return { pages: codePages(), megabytes: process.memoryUsage().rss / 1e6 };
+      };
+      ones([3]).sum().item();
+      for (let i = 0; i < 5; i++) await use(true);
+      const before = held();
+      for (let i = 0; i < ${workers}; i++) await use(i % 2 === 0);
+      console.log(JSON.stringify({ before, after: held() }));`,
+        ['--expose-gc'],
+      );
+      expect(stdout, stderr).not.toBe('');
+      const { before, after } = JSON.parse(stdout) as { before: Reading; after: Reading };
+      expect(before.pages).toBeGreaterThan(3);
+      expect(after.pages).toBeLessThanOrEqual(before.pages);
+      // What else a worker of Node leaves varies by some MB.
+      expect(after.megabytes).toBeLessThan(before.megabytes + 12);
+    },
+  );
 
   it('does not keep a process from ending, nor end it early', () => {
     const { status, signal, stderr } = run(`${LONG}

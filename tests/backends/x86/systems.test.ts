@@ -239,7 +239,7 @@ it('macOS: pages, threads, and the functions that wait', () => {
   platform.seal(0x10000, 8192);
   platform.largePages(0x10000, 8192);
   platform.startThread(0x12340, 5);
-  expect(platform.atThreadEnd(0x12380, 0x10000)).toEqual({ key: 0, forget: 0x7000 });
+  expect(platform.atThreadEnd(0x12380, 0x10000)).toEqual({ key: 0, forget: 0x7000, join: 0x7000, unmap: 0x7000 });
   platform.unmap(0x10000, 8192);
   expect(calls).toEqual([
     'libSystem.B.dylib dlsym(-2, __ulock_wait)',
@@ -248,10 +248,11 @@ it('macOS: pages, threads, and the functions that wait', () => {
     'libSystem.B.dylib mmap(0, 8192, 3, 4098, -1, 0)',
     'libSystem.B.dylib mprotect(65536, 8192, 5)',
     'libSystem.B.dylib pthread_create([8 bytes], null, 74560, 5)',
-    'libSystem.B.dylib pthread_detach(0)',
     'libSystem.B.dylib pthread_key_create([8 bytes], 74624)',
     'libSystem.B.dylib pthread_setspecific(0, 65536)',
     'libSystem.B.dylib dlsym(-2, pthread_key_delete)',
+    'libSystem.B.dylib dlsym(-2, pthread_join)',
+    'libSystem.B.dylib dlsym(-2, munmap)',
     'libSystem.B.dylib munmap(65536, 8192)',
   ]);
   const asm = new ListingAssembler();

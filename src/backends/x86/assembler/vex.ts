@@ -3,7 +3,7 @@
  * a digit. Data only; assembler.ts writes the bytes.
  */
 
-export interface VexForm {
+interface VexForm {
   /** 0 none, 1 66, 2 F3, 3 F2. */
   readonly pp: number;
   /** 1 0F, 2 0F38, 3 0F3A. */

@@ -3,6 +3,7 @@
  * koffi, loaded when first asked for, so that browsers and machines without it can import everything.
  */
 import { type SystemFunctions, windowsEntry } from '../system-code.ts';
+import { Ledger, type Pages } from './ledger.ts';
 import type { Koffi, Platform, ThreadEnd } from './platform.ts';
 import { darwin, linux } from './posix.ts';
 import { windows } from './windows.ts';
@@ -57,14 +58,12 @@ function koffiForGlibc({ createRequire }: typeof import('node:module')): Koffi |
 const firstLine = (error: unknown): string => String(error instanceof Error ? error.message : error).split('\n')[0]!;
 
 /** Machine code in memory. */
-export interface CodePages {
-  readonly address: number;
-  readonly bytes: number;
-}
+export type CodePages = Pages;
 
 export class Native {
   private readonly koffi: Koffi;
   private readonly platform: Platform;
+  private readonly ledger: Ledger;
   private readonly callType: unknown;
   /** What arrays without elements point to: reads that a guard discards may be made there. */
   private readonly empty: number;
@@ -82,7 +81,9 @@ export class Native {
     this.koffi = loadKoffi();
     this.platform = open(this.koffi);
     this.callType = this.koffi.proto('int64_t (int64_t, int64_t, int64_t, int64_t)');
+    this.ledger = new Ledger(this.platform);
     this.empty = this.platform.map(PAGE);
+    this.ledger.add({ address: this.empty, bytes: PAGE });
     // mov rax, rdi; ret
     const identity = this.load(Uint8Array.of(0x48, 0x89, 0xf8, 0xc3));
     this.pointer = this.koffi.decode(
@@ -91,8 +92,15 @@ export class Native {
     ) as (array: ArrayBufferView) => number;
   }
 
-  /** Writes code to fresh pages and makes them executable. */
+  /** Writes code to fresh pages and makes them executable. They are given back by `release`, or when this thread ends. */
   load(code: Uint8Array): CodePages {
+    const pages = this.loadOwned(code);
+    this.ledger.add(pages);
+    return pages;
+  }
+
+  /** The same for code that gives its own pages back. */
+  loadOwned(code: Uint8Array): CodePages {
     const bytes = pageAlign(code.length);
     const address = this.platform.map(bytes);
     try {
@@ -106,6 +114,7 @@ export class Native {
   }
 
   release(pages: CodePages): void {
+    this.ledger.remove(pages);
     this.platform.unmap(pages.address, pages.bytes);
   }
 
@@ -138,7 +147,7 @@ export class Native {
     return call;
   }
 
-  /** Memory for words that threads share; never given back. */
+  /** Memory for words that threads share, which its owner gives back. */
   sharedWords(bytes: number): number {
     return this.platform.map(pageAlign(bytes));
   }
@@ -167,8 +176,14 @@ export class Native {
     return this.platform.atThreadEnd(code, argument);
   }
 
-  startThread(code: number, argument: number): void {
-    this.platform.startThread(this.entry(code).address, argument);
+  /** Pages of this thread, for the code that gives them back when it ends: entries of address and bytes, both 0 after the last. */
+  get ledgerAddress(): number {
+    return this.ledger.address;
+  }
+
+  /** Its handle, to be waited for. */
+  startThread(code: number, argument: number): bigint {
+    return this.platform.startThread(this.entry(code).address, argument);
   }
 
   /** Runs the garbage collector now, where the engine lets it. */

@@ -18,12 +18,12 @@ export interface Platform {
   copyOut(into: Uint8Array, address: number): void;
   /** Asks for large pages behind memory that has not been touched yet; a hint. */
   largePages(address: number, bytes: number): void;
-  /** Starts a thread on code of the system's convention with one argument. */
   /**
    * Has code(argument) called on this thread when it ends, however it ends; the argument is not 0. Null where that was never tried (Windows) or there are too many.
    */
   atThreadEnd(code: number, argument: number): ThreadEnd | null;
-  startThread(code: number, argument: number): void;
+  /** Starts a thread on code of the system's convention with one argument; its handle is for `ThreadEnd.join`. */
+  startThread(code: number, argument: number): bigint;
   /** Asks for the tile registers of AMX, for the whole process. */
   allowTiles(): boolean;
 }
@@ -35,8 +35,11 @@ export interface Koffi {
   decode(address: bigint, type: unknown): unknown;
 }
 
-/** What `forget(key)` of the C convention gives back; the code that is called does so itself. */
+/** What stands for the call at the end of a thread, and functions of the C convention, by address, for the code that is called then. */
 export interface ThreadEnd {
   readonly key: number;
+  /** forget(key), which it does itself; join(thread handle, 0); unmap(address, bytes). */
   readonly forget: number;
+  readonly join: number;
+  readonly unmap: number;
 }

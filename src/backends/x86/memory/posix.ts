@@ -87,7 +87,6 @@ function posix(
     code: number,
     argument: number,
   ) => number;
-  const detach = libc.func('int pthread_detach(uint64_t)') as (handle: bigint) => number;
   const READ = 1;
   const WRITE = 2;
   const EXECUTE = 4;
@@ -126,13 +125,14 @@ function posix(
       const key = new BigUint64Array(1);
       if (makeKey(key, code) !== 0) return null;
       set(key[0]!, argument);
-      return { key: Number(key[0]), forget: addressIn(libc, system, 'pthread_key_delete') };
+      const at = (name: string): number => addressIn(libc, system, name);
+      return { key: Number(key[0]), forget: at('pthread_key_delete'), join: at('pthread_join'), unmap: at('munmap') };
     },
     startThread(code, argument) {
       const handle = new BigUint64Array(1);
       const status = create(handle, null, code, argument);
       if (status !== 0) throw new Error(`x86: pthread_create failed with status ${status}`);
-      detach(handle[0]!);
+      return handle[0]!;
     },
   };
 }

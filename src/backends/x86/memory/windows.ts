@@ -67,7 +67,9 @@ export function windows(koffi: Koffi): Platform {
     largePages() {},
     atThreadEnd: () => null,
     startThread(code, argument) {
-      if (create(null, 0, code, argument, 0, null) === 0) throw new Error('x86: CreateThread failed');
+      const handle = create(null, 0, code, argument, 0, null) as number;
+      if (handle === 0) throw new Error('x86: CreateThread failed');
+      return BigInt(handle);
     },
     // Windows asks processes to opt in by a call of its own.
     allowTiles: () => false,

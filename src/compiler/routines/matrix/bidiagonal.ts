@@ -8,7 +8,7 @@ import { EPSILON, givens, MOST_SWEEPS, SAFE_MIN, singularOf2, smallerOf2, turn }
 import type { Grid, MatrixBuilder, Row } from './rows.ts';
 
 /** Rows of n elements. */
-export interface Bidiagonal {
+interface Bidiagonal {
   readonly d: Row;
   readonly e: Row;
   readonly onLeft: Row;

@@ -16,7 +16,7 @@ import { diagonalise, tridiagonalise } from './symmetric.ts';
 import { cholesky, solveTriangular } from './triangular.ts';
 
 /** Inputs [batch, rows, cols] each; the output as MATRIX_ROUTINES says. */
-export interface MatrixSpec {
+interface MatrixSpec {
   readonly routine: MatrixRoutine;
   readonly dtype: 'f32' | 'f64';
   readonly batch: number;

@@ -8,7 +8,7 @@ import { EPSILON, eigenvaluesOf2, givens, hypotenuse, MOST_SWEEPS, SAFE_MIN, tur
 import type { Grid, MatrixBuilder, Row } from './rows.ts';
 
 /** Diagonal, what stands beside it, and three more rows to work in, of n elements each. */
-export interface Tridiagonal {
+interface Tridiagonal {
   readonly d: Row;
   readonly e: Row;
   readonly taus: Row;

@@ -108,6 +108,8 @@ export function exportModel(
   options: ExportOptions = {},
 ): Uint8Array {
   const { opset = LEAST_OPSET } = options;
+  if (typeof module?.forward !== 'function')
+    throw new TypeError('export: module: expected a Module (a function is exported as the forward of one)');
   if (!Number.isInteger(opset) || opset < LEAST_OPSET || opset > MOST_OPSET)
     throw new RangeError(`export: opset: expected a whole number from ${LEAST_OPSET} to ${MOST_OPSET}, got ${opset}`);
   const inputs = isTensorTree(exampleInputs) ? exampleInputs : [exampleInputs];

@@ -7,7 +7,7 @@ import { roleOf } from '../../../graph/control.ts';
 import type { Node } from '../../../graph/node.ts';
 import { topologicalOrder } from '../../../graph/order.ts';
 
-export type InputsOf = (node: Node) => readonly Node[];
+type InputsOf = (node: Node) => readonly Node[];
 
 /** Which of a body's parameters `outputs` are computed from. */
 function paramsRead({ params }: Body, outputs: readonly Node[], inputsOf: InputsOf): Set<number> {

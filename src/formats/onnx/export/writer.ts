@@ -49,7 +49,7 @@ const scope = (graph: GraphWriter, outer: Scope | null = null): Scope => ({
 });
 
 /** What the results of one loop or choice have in common, and which of them the node is. */
-export function applicationOf(node: Node): { readonly of: object; readonly output: number } | null {
+function applicationOf(node: Node): { readonly of: object; readonly output: number } | null {
   if (node.is('loop')) return { of: node.attrs.loop, output: node.attrs.output };
   return node.is('choose') ? { of: node.attrs.choice, output: node.attrs.output } : null;
 }

@@ -10,7 +10,7 @@ const CONVS: readonly ConvFunction[] = [F.conv1d, F.conv2d, F.conv3d];
 export const withoutDims = (call: Call, dims: number): never =>
   call.fail(`${dims} spatial dims are not supported (1 to 3 are)`);
 
-export interface ConvolveOptions {
+interface ConvolveOptions {
   /** What stands outside of x; 0 by default. */
   readonly padValue?: number;
   /** The type narrow operands are multiplied and summed in; their own by default. */
