@@ -1,4 +1,4 @@
-// npm run fuzz -- --minutes N [--seed S] [--threads N,...] [--all]: random graphs, programs of public calls and whole training steps as machine code, on every instruction set here,
+// npm run fuzz -- --minutes N [--seed S] [--threads N,...] [--all]: random graphs, programs of public calls, compositions of transforms and whole training steps as machine code, on every instruction set here,
 // against the reference backend, for so long. --all counts the differences instead of stopping at the first.
 // The smallest graph that still fails is printed beside its seed.
 import { spawnSync } from 'node:child_process';
@@ -43,7 +43,8 @@ const passed = [
   run('machine-code.test.ts', 'general', 0.25),
   run('calls.test.ts', 'x86', 0.25),
   run('calls.test.ts', 'x86-avx2', 0.1),
-  run('training.test.ts', 'x86', 0.25),
+  run('transforms.test.ts', 'x86', 0.1),
+  run('training.test.ts', 'x86', 0.15),
   run('training.test.ts', 'x86-avx2', 0.15),
 ];
 process.exitCode = passed.every(Boolean) ? 0 : 1;

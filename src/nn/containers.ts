@@ -5,9 +5,27 @@ import { Parameter, type Tensor } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
 import { type AnyModule, Module } from './module.ts';
 
+/** The keys of a container's items, in order. The items are fields, in whose place `to` and pruning put others. */
+const KEYS = Symbol('keys');
+
+interface Container {
+  readonly [KEYS]: string[];
+}
+
+/** The item under a key. */
+const itemOf = <I>(owner: Container, key: string | undefined): I | undefined =>
+  key === undefined || !owner[KEYS].includes(key) ? undefined : (owner as unknown as Record<string, I>)[key];
+
+/** The items in order. */
+const itemsOf = <I>(owner: Container): I[] => owner[KEYS].map(key => (owner as unknown as Record<string, I>)[key]!);
+
 /** Children under the keys 0, 1, 2, ...: what Sequential and ModuleList share. */
 function numbered<M extends AnyModule>(owner: AnyModule, at: number, module: M): void {
   Object.defineProperty(owner, at, { value: module, enumerable: true, configurable: true, writable: true });
+}
+
+function ordered(owner: Container, key: string): void {
+  if (!owner[KEYS].includes(key)) owner[KEYS].push(key);
 }
 
 function ownParameter(owner: AnyModule, name: string, parameter: Parameter): void {
@@ -25,8 +43,7 @@ function named(owner: AnyModule, name: string, module: AnyModule, taken: boolean
 
 /** Runs modules one after another: under the keys 0, 1, 2, ..., or under names of your own, `new Sequential({ conv, relu })`. */
 export class Sequential extends Module {
-  readonly #layers: Module[] = [];
-  readonly #names: string[] = [];
+  readonly [KEYS]: string[] = [];
 
   constructor(...layers: readonly Module[] | [Readonly<Record<string, Module>>]) {
     super();
@@ -38,11 +55,10 @@ export class Sequential extends Module {
 
   /** Adds a layer at the end, under its number unless a name is given. */
   append(layer: Module, name?: string): this {
-    this.#check(layer, this.#layers.length);
-    if (name === undefined) numbered(this, this.#layers.length, layer);
+    this.#check(layer, this.length);
+    if (name === undefined) numbered(this, this.length, layer);
     else named(this, name, layer, false);
-    this.#layers.push(layer);
-    this.#names.push(name ?? String(this.#layers.length - 1));
+    ordered(this, name ?? String(this.length));
     return this;
   }
 
@@ -52,12 +68,12 @@ export class Sequential extends Module {
    * @throws RangeError when there is no such layer
    */
   set(index: number, layer: Module): this {
-    const at = index < 0 ? index + this.#layers.length : index;
-    if (this.#layers[at] === undefined)
-      throw new RangeError(`Sequential.set: index ${index} is out of range for ${this.#layers.length} layers`);
+    const at = index < 0 ? index + this.length : index;
+    const key = this[KEYS][at];
+    if (key === undefined)
+      throw new RangeError(`Sequential.set: index ${index} is out of range for ${this.length} layers`);
     this.#check(layer, at);
-    named(this, this.#names[at]!, layer, true);
-    this.#layers[at] = layer;
+    named(this, key, layer, true);
     bumpModeEpoch();
     return this;
   }
@@ -74,29 +90,29 @@ export class Sequential extends Module {
   }
 
   get length(): number {
-    return this.#layers.length;
+    return this[KEYS].length;
   }
 
   /** The layer at `index`; negative indices count from the end. */
   at(index: number): Module | undefined {
-    return this.#layers.at(index);
+    return itemOf(this, this[KEYS].at(index));
   }
 
   /** The layers in order. */
   [Symbol.iterator](): Iterator<Module> {
-    return this.#layers[Symbol.iterator]();
+    return itemsOf<Module>(this)[Symbol.iterator]();
   }
 
   forward(x: Tensor): Tensor {
     let y = x;
-    for (const layer of this.#layers) y = layer.call(y);
+    for (const layer of this) y = layer.call(y);
     return y;
   }
 }
 
 /** A list of modules whose parameters are found; it has no `forward` of its own. */
 export class ModuleList<M extends AnyModule = Module> extends Module<never[], never> {
-  readonly #items: M[] = [];
+  readonly [KEYS]: string[] = [];
 
   constructor(items: Iterable<M> = []) {
     super();
@@ -105,23 +121,23 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
 
   /** Adds a module at the end, under its number. */
   append(item: M): this {
-    numbered(this, this.#items.length, item);
-    this.#items.push(item);
+    numbered(this, this.length, item);
+    ordered(this, String(this.length));
     return this;
   }
 
   get length(): number {
-    return this.#items.length;
+    return this[KEYS].length;
   }
 
   /** The module at `index`; negative indices count from the end. */
   at(index: number): M | undefined {
-    return this.#items.at(index);
+    return itemOf(this, this[KEYS].at(index));
   }
 
   /** The modules in order. */
   [Symbol.iterator](): Iterator<M> {
-    return this.#items[Symbol.iterator]();
+    return itemsOf<M>(this)[Symbol.iterator]();
   }
 
   forward(): never {
@@ -131,7 +147,7 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
 
 /** Modules under names of the user's choice, which are their keys as they stand. */
 export class ModuleDict<M extends AnyModule = Module> extends Module<never[], never> {
-  readonly #items = new Map<string, M>();
+  readonly [KEYS]: string[] = [];
 
   constructor(items: Readonly<Record<string, M>> = {}) {
     super();
@@ -140,19 +156,19 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
 
   /** Puts a module under a name, in place of the one that was there. @throws Error when the name is that of a member of the class */
   set(name: string, item: M): this {
-    named(this, name, item, this.#items.has(name));
-    this.#items.set(name, item);
+    named(this, name, item, this[KEYS].includes(name));
+    ordered(this, name);
     return this;
   }
 
   /** The module of that name. */
   get(name: string): M | undefined {
-    return this.#items.get(name);
+    return itemOf(this, name);
   }
 
   /** Names and modules in the order they were set. */
   entries(): IterableIterator<[string, M]> {
-    return this.#items.entries();
+    return this[KEYS].map((key, i): [string, M] => [key, itemsOf<M>(this)[i]!]).values();
   }
 
   protected override childKey(property: string): string {
@@ -166,7 +182,7 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
 
 /** Parameters under the keys 0, 1, 2, ... */
 export class ParameterList extends Module<never[], never> {
-  readonly #items: Parameter[] = [];
+  readonly [KEYS]: string[] = [];
 
   constructor(items: Iterable<Parameter> = []) {
     super();
@@ -175,23 +191,23 @@ export class ParameterList extends Module<never[], never> {
 
   /** Adds a parameter at the end, under its number. */
   append(item: Parameter): this {
-    ownParameter(this, String(this.#items.length), item);
-    this.#items.push(item);
+    ownParameter(this, String(this.length), item);
+    ordered(this, String(this.length));
     return this;
   }
 
   get length(): number {
-    return this.#items.length;
+    return this[KEYS].length;
   }
 
   /** The parameter at `index`; negative indices count from the end. */
   at(index: number): Parameter | undefined {
-    return this.#items.at(index);
+    return itemOf(this, this[KEYS].at(index));
   }
 
   /** The parameters in order. */
   [Symbol.iterator](): Iterator<Parameter> {
-    return this.#items[Symbol.iterator]();
+    return itemsOf<Parameter>(this)[Symbol.iterator]();
   }
 
   forward(): never {
@@ -201,7 +217,7 @@ export class ParameterList extends Module<never[], never> {
 
 /** Parameters under names of the user's choice, which are their keys as they stand. */
 export class ParameterDict extends Module<never[], never> {
-  readonly #items = new Map<string, Parameter>();
+  readonly [KEYS]: string[] = [];
 
   constructor(items: Readonly<Record<string, Parameter>> = {}) {
     super();
@@ -210,21 +226,21 @@ export class ParameterDict extends Module<never[], never> {
 
   /** Puts a parameter under a name, in place of the one that was there. @throws Error when the name is that of a member of the class */
   set(name: string, item: Parameter): this {
-    if (name in this && !this.#items.has(name))
+    if (name in this && !this[KEYS].includes(name))
       throw new Error(`ParameterDict: the name "${name}" is taken by a member of the class`);
     ownParameter(this, name, item);
-    this.#items.set(name, item);
+    ordered(this, name);
     return this;
   }
 
   /** The parameter of that name. */
   get(name: string): Parameter | undefined {
-    return this.#items.get(name);
+    return itemOf(this, name);
   }
 
   /** Names and parameters in the order they were set. */
   entries(): IterableIterator<[string, Parameter]> {
-    return this.#items.entries();
+    return this[KEYS].map((key, i): [string, Parameter] => [key, itemsOf<Parameter>(this)[i]!]).values();
   }
 
   protected override childKey(property: string): string {

@@ -1,7 +1,7 @@
 /**
  * Initialisers, under PyTorch's names: each draws new values from the default generator, assigns them to the parameter and returns it.
  */
-import { full, Parameter, rand, randn, type Tensor } from '../tensor/index.ts';
+import { eye, full, linalg, Parameter, rand, randn, Tensor } from '../tensor/index.ts';
 
 export type Nonlinearity = 'linear' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'selu';
 export type FanMode = 'fanIn' | 'fanOut';
@@ -99,6 +99,53 @@ function erf(x: number): number {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const poly = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
   return Math.sign(x) * (1 - poly * Math.exp(-x * x));
+}
+
+/** The identity of a matrix. */
+export function eye_(parameter: Parameter): Parameter {
+  const [rows, cols] = matrixShape('eye_', parameter);
+  return fill(parameter, eye(rows, cols, { dtype: parameter.dtype }));
+}
+
+/** A convolution's weight [out, in, ...kernel] that passes its first channels on, in each of `groups` groups of output channels. */
+export function dirac_(parameter: Parameter, groups = 1): Parameter {
+  const [out, inner, ...kernel] = parameter.shape as [number, number, ...number[]];
+  if (kernel.length < 1 || kernel.length > 3)
+    throw new RangeError(`init.dirac_: a weight of 3 to 5 dimensions is expected, [${parameter.shape}] came`);
+  if (!(Number.isInteger(groups) && groups > 0) || out % groups !== 0)
+    throw new RangeError(`init.dirac_: groups ${groups} do not divide the ${out} output channels`);
+  const perGroup = out / groups;
+  const value = new Float64Array(parameter.numel());
+  const middle = kernel.reduce((at, n) => at * n + (n >> 1), 0);
+  const size = kernel.reduce((a, n) => a * n, 1);
+  for (let o = 0; o < out; o++) if (o % perGroup < inner) value[(o * inner + (o % perGroup)) * size + middle] = 1;
+  return fill(parameter, Tensor.from(value, { shape: parameter.shape }));
+}
+
+/** Orthonormal rows or columns (whichever are fewer) times `gain`, dims after the first flattened (Saxe et al. 2013). */
+export function orthogonal_(parameter: Parameter, gain = 1): Parameter {
+  const [rows, ...rest] = parameter.shape as [number, ...number[]];
+  if (rest.length === 0)
+    throw new RangeError(`init.orthogonal_: a weight of at least 2 dimensions is expected, [${parameter.shape}] came`);
+  const cols = rest.reduce((a, n) => a * n, 1);
+  const { q, r } = linalg.qr(randn([Math.max(rows, cols), Math.min(rows, cols)]));
+  // The signs of R make the draw uniform over all orthogonal matrices.
+  const drawn = q.mul(r.diagonal(0, -2, -1).sign());
+  return fill(parameter, (rows < cols ? drawn.mT : drawn).reshape(parameter.shape).mul(gain));
+}
+
+/** Normal, with a part `sparsity` of every column set to 0 at random (Martens 2010). */
+export function sparse_(parameter: Parameter, sparsity: number, std = 0.01): Parameter {
+  const [rows, cols] = matrixShape('sparse_', parameter);
+  if (!(sparsity >= 0 && sparsity <= 1)) throw new RangeError(`init.sparse_: sparsity ${sparsity} is not from 0 to 1`);
+  const places = rand([rows, cols]).argsort(0).argsort(0);
+  return fill(parameter, places.lt(Math.ceil(sparsity * rows)).where(0, randn([rows, cols]).mul(std)));
+}
+
+function matrixShape(name: string, parameter: Parameter): [rows: number, cols: number] {
+  const [rows, cols] = parameter.shape;
+  if (parameter.ndim !== 2) throw new RangeError(`init.${name}: a matrix is expected, [${parameter.shape}] came`);
+  return [rows!, cols!];
 }
 
 /** Glorot and Bengio 2010: uniform, variance kept on average over both directions. */

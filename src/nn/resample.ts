@@ -43,15 +43,7 @@ export class ChannelShuffle extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const [n, c, ...sizes] = x.shape as [number, number, ...number[]];
-    if (x.ndim < 3 || c % this.groups !== 0)
-      throw new RangeError(
-        `ChannelShuffle: input [${x.shape}] came, expected at least 3 dimensions with channels that split into ${this.groups} groups`,
-      );
-    return x
-      .reshape([n, this.groups, c / this.groups, ...sizes])
-      .transpose(1, 2)
-      .reshape(x.shape);
+    return F.channelShuffle(x, this.groups);
   }
 }
 

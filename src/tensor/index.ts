@@ -2,7 +2,7 @@
  * The Tensor API: tensors, the functions over them, and gradients. Imports graph, transform and runtime; knows no modules,
  * optimizers or data sets.
  */
-export { DTYPES, type DType, type HostArray, isDType, isFloat } from '../graph/dtype.ts';
+export { DTYPES, type DType, type HostArray, isDType, isFloat, promote as promoteTypes } from '../graph/dtype.ts';
 export {
   backendName,
   backendNames,
@@ -36,6 +36,7 @@ export * from './extremes.ts';
 export { complex, polar, viewAsComplex, viewAsReal } from './fft/complex.ts';
 export * as fft from './fft/index.ts';
 export { istft, type StftOptions, stft } from './fft/stft.ts';
+export * from './fft/windows.ts';
 export * as F from './functional/index.ts';
 export * as functional from './functional/index.ts';
 export { type NormWithStatistics, nativeBatchNorm, nativeLayerNorm } from './functional/nativeNorms.ts';
@@ -43,7 +44,7 @@ export { hessian, jacfwd, jacrev } from './jacobian.ts';
 export * from './joins.ts';
 export * as linalg from './linalg/index.ts';
 export * as masked from './masked.ts';
-export type { TensorLike } from './operands.ts';
+export { resultType, type TensorLike } from './operands.ts';
 export * from './ops/advanced.ts';
 export * from './ops/compare.ts';
 export * from './ops/creationLike.ts';

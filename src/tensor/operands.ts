@@ -3,7 +3,7 @@
  * checked dims. Every message names the op and the argument.
  */
 import * as build from '../graph/build.ts';
-import { type DType, isFloat, kindOf, type Operand, resultType } from '../graph/dtype.ts';
+import { type DType, isFloat, kindOf, type Operand, resultType as typeOf } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { type Scalar, shapeText } from './convert.ts';
 import { Tensor } from './tensor.ts';
@@ -50,7 +50,7 @@ function operand(op: string, value: TensorLike): Operand {
 
 /** The dtype operands compute in. */
 export const resultDType = (op: string, values: readonly TensorLike[]): DType =>
-  resultType(values.map(value => operand(op, value)));
+  typeOf(values.map(value => operand(op, value)));
 
 /** Shape that all shapes broadcast to: trailing dims align, size-1 dims stretch. */
 export function broadcastShapes(op: string, shapes: readonly (readonly number[])[]): number[] {
@@ -74,6 +74,9 @@ export function nodeOf(value: TensorLike, dtype: DType): Node {
   if (value instanceof Tensor) return build.cast(value.node, dtype);
   return build.constant(typeof value === 'boolean' ? Number(value) : value, dtype);
 }
+
+/** The dtype in which tensors and numbers meet (torch.result_type): numbers and tensors without dims count less than tensors with dims. */
+export const resultType = (...values: readonly TensorLike[]): DType => resultDType('resultType', values);
 
 /** Operands promoted to one dtype (`dtype`, when given) and broadcast to one shape. */
 export function promoted(op: string, values: readonly TensorLike[], dtype = resultDType(op, values)): Node[] {

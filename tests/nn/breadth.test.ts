@@ -139,6 +139,12 @@ describe('parameter containers', () => {
     expect(net.list.at(-1)!.shape).toEqual([3]);
     expect(net.dict.get('someName')!.shape).toEqual([4]);
     expect([...net.list].map(p => p.numel())).toEqual([2, 3]);
+    // What takes a parameter's place is what the containers give from then on.
+    net.to('f64');
+    expect([net.list.at(0)!.dtype, net.dict.get('someName')!.dtype, ...[...net.list].map(p => p.dtype)]).toEqual(
+      new Array(4).fill('f64'),
+    );
+    expect(net.parameters()).toEqual([...net.list, net.dict.get('someName')]);
   });
 });
 
@@ -228,7 +234,9 @@ describe('layers beyond PyTorch 1.13', () => {
   it('channels are dealt in turn', () => {
     const x = tensor([0, 1, 2, 3, 4, 5]).reshape([1, 6, 1]);
     expect(new nn.ChannelShuffle(2).call(x).flatten().toArray()).toEqual([0, 3, 1, 4, 2, 5]);
-    expect(() => new nn.ChannelShuffle(4).call(x)).toThrow('ChannelShuffle: input [1,6,1] came');
+    expect(() => new nn.ChannelShuffle(4).call(x)).toThrow(
+      'channelShuffle: input: expected at least 3 dims with channels that split into 4 groups',
+    );
   });
 });
 

@@ -4,7 +4,7 @@
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as nn from '../../src/nn/index.ts';
-import { manualSeed, type Tensor } from '../../src/tensor/index.ts';
+import { eye, manualSeed, Parameter, type Tensor, zeros } from '../../src/tensor/index.ts';
 
 const { init } = nn;
 
@@ -93,5 +93,34 @@ describe('defaults of layers', () => {
     const first = new nn.Linear(3, 3).weight.toArray();
     manualSeed(7);
     expect(new nn.Linear(3, 3).weight.toArray()).toEqual(first);
+  });
+});
+
+describe('matrices of a kind', () => {
+  const filled = (shape: readonly number[], fill: (p: Parameter) => Parameter): Parameter =>
+    fill(new Parameter(zeros(shape)));
+
+  it('eye_ and dirac_ pass things on', () => {
+    expect(filled([2, 3], init.eye_).toArray()).toEqual([[1, 0, 0], [0, 1, 0]]); // biome-ignore format: a matrix
+    // The places of PyTorch's ones, for two groups.
+    const dirac = filled([4, 3, 3], p => init.dirac_(p, 2));
+    const places = [[0, 0, 1], [1, 1, 1], [2, 0, 1], [3, 1, 1]]; // biome-ignore format: a matrix
+    expect(dirac.nonzero().toArray()).toEqual(places);
+    expect(() => filled([3, 3, 3], p => init.dirac_(p, 2))).toThrow('init.dirac_: groups 2 do not divide');
+    expect(() => filled([3], init.eye_)).toThrow('init.eye_: a matrix is expected, [3] came');
+  });
+
+  it('orthogonal_ has orthonormal rows or columns', () => {
+    const wide = filled([3, 2, 4], p => init.orthogonal_(p, 2)).flatten(1);
+    expect(wide.matmul(wide.mT).sub(eye(3, 3).mul(4)).abs().amax().item()).toBeLessThan(1e-5);
+    const tall = filled([6, 3], init.orthogonal_);
+    expect(tall.mT.matmul(tall).sub(eye(3, 3)).abs().amax().item()).toBeLessThan(1e-5);
+  });
+
+  it('sparse_ leaves so many zeros in every column', () => {
+    const zerosOf = filled([10, 4], p => init.sparse_(p, 0.25))
+      .eq(0)
+      .sum(0);
+    expect(zerosOf.toArray()).toEqual([3, 3, 3, 3]);
   });
 });

@@ -1,11 +1,11 @@
 /**
- * Dropout: random zeros, with the rest scaled up so that sums keep their expectation.
+ * Functions that draw: dropout (random zeros, with the rest scaled up so that sums keep their expectation) and the Gumbel softmax.
  */
 import type { Generator } from '../../runtime/index.ts';
 import { composite } from '../composite.ts';
-import { zerosLike } from '../creation.ts';
-import { checkFloat, checkOptions } from '../operands.ts';
-import { keepMask } from '../random.ts';
+import { arange, zerosLike } from '../creation.ts';
+import { checkFloat, checkOptions, normalDim } from '../operands.ts';
+import { keepMask, rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface DropoutOptions {
@@ -92,4 +92,34 @@ export function featureAlphaDropout(x: Tensor, options: DropoutOptions = {}): Te
     x.shape.map((n, d) => (d < 2 ? n : 1)),
     options,
   );
+}
+
+export interface GumbelSoftmaxOptions {
+  /** Temperature, 1 by default: the lower, the nearer to a choice of one. */
+  readonly tau?: number;
+  /** Whether ones and zeros come out, with the gradient of the soft ones; false by default. */
+  readonly hard?: boolean;
+  /** -1 by default. */
+  readonly dim?: number;
+  readonly generator?: Generator;
+}
+
+/** A draw from the categories of unnormalised log-probabilities that can be differentiated (Jang et al. 2017, Maddison et al. 2017). */
+export function gumbelSoftmax(logits: Tensor, options: GumbelSoftmaxOptions = {}): Tensor {
+  checkFloat('gumbelSoftmax', 'logits', logits);
+  checkOptions('gumbelSoftmax', options, ['tau', 'hard', 'dim', 'generator']);
+  const { tau = 1, hard = false, dim = -1, generator } = options;
+  if (!(tau > 0)) throw new RangeError(`gumbelSoftmax: tau: expected a number above 0, got ${tau}`);
+  const d = normalDim('gumbelSoftmax', dim, logits.ndim);
+  // 1 - u is in (0, 1]; where it is 1, the logarithm of the smallest step stands for that of 0.
+  const waits = rand(logits.shape, { generator })
+    .neg()
+    .log1p()
+    .neg()
+    .clampMin(2 ** -25);
+  const soft = logits.sub(waits.log().to(logits.dtype)).div(tau).softmax(d);
+  if (!hard) return soft;
+  const places = arange(logits.shape[d]!).reshape(logits.shape.map((_, i) => (i === d ? -1 : 1)));
+  const one = soft.detach().argmax(d, { keepdim: true }).eq(places).to(soft.dtype);
+  return one.sub(soft.detach()).add(soft);
 }

@@ -2,6 +2,8 @@
  * Sampling images at given places.
  */
 import { shapeText } from '../convert.ts';
+import { arange, ones } from '../creation.ts';
+import { stack } from '../joins.ts';
 import { checkFloat, checkTensor } from '../operands.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -48,6 +50,33 @@ function cubicWeights(t: Tensor): Tensor[] {
       .sub(4 * a);
   const rest = t.neg().add(1);
   return [far(t.add(1)), near(t), near(rest), far(rest.add(1))];
+}
+
+/**
+ * The grid for `gridSample` that turns images by matrices theta: [N, 2, 3] and size [N, C, H, W] give [N, H, W, 2], [N, 3, 4] and [N, C, D, H, W] give
+ * [N, D, H, W, 3] (Jaderberg et al. 2015).
+ */
+export function affineGrid(
+  theta: Tensor,
+  size: readonly number[],
+  options: { readonly alignCorners?: boolean | null } = {},
+): Tensor {
+  checkFloat('affineGrid', 'theta', theta);
+  const dims = size.length - 2;
+  if (dims !== 2 && dims !== 3)
+    throw new RangeError(`affineGrid: size: expected 4 or 5 numbers, got ${shapeText(size)}`);
+  const expected = [size[0]!, dims, dims + 1];
+  if (shapeText(theta.shape) !== shapeText(expected))
+    throw new RangeError(`affineGrid: theta: expected ${shapeText(expected)}, got ${shapeText(theta.shape)}`);
+  const spatial = size.slice(2);
+  const places = spatial.map((n, d) => {
+    const steps = arange(n, { dtype: theta.dtype }).mul(2);
+    const along = options.alignCorners ? (n > 1 ? steps.div(n - 1).sub(1) : steps) : steps.add(1).div(n).sub(1);
+    return along.reshape(spatial.map((_, i) => (i === d ? n : 1))).expand(spatial);
+  });
+  // x comes first, and a one for the shift last.
+  const base = stack([...places.reverse(), ones(spatial, { dtype: theta.dtype })], -1).reshape([-1, dims + 1]);
+  return base.matmul(theta.mT).reshape([size[0]!, ...spatial, dims]);
 }
 
 /**

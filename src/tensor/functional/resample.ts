@@ -27,6 +27,21 @@ export function pixelShuffle(x: Tensor, upscaleFactor: number): Tensor {
     .reshape([...lead, c / (r * r), h * r, w * r]);
 }
 
+/** [N, C, ...] with the channels of `groups` groups taken in turns (Zhang et al. 2018). */
+export function channelShuffle(x: Tensor, groups: number): Tensor {
+  checkTensor('channelShuffle', 'input', x);
+  checkWhole('channelShuffle', 'groups', groups, 1);
+  const [n, c, ...sizes] = x.shape as [number, number, ...number[]];
+  if (x.ndim < 3 || c % groups !== 0)
+    throw new RangeError(
+      `channelShuffle: input: expected at least 3 dims with channels that split into ${groups} groups, got ${shapeText(x.shape)}`,
+    );
+  return x
+    .reshape([n, groups, c / groups, ...sizes])
+    .transpose(1, 2)
+    .reshape(x.shape);
+}
+
 /** [..., C, H r, W r] as [..., C r^2, H, W]. */
 export function pixelUnshuffle(x: Tensor, downscaleFactor: number): Tensor {
   checkTensor('pixelUnshuffle', 'input', x);
