@@ -8,12 +8,12 @@
  * Nothing is minified, so that stack traces and profiles can be read. docs/decisions/090 and 145 have the figures.
  */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { scripts } from './scripts.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const { exports: published } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
@@ -23,46 +23,22 @@ const entries = Object.values(published).flatMap(({ default: file }) =>
   file ? [file.slice('./dist/'.length, -'.js'.length)] : [],
 );
 
-/** Layers that a first result needs, as one chunk. It imports nothing. */
+/** The layers up to the Tensor API. */
 const CORE = /[\\/]src[\\/](launch|graph|transform|compiler|backends|runtime|tensor)[\\/]/;
 
-/** What stands in the sources (src/launch/build.ts) for the hash of the core. */
-const BUILD = 'not a build';
-
-/** The chunk `core` as a function expression that returns what the chunk exports, and the module that starts it. */
-function startFromCache(starter) {
-  return {
-    name: 'start-from-cache',
-    generateBundle(_, chunks) {
-      const core = Object.values(chunks).find(chunk => chunk.name === 'core');
-      const runtime = chunks['chunks/rolldown-runtime.js'];
-      const parts = /^import \{ __exportAll \} from "\.\/rolldown-runtime\.js";\n(.*)\nexport \{([^{}]*)\};\s*$/s.exec(
-        core.code,
-      );
-      if (!parts || core.imports.length !== 1 || core.dynamicImports.length > 0)
-        throw new Error(
-          `bundle: the core must import the bundler's runtime alone and export once; it imports ${core.imports}`,
-        );
-      const [, own, list] = parts;
-      const body = runtime.code.replace(/^export .*$/m, '') + own;
-      const names = list.split(',').map(item => {
-        const [inside, outside = inside] = item.trim().split(' as ');
-        return { inside, outside };
-      });
-      const code = `(function (moduleUrl) {\n"use strict";\n${body.replaceAll('import.meta.url', 'moduleUrl')}\nreturn { ${names.map(({ inside, outside }) => `${outside}: ${inside}`).join(', ')} };\n})`;
-      // Plain ASCII is read without decoding.
-      const ascii = code.replace(/[^\0-\x7f]/g, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
-      const hash = createHash('sha256').update(ascii).digest('hex').slice(0, 16);
-      this.emitFile({ type: 'asset', fileName: 'chunks/core.cjs', source: ascii.replace(BUILD, hash) });
-      const locals = names.map(({ outside }, i) => ({ outside, local: `e${i}` }));
-      // In one file with what starts it, because each file that Node loads costs over a millisecond.
-      core.code = `${starter.replace(/^export .*$/m, '')}
-const { ${locals.map(({ outside, local }) => `${outside}: ${local}`).join(', ')} } = load(new URL('./core.cjs', import.meta.url), '${hash}');
-export { ${locals.map(({ outside, local }) => `${local} as ${outside}`).join(', ')} };
-`;
-    },
-  };
-}
+/** Of these, what a first result does not need: in Node a script of its own, started by the first call of one of its functions. */
+const LATER = new RegExp(
+  [
+    'transform/',
+    'compiler/(chain/(lower|neutral|plan|rows)|math/(?!values)|routines/|print-loops|verify-loops)',
+    'compiler/contract/(packed/(?!problem)|pixels/(blocks|gradient-|vectors)|winograd/(?!convolution|index))',
+    'backends/(reference/(?!index)|wasm/(?!encoder|function-writer|opcodes)|x86/(avx2/(?!memory)|emit-tiles))',
+    'tensor/(control|customGrad|einsum|fft/|functional/(?!.*[pP]ool)|jacobian|linalg/|masked|print|profile|random|special/|vmap)',
+    'tensor/ops/(advanced|distinct|histogram|indexing|matrix|numbers|scan|segments|select|sort|special|statistics|strided|views)',
+  ]
+    .map(paths => `/src/${paths}`)
+    .join('|'),
+);
 
 const bundle = (names, plugins) =>
   rolldown({
@@ -72,16 +48,17 @@ const bundle = (names, plugins) =>
     // Other packages are installed beside this one.
     external: id => !/^(\.|\/|src\/|\0)/.test(id) && !path.isAbsolute(id),
     plugins,
+    preserveEntrySignatures: 'allow-extension',
   });
 
 const format = { format: 'es', comments: { legal: true, annotation: true, jsdoc: false } };
 
-async function write(folder, names, plugins) {
+async function write(folder, names, plugins, groups) {
   const built = await bundle(names, plugins);
   await built.write({
     ...format,
     dir: path.join(root, folder),
-    codeSplitting: { groups: [{ name: 'core', test: CORE }] },
+    codeSplitting: { groups, includeDependenciesRecursively: false },
     entryFileNames: '[name].js',
     chunkFileNames: 'chunks/[name].js',
     minifyInternalExports: false,
@@ -93,24 +70,34 @@ const starter = await bundle(['launch/load'], []);
 const { output } = await starter.generate(format);
 await starter.close();
 for (const folder of ['dist/chunks', 'dist/node']) rmSync(path.join(root, folder), { recursive: true, force: true });
-await write('dist', entries, []);
-await write('dist/node', [...entries, 'cli/main', 'recsys/read/worker'], [startFromCache(output[0].code)]);
+await write('dist', entries, [], [{ name: 'core', test: CORE }]);
+const later = id => CORE.test(id) && LATER.test(id.replaceAll(path.sep, '/'));
+await write(
+  'dist/node',
+  [...entries, 'cli/main', 'recsys/read/worker'],
+  [scripts(output[0])],
+  [
+    { name: 'later', test: later },
+    { name: 'core', test: id => CORE.test(id) && !later(id) },
+  ],
+);
 
-/** V8's cache of the core, as a process leaves it that computed a first result. */
-function writeCodeCache() {
+/** V8's cache of a script, as a process leaves it that did what warm.mjs does for it. */
+function writeCodeCache(script) {
   const folder = mkdtempSync(path.join(tmpdir(), 'tenon-build-'));
   try {
     const { NODE_OPTIONS: _, ...env } = process.env;
-    execFileSync(process.execPath, ['packaging/warm.mjs'], {
+    execFileSync(process.execPath, ['packaging/warm.mjs', script], {
       cwd: root,
       stdio: 'inherit',
       env: { ...env, TENON_CACHE: folder },
     });
-    const [name] = readdirSync(folder).filter(file => file.startsWith('core-'));
+    const name = readdirSync(folder).find(file => file.startsWith(`${script}-`));
     // For every user of the package, where the process kept it for its own.
     writeFileSync(path.join(root, 'dist/node/chunks', name), readFileSync(path.join(folder, name)));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-writeCodeCache();
+writeCodeCache('core');
+writeCodeCache('later');

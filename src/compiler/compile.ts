@@ -18,7 +18,7 @@ import { lowerContraction } from './lower/contract.ts';
 import { lowerCopy, lowerRoutine } from './lower/routine.ts';
 import { lowerSpace } from './lower/space.ts';
 import { normalise } from './normalise.ts';
-import { chooseDestinations, order, plan, type Step } from './plan.ts';
+import { chooseDestinations, order, plan, type Step } from './plan/index.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
 import { LoweringCache } from './signature.ts';
 import type { Target } from './target.ts';

@@ -2,7 +2,7 @@
  * TENON_DEBUG: a comma-separated list of stages to print as programs are compiled: graph, kernels, code, plan, timing. (`guard` is a mode of the x86 backend.)
  */
 import { printGraph } from '../graph/print.ts';
-import type { Plan, Step } from './plan.ts';
+import type { Plan, Step } from './plan/index.ts';
 import { printProgram } from './print-loops.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
 

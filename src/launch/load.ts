@@ -5,12 +5,16 @@
  * docs/decisions/090 and 145.
  */
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
 import { privatePath, readPackaged, readPrivate, writePrivate } from './privateFiles.ts';
 
-/** What the script gives: a function of the URL that stands for `import.meta.url`. */
-type Core = (moduleUrl: string) => object;
+/** What core.cjs gives: what other modules import, of the URL that stands for `import.meta.url` and of what starts later.cjs. */
+type Core = (moduleUrl: string, later: (core: object) => object) => object;
+
+/** What later.cjs gives: its functions, of what the core gave. */
+type Later = (core: object, moduleUrl: string) => object;
 
 /**
  * A process that ran for longer has lost code again that it needed at its start: V8 forgets what some collections found unused (ResNet-18's 4 s
@@ -18,16 +22,21 @@ type Core = (moduleUrl: string) => object;
  */
 const FRESH_SECONDS = 2;
 
-/** What the script at `url` returns. @param hash of its text, which names the cache */
+/** What the core at `url` gives; later.cjs beside it starts when one of its functions is called. @param hash of both, which names their caches */
 export function load(url: URL, hash: string): object {
+  const later = (core: object): object => (script(new URL('./later.cjs', url), hash) as Later)(core, url.href);
+  return (script(url, hash) as Core)(url.href, later);
+}
+
+function script(url: URL, hash: string): unknown {
   const filename = fileURLToPath(url);
-  const name = `core-${hash}-${process.versions.v8}-${process.arch}${flags()}.bin`;
+  const name = `${basename(filename, '.cjs')}-${hash}-${process.versions.v8}-${process.arch}${flags()}.bin`;
   const file = privatePath(name);
   // What the build left is the package's own, as the script is.
   const cache = (file === null ? null : readPrivate(file)) ?? readPackaged(fileURLToPath(new URL(name, url)));
-  const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData: cache?.bytes });
-  if (file !== null && (!cache || script.cachedDataRejected)) writeAtExit(file, script);
-  return (script.runInThisContext() as Core)(url.href);
+  const compiled = new Script(readFileSync(filename, 'latin1'), { filename, cachedData: cache?.bytes });
+  if (file !== null && (!cache || compiled.cachedDataRejected)) writeAtExit(file, compiled);
+  return compiled.runInThisContext();
 }
 
 /** V8 refuses a cache that was written under other flags. */

@@ -40,8 +40,8 @@ type Methods<Ops> = {
   readonly [K in keyof Ops]: Ops[K] extends (x: Tensor, ...rest: infer R) => infer T ? (...rest: R) => T : never;
 };
 
-/** Every function that is a method, by name. Typed by its modules, so that published declarations keep the functions' docs. */
-const OPS: typeof advanced &
+/** Every function that is a method, by name. Made of its modules, so that published declarations keep the functions' docs. */
+type Ops = typeof advanced &
   typeof compare &
   typeof creationLike &
   typeof distinct &
@@ -62,30 +62,32 @@ const OPS: typeof advanced &
   typeof special &
   typeof statistics &
   typeof strided &
-  typeof views = {
-  ...advanced,
-  ...compare,
-  ...creationLike,
-  ...distinct,
-  ...elementwise,
-  ...histogram,
-  ...indexing,
-  ...math,
-  ...matmul,
-  ...matrix,
-  ...numbers,
-  ...reduce,
-  ...scan,
-  ...segments,
-  ...select,
-  ...shape,
-  ...softmax,
-  ...sort,
-  ...special,
-  ...statistics,
-  ...strided,
-  ...views,
-};
+  typeof views;
+
+const OPS: readonly Readonly<Record<string, unknown>>[] = [
+  advanced,
+  compare,
+  creationLike,
+  distinct,
+  elementwise,
+  histogram,
+  indexing,
+  math,
+  matmul,
+  matrix,
+  numbers,
+  reduce,
+  scan,
+  segments,
+  select,
+  shape,
+  softmax,
+  sort,
+  special,
+  statistics,
+  strided,
+  views,
+];
 
 /** What a two-valued reduction or a sort returns. */
 export interface ValuesAndIndices {
@@ -93,7 +95,7 @@ export interface ValuesAndIndices {
   readonly indices: Tensor;
 }
 
-export interface Tensor extends Methods<typeof OPS> {}
+export interface Tensor extends Methods<Ops> {}
 
 /**
  * An immutable array of numbers of one dtype. Lazy: operations describe what to compute, and reading a value (`item`, `data`, `toArray`, printing) computes it. Made
@@ -293,18 +295,22 @@ export class Tensor {
   }
 }
 
-const methods: PropertyDescriptorMap = {};
-for (const [name, op] of Object.entries(OPS)) {
-  const call = op as (x: Tensor, ...rest: unknown[]) => unknown;
-  methods[name] = {
-    value(this: Tensor, ...rest: unknown[]) {
-      checkTensor(name, 'input', this);
-      refuseOut(name, rest[rest.length - 1]);
-      return call(this, ...rest);
-    },
-    writable: true,
-    configurable: true,
+type Op = (x: Tensor, ...rest: readonly unknown[]) => unknown;
+
+function methodOf(name: string, ops: (typeof OPS)[number]) {
+  let op: Op;
+  return function (this: Tensor, ...rest: readonly unknown[]): unknown {
+    checkTensor(name, 'input', this);
+    refuseOut(name, rest[rest.length - 1]);
+    op ??= ops[name] as Op;
+    return op(this, ...rest);
   };
 }
-// Behind the class's own prototype: to add hundreds of methods to a prototype that is in use takes milliseconds of every start.
-Object.setPrototypeOf(Tensor.prototype, Object.create(Object.prototype, methods));
+
+// Behind the class's own prototype, in an object that V8 keeps as a table: to add hundreds of methods to any other takes milliseconds of every start.
+const methods = Object.create(null);
+for (const ops of OPS)
+  for (const name of Object.keys(ops))
+    Reflect.defineProperty(methods, name, { value: methodOf(name, ops), writable: true, configurable: true });
+Object.setPrototypeOf(methods, Object.prototype);
+Object.setPrototypeOf(Tensor.prototype, methods);

@@ -86,7 +86,7 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
   const packsB = c.packShared();
   if (packsA || packsB) b.barrier();
 
-  eachTask(b, plan.tasks, (task, slot) => {
+  eachTask(b, plan.tasks, (task, slot, earliest) => {
     const own = blockOf(b, task, plan);
     const [mLo, mHi] = own.m;
     const [nLo, nHi] = own.n;
@@ -95,9 +95,16 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
     const firstRow = rowSide.panel(b, mLo).first;
     const sums = b.addr(tiles, b.mul(slot, b.i32(area)));
 
+    // A thread's tasks of one range of the outer side follow one another: the first packs it for all.
+    const inner = plan.rowsOuter ? plan.nTasks : plan.mTasks;
+    const renewed =
+      k.count > 1 || inner === 1
+        ? null
+        : b.cmp('eq', b.mul(b.sub(task, earliest), b.bin('remU', task, b.i32(inner))), b.i32(0));
+
     eachBlock(b, p, plan, (block, blockIndex) => {
-      const rowsAt = a.enter(slot, batch, block, mLo, mHi);
-      const columnsAt = c.enter(slot, batch, block, nLo, nHi);
+      const rowsAt = a.enter(slot, batch, block, mLo, mHi, plan.rowsOuter ? renewed : null);
+      const columnsAt = c.enter(slot, batch, block, nLo, nHi, plan.rowsOuter ? null : renewed);
       b.for(mLo, mHi, { step: plan.mBlock, trips: Math.ceil(plan.mTask / plan.mBlock) }, from => {
         const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
         b.for(nLo, nHi, { step: 1, trips: plan.nTask }, nPanel => {
@@ -252,7 +259,7 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
   };
   if (run.blockIndex) {
     b.if(b.cmp('ne', run.blockIndex, b.i32(0)), () =>
-      each((sum, r, v) => b.move(sum, b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes))),
+      each((sum, r, v) => b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes, sum)),
     );
   }
   sweep(

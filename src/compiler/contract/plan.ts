@@ -210,6 +210,10 @@ const isPlain = (p: Problem, view: View): boolean => isLoadable(p, view) && byte
 const SHORT_RUN = 3;
 const RUN_PER_COLUMN = 48;
 
+/** Whether rows of A are whole, and lie one behind the other. */
+const isDense = (p: Problem, view: View): boolean =>
+  p.m.length === 1 && linearRun(p, view) === extent(p, p.k) && view.lin[p.m[0]!] === extent(p, p.k);
+
 /** Bytes after which addresses meet in the same set of a first cache, and lines of a set that one operand may take. */
 const SET_BYTES = 4096;
 const SET_LINES = 7;
@@ -257,6 +261,8 @@ export function blocksOf(p: Problem, most: number, linear: readonly View[]): KBl
  * out (2048 x 2048 of 1024, 8 x 3, blocks of 48 to 96 rows: 97 % of peak, 192 rows: 91 %).
  */
 const BLOCK_SHARE = 0.2;
+/** The same for panels of B that stay there while A passes. */
+const RESIDENT_SHARE = 0.45;
 /** Rows that such a block should have, or B, which passes once per block, asks the third cache for more than half of what it gives (128 / rows bytes a cycle). */
 const BLOCK_ROWS = 96;
 /** Blocks of k are cut where rows would be fewer than this share of those. */
@@ -342,7 +348,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const most = low + (tall > 0 ? 1 : 0);
   const mBlock = Math.max(1, Math.floor(blockBytes / (k.length * most * bytes)));
   // Panels of B that stay in the second cache beside a block of A.
-  const resident = Math.floor(cache / (k.length * width * bytes));
+  const resident = Math.floor((k.count === 1 ? target.l2Bytes * RESIDENT_SHARE : cache) / (k.length * width * bytes));
   // Columns (rows) of a task: what fits the cache beside the other side's block, but tasks enough for the threads.
   const fits = (panels: number, size: number): number =>
     Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytes))));
@@ -352,6 +358,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   let mTask = mPanels;
   let nTask = nPanels;
   let rowsOuter = false;
+  let [mPackers, nPackers] = [1, 1];
   if (m <= n) {
     nTask = spread(nPanels, fits(nPanels, width), batches);
     mTask = spread(mPanels, mPanels, batches * ceilDiv(nPanels, nTask));
@@ -374,12 +381,13 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const rowLines = linesOf(mPanels, most, !directA && !keepsPacked(p.a));
   const columnLines = linesOf(nPanels, width, !directB && !keepsPacked(p.b));
   if (byTraffic)
-    ({ mTask, nTask, rowsOuter } = leastTraffic(rowLines, columnLines, {
+    ({ mTask, nTask, rowsOuter, mPackers, nPackers } = leastTraffic(rowLines, columnLines, {
       wanted,
       most: Math.max(wanted, ceilDiv(mPanels, mTask) * ceilDiv(nPanels, nTask)),
       block: mBlock,
       resident,
       processors: processorsOf(target),
+      whole: k.count === 1,
     }));
   // Partial sums of a task stay in the cache, unless tiles ask for them ahead.
   if (k.count > 1 && !(streams && byTraffic)) {
@@ -390,16 +398,21 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const mTasks = ceilDiv(mPanels, mTask);
   const nTasks = ceilDiv(nPanels, nTask);
   // What several tasks would pack again is packed once, by all, unless that takes longer.
-  const again = (side: Lines, tasks: number): boolean => (byTraffic ? packsForAll(side, tasks) : tasks > 1);
-  const source = (direct: boolean, side: Lines, tasks: number, view: View, lines: number): Source => {
+  const again = (side: Lines, tasks: number, packers: number): boolean =>
+    byTraffic ? packsForAll(side, packers) : tasks > 1;
+  const source = (direct: boolean, side: Lines, tasks: number, packers: number, view: View, lines: number): Source => {
     if (direct) return 'direct';
     if (batches === 1 && keepsPacked(view)) return 'shared';
-    return again(side, tasks) && isShareable(view, lines) ? 'shared' : 'private';
+    return again(side, tasks, packers) && isShareable(view, lines) ? 'shared' : 'private';
   };
-  const a = source(directA, rowLines, nTasks, p.a, m);
-  const b = source(directB, columnLines, mTasks, p.b, n);
+  const a = source(directA, rowLines, nTasks, mPackers, p.a, m);
+  const b = source(directB, columnLines, mTasks, nPackers, p.b, n);
   const tasks = batches * mTasks * nTasks;
-  const aPasses = target.keepsOrder === true && a === 'shared' && nTask <= resident && mTask > mBlock;
+  // Rows that lie side by side pass like packed ones, by columns that the task has in its cache from packing them.
+  const ready = b === 'private' && nTask > 1;
+  const dense = directA && mRuns === 1 && k.count === 1 && isDense(p, p.a);
+  const passing = (a === 'shared' && mTask > mBlock) || (ready && (a === 'shared' || dense));
+  const aPasses = target.keepsOrder === true && passing && nTask <= resident;
   return {
     lanes, vectors, width, low, tall, mPanels, mRuns, nPanels, k, a, b,
     mTask, nTask, mBlock: aPasses ? 1 : ceilDiv(mTask, ceilDiv(mTask, mBlock)), mTasks, nTasks, rowsOuter, batches, tasks, unroll: target.keepsOrder ? 2 : 1,

@@ -117,9 +117,16 @@ export interface OpenSide {
   packShared(): boolean;
   /**
    * Emits what a task does when it enters a block of k: packing panels lo to hi, if they are its own. The result says where the panel that
-   * begins with line `first` is found.
+   * begins with line `first` is found. Packs only where `wanted` is true, if given: else the thread's last task has left the same panels.
    */
-  enter(slot: Reg, batch: readonly Reg[], block: RunningBlock, lo: Reg, hi: Reg): (first: Reg) => Reg;
+  enter(
+    slot: Reg,
+    batch: readonly Reg[],
+    block: RunningBlock,
+    lo: Reg,
+    hi: Reg,
+    wanted: Reg | null,
+  ): (first: Reg) => Reg;
 }
 
 /** Asks for a side's scratch. `slots` tasks run at a time. */
@@ -149,7 +156,7 @@ export function openSide(
   const packers = source === 'shared' ? slotsOf(groups) : slots;
   const laneRoom =
     plan.masksMemory && source !== 'direct' ? scratch.room(`lanes of ${name}`, 'i32', packers * words) : null;
-  const pack = (slot: Reg, index: Reg, at: Cursor, block: Block, to: (first: Reg, width: Extent) => Reg): void => {
+  const packOne = (slot: Reg, index: Reg, at: Cursor, block: Block, to: (first: Reg, width: Extent) => Reg): void => {
     const { first, count } = side.panel(b, index);
     const lanesAt = laneRoom === null ? null : b.addr(laneRoom, b.mul(slot, b.i32(words)));
     packPanel(b, p, view, minor, plan.lanes, {
@@ -168,7 +175,7 @@ export function openSide(
     const [dim] = block.dims;
     const [extent, ...rest] = block.extents;
     if (!together || dim === undefined || extent === undefined) {
-      b.for(lo, hi, 1, index => pack(slot, index, at, block, to));
+      b.for(lo, hi, 1, index => packOne(slot, index, at, block, to));
       return;
     }
     const { innerLength } = plan.k;
@@ -181,7 +188,7 @@ export function openSide(
       const before = b.mul(x, b.i32(innerLength));
       const from = step(b, view, at, dim, x);
       b.for(lo, hi, 1, index =>
-        pack(slot, index, from, part, (first, width) => b.advance(to(first), b.mul(before, asReg(b, width)), bytes)),
+        packOne(slot, index, from, part, (first, width) => b.advance(to(first), b.mul(before, asReg(b, width)), bytes)),
       );
     });
   };
@@ -207,7 +214,7 @@ export function openSide(
       else fill();
       return !keeps;
     },
-    enter(slot, batch, block, lo, hi) {
+    enter(slot, batch, block, lo, hi, wanted) {
       if (source === 'shared') return places(b.addr(buffer, start(block)), block);
       const at = cursorAt(b, p, plan, view, batch, block);
       if (source === 'direct') {
@@ -221,7 +228,9 @@ export function openSide(
       const base = places(b.addr(buffer, b.mul(slot, b.i32(size))), block);
       const zeroth = side.panel(b, lo).first;
       const place = (line: Reg): Reg => base(b.sub(line, zeroth));
-      packAll(slot, lo, hi, at, block, place);
+      const pack = (): void => packAll(slot, lo, hi, at, block, place);
+      if (wanted) b.if(wanted, pack);
+      else pack();
       return place;
     },
   };

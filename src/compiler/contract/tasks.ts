@@ -44,18 +44,18 @@ export function evenPart(n: number, unit: number, most: number): number {
   return unit;
 }
 
-/** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own. */
-export function eachTask(b: LoopBuilder, count: number, fill: (task: Reg, slot: Reg) => void): void {
+/** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own, which takes tasks from `first` on one after another. */
+export function eachTask(b: LoopBuilder, count: number, fill: (task: Reg, slot: Reg, first: Reg) => void): void {
   const slots = slotsOf(count);
   b.parallel(slots, iteration => {
     // The first iteration of a thread's share: distinct among the threads that have one, however many threads there are.
     const slot = slots === 1 ? b.i32(0) : b.bin('divU', b.mul(b.thread(), b.i32(slots)), b.threads());
     if (slots === count) {
-      fill(iteration, slot);
+      fill(iteration, slot, slot);
       return;
     }
     const share = (i: Reg): Reg => b.bin('divU', b.mul(i, b.i32(count)), b.i32(slots));
-    b.for(share(iteration), share(b.add(iteration, b.i32(1))), 1, task => fill(task, slot));
+    b.for(share(iteration), share(b.add(iteration, b.i32(1))), 1, task => fill(task, slot, share(slot)));
   });
 }
 

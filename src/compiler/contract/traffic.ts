@@ -27,12 +27,17 @@ export interface Cuts {
   readonly resident: number;
   /** Processors whose threads share the tasks. */
   readonly processors: number;
+  /** Whether a task packs all of k at once, so that the one behind it finds what both read. */
+  readonly whole: boolean;
 }
 
 export interface Tasks {
   readonly mTask: number;
   readonly nTask: number;
   readonly rowsOuter: boolean;
+  /** Tasks that would pack the same rows, and the same columns. */
+  readonly mPackers: number;
+  readonly nPackers: number;
 }
 
 /** Share of the wanted tasks that there must be at least. */
@@ -72,21 +77,27 @@ function idleShare(outer: number, outerTasks: number, inner: number, innerTasks:
 }
 
 /**
- * Panels per task of least traffic: a task reads its rows once, and its columns once for every block of rows, or once if they stay. What threads share unevenly, as
- * many as there are processors, counts as lost time. (384 x 1536 of 1024, both packed: 4 x 4 tasks of shared panels 8.5 ms, 1 x 16 that pack their own columns 7.1.)
+ * Panels per task of least traffic: a task reads its rows once, and its columns once for every block of rows, or once if they stay. The tasks of one range of the outer
+ * side follow one another, so every thread packs it once. What threads share unevenly, as many as there are processors, counts as lost time. (384 x 1536 of 1024, both
+ * packed: 4 x 4 tasks of shared panels 8.5 ms, 1 x 16 that pack their own columns 7.1.)
  */
 export function leastTraffic(m: Lines, n: Lines, cuts: Cuts): Tasks {
   const { wanted, most, block, resident } = cuts;
   const threads = Math.max(2, cuts.processors);
   const enough = ENOUGH_TASKS * Math.min(wanted, m.panels * n.panels);
   const [rows, columns] = [m.panels * m.width, n.panels * n.width];
-  /** What a side costs that so many tasks read, in panels that stay in the cache if so many do. */
-  const packing = (side: Lines, others: number, panels: number, stay: number): number => {
+  /** What a side costs that so many tasks pack, in panels that stay in the cache up to `most`. */
+  const packing = (side: Lines, packers: number, panels: number, most: number): number => {
     if (!side.packed) return 0;
-    const each = packsForAll(side, others) || panels > stay ? forAll(side) : others * PACKED_FOR_ONE;
+    const each = packsForAll(side, packers) || panels > most ? forAll(side) : packers * PACKED_FOR_ONE;
     return side.panels * side.width * each;
   };
-  let best: Tasks = { mTask: m.panels, nTask: n.panels, rowsOuter: false };
+  /** Tasks that pack the same range of one side, of `used`, where `others` tasks read it. */
+  const packersOf = (outer: boolean, used: number, others: number): number =>
+    outer && cuts.whole ? Math.min(others, Math.ceil(threads / used)) : others;
+  /** Whether all rows stay while columns pass. */
+  const stay = m.panels <= BLOCKS * block;
+  let best: Tasks = { mTask: m.panels, nTask: n.panels, rowsOuter: false, mPackers: 1, nPackers: 1 };
   let least = Number.POSITIVE_INFINITY;
   for (let mTasks = 1; mTasks <= Math.min(m.panels, most); mTasks++) {
     const mTask = ceilDiv(m.panels, mTasks);
@@ -95,16 +106,20 @@ export function leastTraffic(m: Lines, n: Lines, cuts: Cuts): Tasks {
       const nTask = ceilDiv(n.panels, nTasks);
       const usedN = ceilDiv(n.panels, nTask);
       if (usedM * usedN < enough) continue;
-      const passes = nTask <= resident ? 1 : ceilDiv(mTask, block);
-      const packed = packing(m, usedN, mTask, BLOCKS * block) + packing(n, usedM, nTask, resident);
-      const read = usedN * rows + usedM * passes * columns + packed;
-      if (read >= least * 0.999) continue;
-      const byColumns = idleShare(n.panels, usedN, m.panels, usedM, threads);
-      const byRows = idleShare(m.panels, usedM, n.panels, usedN, threads);
-      const cost = read + (Math.min(byRows, byColumns) * rows * columns) / SUMS_PER_LINE;
-      if (cost < least * 0.999) {
+      for (const rowsOuter of [false, true]) {
+        const mPackers = packersOf(rowsOuter, usedM, usedN);
+        const nPackers = packersOf(!rowsOuter, usedN, usedM);
+        const passes = nTask <= resident ? 1 : ceilDiv(mTask, block);
+        const packed = packing(m, mPackers, mTask, BLOCKS * block) + packing(n, nPackers, nTask, resident);
+        const read = (stay ? 1 : usedN) * rows + (nTask <= resident ? nPackers : usedM * passes) * columns + packed;
+        if (read >= least * 0.999) continue;
+        const idle = rowsOuter
+          ? idleShare(m.panels, usedM, n.panels, usedN, threads)
+          : idleShare(n.panels, usedN, m.panels, usedM, threads);
+        const cost = read + (idle * rows * columns) / SUMS_PER_LINE;
+        if (cost >= least * 0.999) continue;
         least = cost;
-        best = { mTask, nTask, rowsOuter: byRows < byColumns };
+        best = { mTask, nTask, rowsOuter, mPackers, nPackers };
       }
     }
   }

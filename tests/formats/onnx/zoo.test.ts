@@ -29,6 +29,7 @@ const few = { numClasses: 7 } as const;
 const resnet = FULL ? {} : { ...few, width: 16 };
 const vgg = FULL ? {} : { ...few, shrink: 16 };
 const small = FULL ? {} : few;
+const thin = FULL ? {} : { ...few, widthMult: 0.25 };
 
 /** A deep ResNet. */
 const deep = (published: () => AnyModel, layers: models.ResNetOptions['layers'], more: Partial<models.ResNetOptions> = {}) =>
@@ -109,9 +110,9 @@ const ZOO: Readonly<Record<string, Subject>> = {
   resnext101_64x4d: deep(() => models.resnext101_64x4d(), [1, 2, 8, 1], { groups: 64, widthPerGroup: 4 }),
   wideResnet50_2: vision(() => models.wideResnet50_2(resnet)),
   wideResnet101_2: deep(() => models.wideResnet101_2(), [1, 2, 8, 1], { widthPerGroup: 128 }),
-  mobilenetV2: vision(() => models.mobilenetV2(small)),
-  mobilenetV3Small: vision(() => models.mobilenetV3Small(small)),
-  mobilenetV3Large: vision(() => models.mobilenetV3Large(small)),
+  mobilenetV2: vision(() => models.mobilenetV2(thin)),
+  mobilenetV3Small: vision(() => models.mobilenetV3Small(thin)),
+  mobilenetV3Large: vision(() => models.mobilenetV3Large(thin)),
   shufflenetV2_x0_5: vision(() => models.shufflenetV2_x0_5(small)),
   shufflenetV2_x1_0: vision(() => models.shufflenetV2_x1_0(small)),
   shufflenetV2_x1_5: vision(() => models.shufflenetV2_x1_5(small)),

@@ -110,6 +110,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
       block: mBlock,
       resident: fits(nPanels, width),
       processors: processorsOf(target),
+      whole: false,
     }));
   if (k.count > 1) {
     const area = Math.max(1, Math.floor((SUMS_SHARE * cache) / (rows * width * WORD)));
