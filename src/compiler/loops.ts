@@ -227,14 +227,28 @@ export interface LoopKernel {
   readonly body: readonly Inst[];
 }
 
-/** Accumulates instructions into nested blocks; every method that makes a value returns its fresh register. */
+/** A scalar constant and the block it stands in. */
+interface Literal {
+  readonly reg: Reg;
+  readonly block: readonly Inst[];
+  readonly depth: number;
+}
+
+/**
+ * Accumulates instructions into nested blocks. Every method that makes a value returns its register: a fresh one, or `d` where that is given, which is how
+ * sums, counters and pointers change in place.
+ */
 export class LoopBuilder {
   /** Whether formulas may use `scale` and `nearInverse`. */
   readonly scales: boolean;
   /** Whether `toF16` is there. */
   readonly roundsF16: boolean;
   private next = 0;
-  private readonly blocks: Inst[][] = [[]];
+  /** The blocks that are open, and the innermost of them. */
+  private blocks: Inst[][] = [[]];
+  private current: Inst[] = this.blocks[0]!;
+  /** By value: the i32 constant that was made last. Every third instruction would be one if each use made its own. */
+  private readonly literals = new Map<number, Literal>();
   /** f32 registers whose values are those of bf16. */
   private readonly rounded = new WeakSet<Reg>();
 
@@ -248,16 +262,31 @@ export class LoopBuilder {
   }
 
   emit(inst: Inst): void {
-    this.blocks[this.blocks.length - 1]!.push(inst);
+    this.current.push(inst);
   }
 
   /** Runs `fill` with instructions going to a new block, and returns the block. */
-  block(fill: () => void): Inst[] {
+  private block(fill: () => void): Inst[] {
+    const around = this.current;
     const block: Inst[] = [];
     this.blocks.push(block);
+    this.current = block;
     fill();
     this.blocks.pop();
+    this.current = around;
     return block;
+  }
+
+  /** The same for a body that stands by itself: it shares no constants with what is around. */
+  separate(fill: () => void): Inst[] {
+    const { blocks, current } = this;
+    const body: Inst[] = [];
+    this.blocks = [body];
+    this.current = body;
+    fill();
+    this.blocks = blocks;
+    this.current = current;
+    return body;
   }
 
   reg(scalar: Scalar, lanes = 1): Reg {
@@ -265,7 +294,7 @@ export class LoopBuilder {
   }
 
   private like(a: Reg): Reg {
-    return this.reg(a.type.scalar, a.type.lanes);
+    return { id: this.next++, type: a.type };
   }
 
   const(scalar: Scalar, value: number | bigint, lanes = 1): Reg {
@@ -274,8 +303,13 @@ export class LoopBuilder {
     return d;
   }
 
+  /** A constant, not to be written: the one that an open block has already, if there is one. */
   i32(value: number): Reg {
-    return this.const('i32', value);
+    const known = this.literals.get(value);
+    if (known && this.blocks[known.depth] === known.block) return known.reg;
+    const reg = this.const('i32', value);
+    this.literals.set(value, { reg, block: this.current, depth: this.blocks.length - 1 });
+    return reg;
   }
 
   /** A fresh register holding a copy of `a`, to be changed by `move`. */
@@ -295,33 +329,30 @@ export class LoopBuilder {
     return d;
   }
 
-  bin(fn: BinOp, a: Reg, b: Reg): Reg {
-    const d = this.like(a);
+  bin(fn: BinOp, a: Reg, b: Reg, d = this.like(a)): Reg {
     this.emit({ op: 'bin', fn, d, a, b });
     return d;
   }
 
-  add(a: Reg, b: Reg): Reg {
-    return this.bin('add', a, b);
+  add(a: Reg, b: Reg, d?: Reg): Reg {
+    return this.bin('add', a, b, d);
   }
 
-  sub(a: Reg, b: Reg): Reg {
-    return this.bin('sub', a, b);
+  sub(a: Reg, b: Reg, d?: Reg): Reg {
+    return this.bin('sub', a, b, d);
   }
 
-  mul(a: Reg, b: Reg): Reg {
-    return this.bin('mul', a, b);
+  mul(a: Reg, b: Reg, d?: Reg): Reg {
+    return this.bin('mul', a, b, d);
   }
 
-  fma(a: Reg, b: Reg, c: Reg): Reg {
-    const d = this.like(a);
+  fma(a: Reg, b: Reg, c: Reg, d = this.like(a)): Reg {
     this.emit({ op: 'fma', d, a, b, c });
     return d;
   }
 
   /** c plus the products of the packed halves of a and b. */
-  dot(of: 'bf16' | 'i16', a: Reg, b: Reg, c: Reg): Reg {
-    const d = this.like(c);
+  dot(of: 'bf16' | 'i16', a: Reg, b: Reg, c: Reg, d = this.like(c)): Reg {
     this.emit({ op: 'dot', of, d, a, b, c });
     return d;
   }
@@ -408,8 +439,7 @@ export class LoopBuilder {
     return d;
   }
 
-  advance(p: Reg, by: Reg, scale: number): Reg {
-    const d = this.reg('ptr');
+  advance(p: Reg, by: Reg, scale: number, d = this.like(p)): Reg {
     this.emit({ op: 'advance', d, p, by, scale });
     return d;
   }
@@ -420,8 +450,7 @@ export class LoopBuilder {
     return d;
   }
 
-  load(mem: DType, p: Reg, offset = 0, lanes = 1): Reg {
-    const d = this.reg(registerScalar(mem), lanes);
+  load(mem: DType, p: Reg, offset = 0, lanes = 1, d = this.reg(registerScalar(mem), lanes)): Reg {
     this.emit({ op: 'load', d, p, offset, mem });
     return mem === 'bf16' ? this.asBf16(d) : d;
   }

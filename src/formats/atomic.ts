@@ -12,7 +12,7 @@ const WRITE_BYTES = 1 << 30;
  * @throws Error naming the file and the reason (no space left, no such folder, no permission).
  */
 export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>): void {
-  const { closeSync, fsyncSync, openSync, renameSync, rmSync } = fs();
+  const { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } = fs();
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     const file = openSync(temporary, 'w');
@@ -24,7 +24,8 @@ export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>)
     }
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    // Of a file that could not be opened there is nothing to take away.
+    if (existsSync(temporary)) rmSync(temporary, { force: true });
     throw new Error(`cannot write ${path}: ${reasonOf(error)}`, { cause: error });
   }
   syncFolder(paths().dirname(path));
@@ -49,7 +50,7 @@ export function writeFolderAtomic(path: string, write: (folder: string) => void)
     renameSync(temporary, path);
     remove(old);
   } catch (error) {
-    remove(temporary);
+    if (fs().existsSync(temporary)) remove(temporary);
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
     throw new Error(`cannot write ${path}: ${reasonOf(error)}`, { cause: error });
   }

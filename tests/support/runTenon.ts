@@ -39,5 +39,8 @@ export async function tenon(...args: readonly string[]): Promise<Outcome> {
 export const program = path.resolve(import.meta.dirname, '../../bin/tenon.js');
 
 /** Starts the built program; it is the caller's to end. */
-export const startTenon = (...args: readonly string[]): ChildProcess =>
-  spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+export const startTenon = (...args: readonly string[]): ChildProcess => startTenonIn({}, ...args);
+
+/** The same with more of an environment. */
+export const startTenonIn = (env: Readonly<Record<string, string>>, ...args: readonly string[]): ChildProcess =>
+  spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { EmbeddingTable, readDone } from '../../src/recsys/index.ts';
-import { startTenon } from './runTenon.ts';
+import { startTenonIn } from './runTenon.ts';
 
 type Event = Record<string, unknown> & { readonly event: string };
 
@@ -20,8 +20,16 @@ export interface StreamProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
-export function startStream(...args: readonly string[]): StreamProcess {
-  const child = startTenon('stream', '--json', '--threads', '1', '--readers', '0', ...args);
+export const startStream = (...args: readonly string[]): StreamProcess => start({}, args);
+
+const killer = path.resolve(import.meta.dirname, 'killAt.mjs');
+
+/** A process that kills itself (SIGKILL) where a file operation is about to happen: see killAt.mjs. */
+export const startStreamUntil = (operation: string, ...args: readonly string[]): StreamProcess =>
+  start({ NODE_OPTIONS: `--import=${killer}`, KILL_AT: operation }, args);
+
+function start(env: Readonly<Record<string, string>>, args: readonly string[]): StreamProcess {
+  const child = startTenonIn(env, 'stream', '--json', '--threads', '1', '--readers', '0', ...args);
   const events: Event[] = [];
   let stderr = '';
   let text = '';

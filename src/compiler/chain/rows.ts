@@ -78,7 +78,7 @@ export class RowPasses {
         emitter.setVar(place, line);
         this.row(emitter, vectors, limit);
       });
-      b.move(line, b.add(line, b.i32(this.areas.pitch)));
+      b.add(line, b.i32(this.areas.pitch), line);
     });
   }
 

@@ -7,7 +7,7 @@ import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { loadOne, origin, sizesOf, step, stepAll, walk, whenInside } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
-import { multiplyAdd } from './micro.ts';
+import { addProduct } from './micro.ts';
 import { keepsPacked } from './plan.ts';
 import { extent, type Guard, type Problem, product, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
@@ -175,10 +175,10 @@ export function lowerChannels(b: LoopBuilder, p: Problem, target: Target, scratc
                 value = mask ? b.loadMasked(image.dtype, from, mask, offset) : b.load(image.dtype, from, offset, lanes);
                 read.set(offset, value);
               }
-              b.move(sums[x]!, multiplyAdd(b, p.acc, value, w[tap]!, sums[x]!));
+              addProduct(b, p.acc, value, w[tap]!, sums[x]!);
             }
         });
-        b.move(weightsAt, b.advance(weightsAt, b.i32(rowTaps * pitch), bytes));
+        b.advance(weightsAt, b.i32(rowTaps * pitch), bytes, weightsAt);
       });
       for (const [x, sum] of sums.entries()) {
         const coords: Coords = new Map([

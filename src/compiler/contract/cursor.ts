@@ -165,7 +165,7 @@ export function loadGuardedRun(
             b.store(acc, b.advance(staging, lane, bytesOf(acc)), loadOne(b, view, one.index)),
           );
         });
-        b.move(x, b.load(acc, staging, 0, lanes));
+        b.load(acc, staging, 0, lanes, x);
       });
     },
   );
@@ -230,7 +230,7 @@ export function walk(
 /** Moves a cursor made of mutable copies in place, `count` steps along `dim`. */
 export function advance(b: LoopBuilder, view: View, cursor: Cursor, dim: number, count: number): void {
   const bump = (x: Reg, by: number): void => {
-    if (by !== 0) b.move(x, b.add(x, b.i32(by)));
+    if (by !== 0) b.add(x, b.i32(by), x);
   };
   bump(cursor.index, view.lin[dim]! * count);
   cursor.pos.forEach((p, g) => {

@@ -7,7 +7,7 @@ import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
 import { unravel, zero } from './indices.ts';
-import { multiplyAdd } from './micro.ts';
+import { addProduct } from './micro.ts';
 import { stage, stagedLayout } from './pad.ts';
 import { LOAD_CYCLES } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
@@ -157,7 +157,7 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
     const sums = a.map(() => c.map(() => b.copy(zero(b, p.acc, lanes))));
     const add = (x: readonly Reg[], y: readonly Reg[]): void => {
       for (const [r, row] of sums.entries())
-        for (const [i, sum] of row.entries()) b.move(sum, multiplyAdd(b, p.acc, x[r]!, y[i]!, sum));
+        for (const [i, sum] of row.entries()) addProduct(b, p.acc, x[r]!, y[i]!, sum);
     };
     const load = (view: View, index: Reg): Reg => loadRun(b, view, p.acc, index, 1, lanes);
     const rest = p.masks && k.length > whole ? b.firstLanes(b.i32(k.length - whole), lanes) : null;
@@ -198,8 +198,8 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
       const movingB = atB.map(x => b.copy(x));
       b.for(0, p.dims[dim]!.size, 1, () => {
         walk(level + 1, movingA, movingB);
-        for (const x of movingA) b.move(x, b.add(x, b.i32(p.a.lin[dim]!)));
-        for (const x of movingB) b.move(x, b.add(x, b.i32(p.b.lin[dim]!)));
+        for (const x of movingA) b.add(x, b.i32(p.a.lin[dim]!), x);
+        for (const x of movingB) b.add(x, b.i32(p.b.lin[dim]!), x);
       });
     };
     walk(0, a, c);

@@ -28,9 +28,9 @@ export interface Ahead {
 }
 const LINE = 64;
 
-/** a * b + c: fused for floats, exact for integers. */
-export const multiplyAdd = (b: LoopBuilder, acc: AccScalar, x: Reg, y: Reg, c: Reg): Reg =>
-  acc === 'f32' || acc === 'f64' ? b.fma(x, y, c) : b.add(b.mul(x, y), c);
+/** sum += x * y: fused for floats, exact for integers. */
+export const addProduct = (b: LoopBuilder, acc: AccScalar, x: Reg, y: Reg, sum: Reg): Reg =>
+  acc === 'f32' || acc === 'f64' ? b.fma(x, y, sum, sum) : b.add(b.mul(x, y), sum, sum);
 
 /**
  * Adds the products of `length` steps of k to `sums` (rows x vectors, mutable), `unroll` steps per trip of the loop. On WebAssembly that is 1: V8
@@ -72,7 +72,7 @@ export function sweep(
     const at = b.copy(from);
     b.for(0, row.extent, 1, () => {
       descend(level + 1, at);
-      b.move(at, b.advance(at, b.i32(row.step), bytesOf(a.dtype)));
+      b.advance(at, b.i32(row.step), bytesOf(a.dtype), at);
     });
   };
   descend(0, a.from);
@@ -100,7 +100,7 @@ function sweepRow(
   const trip = (steps: number): void => {
     if (ahead && steps === unroll) {
       for (let at = 0; at < ahead.bytes; at += LINE) b.prefetch(ahead.from, at, false);
-      b.move(ahead.from, b.advance(ahead.from, one, ahead.bytes));
+      b.advance(ahead.from, one, ahead.bytes, ahead.from);
     }
     for (let k = 0; k < steps; k++) {
       const row = (r: number): Reg => b.splat(b.load(a.dtype, aAt, (k * a.along + r * a.across) * aBytes), lanes);
@@ -111,7 +111,7 @@ function sweepRow(
         sums.forEach((tile, r) => {
           const x = row(r);
           tile.forEach((sum, v) => {
-            b.move(sum, multiplyAdd(b, acc, x, held[v]!, sum));
+            addProduct(b, acc, x, held[v]!, sum);
           });
         });
       } else {
@@ -119,13 +119,13 @@ function sweepRow(
         for (let v = 0; v < vectors; v++) {
           const y = column(v);
           sums.forEach((tile, r) => {
-            b.move(tile[v]!, multiplyAdd(b, acc, held[r]!, y, tile[v]!));
+            addProduct(b, acc, held[r]!, y, tile[v]!);
           });
         }
       }
     }
-    b.move(aAt, b.advance(aAt, one, steps * a.along * aBytes));
-    b.move(cAt, b.advance(cAt, one, steps * c.along * cBytes));
+    b.advance(aAt, one, steps * a.along * aBytes, aAt);
+    b.advance(cAt, one, steps * c.along * cBytes, cAt);
   };
   const whole =
     typeof length === 'number'

@@ -75,7 +75,7 @@ export function lowerNaive(b: LoopBuilder, spec: ContractSpec): void {
       if (dim === undefined) {
         const x = readGuarded(b, spec.a, scalar, sizes, coords);
         const y = readGuarded(b, spec.b, scalar, sizes, coords);
-        b.move(acc, b.add(b.mul(x, y), acc));
+        b.add(b.mul(x, y), acc, acc);
         return;
       }
       b.for(0, sizes[dim]!, 1, x => {

@@ -67,59 +67,124 @@ export function transpose(b: LoopBuilder, rows: readonly Reg[]): Reg[] {
   return current;
 }
 
-/** Packs one panel of `view`, whose minor dims are `minor`, with vectors of `lanes`. */
-export function packPanel(
-  b: LoopBuilder,
-  p: Problem,
-  view: View,
-  minor: readonly number[],
-  lanes: number,
-  panel: Panel,
-): void {
-  const total = extent(p, minor);
-  const sizes = sizesOf(p, minor);
-  const bytes = bytesOf(p.acc);
-  const { block, width } = panel;
-  const one = b.i32(1);
-  const rowBytes = (to: Reg): void =>
-    b.move(to, typeof width === 'number' ? b.advance(to, one, width * bytes) : b.advance(to, width, bytes));
-  const cursorAt = (index: Reg): Cursor => stepAll(b, view, panel.at, minor, unravel(b, index, sizes));
+/** One panel of `view`, whose minor dims are `minor`, and the ways there are to pack it. */
+class PanelPacker {
+  private readonly b: LoopBuilder;
+  private readonly p: Problem;
+  private readonly view: View;
+  private readonly minor: readonly number[];
+  private readonly lanes: number;
+  private readonly panel: Panel;
+  private readonly bytes: number;
+  /** Extents of the minor dims, and all points of them. */
+  private readonly sizes: number[];
+  private readonly total: number;
+  private readonly one: Reg;
+  private readonly widthReg: Reg;
+  /** The innermost minor dim, and that of the block. */
+  private readonly inner: number | undefined;
+  private readonly kInner: number | undefined;
+  /** Whether squares that lie along k are transposed in registers. */
+  private readonly transposes: boolean;
+  /** Guards that do not move along the innermost minor dim. */
+  private readonly still: number[];
 
-  const inner = minor[minor.length - 1];
-  const kInner = block.dims[block.dims.length - 1];
-  const alongMinor = inner === undefined ? 0 : Math.abs(view.lin[inner]!);
-  const transposes =
-    kInner !== undefined &&
-    view.lin[kInner] === 1 &&
-    ((alongMinor !== 1 && alongMinor !== 2) || p.dims[inner!]!.size < lanes) &&
-    loadsVectors(view, p.acc) &&
-    p.dims[kInner]!.size >= lanes;
+  constructor(b: LoopBuilder, p: Problem, view: View, minor: readonly number[], lanes: number, panel: Panel) {
+    this.b = b;
+    this.p = p;
+    this.view = view;
+    this.minor = minor;
+    this.lanes = lanes;
+    this.panel = panel;
+    this.bytes = bytesOf(p.acc);
+    this.sizes = sizesOf(p, minor);
+    this.total = extent(p, minor);
+    this.one = b.i32(1);
+    this.widthReg = asReg(b, panel.width);
+    const inner = minor[minor.length - 1];
+    const kInner = panel.block.dims[panel.block.dims.length - 1];
+    const alongMinor = inner === undefined ? 0 : Math.abs(view.lin[inner]!);
+    this.inner = inner;
+    this.kInner = kInner;
+    this.transposes =
+      kInner !== undefined &&
+      view.lin[kInner] === 1 &&
+      ((alongMinor !== 1 && alongMinor !== 2) || p.dims[inner!]!.size < lanes) &&
+      loadsVectors(view, p.acc) &&
+      p.dims[kInner]!.size >= lanes;
+    this.still = allGuards(view).filter(g => inner !== undefined && view.guards[g]!.coefs[inner] === 0);
+  }
+
+  pack(): void {
+    const { b, p, view, lanes, panel, sizes, inner, still } = this;
+    const { width } = panel;
+    const row = sizes[sizes.length - 1]!;
+    const vectorsAlong = inner !== undefined && view.lin[inner] === 1 && loadsVectors(view, p.acc);
+    const isShort = vectorsAlong && panel.most < lanes && view.guards.length === 0;
+    if (isShort && panel.lanesAt && gathers(p, view)) this.packMasked(panel.lanesAt);
+    else if (isShort && row >= lanes)
+      b.if(
+        this.within(lanes),
+        () => this.packShort(),
+        () => this.packLanes(panel.first, panel.to, width),
+      );
+    else if (
+      vectorsAlong &&
+      typeof width === 'number' &&
+      width % lanes === 0 &&
+      width > lanes &&
+      still.length === view.guards.length &&
+      row >= width
+    )
+      b.if(
+        this.within(width),
+        () => this.packRows(width),
+        () => this.packGroups(),
+      );
+    else this.packGroups();
+  }
+
+  /** Moves `to` from one point of k to the next. */
+  private nextK(to: Reg): void {
+    const { b, one, bytes } = this;
+    const { width } = this.panel;
+    b.move(to, typeof width === 'number' ? b.advance(to, one, width * bytes) : b.advance(to, width, bytes));
+  }
+
+  private cursorAt(index: Reg): Cursor {
+    const { b, view, minor, panel, sizes } = this;
+    return stepAll(b, view, panel.at, minor, unravel(b, index, sizes));
+  }
 
   /** Lane by lane: any shape, any position. */
-  const packLanes = (first: Reg, to: Reg, count: Extent): void => {
+  private packLanes(first: Reg, to: Reg, count: Extent): void {
+    const { b, p, view, total, bytes } = this;
+    const { block } = this.panel;
     b.for(0, count, 1, lane => {
       const index = b.add(first, lane);
       const dest = b.copy(b.advance(to, lane, bytes));
       b.if(
         b.cmp('lt', index, b.i32(total)),
         () => {
-          walk(b, view, [cursorAt(index)], block.dims, block.extents, allGuards(view), ([at], [violated]) => {
+          walk(b, view, [this.cursorAt(index)], block.dims, block.extents, allGuards(view), ([at], [violated]) => {
             b.store(p.acc, dest, loadGuardedOne(b, view, p.acc, at!, violated!));
-            rowBytes(dest);
+            this.nextK(dest);
           });
         },
         () => {
           b.for(0, block.length, 1, () => {
             b.store(p.acc, dest, zero(b, p.acc));
-            rowBytes(dest);
+            this.nextK(dest);
           });
         },
       );
     });
-  };
+  }
 
   /** Any `lanes` neighbours: where each lies is worked out once, then one gather per k. Writes the first `count` (null: all). */
-  const packGathered = (lanesAt: Reg, mem: 'f32' | 'i32', first: Reg, to: Reg, count: Reg | null): void => {
+  private packGathered(lanesAt: Reg, mem: 'f32' | 'i32', first: Reg, to: Reg, count: Reg | null): void {
+    const { b, p, view, minor, lanes, panel, sizes, total, one } = this;
+    const { block } = panel;
     const coords = unravel(b, first, sizes).map(x => b.copy(x));
     const start = stepAll(b, view, { index: b.i32(0), pos: view.guards.map(() => b.i32(0)) }, minor, coords);
     const at: Cursor = { index: b.copy(start.index), pos: start.pos.map(x => b.copy(x)) };
@@ -127,7 +192,7 @@ export function packPanel(
       const dim = minor[d];
       if (dim === undefined) return;
       const x = coords[d]!;
-      b.move(x, b.add(x, one));
+      b.add(x, one, x);
       advance(b, view, at, dim, 1);
       if (d === 0) return;
       b.if(b.cmp('eq', x, b.i32(sizes[d]!)), () => {
@@ -158,29 +223,33 @@ export function packPanel(
       const x = b.gather(mem, b.addr(view.buffer, cursor!.index), offsets, m);
       if (written) b.storeMasked(mem, dest, x, written);
       else b.store(p.acc, dest, x);
-      rowBytes(dest);
+      this.nextK(dest);
     });
-  };
+  }
 
   /** `lanes` neighbours within one row of the innermost minor dim: a vector per k. */
-  const packVectors = (first: Reg, to: Reg): void => {
+  private packVectors(first: Reg, to: Reg): void {
+    const { b, p, view, lanes, inner } = this;
+    const { block } = this.panel;
     const along = allGuards(view).filter(g => view.guards[g]!.coefs[inner!] !== 0);
     const uniform = allGuards(view).filter(g => !along.includes(g));
     const dest = b.copy(to);
-    walk(b, view, [cursorAt(first)], block.dims, block.extents, uniform, ([at], [violated]) => {
+    walk(b, view, [this.cursorAt(first)], block.dims, block.extents, uniform, ([at], [violated]) => {
       b.store(p.acc, dest, loadGuardedRun(b, view, p.acc, at!, inner!, lanes, violated!, along, dest));
-      rowBytes(dest);
+      this.nextK(dest);
     });
-  };
+  }
 
   /** `lanes` minor indices, each read along k: squares are transposed in registers. */
-  const packTransposed = (first: Reg, to: Reg): void => {
+  private packTransposed(first: Reg, to: Reg): void {
+    const { b, p, view, lanes, bytes, kInner } = this;
+    const { block } = this.panel;
     const outer = block.dims.slice(0, -1);
     const length = block.extents[outer.length]!;
     const along = allGuards(view).filter(g => view.guards[g]!.coefs[kInner!] !== 0);
     const uniform = allGuards(view).filter(g => !along.includes(g));
     const dest = b.copy(to);
-    const starts = Array.from({ length: lanes }, (_, i) => cursorAt(i === 0 ? first : b.add(first, b.i32(i))));
+    const starts = Array.from({ length: lanes }, (_, i) => this.cursorAt(i === 0 ? first : b.add(first, b.i32(i))));
     walk(b, view, starts, outer, block.extents.slice(0, -1), uniform, (rows, violated) => {
       const moving = rows.map(row => ({ index: b.copy(row.index), pos: row.pos.map(x => b.copy(x)) }));
       const whole = typeof length === 'number' ? length - (length % lanes) : b.bin('and', length, b.i32(-lanes));
@@ -190,7 +259,7 @@ export function packPanel(
         );
         for (const column of transpose(b, vectors)) {
           b.store(p.acc, dest, column);
-          rowBytes(dest);
+          this.nextK(dest);
         }
         for (const at of moving) advance(b, view, at, kInner!, lanes);
       });
@@ -202,27 +271,27 @@ export function packPanel(
           b.store(p.acc, dest, loadGuardedOne(b, view, p.acc, at, both), i * bytes);
           advance(b, view, at, kInner!, 1);
         });
-        rowBytes(dest);
+        this.nextK(dest);
       });
     });
-  };
+  }
 
-  const widthReg = asReg(b, width);
   /** Whether `count` neighbours from the panel's first on lie within one row of the innermost minor dim. */
-  const within = (count: number): Reg => {
+  private within(count: number): Reg {
+    const { b, minor, panel, sizes, total } = this;
     const x = minor.length === 1 ? panel.first : b.bin('remU', panel.first, b.i32(sizes[sizes.length - 1]!));
     const inRow = b.sub(b.i32(sizes[sizes.length - 1]! - count), x);
     // A row behind the last one is none.
     const exists = minor.length === 1 ? inRow : b.bin('or', inRow, b.sub(b.i32(total - count), panel.first));
     return b.cmp('ge', exists, b.i32(0));
-  };
-  const still = allGuards(view).filter(g => inner !== undefined && view.guards[g]!.coefs[inner] === 0);
-  const vectorsAlong = inner !== undefined && view.lin[inner] === 1 && loadsVectors(view, p.acc);
+  }
 
   /** All vectors of a row at once: one visit per k, which matters where rows lie pages apart. */
-  const packRows = (count: number): void => {
+  private packRows(count: number): void {
+    const { b, p, view, lanes, bytes, panel, still } = this;
+    const { block } = panel;
     const dest = b.copy(panel.to);
-    walk(b, view, [cursorAt(panel.first)], block.dims, block.extents, still, ([at], [violated]) => {
+    walk(b, view, [this.cursorAt(panel.first)], block.dims, block.extents, still, ([at], [violated]) => {
       const each = (value: (g: number) => Reg): void => {
         for (let g = 0; g < count; g += lanes) b.store(p.acc, dest, value(g), g * bytes);
       };
@@ -232,64 +301,59 @@ export function packPanel(
         () => each(g => loadRun(b, view, p.acc, g === 0 ? at!.index : b.add(at!.index, b.i32(g)), 1, lanes)),
         () => each(() => zero(b, p.acc, lanes)),
       );
-      rowBytes(dest);
+      this.nextK(dest);
     });
-  };
+  }
 
   /** Rows shorter than a vector: loaded as one, stored lane by lane. */
-  const packShort = (): void => {
+  private packShort(): void {
+    const { b, p, view, lanes, bytes, panel } = this;
+    const { block, width } = panel;
     const dest = b.copy(panel.to);
-    walk(b, view, [cursorAt(panel.first)], block.dims, block.extents, [], ([at]) => {
+    walk(b, view, [this.cursorAt(panel.first)], block.dims, block.extents, [], ([at]) => {
       const row = loadRun(b, view, p.acc, at!.index, 1, lanes);
       for (let i = 0; i < lanes; i++) {
         const put = (): void => b.store(p.acc, dest, b.extract(row, i), i * bytes);
         if (typeof width === 'number' ? i < width : i === 0) put();
         else if (typeof width !== 'number') b.if(b.cmp('gt', width, b.i32(i)), put);
       }
-      rowBytes(dest);
+      this.nextK(dest);
     });
-  };
+  }
 
-  const widthIsWhole = typeof width === 'number' && width % lanes === 0;
-  if (vectorsAlong && panel.most < lanes && panel.lanesAt && view.guards.length === 0 && gathers(p, view)) {
-    // Rows shorter than a vector, in one masked move.
+  /** Rows shorter than a vector, in one masked move where they lie in one row. */
+  private packMasked(lanesAt: Reg): void {
+    const { b, p, view, minor, lanes, panel, sizes, total, widthReg } = this;
+    const { block } = panel;
     const mem = p.acc as 'f32' | 'i32';
     const inOneRow = b.bin('min', widthReg, b.sub(b.i32(total), panel.first));
-    const packMasked = (): void => {
+    const move = (): void => {
       const dest = b.copy(panel.to);
       const [m, written] = [b.firstLanes(inOneRow, lanes), b.firstLanes(widthReg, lanes)];
-      walk(b, view, [cursorAt(panel.first)], block.dims, block.extents, [], ([at]) => {
+      walk(b, view, [this.cursorAt(panel.first)], block.dims, block.extents, [], ([at]) => {
         b.storeMasked(mem, dest, b.loadMasked(mem, b.addr(view.buffer, at!.index), m), written);
-        rowBytes(dest);
+        this.nextK(dest);
       });
     };
     const x = minor.length === 1 ? panel.first : b.bin('remU', panel.first, b.i32(sizes[sizes.length - 1]!));
-    b.if(b.cmp('le', b.add(x, inOneRow), b.i32(sizes[sizes.length - 1]!)), packMasked, () =>
-      packGathered(panel.lanesAt!, mem, panel.first, panel.to, widthReg),
+    b.if(b.cmp('le', b.add(x, inOneRow), b.i32(sizes[sizes.length - 1]!)), move, () =>
+      this.packGathered(lanesAt, mem, panel.first, panel.to, widthReg),
     );
-    return;
   }
-  if (vectorsAlong && panel.most < lanes && view.guards.length === 0 && sizes[sizes.length - 1]! >= lanes) {
-    b.if(within(lanes), packShort, () => packLanes(panel.first, panel.to, width));
-    return;
-  }
-  const wide =
-    vectorsAlong &&
-    typeof width === 'number' &&
-    width % lanes === 0 &&
-    width > lanes &&
-    still.length === view.guards.length &&
-    sizes[sizes.length - 1]! >= width;
-  const byGroups = (): void =>
-    b.for(0, width, lanes, g => {
+
+  /** Group by group of `lanes` neighbours, each by the fastest way that is right where it lies. */
+  private packGroups(): void {
+    const { b, p, view, minor, lanes, bytes, panel, total, widthReg, inner, transposes } = this;
+    const widthIsWhole = typeof panel.width === 'number' && panel.width % lanes === 0;
+    b.for(0, panel.width, lanes, g => {
       const first = b.add(panel.first, g);
       const to = b.advance(panel.to, g, bytes);
       const left = b.sub(widthReg, g);
       const count = b.bin('min', left, b.i32(lanes));
       const slow = (): void =>
         panel.lanesAt && gathers(p, view)
-          ? packGathered(panel.lanesAt, p.acc as 'f32' | 'i32', first, to, widthIsWhole ? null : count)
-          : packLanes(first, to, count);
+          ? this.packGathered(panel.lanesAt, p.acc as 'f32' | 'i32', first, to, widthIsWhole ? null : count)
+          : this.packLanes(first, to, count);
       if (inner === undefined || (!transposes && p.dims[inner]!.size < lanes)) {
         slow();
         return;
@@ -305,10 +369,21 @@ export function packPanel(
           );
       b.if(
         b.cmp('ge', b.bin('or', b.bin('or', room, last), exist), b.i32(0)),
-        () => (transposes ? packTransposed(first, to) : packVectors(first, to)),
+        () => (transposes ? this.packTransposed(first, to) : this.packVectors(first, to)),
         slow,
       );
     });
-  if (wide) b.if(within(width as number), () => packRows(width as number), byGroups);
-  else byGroups();
+  }
+}
+
+/** Packs one panel of `view`, whose minor dims are `minor`, with vectors of `lanes`. */
+export function packPanel(
+  b: LoopBuilder,
+  p: Problem,
+  view: View,
+  minor: readonly number[],
+  lanes: number,
+  panel: Panel,
+): void {
+  new PanelPacker(b, p, view, minor, lanes, panel).pack();
 }

@@ -113,7 +113,7 @@ export function stage(
     const dest = b.copy(b.addr(buffer, affine(b, [[row, spans[spans.length - 1] ?? 1]], 0)));
     const put = (value: Reg): void => {
       b.store(dtype, dest, value);
-      b.move(dest, b.advance(dest, b.i32(value.type.lanes), bytes));
+      b.advance(dest, b.i32(value.type.lanes), bytes, dest);
     };
     const run = (count: number, value: (i: Extent, lanes: number) => Reg, wide: boolean): void => {
       const whole = wide ? count - (count % lanes) : 0;

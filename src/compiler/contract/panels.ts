@@ -259,7 +259,7 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
   };
   if (run.blockIndex) {
     b.if(b.cmp('ne', run.blockIndex, b.i32(0)), () =>
-      each((sum, r, v) => b.move(sum, b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes))),
+      each((sum, r, v) => b.load(p.acc, run.tile, (r * width + v * lanes) * bytes, lanes, sum)),
     );
   }
   sweep(

@@ -146,7 +146,7 @@ const SMALL_EPILOGUE = 24;
 /** Whether sums may be finished one by one in registers: nothing is fused, or little. */
 export function finishesInRegisters(b: LoopBuilder, p: Problem, lanes: number, vectorDim: number): boolean {
   if (!p.epilogue) return true;
-  const trial = b.block(() => finish(b, p, zero(b, p.acc, lanes), new Map(), b.i32(0), vectorDim));
+  const trial = b.separate(() => finish(b, p, zero(b, p.acc, lanes), new Map(), b.i32(0), vectorDim));
   return count(trial) <= SMALL_EPILOGUE + p.fixed.length + 4;
 }
 
@@ -189,7 +189,7 @@ export function storeTile(
     b.for(0, tile.rows, 1, r => {
       if (evenly) meanwhile?.each(r);
       fill(from, locate(b, m, b.add(tile.m, r), tile.batch));
-      b.move(from, b.advance(from, b.i32(tile.pitch), bytes));
+      b.advance(from, b.i32(tile.pitch), bytes, from);
     });
   };
   if (evenly && inner) {
@@ -223,7 +223,7 @@ export function storeTile(
           const value = b.loadMasked(p.acc as 'f32' | 'i32', b.advance(line, from, bytes), mask);
           finish(b, p, value, at, outputIndex(b, p, at), inner.inner, mask);
         });
-        b.move(from, b.add(from, count));
+        b.add(from, count, from);
       },
     );
     return;

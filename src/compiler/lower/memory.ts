@@ -90,7 +90,7 @@ export class Memory {
       const [p, offset] = place(lane);
       if (this.walk.mode.mask) {
         const x = b.copy(b.const(registerScalar(of.dtype), of.dtype === 'i64' ? 0n : 0));
-        this.walk.whereActive(lane, () => b.move(x, b.load(of.dtype, p, offset, 1)));
+        this.walk.whereActive(lane, () => b.load(of.dtype, p, offset, 1, x));
         return x;
       }
       return b.load(of.dtype, p, offset, 1);

@@ -51,7 +51,8 @@ export async function* readUnit(
     yield* readParquet(path, features, blockRows);
     return;
   }
-  const header = hasHeader(format) && format.type === 'csv' ? await headerOf(path, format.separator ?? ',') : null;
+  const header = hasHeader(format) && format.type === 'csv' ? await headerOf(path, format) : null;
+  if (header?.length === 0) return;
   const examples = new LineExamples(path, features, format, header, blockRows);
   if (start === 0) {
     yield* readLines(openChunks(path), examples, { skipFirst: header !== null, stop, firstLine: header ? 2 : 1, path });
@@ -68,17 +69,36 @@ export async function* readUnit(
   }
 }
 
-/** The names in a file's first line. */
-async function headerOf(path: string, separator: string): Promise<string[]> {
+/** The names in a file's first line; none of a file without a byte, as jobs write them where a part has no rows. */
+async function headerOf(path: string, { separator = ',', quotes = true }: Format & { type: 'csv' }): Promise<string[]> {
   let text = '';
   const decoder = new TextDecoder();
   for await (const chunk of openChunks(path)) {
     text += decoder.decode(chunk, { stream: true });
     if (text.includes('\n')) break;
   }
+  if (text === '') return [];
   const [line] = text.replace(/^\ufeff/, '').split(/\r?\n/, 1);
   if (line.trim() === '') throw new Error(`${path}: the first line is empty, expected the names of the columns`);
-  return line.split(separator).map(name => name.trim().replace(/^"(.*)"$/, '$1'));
+  const names = quotes ? quotedFields(line, separator) : line.split(separator);
+  if (!names)
+    throw new Error(`${path}: the names of the columns in the first line have a quote that does not end there`);
+  return names.map(name => name.trim());
+}
+
+/** The fields of a line, some in double quotes; null where a quoted one does not end, or text follows it. */
+function quotedFields(line: string, separator: string): string[] | null {
+  const names: string[] = [];
+  for (let from = 0; from <= line.length; ) {
+    const quoted = /^\s*"((?:[^"]|"")*)"\s*/.exec(line.slice(from));
+    const stop = line.indexOf(separator, from + (quoted?.[0].length ?? 0));
+    const end = stop < 0 ? line.length : stop;
+    const name = line.slice(from, end);
+    if (quoted ? quoted[0].length !== name.length : name.trimStart().startsWith('"')) return null;
+    names.push(quoted ? quoted[1].replaceAll('""', '"') : name);
+    from = end + 1;
+  }
+  return names;
 }
 
 /** Line breaks before byte `end`. */

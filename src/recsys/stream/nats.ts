@@ -64,6 +64,8 @@ class NatsBroker implements Broker {
         max_messages: count,
         expires: Math.max(1000, wait),
       })) {
+        // Delivered again, because it waited longer than that for its checkpoint.
+        if (message.seq <= this.link.delivered) continue;
         this.link.delivered = message.seq;
         this.open.set(String(message.seq), message);
         messages.push({ id: String(message.seq), time: message.time.getTime(), data: message.data });
@@ -157,7 +159,7 @@ class NatsBroker implements Broker {
       ack_policy: AckPolicy.All,
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: last + 1,
-      // Messages wait for their checkpoint as long as it takes: none is delivered twice, none holds up the next.
+      // Messages wait for their checkpoint: few are delivered twice, none holds up the next.
       ack_wait: 24 * 3600 * 1e9,
       max_ack_pending: -1,
       ...(subject && { filter_subject: subject }),

@@ -57,7 +57,7 @@ export function buildContract(
   lowerContract(b, spec, target, {
     room,
     kept: room,
-    prepare: fill => ahead.push(...b.block(fill), { op: 'barrier' }),
+    prepare: fill => ahead.push(...b.separate(fill), { op: 'barrier' }),
   });
   return { buffers: all, body: [...ahead, ...b.instructions] };
 }

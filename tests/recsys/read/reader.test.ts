@@ -122,6 +122,27 @@ describe('formats', () => {
     );
   });
 
+  it('CSV whose header has quoted names with separators and quotes in them', async () => {
+    const features = { labels: ['click'], slots: ['item, name', 'the "user"', 'plain'] } as const;
+    const path = folder.write('header.csv', '\ufeff"item, name" , plain,"the ""user""",click\r\n"a, b",c,d,1\r\n');
+    const batches: SparseBatch[] = [];
+    for await (const batch of new BatchReader([path], { format: { type: 'csv' }, features, batchSize: 2, threads: 0 }))
+      batches.push(batch);
+    const record = { 'item, name': 'a, b', 'the "user"': 'd', plain: 'c', click: 1 };
+    const { hi, lo } = new Features(features).extract(record);
+    expect([batches.length, [...batches[0]!.hi], [...batches[0]!.lo]]).toEqual([1, [...hi], [...lo]]);
+    const empty = folder.write('no-rows.csv', '');
+    for await (const _ of new BatchReader([empty], { format: { type: 'csv' }, features, batchSize: 2, threads: 0 }))
+      expect.unreachable();
+    for (const header of ['"item, name,plain', '"item" x,plain']) {
+      const broken = folder.write('broken-header.csv', `${header}\n1,2\n`);
+      const reader = new BatchReader([broken], { format: { type: 'csv' }, features, batchSize: 2, threads: 0 });
+      await expect(reader[Symbol.asyncIterator]().next()).rejects.toThrow(
+        `${broken}: the names of the columns in the first line have a quote that does not end there`,
+      );
+    }
+  });
+
   it('a quote that is never closed spoils its line and not the rest of the file', async () => {
     const rows = Array.from({ length: 40_000 }, (_, i) => `${i % 2},n${i},${i}\n`);
     rows[10] = '1,"open,5\n';

@@ -172,6 +172,32 @@ describe.each([
     }
   });
 
+  it.skipIf(missing !== '' || name !== 'nats')(
+    'what is delivered twice is trained on once',
+    { timeout: 60_000 },
+    async () => {
+      const server = await testBroker(kind.server, folder.file(`${name}-twice`));
+      await kind.publish(server.url, clickLines(10));
+      const broker = await natsBroker({ url: server.url, stream: 'clicks' });
+      const ids = async (after: string | null, count: number): Promise<string[]> =>
+        (await broker.read(after, count, 1000)).map(({ id }) => id);
+      expect(await ids(null, 4)).toEqual(['1', '2', '3', '4']);
+      // As after a day without a checkpoint.
+      const connection = await connect({ servers: server.url.slice(7) });
+      const manager = await jetstreamManager(connection);
+      await manager.consumers.update('clicks', 'tenon', { ack_wait: 2e8 });
+      await sleep(1000);
+      expect((await manager.consumers.info('clicks', 'tenon')).num_ack_pending).toBe(4);
+      const next = await ids('4', 8);
+      expect([...next, ...(await ids(next.at(-1) ?? '4', 8))]).toEqual(['5', '6', '7', '8', '9', '10']);
+      expect((await manager.consumers.info('clicks', 'tenon')).num_redelivered).toBeGreaterThan(0);
+      await broker.commit('10');
+      expect(await kind.progress(server.url)).toBe(10);
+      await broker.close();
+      await connection.close();
+    },
+  );
+
   it.skipIf(missing !== '')('says what is gone of the messages behind a checkpoint', { timeout: 60_000 }, async () => {
     const server = await testBroker(kind.server, folder.file(`${name}-gaps`));
     await kind.publish(server.url, clickLines(10));

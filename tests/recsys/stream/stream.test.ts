@@ -17,7 +17,7 @@ import {
   streamTrain,
 } from '../../../src/recsys/index.ts';
 import { clickConfig, clickLines, writeClickLog } from '../../support/clickLog.ts';
-import { finalBits, metricsOf, startStream } from '../../support/streamRun.ts';
+import { finalBits, metricsOf, startStream, startStreamUntil } from '../../support/streamRun.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const folder = temporaryFolder();
@@ -265,6 +265,43 @@ describe('the program', () => {
     const done = (out: string, name: string) =>
       readDone(path.join(folder.file(out), 'publish', name)).map(({ path }) => path);
     for (const name of ['base.done', 'delta.done']) expect(done('p-killed', name)).toEqual(done('p-whole', name));
+  });
+
+  it('kill -9 while it publishes, ends a day and writes a checkpoint, one after the other: the same bits', {
+    timeout: 120_000,
+  }, async () => {
+    const args = ['--data', logs, '--out', folder.file('p-steps'), '--batch', '50'];
+    const whole = startStream(...args.with(3, folder.file('p-steps-whole')), '--config', config);
+    expect(await whole.exit, whole.stderr()).toEqual([0, null]);
+    // Each dies later than the one before, at what its name says is about to happen.
+    for (const [i, operation] of [
+      'rename publish/20260101/delta-0000',
+      'rename publish/delta.done',
+      'rename checkpoints/20260101-0000.tmp.tmp/table',
+      'rename checkpoints/20260101-0000',
+      'rename checkpoint.done',
+      'remove checkpoints/20260101-0000',
+      'rename publish/20260101/base.tmp/table',
+      'rename publish/20260101/base',
+      'rename publish/base.done',
+      'rename batch/batch.done',
+    ].entries()) {
+      const killed = startStreamUntil(operation, ...args, ...(i === 0 ? ['--config', config] : ['--resume']));
+      expect(await killed.exit, `${operation}: ${killed.stderr()}`).toEqual([null, 'SIGKILL']);
+      // A server that looks in now finds a model or none.
+      const published = path.join(folder.file('p-steps'), 'publish');
+      if (readDone(path.join(published, 'base.done')).length > 0)
+        expect(new PublishedModel(published).predict([{ user: String(2n ** 60n), item: '1', q: 0.5 }])).toHaveLength(1);
+    }
+    const resumed = startStream(...args, '--resume');
+    expect(await resumed.exit, resumed.stderr()).toEqual([0, null]);
+    expect(finalBits(folder.file('p-steps'))).toEqual(finalBits(folder.file('p-steps-whole')));
+    expect(metricsOf(folder.file('p-steps'))).toEqual(metricsOf(folder.file('p-steps-whole')));
+    const served = (out: string): Float32Array =>
+      new PublishedModel(path.join(folder.file(out), 'publish')).predict(
+        Array.from({ length: 100 }, (_, i) => ({ user: String(2n ** 60n + BigInt(i)), item: String(i + 1), q: 0.5 })),
+      );
+    expect(served('p-steps')).toEqual(served('p-steps-whole'));
   });
 
   it('outside a terminal, a line of progress every so many seconds', { timeout: 60_000 }, async () => {

@@ -143,6 +143,15 @@ function smallDisk(name: string): string | null {
   return disk;
 }
 
+const place = temporaryFolder();
+
+it('a save below what is no folder names the reason', () => {
+  const file = path.join(place.write('no-folder', 'a file'), 'table');
+  expect(() => new EmbeddingTable({ dim: 2 }).save(file, 'full')).toThrow(
+    `cannot write ${file}: a part of its path is not a folder`,
+  );
+});
+
 describe('a full disk', () => {
   const disk = smallDisk('disk');
   afterAll(() => {

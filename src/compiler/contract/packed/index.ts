@@ -191,7 +191,7 @@ function multiplyVectors(
     b.if(
       first,
       () => {},
-      () => each((sum, offset) => b.move(sum, b.load(acc, from.to, offset, lanes))),
+      () => each((sum, offset) => b.load(acc, from.to, offset, lanes, sum)),
     );
   const [a, c] = [b.copy(from.a), b.copy(from.b)];
   const one = b.i32(1);
@@ -199,10 +199,10 @@ function multiplyVectors(
     const columns = Array.from({ length: vectors }, (_, v) => b.load('i32', c, v * lanes * 4, lanes));
     for (const [r, row] of sums.entries()) {
       const x = b.splat(b.load('i32', a, r * 4), lanes);
-      for (const [v, sum] of row.entries()) b.move(sum, b.dot(acc === 'f32' ? 'bf16' : 'i16', x, columns[v]!, sum));
+      for (const [v, sum] of row.entries()) b.dot(acc === 'f32' ? 'bf16' : 'i16', x, columns[v]!, sum, sum);
     }
-    b.move(a, b.advance(a, one, rows * 4));
-    b.move(c, b.advance(c, one, width * 4));
+    b.advance(a, one, rows * 4, a);
+    b.advance(c, one, width * 4, c);
   });
   each((sum, offset) => b.store(acc, from.to, sum, offset));
 }

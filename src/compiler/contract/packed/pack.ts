@@ -116,11 +116,11 @@ export function packWords(
     fill: (index: Reg, k: Reg, size: number, parts: number) => void,
   ): void => {
     const k = b.copy(b.i32(0));
-    const bump = (by: number): void => b.move(k, b.add(k, b.i32(by)));
+    const bump = (by: number): Reg => b.add(k, b.i32(by), k);
     walk(b, view, [start], outer, outerExtents, [], ([cursor]) => {
       const index = b.copy(cursor!.index);
       const forward = (size: number): void => {
-        b.move(index, b.add(index, b.i32(view.lin[dim]! * size)));
+        b.add(index, b.i32(view.lin[dim]! * size), index);
         bump(size);
       };
       const run = (lo: Extent, hi: Extent, size: number, parts: number): void =>

@@ -126,10 +126,10 @@ export function lowerForward(
         whenInside(b, violated!, () => {
           b.store('i32', entry, b.mul(cursor!.index, b.i32(product.element)));
           b.store('i32', entry, tap, WORD);
-          b.move(entry, b.advance(entry, one, 2 * WORD));
-          b.move(count, b.add(count, one));
+          b.advance(entry, one, 2 * WORD, entry);
+          b.add(count, one, count);
         });
-        b.move(tap, b.add(tap, b.i32(product.tap)));
+        b.add(tap, b.i32(product.tap), tap);
       });
       const m = b.mul(place, b.i32(rows));
       b.for(nLo, nHi, 1, panel => {

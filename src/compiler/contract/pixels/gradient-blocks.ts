@@ -198,7 +198,7 @@ export function lowerGradientInBlocks(
           const sum = b.copy(b.load('f32', at, v * SIDE * WORD, lanes));
           b.for(1, chunks, 1, chunk => {
             const next = b.advance(at, chunk, outBlocks * inBlocks * area * WORD);
-            b.move(sum, b.add(sum, b.load('f32', next, v * SIDE * WORD, lanes)));
+            b.add(sum, b.load('f32', next, v * SIDE * WORD, lanes), sum);
           });
           b.store('f32', b.advance(stash, tap, 2 * lanes * WORD), sum, v * lanes * WORD);
         }
@@ -244,7 +244,7 @@ export function lowerGradientInBlocks(
               b.store('i32', block, pairsOf(b, at, pitch, pair, odd), (2 * pair + v) * SIDE * WORD);
         });
       });
-      b.move(met, b.bin('max', met, until));
+      b.bin('max', met, until, met);
       const toGradient = b.copy(gradients);
       b.for(first, last, 1, i => {
         walk(b, gradient, [rowAt(gradient, i)], row, sizesOf(p, row), [], ([cursor]) => {
@@ -266,7 +266,7 @@ export function lowerGradientInBlocks(
               }
             },
           );
-          b.move(toGradient, b.advance(toGradient, b.i32(1), pixelBytes));
+          b.advance(toGradient, b.i32(1), pixelBytes, toGradient);
         });
       });
 
@@ -283,15 +283,15 @@ export function lowerGradientInBlocks(
               const slot = b.bin('remU', numberOf(cursor!.index), b.i32(ring));
               b.store('i32', entry, bytes);
               b.store('i32', entry, b.mul(slot, b.i32(pixelBytes)), WORD);
-              b.move(entry, b.advance(entry, b.i32(2), WORD));
-              b.move(count, b.add(count, b.i32(1)));
+              b.advance(entry, b.i32(2), WORD, entry);
+              b.add(count, b.i32(1), count);
             });
-            b.move(bytes, b.add(bytes, b.i32(pixelBytes)));
+            b.add(bytes, b.i32(pixelBytes), bytes);
           });
         });
         b.store('i32', countAt, count);
-        b.move(countAt, b.advance(countAt, b.i32(1), WORD));
-        b.move(list, b.advance(list, b.i32(2 * stepPixels), WORD));
+        b.advance(countAt, b.i32(1), WORD, countAt);
+        b.advance(list, b.i32(2 * stepPixels), WORD, list);
       });
 
       b.for(0, kernel, 1, tap => {

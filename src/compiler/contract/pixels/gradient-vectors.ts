@@ -77,7 +77,7 @@ export function lowerGradientInVectors(
         const sum = b.copy(b.load('f32', at, 0, lanes));
         b.for(1, chunks, 1, chunk => {
           const next = b.advance(at, chunk, outBlocks * inBlocks * area * F32);
-          b.move(sum, b.add(sum, b.load('f32', next, 0, lanes)));
+          b.add(sum, b.load('f32', next, 0, lanes), sum);
         });
         b.store('f32', b.advance(stash, tap, lanes * F32), sum);
       });
@@ -108,8 +108,8 @@ export function lowerGradientInVectors(
           whenInside(b, violations(b, image, at, allGuards(image), 0, 1), () => {
             b.store('i32', entry, stepAll(b, gradient, origin(b, gradient), pixels, coords).index);
             b.store('i32', entry, at.index, F32);
-            b.move(entry, b.advance(entry, b.i32(2), F32));
-            b.move(met, b.add(met, b.i32(1)));
+            b.advance(entry, b.i32(2), F32, entry);
+            b.add(met, b.i32(1), met);
           });
         });
         const eachMet = (visit: (at: Reg, run: Reg) => void): void =>
@@ -143,7 +143,7 @@ export function lowerGradientInVectors(
               for (const [v, sum] of line.entries()) b.store('f32', place, sum, (r * ins + v * lanes) * F32);
           });
         });
-        b.move(ofTap, b.advance(ofTap, b.i32(outs * ins), F32));
+        b.advance(ofTap, b.i32(outs * ins), F32, ofTap);
       });
     });
     if (chunks > 1) return;

@@ -95,7 +95,7 @@ export function productInVectors(b: LoopBuilder, p: Problem, f: Forward, target:
             const tap = b.advance(columns, b.load('i32', entry, F32), F32);
             const a = { dtype: 'f32', from, across: pitch, along: 1 } as const;
             sweep(b, 'f32', lanes, tile, channels, a, { dtype: 'f32', from: tap, across: lanes, along: width }, UNROLL);
-            b.move(entry, b.advance(entry, b.i32(2), F32));
+            b.advance(entry, b.i32(2), F32, entry);
           });
           const place = b.advance(to, row, width * F32);
           for (const [r, line] of tile.entries())

@@ -77,7 +77,7 @@ export class RowWalk {
     const start = overlaps ? b.bin('min', x, b.i32(length - lanes)) : b.copy(x);
     const exist = ragged && p.masks ? b.bin('min', b.i32(lanes), b.sub(b.i32(length), x)) : null;
     const next = this.place(start, overlaps ? b.sub(x, start) : 0, inRow ? v * lanes : null, exist);
-    b.move(x, b.add(x, b.i32(lanes)));
+    b.add(x, b.i32(lanes), x);
     if (inRow && v + 1 < vectors) return next;
     b.if(b.cmp('ge', x, b.i32(length)), () => {
       b.move(x, b.i32(0));
@@ -106,7 +106,7 @@ export class RowWalk {
 
   private nextRow(): void {
     const { b, row } = this;
-    b.move(row, b.add(row, b.i32(1)));
+    b.add(row, b.i32(1), row);
     this.enterRow();
   }
 

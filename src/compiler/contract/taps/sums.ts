@@ -4,7 +4,7 @@
 import type { LoopBuilder, Reg } from '../../loops.ts';
 import { advance, allGuards, type Cursor, violations, whenInside } from '../cursor.ts';
 import { affine, zero } from '../indices.ts';
-import { multiplyAdd } from '../micro.ts';
+import { addProduct } from '../micro.ts';
 import { extent } from '../problem.ts';
 import { finish } from '../store.ts';
 import type { Place } from './places.ts';
@@ -50,7 +50,7 @@ class TapSums {
     const y = this.vectorsAt(offset);
     for (const [r, line] of sums.entries()) {
       const x = early ? early[r]! : left(r);
-      for (const [v, value] of line.entries()) b.move(value, multiplyAdd(b, p.acc, x, y[v]!, value));
+      for (const [v, value] of line.entries()) addProduct(b, p.acc, x, y[v]!, value);
     }
   }
 
@@ -77,8 +77,8 @@ class TapSums {
     const tap = b.copy(b.addr(tile.table));
     b.for(0, extent(p, p.k), 1, () => {
       this.add(a, b.load('i32', tap));
-      b.move(a, b.advance(a, b.i32(tile.rows), bytes));
-      b.move(tap, b.advance(tap, b.i32(1), 4));
+      b.advance(a, b.i32(tile.rows), bytes, a);
+      b.advance(tap, b.i32(1), 4, tap);
     });
   }
 
@@ -109,7 +109,7 @@ class TapSums {
     b.for(0, p.dims[dim]!.size, 1, () => {
       whenInside(b, violations(b, p.b, here, settled, 0, 1), () => this.insideFrom(level + 1, here, rowsAt));
       advance(b, p.b, here, dim, 1);
-      b.move(rowsAt, b.advance(rowsAt, b.i32(this.tile.rows * extent(p, deeper)), bytes));
+      b.advance(rowsAt, b.i32(this.tile.rows * extent(p, deeper)), bytes, rowsAt);
     });
   }
 }

@@ -131,7 +131,7 @@ export function lowerWeightGradient(
               for (const [r, line] of tile.entries())
                 for (const [v, sum] of line.entries()) use(sum, (r * ins + v * lanes) * F32);
             };
-            b.if(b.cmp('ne', first, lo), () => each((sum, offset) => b.move(sum, b.load('f32', at, offset, lanes))));
+            b.if(b.cmp('ne', first, lo), () => each((sum, offset) => b.load('f32', at, offset, lanes, sum)));
             sweep(b, 'f32', lanes, tile, b.sub(last, first), a, c, unroll);
             each((sum, offset) => b.store('f32', at, sum, offset));
           });
@@ -163,8 +163,7 @@ export function lowerWeightGradient(
       b.for(1, chunks, 1, chunk => {
         const next = b.advance(from, chunk, outBlocks * inBlocks * planeElements(sums) * F32);
         const parts = loadPlanes(b, next, sums, lanes);
-        for (const [i, line] of total.entries())
-          for (const [j, sum] of line.entries()) b.move(sum, b.add(sum, parts[i]![j]!));
+        for (const [i, line] of total.entries()) for (const [j, sum] of line.entries()) b.add(sum, parts[i]![j]!, sum);
       });
       joined(total, result, channel);
     });
