@@ -73,14 +73,15 @@ abstract class AdamBase extends Optimizer<Hyper> {
     const beta1 = group.moving(betas[0]);
     const beta2 = betas[1];
     const stepSizes = rate.div(biasCorrection(beta1, steps));
-    const rootCorrections = biasCorrection(beta2, steps).sqrt();
+    const roots = biasCorrection(beta2, steps).sqrt();
+    const inverseRoots = roots.reciprocal();
     for (const { parameter, grad: rawGrad, rows, index } of updates) {
       if (parameter.sparse) {
         if (!rows)
           throw new Error(
             `${this.name}: the gradient of sparse parameter "${parameter.name}" is not one of lookups alone, or was read before the step`,
           );
-        this.lazily(parameter, rows, group, stepSizes.select(0, index), rootCorrections.select(0, index));
+        this.lazily(parameter, rows, group, stepSizes.select(0, index), roots.select(0, index));
         continue;
       }
       const [start, grad] =
@@ -93,7 +94,7 @@ abstract class AdamBase extends Optimizer<Hyper> {
         largest.assign(largest.maximum(square));
         second = largest;
       }
-      const denominator = second.sqrt().div(rootCorrections.select(0, index)).add(eps);
+      const denominator = second.sqrt().mul(inverseRoots.select(0, index)).add(eps);
       parameter.assign(start.sub(mean.mul(stepSizes.select(0, index)).div(denominator)));
     }
   }

@@ -36,14 +36,14 @@ export class LAMB extends Optimizer<Hyper> {
     const { betas, eps, weightDecay, biasCorrection: corrects } = group.hyper;
     const { rate, steps } = group;
     const beta1 = group.moving(betas[0]);
-    const first = biasCorrection(beta1, steps);
-    const roots = biasCorrection(betas[1], steps).sqrt();
+    const inverses = biasCorrection(beta1, steps).reciprocal();
+    const inverseRoots = biasCorrection(betas[1], steps).sqrt().reciprocal();
     for (const { parameter, grad, index } of updates) {
       let mean = follow(this.slot(parameter, 'expAvg'), grad, beta1).detach();
       let root = followSquare(this.slot(parameter, 'expAvgSq'), grad, betas[1]).sqrt();
       if (corrects) {
-        mean = mean.div(first.select(0, index));
-        root = root.div(roots.select(0, index));
+        mean = mean.mul(inverses.select(0, index));
+        root = root.mul(inverseRoots.select(0, index));
       }
       const adapted = mean.div(root.add(eps));
       const direction = weightDecay === 0 ? adapted : adapted.add(parameter.mul(weightDecay));

@@ -50,12 +50,12 @@ export class NAdam extends Optimizer<Hyper> {
     product.assign(movedOn(group, updates, product.mul(now), product));
     const gradShares = rate.mul(now.neg().add(1)).div(product.neg().add(1));
     const meanShares = rate.mul(next).div(product.mul(next).neg().add(1));
-    const roots = biasCorrection(betas[1], steps).sqrt();
+    const inverseRoots = biasCorrection(betas[1], steps).sqrt().reciprocal();
     for (const { parameter, grad: rawGrad, index } of updates) {
       const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
       const mean = follow(this.slot(parameter, 'expAvg'), grad, beta1);
       const square = followSquare(this.slot(parameter, 'expAvgSq'), grad, betas[1]);
-      const denominator = square.sqrt().div(roots.select(0, index)).add(eps);
+      const denominator = square.sqrt().mul(inverseRoots.select(0, index)).add(eps);
       const change = grad.mul(gradShares.select(0, index)).add(mean.mul(meanShares.select(0, index)));
       parameter.assign(parameter.sub(change.div(denominator)));
     }

@@ -26,6 +26,27 @@ it.each(['i64', 'f64'] as const)('masks of %s positions equal those of i32', dty
     });
 });
 
+it('scales f32 sums by an f64 number that all of them share', () => {
+  const compute = (): number[] => {
+    manualSeed(5);
+    const rate = randn([1]).to('f64').abs().add(1).sqrt();
+    const product = randn([7, 5]).matmul(randn([5, 18]));
+    return Array.from(
+      product
+        .mul(rate.to('f32'))
+        .add(randn([18]))
+        .data(),
+      Number,
+    );
+  };
+  setBackend('reference');
+  const want = compute();
+  setBackend('wasm');
+  compute().forEach((v, i) => {
+    expect(v).toBeCloseTo(want[i]!, 4);
+  });
+});
+
 it('adds a cast f64 to f32 sums', () => {
   const compute = (): number[] => {
     manualSeed(4);

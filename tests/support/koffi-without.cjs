@@ -1,5 +1,5 @@
-// Preloaded (node --require) to take something away from koffi: TENON_TEST_WITHOUT is `koffi`, `library` (its file is broken), `pages` (the system refuses executable memory) or
-// `cpu` (a processor that knows nothing).
+// Preloaded (node --require) to take something away from koffi: TENON_TEST_WITHOUT is `koffi`, `library` (its file is broken), `memory` (the system refuses memory), `pages` (it
+// refuses executable memory), `threads` (it refuses threads) or `cpu` (a processor that knows nothing).
 const Module = require('node:module');
 
 const without = process.env.TENON_TEST_WITHOUT;
@@ -16,7 +16,10 @@ Module._load = function (request, ...rest) {
       const library = koffi.load(path);
       return {
         func(signature) {
+          if (without === 'memory' && signature.includes('mmap')) return () => -1;
           if (without === 'pages' && signature.includes('mprotect')) return () => -1;
+          // EAGAIN
+          if (without === 'threads' && signature.includes('pthread_create')) return () => 11;
           return library.func(signature);
         },
       };

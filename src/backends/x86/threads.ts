@@ -3,7 +3,7 @@
  * `start`. Knows control words, not programs.
  */
 import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
-import { CONTROL, CONTROL_BYTES, HANDLE_BYTES } from './control.ts';
+import { CONTROL, CONTROL_BYTES, HANDLE_BYTES, MAX_THREADS } from './control.ts';
 import { PRESERVED } from './emit.ts';
 import type { Isa } from './isa.ts';
 import { LEDGER_BYTES, LEDGER_ENTRY_BYTES } from './memory/ledger.ts';
@@ -225,6 +225,8 @@ export class Threads {
   private readonly leadCode: NativeCall;
   private readonly waitCode: NativeCall;
   private workers = 0;
+  /** Threads that the system grants: fewer than are asked for where a limit of processes refuses one. */
+  private most = MAX_THREADS;
 
   /** @param isa the most that code which waits is written with */
   constructor(native: Native, control: number, isa: Isa) {
@@ -252,32 +254,38 @@ export class Threads {
     this.native.write(this.control + offset, new Uint8Array(words.buffer));
   }
 
-  /** Starts workers until `threads` can run at once; they live as long as the thread they are started from. */
-  private grow(threads: number): void {
-    if (this.workers >= threads - 1) return;
+  /** Starts workers until `threads` can run at once, or as many as the system grants, and says how many; they live as long as the thread they are started from. */
+  private grow(threads: number): number {
+    const wanted = Math.min(threads, this.most);
+    if (this.workers >= wanted - 1) return wanted;
     const word = new Uint8Array(4);
     this.native.read(word, this.control + CONTROL.runs);
     const runs = new DataView(word.buffer).getUint32(0, true);
-    while (this.workers < threads - 1) {
+    while (this.workers < wanted - 1) {
       const handle = this.native.startThread(this.workerAddress, this.workers + 1 + runs * 2 ** 16);
+      if (handle === null) {
+        this.most = this.workers + 1;
+        console.error(`tenon: computing on ${this.most} of ${wanted} threads: x86: the system refuses more`);
+        break;
+      }
       const place = this.control + CONTROL.handles + this.workers * HANDLE_BYTES;
       this.native.write(place, new Uint8Array(BigUint64Array.of(handle).buffer));
       this.workers++;
     }
     this.native.write(this.control + CONTROL.workers, new Uint8Array(Uint32Array.of(this.workers).buffer));
+    return Math.min(wanted, this.workers + 1);
   }
 
   /** Runs code(args, thread, threads) on every thread; returns when all are done. */
   run(code: number, args: number, threads: number): void {
-    this.grow(threads);
-    this.startCode(code, args, threads, 0);
+    this.startCode(code, args, this.grow(threads), 0);
   }
 
   /** The same with a thread of the event loop's pool as thread 0; `done` is called from the event loop. */
   lead(code: number, args: number, threads: number, done: () => void): void {
-    this.grow(threads);
+    const granted = this.grow(threads);
     this.native.write(this.control + CONTROL.led, LED);
-    this.leadCode.async(code, args, threads, 0, done);
+    this.leadCode.async(code, args, granted, 0, done);
   }
 
   /** Returns when what `lead` started is over. */

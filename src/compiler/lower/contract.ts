@@ -9,7 +9,7 @@ import type { ContractOperand, ContractSpec, OutputSite, Role } from '../contrac
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
 import { type Expr, Tracer } from '../expr.ts';
 import { storage, type Value } from '../flow.ts';
-import { coefficient, type Ix } from '../index-expr.ts';
+import { coefficient, type Ix, type VarAtom } from '../index-expr.ts';
 import type { ContractKernel } from '../kernels.ts';
 import { type Inst, LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { settle, toMemory } from '../math/index.ts';
@@ -65,11 +65,14 @@ export function specify(
   if (strides.some(s => s === null)) throw new Error('internal: no result of a contraction is affine in its dims');
 
   let mayFail = false;
-  // Vectors of the sums' width cannot hold values of another (i64 positions under f32 scores): those go one element at a time.
+  // Vectors of the sums' width cannot hold values of another (i64 positions under f32 scores): those go one element at a time. What all lanes share may have any.
   const width = bytesOfRegister(value.dtype);
-  const oneWidth = exprs.every(e => (e.kind === 'op' && e.dtype === 'bool') || bytesOfRegister(e.dtype) === width);
+  const inLanes = (along: VarAtom): readonly Expr[] =>
+    exprs.filter(e => (e.mask & (2 ** plan.vars.indexOf(along))) !== 0 || stores.some(s => s.expr === e));
+  const isOneWidth = (along: VarAtom): boolean =>
+    inLanes(along).every(e => (e.kind === 'op' && e.dtype === 'bool') || bytesOfRegister(e.dtype) === width);
   const epilogue = (builder: LoopBuilder, acc: Reg, at: OutputSite): Reg | null => {
-    if (at.lanes === 1 || oneWidth) return finish(builder, acc, at);
+    if (at.vectorDim === null || isOneWidth(plan.vars[at.vectorDim]!)) return finish(builder, acc, at);
     for (let lane = 0; lane < at.lanes; lane++) {
       const offset = builder.i32(lane);
       const index = builder.add(at.index, offset);

@@ -9,10 +9,15 @@ import { machineCode } from './available.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 
-function run(without: string | null, env: Record<string, string> = {}): { stdout: string; stderr: string } {
-  const script = `
-    import { backendName, ones } from 'tenon';
-    console.log(backendName(), ones([3]).sum().item(), backendName());`;
+const THREE = `
+  import { backendName, ones } from 'tenon';
+  console.log(backendName(), ones([3]).sum().item(), backendName());`;
+
+function run(
+  without: string | null,
+  env: Record<string, string> = {},
+  script = THREE,
+): { stdout: string; stderr: string } {
   const preload = without ? ['--require', path.join(root, 'tests/support/koffi-without.cjs')] : [];
   const result = spawnSync(process.execPath, [...preload, '--input-type=module', '-e', script], {
     cwd: root,
@@ -30,12 +35,24 @@ describe.skipIf(!machineCode)('the default backend', () => {
   it.each([
     ['koffi', 'koffi, which calls machine code, could not be loaded'],
     ['library', 'koffi, which calls machine code, could not be loaded: .*invalid ELF header'],
+    ['memory', 'the system refuses \\d+ bytes of memory for machine code'],
     ['pages', 'the system refuses to make memory executable'],
     ['cpu', 'this processor has no AVX2 with FMA'],
   ])('without %s is WebAssembly', (without, reason) => {
     const { stdout, stderr } = run(without);
     expect(stdout).toBe('wasm 3 wasm');
     expect(stderr).toMatch(new RegExp(`^tenon: computing on wasm: x86: ${reason}.*$`));
+  });
+
+  it('goes on with the threads it has where the system refuses more', () => {
+    const script = `
+      import { backendName, compile, ones, setNumThreads } from 'tenon';
+      setNumThreads(3);
+      const product = compile(a => a.matmul(a).sum());
+      console.log(product(ones([1024, 1024])).item(), (await product.async(ones([1024, 1024]))).item(), backendName());`;
+    const { stdout, stderr } = run('threads', {}, script);
+    expect(stdout).toBe('1073741824 1073741824 x86');
+    expect(stderr).toBe('tenon: computing on 1 of 3 threads: x86: the system refuses more');
   });
 
   it('asked for by name it is not replaced', () => {

@@ -181,8 +181,8 @@ export class Native {
     return this.ledger.address;
   }
 
-  /** Its handle, to be waited for. */
-  startThread(code: number, argument: number): bigint {
+  /** Its handle, to be waited for; null where the system refuses another thread. */
+  startThread(code: number, argument: number): bigint | null {
     return this.platform.startThread(this.entry(code).address, argument);
   }
 

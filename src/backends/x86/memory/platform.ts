@@ -22,8 +22,8 @@ export interface Platform {
    * Has code(argument) called on this thread when it ends, however it ends; the argument is not 0. Null where that was never tried (Windows) or there are too many.
    */
   atThreadEnd(code: number, argument: number): ThreadEnd | null;
-  /** Starts a thread on code of the system's convention with one argument; its handle is for `ThreadEnd.join`. */
-  startThread(code: number, argument: number): bigint;
+  /** Starts a thread on code of the system's convention with one argument; its handle is for `ThreadEnd.join`. Null where the system refuses. */
+  startThread(code: number, argument: number): bigint | null;
   /** Asks for the tile registers of AMX, for the whole process. */
   allowTiles(): boolean;
 }

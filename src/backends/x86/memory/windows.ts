@@ -68,8 +68,7 @@ export function windows(koffi: Koffi): Platform {
     atThreadEnd: () => null,
     startThread(code, argument) {
       const handle = create(null, 0, code, argument, 0, null) as number;
-      if (handle === 0) throw new Error('x86: CreateThread failed');
-      return BigInt(handle);
+      return handle === 0 ? null : BigInt(handle);
     },
     // Windows asks processes to opt in by a call of its own.
     allowTiles: () => false,
