@@ -1,5 +1,5 @@
 /**
- * Files of tensors: safetensors, .npy and .npz, read without trusting them and written atomically; models of other frameworks as modules.
+ * Files of tensors: safetensors, .npy, .npz and PyTorch's, read without trusting them and written atomically; models of other frameworks as modules.
  * May import tensor and nn; knows no training.
  */
 
@@ -15,6 +15,7 @@ export { loadWeights, openWeights } from './open.ts';
 export { loadPaddle, openPaddle, PaddleProgram, type RaggedInput } from './paddle/index.ts';
 export { openPickle } from './pickle/file.ts';
 export { openPyTorch } from './pytorch/reader.ts';
+export { savePyTorch } from './pytorch/writer.ts';
 export {
   loadSafetensors,
   openSafetensors,

@@ -143,3 +143,12 @@ function inflated(file: ByteSource, start: number, compressed: number, size: num
   if (bytes.length !== size) throw new Error(`${where}: unpacks to ${bytes.length} bytes, its directory says ${size}`);
   return bytesSource(bytes, where);
 }
+
+/** fflate writes no zip64: sizes and places of entries are 32 bits. */
+const MOST_WRITTEN = 2 ** 32 - 2 ** 20;
+
+/** @throws RangeError where so many bytes do not fit into a zip that fflate writes */
+export function checkZipSize(path: string, bytes: number): void {
+  if (bytes > MOST_WRITTEN)
+    throw new RangeError(`cannot write ${path}: ${bytes} bytes are more than its zip holds (4 GB): write .safetensors`);
+}

@@ -64,7 +64,7 @@ test.each([
   [['train', 'table', '--preset', 'iris'], 'Allowed choices are adult, criteo.'],
   [['predict'], "missing required argument 'model'"],
   [['eval', 'a', 'b'], 'too many arguments'],
-  [['convert', 'a.pt', 'b.exe'], 'expected a name that ends with .safetensors, .npz, .npy'],
+  [['convert', 'a.pt', 'b.exe'], 'expected a name that ends with .safetensors, .npz, .npy, .pt, .pth, .onnx'],
   [['convert', 'a.pt', 'b.npz', '--dtype', 'i7'], 'Allowed choices are f32, f64, f16, bf16.'],
 ])('%j is wrong use: one sentence, exit code 2', async (args, sentence) => {
   const { code, stdout, stderr } = await tenon(...args);

@@ -2,7 +2,9 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
-import { openPyTorch } from '../../src/formats/index.ts';
+import { loadWeights, openPyTorch, savePyTorch } from '../../src/formats/index.ts';
+import { streamPyTorch } from '../../src/formats/pytorch/writer.ts';
+import { DTYPES, Tensor } from '../../src/tensor/index.ts';
 import { EXPECTED, expectedTensors, fingerprint, unpack } from '../support/modelFiles.ts';
 import { sharedData, testWithData } from '../support/sharedData.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -137,4 +139,25 @@ test('layouts: transposed, expanded, empty and zero-dimensional tensors', async 
   ]);
   expect(await open('z.pt', 'I0\n(I0\nI2\nt(I2\nI1\nt')).toEqual([]);
   expect(await open('s.pt', 'I5\n(t(t')).toBe(6);
+});
+
+test('what savePyTorch writes is read again, every dtype and no dims; too large a file is refused', async () => {
+  const file = path.join(folder.path, 'written.pt');
+  const values: Record<string, Tensor> = {
+    'layer.weight': Tensor.from([[1.5, -2, 3], [0.25, 1e-9, 4]]), // biome-ignore format: a matrix
+    none: Tensor.from(2.5),
+    ünï: Tensor.from([1, 2]).to('bf16'),
+  };
+  for (const dtype of DTYPES) values[dtype] = Tensor.from([1, 0, 3]).to(dtype);
+  savePyTorch(file, values);
+  const read = await loadWeights(file);
+  expect(Object.keys(read)).toEqual(Object.keys(values));
+  for (const [name, value] of Object.entries(values)) {
+    expect([read[name]!.dtype, read[name]!.shape]).toEqual([value.dtype, value.shape]);
+    expect(read[name]!.toArray()).toEqual(value.toArray());
+  }
+  const large = { name: 'w', dtype: 'f32', shape: [2 ** 30], data: () => new Float32Array(0) } as const;
+  expect(() => [...streamPyTorch([large], 'large.pt')]).toThrow(
+    'cannot write large.pt: 4294967296 bytes are more than its zip holds',
+  );
 });

@@ -1,5 +1,5 @@
 /**
- * tenon convert: weights of any format Tenon reads as safetensors, .npz or .npy, and models that run as .onnx.
+ * tenon convert: weights of any format Tenon reads as safetensors, .npz, .npy or .pt, and models that run as .onnx.
  */
 import { Command, Option } from 'commander';
 import { convertWeights, modelToOnnx, openWeights, WRITABLE, writeAtomic } from '../../formats/index.ts';
@@ -16,7 +16,7 @@ interface ConvertCommandOptions {
 export const convertCommand = (): Command =>
   new Command('convert')
     .description(
-      'Convert weights: PyTorch, GGUF, safetensors (sharded too), npy, npz, Paddle, ONNX, ... to safetensors, npz or npy; and models (ONNX, TensorFlow.js, Paddle) to onnx.',
+      'Convert weights: PyTorch, GGUF, safetensors (sharded too), npy, npz, Paddle, ONNX, ... to safetensors, npz, npy or PyTorch; and models (ONNX, TensorFlow.js, Paddle) to onnx.',
     )
     .argument('<in>', 'a file of weights, told by its content; or the index of a sharded model')
     .argument('<out>', `what to write, by its ending: ${WRITABLE.join(', ')}, .onnx`)
