@@ -7,6 +7,7 @@ import * as data from '../src/data/index.ts';
 import * as formats from '../src/formats/index.ts';
 import { Tensor } from '../src/index.ts';
 import * as metrics from '../src/metrics/index.ts';
+import * as models from '../src/models/index.ts';
 import * as nn from '../src/nn/index.ts';
 import * as optim from '../src/optim/index.ts';
 import * as recsys from '../src/recsys/index.ts';
@@ -66,6 +67,12 @@ describe('a first mistake is answered in one sentence', () => {
       'tensor({ dType })',
       () => T.tensor([1], { dType: 'f64' }),
       'tensor: unknown option dType, expected { dtype, shape }',
+    ],
+    ['resnet18({ classes })', () => models.resnet18({ classes: 3 } as Untyped), 'ResNet: unknown option classes'],
+    [
+      'EarlyStopping({ patence })',
+      () => new train.EarlyStopping({ patence: 3 } as Untyped),
+      'EarlyStopping: unknown option patence',
     ],
     ['compile(model)', () => T.compile(model), 'compile: expected a function of tensors, got object'],
     ['saveSafetensors of arrays', () => F.safetensorsChunks({ w: [1] }), 'safetensors: "w" is no tensor'],
@@ -168,6 +175,8 @@ describe('a first mistake is answered in one sentence', () => {
   it('fit without a loss, without an optimizer', async () => {
     await expect(fit(model, [])).rejects.toThrow('fit: loss: expected a function of output and target');
     await expect(fit(model, [], { loss: tenon.F.mseLoss, epochs: 1 })).rejects.toThrow('fit: optimizer: expected');
+    const misspelt = { loss: tenon.F.mseLoss, optimizer: new O.SGD(model.parameters(), { lr: 1 }), clipGrad: 1 };
+    await expect(fit(model, [], misspelt)).rejects.toThrow('fit: unknown option clipGrad, expected { loss, optimizer');
   });
 });
 

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SchedulerState } from '../optim/index.ts';
 import { defaultGenerator, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { type CheckpointContent, readCheckpoint, writeCheckpoint } from './checkpointFile.ts';
 import { type Best, isBetter, type MetricDirection, metricOf } from './monitor.ts';
 import type { Callback, EpochReport, Position, Run, StepReport } from './run.ts';
@@ -136,6 +137,7 @@ export class Checkpoint implements Callback {
   #savedStep = -1;
 
   constructor(options: CheckpointOptions) {
+    checkOptions('Checkpoint', options, ['folder', 'everySteps', 'keep', 'resume', 'onNotice', 'monitor', 'mode']);
     this.#options = options;
   }
 

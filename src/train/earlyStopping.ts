@@ -2,6 +2,7 @@
  * Stopping when a metric has stopped improving.
  */
 import { Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { type Best, isBetter, type MetricDirection, metricOf } from './monitor.ts';
 import type { Callback, EpochReport, Run } from './run.ts';
 
@@ -24,6 +25,7 @@ export class EarlyStopping implements Callback {
   #kept: Readonly<Record<string, Tensor>> | null = null;
 
   constructor(options: EarlyStoppingOptions = {}) {
+    checkOptions('EarlyStopping', options, ['patience', 'minDelta', 'restoreBest', 'monitor', 'mode']);
     this.#options = options;
   }
 

@@ -4,6 +4,7 @@
 import type { AnyModule } from '../nn/index.ts';
 import { type AnyOptimizer, clipGradNorm, type ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
 import { compile, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import { type BatchReading, batchesOf, readingOf, sampleCount } from './batches.ts';
 import { breather } from './breathe.ts';
 import { evaluator, type OutputMetric } from './evaluate.ts';
@@ -40,6 +41,11 @@ export interface FitResult {
   readonly stopped: string | null;
 }
 
+const OPTIONS = [
+  ...['loss', 'optimizer', 'epochs', 'scheduler', 'scheduleBy', 'validation', 'metrics', 'callbacks', 'compile'],
+  ...['clipGradNorm', 'signal', 'forward', 'target'],
+];
+
 /**
  * Trains `model` on the batches of `loader`, which is looped over once per epoch.
  *
@@ -50,6 +56,7 @@ export interface FitResult {
 export async function fit<B>(model: AnyModule, loader: Loader<B>, options: FitOptions<B>): Promise<FitResult> {
   if (typeof options?.loss !== 'function')
     throw new TypeError('fit: loss: expected a function of output and target, for instance F.crossEntropy');
+  checkOptions('fit', options, OPTIONS);
   const run = new FitRun(model, loader, options);
   const step = trainingStep(model, run.optimizers, options);
   const { loss, metrics, validation } = options;

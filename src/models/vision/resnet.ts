@@ -4,6 +4,7 @@
  */
 import { BatchNorm2d, Conv2d, Linear, MaxPool2d, Module, Sequential } from '../../nn/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/operands.ts';
 import { type ClassifierOptions, globalMean, initialiseConvolutions } from './blocks.ts';
 
 const conv = (inChannels: number, outChannels: number, kernel: number, stride = 1, groups = 1): Conv2d =>
@@ -94,6 +95,8 @@ export interface ResNetOptions extends ClassifierOptions {
   readonly stem?: 'imagenet' | 'cifar';
 }
 
+const OPTIONS = ['numClasses', 'block', 'layers', 'groups', 'widthPerGroup', 'width', 'stem'];
+
 /** [N, 3, H, W] -> [N, numClasses]. */
 export class ResNet extends Module {
   readonly conv1: Conv2d;
@@ -107,6 +110,7 @@ export class ResNet extends Module {
 
   constructor(options: ResNetOptions) {
     super();
+    checkOptions('ResNet', options, OPTIONS);
     const { block, layers, numClasses = 1000, groups = 1, widthPerGroup = 64, width = 64 } = options;
     const stem = options.stem ?? 'imagenet';
     this.conv1 = stem === 'imagenet' ? conv(3, width, 7, 2) : conv(3, width, 3);

@@ -65,9 +65,9 @@ export const erfcx: Unary = x =>
     y => {
       const size = y.abs();
       const right = product(scaled(size));
-      // The large part is added last, so that it is rounded once.
+      // The large part is added last, so that it is rounded once; doubled after that, or it would be infinite before its change is taken off.
       const { main, change } = bell(size, 1);
-      const left = main.mul(2).add(main.mul(change).mul(2).sub(right));
+      const left = main.add(main.mul(change).sub(right.mul(0.5))).mul(2);
       const near = product({ main: y.erf().neg().add(1), change: y.mul(y).expm1() });
       // From here on 2 exp(x^2) is infinite.
       const steep = size.gt(y.dtype === 'f64' ? 26.63 : 9.4);

@@ -353,6 +353,8 @@ describe('threads', () => {
     ['strided input gradient', convolution({ kind: 'inputGradient', images: 8, groups: 1, inputs: 8, outputs: 3, height: 16, width: 16, kernel: [3, 3], stride: 2, padding: 1, dilation: 1 })!],
     ['matrix by vector', matmul([1, 300, 500, 1], { tb: true })],
     ['panels packed together', matmul([203, 36, 75, 1], { ta: true })],
+    ['columns packed by the first of two tasks', matmul([300, 200, 30, 1], { tb: true })],
+    ['rows packed by the first of five tasks', matmul([240, 60, 40, 1], { ta: true })],
   ]; // biome-ignore format: a table
   for (const [name, of] of cases)
     it(`${name}: the same bits for 1, 2, 3 and 7`, () => {
