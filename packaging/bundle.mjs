@@ -2,10 +2,10 @@
  * Writes the package's JavaScript into dist (the declarations beside it are tsc's):
  *
  *   dist/         ES modules for browsers and bundlers: the entry points and the chunks they share
- *   dist/node/    the same for Node, where the chunk `core` (everything up to the Tensor API) is a script that src/launch starts from V8's code cache,
- *                 which lies beside it as this Node's V8 made it
+ *   dist/node/    the same for Node, where the layers up to the Tensor API are two scripts (scripts.mjs) that src/launch starts from V8's code caches, which
+ *                 lie beside them as this Node's V8 made them
  *
- * Nothing is minified, so that stack traces and profiles can be read. docs/decisions/090 and 145 have the figures.
+ * Nothing is minified, so that stack traces and profiles can be read. docs/decisions/090, 145 and 175 have the figures.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,8 +1,8 @@
 /**
- * Starts the core of the package in Node the fastest way there is: as one script, compiled from the code cache that V8 made of it in an earlier process, as
+ * Starts the core of the package in Node the fastest way there is: as a script, and a second one where it is needed, compiled from the code cache that V8 made of it in an earlier process, as
  * Python keeps .pyc files: one of the user's processes, or one that the build ran. Without a cache, or with one that does not hold, the script is compiled from
  * its text. Only the build refers to this file (packaging/bundle.mjs), and it imports nothing of the package but its neighbour. Figures:
- * docs/decisions/090 and 145.
+ * docs/decisions/090, 145 and 175.
  */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
