@@ -111,7 +111,9 @@ export function leastTraffic(m: Lines, n: Lines, cuts: Cuts): Tasks {
         const nPackers = packersOf(!rowsOuter, usedN, usedM);
         const passes = nTask <= resident ? 1 : ceilDiv(mTask, block);
         const packed = packing(m, mPackers, mTask, BLOCKS * block) + packing(n, nPackers, nTask, resident);
-        const read = (stay ? 1 : usedN) * rows + (nTask <= resident ? nPackers : usedM * passes) * columns + packed;
+        // Rows that stay are read by every thread whose columns need them, from the cache of the one that wrote them.
+        const readers = stay ? Math.min(usedN, rowsOuter ? Math.ceil(threads / usedM) : threads) : usedN;
+        const read = readers * rows + (nTask <= resident ? nPackers : usedM * passes) * columns + packed;
         if (read >= least * 0.999) continue;
         const idle = rowsOuter
           ? idleShare(m.panels, usedM, n.panels, usedN, threads)
