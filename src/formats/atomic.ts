@@ -33,13 +33,13 @@ export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>)
 
 /**
  * Makes the folder `path` of what `write` puts into a new one beside it. Should `write` fail, the folder is as it was and nothing is left over.
- * An old folder is moved aside first, so a crash between the two renames leaves it as `path.old`.
+ * An old folder is moved aside first, so a crash between the two renames leaves it as `path.old`, from where `recoverFolder` takes it back.
  * @throws what `write` throws; an Error naming the folder and the reason where the file system refuses
  */
 export function writeFolderAtomic(path: string, write: (folder: string) => void): void {
   const { mkdirSync, renameSync, rmSync } = fs();
   const temporary = `${path}.tmp`;
-  const old = `${path}.old`;
+  const old = movedAside(path);
   const remove = (folder: string): void => rmSync(folder, { recursive: true, force: true });
   try {
     remove(temporary);
@@ -56,6 +56,16 @@ export function writeFolderAtomic(path: string, write: (folder: string) => void)
   }
   syncFolder(paths().dirname(path));
 }
+
+/** Puts the folder `path` back where it was, if a crash in `writeFolderAtomic` left it moved aside. */
+export function recoverFolder(path: string): void {
+  const { existsSync, renameSync } = fs();
+  if (existsSync(path) || !existsSync(movedAside(path))) return;
+  renameSync(movedAside(path), path);
+  syncFolder(paths().dirname(path));
+}
+
+const movedAside = (folder: string): string => `${folder}.old`;
 
 function writeAll(file: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) {

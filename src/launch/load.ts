@@ -22,6 +22,9 @@ type Later = (core: object, moduleUrl: string) => object;
  */
 const FRESH_SECONDS = 2;
 
+/** Where stack traces say that the scripts lie: V8 keeps a script's name in its cache, and the one that the build left would name the builder's folders. */
+const SHOWN_FOLDER = 'tenon/dist/node/chunks/';
+
 /** What the core at `url` gives; later.cjs beside it starts when one of its functions is called. @param hash of both, which names their caches */
 export function load(url: URL, hash: string): object {
   const later = (core: object): object => (script(new URL('./later.cjs', url), hash) as Later)(core, url.href);
@@ -29,12 +32,13 @@ export function load(url: URL, hash: string): object {
 }
 
 function script(url: URL, hash: string): unknown {
-  const filename = fileURLToPath(url);
-  const name = `${basename(filename, '.cjs')}-${hash}-${process.versions.v8}-${process.arch}${flags()}.bin`;
+  const path = fileURLToPath(url);
+  const name = `${basename(path, '.cjs')}-${hash}-${process.versions.v8}-${process.arch}${flags()}.bin`;
   const file = privatePath(name);
   // What the build left is the package's own, as the script is.
   const cache = (file === null ? null : readPrivate(file)) ?? readPackaged(fileURLToPath(new URL(name, url)));
-  const compiled = new Script(readFileSync(filename, 'latin1'), { filename, cachedData: cache?.bytes });
+  const filename = SHOWN_FOLDER + basename(path);
+  const compiled = new Script(readFileSync(path, 'latin1'), { filename, cachedData: cache?.bytes });
   if (file !== null && (!cache || compiled.cachedDataRejected)) writeAtExit(file, compiled);
   return compiled.runInThisContext();
 }

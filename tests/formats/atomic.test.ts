@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { writeAtomic } from '../../src/formats/atomic.ts';
+import { recoverFolder, writeAtomic, writeFolderAtomic } from '../../src/formats/atomic.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const folder = temporaryFolder();
@@ -28,5 +28,27 @@ describe.runIf(existsSync('/dev/full'))('on a full disk', () => {
     expect(() => writeAtomic(path, ['new'])).toThrow(`cannot write ${path}: no space left on the disk`);
     expect(readFileSync(path, 'utf8')).toBe('old');
     expect(readdirSync(folder.path).filter(name => name.endsWith('.tmp'))).toEqual([]);
+  });
+});
+
+describe('a folder that a crash left moved aside', () => {
+  const write = (path: string, text: string): void => writeFolderAtomic(path, at => writeAtomic(`${at}/a.txt`, [text]));
+
+  test('comes back', () => {
+    const path = folder.file('crashed');
+    write(path, 'old');
+    renameSync(path, `${path}.old`);
+    recoverFolder(path);
+    expect(readFileSync(`${path}/a.txt`, 'utf8')).toBe('old');
+    expect(existsSync(`${path}.old`)).toBe(false);
+  });
+
+  test('does not come back over what was written since', () => {
+    const path = folder.file('rewritten');
+    write(path, 'old');
+    renameSync(path, `${path}.old`);
+    write(path, 'new');
+    recoverFolder(path);
+    expect(readFileSync(`${path}/a.txt`, 'utf8')).toBe('new');
   });
 });

@@ -57,6 +57,18 @@ describe.skipIf(!built)('the code cache', () => {
     expect(files.map(inode)).toEqual(inodes);
   });
 
+  it('shows the package, and not the folders of who built it, in stack traces', () => {
+    const at = path.join(folder, 'traces');
+    const program = `
+import { Tensor } from 'tenon';
+try { Tensor.from([1, 2, 3]).reshape([2, 2]); } catch (error) { console.log(error.stack); }`;
+    const frames = (): string => run(at, 'reference', program);
+    for (const kept of [false, true]) {
+      expect(existsSync(at)).toBe(kept);
+      expect(frames()).toMatch(/\(tenon\/dist\/node\/chunks\/(core|later)\.cjs:\d+:\d+\)/);
+    }
+  });
+
   it.each([
     ['a changed byte', (bytes: Buffer) => void (bytes[bytes.length >> 1]! ^= 0xff)],
     ['a wrong length', (bytes: Buffer) => void bytes.writeUInt32LE(7, 4)],

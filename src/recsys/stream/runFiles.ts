@@ -12,7 +12,7 @@
  */
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { reasonOf, writeAtomic, writeFolderAtomic } from '../../formats/atomic.ts';
+import { reasonOf, recoverFolder, writeAtomic, writeFolderAtomic } from '../../formats/atomic.ts';
 import { type DoneLine, readDone, writeDone } from './done.ts';
 import { lock } from './lock.ts';
 import type { SourcePosition } from './source.ts';
@@ -66,6 +66,7 @@ export class RunFiles {
     const done = readDone(file).at(-1);
     if (!done) return null;
     const folder = this.file(done.path);
+    recoverFolder(folder);
     const state = path.join(folder, STATE);
     if (!existsSync(state))
       throw new Error(

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { writeFolderAtomic } from '../../formats/atomic.ts';
+import { recoverFolder, writeFolderAtomic } from '../../formats/atomic.ts';
 import * as build from '../../graph/build.ts';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
 import {
@@ -334,6 +334,7 @@ export class SparseTrainer implements BatchLearner {
   }
 
   load(folder: string): void {
+    recoverFolder(folder);
     const table = path.join(folder, TABLE_FILE);
     if (!existsSync(table)) throw new Error(`cannot load ${folder}: it has no file ${TABLE_FILE}`);
     const dense = readCheckpoint(path.join(folder, DENSE_FILE));
