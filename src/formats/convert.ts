@@ -1,7 +1,7 @@
 /**
  * Weights from one format to another, tensor by tensor: memory holds one tensor at a time, and the result is there whole or not at all.
  */
-import { bytesOf, type DType, isFloat } from '../graph/dtype.ts';
+import { type DType, isFloat } from '../graph/dtype.ts';
 import { noGrad, type Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { npyChunks } from './npy.ts';
@@ -9,7 +9,6 @@ import { streamNpz } from './npz.ts';
 import { streamPyTorch } from './pytorch/writer.ts';
 import { streamSafetensors } from './safetensors.ts';
 import { type StoredTensor, sizeOf, type WeightsFile } from './weights.ts';
-import { checkZipSize } from './zip.ts';
 
 /** Endings of what can be written. */
 export const WRITABLE = ['.safetensors', '.npz', '.npy', '.pt', '.pth'] as const;
@@ -57,13 +56,8 @@ export function convertWeights(
   const repeated = pending.find(({ name }, i) => pending.findIndex(other => other.name === name) !== i);
   if (repeated) throw new Error(`${file.path}: two tensors would be named ${JSON.stringify(repeated.name)}`);
   if (ending === '.safetensors') writeAtomic(path, streamSafetensors(pending, { format: 'pt' }));
-  else if (ending === '.npz') {
-    checkZipSize(
-      path,
-      pending.reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * bytesOf(dtype), 0),
-    );
-    writeAtomic(path, streamNpz(pending));
-  } else if (ending.startsWith('.pt')) writeAtomic(path, streamPyTorch(pending, path));
+  else if (ending === '.npz') writeAtomic(path, streamNpz(pending, path));
+  else if (ending.startsWith('.pt')) writeAtomic(path, streamPyTorch(pending, path));
   else if (pending.length === 1) writeAtomic(path, npyChunks(pending[0]!.read()));
   else throw new Error(`cannot write ${path}: a .npy file holds one tensor, and ${file.path} has ${pending.length}`);
   return { tensors: pending.length, elements: pending.reduce((sum, { shape }) => sum + sizeOf(shape), 0) };

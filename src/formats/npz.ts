@@ -2,12 +2,21 @@
  * NumPy's .npz: a zip of .npy files, one per name (stored by `np.savez`, deflated by `np.savez_compressed`).
  */
 import { unzipSync, Zip, ZipDeflate, ZipPassThrough } from 'fflate';
+import { bytesOf, type DType } from '../graph/dtype.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { npyChunks, parseNpy, storedNpy } from './npy.ts';
 import { withFile } from './source.ts';
-import type { WeightsFile } from './weights.ts';
-import { openZip } from './zip.ts';
+import { sizeOf, type WeightsFile } from './weights.ts';
+import { checkZipSize, openZip } from './zip.ts';
+
+/** A tensor to be written, read when its turn comes. */
+interface PendingArray {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  read(): Tensor;
+}
 
 /** Deflate cannot expand by more than this (RFC 1951: 258 bytes from 2 bits): a larger claim is a lie. */
 const MAX_EXPANSION = 1032;
@@ -71,21 +80,34 @@ export async function openNpz(path: string): Promise<WeightsFile> {
   }
 }
 
-/** Writes tensors as an .npz file, atomically; stored, or deflated with `compress`. */
+/**
+ * Writes tensors as an .npz file, atomically; stored, or deflated with `compress`.
+ * @throws RangeError for tensors of 4 GB and more
+ */
 export function saveNpz(
   path: string,
   tensors: Readonly<Record<string, Tensor>>,
   { compress = false }: { compress?: boolean } = {},
 ): void {
-  const pending = Object.entries(tensors).map(([name, tensor]) => ({ name, read: () => tensor }));
-  writeAtomic(path, streamNpz(pending, { compress }));
+  const pending = Object.entries(tensors).map(([name, tensor]) => ({
+    name,
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+    read: () => tensor,
+  }));
+  writeAtomic(path, streamNpz(pending, path, { compress }));
 }
 
-/** The bytes of an .npz file, in order, holding one tensor at a time. */
+/** The bytes of an .npz file, in order, holding one tensor at a time; `path` is what errors call it. */
 export function* streamNpz(
-  tensors: Iterable<{ readonly name: string; read(): Tensor }>,
+  tensors: readonly PendingArray[],
+  path: string,
   { compress = false }: { compress?: boolean } = {},
 ): Generator<Uint8Array> {
+  checkZipSize(
+    path,
+    tensors.reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * bytesOf(dtype), 0),
+  );
   let ready: Uint8Array[] = [];
   const zip = new Zip((error, chunk) => {
     if (error) throw error;

@@ -45,7 +45,7 @@ abstract class AdamBase extends Optimizer<Hyper> {
     const { betas, eps, weightDecay, amsgrad } = group.hyper;
     if (weightDecay !== 0 || amsgrad)
       throw new Error(
-        `${this.name}: parameter "${parameter.name}" is sparse: weightDecay ${weightDecay} and amsgrad ${amsgrad} came, expected 0 and false`,
+        `${this.name}: ${parameter.label} is sparse: weightDecay ${weightDecay} and amsgrad ${amsgrad} came, expected 0 and false`,
       );
     const beta1 = group.moving(betas[0]);
     const beta2 = betas[1];
@@ -79,7 +79,7 @@ abstract class AdamBase extends Optimizer<Hyper> {
       if (parameter.sparse) {
         if (!rows)
           throw new Error(
-            `${this.name}: the gradient of sparse parameter "${parameter.name}" is not one of lookups alone, or was read before the step`,
+            `${this.name}: the gradient of ${parameter.label}, which is sparse, is not one of lookups alone, or was read before the step`,
           );
         this.lazily(parameter, rows, group, stepSizes.select(0, index), roots.select(0, index));
         continue;
@@ -110,9 +110,7 @@ export class SparseAdam extends AdamBase {
     super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, ...fixed }, options);
     for (const parameter of this.parameters)
       if (!parameter.sparse)
-        throw new Error(
-          `SparseAdam: parameter "${parameter.name}" [${parameter.shape}] came, expected tables of embeddings with sparse: true`,
-        );
+        throw new Error(`SparseAdam: ${parameter.label} came, expected tables of embeddings with sparse: true`);
   }
 
   protected decay(parameter: Tensor, grad: Tensor): readonly [Tensor, Tensor] {

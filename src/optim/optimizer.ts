@@ -192,8 +192,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     for (const parameter of list) {
       if (!(parameter instanceof Parameter))
         throw new Error(`${this.name}: params: a ${typeof parameter} came, expected Parameters`);
-      if (known.has(parameter))
-        throw new Error(`${this.name}: parameter "${parameter.name}" [${parameter.shape}] came twice`);
+      if (known.has(parameter)) throw new Error(`${this.name}: ${parameter.label} came twice`);
       known.add(parameter);
     }
     this.groups.push(new ParamGroup(list, hyper));

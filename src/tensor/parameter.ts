@@ -68,7 +68,7 @@ export class Parameter extends Tensor {
   get grad(): Tensor | null {
     if (this.#grad && isFromOutside(this))
       throw new Error(
-        `compile: the gradient of ${this.#named} comes from outside the compiled function, which would use that one in every call: call zeroGrad() and backward() inside it`,
+        `compile: the gradient of ${this.label} comes from outside the compiled function, which would use that one in every call: call zeroGrad() and backward() inside it`,
       );
     return this.#grad;
   }
@@ -98,7 +98,7 @@ export class Parameter extends Tensor {
   gradFor(op: string): Tensor | null {
     if (this.#gradIsSpent)
       throw new Error(
-        `${op}: the gradient of ${this.#named} was used by an earlier step already: call zeroGrad() before backward()`,
+        `${op}: the gradient of ${this.label} was used by an earlier step already: call zeroGrad() before backward()`,
       );
     return this.grad;
   }
@@ -109,7 +109,8 @@ export class Parameter extends Tensor {
     this.#gradIsSpent = !isTracing();
   }
 
-  get #named(): string {
+  /** What errors call it: its name, or its shape where it has none. */
+  get label(): string {
     return this.name ? `"${this.name}"` : `a parameter ${shapeText(this.shape)}`;
   }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
 import { loadNpy, loadNpz, npyChunks, parseNpy, parseNpz, saveNpy, saveNpz } from '../../src/formats/index.ts';
-import { DTYPES, type DType, Tensor } from '../../src/tensor/index.ts';
+import { DTYPES, type DType, Tensor, zeros } from '../../src/tensor/index.ts';
 import { sharedData, testWithData } from '../support/sharedData.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
@@ -113,6 +113,13 @@ test('every dtype and version round trips', () => {
     expect(read['a']!.toArray()).toEqual([1, 2]);
     expect(read['b.c']!.data()).toEqual(Uint8Array.of(1));
   }
+});
+
+test('more than a zip holds is refused before anything is computed or written', () => {
+  const path = folder.file('large.npz');
+  expect(() => saveNpz(path, { a: zeros([1100, 1000, 1000]) })).toThrow(
+    `cannot write ${path}: 4400000000 bytes are more than its zip holds (4 GB): write .safetensors`,
+  );
 });
 
 describe('refusals', () => {
