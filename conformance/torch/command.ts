@@ -4,6 +4,7 @@
 import { Command, Option } from 'commander';
 import { backendNames } from 'tenon';
 import { printReport, type ReportOptions } from '../report.ts';
+import { suiteFile } from '../suiteFile.ts';
 import { PROPERTIES, type Property } from './properties.ts';
 import { runOpinfo } from './run.ts';
 
@@ -16,8 +17,8 @@ interface Options extends ReportOptions {
 export const torchCommand = (): Command =>
   new Command('torch')
     .description("PyTorch's operator database: an opinfo or opinfo-errors file")
-    .argument('<file>', 'gzipped JSON lines')
-    .option('--backend <name>', `the backend that computes (${backendNames().join(', ')})`)
+    .argument('<file>', 'gzipped JSON lines', suiteFile)
+    .addOption(new Option('--backend <name>', 'the backend that computes').choices(backendNames()))
     .option('--op <name>', 'only this operator, by PyTorch’s name')
     .addOption(
       new Option('--property <name>', 'what is checked: figures (eager), or a property of every call')

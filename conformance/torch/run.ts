@@ -122,10 +122,18 @@ export interface OpinfoOptions {
   readonly property?: Property;
 }
 
+function textOf(file: string): string {
+  try {
+    return gunzipSync(readFileSync(file)).toString();
+  } catch (error) {
+    throw new Error(`${file}: not gzipped JSON lines: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /** Runs every case of an opinfo file (gzipped JSON lines) and says how each went. */
 export function runOpinfo(file: string, options: OpinfoOptions = {}): CaseResult[] {
   if (options.backend) tenon.setBackend(options.backend);
-  const text = gunzipSync(readFileSync(file)).toString();
+  const text = textOf(file);
   const results: CaseResult[] = [];
   let place = 0;
   for (const line of text.split('\n')) {

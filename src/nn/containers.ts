@@ -19,6 +19,12 @@ const itemOf = <I>(owner: Container, key: string | undefined): I | undefined =>
 /** The items in order. */
 const itemsOf = <I>(owner: Container): I[] => owner[KEYS].map(key => (owner as unknown as Record<string, I>)[key]!);
 
+/** Keys and items in order. */
+function entriesOf<I>(owner: Container): IterableIterator<[string, I]> {
+  const items = itemsOf<I>(owner);
+  return owner[KEYS].map((key, i): [string, I] => [key, items[i]!]).values();
+}
+
 /** Children under the keys 0, 1, 2, ...: what Sequential and ModuleList share. */
 function numbered<M extends AnyModule>(owner: AnyModule, at: number, module: M): void {
   Object.defineProperty(owner, at, { value: module, enumerable: true, configurable: true, writable: true });
@@ -168,7 +174,7 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
 
   /** Names and modules in the order they were set. */
   entries(): IterableIterator<[string, M]> {
-    return this[KEYS].map((key, i): [string, M] => [key, itemsOf<M>(this)[i]!]).values();
+    return entriesOf(this);
   }
 
   protected override childKey(property: string): string {
@@ -240,7 +246,7 @@ export class ParameterDict extends Module<never[], never> {
 
   /** Names and parameters in the order they were set. */
   entries(): IterableIterator<[string, Parameter]> {
-    return this[KEYS].map((key, i): [string, Parameter] => [key, itemsOf<Parameter>(this)[i]!]).values();
+    return entriesOf(this);
   }
 
   protected override childKey(property: string): string {

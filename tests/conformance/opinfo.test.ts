@@ -1,7 +1,8 @@
 /**
  * PyTorch's operator database as a floor: no case fails but the ones listed, each with its reason.
  */
-import { expect } from 'vitest';
+import { expect, test } from 'vitest';
+import { suiteFile } from '../../conformance/suiteFile.ts';
 import { runOpinfo } from '../../conformance/torch/run.ts';
 import { sharedData, testWithData } from '../support/sharedData.ts';
 
@@ -60,4 +61,9 @@ testWithData('the calls that PyTorch refuses', errors, () => {
   const accepted = new Set(ACCEPTED.flatMap(([, ...ops]) => ops));
   expect(results.filter(result => result.outcome === 'fail' && !accepted.has(result.op))).toEqual([]);
   expect(results.filter(result => result.outcome === 'pass').length).toBeGreaterThanOrEqual(265);
+});
+
+test('a suite that is not there, or is none, is named in a sentence', () => {
+  expect(() => suiteFile('absent.jsonl.gz')).toThrow('There is no such file or folder.');
+  expect(() => runOpinfo('package.json')).toThrow('package.json: not gzipped JSON lines: incorrect header check');
 });
