@@ -16,7 +16,7 @@ import {
   type ProgramOutline,
 } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
-import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
+import { verifyKernel, verifyProgram } from '../../compiler/verify/index.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
 import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
