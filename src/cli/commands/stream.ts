@@ -61,7 +61,7 @@ export const streamCommand = (): Command =>
   addRunOptions(
     new Command('stream')
       .description('Train a click model on logs as they come: days, passes, checkpoints, published models, restart.')
-      .option('--config <file>', 'JSON: format, features, model, table, pooling, optimizer, autocast')
+      .option('--config <file>', 'JSON: format, features, model, table, pooling, optimizer, l2, autocast')
       .addOption(new Option('--preset <name>', 'the config of a public log').choices(Object.keys(STREAM_PRESETS)))
       .addOption(new Option('--model <name>', "architecture, instead of the config's").choices(MODEL_NAMES))
       .option('--data <folder>', 'source: DATA/YYYYMMDD/HHMM/ folders, each complete when its done-file is there')
