@@ -8,6 +8,7 @@ import { type DType, type HostArray, isFloat, Parameter, type Tensor } from '../
 import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
 import { requireGrads } from '../tensor/parameter.ts';
 import { joinKey, keyOf } from './names.ts';
+import { noteMethods } from './noted.ts';
 import { describe, describeSettings } from './print.ts';
 import { loadState, type StateDict, type StateMismatch } from './state.ts';
 import { summarize } from './summary.ts';
@@ -67,6 +68,10 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   readonly #buffers = new Map<string, boolean>();
 
   #hooks: Hooks | null = null;
+
+  constructor() {
+    noteMethods(new.target.prototype, Module.prototype);
+  }
 
   /** The computation. Call it through `call`, or directly. */
   abstract forward(...args: In): Out;

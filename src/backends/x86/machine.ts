@@ -7,7 +7,7 @@ import type { LoopKernel } from '../../compiler/loops.ts';
 import { wantedThreads } from '../../compiler/processors.ts';
 import { span } from '../../compiler/profile.ts';
 import { type HostKernel, type LoopProgram, outlineOf } from '../../compiler/program.ts';
-import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
+import { verifyKernel, verifyProgram } from '../../compiler/verify/index.ts';
 import { type HostArray, hostView } from '../../graph/dtype.ts';
 import type { DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { ListingAssembler } from './assembler/listing.ts';
