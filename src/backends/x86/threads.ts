@@ -305,6 +305,13 @@ export class Threads {
     this.leadCode.async(code, args, granted, 0, done);
   }
 
+  /** Whether what `lead` started goes on. */
+  get leads(): boolean {
+    const word = new Uint8Array(4);
+    this.native.read(word, this.control + CONTROL.led);
+    return word[0] !== 0;
+  }
+
   /** Returns when what `lead` started is over. */
   wait(): void {
     this.waitCode(0, 0, 0, 0);
