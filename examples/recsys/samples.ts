@@ -216,7 +216,12 @@ export async function amazon(seeds = SEEDS): Promise<Finding[]> {
   return [
     { ...finding, measure: 'AUC of the lines it learned from, 15 epochs', value: interval(known) },
     { ...finding, measure: 'AUC, held-out fifths', value: interval(unseen.map(([area]) => area!)) },
-    { ...finding, model: '(the data)', measure: 'items that stand in more than one line', value: `${shared} of ${items}` },
+    {
+      ...finding,
+      model: '(the data)',
+      measure: 'items that stand in more than one line',
+      value: `${shared} of ${items}`,
+    },
   ];
 }
 
