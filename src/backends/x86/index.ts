@@ -43,9 +43,11 @@ export function createX86Backend(options: X86Options = {}): Backend {
       if (kept) return machine.loadTranslated(kept);
       const start = performance.now();
       const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
-      const translated = { ...machine.translate(lowered), ...(tuner ? { plans: tuner.finish() } : {}) };
-      if (file) span('x86: keep', () => keep(file, translated, performance.now() - start));
-      return machine.loadTranslated(translated);
+      const plans = tuner ? { plans: tuner.finish() } : {};
+      const milliseconds = performance.now() - start;
+      return machine.load(lowered, translated => {
+        if (file) span('x86: keep', () => keep(file, { ...translated, ...plans }, milliseconds));
+      });
     },
     hostKernels: {
       target,

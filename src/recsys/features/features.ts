@@ -6,7 +6,7 @@ import type { BatchSchema, SparseBatch } from '../batch.ts';
 import { Fields, NONE } from './fields.ts';
 import { parseNumber } from './numbers.ts';
 import { Rows } from './rows.ts';
-import { COUNTS, hashRun, type NumberColumn, numberRun } from './runs.ts';
+import { COUNTS, hashRun, type NumberColumn, numberRun, writeNumber } from './runs.ts';
 import { slotSeed, slotWriter, type Writer } from './slots.ts';
 import { type DenseSpec, type FeatureSpec, type FullSpec, fullSpec, type LabelSpec, type SlotSpec } from './spec.ts';
 
@@ -106,7 +106,8 @@ function extractor({ slots, dense, labels }: FullSpec, columns: readonly string[
   };
 }
 
-function labelWriter({ name, positive, missing = 'bad' }: LabelSpec, position: number, column: number): Writer {
+function labelWriter({ name, positive, missing = 'bad', range }: LabelSpec, position: number, column: number): Writer {
+  const [least, most] = range ?? [0, 1];
   const one = positive === undefined ? null : new TextEncoder().encode(positive);
   return (fields, rows) => {
     const at = rows.size * rows.schema.labels.length + position;
@@ -124,6 +125,8 @@ function labelWriter({ name, positive, missing = 'bad' }: LabelSpec, position: n
     }
     const value = parseNumber(fields.bytes, start, end);
     if (Number.isNaN(value)) return `label ${name}: "${fields.text(column)}" is not a number`;
+    if (value < least || value > most)
+      return `label ${name}: ${fields.text(column)} came, expected a number from ${least} to ${most}`;
     rows.labels[at] = value;
     return null;
   };
@@ -198,11 +201,8 @@ function numberColumn(spec: DenseSpec, find: Find): NumberColumn {
   return { name, column: find(name)(from), scaled, counts, absent: scaled(missing) };
 }
 
-function denseWriter(
-  { width = 1 }: DenseSpec,
-  position: number,
-  { name, column, scaled, absent }: NumberColumn,
-): Writer {
+function denseWriter({ width = 1 }: DenseSpec, position: number, numbers: NumberColumn): Writer {
+  const { name, column, absent } = numbers;
   return (fields, rows) => {
     const { start, end, next } = fields;
     const at = rows.size * rows.schema.dense.length + position;
@@ -211,9 +211,8 @@ function denseWriter(
       if (filled === width) return `dense column ${name} has more than ${width} value${width === 1 ? '' : 's'}`;
       if (start[token] === end[token]) rows.dense[at + filled++] = absent;
       else {
-        const x = parseNumber(fields.bytes, start[token], end[token]);
-        if (Number.isNaN(x)) return `dense column ${name}: "${fields.text(column)}" is not a number`;
-        rows.dense[at + filled++] = scaled(x);
+        const fault = writeNumber(numbers, fields, token, rows.dense, at + filled++);
+        if (fault !== null) return fault;
       }
     }
     if (filled > 0 && filled < width) return `dense column ${name} has ${filled} values, expected ${width}`;
