@@ -77,6 +77,11 @@ export const streamCommand = (): Command =>
       .option('--stream <name>', "the stream's key or name")
       .option('--field <name>', "the field of Redis entries that holds the line; default: an entry's first")
       .option('--subject <name>', 'only NATS messages of this subject')
+      .option(
+        '--key <name>',
+        'Redis field or NATS header that tells messages apart: one that comes again is passed over',
+      )
+      .option('--key-window <n>', 'messages for which a key is remembered', wholeNumber(1), 100_000)
       .option('--group <name>', 'Redis group or NATS consumer that shows how far training has come', 'tenon')
       .option('--pass-messages <n>', 'messages that make a pass', wholeNumber(1), 100_000)
       .option('--pass-seconds <s>', 'end a pass that has messages after this time in any case', positiveNumber())
