@@ -100,6 +100,8 @@ export class SparseTrainer implements BatchLearner {
       throw new TypeError(
         'SparseTrainer: model: expected a model of tenon/recsys, for instance new DeepFM({ schema })',
       );
+    if (model.supervised && model.schema.labels.length === 0)
+      throw new Error(`SparseTrainer: the features have no labels, and ${model.constructor.name} learns from them`);
     if (!(l2 >= 0)) throw new RangeError(`SparseTrainer: l2: ${l2} came, expected a number of at least 0`);
     this.model = model;
     this.l2 = l2;
