@@ -7,7 +7,7 @@ import { eachTask } from '../contract/tasks.ts';
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
 import type { Value } from '../flow.ts';
 import type { SpaceKernel } from '../kernels.ts';
-import { LoopBuilder, type LoopKernel, type Reg } from '../loops.ts';
+import { type Inst, LoopBuilder, type Reg } from '../loops.ts';
 import { Accumulator, wideOf } from './accumulator.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
 import { checksIndices, type Domain, narrow, type Window, windowsOf } from './domain.ts';
@@ -130,12 +130,12 @@ class SpaceLowering {
   lower(): LoweredKernel {
     const sized = this.sized();
     if (sized) return sized;
-    const { b, buffers } = this;
+    const { b } = this;
     this.askForBuffers();
     const body = this.body();
     const single = this.emitTasks(body);
     if (this.decidesLate) b.complete();
-    return this.lowered(buffers.later(this.title(), () => b.instructions), single, body);
+    return this.lowered(() => b.instructions, single, body);
   }
 
   /** Results lead. */
@@ -155,9 +155,9 @@ class SpaceLowering {
     return new SpaceBody(this.emitter, this.buffers, this.loops, this.streams, this.space.chunkVar);
   }
 
-  private lowered(loop: LoopKernel, single: boolean, emitted: SpaceBody | null): LoweredKernel {
+  private lowered(write: () => readonly Inst[], single: boolean, emitted: SpaceBody | null): LoweredKernel {
     return {
-      loop,
+      loop: this.buffers.later(this.title(), write),
       refs: this.buffers.refs,
       mayFail: this.emitter.indices.mayFail,
       single,
@@ -178,7 +178,7 @@ class SpaceLowering {
     this.askForBuffers();
     const count = buffers.count('size', lane.atom.extent);
     const known = context.sized.get(key);
-    if (known) return this.lowered(buffers.later(this.title(), () => known.body), false, null);
+    if (known) return this.lowered(() => known.body, false, null);
     const body = this.body();
     const size = b.count(count);
     const step = lanes * copies;
@@ -190,9 +190,9 @@ class SpaceLowering {
         this.streams.either(() => body.keptFrom(0, part, body.element));
       }),
     );
-    const loop = buffers.later(this.title(), () => b.instructions);
-    context.sized.set(key, loop);
-    return this.lowered(loop, false, body);
+    const lowered = this.lowered(() => b.instructions, false, body);
+    context.sized.set(key, lowered.loop);
+    return lowered;
   }
 
   /** `k3 rows [64 | 1000]`: what is kept, and what is summed. */
