@@ -1,7 +1,7 @@
 /**
  * Loop IR: the language every emitter (wasm, x86) translates one instruction at a time. Structured control flow over mutable typed
  * virtual registers; memory is buffers of a kernel, addressed by typed pointers. Lowering (../compiler/lower) writes it through
- * `LoopBuilder`, verify-loops.ts checks it, print-loops.ts prints it. It knows nothing of tensors, graphs or machines.
+ * `LoopBuilder`, verify/ checks it, print-loops.ts prints it. It knows nothing of tensors, graphs or machines.
  */
 import type { DType } from '../graph/dtype.ts';
 

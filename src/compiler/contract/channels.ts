@@ -8,7 +8,7 @@ import { lanesFor, type Target } from '../target.ts';
 import { loadOne, origin, sizesOf, step, stepAll, walk, whenInside } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { addProduct } from './micro.ts';
-import { keepsPacked } from './plan.ts';
+import { comesPacked } from './plan.ts';
 import { extent, type Guard, type Problem, product, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { type Coords, finish, outputIndex } from './store.ts';
@@ -105,7 +105,7 @@ export function lowerChannels(b: LoopBuilder, p: Problem, target: Target, scratc
   const pitch = Math.ceil(channels / lanes) * lanes;
 
   // Weights: [outer][taps around, taps of a row][channels], the last vector filled up.
-  const keeps = keepsPacked(weights);
+  const keeps = comesPacked(weights);
   const packed = (keeps ? scratch.kept : scratch.room)('packed weights', p.acc, extent(p, outer) * taps * pitch);
   const pack = (): void =>
     b.parallel(extent(p, outer) * taps, index => {

@@ -192,5 +192,5 @@ export function stage(
     else copy();
   });
 
-  return { buffer, dtype, prologue: undefined, base: from, lin, guards: [], lasting: false, elements };
+  return { buffer, dtype, prologue: undefined, base: from, lin, guards: [], packedAhead: false, elements };
 }

@@ -15,7 +15,7 @@ export type BufferRef =
   /** A value's memory, from `offset` elements on; `known` is what the kernel calls it. */
   | { readonly kind: 'value'; readonly value: Value; readonly offset: number; readonly known: Value }
   | { readonly kind: 'scratch'; readonly bytes: number }
-  /** Memory that the kernel's preparation fills and the program keeps; numbered within the kernel. */
+  /** Memory that the kernel's preparation fills; numbered within the kernel. */
   | { readonly kind: 'kept'; readonly slot: number; readonly bytes: number }
   | { readonly kind: 'result'; readonly to: 'output' | 'leaf'; readonly index: number }
   /** No memory, a number. */
@@ -32,7 +32,7 @@ export interface LoweredKernel {
   readonly loop: LoopKernel;
   /** One per buffer of `loop`. */
   readonly refs: readonly BufferRef[];
-  /** What must have run since lasting values that the kernel reads have changed: it fills memory that is kept. */
+  /** What must have run since values that the kernel reads have changed: it fills memory that is kept until then. */
   readonly preparation?: Preparation;
   readonly mayFail: boolean;
   /** Whether only thread 0 does anything. */

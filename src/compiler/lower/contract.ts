@@ -36,13 +36,14 @@ interface SpecifiedContraction {
 /** Number of a buffer that is never addressed: an operand that the kernel itself makes. */
 export const NO_BUFFER = -1;
 
-/** The spec of a contraction kernel. Operands for which `made` holds have no buffer. */
+/** The spec of a contraction kernel. Operands for which `made` holds have no buffer; `repeated` ones are packed by a kernel of their own. */
 export function specify(
   kernel: ContractKernel,
   context: ProgramContext,
   buffers: KernelBuffers,
   realised: (value: Value) => boolean,
   made: (value: Value) => boolean = () => false,
+  repeated: ReadonlySet<AbsorbedOperand> = new Set(),
 ): SpecifiedContraction {
   const { plan, value } = kernel;
   const { table, target } = context;
@@ -144,7 +145,7 @@ export function specify(
     dtype: of.base.dtype,
     axes: of.axes,
     // What lasts itself is computed once: nothing has to be kept for it.
-    lasting: !kernel.lasting && context.lasts(storage(of.base)),
+    packedAhead: repeated.has(of) || (!kernel.lasting && context.lasts(storage(of.base))),
   });
   const plain = stores.length === 1 && lead.value === value;
   const spec: ContractSpec = {
@@ -173,11 +174,12 @@ export function lowerContraction(
   context: ProgramContext,
   name: string,
   realised: (value: Value) => boolean,
+  repeated: ReadonlySet<AbsorbedOperand>,
 ): LoweredKernel {
   const { plan } = kernel;
   const b = new LoopBuilder(context.target);
   const buffers = new KernelBuffers(context.windows);
-  const { spec, stores, exprs, mayFail } = specify(kernel, context, buffers, realised);
+  const { spec, stores, exprs, mayFail } = specify(kernel, context, buffers, realised, () => false, repeated);
   const ahead: Inst[] = [];
   lowerContract(b, spec, context.target, {
     room: (room, dtype, elements) => buffers.scratch(room, dtype, elements, elements * bytesOf(dtype)),

@@ -6,7 +6,7 @@ import type { LoopBuilder, Reg, Tiles } from '../../loops.ts';
 import type { Target } from '../../target.ts';
 import { asReg, type Cursor, type Extent, sizesOf, step } from '../cursor.ts';
 import { unravel, zero } from '../indices.ts';
-import { keepsPacked } from '../plan.ts';
+import { comesPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import { cursorAt, eachBlock, type RunningBlock } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
@@ -64,7 +64,7 @@ function openSide(
   const panelWords = width * plan.blockWords;
   const shared = side.source === 'shared';
   const panels = shared ? side.panels * plan.k.count : slots * side.taskPanels;
-  const keeps = shared && keepsPacked(view);
+  const keeps = shared && comesPacked(view);
   const buffer = (keeps ? scratch.kept : scratch.room)(`words of ${name}`, 'i32', panels * panelWords);
   const stages = shared ? slotsOf(Math.ceil(side.panels / panelsTogether(q, side))) : slots;
   const staging = needsStaging(q, view, minor, layout)

@@ -8,7 +8,7 @@ import { lanesFor, type Target } from '../../target.ts';
 import { loadRun } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { type Stream, sweep } from '../micro.ts';
-import { chooseTile, keepsPacked } from '../plan.ts';
+import { chooseTile, comesPacked } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { type Coords, finish, outputIndex } from '../store.ts';
@@ -136,7 +136,7 @@ function packKernel(
           () => each(() => zero(b, 'f32', lanes)),
         );
     });
-  const keeps = keepsPacked(kernel);
+  const keeps = comesPacked(kernel);
   if (keeps) scratch.prepare(fill);
   else fill();
   return !keeps;
@@ -152,7 +152,7 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
   const tasks = mTasks * (shared ? nPanels : 1);
   const slots = slotsOf(tasks);
 
-  const kernelRoom = keepsPacked(f.kernel) ? scratch.kept : scratch.room;
+  const kernelRoom = comesPacked(f.kernel) ? scratch.kept : scratch.room;
   const kernel = kernelRoom('transformed kernel', 'f32', PLANES * channels * nPanels * width);
   const packs = packKernel(b, p, f, plan, kernel, scratch);
   const image = planesOf((shared ? mPanels : most) * rows, pitch, lanes);
