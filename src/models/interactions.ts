@@ -30,7 +30,6 @@ export function fieldAwareSum(vectors: Tensor): Tensor {
   return all.sub(own.mul(own).sum([1, 2])).mul(0.5);
 }
 
-/** Activations by the names that configs use. */
 /** What stands behind the layers of a tower; `dice` is Dice, with state of its own. */
 export type Activation = 'relu' | 'leakyRelu' | 'dice';
 

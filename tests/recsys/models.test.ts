@@ -130,24 +130,27 @@ describe('models, each from a config file of ten lines', () => {
 });
 
 describe('SparseTrainer', () => {
-  it('logistic regression with SGD is the closed form', () => {
-    const schema: BatchSchema = { slots: ['a'], dense: [], labels: ['y'] };
-    const model = new LR({ schema });
-    const trainer = new SparseTrainer({
-      model,
+  const schema: BatchSchema = { slots: ['a'], dense: [], labels: ['y'] };
+  const logistic = (l2?: number): SparseTrainer =>
+    new SparseTrainer({
+      model: new LR({ schema }),
       optimizer: parameters => new SGD(parameters, { lr: 1 }),
       table: { wideOptimizer: { type: 'sgd', lr: 1 } },
+      l2,
     });
-    // signs 5, 5, 7 in two examples; the second has 5 twice
-    const batch: SparseBatch = {
-      schema,
-      size: 2,
-      hi: Uint32Array.of(0, 0, 0),
-      lo: Uint32Array.of(7, 5, 5),
-      offsets: Uint32Array.of(0, 1, 3),
-      dense: new Float32Array(0),
-      labels: Float32Array.of(1, 0),
-    };
+  // signs 5, 5, 7 in two examples; the second has 5 twice
+  const batch: SparseBatch = {
+    schema,
+    size: 2,
+    hi: Uint32Array.of(0, 0, 0),
+    lo: Uint32Array.of(7, 5, 5),
+    offsets: Uint32Array.of(0, 1, 3),
+    dense: new Float32Array(0),
+    labels: Float32Array.of(1, 0),
+  };
+
+  it('logistic regression with SGD is the closed form', () => {
+    const trainer = logistic();
     expect(trainer.step(batch).loss).toBeCloseTo(Math.log(2), 6);
     const table = trainer.table as EmbeddingTable;
     // d/dw of the mean of two: (0.5 - 1) / 2 for 7; 0.5 / 2 for each of two 5
@@ -155,6 +158,19 @@ describe('SparseTrainer', () => {
     expect(table.row(5)!.weights[0]).toBeCloseTo(-0.5, 6);
     expect(table.row(5)).toMatchObject({ show: 2, click: 0 });
     expect(table.row(7)).toMatchObject({ show: 1, click: 1 });
+  });
+
+  it('regularises the rows of a batch, each by its own frequency', () => {
+    const [plain, regular] = [logistic(), logistic(0.5)];
+    const weight = ({ table }: SparseTrainer, sign: number): number => table.row(sign)!.weights[0]!;
+    for (const trainer of [plain, regular]) trainer.step(batch);
+    // They started at 0.
+    expect([weight(regular, 7), weight(regular, 5)]).toEqual([weight(plain, 7), weight(plain, 5)]);
+    for (const trainer of [plain, regular]) trainer.step(batch);
+    // w -= lr (g + l2 / n w): 7 was 0.25 and seen 2 times by now, 5 was -0.5 and seen 4 times.
+    expect(weight(regular, 7) - weight(plain, 7)).toBeCloseTo((-0.5 / 2) * 0.25, 6);
+    expect(weight(regular, 5) - weight(plain, 5)).toBeCloseTo((-0.5 / 4) * -0.5, 6);
+    expect(() => logistic(-1)).toThrow('SparseTrainer: l2: -1 came, expected a number of at least 0');
   });
 
   it('a batch of fewer examples than the first is the same as in a program of its own', () => {
