@@ -27,6 +27,7 @@ import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
+import { ResultMemory } from './memory/results.ts';
 import { emitAlone, emitProgram, type ProgramCode, type ProgramEntries } from './program-code.ts';
 import { Threads } from './threads.ts';
 import { type Area, Workspace } from './workspace.ts';
@@ -100,6 +101,7 @@ export class Machine {
   readonly allThreads: boolean;
   readonly control: number;
   readonly pool: Threads;
+  readonly results = new ResultMemory();
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private readonly work: Workspace;
   /** The run that the event loop does not wait for, and those that wait for it. */

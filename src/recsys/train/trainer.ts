@@ -7,6 +7,7 @@ import path from 'node:path';
 import { recoverFolder, writeFolderAtomic } from '../../formats/atomic.ts';
 import * as build from '../../graph/build.ts';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
+import { backend } from '../../runtime/index.ts';
 import {
   autocast,
   type CompiledFunction,
@@ -146,6 +147,7 @@ export class SparseTrainer implements BatchLearner {
     const { sums } = this;
     stage.pooling.backward(batch, found, gradients, scales, this.click, sums);
     this.table.push(found, sums.gradients, sums.shows, sums.clicks, sums.slots);
+    backend().giveBack?.([gradients.wides, gradients.vectors, ...histories]);
     return { loss: loss![0]!, predictions: predictions!.subarray(0, batch.size * this.model.tasks.length) };
   }
 
