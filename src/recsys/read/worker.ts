@@ -3,6 +3,7 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { Features } from '../features/features.ts';
+import { blockMade, followTurns } from '../turns.ts';
 import { type LanePlan, readLane } from './lanes.ts';
 import type { FromThread, Reply, ToThread } from './threads.ts';
 
@@ -32,6 +33,7 @@ async function run(owner: number, lane: number, state: Lane, plan: LanePlan, beg
       const { hi, lo, offsets, dense, labels } = block.batch;
       const schema = { slots: [], dense: [], labels: [] };
       const arrays = [hi, lo, offsets, dense, labels].map(array => array.buffer as ArrayBuffer);
+      blockMade();
       send({ lane, block: { ...block, batch: { ...block.batch, schema } } }, arrays);
       begun();
     }
@@ -67,8 +69,10 @@ function become(owner: number, own: ReadonlyMap<number, LanePlan>): void {
 }
 
 parentPort!.on('message', (message: ToThread) => {
-  if ('lanes' in message) become(message.owner, new Map(message.lanes.map(({ lane, plan }) => [lane, plan])));
-  else if ('end' in message) become(0, new Map());
+  if ('lanes' in message) {
+    followTurns(message.turns);
+    become(message.owner, new Map(message.lanes.map(({ lane, plan }) => [lane, plan])));
+  } else if ('end' in message) become(0, new Map());
   else {
     const state = lanes.get(message.lane)!;
     state.credit += message.blocks;
