@@ -19,7 +19,7 @@ const BLOCK_ROWS = 4096;
 /** Examples of a block that is cut into batches: a whole number of them, so that few batches are put together out of two blocks. */
 const blockRows = (batchSize: number): number => batchSize * Math.max(1, Math.round(BLOCK_ROWS / batchSize));
 
-/** Blocks that a thread makes ahead per lane. */
+/** Blocks that a thread makes ahead for each of its lanes. */
 const AHEAD = 2;
 
 /** What a lane reads; plain data, because threads get it. */
@@ -85,7 +85,7 @@ class LanePool {
       return takeReaderThread(own, this.turns, message => this.lanes[message.lane]!.receive(message));
     });
     this.lanes = plans.map(
-      (_, lane) => new RemoteLane(features, this.turns, blocks => this.threads[lane % count]!.ask(lane, blocks)),
+      (_, lane) => new RemoteLane(features, this.turns, blocks => this.threads[lane % count]!.ask(blocks)),
     );
   }
 

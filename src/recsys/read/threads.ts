@@ -16,12 +16,12 @@ export type FromThread = { readonly lane: number } & (
 );
 
 /** The lanes of one owner on one thread. */
-type OwnLanes = readonly { readonly lane: number; readonly plan: LanePlan }[];
+export type OwnLanes = readonly { readonly lane: number; readonly plan: LanePlan }[];
 
-/** To a thread, about the owner of a number: these are its lanes; it takes `blocks` more of a lane; it wants no more. */
+/** To a thread, about the owner of a number: these are its lanes; it takes `blocks` more; it wants no more. */
 export type ToThread = { readonly owner: number } & (
   | { readonly lanes: OwnLanes; readonly turns: Turns }
-  | { readonly lane: number; readonly blocks: number }
+  | { readonly blocks: number }
   | { readonly end: true }
 );
 
@@ -32,8 +32,8 @@ export interface Reply {
 }
 
 export interface ReaderThread {
-  /** It may make `blocks` more of a lane. */
-  ask(lane: number, blocks: number): void;
+  /** It may make `blocks` more: of its lanes in turn. */
+  ask(blocks: number): void;
   /** Nothing more is wanted. */
   release(): void;
 }
@@ -79,8 +79,8 @@ class Thread implements ReaderThread {
     this.send({ owner: this.owner, lanes, turns });
   }
 
-  ask(lane: number, blocks: number): void {
-    this.send({ owner: this.owner, lane, blocks });
+  ask(blocks: number): void {
+    this.send({ owner: this.owner, blocks });
   }
 
   release(): void {
