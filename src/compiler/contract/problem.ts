@@ -26,8 +26,8 @@ export interface View {
   readonly base: number;
   readonly lin: readonly number[];
   readonly guards: readonly Guard[];
-  /** Whether it keeps its value from run to run. */
-  readonly lasting: boolean;
+  /** Whether a kernel of its own packs it. */
+  readonly packedAhead: boolean;
   /** Elements the axes span. */
   readonly elements: number;
 }
@@ -155,8 +155,8 @@ function viewOf(operand: ContractOperand, phase: Phase, sizes: readonly number[]
     if (!alwaysInside({ terms, offset, div: 1 }, size, sizes)) guards.push({ coefs, offset, size, stride });
   }
   const elements = product(operand.axes.map(axis => axis.size));
-  const { buffer, dtype, prologue, lasting = false } = operand;
-  return { buffer, dtype, prologue, base, lin, guards, lasting, elements };
+  const { buffer, dtype, prologue, packedAhead = false } = operand;
+  return { buffer, dtype, prologue, base, lin, guards, packedAhead, elements };
 }
 
 /** Drops `gone` dims (whose coordinate is 0) from a problem's per-dim arrays. */
@@ -256,8 +256,8 @@ function problemOf(spec: ContractSpec, phase: Phase, lanes: number, masks: boole
   const b = viewOf(spec.b, phase, sizes);
   const byOutput = (role: Role): number[] =>
     dims.flatMap((dim, d) => (dim.role === role ? [d] : [])).sort((x, y) => lin[y]! - lin[x]!);
-  // What is packed ahead of all runs may be walked in any order.
-  const walked = [a, b].filter(view => !view.lasting);
+  // What is packed ahead may be walked in any order.
+  const walked = [a, b].filter(view => !view.packedAhead);
   const weight = (d: number): number => Math.min(...walked.map(view => Math.abs(view.lin[d]!)));
   const problem: Problem = {
     dims,

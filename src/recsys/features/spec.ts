@@ -87,6 +87,8 @@ export interface LabelSpec {
   readonly positive?: string;
   /** A label that is not there makes the line a bad one ('bad'), or is kept as unknown ('unknown': NaN). 'bad' by default. */
   readonly missing?: 'bad' | 'unknown';
+  /** Smallest and largest number the column may hold: others make the line a bad one. [0, 1] by default, which the losses of all models here need. */
+  readonly range?: readonly [least: number, most: number];
 }
 
 /** Where a name alone is given, that column is hashed (slots) or taken as a number (dense, labels). */
@@ -126,7 +128,13 @@ const DENSE: Kind = options<DenseSpec>({
   mean: number,
   std: positive,
 });
-const LABEL: Kind = options<LabelSpec>({ name: text, from: text, positive: text, missing: either('bad', 'unknown') });
+const LABEL: Kind = options<LabelSpec>({
+  name: text,
+  from: text,
+  positive: text,
+  missing: either('bad', 'unknown'),
+  range: pair(number),
+});
 const SPEC: Kind = options<FeatureSpec>({ slots: list(anything), dense: list(anything), labels: list(anything) }, [
   'slots',
 ]);

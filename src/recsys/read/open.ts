@@ -19,9 +19,11 @@ const CHUNK = 1 << 20;
 
 type Compression = 'none' | 'gzip' | 'zstd';
 
-/** How a file is compressed. @throws Error naming the file when it cannot be read */
+/** How a file is compressed. @throws Error naming the file when it cannot be read, or holds UTF-16, which begins with its byte order mark */
 export function compressionOf(path: string): Compression {
   const start = readStart(path, 4);
+  if ((start[0] === 0xff && start[1] === 0xfe) || (start[0] === 0xfe && start[1] === 0xff))
+    throw new Error(`${path}: the text is UTF-16, expected UTF-8`);
   if (isGzip(start)) return 'gzip';
   return isZstd(start) ? 'zstd' : 'none';
 }
