@@ -77,7 +77,7 @@ export class Sequential extends Module {
 
   /** Adds a layer at the end, under its number unless a name is given. */
   append(layer: Module, name?: string): this {
-    this.#check(layer, this.length);
+    this.check(layer, this.length);
     if (name === undefined) numbered(this, this.length, layer);
     else named(this, name, layer, false);
     ordered(this, name ?? String(this.length));
@@ -91,12 +91,12 @@ export class Sequential extends Module {
    */
   set(index: number, layer: Module): this {
     const key = keyAt(this, index);
-    this.#check(layer, this[KEYS].indexOf(key));
+    this.check(layer, this[KEYS].indexOf(key));
     named(this, key, layer, true);
     return this;
   }
 
-  #check(layer: Module, at: number): void {
+  private check(layer: Module, at: number): void {
     if (!(layer instanceof Module))
       throw new TypeError(
         `Sequential: layer ${at} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,

@@ -12,7 +12,10 @@ import { type DenseSpec, type FeatureSpec, type FullSpec, fullSpec, type LabelSp
 
 /** What a record's column may hold. A list is a column with several values; null, undefined and '' are missing. */
 export type FieldValue = string | number | bigint | boolean | null | undefined;
-/** A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0). */
+/**
+ * A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0); where they become signs, whole ones beyond 2^53 are
+ * refused, because their last digits may be lost already: bigints and texts are exact.
+ */
 export type FeatureRecord = Readonly<Record<string, FieldValue | readonly FieldValue[]>>;
 
 /** Writes one record's example into rows: null, or why the record is bad (the rows are as before then). */
@@ -24,6 +27,8 @@ export class Features {
   readonly schema: BatchSchema;
   /** Columns that are read, labels included. */
   readonly columns: readonly string[];
+  /** Those of them that signs are made of. */
+  readonly signColumns: ReadonlySet<string>;
   private readonly full: FullSpec;
   private readonly serving: { readonly fields: Fields; readonly extract: Extractor };
 
@@ -39,11 +44,11 @@ export class Features {
       ),
       labels: full.labels.map(label => label.name),
     };
-    const read = [
-      ...full.slots.flatMap(slot => (slot.type === 'cross' ? slot.from : [slot.from ?? slot.name])),
-      ...[...full.dense, ...full.labels].map(column => column.from ?? column.name),
-    ];
-    this.columns = [...new Set(read)];
+    const ofSlots = (slots: readonly SlotSpec[]): string[] =>
+      slots.flatMap(slot => (slot.type === 'cross' ? slot.from : [slot.from ?? slot.name]));
+    const numbers = [...full.dense, ...full.labels].map(column => column.from ?? column.name);
+    this.columns = [...new Set([...ofSlots(full.slots), ...numbers])];
+    this.signColumns = new Set(ofSlots(full.slots.filter(({ type }) => type !== 'bucket' && type !== 'logBucket')));
     // A served record has no labels yet.
     const labels = full.labels.map(label => ({ ...label, missing: 'unknown' as const }));
     this.serving = { fields: new Fields(this.columns), extract: extractor({ ...full, labels }, this.columns) };
@@ -62,8 +67,7 @@ export class Features {
     const rows = new Rows(this.schema, records.length);
     const { fields, extract } = this.serving;
     records.forEach((record, i) => {
-      fillFields(fields, record);
-      const fault = extract(fields, rows);
+      const fault = fillFields(fields, record, this.signColumns) ?? extract(fields, rows);
       if (fault !== null) throw new Error(`extract: record ${i}: ${fault}`);
     });
     return rows.take();
@@ -223,8 +227,8 @@ function denseWriter({ width = 1 }: DenseSpec, position: number, numbers: Number
 
 const encoder = new TextEncoder();
 
-/** An object's values as bytes in the fields of a record. */
-export function fillFields(fields: Fields, record: FeatureRecord): void {
+/** An object's values as bytes in the fields of a record; null, or why the record is bad. `signs`: the columns that signs are made of. */
+export function fillFields(fields: Fields, record: FeatureRecord, signs: ReadonlySet<string>): string | null {
   fields.clear(fields.bytes);
   let used = 0;
   const add = (column: number, value: FieldValue): void => {
@@ -240,9 +244,16 @@ export function fillFields(fields: Fields, record: FeatureRecord): void {
     fields.add(column, used, used + written);
     used += written;
   };
-  fields.columns.forEach((name, column) => {
+  for (const [column, name] of fields.columns.entries()) {
     const value = record[name];
-    if (Array.isArray(value)) for (const item of value as readonly FieldValue[]) add(column, item);
-    else add(column, value as FieldValue);
-  });
+    const values = Array.isArray(value) ? (value as readonly FieldValue[]) : [value as FieldValue];
+    const lost = signs.has(name) ? values.find(isInexact) : undefined;
+    if (lost !== undefined)
+      return `column ${name} holds the number ${String(lost)}, which may have lost digits: expected a bigint or text beyond 2^53`;
+    for (const item of values) add(column, item);
+  }
+  return null;
 }
+
+/** Whether a number stands for several whole ones. */
+const isInexact = (value: FieldValue): boolean => Number.isInteger(value) && !Number.isSafeInteger(value);

@@ -149,6 +149,21 @@ describe('extract', () => {
     expect(nothing.labels).toEqual(Float32Array.of(Number.NaN));
   });
 
+  it('refuses numbers that may have lost digits where they become signs, as of JSON', () => {
+    const { user, when } = JSON.parse('{ "user": 9007199254740993, "when": 1700000000000000001 }');
+    const features = new Features({
+      slots: [{ type: 'id', name: 'user' }, 'name'],
+      dense: [{ name: 'when', std: 1e18 }],
+    });
+    const lost = (column: string, value: number): string =>
+      `extract: record 0: column ${column} holds the number ${value}, which may have lost digits: expected a bigint or text beyond 2^53`;
+    expect(() => features.extract({ user })).toThrow(lost('user', user));
+    expect(() => features.extract({ user: [1, user] })).toThrow(lost('user', user));
+    expect(() => features.extract({ name: 2 ** 60 })).toThrow(lost('name', 2 ** 60));
+    const exact = features.extract({ user: '9007199254740993', name: 0.5, when });
+    expect([bag(exact, 'user'), exact.dense[0]]).toEqual([[9007199254740993n], Math.fround(1.7)]);
+  });
+
   it('reads a part of a value', () => {
     const parts = new Features({
       slots: [
