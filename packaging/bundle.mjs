@@ -30,7 +30,7 @@ const CORE = /[\\/]src[\\/](launch|graph|transform|compiler|backends|runtime|ten
 const LATER = new RegExp(
   [
     'transform/',
-    'compiler/(chain/(lower|neutral|plan|rows)|math/(?!values)|routines/|print-loops|verify-loops)',
+    'compiler/(chain/(lower|neutral|plan|rows)|math/(?!values)|routines/|print-loops|verify/)',
     'compiler/contract/(packed/(?!problem)|pixels/(blocks|gradient-|vectors)|winograd/(?!convolution|index))',
     'backends/(reference/(?!index)|wasm/(?!encoder|function-writer|opcodes)|x86/(avx2/(?!memory)|emit-tiles))',
     'tensor/(control|customGrad|einsum|fft/|functional/(?!.*[pP]ool)|jacobian|linalg/|masked|print|profile|random|special/|vmap)',

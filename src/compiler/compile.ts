@@ -2,6 +2,7 @@
  * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its name.
  */
 
+import type { AbsorbedOperand } from './absorb.ts';
 import { joinChains } from './chain/join.ts';
 import { lowerChain } from './chain/lower.ts';
 import { planChain } from './chain/plan.ts';
@@ -19,6 +20,7 @@ import { lowerContraction } from './lower/contract.ts';
 import { lowerCopy, lowerRoutine } from './lower/routine.ts';
 import { lowerSpace } from './lower/space.ts';
 import { normalise } from './normalise.ts';
+import { repeatedOperands, withPackings } from './packings.ts';
 import { chooseDestinations, order, plan, type Step } from './plan/index.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
 import { LoweringCache } from './signature.ts';
@@ -47,16 +49,17 @@ function compile(program: GraphProgram, target: Target): Compiled {
   const { windows } = context;
   log.pass('fuse');
   let count = 0;
-  const cache = new LoweringCache(windows, flow.lasts);
+  const repeated = repeatedOperands(kernels, flow.lasts);
+  const cache = new LoweringCache(windows, flow.lasts, repeated);
   const lower = (kernel: Kernel): Step => {
     const name = `k${count++}`;
-    const make = (): LoweredKernel => lowerKernel(kernel, context, name, realised, inPlace);
+    const make = (): LoweredKernel => lowerKernel(kernel, context, name, realised, inPlace, repeated);
     const tuned = (): LoweredKernel =>
       target.tuner && kernel.kind === 'contract' ? target.tuner.settle(make) : make();
     return { kernel, lowered: cache.lower(kernel, realised, tuned) };
   };
 
-  const steps = kernels.map(lower);
+  const steps = withPackings(kernels.map(lower), repeated);
   log.pass('lower');
   const { place, copies } = chooseDestinations(flow, steps, inPlace);
   for (const value of inPlace)
@@ -139,12 +142,13 @@ function lowerKernel(
   name: string,
   realised: (value: Value) => boolean,
   inPlace: ReadonlySet<Value>,
+  repeated: ReadonlySet<AbsorbedOperand>,
 ): LoweredKernel {
   switch (kernel.kind) {
     case 'space':
       return lowerSpace(kernel, context, name, realised);
     case 'contract':
-      return lowerContraction(kernel, context, name, realised);
+      return lowerContraction(kernel, context, name, realised, repeated);
     case 'chain':
       return lowerChain(kernel, context, name, realised);
     case 'routine':

@@ -62,4 +62,12 @@ export interface CopyKernel extends Group {
   readonly to: { readonly kind: 'output' | 'leaf'; readonly index: number };
 }
 
+/** Brings an operand that many contractions read into the form in which they read it (packings.ts). */
+export interface PackKernel extends Group {
+  readonly kind: 'pack';
+  /** When the first of them was made. */
+  readonly born: number;
+}
+
+/** What fusion makes. */
 export type Kernel = SpaceKernel | ContractKernel | ChainKernel | RoutineKernel | CopyKernel;

@@ -53,7 +53,7 @@ const ATTR_KEY: AttrKey = {
 export const attributesKey = (op: Primitive, attrs: Attrs[Primitive]): string =>
   (ATTR_KEY[op] as (attrs: Attrs[Primitive]) => string)(attrs);
 
-/** A value, a number that tells its computation apart, and the barrier group it belongs to. */
+/** What readers of a node read, a number that tells its computation apart (barriers have their own), and the barrier group it belongs to. */
 interface Made {
   readonly value: Value;
   readonly key: number;
@@ -69,133 +69,172 @@ const accumulatesHalves = ({ dtype, attrs: { kind, drop } }: Node<'scatter'>): b
   (dtype === 'bf16' || dtype === 'f16') && (kind === 'add' || kind === 'mul') && !drop;
 
 export function normalise(program: GraphProgram): Flow {
-  const leafIndex = new Map<Node, number>();
-  program.leaves.forEach((leaf, i) => {
-    if (!leafIndex.has(leaf)) leafIndex.set(leaf, i);
-  });
-  const values: Value[] = [];
-  const leaves: (Value | null)[] = program.leaves.map(() => null);
-  /** What readers of a node read, and a number that tells its computation apart (barriers have their own). */
-  const made = new Map<Node, Made>();
-  const known = new Map<string, Made>();
-  let keys = 0;
-
+  const values = new Values();
+  const leaves = leavesOf(program);
+  const leafValues: (Value | null)[] = program.leaves.map(() => null);
   const roots = [...program.outputs, ...program.updates.map(update => update.node)];
-  const order = topologicalOrder(roots, leafIndex);
-  const reader = soleReaders(order, roots, leafIndex);
-
-  /** A value without elements, whatever would compute it: index arithmetic may not divide by its sizes. */
-  const emptyOf = ({ shape, dtype, id }: Node): Value => {
-    const zero = dtype === 'i64' ? 0n : 0;
-    const literal = new Value(values.length, 'constant', { value: zero }, [], [], dtype, -1, id, 0);
-    values.push(literal);
-    const empty = new Value(values.length, 'reindex', { axes: [], fill: 0 }, [literal], shape, dtype, -1, id, 0);
-    values.push(empty);
-    return empty;
+  const order = topologicalOrder(roots, leaves);
+  const readers = soleReaders(order, roots, leaves);
+  const made = new Map<Node, Made>();
+  for (const node of order) {
+    const leaf = leaves.get(node);
+    const entry = leaf === undefined ? computed(values, node, made, readers) : values.leaf(node, leaf);
+    if (leaf !== undefined) leafValues[leaf] = entry.value;
+    made.set(node, entry);
+  }
+  const memory = sameMemory(program.leaves);
+  return {
+    values: values.all,
+    leaves: leafValues,
+    outputs: program.outputs.map(node => made.get(node)!.value),
+    updates: changes(program, values, made, memory),
+    sameMemory: memory,
+    lasts: lastingValues(values.all, program.lasting ?? []),
   };
+}
 
-  /** The value of an op over inputs made before: a new one, or its twin. */
-  const enter = (
+/** Where each leaf stands first. */
+function leavesOf(program: GraphProgram): ReadonlyMap<Node, number> {
+  const leaves = new Map<Node, number>();
+  for (const [i, leaf] of program.leaves.entries()) if (!leaves.has(leaf)) leaves.set(leaf, i);
+  return leaves;
+}
+
+/** The type of a value, and the node it is born with. */
+interface Place {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly born: number;
+}
+
+/** The values made so far, one for each computation. */
+class Values {
+  readonly all: Value[] = [];
+  private readonly known = new Map<string, Made>();
+  private keys = 0;
+
+  private add(
     op: Primitive,
     attrs: Attrs[Primitive],
-    inputs: readonly Made[],
-    { shape, dtype, born }: { readonly shape: readonly number[]; readonly dtype: DType; readonly born: number },
-  ): Made => {
-    const key = `${op}|${dtype}|${shape}|${inputs.map(input => input.key)}|${attributesKey(op, attrs)}`;
-    const twin = known.get(key);
+    inputs: Value[],
+    { shape, dtype, born }: Place,
+    leaf = -1,
+    group = 0,
+  ): Value {
+    const value = new Value(this.all.length, op, attrs, inputs, shape, dtype, leaf, born, group);
+    this.all.push(value);
+    return value;
+  }
+
+  leaf({ op, attrs, shape, dtype, id }: Node, leaf: number): Made {
+    return { value: this.add(op, attrs, [], { shape, dtype, born: id }, leaf), key: this.keys++, group: 0 };
+  }
+
+  /** A value without elements, whatever would compute it: index arithmetic may not divide by its sizes. */
+  empty({ shape, dtype, id: born }: Node): Made {
+    const literal = this.add('constant', { value: dtype === 'i64' ? 0n : 0 }, [], { shape: [], dtype, born });
+    const value = this.add('reindex', { axes: [], fill: 0 }, [literal], { shape, dtype, born });
+    return { value, key: this.keys++, group: 0 };
+  }
+
+  /** The value of an op over inputs made before: a new one, or its twin. */
+  enter(op: Primitive, attrs: Attrs[Primitive], inputs: readonly Made[], place: Place): Made {
+    const key = `${op}|${place.dtype}|${place.shape}|${inputs.map(input => input.key)}|${attributesKey(op, attrs)}`;
+    const twin = this.known.get(key);
     if (twin) return twin;
     const group = inputs.reduce((g, input) => Math.max(g, input.group), 0);
     const sources = inputs.map(input => input.value);
-    const value = new Value(values.length, op, attrs, sources, shape, dtype, -1, born, group);
-    values.push(value);
-    const entry = { value, key: keys++, group };
-    known.set(key, entry);
+    const entry = { value: this.add(op, attrs, sources, place, -1, group), key: this.keys++, group };
+    this.known.set(key, entry);
     return entry;
-  };
+  }
 
-  /** `side` of an outer product, read at the coordinates of the result. */
-  const stretched = (side: Made, labels: readonly number[], out: readonly number[], node: Node): Made => {
+  /** What a barrier passes on, in a group of its own. */
+  behind(barrier: Node<'barrier'>, inputs: readonly Made[]): Made {
+    const key = `barrier|${inputs.map(input => input.key)}|${attributesKey('barrier', barrier.attrs)}`;
+    const entry = this.known.get(key) ?? {
+      value: inputs[0]!.value,
+      key: this.keys++,
+      group: barrier.attrs.group + 1,
+    };
+    this.known.set(key, entry);
+    return entry;
+  }
+
+  copy(root: Value): Value {
+    const { shape, dtype, born } = root;
+    const axes = shape.map((_, d) => identityAxis(d));
+    return this.add('reindex', { axes, fill: 0 }, [root], { shape, dtype, born });
+  }
+}
+
+/** What readers of a node that is no leaf read. */
+function computed(
+  values: Values,
+  node: Node,
+  made: ReadonlyMap<Node, Made>,
+  readers: ReadonlyMap<Node, Node | null>,
+): Made {
+  if (node.size === 0) return values.empty(node);
+  const inputs = node.inputs.map(input => made.get(input)!);
+  const isIdentity = node.op === 'detach' || node.op === 'custom' || isMark(node);
+  if (isIdentity || permutedContract(node.inputs[0], readers)?.reader === node) return inputs[0]!;
+  if (node.is('barrier')) return values.behind(node, inputs);
+  if (node.is('contract') && isOuterProduct(node)) return outerProduct(values, node, inputs);
+  if (node.is('scatter') && accumulatesHalves(node)) return scatterOfHalves(values, node, inputs);
+  // A contraction writes its result in the order in which it is read.
+  const permuted = permutedContract(node, readers);
+  const shape = permuted?.reader.shape ?? node.shape;
+  return values.enter(node.op, permuted?.attrs ?? node.attrs, inputs, { shape, dtype: node.dtype, born: node.id });
+}
+
+/** The product of both sides, each read at the coordinates of the result. */
+function outerProduct(values: Values, node: Node<'contract'>, inputs: readonly Made[]): Made {
+  const { a, b, out } = node.attrs;
+  const place = { shape: node.shape, dtype: node.dtype, born: node.id };
+  const stretched = (side: Made, labels: readonly number[]): Made => {
     if (labels.length === out.length && labels.every((label, d) => label === out[d])) return side;
-    const axes = labels.map(label => identityAxis(out.indexOf(label)));
-    return enter('reindex', { axes, fill: 0 }, [side], { shape: node.shape, dtype: node.dtype, born: node.id });
+    return values.enter(
+      'reindex',
+      { axes: labels.map(label => identityAxis(out.indexOf(label))), fill: 0 },
+      [side],
+      place,
+    );
   };
+  return values.enter('binary', { fn: 'mul' }, [stretched(inputs[0]!, a), stretched(inputs[1]!, b)], place);
+}
 
-  const visit = (node: Node): void => {
-    const leaf = leafIndex.get(node) ?? -1;
-    if (leaf >= 0) {
-      const value = new Value(values.length, node.op, node.attrs, [], node.shape, node.dtype, leaf, node.id, 0);
-      values.push(value);
-      leaves[leaf] = value;
-      made.set(node, { value, key: keys++, group: 0 });
-      return;
-    }
-    if (node.size === 0) {
-      made.set(node, { value: emptyOf(node), key: keys++, group: 0 });
-      return;
-    }
-    const inputs = node.inputs.map(input => made.get(input)!);
-    const isIdentity = node.op === 'detach' || node.op === 'custom' || isMark(node);
-    if (isIdentity || permutedContract(node.inputs[0], reader)?.reader === node) {
-      made.set(node, inputs[0]!);
-      return;
-    }
-    if (node.is('barrier')) {
-      const key = `barrier|${inputs.map(input => input.key)}|${attributesKey('barrier', node.attrs)}`;
-      const entry = known.get(key) ?? { value: inputs[0]!.value, key: keys++, group: node.attrs.group + 1 };
-      known.set(key, entry);
-      made.set(node, entry);
-      return;
-    }
-    const place = { shape: node.shape, dtype: node.dtype, born: node.id };
-    if (node.is('contract') && isOuterProduct(node)) {
-      const { a, b, out } = node.attrs;
-      const sides = [stretched(inputs[0]!, a, out, node), stretched(inputs[1]!, b, out, node)];
-      made.set(node, enter('binary', { fn: 'mul' }, sides, place));
-      return;
-    }
-    if (node.is('scatter') && accumulatesHalves(node)) {
-      const [base, index, updates] = inputs as [Made, Made, Made];
-      const wide = (x: Made): Made => {
-        const f32 = { shape: x.value.shape, dtype: 'f32', born: node.id } as const;
-        if (!Object.is(uniform(x.value), 0)) return enter('cast', {}, [x], f32);
-        // What starts from zeros needs no memory to start from.
-        return enter(
-          'reindex',
-          { axes: [], fill: 0 },
-          [enter('constant', { value: 0 }, [], { ...f32, shape: [] })],
-          f32,
-        );
-      };
-      const sum = enter('scatter', node.attrs, [wide(base), index, wide(updates)], { ...place, dtype: 'f32' });
-      made.set(node, enter('cast', {}, [sum], place));
-      return;
-    }
-    // A contraction writes its result in the order in which it is read.
-    const permuted = permutedContract(node, reader);
-    const shape = permuted?.reader.shape ?? node.shape;
-    made.set(node, enter(node.op, permuted?.attrs ?? node.attrs, inputs, { ...place, shape }));
+/** In f32, rounded once. */
+function scatterOfHalves(values: Values, node: Node<'scatter'>, inputs: readonly Made[]): Made {
+  const [base, index, updates] = inputs as [Made, Made, Made];
+  const place = { shape: node.shape, dtype: node.dtype, born: node.id };
+  const wide = (x: Made): Made => {
+    const f32 = { shape: x.value.shape, dtype: 'f32', born: node.id } as const;
+    if (!Object.is(uniform(x.value), 0)) return values.enter('cast', {}, [x], f32);
+    // What starts from zeros needs no memory to start from.
+    const zero = values.enter('constant', { value: 0 }, [], { ...f32, shape: [] });
+    return values.enter('reindex', { axes: [], fill: 0 }, [zero], f32);
   };
+  const sum = values.enter('scatter', node.attrs, [wide(base), index, wide(updates)], { ...place, dtype: 'f32' });
+  return values.enter('cast', {}, [sum], place);
+}
 
-  for (const node of order) visit(node);
-  const memory = sameMemory(program.leaves);
+/** The updates that change something, each with a value that no other update overwrites. */
+function changes(
+  program: GraphProgram,
+  values: Values,
+  made: ReadonlyMap<Node, Made>,
+  memory: readonly number[],
+): Flow['updates'] {
   const written = new Set(program.updates.map(update => memory[update.leaf]!));
-  /** A variable that takes the old value of another one which is written too: the value is moved out of the way first. */
-  const snapshot = (value: Value): Value => {
-    const root = storage(value);
-    if (root.leaf < 0 || !written.has(memory[root.leaf]!)) return value;
-    const attrs: Attrs['reindex'] = { axes: root.shape.map((_, d) => identityAxis(d)), fill: 0 };
-    const copy = new Value(values.length, 'reindex', attrs, [root], root.shape, root.dtype, -1, root.born, 0);
-    values.push(copy as unknown as Value);
-    return copy as unknown as Value;
-  };
-  const updates = program.updates.flatMap(({ leaf, node }) => {
+  return program.updates.flatMap(({ leaf, node }) => {
     const { value } = made.get(node)!;
     const root = storage(value);
-    const unchanged = root.leaf >= 0 && memory[root.leaf] === memory[leaf];
-    return unchanged ? [] : [{ leaf, value: snapshot(value) }];
+    if (root.leaf < 0) return [{ leaf, value }];
+    if (memory[root.leaf] === memory[leaf]) return [];
+    // A variable that takes the old value of another one which is written too: the value is moved out of the way first.
+    return [{ leaf, value: written.has(memory[root.leaf]!) ? values.copy(root) : value }];
   });
-  const outputs = program.outputs.map(node => made.get(node)!.value);
-  return { values, leaves, outputs, updates, sameMemory: memory, lasts: lastingValues(values, program.lasting ?? []) };
 }
 
 /** Which values depend on lasting leaves alone, or on nothing at all: a literal that must be in memory is computed once too. */

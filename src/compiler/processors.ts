@@ -1,6 +1,7 @@
 /**
- * How many threads this process may use. Asked by every backend that has threads. Imports nothing.
+ * How many threads this process may use. Asked by every backend that has threads.
  */
+import { SettingError } from './settings.ts';
 
 /** Processors this process may use. */
 export function availableProcessors(): number {
@@ -10,13 +11,13 @@ export function availableProcessors(): number {
 
 /**
  * `TENON_NUM_THREADS`, else one per processor.
- * @throws Error when the variable is no whole number of at least 1
+ * @throws SettingError when the variable is no whole number of at least 1
  */
 export function wantedThreads(): number {
   const asked = globalThis.process?.env?.['TENON_NUM_THREADS'];
   if (!asked) return availableProcessors();
   const threads = Number(asked);
   if (!Number.isInteger(threads) || threads < 1)
-    throw new Error(`TENON_NUM_THREADS: "${asked}" came, expected a whole number of at least 1`);
+    throw new SettingError(`TENON_NUM_THREADS: "${asked}" came, expected a whole number of at least 1`);
   return threads;
 }

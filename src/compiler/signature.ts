@@ -2,6 +2,7 @@
  * Equal kernels are lowered once: layers of one shape, steps of a recurrence, updates of parameters of one size. A signature says all
  * that lowering depends on, with buffers by order of appearance. Imports kernels and the flow.
  */
+import type { AbsorbedOperand } from './absorb.ts';
 import { storage, type Value } from './flow.ts';
 import type { Ix } from './index-expr.ts';
 import type { ChainKernel, ContractKernel, CopyKernel, Kernel, SpaceKernel } from './kernels.ts';
@@ -26,6 +27,7 @@ function signatureOf(
   realised: (value: Value) => boolean,
   windows: MemoryWindows,
   lasts: (value: Value) => boolean,
+  repeated: ReadonlySet<AbsorbedOperand>,
 ): Signature {
   const values: Value[] = [];
   const number = new Map<Value, number>();
@@ -69,10 +71,11 @@ function signatureOf(
         .join(';'),
     );
     const dims = plan.dims.map(dim => `${dim.role}${dim.size}`);
+    const ahead = [plan.a, plan.b].map(operand => repeated.has(operand));
     // The contraction itself is met as an input of its kind: what it reads is said here.
     meet(
       kernel.value,
-      `contract ${dims} ${axes} ${bases.map(base => number.get(base))} ${kernel.value.dtype}${coordsKey(plan.out)}`,
+      `contract ${dims} ${axes} ${bases.map(base => number.get(base))} ${ahead} ${kernel.value.dtype}${coordsKey(plan.out)}`,
     );
   } else {
     parts.push(`space ${kernel.shape} ${kernel.kept ?? ''} ${kernel.split}`);
@@ -84,6 +87,9 @@ function signatureOf(
   return { key: parts.join('\n'), values };
 }
 
+/** Products of a chain pack for themselves. */
+const NONE: ReadonlySet<AbsorbedOperand> = new Set();
+
 /** Those of the parts, and which of their values are the same. */
 function chainSignature(
   { products, rows, results }: ChainKernel,
@@ -91,7 +97,7 @@ function chainSignature(
   windows: MemoryWindows,
   lasts: (value: Value) => boolean,
 ): Signature {
-  const parts = [...products, rows, ...results].map(part => signatureOf(part, realised, windows, lasts));
+  const parts = [...products, rows, ...results].map(part => signatureOf(part, realised, windows, lasts, NONE));
   const values = parts.flatMap(part => part.values);
   const first = new Map<Value, number>();
   values.forEach((value, i) => {
@@ -111,10 +117,12 @@ export class LoweringCache {
   private readonly templates = new Map<string, Template>();
   private readonly windows: MemoryWindows;
   private readonly lasts: (value: Value) => boolean;
+  private readonly repeated: ReadonlySet<AbsorbedOperand>;
 
-  constructor(windows: MemoryWindows, lasts: (value: Value) => boolean) {
+  constructor(windows: MemoryWindows, lasts: (value: Value) => boolean, repeated: ReadonlySet<AbsorbedOperand>) {
     this.windows = windows;
     this.lasts = lasts;
+    this.repeated = repeated;
   }
 
   /** Copies of one size and type differ in where from and where to. */
@@ -146,7 +154,7 @@ export class LoweringCache {
     const { key, values } =
       kernel.kind === 'chain'
         ? chainSignature(kernel, realised, this.windows, this.lasts)
-        : signatureOf(kernel, realised, this.windows, this.lasts);
+        : signatureOf(kernel, realised, this.windows, this.lasts, this.repeated);
     const template = this.templates.get(key);
     if (!template) {
       const lowered = make();

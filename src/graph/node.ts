@@ -11,7 +11,7 @@ import type { Variable } from './storage.ts';
 /** Elementwise, one input, dtype kept (isNan: to bool). `not` is logical on bool and bitwise on integers. */
 export const UNARY = [
   'neg', 'abs', 'sign', 'floor', 'ceil', 'trunc', 'round', 'sqrt', 'exp', 'expm1', 'log', 'log1p',
-  'sin', 'cos', 'tanh', 'sigmoid', 'erf', 'atan', 'lgamma', 'digamma', 'not',
+  'sin', 'cos', 'tan', 'tanh', 'sigmoid', 'erf', 'atan', 'lgamma', 'digamma', 'not',
 ] as const; // biome-ignore format: a table
 export type Unary = (typeof UNARY)[number];
 

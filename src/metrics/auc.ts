@@ -24,7 +24,8 @@ export class AUC implements Metric<number, { readonly scores: readonly number[];
     const label = numbersOf(labels);
     checkPairs('AUC', score.length, label.length);
     for (let i = 0; i < score.length; i++) {
-      checkRow('AUC', score[i]!, label[i]!);
+      if (Number.isNaN(score[i])) throw new Error('AUC: a score is NaN');
+      if (label[i] !== 0 && label[i] !== 1) throw new Error(`AUC: label ${label[i]}, expected 0 or 1`);
       this.scores.push(finite(score[i]!));
       this.labels.push(label[i]!);
     }
@@ -89,7 +90,7 @@ export class StreamingAUC implements Metric<number, StreamingAucState> {
     this.negatives = new Float64Array(buckets);
   }
 
-  /** `probabilities` [n] in [0, 1], `labels` [n] of 0 and 1. */
+  /** `probabilities` [n] in [0, 1], `labels` [n] of 0 and 1, or shares between: y counts as y positives and 1 - y negatives. */
   update(probabilities: MetricInput, labels: MetricInput): this {
     const score = numbersOf(probabilities);
     const label = numbersOf(labels);
@@ -97,10 +98,12 @@ export class StreamingAUC implements Metric<number, StreamingAucState> {
     const buckets = this.positives.length;
     for (let i = 0; i < score.length; i++) {
       const p = score[i]!;
-      checkRow('StreamingAUC', p, label[i]!);
-      if (p < 0 || p > 1) throw new Error(`StreamingAUC: probability ${p} of row ${i} is outside [0, 1]`);
+      const y = label[i]!;
+      if (!(p >= 0 && p <= 1)) throw new Error(`StreamingAUC: probability ${p} of row ${i} is outside [0, 1]`);
+      if (!(y >= 0 && y <= 1)) throw new Error(`StreamingAUC: label ${y} of row ${i}, expected a number from 0 to 1`);
       const bucket = Math.min(buckets - 1, Math.floor(p * buckets));
-      (label[i] === 1 ? this.positives : this.negatives)[bucket]!++;
+      this.positives[bucket]! += y;
+      this.negatives[bucket]! += 1 - y;
     }
     return this;
   }
@@ -142,8 +145,3 @@ export class StreamingAUC implements Metric<number, StreamingAucState> {
 
 /** JSON has no infinities: the largest numbers, in the same order, stand for them in states. */
 export const finite = (score: number): number => Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, score));
-
-function checkRow(metric: string, score: number, label: number): void {
-  if (Number.isNaN(score)) throw new Error(`${metric}: a score is NaN`);
-  if (label !== 0 && label !== 1) throw new Error(`${metric}: label ${label}, expected 0 or 1`);
-}

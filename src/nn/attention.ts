@@ -91,7 +91,7 @@ export class MultiheadAttention extends Module<
   }
 
   /** The three inputs through their projections; one matmul when they are the same tensor. */
-  #project(query: Tensor, key: Tensor, value: Tensor): Tensor[] {
+  private project(query: Tensor, key: Tensor, value: Tensor): Tensor[] {
     if (this.inProjWeight && query === key && key === value)
       return F.linear(query, this.inProjWeight, this.inProjBias).chunk(3, -1);
     const weights = this.inProjWeight
@@ -102,7 +102,7 @@ export class MultiheadAttention extends Module<
   }
 
   /** Projected keys or values [N, heads, S, head size] with the learned and the zero entry after them, where there are any. */
-  #extended(x: Tensor, bias: Parameter | null): Tensor {
+  private extended(x: Tensor, bias: Parameter | null): Tensor {
     const [n, heads, , headSize] = x.shape as [number, number, number, number];
     const parts = [x];
     if (bias) parts.push(bias.reshape([1, heads, 1, headSize]).expand([n, heads, 1, headSize]));
@@ -116,7 +116,7 @@ export class MultiheadAttention extends Module<
     value: Tensor,
     options: AttentionOptions = {},
   ): [output: Tensor, weights: Tensor] {
-    if (query.ndim === 2) return this.#single(query, key, value, options);
+    if (query.ndim === 2) return this.single(query, key, value, options);
     const { keyPaddingMask, attnMask, averageAttnWeights = true } = options;
     const [n, l, s] = this.batchFirst
       ? [query.shape[0]!, query.shape[1]!, key.shape[1]!]
@@ -127,11 +127,11 @@ export class MultiheadAttention extends Module<
       );
     const headSize = this.embedDim / this.numHeads;
     // To [N, heads, length, head size], whichever of batch and length comes first.
-    const [q, k, v] = this.#project(query, key, value).map(x => {
+    const [q, k, v] = this.project(query, key, value).map(x => {
       const split = x.reshape([x.shape[0]!, x.shape[1]!, this.numHeads, headSize]);
       return this.batchFirst ? split.permute([0, 2, 1, 3]) : split.permute([1, 2, 0, 3]);
     }) as [Tensor, Tensor, Tensor];
-    const [keys, values] = [this.#extended(k, this.biasK), this.#extended(v, this.biasV)];
+    const [keys, values] = [this.extended(k, this.biasK), this.extended(v, this.biasV)];
     let scores = q.mul(1 / Math.sqrt(headSize)).matmul(keys.transpose(-2, -1));
     // Masks speak of the keys that were given; the ones added are open to all.
     const added = keys.shape[2]! - s;
@@ -148,7 +148,12 @@ export class MultiheadAttention extends Module<
   }
 
   /** One sequence: [L, E] in, [L, E] and [L, S] out. */
-  #single(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions): [output: Tensor, weights: Tensor] {
+  private single(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    options: AttentionOptions,
+  ): [output: Tensor, weights: Tensor] {
     const batch = this.batchFirst ? 0 : 1;
     const lifted = new Map([query, key, value].map(x => [x, x.unsqueeze(batch)]));
     const [output, weights] = this.forward(lifted.get(query)!, lifted.get(key)!, lifted.get(value)!, {

@@ -1,8 +1,8 @@
 /**
  * Modules that hold modules or parameters: chains, lists and dictionaries.
  */
+import { noteFields } from '../tensor/fields.ts';
 import { Parameter, type Tensor } from '../tensor/index.ts';
-import { bumpModeEpoch } from '../tensor/mode.ts';
 import { type AnyModule, Module } from './module.ts';
 
 /** The keys of a container's items, in order. The items are fields, in whose place `to` and pruning put others. */
@@ -12,12 +12,28 @@ interface Container {
   readonly [KEYS]: string[];
 }
 
+/** The keys, by one who looks for items: a recording depends on which there are, and on what stands under them. */
+function keysOf(owner: Container): readonly string[] {
+  noteFields(owner);
+  noteFields(owner[KEYS]);
+  return owner[KEYS];
+}
+
 /** The item under a key. */
 const itemOf = <I>(owner: Container, key: string | undefined): I | undefined =>
-  key === undefined || !owner[KEYS].includes(key) ? undefined : (owner as unknown as Record<string, I>)[key];
+  key === undefined || !keysOf(owner).includes(key) ? undefined : (owner as unknown as Record<string, I>)[key];
 
 /** The items in order. */
-const itemsOf = <I>(owner: Container): I[] => owner[KEYS].map(key => (owner as unknown as Record<string, I>)[key]!);
+const itemsOf = <I>(owner: Container): I[] => keysOf(owner).map(key => (owner as unknown as Record<string, I>)[key]!);
+
+/** The key of the item that is replaced at `index`. @throws RangeError when there is none */
+function keyAt(owner: Container & AnyModule, index: number): string {
+  const { length } = owner[KEYS];
+  const key = owner[KEYS][index < 0 ? index + length : index];
+  if (key === undefined)
+    throw new RangeError(`${owner.constructor.name}.set: index ${index} is out of range for ${length} modules`);
+  return key;
+}
 
 /** Keys and items in order. */
 function entriesOf<I>(owner: Container): IterableIterator<[string, I]> {
@@ -61,7 +77,7 @@ export class Sequential extends Module {
 
   /** Adds a layer at the end, under its number unless a name is given. */
   append(layer: Module, name?: string): this {
-    this.#check(layer, this.length);
+    this.check(layer, this.length);
     if (name === undefined) numbered(this, this.length, layer);
     else named(this, name, layer, false);
     ordered(this, name ?? String(this.length));
@@ -69,22 +85,18 @@ export class Sequential extends Module {
   }
 
   /**
-   * Puts a layer in place of the one at `index`, under its name; negative indices count from the end. Compiled functions record anew.
+   * Puts a layer in place of the one at `index`, under its name; negative indices count from the end.
    *
    * @throws RangeError when there is no such layer
    */
   set(index: number, layer: Module): this {
-    const at = index < 0 ? index + this.length : index;
-    const key = this[KEYS][at];
-    if (key === undefined)
-      throw new RangeError(`Sequential.set: index ${index} is out of range for ${this.length} layers`);
-    this.#check(layer, at);
+    const key = keyAt(this, index);
+    this.check(layer, this[KEYS].indexOf(key));
     named(this, key, layer, true);
-    bumpModeEpoch();
     return this;
   }
 
-  #check(layer: Module, at: number): void {
+  private check(layer: Module, at: number): void {
     if (!(layer instanceof Module))
       throw new TypeError(
         `Sequential: layer ${at} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
@@ -129,6 +141,12 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
   append(item: M): this {
     numbered(this, this.length, item);
     ordered(this, String(this.length));
+    return this;
+  }
+
+  /** Puts a module in place of the one at `index`; negative indices count from the end. @throws RangeError when there is none */
+  set(index: number, item: M): this {
+    named(this, keyAt(this, index), item, true);
     return this;
   }
 

@@ -57,7 +57,7 @@ abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
   }
 
   /** How often each row is looked up, [numEmbeddings]. */
-  #counts(index: Tensor): Tensor {
+  private counts(index: Tensor): Tensor {
     const ones = zeros([index.numel()], { dtype: this.weight.dtype }).add(1);
     return zeros([this.numEmbeddings], { dtype: this.weight.dtype }).indexAdd(0, index.reshape([-1]), ones);
   }
@@ -66,7 +66,7 @@ abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
   protected tableFor(index: Tensor): Tensor {
     const { weight, maxNorm } = this;
     if (maxNorm === undefined && !this.scaleGradByFreq) return weight;
-    const counts = this.#counts(index).unsqueeze(1);
+    const counts = this.counts(index).unsqueeze(1);
     if (maxNorm !== undefined) {
       const values = weight.detach();
       const norms = values.norm(this.normType, 1, { keepdim: true });

@@ -25,11 +25,11 @@ import { InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, type InstanceNormOption
  * `compile`.
  */
 abstract class Lazy extends Module {
-  readonly #make: (x: Tensor) => Module;
+  private readonly make: (x: Tensor) => Module;
 
   constructor(make: (x: Tensor) => Module) {
     super();
-    this.#make = make;
+    this.make = make;
   }
 
   protected override checkReady(): void {
@@ -43,7 +43,7 @@ abstract class Lazy extends Module {
       throw new Error(
         `${this.constructor.name}: call the model once before it is compiled, so that its sizes are known`,
       );
-    const made = this.#make(x);
+    const made = this.make(x);
     made.training = this.training;
     this.become(made);
     return this.forward(x);

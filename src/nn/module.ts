@@ -3,11 +3,13 @@
  * class just assigns fields. Imports the Tensor API; knows nothing of optimizers, training loops or files.
  */
 import { hostArray } from '../graph/dtype.ts';
-import { evaluate } from '../runtime/index.ts';
+import { evaluate, flush } from '../runtime/index.ts';
 import { type DType, type HostArray, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
 import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
 import { requireGrads } from '../tensor/parameter.ts';
+import { deepCopy, refusePrivateMembers } from './clone.ts';
 import { joinKey, keyOf } from './names.ts';
+import { noteMethods } from './noted.ts';
 import { describe, describeSettings } from './print.ts';
 import { loadState, type StateDict, type StateMismatch } from './state.ts';
 import { summarize } from './summary.ts';
@@ -46,8 +48,8 @@ interface OwnTensor {
 }
 
 /**
- * Base of all layers and models. Subclasses assign `Parameter`s, buffers and `Module`s to fields (not to `#private` ones, which nobody else can see) and
- * define `forward`:
+ * Base of all layers and models. Subclasses assign `Parameter`s, buffers and `Module`s to fields (TypeScript's `private` ones as well, but not `#private` ones, which nobody else can see or
+ * copy) and define `forward`:
  *
  *     class Net extends Module {
  *       readonly fc1 = new Linear(784, 128);
@@ -67,6 +69,10 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   readonly #buffers = new Map<string, boolean>();
 
   #hooks: Hooks | null = null;
+
+  constructor() {
+    noteMethods(new.target.prototype, Module.prototype);
+  }
 
   /** The computation. Call it through `call`, or directly. */
   abstract forward(...args: In): Out;
@@ -319,6 +325,27 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
    */
   loadStateDict(state: Readonly<StateDict>, { strict = true }: LoadOptions = {}): StateMismatch {
     return loadState(this.constructor.name, this.stateDict(), state, strict);
+  }
+
+  /**
+   * A deep copy, as Python's copy.deepcopy makes one: parameters and buffers with their present values, modes, hooks, pruned and normed weights. What is shared
+   * inside (tied weights) is shared in the copy, too. Gradients are not copied; functions and objects of other classes are shared with the original.
+   *
+   * @throws Error for a class with `#private` members, which nothing can copy
+   */
+  clone(): this {
+    // All initial values are one program.
+    flush();
+    return deepCopy(this, original => {
+      if (!(original instanceof Module)) return null;
+      refusePrivateMembers(original, Module.prototype);
+      // Runs the base constructor alone: the fields of the class are copied, not made again.
+      const copy = Reflect.construct(Module, [], original.constructor as new () => AnyModule) as AnyModule;
+      for (const [property, persistent] of original.#buffers) copy.#buffers.set(property, persistent);
+      if (original.#hooks)
+        copy.#hooks = { before: new Set(original.#hooks.before), after: new Set(original.#hooks.after) };
+      return copy;
+    });
   }
 
   /**

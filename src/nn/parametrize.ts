@@ -6,11 +6,19 @@ import { Parameter, randn, type Tensor } from '../tensor/index.ts';
 import type { AnyModule } from './module.ts';
 import { keyOf } from './names.ts';
 
-/** What stands in for each parametrised weight of a module: its parts' property names, and its present value. */
-const parametrised = new WeakMap<
-  AnyModule,
-  Map<string, { readonly parts: readonly string[]; readonly value: () => Tensor }>
->();
+/** What stands in for a parametrised weight: its parts' property names, and its present value in a module. */
+interface Parametrised {
+  readonly parts: readonly string[];
+  readonly value: (module: AnyModule) => Tensor;
+}
+
+const parametrised = new WeakMap<AnyModule, Map<string, Parametrised>>();
+
+/** Has `copy`, which has the fields of `module`, know its parametrised weights. */
+export function copyParametrised(module: AnyModule, copy: AnyModule): void {
+  const all = parametrised.get(module);
+  if (all) parametrised.set(copy, new Map(all));
+}
 
 /** The property of part `suffix` of the weight `name`: weightG of weight, whose key is weight_g. */
 export const partOf = (name: string, suffix: string): string => `${name}${suffix[0]!.toUpperCase()}${suffix.slice(1)}`;
@@ -29,13 +37,17 @@ export function replace(
   module: AnyModule,
   name: string,
   parts: Readonly<Record<string, Parameter>>,
-  value: () => Tensor,
+  value: (module: AnyModule) => Tensor,
 ): void {
   Reflect.deleteProperty(module, name);
   for (const [part, parameter] of Object.entries(parts))
     Object.defineProperty(module, part, { value: parameter, enumerable: true, configurable: true, writable: true });
-  Object.defineProperty(module, name, { get: value, enumerable: false, configurable: true });
-  const all = parametrised.get(module) ?? new Map();
+  // The module that is asked, not `module`: copies have the same getter.
+  const get = function (this: AnyModule): Tensor {
+    return value(this);
+  };
+  Object.defineProperty(module, name, { get, enumerable: false, configurable: true });
+  const all = parametrised.get(module) ?? new Map<string, Parametrised>();
   all.set(name, { parts: Object.keys(parts), value });
   parametrised.set(module, all);
 }
@@ -51,7 +63,7 @@ export function addParts(module: AnyModule, name: string, ...buffers: readonly s
 export function restore(op: string, module: AnyModule, name: string): void {
   const found = parametrised.get(module)?.get(name);
   if (!found) throw new Error(`${op}: ${module.constructor.name}.${name} (${keyOf(name)}) is not parametrised`);
-  const value = new Parameter(found.value());
+  const value = new Parameter(found.value(module));
   for (const part of found.parts) Reflect.deleteProperty(module, part);
   Object.defineProperty(module, name, { value, enumerable: true, configurable: true, writable: true });
   parametrised.get(module)!.delete(name);
@@ -81,9 +93,9 @@ export function weightNorm<M extends AnyModule>(module: M, { name = 'weight', di
   const [g, v] = [partOf(name, 'g'), partOf(name, 'v')];
   const length = normExcept(weight.detach(), at);
   const parts = { [g]: new Parameter(at === null ? length.reshape([]) : length), [v]: new Parameter(weight.detach()) };
-  replace(module, name, parts, () => {
-    const direction = Reflect.get(module, v) as Parameter;
-    return direction.mul((Reflect.get(module, g) as Parameter).div(normExcept(direction, at)));
+  replace(module, name, parts, owner => {
+    const direction = Reflect.get(owner, v) as Parameter;
+    return direction.mul((Reflect.get(owner, g) as Parameter).div(normExcept(direction, at)));
   });
   return module;
 }
@@ -119,12 +131,12 @@ export function spectralNorm<M extends AnyModule>(
   const matrix = (x: Tensor): Tensor => x.movedim(dim, 0).flatten(1);
   const unit = (x: Tensor): Tensor => x.div(x.norm(2).clampMin(eps));
   const [rows, columns] = matrix(weight).shape as [number, number];
-  replace(module, name, { [orig]: weight }, () => {
-    const own = Reflect.get(module, orig) as Parameter;
-    const [u, v] = [Reflect.get(module, left) as Parameter, Reflect.get(module, right) as Parameter];
+  replace(module, name, { [orig]: weight }, owner => {
+    const own = Reflect.get(owner, orig) as Parameter;
+    const [u, v] = [Reflect.get(owner, left) as Parameter, Reflect.get(owner, right) as Parameter];
     const w = matrix(own);
     let [a, b]: [Tensor, Tensor] = [u.detach(), v.detach()];
-    if (module.training) {
+    if (owner.training) {
       for (let i = 0; i < nPowerIterations; i++) {
         b = unit(w.detach().T.matmul(a));
         a = unit(w.detach().matmul(b));

@@ -40,9 +40,9 @@ export function customFromMask<M extends AnyModule>(module: M, name: string, mas
     return module;
   }
   const [orig, buffer] = [partOf(name, 'orig'), partOf(name, 'mask')];
-  replace(module, name, { [orig]: weight }, () => {
-    const own = Reflect.get(module, orig) as Parameter;
-    return own.mul(Reflect.get(module, buffer) as Parameter);
+  replace(module, name, { [orig]: weight }, owner => {
+    const own = Reflect.get(owner, orig) as Parameter;
+    return own.mul(Reflect.get(owner, buffer) as Parameter);
   });
   module.registerBuffer(buffer, kept);
   addParts(module, name, buffer);

@@ -93,13 +93,13 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
     for (let layer = 0; layer < numLayers; layer++) {
       const width = layer === 0 ? inputSize : outputs * this.suffixes.length;
       for (const suffix of this.suffixes) {
-        this.#own(`weightIhL${layer}${suffix}`, [rows, width]);
-        this.#own(`weightHhL${layer}${suffix}`, [rows, outputs]);
+        this.own(`weightIhL${layer}${suffix}`, [rows, width]);
+        this.own(`weightHhL${layer}${suffix}`, [rows, outputs]);
         if (bias) {
-          this.#own(`biasIhL${layer}${suffix}`, [rows]);
-          this.#own(`biasHhL${layer}${suffix}`, [rows]);
+          this.own(`biasIhL${layer}${suffix}`, [rows]);
+          this.own(`biasHhL${layer}${suffix}`, [rows]);
         }
-        if (projSize > 0) this.#own(`weightHrL${layer}${suffix}`, [projSize, hiddenSize]);
+        if (projSize > 0) this.own(`weightHrL${layer}${suffix}`, [projSize, hiddenSize]);
       }
     }
   }
@@ -114,13 +114,13 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
     return this.bidirectional ? ['', 'Reverse'] : [''];
   }
 
-  #own(property: string, shape: readonly number[]): void {
+  private own(property: string, shape: readonly number[]): void {
     const bound = 1 / Math.sqrt(this.hiddenSize);
     const value = uniform_(blank(shape), -bound, bound);
     Object.defineProperty(this, property, { value, enumerable: true, configurable: true, writable: true });
   }
 
-  #pass(layer: number, suffix: string): Pass {
+  private pass(layer: number, suffix: string): Pass {
     const own = (name: string): Parameter => Reflect.get(this, `${name}L${layer}${suffix}`) as Parameter;
     return {
       weightIh: own('weightIh'),
@@ -143,7 +143,7 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
    * Runs all steps of one layer and direction. Sequences of different lengths come sorted by falling length: going on, those that have ended leave with
    * their state; from the end, those that begin join.
    */
-  #runPass(
+  private runPass(
     x: Tensor,
     layout: Layout,
     pass: Pass,
@@ -217,7 +217,7 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
         const first = start
           ? start.map(tensor => tensor.select(0, index))
           : Array.from({ length: kinds }, (_, kind) => zeros([batch, sizes[kind]!], { dtype: x.dtype }));
-        const { outputs, last: end } = this.#runPass(x, layout, this.#pass(layer, suffix), first, direction === 1);
+        const { outputs, last: end } = this.runPass(x, layout, this.pass(layer, suffix), first, direction === 1);
         last.push(end);
         return outputs;
       });

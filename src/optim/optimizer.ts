@@ -6,6 +6,7 @@ import { data } from '../graph/build.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { FirstValue } from '../graph/storage.ts';
 import { Cell, flush } from '../runtime/index.ts';
+import { noteFields } from '../tensor/fields.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
 import { checkOptions } from '../tensor/operands.ts';
@@ -31,8 +32,11 @@ export type Scalar = number | Tensor;
 /** Parameters that are updated with the same hyperparameters. */
 export class ParamGroup<H extends BaseHyper = BaseHyper> {
   readonly params: readonly Parameter[];
-  /** Hyperparameters other than the learning rate; fixed in a compiled step. */
-  readonly hyper: Omit<H, 'lr'>;
+  /**
+   * Hyperparameters other than the learning rate. They may be changed between steps, and a compiled step is recorded anew then; momentum and the first
+   * beta are better set through `momentum`, which records nothing.
+   */
+  readonly hyper: { -readonly [K in Exclude<keyof H, 'lr'>]: H[K] };
   /**
    * Steps each parameter has had, f64 [params]: one without a gradient is left out of a step. One tensor for all, so that a program
    * computes bias corrections once and not per parameter.
@@ -271,7 +275,9 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   private assignAll(): void {
     // All of them before anything is assigned: a step that is refused changes nothing.
     const grads = new Map(this.parameters.map(parameter => [parameter, parameter.gradFor(`${this.name}.step`)]));
+    noteFields(this.groups);
     for (const group of this.groups) {
+      noteFields(group.hyper);
       const hasGrad = group.params.map(parameter => grads.get(parameter) !== null);
       if (!hasGrad.includes(true)) continue;
       const advance = hasGrad.every(has => has) ? 1 : Tensor.from(Float64Array.from(hasGrad, has => (has ? 1 : 0)));

@@ -36,6 +36,10 @@ export interface SparseBatch {
   readonly labels: Float32Array;
 }
 
+/** Column `at` of rows of `width` values each. */
+export const columnOf = (values: ArrayLike<number>, width: number, at: number, rows: number): Float32Array =>
+  Float32Array.from({ length: rows }, (_, i) => values[i * width + at]!);
+
 /** What stands for a label that an example does not have (conversion of an impression without click, a stream joined later). */
 export const MISSING_LABEL = Number.NaN;
 

@@ -3,7 +3,7 @@
  */
 import { RandomStream } from '../data/random.ts';
 import { type Metric, StreamingAUC, type StreamingAucState } from '../metrics/index.ts';
-import type { BatchSchema, SparseBatch } from './batch.ts';
+import { type BatchSchema, columnOf, type SparseBatch } from './batch.ts';
 
 export interface SlotScore {
   /** A slot, or a dense column. */
@@ -25,6 +25,8 @@ export interface SlotImportanceOptions {
   readonly seed?: number;
   /** Buckets of the streaming AUC; 16,384 by default. */
   readonly buckets?: number;
+  /** Place among the schema's labels of the one that a model's first prediction is of; 0 by default. */
+  readonly label?: number;
 }
 
 /** Slot-shuffle importance, a batch at a time: each slot and dense column is shuffled within the batch, so batches should be large. */
@@ -32,27 +34,32 @@ export class SlotImportance implements Metric<readonly SlotScore[], SlotImportan
   private readonly names: readonly string[];
   private readonly schema: BatchSchema;
   private readonly seed: number;
+  private readonly label: number;
   private batches = 0;
   private readonly whole: StreamingAUC;
   private readonly shuffled: ReadonlyMap<string, StreamingAUC>;
 
-  constructor(schema: BatchSchema, { seed = 0, buckets = 16_384 }: SlotImportanceOptions = {}) {
+  constructor(schema: BatchSchema, { seed = 0, buckets = 16_384, label = 0 }: SlotImportanceOptions = {}) {
     this.schema = schema;
     this.seed = seed;
+    this.label = label;
     this.names = [...schema.slots, ...schema.dense];
     this.whole = new StreamingAUC({ buckets });
     this.shuffled = new Map(this.names.map(name => [name, new StreamingAUC({ buckets })]));
   }
 
   /**
-   * Measures one batch. `predict` gives the probabilities [size, tasks] of a batch; the first task counts. Costs one prediction per slot and dense
-   * column, and one more.
+   * Measures one batch. `predict` gives the probabilities [size, tasks] of a batch; the first task counts, and examples whose label is not known do
+   * not. Costs one prediction per slot and dense column, and one more.
    */
   update(batch: SparseBatch, predict: (batch: SparseBatch) => ArrayLike<number>): this {
-    const tasks = this.schema.labels.length;
-    const labels = firstOf(batch.labels, batch.size, tasks);
+    const { size } = batch;
+    const labels = columnOf(batch.labels, this.schema.labels.length, this.label, size);
+    const known = Array.from({ length: size }, (_, i) => i).filter(i => !Number.isNaN(labels[i]));
+    const ofKnown = (values: ArrayLike<number>): number[] => known.map(i => values[i]);
     const measure = (auc: StreamingAUC, of: SparseBatch): void => {
-      auc.update(firstOf(predict(of), of.size, tasks), labels);
+      const predictions = predict(of);
+      auc.update(ofKnown(columnOf(predictions, predictions.length / size, 0, size)), ofKnown(labels));
     };
     measure(this.whole, batch);
     this.names.forEach((name, i) => {
@@ -97,11 +104,6 @@ export class SlotImportance implements Metric<readonly SlotScore[], SlotImportan
       metric.merge(other);
     }
   }
-}
-
-/** The first of `tasks` columns. */
-function firstOf(values: ArrayLike<number>, size: number, tasks: number): ArrayLike<number> {
-  return tasks === 1 ? values : Float32Array.from({ length: size }, (_, i) => values[i * tasks]);
 }
 
 /** The batch in which example i has the bag of slot `slot` that example order[i] had. */

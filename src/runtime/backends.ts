@@ -7,6 +7,7 @@ import { createWasmBackend } from '../backends/wasm/index.ts';
 import { createX86Backend } from '../backends/x86/index.ts';
 import { wantedThreads } from '../compiler/processors.ts';
 import type { Backend } from '../compiler/program.ts';
+import { SettingError } from '../compiler/settings.ts';
 
 interface Entry {
   readonly create: () => Backend;
@@ -31,13 +32,14 @@ function open(name: string): Backend | null {
   const entry = entries.get(name)!;
   if (entry.instance) return entry.instance;
   if (entry.unavailable) return null;
-  // A wrong setting is the user's to mend, not a reason to compute elsewhere.
   wantedThreads();
   try {
     entry.instance = entry.create();
     if (chosenThreads !== null) entry.instance.threads = chosenThreads;
     return entry.instance;
   } catch (error) {
+    // A wrong setting is the user's to mend, not a reason to compute elsewhere.
+    if (error instanceof SettingError) throw error;
     entry.unavailable = error instanceof Error ? error.message : String(error);
     return null;
   }
@@ -62,7 +64,7 @@ export function backend(): Backend {
   const asked = globalThis.process?.env?.['TENON_BACKEND'];
   if (asked) {
     const reason = whyUnavailable(asked);
-    if (reason) throw new Error(`TENON_BACKEND: ${reason}`);
+    if (reason) throw new SettingError(`TENON_BACKEND: ${reason}`);
     current = open(asked);
   } else for (const name of backendNames()) if (name !== 'x86' || !untried()) current ??= open(name);
   if (!current) throw new Error('no backend works here');

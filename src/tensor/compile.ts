@@ -2,7 +2,7 @@
  * compile(fn): the whole of a function (forward, backward, optimizer update) as one program.
  */
 import type { Binding } from '../compiler/program.ts';
-import { data } from '../graph/build.ts';
+import { data, recordsGradients } from '../graph/build.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
@@ -11,11 +11,13 @@ import {
   evaluate,
   evaluateAsync,
   isTracing,
+  noticeOnce,
   pendingCells,
   type Trace,
   trace,
 } from '../runtime/index.ts';
 import { autocastDType } from './autocast.ts';
+import { type HeldFields, holdingFields } from './fields.ts';
 import { deliver, endRecording, gradientsLeft, type LeftGradient } from './gradients.ts';
 import { modeEpoch } from './mode.ts';
 import { describe } from './operands.ts';
@@ -31,13 +33,19 @@ interface Recording {
   readonly program: Trace;
   /** Gradients that every call leaves in parameters: results after those of the function. */
   readonly gradients: readonly LeftGradient[];
-  /** The training/evaluation epoch it was recorded in, and what autocast was. */
+  /** The training/evaluation epoch it was recorded in, what autocast was, and whether gradients were recorded. */
   readonly epoch: number;
   readonly autocast: 'bf16' | 'f16' | null;
+  readonly hasGradients: boolean;
+  /** What it found in the fields of modules and optimizers. */
+  readonly fields: HeldFields;
 }
 
 /** Recordings kept per function, the least recently used is dropped first: a number that changes every call must not fill the memory. */
 const RECORDINGS = 64;
+
+/** From so many changes of one field on, it is said that each costs a recording. */
+const CHANGES = 16;
 
 /** A compiled function: call it as the original, or `async` to leave the event loop free while it runs. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
@@ -81,11 +89,12 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
   const types = tensors.map(({ shape, dtype }) => ({ shape, dtype }));
   const epoch = modeEpoch();
   const autocast = autocastDType();
+  const hasGradients = recordsGradients();
   let result: Form | undefined;
   let gradients: readonly LeftGradient[] = [];
   let isRecorded = false;
   try {
-    const program = trace(types, nodes => {
+    const traced = (nodes: readonly Node[]): Node[] => {
       const inputs = unflatten(
         form,
         nodes.map(node => new Tensor(node)),
@@ -95,9 +104,10 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
       const { left, tensors } = gradientsLeft();
       gradients = left;
       return [...flat.tensors, ...tensors].map(t => t.node);
-    });
+    };
+    const { result: program, fields } = holdingFields(() => trace(types, traced));
     isRecorded = true;
-    return { arguments: form, types, result: result!, program, gradients, epoch, autocast };
+    return { arguments: form, types, result: result!, program, gradients, epoch, autocast, hasGradients, fields };
   } finally {
     endRecording(isRecorded && gradients.length === 0);
   }
@@ -108,9 +118,10 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
  *
  * `fn` runs once over symbolic tensors. Parameters, optimizer state and module buffers it assigns are updated in place by every
  * call; random numbers are drawn anew by every call; a schedule may change `optimizer.lr` between calls. Gradients that `backward` leaves where no
- * optimizer's step uses them are added to `.grad` by every call, so that several calls may come before one step outside. Everything else it
- * reads from outside (a plain number, the values of other tensors) is fixed when it is recorded. After `model.train()` or
- * `model.eval()` it is recorded again. Inside another compiled function and under transforms (grad, vmap, ...) it is part of what is around it.
+ * optimizer's step uses them are added to `.grad` by every call, so that several calls may come before one step outside. It is recorded again
+ * when it finds a module in another state: after `model.train()`, `model.eval()` and freezing, and when a field of a module or a hyperparameter of an optimizer that
+ * it ran holds something else (`net.fc = new Linear(...)`, `dropout.p = 0.1`). Variables that it closes over are fixed when it is recorded, as are the
+ * values of tensors and plain numbers in them. Inside another compiled function and under transforms (grad, vmap, ...) it is part of what is around it.
  *
  * @param fn takes and returns trees of tensors (arrays and plain objects); must not read values (item, data) inside
  * @returns a function of the same type; results are computed when it returns
@@ -129,15 +140,28 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     return true;
   };
 
+  /** Counts recordings that a field has made out of date. */
+  const changes = new Map<string, number>();
+  const noteChanged = (field: string): void => {
+    const times = (changes.get(field) ?? 0) + 1;
+    changes.set(field, times);
+    if (times === CHANGES)
+      noticeOnce(
+        `compile: a function has been recorded anew ${CHANGES} times because ${field} changes between its calls: pass what changes as a tensor, or keep it in a Parameter`,
+      );
+  };
+
   const find = (args: A): Recording => {
     for (let i = recordings.length - 1; i >= 0; i--) {
       const known = recordings[i]!;
       if (!matches(known.arguments, args, tensors) || !areOf(known.types)) continue;
-      if (known.autocast !== autocastDType()) continue;
-      if (known.epoch === modeEpoch()) {
+      if (known.autocast !== autocastDType() || known.hasGradients !== recordsGradients()) continue;
+      const changed = known.fields.changed();
+      if (known.epoch === modeEpoch() && !changed) {
         if (i < recordings.length - 1) recordings = [...recordings.filter(r => r !== known), known];
         return known;
       }
+      if (changed) noteChanged(changed);
       recordings = recordings.filter(r => r !== known);
       break;
     }

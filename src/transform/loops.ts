@@ -175,20 +175,30 @@ export interface Arrived {
   readonly ct: Node;
 }
 
-/** Cotangents of a loop's inputs; `leads` says by which inputs they are wanted. */
-export function loopCotangents(
+/** What comes back through one step of a loop, over parameters for what comes back from the step after it. */
+interface BackwardStep {
+  readonly carries: readonly Carry[];
+  /** Of the stacked inputs `byX`: what comes back to their slices. */
+  readonly ys: readonly Node[];
+  /** Values that every step left behind and the way back reads, and cotangents of such. */
+  readonly stacks: readonly Given[];
+  /** Slices of cotangents of stacked results. */
+  readonly xs: readonly Given[];
+  /** Inputs by what they are: carries (the first of `carries`), constants whose cotangents are summed (the rest of them), stacked inputs. */
+  readonly moving: readonly number[];
+  readonly summed: readonly number[];
+  readonly byX: readonly number[];
+}
+
+function backwardStep(
   loop: Loop,
   inputs: readonly Node[],
   arrived: readonly Arrived[],
   leads: readonly boolean[],
   vjp: typeof Vjp,
-): (Node | null)[] {
-  if (loop.length === null)
-    throw new Error(
-      'whileLoop: reverse-mode gradients need a bound on the number of steps: pass maxSteps, or use jvp or jacfwd',
-    );
+): BackwardStep {
   const { params, outputs } = loop.body;
-  const { carries, xs, constants, ys } = partsOf(loop, inputs);
+  const { carries, ys } = partsOf(loop, inputs);
   const wanted = (set: ReadonlySet<number>): number[] =>
     params.map((_, i) => i).filter(i => isFloat(params[i]!.dtype) && (i < loop.carries ? set.has(i) : leads[i]!));
   const active = closure(numbersWhere(leads.slice(0, loop.carries)), set =>
@@ -196,9 +206,10 @@ export function loopCotangents(
   );
   const by = wanted(active);
   const moving = by.filter(i => i < loop.carries);
+  const byX = by.filter(i => i >= loop.carries && i < loop.carries + loop.xs);
+  const summed = by.filter(i => i >= loop.carries + loop.xs);
   const ctOf = new Map(arrived.map(({ output, ct }) => [output, ct]));
 
-  // One step backwards, over parameters for what comes back from the step after it.
   const ctCarry = new Map(moving.map(k => [k, param('a cotangent', params[k]!)]));
   const ctYs = ys.flatMap((y, k) => {
     const value = ctOf.get(loop.carries + k);
@@ -214,74 +225,77 @@ export function loopCotangents(
     by.map(i => params[i]!),
   );
   const slopeOf = (i: number): Node => slopes[by.indexOf(i)] ?? zero(params[i]!);
-  const history = (k: number): Node => loopNode(loop, inputs, historyOf(loop, k));
   const nextCt = (k: number): Node => {
     const own = ctHistories.find(ct => ct.k === k);
     return own ? add(slopeOf(k), own.param) : slopeOf(k);
   };
-  const sums = by
-    .filter(i => i >= loop.carries + loop.xs)
-    .map(i => ({ i, param: param('a sum of cotangents', params[i]!) }));
   const backCarries: Carry[] = [
-    ...moving.map(k => ({
-      param: ctCarry.get(k)!,
-      init: ctOf.get(k) ?? zero(inputs[k]!),
-      next: nextCt(k),
-    })),
-    ...sums.map(sum => ({ param: sum.param, init: zero(inputs[sum.i]!), next: add(sum.param, slopeOf(sum.i)) })),
+    ...moving.map(k => ({ param: ctCarry.get(k)!, init: ctOf.get(k) ?? zero(inputs[k]!), next: nextCt(k) })),
+    ...summed.map(i => {
+      const sum = param('a sum of cotangents', params[i]!);
+      return { param: sum, init: zero(inputs[i]!), next: add(sum, slopeOf(i)) };
+    }),
   ];
-  const read = readBy(backCarries.map(carry => carry.next));
-  const byX = by.filter(i => i >= loop.carries && i < loop.carries + loop.xs);
   const backYs = byX.map(slopeOf);
-  const readByYs = readBy(backYs);
+  const read = readBy([...backCarries.map(carry => carry.next), ...backYs]);
   const histories: Given[] = carries.flatMap((carry, k) =>
-    read.has(carry.param) || readByYs.has(carry.param) ? [{ param: carry.param, value: history(k) }] : [],
+    read.has(carry.param) ? [{ param: carry.param, value: loopNode(loop, inputs, historyOf(loop, k)) }] : [],
   );
-  const stacks: Given[] = [...histories, ...ctHistories];
+  return { carries: backCarries, ys: backYs, stacks: [...histories, ...ctHistories], xs: ctYs, moving, summed, byX };
+}
 
-  const results: (Node | null)[] = params.map(() => null);
-  const place = (made: LoopResults, first: number): void => {
-    for (const [at, k] of moving.entries()) results[k] = made.carry(first + at);
-    for (const [at, sum] of sums.entries()) results[sum.i] = made.carry(first + moving.length + at);
-    for (const [at, i] of byX.entries()) results[i] = made.y(at);
-  };
-  if (!loop.cond) {
-    place(
-      buildLoop({
-        carries: backCarries,
-        xs: [...stacks, ...xs, ...ctYs],
+/** Cotangents of a loop's inputs; `leads` says by which inputs they are wanted. */
+export function loopCotangents(
+  loop: Loop,
+  inputs: readonly Node[],
+  arrived: readonly Arrived[],
+  leads: readonly boolean[],
+  vjp: typeof Vjp,
+): (Node | null)[] {
+  if (loop.length === null)
+    throw new Error(
+      'whileLoop: reverse-mode gradients need a bound on the number of steps: pass maxSteps, or use jvp or jacfwd',
+    );
+  const { xs, constants } = partsOf(loop, inputs);
+  const back = backwardStep(loop, inputs, arrived, leads, vjp);
+  const made = loop.cond
+    ? stepsTaken(loop, inputs, back, constants)
+    : buildLoop({
+        carries: back.carries,
+        xs: [...back.stacks, ...xs, ...back.xs],
         constants,
-        ys: backYs,
+        ys: back.ys,
         length: loop.length,
         reverse: !loop.reverse,
-      }),
-      0,
-    );
-    return results;
-  }
-  // As many steps back as were taken: the step's number is carried, and what it needs is looked up.
+      });
+  // The number of the step is carried first.
+  const first = loop.cond ? 1 : 0;
+  const results: (Node | null)[] = loop.body.params.map(() => null);
+  for (const [at, i] of [...back.moving, ...back.summed].entries()) results[i] = made.carry(first + at);
+  for (const [at, i] of back.byX.entries()) results[i] = made.y(at);
+  return results;
+}
+
+/** As many steps back as were taken: the step's number is carried, and what it needs is looked up. */
+function stepsTaken(loop: Loop, inputs: readonly Node[], back: BackwardStep, constants: readonly Given[]): LoopResults {
   const count = loopNode(loop, inputs, countOf(loop));
   const one = g.constant(1, 'i64');
   const step = param('a step', count);
-  const whole = stacks.map(({ value }) => ({ param: param('a history', value), value }));
-  const slices = new Map(stacks.map((stack, s) => [stack.param, g.gather(whole[s]!.param, step, 0, 'whileLoop')]));
+  const whole = back.stacks.map(({ value }) => ({ param: param('a history', value), value }));
+  const slices = new Map(back.stacks.map((stack, s) => [stack.param, g.gather(whole[s]!.param, step, 0, 'whileLoop')]));
   const nexts = copyGraph(
-    backCarries.map(carry => carry.next),
+    back.carries.map(carry => carry.next),
     slices,
   );
-  place(
-    buildLoop({
-      carries: [
-        { param: step, init: g.binary('sub', count, one), next: g.binary('sub', step, one) },
-        ...backCarries.map((carry, k) => ({ ...carry, next: nexts[k]! })),
-      ],
-      constants: [...whole, ...constants],
-      cond: g.compare('le', zero(step), step),
-      length: loop.length,
-    }),
-    1,
-  );
-  return results;
+  return buildLoop({
+    carries: [
+      { param: step, init: g.binary('sub', count, one), next: g.binary('sub', step, one) },
+      ...back.carries.map((carry, k) => ({ ...carry, next: nexts[k]! })),
+    ],
+    constants: [...whole, ...constants],
+    cond: g.compare('le', zero(step), step),
+    length: loop.length,
+  });
 }
 
 // ------------------------------------------------------------------------------------------------ many examples

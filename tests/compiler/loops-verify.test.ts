@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { LoopBuilder, type LoopKernel, type Reg } from '../../src/compiler/loops.ts';
 import type { LoopProgram } from '../../src/compiler/program.ts';
-import { verifyKernel, verifyProgram } from '../../src/compiler/verify-loops.ts';
+import { verifyKernel, verifyProgram } from '../../src/compiler/verify/index.ts';
 import { gatherUpdateProgram, mirrorProgram } from '../support/loop-programs.ts';
 
 const kernelOf = (fill: (b: LoopBuilder) => void): LoopKernel => {

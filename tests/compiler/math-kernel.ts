@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { features } from '../../src/backends/wasm/features.ts';
 import { LoopBuilder, type LoopKernel, type Reg } from '../../src/compiler/loops.ts';
 import { loadValue, storeValue } from '../../src/compiler/math/index.ts';
-import { verifyKernel } from '../../src/compiler/verify-loops.ts';
+import { verifyKernel } from '../../src/compiler/verify/index.ts';
 import { bytesOf, type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
 import { isas } from '../backends/x86/available.ts';
 import { runKernel } from '../support/run-kernel.ts';

@@ -20,7 +20,7 @@ import {
   scanScratch,
 } from '../../src/compiler/routines/index.ts';
 import type { Target } from '../../src/compiler/target.ts';
-import { verifyKernel } from '../../src/compiler/verify-loops.ts';
+import { verifyKernel } from '../../src/compiler/verify/index.ts';
 import { type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
 import { bf16Bits, bf16Value, f16Bits, f16Value } from '../../src/graph/half.ts';
 import { runKernel } from '../support/run-kernel.ts';

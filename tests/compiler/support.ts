@@ -9,7 +9,7 @@ import { emitProgram } from '../../src/backends/wasm/program-module.ts';
 import { compileGraph } from '../../src/compiler/compile.ts';
 import type { GraphProgram, LoopProgram, Place } from '../../src/compiler/program.ts';
 import type { Target } from '../../src/compiler/target.ts';
-import { verifyProgram } from '../../src/compiler/verify-loops.ts';
+import { verifyProgram } from '../../src/compiler/verify/index.ts';
 import { bytesOf, type HostArray, hostArray, hostView } from '../../src/graph/dtype.ts';
 import type { Node } from '../../src/graph/node.ts';
 import { Variable } from '../../src/graph/storage.ts';

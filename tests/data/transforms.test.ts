@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Image } from '../../src/data/image.ts';
 import { RandomStream } from '../../src/data/random.ts';
 import {
+  adjustHue,
   centerCrop,
   colorJitter,
   compose,
@@ -169,4 +170,39 @@ test('colours: a factor of brightness scales, contrast keeps the mean, saturatio
   const bytes: Image = { ...pixel, data: Uint8Array.of(250, 0, 10, 250, 255, 3) };
   const { data } = colorJitter({ brightness: 0.9, contrast: 0.9, saturation: 0.9 })(bytes, random());
   expect(data).toBeInstanceOf(Uint8Array);
+});
+
+describe('hue', () => {
+  const pixel = (...data: number[]): Image => ({ channels: 3, height: 1, width: 1, data: Float32Array.from(data) });
+
+  // Python's colorsys: rgb_to_hsv, the hue plus the turn, hsv_to_rgb.
+  test.each<[number[], number, number[]]>([
+    [[0.2, 0.5, 0.9], 0.25, [0.9, 0.2, 0.85]],
+    [[0.2, 0.5, 0.9], -0.4, [0.78, 0.9, 0.2]],
+    [[0.9, 0.1, 0.3], 0.25, [0.7, 0.9, 0.1]],
+    [[0.9, 0.1, 0.3], -0.4, [0.1, 0.62, 0.9]],
+    [[0.4, 0.4, 0.1], 0.25, [0.1, 0.4, 0.25]],
+    [[0.4, 0.4, 0.1], -0.4, [0.28, 0.1, 0.4]],
+    [[1, 0, 0], 0.25, [0.5, 1, 0]],
+    [[0.3, 0.3, 0.3], 0.25, [0.3, 0.3, 0.3]],
+  ])('%j turned by %d', (from, turn, to) => {
+    for (const [i, value] of adjustHue(pixel(...from), turn).data.entries()) expect(value).toBeCloseTo(to[i]!, 6);
+  });
+
+  test('bytes come back as they were after no turn and after two halves', () => {
+    const data = Uint8Array.of(7, 255, 0, 128, 64, 31, 90, 255, 200, 10, 20, 60);
+    const bytes: Image = { channels: 4, height: 1, width: 3, data };
+    expect([...adjustHue(bytes, 0).data]).toEqual([...data]);
+    expect([...adjustHue(adjustHue(bytes, 0.5), 0.5).data]).toEqual([...data]);
+  });
+
+  test('colorJitter turns by at most hue; greys have none', () => {
+    const turned = colorJitter({ hue: 0.1 })(pixel(1, 0, 0), random());
+    expect(turned.data).not.toEqual(pixel(1, 0, 0).data);
+    expect([turned.data[0], Math.max(turned.data[1]!, turned.data[2]!) <= 0.6 + 1e-6]).toEqual([1, true]);
+    const grey: Image = { channels: 1, height: 1, width: 1, data: Uint8Array.of(9) };
+    expect(colorJitter({ hue: 0.5 })(grey, random())).toBe(grey);
+    expect(() => colorJitter({ hue: 0.6 })).toThrow('colorJitter: hue 0.6 came, expected 0 to 0.5');
+    expect(() => adjustHue(grey, 1)).toThrow('adjustHue: turn 1 came, expected -0.5 to 0.5');
+  });
 });

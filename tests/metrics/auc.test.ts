@@ -65,6 +65,17 @@ test('streaming is within a bucket of exact on continuous scores', () => {
   expect(Math.abs(streaming - auc(scores, labels))).toBeLessThan(1e-4);
 });
 
+test('a share y among the labels of the streaming one counts as y positives and 1 - y negatives', () => {
+  const shares = new StreamingAUC({ buckets: 10 }).update([0.15, 0.35, 0.55, 0.75], [0.25, 0, 1, 0.5]);
+  // The same in fourths of whole rows.
+  const scores = [0.15, 0.35, 0.55, 0.75].flatMap(score => [score, score, score, score]);
+  const whole = [1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0];
+  expect(shares.compute()).toBeCloseTo(auc(scores, whole), 12);
+  expect(() => new StreamingAUC().update([0.5], [1.5])).toThrow(
+    'StreamingAUC: label 1.5 of row 0, expected a number from 0 to 1',
+  );
+});
+
 test('state and merge of the exact one', () => {
   const a = new AUC().update([0.9, 0.2], [1, 0]);
   a.merge(new AUC().update([0.1, 0.5], [1, 0]).state());

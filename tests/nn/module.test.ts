@@ -236,7 +236,7 @@ describe('fine-tuning', () => {
     expect(run(ones([1, 2])).shape).toEqual([1, 2]);
     expect(Object.keys(net.stateDict())).toEqual(['body.weight', 'body.bias', 'head.weight', 'head.bias']);
     expect(net.stateDict()['head.weight']!.shape).toEqual([2, 3]);
-    expect(() => net.set(2, new nn.ReLU())).toThrow('Sequential.set: index 2 is out of range for 2 layers');
+    expect(() => net.set(2, new nn.ReLU())).toThrow('Sequential.set: index 2 is out of range for 2 modules');
   });
 });
 

@@ -47,3 +47,16 @@ test('mergeable', () => {
   // The next batch is shuffled as it would have been.
   expect(parts[1]!.update(batchOf(50, 1), predict).compute()).toEqual(whole.update(batchOf(50, 1), predict).compute());
 });
+
+test('a model of one of several labels; examples whose label is not known do not count', () => {
+  const features = new Features({ labels: ['other', 'y'], slots: [{ type: 'id', name: 'a' }], dense: ['x'] });
+  const rows = Array.from({ length: 300 }, (_, i) => ({ a: i % 2, x: i % 7 }));
+  const batch = features.extractAll(rows);
+  // In every third example y is not known, and would be wrong.
+  batch.labels.set(rows.flatMap(({ a }, i) => [1 - a, i % 3 === 0 ? Number.NaN : a]));
+  const predict = (of: SparseBatch): number[] => Array.from({ length: of.size }, (_, i) => of.lo[of.offsets[i]!]!);
+  const scores = new SlotImportance(features.schema, { label: 1 }).update(batch, predict).compute();
+  expect(scores.map(({ name }) => name)).toEqual(['a', 'x']);
+  expect(scores[1]).toEqual({ name: 'x', auc: 1, fall: 0 });
+  expect(scores[0]!.auc).toBeLessThan(0.6);
+});

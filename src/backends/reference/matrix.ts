@@ -2,8 +2,9 @@
  * Matrix routines (see graph/matrix.ts) in plain JavaScript, in f64: textbook algorithms, written to be read.
  */
 import type { MatrixRoutine } from '../../graph/matrix.ts';
+import { svd, svdParts } from './bidiagonal.ts';
 import { addScaled, dot, formQ, type Matrix, make, reflect, transposed } from './rows.ts';
-import { eigh, svd, svdParts } from './spectral.ts';
+import { eigh } from './symmetric.ts';
 
 const swap = (a: Matrix, i: number, j: number): void => {
   [a[i], a[j]] = [a[j]!, a[i]!];

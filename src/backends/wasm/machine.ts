@@ -5,7 +5,7 @@
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
-import { verifyProgram } from '../../compiler/verify-loops.ts';
+import { verifyProgram } from '../../compiler/verify/index.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
 import { Variable } from '../../graph/storage.ts';

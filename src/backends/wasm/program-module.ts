@@ -57,6 +57,13 @@ function atomicLoad(w: FunctionWriter, address: number): void {
   w.atomic(ATOMIC.i32Load, address);
 }
 
+/** Adds to the word at a control address; the old value is pushed. */
+function atomicAdd(w: FunctionWriter, address: number, op: number = ATOMIC.i32RmwAdd): void {
+  w.i32(0);
+  w.i32(1);
+  w.atomic(op, address);
+}
+
 /**
  * barrier(thread, threads): the last to arrive opens it. The others look `spins` times, then sleep on the word that counts openings.
  * A sleeper announces itself before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
@@ -64,35 +71,35 @@ function atomicLoad(w: FunctionWriter, address: number): void {
 function barrierFunction(shared: boolean): FunctionBody {
   const w = new FunctionWriter(2);
   const [thread, threads] = [0, 1];
-  const snapshot = (): void => {
-    w.i32(0);
-    atomicLoad(w, CONTROL.failed);
-    w.memory(OP.i32Store, 2, CONTROL.failedAtBarrier);
-  };
   w.get(threads);
   w.i32(1);
   w.op(OP.i32Eq);
   w.open(OP.if);
-  snapshot();
+  keepFailures(w);
   w.op(OP.return);
   w.end();
-  if (!shared) return function_(BARRIER_TYPE, w);
-
-  const before = w.allocate('i32');
-  const looks = w.allocate('i32');
-  const returnIfOpen = (): void => {
+  if (shared) {
+    const before = w.allocate('i32');
+    const looks = w.allocate('i32');
     atomicLoad(w, CONTROL.opened);
-    w.get(before);
-    w.op(OP.i32Ne);
-    w.open(OP.if);
-    w.op(OP.return);
-    w.end();
-  };
-  atomicLoad(w, CONTROL.opened);
-  w.set(before);
+    w.set(before);
+    openIfLast(w, threads);
+    lookForOpening(w, thread, before, looks);
+    sleepUntilOpened(w, before);
+  }
+  return function_(BARRIER_TYPE, w);
+}
+
+/** Whether anything has failed so far, as it is at this barrier. */
+function keepFailures(w: FunctionWriter): void {
   w.i32(0);
-  w.i32(1);
-  w.atomic(ATOMIC.i32RmwAdd, CONTROL.arrived);
+  atomicLoad(w, CONTROL.failed);
+  w.memory(OP.i32Store, 2, CONTROL.failedAtBarrier);
+}
+
+/** Arrives; the last thread to do so opens the barrier, wakes who sleeps and returns. */
+function openIfLast(w: FunctionWriter, threads: number): void {
+  atomicAdd(w, CONTROL.arrived);
   w.i32(1);
   w.op(OP.i32Add);
   w.get(threads);
@@ -101,10 +108,8 @@ function barrierFunction(shared: boolean): FunctionBody {
   w.i32(0);
   w.i32(0);
   w.atomic(ATOMIC.i32Store, CONTROL.arrived);
-  snapshot();
-  w.i32(0);
-  w.i32(1);
-  w.atomic(ATOMIC.i32RmwAdd, CONTROL.opened);
+  keepFailures(w);
+  atomicAdd(w, CONTROL.opened);
   w.op(OP.drop);
   atomicLoad(w, CONTROL.sleepers);
   w.open(OP.if);
@@ -115,12 +120,20 @@ function barrierFunction(shared: boolean): FunctionBody {
   w.end();
   w.op(OP.return);
   w.end();
+}
 
+/** Looks `spins` times whether the barrier has opened since `before`, and returns if so. */
+function lookForOpening(w: FunctionWriter, thread: number, before: number, looks: number): void {
   w.i32(0);
   w.memory(OP.i32Load, 2, CONTROL.spins);
   w.set(looks);
   w.open(OP.loop);
-  returnIfOpen();
+  atomicLoad(w, CONTROL.opened);
+  w.get(before);
+  w.op(OP.i32Ne);
+  w.open(OP.if);
+  w.op(OP.return);
+  w.end();
   w.get(looks);
   w.i32(1);
   w.op(OP.i32Sub);
@@ -134,9 +147,10 @@ function barrierFunction(shared: boolean): FunctionBody {
   w.op(OP.i32Eqz);
   w.branch(OP.brIf, 0);
   w.end();
-  w.i32(0);
-  w.i32(1);
-  w.atomic(ATOMIC.i32RmwAdd, CONTROL.sleepers);
+}
+
+function sleepUntilOpened(w: FunctionWriter, before: number): void {
+  atomicAdd(w, CONTROL.sleepers);
   w.op(OP.drop);
   w.open(OP.loop);
   w.i32(0);
@@ -149,11 +163,8 @@ function barrierFunction(shared: boolean): FunctionBody {
   w.op(OP.i32Eq);
   w.branch(OP.brIf, 0);
   w.end();
-  w.i32(0);
-  w.i32(1);
-  w.atomic(ATOMIC.i32RmwSub, CONTROL.sleepers);
+  atomicAdd(w, CONTROL.sleepers, ATOMIC.i32RmwSub);
   w.op(OP.drop);
-  return function_(BARRIER_TYPE, w);
 }
 
 /** fail(site, value): the first failure of a run keeps the record. */

@@ -4,9 +4,10 @@
  * address of a fresh array costs more than a whole such program. Knows loop programs and bindings, not code.
  */
 import type { Binding, ProgramOutline } from '../../compiler/program.ts';
-import { bytesOf, type HostArray, hostArray, hostView } from '../../graph/dtype.ts';
+import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { Variable } from '../../graph/storage.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
+import type { ArgsLayout } from './program-code.ts';
 
 /** Host values of so many bytes are copied; one such slot is a cache line. */
 const SLOT_BYTES = 64;
@@ -38,8 +39,7 @@ export class AddressTable {
   /** What is in the table: programs do not keep a workspace that a larger one has replaced. */
   private workspaceAddress = 0;
 
-  /** @param offsets byte offset in the table of each kernel's first buffer @param bytes of the table */
-  constructor(machine: Machine, program: ProgramOutline, offsets: readonly number[], bytes: number) {
+  constructor(machine: Machine, program: ProgramOutline, { offsets, bytes }: ArgsLayout) {
     this.machine = machine;
     this.program = program;
     this.words = new Uint32Array(new ArrayBuffer(Math.max(bytes, 8)));
@@ -119,7 +119,7 @@ export class AddressTable {
       const output = outputs[i]!;
       if (output.slot) fresh.push(null);
       else {
-        const array = hostArray(this.program.outputs[i]!.dtype, output.elements);
+        const array = machine.results.take(this.program.outputs[i]!.dtype, output.elements);
         const address = native.addressOf(array);
         // Its pages are not there yet.
         if (array.byteLength >= LONG) native.preferLargePages(address, array.byteLength);

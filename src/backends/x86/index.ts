@@ -1,9 +1,11 @@
 /**
  * The backend for x86-64: loop programs as machine code that is written here and called through koffi. Imports compiler and graph; knows nothing of tensors.
  */
+
 import { compileGraph } from '../../compiler/compile.ts';
 import { span } from '../../compiler/profile.ts';
 import type { Backend, Executable, GraphProgram } from '../../compiler/program.ts';
+import { SettingError } from '../../compiler/settings.ts';
 import { queryCpu } from './cpu.ts';
 import { chooseIsa, targetOf } from './isa.ts';
 import { keep, keptFile, readKept } from './kept-code.ts';
@@ -19,7 +21,7 @@ interface X86Options extends MachineOptions {
 }
 
 function wantsTuning(asked = '0'): boolean {
-  if (!['', '0', '1'].includes(asked)) throw new Error(`x86: TENON_AUTOTUNE is ${asked}, expected 0 or 1`);
+  if (!['', '0', '1'].includes(asked)) throw new SettingError(`x86: TENON_AUTOTUNE is ${asked}, expected 0 or 1`);
   return asked === '1';
 }
 
@@ -41,15 +43,18 @@ export function createX86Backend(options: X86Options = {}): Backend {
       if (kept) return machine.loadTranslated(kept);
       const start = performance.now();
       const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
-      const translated = { ...machine.translate(lowered), ...(tuner ? { plans: tuner.finish() } : {}) };
-      if (file) span('x86: keep', () => keep(file, translated, performance.now() - start));
-      return machine.loadTranslated(translated);
+      const plans = tuner ? { plans: tuner.finish() } : {};
+      const milliseconds = performance.now() - start;
+      return machine.load(lowered, translated => {
+        if (file) span('x86: keep', () => keep(file, { ...translated, ...plans }, milliseconds));
+      });
     },
     hostKernels: {
       target,
       load: kernel => machine.loadAlone(kernel),
       addressOf: array => (machine.guard ?? native).addressOf(array),
     },
+    giveBack: results => machine.results.giveBack(results),
     get threads() {
       return machine.threads;
     },

@@ -1,7 +1,9 @@
 /**
  * Which instructions code is written with, and what schedules may count on for each. The best the processor has, unless TENON_ISA asks for less.
  */
+
 import { availableProcessors, wantedThreads } from '../../compiler/processors.ts';
+import { SettingError } from '../../compiler/settings.ts';
 import type { PackedProducts, Target } from '../../compiler/target.ts';
 import type { Cpu } from './cpu.ts';
 
@@ -26,7 +28,8 @@ export function chooseIsa(cpu: Cpu, asked: string | undefined): Isa {
     throw new Error('x86: this processor has no AVX2 with FMA, the least that machine code is written with');
   if (!asked) return known[known.length - 1]!;
   const found = known.find(isa => isa === asked);
-  if (!found) throw new Error(`x86: TENON_ISA is ${asked}, expected one of ${known.join(', ')} on this processor`);
+  if (!found)
+    throw new SettingError(`x86: TENON_ISA is ${asked}, expected one of ${known.join(', ')} on this processor`);
   return found;
 }
 

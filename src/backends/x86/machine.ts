@@ -5,29 +5,20 @@
 
 import type { LoopKernel } from '../../compiler/loops.ts';
 import { wantedThreads } from '../../compiler/processors.ts';
-import { isProfiling, record, span } from '../../compiler/profile.ts';
-import {
-  type Binding,
-  type Executable,
-  type HostKernel,
-  type KernelOutline,
-  type LoopProgram,
-  outlineOf,
-  type ProgramOutline,
-} from '../../compiler/program.ts';
-import { ThreadChoice } from '../../compiler/thread-choice.ts';
-import { verifyKernel, verifyProgram } from '../../compiler/verify-loops.ts';
-import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
-import { failureText } from '../../graph/failure.ts';
-import { type DeviceBuffer, Variable } from '../../graph/storage.ts';
-import { AddressTable } from './address-table.ts';
+import { span } from '../../compiler/profile.ts';
+import { type HostKernel, type LoopProgram, outlineOf } from '../../compiler/program.ts';
+import { verifyKernel, verifyProgram } from '../../compiler/verify/index.ts';
+import { type HostArray, hostView } from '../../graph/dtype.ts';
+import type { DeviceBuffer, Variable } from '../../graph/storage.ts';
 import { ListingAssembler } from './assembler/listing.ts';
 import { CONTROL, CONTROL_BYTES, MAX_THREADS } from './control.ts';
 import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
+import { LoadedProgram } from './loaded-program.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
-import { emitAlone, emitProgram, type ProgramCode, type ProgramEntries } from './program-code.ts';
+import { ResultMemory } from './memory/results.ts';
+import { emitAlone, type ProgramCode, ProgramEmitter, SEGMENT_BYTES } from './program-code.ts';
 import { Threads } from './threads.ts';
 import { type Area, Workspace } from './workspace.ts';
 
@@ -92,14 +83,18 @@ export interface MachineOptions {
   readonly allThreads?: boolean;
   /** Whether kernels run between guard pages; what TENON_DEBUG says by default. */
   readonly guards?: boolean;
+  /** Bytes from which on a segment of code ends: for tests. */
+  readonly segmentBytes?: number;
 }
 
 export class Machine {
   readonly native: Native;
   readonly isa: Isa;
   readonly allThreads: boolean;
+  private readonly segmentBytes: number;
   readonly control: number;
   readonly pool: Threads;
+  readonly results = new ResultMemory();
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private readonly work: Workspace;
   /** The run that the event loop does not wait for, and those that wait for it. */
@@ -114,8 +109,10 @@ export class Machine {
   /** Runs kernels between guard pages, in that mode. */
   readonly guard: Guard | null;
 
-  constructor(native: Native, isa: Isa, { allThreads = false, guards = debugs('guard') }: MachineOptions = {}) {
+  constructor(native: Native, isa: Isa, options: MachineOptions = {}) {
+    const { allThreads = false, guards = debugs('guard'), segmentBytes = SEGMENT_BYTES } = options;
     this.native = native;
+    this.segmentBytes = segmentBytes;
     this.guard = guards ? new Guard(native) : null;
     this.isa = isa;
     this.allThreads = allThreads;
@@ -132,8 +129,23 @@ export class Machine {
     this.wanted = Math.max(1, Math.min(count, MAX_THREADS));
   }
 
-  load(program: LoopProgram): LoadedProgram {
-    return this.loadTranslated(this.translate(program));
+  /** A program in place; `written` is told its code, for later processes, once all of it is there. */
+  load(program: LoopProgram, written: (translated: TranslatedProgram) => void = () => {}): LoadedProgram {
+    if (this.checked) verifyProgram(program);
+    this.expect(program);
+    const listing = debugs('code') ? new ListingAssembler() : undefined;
+    const { kernels, preparations } = program;
+    const emitter = new ProgramEmitter(kernels, this.control, this.isa, listing, preparations, this.segmentBytes);
+    const outline = outlineOf(program);
+    const more = span('x86: emit', () => emitter.advance());
+    const done = (code: ProgramCode): void => {
+      if (listing) console.error(listing.text());
+      written({ outline, code });
+    };
+    const loaded = new LoadedProgram(this, outline, { emitter, written: done });
+    // Where nobody looks at single steps, what is left is written while the first run goes on.
+    if (!more || loaded.byStep) loaded.finishCode();
+    return loaded;
   }
 
   /** Whether programs are looked at on the way: then none may come from an earlier process. */
@@ -141,28 +153,13 @@ export class Machine {
     return this.checked;
   }
 
-  translate(program: LoopProgram): TranslatedProgram {
-    if (this.checked) verifyProgram(program);
-    this.expect(program);
-    const listing = debugs('code') ? new ListingAssembler() : undefined;
-    const code = span('x86: emit', () =>
-      emitProgram(program.kernels, this.control, this.isa, listing, program.preparations),
-    );
-    if (listing) console.error(listing.text());
-    return { outline: outlineOf(program), code };
-  }
-
   loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
     this.expect(outline);
-    const { bytes: _, ...entries } = code;
-    const pages = span('x86: load', () => this.loadCode(code));
-    const loaded = new LoadedProgram(this, outline, entries, pages);
-    this.native.releaseWith(loaded, pages);
-    return loaded;
+    return new LoadedProgram(this, outline, code);
   }
 
   /** Puts code in place to run on this machine's threads. */
-  loadCode({ bytes, control }: ProgramCode): CodePages {
+  loadCode({ bytes, control }: Pick<ProgramCode, 'bytes' | 'control'>): CodePages {
     new DataView(bytes.buffer, bytes.byteOffset).setBigInt64(control, BigInt(this.control), true);
     return this.native.load(bytes);
   }
@@ -317,163 +314,3 @@ class LoadedKernel implements HostKernel {
     call(this.table);
   }
 }
-
-/** A loop program as machine code. */
-export class LoadedProgram implements Executable {
-  private readonly machine: Machine;
-  private readonly program: ProgramOutline;
-  private readonly code: ProgramEntries;
-  private readonly pages: CodePages;
-  private readonly table: AddressTable;
-  /** Where the code of the whole program starts. */
-  private readonly entry: number;
-  /** Whether an index can be out of range. */
-  private readonly mayFail: boolean;
-  private readonly choice: ThreadChoice;
-  private kept: NativeBuffer | null = null;
-  /** What the kept memory was made from, by leaf. */
-  private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
-  private freed = false;
-
-  constructor(machine: Machine, program: ProgramOutline, code: ProgramEntries, pages: CodePages) {
-    this.machine = machine;
-    this.program = program;
-    this.code = code;
-    this.pages = pages;
-    this.entry = pages.address + code.run;
-    this.mayFail = program.failSites.length > 0;
-    this.table = new AddressTable(machine, program, code.argsOffsets, code.argsBytes);
-    this.madeFrom = program.leaves.map(() => null);
-    this.choice = new ThreadChoice(code.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
-  }
-
-  run(bindings: readonly Binding[]): HostArray[] {
-    const { machine, choice } = this;
-    machine.settle();
-    const outputs = this.place(bindings);
-    const threads = this.threads();
-    if (this.byStep) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
-    else {
-      const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
-      machine.pool.run(this.entry, this.table.address, threads);
-      if (start > 0) choice.took(threads, performance.now() - start);
-    }
-    return this.finish(bindings, outputs);
-  }
-
-  /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
-  runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
-    const waits = this.choice.undecided || this.machine.busy;
-    if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
-    return new Promise((resolve, reject) => {
-      let outputs: readonly (HostArray | null)[] = [];
-      this.machine.submit({
-        code: this.entry,
-        args: this.table.address,
-        begin: () => {
-          try {
-            outputs = this.place(bindings);
-            return this.threads();
-          } catch (error) {
-            reject(error);
-            return null;
-          }
-        },
-        finish: () => {
-          try {
-            resolve(this.finish(bindings, outputs));
-          } catch (error) {
-            reject(error);
-          }
-        },
-      });
-    });
-  }
-
-  /** Whether somebody looks at every step. */
-  private get byStep(): boolean {
-    return isProfiling() || this.machine.guard !== null;
-  }
-
-  private threads(): number {
-    const { machine } = this;
-    return machine.allThreads ? machine.threads : this.choice.next(machine.threads);
-  }
-
-  private place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
-    if (this.freed) throw new Error('internal: a program was run after it was freed');
-    if (this.mayFail) this.machine.clearFailure();
-    const placed = this.table.place(bindings);
-    if (this.program.preparations > 0) this.prepare(bindings);
-    return placed;
-  }
-
-  /** Fills the kept memory again where a leaf that it was made from has changed. */
-  private prepare(bindings: readonly Binding[]): void {
-    const { machine, program, madeFrom } = this;
-    let changed = false;
-    if (!this.kept) {
-      this.kept = new NativeBuffer(machine, program.keptBytes);
-      this.table.placeKept(this.kept);
-      changed = true;
-    }
-    for (let i = 0; i < bindings.length; i++) {
-      if (!program.leaves[i]!.lasting) continue;
-      const of = bindings[i]!;
-      const version = of instanceof Variable ? of.version : 0;
-      if (madeFrom[i]?.of === of && madeFrom[i]!.version === version) continue;
-      madeFrom[i] = { of, version };
-      changed = true;
-    }
-    if (!changed) return;
-    const threads = machine.threads;
-    if (this.byStep) this.runSteps(0, program.preparations, threads);
-    else machine.pool.run(this.pages.address + this.code.prepare!, this.table.address, threads);
-    // What failed fails again when it is tried again.
-    if (this.mayFail && machine.failure()) madeFrom.fill(null);
-  }
-
-  /** Marks written variables and returns the outputs, or throws what the error record says. */
-  private finish(bindings: readonly Binding[], placed: readonly (HostArray | null)[]): HostArray[] {
-    const failure = this.mayFail ? this.machine.failure() : null;
-    if (failure) {
-      const site = this.program.failSites[failure.site]!;
-      throw new Error(failureText(site.what, failure.value, site.size));
-    }
-    return this.table.collect(bindings, placed);
-  }
-
-  free(): void {
-    if (this.freed) return;
-    this.freed = true;
-    this.machine.settle();
-    this.machine.native.forget(this);
-    this.machine.native.release(this.pages);
-  }
-
-  /** Runs steps one by one, each recorded as an event. */
-  private runSteps(from: number, until: number, threads: number): void {
-    const { machine, program } = this;
-    for (let step = from; step < until; step++) {
-      const placed = program.kernels[step]!;
-      if (placed.commits && this.mayFail && machine.failure()) continue;
-      const start = performance.now();
-      const code = this.pages.address + this.code.steps[step]!;
-      const offset = this.code.argsOffsets[step]!;
-      const run = (table: number): void => machine.pool.run(code, table, threads);
-      if (machine.guard) machine.guard.run(placed, this.table.addressesAt(offset, placed.kernel.buffers.length), run);
-      else run(this.table.address + offset);
-      record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
-    }
-  }
-}
-
-/** What moving a byte of a buffer counts in the estimate of a program's work. */
-const BYTES_PER_INSTRUCTION = 4;
-
-const bytesOfAll = (program: ProgramOutline): number =>
-  program.kernels.slice(program.preparations).reduce((sum, placed) => sum + bytesTouched(placed), 0);
-
-/** Bytes of all buffers of a kernel. */
-const bytesTouched = ({ kernel }: KernelOutline): number =>
-  kernel.buffers.reduce((sum, b) => sum + b.elements * bytesOf(b.dtype), 0);

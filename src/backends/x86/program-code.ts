@@ -144,33 +144,147 @@ export function emitAlone(kernel: LoopKernel, isa: Isa, asm: Assembler = new Ass
   return asm.finish();
 }
 
-/** The code of a program whose control words are at address `control`; the first `preparations` steps are a function of their own. */
-export function emitProgram(
-  steps: readonly Step[],
-  control: number,
-  isa: Isa,
-  asm: Assembler = new Assembler(),
-  preparations = 0,
-): ProgramCode {
-  // The only address in the code: kept code is told the control words of the process that it runs in.
-  const words = asm.word64(BigInt(control));
-  const runtime = { barrier: barrierFunction(asm, words), fail: failFunction(asm, words) };
-  const kernels = new Map<
-    LoopKernel['body'],
-    { readonly label: Label; readonly fails: boolean; readonly work: number }
-  >();
-  for (const { kernel } of steps) {
-    if (kernels.has(kernel.body)) continue;
-    const label = asm.label();
-    asm.comment(`kernel ${kernel.name}`);
-    asm.bind(label);
-    const { fails, work } = emitKernel(kernel, asm, runtime, isa);
-    kernels.set(kernel.body, { label, fails, work });
+/** From so many bytes on a segment of a program's code ends, after the kernel that is being written. */
+export const SEGMENT_BYTES = 1 << 15;
+
+/** Where the addresses of each step's buffers stand in the args table: one 64-bit word per buffer. */
+export interface ArgsLayout {
+  /** Byte offset of each step's first. */
+  readonly offsets: readonly number[];
+  readonly bytes: number;
+}
+
+export function argsLayout(steps: readonly { readonly kernel: Pick<LoopKernel, 'buffers'> }[]): ArgsLayout {
+  let bytes = 0;
+  const offsets = steps.map(({ kernel }) => {
+    const offset = bytes;
+    bytes += kernel.buffers.length * 8;
+    return offset;
+  });
+  return { offsets, bytes };
+}
+
+/** Where a function that runs steps finds the runtime and the kernels. */
+interface Reach {
+  call(label: Label): void;
+  /** rcx = address of the control words. */
+  control(): void;
+}
+
+interface EmittedKernel {
+  readonly label: Label;
+  readonly fails: boolean;
+  readonly work: number;
+}
+
+/**
+ * Writes a program, segment by segment: in each some kernels, which only need what stands before them, so that a first run may begin on them while later ones
+ * are still being written. The first `preparations` steps are a function of their own. Where segments end depends on the program alone.
+ */
+export class ProgramEmitter {
+  private readonly steps: readonly Step[];
+  private readonly preparations: number;
+  private readonly isa: Isa;
+  private readonly asm: Assembler;
+  private readonly control: number;
+  private readonly layout: ArgsLayout;
+  /** The only address in the code: kept code is told the control words of the process that it runs in. */
+  private readonly words: { readonly label: Label };
+  private readonly runtime: { readonly barrier: Label; readonly fail: Label };
+  private readonly kernels = new Map<LoopKernel['body'], EmittedKernel>();
+  private readonly segmentBytes: number;
+  private done = 0;
+
+  constructor(
+    steps: readonly Step[],
+    control: number,
+    isa: Isa,
+    asm: Assembler = new Assembler(),
+    preparations = 0,
+    segmentBytes = SEGMENT_BYTES,
+  ) {
+    this.steps = steps;
+    this.preparations = preparations;
+    this.isa = isa;
+    this.asm = asm;
+    this.control = control;
+    this.layout = argsLayout(steps);
+    this.segmentBytes = segmentBytes;
+    this.words = asm.word64(BigInt(control));
+    this.runtime = { barrier: barrierFunction(asm, this.words), fail: failFunction(asm, this.words) };
   }
-  const argsOffsets: number[] = [];
-  let argsBytes = 0;
-  /** A function that runs steps one after another. */
-  const sequence = (name: string, part: readonly Step[]): Label => {
+
+  /** Steps whose kernels stand in segments that have ended. */
+  get ready(): number {
+    return this.done;
+  }
+
+  /** Writes the next segment; false once the rest fits into the last one, which `finish` writes. */
+  advance(): boolean {
+    const { steps, asm, kernels } = this;
+    let at = this.done;
+    for (; at < steps.length; at++) {
+      const { kernel } = steps[at]!;
+      if (kernels.has(kernel.body)) continue;
+      if (at > this.done && asm.segmentLength() >= this.segmentBytes) {
+        asm.cut();
+        this.done = at;
+        return true;
+      }
+      const label = asm.label();
+      asm.comment(`kernel ${kernel.name}`);
+      asm.bind(label);
+      const { fails, work } = emitKernel(kernel, asm, this.runtime, this.isa);
+      kernels.set(kernel.body, { label, fails, work });
+    }
+    this.done = at;
+    return false;
+  }
+
+  /** The segments that have ended, and where the control words' address stands in them. */
+  segments(): { readonly bytes: Uint8Array; readonly control: number } {
+    return { bytes: this.asm.bytes(), control: this.words.label.at };
+  }
+
+  /** Writes what is left. */
+  finish(): ProgramCode {
+    const { steps, preparations, asm, layout, kernels } = this;
+    while (this.advance());
+    const here: Reach = { call: label => asm.call(label), control: () => asm.mov(true, R.rcx, this.words) };
+    const prepare = preparations > 0 ? this.sequence(asm, here, 'prepare', 0, preparations) : null;
+    const run = this.sequence(asm, here, 'run', preparations, steps.length);
+    const bytes = asm.finish();
+    const emitted = steps.map(step => kernels.get(step.kernel.body)!);
+    return {
+      bytes,
+      run: run.at,
+      prepare: prepare === null ? null : prepare.at,
+      steps: emitted.map(({ label }) => label.at),
+      argsOffsets: layout.offsets,
+      argsBytes: layout.bytes,
+      control: this.words.label.at,
+      work: emitted.slice(preparations).reduce((sum, { work }) => sum + work, 0),
+    };
+  }
+
+  /** A function of its own that runs some steps, whose kernels stand at `base` and the labels' places. */
+  runFrom(base: number, from: number, until: number): Uint8Array {
+    const asm = new Assembler();
+    const there: Reach = {
+      call: label => {
+        asm.movImm(R.rax, BigInt(base + label.at));
+        asm.callRegister(R.rax);
+      },
+      control: () => asm.movImm(R.rcx, BigInt(this.control)),
+    };
+    this.sequence(asm, there, 'part', from, until);
+    return asm.finish();
+  }
+
+  /** Writes a function that runs steps one after another. */
+  private sequence(asm: Assembler, reach: Reach, name: string, from: number, until: number): Label {
+    const { steps, kernels, layout, preparations } = this;
+    const emitted = (step: number): EmittedKernel => kernels.get(steps[step]!.kernel.body)!;
     asm.comment(name);
     const entry = asm.label();
     asm.bind(entry);
@@ -178,52 +292,47 @@ export function emitProgram(
     asm.mov(true, R.rbx, R.rdi);
     asm.mov(false, R.r12, R.rsi);
     asm.mov(false, R.r13, R.rdx);
-    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit.
+    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit. Sequences end with one.
     let failures = false;
+    for (let k = from < preparations ? 0 : preparations; k < from; k++) failures ||= emitted(k).fails;
     let undecided = false;
     const barrier = (): void => {
-      asm.call(runtime.barrier);
+      reach.call(this.runtime.barrier);
       undecided = false;
     };
-    for (const step of part) {
-      argsOffsets.push(argsBytes);
-      if (step.barrierBefore || (step.commits && undecided)) barrier();
-      const { label, fails } = kernels.get(step.kernel.body)!;
+    for (let k = from; k < until; k++) {
+      const step = steps[k]!;
+      const { label, fails } = emitted(k);
+      if (step.barrierBefore || (k === preparations && k > from) || (step.commits && undecided)) barrier();
       const skip = asm.label();
       if (step.commits && failures) {
-        asm.mov(true, R.rcx, words);
+        reach.control();
         asm.aluImm('cmp', false, mem(R.rcx, CONTROL.failedAtBarrier), 0);
         asm.jump(skip, 'ne');
       }
-      asm.lea(R.rdi, mem(R.rbx, argsBytes));
+      asm.lea(R.rdi, mem(R.rbx, layout.offsets[k]!));
       asm.mov(false, R.rsi, R.r12);
       asm.mov(false, R.rdx, R.r13);
-      asm.call(label);
+      reach.call(label);
       asm.bind(skip);
       if (fails) {
         failures = true;
         undecided = true;
       }
-      argsBytes += step.kernel.buffers.length * 8;
     }
     barrier();
     asm.plain('vzeroupper');
     for (const r of PRESERVED.toReversed()) asm.pop(r);
     asm.plain('ret');
     return entry;
-  };
-  const prepare = preparations > 0 ? sequence('prepare', steps.slice(0, preparations)) : null;
-  const running = steps.slice(preparations);
-  const run = sequence('run', running);
-  const bytes = asm.finish();
-  return {
-    bytes,
-    run: run.at,
-    prepare: prepare === null ? null : prepare.at,
-    steps: steps.map(step => kernels.get(step.kernel.body)!.label.at),
-    argsOffsets,
-    argsBytes,
-    control: words.label.at,
-    work: running.reduce((sum, step) => sum + kernels.get(step.kernel.body)!.work, 0),
-  };
+  }
 }
+
+/** The code of a program whose control words are at address `control`; the first `preparations` steps are a function of their own. */
+export const emitProgram = (
+  steps: readonly Step[],
+  control: number,
+  isa: Isa,
+  asm: Assembler = new Assembler(),
+  preparations = 0,
+): ProgramCode => new ProgramEmitter(steps, control, isa, asm, preparations).finish();

@@ -28,14 +28,19 @@ interface PoolCode {
   readonly end: number;
 }
 
-/**
- * start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done with it.
- * lead(program, args, threads): the same on a thread of its own, after which the word `led` is 0 again; wait(): returns once it is.
- * worker(index): until `end`; `index` has the count of runs so far above its 16 low bits.
- * end(control): called on the thread that handed out runs as it ends: lets all workers end, and gives back what the thread held.
- */
 function poolCode(control: number, ledger: number): PoolCode {
   const asm = new Assembler();
+  const start = startCode(asm, control);
+  const lead = leadCode(asm, control, start);
+  const wait = waitCode(asm, control);
+  const worker = workerCode(asm, control);
+  const end = endCode(asm, control, ledger);
+  const bytes = asm.finish();
+  return { bytes, start: start.at, lead: lead.at, wait: wait.at, worker: worker.at, end: end.at };
+}
+
+/** start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done with it. */
+function startCode(asm: Assembler, control: number): Label {
   const start = asm.label();
   const alone = asm.label();
   const awake = asm.label();
@@ -81,7 +86,11 @@ function poolCode(control: number, ledger: number): PoolCode {
   asm.bind(over);
   for (const r of PRESERVED.toReversed()) asm.pop(r);
   asm.plain('ret');
+  return start;
+}
 
+/** lead(program, args, threads): the same on a thread of its own, after which the word `led` is 0 again. */
+function leadCode(asm: Assembler, control: number, start: Label): Label {
   const lead = asm.label();
   asm.bind(lead);
   asm.call(start);
@@ -89,7 +98,11 @@ function poolCode(control: number, ledger: number): PoolCode {
   asm.movStoreImm32(mem(R.rcx, CONTROL.led), 0);
   futex(asm, CONTROL.led, false);
   asm.plain('ret');
+  return lead;
+}
 
+/** wait(): returns once `led` is 0. */
+function waitCode(asm: Assembler, control: number): Label {
   const wait = asm.label();
   const stillLed = asm.label();
   const ended = asm.label();
@@ -103,7 +116,11 @@ function poolCode(control: number, ledger: number): PoolCode {
   asm.jump(stillLed);
   asm.bind(ended);
   asm.plain('ret');
+  return wait;
+}
 
+/** worker(index): until `end`; `index` has the count of runs so far above its 16 low bits. */
+function workerCode(asm: Assembler, control: number): Label {
   const worker = asm.label();
   const again = asm.label();
   const look = asm.label();
@@ -153,13 +170,13 @@ function poolCode(control: number, ledger: number): PoolCode {
   asm.bind(leave);
   for (const r of WORKER_KEEPS.toReversed()) asm.pop(r);
   asm.plain('ret');
-
-  const end = endCode(asm, control, ledger);
-  const bytes = asm.finish();
-  return { bytes, start: start.at, lead: lead.at, wait: wait.at, worker: worker.at, end: end.at };
+  return worker;
 }
 
-/** Once its workers have ended nobody else runs this thread's code. The last to go is the page this is on: the system's function returns to the caller. */
+/**
+ * end(control): called on the thread that handed out runs as it ends: lets all workers end, and gives back what the thread held. Once they have ended
+ * nobody else runs this thread's code. The last to go is the page this is on: the system's function returns to the caller.
+ */
 function endCode(asm: Assembler, control: number, ledger: number): Label {
   const end = asm.label();
   const [nextWorker, ended, nextPages, given] = Array.from({ length: 4 }, () => asm.label());
@@ -286,6 +303,13 @@ export class Threads {
     const granted = this.grow(threads);
     this.native.write(this.control + CONTROL.led, LED);
     this.leadCode.async(code, args, granted, 0, done);
+  }
+
+  /** Whether what `lead` started goes on. */
+  get leads(): boolean {
+    const word = new Uint8Array(4);
+    this.native.read(word, this.control + CONTROL.led);
+    return word[0] !== 0;
   }
 
   /** Returns when what `lead` started is over. */

@@ -61,9 +61,9 @@ function planChoices(p: Problem, target: Target): ReadonlyMap<string, PlanChoice
 /** All that a plan and its speed depend on, but for what exactly the epilogue computes. */
 function describe(p: Problem): string {
   const dims = p.dims.map(({ role, size }) => `${role}${size}`).join(' ');
-  const view = ({ dtype, lin, base, guards, prologue, lasting }: View): string => {
+  const view = ({ dtype, lin, base, guards, prologue, packedAhead }: View): string => {
     const at = guards.map(g => `${g.coefs}+${g.offset}<${g.size}`).join(';');
-    return `${dtype}[${lin}]+${base}${at && `?${at}`}${prologue ? ' prologue' : ''}${lasting ? ' lasting' : ''}`;
+    return `${dtype}[${lin}]+${base}${at && `?${at}`}${prologue ? ' prologue' : ''}${packedAhead ? ' ahead' : ''}`;
   };
   return `${dims} | ${view(p.a)} | ${view(p.b)} | ${p.out.dtype}[${p.out.lin}] ${p.acc}${p.epilogue ? ' epilogue' : ''}`;
 }

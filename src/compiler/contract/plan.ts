@@ -64,12 +64,12 @@ export interface Plan {
   readonly touches: boolean;
 }
 
-/** Whether the packed form of an operand lasts as long as the operand itself: it is made ahead of all runs. */
-export const keepsPacked = (view: View): boolean => view.lasting && !view.prologue && view.guards.length === 0;
+/** Whether an operand is found packed: a kernel of its own has done that. */
+export const comesPacked = (view: View): boolean => view.packedAhead && !view.prologue && view.guards.length === 0;
 
 /** Whether A is an image with its channels innermost, or whatever stands beside weights that are packed once: rows that need not be packed. */
 export const besideWeights = (p: Problem): boolean =>
-  keepsPacked(p.b) || (p.m.length > 1 && p.k.length > 1 && p.a.lin[p.k[p.k.length - 1]!] === 1);
+  comesPacked(p.b) || (p.m.length > 1 && p.k.length > 1 && p.a.lin[p.k[p.k.length - 1]!] === 1);
 
 /** Shortest block of k that hides how long those lines take. */
 const TOUCHED = 48;
@@ -321,7 +321,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     p.n.length === 1 &&
     forward(p.b) &&
     along(p.b, p.n) === 1 &&
-    (isPlain(p, p.b) ? !keepsPacked(p.b) && m <= 4 * rows : isLoadable(p, p.b) && m <= 2 * rows);
+    (isPlain(p, p.b) ? !comesPacked(p.b) && m <= 4 * rows : isLoadable(p, p.b) && m <= 2 * rows);
   const vectors = inPlaceB && m <= rows ? evenVectors(tile.vectors, n, lanes) : tile.vectors;
   const width = lanes * vectors;
   const runPanels = ceilDiv(m / mRuns, rows);
@@ -378,8 +378,8 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     packed,
     fits: panels * size * k.total * bytes <= target.l2Bytes,
   });
-  const rowLines = linesOf(mPanels, most, !directA && !keepsPacked(p.a));
-  const columnLines = linesOf(nPanels, width, !directB && !keepsPacked(p.b));
+  const rowLines = linesOf(mPanels, most, !directA && !comesPacked(p.a));
+  const columnLines = linesOf(nPanels, width, !directB && !comesPacked(p.b));
   if (byTraffic)
     ({ mTask, nTask, rowsOuter, mPackers, nPackers } = leastTraffic(rowLines, columnLines, {
       wanted,
@@ -402,7 +402,7 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     byTraffic ? packsForAll(side, packers) : tasks > 1;
   const source = (direct: boolean, side: Lines, tasks: number, packers: number, view: View, lines: number): Source => {
     if (direct) return 'direct';
-    if (batches === 1 && keepsPacked(view)) return 'shared';
+    if (batches === 1 && comesPacked(view)) return 'shared';
     return again(side, tasks, packers) && isShareable(view, lines) ? 'shared' : 'private';
   };
   const a = source(directA, rowLines, nTasks, mPackers, p.a, m);

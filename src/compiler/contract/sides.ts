@@ -7,7 +7,7 @@ import type { LoopBuilder, Reg } from '../loops.ts';
 import { asReg, type Cursor, type Extent, origin, sizesOf, step, stepAll } from './cursor.ts';
 import { affine, unravel } from './indices.ts';
 import { type Block, laneWords, packPanel } from './pack.ts';
-import { keepsPacked, type Plan, type Source } from './plan.ts';
+import { comesPacked, type Plan, type Source } from './plan.ts';
 import type { Problem, View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { eachTask, slotsOf } from './tasks.ts';
@@ -143,7 +143,7 @@ export function openSide(
   const bytes = bytesOf(p.acc);
   const size = side.taskLines * plan.k.length;
   const points = plan.k.total;
-  const keeps = source === 'shared' && keepsPacked(view);
+  const keeps = source === 'shared' && comesPacked(view);
   const room = keeps ? scratch.kept : scratch.room;
   const buffer =
     source === 'direct'

@@ -44,8 +44,8 @@ export interface ContractOperand {
   readonly axes: readonly OperandAxis[];
   /** Element index at which position 0 of every axis lies; default 0. */
   readonly offset?: number;
-  /** Whether it keeps its value from run to run, so that packing it once is enough. */
-  readonly lasting?: boolean;
+  /** Whether a kernel of its own packs it, ahead of this one: it keeps its value from run to run, or many kernels read it in this form. */
+  readonly packedAhead?: boolean;
   /**
    * Elementwise function of what was read, applied to elements inside only (outside stays 0). `x` has `registerScalar(dtype)` and `at.lanes`
    * lanes; the result must have the accumulator's type (`ContractSpec.acc`). It may read other buffers of the same layout at
@@ -106,9 +106,9 @@ export type Room = (name: string, dtype: DType, elements: number) => number;
 export interface Scratch {
   /** Contents undefined. */
   readonly room: Room;
-  /** Kept from run to run, as `prepare` has filled it from lasting operands. */
+  /** As `prepare` has filled it from operands that are packed ahead. */
   readonly kept: Room;
-  /** Emits what `fill` does ahead of all runs instead of here: a kernel body of its own. */
+  /** Emits what `fill` does ahead of this kernel instead of here: a kernel body of its own. */
   readonly prepare: (fill: () => void) => void;
 }
 

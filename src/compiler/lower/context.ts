@@ -15,7 +15,7 @@ export type BufferRef =
   /** A value's memory, from `offset` elements on; `known` is what the kernel calls it. */
   | { readonly kind: 'value'; readonly value: Value; readonly offset: number; readonly known: Value }
   | { readonly kind: 'scratch'; readonly bytes: number }
-  /** Memory that the kernel's preparation fills and the program keeps; numbered within the kernel. */
+  /** Memory that the kernel's preparation fills; numbered within the kernel. */
   | { readonly kind: 'kept'; readonly slot: number; readonly bytes: number }
   | { readonly kind: 'result'; readonly to: 'output' | 'leaf'; readonly index: number }
   /** No memory, a number. */
@@ -32,7 +32,7 @@ export interface LoweredKernel {
   readonly loop: LoopKernel;
   /** One per buffer of `loop`. */
   readonly refs: readonly BufferRef[];
-  /** What must have run since lasting values that the kernel reads have changed: it fills memory that is kept. */
+  /** What must have run since values that the kernel reads have changed: it fills memory that is kept until then. */
   readonly preparation?: Preparation;
   readonly mayFail: boolean;
   /** Whether only thread 0 does anything. */
@@ -55,8 +55,8 @@ export class ProgramContext {
   readonly lasts: (value: Value) => boolean;
   /** Values that become variables. */
   readonly updated: ReadonlySet<Value>;
-  /** Bodies of updates that are told their size, by what they compute. */
-  readonly sized = new Map<string, readonly Inst[]>();
+  /** Updates that are told their size, by what they compute: a body serves all. */
+  readonly sized = new Map<string, LoopKernel>();
 
   constructor(
     target: Target,
@@ -135,12 +135,19 @@ export class KernelBuffers {
   private readonly entries: BufferEntry[] = [];
   private readonly byValue = new Map<Value, number>();
   private slots = 0;
+  /** Whether the planner counts on what is there. */
+  private sealed = false;
 
   get buffers(): readonly KernelBuffer[] {
     return this.entries;
   }
 
+  private seal(entry: BufferEntry): void {
+    if (this.sealed) throw new Error(`internal: a kernel has told the planner nothing of how it uses ${entry.name}`);
+  }
+
   private add(ref: BufferRef, entry: BufferEntry): number {
+    this.seal(entry);
     this.refs.push(ref);
     this.entries.push(entry);
     return this.refs.length - 1;
@@ -151,7 +158,10 @@ export class KernelBuffers {
     const known = this.byValue.get(root);
     if (known !== undefined) {
       const entry = this.entries[known]!;
-      if (entry.access !== access) entry.access = 'readwrite';
+      if (entry.access !== access && entry.access !== 'readwrite') {
+        this.seal(entry);
+        entry.access = 'readwrite';
+      }
       return known;
     }
     const name = root.leaf >= 0 ? `leaf${root.leaf}` : `v${root.id}`;
@@ -179,6 +189,22 @@ export class KernelBuffers {
   /** Memory that is kept from run to run. */
   kept(name: string, dtype: DType, elements: number, bytes: number): number {
     return this.add({ kind: 'kept', slot: this.slots++, bytes }, { name, dtype, elements, access: 'read' });
+  }
+
+  /** A kernel with all buffers there are, whose body is written when it is asked for. */
+  later(name: string, write: () => readonly Inst[]): LoopKernel {
+    let body: readonly Inst[] | null = null;
+    const written = (): readonly Inst[] => {
+      this.sealed = true;
+      return write();
+    };
+    return {
+      name,
+      buffers: this.entries,
+      get body() {
+        return (body ??= written());
+      },
+    };
   }
 
   /** A kernel with those buffers that `body` uses. */

@@ -81,7 +81,7 @@ export function order(flow: Flow, steps: readonly Step[], place: ReadonlyMap<Val
     }
   });
   const key = steps.map(({ kernel }) => {
-    let born = kernel.kind === 'copy' ? kernel.from.born : 0;
+    let born = kernel.kind === 'copy' ? kernel.from.born : kernel.kind === 'pack' ? kernel.born : 0;
     for (const value of kernel.members.keys()) born = Math.max(born, value.born);
     return born;
   });

@@ -2,12 +2,12 @@
  * A kernel on its way to a place in the program: what it computes, its lowered form, and what it touches.
  */
 import type { Value } from '../flow.ts';
-import type { Kernel } from '../kernels.ts';
+import type { Kernel, PackKernel } from '../kernels.ts';
 import type { LoweredKernel } from '../lower/context.ts';
 import type { Place } from '../program.ts';
 
 export interface Step {
-  readonly kernel: Kernel;
+  readonly kernel: Kernel | PackKernel;
   readonly lowered: LoweredKernel;
 }
 

@@ -10,6 +10,6 @@ export {
   randomResizedCrop,
   randomVerticalFlip,
 } from './crops.ts';
-export { type ColorJitterOptions, colorJitter, normalize, toFloat } from './pixels.ts';
+export { adjustHue, type ColorJitterOptions, colorJitter, normalize, toFloat } from './pixels.ts';
 export { type AffineOptions, type ResizeOptions, randomAffine, resize } from './sampling.ts';
 export { compose, type Transform } from './transform.ts';

@@ -42,6 +42,8 @@ export interface ColorJitterOptions {
   readonly contrast?: number;
   /** Distances from each pixel's grey, likewise. Default 0. */
   readonly saturation?: number;
+  /** Hues are turned by -hue to hue of a full turn, at most 0.5. Default 0. */
+  readonly hue?: number;
 }
 
 /** Moves every pixel away from `from(i)`, pixel i of each channel, by `factor`; kept within what images hold. */
@@ -72,8 +74,49 @@ function meanGrey(image: Image): number {
   return sum / pixels;
 }
 
-/** Changes brightness, contrast and saturation by random factors in a random order, as torchvision's ColorJitter (which has a hue besides). */
-export const colorJitter = ({ brightness = 0, contrast = 0, saturation = 0 }: ColorJitterOptions): Transform => {
+/**
+ * Turns the hue of every pixel by `turn` (-0.5 to 0.5) of a full turn, through HSV, as torchvision's adjust_hue does on tensors; grey images stay as they are.
+ *
+ * @throws RangeError for a turn outside
+ */
+export const adjustHue = (image: Image, turn: number): Image => {
+  if (!(turn >= -0.5 && turn <= 0.5)) throw new RangeError(`adjustHue: turn ${turn} came, expected -0.5 to 0.5`);
+  if (image.channels < 3) return image;
+  const { data } = toFloat(image);
+  const pixels = image.height * image.width;
+  const result = blank(image, data.length);
+  // Floats go back to 0 to 255 in 256 steps of one size, as torchvision's convert_image_dtype has them.
+  const scale = result instanceof Uint8Array ? 256 - 1e-3 : 1;
+  const [greens, blues] = [pixels, 2 * pixels];
+  for (let i = 0; i < pixels; i++) {
+    const [r, g, b] = [data[i]!, data[greens + i]!, data[blues + i]!];
+    const value = Math.max(r, g, b);
+    const chroma = value - Math.min(r, g, b);
+    // Sixths of a turn from red.
+    const hue =
+      chroma === 0 ? 0 : value === r ? (g - b) / chroma : value === g ? 2 + (b - r) / chroma : 4 + (r - g) / chroma;
+    const turned = (((hue / 6 + turn) % 1) + 1) % 1;
+    const channel = (offset: number): number => {
+      const sixths = (offset + turned * 6) % 6;
+      return scale * (value - chroma * Math.max(0, Math.min(sixths, 4 - sixths, 1)));
+    };
+    result[i] = channel(5);
+    result[greens + i] = channel(3);
+    result[blues + i] = channel(1);
+  }
+  // Channels beyond colour (alpha) stay.
+  for (let i = 3 * pixels; i < data.length; i++) result[i] = image.data[i]!;
+  return { ...image, data: result };
+};
+
+/** Changes brightness, contrast, saturation and hue by random factors in a random order, as torchvision's ColorJitter. @throws RangeError for a hue above 0.5 */
+export const colorJitter = ({
+  brightness = 0,
+  contrast = 0,
+  saturation = 0,
+  hue = 0,
+}: ColorJitterOptions): Transform => {
+  if (!(hue >= 0 && hue <= 0.5)) throw new RangeError(`colorJitter: hue ${hue} came, expected 0 to 0.5`);
   const factor = (random: RandomStream, amount: number): number => random.uniform(Math.max(0, 1 - amount), 1 + amount);
   return (image, random) => {
     const steps: ((image: Image) => Image)[] = [
@@ -84,6 +127,7 @@ export const colorJitter = ({ brightness = 0, contrast = 0, saturation = 0 }: Co
         return away(img, factor(random, contrast), () => mean);
       },
       img => (saturation > 0 ? away(img, factor(random, saturation), greyOf(img)) : img),
+      img => (hue > 0 ? adjustHue(img, random.uniform(-hue, hue)) : img),
     ];
     return [...random.permutation(steps.length)].reduce((img, step) => steps[step]!(img), image);
   };

@@ -15,7 +15,7 @@ import {
   nodeOf,
   outputOf,
 } from './nodes.ts';
-import { OPERATORS } from './operators.ts';
+import { OPERATORS } from './operators/index.ts';
 
 /** How deep functions may call one another. */
 const MAX_DEPTH = 64;

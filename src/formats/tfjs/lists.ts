@@ -4,7 +4,7 @@
  */
 import { arange, cat, full, type Tensor } from '../../tensor/index.ts';
 import { knownNumbers as numbers } from '../controlFlow.ts';
-import type { Operator } from './operators.ts';
+import type { Operator } from './operators/operator.ts';
 
 const number = (x: Tensor): number => numbers(x)[0]!;
 

@@ -5,7 +5,8 @@ import type { DType } from '../../tensor/index.ts';
 import type { Json } from '../json.ts';
 import type { Port } from '../weights.ts';
 import { isObject } from './manifest.ts';
-import { type Attributes, OPERATORS } from './operators.ts';
+import { OPERATORS } from './operators/index.ts';
+import type { Attributes } from './operators/operator.ts';
 
 export type JsonObject = { readonly [key: string]: Json };
 

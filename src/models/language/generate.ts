@@ -30,10 +30,11 @@ interface Decoder {
   readonly capacity: number;
 }
 
+/** The decoders that each model has used so far. They are none of its state: copies make their own. */
+const decodersOf = new WeakMap<CausalLM, Map<string, Decoder>>();
+
 /** A model that predicts the next token: [B, T] token indices -> logits [B, T, vocab]. */
 export abstract class CausalLM extends Module<[tokens: Tensor]> {
-  readonly #decoders = new Map<string, Decoder>();
-
   /** Size of the vocabulary. */
   abstract readonly vocabSize: number;
   /** Longest sequence. */
@@ -62,10 +63,12 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
     return F.crossEntropy(logits.flatten(0, 1), tokens.narrow(1, 1, length).flatten());
   }
 
-  #decoder(capacity: number, options: SamplingOptions): Decoder {
+  private decoder(capacity: number, options: SamplingOptions): Decoder {
     const { temperature = 1, topK, topP, repetitionPenalty = 1 } = options;
     const key = JSON.stringify([capacity, temperature, topK, topP, repetitionPenalty]);
-    const known = this.#decoders.get(key);
+    const decoders = decodersOf.get(this) ?? new Map<string, Decoder>();
+    decodersOf.set(this, decoders);
+    const known = decoders.get(key);
     if (known) return known;
     const cache = this.newCache(capacity);
     const seen =
@@ -90,7 +93,7 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
         return sampleToken(seen ? penalise(logits, seen, repetitionPenalty) : logits, options);
       }),
     };
-    this.#decoders.set(key, decoder);
+    decoders.set(key, decoder);
     return decoder;
   }
 
@@ -103,10 +106,10 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
   *stream(prompt: readonly number[], options: GenerateOptions = {}): Generator<number, void, undefined> {
     const { maxNewTokens = 128, eosTokenIds = this.eosTokenIds } = options;
     checkSampling(options);
-    this.#checkPrompt(prompt);
+    this.checkPrompt(prompt);
     const total = Math.min(prompt.length + maxNewTokens, this.longestText);
     const capacity = Math.min(Math.ceil(total / CAPACITY_STEP) * CAPACITY_STEP, this.maxLength);
-    const { read, next, seen } = this.#decoder(capacity, options);
+    const { read, next, seen } = this.decoder(capacity, options);
     seen?.assign(zeros([this.vocabSize], { dtype: 'bool' }));
     const ids = (tokens: readonly number[]): Tensor => tensor([tokens.map(Number)], { dtype: 'i64' });
     const at = (position: number): Tensor => tensor(position, { dtype: 'i64' });
@@ -134,7 +137,7 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
     return [...this.stream(prompt, options)];
   }
 
-  #checkPrompt(prompt: readonly number[]): void {
+  private checkPrompt(prompt: readonly number[]): void {
     const what = this.constructor.name;
     if (prompt.length === 0) throw new Error(`${what}: the prompt is empty, expected at least one token`);
     if (prompt.length > this.maxLength)

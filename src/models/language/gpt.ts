@@ -101,7 +101,7 @@ export class GPT extends CausalLM {
     return [];
   }
 
-  #hidden(tokens: Tensor, cache?: KeyValueCache, position?: Tensor): Tensor {
+  private hidden(tokens: Tensor, cache?: KeyValueCache, position?: Tensor): Tensor {
     const length = tokens.shape[1]!;
     if (tokens.ndim !== 2 || length > this.config.block)
       throw new Error(`GPT: tokens [${tokens.shape}] came, expected [batch, at most ${this.config.block}]`);
@@ -113,7 +113,7 @@ export class GPT extends CausalLM {
   }
 
   forward(tokens: Tensor): Tensor {
-    return F.linear(this.#hidden(tokens), this.wte.weight);
+    return F.linear(this.hidden(tokens), this.wte.weight);
   }
 
   newCache(capacity: number, batch = 1): KeyValueCache {
@@ -123,7 +123,7 @@ export class GPT extends CausalLM {
   }
 
   step(tokens: Tensor, position: Tensor, cache: KeyValueCache): Tensor {
-    return F.linear(this.#hidden(tokens, cache, position).select(1, -1), this.wte.weight);
+    return F.linear(this.hidden(tokens, cache, position).select(1, -1), this.wte.weight);
   }
 
   /** A full block still predicts a token. */

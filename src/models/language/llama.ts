@@ -172,16 +172,14 @@ export class LlamaModel extends Module<[tokens: Tensor, cache?: KeyValueCache, p
   readonly layers: ModuleList<LlamaDecoderLayer>;
   readonly norm: RMSNorm;
   readonly config: FullConfig;
-  readonly #frequencies: readonly number[];
 
   constructor(config: LlamaConfig = {}) {
     super();
     this.config = complete(config);
-    const { vocabSize, hiddenSize, numHiddenLayers, rmsNormEps, headDim, ropeTheta, ropeScaling } = this.config;
+    const { vocabSize, hiddenSize, numHiddenLayers, rmsNormEps } = this.config;
     this.embedTokens = new Embedding(vocabSize, hiddenSize);
     this.layers = new ModuleList(Array.from({ length: numHiddenLayers }, () => new LlamaDecoderLayer(this.config)));
     this.norm = new RMSNorm(hiddenSize, { eps: rmsNormEps });
-    this.#frequencies = ropeFrequencies(headDim, ropeTheta, ropeScaling);
     for (const [key, parameter] of this.namedParameters()) {
       if (parameter.ndim > 1) init.normal_(parameter, 0, this.config.initializerRange);
       else if (key.endsWith('bias')) init.zeros_(parameter);
@@ -190,11 +188,12 @@ export class LlamaModel extends Module<[tokens: Tensor, cache?: KeyValueCache, p
 
   forward(tokens: Tensor, cache?: KeyValueCache, position?: Tensor): Tensor {
     const length = tokens.shape[1];
-    const { maxPositionEmbeddings } = this.config;
+    const { maxPositionEmbeddings, headDim, ropeTheta, ropeScaling } = this.config;
     if (tokens.ndim !== 2 || length! > maxPositionEmbeddings)
       throw new RangeError(`Llama: tokens [${tokens.shape}] came, expected [batch, at most ${maxPositionEmbeddings}]`);
     let x = this.embedTokens.call(tokens);
-    const turn = rotation(this.#frequencies, length!, position?.to('i32') ?? 0, x.dtype);
+    const frequencies = ropeFrequencies(headDim, ropeTheta, ropeScaling);
+    const turn = rotation(frequencies, length!, position?.to('i32') ?? 0, x.dtype);
     let layer = 0;
     for (const block of this.layers) x = block.call(x, turn, cache?.[layer++], position);
     return this.norm.call(x);

@@ -6,13 +6,16 @@ import type { BatchSchema, SparseBatch } from '../batch.ts';
 import { Fields, NONE } from './fields.ts';
 import { parseNumber } from './numbers.ts';
 import { Rows } from './rows.ts';
-import { COUNTS, hashRun, type NumberColumn, numberRun } from './runs.ts';
+import { COUNTS, hashRun, type NumberColumn, numberRun, writeNumber } from './runs.ts';
 import { slotSeed, slotWriter, type Writer } from './slots.ts';
 import { type DenseSpec, type FeatureSpec, type FullSpec, fullSpec, type LabelSpec, type SlotSpec } from './spec.ts';
 
 /** What a record's column may hold. A list is a column with several values; null, undefined and '' are missing. */
 export type FieldValue = string | number | bigint | boolean | null | undefined;
-/** A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0). */
+/**
+ * A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0); where they become signs, whole ones beyond 2^53 are
+ * refused, because their last digits may be lost already: bigints and texts are exact.
+ */
 export type FeatureRecord = Readonly<Record<string, FieldValue | readonly FieldValue[]>>;
 
 /** Writes one record's example into rows: null, or why the record is bad (the rows are as before then). */
@@ -24,6 +27,8 @@ export class Features {
   readonly schema: BatchSchema;
   /** Columns that are read, labels included. */
   readonly columns: readonly string[];
+  /** Those of them that signs are made of. */
+  readonly signColumns: ReadonlySet<string>;
   private readonly full: FullSpec;
   private readonly serving: { readonly fields: Fields; readonly extract: Extractor };
 
@@ -39,11 +44,11 @@ export class Features {
       ),
       labels: full.labels.map(label => label.name),
     };
-    const read = [
-      ...full.slots.flatMap(slot => (slot.type === 'cross' ? slot.from : [slot.from ?? slot.name])),
-      ...[...full.dense, ...full.labels].map(column => column.from ?? column.name),
-    ];
-    this.columns = [...new Set(read)];
+    const ofSlots = (slots: readonly SlotSpec[]): string[] =>
+      slots.flatMap(slot => (slot.type === 'cross' ? slot.from : [slot.from ?? slot.name]));
+    const numbers = [...full.dense, ...full.labels].map(column => column.from ?? column.name);
+    this.columns = [...new Set([...ofSlots(full.slots), ...numbers])];
+    this.signColumns = new Set(ofSlots(full.slots.filter(({ type }) => type !== 'bucket' && type !== 'logBucket')));
     // A served record has no labels yet.
     const labels = full.labels.map(label => ({ ...label, missing: 'unknown' as const }));
     this.serving = { fields: new Fields(this.columns), extract: extractor({ ...full, labels }, this.columns) };
@@ -62,8 +67,7 @@ export class Features {
     const rows = new Rows(this.schema, records.length);
     const { fields, extract } = this.serving;
     records.forEach((record, i) => {
-      fillFields(fields, record);
-      const fault = extract(fields, rows);
+      const fault = fillFields(fields, record, this.signColumns) ?? extract(fields, rows);
       if (fault !== null) throw new Error(`extract: record ${i}: ${fault}`);
     });
     return rows.take();
@@ -106,7 +110,8 @@ function extractor({ slots, dense, labels }: FullSpec, columns: readonly string[
   };
 }
 
-function labelWriter({ name, positive, missing = 'bad' }: LabelSpec, position: number, column: number): Writer {
+function labelWriter({ name, positive, missing = 'bad', range }: LabelSpec, position: number, column: number): Writer {
+  const [least, most] = range ?? [0, 1];
   const one = positive === undefined ? null : new TextEncoder().encode(positive);
   return (fields, rows) => {
     const at = rows.size * rows.schema.labels.length + position;
@@ -124,6 +129,8 @@ function labelWriter({ name, positive, missing = 'bad' }: LabelSpec, position: n
     }
     const value = parseNumber(fields.bytes, start, end);
     if (Number.isNaN(value)) return `label ${name}: "${fields.text(column)}" is not a number`;
+    if (value < least || value > most)
+      return `label ${name}: ${fields.text(column)} came, expected a number from ${least} to ${most}`;
     rows.labels[at] = value;
     return null;
   };
@@ -198,11 +205,8 @@ function numberColumn(spec: DenseSpec, find: Find): NumberColumn {
   return { name, column: find(name)(from), scaled, counts, absent: scaled(missing) };
 }
 
-function denseWriter(
-  { width = 1 }: DenseSpec,
-  position: number,
-  { name, column, scaled, absent }: NumberColumn,
-): Writer {
+function denseWriter({ width = 1 }: DenseSpec, position: number, numbers: NumberColumn): Writer {
+  const { name, column, absent } = numbers;
   return (fields, rows) => {
     const { start, end, next } = fields;
     const at = rows.size * rows.schema.dense.length + position;
@@ -211,9 +215,8 @@ function denseWriter(
       if (filled === width) return `dense column ${name} has more than ${width} value${width === 1 ? '' : 's'}`;
       if (start[token] === end[token]) rows.dense[at + filled++] = absent;
       else {
-        const x = parseNumber(fields.bytes, start[token], end[token]);
-        if (Number.isNaN(x)) return `dense column ${name}: "${fields.text(column)}" is not a number`;
-        rows.dense[at + filled++] = scaled(x);
+        const fault = writeNumber(numbers, fields, token, rows.dense, at + filled++);
+        if (fault !== null) return fault;
       }
     }
     if (filled > 0 && filled < width) return `dense column ${name} has ${filled} values, expected ${width}`;
@@ -224,8 +227,8 @@ function denseWriter(
 
 const encoder = new TextEncoder();
 
-/** An object's values as bytes in the fields of a record. */
-export function fillFields(fields: Fields, record: FeatureRecord): void {
+/** An object's values as bytes in the fields of a record; null, or why the record is bad. `signs`: the columns that signs are made of. */
+export function fillFields(fields: Fields, record: FeatureRecord, signs: ReadonlySet<string>): string | null {
   fields.clear(fields.bytes);
   let used = 0;
   const add = (column: number, value: FieldValue): void => {
@@ -241,9 +244,16 @@ export function fillFields(fields: Fields, record: FeatureRecord): void {
     fields.add(column, used, used + written);
     used += written;
   };
-  fields.columns.forEach((name, column) => {
+  for (const [column, name] of fields.columns.entries()) {
     const value = record[name];
-    if (Array.isArray(value)) for (const item of value as readonly FieldValue[]) add(column, item);
-    else add(column, value as FieldValue);
-  });
+    const values = Array.isArray(value) ? (value as readonly FieldValue[]) : [value as FieldValue];
+    const lost = signs.has(name) ? values.find(isInexact) : undefined;
+    if (lost !== undefined)
+      return `column ${name} holds the number ${String(lost)}, which may have lost digits: expected a bigint or text beyond 2^53`;
+    for (const item of values) add(column, item);
+  }
+  return null;
 }
+
+/** Whether a number stands for several whole ones. */
+const isInexact = (value: FieldValue): boolean => Number.isInteger(value) && !Number.isSafeInteger(value);

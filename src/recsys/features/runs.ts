@@ -63,6 +63,20 @@ export interface NumberColumn {
   readonly absent: number;
 }
 
+/** Writes the scaled number of a token; null, or why the record is bad: an infinity in one example makes every weight NaN. */
+export function writeNumber(
+  { name, column, scaled }: NumberColumn,
+  fields: Fields,
+  token: number,
+  dense: Float32Array,
+  at: number,
+): string | null {
+  const x = parseNumber(fields.bytes, fields.start[token], fields.end[token]);
+  if (Number.isNaN(x)) return `dense column ${name}: "${fields.text(column)}" is not a number`;
+  dense[at] = scaled(x);
+  return Number.isFinite(dense[at]) ? null : `dense column ${name}: "${fields.text(column)}" is too large for f32`;
+}
+
 /** Numbers side by side from `position` on. */
 export function numberRun(columns: readonly NumberColumn[], position: number): Writer {
   const places = Int32Array.from(columns, ({ column }) => column);
@@ -88,9 +102,8 @@ export function numberRun(columns: readonly NumberColumn[], position: number): W
         }
       if (digits === length) dense[at + i] = columns[i].counts[count];
       else {
-        const x = parseNumber(bytes, from, to);
-        if (Number.isNaN(x)) return `dense column ${columns[i].name}: "${fields.text(places[i])}" is not a number`;
-        dense[at + i] = columns[i].scaled(x);
+        const fault = writeNumber(columns[i], fields, places[i], dense, at + i);
+        if (fault !== null) return fault;
       }
     }
     return null;

@@ -35,7 +35,8 @@ interface SlotBase {
   readonly keep?: 'first' | 'last';
   /**
    * What a missing or empty value gives: an id of its own ('sign': that it is missing may tell something), or no id ('empty').
-   * 'sign' for hash, cross and buckets, 'empty' for ids and everything with a separator.
+   * 'sign' for hash, cross and buckets, 'empty' for ids and everything with a separator. Of a separator, so does an empty piece: with 'sign' it keeps its
+   * place in a sequence, as histories that belong together (items, and their categories) need.
    */
   readonly missing?: 'sign' | 'empty';
   /** Whether more than one value of the column makes the record a bad one; false by default. */
@@ -87,6 +88,8 @@ export interface LabelSpec {
   readonly positive?: string;
   /** A label that is not there makes the line a bad one ('bad'), or is kept as unknown ('unknown': NaN). 'bad' by default. */
   readonly missing?: 'bad' | 'unknown';
+  /** Smallest and largest number the column may hold: others make the line a bad one. [0, 1] by default, which the losses of all models here need. */
+  readonly range?: readonly [least: number, most: number];
 }
 
 /** Where a name alone is given, that column is hashed (slots) or taken as a number (dense, labels). */
@@ -126,7 +129,13 @@ const DENSE: Kind = options<DenseSpec>({
   mean: number,
   std: positive,
 });
-const LABEL: Kind = options<LabelSpec>({ name: text, from: text, positive: text, missing: either('bad', 'unknown') });
+const LABEL: Kind = options<LabelSpec>({
+  name: text,
+  from: text,
+  positive: text,
+  missing: either('bad', 'unknown'),
+  range: pair(number),
+});
 const SPEC: Kind = options<FeatureSpec>({ slots: list(anything), dense: list(anything), labels: list(anything) }, [
   'slots',
 ]);

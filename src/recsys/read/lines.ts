@@ -4,6 +4,7 @@
 import type { SparseBatch } from '../batch.ts';
 import type { Extractor, Features } from '../features/features.ts';
 import { Rows } from '../features/rows.ts';
+import { giveWay } from '../turns.ts';
 import { type LineParser, lineParser, OPEN, type TextFormat } from './format.ts';
 import { giveScanner, type Scanner, takeScanner } from './scanner.ts';
 
@@ -32,6 +33,12 @@ const RETURN = 13;
 const KEPT = 4096;
 /** No line is longer: what is has no line breaks and is no log. */
 const LONGEST = 64 << 20;
+
+/** @throws Error where so many bytes without a line break are no line any more */
+export function checkLineLength(path: string, bytes: number): void {
+  if (bytes > LONGEST) throw new Error(`${path}: a line of more than ${LONGEST >> 20} MB: is the format right?`);
+}
+
 /** No quoted field spans more: what does is a quote that is never closed, which shall not spoil the rest of the file. */
 const LONGEST_RECORD = 1 << 18;
 
@@ -82,7 +89,7 @@ export class LineExamples {
   }
 
   /** Counts a line as bad. */
-  refuse(bytes: Uint8Array, start: number, end: number, line: number, reason: string): void {
+  private refuse(bytes: Uint8Array, start: number, end: number, line: number, reason: string): void {
     this.bad.push({
       file: this.file,
       line,
@@ -91,11 +98,11 @@ export class LineExamples {
     });
   }
 
-  /** A record that never ended: its first line is bad. */
-  unclosed(bytes: Uint8Array, start: number, end: number, line: number): void {
+  /** A line that is not read at all: of a record that never ended, or of a message that is none. */
+  reject(bytes: Uint8Array, start: number, end: number, line: number, reason: string): void {
     this.lines++;
     this.bytes += end - start + 1;
-    this.refuse(bytes, start, end, line, OPEN);
+    this.refuse(bytes, start, end, line, reason);
   }
 
   get full(): boolean {
@@ -178,6 +185,12 @@ class TextBuffer {
 /** Bytes a buffer begins with: two chunks of a file. */
 const ROOM = 1 << 21;
 
+/** UTF-8's byte order mark, which some programs write in front of a text. */
+const MARK = [0xef, 0xbb, 0xbf] as const;
+
+const startsWithMark = (bytes: Uint8Array, filled: number): boolean =>
+  filled >= MARK.length && MARK.every((byte, i) => bytes[i] === byte);
+
 async function* linesOf(
   buffer: TextBuffer,
   chunks: AsyncIterable<Uint8Array>,
@@ -190,12 +203,11 @@ async function* linesOf(
   // The buffer's first byte is byte `origin` of the chunks.
   let origin = 0;
   for await (const chunk of chunks) {
-    if (buffer.filled > LONGEST)
-      throw new Error(`${path}: a line of more than ${LONGEST >> 20} MB: is the format right?`);
+    checkLineLength(path, buffer.filled);
     buffer.append(chunk);
     parser.renew();
     const { bytes, filled } = buffer;
-    let at = 0;
+    let at = origin === 0 && startsWithMark(bytes, filled) ? MARK.length : 0;
     for (;;) {
       if (!skipping && origin + at >= stop) {
         if (examples.some) yield examples.take();
@@ -205,16 +217,19 @@ async function* linesOf(
       if (end < 0) break;
       if (skipping) skipping = false;
       else {
+        giveWay();
         let lines = 1;
-        while (!examples.line(bytes, at, end, number)) {
+        let whole = examples.line(bytes, at, end, number);
+        while (!whole) {
           end = parser.lineEnd(bytes, end + 1, filled);
           lines++;
           if (end < 0 || end - at > LONGEST_RECORD) break;
+          whole = examples.line(bytes, at, end, number);
         }
         if (end < 0 && filled - at <= LONGEST_RECORD) break;
-        if (end < 0 || end - at > LONGEST_RECORD) {
+        if (!whole) {
           end = parser.lineEnd(bytes, at, filled);
-          examples.unclosed(bytes, at, end, number);
+          examples.reject(bytes, at, end, number, OPEN);
           lines = 1;
         }
         number += lines;
@@ -231,7 +246,7 @@ async function* linesOf(
   for (let at = 0; at < filled && !skipping && origin + at < stop; ) {
     if (examples.line(bytes, at, filled, number)) break;
     const end = parser.lineEnd(bytes, at, filled);
-    examples.unclosed(bytes, at, end < 0 ? filled : end, number++);
+    examples.reject(bytes, at, end < 0 ? filled : end, number++, OPEN);
     at = end < 0 ? filled : end + 1;
     for (let next = parser.lineEnd(bytes, at, filled); next >= 0; next = parser.lineEnd(bytes, at, filled)) {
       if (!examples.line(bytes, at, next, number)) break;

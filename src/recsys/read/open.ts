@@ -3,19 +3,27 @@
  */
 import { open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { gzipReason, isGzip, readStart } from '../../data/gzip.ts';
 import { reasonOf } from '../../formats/atomic.ts';
 import { isZstd, unzstd } from './zstd.ts';
+
+/** Unpacked on threads of the system's while others are parsed: about a block of lines. */
+const GUNZIP: ZlibOptions & { readonly readableHighWaterMark: number } = {
+  chunkSize: 1 << 18,
+  readableHighWaterMark: 1 << 20,
+};
 
 /** Bytes asked of a file at once. */
 const CHUNK = 1 << 20;
 
 type Compression = 'none' | 'gzip' | 'zstd';
 
-/** How a file is compressed. @throws Error naming the file when it cannot be read */
+/** How a file is compressed. @throws Error naming the file when it cannot be read, or holds UTF-16, which begins with its byte order mark */
 export function compressionOf(path: string): Compression {
   const start = readStart(path, 4);
+  if ((start[0] === 0xff && start[1] === 0xfe) || (start[0] === 0xfe && start[1] === 0xff))
+    throw new Error(`${path}: the text is UTF-16, expected UTF-8`);
   if (isGzip(start)) return 'gzip';
   return isZstd(start) ? 'zstd' : 'none';
 }
@@ -62,7 +70,7 @@ async function* gunzipped(path: string, raw: AsyncIterable<Uint8Array>): AsyncGe
   const copies = async function* (): AsyncGenerator<Uint8Array> {
     for await (const chunk of raw) yield chunk.slice();
   };
-  const unpacked = pipeline(Readable.from(copies()), createGunzip({ chunkSize: 1 << 18 }), () => {});
+  const unpacked = pipeline(Readable.from(copies()), createGunzip(GUNZIP), () => {});
   try {
     for await (const chunk of unpacked) yield chunk as Uint8Array;
   } catch (error) {

@@ -47,7 +47,7 @@ export async function* readParquet(
     for (const record of records) {
       number++;
       lines++;
-      const reason = fill(fields, record) ?? extract(fields, rows);
+      const reason = fill(fields, record, features.signColumns) ?? extract(fields, rows);
       if (reason !== null) bad.push({ file: path, line: number, reason, text: shown(record) });
       if (rows.full) yield take();
     }
@@ -55,7 +55,7 @@ export async function* readParquet(
   if (lines > 0) yield take();
 }
 
-function fill(fields: Fields, record: Record<string, unknown>): string | null {
+function fill(fields: Fields, record: Record<string, unknown>, signs: ReadonlySet<string>): string | null {
   const values: Record<string, FieldValue | readonly FieldValue[]> = {};
   for (const [name, value] of Object.entries(record)) {
     const known = Array.isArray(value) ? value.map(fieldValue) : fieldValue(value);
@@ -63,8 +63,7 @@ function fill(fields: Fields, record: Record<string, unknown>): string | null {
       return `column ${name} holds nested values, expected text, numbers or lists of them`;
     values[name] = known as FieldValue | readonly FieldValue[];
   }
-  fillFields(fields, values as FeatureRecord);
-  return null;
+  return fillFields(fields, values as FeatureRecord, signs);
 }
 
 const NESTED = Symbol('nested');

@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 import { reasonOf } from '../../formats/atomic.ts';
 import type { Features } from '../features/features.ts';
 import { type Format, hasHeader, isSplittable } from './format.ts';
-import { type Block, LineExamples, readLines } from './lines.ts';
+import { type Block, checkLineLength, LineExamples, readLines } from './lines.ts';
 import { compressionOf, openChunks } from './open.ts';
 
 /** Lines that begin in bytes [start, stop) of a file. */
@@ -76,6 +76,7 @@ async function headerOf(path: string, { separator = ',', quotes = true }: Format
   for await (const chunk of openChunks(path)) {
     text += decoder.decode(chunk, { stream: true });
     if (text.includes('\n')) break;
+    checkLineLength(path, text.length);
   }
   if (text === '') return [];
   const [line] = text.replace(/^\ufeff/, '').split(/\r?\n/, 1);

@@ -2,7 +2,7 @@
  * Progressive validation of every task of a model: what a run measures before it learns.
  */
 import { type ProgressiveReport, type ProgressiveState, ProgressiveValidation } from '../../metrics/index.ts';
-import type { SparseBatch } from '../batch.ts';
+import { columnOf, type SparseBatch } from '../batch.ts';
 
 /** A report by label, in the order of the model's tasks. */
 export type TaskReports = Readonly<Record<string, ProgressiveReport>>;
@@ -27,10 +27,8 @@ export class TaskValidation {
 
   /** `predictions` [size, tasks], made before the batch was learned from. */
   update({ size, labels, schema }: SparseBatch, predictions: Float32Array): void {
-    const column = (of: Float32Array, step: number, at: number): Float32Array =>
-      Float32Array.from({ length: size }, (_, i) => of[i * step + at]!);
     this.tasks.forEach(({ of, place }, t) => {
-      of.update(column(predictions, this.width, t), column(labels, schema.labels.length, place));
+      of.update(columnOf(predictions, this.width, t, size), columnOf(labels, schema.labels.length, place, size));
     });
   }
 

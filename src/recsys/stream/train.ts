@@ -78,7 +78,7 @@ class StreamRun {
     this.today = new TaskValidation(schema.labels, tasks);
     this.earlier = new TaskValidation(schema.labels, tasks);
     this.ahead = new PassesAhead(options.source, (pass, number) => this.open(pass, number));
-    this.importance = new SlotImportance(options.reading.features.schema, { seed: options.seed, buckets: 4096 });
+    this.importance = new SlotImportance(schema, { seed: options.seed, buckets: 4096, label: tasks[0] });
   }
 
   async run(): Promise<StreamResult> {
@@ -213,8 +213,13 @@ class StreamRun {
         this.importance.merge(importance);
         return false;
       }
+      const predictions = learner.predict(batch);
+      if (predictions.some(Number.isNaN))
+        throw new Error(
+          `${pass.day} ${pass.name}: predictions are NaN, so what was trained before has diverged: take the last line of ${this.files.checkpointDone} away to go on from the one before`,
+        );
+      this.today.update(batch, predictions);
       this.importanceOf(batch, ++number);
-      this.today.update(batch, learner.predict(batch));
       examples += batch.size;
       progress(examples, Number.NaN);
       await this.breathe();
@@ -244,8 +249,12 @@ class StreamRun {
     const started = performance.now();
     let number = 0;
     const learned = async (batch: SparseBatch, { loss, predictions }: StepResult): Promise<void> => {
-      if (measure) this.today.update(batch, predictions);
       number++;
+      if (!Number.isFinite(loss))
+        throw new Error(
+          `${pass.day} ${pass.name}: the loss of batch ${number} is ${loss}: training has diverged, and the last checkpoint stays as it is; lower learning rates help`,
+        );
+      if (measure) this.today.update(batch, predictions);
       lossSum += loss * batch.size;
       examples += batch.size;
       progress(examples, lossSum / examples);
@@ -370,7 +379,7 @@ class StreamRun {
       earlier: this.earlier.state(),
       importance: this.importance.state(),
       partial: this.partial,
-      source: source.memory?.(),
+      source: source.memory?.(this.position),
     };
     const batches = this.partial?.batches;
     const line = { ...this.last, batches, position: this.position };

@@ -87,7 +87,7 @@ for (const [dtype, isa, target] of MACHINES)
     it('packs kernels that last ahead', () => {
       const of = convolution({ ...conv, dtype, outputs: 48, images: 16, stride: 2, kind: 'forward' })!;
       expect(suits(of, target)).toBe(true);
-      run({ ...of, spec: { ...of.spec, b: { ...of.spec.b, lasting: true } } }, isa, target, 1);
+      run({ ...of, spec: { ...of.spec, b: { ...of.spec.b, packedAhead: true } } }, isa, target, 1);
     });
     it('leaves few channels, or images, to the rest', () => {
       for (const other of [{ inputs: 16, outputs: 16 }, { images: 4 }, { channelsInnermost: false }])

@@ -6,7 +6,7 @@ import { ListingAssembler } from '../../../src/backends/x86/assembler/listing.ts
 import { queryCpu } from '../../../src/backends/x86/cpu.ts';
 import { targetOf } from '../../../src/backends/x86/isa.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
-import { emitProgram } from '../../../src/backends/x86/program-code.ts';
+import { ProgramEmitter } from '../../../src/backends/x86/program-code.ts';
 import { compileGraph } from '../../../src/compiler/compile.ts';
 import type { Node } from '../../../src/graph/node.ts';
 import { F, manualSeed, randn, type Tensor, vjp } from '../../../src/index.ts';
@@ -57,7 +57,9 @@ it.skipIf(!isInstalled('objdump')).each(isas)('%s', isa => {
   for (const outputs of programs) {
     const { kernels, preparations } = compileGraph(programOf(outputs), target);
     const listing = new ListingAssembler();
-    const { bytes } = emitProgram(kernels, 0x7f00_1111_2000, isa, listing, preparations);
+    // One segment: objdump takes the constants behind one for instructions.
+    const whole = new ProgramEmitter(kernels, 0x7f00_1111_2000, isa, listing, preparations, Number.POSITIVE_INFINITY);
+    const { bytes } = whole.finish();
     const read = disassembled(bytes, withoutDistance);
     for (const [at, text] of instructionsOf(listing.text())) {
       lines++;

@@ -57,7 +57,7 @@ describe.each([SMALL, { ...AVX512, l2Bytes: 64 * 1024 * 1024 }])('a second cache
   it.each(kinds)('%s', kind => {
     const of = convolution({ ...conv, kind, height: 9, width: 8, outputs: 80 })!;
     const buffers = buffersOf(of, new Random(5));
-    runContract({ ...of.spec, b: { ...of.spec.b, lasting: kind !== 'weightGradient' } }, buffers, 2, target);
+    runContract({ ...of.spec, b: { ...of.spec.b, packedAhead: kind !== 'weightGradient' } }, buffers, 2, target);
     const out = buffers[2]!.data;
     for (const [index, sum, size] of expected(of.spec, buffers[0]!.data, buffers[1]!.data))
       expect(Math.abs(Number(out[index]) - sum), `element ${index}`).toBeLessThanOrEqual(1e-6 * size);

@@ -154,6 +154,36 @@ describe('formats', () => {
     expect(readFileSync(quarantine, 'utf8')).toContain('"line":12,"reason":"a quoted field does not end"');
   });
 
+  it('a line longer than a quoted field may be is one example like any other', async () => {
+    const text = 'x'.repeat(400_000);
+    const path = folder.write('long.csv', `y,name,x\n1,${text},2\n0,b,3\n`);
+    const features: FeatureSpec = { labels: ['y'], dense: ['x'], slots: ['name'] };
+    const { all, lines, bad } = await readAll([path], { format: { type: 'csv' }, features });
+    expect([all.size, lines, bad]).toEqual([2, 2, 0]);
+    expect(plain(all)).toEqual({
+      ...plain(
+        new Features(features).extractAll([
+          { name: text, x: 2 },
+          { name: 'b', x: 3 },
+        ]),
+      ),
+      labels: [1, 0],
+    });
+  });
+
+  it("a byte order mark is no part of the first line's first value", async () => {
+    const features: FeatureSpec = { labels: ['y'], slots: ['name'] };
+    const lines = 'Zürich,1\r\nBern,0';
+    const format: Format = { type: 'csv', columns: ['name', 'y'] };
+    const read = async (name: string, content: string | Buffer): Promise<object> =>
+      plain((await readAll([folder.write(name, content)], { format, features })).all);
+    const want = await read('no-mark.csv', lines);
+    expect(await read('mark.csv', `\ufeff${lines}`)).toEqual(want);
+    expect(await read('mark.csv.gz', gzipSync(`\ufeff${lines}`))).toEqual(want);
+    const wide = folder.write('utf16.csv', Buffer.from(`\ufeff${lines}`, 'utf16le'));
+    await expect(readAll([wide], { format, features })).rejects.toThrow(`${wide}: the text is UTF-16, expected UTF-8`);
+  });
+
   it('Parquet, with lists and 64-bit integers', async () => {
     const path = folder.file('a.parquet');
     await parquetWriteFile({
@@ -324,6 +354,38 @@ describe('bad input', () => {
       [path, 55_558, 'dense column I1: "many" is not a number'],
     ]);
     expect(kept[0].text).toBe('a\tb');
+  });
+
+  it('numbers that no model could learn from make a line a bad one: infinities, labels that are no probability', async () => {
+    const lines = [
+      '1,1e39,5', // beyond f32
+      '0,2,1e999', // beyond f64
+      '5,1,2',
+      '-1,1,2',
+      '1e999,1,2',
+      '0.25,3,4',
+    ];
+    const quarantine = folder.file('infinite.bad');
+    const format: Format = { type: 'csv', columns: ['y', 'a', 'b'] };
+    // Flat records have a way of their own through stretches of plain columns; columns of several values do not take it.
+    for (const width of [undefined, 1]) {
+      const features: FeatureSpec = { labels: ['y'], slots: [], dense: ['a', { name: 'b', width }] };
+      const path = folder.write('infinite.csv', `${lines.join('\n')}\n`);
+      const { all, bad } = await readAll([path], { format, features, badLines: { quarantine, maxShare: 1 } });
+      expect([bad, [...all.labels], [...all.dense]]).toEqual([5, [0.25], [3, 4]]);
+      const reasons = readFileSync(quarantine, 'utf8').trimEnd().split('\n');
+      expect(reasons.map(line => JSON.parse(line).reason)).toEqual([
+        'dense column a: "1e39" is too large for f32',
+        'dense column b: "1e999" is too large for f32',
+        'label y: 5 came, expected a number from 0 to 1',
+        'label y: -1 came, expected a number from 0 to 1',
+        'label y: 1e999 came, expected a number from 0 to 1',
+      ]);
+    }
+    const rated: FeatureSpec = { labels: [{ name: 'y', range: [-1, 5] }], slots: [] };
+    const path = folder.write('rated.csv', '5,,\n-1,,\n6,,\n');
+    const { all, bad } = await readAll([path], { format, features: rated, badLines: { maxShare: 1 } });
+    expect([bad, [...all.labels]]).toEqual([1, [5, -1]]);
   });
 
   it('too many are an error that names the first', async () => {
@@ -505,7 +567,7 @@ describe('flat records', () => {
       a: text,
       b: text,
       c: text,
-      x: fc.double({ noNaN: true, noDefaultInfinity: true }),
+      x: fc.double({ noNaN: true, min: -3e38, max: 3e38 }),
       z: fc.option(fc.nat(5000)),
     });
     await fc.assert(

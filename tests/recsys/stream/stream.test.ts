@@ -12,6 +12,7 @@ import {
   learnerOf,
   PublishedModel,
   readDone,
+  type SparseBatch,
   type StreamEvent,
   type StreamOptions,
   streamTrain,
@@ -71,6 +72,37 @@ describe('a run over two days', () => {
     expect([second.ctr, second.examples]).toEqual([first.ctr, first.examples]);
     expect(second.logLoss).not.toBe(first.logLoss);
     expect(result.passes).toBe(2);
+  });
+
+  it('of one of several labels, some not known, is measured by the examples that have it', async () => {
+    const data = folder.file('labelled');
+    const file = path.join(data, '20260101', '0000', 'part-0.txt');
+    mkdirSync(path.dirname(file), { recursive: true });
+    // Without `click` in every fifth line; `buy` in those that were clicked.
+    const lines = clickLines(500).map((line, i) => {
+      const label = line.startsWith('1') ? `0.5:buy ${line}` : line;
+      return i % 5 === 0 ? label.replace(/\d:click /, '') : label;
+    });
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    writeFileSync(path.join(path.dirname(file), '_SUCCESS'), '');
+    const unknown = (name: string) => ({ name, missing: 'unknown' }) as const;
+    for (const validate of ['pass', 'progressive'] as const) {
+      for (const model of ['deepfm', 'esmm'] as const) {
+        const spec = { ...clickConfig.features, labels: [unknown('click'), unknown('buy')] };
+        const features = new Features(spec);
+        const { events } = await train(`labelled-${model}-${validate}`, {
+          data,
+          validate,
+          learner: learnerOf({ model: { model, dim: 4, hidden: [8] } }, features),
+          reading: { format: clickConfig.format, features, batchSize: 100, threads: 0 },
+        });
+        const day = events.find(event => event.event === 'day')!;
+        expect(day.examples).toBe(400);
+        expect(day.importance.map(({ name }) => name).sort()).toEqual(['item', 'q', 'user']);
+        for (const { auc } of day.importance) expect(auc).toBeGreaterThan(0);
+        expect(day.tasks?.['buy']?.ctr).toBe(model === 'esmm' ? 0.5 : undefined);
+      }
+    }
   });
 
   it('measures each pass before it learns from it, writes done-files, publishes what a server can load', async () => {
@@ -353,6 +385,39 @@ describe('bad input', () => {
     await expect(train('d', { data })).rejects.toThrow(
       `${data}/20260101/0000/_SUCCESS says that the pass is complete, and ${data}/20260101/0000 holds no data`,
     );
+  });
+
+  test('logs may be links; one that leads nowhere is named, folders are passed over', async () => {
+    const data = folder.file('linked');
+    const pass = path.join(data, '20260101', '0000');
+    mkdirSync(path.join(pass, 'folder'), { recursive: true });
+    symlinkSync(path.join(logs, '20260101', '0000', 'part-0.txt'), path.join(pass, 'part-0.txt'));
+    writeFileSync(path.join(pass, '_SUCCESS'), '');
+    const { events } = await train('linked', { data });
+    expect(events[0]).toMatchObject({ event: 'pass', examples: 500 });
+    symlinkSync(folder.file('nowhere'), path.join(pass, 'part-1.txt'));
+    await expect(train('linked-nowhere', { data })).rejects.toThrow(
+      `cannot read ${path.join(pass, 'part-1.txt')}: no such`,
+    );
+  });
+
+  test('training that diverges stops and says so; the checkpoint before stays loadable', async () => {
+    const out = 'diverged';
+    const { events } = await train(out, { maxPasses: 1, checkpointEvery: 1 });
+    expect(events.at(-1)).toMatchObject({ event: 'checkpoint', day: '20260101', pass: '0000' });
+    const features = new Features(clickConfig.features);
+    const hot = { ...clickConfig, optimizer: { type: 'sgd', lr: 1e30 } } as const;
+    await expect(train(`${out}-hot`, { learner: learnerOf(hot, features) })).rejects.toThrow(
+      /^20260101 0000: the loss of batch \d is (NaN|Infinity): training has diverged, and the last checkpoint stays as it is/,
+    );
+    expect(readDone(path.join(folder.file(`${out}-hot`), 'checkpoint.done'))).toEqual([]);
+    const learner = learnerOf(clickConfig, features);
+    const predict = ({ size }: SparseBatch): Float32Array => new Float32Array(size).fill(Number.NaN);
+    const nan: typeof learner = Object.assign(Object.create(learner), { predict });
+    await expect(train(out, { learner: nan, resume: true })).rejects.toThrow(
+      `20260101 0800: predictions are NaN, so what was trained before has diverged: take the last line of ${path.join(folder.file(out), 'checkpoint.done')} away`,
+    );
+    expect((await train(out, { resume: true })).result.passes).toBe(5);
   });
 
   test("a checkpoint's done-file whose folder is not there: says so; with it back, training goes on", async () => {

@@ -3,6 +3,7 @@
  * behind the code, addressed by RIP. Knows encodings only. Source: Intel SDM volume 2.
  */
 import { MASK_FORMS, type MaskOp, type Tuple, type VectorOp, vectorForm } from './forms.ts';
+import { type Constant, type Jump, layOut, type Reference } from './layout.ts';
 import { TILE_FORMS, type TileOp, type VexOp, vexForm } from './vex.ts';
 
 /** General registers by number. */
@@ -35,7 +36,7 @@ export type RM = number | Mem;
 
 export const mem = (base: number, disp = 0): Mem => ({ base, disp });
 
-/** A place in the code: bytes before it, and jumps before it. */
+/** A place in the code: bytes before it, and jumps of its segment before it. */
 export class Label {
   at = -1;
   jumps = -1;
@@ -62,21 +63,6 @@ export const PLAIN = {
   tilerelease: [0xc4, 0xe2, 0x78, 0x49, 0xc0],
 } as const;
 
-interface Jump {
-  readonly at: number;
-  readonly target: Label;
-  /** -1 for an unconditional jump, -2 for a call. */
-  readonly condition: number;
-}
-
-interface Reference {
-  /** Where the four bytes stand, and how many bytes follow them in the instruction. */
-  readonly at: number;
-  readonly jumps: number;
-  readonly after: number;
-  readonly target: Label;
-}
-
 export interface VectorOptions {
   /** Opmask register, 0 for none. */
   readonly k?: number;
@@ -98,8 +84,6 @@ const ELEMENT: { readonly [tuple in Tuple]: (bytes: number) => number } = {
   none: () => 1,
 };
 
-const POOL_ALIGN = 64;
-
 const TWO_32 = 1n << 32n;
 const LEAST_32 = -(1n << 31n);
 
@@ -116,13 +100,17 @@ const indexBit = (rm: RM): number => {
 };
 
 export class Assembler {
+  /** Segments that are laid out, and the bytes of all of them. */
+  private readonly segments: Uint8Array[] = [];
+  private before = 0;
+  /** The segment that is being written: its code without jumps, and what is still to be resolved in it. */
   private code = new Uint8Array(1 << 12);
   private length = 0;
-  private readonly jumps: Jump[] = [];
-  private readonly references: Reference[] = [];
-  private readonly labels: Label[] = [];
+  private jumps: Jump[] = [];
+  private references: Reference[] = [];
+  private labels: Label[] = [];
   /** Constants by their bytes; words of 32 and 64 bits by their value. */
-  private readonly pool = new Map<string | number | bigint, { readonly label: Label; readonly bytes: Uint8Array }>();
+  private readonly pool = new Map<string | number | bigint, Constant>();
   private readonly view = new DataView(new ArrayBuffer(8));
 
   // ---- bytes
@@ -155,7 +143,7 @@ export class Assembler {
   }
 
   bind(label: Label): void {
-    label.at = this.length;
+    label.at = this.before + this.length;
     label.jumps = this.jumps.length;
     this.labels.push(label);
   }
@@ -205,7 +193,7 @@ export class Assembler {
     }
     if ('label' in rm) {
       this.byte(field | 5);
-      this.references.push({ at: this.length, jumps: this.jumps.length, after, target: rm.label });
+      this.references.push({ at: this.before + this.length, jumps: this.jumps.length, after, target: rm.label });
       this.int32(0);
       return;
     }
@@ -371,11 +359,11 @@ export class Assembler {
   }
 
   jump(target: Label, condition?: Condition): void {
-    this.jumps.push({ at: this.length, target, condition: condition ? CC[condition] : -1 });
+    this.jumps.push({ at: this.before + this.length, target, condition: condition ? CC[condition] : -1 });
   }
 
   call(target: Label): void {
-    this.jumps.push({ at: this.length, target, condition: -2 });
+    this.jumps.push({ at: this.before + this.length, target, condition: -2 });
   }
 
   // ---- vectors and masks
@@ -485,67 +473,42 @@ export class Assembler {
 
   // ---- the end
 
-  /** Lays out jumps and constants; labels' `at` are final byte offsets afterwards. */
+  /** Bytes of code in the segment that is being written, as far as they are known. */
+  segmentLength(): number {
+    return this.length;
+  }
+
+  /**
+   * Ends a segment: its jumps and, behind them, its constants are laid out. Places of its labels are final byte offsets from now on, to which later segments
+   * may go; it cannot go to theirs.
+   */
+  cut(): void {
+    const { before, jumps, references, labels } = this;
+    const code = this.code.subarray(0, this.length);
+    const segment = layOut({ before, code, jumps, references, labels, constants: [...this.pool.values()] });
+    this.segments.push(segment);
+    this.before += segment.length;
+    this.length = 0;
+    this.jumps = [];
+    this.references = [];
+    this.labels = [];
+    this.pool.clear();
+  }
+
+  /** The segments that have ended. */
+  bytes(): Uint8Array {
+    const all = new Uint8Array(this.before);
+    let at = 0;
+    for (const segment of this.segments) {
+      all.set(segment, at);
+      at += segment.length;
+    }
+    return all;
+  }
+
+  /** All that was written. */
   finish(): Uint8Array {
-    const { jumps } = this;
-    const long = jumps.map(jump => jump.condition === -2);
-    const size = (j: number): number => (!long[j] ? 2 : jumps[j]!.condition < 0 ? 5 : 6);
-    // Bytes of all jumps before jump j.
-    const before = new Int32Array(jumps.length + 1);
-    const measure = (): void => {
-      for (let j = 0; j < jumps.length; j++) before[j + 1] = before[j]! + size(j);
-    };
-    for (let changed = true; changed; ) {
-      changed = false;
-      measure();
-      for (const [j, jump] of jumps.entries()) {
-        if (long[j]) continue;
-        if (jump.target.at < 0) throw new Error('internal: a jump to a label that is not bound');
-        const distance = jump.target.at + before[jump.target.jumps]! - (jump.at + before[j + 1]!);
-        if (distance < -128 || distance > 127) {
-          long[j] = true;
-          changed = true;
-        }
-      }
-    }
-    measure();
-    const codeBytes = this.length + before[jumps.length]!;
-    let end = this.pool.size > 0 ? Math.ceil(codeBytes / POOL_ALIGN) * POOL_ALIGN : codeBytes;
-    const constants = [...this.pool.values()].sort((p, q) => q.bytes.length - p.bytes.length);
-    for (const { label, bytes } of constants) {
-      label.at = end;
-      end += bytes.length;
-    }
-    const out = new Uint8Array(end);
-    const words = new DataView(out.buffer);
-    let from = 0;
-    for (const [j, jump] of jumps.entries()) {
-      out.set(this.code.subarray(from, jump.at), from + before[j]!);
-      from = jump.at;
-      let at = jump.at + before[j]!;
-      const distance = jump.target.at + before[jump.target.jumps]! - (jump.at + before[j + 1]!);
-      if (!long[j]) {
-        out[at] = jump.condition < 0 ? 0xeb : 0x70 | jump.condition;
-        out[at + 1] = distance & 0xff;
-        continue;
-      }
-      if (jump.condition < 0) out[at++] = jump.condition === -2 ? 0xe8 : 0xe9;
-      else {
-        out[at++] = 0x0f;
-        out[at++] = 0x80 | jump.condition;
-      }
-      words.setInt32(at, distance, true);
-    }
-    out.set(this.code.subarray(from, this.length), from + before[jumps.length]!);
-    for (const { label, bytes } of constants) out.set(bytes, label.at);
-    for (const label of this.labels) {
-      label.at += before[label.jumps]!;
-      label.jumps = 0;
-    }
-    for (const { at, jumps: count, after, target } of this.references) {
-      const place = at + before[count]!;
-      words.setInt32(place, target.at - (place + 4 + after), true);
-    }
-    return out;
+    this.cut();
+    return this.bytes();
   }
 }

@@ -2,7 +2,7 @@
  * The schedule of a problem over words: panels, blocks of k, tasks. Pure arithmetic on sizes and caches, so results depend on shapes alone.
  */
 import { lanesFor, processorsOf, type Target } from '../../target.ts';
-import { blocksOf, type KBlocks, keepsPacked } from '../plan.ts';
+import { blocksOf, comesPacked, type KBlocks } from '../plan.ts';
 import { extent, product, type View } from '../problem.ts';
 import { LINE } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
@@ -98,7 +98,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const linesOf = (panels: number, size: number, view: View): Lines => ({
     panels,
     width: size,
-    packed: !keepsPacked(view),
+    packed: !comesPacked(view),
     fits: panels * size * words * WORD <= target.l2Bytes,
   });
   const [rowLines, columnLines] = [linesOf(mPanels, rows, p.a), linesOf(nPanels, width, p.b)];
@@ -122,7 +122,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const nTasks = ceilDiv(nPanels, nTask);
   const again = (side: Lines, tasks: number): boolean => (byTraffic ? packsForAll(side, tasks) : tasks > 1);
   const source = (side: Lines, tasks: number, view: View): PackedSource =>
-    batches === 1 && (keepsPacked(view) || (again(side, tasks) && isShareable(view, side.panels * side.width)))
+    batches === 1 && (comesPacked(view) || (again(side, tasks) && isShareable(view, side.panels * side.width)))
       ? 'shared'
       : 'private';
   return {

@@ -4,7 +4,7 @@ import type { Target } from '../../target.ts';
 import { origin } from '../cursor.ts';
 import { needsStaging, packWords } from '../packed/pack.ts';
 import { packedProblem } from '../packed/problem.ts';
-import { blocksOf, keepsPacked } from '../plan.ts';
+import { blocksOf, comesPacked } from '../plan.ts';
 import { extent, type Problem } from '../problem.ts';
 import { blockAt } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
@@ -33,7 +33,7 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
   const panels = results / width;
   const panelWords = extent(q, q.k) * width;
   const channels = extent(p, [f.channel]);
-  const keeps = keepsPacked(f.kernel);
+  const keeps = comesPacked(f.kernel);
   const kernel = (keeps ? scratch.kept : scratch.room)('packed kernel', 'i32', panels * panelWords);
   const slots = slotsOf(panels);
   const staging = needsStaging(words, q.b, q.n, 'words')

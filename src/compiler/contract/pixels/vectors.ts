@@ -5,7 +5,7 @@ import { origin } from '../cursor.ts';
 import { zero } from '../indices.ts';
 import { sweep } from '../micro.ts';
 import { laneWords, packPanel } from '../pack.ts';
-import { blocksOf, chooseTile, collides, keepsPacked } from '../plan.ts';
+import { blocksOf, chooseTile, collides, comesPacked } from '../plan.ts';
 import { extent, type Problem } from '../problem.ts';
 import { blockAt } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
@@ -48,7 +48,7 @@ export function productInVectors(b: LoopBuilder, p: Problem, f: Forward, target:
   const panels = Math.ceil(results / width);
   const panelSize = extent(p, p.k) * width;
   const channels = extent(p, [channel]);
-  const keeps = keepsPacked(view);
+  const keeps = comesPacked(view);
   const kernel = (keeps ? scratch.kept : scratch.room)('packed kernel', 'f32', panels * panelSize);
   const words = laneWords(view, lanes);
   const room = target.masksMemory ? scratch.room('lanes of the kernel', 'i32', slotsOf(panels) * words) : null;

@@ -9,7 +9,7 @@ import { asReg, origin, sizesOf, stepAll } from '../cursor.ts';
 import { affine, unravel } from '../indices.ts';
 import { laneWords, packPanel } from '../pack.ts';
 import { stage, stagedLayout } from '../pad.ts';
-import { keepsPacked } from '../plan.ts';
+import { comesPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { type Coords, outputIndex, storeTile } from '../store.ts';
@@ -40,7 +40,7 @@ export function suitsTaps(p: Problem, target: Target): boolean {
   // Packing copies an element once for every tap that reads it, and pays for that over the rows.
   const readsPerElement = (extent(p, p.k) * extent(p, p.n) * extent(p, p.batch)) / p.b.elements;
   // A plain matrix is better widened on the way, or packed once.
-  if (target.keepsOrder && readsPerElement <= 1 && (p.b.dtype !== p.acc || keepsPacked(p.b))) return false;
+  if (target.keepsOrder && readsPerElement <= 1 && (p.b.dtype !== p.acc || comesPacked(p.b))) return false;
   // Where engines keep no order, packing is dear, and rows up to here were faster this way (3x3, 64 channels: 51 -> 56 of 62 GFLOP/s); where they do,
   // they are wherever vectors are whole (5x5, 6 to 16 channels, batch of 64 innermost: 111 -> 165).
   const many = target.keepsOrder ? (length % lanes === 0 ? 32 : 12) : 64;

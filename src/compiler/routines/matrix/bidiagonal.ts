@@ -4,7 +4,7 @@
  */
 import type { Reg } from '../../loops.ts';
 import { applyReflection, formQ, reflector } from './householder.ts';
-import { EPSILON, givens, MOST_SWEEPS, SAFE_MIN, singularOf2, smallerOf2, turn } from './rotations.ts';
+import { EPSILON, givens, MOST_SWEEPS, type Rotation, SAFE_MIN, singularOf2, smallerOf2, turn } from './rotations.ts';
 import type { Grid, MatrixBuilder, Row } from './rows.ts';
 
 /** Rows of n elements. */
@@ -177,9 +177,46 @@ function chase(
   const down = b.cmp('gt', step, b.i32(0));
   const [from, to] = [b.select(down, low, high), b.select(down, high, low)];
   const backwards = b.select(down, b.i32(0), b.i32(-1));
-  /** What stands between i and i + step. */
   const off = (i: Reg): Reg => b.add(i, backwards);
   const last = off(b.sub(to, step));
+  const way: Way = { d, e, u, v, from, to, step, last, off };
+  const { whole, smallest } = leastAlong(m, way);
+  b.if(b.cmp('eq', whole, b.i32(1)), () => {
+    swept();
+    const start = m.abs(m.get(d, from));
+    const shift = shiftOf(m, n, way, start, b.bin('div', smallest, most));
+    const i = b.copy(from);
+    b.if(
+      b.cmp('eq', shift, m.f64(0)),
+      () => sweepUnshifted(m, way, i),
+      () => sweepShifted(m, way, i, start, shift),
+    );
+    const rest = m.get(e, last);
+    m.set(e, last, b.select(b.cmp('gt', m.abs(rest), threshold), rest, m.f64(0)));
+  });
+}
+
+/** The way of a bulge through a block. */
+interface Way {
+  readonly d: Row;
+  readonly e: Row;
+  readonly u: Vectors;
+  readonly v: Vectors;
+  readonly from: Reg;
+  readonly to: Reg;
+  /** 1 or -1. */
+  readonly step: Reg;
+  /** Where `e` holds what stands between i and i + step, and that at the end of the way. */
+  off(i: Reg): Reg;
+  readonly last: Reg;
+}
+
+/** A lower bound of a block's singular values, and whether (1 or 0) it is whole: else it fell apart, at an element that became 0. */
+function leastAlong(
+  m: MatrixBuilder,
+  { d, e, from, to, step, last, off }: Way,
+): { readonly whole: Reg; readonly smallest: Reg } {
+  const { b } = m;
   const tolerance = m.f64(TOLERANCE);
   const whole = b.copy(b.i32(1));
   b.if(
@@ -212,81 +249,81 @@ function chase(
       );
     },
   );
-  b.if(b.cmp('eq', whole, b.i32(1)), () => {
-    swept();
-    const start = m.abs(m.get(d, from));
-    const shift = b.copy(smallerOf2(m, m.get(d, to), m.get(e, last), m.get(d, b.sub(to, step))));
-    const flat = b.cmp(
-      'le',
-      b.mul(m.f64(n * TOLERANCE), b.bin('div', smallest, most)),
-      m.f64(Math.max(EPSILON, 0.01 * TOLERANCE)),
-    );
-    const part = b.bin('div', shift, start);
-    const small = b.bin('and', b.cmp('gt', start, m.f64(0)), b.cmp('lt', b.mul(part, part), m.f64(EPSILON)));
-    b.move(shift, b.select(b.bin('or', flat, small), m.f64(0), shift));
-    const i = b.copy(from);
-    /** The vectors on the side that is rotated first (right when going down), and the others. */
-    const turnOuter = (c: Reg, s: Reg, next: Reg): void => turnOf(m, b.cmp('gt', step, b.i32(0)), v, u, i, next, c, s);
-    const turnInner = (c: Reg, s: Reg, next: Reg): void => turnOf(m, b.cmp('gt', step, b.i32(0)), u, v, i, next, c, s);
-    b.if(
-      b.cmp('eq', shift, m.f64(0)),
-      () => {
-        const [c, oldC, oldS] = [b.copy(m.f64(1)), b.copy(m.f64(1)), b.copy(m.f64(0))];
-        b.while(
-          () => b.cmp('ne', i, to),
-          () => {
-            const next = b.add(i, step);
-            const outer = givens(m, b.mul(m.get(d, i), c), m.get(e, off(i)));
-            b.if(b.cmp('ne', i, from), () => m.set(e, off(b.sub(i, step)), b.mul(oldS, outer.r)));
-            const inner = givens(m, b.mul(oldC, outer.r), b.mul(m.get(d, next), outer.s));
-            b.move(c, outer.c);
-            b.move(oldC, inner.c);
-            b.move(oldS, inner.s);
-            m.set(d, i, inner.r);
-            turnOuter(outer.c, outer.s, next);
-            turnInner(inner.c, inner.s, next);
-            b.move(i, next);
-          },
-        );
-        const h = b.mul(m.get(d, to), c);
-        m.set(d, to, b.mul(h, oldC));
-        m.set(e, last, b.mul(h, oldS));
-      },
-      () => {
-        const head = m.get(d, from);
-        const ratio = b.add(b.bin('copysign', m.f64(1), head), b.bin('div', shift, head));
-        const f = b.copy(b.mul(b.sub(start, shift), ratio));
-        const g = b.copy(m.get(e, off(from)));
-        b.while(
-          () => b.cmp('ne', i, to),
-          () => {
-            const next = b.add(i, step);
-            const outer = givens(m, f, g);
-            b.if(b.cmp('ne', i, from), () => m.set(e, off(b.sub(i, step)), outer.r));
-            const [di, ei, dn] = [m.get(d, i), m.get(e, off(i)), m.get(d, next)];
-            const along = b.fma(outer.c, di, b.mul(outer.s, ei));
-            const above = b.sub(b.mul(outer.c, ei), b.mul(outer.s, di));
-            const inner = givens(m, along, b.mul(outer.s, dn));
-            const kept = b.mul(outer.c, dn);
-            m.set(d, i, inner.r);
-            b.move(f, b.fma(inner.c, above, b.mul(inner.s, kept)));
-            m.set(d, next, b.sub(b.mul(inner.c, kept), b.mul(inner.s, above)));
-            b.if(b.cmp('ne', next, to), () => {
-              const further = m.get(e, off(next));
-              b.move(g, b.mul(inner.s, further));
-              m.set(e, off(next), b.mul(inner.c, further));
-            });
-            turnOuter(outer.c, outer.s, next);
-            turnInner(inner.c, inner.s, next);
-            b.move(i, next);
-          },
-        );
-        m.set(e, last, f);
-      },
-    );
-    const rest = m.get(e, last);
-    m.set(e, last, b.select(b.cmp('gt', m.abs(rest), threshold), rest, m.f64(0)));
-  });
+  return { whole, smallest };
+}
+
+/** The shift of a sweep over a block whose smallest singular value is `ratio` of its largest element; 0 where a shift would cost accuracy. */
+function shiftOf(m: MatrixBuilder, n: number, { d, e, to, step, last }: Way, start: Reg, ratio: Reg): Reg {
+  const { b } = m;
+  const shift = b.copy(smallerOf2(m, m.get(d, to), m.get(e, last), m.get(d, b.sub(to, step))));
+  const flat = b.cmp('le', b.mul(m.f64(n * TOLERANCE), ratio), m.f64(Math.max(EPSILON, 0.01 * TOLERANCE)));
+  const part = b.bin('div', shift, start);
+  const small = b.bin('and', b.cmp('gt', start, m.f64(0)), b.cmp('lt', b.mul(part, part), m.f64(EPSILON)));
+  b.move(shift, b.select(b.bin('or', flat, small), m.f64(0), shift));
+  return shift;
+}
+
+function sweepUnshifted(m: MatrixBuilder, way: Way, i: Reg): void {
+  const { b } = m;
+  const { d, e, from, to, step, last, off } = way;
+  const [c, oldC, oldS] = [b.copy(m.f64(1)), b.copy(m.f64(1)), b.copy(m.f64(0))];
+  b.while(
+    () => b.cmp('ne', i, to),
+    () => {
+      const next = b.add(i, step);
+      const outer = givens(m, b.mul(m.get(d, i), c), m.get(e, off(i)));
+      b.if(b.cmp('ne', i, from), () => m.set(e, off(b.sub(i, step)), b.mul(oldS, outer.r)));
+      const inner = givens(m, b.mul(oldC, outer.r), b.mul(m.get(d, next), outer.s));
+      b.move(c, outer.c);
+      b.move(oldC, inner.c);
+      b.move(oldS, inner.s);
+      m.set(d, i, inner.r);
+      turnSides(m, way, i, next, outer, inner);
+      b.move(i, next);
+    },
+  );
+  const h = b.mul(m.get(d, to), c);
+  m.set(d, to, b.mul(h, oldC));
+  m.set(e, last, b.mul(h, oldS));
+}
+
+function sweepShifted(m: MatrixBuilder, way: Way, i: Reg, start: Reg, shift: Reg): void {
+  const { b } = m;
+  const { d, e, from, to, step, last, off } = way;
+  const head = m.get(d, from);
+  const ratio = b.add(b.bin('copysign', m.f64(1), head), b.bin('div', shift, head));
+  const f = b.copy(b.mul(b.sub(start, shift), ratio));
+  const g = b.copy(m.get(e, off(from)));
+  b.while(
+    () => b.cmp('ne', i, to),
+    () => {
+      const next = b.add(i, step);
+      const outer = givens(m, f, g);
+      b.if(b.cmp('ne', i, from), () => m.set(e, off(b.sub(i, step)), outer.r));
+      const [di, ei, dn] = [m.get(d, i), m.get(e, off(i)), m.get(d, next)];
+      const along = b.fma(outer.c, di, b.mul(outer.s, ei));
+      const above = b.sub(b.mul(outer.c, ei), b.mul(outer.s, di));
+      const inner = givens(m, along, b.mul(outer.s, dn));
+      const kept = b.mul(outer.c, dn);
+      m.set(d, i, inner.r);
+      b.move(f, b.fma(inner.c, above, b.mul(inner.s, kept)));
+      m.set(d, next, b.sub(b.mul(inner.c, kept), b.mul(inner.s, above)));
+      b.if(b.cmp('ne', next, to), () => {
+        const further = m.get(e, off(next));
+        b.move(g, b.mul(inner.s, further));
+        m.set(e, off(next), b.mul(inner.c, further));
+      });
+      turnSides(m, way, i, next, outer, inner);
+      b.move(i, next);
+    },
+  );
+  m.set(e, last, f);
+}
+
+/** Turns rows i and next of the vectors on the side that is rotated first (right when going down), and of the others. */
+function turnSides(m: MatrixBuilder, { u, v, step }: Way, i: Reg, next: Reg, outer: Rotation, inner: Rotation): void {
+  turnOf(m, m.b.cmp('gt', step, m.b.i32(0)), v, u, i, next, outer.c, outer.s);
+  turnOf(m, m.b.cmp('gt', step, m.b.i32(0)), u, v, i, next, inner.c, inner.s);
 }
 
 /** Turns rows i and next of one of two sets of vectors. */

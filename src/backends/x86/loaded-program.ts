@@ -1,0 +1,218 @@
+/**
+ * A loop program as machine code: what it runs on, run after run. Knows bindings and the program's outline, not its loops.
+ */
+import { isProfiling, record, span } from '../../compiler/profile.ts';
+import type { Binding, Executable, KernelOutline, ProgramOutline } from '../../compiler/program.ts';
+import { ThreadChoice } from '../../compiler/thread-choice.ts';
+import { bytesOf, type HostArray } from '../../graph/dtype.ts';
+import { failureText } from '../../graph/failure.ts';
+import { Variable } from '../../graph/storage.ts';
+import { AddressTable } from './address-table.ts';
+import { runWhileWritten } from './first-run.ts';
+import type { Machine, NativeBuffer } from './machine.ts';
+import type { CodePages } from './memory/native.ts';
+import { argsLayout, type ProgramCode, type ProgramEmitter, type ProgramEntries } from './program-code.ts';
+
+/** All of a program's code in memory. */
+interface PlacedCode {
+  readonly pages: CodePages;
+  readonly entries: ProgramEntries;
+  readonly choice: ThreadChoice;
+}
+
+/** Code of which some is still to be written, and who wants to know when it is. */
+interface CodeToCome {
+  readonly emitter: ProgramEmitter;
+  readonly written: (code: ProgramCode) => void;
+}
+
+export class LoadedProgram implements Executable {
+  private readonly machine: Machine;
+  private readonly program: ProgramOutline;
+  private code: PlacedCode | CodeToCome;
+  private readonly table: AddressTable;
+  /** Whether an index can be out of range. */
+  private readonly mayFail: boolean;
+  private kept: NativeBuffer | null = null;
+  /** What the kept memory was made from, by leaf. */
+  private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
+  private freed = false;
+
+  constructor(machine: Machine, program: ProgramOutline, code: ProgramCode | CodeToCome) {
+    this.machine = machine;
+    this.program = program;
+    this.mayFail = program.failSites.length > 0;
+    this.table = new AddressTable(machine, program, argsLayout(program.kernels));
+    this.madeFrom = program.leaves.map(() => null);
+    this.code = 'emitter' in code ? code : this.put(code);
+  }
+
+  private put(code: ProgramCode): PlacedCode {
+    const { machine, program } = this;
+    const { bytes: _, ...entries } = code;
+    const pages = span('x86: load', () => machine.loadCode(code));
+    machine.native.releaseWith(this, pages);
+    return { pages, entries, choice: new ThreadChoice(entries.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION) };
+  }
+
+  /** All of the code: what is still to come of it is written now. */
+  finishCode(): PlacedCode {
+    const { code } = this;
+    if (!('emitter' in code)) return code;
+    const whole = span('x86: emit', () => code.emitter.finish());
+    const placed = this.put(whole);
+    this.code = placed;
+    code.written(whole);
+    return placed;
+  }
+
+  run(bindings: readonly Binding[]): HostArray[] {
+    const { machine, table, code } = this;
+    machine.settle();
+    const outputs = this.place(bindings);
+    const changed = this.program.preparations > 0 && this.keptChanged(bindings);
+    if ('emitter' in code && !this.byStep) {
+      runWhileWritten(machine, code.emitter, table.address, () => this.finishCode().pages.address);
+      if (changed) this.forgetFailed();
+      return this.finish(bindings, outputs);
+    }
+    if (changed) this.prepare();
+    const { pages, entries, choice } = this.finishCode();
+    const threads = this.threads();
+    if (this.byStep) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
+    else {
+      const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
+      machine.pool.run(pages.address + entries.run, table.address, threads);
+      if (start > 0) choice.took(threads, performance.now() - start);
+    }
+    return this.finish(bindings, outputs);
+  }
+
+  /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
+  runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
+    const { pages, entries, choice } = this.finishCode();
+    const waits = choice.undecided || this.machine.busy;
+    if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
+    return new Promise((resolve, reject) => {
+      let outputs: readonly (HostArray | null)[] = [];
+      this.machine.submit({
+        code: pages.address + entries.run,
+        args: this.table.address,
+        begin: () => {
+          try {
+            outputs = this.place(bindings);
+            if (this.program.preparations > 0 && this.keptChanged(bindings)) this.prepare();
+            return this.threads();
+          } catch (error) {
+            reject(error);
+            return null;
+          }
+        },
+        finish: () => {
+          try {
+            resolve(this.finish(bindings, outputs));
+          } catch (error) {
+            reject(error);
+          }
+        },
+      });
+    });
+  }
+
+  /** Whether somebody looks at every step. */
+  get byStep(): boolean {
+    return isProfiling() || this.machine.guard !== null;
+  }
+
+  private threads(): number {
+    const { machine } = this;
+    return machine.allThreads ? machine.threads : this.finishCode().choice.next(machine.threads);
+  }
+
+  private place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
+    if (this.freed) throw new Error('internal: a program was run after it was freed');
+    if (this.mayFail) this.machine.clearFailure();
+    return this.table.place(bindings);
+  }
+
+  /** Whether a leaf that the kept memory was made from has changed; takes note of what they are now. */
+  private keptChanged(bindings: readonly Binding[]): boolean {
+    const { machine, program, madeFrom } = this;
+    let changed = false;
+    if (!this.kept) {
+      this.kept = machine.allocate(program.keptBytes);
+      this.table.placeKept(this.kept);
+      changed = true;
+    }
+    for (let i = 0; i < bindings.length; i++) {
+      if (!program.leaves[i]!.lasting) continue;
+      const of = bindings[i]!;
+      const version = of instanceof Variable ? of.version : 0;
+      if (madeFrom[i]?.of === of && madeFrom[i]!.version === version) continue;
+      madeFrom[i] = { of, version };
+      changed = true;
+    }
+    return changed;
+  }
+
+  /** Fills the kept memory again. */
+  private prepare(): void {
+    const { machine, program } = this;
+    const { pages, entries } = this.finishCode();
+    const threads = machine.threads;
+    if (this.byStep) this.runSteps(0, program.preparations, threads);
+    else machine.pool.run(pages.address + entries.prepare!, this.table.address, threads);
+    this.forgetFailed();
+  }
+
+  /** What failed while the kept memory was filled fails again when it is tried again. */
+  private forgetFailed(): void {
+    if (this.mayFail && this.machine.failure()) this.madeFrom.fill(null);
+  }
+
+  /** Marks written variables and returns the outputs, or throws what the error record says. */
+  private finish(bindings: readonly Binding[], placed: readonly (HostArray | null)[]): HostArray[] {
+    const failure = this.mayFail ? this.machine.failure() : null;
+    if (failure) {
+      const site = this.program.failSites[failure.site]!;
+      throw new Error(failureText(site.what, failure.value, site.size));
+    }
+    return this.table.collect(bindings, placed);
+  }
+
+  free(): void {
+    if (this.freed) return;
+    this.freed = true;
+    this.machine.settle();
+    if (!('pages' in this.code)) return;
+    this.machine.native.forget(this);
+    this.machine.native.release(this.code.pages);
+  }
+
+  /** Runs steps one by one, each recorded as an event. */
+  private runSteps(from: number, until: number, threads: number): void {
+    const { machine, program } = this;
+    const { pages, entries } = this.finishCode();
+    for (let step = from; step < until; step++) {
+      const placed = program.kernels[step]!;
+      if (placed.commits && this.mayFail && machine.failure()) continue;
+      const start = performance.now();
+      const code = pages.address + entries.steps[step]!;
+      const offset = entries.argsOffsets[step]!;
+      const run = (table: number): void => machine.pool.run(code, table, threads);
+      if (machine.guard) machine.guard.run(placed, this.table.addressesAt(offset, placed.kernel.buffers.length), run);
+      else run(this.table.address + offset);
+      record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
+    }
+  }
+}
+
+/** What moving a byte of a buffer counts in the estimate of a program's work. */
+const BYTES_PER_INSTRUCTION = 4;
+
+const bytesOfAll = (program: ProgramOutline): number =>
+  program.kernels.slice(program.preparations).reduce((sum, placed) => sum + bytesTouched(placed), 0);
+
+/** Bytes of all buffers of a kernel. */
+const bytesTouched = ({ kernel }: KernelOutline): number =>
+  kernel.buffers.reduce((sum, b) => sum + b.elements * bytesOf(b.dtype), 0);

@@ -1,0 +1,56 @@
+/**
+ * A node as it is given, and whether nodes made now need gradients.
+ */
+import { type DType, isFloat } from '../dtype.ts';
+import { type Attrs, Node, type Primitive } from '../node.ts';
+
+/** A disagreement here is a bug of a caller: operations of the user have checked their arguments before. */
+export const fail = (message: string): never => {
+  throw new Error(`internal: ${message}`);
+};
+
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i]);
+
+/** Whether new nodes inherit the need of a gradient from their inputs. */
+let recording = true;
+
+export const recordsGradients = (): boolean => recording;
+
+/** Runs `fn` (synchronously) with gradients recorded, also inside of `withoutGradient`. */
+export function withGradient<T>(fn: () => T): T {
+  const before = recording;
+  recording = true;
+  try {
+    return fn();
+  } finally {
+    recording = before;
+  }
+}
+
+/** Runs `fn` (synchronously) with every node it builds cut off from gradients. */
+export function withoutGradient<T>(fn: () => T): T {
+  const before = recording;
+  recording = false;
+  try {
+    return fn();
+  } finally {
+    recording = before;
+  }
+}
+
+/** A node as given; the functions below simplify first. */
+export function node<P extends Primitive>(
+  op: P,
+  inputs: readonly Node[],
+  attrs: Attrs[P],
+  shape: readonly number[],
+  dtype: DType,
+): Node<P> {
+  // Gradients flow through floats only, and stop at `detach`.
+  const requiresGrad = recording && op !== 'detach' && isFloat(dtype) && inputs.some(input => input.requiresGrad);
+  return new Node(op, inputs, attrs, shape, dtype, requiresGrad);
+}
+
+/** Whether `x` is an operation of this kind that was not computed yet: of a computed one the inputs may be gone. */
+export const pending = <P extends Primitive>(x: Node, op: P): x is Node<P> => !x.value && x.is(op);

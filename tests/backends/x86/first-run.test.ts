@@ -1,0 +1,99 @@
+/**
+ * First runs that begin while the program's code is still being written: what they compute is what every later run computes, on any number of threads.
+ */
+import { describe, expect, it, vi } from 'vitest';
+import { queryCpu } from '../../../src/backends/x86/cpu.ts';
+import { targetOf } from '../../../src/backends/x86/isa.ts';
+import { Machine } from '../../../src/backends/x86/machine.ts';
+import { Native } from '../../../src/backends/x86/memory/native.ts';
+import { compileGraph } from '../../../src/compiler/compile.ts';
+import type { LoopProgram } from '../../../src/compiler/program.ts';
+import type { HostArray } from '../../../src/graph/dtype.ts';
+import { Variable } from '../../../src/graph/storage.ts';
+import { F, manualSeed, randn, type Tensor, vjp } from '../../../src/index.ts';
+import { programOf } from '../../compiler/support.ts';
+import { gatherUpdateProgram, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
+import { isas, machineCode } from './available.ts';
+
+/** The program with a body of its own for each step. */
+const distinct = (program: LoopProgram): LoopProgram => ({
+  ...program,
+  kernels: program.kernels.map(placed => ({ ...placed, kernel: { ...placed.kernel, body: [...placed.kernel.body] } })),
+});
+
+describe.skipIf(!machineCode)('first runs', () => {
+  const isa = isas[isas.length - 1]!;
+  const native = new Native();
+  /** A machine whose segments hold hardly more than a kernel. */
+  const machineOf = (threads: number, segmentBytes = 64): Machine => {
+    const machine = new Machine(native, isa, { allThreads: true, segmentBytes });
+    machine.threads = threads;
+    return machine;
+  };
+
+  it.each([1, 2, 3])('on %i threads, each step as soon as it is written', threads => {
+    const machine = machineOf(threads);
+    const lead = vi.spyOn(machine.pool, 'lead');
+    const n = 1000;
+    const x = Float32Array.from({ length: n }, (_, i) => i);
+    const loaded = machine.load(distinct(mirrorProgram(n, 101)));
+    expect(loaded.run([x])[0]).toEqual(mirrored(x, 101));
+    expect(lead).toHaveBeenCalled();
+    const calls = lead.mock.calls.length;
+    expect(loaded.run([x])[0]).toEqual(mirrored(x, 101));
+    expect(lead).toHaveBeenCalledTimes(calls);
+  });
+
+  it('that are awaited, freed before or dropped find all of the code or need none', async () => {
+    const machine = machineOf(2);
+    const x = new Float32Array(100);
+    const program = distinct(mirrorProgram(100, 9));
+    expect((await machine.load(program).runAsync([x]))[0]).toEqual(mirrored(x, 9));
+    const freed = machine.load(program);
+    freed.free();
+    expect(() => freed.run([x])).toThrow('freed');
+  });
+
+  it('that fail change no variable', () => {
+    const machine = machineOf(2);
+    const loaded = machine.load(distinct(gatherUpdateProgram(5, 3)));
+    const weight = new Variable([5], 'f32', Float32Array.of(1, 2, 3, 4, 5));
+    const table = Float32Array.of(10, 20, 30);
+    expect(() => loaded.run([weight, table, BigInt64Array.of(3n)])).toThrow('index 3 is out of range for 3 elements');
+    expect([...weight.read()]).toEqual([1, 2, 3, 4, 5]);
+    loaded.run([weight, table, BigInt64Array.of(1n)]);
+    expect([...weight.read()]).toEqual([21, 22, 23, 24, 25]);
+  });
+
+  it('tell their code, and have the bits of runs whose code was there, also over memory that is kept', () => {
+    manualSeed(5);
+    const leaf = (shape: readonly number[]): Tensor => {
+      const x = randn(shape);
+      x.data();
+      return x;
+    };
+    const loss = (x: Tensor, w: Tensor, v: Tensor): Tensor =>
+      F.conv2d(x, w, null, { padding: 1 }).relu().flatten(1).matmul(v).softmax(1).log().sum();
+    const [y, pullback] = vjp(loss, leaf([2, 16, 8, 8]), leaf([32, 16, 3, 3]), leaf([32 * 64, 8]));
+    const graph = programOf([y, ...pullback(y)].map(t => t!.node));
+    const bindings = graph.leaves.map(node => node.value!);
+    for (const lasting of [false, true]) {
+      const program = compileGraph(
+        { ...graph, lasting: graph.leaves.map(() => lasting) },
+        targetOf(isa, queryCpu(native)),
+      );
+      if (lasting) expect(program.preparations).toBeGreaterThan(0);
+      const all = machineOf(2, Number.POSITIVE_INFINITY).load(program).run(bindings);
+      const codes = [1, 3].map(threads => {
+        const machine = machineOf(threads, 256);
+        const written = vi.fn<NonNullable<Parameters<Machine['load']>[1]>>();
+        const loaded = machine.load(program, written);
+        expect(written).not.toHaveBeenCalled();
+        for (let run = 0; run < 2; run++) expect(loaded.run(bindings)).toEqual<HostArray[]>(all);
+        const { bytes, steps } = written.mock.calls[0]![0].code;
+        return { bytes: bytes.length, steps };
+      });
+      expect(codes[0]).toEqual(codes[1]);
+    }
+  });
+});
