@@ -33,14 +33,18 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
     case 'const':
       return;
     case 'bin':
+    case 'cmp':
+    case 'shuffle':
       visit(inst.a);
       visit(inst.b);
       return;
     case 'move':
     case 'splat':
+    case 'un':
       visit(inst.a);
       return;
     case 'fma':
+    case 'dot':
       visit(inst.a);
       visit(inst.b);
       visit(inst.c);
@@ -60,20 +64,6 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
     case 'advance':
       visit(inst.p);
       visit(inst.by);
-      return;
-    case 'for':
-      if (typeof inst.lo !== 'number') visit(inst.lo);
-      if (typeof inst.hi !== 'number') visit(inst.hi);
-      return;
-    case 'cmp':
-    case 'shuffle':
-      visit(inst.a);
-      visit(inst.b);
-      return;
-    case 'dot':
-      visit(inst.a);
-      visit(inst.b);
-      visit(inst.c);
       return;
     case 'tiles':
       visit(inst.a);
@@ -104,15 +94,12 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.index);
       if (inst.m) visit(inst.m);
       return;
+    case 'for':
     case 'parallel':
-      if (typeof inst.extent !== 'number') visit(inst.extent);
-      return;
     case 'while':
     case 'if':
-      visit(inst.m);
-      return;
     case 'fail':
-      visit(inst.value);
+      readByControl(inst, visit);
       return;
     case 'count':
     case 'apart':
@@ -124,6 +111,26 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       return;
     default:
       visit(inst.a);
+  }
+}
+
+function readByControl(
+  inst: Extract<Inst, { op: 'for' | 'parallel' | 'while' | 'if' | 'fail' }>,
+  visit: (reg: Reg) => void,
+): void {
+  switch (inst.op) {
+    case 'for':
+      if (typeof inst.lo !== 'number') visit(inst.lo);
+      if (typeof inst.hi !== 'number') visit(inst.hi);
+      return;
+    case 'parallel':
+      if (typeof inst.extent !== 'number') visit(inst.extent);
+      return;
+    case 'fail':
+      visit(inst.value);
+      return;
+    default:
+      visit(inst.m);
   }
 }
 

@@ -15,7 +15,7 @@ import { type Inst, LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { settle, toMemory } from '../math/index.ts';
 import type { MemoryWindows } from '../windows.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
-import { eachLoaded, indicesOf, reachable } from './domain.ts';
+import { checksIndices, eachLoaded, indicesOf, reachable } from './domain.ts';
 import { Emitter } from './emitter.ts';
 
 export interface StoreExpr {
@@ -180,12 +180,16 @@ export function lowerContraction(
   const b = new LoopBuilder(context.target);
   const buffers = new KernelBuffers(context.windows);
   const { spec, stores, exprs, mayFail } = specify(kernel, context, buffers, realised, () => false, repeated);
+  // What the epilogue uses, which is written later.
+  for (const store of stores) buffers.write(store.value);
+  for (const e of exprs) if (e.kind === 'load') buffers.read(e.of);
   const ahead: Inst[] = [];
   lowerContract(b, spec, context.target, {
     room: (room, dtype, elements) => buffers.scratch(room, dtype, elements, elements * bytesOf(dtype)),
     kept: (room, dtype, elements) => buffers.kept(room, dtype, elements, elements * bytesOf(dtype)),
     prepare: fill => ahead.push(...b.separate(fill)),
   });
+  if (checksIndices(exprs)) b.complete();
   const sizes = (role: Role): number => plan.dims.reduce((n, dim) => (dim.role === role ? n * dim.size : n), 1);
   const batch = sizes('batch') > 1 ? `${sizes('batch')} x ` : '';
   const whole = `[${batch}${sizes('m')} x ${sizes('n')} x ${sizes('k')}]`;
@@ -196,7 +200,7 @@ export function lowerContraction(
           ...buffers.kernel(title, b.instructions),
           preparation: buffers.preparation(`${name} pack for ${whole}`, ahead),
         }
-      : { loop: { name: title, buffers: buffers.buffers, body: b.instructions }, refs: buffers.refs }),
+      : { loop: buffers.later(title, () => b.instructions), refs: buffers.refs }),
     mayFail: mayFail(),
     single: false,
     inPlace: inPlace(stores, exprs, [storage(plan.a.base), storage(plan.b.base)], context.windows),

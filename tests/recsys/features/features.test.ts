@@ -149,6 +149,22 @@ describe('extract', () => {
     expect(nothing.labels).toEqual(Float32Array.of(Number.NaN));
   });
 
+  it('keeps the place of an empty piece in a sequence where asked to', () => {
+    const sequence = { separator: '|', missing: 'sign' } as const;
+    const features = new Features({
+      slots: [
+        { type: 'hash', name: 'items', ...sequence, share: 'item' },
+        { type: 'id', name: 'shops', ...sequence, limit: 2 },
+        { type: 'hash', name: 'dropped', from: 'items', separator: '|', share: 'item' },
+      ],
+    });
+    const record = { items: 'a||c', shops: '1|2|' };
+    const batch = features.extract(record);
+    expect(bag(batch, 'items')).toEqual(['a', '', 'c'].map(text => hashed('item', text)));
+    expect(bag(batch, 'shops')).toEqual([2n, hashed('shops', '')]);
+    expect(bag(batch, 'dropped')).toEqual(['a', 'c'].map(text => hashed('item', text)));
+  });
+
   it('refuses numbers that may have lost digits where they become signs, as of JSON', () => {
     const { user, when } = JSON.parse('{ "user": 9007199254740993, "when": 1700000000000000001 }');
     const features = new Features({
