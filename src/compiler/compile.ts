@@ -7,6 +7,7 @@ import { joinChains } from './chain/join.ts';
 import { lowerChain } from './chain/lower.ts';
 import { planChain } from './chain/plan.ts';
 import { recomputeScores } from './chain/recompute.ts';
+import { isJoined, type JoinedParts, joinParts } from './concats.ts';
 import { DebugLog } from './debug.ts';
 import { type Flow, storage, type Value } from './flow.ts';
 import { group } from './fuse/group.ts';
@@ -44,7 +45,7 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.pass('normalise');
   const arranged = arrange(normal, target);
   log.pass('layout');
-  const { flow, kernels, realised, context } = fuse(arranged, target);
+  const { flow, kernels, realised, context, joined } = fuse(arranged, target);
   const { windows } = context;
   log.pass('fuse');
   let count = 0;
@@ -61,12 +62,12 @@ function compile(program: GraphProgram, target: Target): Compiled {
 
   const steps = withPackings(kernels.map(lower), repeated);
   log.pass('lower');
-  const { place, copies } = chooseDestinations(flow, steps);
+  const { place, copies } = chooseDestinations(flow, steps, joined);
   for (const value of inPlace)
     if (place.get(value)?.kind !== 'leaf') throw new Error(`internal: v${value.id} is not written where its base is`);
   const isLasting = (step: Step): boolean => step.kernel.lasting;
-  const lasting = order(flow, steps.filter(isLasting), place);
-  const running = order(flow, [...steps.filter(step => !isLasting(step)), ...copies.map(lower)], place);
+  const lasting = order(flow, steps.filter(isLasting), place, joined);
+  const running = order(flow, [...steps.filter(step => !isLasting(step)), ...copies.map(lower)], place, joined);
   const ordered = [...lasting, ...running];
   const planned = plan(flow, lasting, running, place);
   const written = new Set(flow.updates.map(update => update.leaf));
@@ -94,6 +95,7 @@ interface Fused {
   readonly kernels: readonly Kernel[];
   readonly realised: (value: Value) => boolean;
   readonly context: ProgramContext;
+  readonly joined: JoinedParts;
 }
 
 /** Values to kernels. Scores that gradients compute again must end up in chains, or they are kept after all. */
@@ -116,8 +118,10 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
   const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
   const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
   const updated = new Set(flow.updates.map(update => storage(update.value)));
-  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised), flow.lasts, updated);
-  const { kernels: joined, chains } = joinChains(
+  const windows = new MemoryWindows(pinned, realised);
+  const joined = joinParts(flow, kernels, pinned, windows);
+  const context = new ProgramContext(target, table, windows, flow.lasts, updated);
+  const { kernels: chainedKernels, chains } = joinChains(
     flow,
     kernels,
     home,
@@ -129,7 +133,8 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
     for (const value of made) stored.delete(value);
     for (const { value } of products) chained.add(value);
   }
-  return { fused: { flow, kernels: joined, realised, context }, chained };
+  const left = chainedKernels.filter(kernel => !isJoined(kernel, joined));
+  return { fused: { flow, kernels: left, realised, context, joined }, chained };
 }
 
 /** Dropping scatters into a variable that become its new value and are read by nobody else: they touch the rows they update, and no others. */
