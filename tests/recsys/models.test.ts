@@ -246,7 +246,39 @@ describe('SparseTrainer', () => {
     expect(wrong({ model: { model: 'deepfm', hidden: 64 } })).toThrow(
       'c.json: model deepfm: hidden: 64 came, expected an array',
     );
+    expect(wrong({ model: 'deepfm' })).toThrow(
+      'c.json: model: "deepfm" came, expected an object, for instance { "model": "deepfm" }',
+    );
+    expect(wrong({ model: { model: 'xdeepfm', maps: [] } })).toThrow('maps: none came, expected at least one layer');
+    expect(wrong({ model: { model: 'twotower', items: [] } })).toThrow('items: none came, expected at least one slot');
+    const taken = { slots: ['user', 'item'] };
+    expect(wrong({ features: taken, model: { model: 'twotower', items: ['item', 'user'] } })).toThrow(
+      'TwoTower: items: all slots (user, item) came, expected one, or a dense column, that is left for the user',
+    );
+    // Everything would be learned as not clicked.
+    expect(wrong({ features: taken, model: { model: 'deepfm' } })).toThrow(
+      'c.json: SparseTrainer: the features have no labels, and DeepFM learns from them',
+    );
   });
+
+  it.each(['deepfm', 'fibinet', 'mmoe', 'ple'] as const)(
+    'of as good as nothing, %s learns the rate of clicks',
+    name => {
+      // One slot: no pairs, of experts without layers, and for deepfm no slot at all.
+      const slots = name === 'deepfm' ? [] : ['user'];
+      const features = new Features({ slots, labels: ['click'] });
+      const experts = name === 'mmoe' || name === 'ple' ? { expert: [], towers: [8] } : { hidden: [8] };
+      manualSeed(2);
+      const trainer = learnerOf(
+        { model: { model: name, dim: 4, ...experts }, optimizer: { type: 'adam', lr: 0.05 } },
+        features,
+      );
+      const batch = features.extractAll(Array.from({ length: 40 }, () => ({ user: 'u' })));
+      batch.labels.set(Array.from({ length: 40 }, (_, i) => (i % 4 === 0 ? 1 : 0)));
+      for (let step = 0; step < 100; step++) trainer.step(batch);
+      expect(trainer.predict(batch)[0]).toBeCloseTo(0.25, 1);
+    },
+  );
 
   describe('in a pipeline', () => {
     const run = async (batches: readonly SparseBatch[]): Promise<{ losses: number[]; trainer: SparseTrainer }> => {

@@ -7,7 +7,7 @@ import { numeratorRange } from '../../graph/reindex.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
 import { type Extent, loadOne, loadRun, loadsVectors } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
-import { type Problem, product, type View } from './problem.ts';
+import { jumps, type Problem, product, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 
 /** An axis of the copy: a guarded axis over its range of positions, or a dim that no guard knows. */
@@ -21,7 +21,9 @@ interface Axis {
   readonly dim: number | null;
 }
 
+/** Axes of the copy, outermost first; `inOrder` if points of k are to come in the order of the sums. */
 function axesOf(p: Problem, view: View): Axis[] | null {
+  const inOrder = jumps(p, view, view === p.a ? p.b : p.a);
   const sizes = p.dims.map(dim => dim.size);
   const axes: Axis[] = [];
   for (const [g, guard] of view.guards.entries()) {
@@ -38,7 +40,12 @@ function axesOf(p: Problem, view: View): Axis[] | null {
       axes.push({ from: 0, to: sizes[dim]! - 1, stride: lin, size: sizes[dim]!, guard: null, dim });
     }
   }
-  return axes.sort((x, y) => outwardness(y) - outwardness(x));
+  const farthest = Math.max(...p.k.map(d => Math.abs(view.lin[d]!)));
+  const rank = (axis: Axis): number =>
+    inOrder && axis.dim !== null && p.k.includes(axis.dim)
+      ? farthest * (1 + p.k.length - p.k.indexOf(axis.dim))
+      : outwardness(axis);
+  return axes.sort((x, y) => rank(y) - rank(x));
 }
 
 /** Neighbours in memory stay neighbours in the copy, so an axis that moves nowhere (of one element, or spread out) is not to come between them. */

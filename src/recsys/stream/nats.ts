@@ -8,7 +8,7 @@ import { type Broker, BrokerRefusal, type Message } from './broker.ts';
 import { optionalModule } from './optional.ts';
 
 export interface NatsOptions {
-  /** nats://user:password@host:port */
+  /** nats://user:password@host:port, or nats://token@host:port */
   readonly url: string;
   /** The stream's name. */
   readonly stream: string;
@@ -130,11 +130,12 @@ class NatsBroker implements Broker {
     const { connect, jetstream, jetstreamManager } = this.modules;
     const { url, stream, consumer = 'tenon' } = this.options;
     const { username, password, host } = new URL(url);
+    const [user, pass] = [username, password].map(decodeURIComponent);
     const connection = await connect({
       servers: host,
       reconnect: false,
       timeout: 5000,
-      ...(username && { user: decodeURIComponent(username), pass: decodeURIComponent(password) }),
+      ...(pass ? { user, pass } : user && { token: user }),
     });
     try {
       const manager = await jetstreamManager(connection);

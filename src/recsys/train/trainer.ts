@@ -7,6 +7,7 @@ import path from 'node:path';
 import { recoverFolder, writeFolderAtomic } from '../../formats/atomic.ts';
 import * as build from '../../graph/build.ts';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
+import { backend } from '../../runtime/index.ts';
 import {
   autocast,
   type CompiledFunction,
@@ -22,6 +23,7 @@ import type { SparseInput, SparseModel } from '../models/model.ts';
 import type { RowOptimizer, TableOptions } from '../table/options.ts';
 import type { Lookup, SparseTable } from '../table/sparse-table.ts';
 import { EmbeddingTable } from '../table/table.ts';
+import { takeTurn } from '../turns.ts';
 import type { BatchLearner, StepResult } from './learner.ts';
 import { BatchPooling, type Pooling, type SignSums } from './pooling.ts';
 
@@ -100,6 +102,8 @@ export class SparseTrainer implements BatchLearner {
       throw new TypeError(
         'SparseTrainer: model: expected a model of tenon/recsys, for instance new DeepFM({ schema })',
       );
+    if (model.supervised && model.schema.labels.length === 0)
+      throw new Error(`SparseTrainer: the features have no labels, and ${model.constructor.name} learns from them`);
     if (!(l2 >= 0)) throw new RangeError(`SparseTrainer: l2: ${l2} came, expected a number of at least 0`);
     this.model = model;
     this.l2 = l2;
@@ -127,7 +131,11 @@ export class SparseTrainer implements BatchLearner {
   step(batch: SparseBatch): StepResult {
     this.model.train();
     const pulled = this.pull(batch);
-    return this.push(pulled, this.compiledStep(...this.arrays(pulled.stage)));
+    const args = this.arrays(pulled.stage);
+    return this.push(
+      pulled,
+      takeTurn(backend().threads, () => this.compiledStep(...args)),
+    );
   }
 
   /**
@@ -157,6 +165,7 @@ export class SparseTrainer implements BatchLearner {
     stage.pooling.backward(batch, found, gradients, scales, this.click, sums);
     if (this.l2 > 0) this.regularise(found, scales);
     this.table.push(found, sums.gradients, sums.shows, sums.clicks, sums.slots);
+    backend().giveBack?.([gradients.wides, gradients.vectors, ...histories]);
     return { loss: loss![0]!, predictions: predictions!.subarray(0, batch.size * this.model.tasks.length) };
   }
 

@@ -165,6 +165,12 @@ describe.each([
       await expect(absent.read(null, 1, 1000)).rejects.toThrow(/^NATS stream absent at .*: stream not found/);
       const queue = await natsBroker({ url: server.url, stream: 'queue' });
       await expect(queue.read(null, 1, 1000)).rejects.toThrow('has retention workqueue, expected limits');
+      const guarded = await testBroker(kind.server, folder.file('nats-token'), '--auth', 's3 cret');
+      const without = await natsBroker({ url: guarded.url, stream: 'absent' });
+      await expect(without.read(null, 1, 1000)).rejects.toThrow(/^NATS stream absent at .*: .*authorization/i);
+      const url = guarded.url.replace('//', '//s3%20cret@');
+      const within = await natsBroker({ url, stream: 'absent' });
+      await expect(within.read(null, 1, 1000)).rejects.toThrow(/: stream not found/);
     }
   });
 
