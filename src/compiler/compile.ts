@@ -10,6 +10,7 @@ import { recomputeScores } from './chain/recompute.ts';
 import { DebugLog } from './debug.ts';
 import { type Flow, storage, type Value } from './flow.ts';
 import { group } from './fuse/group.ts';
+import { joinRowUpdates, updatedInPlace } from './fuse/rows.ts';
 import { select } from './fuse/select.ts';
 import { IndexTable } from './index-expr.ts';
 import type { Kernel } from './kernels.ts';
@@ -44,13 +45,12 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.pass('normalise');
   const arranged = arrange(normal, target);
   log.pass('layout');
-  const { flow, kernels, realised, context } = fuse(arranged, target);
+  const { flow, kernels, realised, context, inPlace } = fuse(arranged, target);
   const { windows } = context;
   log.pass('fuse');
   let count = 0;
   const repeated = repeatedOperands(kernels, flow.lasts);
   const cache = new LoweringCache(windows, flow.lasts, repeated);
-  const inPlace = updatedInPlace(flow);
   const lower = (kernel: Kernel): Step => {
     const name = `k${count++}`;
     const make = (): LoweredKernel => lowerKernel(kernel, context, name, realised, inPlace, repeated);
@@ -61,7 +61,7 @@ function compile(program: GraphProgram, target: Target): Compiled {
 
   const steps = withPackings(kernels.map(lower), repeated);
   log.pass('lower');
-  const { place, copies } = chooseDestinations(flow, steps);
+  const { place, copies } = chooseDestinations(flow, steps, inPlace);
   for (const value of inPlace)
     if (place.get(value)?.kind !== 'leaf') throw new Error(`internal: v${value.id} is not written where its base is`);
   const isLasting = (step: Step): boolean => step.kernel.lasting;
@@ -94,6 +94,8 @@ interface Fused {
   readonly kernels: readonly Kernel[];
   readonly realised: (value: Value) => boolean;
   readonly context: ProgramContext;
+  /** Scatters that are written where their variable lies. */
+  readonly inPlace: ReadonlySet<Value>;
 }
 
 /** Values to kernels. Scores that gradients compute again must end up in chains, or they are kept after all. */
@@ -129,24 +131,9 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
     for (const value of made) stored.delete(value);
     for (const { value } of products) chained.add(value);
   }
-  return { fused: { flow, kernels: joined, realised, context }, chained };
-}
-
-/** Dropping scatters into a variable that become its new value and are read by nobody else: they touch the rows they update, and no others. */
-function updatedInPlace({ updates, outputs, sameMemory }: Flow): ReadonlySet<Value> {
-  const taken = new Set(outputs.map(storage));
-  const found = new Set<Value>();
-  for (const { leaf, value } of updates) {
-    const root = storage(value);
-    const fresh = !taken.has(root);
-    taken.add(root);
-    if (!fresh || !root.is('scatter') || !root.attrs.drop || root !== value || root.users.length > 0) continue;
-    const memory = sameMemory[leaf];
-    const reads = (input: Value): boolean => input.leaf >= 0 && sameMemory[input.leaf] === memory;
-    const [base, index, updated] = root.inputs.map(storage) as [Value, Value, Value];
-    if (reads(base) && !reads(index) && !reads(updated)) found.add(root);
-  }
-  return found;
+  const inPlace = updatedInPlace(flow);
+  const updating = joinRowUpdates(flow, joined, stored, inPlace, home);
+  return { fused: { flow, kernels: updating, realised, context, inPlace }, chained };
 }
 
 function lowerKernel(

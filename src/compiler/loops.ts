@@ -234,9 +234,19 @@ interface Literal {
   readonly depth: number;
 }
 
+/** A block at top level whose instructions are still to be written, and the constants that stood before it. */
+interface Region {
+  readonly block: Inst[];
+  readonly literals: ReadonlyMap<number, Literal>;
+  readonly fill: () => void;
+}
+
 /**
  * Accumulates instructions into nested blocks. Every method that makes a value returns its register: a fresh one, or `d` where that is given, which is how
  * sums, counters and pointers change in place.
+ *
+ * What `parallel` and `once` hold is written when `instructions` are asked for, or by `complete`: until then a kernel costs no more than what stands between
+ * them, and what it needs (buffers, above all) must be asked for there.
  */
 export class LoopBuilder {
   /** Whether formulas may use `scale` and `nearInverse`. */
@@ -248,7 +258,8 @@ export class LoopBuilder {
   private blocks: Inst[][] = [[]];
   private current: Inst[] = this.blocks[0]!;
   /** By value: the i32 constant that was made last. Every third instruction would be one if each use made its own. */
-  private readonly literals = new Map<number, Literal>();
+  private literals = new Map<number, Literal>();
+  private regions: Region[] = [];
   /** f32 registers whose values are those of bf16. */
   private readonly rounded = new WeakSet<Reg>();
 
@@ -258,34 +269,61 @@ export class LoopBuilder {
   }
 
   get instructions(): readonly Inst[] {
+    this.complete();
     return this.blocks[0]!;
+  }
+
+  /** Writes the regions that are still to be written, in order. */
+  complete(): void {
+    const { regions, literals } = this;
+    this.regions = [];
+    for (const region of regions) {
+      this.literals = new Map(region.literals);
+      this.fill(region.block, region.fill);
+    }
+    this.literals = literals;
   }
 
   emit(inst: Inst): void {
     this.current.push(inst);
   }
 
-  /** Runs `fill` with instructions going to a new block, and returns the block. */
-  private block(fill: () => void): Inst[] {
+  /** Runs `fill` with instructions going to a block. */
+  private fill(block: Inst[], fill: () => void): void {
     const around = this.current;
-    const block: Inst[] = [];
     this.blocks.push(block);
     this.current = block;
     fill();
     this.blocks.pop();
     this.current = around;
+  }
+
+  /** The same with a new block, which is returned. */
+  private block(fill: () => void): Inst[] {
+    const block: Inst[] = [];
+    this.fill(block, fill);
+    return block;
+  }
+
+  /** A block at top level that is filled later. */
+  private region(fill: () => void): Inst[] {
+    const block: Inst[] = [];
+    this.regions.push({ block, literals: new Map(this.literals), fill });
     return block;
   }
 
   /** The same for a body that stands by itself: it shares no constants with what is around. */
   separate(fill: () => void): Inst[] {
-    const { blocks, current } = this;
+    const { blocks, current, regions } = this;
     const body: Inst[] = [];
     this.blocks = [body];
     this.current = body;
+    this.regions = [];
     fill();
+    this.complete();
     this.blocks = blocks;
     this.current = current;
+    this.regions = regions;
     return body;
   }
 
@@ -526,12 +564,11 @@ export class LoopBuilder {
 
   parallel(extent: Reg | number, fill: (i: Reg) => void): void {
     const i = this.reg('i32');
-    const body = this.block(() => fill(i));
-    this.emit({ op: 'parallel', i, extent, body });
+    this.emit({ op: 'parallel', i, extent, body: this.region(() => fill(i)) });
   }
 
   once(fill: () => void): void {
-    this.emit({ op: 'once', body: this.block(fill) });
+    this.emit({ op: 'once', body: this.region(fill) });
   }
 
   barrier(): void {

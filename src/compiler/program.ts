@@ -130,6 +130,8 @@ export interface Backend {
   compile(program: GraphProgram): Executable;
   /** Compute threads in use, and how many to use from the next program on. */
   threads: number;
+  /** Takes results that nobody reads any more as memory for later ones; never required. */
+  giveBack?(results: readonly HostArray[]): void;
   /** Where generated code can work on the host's arrays. */
   readonly hostKernels?: HostKernels;
 }

@@ -2,7 +2,7 @@
  * Where the registers of a kernel are written and read: what the emitter needs to keep values on the operand stack and to reuse
  * locals; and how much work it is. Reads loop IR only.
  */
-import type { Inst, Reg } from './loops.ts';
+import type { Inst, Reg, Tiles } from './loops.ts';
 
 export interface Usage {
   /** Number of writes and of reads, by register id. */
@@ -33,14 +33,18 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
     case 'const':
       return;
     case 'bin':
+    case 'cmp':
+    case 'shuffle':
       visit(inst.a);
       visit(inst.b);
       return;
     case 'move':
     case 'splat':
+    case 'un':
       visit(inst.a);
       return;
     case 'fma':
+    case 'dot':
       visit(inst.a);
       visit(inst.b);
       visit(inst.c);
@@ -61,30 +65,8 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.p);
       visit(inst.by);
       return;
-    case 'for':
-      if (typeof inst.lo !== 'number') visit(inst.lo);
-      if (typeof inst.hi !== 'number') visit(inst.hi);
-      return;
-    case 'cmp':
-    case 'shuffle':
-      visit(inst.a);
-      visit(inst.b);
-      return;
-    case 'dot':
-      visit(inst.a);
-      visit(inst.b);
-      visit(inst.c);
-      return;
     case 'tiles':
-      visit(inst.a);
-      visit(inst.b);
-      visit(inst.c);
-      if (typeof inst.steps !== 'number') visit(inst.steps);
-      if (inst.ahead) visit(inst.ahead.from);
-      if (inst.runs) {
-        visit(inst.runs.at);
-        visit(inst.runs.count);
-      }
+      readByTiles(inst, visit);
       return;
     case 'select':
       visit(inst.m);
@@ -104,15 +86,12 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.index);
       if (inst.m) visit(inst.m);
       return;
+    case 'for':
     case 'parallel':
-      if (typeof inst.extent !== 'number') visit(inst.extent);
-      return;
     case 'while':
     case 'if':
-      visit(inst.m);
-      return;
     case 'fail':
-      visit(inst.value);
+      readByControl(inst, visit);
       return;
     case 'count':
     case 'apart':
@@ -124,6 +103,38 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       return;
     default:
       visit(inst.a);
+  }
+}
+
+function readByTiles({ a, b, c, steps, ahead, runs }: Tiles, visit: (reg: Reg) => void): void {
+  visit(a);
+  visit(b);
+  visit(c);
+  if (typeof steps !== 'number') visit(steps);
+  if (ahead) visit(ahead.from);
+  if (runs) {
+    visit(runs.at);
+    visit(runs.count);
+  }
+}
+
+function readByControl(
+  inst: Extract<Inst, { op: 'for' | 'parallel' | 'while' | 'if' | 'fail' }>,
+  visit: (reg: Reg) => void,
+): void {
+  switch (inst.op) {
+    case 'for':
+      if (typeof inst.lo !== 'number') visit(inst.lo);
+      if (typeof inst.hi !== 'number') visit(inst.hi);
+      return;
+    case 'parallel':
+      if (typeof inst.extent !== 'number') visit(inst.extent);
+      return;
+    case 'fail':
+      visit(inst.value);
+      return;
+    default:
+      visit(inst.m);
   }
 }
 

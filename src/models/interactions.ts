@@ -30,7 +30,6 @@ export function fieldAwareSum(vectors: Tensor): Tensor {
   return all.sub(own.mul(own).sum([1, 2])).mul(0.5);
 }
 
-/** Activations by the names that configs use. */
 /** What stands behind the layers of a tower; `dice` is Dice, with state of its own. */
 export type Activation = 'relu' | 'leakyRelu' | 'dice';
 
@@ -166,6 +165,7 @@ export class CompressedInteraction extends Module {
 
   constructor(fields: number, maps: readonly number[]) {
     super();
+    if (maps.length === 0) throw new Error('CompressedInteraction: maps: none came, expected at least one layer');
     this.layers = new ModuleList(
       maps.map((n, i) => new Linear((i === 0 ? fields : maps[i - 1]!) * fields, n, { bias: false })),
     );
@@ -301,7 +301,7 @@ export class GatedExperts extends Module<[x: Tensor, gates: readonly Tensor[]], 
   constructor(inputs: number, experts: number, hidden: readonly number[]) {
     super();
     this.experts = new ModuleList(Array.from({ length: experts }, () => new Tower(inputs, hidden)));
-    this.width = hidden.at(-1)!;
+    this.width = hidden.at(-1) ?? inputs;
   }
 
   /** `gates`: per mixture, scores [B, experts] before softmax. */

@@ -178,8 +178,9 @@ export function kaimingUniform_(parameter: Parameter, options: KaimingOptions = 
 export const kaimingNormal_ = (parameter: Parameter, options: KaimingOptions = {}): Parameter =>
   normal_(parameter, 0, kaimingStd(parameter, options));
 
-/** PyTorch's default for the bias of a linear or convolution layer: uniform within 1 / sqrt(fan in) of its weight. */
+/** PyTorch's default for the bias of a linear or convolution layer: uniform within 1 / sqrt(fan in) of its weight, 0 where that has no inputs. */
 export function biasUniform_(bias: Parameter, weight: Parameter): Parameter {
-  const bound = 1 / Math.sqrt(fans(weight.shape).fanIn);
+  const { fanIn } = fans(weight.shape);
+  const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0;
   return uniform_(bias, -bound, bound);
 }

@@ -50,6 +50,8 @@ export interface LearnerConfig {
   readonly pooling?: Readonly<Record<string, Pooling>>;
   /** Of the dense weights; { type: 'adam', lr: 1e-3 } by default. */
   readonly optimizer?: OptimizerConfig;
+  /** Mini-batch aware regularisation of rows, as in SparseTrainer's options; 0 by default. */
+  readonly l2?: number;
   /** Computes the products of the dense part in bf16; f32 by default. */
   readonly autocast?: 'bf16';
 }
@@ -81,6 +83,7 @@ const CONFIG: Kind = options<StreamConfig>(
     table: anything,
     pooling: named(either(...POOLINGS)),
     optimizer: OPTIMIZER,
+    l2: notNegative,
     autocast: either('bf16'),
   },
   ['format', 'features', 'model'],
@@ -102,7 +105,7 @@ export function checkConfig(where: string, config: unknown): StreamConfig {
 
 /** A learner as a config or a card describes it, untrained. @throws Error in one sentence for what cannot be */
 export function learnerOf(
-  { model, table, pooling, optimizer, autocast }: LearnerConfig,
+  { model, table, pooling, optimizer, l2, autocast }: LearnerConfig,
   features: Features,
 ): SparseTrainer {
   return new SparseTrainer({
@@ -110,6 +113,7 @@ export function learnerOf(
     table,
     pooling,
     optimizer: optimizer && optimizerOf(optimizer),
+    l2,
     autocast,
   });
 }

@@ -30,6 +30,7 @@ export const UNARY: { readonly [F in Unary]: UnaryMap } = {
   log1p: (t, x) => div(t, add(x, one(x))),
   sin: (t, x) => mul(t, g.unary('cos', x)),
   cos: (t, x) => neg(mul(t, g.unary('sin', x))),
+  tan: (t, _, y) => mul(t, add(one(y), square(y))),
   tanh: (t, _, y) => mul(t, sub(one(y), square(y))),
   sigmoid: (t, _, y) => mul(t, mul(y, sub(one(y), y))),
   // 2 / sqrt(pi) * exp(-x^2)

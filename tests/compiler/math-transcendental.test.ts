@@ -72,6 +72,7 @@ describe('special values', () => {
     log1p: [[0, 0], [-0, -0], [-1, -INF], [-2, NAN], [INF, INF], [NAN, NAN]],
     sin: [[0, 0], [-0, -0], [INF, NAN], [-INF, NAN], [NAN, NAN]],
     cos: [[0, 1], [-0, 1], [INF, NAN], [-INF, NAN], [NAN, NAN]],
+    tan: [[0, 0], [-0, -0], [INF, NAN], [-INF, NAN], [NAN, NAN]],
     tanh: [[0, 0], [-0, -0], [INF, 1], [-INF, -1], [NAN, NAN], [50, 1]],
     sigmoid: [[0, 0.5], [-0, 0.5], [INF, 1], [-INF, 0], [NAN, NAN]],
     erf: [[0, 0], [-0, -0], [INF, 1], [-INF, -1], [NAN, NAN]],

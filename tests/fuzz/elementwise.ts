@@ -13,6 +13,7 @@ const SMOOTH: { readonly [F in Unary]?: readonly [slope: number, most: number] }
   expm1: [21, 20],
   sin: [1, 1],
   cos: [1, 1],
+  tan: [4, 2],
   tanh: [1, 1],
   sigmoid: [1, 1],
   erf: [1.2, 1],
@@ -50,7 +51,9 @@ const unary: Step = ({ r }, x) => {
   const [slope, most] = SMOOTH[fn]!;
   const grows = fn === 'exp' || fn === 'expm1';
   const turns = fn === 'sin' || fn === 'cos';
-  const inner = grows ? g.binary('min', node, likeNumber(node, 3)) : node;
+  const below3 = (): Node => g.binary('min', node, likeNumber(node, 3));
+  const unit = (): Node => g.binary('max', g.binary('min', node, likeNumber(node, 1)), likeNumber(node, -1));
+  const inner = grows ? below3() : fn === 'tan' ? unit() : node;
   return kept({ ...approximate(g.unary(fn, inner), x, slope, most), finite: x.finite || !(grows || turns) });
 };
 

@@ -37,6 +37,10 @@ function expectNormal(tensor: Tensor, mean: number, std: number): void {
   expect(Math.abs(found.std - std)).toBeLessThan(tolerance);
 }
 
+it('a layer without inputs has a bias of 0, as in PyTorch', () => {
+  expect([...new nn.Linear(0, 3).bias!.data()]).toEqual([0, 0, 0]);
+});
+
 describe('initialisers', () => {
   const weight = () => init.blank([64, 32, 3]);
   // Fans of [64, 32, 3]: in 96, out 192.

@@ -130,24 +130,27 @@ describe('models, each from a config file of ten lines', () => {
 });
 
 describe('SparseTrainer', () => {
-  it('logistic regression with SGD is the closed form', () => {
-    const schema: BatchSchema = { slots: ['a'], dense: [], labels: ['y'] };
-    const model = new LR({ schema });
-    const trainer = new SparseTrainer({
-      model,
+  const schema: BatchSchema = { slots: ['a'], dense: [], labels: ['y'] };
+  const logistic = (l2?: number): SparseTrainer =>
+    new SparseTrainer({
+      model: new LR({ schema }),
       optimizer: parameters => new SGD(parameters, { lr: 1 }),
       table: { wideOptimizer: { type: 'sgd', lr: 1 } },
+      l2,
     });
-    // signs 5, 5, 7 in two examples; the second has 5 twice
-    const batch: SparseBatch = {
-      schema,
-      size: 2,
-      hi: Uint32Array.of(0, 0, 0),
-      lo: Uint32Array.of(7, 5, 5),
-      offsets: Uint32Array.of(0, 1, 3),
-      dense: new Float32Array(0),
-      labels: Float32Array.of(1, 0),
-    };
+  // signs 5, 5, 7 in two examples; the second has 5 twice
+  const batch: SparseBatch = {
+    schema,
+    size: 2,
+    hi: Uint32Array.of(0, 0, 0),
+    lo: Uint32Array.of(7, 5, 5),
+    offsets: Uint32Array.of(0, 1, 3),
+    dense: new Float32Array(0),
+    labels: Float32Array.of(1, 0),
+  };
+
+  it('logistic regression with SGD is the closed form', () => {
+    const trainer = logistic();
     expect(trainer.step(batch).loss).toBeCloseTo(Math.log(2), 6);
     const table = trainer.table as EmbeddingTable;
     // d/dw of the mean of two: (0.5 - 1) / 2 for 7; 0.5 / 2 for each of two 5
@@ -155,6 +158,19 @@ describe('SparseTrainer', () => {
     expect(table.row(5)!.weights[0]).toBeCloseTo(-0.5, 6);
     expect(table.row(5)).toMatchObject({ show: 2, click: 0 });
     expect(table.row(7)).toMatchObject({ show: 1, click: 1 });
+  });
+
+  it('regularises the rows of a batch, each by its own frequency', () => {
+    const [plain, regular] = [logistic(), logistic(0.5)];
+    const weight = ({ table }: SparseTrainer, sign: number): number => table.row(sign)!.weights[0]!;
+    for (const trainer of [plain, regular]) trainer.step(batch);
+    // They started at 0.
+    expect([weight(regular, 7), weight(regular, 5)]).toEqual([weight(plain, 7), weight(plain, 5)]);
+    for (const trainer of [plain, regular]) trainer.step(batch);
+    // w -= lr (g + l2 / n w): 7 was 0.25 and seen 2 times by now, 5 was -0.5 and seen 4 times.
+    expect(weight(regular, 7) - weight(plain, 7)).toBeCloseTo((-0.5 / 2) * 0.25, 6);
+    expect(weight(regular, 5) - weight(plain, 5)).toBeCloseTo((-0.5 / 4) * -0.5, 6);
+    expect(() => logistic(-1)).toThrow('SparseTrainer: l2: -1 came, expected a number of at least 0');
   });
 
   it('a batch of fewer examples than the first is the same as in a program of its own', () => {
@@ -230,7 +246,39 @@ describe('SparseTrainer', () => {
     expect(wrong({ model: { model: 'deepfm', hidden: 64 } })).toThrow(
       'c.json: model deepfm: hidden: 64 came, expected an array',
     );
+    expect(wrong({ model: 'deepfm' })).toThrow(
+      'c.json: model: "deepfm" came, expected an object, for instance { "model": "deepfm" }',
+    );
+    expect(wrong({ model: { model: 'xdeepfm', maps: [] } })).toThrow('maps: none came, expected at least one layer');
+    expect(wrong({ model: { model: 'twotower', items: [] } })).toThrow('items: none came, expected at least one slot');
+    const taken = { slots: ['user', 'item'] };
+    expect(wrong({ features: taken, model: { model: 'twotower', items: ['item', 'user'] } })).toThrow(
+      'TwoTower: items: all slots (user, item) came, expected one, or a dense column, that is left for the user',
+    );
+    // Everything would be learned as not clicked.
+    expect(wrong({ features: taken, model: { model: 'deepfm' } })).toThrow(
+      'c.json: SparseTrainer: the features have no labels, and DeepFM learns from them',
+    );
   });
+
+  it.each(['deepfm', 'fibinet', 'mmoe', 'ple'] as const)(
+    'of as good as nothing, %s learns the rate of clicks',
+    name => {
+      // One slot: no pairs, of experts without layers, and for deepfm no slot at all.
+      const slots = name === 'deepfm' ? [] : ['user'];
+      const features = new Features({ slots, labels: ['click'] });
+      const experts = name === 'mmoe' || name === 'ple' ? { expert: [], towers: [8] } : { hidden: [8] };
+      manualSeed(2);
+      const trainer = learnerOf(
+        { model: { model: name, dim: 4, ...experts }, optimizer: { type: 'adam', lr: 0.05 } },
+        features,
+      );
+      const batch = features.extractAll(Array.from({ length: 40 }, () => ({ user: 'u' })));
+      batch.labels.set(Array.from({ length: 40 }, (_, i) => (i % 4 === 0 ? 1 : 0)));
+      for (let step = 0; step < 100; step++) trainer.step(batch);
+      expect(trainer.predict(batch)[0]).toBeCloseTo(0.25, 1);
+    },
+  );
 
   describe('in a pipeline', () => {
     const run = async (batches: readonly SparseBatch[]): Promise<{ losses: number[]; trainer: SparseTrainer }> => {

@@ -46,8 +46,12 @@ export interface TestBroker {
   stop(): Promise<void>;
 }
 
-/** A broker that is started; ended with the test. */
-export async function testBroker(name: 'redis-server' | 'nats-server', folder: string): Promise<TestBroker> {
+/** A broker that is started; ended with the test. `more`: further arguments of its server. */
+export async function testBroker(
+  name: 'redis-server' | 'nats-server',
+  folder: string,
+  ...more: readonly string[]
+): Promise<TestBroker> {
   mkdirSync(folder, { recursive: true });
   let port = await freePort();
   const args = (): readonly (string | number)[] =>
@@ -69,7 +73,7 @@ export async function testBroker(name: 'redis-server' | 'nats-server', folder: s
       : ['-js', '-sd', folder, '-a', '127.0.0.1', '-p', port];
   let child: ChildProcess | null = null;
   const started = async (): Promise<boolean> => {
-    child = spawn(paths(name), args().map(String), { stdio: 'ignore' });
+    child = spawn(paths(name), [...args().map(String), ...more], { stdio: 'ignore' });
     return listening(child, port);
   };
   const broker: TestBroker = {

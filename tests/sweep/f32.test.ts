@@ -36,17 +36,17 @@ function error(got: number, exact: number): number {
   return Math.abs(got - exact) / 2 ** (exponentOf(rounded) - 23);
 }
 
-/** Where exhaustive sweeps of a stretch found the largest errors, 2.54 and 2.52 before they were mended: between the arguments tried here. */
+/** Where sweeps of many more arguments found the largest errors, beyond 2 before they were mended: between the arguments tried here. */
 const HARDEST: { readonly [F in OracleUnary]?: readonly number[] } = {
   sigmoid: [-16.297433853149414, -3.43471360206604],
   lgamma: [3.300987482070923],
   digamma: [1.0594956874847412, 1.3408912420272827],
-  tan: [0.7822916507720947],
+  tan: [0.7822916507720947, 55.52793884277344],
   asin: [0.2465239316225052, 0.2473546415567398],
   acos: [0.9692190289497375],
   acosh: [1.007729172706604],
-  log10: [0.7499332427978516],
-  erfc: [0.519814133644104],
+  log10: [0.7499332427978516, 0.7566420435905457, 0.7669816613197327],
+  erfc: [0.519814133644104, 8.427241325378418, 9.15792465209961],
   erfcx: [-0.8419394493103027, -0.8451769351959229, -9.380859375],
 };
 
@@ -89,5 +89,5 @@ it.each(SWEPT_NAMES)(`%s at one of ${EVERY} arguments`, { timeout: 36_000_000 },
     for (const { name, worst, at } of runners)
       console.log(`sweep: f32 ${fn} ${name}: at most ${worst.toFixed(3)} ulp, at ${at}`);
   for (const { name, worst, at } of runners)
-    expect(worst, `${fn}(${at}) on [${from}, ${to}], ${name}`).toBeLessThan(SWEPT[fn].limit ?? LIMIT);
+    expect(worst, `${fn}(${at}) on [${from}, ${to}], ${name}`).toBeLessThan(LIMIT);
 });

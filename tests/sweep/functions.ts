@@ -11,12 +11,10 @@ export interface Swept {
   readonly domain: readonly [from: number, to: number];
   /** Where it is neither 0, 1, infinite nor its argument, for closer looks. */
   readonly lively: readonly [from: number, to: number];
-  /** Units in the last place it may be from the exact value; LIMIT by default. */
-  readonly limit?: number;
 }
 
-/** Less than this many units from the exact value is within 2 of the correctly rounded one. */
-export const LIMIT = 2.5;
+/** Units in the last place from the exact value; the correctly rounded one is at most 2 away then. */
+export const LIMIT = 2;
 
 const ALL = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
 const POSITIVE = [0, Number.POSITIVE_INFINITY] as const;

@@ -33,6 +33,7 @@ describe('unary', () => {
     log1p: at(-0.7, 0, 5),
     sin: at(-2, 0, 1.5),
     cos: at(-2, 0, 1.5),
+    tan: at(-1.2, 0, 2.5),
     tanh: at(-2, 0, 1.5),
     sigmoid: at(-2, 0, 1.5),
     erf: at(-1.2, 0, 0.7),

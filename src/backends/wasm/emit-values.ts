@@ -3,7 +3,7 @@
  * as a pending instruction until its use is written, so code comes out as expressions, which the baseline compiler turns into better
  * code and which is about half as long. Other values get a local, taken from a pool by type and given back after the last access.
  */
-import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
+import type { Inst, LoopKernel, Reg, Scalar } from '../../compiler/loops.ts';
 import { readBy, type Usage, usageOf } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
 import { pushBinary, pushCompare, pushFma, pushSelect, pushUnary } from './emit-arithmetic.ts';
@@ -249,19 +249,9 @@ export class ValueEmitter implements Operands {
       case 'bitcast':
         pushBitcast(this, inst.d.type, inst.a);
         return;
-      case 'splat': {
-        // A loaded element that is only spread out is one instruction.
-        const source = this.pending[inst.a.id];
-        if (source?.inst.op === 'load' && source.inst.mem === inst.d.type.scalar) {
-          this.forget(inst.a, source);
-          const offset = this.address(source.inst.p, source.inst.offset);
-          const wide = source.inst.mem === 'f64' || source.inst.mem === 'i64';
-          w.simdMemory(wide ? SIMD.load64Splat : SIMD.load32Splat, wide ? 3 : 2, offset);
-          return;
-        }
-        pushSplat(this, inst.d.type, inst.a);
+      case 'splat':
+        if (!this.pushLoadSplat(inst.a, inst.d.type.scalar)) pushSplat(this, inst.d.type, inst.a);
         return;
-      }
       case 'extract':
         pushExtract(this, inst.a, inst.lane);
         return;
@@ -307,6 +297,17 @@ export class ValueEmitter implements Operands {
         w.get(THREADS);
         return;
     }
+  }
+
+  /** A loaded element that is only spread out is one instruction, if `a` is such. */
+  private pushLoadSplat(a: Reg, scalar: Scalar): boolean {
+    const source = this.pending[a.id];
+    if (source?.inst.op !== 'load' || source.inst.mem !== scalar) return false;
+    this.forget(a, source);
+    const offset = this.address(source.inst.p, source.inst.offset);
+    const wide = scalar === 'f64' || scalar === 'i64';
+    this.writer.simdMemory(wide ? SIMD.load64Splat : SIMD.load32Splat, wide ? 3 : 2, offset);
+    return true;
   }
 
   /** Pushes a pointer for a memory access; the result is the immediate offset to use with it, which cannot be negative. */

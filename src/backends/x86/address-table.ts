@@ -4,7 +4,7 @@
  * address of a fresh array costs more than a whole such program. Knows loop programs and bindings, not code.
  */
 import type { Binding, ProgramOutline } from '../../compiler/program.ts';
-import { bytesOf, type HostArray, hostArray, hostView } from '../../graph/dtype.ts';
+import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { Variable } from '../../graph/storage.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 import type { ArgsLayout } from './program-code.ts';
@@ -119,7 +119,7 @@ export class AddressTable {
       const output = outputs[i]!;
       if (output.slot) fresh.push(null);
       else {
-        const array = hostArray(this.program.outputs[i]!.dtype, output.elements);
+        const array = machine.results.take(this.program.outputs[i]!.dtype, output.elements);
         const address = native.addressOf(array);
         // Its pages are not there yet.
         if (array.byteLength >= LONG) native.preferLargePages(address, array.byteLength);

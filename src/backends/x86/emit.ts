@@ -98,104 +98,27 @@ class KernelEmitter {
 
   private instruction(inst: Inst): void {
     const { asm, f } = this;
-    if (f.vex && vectorInstruction(f, inst)) return;
     switch (inst.op) {
-      case 'const':
-        this.constant(inst.d, inst.value);
+      case 'for':
+        this.forLoop(inst);
         return;
-      case 'move': {
-        const kind = classOf(inst.d.type);
-        if (kind === 'general') f.gDone(inst.d, f.g(inst.a, G0));
-        else if (kind === 'vector') f.vDone(inst.d, f.v(inst.a));
-        else f.kDone(inst.d, f.k(inst.a, K0));
+      case 'parallel':
+        this.parallel(inst);
         return;
-      }
-      case 'un':
-        unary(f, inst.fn, inst.d, inst.a);
+      case 'while':
+        this.whileLoop(inst);
         return;
-      case 'bin':
-        binary(f, inst.fn, inst.d, inst.a, inst.b);
+      case 'if':
+        this.choice(inst);
         return;
-      case 'cmp':
-        compare(f, inst.fn, inst.d, inst.a, inst.b);
-        return;
-      case 'fma':
-        multiplyAdd(f, inst.d, inst.a, inst.b, inst.c);
-        return;
-      case 'dot':
-        dot(f, inst);
-        return;
-      case 'tiles':
-        tiles(f, inst);
-        return;
-      case 'select':
-        select(f, inst.d, inst.m, inst.a, inst.b);
-        return;
-      case 'cvt':
-        convert(f, inst.d, inst.a);
-        return;
-      case 'bitcast':
-        bitcast(f, inst.d, inst.a);
-        return;
-      case 'splat':
-        splat(f, inst.d, inst.a);
-        return;
-      case 'extract':
-        extract(f, inst.d, inst.a, inst.lane);
-        return;
-      case 'insert':
-        insert(f, inst.d, inst.a, inst.lane, inst.s);
-        return;
-      case 'shuffle':
-        shuffle(f, inst.d, inst.a, inst.b, inst.lanes);
-        return;
-      case 'reduce':
-        reduce(f, inst.fn, inst.d, inst.a);
-        return;
-      case 'anyTrue':
-        anyTrue(f, inst.d, inst.a);
-        return;
-      case 'addr':
-        address(f, inst);
-        return;
-      case 'advance':
-        advance(f, inst);
-        return;
-      case 'prefetch':
-        asm.prefetch(f.address(inst.p, inst.offset), inst.write);
-        return;
-      case 'gather':
-        gather(f, inst);
-        return;
-      case 'follow': {
-        const into = f.gInto(inst.d);
-        asm.mov(true, into, f.address(inst.p, inst.offset));
-        f.gDone(inst.d, into);
+      case 'once': {
+        const end = asm.label();
+        asm.aluImm('cmp', false, mem(R.rsp, FRAME.thread), 0);
+        asm.jump(end, 'ne');
+        this.block(inst.body);
+        asm.bind(end);
         return;
       }
-      case 'apart':
-        apart(f, inst);
-        return;
-      case 'count': {
-        const into = f.gInto(inst.d);
-        asm.mov(false, into, mem(ARGS, inst.buf * 8));
-        f.gDone(inst.d, into);
-        return;
-      }
-      case 'iota':
-        iota(f, inst.d, inst.step);
-        return;
-      case 'load':
-        load(f, inst);
-        return;
-      case 'store':
-        store(f, inst);
-        return;
-      case 'thread':
-      case 'threads':
-        asm.mov(false, G0, mem(R.rsp, FRAME[inst.op]));
-        f.gDone(inst.d, G0);
-        return;
       case 'barrier':
         asm.call(this.runtime.barrier);
         return;
@@ -207,62 +130,8 @@ class KernelEmitter {
         asm.call(this.runtime.fail);
         return;
       }
-      case 'for':
-        this.forLoop(inst);
-        return;
-      case 'parallel':
-        this.parallel(inst);
-        return;
-      case 'while': {
-        const top = asm.label();
-        const end = asm.label();
-        asm.bind(top);
-        this.block(inst.test);
-        this.unless(inst.m, end);
-        this.block(inst.body);
-        asm.jump(top);
-        asm.bind(end);
-        return;
-      }
-      case 'if': {
-        const otherwise = asm.label();
-        this.unless(inst.m, otherwise);
-        this.block(inst.body);
-        if (inst.otherwise.length > 0) {
-          const end = asm.label();
-          asm.jump(end);
-          asm.bind(otherwise);
-          this.block(inst.otherwise);
-          asm.bind(end);
-        } else asm.bind(otherwise);
-        return;
-      }
-      case 'once': {
-        const end = asm.label();
-        asm.aluImm('cmp', false, mem(R.rsp, FRAME.thread), 0);
-        asm.jump(end, 'ne');
-        this.block(inst.body);
-        asm.bind(end);
-        return;
-      }
-    }
-  }
-
-  private constant(d: Reg, value: number | bigint): void {
-    const { f } = this;
-    const kind = classOf(d.type);
-    if (kind === 'general') {
-      // With one write it is a literal and has no place.
-      if (f.literal(d) !== null) return;
-      f.asm.movImm(G0, d.type.scalar === 'mask' ? BigInt(Number(value) !== 0) : unsignedBits(d, value));
-      f.gDone(d, G0);
-    } else if (kind === 'mask') {
-      f.asm.mask(Number(value) === 0 ? 'kxorw' : 'kxnorw', K0, K0, K0);
-      f.kDone(d, K0);
-    } else {
-      const into = f.vInto(d);
-      f.splatBits(into, lengthOf(d.type), isWide(d.type), bitsOf(d.type, value));
-      f.vDone(d, into);
+      default:
+        if (!f.vex || !vectorInstruction(f, inst)) (VALUES[inst.op] as (f: Frame, inst: Inst) => void)(f, inst);
     }
   }
 
@@ -276,6 +145,32 @@ class KernelEmitter {
     const at = this.f.g(m, G0);
     this.asm.test(false, at, at);
     this.asm.jump(target, 'e');
+  }
+
+  private whileLoop(inst: Extract<Inst, { op: 'while' }>): void {
+    const { asm } = this;
+    const top = asm.label();
+    const end = asm.label();
+    asm.bind(top);
+    this.block(inst.test);
+    this.unless(inst.m, end);
+    this.block(inst.body);
+    asm.jump(top);
+    asm.bind(end);
+  }
+
+  private choice(inst: Extract<Inst, { op: 'if' }>): void {
+    const { asm } = this;
+    const otherwise = asm.label();
+    this.unless(inst.m, otherwise);
+    this.block(inst.body);
+    if (inst.otherwise.length > 0) {
+      const end = asm.label();
+      asm.jump(end);
+      asm.bind(otherwise);
+      this.block(inst.otherwise);
+      asm.bind(end);
+    } else asm.bind(otherwise);
   }
 
   private compareCounter(i: Reg, hi: Reg | number): void {
@@ -359,3 +254,78 @@ const OPPOSITE: { readonly [c in Condition]?: Condition } = {
 
 const unsignedBits = (d: Reg, value: number | bigint): bigint =>
   isWide(d.type) ? bitsOf(d.type, value) : BigInt.asUintN(32, bitsOf(d.type, value));
+
+type Control = 'for' | 'parallel' | 'while' | 'if' | 'once' | 'barrier' | 'fail';
+
+/** Instructions that stand for themselves. */
+const VALUES: {
+  readonly [O in Exclude<Inst['op'], Control>]: (f: Frame, inst: Extract<Inst, { op: O }>) => void;
+} = {
+  const: (f, { d, value }) => constant(f, d, value),
+  move,
+  un: (f, { fn, d, a }) => unary(f, fn, d, a),
+  bin: (f, { fn, d, a, b }) => binary(f, fn, d, a, b),
+  cmp: (f, { fn, d, a, b }) => compare(f, fn, d, a, b),
+  fma: (f, { d, a, b, c }) => multiplyAdd(f, d, a, b, c),
+  dot,
+  tiles,
+  select: (f, { d, m, a, b }) => select(f, d, m, a, b),
+  cvt: (f, { d, a }) => convert(f, d, a),
+  bitcast: (f, { d, a }) => bitcast(f, d, a),
+  splat: (f, { d, a }) => splat(f, d, a),
+  extract: (f, { d, a, lane }) => extract(f, d, a, lane),
+  insert: (f, { d, a, lane, s }) => insert(f, d, a, lane, s),
+  shuffle: (f, { d, a, b, lanes }) => shuffle(f, d, a, b, lanes),
+  reduce: (f, { fn, d, a }) => reduce(f, fn, d, a),
+  anyTrue: (f, { d, a }) => anyTrue(f, d, a),
+  addr: address,
+  advance,
+  prefetch: (f, { p, offset, write }) => f.asm.prefetch(f.address(p, offset), write),
+  gather,
+  follow: (f, { d, p, offset }) => {
+    const into = f.gInto(d);
+    f.asm.mov(true, into, f.address(p, offset));
+    f.gDone(d, into);
+  },
+  apart,
+  count: (f, { d, buf }) => {
+    const into = f.gInto(d);
+    f.asm.mov(false, into, mem(ARGS, buf * 8));
+    f.gDone(d, into);
+  },
+  iota: (f, { d, step }) => iota(f, d, step),
+  load,
+  store,
+  thread: (f, { d }) => ofRun(f, d, FRAME.thread),
+  threads: (f, { d }) => ofRun(f, d, FRAME.threads),
+};
+
+function constant(f: Frame, d: Reg, value: number | bigint): void {
+  const kind = classOf(d.type);
+  if (kind === 'general') {
+    // With one write it is a literal and has no place.
+    if (f.literal(d) !== null) return;
+    f.asm.movImm(G0, d.type.scalar === 'mask' ? BigInt(Number(value) !== 0) : unsignedBits(d, value));
+    f.gDone(d, G0);
+  } else if (kind === 'mask') {
+    f.asm.mask(Number(value) === 0 ? 'kxorw' : 'kxnorw', K0, K0, K0);
+    f.kDone(d, K0);
+  } else {
+    const into = f.vInto(d);
+    f.splatBits(into, lengthOf(d.type), isWide(d.type), bitsOf(d.type, value));
+    f.vDone(d, into);
+  }
+}
+
+function move(f: Frame, { d, a }: Extract<Inst, { op: 'move' }>): void {
+  const kind = classOf(d.type);
+  if (kind === 'general') f.gDone(d, f.g(a, G0));
+  else if (kind === 'vector') f.vDone(d, f.v(a));
+  else f.kDone(d, f.k(a, K0));
+}
+
+/** What the caller said of this run, in the frame. */
+function ofRun(f: Frame, d: Reg, at: number): void {
+  f.asm.mov(false, G0, mem(R.rsp, at));
+  f.gDone(d, G0);
+}

@@ -21,15 +21,22 @@ export function runWhileWritten(
     borrowed.push(pages);
     return pages.address;
   };
+  /** Steps before the end of each segment that no thread has begun on. */
+  const ends: number[] = [];
+  let copied = { base: 0, steps: 0 };
   let begun = 0;
+  // A segment at a time, so that this thread need not wait for long once it has nothing left to write.
+  const leadNext = (): void => {
+    const until = ends.shift()!;
+    // Pages are never written and executable at once, so each time there is a copy of what is there.
+    if (until > copied.steps) copied = { base: borrow(machine.loadCode(emitter.segments())), steps: emitter.ready };
+    pool.lead(borrow(native.load(emitter.runFrom(copied.base, begun, until))), args, beside, () => {});
+    begun = until;
+  };
   try {
     do {
-      const { ready } = emitter;
-      if (ready === begun || pool.leads) continue;
-      // Pages are never written and executable at once, so each time there is a copy of what is there.
-      const base = borrow(machine.loadCode(emitter.segments()));
-      pool.lead(borrow(native.load(emitter.runFrom(base, begun, ready))), args, beside, () => {});
-      begun = ready;
+      ends.push(emitter.ready);
+      if (!pool.leads) leadNext();
     } while (emitter.advance());
     const rest = emitter.runFrom(finishCode(), begun, emitter.ready);
     const entry = borrow(native.load(rest));

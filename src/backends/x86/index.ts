@@ -54,6 +54,7 @@ export function createX86Backend(options: X86Options = {}): Backend {
       load: kernel => machine.loadAlone(kernel),
       addressOf: array => (machine.guard ?? native).addressOf(array),
     },
+    giveBack: results => machine.results.giveBack(results),
     get threads() {
       return machine.threads;
     },

@@ -17,6 +17,7 @@ import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
 import { LoadedProgram } from './loaded-program.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
+import { ResultMemory } from './memory/results.ts';
 import { emitAlone, type ProgramCode, ProgramEmitter, SEGMENT_BYTES } from './program-code.ts';
 import { Threads } from './threads.ts';
 import { type Area, Workspace } from './workspace.ts';
@@ -93,6 +94,7 @@ export class Machine {
   private readonly segmentBytes: number;
   readonly control: number;
   readonly pool: Threads;
+  readonly results = new ResultMemory();
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private readonly work: Workspace;
   /** The run that the event loop does not wait for, and those that wait for it. */
@@ -141,8 +143,8 @@ export class Machine {
       written({ outline, code });
     };
     const loaded = new LoadedProgram(this, outline, { emitter, written: done });
-    // Where nobody looks at single steps, what is left is written while the first run goes on.
-    if (!more || loaded.byStep) loaded.finishCode();
+    // Where nobody looks on, what is left is written while the first run goes on.
+    if (!more || listing || loaded.byStep) loaded.finishCode();
     return loaded;
   }
 

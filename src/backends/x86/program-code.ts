@@ -226,7 +226,7 @@ export class ProgramEmitter {
     for (; at < steps.length; at++) {
       const { kernel } = steps[at]!;
       if (kernels.has(kernel.body)) continue;
-      if (asm.segmentLength() >= this.segmentBytes) {
+      if (at > this.done && asm.segmentLength() >= this.segmentBytes) {
         asm.cut();
         this.done = at;
         return true;

@@ -47,9 +47,10 @@ function modelOf(run: string): unknown {
 
 function readMetrics(file: string): MetricLine[] {
   if (!existsSync(file)) return [];
+  // What stands behind the last line break is being written, or was when its run was killed.
   return readFileSync(file, 'utf8')
     .split('\n')
-    .filter(line => line !== '')
+    .slice(0, -1)
     .map((line, i) => {
       try {
         return JSON.parse(line) as MetricLine;

@@ -61,7 +61,7 @@ export const streamCommand = (): Command =>
   addRunOptions(
     new Command('stream')
       .description('Train a click model on logs as they come: days, passes, checkpoints, published models, restart.')
-      .option('--config <file>', 'JSON: format, features, model, table, pooling, optimizer, autocast')
+      .option('--config <file>', 'JSON: format, features, model, table, pooling, optimizer, l2, autocast')
       .addOption(new Option('--preset <name>', 'the config of a public log').choices(Object.keys(STREAM_PRESETS)))
       .addOption(new Option('--model <name>', "architecture, instead of the config's").choices(MODEL_NAMES))
       .option('--data <folder>', 'source: DATA/YYYYMMDD/HHMM/ folders, each complete when its done-file is there')
@@ -77,6 +77,11 @@ export const streamCommand = (): Command =>
       .option('--stream <name>', "the stream's key or name")
       .option('--field <name>', "the field of Redis entries that holds the line; default: an entry's first")
       .option('--subject <name>', 'only NATS messages of this subject')
+      .option(
+        '--key <name>',
+        'Redis field or NATS header that tells messages apart: one that comes again is passed over',
+      )
+      .option('--key-window <n>', 'messages for which a key is remembered', wholeNumber(1), 100_000)
       .option('--group <name>', 'Redis group or NATS consumer that shows how far training has come', 'tenon')
       .option('--pass-messages <n>', 'messages that make a pass', wholeNumber(1), 100_000)
       .option('--pass-seconds <s>', 'end a pass that has messages after this time in any case', positiveNumber())

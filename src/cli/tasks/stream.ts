@@ -49,6 +49,8 @@ export interface SourceOptions {
   readonly stream?: string;
   readonly field?: string;
   readonly subject?: string;
+  readonly key?: string;
+  readonly keyWindow: number;
   readonly group: string;
   readonly passMessages: number;
   readonly passSeconds?: number;
@@ -57,7 +59,7 @@ export interface SourceOptions {
 
 /** The source that the options name. @throws UsageError when they name none, or two */
 export async function streamSource(options: SourceOptions): Promise<StreamSource> {
-  const { data, redis, nats, stream, group, follow } = options;
+  const { data, redis, nats, stream, group, key, follow } = options;
   if ([data, redis, nats].filter(Boolean).length !== 1)
     throw new UsageError('stream: give one source: --data FOLDER, --redis URL or --nats URL');
   if (data !== undefined) {
@@ -69,10 +71,10 @@ export async function streamSource(options: SourceOptions): Promise<StreamSource
   if (!URL.canParse(url))
     throw new UsageError(`stream: "${url}" is not a URL like ${redis ? 'redis' : 'nats'}://127.0.0.1:6379`);
   const broker = redis
-    ? await redisBroker({ url, stream, field: options.field, group })
-    : await natsBroker({ url, stream, subject: options.subject, consumer: group });
-  const { passMessages, passSeconds } = options;
-  return new BrokerSource(broker, { passMessages, passSeconds, follow: follow ?? true });
+    ? await redisBroker({ url, stream, field: options.field, key, group })
+    : await natsBroker({ url, stream, subject: options.subject, key, consumer: group });
+  const { passMessages, passSeconds, keyWindow } = options;
+  return new BrokerSource(broker, { passMessages, passSeconds, keyWindow, follow: follow ?? true });
 }
 
 /** One line about what is learned. */

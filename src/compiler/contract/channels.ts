@@ -5,7 +5,7 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
-import { loadOne, origin, sizesOf, step, stepAll, walk, whenInside } from './cursor.ts';
+import { type Cursor, loadOne, origin, sizesOf, step, stepAll, walk, whenInside } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { addProduct } from './micro.ts';
 import { comesPacked } from './plan.ts';
@@ -94,17 +94,61 @@ function tileOf(length: number): number {
   return best;
 }
 
-/** Emits the whole kernel. */
-export function lowerChannels(b: LoopBuilder, p: Problem, target: Target, scratch: Scratch): void {
-  const bytes = bytesOf(p.acc);
-  const lanes = lanesFor(target, bytes);
-  const { image, weights, channel, outer, run, rows, guard, inner, around } = rowsOf(p)!;
-  const channels = p.dims[channel]!.size;
-  const [taps, rowTaps] = [extent(p, p.k), extent(p, inner)];
-  const length = run === null ? 1 : p.dims[run]!.size;
-  const pitch = Math.ceil(channels / lanes) * lanes;
+/** The kernel's sizes and how a pixel meets its taps. */
+interface Layout {
+  readonly rows: Rows;
+  readonly lanes: number;
+  readonly channels: number;
+  /** Taps in all, those of a row, and elements from the weights of one to those of the next. */
+  readonly taps: number;
+  readonly rowTaps: number;
+  readonly pitch: number;
+  /** Pixels of a row, and elements from one to the next. */
+  readonly length: number;
+  readonly along: number;
+  /** Where each tap of a row reads, in elements and in positions of the guard. */
+  readonly reach: readonly { readonly index: number; readonly pos: number }[];
+  /** Whether pixel `x` of a row has the tap inside of the image. */
+  inside(x: number, tap: number): boolean;
+}
 
-  // Weights: [outer][taps around, taps of a row][channels], the last vector filled up.
+function layoutOf(p: Problem, rows: Rows, target: Target): Layout {
+  const { image, channel, run, guard, inner } = rows;
+  const lanes = lanesFor(target, bytesOf(p.acc));
+  const channels = p.dims[channel]!.size;
+  const rowTaps = extent(p, inner);
+  const reach = Array.from({ length: rowTaps }, (_, tap) => {
+    let [index, pos, rest] = [0, 0, tap];
+    for (const d of inner.toReversed()) {
+      const x = rest % p.dims[d]!.size;
+      rest = Math.floor(rest / p.dims[d]!.size);
+      index += x * image.lin[d]!;
+      pos += x * (guard?.coefs[d] ?? 0);
+    }
+    return { index, pos };
+  });
+  return {
+    rows,
+    lanes,
+    channels,
+    taps: extent(p, p.k),
+    rowTaps,
+    pitch: Math.ceil(channels / lanes) * lanes,
+    length: run === null ? 1 : p.dims[run]!.size,
+    along: run === null ? 0 : image.lin[run]!,
+    reach,
+    inside(x, tap) {
+      if (!guard) return true;
+      const pos = guard.offset + guard.coefs[run!]! * x + reach[tap]!.pos;
+      return pos >= 0 && pos < guard.size;
+    },
+  };
+}
+
+/** Weights [outer][taps around, taps of a row][channels], the last vector filled up; the buffer. */
+function packWeights(b: LoopBuilder, p: Problem, { rows, channels, taps, pitch }: Layout, scratch: Scratch): number {
+  const { weights, channel, outer, inner, around } = rows;
+  const bytes = bytesOf(p.acc);
   const keeps = comesPacked(weights);
   const packed = (keeps ? scratch.kept : scratch.room)('packed weights', p.acc, extent(p, outer) * taps * pitch);
   const pack = (): void =>
@@ -122,26 +166,15 @@ export function lowerChannels(b: LoopBuilder, p: Problem, target: Target, scratc
     pack();
     b.barrier();
   }
+  return packed;
+}
 
-  /** Where each tap of a row reads, in elements and in positions of the guard. */
-  const reach = Array.from({ length: rowTaps }, (_, tap) => {
-    let [index, pos, rest] = [0, 0, tap];
-    for (const d of inner.toReversed()) {
-      const x = rest % p.dims[d]!.size;
-      rest = Math.floor(rest / p.dims[d]!.size);
-      index += x * image.lin[d]!;
-      pos += x * (guard?.coefs[d] ?? 0);
-    }
-    return { index, pos };
-  });
-  const along = run === null ? 0 : image.lin[run]!;
-  /** The taps a pixel has inside of the image. */
-  const inside = (x: number, tap: number): boolean => {
-    if (!guard) return true;
-    const pos = guard.offset + guard.coefs[run!]! * x + reach[tap]!.pos;
-    return pos >= 0 && pos < guard.size;
-  };
-
+/** Emits the whole kernel. */
+export function lowerChannels(b: LoopBuilder, p: Problem, target: Target, scratch: Scratch): void {
+  const layout = layoutOf(p, rowsOf(p)!, target);
+  const { lanes, channels, taps, pitch } = layout;
+  const { image, outer, rows } = layout.rows;
+  const packed = packWeights(b, p, layout, scratch);
   const ragged = channels % lanes;
   const spaces = [...sizesOf(p, outer), ...sizesOf(p, rows)];
   eachTask(b, product(spaces), task => {
@@ -153,64 +186,93 @@ export function lowerChannels(b: LoopBuilder, p: Problem, target: Target, scratc
       outer.map((_, i) => [at[i]!, product(sizesOf(p, outer.slice(i + 1)))] as const),
       0,
     );
-    const ownWeights = b.mul(batch, b.i32(taps * pitch));
-
-    /** Pixels `first` to `first + count` of the row (`first` at run time, `shape` a tile with the same taps inside). */
-    const tile = (first: Reg, count: number, shape: number, c: Reg, mask: Reg | null): void => {
-      const sums = Array.from({ length: count }, () => b.copy(zero(b, p.acc, lanes)));
-      const ahead = run === null ? start : { index: b.add(start.index, b.mul(first, b.i32(along))), pos: start.pos };
-      const weightsAt = b.copy(b.addr(packed, b.add(ownWeights, c)));
-      const uniform = image.guards.flatMap((g, i) => (g === guard ? [] : [i]));
-      walk(b, image, [ahead], around, sizesOf(p, around), uniform, ([cursor], [violated]) => {
-        whenInside(b, violated!, () => {
-          const w = reach.map((_, tap) => b.load(p.acc, weightsAt, tap * pitch * bytes, lanes));
-          const from = b.addr(image.buffer, b.add(cursor!.index, c));
-          const read = new Map<number, Reg>();
-          for (let x = 0; x < count; x++)
-            for (let tap = 0; tap < rowTaps; tap++) {
-              if (!inside(shape + x, tap)) continue;
-              const offset = (x * along + reach[tap]!.index) * bytesOf(image.dtype);
-              let value = read.get(offset);
-              if (!value) {
-                value = mask ? b.loadMasked(image.dtype, from, mask, offset) : b.load(image.dtype, from, offset, lanes);
-                read.set(offset, value);
-              }
-              addProduct(b, p.acc, value, w[tap]!, sums[x]!);
-            }
-        });
-        b.advance(weightsAt, b.i32(rowTaps * pitch), bytes, weightsAt);
-      });
-      for (const [x, sum] of sums.entries()) {
-        const coords: Coords = new Map([
-          ...place.map((d, i) => [d, at[i]!] as const),
-          ...(run === null ? [] : [[run, x === 0 ? first : b.add(first, b.i32(x))] as const]),
-          [channel, c],
-        ]);
-        finish(b, p, sum, coords, outputIndex(b, p, coords), channel, mask);
-      }
-    };
+    const row: Row = { at, start, packed, weights: b.mul(batch, b.i32(taps * pitch)) };
     /** All channels of a tile. */
     const channelwise = (first: Reg, count: number, shape: number): void => {
-      if (channels >= lanes) b.for(0, channels - ragged, lanes, c => tile(first, count, shape, c, null));
-      if (ragged > 0) tile(first, count, shape, b.i32(channels - ragged), b.firstLanes(b.i32(ragged), lanes));
+      const tile = { first, count, shape };
+      if (channels >= lanes) b.for(0, channels - ragged, lanes, c => sumTile(b, p, layout, row, tile, c, null));
+      if (ragged > 0) sumTile(b, p, layout, row, tile, b.i32(channels - ragged), b.firstLanes(b.i32(ragged), lanes));
     };
-
-    const size = tileOf(length);
-    const tiles = Math.ceil(length / size);
-    const isWhole = (i: number): boolean =>
-      (i + 1) * size <= length &&
-      Array.from({ length: size }, (_, x) => reach.every((_, tap) => inside(i * size + x, tap))).every(Boolean);
-    for (let i = 0; i < tiles; ) {
-      let until = i;
-      while (until < tiles && isWhole(until)) until++;
-      if (until - i > 1) {
-        const shape = i * size;
-        b.for(shape, until * size, size, first => channelwise(first, size, shape));
-        i = until;
-      } else {
-        channelwise(b.i32(i * size), Math.min(size, length - i * size), i * size);
-        i++;
-      }
-    }
+    eachTile(b, layout, channelwise);
   });
+}
+
+/** Runs `visit` for the tiles of a row; those next to each other that have all taps inside are a loop. */
+function eachTile(
+  b: LoopBuilder,
+  { length, reach, inside }: Layout,
+  visit: (first: Reg, count: number, shape: number) => void,
+): void {
+  const size = tileOf(length);
+  const tiles = Math.ceil(length / size);
+  const isWhole = (i: number): boolean =>
+    (i + 1) * size <= length &&
+    Array.from({ length: size }, (_, x) => reach.every((_, tap) => inside(i * size + x, tap))).every(Boolean);
+  for (let i = 0; i < tiles; ) {
+    let until = i;
+    while (until < tiles && isWhole(until)) until++;
+    if (until - i > 1) {
+      const shape = i * size;
+      b.for(shape, until * size, size, first => visit(first, size, shape));
+      i = until;
+    } else {
+      visit(b.i32(i * size), Math.min(size, length - i * size), i * size);
+      i++;
+    }
+  }
+}
+
+/** A row of results: its coordinates, where it begins in the image, and its weights in the packed ones. */
+interface Row {
+  readonly at: readonly Reg[];
+  readonly start: Cursor;
+  readonly packed: number;
+  readonly weights: Reg;
+}
+
+/** `count` pixels of a row from `first` on (at run time; `shape` begins a tile with the same taps inside). */
+interface Tile {
+  readonly first: Reg;
+  readonly count: number;
+  readonly shape: number;
+}
+
+/** Computes the channels from `c` on, a vector of them, of a tile. */
+function sumTile(b: LoopBuilder, p: Problem, layout: Layout, row: Row, tile: Tile, c: Reg, mask: Reg | null): void {
+  const { lanes, rowTaps, pitch, along, reach, inside } = layout;
+  const { image, channel, outer, run, rows, guard, around } = layout.rows;
+  const bytes = bytesOf(p.acc);
+  const { at, start, packed } = row;
+  const { first, count, shape } = tile;
+  const sums = Array.from({ length: count }, () => b.copy(zero(b, p.acc, lanes)));
+  const ahead = run === null ? start : { index: b.add(start.index, b.mul(first, b.i32(along))), pos: start.pos };
+  const weightsAt = b.copy(b.addr(packed, b.add(row.weights, c)));
+  const uniform = image.guards.flatMap((g, i) => (g === guard ? [] : [i]));
+  walk(b, image, [ahead], around, sizesOf(p, around), uniform, ([cursor], [violated]) => {
+    whenInside(b, violated!, () => {
+      const w = reach.map((_, tap) => b.load(p.acc, weightsAt, tap * pitch * bytes, lanes));
+      const from = b.addr(image.buffer, b.add(cursor!.index, c));
+      const read = new Map<number, Reg>();
+      for (let x = 0; x < count; x++)
+        for (let tap = 0; tap < rowTaps; tap++) {
+          if (!inside(shape + x, tap)) continue;
+          const offset = (x * along + reach[tap]!.index) * bytesOf(image.dtype);
+          let value = read.get(offset);
+          if (!value) {
+            value = mask ? b.loadMasked(image.dtype, from, mask, offset) : b.load(image.dtype, from, offset, lanes);
+            read.set(offset, value);
+          }
+          addProduct(b, p.acc, value, w[tap]!, sums[x]!);
+        }
+    });
+    b.advance(weightsAt, b.i32(rowTaps * pitch), bytes, weightsAt);
+  });
+  for (const [x, sum] of sums.entries()) {
+    const coords: Coords = new Map([
+      ...[...outer, ...rows].map((d, i) => [d, at[i]!] as const),
+      ...(run === null ? [] : [[run, x === 0 ? first : b.add(first, b.i32(x))] as const]),
+      [channel, c],
+    ]);
+    finish(b, p, sum, coords, outputIndex(b, p, coords), channel, mask);
+  }
 }

@@ -9,11 +9,11 @@ import { loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
 import { unravel, zero } from './indices.ts';
 import { addProduct } from './micro.ts';
 import { stage, stagedLayout } from './pad.ts';
-import { LOAD_CYCLES } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { type Coords, outputGroups, storeTile } from './store.ts';
 import { eachTask, slotsOf, wantedTasks } from './tasks.ts';
+import { LOAD_CYCLES } from './tile.ts';
 
 /** The k dim both operands run along, if there is one. */
 function commonRun(p: Problem): number | null {
@@ -112,99 +112,56 @@ export function suitsDot(p: Problem, target: Target): boolean {
 /** Vectors of a run that are written out one by one: looping over so few costs more than they do. */
 const UNROLLED = 4;
 
+/** How the tiles of a problem are summed and shared out. */
+interface Plan {
+  readonly k: Blocks;
+  readonly lanes: number;
+  /** Elements of a run in whole vectors. */
+  readonly whole: number;
+  readonly m: number;
+  readonly n: number;
+  /** Of a tile. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly mPanels: number;
+  readonly nPanels: number;
+  /** Tiles of a task along each side: a band along the longer one, so that the other side is read once per task. */
+  readonly mTask: number;
+  readonly nTask: number;
+}
+
+function planDot(p: Problem, run: number, target: Target): Plan {
+  const lanes = lanesFor(target, bytesOf(p.acc));
+  const [m, n] = [extent(p, p.m), extent(p, p.n)];
+  const k = blocksOf(p, run, target);
+  const [rows, columns] = tileOf(p, target);
+  const [mPanels, nPanels] = [Math.ceil(m / rows), Math.ceil(n / columns)];
+  const bands = Math.ceil(wantedTasks(p, target) / extent(p, p.batch));
+  const [mTask, nTask] =
+    mPanels > nPanels ? [Math.ceil(mPanels / bands), nPanels] : [mPanels, Math.ceil(nPanels / bands)];
+  const whole = k.length - (k.length % lanes);
+  return { k, lanes, whole, m, n, rows, columns, mPanels, nPanels, mTask, nTask };
+}
+
 /** Emits the whole kernel. */
 export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scratch: Scratch): void {
-  const bytes = bytesOf(problem.acc);
-  const lanes = lanesFor(target, bytes);
-  const run = commonRun(problem)!;
+  const lanes = lanesFor(target, bytesOf(problem.acc));
   const staged = (view: View, name: string): View =>
     needsStage(view, problem) ? stage(b, problem, view, lanes, name, scratch, 0) : view;
   const p: Problem = { ...problem, a: staged(problem.a, 'staged a'), b: staged(problem.b, 'staged b') };
   if (p.a !== problem.a || p.b !== problem.b) b.barrier();
 
-  const m = extent(p, p.m);
-  const n = extent(p, p.n);
-  const k = blocksOf(p, run, target);
-  const [rows, columns] = tileOf(p, target);
-  const mPanels = Math.ceil(m / rows);
-  const nPanels = Math.ceil(n / columns);
+  const plan = planDot(p, commonRun(problem)!, target);
+  const { k, m, n, rows, columns, mPanels, nPanels, mTask, nTask } = plan;
   const batches = extent(p, p.batch);
-  const whole = k.length - (k.length % lanes);
-  const mGroups = outputGroups(p, p.m);
-  const nGroups = outputGroups(p, p.n);
-  // A task is a band of tiles along the longer side, so that the other side is read once per task.
-  const bands = Math.ceil(wantedTasks(p, target) / batches);
-  const [mTask, nTask] =
-    mPanels > nPanels ? [Math.ceil(mPanels / bands), nPanels] : [mPanels, Math.ceil(nPanels / bands)];
-  const mTasks = Math.ceil(mPanels / mTask);
-  const nTasks = Math.ceil(nPanels / nTask);
+  const [mTasks, nTasks] = [Math.ceil(mPanels / mTask), Math.ceil(nPanels / nTask)];
   const tasks = batches * mTasks * nTasks;
   const slots = slotsOf(tasks);
   const tileSize = rows * columns;
   const areaSize = k.count > 1 ? mTask * nTask * tileSize : tileSize;
   const tiles = scratch.room('tiles', p.acc, slots * areaSize);
-
-  /** Element indices of the lines of panel `first` of one side, clamped to its last line (what is computed twice is stored once). */
-  const lines = (view: View, dims: readonly number[], total: number, first: Reg, count: number, base: Reg): Reg[] =>
-    Array.from({ length: count }, (_, i) => {
-      const index = b.add(first, b.i32(i));
-      const inside = total % count === 0 ? index : b.bin('min', index, b.i32(total - 1));
-      return stepAll(b, view, { index: base, pos: [] }, dims, unravel(b, inside, sizesOf(p, dims))).index;
-    });
-
-  /** Sums of one tile over one block of k. */
-  const sweepTile = (a: readonly Reg[], c: readonly Reg[]): Reg[][] => {
-    const sums = a.map(() => c.map(() => b.copy(zero(b, p.acc, lanes))));
-    const add = (x: readonly Reg[], y: readonly Reg[]): void => {
-      for (const [r, row] of sums.entries())
-        for (const [i, sum] of row.entries()) addProduct(b, p.acc, x[r]!, y[i]!, sum);
-    };
-    const load = (view: View, index: Reg): Reg => loadRun(b, view, p.acc, index, 1, lanes);
-    const rest = p.masks && k.length > whole ? b.firstLanes(b.i32(k.length - whole), lanes) : null;
-    const masked = (view: View, index: Reg): Reg =>
-      b.loadMasked(view.dtype, b.addr(view.buffer, whole === 0 ? index : b.add(index, b.i32(whole))), rest!);
-    /** The ragged end of a run: the last vector that fits, with zeros where it overlaps the one before (0 * inf must not arise). */
-    const part = (view: View, index: Reg): Reg => {
-      const fresh = k.length - whole;
-      const last = load(view, b.add(index, b.i32(k.length - lanes)));
-      const order = Array.from({ length: lanes }, (_, i) => (i < lanes - fresh ? lanes + i : i));
-      return b.shuffle(last, zero(b, p.acc, lanes), order);
-    };
-    const walk = (level: number, atA: readonly Reg[], atB: readonly Reg[]): void => {
-      const dim = k.inner[level];
-      if (dim === undefined) {
-        if (whole > UNROLLED * lanes || p.a.prologue || p.b.prologue)
-          b.for(0, whole, lanes, i => {
-            const x = atA.map(at => load(p.a, b.add(at, i)));
-            const y = atB.map(at => load(p.b, b.add(at, i)));
-            add(x, y);
-          });
-        else {
-          const pointers = (view: View, at: readonly Reg[]): Reg[] => at.map(index => b.addr(view.buffer, index));
-          const [fromA, fromB] = [pointers(p.a, atA), pointers(p.b, atB)];
-          const loads = (view: View, from: readonly Reg[], i: number): Reg[] =>
-            from.map(pointer => b.load(view.dtype, pointer, i * bytesOf(view.dtype), lanes));
-          for (let i = 0; i < whole; i += lanes) add(loads(p.a, fromA, i), loads(p.b, fromB, i));
-        }
-        if (k.length > whole) {
-          const end = rest ? masked : part;
-          const x = atA.map(at => end(p.a, at));
-          const y = atB.map(at => end(p.b, at));
-          add(x, y);
-        }
-        return;
-      }
-      const movingA = atA.map(x => b.copy(x));
-      const movingB = atB.map(x => b.copy(x));
-      b.for(0, p.dims[dim]!.size, 1, () => {
-        walk(level + 1, movingA, movingB);
-        for (const x of movingA) b.add(x, b.i32(p.a.lin[dim]!), x);
-        for (const x of movingB) b.add(x, b.i32(p.b.lin[dim]!), x);
-      });
-    };
-    walk(0, a, c);
-    return sums;
-  };
+  const mGroups = outputGroups(p, p.m);
+  const nGroups = outputGroups(p, p.n);
 
   eachTask(b, tasks, (index, slot) => {
     const area = b.addr(tiles, b.mul(slot, b.i32(areaSize)));
@@ -222,26 +179,13 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
       const [baseA, baseB] = [base(p.a), base(p.b)];
       b.for(nLo, nHi, 1, nPanel => {
         const nFirst = b.mul(nPanel, b.i32(columns));
-        const c = lines(p.b, p.n, n, nFirst, columns, baseB);
+        const c = lines(b, p, p.b, p.n, n, nFirst, columns, baseB);
         b.for(mLo, mHi, 1, mPanel => {
           const mFirst = b.mul(mPanel, b.i32(rows));
-          const sums = sweepTile(lines(p.a, p.m, m, mFirst, rows, baseA), c);
-          const tile = at
-            ? b.advance(
-                area,
-                b.mul(b.add(b.mul(b.sub(nPanel, nLo), b.i32(mTask)), b.sub(mPanel, mLo)), b.i32(tileSize)),
-                bytes,
-              )
-            : area;
-          const each = (fill: (sum: Reg, offset: number) => void): void => {
-            for (const [r, row] of sums.entries())
-              for (const [i, sum] of row.entries()) fill(b.reduce('add', sum), (r * columns + i) * bytes);
-          };
-          const first = (): void => each((sum, offset) => b.store(p.acc, tile, sum, offset));
-          const later = (): void =>
-            each((sum, offset) => b.store(p.acc, tile, b.add(b.load(p.acc, tile, offset), sum), offset));
-          if (at) b.if(b.cmp('eq', at, b.i32(0)), first, later);
-          else first();
+          const sums = sumTile(b, p, plan, lines(b, p, p.a, p.m, m, mFirst, rows, baseA), c);
+          const place = (): Reg => b.add(b.mul(b.sub(nPanel, nLo), b.i32(mTask)), b.sub(mPanel, mLo));
+          const tile = at ? b.advance(area, b.mul(place(), b.i32(tileSize)), bytesOf(p.acc)) : area;
+          keepSums(b, p, sums, tile, at);
           const finished = (): void =>
               storeTile(b, p, mGroups, nGroups, lanes, {
                 from: tile, pitch: columns, m: mFirst, rows: b.bin('min', b.i32(rows), b.sub(b.i32(m), mFirst)),
@@ -255,4 +199,110 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
     if (k.count > 1) b.for(0, k.count, 1, block);
     else block(null);
   });
+}
+
+/** Element indices of the lines of panel `first` of one side, clamped to its last line (what is computed twice is stored once). */
+function lines(
+  b: LoopBuilder,
+  p: Problem,
+  view: View,
+  dims: readonly number[],
+  total: number,
+  first: Reg,
+  count: number,
+  base: Reg,
+): Reg[] {
+  return Array.from({ length: count }, (_, i) => {
+    const index = b.add(first, b.i32(i));
+    const inside = total % count === 0 ? index : b.bin('min', index, b.i32(total - 1));
+    return stepAll(b, view, { index: base, pos: [] }, dims, unravel(b, inside, sizesOf(p, dims))).index;
+  });
+}
+
+/** Adds up the lanes of a tile's sums into `tile`, where block `at` of k finds those of the blocks before it. */
+function keepSums(b: LoopBuilder, p: Problem, sums: readonly (readonly Reg[])[], tile: Reg, at: Reg | null): void {
+  const each = (fill: (sum: Reg, offset: number) => void): void => {
+    for (const [r, row] of sums.entries())
+      for (const [i, sum] of row.entries()) fill(b.reduce('add', sum), (r * row.length + i) * bytesOf(p.acc));
+  };
+  const first = (): void => each((sum, offset) => b.store(p.acc, tile, sum, offset));
+  const later = (): void =>
+    each((sum, offset) => b.store(p.acc, tile, b.add(b.load(p.acc, tile, offset), sum), offset));
+  if (at) b.if(b.cmp('eq', at, b.i32(0)), first, later);
+  else first();
+}
+
+/** Sums of one tile over one block of k, from the element indices of its lines: a vector for each pair. */
+function sumTile(b: LoopBuilder, p: Problem, plan: Plan, a: readonly Reg[], c: readonly Reg[]): Reg[][] {
+  const { k, lanes, whole } = plan;
+  const sums = a.map(() => c.map(() => b.copy(zero(b, p.acc, lanes))));
+  const add: AddProducts = (x, y) => {
+    for (const [r, row] of sums.entries())
+      for (const [i, sum] of row.entries()) addProduct(b, p.acc, x[r]!, y[i]!, sum);
+  };
+  const end = k.length > whole ? endOfRun(b, p, plan) : null;
+  const walk = (level: number, atA: readonly Reg[], atB: readonly Reg[]): void => {
+    const dim = k.inner[level];
+    if (dim === undefined) {
+      addWhole(b, p, plan, atA, atB, add);
+      if (end) {
+        const x = atA.map(at => end(p.a, at));
+        const y = atB.map(at => end(p.b, at));
+        add(x, y);
+      }
+      return;
+    }
+    const movingA = atA.map(x => b.copy(x));
+    const movingB = atB.map(x => b.copy(x));
+    b.for(0, p.dims[dim]!.size, 1, () => {
+      walk(level + 1, movingA, movingB);
+      for (const x of movingA) b.add(x, b.i32(p.a.lin[dim]!), x);
+      for (const x of movingB) b.add(x, b.i32(p.b.lin[dim]!), x);
+    });
+  };
+  walk(0, a, c);
+  return sums;
+}
+
+type AddProducts = (x: readonly Reg[], y: readonly Reg[]) => void;
+
+/** The whole vectors of a run. */
+function addWhole(
+  b: LoopBuilder,
+  p: Problem,
+  { lanes, whole }: Plan,
+  atA: readonly Reg[],
+  atB: readonly Reg[],
+  add: AddProducts,
+): void {
+  if (whole > UNROLLED * lanes || p.a.prologue || p.b.prologue) {
+    const load = (view: View, index: Reg): Reg => loadRun(b, view, p.acc, index, 1, lanes);
+    b.for(0, whole, lanes, i => {
+      const x = atA.map(at => load(p.a, b.add(at, i)));
+      const y = atB.map(at => load(p.b, b.add(at, i)));
+      add(x, y);
+    });
+    return;
+  }
+  const pointers = (view: View, at: readonly Reg[]): Reg[] => at.map(index => b.addr(view.buffer, index));
+  const [fromA, fromB] = [pointers(p.a, atA), pointers(p.b, atB)];
+  const loads = (view: View, from: readonly Reg[], i: number): Reg[] =>
+    from.map(pointer => b.load(view.dtype, pointer, i * bytesOf(view.dtype), lanes));
+  for (let i = 0; i < whole; i += lanes) add(loads(p.a, fromA, i), loads(p.b, fromB, i));
+}
+
+/** How the ragged end of a run is read. */
+function endOfRun(b: LoopBuilder, p: Problem, { k, lanes, whole }: Plan): (view: View, index: Reg) => Reg {
+  const fresh = k.length - whole;
+  if (p.masks) {
+    const rest = b.firstLanes(b.i32(fresh), lanes);
+    return (view, index) =>
+      b.loadMasked(view.dtype, b.addr(view.buffer, whole === 0 ? index : b.add(index, b.i32(whole))), rest);
+  }
+  // The last vector that fits, with zeros where it overlaps the one before (0 * inf must not arise).
+  const order = Array.from({ length: lanes }, (_, i) => (i < lanes - fresh ? lanes + i : i));
+  return (view, index) => {
+    const last = loadRun(b, view, p.acc, b.add(index, b.i32(k.length - lanes)), 1, lanes);
+    return b.shuffle(last, zero(b, p.acc, lanes), order);
+  };
 }

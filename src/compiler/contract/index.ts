@@ -15,7 +15,7 @@ import { stage, stagedLayout } from './pad.ts';
 import { lowerPanels } from './panels.ts';
 import { lowerPixels, suitsPixels } from './pixels/index.ts';
 import { besideWeights, planOf } from './plan.ts';
-import { extent, type Problem, problemsOf, type View } from './problem.ts';
+import { extent, jumps, type Problem, problemsOf, type View } from './problem.ts';
 import { accumulator, type ContractSpec, type Room, type Scratch } from './spec.ts';
 import { lowerTaps, suitsTaps } from './taps/index.ts';
 import { lowerWinograd, suitsWinograd } from './winograd/index.ts';
@@ -74,8 +74,11 @@ function lowerStaged(b: LoopBuilder, p: Problem, target: Target, scratch: Scratc
     const reads = (extent(p, p.k) * extent(p, minor) * extent(p, p.batch)) / view.elements;
     // An image beside packed weights is then read in place, whatever its windows.
     const often = inWords || reads >= (besideWeights(p) && view === p.a ? 1.5 : READS_WORTH_STAGING);
-    const worth = view.guards.length > 0 && often && stagedLayout(p, view) !== null;
-    return worth ? stage(b, p, view, lanes, name, scratch, 0, inWords ? view.dtype : p.acc) : view;
+    const other = view === p.a ? p.b : p.a;
+    const worth = view.guards.length > 0 ? often : !view.packedAhead && !other.packedAhead && jumps(p, view, other);
+    return worth && stagedLayout(p, view) !== null
+      ? stage(b, p, view, lanes, name, scratch, 0, inWords ? view.dtype : p.acc)
+      : view;
   };
   const staged = { ...p, a: ready(p.a, p.m, 'staged a'), b: ready(p.b, p.n, 'staged b') };
   if (staged.a !== p.a || staged.b !== p.b) b.barrier();

@@ -7,7 +7,7 @@ import { numeratorRange } from '../../graph/reindex.ts';
 import type { LoopBuilder, Reg } from '../loops.ts';
 import { type Extent, loadOne, loadRun, loadsVectors } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
-import { type Problem, product, type View } from './problem.ts';
+import { jumps, type Problem, product, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 
 /** An axis of the copy: a guarded axis over its range of positions, or a dim that no guard knows. */
@@ -21,7 +21,9 @@ interface Axis {
   readonly dim: number | null;
 }
 
+/** Axes of the copy, outermost first; `inOrder` if points of k are to come in the order of the sums. */
 function axesOf(p: Problem, view: View): Axis[] | null {
+  const inOrder = jumps(p, view, view === p.a ? p.b : p.a);
   const sizes = p.dims.map(dim => dim.size);
   const axes: Axis[] = [];
   for (const [g, guard] of view.guards.entries()) {
@@ -38,7 +40,12 @@ function axesOf(p: Problem, view: View): Axis[] | null {
       axes.push({ from: 0, to: sizes[dim]! - 1, stride: lin, size: sizes[dim]!, guard: null, dim });
     }
   }
-  return axes.sort((x, y) => outwardness(y) - outwardness(x));
+  const farthest = Math.max(...p.k.map(d => Math.abs(view.lin[d]!)));
+  const rank = (axis: Axis): number =>
+    inOrder && axis.dim !== null && p.k.includes(axis.dim)
+      ? farthest * (1 + p.k.length - p.k.indexOf(axis.dim))
+      : outwardness(axis);
+  return axes.sort((x, y) => rank(y) - rank(x));
 }
 
 /** Neighbours in memory stay neighbours in the copy, so an axis that moves nowhere (of one element, or spread out) is not to come between them. */
@@ -103,94 +110,115 @@ export function stage(
   if (!axes) throw new Error('internal: stage of a view that has no dense copy');
   const { spans, elements, base: from, lin } = layoutOf(view, axes);
   const buffer = scratch.room(name, dtype, elements + slack);
-  const bytes = bytesOf(dtype);
-
-  const outer = axes.slice(0, -1);
+  const length = spans[spans.length - 1] ?? 1;
   const inner = axes[axes.length - 1] ?? { from: 0, to: 0, stride: 0, size: 1, guard: null, dim: null };
-  const base = view.base - view.guards.reduce((sum, g) => sum + g.offset * g.stride, 0);
+  const copy: Copy = { p, view, lanes, dtype, outer: axes.slice(0, -1), inner, length };
+  const byMasks = p.masks && inner.stride === 1 && !view.prologue && view.dtype === p.acc && length <= UNROLLED * lanes;
   b.parallel(product(spans.slice(0, -1)), row => {
-    const at = unravel(b, row, spans.slice(0, -1)).map((x, i) => affine(b, [[x, 1]], outer[i]!.from));
-    const dest = b.copy(b.addr(buffer, affine(b, [[row, spans[spans.length - 1] ?? 1]], 0)));
-    const put = (value: Reg): void => {
-      b.store(dtype, dest, value);
-      b.advance(dest, b.i32(value.type.lanes), bytes, dest);
+    const at = unravel(b, row, spans.slice(0, -1)).map((x, i) => affine(b, [[x, 1]], copy.outer[i]!.from));
+    const dest = b.copy(b.addr(buffer, affine(b, [[row, length]], 0)));
+    const violated = outside(b, copy, at);
+    const line = (inside: boolean): void => {
+      if (byMasks) copyMasked(b, copy, at, dest, inside);
+      else if (inside) copyLine(b, copy, at, dest);
+      else putZeros(b, copy, dest, inner.to - inner.from + 1);
     };
-    const run = (count: number, value: (i: Extent, lanes: number) => Reg, wide: boolean): void => {
-      const whole = wide ? count - (count % lanes) : 0;
-      if (whole > 0) b.for(0, whole, lanes, i => put(value(i, lanes)));
-      if (count > whole) b.for(whole, count, 1, i => put(value(i, 1)));
-    };
-    const masked = (inside: boolean): void => {
-      const length = spans[spans.length - 1] ?? 1;
-      const start = affine(
-        b,
-        outer.map((axis, i) => [at[i]!, axis.stride] as const),
-        base,
+    if (violated)
+      b.if(
+        b.cmp('ge', violated, b.i32(0)),
+        () => line(true),
+        () => line(false),
       );
-      for (let c = 0; c < length; c += lanes) {
-        // Lanes of this vector that lie inside of the source axis.
-        const position = inner.from + c;
-        const low = Math.min(lanes, Math.max(0, -position));
-        const high = Math.max(low, Math.min(lanes, inner.size - position, inner.to + 1 - position));
-        const value =
-          inside && high > low
-            ? loadMasked(
-                b,
-                view.dtype as 'f32' | 'i32',
-                b.addr(view.buffer, b.add(start, b.i32(position))),
-                low,
-                high,
-                lanes,
-              )
-            : zero(b, p.acc, lanes);
-        if (c + lanes <= length) b.store(p.acc, dest, value, c * bytes);
-        else b.storeMasked(p.acc, dest, value, b.firstLanes(b.i32(length - c), lanes), c * bytes);
-      }
-    };
-    const zeros = (count: number): void => run(count, (_, n) => zero(b, p.acc, n), true);
-    const copy = (): void => {
-      const first = Math.max(inner.from, 0);
-      const last = Math.min(inner.to, inner.size - 1);
-      const start = affine(
-        b,
-        outer.map((axis, i) => [at[i]!, axis.stride] as const),
-        base + first * inner.stride,
-      );
-      zeros(Math.min(Math.max(0, first - inner.from), inner.to - inner.from + 1));
-      run(
-        Math.max(0, last - first + 1),
-        (i, n) => {
-          const index = b.add(start, b.mul(i as Reg, b.i32(inner.stride)));
-          return n === 1 ? loadOne(b, view, index) : loadRun(b, view, p.acc, index, inner.stride, n);
-        },
-        inner.stride === 1 && loadsVectors(view, p.acc),
-      );
-      zeros(Math.min(Math.max(0, inner.to - last), inner.to - inner.from + 1));
-    };
-    // Violations of the outer guards, joined by their sign bits.
-    let violated: Reg | null = null;
-    for (const [i, axis] of outer.entries()) {
-      if (axis.guard === null || (axis.from >= 0 && axis.to < axis.size)) continue;
-      const one = b.bin('or', at[i]!, b.sub(b.i32(axis.size - 1), at[i]!));
-      violated = violated ? b.bin('or', violated, one) : one;
-    }
-    if (
-      p.masks &&
-      inner.stride === 1 &&
-      !view.prologue &&
-      view.dtype === p.acc &&
-      spans[spans.length - 1]! <= UNROLLED * lanes
-    ) {
-      if (violated)
-        b.if(
-          b.cmp('ge', violated, b.i32(0)),
-          () => masked(true),
-          () => masked(false),
-        );
-      else masked(true);
-    } else if (violated) b.if(b.cmp('ge', violated, b.i32(0)), copy, () => zeros(inner.to - inner.from + 1));
-    else copy();
+    else line(true);
   });
 
   return { buffer, dtype, prologue: undefined, base: from, lin, guards: [], packedAhead: false, elements };
+}
+
+/** What is copied, line by line: the innermost axis, for all places of those around it. */
+interface Copy {
+  readonly p: Problem;
+  readonly view: View;
+  readonly lanes: number;
+  readonly dtype: DType;
+  readonly outer: readonly Axis[];
+  readonly inner: Axis;
+  readonly length: number;
+}
+
+/** Negative where a line lies outside of one of the guards around it (violations are joined by their sign bits); null where none can. */
+function outside(b: LoopBuilder, { outer }: Copy, at: readonly Reg[]): Reg | null {
+  let violated: Reg | null = null;
+  for (const [i, axis] of outer.entries()) {
+    if (axis.guard === null || (axis.from >= 0 && axis.to < axis.size)) continue;
+    const one = b.bin('or', at[i]!, b.sub(b.i32(axis.size - 1), at[i]!));
+    violated = violated ? b.bin('or', violated, one) : one;
+  }
+  return violated;
+}
+
+/** Element of the view where position `from` of the line at `at` lies. */
+function lineStart(b: LoopBuilder, { view, outer, inner }: Copy, at: readonly Reg[], from: number): Reg {
+  const base = view.base - view.guards.reduce((sum, g) => sum + g.offset * g.stride, 0);
+  return affine(
+    b,
+    outer.map((axis, i) => [at[i]!, axis.stride] as const),
+    base + from * inner.stride,
+  );
+}
+
+/** A short line in whole vectors, masked where they reach outside. */
+function copyMasked(b: LoopBuilder, copy: Copy, at: readonly Reg[], dest: Reg, inside: boolean): void {
+  const { p, view, lanes, inner, length, dtype } = copy;
+  const start = lineStart(b, copy, at, 0);
+  for (let c = 0; c < length; c += lanes) {
+    // Lanes of this vector that lie inside of the source axis.
+    const position = inner.from + c;
+    const low = Math.min(lanes, Math.max(0, -position));
+    const high = Math.max(low, Math.min(lanes, inner.size - position, inner.to + 1 - position));
+    const from = (): Reg => b.addr(view.buffer, b.add(start, b.i32(position)));
+    const value =
+      inside && high > low
+        ? loadMasked(b, view.dtype as 'f32' | 'i32', from(), low, high, lanes)
+        : zero(b, p.acc, lanes);
+    const offset = c * bytesOf(dtype);
+    if (c + lanes <= length) b.store(p.acc, dest, value, offset);
+    else b.storeMasked(p.acc, dest, value, b.firstLanes(b.i32(length - c), lanes), offset);
+  }
+}
+
+/** Writes `count` elements at `dest`, which moves on; `wide` ones in vectors as far as they go. */
+function put(
+  b: LoopBuilder,
+  { lanes, dtype }: Copy,
+  dest: Reg,
+  count: number,
+  value: (i: Extent, lanes: number) => Reg,
+  wide: boolean,
+): void {
+  const one = (x: Reg): void => {
+    b.store(dtype, dest, x);
+    b.advance(dest, b.i32(x.type.lanes), bytesOf(dtype), dest);
+  };
+  const whole = wide ? count - (count % lanes) : 0;
+  if (whole > 0) b.for(0, whole, lanes, i => one(value(i, lanes)));
+  if (count > whole) b.for(whole, count, 1, i => one(value(i, 1)));
+}
+
+const putZeros = (b: LoopBuilder, copy: Copy, dest: Reg, count: number): void =>
+  put(b, copy, dest, count, (_, n) => zero(b, copy.p.acc, n), true);
+
+/** A line of any kind, with zeros before and behind what lies inside. */
+function copyLine(b: LoopBuilder, copy: Copy, at: readonly Reg[], dest: Reg): void {
+  const { p, view, inner } = copy;
+  const first = Math.max(inner.from, 0);
+  const last = Math.min(inner.to, inner.size - 1);
+  const start = lineStart(b, copy, at, first);
+  putZeros(b, copy, dest, Math.min(Math.max(0, first - inner.from), inner.to - inner.from + 1));
+  const value = (i: Extent, n: number): Reg => {
+    const index = b.add(start, b.mul(i as Reg, b.i32(inner.stride)));
+    return n === 1 ? loadOne(b, view, index) : loadRun(b, view, p.acc, index, inner.stride, n);
+  };
+  put(b, copy, dest, Math.max(0, last - first + 1), value, inner.stride === 1 && loadsVectors(view, p.acc));
+  putZeros(b, copy, dest, Math.min(Math.max(0, inner.to - last), inner.to - inner.from + 1));
 }

@@ -242,6 +242,36 @@ function orient(p: Problem, lanes: number): Problem {
   return wantsSwap ? swap(p) : p;
 }
 
+/** Elements that lie in one line, or more. */
+const LINE = 16;
+
+type Sums = Pick<Problem, 'dims' | 'k'>;
+
+const stridesAlong = ({ dims, k }: Sums, view: View): number[] =>
+  k.filter(d => dims[d]!.size > 1).map(d => Math.abs(view.lin[d]!));
+
+/**
+ * Whether `view` meets the points of k in jumps back and forth where `other` goes on, both of them far from neighbours along k: as one side of a product over [N, T] and [T, N].
+ */
+export function jumps(sums: Sums, view: View, other: View): boolean {
+  const [mine, others] = [stridesAlong(sums, view), stridesAlong(sums, other)];
+  const falls = (strides: readonly number[]): boolean => strides.every((s, i) => i === 0 || s <= strides[i - 1]!);
+  return [...mine, ...others].every(s => s >= LINE) && falls(others) && !falls(mine);
+}
+
+/**
+ * The operands that say in which order sums run, least stride innermost. What is packed ahead may be walked in any order. Of two that would make each other jump the one
+ * with more lines decides, and the other is copied into that order (`stage` in pad.ts).
+ */
+function walkedBy(sums: Sums, a: View, b: View): readonly View[] {
+  const walked = [a, b].filter(view => !view.packedAhead);
+  if (walked.length < 2) return walked;
+  const lines = (role: Role): number => product(sums.dims.map(dim => (dim.role === role ? dim.size : 1)));
+  const [leader, follower] = lines('m') >= lines('n') ? [a, b] : [b, a];
+  const k = [...sums.k].sort((x, y) => Math.abs(leader.lin[y]!) - Math.abs(leader.lin[x]!));
+  return jumps({ dims: sums.dims, k }, follower, leader) ? [leader] : walked;
+}
+
 function problemOf(spec: ContractSpec, phase: Phase, lanes: number, masks: boolean): Problem {
   const sizes = spec.dims.map((dim, d) =>
     dim.role === 'k' && !phase.any ? 0 : Math.ceil((dim.size - phase.at[d]!) / phase.step[d]!),
@@ -256,15 +286,15 @@ function problemOf(spec: ContractSpec, phase: Phase, lanes: number, masks: boole
   const b = viewOf(spec.b, phase, sizes);
   const byOutput = (role: Role): number[] =>
     dims.flatMap((dim, d) => (dim.role === role ? [d] : [])).sort((x, y) => lin[y]! - lin[x]!);
-  // What is packed ahead may be walked in any order.
-  const walked = [a, b].filter(view => !view.packedAhead);
+  const sums = dims.flatMap((dim, d) => (dim.role === 'k' ? [d] : []));
+  const walked = walkedBy({ dims, k: sums }, a, b);
   const weight = (d: number): number => Math.min(...walked.map(view => Math.abs(view.lin[d]!)));
   const problem: Problem = {
     dims,
     batch: byOutput('batch'),
     m: byOutput('m'),
     n: byOutput('n'),
-    k: dims.flatMap((dim, d) => (dim.role === 'k' ? [d] : [])).sort((x, y) => weight(y) - weight(x)),
+    k: sums.sort((x, y) => weight(y) - weight(x)),
     a,
     b,
     acc: accumulator(spec),

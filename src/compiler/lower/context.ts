@@ -55,8 +55,8 @@ export class ProgramContext {
   readonly lasts: (value: Value) => boolean;
   /** Values that become variables. */
   readonly updated: ReadonlySet<Value>;
-  /** Bodies of updates that are told their size, by what they compute. */
-  readonly sized = new Map<string, readonly Inst[]>();
+  /** Updates that are told their size, by what they compute: a body serves all. */
+  readonly sized = new Map<string, LoopKernel>();
 
   constructor(
     target: Target,
@@ -135,12 +135,19 @@ export class KernelBuffers {
   private readonly entries: BufferEntry[] = [];
   private readonly byValue = new Map<Value, number>();
   private slots = 0;
+  /** Whether the planner counts on what is there. */
+  private sealed = false;
 
   get buffers(): readonly KernelBuffer[] {
     return this.entries;
   }
 
+  private seal(entry: BufferEntry): void {
+    if (this.sealed) throw new Error(`internal: a kernel has told the planner nothing of how it uses ${entry.name}`);
+  }
+
   private add(ref: BufferRef, entry: BufferEntry): number {
+    this.seal(entry);
     this.refs.push(ref);
     this.entries.push(entry);
     return this.refs.length - 1;
@@ -151,7 +158,10 @@ export class KernelBuffers {
     const known = this.byValue.get(root);
     if (known !== undefined) {
       const entry = this.entries[known]!;
-      if (entry.access !== access) entry.access = 'readwrite';
+      if (entry.access !== access && entry.access !== 'readwrite') {
+        this.seal(entry);
+        entry.access = 'readwrite';
+      }
       return known;
     }
     const name = root.leaf >= 0 ? `leaf${root.leaf}` : `v${root.id}`;
@@ -179,6 +189,22 @@ export class KernelBuffers {
   /** Memory that is kept from run to run. */
   kept(name: string, dtype: DType, elements: number, bytes: number): number {
     return this.add({ kind: 'kept', slot: this.slots++, bytes }, { name, dtype, elements, access: 'read' });
+  }
+
+  /** A kernel with all buffers there are, whose body is written when it is asked for. */
+  later(name: string, write: () => readonly Inst[]): LoopKernel {
+    let body: readonly Inst[] | null = null;
+    const written = (): readonly Inst[] => {
+      this.sealed = true;
+      return write();
+    };
+    return {
+      name,
+      buffers: this.entries,
+      get body() {
+        return (body ??= written());
+      },
+    };
   }
 
   /** A kernel with those buffers that `body` uses. */

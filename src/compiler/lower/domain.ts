@@ -234,3 +234,16 @@ function mergeNeighbours(
   }
   return { vars: result, meaning };
 }
+
+/** Whether computing the expressions may check an index. */
+export function checksIndices(exprs: readonly Expr[]): boolean {
+  let checks = false;
+  for (const e of exprs) {
+    if (e.kind === 'op' && (e.value.is('checkIndex') || e.value.is('gather'))) return true;
+    for (const ix of indicesOf(e))
+      eachLoaded(ix, () => {
+        checks = true;
+      });
+  }
+  return checks;
+}

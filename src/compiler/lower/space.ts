@@ -10,7 +10,7 @@ import type { SpaceKernel } from '../kernels.ts';
 import { type Inst, LoopBuilder, type Reg } from '../loops.ts';
 import { Accumulator, wideOf } from './accumulator.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
-import { type Domain, narrow, type Window, windowsOf } from './domain.ts';
+import { checksIndices, type Domain, narrow, type Window, windowsOf } from './domain.ts';
 import { Emitter } from './emitter.ts';
 import type { Chunk } from './lane-loop.ts';
 import { inPlacePairs } from './memory-reuse.ts';
@@ -69,11 +69,10 @@ function joined(
   );
   const sizes = kernel.shape.map((n, d) => (kernel.kept?.[d] === false ? `|${n}` : String(n)));
   return {
-    loop: {
-      name: `${name} ${kernel.kept ? 'reduce' : 'map'} [${sizes.join('x')}] in ${parts.length} pieces`,
-      buffers: buffers.buffers,
-      body: b.instructions,
-    },
+    loop: buffers.later(
+      `${name} ${kernel.kept ? 'reduce' : 'map'} [${sizes.join('x')}] in ${parts.length} pieces`,
+      () => b.instructions,
+    ),
     refs: buffers.refs,
     mayFail: parts.some(({ mayFail }) => mayFail),
     single: parts.every(({ single }) => single),
@@ -131,24 +130,33 @@ class SpaceLowering {
   lower(): LoweredKernel {
     const sized = this.sized();
     if (sized) return sized;
-    // Buffers are numbered by first use; stores first, so that results lead.
-    for (const { value } of this.loops.trace.stores) this.buffers.write(value);
+    const { b } = this;
+    this.askForBuffers();
     const body = this.body();
     const single = this.emitTasks(body);
-    return this.lowered(this.b.instructions, single, body);
+    // Only its loops show which indices may fail, and what memory values take that wait between passes.
+    if (body.spills.size > 0 || checksIndices(this.loops.trace.exprs)) b.complete();
+    return this.lowered(() => b.instructions, single, body);
+  }
+
+  /** Results lead. */
+  private askForBuffers(): void {
+    const { stores, exprs } = this.loops.trace;
+    for (const { value } of stores) this.buffers.write(value);
+    for (const e of exprs) if (e.kind === 'load') this.buffers.read(e.of);
   }
 
   private body(): SpaceBody {
     return new SpaceBody(this.emitter, this.buffers, this.loops, this.streams, this.space.chunkVar);
   }
 
-  private lowered(body: readonly Inst[], single: boolean, emitted: SpaceBody | null): LoweredKernel {
+  private lowered(write: () => readonly Inst[], single: boolean, emitted: SpaceBody | null): LoweredKernel {
     return {
-      loop: { name: this.title(), buffers: this.buffers.buffers, body },
+      loop: this.buffers.later(this.title(), write),
       refs: this.buffers.refs,
       mayFail: this.emitter.indices.mayFail,
       single,
-      inPlace: inPlacePairs(this.loops.trace, this.context.windows, emitted?.spills ?? []),
+      inPlace: inPlacePairs(this.loops.trace, this.context.windows, emitted?.spills.values() ?? []),
       describe: () => this.describe(),
     };
   }
@@ -161,12 +169,11 @@ class SpaceLowering {
     if (!updates || !this.whole || vars.length !== 1 || !lane?.kept || this.isSmall) return null;
     const key = sizedKey(trace, lane.atom, { lanes, copies, masked, streams: this.streams.key });
     if (key === null) return null;
-    // The order in which the key met them.
-    for (const { value } of trace.stores) buffers.write(value);
-    for (const e of trace.exprs) if (e.kind === 'load') buffers.read(e.of);
+    // In the order in which the key met them.
+    this.askForBuffers();
     const count = buffers.count('size', lane.atom.extent);
     const known = context.sized.get(key);
-    if (known) return this.lowered(known, false, null);
+    if (known) return this.lowered(() => known.body, false, null);
     const body = this.body();
     const size = b.count(count);
     const step = lanes * copies;
@@ -178,8 +185,9 @@ class SpaceLowering {
         this.streams.either(() => body.keptFrom(0, part, body.element));
       }),
     );
-    context.sized.set(key, b.instructions);
-    return this.lowered(b.instructions, false, body);
+    const lowered = this.lowered(() => b.instructions, false, body);
+    context.sized.set(key, lowered.loop);
+    return lowered;
   }
 
   /** `k3 rows [64 | 1000]`: what is kept, and what is summed. */

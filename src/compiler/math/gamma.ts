@@ -53,6 +53,15 @@ function logPair(s: Scope, x: Reg): Pair {
   return { high, low: b.sub(minor, b.sub(high, main)) };
 }
 
+/** The sum of a polynomial as its rounded value and what the last addition lost; the constant term is the largest. */
+function hornerPair(s: Scope, x: Reg, coefficients: readonly number[]): Pair {
+  const { b } = s;
+  const constant = s.c(coefficients.at(-1)!);
+  const rest = b.mul(x, horner(s, x, coefficients.slice(0, -1)));
+  const high = b.add(constant, rest);
+  return { high, low: b.sub(rest, b.sub(high, constant)) };
+}
+
 /** log gamma(x) for x >= 3.5: (x - 1/2) (log x - 1), with the logarithm in two parts, and what is small. Nothing overflows before the result does. */
 function stirling(s: Scope, x: Reg): Reg {
   const { b } = s;
@@ -79,10 +88,11 @@ export function lgamma(s: Scope, x: Reg): Reg {
   // u + 1 is the argument the formulas see: x itself, or |x| + 1 below 1; u carries no rounding.
   const u = b.select(below, magnitude, b.sub(x, one));
   const argument = b.select(below, b.add(magnitude, one), x);
-  const polynomial = horner(s, b.sub(u, s.c(MIDDLE)), GAMMA[s.float].lgamma);
+  const polynomial = hornerPair(s, b.sub(u, s.c(MIDDLE)), GAMMA[s.float].lgamma);
   const { high: parabola, low: lost } = exactProduct(s, u, b.sub(u, one));
+  const minor = b.fma(parabola, polynomial.low, b.mul(lost, polynomial.high));
   // The zeros at 1 and 2 are +0.
-  const near = b.add(b.fma(parabola, polynomial, b.mul(lost, polynomial)), s.c(0));
+  const near = b.add(b.fma(parabola, polynomial.high, minor), s.c(0));
   const base = b.select(b.cmp('lt', argument, s.c(SERIES)), near, stirling(s, argument));
   // gamma(x) = gamma(1 + x) / x, and gamma(-a) gamma(1 + a) = -pi / sin(pi a).
   const sine = b.mul(b.un('abs', sinCosPi(s, magnitude).sin), s.c(1 / Math.PI));
@@ -104,8 +114,13 @@ export function digamma(s: Scope, x: Reg): Reg {
   const below = b.cmp('lt', x, one);
   const u = b.select(below, magnitude, b.sub(x, one));
   const argument = b.select(below, b.add(magnitude, one), x);
-  const fromRoot = b.sub(b.sub(u, s.c(root[0])), s.c(root[1]));
-  const near = b.mul(fromRoot, horner(s, b.sub(u, s.c(MIDDLE)), coefficients));
+  // The distance from the root in two parts: what the first difference rounds away (Knuth), and the root's own second part.
+  const distance = b.sub(u, s.c(root[0]));
+  const back = b.sub(distance, u);
+  const distanceLost = b.sub(b.sub(u, b.sub(distance, back)), b.add(s.c(root[0]), back));
+  const polynomial = hornerPair(s, b.sub(u, s.c(MIDDLE)), coefficients);
+  const minor = b.fma(distance, polynomial.low, b.mul(b.sub(distanceLost, s.c(root[1])), polynomial.high));
+  const near = b.fma(distance, polynomial.high, minor);
   const inverse = b.bin('div', one, argument);
   const square = b.mul(inverse, inverse);
   const series = b.fma(square, horner(s, square, psi), b.mul(inverse, s.c(0.5)));
@@ -116,8 +131,8 @@ export function digamma(s: Scope, x: Reg): Reg {
   const { sin, cos } = sinCosPi(s, magnitude);
   const cotangent = b.bin('div', b.mul(cos, s.c(Math.PI)), sin);
   const reciprocal = b.bin('div', one, x);
-  const back = exactProduct(s, reciprocal, x);
-  const remainder = b.mul(b.sub(b.sub(one, back.high), back.low), reciprocal);
+  const whole = exactProduct(s, reciprocal, x);
+  const remainder = b.mul(b.sub(b.sub(one, whole.high), whole.low), reciprocal);
   // Of an infinite reciprocal there is none.
   const lost = b.select(b.cmp('eq', remainder, remainder), remainder, s.c(0));
   const reflected = b.select(negative, b.add(base, cotangent), b.sub(b.sub(base, lost), reciprocal));

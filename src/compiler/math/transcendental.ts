@@ -1,7 +1,7 @@
 /**
  * The table of transcendental functions on f32 and f64 registers. Each formula stands in the file of its family; all are free of
- * branches (but for rare large arguments), so any number of lanes runs them, and keep within 2 units in the last place of the correctly
- * rounded result (lgamma and digamma for positive arguments; tests/sweep).
+ * branches (but for rare large arguments), so any number of lanes runs them, and keep within 2 units in the last place of the exact
+ * value (lgamma and digamma for positive arguments; tests/sweep).
  * May import the loop IR; knows nothing of dtypes narrower than f32, graphs or machines.
  */
 import type { LoopBuilder, Reg } from '../loops.ts';
@@ -12,9 +12,9 @@ import { digamma, lgamma } from './gamma.ts';
 import { log, log1p } from './log.ts';
 import { pow } from './pow.ts';
 import { type Scope, scopeOf } from './scope.ts';
-import { cos, sin } from './trig.ts';
+import { cos, sin, tan } from './trig.ts';
 
-const UNARY = { exp, expm1, log, log1p, sin, cos, tanh, sigmoid, erf, atan, lgamma, digamma } as const;
+const UNARY = { exp, expm1, log, log1p, sin, cos, tan, tanh, sigmoid, erf, atan, lgamma, digamma } as const;
 const BINARY = { atan2, pow } as const;
 
 type TranscendentalUnary = keyof typeof UNARY;

@@ -1,11 +1,11 @@
 /**
- * sin and cos: x = n pi/2 + r, two polynomials on r, and the quadrant n mod 4. Moderate arguments are reduced by four parts of pi/2
+ * sin, cos and tan: x = n pi/2 + r, polynomials on r, and the quadrant n mod 4. Moderate arguments are reduced by four parts of pi/2
  * (Cody and Waite), large ones in reduce-large.ts. The coefficients are minimax fits (Remez) of our own.
  * May import its neighbours; knows nothing of dtypes, graphs or machines.
  */
 import type { Reg } from '../loops.ts';
 import { reduceLarge } from './reduce-large.ts';
-import { horner, type Scope } from './scope.ts';
+import { horner, inverse, type Scope } from './scope.ts';
 
 interface TrigTable {
   readonly magic: number;
@@ -14,9 +14,10 @@ interface TrigTable {
    */
   readonly parts: readonly [number, number, number, number];
   readonly moderate: number;
-  /** (sin(r) / r - 1) / r^2 and (cos(r) - 1 + r^2 / 2) / r^4, in r^2. */
+  /** (sin(r) / r - 1) / r^2, (cos(r) - 1 + r^2 / 2) / r^4 and (tan(r) / r - 1) / r^2, in r^2. */
   readonly sin: readonly number[];
   readonly cos: readonly number[];
+  readonly tan: readonly number[];
 }
 
 const TABLES: { readonly f32: TrigTable; readonly f64: TrigTable } = {
@@ -26,6 +27,10 @@ const TABLES: { readonly f32: TrigTable; readonly f64: TrigTable } = {
     moderate: 3200,
     sin: [2.718087898756494e-6, -0.00019839311426039785, 0.008333329111337662, -0.1666666716337204],
     cos: [2.4436285457341e-5, -0.0013887349050492048, 0.04166664555668831],
+    tan: [
+      0.0043816776014864445, 7.886831735959277e-5, 0.010843995958566666, 0.021279122680425644, 0.05406049266457558,
+      0.13332659006118774, 0.33333349227905273,
+    ],
   },
   f64: {
     magic: 1.5 * 2 ** 52,
@@ -38,6 +43,11 @@ const TABLES: { readonly f32: TrigTable; readonly f64: TrigTable } = {
     cos: [
       -1.1359005817670006e-11, 2.0875711273794074e-9, -2.755731426720003e-7, 2.4801587289199208e-5,
       -0.001388888888887369, 0.041666666666666595,
+    ],
+    tan: [
+      9.734926295183284e-6, -2.398629195107139e-5, 4.805625195902686e-5, -2.4940670298195348e-5, 6.667494346218402e-5,
+      8.385870586094327e-5, 0.00024363414659279235, 0.000588897275444009, 0.0014560390335956637, 0.0035921017907762035,
+      0.008863237836012743, 0.021869488404610123, 0.05396825397271133, 0.13333333333325692, 0.3333333333333338,
     ],
   },
 };
@@ -106,4 +116,21 @@ export function sin(s: Scope, x: Reg): Reg {
 export function cos(s: Scope, x: Reg): Reg {
   const reduced = reduce(s, x);
   return sineOf(s, { ...reduced, quadrant: s.b.add(reduced.quadrant, s.i(1)) });
+}
+
+/** tan(x), NaN for infinite x; -0 stays. In odd quadrants -1 / tan(r), with what the sum of r and the small part has lost. */
+export function tan(s: Scope, x: Reg): Reg {
+  const { b } = s;
+  const { r, low, quadrant } = reduce(s, x);
+  const square = b.mul(r, r);
+  const cubic = b.mul(b.mul(square, r), horner(s, square, TABLES[s.float].tan));
+  const near = b.add(r, cubic);
+  // The derivative is 1 + tan^2.
+  const small = b.add(cubic, b.fma(b.mul(near, near), low, low));
+  const value = b.add(r, small);
+  const lost = b.sub(small, b.sub(value, r));
+  const quotient = inverse(s, value);
+  const turned = b.fma(b.mul(quotient, quotient), lost, b.un('neg', quotient));
+  const odd = b.cmp('ne', b.bin('and', quadrant, s.i(1)), s.i(0));
+  return b.select(b.cmp('eq', x, s.c(0)), x, b.select(odd, turned, value));
 }

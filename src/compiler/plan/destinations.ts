@@ -16,7 +16,7 @@ interface Destinations {
  * Decides where results go. A variable is written by the kernel that computes its new value if nobody else reads that kernel's results, it cannot fail, and
  * it reads the old value (if at all) only at the element it writes; then every other reader of the old value can run before, unless that is itself written after this one.
  */
-export function chooseDestinations(flow: Flow, steps: readonly Step[]): Destinations {
+export function chooseDestinations(flow: Flow, steps: readonly Step[], inPlace: ReadonlySet<Value>): Destinations {
   const place = new Map<Value, Place>();
   const copies: CopyKernel[] = [];
   const copy = (from: Value, to: CopyKernel['to']): void => {
@@ -37,7 +37,9 @@ export function chooseDestinations(flow: Flow, steps: readonly Step[]): Destinat
       if (maker && maker !== step) readElsewhere.add(maker);
     }
   const writers = new Map<number, Step>();
-  for (const { leaf, value } of flow.updates) {
+  // Rows that are written where they lie have no other place to go to: all others give way.
+  const rows = flow.updates.filter(({ value }) => inPlace.has(value));
+  for (const { leaf, value } of [...rows, ...flow.updates.filter(({ value }) => !inPlace.has(value))]) {
     const root = storage(value);
     const step = home.get(root);
     const memory = flow.sameMemory[leaf]!;

@@ -63,90 +63,136 @@ export function plan(
   );
   const steps = [...lasting, ...asks.map(ask => ask.preparation), ...running];
   const preparations = lasting.length + asks.length;
-  /** Where the slots of a step that asked for kept memory are; its preparation has the same. */
-  const slots = new Map<Step, Map<number, number>>();
-  for (const { step, preparation } of asks) {
-    const own = new Map<number, number>();
-    slots.set(step, own);
-    slots.set(preparation, own);
-  }
-  let keptBytes = 0;
-  const keep = (bytes: number): number => {
-    const offset = keptBytes;
-    keptBytes += Math.max(ALIGN, align(bytes));
-    return offset;
-  };
-  const keptValues = new Map<Value, number>();
-  const lastUse = new Map<Value, number>();
-  steps.forEach((step, at) => {
-    for (const ref of step.lowered.refs) if (ref.kind === 'value') lastUse.set(ref.value, at);
-  });
-  const arena = new Arena();
-  const offsets = new Map<Value, number>();
-  const live: { offset: number; bytes: number; owner: Value }[][] = steps.map(() => []);
-  const blocks: ArenaBlock[] = [];
-  let unsharedBytes = 0;
+  const memory = new Memory(flow, steps, asks, fixed);
   let meeting = new Meetings();
-
   const kernels = steps.map((step, at): PlacedKernel => {
     if (at === preparations) meeting = new Meetings();
-    const { lowered } = step;
-    const own = new Set(step.kernel.stores);
-    const taken = new Set<Value>();
-    const scratch: { offset: number; bytes: number }[] = [];
-    const allocate = (value: Value): number => {
-      const bytes = Math.max(ALIGN, align(value.size * bytesOf(value.dtype)));
-      unsharedBytes += bytes;
-      const last = lastUse.get(value)!;
-      let offset: number | undefined;
-      for (const { stored, read } of lowered.inPlace) {
-        if (stored !== value || taken.has(read) || lastUse.get(read) !== at || own.has(read)) continue;
-        offset = offsets.get(read);
-        if (offset === undefined) continue;
-        taken.add(read);
-        break;
-      }
-      offset ??= arena.take(bytes);
-      blocks.push({ name: `v${value.id}`, offset, bytes, from: at, to: last });
-      offsets.set(value, offset);
-      live[last]!.push({ offset, bytes, owner: value });
-      return offset;
-    };
-    const places = lowered.refs.map((ref): Place => {
-      if (ref.kind === 'result') return { kind: ref.to, index: ref.index };
-      if (ref.kind === 'count') return ref;
-      if (ref.kind === 'scratch') {
-        const bytes = Math.max(ALIGN, align(ref.bytes));
-        const offset = arena.take(bytes);
-        unsharedBytes += bytes;
-        scratch.push({ offset, bytes });
-        blocks.push({ name: 'scratch', offset, bytes, from: at, to: at });
-        return { kind: 'arena', offset };
-      }
-      if (ref.kind === 'kept') {
-        const own = slots.get(step)!;
-        const offset = own.get(ref.slot) ?? keep(ref.bytes);
-        own.set(ref.slot, offset);
-        return { kind: 'kept', offset };
-      }
-      const { value, offset: elements } = ref;
-      if (value.leaf >= 0) return { kind: 'leaf', index: value.leaf };
-      const known = fixed.get(value);
-      if (known) return known;
-      if (flow.lasts(value)) {
-        const offset = keptValues.get(value) ?? keep(value.size * bytesOf(value.dtype));
-        keptValues.set(value, offset);
-        return { kind: 'kept', offset: offset + elements * bytesOf(value.dtype) };
-      }
-      const offset = offsets.get(value) ?? allocate(value);
-      return { kind: 'arena', offset: offset + elements * bytesOf(value.dtype) };
-    });
-    for (const { offset, bytes } of scratch) arena.give(offset, bytes);
-    for (const { offset, bytes, owner } of live[at]!) if (!taken.has(owner)) arena.give(offset, bytes);
-
+    const places = memory.place(step, at);
     const commits = leafWritten(step, fixed).length > 0;
     const barrierBefore = meeting.enter(flow, step, places, commits);
-    return { kernel: lowered.loop, places, barrierBefore, commits };
+    return { kernel: step.lowered.loop, places, barrierBefore, commits };
   });
+  const { arena, keptBytes, blocks, unsharedBytes } = memory;
   return { kernels, preparations, arenaBytes: arena.bytes, keptBytes, blocks, unsharedBytes };
+}
+
+interface Extent {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Where values and scratch of the steps lie, step by step in their order. */
+class Memory {
+  readonly arena = new Arena();
+  readonly blocks: ArenaBlock[] = [];
+  keptBytes = 0;
+  unsharedBytes = 0;
+  private readonly flow: Flow;
+  private readonly fixed: ReadonlyMap<Value, Place>;
+  /** Where the slots of a step that asked for kept memory are; its preparation has the same. */
+  private readonly slots = new Map<Step, Map<number, number>>();
+  private readonly keptValues = new Map<Value, number>();
+  private readonly lastUse = new Map<Value, number>();
+  private readonly offsets = new Map<Value, number>();
+  /** By step: what ends with it. */
+  private readonly ending: (Extent & { readonly owner: Value })[][];
+
+  constructor(
+    flow: Flow,
+    steps: readonly Step[],
+    asks: readonly { readonly step: Step; readonly preparation: Step }[],
+    fixed: ReadonlyMap<Value, Place>,
+  ) {
+    this.flow = flow;
+    this.fixed = fixed;
+    for (const { step, preparation } of asks) {
+      const own = new Map<number, number>();
+      this.slots.set(step, own);
+      this.slots.set(preparation, own);
+    }
+    for (const [at, step] of steps.entries())
+      for (const ref of step.lowered.refs) if (ref.kind === 'value') this.lastUse.set(ref.value, at);
+    this.ending = steps.map(() => []);
+  }
+
+  /** A place for each buffer of the step, the next one in order; what ends with it is free for those after it. */
+  place(step: Step, at: number): Place[] {
+    const taken = new Set<Value>();
+    const scratch: Extent[] = [];
+    const places = step.lowered.refs.map((ref): Place => {
+      switch (ref.kind) {
+        case 'result':
+          return { kind: ref.to, index: ref.index };
+        case 'count':
+          return ref;
+        case 'scratch': {
+          const block = this.take('scratch', ref.bytes, at, at);
+          scratch.push(block);
+          return { kind: 'arena', offset: block.offset };
+        }
+        case 'kept': {
+          const own = this.slots.get(step)!;
+          const offset = own.get(ref.slot) ?? this.keep(ref.bytes);
+          own.set(ref.slot, offset);
+          return { kind: 'kept', offset };
+        }
+        default:
+          return this.placeOf(ref.value, ref.offset, step, at, taken);
+      }
+    });
+    for (const { offset, bytes } of scratch) this.arena.give(offset, bytes);
+    for (const { offset, bytes, owner } of this.ending[at]!) if (!taken.has(owner)) this.arena.give(offset, bytes);
+    return places;
+  }
+
+  /** Of element `element` of a value. `taken` gains the value whose memory it takes over. */
+  private placeOf(value: Value, element: number, step: Step, at: number, taken: Set<Value>): Place {
+    if (value.leaf >= 0) return { kind: 'leaf', index: value.leaf };
+    const known = this.fixed.get(value);
+    if (known) return known;
+    const bytes = value.size * bytesOf(value.dtype);
+    const within = element * bytesOf(value.dtype);
+    if (this.flow.lasts(value)) {
+      const offset = this.keptValues.get(value) ?? this.keep(bytes);
+      this.keptValues.set(value, offset);
+      return { kind: 'kept', offset: offset + within };
+    }
+    let offset = this.offsets.get(value);
+    if (offset === undefined) {
+      const last = this.lastUse.get(value)!;
+      const block = this.take(`v${value.id}`, bytes, at, last, this.inherited(value, step, at, taken));
+      offset = block.offset;
+      this.offsets.set(value, offset);
+      this.ending[last]!.push({ ...block, owner: value });
+    }
+    return { kind: 'arena', offset: offset + within };
+  }
+
+  /** Where a value lies that ends with the step and may be written over by `value`. */
+  private inherited(value: Value, step: Step, at: number, taken: Set<Value>): number | undefined {
+    for (const { stored, read } of step.lowered.inPlace) {
+      if (stored !== value || taken.has(read) || this.lastUse.get(read) !== at || step.kernel.stores.includes(read))
+        continue;
+      const offset = this.offsets.get(read);
+      if (offset === undefined) continue;
+      taken.add(read);
+      return offset;
+    }
+    return undefined;
+  }
+
+  /** Memory of the arena for steps from `from` to `to`: fresh, or at `offset`. */
+  private take(name: string, size: number, from: number, to: number, offset?: number): Extent {
+    const bytes = Math.max(ALIGN, align(size));
+    this.unsharedBytes += bytes;
+    const block = { name, offset: offset ?? this.arena.take(bytes), bytes, from, to };
+    this.blocks.push(block);
+    return { offset: block.offset, bytes };
+  }
+
+  private keep(bytes: number): number {
+    const offset = this.keptBytes;
+    this.keptBytes += Math.max(ALIGN, align(bytes));
+    return offset;
+  }
 }

@@ -10,9 +10,15 @@ import { COUNTS, hashRun, type NumberColumn, numberRun, writeNumber } from './ru
 import { slotSeed, slotWriter, type Writer } from './slots.ts';
 import { type DenseSpec, type FeatureSpec, type FullSpec, fullSpec, type LabelSpec, type SlotSpec } from './spec.ts';
 
-/** What a record's column may hold. A list is a column with several values; null, undefined and '' are missing. */
-export type FieldValue = string | number | bigint | boolean | null | undefined;
-/** A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0). */
+/**
+ * What a record's column may hold; dates are taken as ISO 8601 has them, bytes as UTF-8. A list is a column with several values; null, undefined and ''
+ * are missing.
+ */
+export type FieldValue = string | number | bigint | boolean | Date | Uint8Array | null | undefined;
+/**
+ * A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0); where they become signs, whole ones beyond 2^53 are
+ * refused, because their last digits may be lost already: bigints and texts are exact.
+ */
 export type FeatureRecord = Readonly<Record<string, FieldValue | readonly FieldValue[]>>;
 
 /** Writes one record's example into rows: null, or why the record is bad (the rows are as before then). */
@@ -24,6 +30,8 @@ export class Features {
   readonly schema: BatchSchema;
   /** Columns that are read, labels included. */
   readonly columns: readonly string[];
+  /** Those of them that signs are made of. */
+  readonly signColumns: ReadonlySet<string>;
   private readonly full: FullSpec;
   private readonly serving: { readonly fields: Fields; readonly extract: Extractor };
 
@@ -39,11 +47,11 @@ export class Features {
       ),
       labels: full.labels.map(label => label.name),
     };
-    const read = [
-      ...full.slots.flatMap(slot => (slot.type === 'cross' ? slot.from : [slot.from ?? slot.name])),
-      ...[...full.dense, ...full.labels].map(column => column.from ?? column.name),
-    ];
-    this.columns = [...new Set(read)];
+    const ofSlots = (slots: readonly SlotSpec[]): string[] =>
+      slots.flatMap(slot => (slot.type === 'cross' ? slot.from : [slot.from ?? slot.name]));
+    const numbers = [...full.dense, ...full.labels].map(column => column.from ?? column.name);
+    this.columns = [...new Set([...ofSlots(full.slots), ...numbers])];
+    this.signColumns = new Set(ofSlots(full.slots.filter(({ type }) => type !== 'bucket' && type !== 'logBucket')));
     // A served record has no labels yet.
     const labels = full.labels.map(label => ({ ...label, missing: 'unknown' as const }));
     this.serving = { fields: new Fields(this.columns), extract: extractor({ ...full, labels }, this.columns) };
@@ -59,11 +67,11 @@ export class Features {
 
   /** The examples of several records, one batch. @throws Error naming the record and the feature for which it is bad. */
   extractAll(records: readonly FeatureRecord[]): SparseBatch {
+    if (!Array.isArray(records)) throw new TypeError(`extractAll: records: ${typeof records} came, expected an array`);
     const rows = new Rows(this.schema, records.length);
     const { fields, extract } = this.serving;
     records.forEach((record, i) => {
-      fillFields(fields, record);
-      const fault = extract(fields, rows);
+      const fault = fillFields(fields, record, this.signColumns) ?? extract(fields, rows);
       if (fault !== null) throw new Error(`extract: record ${i}: ${fault}`);
     });
     return rows.take();
@@ -223,26 +231,40 @@ function denseWriter({ width = 1 }: DenseSpec, position: number, numbers: Number
 
 const encoder = new TextEncoder();
 
-/** An object's values as bytes in the fields of a record. */
-export function fillFields(fields: Fields, record: FeatureRecord): void {
+/** An object's values as bytes in the fields of a record; null, or why the record is bad. `signs`: the columns that signs are made of. */
+export function fillFields(fields: Fields, record: FeatureRecord, signs: ReadonlySet<string>): string | null {
+  if (typeof record !== 'object' || record === null) return `${String(record)} came, expected an object`;
   fields.clear(fields.bytes);
   let used = 0;
-  const add = (column: number, value: FieldValue): void => {
-    if (value === null || value === undefined) return;
-    const text = typeof value === 'boolean' ? String(Number(value)) : String(value);
-    // A UTF-16 unit is at most three bytes of UTF-8.
-    if (fields.bytes.length < used + text.length * 3) {
-      const larger = new Uint8Array(2 * (used + text.length * 3) + 256);
-      larger.set(fields.bytes.subarray(0, used));
-      fields.bytes = larger;
-    }
-    const { written } = encoder.encodeInto(text, fields.bytes.subarray(used));
-    fields.add(column, used, used + written);
-    used += written;
-  };
-  fields.columns.forEach((name, column) => {
+  for (const [column, name] of fields.columns.entries()) {
     const value = record[name];
-    if (Array.isArray(value)) for (const item of value as readonly FieldValue[]) add(column, item);
-    else add(column, value as FieldValue);
-  });
+    for (const item of Array.isArray(value) ? (value as readonly FieldValue[]) : [value as FieldValue]) {
+      if (item === null || item === undefined) continue;
+      if (signs.has(name) && isInexact(item))
+        return `column ${name} holds the number ${String(item)}, which may have lost digits: expected a bigint or text beyond 2^53`;
+      const text = textOf(item);
+      if (text === null) return `column ${name} holds nested values, expected text, numbers or lists of them`;
+      // A UTF-16 unit is at most three bytes of UTF-8.
+      if (fields.bytes.length < used + text.length * 3) {
+        const larger = new Uint8Array(2 * (used + text.length * 3) + 256);
+        larger.set(fields.bytes.subarray(0, used));
+        fields.bytes = larger;
+      }
+      const { written } = encoder.encodeInto(text, fields.bytes.subarray(used));
+      fields.add(column, used, used + written);
+      used += written;
+    }
+  }
+  return null;
 }
+
+/** A value as a log would have it; null of an object, which no column holds. */
+function textOf(value: NonNullable<FieldValue>): string | null {
+  if (typeof value === 'boolean') return String(Number(value));
+  if (value instanceof Date) return value.toISOString();
+  if (ArrayBuffer.isView(value)) return new TextDecoder().decode(value);
+  return typeof value === 'object' ? null : String(value);
+}
+
+/** Whether a number stands for several whole ones. */
+const isInexact = (value: FieldValue): boolean => Number.isInteger(value) && !Number.isSafeInteger(value);

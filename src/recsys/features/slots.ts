@@ -115,16 +115,15 @@ function cutting(value: ValueWriter, [first, last]: readonly [number, number?]):
   };
 }
 
-/** Calls `value` with every non-empty piece between separators. */
-function splitting(value: ValueWriter, separator: number): ValueWriter {
+/** Calls `value` with every piece between separators that is not empty, `empty` where one is. */
+function splitting(value: ValueWriter, separator: number, empty: (rows: Rows) => void): ValueWriter {
   return (bytes, start, end, rows) => {
     let begin = start;
     for (let at = start; at <= end; at++) {
       if (at < end && bytes[at] !== separator) continue;
-      if (at > begin) {
-        const fault = value(bytes, begin, at, rows);
-        if (fault !== null) return fault;
-      }
+      const fault = at > begin ? value(bytes, begin, at, rows) : null;
+      if (fault !== null) return fault;
+      if (at === begin) empty(rows);
       begin = at + 1;
     }
     return null;
@@ -157,10 +156,15 @@ function plainWriter(slot: Exclude<SlotSpec, { type: 'cross' }>, columnOf: (name
     single = false,
     missing = slot.type === 'id' || separator !== undefined ? 'empty' : 'sign',
   } = slot;
-  const whole = valueWriter(slot);
-  const pieces = separator === undefined ? whole : splitting(whole, separator.charCodeAt(0));
-  const value = slot.part ? cutting(pieces, slot.part) : pieces;
   const seed = slotSeed(slot.type === 'hash' ? (slot.share ?? slot.name) : slot.name);
+  const writeMissing = (rows: Rows): void => {
+    if (missing === 'empty') return;
+    murmur128(indexBytes, 0, 0, seed, words);
+    rows.id(words[1], words[0]);
+  };
+  const whole = valueWriter(slot);
+  const pieces = separator === undefined ? whole : splitting(whole, separator.charCodeAt(0), writeMissing);
+  const value = slot.part ? cutting(pieces, slot.part) : pieces;
   return (fields, rows) => {
     const { bytes, start, end, next } = fields;
     let some = false;
@@ -171,10 +175,7 @@ function plainWriter(slot: Exclude<SlotSpec, { type: 'cross' }>, columnOf: (name
       const fault = value(bytes, start[token], end[token], rows);
       if (fault !== null) return fault;
     }
-    if (!some && missing === 'sign') {
-      murmur128(bytes, 0, 0, seed, words);
-      rows.id(words[1], words[0]);
-    }
+    if (!some) writeMissing(rows);
     return null;
   };
 }

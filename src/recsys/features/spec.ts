@@ -35,7 +35,8 @@ interface SlotBase {
   readonly keep?: 'first' | 'last';
   /**
    * What a missing or empty value gives: an id of its own ('sign': that it is missing may tell something), or no id ('empty').
-   * 'sign' for hash, cross and buckets, 'empty' for ids and everything with a separator.
+   * 'sign' for hash, cross and buckets, 'empty' for ids and everything with a separator. Of a separator, so does an empty piece: with 'sign' it keeps its
+   * place in a sequence, as histories that belong together (items, and their categories) need.
    */
   readonly missing?: 'sign' | 'empty';
   /** Whether more than one value of the column makes the record a bad one; false by default. */

@@ -113,7 +113,10 @@ export interface ModelConfig {
 }
 
 /** The model a config describes. @throws Error in one sentence for a name that is none, or an option that is not known or cannot be */
-export function buildModel({ model, ...given }: ModelConfig, schema: BatchSchema): SparseModel {
+export function buildModel(config: ModelConfig, schema: BatchSchema): SparseModel {
+  if (typeof config !== 'object' || config === null)
+    throw new Error(`model: ${JSON.stringify(config)} came, expected an object, for instance { "model": "deepfm" }`);
+  const { model, ...given } = config;
   const entry = MODELS[model] as Entry | undefined;
   if (!entry) throw new Error(`model: "${String(model)}" came, expected one of ${MODEL_NAMES.join(', ')}`);
   check(`model ${model}`, entry.options, given);

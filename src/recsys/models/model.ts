@@ -50,6 +50,11 @@ export abstract class SparseModel extends Module<[SparseInput]> {
   /** Slots whose vectors come as they are, and how many of them. */
   readonly sequences: Readonly<Record<string, number>>;
   readonly needs: TableNeeds;
+  /** Whether it learns from labels; models of retrieval do from what was taken. */
+  get supervised(): boolean {
+    return true;
+  }
+
   /** Whether it reads `ids` and `shows`. */
   get statistics(): boolean {
     return false;

@@ -81,8 +81,9 @@ export class PLE extends MultiTask {
     this.shared = experts;
     this.own = own;
     const tasks = schema.labels.length;
-    const width = expert.at(-1)!;
-    const level = (l: number): number => (l === 0 ? flatWidth(options, this.fields.length, dim) : width);
+    const inputs = flatWidth(options, this.fields.length, dim);
+    const width = expert.at(-1) ?? inputs;
+    const level = (l: number): number => (l === 0 ? inputs : width);
     const each = <T>(make: (l: number) => T): T[] => Array.from({ length: levels }, (_, l) => make(l));
     this.experts = new ModuleList(
       each(l => new Extraction(Array.from({ length: experts + tasks * own }, () => new Tower(level(l), expert)))),

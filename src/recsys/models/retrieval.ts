@@ -33,11 +33,16 @@ export abstract class Retrieval extends SparseModel {
     const { schema, dim = 16, items, temperature = 0.07, logQ = true, hidden = [64], dropout } = options;
     super(schema, { dim, wide: false }, sequences);
     this.items = items.map(slot => this.fieldOf(slot));
+    if (items.length === 0) throw new Error(`${this.constructor.name}: items: none came, expected at least one slot`);
     this.users = this.fields.map((_, f) => f).filter(f => !this.items.includes(f));
     this.temperature = temperature;
     this.logQ = logQ;
     this.itemTower = new Tower(items.length * dim, hidden, { dropout });
     this.itemOut = new Linear(this.itemTower.width, options.dim ?? 16);
+  }
+
+  override get supervised(): boolean {
+    return false;
   }
 
   override get statistics(): boolean {
@@ -93,6 +98,10 @@ export class TwoTower extends Retrieval {
   constructor(options: RetrievalOptions) {
     super(options, {});
     const { dim = 16, hidden = [64], schema, dropout } = options;
+    if (this.users.length + schema.dense.length === 0)
+      throw new Error(
+        `TwoTower: items: all slots (${schema.slots.join(', ')}) came, expected one, or a dense column, that is left for the user`,
+      );
     this.userTower = new Tower(this.users.length * dim + schema.dense.length, hidden, { dropout });
     this.userOut = new Linear(this.userTower.width, dim);
   }

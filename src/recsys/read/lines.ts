@@ -4,6 +4,7 @@
 import type { SparseBatch } from '../batch.ts';
 import type { Extractor, Features } from '../features/features.ts';
 import { Rows } from '../features/rows.ts';
+import { giveWay } from '../turns.ts';
 import { type LineParser, lineParser, OPEN, type TextFormat } from './format.ts';
 import { giveScanner, type Scanner, takeScanner } from './scanner.ts';
 
@@ -88,7 +89,7 @@ export class LineExamples {
   }
 
   /** Counts a line as bad. */
-  refuse(bytes: Uint8Array, start: number, end: number, line: number, reason: string): void {
+  private refuse(bytes: Uint8Array, start: number, end: number, line: number, reason: string): void {
     this.bad.push({
       file: this.file,
       line,
@@ -97,11 +98,11 @@ export class LineExamples {
     });
   }
 
-  /** A record that never ended: its first line is bad. */
-  unclosed(bytes: Uint8Array, start: number, end: number, line: number): void {
+  /** A line that is not read at all: of a record that never ended, or of a message that is none. */
+  reject(bytes: Uint8Array, start: number, end: number, line: number, reason: string): void {
     this.lines++;
     this.bytes += end - start + 1;
-    this.refuse(bytes, start, end, line, OPEN);
+    this.refuse(bytes, start, end, line, reason);
   }
 
   get full(): boolean {
@@ -216,6 +217,7 @@ async function* linesOf(
       if (end < 0) break;
       if (skipping) skipping = false;
       else {
+        giveWay();
         let lines = 1;
         let whole = examples.line(bytes, at, end, number);
         while (!whole) {
@@ -227,7 +229,7 @@ async function* linesOf(
         if (end < 0 && filled - at <= LONGEST_RECORD) break;
         if (!whole) {
           end = parser.lineEnd(bytes, at, filled);
-          examples.unclosed(bytes, at, end, number);
+          examples.reject(bytes, at, end, number, OPEN);
           lines = 1;
         }
         number += lines;
@@ -244,7 +246,7 @@ async function* linesOf(
   for (let at = 0; at < filled && !skipping && origin + at < stop; ) {
     if (examples.line(bytes, at, filled, number)) break;
     const end = parser.lineEnd(bytes, at, filled);
-    examples.unclosed(bytes, at, end < 0 ? filled : end, number++);
+    examples.reject(bytes, at, end < 0 ? filled : end, number++, OPEN);
     at = end < 0 ? filled : end + 1;
     for (let next = parser.lineEnd(bytes, at, filled); next >= 0; next = parser.lineEnd(bytes, at, filled)) {
       if (!examples.line(bytes, at, next, number)) break;

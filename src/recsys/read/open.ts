@@ -3,10 +3,16 @@
  */
 import { open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { gzipReason, isGzip, readStart } from '../../data/gzip.ts';
 import { reasonOf } from '../../formats/atomic.ts';
 import { isZstd, unzstd } from './zstd.ts';
+
+/** Unpacked on threads of the system's while others are parsed: about a block of lines. */
+const GUNZIP: ZlibOptions & { readonly readableHighWaterMark: number } = {
+  chunkSize: 1 << 18,
+  readableHighWaterMark: 1 << 20,
+};
 
 /** Bytes asked of a file at once. */
 const CHUNK = 1 << 20;
@@ -64,7 +70,7 @@ async function* gunzipped(path: string, raw: AsyncIterable<Uint8Array>): AsyncGe
   const copies = async function* (): AsyncGenerator<Uint8Array> {
     for await (const chunk of raw) yield chunk.slice();
   };
-  const unpacked = pipeline(Readable.from(copies()), createGunzip({ chunkSize: 1 << 18 }), () => {});
+  const unpacked = pipeline(Readable.from(copies()), createGunzip(GUNZIP), () => {});
   try {
     for await (const chunk of unpacked) yield chunk as Uint8Array;
   } catch (error) {

@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
+import type { Turns } from '../turns.ts';
 import type { LanePlan } from './lanes.ts';
 import type { Block } from './lines.ts';
 
@@ -15,12 +16,12 @@ export type FromThread = { readonly lane: number } & (
 );
 
 /** The lanes of one owner on one thread. */
-type OwnLanes = readonly { readonly lane: number; readonly plan: LanePlan }[];
+export type OwnLanes = readonly { readonly lane: number; readonly plan: LanePlan }[];
 
-/** To a thread, about the owner of a number: these are its lanes; it takes `blocks` more of a lane; it wants no more. */
+/** To a thread, about the owner of a number: these are its lanes; it takes `blocks` more; it wants no more. */
 export type ToThread = { readonly owner: number } & (
-  | { readonly lanes: OwnLanes }
-  | { readonly lane: number; readonly blocks: number }
+  | { readonly lanes: OwnLanes; readonly turns: Turns }
+  | { readonly blocks: number }
   | { readonly end: true }
 );
 
@@ -31,8 +32,8 @@ export interface Reply {
 }
 
 export interface ReaderThread {
-  /** It may make `blocks` more of a lane. */
-  ask(lane: number, blocks: number): void;
+  /** It may make `blocks` more: of its lanes in turn. */
+  ask(blocks: number): void;
   /** Nothing more is wanted. */
   release(): void;
 }
@@ -47,9 +48,9 @@ let owners = 0;
 const idle: Thread[] = [];
 
 /** A thread that reads these lanes and tells `receive`. */
-export function takeReaderThread(lanes: OwnLanes, receive: (message: FromThread) => void): ReaderThread {
+export function takeReaderThread(lanes: OwnLanes, turns: Turns, receive: (message: FromThread) => void): ReaderThread {
   const thread = idle.pop() ?? new Thread();
-  thread.begin(lanes, receive);
+  thread.begin(lanes, turns, receive);
   return thread;
 }
 
@@ -69,17 +70,17 @@ class Thread implements ReaderThread {
     this.worker.on('exit', code => this.fail(`a reader thread ended with code ${code}`));
   }
 
-  begin(lanes: OwnLanes, receive: (message: FromThread) => void): void {
+  begin(lanes: OwnLanes, turns: Turns, receive: (message: FromThread) => void): void {
     clearTimeout(this.ending);
     this.worker.ref();
     this.owner = ++owners;
     this.lanes = lanes;
     this.receive = receive;
-    this.send({ owner: this.owner, lanes });
+    this.send({ owner: this.owner, lanes, turns });
   }
 
-  ask(lane: number, blocks: number): void {
-    this.send({ owner: this.owner, lane, blocks });
+  ask(blocks: number): void {
+    this.send({ owner: this.owner, blocks });
   }
 
   release(): void {

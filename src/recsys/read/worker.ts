@@ -1,77 +1,85 @@
 /**
- * A reader thread: reads the lanes of its present owner as far ahead as it is asked, and hands the blocks over without copying them.
+ * A reader thread: reads the lanes of its present owner as far ahead as it is asked, in the order in which their blocks are wanted, and hands the blocks over
+ * without copying them.
  */
 import { parentPort } from 'node:worker_threads';
 import { Features } from '../features/features.ts';
-import { type LanePlan, readLane } from './lanes.ts';
-import type { FromThread, Reply, ToThread } from './threads.ts';
+import { blockMade, followTurns } from '../turns.ts';
+import { readLane } from './lanes.ts';
+import type { Block } from './lines.ts';
+import type { FromThread, OwnLanes, Reply, ToThread } from './threads.ts';
 
-/** A lane of an owner: how many blocks it may make, and what to call when it may again. */
-interface Lane {
-  credit: number;
-  wake: (() => void) | null;
+let present = 0;
+/** How many blocks the present owner takes, and what to call when it takes more, or has gone. */
+let credit = 0;
+let wake: (() => void) | null = null;
+
+function wakeUp(): void {
+  wake?.();
+  wake = null;
 }
 
-/** Lanes of the present owner; those of one that has gone find themselves not among them, and end. */
-let lanes = new Map<number, Lane>();
-let present = 0;
-
-/** Reads a lane; calls `begun` once its first block is sent, or that there is none. */
-async function run(owner: number, lane: number, state: Lane, plan: LanePlan, begun: () => void): Promise<void> {
-  const send = (message: FromThread, transfer: ArrayBuffer[] = []): void =>
-    parentPort!.postMessage({ owner, message } satisfies Reply, transfer);
-  try {
-    const features = new Features(plan.features);
-    for await (const block of readLane(plan, features)) {
-      while (state.credit === 0 && owner === present)
+/** Reads lanes in turn, until they end or their owner has gone. */
+async function run(owner: number, lanes: OwnLanes): Promise<void> {
+  let open = lanes.map(({ lane, plan }) => ({ lane, blocks: readLane(plan, new Features(plan.features)) }));
+  while (open.length > 0) {
+    const still: typeof open = [];
+    for (const own of open) {
+      const message = await nextOf(own);
+      while (credit === 0 && owner === present && 'block' in message)
         await new Promise<void>(resolve => {
-          state.wake = resolve;
+          wake = resolve;
         });
-      if (owner !== present) return;
-      state.credit--;
-      const { hi, lo, offsets, dense, labels } = block.batch;
-      const schema = { slots: [], dense: [], labels: [] };
-      const arrays = [hi, lo, offsets, dense, labels].map(array => array.buffer as ArrayBuffer);
-      send({ lane, block: { ...block, batch: { ...block.batch, schema } } }, arrays);
-      begun();
+      if (owner !== present) {
+        for (const { blocks } of open) await blocks.return(undefined);
+        return;
+      }
+      send(owner, message);
+      if ('block' in message) still.push(own);
     }
-    send({ lane, done: true });
-  } catch (error) {
-    send({ lane, failure: error instanceof Error ? error.message : String(error) });
-  } finally {
-    begun();
+    open = still;
   }
 }
 
-/** Begins lanes one after the other: their blocks are wanted in turn, and the first of all while everybody waits for it. */
-async function runAll(owner: number, plans: ReadonlyMap<number, LanePlan>): Promise<void> {
-  const states = lanes;
-  for (const [lane, plan] of plans)
-    await new Promise<void>(begun => {
-      void run(owner, lane, states.get(lane)!, plan, begun);
-    });
+async function nextOf({ lane, blocks }: { lane: number; blocks: AsyncGenerator<Block> }): Promise<FromThread> {
+  try {
+    const { done, value } = await blocks.next();
+    return done ? { lane, done } : { lane, block: value };
+  } catch (error) {
+    return { lane, failure: error instanceof Error ? error.message : String(error) };
+  }
 }
 
-function wake(state: Lane): void {
-  state.wake?.();
-  state.wake = null;
+function send(owner: number, message: FromThread): void {
+  if (!('block' in message)) {
+    parentPort!.postMessage({ owner, message } satisfies Reply);
+    return;
+  }
+  const { lane, block } = message;
+  const { hi, lo, offsets, dense, labels } = block.batch;
+  const schema = { slots: [], dense: [], labels: [] };
+  const arrays = [hi, lo, offsets, dense, labels].map(array => array.buffer as ArrayBuffer);
+  const reply = { owner, message: { lane, block: { ...block, batch: { ...block.batch, schema } } } } satisfies Reply;
+  credit--;
+  blockMade();
+  parentPort!.postMessage(reply, arrays);
 }
 
 /** Ends what is being read, and begins with other lanes. */
-function become(owner: number, own: ReadonlyMap<number, LanePlan>): void {
-  const before = lanes;
+function become(owner: number, lanes: OwnLanes): void {
   present = owner;
-  lanes = new Map([...own.keys()].map(lane => [lane, { credit: 0, wake: null }]));
-  for (const state of before.values()) wake(state);
-  void runAll(owner, own);
+  credit = 0;
+  wakeUp();
+  void run(owner, lanes);
 }
 
 parentPort!.on('message', (message: ToThread) => {
-  if ('lanes' in message) become(message.owner, new Map(message.lanes.map(({ lane, plan }) => [lane, plan])));
-  else if ('end' in message) become(0, new Map());
-  else {
-    const state = lanes.get(message.lane)!;
-    state.credit += message.blocks;
-    wake(state);
+  if ('lanes' in message) {
+    followTurns(message.turns);
+    become(message.owner, message.lanes);
+  } else if ('end' in message) become(0, []);
+  else if (message.owner === present) {
+    credit += message.blocks;
+    wakeUp();
   }
 });

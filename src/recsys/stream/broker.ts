@@ -4,10 +4,12 @@
  */
 import type { SparseBatch } from '../batch.ts';
 import { rebatch } from '../read/batches.ts';
+import { OPEN } from '../read/format.ts';
 import { LineExamples } from '../read/lines.ts';
 import { Quarantine } from '../read/quarantine.ts';
 import type { ReaderStats } from '../read/reader.ts';
 import { shuffled } from '../read/shuffle.ts';
+import { type KeysState, RecentKeys } from './keys.ts';
 import {
   type Asking,
   type Pass,
@@ -25,6 +27,10 @@ export interface Message {
   readonly time: number;
   /** One line, or several. */
   readonly data: Uint8Array;
+  /** What tells it apart from others, where the broker was asked for it and the message has it. */
+  readonly key?: string;
+  /** Why it holds no lines: it counts as a bad one. */
+  readonly fault?: string;
 }
 
 /** What is asked of a broker. Every call fails when the broker does not answer, and may be made again. */
@@ -54,6 +60,8 @@ export interface BrokerPassOptions {
   readonly passSeconds?: number;
   /** Whether to wait for more when all messages are read; true by default. */
   readonly follow?: boolean;
+  /** How many messages a key is remembered for: one that comes again within them is passed over. 100,000 by default. */
+  readonly keyWindow?: number;
 }
 
 /** Messages asked for at once. */
@@ -65,31 +73,42 @@ const RETRY = { first: 250, last: 5000 };
 const DAY = 24 * 3600 * 1000;
 const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10).replaceAll('-', '');
 
-/** Passes made of a broker's messages: so many messages each, and a new pass with each new day (UTC). */
+/** Behind the message `id`, which `keys` messages with a key came up to; none where messages have no keys. */
+interface Position {
+  readonly id: string;
+  readonly keys?: number;
+}
+
+/** Passes made of a broker's messages: so many messages each, and a new pass with each new day (UTC). A message whose key was there before is none. */
 export class BrokerSource implements StreamSource {
   private readonly broker: Broker;
   private readonly options: BrokerPassOptions;
   /** Messages that were read beyond the last pass: those of the next day. */
   private ahead: Message[] = [];
+  private readonly keys: RecentKeys;
 
   constructor(broker: Broker, options: BrokerPassOptions = {}) {
-    const { passMessages = 1 } = options;
-    if (!Number.isInteger(passMessages) || passMessages < 1)
-      throw new Error(`passMessages: ${passMessages} came, expected at least 1`);
+    const { passMessages = 1, keyWindow = 100_000 } = options;
+    for (const [name, value] of Object.entries({ passMessages, keyWindow }))
+      if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: ${value} came, expected at least 1`);
     this.broker = broker;
     this.options = options;
+    this.keys = new RecentKeys(keyWindow);
   }
 
   async next(after: SourcePosition | null, asking: Asking): Promise<Pass | null> {
     const { passMessages = 100_000, passSeconds = Number.POSITIVE_INFINITY, follow = true } = this.options;
-    const end = (asking.again as { id: string } | undefined)?.id;
+    const end = (asking.again as Position | undefined)?.id;
     const messages = this.ahead;
     this.ahead = [];
     const begun = performance.now();
     let said = false;
     let full = false;
-    const from = messages.at(-1)?.id ?? (after as { id: string } | null)?.id;
-    const gap = from === undefined ? null : await this.patiently(() => this.broker.gap(from), asking);
+    let again = 0;
+    // The last message that was read, also where it was passed over.
+    let last = messages.at(-1)?.id ?? (after as Position | null)?.id ?? null;
+    const from = last;
+    const gap = from === null ? null : await this.patiently(() => this.broker.gap(from), asking);
     if (gap) asking.onNotice(`${this.broker.name}: ${gap}`);
     while (!asking.signal.aborted && !full) {
       // A pass that was begun before ends where it ended then.
@@ -102,11 +121,14 @@ export class BrokerSource implements StreamSource {
         this.ahead = messages.splice(size);
         break;
       }
-      const last = messages.at(-1)?.id ?? (after as { id: string } | null)?.id ?? null;
       const count = end === undefined ? Math.min(CHUNK, passMessages - messages.length) : CHUNK;
-      const more = await this.patiently(() => this.broker.read(last, count, WAIT), asking);
+      const before = last;
+      const more = await this.patiently(() => this.broker.read(before, count, WAIT), asking);
       if (more === null) break;
-      messages.push(...more);
+      const fresh = more.filter(({ key }) => key === undefined || this.keys.take(key));
+      messages.push(...fresh);
+      again += more.length - fresh.length;
+      last = more.at(-1)?.id ?? last;
       if (more.length > 0) said = false;
       else if (!follow && end === undefined) break;
       else if (!said) {
@@ -116,18 +138,29 @@ export class BrokerSource implements StreamSource {
         );
       }
     }
+    if (again > 0) asking.onNotice(`${this.broker.name}: passed over, because their keys came before: ${again}`);
     if (asking.signal.aborted || messages.length === 0) return null;
     const { id } = messages.at(-1)!;
     const day = dayOf(messages[0].time);
     return {
       day,
       name: id,
-      position: { id },
+      position: { id, keys: this.keys.count - this.ahead.filter(({ key }) => key !== undefined).length || undefined },
       read: reading => new MessageBatches(this.broker.name, messages, reading),
     };
   }
 
+  memory(position: SourcePosition | null): unknown {
+    return this.keys.at((position as Position | null)?.keys ?? 0);
+  }
+
+  remember(memory: unknown): void {
+    this.keys.restore(memory as KeysState);
+  }
+
   async commit(position: SourcePosition): Promise<void> {
+    const { keys = 0 } = position as unknown as Position;
+    this.keys.forgetBefore(keys);
     try {
       await this.broker.commit(position['id'] as string);
     } catch (error) {
@@ -197,14 +230,18 @@ class MessageBatches implements PassBatches {
       return batch;
     };
     let line = 0;
-    for (const { data } of this.messages) {
+    for (const { data, fault } of this.messages) {
+      if (fault !== undefined) {
+        examples.reject(data, 0, data.length, ++line, fault);
+        continue;
+      }
       // A copy, because a parser may change what it reads.
       const bytes = data.slice();
       for (let at = 0; at < bytes.length; ) {
         const found = examples.parser.lineEnd(bytes, at, bytes.length);
         const end = found < 0 ? bytes.length : found;
         line++;
-        if (!examples.line(bytes, at, end, line)) examples.unclosed(bytes, at, end, line);
+        if (!examples.line(bytes, at, end, line)) examples.reject(bytes, at, end, line, OPEN);
         at = end + 1;
         if (examples.full) yield take();
       }

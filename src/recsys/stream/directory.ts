@@ -167,9 +167,11 @@ export class DirectorySource implements StreamSource {
   private filesOf(stretch: Stretch): string[] {
     const done = this.doneFile(stretch);
     const folder = path.dirname(done);
-    const files = readdirSync(folder, { withFileTypes: true })
-      .filter(entry => entry.isFile() && !/^[._]/.test(entry.name) && entry.name !== path.basename(done))
-      .map(entry => path.join(folder, entry.name))
+    const files = readdirSync(folder)
+      .filter(name => !/^[._]/.test(name) && name !== path.basename(done))
+      .map(name => path.join(folder, name))
+      // Of a link, what it leads to; one that leads nowhere is named when it is read.
+      .filter(file => statSync(file, { throwIfNoEntry: false })?.isDirectory() !== true)
       .sort();
     if (files.length === 0) throw new Error(`${done} says that the pass is complete, and ${folder} holds no data`);
     return files;

@@ -8,12 +8,17 @@ import { type Broker, BrokerRefusal, type Message } from './broker.ts';
 import { optionalModule } from './optional.ts';
 
 export interface NatsOptions {
-  /** nats://user:password@host:port */
+  /** nats://user:password@host:port, or nats://token@host:port */
   readonly url: string;
   /** The stream's name. */
   readonly stream: string;
   /** Only messages of this subject; all by default. */
   readonly subject?: string;
+  /**
+   * The header that tells messages apart: one whose value came lately is passed over. None by default, as the server does the same for the header Nats-Msg-Id
+   * within the stream's duplicate window (two minutes unless set).
+   */
+  readonly key?: string;
   /** The durable consumer that shows how far training has come; 'tenon' by default. */
   readonly consumer?: string;
 }
@@ -68,11 +73,17 @@ class NatsBroker implements Broker {
         if (message.seq <= this.link.delivered) continue;
         this.link.delivered = message.seq;
         this.open.set(String(message.seq), message);
-        messages.push({ id: String(message.seq), time: message.time.getTime(), data: message.data });
+        messages.push(this.message(message));
       }
       if (messages.length === 0 && this.link.connection.isClosed()) throw new Error('the connection was closed');
       return messages;
     });
+  }
+
+  private message({ seq, time, data, headers }: JsMsg): Message {
+    const { key } = this.options;
+    // A header that is not there is ''.
+    return { id: String(seq), time: time.getTime(), data, key: (key && headers?.get(key)) || undefined };
   }
 
   async gap(id: string): Promise<string | null> {
@@ -119,11 +130,12 @@ class NatsBroker implements Broker {
     const { connect, jetstream, jetstreamManager } = this.modules;
     const { url, stream, consumer = 'tenon' } = this.options;
     const { username, password, host } = new URL(url);
+    const [user, pass] = [username, password].map(decodeURIComponent);
     const connection = await connect({
       servers: host,
       reconnect: false,
       timeout: 5000,
-      ...(username && { user: decodeURIComponent(username), pass: decodeURIComponent(password) }),
+      ...(pass ? { user, pass } : user && { token: user }),
     });
     try {
       const manager = await jetstreamManager(connection);

@@ -10,8 +10,10 @@ export interface RedisOptions {
   readonly url: string;
   /** The stream's key. */
   readonly stream: string;
-  /** The entry's field that holds the line or lines; the first one by default. */
+  /** The entry's field that holds the line or lines; the first one by default. An entry without it counts as a bad line. */
   readonly field?: string;
+  /** The entry's field that tells it apart from others: one whose value came lately is passed over. None by default. */
+  readonly key?: string;
   /** The group that shows how far training has come; 'tenon' by default. */
   readonly group?: string;
 }
@@ -113,14 +115,19 @@ class RedisBroker implements Broker {
   }
 
   private message(id: string, fields: readonly Buffer[]): Message {
-    const { field } = this.options;
-    let data: Buffer | undefined = fields[1];
-    if (field !== undefined) {
-      const at = fields.findIndex((name, i) => i % 2 === 0 && name.toString() === field);
-      data = at < 0 ? undefined : fields[at + 1];
-    }
-    if (!data) throw new BrokerRefusal(`${this.name}: entry ${id} has no field ${field}`);
-    return { id, time: Number(id.split('-')[0]), data };
+    const { field, key } = this.options;
+    const value = (name: string): Buffer | undefined => {
+      const at = fields.findIndex((other, i) => i % 2 === 0 && other.toString() === name);
+      return at < 0 ? undefined : fields[at + 1];
+    };
+    const data = field === undefined ? fields[1] : value(field);
+    return {
+      id,
+      time: Number(id.split('-')[0]),
+      data: data ?? new Uint8Array(0),
+      key: key === undefined ? undefined : value(key)?.toString(),
+      fault: data ? undefined : `entry ${id} has no field ${field}`,
+    };
   }
 
   /** With a connection of its own after every failure. */

@@ -59,8 +59,8 @@ export interface StreamSource {
   next(after: SourcePosition | null, asking: Asking): Promise<Pass | null>;
   /** Everything up to this position is in a checkpoint: the source may forget it. */
   commit(position: SourcePosition): Promise<void>;
-  /** What it knows beside positions and the next process should, as plain JSON: kept in checkpoints. */
-  memory?(): unknown;
+  /** What it knows beside a position and a process that goes on from there should, as plain JSON: kept in checkpoints. */
+  memory?(position: SourcePosition | null): unknown;
   /** Takes in what an earlier process knew, before `next`. */
   remember?(memory: unknown): void;
   /** Lets go of files and connections. */

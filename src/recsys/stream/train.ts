@@ -379,7 +379,7 @@ class StreamRun {
       earlier: this.earlier.state(),
       importance: this.importance.state(),
       partial: this.partial,
-      source: source.memory?.(),
+      source: source.memory?.(this.position),
     };
     const batches = this.partial?.batches;
     const line = { ...this.last, batches, position: this.position };

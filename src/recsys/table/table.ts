@@ -67,6 +67,10 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     this.wideRule = rowRule(this.settings.wideOptimizer);
     this.layout = layoutOf(this.settings, this.wideRule, this.rule);
     this.width = this.layout.width;
+    const least = this.rowBytes + this.vectorBytes;
+    const { memoryLimit: given = least } = this.settings;
+    if (given < least)
+      throw new RangeError(`EmbeddingTable: memoryLimit: ${given} bytes came, expected at least ${least}, of one row`);
     this.initial = new InitialValues(this.settings, this.layout, this.wideRule, this.rule);
     this.index = new SignIndex(this);
     const { folder, memoryLimit, atLimit } = this.settings;

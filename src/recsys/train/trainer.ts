@@ -7,6 +7,7 @@ import path from 'node:path';
 import { recoverFolder, writeFolderAtomic } from '../../formats/atomic.ts';
 import * as build from '../../graph/build.ts';
 import { Adam, type AnyOptimizer, type OptimizerState } from '../../optim/index.ts';
+import { backend } from '../../runtime/index.ts';
 import {
   autocast,
   type CompiledFunction,
@@ -22,6 +23,7 @@ import type { SparseInput, SparseModel } from '../models/model.ts';
 import type { RowOptimizer, TableOptions } from '../table/options.ts';
 import type { Lookup, SparseTable } from '../table/sparse-table.ts';
 import { EmbeddingTable } from '../table/table.ts';
+import { takeTurn } from '../turns.ts';
 import type { BatchLearner, StepResult } from './learner.ts';
 import { BatchPooling, type Pooling, type SignSums } from './pooling.ts';
 
@@ -35,6 +37,11 @@ export interface TrainerOptions {
   readonly pooling?: Readonly<Record<string, Pooling>>;
   /** Label whose value counts as clicks in the rows; the first by default. With null, and of data without labels, every example is a click. */
   readonly clickLabel?: string | null;
+  /**
+   * Mini-batch aware regularisation of rows (Zhou et al. 2018, DIN, equation 6): the gradient of each weight w of a batch's rows grows by l2 / n * w, n the
+   * row's shows so far, so that rare rows are held back and frequent ones hardly; 0 by default.
+   */
+  readonly l2?: number;
   /** Computes the products of the dense part in bf16 (see `autocast`); f32 by default. Rows, losses and optimizers stay f32. */
   readonly autocast?: 'bf16';
 }
@@ -79,20 +86,27 @@ export class SparseTrainer implements BatchLearner {
   readonly optimizer: AnyOptimizer | null;
   private readonly poolings: Readonly<Record<string, Pooling>>;
   private readonly click: number;
+  private readonly l2: number;
   private readonly half: 'bf16' | undefined;
   /** Buffers of the last two batches: one is computed with while the next is filled. */
   private stages: (Stage | null)[] = [null, null];
   /** Gradients of the distinct signs. */
   private sums: SignSums = sumsFor(0, 0);
+  /** Shows of the distinct signs before the batch. */
+  private known = new Float32Array(0);
   private readonly compiledStep: CompiledFunction<Arrays, readonly Tensor[]>;
   private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
 
-  constructor({ model, table, optimizer, pooling = {}, clickLabel, autocast: half }: TrainerOptions) {
+  constructor({ model, table, optimizer, pooling = {}, clickLabel, l2 = 0, autocast: half }: TrainerOptions) {
     if (!model?.needs)
       throw new TypeError(
         'SparseTrainer: model: expected a model of tenon/recsys, for instance new DeepFM({ schema })',
       );
+    if (model.supervised && model.schema.labels.length === 0)
+      throw new Error(`SparseTrainer: the features have no labels, and ${model.constructor.name} learns from them`);
+    if (!(l2 >= 0)) throw new RangeError(`SparseTrainer: l2: ${l2} came, expected a number of at least 0`);
     this.model = model;
+    this.l2 = l2;
     this.half = half;
     this.table = table && 'lookup' in table ? table : tableFor(model, table);
     const width = model.needs.dim + (model.needs.wide ? 1 : 0);
@@ -117,7 +131,11 @@ export class SparseTrainer implements BatchLearner {
   step(batch: SparseBatch): StepResult {
     this.model.train();
     const pulled = this.pull(batch);
-    return this.push(pulled, this.compiledStep(...this.arrays(pulled.stage)));
+    const args = this.arrays(pulled.stage);
+    return this.push(
+      pulled,
+      takeTurn(backend().threads, () => this.compiledStep(...args)),
+    );
   }
 
   /**
@@ -145,8 +163,27 @@ export class SparseTrainer implements BatchLearner {
     const scales = [this.scale(this.table.summed.wide, batch), this.scale(this.table.summed.vector, batch)] as const;
     const { sums } = this;
     stage.pooling.backward(batch, found, gradients, scales, this.click, sums);
+    if (this.l2 > 0) this.regularise(found, scales);
     this.table.push(found, sums.gradients, sums.shows, sums.clicks, sums.slots);
+    backend().giveBack?.([gradients.wides, gradients.vectors, ...histories]);
     return { loss: loss![0]!, predictions: predictions!.subarray(0, batch.size * this.model.tasks.length) };
+  }
+
+  /** Adds l2 / n * w to the gradients, in the `scales` of the gradients themselves; w as the batch has seen it. */
+  private regularise(found: Lookup, [wideScale, scale]: readonly [wide: number, vector: number]): void {
+    const { table, known, l2 } = this;
+    const { width } = table;
+    const { wide } = this.model.needs;
+    const { gradients, shows } = this.sums;
+    const weights = table.weights(found);
+    table.shows(found, known);
+    for (let u = 0; u < found.unique; u++) {
+      const rate = l2 / (known[u]! + shows[u]!);
+      for (let k = 0; k < width; k++) {
+        const at = u * width + k;
+        gradients[at] = gradients[at]! + rate * (wide && k === 0 ? wideScale : scale) * weights[at]!;
+      }
+    }
   }
 
   predict(batch: SparseBatch): Float32Array {
@@ -198,7 +235,7 @@ export class SparseTrainer implements BatchLearner {
       for (let t = 0; t < tasks.length; t++)
         if (tasks[t]! < all) labels[b * tasks.length + t] = batch.labels[b * all + tasks[t]!]!;
     if (model.statistics) {
-      const { shows: known } = this.sums;
+      const { known } = this;
       table.shows(found, known);
       const { ids } = pooling;
       for (let k = 0; k < ids.length; k++) shows[k] = ids[k]! < 0 ? 0 : known[ids[k]!]!;
@@ -243,6 +280,7 @@ export class SparseTrainer implements BatchLearner {
     if (this.sums.shows.length >= unique) return;
     const room = Math.ceil(unique * 1.25);
     this.sums = sumsFor(room, width);
+    this.known = new Float32Array(room);
   }
 
   /** The stage as tensors over its own memory, in the order `inputOf` takes them: it stays as it is until the program has run. */

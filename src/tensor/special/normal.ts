@@ -42,6 +42,12 @@ function halves(x: Tensor): readonly [high: Tensor, low: Tensor] {
   return [high, x.sub(high)];
 }
 
+/** x y - product, exactly (Dekker). */
+function lostBy(x: Tensor, y: Tensor, product: Tensor): Tensor {
+  const [[a, b], [c, d]] = [halves(x), halves(y)];
+  return a.mul(c).sub(product).add(a.mul(d)).add(b.mul(c)).add(b.mul(d));
+}
+
 /** erfcx for x >= 0: a series over x + 1/2, the change being what both sums and the quotient have lost by rounding. */
 function scaled(x: Tensor): Parts {
   const far = x.clamp(null, FAR);
@@ -51,8 +57,8 @@ function scaled(x: Tensor): Parts {
   const [dividend, divisor] = [series.mul(0.5), x.add(0.5)];
   const divisorLost = x.sub(divisor.sub(0.5));
   const main = dividend.div(divisor);
-  const [[a, b], [c, d]] = [halves(main), halves(divisor)];
-  const rest = dividend.sub(a.mul(c)).sub(a.mul(d)).sub(b.mul(c)).sub(b.mul(d));
+  const whole = main.mul(divisor);
+  const rest = dividend.sub(whole).sub(lostBy(main, divisor, whole));
   const change = rest.add(seriesLost.mul(0.5)).div(dividend).sub(divisorLost.div(divisor));
   return { main, change: x.lt(FAR).where(change, 0) };
 }
@@ -79,6 +85,9 @@ export const erfcx: Unary = x =>
     [([z], v) => z!.mul(v).mul(2).sub(TWO_OVER_ROOT_PI)],
   );
 
+/** Keeps what small products lose a normal number. */
+const LIFT = 2 ** 64;
+
 /** 1 - erf(x), with its small values' digits. */
 export const erfc: Unary = x =>
   elementwise(
@@ -87,7 +96,10 @@ export const erfc: Unary = x =>
     y => {
       const density = bell(y);
       const { main, change } = scaled(y.clamp(0.5, null));
-      const tail = density.main.mul(product({ main, change: change.add(density.change) }));
+      const raised = density.main.mul(LIFT);
+      const whole = raised.mul(main);
+      const lost = lostBy(raised, main, whole);
+      const tail = whole.add(whole.mul(change.add(density.change)).add(lost)).mul(1 / LIFT);
       const value = y.gt(0.5).where(y.gt(27.5).where(0, tail), y.erf().neg().add(1));
       return y.isnan().where(y, value);
     },

@@ -6,6 +6,7 @@ import {
   criteoFeatures,
   type FeatureSpec,
   Features,
+  type FieldValue,
   hashSign,
   type SparseBatch,
   signOf,
@@ -147,6 +148,51 @@ describe('extract', () => {
     expect(bag(nothing, 'history')).toEqual([]);
     expect(bag(nothing, 'city x item')).toEqual([hashed('city x item', '\x1f\x1f')]);
     expect(nothing.labels).toEqual(Float32Array.of(Number.NaN));
+  });
+
+  it('takes dates and bytes as logs have them, and refuses what no column holds', () => {
+    const features = new Features({ slots: ['a'], dense: ['x'] });
+    const text = (a: FieldValue): bigint[] => bag(features.extract({ a }), 'a');
+    expect(text(new Date(0))).toEqual([hashed('a', '1970-01-01T00:00:00.000Z')]);
+    expect(text(new TextEncoder().encode('Zürich'))).toEqual([hashed('a', 'Zürich')]);
+    const nested = 'extract: record 0: column a holds nested values, expected text, numbers or lists of them';
+    expect(() => text({ of: 1 } as never)).toThrow(nested);
+    expect(() => text([['b']] as never)).toThrow(nested);
+    expect(() => features.extractAll([{}, null as never])).toThrow('extract: record 1: null came, expected an object');
+    expect(() => features.extractAll({ a: 'b' } as never)).toThrow(
+      'extractAll: records: object came, expected an array',
+    );
+  });
+
+  it('keeps the place of an empty piece in a sequence where asked to', () => {
+    const sequence = { separator: '|', missing: 'sign' } as const;
+    const features = new Features({
+      slots: [
+        { type: 'hash', name: 'items', ...sequence, share: 'item' },
+        { type: 'id', name: 'shops', ...sequence, limit: 2 },
+        { type: 'hash', name: 'dropped', from: 'items', separator: '|', share: 'item' },
+      ],
+    });
+    const record = { items: 'a||c', shops: '1|2|' };
+    const batch = features.extract(record);
+    expect(bag(batch, 'items')).toEqual(['a', '', 'c'].map(text => hashed('item', text)));
+    expect(bag(batch, 'shops')).toEqual([2n, hashed('shops', '')]);
+    expect(bag(batch, 'dropped')).toEqual(['a', 'c'].map(text => hashed('item', text)));
+  });
+
+  it('refuses numbers that may have lost digits where they become signs, as of JSON', () => {
+    const { user, when } = JSON.parse('{ "user": 9007199254740993, "when": 1700000000000000001 }');
+    const features = new Features({
+      slots: [{ type: 'id', name: 'user' }, 'name'],
+      dense: [{ name: 'when', std: 1e18 }],
+    });
+    const lost = (column: string, value: number): string =>
+      `extract: record 0: column ${column} holds the number ${value}, which may have lost digits: expected a bigint or text beyond 2^53`;
+    expect(() => features.extract({ user })).toThrow(lost('user', user));
+    expect(() => features.extract({ user: [1, user] })).toThrow(lost('user', user));
+    expect(() => features.extract({ name: 2 ** 60 })).toThrow(lost('name', 2 ** 60));
+    const exact = features.extract({ user: '9007199254740993', name: 0.5, when });
+    expect([bag(exact, 'user'), exact.dense[0]]).toEqual([[9007199254740993n], Math.fround(1.7)]);
   });
 
   it('reads a part of a value', () => {

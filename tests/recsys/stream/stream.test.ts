@@ -387,6 +387,20 @@ describe('bad input', () => {
     );
   });
 
+  test('logs may be links; one that leads nowhere is named, folders are passed over', async () => {
+    const data = folder.file('linked');
+    const pass = path.join(data, '20260101', '0000');
+    mkdirSync(path.join(pass, 'folder'), { recursive: true });
+    symlinkSync(path.join(logs, '20260101', '0000', 'part-0.txt'), path.join(pass, 'part-0.txt'));
+    writeFileSync(path.join(pass, '_SUCCESS'), '');
+    const { events } = await train('linked', { data });
+    expect(events[0]).toMatchObject({ event: 'pass', examples: 500 });
+    symlinkSync(folder.file('nowhere'), path.join(pass, 'part-1.txt'));
+    await expect(train('linked-nowhere', { data })).rejects.toThrow(
+      `cannot read ${path.join(pass, 'part-1.txt')}: no such`,
+    );
+  });
+
   test('training that diverges stops and says so; the checkpoint before stays loadable', async () => {
     const out = 'diverged';
     const { events } = await train(out, { maxPasses: 1, checkpointEvery: 1 });

@@ -259,6 +259,10 @@ describe('a memory limit', () => {
     expect(() => new EmbeddingTable({ dim: 1, atLimit: 'spill' })).toThrow(
       "EmbeddingTable: atLimit: spill came, expected 'evict' or 'refuse' without a memoryLimit and a folder",
     );
+    // 9 words, and a place in the index of 20 bytes.
+    expect(() => new EmbeddingTable({ dim: 1, memoryLimit: 55 })).toThrow(
+      'EmbeddingTable: memoryLimit: 55 bytes came, expected at least 56, of one row',
+    );
     expect(() => new EmbeddingTable({ dim: 1, memorylimit: 5 } as never)).toThrow(
       'EmbeddingTable: "memorylimit" came, expected one of dim, wide, optimizer',
     );

@@ -212,44 +212,9 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
   const q = packedProblem(problem, target);
   const { p } = q;
   const plan = packedPlan(q, target);
-  const lines = extent(p, p.m);
-  const mGroups = outputGroups(p, p.m);
-  const nGroups = outputGroups(p, p.n);
+  const groups = { m: outputGroups(p, p.m), n: outputGroups(p, p.n) };
   const slots = slotsOf(plan.tasks);
-  const a = openSide(
-    b,
-    q,
-    plan,
-    {
-      view: p.a,
-      minor: p.m,
-      source: plan.a,
-      layout: q.by === 'tiles' ? 'lines' : 'words',
-      panels: plan.mPanels,
-      width: plan.rows,
-      taskPanels: plan.mTask,
-    },
-    'a',
-    slots,
-    scratch,
-  );
-  const c = openSide(
-    b,
-    q,
-    plan,
-    {
-      view: p.b,
-      minor: p.n,
-      source: plan.b,
-      layout: 'words',
-      panels: plan.nPanels,
-      width: plan.width,
-      taskPanels: plan.nTask,
-    },
-    'b',
-    slots,
-    scratch,
-  );
+  const [a, c] = openSides(b, q, plan, slots, scratch);
   const tile = plan.rows * plan.width;
   // Sums wait here between blocks of k.
   const area = plan.k.count > 1 ? plan.mTask * plan.nTask * tile : tile;
@@ -290,34 +255,98 @@ export function lowerWords(b: LoopBuilder, problem: Problem, target: Target, scr
                   }
                 : undefined;
             multiply(b, q, plan, kBlock.length, { a: rowsAt(m), b: fromB, to }, isFirst, ahead);
-            const store = (): void => {
-              // Each tile asks for what the one behind it will read and write when it is done, which takes longer than its products.
-              const behind = b.cmp('lt', b.add(m, b.i32(1)), until);
-              const touches = touchesOf(b, p, mGroups, nGroups, plan.lanes, {
-                rows: plan.rows,
-                m: b.mul(b.select(behind, b.add(m, b.i32(1)), from), b.i32(plan.rows)),
-                n: b.mul(b.select(behind, n, b.add(n, b.i32(1))), b.i32(plan.width)),
-                columns: plan.width,
-                batch: coords,
-              });
-              const left = b.sub(b.i32(lines), first);
-              const rows = lines % plan.rows === 0 ? plan.rows : b.bin('min', b.i32(plan.rows), left);
-              storeTile(b, p, mGroups, nGroups, plan.lanes, {
-                from: to,
-                pitch: plan.width,
-                m: first,
-                rows,
-                n: b.mul(n, b.i32(plan.width)),
-                columns: plan.width,
-                batch: coords,
-                meanwhile: plan.linesAhead > 0 ? touches : null,
-              });
-            };
+            const store = (): void =>
+              storeFinished(b, p, plan, groups, { from: to, m, n, first, batch: coords }, from, until);
             if (index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), store);
             else store();
           });
         });
       });
     });
+  });
+}
+
+/** Both operands, as panels. */
+function openSides(b: LoopBuilder, q: PackedProblem, plan: PackedPlan, slots: number, scratch: Scratch) {
+  const { p } = q;
+  const a = openSide(
+    b,
+    q,
+    plan,
+    {
+      view: p.a,
+      minor: p.m,
+      source: plan.a,
+      layout: q.by === 'tiles' ? 'lines' : 'words',
+      panels: plan.mPanels,
+      width: plan.rows,
+      taskPanels: plan.mTask,
+    },
+    'a',
+    slots,
+    scratch,
+  );
+  const c = openSide(
+    b,
+    q,
+    plan,
+    {
+      view: p.b,
+      minor: p.n,
+      source: plan.b,
+      layout: 'words',
+      panels: plan.nPanels,
+      width: plan.width,
+      taskPanels: plan.nTask,
+    },
+    'b',
+    slots,
+    scratch,
+  );
+  return [a, c] as const;
+}
+
+/** Sums of a tile: where they are, its panels, its first line. */
+interface Finished {
+  readonly from: Reg;
+  readonly m: Reg;
+  readonly n: Reg;
+  readonly first: Reg;
+  readonly batch: Coords;
+}
+
+/**
+ * Stores the results of a tile. Meanwhile each asks for what the one behind it (the tiles from `lo` to `until` of a column of panels) will read and write
+ * when it is done, which takes longer than its products.
+ */
+function storeFinished(
+  b: LoopBuilder,
+  p: Problem,
+  plan: PackedPlan,
+  groups: { readonly m: ReturnType<typeof outputGroups>; readonly n: ReturnType<typeof outputGroups> },
+  { from, m, n, first, batch }: Finished,
+  lo: Reg,
+  until: Reg,
+): void {
+  const lines = extent(p, p.m);
+  const behind = b.cmp('lt', b.add(m, b.i32(1)), until);
+  const touches = touchesOf(b, p, groups.m, groups.n, plan.lanes, {
+    rows: plan.rows,
+    m: b.mul(b.select(behind, b.add(m, b.i32(1)), lo), b.i32(plan.rows)),
+    n: b.mul(b.select(behind, n, b.add(n, b.i32(1))), b.i32(plan.width)),
+    columns: plan.width,
+    batch,
+  });
+  const left = b.sub(b.i32(lines), first);
+  const rows = lines % plan.rows === 0 ? plan.rows : b.bin('min', b.i32(plan.rows), left);
+  storeTile(b, p, groups.m, groups.n, plan.lanes, {
+    from,
+    pitch: plan.width,
+    m: first,
+    rows,
+    n: b.mul(n, b.i32(plan.width)),
+    columns: plan.width,
+    batch,
+    meanwhile: plan.linesAhead > 0 ? touches : null,
   });
 }

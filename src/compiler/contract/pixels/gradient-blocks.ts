@@ -155,43 +155,254 @@ export function lowerGradientInBlocks(
   target: Target,
   scratch: Scratch,
 ): void {
-  const { image, gradient, out, channel, taps, images, rows, row } = g;
-  const pixels = pixelsOf(p, g);
-  const { outs, ins, outBlocks, inBlocks, chunks, step, ring } = planGradient(p, g, pixels, target);
-  const lanes = lanesFor(target, WORD);
-  const kernel = extent(p, taps);
-  const [rowCount, length] = [extent(p, rows), extent(p, row)];
-  const stepPixels = step * length;
+  new GradientKernel(b, p, g, target, scratch).write();
+}
+
+/** Where a task has its blocks, its lists and its sums. */
+interface Areas {
+  readonly gradients: Reg;
+  /** Per tap the number of pixels that meet, and for each of them bytes from the gradients' blocks and from the ring. */
+  readonly meets: Reg;
+  readonly lists: Reg;
+  readonly ring: Reg;
+  readonly sums: Reg;
+}
+
+const words = (bytes: number): number => bytes / WORD;
+
+class GradientKernel {
+  private readonly b: LoopBuilder;
+  private readonly p: Problem;
+  private readonly g: WeightGradient;
+  private readonly scratch: Scratch;
+  private readonly plan: GradientPlan;
+  private readonly pixels: Pixels;
+  private readonly lanes: number;
+  private readonly kernel: number;
+  /** Pixels of a row and of a step. */
+  private readonly length: number;
+  private readonly stepPixels: number;
   /** Blocks of 32 images at a pixel. */
-  const batches = extent(p, [images]) / BLOCK;
-  const pixelBytes = batches * BLOCK_BYTES;
-  const [outParts, inParts] = [outs / BLOCK, ins / BLOCK];
-  const tasks = chunks * outBlocks * inBlocks;
-  const slots = slotsOf(tasks);
-  const words = (bytes: number): number => bytes / WORD;
-  const gradientWords = words(outParts * stepPixels * pixelBytes);
-  const gradientsAt = scratch.room('blocks of gradients', 'i32', slots * gradientWords);
-  const ringWords = words(inParts * ring * pixelBytes);
-  const ringAt = scratch.room('ring of pixels', 'i32', slots * ringWords);
-  const listWords = kernel * (1 + 2 * stepPixels);
-  const listsAt = scratch.room('pixels that meet', 'i32', slots * listWords);
-  const area = kernel * outParts * inParts * BLOCK_SUMS;
-  const sumsAt = scratch.room('sums', 'f32', (chunks > 1 ? tasks : slots) * area);
-  const kernels = { channel, taps, out, lanes, vectors: 2, place: (tap: number) => tap };
-  const writer = kernelWriter(b, p, kernels, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
+  private readonly batches: number;
+  private readonly pixelBytes: number;
+  private readonly outParts: number;
+  private readonly inParts: number;
+  /** Sums of a task. */
+  private readonly area: number;
+
+  constructor(b: LoopBuilder, p: Problem, g: WeightGradient, target: Target, scratch: Scratch) {
+    this.b = b;
+    this.p = p;
+    this.g = g;
+    this.scratch = scratch;
+    this.pixels = pixelsOf(p, g);
+    this.plan = planGradient(p, g, this.pixels, target);
+    this.lanes = lanesFor(target, WORD);
+    this.kernel = extent(p, g.taps);
+    this.length = extent(p, g.row);
+    this.stepPixels = this.plan.step * this.length;
+    this.batches = extent(p, [g.images]) / BLOCK;
+    this.pixelBytes = this.batches * BLOCK_BYTES;
+    this.outParts = this.plan.outs / BLOCK;
+    this.inParts = this.plan.ins / BLOCK;
+    this.area = this.kernel * this.outParts * this.inParts * BLOCK_SUMS;
+  }
+
+  write(): void {
+    const { b, p, scratch, area, lanes, kernel, stepPixels, pixelBytes } = this;
+    const { channel, taps, out } = this.g;
+    const { outs, ins, outBlocks, inBlocks, chunks, ring } = this.plan;
+    const tasks = chunks * outBlocks * inBlocks;
+    const slots = slotsOf(tasks);
+    const gradientWords = words(this.outParts * stepPixels * pixelBytes);
+    const gradientsAt = scratch.room('blocks of gradients', 'i32', slots * gradientWords);
+    const ringWords = words(this.inParts * ring * pixelBytes);
+    const ringAt = scratch.room('ring of pixels', 'i32', slots * ringWords);
+    const listWords = kernel * (1 + 2 * stepPixels);
+    const listsAt = scratch.room('pixels that meet', 'i32', slots * listWords);
+    const sumsAt = scratch.room('sums', 'f32', (chunks > 1 ? tasks : slots) * area);
+    const kernels = { channel, taps, out, lanes, vectors: 2, place: (tap: number) => tap };
+    const writer = kernelWriter(b, p, kernels, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
+
+    eachTask(b, tasks, (task, slot) => {
+      const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
+      const [lo, hi] = this.rowsOf(chunk!);
+      const [gradients, meets, pixelRing] = [
+        b.addr(gradientsAt, b.mul(slot, b.i32(gradientWords))),
+        b.addr(listsAt, b.mul(slot, b.i32(listWords))),
+        b.addr(ringAt, b.mul(slot, b.i32(ringWords))),
+      ];
+      const lists = b.advance(meets, b.i32(kernel), WORD);
+      const sums = b.addr(sumsAt, b.mul(chunks > 1 ? task : slot, b.i32(area)));
+      this.sumRows({ gradients, meets, lists, ring: pixelRing, sums }, lo, hi, outBlock!, inBlock!);
+      if (chunks > 1) return;
+      const own = writer(slot);
+      b.for(0, outs, 1, line => {
+        const result = affine(b, [[outBlock!, outs], [line, 1]], 0); // biome-ignore format: a sum
+        this.writeFrom(own, sums, result, line, part => affine(b, [[inBlock!, ins], [part, BLOCK]], 0)); // biome-ignore format: a sum
+      });
+    });
+    if (chunks === 1) return;
+
+    b.barrier();
+    eachTask(b, outs * outBlocks, (result, slot) => {
+      const [outBlock, line] = unravel(b, result, [outBlocks, outs]);
+      const own = writer(slot);
+      b.for(0, inBlocks, 1, inBlock => {
+        const block = affine(b, [[outBlock!, inBlocks], [inBlock, 1]], 0); // biome-ignore format: a sum
+        const from = b.addr(sumsAt, b.mul(block, b.i32(area)));
+        this.writeFrom(own, from, result, line!, part => affine(b, [[inBlock, ins], [part, BLOCK]], 0)); // biome-ignore format: a sum
+      });
+    });
+  }
+
+  /** The rows of a chunk. */
+  private rowsOf(chunk: Reg): readonly [lo: Reg, hi: Reg] {
+    const { b } = this;
+    const rowCount = extent(this.p, this.g.rows);
+    const share = (x: Reg): Reg => b.bin('divU', b.mul(x, b.i32(rowCount)), b.i32(this.plan.chunks));
+    return [share(chunk), share(b.add(chunk, b.i32(1)))];
+  }
+
+  private rowAt(view: View, i: Reg, from: Cursor = origin(this.b, view)): Cursor {
+    const { b, p } = this;
+    return stepAll(b, view, from, this.g.rows, unravel(b, i, sizesOf(p, this.g.rows)));
+  }
+
+  /** Number of the pixel of the image with element `index`, or of the one next to it inside. */
+  private numberOf(index: Reg): Reg {
+    const { b, pixels } = this;
+    const inside = b.bin('min', b.bin('max', index, b.i32(pixels.first)), b.i32(pixels.last));
+    return b.bin('divU', b.sub(inside, b.i32(pixels.first)), b.i32(pixels.stride));
+  }
+
+  /** The sums of a task over rows lo .. hi, a step of rows at a time. */
+  private sumRows(areas: Areas, lo: Reg, hi: Reg, outBlock: Reg, inBlock: Reg): void {
+    const { b, lanes, pixels, length } = this;
+    const { image, row } = this.g;
+    const { step, ins } = this.plan;
+    b.for(0, this.area, lanes, i => b.store('f32', b.advance(areas.sums, i, WORD), zero(b, 'f32', lanes)));
+    const end = row.length > 0 ? (length - 1) * image.lin[row[0]!]! : 0;
+    const met = b.copy(this.numberOf(b.add(this.rowAt(image, lo).index, b.i32(pixels.before))));
+    b.for(lo, hi, step, first => {
+      const last = b.bin('min', b.add(first, b.i32(step)), hi);
+      const ending = b.add(this.rowAt(image, b.sub(last, b.i32(1))).index, b.i32(end + pixels.behind));
+      const until = b.add(this.numberOf(ending), b.i32(1));
+      const ofTask = b.mul(inBlock, b.i32(ins));
+      b.for(met, until, 1, pixel => this.packPixel(areas.ring, pixel, ofTask));
+      b.bin('max', met, until, met);
+      this.packGradients(areas.gradients, first, last, outBlock);
+      this.listMet(areas, first, last);
+      this.sumTaps(areas);
+    });
+  }
+
+  /** Blocks [pair][channel] of one pixel of the image, into the ring. */
+  private packPixel(ringAt: Reg, pixel: Reg, ofTask: Reg): void {
+    const { b, batches, inParts, pixelBytes, pixels } = this;
+    const { image, images } = this.g;
+    const { ring } = this.plan;
+    const index = affine(b, [[pixel, pixels.stride], [ofTask, 1]], pixels.first); // biome-ignore format: a sum
+    const to = b.advance(ringAt, b.bin('remU', pixel, b.i32(ring)), pixelBytes);
+    eachBlock(b, image, images, batches, inParts, index, to, ring * pixelBytes, (at, pitch, block) => {
+      for (let pair = 0; pair < SIDE; pair++)
+        for (const [v, odd] of [false, true].entries())
+          b.store('i32', block, pairsOf(b, at, pitch, pair, odd), (2 * pair + v) * SIDE * WORD);
+    });
+  }
+
+  /** Blocks [result][pairs of images] of the gradients of rows first .. last. */
+  private packGradients(gradientsAt: Reg, first: Reg, last: Reg, outBlock: Reg): void {
+    const { b, p, batches, outParts, pixelBytes, stepPixels } = this;
+    const { gradient, images, row } = this.g;
+    const to = b.copy(gradientsAt);
+    const pack = (at: Reg, pitch: number, block: Reg): void => {
+      for (const [v, odd] of [false, true].entries()) {
+        const pairs = Array.from({ length: SIDE }, (_, pair) => pairsOf(b, at, pitch, pair, odd));
+        for (const [i, line] of transpose(b, pairs).entries())
+          b.store('i32', block, line, (v * SIDE + i) * SIDE * WORD);
+      }
+    };
+    b.for(first, last, 1, i => {
+      walk(b, gradient, [this.rowAt(gradient, i)], row, sizesOf(p, row), [], ([cursor]) => {
+        const index = affine(b, [[cursor!.index, 1], [outBlock, this.plan.outs]], 0); // biome-ignore format: a sum
+        eachBlock(b, gradient, images, batches, outParts, index, to, stepPixels * pixelBytes, pack);
+        b.advance(to, b.i32(1), pixelBytes, to);
+      });
+    });
+  }
+
+  /** Lists for each tap where gradients and pixels lie that meet in rows first .. last. */
+  private listMet({ meets, lists }: Areas, first: Reg, last: Reg): void {
+    const { b, p, pixelBytes } = this;
+    const { image, row, taps } = this.g;
+    const countAt = b.copy(meets);
+    const list = b.copy(lists);
+    walk(b, image, [origin(b, image)], taps, sizesOf(p, taps), [], ([tap]) => {
+      const count = b.copy(b.i32(0));
+      const entry = b.copy(list);
+      const bytes = b.copy(b.i32(0));
+      b.for(first, last, 1, i => {
+        walk(b, image, [this.rowAt(image, i, tap!)], row, sizesOf(p, row), allGuards(image), ([cursor], [violated]) => {
+          whenInside(b, violated!, () => {
+            const slot = b.bin('remU', this.numberOf(cursor!.index), b.i32(this.plan.ring));
+            b.store('i32', entry, bytes);
+            b.store('i32', entry, b.mul(slot, b.i32(pixelBytes)), WORD);
+            b.advance(entry, b.i32(2), WORD, entry);
+            b.add(count, b.i32(1), count);
+          });
+          b.add(bytes, b.i32(pixelBytes), bytes);
+        });
+      });
+      b.store('i32', countAt, count);
+      b.advance(countAt, b.i32(1), WORD, countAt);
+      b.advance(list, b.i32(2 * this.stepPixels), WORD, list);
+    });
+  }
+
+  /** Adds the products of a step to the sums of every tap. */
+  private sumTaps({ gradients, meets, lists, ring, sums }: Areas): void {
+    const { b, outParts, inParts, stepPixels, pixelBytes } = this;
+    b.for(0, this.kernel, 1, tap => {
+      const runs = {
+        at: b.advance(lists, tap, 2 * stepPixels * WORD),
+        count: b.load('i32', b.advance(meets, tap, WORD)),
+        pitch: null,
+      };
+      b.for(0, outParts, 1, outPart => {
+        b.for(0, inParts, 1, inPart => {
+          const place = affine(b, [[tap, outParts * inParts], [outPart, inParts], [inPart, 1]], 0); // biome-ignore format: a sum
+          b.emit({
+            op: 'tiles',
+            kind: 'bf16',
+            a: b.advance(gradients, outPart, stepPixels * pixelBytes),
+            b: b.advance(ring, inPart, this.plan.ring * pixelBytes),
+            c: b.advance(sums, place, BLOCK_SUMS * WORD),
+            steps: this.batches,
+            rows: 2,
+            columns: 2,
+            add: true,
+            runs,
+          });
+        });
+      });
+    });
+  }
 
   /** Writes the kernels of some blocks of channels, from one area of sums or from those of all chunks. */
-  const writeFrom = (
+  private writeFrom(
     { stash, write }: KernelWriter,
     from: Reg,
     result: Reg,
     ofBlock: Reg,
     channelAt: (part: Reg) => Reg,
-  ): void => {
+  ): void {
+    const { b, outParts, inParts, lanes, area } = this;
+    const { chunks, outBlocks, inBlocks } = this.plan;
     const within = b.bin('and', ofBlock, b.i32(BLOCK - 1));
     const line = affine(b, [[b.bin('and', within, b.i32(1)), SIDE], [b.bin('shrU', within, b.i32(1)), 1]], 0); // biome-ignore format: a sum
     b.for(0, inParts, 1, part => {
-      b.for(0, kernel, 1, tap => {
+      b.for(0, this.kernel, 1, tap => {
         const place = affine(b, [[tap, outParts * inParts], [b.bin('shrU', ofBlock, b.i32(5)), inParts], [part, 1]], 0); // biome-ignore format: a sum
         const at = b.advance(b.advance(from, place, BLOCK_SUMS * WORD), line, BLOCK * WORD);
         for (const v of [0, 1]) {
@@ -205,137 +416,5 @@ export function lowerGradientInBlocks(
       });
       write(result, channelAt(part));
     });
-  };
-
-  eachTask(b, tasks, (task, slot) => {
-    const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
-    const share = (x: Reg): Reg => b.bin('divU', b.mul(x, b.i32(rowCount)), b.i32(chunks));
-    const [lo, hi] = [share(chunk!), share(b.add(chunk!, b.i32(1)))];
-    const [gradients, meets, pixelRing] = [
-      b.addr(gradientsAt, b.mul(slot, b.i32(gradientWords))),
-      b.addr(listsAt, b.mul(slot, b.i32(listWords))),
-      b.addr(ringAt, b.mul(slot, b.i32(ringWords))),
-    ];
-    const lists = b.advance(meets, b.i32(kernel), WORD);
-    const sums = b.addr(sumsAt, b.mul(chunks > 1 ? task : slot, b.i32(area)));
-    b.for(0, area, lanes, i => b.store('f32', b.advance(sums, i, WORD), zero(b, 'f32', lanes)));
-
-    const rowAt = (view: View, i: Reg, from: Cursor = origin(b, view)): Cursor =>
-      stepAll(b, view, from, rows, unravel(b, i, sizesOf(p, rows)));
-    /** Number of the pixel of the image with element `index`, or of the one next to it inside. */
-    const numberOf = (index: Reg): Reg => {
-      const inside = b.bin('min', b.bin('max', index, b.i32(pixels.first)), b.i32(pixels.last));
-      return b.bin('divU', b.sub(inside, b.i32(pixels.first)), b.i32(pixels.stride));
-    };
-    const end = row.length > 0 ? (length - 1) * image.lin[row[0]!]! : 0;
-    const met = b.copy(numberOf(b.add(rowAt(image, lo).index, b.i32(pixels.before))));
-
-    b.for(lo, hi, step, first => {
-      const last = b.bin('min', b.add(first, b.i32(step)), hi);
-      const ending = b.add(rowAt(image, b.sub(last, b.i32(1))).index, b.i32(end + pixels.behind));
-      const until = b.add(numberOf(ending), b.i32(1));
-      const ofTask = b.mul(inBlock!, b.i32(ins));
-      b.for(met, until, 1, pixel => {
-        const index = affine(b, [[pixel, pixels.stride], [ofTask, 1]], pixels.first); // biome-ignore format: a sum
-        const to = b.advance(pixelRing, b.bin('remU', pixel, b.i32(ring)), pixelBytes);
-        eachBlock(b, image, images, batches, inParts, index, to, ring * pixelBytes, (at, pitch, block) => {
-          for (let pair = 0; pair < SIDE; pair++)
-            for (const [v, odd] of [false, true].entries())
-              b.store('i32', block, pairsOf(b, at, pitch, pair, odd), (2 * pair + v) * SIDE * WORD);
-        });
-      });
-      b.bin('max', met, until, met);
-      const toGradient = b.copy(gradients);
-      b.for(first, last, 1, i => {
-        walk(b, gradient, [rowAt(gradient, i)], row, sizesOf(p, row), [], ([cursor]) => {
-          const index = affine(b, [[cursor!.index, 1], [outBlock!, outs]], 0); // biome-ignore format: a sum
-          eachBlock(
-            b,
-            gradient,
-            images,
-            batches,
-            outParts,
-            index,
-            toGradient,
-            stepPixels * pixelBytes,
-            (at, pitch, block) => {
-              for (const [v, odd] of [false, true].entries()) {
-                const pairs = Array.from({ length: SIDE }, (_, pair) => pairsOf(b, at, pitch, pair, odd));
-                for (const [i, line] of transpose(b, pairs).entries())
-                  b.store('i32', block, line, (v * SIDE + i) * SIDE * WORD);
-              }
-            },
-          );
-          b.advance(toGradient, b.i32(1), pixelBytes, toGradient);
-        });
-      });
-
-      // Bytes from the gradients' blocks and from the ring to each pixel that a tap meets.
-      const countAt = b.copy(meets);
-      const list = b.copy(lists);
-      walk(b, image, [origin(b, image)], taps, sizesOf(p, taps), [], ([tap]) => {
-        const count = b.copy(b.i32(0));
-        const entry = b.copy(list);
-        const bytes = b.copy(b.i32(0));
-        b.for(first, last, 1, i => {
-          walk(b, image, [rowAt(image, i, tap!)], row, sizesOf(p, row), allGuards(image), ([cursor], [violated]) => {
-            whenInside(b, violated!, () => {
-              const slot = b.bin('remU', numberOf(cursor!.index), b.i32(ring));
-              b.store('i32', entry, bytes);
-              b.store('i32', entry, b.mul(slot, b.i32(pixelBytes)), WORD);
-              b.advance(entry, b.i32(2), WORD, entry);
-              b.add(count, b.i32(1), count);
-            });
-            b.add(bytes, b.i32(pixelBytes), bytes);
-          });
-        });
-        b.store('i32', countAt, count);
-        b.advance(countAt, b.i32(1), WORD, countAt);
-        b.advance(list, b.i32(2 * stepPixels), WORD, list);
-      });
-
-      b.for(0, kernel, 1, tap => {
-        const runs = {
-          at: b.advance(lists, tap, 2 * stepPixels * WORD),
-          count: b.load('i32', b.advance(meets, tap, WORD)),
-          pitch: null,
-        };
-        b.for(0, outParts, 1, outPart => {
-          b.for(0, inParts, 1, inPart => {
-            const place = affine(b, [[tap, outParts * inParts], [outPart, inParts], [inPart, 1]], 0); // biome-ignore format: a sum
-            b.emit({
-              op: 'tiles',
-              kind: 'bf16',
-              a: b.advance(gradients, outPart, stepPixels * pixelBytes),
-              b: b.advance(pixelRing, inPart, ring * pixelBytes),
-              c: b.advance(sums, place, BLOCK_SUMS * WORD),
-              steps: batches,
-              rows: 2,
-              columns: 2,
-              add: true,
-              runs,
-            });
-          });
-        });
-      });
-    });
-    if (chunks > 1) return;
-    const own = writer(slot);
-    b.for(0, outs, 1, line => {
-      const result = affine(b, [[outBlock!, outs], [line, 1]], 0); // biome-ignore format: a sum
-      writeFrom(own, sums, result, line, part => affine(b, [[inBlock!, ins], [part, BLOCK]], 0)); // biome-ignore format: a sum
-    });
-  });
-  if (chunks === 1) return;
-
-  b.barrier();
-  eachTask(b, outs * outBlocks, (result, slot) => {
-    const [outBlock, line] = unravel(b, result, [outBlocks, outs]);
-    const own = writer(slot);
-    b.for(0, inBlocks, 1, inBlock => {
-      const block = affine(b, [[outBlock!, inBlocks], [inBlock, 1]], 0); // biome-ignore format: a sum
-      const from = b.addr(sumsAt, b.mul(block, b.i32(area)));
-      writeFrom(own, from, result, line!, part => affine(b, [[inBlock, ins], [part, BLOCK]], 0)); // biome-ignore format: a sum
-    });
-  });
+  }
 }

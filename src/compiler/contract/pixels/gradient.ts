@@ -2,7 +2,7 @@
  * Recognising a weight gradient: for every tap the sum over pixels, and over the images at each, of the gradient's channels by the image's. Pure data;
  * imports problems only.
  */
-import type { Problem, View } from '../problem.ts';
+import { jumps, type Problem, type View } from '../problem.ts';
 import { blocksIn } from './forward.ts';
 
 export interface WeightGradient {
@@ -33,6 +33,8 @@ export function asWeightGradient(p: Problem): WeightGradient | null {
     const channel = others.find(d => image.lin[d] === 1 && blocksIn(image, [d, images]));
     if (out === undefined || outs.length !== 1 || gradient.lin[out] !== 1 || channel === undefined) continue;
     if (gradient.prologue || gradient.guards.length > 0) continue;
+    // Blocks are read where they lie, in the order of memory.
+    if (jumps(p, gradient, image) || jumps(p, image, gradient)) continue;
     const split = pixels.length > 1 ? pixels.length - 1 : pixels.length;
     const [rows, row] = [pixels.slice(0, split), pixels.slice(split)];
     // Rows must come in the order of memory, so that a run of them meets a run of the image.

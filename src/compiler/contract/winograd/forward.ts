@@ -8,16 +8,18 @@ import { lanesFor, type Target } from '../../target.ts';
 import { loadRun } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { type Stream, sweep } from '../micro.ts';
-import { chooseTile, comesPacked } from '../plan.ts';
+import { comesPacked } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { type Coords, finish, outputIndex } from '../store.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
-import { channelsOf, type Forward } from './convolution.ts';
+import { chooseTile } from '../tile.ts';
+import { channelsOf, type Forward, type Windows } from './convolution.ts';
 import {
   type Channels,
   loadPlanes,
   PLANES,
+  type Planes,
   planeElements,
   planesOf,
   storePlanes,
@@ -145,8 +147,8 @@ function packKernel(
 /** Emits the whole kernel. */
 export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Target, scratch: Scratch): void {
   const plan = planForward(p, f, target);
-  const { lanes, channels, results, rows, vectors, width, mPanels, nPanels, mTasks, most, shared } = plan;
-  const { windows, out } = f;
+  const { lanes, channels, rows, width, mPanels, nPanels, mTasks, most, shared } = plan;
+  const { windows } = f;
   const { tiles } = windows;
   const pitch = (channels * F32) % SET_BYTES === 0 ? channels + lanes : channels;
   const tasks = mTasks * (shared ? nPanels : 1);
@@ -169,70 +171,6 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
     });
   if (packs || shared) b.barrier();
 
-  /** Sums of panels lo to hi of tiles, whose first row is at `from`, by panel `n` of results. */
-  const multiply = (from: Reg, to: Reg, lo: Reg, hi: Reg, n: Reg): void =>
-    b.for(0, PLANES, 1, plane => {
-      const rowsAt = b.advance(from, plane, image.plane * F32);
-      const line = affine(b, [[n, PLANES * channels], [plane, channels]], 0); // biome-ignore format: a sum
-      const columns = b.addr(kernel, b.mul(line, b.i32(width)));
-      const target = b.advance(to, plane, sums.plane * F32);
-      // Each tile asks for its share of the next panel, which lies behind this one.
-      const next = b.advance(columns, b.i32(channels), width * F32);
-      const asked = (tile: Reg): Reg =>
-        b.advance(next, b.mul(tile, b.i32(Math.floor(channels / plan.unroll))), plan.ahead);
-      b.for(lo, hi, 1, panel => {
-        const row = b.mul(b.sub(panel, lo), b.i32(rows));
-        const tile = Array.from({ length: rows }, () =>
-          Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
-        );
-        const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
-        const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
-        const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), bytes: plan.ahead };
-        sweep(b, 'f32', lanes, tile, channels, a, c, plan.unroll, ahead);
-        const place = b.advance(target, row, width * F32);
-        for (const [r, line] of tile.entries())
-          for (const [v, sum] of line.entries()) b.store('f32', place, sum, (r * width + v * lanes) * F32);
-      });
-    });
-
-  /** Results of tiles lo to hi from their sums. */
-  const settle = (from: Reg, lo: Reg, hi: Reg, n: Reg): void => {
-    const first = b.mul(n, b.i32(width));
-    const columns = results % width === 0 ? width : b.bin('min', b.i32(width), b.sub(b.i32(results), first));
-    b.for(lo, hi, 1, tile => {
-      const at = b.advance(from, b.sub(tile, lo), width * F32);
-      b.for(0, columns, lanes, v => {
-        const place = b.advance(at, v, F32);
-        const values = transformSums(b, loadPlanes(b, place, sums, lanes));
-        for (const [i, x] of values.flat().entries()) b.store('f32', place, x, i * sums.plane * F32);
-      });
-      const coords = tileCoords(b, windows, tile);
-      b.for(0, 4, 1, pixel => {
-        const own = new Map(coords);
-        const place = unravel(b, pixel, [2, 2]);
-        let outside: Reg | null = null;
-        for (const [i, axis] of windows.axes.entries()) {
-          const x = affine(b, [[coords.get(axis.dim)!, 2], [place[i]!, 1]], 0); // biome-ignore format: a sum
-          own.set(axis.dim, x);
-          if (axis.size % 2 === 0) continue;
-          const beyond = b.sub(b.i32(axis.size - 1), x);
-          outside = outside ? b.bin('or', outside, beyond) : beyond;
-        }
-        const write = (): void => {
-          const values = b.advance(at, pixel, sums.plane * F32);
-          const index = outputIndex(b, p, own);
-          b.for(0, columns, lanes, v => {
-            const column = b.add(first, v);
-            const at: Coords = new Map([...own, [out, column]]);
-            finish(b, p, b.load('f32', b.advance(values, v, F32), 0, lanes), at, b.add(index, column), out);
-          });
-        };
-        if (outside) b.if(b.cmp('ge', outside, b.i32(0)), write);
-        else write();
-      });
-    });
-  };
-
   eachTask(b, tasks, (task, slot) => {
     const [mTask, panel] = shared ? unravel(b, task, [mTasks, nPanels]) : [task, null];
     const part = (x: Reg): Reg => b.bin('divU', b.mul(x, b.i32(mPanels)), b.i32(mTasks));
@@ -243,10 +181,109 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
     const to = b.addr(sumsAt, b.mul(slot, b.i32(planeElements(sums))));
     if (!shared) transformImage(b, windows, all(), lanes, first, last, from, image);
     const one = (n: Reg): void => {
-      multiply(from, to, lo, hi, n);
-      settle(to, first, last, n);
+      multiply(b, plan, { from, pitch, image }, kernel, to, sums, lo, hi, n);
+      settle(b, p, f, plan, to, sums, first, last, n);
     };
     if (panel) one(panel);
     else b.for(0, nPanels, 1, one);
   });
+}
+
+/** Transformed tiles from an address on, rows `pitch` elements apart. */
+interface Tiles {
+  readonly from: Reg;
+  readonly pitch: number;
+  readonly image: Planes;
+}
+
+/** Sums of panels lo to hi of tiles by panel `n` of results. */
+function multiply(
+  b: LoopBuilder,
+  plan: ForwardPlan,
+  { from, pitch, image }: Tiles,
+  kernel: number,
+  to: Reg,
+  sums: Planes,
+  lo: Reg,
+  hi: Reg,
+  n: Reg,
+): void {
+  const { lanes, channels, rows, vectors, width } = plan;
+  b.for(0, PLANES, 1, plane => {
+    const rowsAt = b.advance(from, plane, image.plane * F32);
+    const line = affine(b, [[n, PLANES * channels], [plane, channels]], 0); // biome-ignore format: a sum
+    const columns = b.addr(kernel, b.mul(line, b.i32(width)));
+    const target = b.advance(to, plane, sums.plane * F32);
+    // Each tile asks for its share of the next panel, which lies behind this one.
+    const next = b.advance(columns, b.i32(channels), width * F32);
+    const asked = (tile: Reg): Reg =>
+      b.advance(next, b.mul(tile, b.i32(Math.floor(channels / plan.unroll))), plan.ahead);
+    b.for(lo, hi, 1, panel => {
+      const row = b.mul(b.sub(panel, lo), b.i32(rows));
+      const tile = Array.from({ length: rows }, () =>
+        Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
+      );
+      const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
+      const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
+      const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), bytes: plan.ahead };
+      sweep(b, 'f32', lanes, tile, channels, a, c, plan.unroll, ahead);
+      const place = b.advance(target, row, width * F32);
+      for (const [r, line] of tile.entries())
+        for (const [v, sum] of line.entries()) b.store('f32', place, sum, (r * width + v * lanes) * F32);
+    });
+  });
+}
+
+/** Results of tiles lo to hi from their sums. */
+function settle(
+  b: LoopBuilder,
+  p: Problem,
+  { windows, out }: Forward,
+  { lanes, results, width }: ForwardPlan,
+  from: Reg,
+  sums: Planes,
+  lo: Reg,
+  hi: Reg,
+  n: Reg,
+): void {
+  const first = b.mul(n, b.i32(width));
+  const columns = results % width === 0 ? width : b.bin('min', b.i32(width), b.sub(b.i32(results), first));
+  b.for(lo, hi, 1, tile => {
+    const at = b.advance(from, b.sub(tile, lo), width * F32);
+    b.for(0, columns, lanes, v => {
+      const place = b.advance(at, v, F32);
+      const values = transformSums(b, loadPlanes(b, place, sums, lanes));
+      for (const [i, x] of values.flat().entries()) b.store('f32', place, x, i * sums.plane * F32);
+    });
+    const coords = tileCoords(b, windows, tile);
+    b.for(0, 4, 1, pixel => {
+      const own = new Map(coords);
+      const outside = pixelCoords(b, windows, coords, pixel, own);
+      const write = (): void => {
+        const values = b.advance(at, pixel, sums.plane * F32);
+        const index = outputIndex(b, p, own);
+        b.for(0, columns, lanes, v => {
+          const column = b.add(first, v);
+          const at: Coords = new Map([...own, [out, column]]);
+          finish(b, p, b.load('f32', b.advance(values, v, F32), 0, lanes), at, b.add(index, column), out);
+        });
+      };
+      if (outside) b.if(b.cmp('ge', outside, b.i32(0)), write);
+      else write();
+    });
+  });
+}
+
+/** Adds the coordinates of pixel 0 to 3 of a tile to `own`; negative where the pixel lies beyond an odd side, null where no side is odd. */
+function pixelCoords(b: LoopBuilder, windows: Windows, tile: Coords, pixel: Reg, own: Map<number, Reg>): Reg | null {
+  const place = unravel(b, pixel, [2, 2]);
+  let outside: Reg | null = null;
+  for (const [i, axis] of windows.axes.entries()) {
+    const x = affine(b, [[tile.get(axis.dim)!, 2], [place[i]!, 1]], 0); // biome-ignore format: a sum
+    own.set(axis.dim, x);
+    if (axis.size % 2 === 0) continue;
+    const beyond = b.sub(b.i32(axis.size - 1), x);
+    outside = outside ? b.bin('or', outside, beyond) : beyond;
+  }
+  return outside;
 }

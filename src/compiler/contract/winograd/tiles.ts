@@ -14,7 +14,7 @@ export const PLANES = 16;
 const SIDE = 4;
 
 /** 16 planes of `rows` x `pitch` elements; a line between them keeps their rows out of one another's cache sets. */
-interface Planes {
+export interface Planes {
   readonly pitch: number;
   readonly plane: number;
 }

@@ -24,7 +24,7 @@ const refused =
 
 const UNARY_OPERATORS: Partial<Record<Unary, string>> = {
   abs: 'Abs', atan: 'Atan', ceil: 'Ceil', cos: 'Cos', erf: 'Erf', exp: 'Exp', floor: 'Floor', log: 'Log', neg: 'Neg',
-  round: 'Round', sigmoid: 'Sigmoid', sign: 'Sign', sin: 'Sin', sqrt: 'Sqrt', tanh: 'Tanh',
+  round: 'Round', sigmoid: 'Sigmoid', sign: 'Sign', sin: 'Sin', sqrt: 'Sqrt', tan: 'Tan', tanh: 'Tanh',
 }; // biome-ignore format: a table
 
 const written = (writer: Writer, node: Node, lowering: Lowering): string =>
