@@ -143,8 +143,8 @@ export class Machine {
       written({ outline, code });
     };
     const loaded = new LoadedProgram(this, outline, { emitter, written: done });
-    // Where nobody looks at single steps, what is left is written while the first run goes on.
-    if (!more || loaded.byStep) loaded.finishCode();
+    // Where nobody looks on, what is left is written while the first run goes on.
+    if (!more || listing || loaded.byStep) loaded.finishCode();
     return loaded;
   }
 

@@ -25,6 +25,7 @@ interface Put {
   readonly dtype: DType;
   readonly buffer: number;
   readonly ix: Ix;
+  readonly row?: StoreExpr['row'];
 }
 
 export class SpaceBody {
@@ -42,7 +43,11 @@ export class SpaceBody {
   private readonly depths: ReadonlyMap<Expr, number>;
   /** What a pass needs, in order: the same for vectors and for what is left over. */
   private readonly neededBy = new Map<string, readonly Expr[]>();
-  private chosenSpills: Map<Expr, Spill> | null = null;
+  /** Results of full size, which are stored in the last pass over the summed loops; how many there are. */
+  private readonly fullStores: readonly StoreExpr[];
+  private readonly lastPass: number;
+  /** What is put into memory between passes. */
+  readonly spills: ReadonlyMap<Expr, Spill>;
 
   constructor(emitter: Emitter, buffers: KernelBuffers, loops: SpaceLoops, streams: Streams, slot: VarAtom) {
     this.emitter = emitter;
@@ -53,11 +58,16 @@ export class SpaceBody {
     this.slot = slot;
     for (const e of loops.trace.exprs) this.levels.set(e, this.levelOf(e));
     this.depths = passDepths(loops.trace.exprs);
+    const { stores, reduced } = loops.trace;
+    const passes = reduced.reduce((n, e) => Math.max(n, this.depths.get(e)!), 0);
+    this.fullStores = stores.filter(s => s.full && loops.summedLoops.length > 0);
+    this.lastPass = this.fullStores.reduce((n, s) => Math.max(n, this.depths.get(s.expr)! + 1), passes);
+    const insideSums = (e: Expr): boolean => this.levels.get(e)! > this.resultLevel;
+    this.spills = chooseSpills(loops.trace, this.fullStores, this.lastPass, pass => this.sumsOf(pass), insideSums);
   }
 
-  /** What has been put into memory between passes, as far as elements have been emitted. */
-  get spills(): Iterable<Spill> {
-    return this.chosenSpills?.values() ?? [];
+  private sumsOf(pass: number): ReducedExpr[] {
+    return this.loops.trace.reduced.filter(e => this.depths.get(e) === pass + 1);
   }
 
   /** Index of the last kept loop: where results of reductions are known. */
@@ -149,21 +159,14 @@ export class SpaceBody {
 
   /** Passes over the summed variables, then the results. */
   readonly element = (): void => {
-    const { depths } = this;
-    const { trace, summedLoops } = this.loops;
-    const { stores, reduced } = trace;
-    const passes = reduced.reduce((n, e) => Math.max(n, depths.get(e)!), 0);
-    const fullStores = stores.filter(s => s.full && summedLoops.length > 0);
-    const lastPass = fullStores.reduce((n, s) => Math.max(n, depths.get(s.expr)! + 1), passes);
-    const sumsOf = (pass: number): ReducedExpr[] => reduced.filter(e => depths.get(e) === pass + 1);
-    const insideSums = (e: Expr): boolean => this.levels.get(e)! > this.resultLevel;
-    this.chosenSpills ??= chooseSpills(trace, fullStores, lastPass, sumsOf, insideSums);
-    const spills = [...this.chosenSpills].map(([e, spill]) => ({ pass: spill.pass, put: this.waiting(e, spill) }));
+    const { fullStores, lastPass } = this;
+    const { stores } = this.loops.trace;
+    const spills = [...this.spills].map(([e, spill]) => ({ pass: spill.pass, put: this.waiting(e, spill) }));
     const results = fullStores
       .map(s => this.put(s))
       .filter(({ expr, buffer }) => !spills.some(({ put }) => put.expr === expr && put.buffer === buffer));
     const passesOver = Array.from({ length: lastPass }, (_, pass) => ({
-      sums: sumsOf(pass),
+      sums: this.sumsOf(pass),
       // Full results are stored in the last pass: until then everything may still be read.
       stored: pass === lastPass - 1 ? results : [],
       spilled: spills.flatMap(spill => (spill.pass === pass ? [spill.put] : [])),
@@ -182,8 +185,8 @@ export class SpaceBody {
     this.storeAll(stores.filter(s => !fullStores.includes(s)));
   };
 
-  private put({ value, ix, expr }: StoreExpr): Put {
-    return { expr, dtype: value.dtype, buffer: this.buffers.write(value), ix };
+  private put({ value, ix, expr, row }: StoreExpr): Put {
+    return { expr, dtype: value.dtype, buffer: this.buffers.write(value), ix, row };
   }
 
   /** Where a value waits for later passes: where a result will be, or in a row of the thread's own where results go past the caches. */
@@ -221,7 +224,9 @@ export class SpaceBody {
       const copies = emitter.isVector(expr) ? emitter.mode.copies : 1;
       for (let copy = 0; copy < copies; copy++) emitter.value(expr, copy);
     }
-    for (const { dtype, buffer, ix, expr } of all) emitter.store(dtype, buffer, ix, expr);
+    for (const { dtype, buffer, ix, expr, row } of all)
+      if (row) emitter.storeAtRow(dtype, buffer, ix, expr, row);
+      else emitter.store(dtype, buffer, ix, expr);
   }
 
   private needed(sums: readonly ReducedExpr[], stores: readonly Put[]): readonly Expr[] {

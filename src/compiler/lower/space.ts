@@ -134,7 +134,8 @@ class SpaceLowering {
     this.askForBuffers();
     const body = this.body();
     const single = this.emitTasks(body);
-    if (this.decidesLate) b.complete();
+    // Only its loops show which indices may fail, and what memory values take that wait between passes.
+    if (body.spills.size > 0 || checksIndices(this.loops.trace.exprs)) b.complete();
     return this.lowered(() => b.instructions, single, body);
   }
 
@@ -143,12 +144,6 @@ class SpaceLowering {
     const { stores, exprs } = this.loops.trace;
     for (const { value } of stores) this.buffers.write(value);
     for (const e of exprs) if (e.kind === 'load') this.buffers.read(e.of);
-  }
-
-  /** Whether only its loops show what the planner wants to know: indices that may fail, values that wait in memory between passes. */
-  private get decidesLate(): boolean {
-    const { stores, exprs, reduced } = this.loops.trace;
-    return checksIndices(exprs) || (reduced.length > 0 && stores.some(({ full }) => full));
   }
 
   private body(): SpaceBody {
@@ -161,7 +156,7 @@ class SpaceLowering {
       refs: this.buffers.refs,
       mayFail: this.emitter.indices.mayFail,
       single,
-      inPlace: inPlacePairs(this.loops.trace, this.context.windows, emitted?.spills ?? []),
+      inPlace: inPlacePairs(this.loops.trace, this.context.windows, emitted?.spills.values() ?? []),
       describe: () => this.describe(),
     };
   }
