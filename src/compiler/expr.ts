@@ -6,6 +6,7 @@
 import type { DType } from '../graph/dtype.ts';
 import { isInt } from '../graph/dtype.ts';
 import { storage, type Value } from './flow.ts';
+import { clamped, insideIndex } from './fold-values.ts';
 import type { Atom, DataAtom, IndexTable, Ix, VarAtom } from './index-expr.ts';
 import { type Condition, simplest, throughReindex, throughReshape, withoutOffsets } from './views.ts';
 import type { MemoryWindows } from './windows.ts';
@@ -228,6 +229,8 @@ export class Tracer {
       };
     }
     if (value.is('gather')) return this.gather(value, coords, guards);
+    // Rows that a kernel updates are computed where the values for them are.
+    if (value.is('scatter')) return this.trace(value.inputs[2]!, coords, guards);
     if (value.is('reduce') && this.combinations) {
       const args = this.combinations.map(({ members, full }) =>
         this.within(members, () => this.trace(value.inputs[0]!, full)),
@@ -279,25 +282,35 @@ export class Tracer {
   /** Where reductions of this kernel read their input; filled by the kernel's owner before tracing. */
   readonly inputCoords = new Map<Value, readonly Ix[]>();
 
+  /** Where a member that updates rows puts an element, and the row as it was given: nothing is to be put where that is none. */
+  rowOf(scatter: Value<'scatter'>, coords: readonly Ix[]): { readonly ix: Ix; readonly index: Expr } {
+    const [row, ...rest] = coords as [Ix, ...Ix[]];
+    const inside = insideIndex(scatter);
+    if (!inside) throw new Error('internal: rows are updated that are not read');
+    const at = this.indexValue(this.trace(inside, [row]), scatter.shape[0]!, null);
+    return { ix: this.table.linear([at, ...rest], scatter.shape), index: this.trace(scatter.inputs[1]!, [row]) };
+  }
+
   private gather(value: Value<'gather'>, coords: readonly Ix[], guards: readonly Condition[]): Expr {
     const [source, index] = [value.inputs[0]!, value.inputs[1]!];
     const { axis, what } = value.attrs;
     const n = source.shape[axis]!;
     const rank = index.shape.length;
     const at = this.indexWhere(guards, this.trace(index, coords.slice(axis, axis + rank), guards));
-    const position = this.indexValue(at, n, what);
+    const safe = staysInside(index, n);
+    const position = this.indexValue(at, n, safe ? null : what);
     const element =
       n === 0
         ? this.constant(0, value.dtype)
         : this.trace(source, [...coords.slice(0, axis), position, ...coords.slice(axis + rank)], guards);
-    if (isInside(at, n) || readsAt(element, position)) return element;
+    if (safe || isInside(at, n) || readsAt(element, position)) return element;
     // The same element whatever the index: nothing else would see that it is out of range.
     const args = [element, at];
     return { kind: 'op', id: this.count++, dtype: value.dtype, mask: this.argsMask(args), args, value };
   }
 
   /** An integer value as an index in [0, size), checked unless its range proves it. */
-  private indexValue(at: Expr, size: number, what: string): Ix {
+  private indexValue(at: Expr, size: number, what: string | null): Ix {
     if (isInside(at, size)) return at.kind === 'index' ? at.ix : this.table.constant(Number((at as ConstExpr).value));
     return this.table.data<CheckedIndex>(
       `${this.salt}.${at.id}.${size}.${what}`,
@@ -311,13 +324,19 @@ export class Tracer {
 
 let tracers = 0;
 
+/** Whether an index was clamped into [0, size). */
+function staysInside(index: Value, size: number): boolean {
+  const range = clamped(index);
+  return range !== null && range.lo >= 0 && range.hi < size;
+}
+
 /** Whether an integer value is known to be in [0, size). */
 const isInside = (at: Expr, size: number): boolean =>
   (at.kind === 'index' && at.ix.lo >= 0 && at.ix.hi < size) ||
   (at.kind === 'const' && at.value >= 0 && at.value < size);
 
 /** An index that is checked when it is used, unless that is done where it is made. */
-export function checkedIndex(index: Expr, size: number, what: string): CheckedIndex {
+export function checkedIndex(index: Expr, size: number, what: string | null): CheckedIndex {
   const done = index.kind === 'op' && index.value.is('checkIndex') && index.value.attrs.size <= size;
   return { index, size, what: done ? null : what };
 }

@@ -124,8 +124,8 @@ export interface Attrs {
   scan: { readonly kind: ScanKind; readonly axis: number; readonly reverse: boolean };
   /**
    * (base, index, updates): base[pre, n, post], updates [pre, ...index, post] combined into base at index along `axis`, in
-   * index order. Where an index is outside [0, n) it fails, or with `drop` leaves the update out. A variable assigned a dropping scatter
-   * into itself is written in place, at those rows alone: how optimizers update tables. Dropping has no derivative.
+   * index order. Where an index is outside [0, n) it fails, or with `drop` leaves the update out; indices inside are distinct then. A variable assigned
+   * a dropping scatter into itself is written in place, at those rows alone: how optimizers update tables. Dropping has no derivative.
    */
   scatter: { readonly kind: ScatterKind; readonly axis: number; readonly what: string; readonly drop: boolean };
   /**

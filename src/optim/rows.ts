@@ -16,7 +16,7 @@ export class RowGradient {
   readonly rows: Node;
   /** `[m, ...rest]`: the gradient's rows, duplicates added up in order of lookup. */
   readonly values: Tensor;
-  /** Like `rows`, and 0 where there is no row: for reading. */
+  /** Like `rows`, and the last one where there is no row: for reading. */
   private readonly readable: Node;
 
   constructor(index: Node, updates: Node, size: number) {
@@ -37,7 +37,7 @@ export class RowGradient {
     const empty = build.full(0, updates.shape, updates.dtype);
     const runOf = build.scatter('set', i32(0), order, run, 0);
     this.values = new Tensor(build.scatter('add', empty, runOf, updates, 0));
-    this.readable = build.where(build.compare('lt', this.rows, i32(size)), this.rows, i32(0));
+    this.readable = build.binary('min', build.binary('max', this.rows, i32(0)), i32(size - 1));
   }
 
   /** The rows of a tensor of the table's shape, [m, ...rest]. */

@@ -16,6 +16,7 @@ import {
   lowerUnary,
   lowerWhere,
   settle,
+  toMemory,
 } from '../math/index.ts';
 import { COMBINE, wideOf } from './accumulator.ts';
 import type { ProgramContext } from './context.ts';
@@ -64,6 +65,34 @@ export class Emitter extends Walk {
   store(dtype: DType, buffer: number, ix: Ix, e: Expr): void {
     const vector = this.dependsOnLane(ix);
     this.memory.storeAt(dtype, buffer, ix, copy => (vector ? this.vector(e, copy) : this.value(e)));
+  }
+
+  /** The same at a row that is loaded: nothing is stored where `index` is none of `rows`. */
+  storeAtRow(
+    dtype: DType,
+    buffer: number,
+    ix: Ix,
+    e: Expr,
+    row: { readonly index: Expr; readonly rows: number },
+  ): void {
+    const { b } = this;
+    const isRow = (index: Reg): Reg => b.cmp('ltU', index, b.i32(row.rows));
+    if (!this.isVector(row.index)) {
+      // Addresses and values are remembered, so they are there before anything depends on the row.
+      this.memory.pointer(buffer, dtype, ix);
+      b.if(isRow(this.value(row.index)), () => this.scoped(() => this.store(dtype, buffer, ix, e)));
+      return;
+    }
+    const { lanes, copies, active } = this.mode;
+    for (let copy = 0; copy < copies; copy++) {
+      const [values, indices] = [toMemory(b, dtype, this.vector(e, copy)), this.value(row.index, copy)];
+      for (let lane = 0; lane < (active ?? lanes); lane++) {
+        const p = b.addr(buffer, this.indices.laneIndex(ix, copy, lane));
+        this.whereActive(lane, () =>
+          b.if(isRow(b.extract(indices, lane)), () => b.store(dtype, p, b.extract(values, lane))),
+        );
+      }
+    }
   }
 
   /** The expression as a vector, splat where it does not differ between lanes. */

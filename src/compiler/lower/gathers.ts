@@ -28,9 +28,10 @@ interface Gather {
 /** The load of an index that is used as it was loaded, or put inside of its range first; null for any other. */
 function loadIn(index: Expr): LoadExpr | null {
   if (index.kind === 'load') return index;
-  if (index.kind !== 'op' || index.value.op !== 'where') return null;
-  const loads = index.args.slice(1).filter(arg => arg.kind === 'load');
-  return loads.length === 1 ? loads[0]! : null;
+  if (index.kind !== 'op' || (index.value.op !== 'where' && index.value.op !== 'binary')) return null;
+  const args = index.value.op === 'where' ? index.args.slice(1) : index.args;
+  const [other, ...more] = args.filter(arg => arg.kind !== 'const');
+  return other && more.length === 0 ? loadIn(other) : null;
 }
 
 export class Gathers {

@@ -25,6 +25,7 @@ interface Put {
   readonly dtype: DType;
   readonly buffer: number;
   readonly ix: Ix;
+  readonly row?: StoreExpr['row'];
 }
 
 export class SpaceBody {
@@ -184,8 +185,8 @@ export class SpaceBody {
     this.storeAll(stores.filter(s => !fullStores.includes(s)));
   };
 
-  private put({ value, ix, expr }: StoreExpr): Put {
-    return { expr, dtype: value.dtype, buffer: this.buffers.write(value), ix };
+  private put({ value, ix, expr, row }: StoreExpr): Put {
+    return { expr, dtype: value.dtype, buffer: this.buffers.write(value), ix, row };
   }
 
   /** Where a value waits for later passes: where a result will be, or in a row of the thread's own where results go past the caches. */
@@ -223,7 +224,9 @@ export class SpaceBody {
       const copies = emitter.isVector(expr) ? emitter.mode.copies : 1;
       for (let copy = 0; copy < copies; copy++) emitter.value(expr, copy);
     }
-    for (const { dtype, buffer, ix, expr } of all) emitter.store(dtype, buffer, ix, expr);
+    for (const { dtype, buffer, ix, expr, row } of all)
+      if (row) emitter.storeAtRow(dtype, buffer, ix, expr, row);
+      else emitter.store(dtype, buffer, ix, expr);
   }
 
   private needed(sums: readonly ReducedExpr[], stores: readonly Put[]): readonly Expr[] {

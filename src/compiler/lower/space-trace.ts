@@ -17,6 +17,8 @@ export interface StoreExpr {
   readonly expr: Expr;
   /** Whether the value has the summed dims too. */
   readonly full: boolean;
+  /** The row of a variable it is put into, for an update of rows: only where that is one of `rows`. */
+  readonly row?: { readonly index: Expr; readonly rows: number };
 }
 
 export interface SpaceTrace extends Traced {
@@ -70,11 +72,13 @@ export function traceSpace(
     const at = (where: ReadonlyMap<Value, readonly Ix[]>): StoreExpr => {
       const coords = where.get(value)!;
       const expr = tracer.within(where, () => tracer.trace(value, coords));
-      return { value, ix: table.linear(coords, value.shape), expr, full: isFull };
+      if (!value.is('scatter')) return { value, ix: table.linear(coords, value.shape), expr, full: isFull };
+      const { ix, index } = tracer.rowOf(value, coords);
+      return { value, ix, expr, full: isFull, row: { index, rows: value.shape[0]! } };
     };
     return combinations && isFull && kernel.kept ? combinations.map(c => at(c.members)) : [at(members)];
   });
-  const exprs = reachable([...stores.map(s => s.expr), ...reduced]);
+  const exprs = reachable([...stores.flatMap(s => (s.row ? [s.expr, s.row.index] : [s.expr])), ...reduced]);
   const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
   return { tracer, exprs, indices, stores, reduced };
 }
