@@ -2,6 +2,7 @@
  * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its name.
  */
 
+import { MOST_ELEMENTS } from '../graph/build/node.ts';
 import type { AbsorbedOperand } from './absorb.ts';
 import { joinChains } from './chain/join.ts';
 import { lowerChain } from './chain/lower.ts';
@@ -48,6 +49,7 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.pass('layout');
   const { flow, kernels, realised, context, joined, inPlace } = fuse(arranged, target);
   const { windows } = context;
+  for (const value of [...program.outputs, ...kernels.flatMap(kernel => kernel.stores)]) checkSize(value);
   log.pass('fuse');
   let count = 0;
   const repeated = repeatedOperands(kernels, flow.lasts);
@@ -88,6 +90,12 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.pass('plan');
   log.finish(ordered, planned, result);
   return { program: result, steps: ordered };
+}
+
+/** @throws RangeError where a value that lies in memory has more elements than code counts */
+function checkSize({ shape, size }: { readonly shape: readonly number[]; readonly size: number }): void {
+  if (size > MOST_ELEMENTS)
+    throw new RangeError(`a result of [${shape.join(', ')}] has to be stored, and has more than 2^31 - 2^16 elements`);
 }
 
 interface Fused {
