@@ -2,11 +2,13 @@
  * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its name.
  */
 
+import { MOST_ELEMENTS } from '../graph/build/node.ts';
 import type { AbsorbedOperand } from './absorb.ts';
 import { joinChains } from './chain/join.ts';
 import { lowerChain } from './chain/lower.ts';
 import { planChain } from './chain/plan.ts';
 import { recomputeScores } from './chain/recompute.ts';
+import { isJoined, type JoinedParts, joinParts } from './concats.ts';
 import { DebugLog } from './debug.ts';
 import { type Flow, storage, type Value } from './flow.ts';
 import { group } from './fuse/group.ts';
@@ -45,8 +47,9 @@ function compile(program: GraphProgram, target: Target): Compiled {
   log.pass('normalise');
   const arranged = arrange(normal, target);
   log.pass('layout');
-  const { flow, kernels, realised, context, inPlace } = fuse(arranged, target);
+  const { flow, kernels, realised, context, joined, inPlace } = fuse(arranged, target);
   const { windows } = context;
+  for (const value of [...program.outputs, ...kernels.flatMap(kernel => kernel.stores)]) checkSize(value);
   log.pass('fuse');
   let count = 0;
   const repeated = repeatedOperands(kernels, flow.lasts);
@@ -61,12 +64,12 @@ function compile(program: GraphProgram, target: Target): Compiled {
 
   const steps = withPackings(kernels.map(lower), repeated);
   log.pass('lower');
-  const { place, copies } = chooseDestinations(flow, steps, inPlace);
+  const { place, copies } = chooseDestinations(flow, steps, joined, inPlace);
   for (const value of inPlace)
     if (place.get(value)?.kind !== 'leaf') throw new Error(`internal: v${value.id} is not written where its base is`);
   const isLasting = (step: Step): boolean => step.kernel.lasting;
-  const lasting = order(flow, steps.filter(isLasting), place);
-  const running = order(flow, [...steps.filter(step => !isLasting(step)), ...copies.map(lower)], place);
+  const lasting = order(flow, steps.filter(isLasting), place, joined);
+  const running = order(flow, [...steps.filter(step => !isLasting(step)), ...copies.map(lower)], place, joined);
   const ordered = [...lasting, ...running];
   const planned = plan(flow, lasting, running, place);
   const written = new Set(flow.updates.map(update => update.leaf));
@@ -89,11 +92,18 @@ function compile(program: GraphProgram, target: Target): Compiled {
   return { program: result, steps: ordered };
 }
 
+/** @throws RangeError where a value that lies in memory has more elements than code counts */
+function checkSize({ shape, size }: { readonly shape: readonly number[]; readonly size: number }): void {
+  if (size > MOST_ELEMENTS)
+    throw new RangeError(`a result of [${shape.join(', ')}] has to be stored, and has more than 2^31 - 2^16 elements`);
+}
+
 interface Fused {
   readonly flow: Flow;
   readonly kernels: readonly Kernel[];
   readonly realised: (value: Value) => boolean;
   readonly context: ProgramContext;
+  readonly joined: JoinedParts;
   /** Scatters that are written where their variable lies. */
   readonly inPlace: ReadonlySet<Value>;
 }
@@ -118,8 +128,10 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
   const realised = (value: Value): boolean => value.leaf >= 0 || (home.has(value) && stored.has(value));
   const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
   const updated = new Set(flow.updates.map(update => storage(update.value)));
-  const context = new ProgramContext(target, table, new MemoryWindows(pinned, realised), flow.lasts, updated);
-  const { kernels: joined, chains } = joinChains(
+  const windows = new MemoryWindows(pinned, realised);
+  const joined = joinParts(flow, kernels, pinned, windows);
+  const context = new ProgramContext(target, table, windows, flow.lasts, updated);
+  const { kernels: chainedKernels, chains } = joinChains(
     flow,
     kernels,
     home,
@@ -132,8 +144,9 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
     for (const { value } of products) chained.add(value);
   }
   const inPlace = updatedInPlace(flow);
-  const updating = joinRowUpdates(flow, joined, stored, inPlace, home);
-  return { fused: { flow, kernels: updating, realised, context, inPlace }, chained };
+  const updating = joinRowUpdates(flow, chainedKernels, stored, inPlace, home);
+  const left = updating.filter(kernel => !isJoined(kernel, joined));
+  return { fused: { flow, kernels: left, realised, context, joined, inPlace }, chained };
 }
 
 function lowerKernel(

@@ -4,7 +4,7 @@
 import type { Value } from './flow.ts';
 
 /** An integer that was brought inside of [lo, hi]. */
-export interface Clamped {
+interface Clamped {
   readonly of: Value;
   readonly lo: number;
   readonly hi: number;

@@ -2,7 +2,7 @@
  * Where the registers of a kernel are written and read: what the emitter needs to keep values on the operand stack and to reuse
  * locals; and how much work it is. Reads loop IR only.
  */
-import type { Inst, Reg } from './loops.ts';
+import type { Inst, Reg, Tiles } from './loops.ts';
 
 export interface Usage {
   /** Number of writes and of reads, by register id. */
@@ -66,15 +66,7 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       visit(inst.by);
       return;
     case 'tiles':
-      visit(inst.a);
-      visit(inst.b);
-      visit(inst.c);
-      if (typeof inst.steps !== 'number') visit(inst.steps);
-      if (inst.ahead) visit(inst.ahead.from);
-      if (inst.runs) {
-        visit(inst.runs.at);
-        visit(inst.runs.count);
-      }
+      readByTiles(inst, visit);
       return;
     case 'select':
       visit(inst.m);
@@ -111,6 +103,18 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
       return;
     default:
       visit(inst.a);
+  }
+}
+
+function readByTiles({ a, b, c, steps, ahead, runs }: Tiles, visit: (reg: Reg) => void): void {
+  visit(a);
+  visit(b);
+  visit(c);
+  if (typeof steps !== 'number') visit(steps);
+  if (ahead) visit(ahead.from);
+  if (runs) {
+    visit(runs.at);
+    visit(runs.count);
   }
 }
 

@@ -6,8 +6,8 @@ import { bytesOf } from '../graph/dtype.ts';
 import { isUnguarded } from '../graph/reindex.ts';
 import { storage, Value } from './flow.ts';
 
-/** Buffers start at multiples of this. */
-const ALIGN = 64;
+/** Buffers start at multiples of so many bytes. */
+export const ALIGN = 64;
 
 /** A value's memory from `offset` elements on. */
 interface MemoryWindow {
@@ -28,9 +28,17 @@ export class MemoryWindows {
     this.realised = realised;
   }
 
-  /** What a stand-in made by `of` stands for; the value itself from 0 on otherwise. */
+  /** Puts `part` into the memory of `whole`, `offset` elements on. */
+  place(part: Value, whole: Value, offset: number): void {
+    this.meaning.set(part, { root: whole, offset });
+  }
+
+  /** What a stand-in made by `of` stands for, or where a value has been placed; the value itself from 0 on otherwise. */
   resolve(value: Value): MemoryWindow {
-    return this.meaning.get(value) ?? { root: value, offset: 0 };
+    const window = this.meaning.get(value);
+    if (!window) return { root: value, offset: 0 };
+    const { root, offset } = this.resolve(window.root);
+    return { root, offset: window.offset + offset };
   }
 
   /** A stand-in for the memory a slice reads, or null where it is not of that kind. Its maps then read without their offsets. */
@@ -46,7 +54,8 @@ export class MemoryWindows {
   private make(view: Value<'reindex'>): Value | null {
     const source = view.inputs[0]!;
     const root = storage(source);
-    if (root.leaf >= 0 || this.pinned.has(root) || !this.realised(root)) return null;
+    // What has been placed is known by its own name, so that its readers wait for it alone.
+    if (root.leaf >= 0 || this.pinned.has(root) || this.meaning.has(root) || !this.realised(root)) return null;
     const { axes } = view.attrs;
     let offset = 0;
     let last = 0;

@@ -1,7 +1,7 @@
 /**
  * Gradient clipping; lazy, so it belongs into a compiled step as well as outside.
  */
-import { keepForFlush } from '../runtime/index.ts';
+import { keepForFlush, quietly } from '../runtime/index.ts';
 import { type Parameter, type Tensor, zeros } from '../tensor/index.ts';
 
 const withGrad = (op: string, params: Iterable<Parameter>): (Parameter & { grad: Tensor })[] =>
@@ -29,16 +29,20 @@ export function clipGradNorm(
 ): Tensor {
   if (!(maxNorm >= 0)) throw new Error(`clipGradNorm: maxNorm ${maxNorm} came, expected at least 0`);
   const parameters = withGrad('clipGradNorm', params);
-  const norm = gradNorm(parameters, normType);
-  const factor = norm.add(1e-6).reciprocal().mul(maxNorm).clamp(null, 1);
-  for (const parameter of parameters) parameter.grad = parameter.grad.mul(factor);
-  keepForFlush(norm.node);
-  return norm;
+  return quietly(() => {
+    const norm = gradNorm(parameters, normType);
+    const factor = norm.add(1e-6).reciprocal().mul(maxNorm).clamp(null, 1);
+    for (const parameter of parameters) parameter.grad = parameter.grad.mul(factor);
+    keepForFlush(norm.node);
+    return norm;
+  });
 }
 
 /** Clamps every element of every gradient to [-clipValue, clipValue]. */
 export function clipGradValue(params: Iterable<Parameter>, clipValue: number): void {
   if (!(clipValue >= 0)) throw new Error(`clipGradValue: clipValue ${clipValue} came, expected at least 0`);
-  for (const parameter of withGrad('clipGradValue', params))
-    parameter.grad = parameter.grad.clamp(-clipValue, clipValue);
+  const parameters = withGrad('clipGradValue', params);
+  quietly(() => {
+    for (const parameter of parameters) parameter.grad = parameter.grad.clamp(-clipValue, clipValue);
+  });
 }

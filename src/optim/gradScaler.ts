@@ -2,7 +2,7 @@
  * Loss scaling for f16 (Micikevicius et al. 2018, Mixed Precision Training): gradients too small for f16 are kept from vanishing by a factor, and
  * steps with overflow are left out. All of it is lazy, so it belongs into a compiled step as well.
  */
-import { keepForFlush } from '../runtime/index.ts';
+import { keepForFlush, quietly } from '../runtime/index.ts';
 import { Parameter, type Tensor, tensor, where } from '../tensor/index.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 
@@ -79,6 +79,14 @@ export class GradScaler {
     if (!this.#options.enabled) return;
     if (this.#found.has(optimizer))
       throw new Error('GradScaler.unscale: the gradients of this optimizer have been unscaled since the last update');
+    const found = quietly(() => this.#unscaled(optimizer));
+    if (!found) throw new Error('GradScaler: the optimizer has no gradients; call scale(loss).backward() first');
+    keepForFlush(found.node);
+    this.#found.set(optimizer, found);
+  }
+
+  /** Divides the gradients. @returns whether one of them has overflowed, null where there is none */
+  #unscaled(optimizer: AnyOptimizer): Tensor | null {
     const inverse = this.#scale.reciprocal();
     let found: Tensor | null = null;
     for (const parameter of optimizer.parameters) {
@@ -88,9 +96,7 @@ export class GradScaler {
       found = found ? found.logicalOr(overflow) : overflow;
       parameter.grad = grad.mul(inverse.to(grad.dtype));
     }
-    if (!found) throw new Error('GradScaler: the optimizer has no gradients; call scale(loss).backward() first');
-    keepForFlush(found.node);
-    this.#found.set(optimizer, found);
+    return found;
   }
 
   /** `optimizer.step()`, of which nothing happens when a gradient has overflowed. */

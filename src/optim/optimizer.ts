@@ -5,7 +5,7 @@
 import { data } from '../graph/build.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { FirstValue } from '../graph/storage.ts';
-import { Cell, flush } from '../runtime/index.ts';
+import { Cell, flush, flushUpdates, quietly } from '../runtime/index.ts';
 import { noteFields } from '../tensor/fields.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
@@ -245,8 +245,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
    * one program.
    */
   step(): void {
-    this.assignAll();
-    flush();
+    const spent = quietly(() => this.assignAll());
+    flushUpdates(spent.map(({ node }) => node));
   }
 
   /**
@@ -255,12 +255,15 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
    */
   stepUnless(skip: Tensor): void {
     const before = new Map(this.changing().map(({ cell }) => [cell, cell.node]));
-    this.assignAll();
-    for (const { cell } of this.changing()) {
-      const [was, now] = [before.get(cell) ?? cell.leafNode, cell.node];
-      if (now !== was) cell.assign(where(skip, new Tensor(was), new Tensor(now)).node);
-    }
-    flush();
+    const spent = quietly(() => {
+      const grads = this.assignAll();
+      for (const { cell } of this.changing()) {
+        const [was, now] = [before.get(cell) ?? cell.leafNode, cell.node];
+        if (now !== was) cell.assign(where(skip, new Tensor(was), new Tensor(now)).node);
+      }
+      return grads;
+    });
+    flushUpdates(spent.map(({ node }) => node));
   }
 
   /** Everything a step may assign. */
@@ -272,7 +275,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     ];
   }
 
-  private assignAll(): void {
+  /** @returns the gradients that were used */
+  private assignAll(): Tensor[] {
     // All of them before anything is assigned: a step that is refused changes nothing.
     const grads = new Map(this.parameters.map(parameter => [parameter, parameter.gradFor(`${this.name}.step`)]));
     noteFields(this.groups);
@@ -292,6 +296,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       });
       this.update(group, updates);
     }
+    return [...grads.values()].filter(grad => grad !== null);
   }
 
   /** Assigns the new values of the parameters that have a gradient. `group.steps` counts this step already. */

@@ -3,6 +3,7 @@
  */
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
+import { askedFor, forgetMade } from './asked.ts';
 import { type Cell, pendingCells, takeKept } from './cells.ts';
 import { bindingOf, type Prepared, prepare, runPrepared, runPreparedAsync } from './programs.ts';
 import { activeTrace } from './trace.ts';
@@ -54,6 +55,7 @@ function finish({ kept, cells }: Batch, computed: readonly Node[], values: reado
     if (!node.requiresGrad || kept.has(node)) node.inputs = [];
   });
   for (const cell of cells) cell.settle();
+  forgetMade();
 }
 
 function run(batch: Batch): void {
@@ -126,4 +128,14 @@ export async function evaluateAsync(nodes: readonly Node[]): Promise<void> {
 /** Writes every pending assignment (and evaluates what backward() kept). Inside a trace it does nothing: the trace owns the updates. */
 export function flush(): void {
   if (!activeTrace()) runOrRecover(gatherBatch([]));
+}
+
+/**
+ * `flush` for updates of parameters, made from the gradients `spent`: also evaluates what the user has asked for and could not be computed from the parameters'
+ * new values.
+ */
+export function flushUpdates(spent: readonly Node[]): void {
+  if (activeTrace()) return;
+  const kept = takeKept();
+  runOrRecover(gatherBatch(askedFor(new Set([...spent, ...kept])), kept));
 }

@@ -4,6 +4,7 @@
  */
 
 export { collect, isProfiling, record, span, type TraceEvent } from '../compiler/profile.ts';
+export { noteMade, noteResult, quietly } from './asked.ts';
 export {
   backend,
   backendName,
@@ -23,7 +24,7 @@ export {
   type Randomness,
   streamOf,
 } from './drawing.ts';
-export { evaluate, evaluateAsync, flush } from './evaluate.ts';
+export { evaluate, evaluateAsync, flush, flushUpdates } from './evaluate.ts';
 export { defaultGenerator, Generator, manualSeed } from './generator.ts';
 export { noticeOnce } from './notice.ts';
 export { type ArgumentType, isTracing, type Trace, trace } from './trace.ts';

@@ -4,7 +4,7 @@
 import * as build from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { keepForFlush } from '../runtime/index.ts';
+import { keepForFlush, quietly } from '../runtime/index.ts';
 import { vjp } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
 import type { Parameter } from './parameter.ts';
@@ -60,10 +60,11 @@ export function backward(loss: Tensor, gradient?: Tensor): void {
   const sources = reachable(output);
   const nodes = [...sources.keys()];
   const gradients = build.withoutGradient(() => vjp([output], [cotangentOf('backward', loss, gradient)], nodes));
-  nodes.forEach((node, i) => {
-    const found = gradients[i];
-    if (!found) return;
-    sources.get(node)!.addGrad(new Tensor(build.detach(found)));
+  quietly(() => {
+    for (const [i, node] of nodes.entries()) {
+      const found = gradients[i];
+      if (found) sources.get(node)!.addGrad(new Tensor(build.detach(found)));
+    }
   });
   keepForFlush(output);
 }

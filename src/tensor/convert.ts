@@ -2,6 +2,7 @@
  * Between JavaScript data and tensors: nested arrays, typed arrays, numbers in; numbers and nested arrays out. Knows host arrays and
  * data nodes, no Tensor.
  */
+import { MOST_ELEMENTS } from '../graph/build/node.ts';
 import * as build from '../graph/build.ts';
 import { type DType, type HostArray, hostArray, isDType } from '../graph/dtype.ts';
 import { bf16Bits, bf16Value, f16Bits, f16Value } from '../graph/half.ts';
@@ -38,7 +39,7 @@ export function checkShape(op: string, shape: readonly number[]): void {
     if (!Number.isSafeInteger(n) || n < 0)
       throw new RangeError(`${op}: shape: sizes must be whole numbers of at least 0, got ${shapeText(shape)}`);
   const size = shape.reduce((a, n) => a * n, 1);
-  if (size > 2 ** 31 - 1) throw new RangeError(`${op}: shape ${shapeText(shape)} has more than 2^31 - 1 elements`);
+  if (size > MOST_ELEMENTS) throw new RangeError(`${op}: shape ${shapeText(shape)} has more than 2^31 - 2^16 elements`);
 }
 
 export function checkDType(op: string, dtype: unknown): asserts dtype is DType {

@@ -5,7 +5,7 @@
  */
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { evaluate, evaluateAsync } from '../runtime/index.ts';
+import { evaluate, evaluateAsync, isTracing, noteMade } from '../runtime/index.ts';
 import { backward } from './backward.ts';
 import { fromData, itemOf, type Nested, type NestedInput, nestedOf, type TensorData } from './convert.ts';
 import { checkTensor, normalDim, refuseOut } from './operands.ts';
@@ -34,6 +34,7 @@ import * as statistics from './ops/statistics.ts';
 import * as strided from './ops/strided.ts';
 import * as views from './ops/views.ts';
 import { formatTensor } from './print.ts';
+import { isInsideTransform } from './symbolic.ts';
 
 /** Functions whose first argument is the tensor, as its methods. */
 type Methods<Ops> = {
@@ -108,6 +109,7 @@ export class Tensor {
   /** Wraps a graph node; users call `Tensor.from`, `zeros`, `randn`, ... */
   constructor(node: Node) {
     this.#node = node;
+    if (!isTracing() && !isInsideTransform()) noteMade(node);
   }
 
   /** The graph node that computes this tensor. */

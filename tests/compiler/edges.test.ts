@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { compileGraph } from '../../src/compiler/compile.ts';
+import { verifyProgram } from '../../src/compiler/verify/index.ts';
 import * as g from '../../src/graph/build.ts';
 import type { DType } from '../../src/graph/dtype.ts';
 import type { Node } from '../../src/graph/node.ts';
 import { values } from './graphs.ts';
-import { both } from './support.ts';
+import { both, programOf, TARGET } from './support.ts';
 
 const same = (...outputs: Node[]): ReturnType<typeof both> => {
   const result = both(outputs);
@@ -29,6 +31,17 @@ describe('sizes', () => {
       g.broadcastTo(x, [2, 1, 3]),
       g.reduce('sum', g.broadcastTo(x, [5]), [0]),
     );
+  });
+
+  it('more elements than code counts in 32 bits are summed by more loops than one, and neither stored nor laid along one dim', () => {
+    const side = 2 ** 16;
+    const square = g.broadcastTo(g.data(BigInt64Array.of(1n), [1], 'i64'), [side, side]);
+    // Constants beyond 32 bits are refused here.
+    verifyProgram(compileGraph(programOf([g.reduce('sum', square, [0, 1])]), TARGET));
+    expect(() => compileGraph(programOf([g.unary('neg', square)]), TARGET)).toThrow(
+      'a result of [65536, 65536] has to be stored, and has more than 2^31 - 2^16 elements',
+    );
+    expect(() => g.reshape(square, [side * side])).toThrow('a dim has 2^31 - 2^16 elements at most');
   });
 
   it('graphs far deeper than the stack', () => {

@@ -73,13 +73,16 @@ const numbersOf =
       return Array.from(leaf.data(), Number);
     });
 
-/** d f[i] / d x[j] by central differences of fourth order. */
+/** d f[i] / d x[j] by central differences of sixth order. */
 function jacobian(f: Numbers, x: readonly number[]): number[][] {
   const h = 3e-4;
   const columns = x.map((_, j) => {
     const at = (by: number): number[] => f(x.map((v, k) => (k === j ? v + by * h : v)));
-    const [up, down, up2, down2] = [at(1), at(-1), at(2), at(-2)] as const;
-    return up.map((v, i) => (8 * (v - down[i]!) - (up2[i]! - down2[i]!)) / (12 * h));
+    const [one, two, three] = [1, 2, 3].map(by => {
+      const [up, down] = [at(by), at(-by)];
+      return up.map((v, i) => v - down[i]!);
+    });
+    return one!.map((v, i) => (45 * v - 9 * two![i]! + three![i]!) / (60 * h));
   });
   return Array.from({ length: SIZE }, (_, i) => columns.map(column => column[i]!));
 }

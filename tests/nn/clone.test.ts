@@ -2,7 +2,7 @@
  * Deep copies of modules: what copy.deepcopy promises of a torch.nn.Module.
  */
 import { describe, expect, it } from 'vitest';
-import { GPT, resnet18 } from '../../src/models/index.ts';
+import { GPT, LeNet } from '../../src/models/index.ts';
 import * as nn from '../../src/nn/index.ts';
 import { SGD } from '../../src/optim/index.ts';
 import { compile, F, manualSeed, ones, Parameter, randn, type Tensor, tensor } from '../../src/tensor/index.ts';
@@ -110,7 +110,7 @@ describe('clone', () => {
   });
 
   it.each<[string, () => nn.Module, readonly number[]]>([
-    ['resnet18', () => resnet18({ numClasses: 3 }), [1, 3, 32, 32]],
+    ['LeNet', () => new LeNet(), [2, 1, 28, 28]],
     ['transformer', () => new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(8, 2), 2), [2, 3, 8]],
   ])('copies %s', (_, make, shape) => {
     manualSeed(3);

@@ -121,7 +121,7 @@ describe('settings', () => {
         .gt(0)
         .sum()
         .item(),
-    ).toBeLessThan(300n);
+    ).toBeLessThan(300);
     Object.assign(dropout, { p: 0 });
     expect(
       run(ones([400]))

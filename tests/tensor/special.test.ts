@@ -68,6 +68,18 @@ it('derivatives agree with finite differences in f64', () => {
   }
 });
 
+test('derivatives of sinc keep their digits near 0, and are there at 0', () => {
+  const slope = grad((x: Tensor) => x.sinc().sum());
+  // Its series: 1 - (pi x)^2 / 6 + (pi x)^4 / 120.
+  for (const x of [1e-3, -1e-4, 1e-6])
+    expect(slope(Tensor.from(x, { dtype: 'f32' })).item() / ((-(Math.PI ** 2) / 3) * x)).toBeCloseTo(1, 5);
+  const second = grad((x: Tensor) => slope(x).sum());
+  expect(second(Tensor.from(0, { dtype: 'f64' })).item()).toBeCloseTo(-(Math.PI ** 2) / 3, 14);
+  // Where series and quotient meet, at 1 / pi.
+  for (const x of [0.31830988, 0.318309887, -0.4, 2.5])
+    expect(Tensor.from(x, { dtype: 'f64' }).sinc().item()).toBeCloseTo(Math.sin(Math.PI * x) / (Math.PI * x), 15);
+});
+
 test('logcumsumexp holds where elements are further apart than the range of exp', () => {
   const x = tensor([-900, 0, 300, 300, -50]);
   // Sums of exponentials: the largest so far, and log 2 more where it stands twice.

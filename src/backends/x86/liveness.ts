@@ -33,18 +33,38 @@ export function liveIntervals(
   skip: Uint8Array,
   reads: (inst: Inst, visit: (reg: Reg) => void) => void,
 ): Interval[] {
-  const intervals: (Interval | undefined)[] = [];
-  const born: (Loop | null)[] = [];
-  let position = 0;
-  let loop: Loop | null = null;
+  const walker = new Walker(skip, reads);
+  walker.walk(kernel.body);
+  return walker.intervals.filter(interval => interval !== undefined);
+}
 
-  const touch = (reg: Reg, at: number): Interval | null => {
-    if (skip[reg.id]) return null;
+class Walker {
+  readonly intervals: (Interval | undefined)[] = [];
+  private readonly skip: Uint8Array;
+  private readonly reads: (inst: Inst, visit: (reg: Reg) => void) => void;
+  /** By register: the loop it was first touched in. */
+  private readonly born: (Loop | null)[] = [];
+  private readonly constants = new Set<number>();
+  private position = 0;
+  private loop: Loop | null = null;
+
+  constructor(skip: Uint8Array, reads: (inst: Inst, visit: (reg: Reg) => void) => void) {
+    this.skip = skip;
+    this.reads = reads;
+  }
+
+  private readonly read = (reg: Reg): void => {
+    this.touch(reg, this.position);
+  };
+
+  private touch(reg: Reg, at: number): Interval | null {
+    if (this.skip[reg.id]) return null;
+    const { loop, born } = this;
     const weight = loop ? loop.weight : 1;
-    let interval = intervals[reg.id];
+    let interval = this.intervals[reg.id];
     if (!interval) {
       interval = { reg, first: at, last: at, weight, hint: null };
-      intervals[reg.id] = interval;
+      this.intervals[reg.id] = interval;
       born[reg.id] = loop;
       return interval;
     }
@@ -61,64 +81,49 @@ export function liveIntervals(
     for (let l = loop; l !== null && l.start > interval.first; l = l.parent) outer = l;
     if (outer) outer.through.push(interval);
     return interval;
-  };
-  const read = (reg: Reg): void => {
-    touch(reg, position);
-  };
-  const enter = (): Loop => {
-    const depth = (loop?.depth ?? 0) + 1;
+  }
+
+  private enter(): Loop {
+    const depth = (this.loop?.depth ?? 0) + 1;
     const weight = 8 ** Math.min(depth, MAX_WEIGHT_DEPTH);
-    const entered: Loop = { parent: loop, depth, weight, start: position, end: -1, through: [] };
-    loop = entered;
+    const entered: Loop = { parent: this.loop, depth, weight, start: this.position, end: -1, through: [] };
+    this.loop = entered;
     return entered;
-  };
-  const leave = (left: Loop): void => {
-    position += 2;
-    left.end = position;
-    for (const interval of left.through) interval.last = Math.max(interval.last, position);
-    loop = left.parent;
-  };
-  const constants = new Set<number>();
-  const walk = (block: readonly Inst[]): void => {
+  }
+
+  private leave(left: Loop): void {
+    this.position += 2;
+    left.end = this.position;
+    for (const interval of left.through) interval.last = Math.max(interval.last, this.position);
+    this.loop = left.parent;
+  }
+
+  walk(block: readonly Inst[]): void {
     for (const inst of block) {
-      position += 2;
+      this.position += 2;
       if (inst.op === 'while') {
-        const entered = enter();
-        walk(inst.test);
-        position += 2;
-        touch(inst.m, position);
-        walk(inst.body);
-        leave(entered);
+        const entered = this.enter();
+        this.walk(inst.test);
+        this.position += 2;
+        this.touch(inst.m, this.position);
+        this.walk(inst.body);
+        this.leave(entered);
         continue;
       }
-      reads(inst, read);
+      this.reads(inst, this.read);
       switch (inst.op) {
-        case 'for': {
-          // The counter is written while the bounds are still to be read.
-          touch(inst.i, position);
-          position += 2;
-          const entered = enter();
-          touch(inst.i, position + 1);
-          if (typeof inst.hi !== 'number') touch(inst.hi, position + 1);
-          walk(inst.body);
-          leave(entered);
+        case 'for':
+          this.counted(inst.i, typeof inst.hi === 'number' ? null : inst.hi, inst.body);
           break;
-        }
-        case 'parallel': {
-          touch(inst.i, position);
-          position += 2;
-          const entered = enter();
-          touch(inst.i, position + 1);
-          walk(inst.body);
-          leave(entered);
+        case 'parallel':
+          this.counted(inst.i, null, inst.body);
           break;
-        }
         case 'once':
-          walk(inst.body);
+          this.walk(inst.body);
           break;
         case 'if':
-          walk(inst.body);
-          walk(inst.otherwise);
+          this.walk(inst.body);
+          this.walk(inst.otherwise);
           break;
         case 'store':
         case 'prefetch':
@@ -126,18 +131,30 @@ export function liveIntervals(
         case 'barrier':
         case 'fail':
           break;
-        default: {
-          if (inst.op === 'const') constants.add(inst.d.id);
-          const interval = touch(inst.d, position + 1);
-          if (interval && !interval.hint) {
-            // What is added is written over, unless it is a constant that stays.
-            if (inst.op === 'fma' || inst.op === 'dot') interval.hint = constants.has(inst.c.id) ? inst.a : inst.c;
-            else if (inst.op === 'bin' || inst.op === 'move' || inst.op === 'un') interval.hint = inst.a;
-          }
-        }
+        default:
+          this.write(inst);
       }
     }
-  };
-  walk(kernel.body);
-  return intervals.filter(interval => interval !== undefined);
+  }
+
+  /** A loop with counter `i` that ends at `end`, where that is a register. */
+  private counted(i: Reg, end: Reg | null, body: readonly Inst[]): void {
+    // The counter is written while the bounds are still to be read.
+    this.touch(i, this.position);
+    this.position += 2;
+    const entered = this.enter();
+    this.touch(i, this.position + 1);
+    if (end) this.touch(end, this.position + 1);
+    this.walk(body);
+    this.leave(entered);
+  }
+
+  private write(inst: Extract<Inst, { readonly d: Reg }>): void {
+    if (inst.op === 'const') this.constants.add(inst.d.id);
+    const interval = this.touch(inst.d, this.position + 1);
+    if (!interval || interval.hint) return;
+    // What is added is written over, unless it is a constant that stays.
+    if (inst.op === 'fma' || inst.op === 'dot') interval.hint = this.constants.has(inst.c.id) ? inst.a : inst.c;
+    else if (inst.op === 'bin' || inst.op === 'move' || inst.op === 'un') interval.hint = inst.a;
+  }
 }

@@ -3,9 +3,9 @@
  * sizes of its blocks. Null where something does not fit the form: then its kernels stay apart. Emits nothing.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { tileCycles } from '../contract/plan.ts';
 import { extent, type Problem, problemsOf, type View } from '../contract/problem.ts';
 import type { ContractOperand, ContractSpec } from '../contract/spec.ts';
+import { tileCycles } from '../contract/tile.ts';
 import { costOf, type Expr, type ReducedExpr, Tracer } from '../expr.ts';
 import { storage, type Value } from '../flow.ts';
 import { coefficient, type Ix, type VarAtom } from '../index-expr.ts';

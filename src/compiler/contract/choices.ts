@@ -4,8 +4,9 @@
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import { lanesFor, type Target } from '../target.ts';
-import { type PlanChoice, planOf, tileCost } from './plan.ts';
+import { type PlanChoice, planOf } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
+import { tileCost } from './tile.ts';
 
 /** Multiply-adds below which a kernel takes less than some 20 microseconds: not worth measuring. */
 const WORTH_TUNING = 2_000_000;

@@ -9,11 +9,11 @@ import { loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
 import { unravel, zero } from './indices.ts';
 import { addProduct } from './micro.ts';
 import { stage, stagedLayout } from './pad.ts';
-import { LOAD_CYCLES } from './plan.ts';
 import { extent, type Problem, type View } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { type Coords, outputGroups, storeTile } from './store.ts';
 import { eachTask, slotsOf, wantedTasks } from './tasks.ts';
+import { LOAD_CYCLES } from './tile.ts';
 
 /** The k dim both operands run along, if there is one. */
 function commonRun(p: Problem): number | null {

@@ -1,5 +1,5 @@
 /**
- * Choosing the schedule of a dense problem: register tile, blocks of k, which operand is packed where, and how the output is cut into tasks.
+ * Choosing the schedule of a dense problem: panels (tile.ts says of what size), blocks of k, which operand is packed where, and how the output is cut into tasks.
  * Pure arithmetic on sizes and the target's caches; results depend on shapes alone, never on the number of threads.
  */
 import { bytesOf } from '../../graph/dtype.ts';
@@ -7,6 +7,7 @@ import { registerScalar } from '../loops.ts';
 import { lanesFor, processorsOf, type Target } from '../target.ts';
 import { extent, type Problem, product, type View } from './problem.ts';
 import { wantedTasks } from './tasks.ts';
+import { ceilDiv, chooseTile, evenVectors } from './tile.ts';
 import { type Lines, leastTraffic, packsForAll } from './traffic.ts';
 
 /**
@@ -76,104 +77,6 @@ const TOUCHED = 48;
 
 /** Elements of windows that may be unfolded as a whole (16 MB of f32). */
 const SHARED_MOST = 4 << 20;
-
-/** What a load costs beside multiply-adds that could hide it where rows are read where they lie, each a stream of its own: panels, taps and dot products. */
-export const LOAD_CYCLES = 0.1;
-/**
- * The same where all is packed; three times both for vectors of B, which come from the second cache. With everything in the first cache 6 x 4, 8 x 3 and 13 x 2 are level at 96 to 99 %
- * of peak; in whole products 6 x 4, which asks for 21 bytes a cycle, is 3 to 10 % slower than 8 x 3, as is 13 x 2 of rows in place (1024 x 384 of 1536: 7.2, 6.6 and 7.3 ms).
- */
-const PACKED_LOAD_CYCLES = 0.05;
-
-const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
-
-/**
- * Cycles per step of k of a tile of `rows` (on average) x `vectors`: the largest of multiply-adds at two a cycle, loads at two a cycle, the
- * latency of the chains (4 cycles), and six instructions a cycle with the loop's own. Null where it needs too many registers; one
- * is left to the engine.
- */
-export function tileCycles(
-  rows: number,
-  vectors: number,
-  target: Target,
-  height = rows,
-  direct = false,
-): number | null {
-  const live = rows * vectors + (target.keepsOrder ? Math.min(rows, vectors) + 1 : rows + vectors);
-  if (live > target.vectorRegisters - 1) return null;
-  const loop = target.keepsOrder ? 1 : 6;
-  const load = direct ? LOAD_CYCLES : PACKED_LOAD_CYCLES;
-  const busy = target.keepsOrder ? load : 0;
-  const sums = height * vectors;
-  const loads = height + vectors;
-  return Math.max(sums / 2, loads / 2, 4, (sums + height + loads + loop) / 6) + 0.25 + busy * (loads + 2 * vectors);
-}
-
-/** Estimated cycles per step of k of a whole output in such tiles; null where one needs too many registers. */
-export function tileCost(
-  m: number,
-  n: number,
-  lanes: number,
-  rows: number,
-  vectors: number,
-  target: Target,
-  direct = false,
-): number | null {
-  const panels = ceilDiv(m, rows);
-  const cycles = tileCycles(rows, vectors, target, m / panels, direct);
-  return cycles === null ? null : panels * ceilDiv(n, vectors * lanes) * cycles;
-}
-
-/** Register tile of least estimated time over the whole output. */
-export function chooseTile(
-  m: number,
-  n: number,
-  lanes: number,
-  target: Target,
-  direct = false,
-): { readonly rows: number; readonly vectors: number } {
-  let best = { rows: 1, vectors: 1 };
-  let least = Number.POSITIVE_INFINITY;
-  for (let vectors = 1; tileCycles(1, vectors, target) !== null; vectors++) {
-    if (vectors > 1 && (vectors - 1) * lanes >= n) break;
-    for (let rows = 1; rows <= m; rows++) {
-      const cost = tileCost(m, n, lanes, rows, vectors, target, direct);
-      if (cost === null) break;
-      if (cost < least * 0.999) {
-        least = cost;
-        best = { rows, vectors };
-      }
-    }
-  }
-  return best;
-}
-
-/** Register tile of least estimated time among those that divide `m` rows and `n` columns. */
-export function dividingTile(
-  m: number,
-  n: number,
-  lanes: number,
-  target: Target,
-): { readonly rows: number; readonly vectors: number } {
-  let best = { rows: 1, vectors: 1 };
-  let least = Number.POSITIVE_INFINITY;
-  for (let vectors = 1; vectors * lanes <= n; vectors++) {
-    for (let rows = 1; rows <= m; rows++) {
-      const cycles = tileCycles(rows, vectors, target);
-      if (cycles === null || n % (vectors * lanes) !== 0 || m % rows !== 0) continue;
-      if (cycles / (rows * vectors) >= least * 0.999) continue;
-      best = { rows, vectors };
-      least = cycles / (rows * vectors);
-    }
-  }
-  return best;
-}
-
-/** At most `most` vectors that divide a row of `n`, if as many as half of them do. */
-function evenVectors(most: number, n: number, lanes: number): number {
-  for (let vectors = most; vectors >= most / 2; vectors--) if (n % (vectors * lanes) === 0) return vectors;
-  return most;
-}
 
 /** Whether `view` steps evenly through `dims` (outermost first), so that they are one linear run. */
 const isLinear = (p: Problem, view: View, dims: readonly number[]): boolean =>
@@ -277,101 +180,138 @@ export interface PlanChoice {
   readonly packs?: boolean;
 }
 
-/** The schedule for `p` on `target`. */
-export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Plan {
+/** Panels of both operands, and which operands are read where they lie. */
+interface Panels {
+  readonly lanes: number;
+  readonly vectors: number;
+  readonly width: number;
+  readonly low: number;
+  readonly tall: number;
+  /** Rows of a panel at most. */
+  readonly most: number;
+  readonly mPanels: number;
+  readonly mRuns: number;
+  readonly nPanels: number;
+  readonly directA: boolean;
+  readonly directB: boolean;
+  /** Operands that must stay linear within a block of k. */
+  readonly linear: readonly View[];
+}
+
+const along = (view: View, dims: readonly number[]): number =>
+  dims.length === 0 ? 0 : view.lin[dims[dims.length - 1]!]!;
+const isForward = (view: View): boolean => view.lin.every(s => s >= 0);
+
+/** Whether rows of A (pixels of an image that is kept channels last) are read in place in runs of `length`, as are the points of k: nothing is unfolded. */
+function readsRuns(p: Problem, target: Target, choice: PlanChoice, length: number): boolean {
+  const [n, bytes] = [extent(p, p.n), bytesOf(p.acc)];
+  if (choice.packs || !target.keepsOrder || !besideWeights(p) || !isPlain(p, p.a) || !isForward(p.a)) return false;
+  if (p.k.length === 0 || along(p.a, p.k) !== 1) return false;
+  if (linearRun(p, p.a) < Math.max(SHORT_RUN, n / RUN_PER_COLUMN)) return false;
+  const { rows } = chooseTile(length, n, lanesFor(target, bytes), target);
+  return !collides(along(p.a, p.m) * bytes, rows, IMAGE_LINES);
+}
+
+function panelsOf(p: Problem, target: Target, choice: PlanChoice): Panels {
   const bytes = bytesOf(p.acc);
   const lanes = lanesFor(target, bytes);
-  const m = extent(p, p.m);
-  const n = extent(p, p.n);
-  const batches = extent(p, p.batch);
-
-  const kInner = p.k[p.k.length - 1];
-  const along = (view: View, dims: readonly number[]): number =>
-    dims.length === 0 ? 0 : view.lin[dims[dims.length - 1]!]!;
-  const forward = (view: View): boolean => view.lin.every(s => s >= 0);
-  // Pixels of an image that is kept channels last are rows in place, run by run, as are the points of k: nothing is unfolded.
+  const [m, n] = [extent(p, p.m), extent(p, p.n)];
   const runLength = product(p.m.slice(p.m.length - evenDims(p, p.a, p.m)).map(d => p.dims[d]!.size));
-  const inRuns = (): boolean => {
-    if (
-      choice.packs ||
-      !target.keepsOrder ||
-      !besideWeights(p) ||
-      !isPlain(p, p.a) ||
-      !forward(p.a) ||
-      kInner === undefined
-    )
-      return false;
-    if (along(p.a, p.k) !== 1 || linearRun(p, p.a) < Math.max(SHORT_RUN, n / RUN_PER_COLUMN)) return false;
-    return !collides(along(p.a, p.m) * bytes, chooseTile(runLength, n, lanes, target).rows, IMAGE_LINES);
-  };
-  const mRuns = runLength < m && inRuns() ? m / runLength : 1;
+  const inRuns = readsRuns(p, target, choice, runLength);
+  const mRuns = runLength < m && inRuns ? m / runLength : 1;
   // A is read where it lies when a packed copy would be used for few columns, or when its rows run along k.
   const mayRead =
     !choice.packs &&
     p.m.length <= 1 &&
     isPlain(p, p.a) &&
-    forward(p.a) &&
+    isForward(p.a) &&
     linearRun(p, p.a) >= Math.min(LONG_RUN, extent(p, p.k));
-  const alongK = kInner === undefined || along(p.a, p.k) === 1;
+  const alongK = p.k.length === 0 || along(p.a, p.k) === 1;
   const tile = choice.tile ?? chooseTile(m / mRuns, n, lanes, target, mRuns > 1 || (mayRead && alongK));
   const { rows } = tile;
   // B is read where it lies by so few rows that a packed copy would not be used again; the fewest rows widen it as they read.
   const inPlaceB =
     !choice.packs &&
     p.n.length === 1 &&
-    forward(p.b) &&
+    isForward(p.b) &&
     along(p.b, p.n) === 1 &&
     (isPlain(p, p.b) ? !comesPacked(p.b) && m <= 4 * rows : isLoadable(p, p.b) && m <= 2 * rows);
   const vectors = inPlaceB && m <= rows ? evenVectors(tile.vectors, n, lanes) : tile.vectors;
   const width = lanes * vectors;
   const runPanels = ceilDiv(m / mRuns, rows);
-  const mPanels = mRuns * runPanels;
   const low = Math.floor(m / mRuns / runPanels);
   const tall = (m / mRuns) % runPanels;
-  const nPanels = ceilDiv(n, width);
   const directA =
     mRuns > 1 ||
-    (p.m.length <= 1 && inRuns()) ||
+    (p.m.length <= 1 && inRuns) ||
     (mayRead && (n < 8 * lanes || (alongK && !collides(along(p.a, p.m) * bytes, rows))));
   const directB = inPlaceB && n % width === 0;
-  const linear = [...(directA && !inRuns() ? [p.a] : []), ...(directB ? [p.b] : [])];
+  const linear = [...(directA && !inRuns ? [p.a] : []), ...(directB ? [p.b] : [])];
+  return {
+    lanes, vectors, width, low, tall, most: low + (tall > 0 ? 1 : 0),
+    mPanels: mRuns * runPanels, mRuns, nPanels: ceilDiv(n, width), directA, directB, linear,
+  }; // biome-ignore format: a record
+}
+
+/** Blocks of k, and what of them the caches hold. */
+interface CacheBlocks {
+  readonly k: KBlocks;
+  /** Whether B streams past blocks of A. */
+  readonly streams: boolean;
+  /** Bytes of the second cache that operands and sums of a task may take. */
+  readonly cache: number;
+  /** Panels of A of a block, and panels of B that stay in the second cache beside it. */
+  readonly mBlock: number;
+  readonly resident: number;
+}
+
+function cacheBlocks(
+  p: Problem,
+  target: Target,
+  choice: PlanChoice,
+  { width, lanes, most, linear }: Panels,
+): CacheBlocks {
+  const bytes = bytesOf(p.acc);
+  const [m, n, points] = [extent(p, p.m), extent(p, p.n), extent(p, p.k)];
   // A panel of B lives in the first cache, or streams from the second where the processor fetches ahead of a loop that runs in order.
   const panelBytes = target.keepsOrder ? Math.max(target.l1Bytes * 0.75, target.l2Bytes / 5) : target.l1Bytes * 0.75;
   const cache = target.l2Bytes * 0.4;
   const blockBytes = target.keepsOrder ? target.l2Bytes * BLOCK_SHARE : cache;
-  const streams = target.keepsOrder === true && n * extent(p, p.k) * bytes > cache && m > BLOCK_ROWS;
+  const streams = target.keepsOrder === true && n * points * bytes > cache && m > BLOCK_ROWS;
   const longest = blockBytes / (BLOCK_ROWS * bytes);
-  const cut = streams && extent(p, p.k) * ROWS_SHARE > longest ? longest : Number.POSITIVE_INFINITY;
-  const points = choice.points ?? Math.floor(Math.min(panelBytes / (width * bytes), cut));
-  const k = blocksOf(p, Math.max(lanes, points), linear);
-
-  const most = low + (tall > 0 ? 1 : 0);
+  const cut = streams && points * ROWS_SHARE > longest ? longest : Number.POSITIVE_INFINITY;
+  const block = choice.points ?? Math.floor(Math.min(panelBytes / (width * bytes), cut));
+  const k = blocksOf(p, Math.max(lanes, block), linear);
   const mBlock = Math.max(1, Math.floor(blockBytes / (k.length * most * bytes)));
-  // Panels of B that stay in the second cache beside a block of A.
   const resident = Math.floor((k.count === 1 ? target.l2Bytes * RESIDENT_SHARE : cache) / (k.length * width * bytes));
-  // Columns (rows) of a task: what fits the cache beside the other side's block, but tasks enough for the threads.
-  const fits = (panels: number, size: number): number =>
-    Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytes))));
+  return { k, streams, cache, mBlock, resident };
+}
+
+/** Whether an operand may be packed as a whole: not where that unfolds windows into much more data. */
+const isShareable = (p: Problem, view: View, lines: number): boolean =>
+  extent(p, p.batch) === 1 && lines * extent(p, p.k) <= Math.max(2 * view.elements, SHARED_MOST);
+
+/** How the output is cut into tasks, in panels, and who packs what for them. */
+interface Cuts {
+  readonly mTask: number;
+  readonly nTask: number;
+  readonly rowsOuter: boolean;
+  /** Whether operands are packed for all tasks together, or by which of them. */
+  readonly sharesA: boolean;
+  readonly sharesB: boolean;
+}
+
+function cutsOf(p: Problem, target: Target, panels: Panels, blocks: CacheBlocks): Cuts {
+  const { width, low, most, mPanels, nPanels, directA, directB } = panels;
+  const { k, streams, cache, mBlock, resident } = blocks;
+  const bytes = bytesOf(p.acc);
+  const [m, n, batches] = [extent(p, p.m), extent(p, p.n), extent(p, p.batch)];
   const wanted = wantedTasks(p, target);
-  const spread = (panels: number, most: number, others: number): number =>
-    ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
-  let mTask = mPanels;
-  let nTask = nPanels;
-  let rowsOuter = false;
-  let [mPackers, nPackers] = [1, 1];
-  if (m <= n) {
-    nTask = spread(nPanels, fits(nPanels, width), batches);
-    mTask = spread(mPanels, mPanels, batches * ceilDiv(nPanels, nTask));
-  } else {
-    mTask = spread(mPanels, fits(mPanels, low + 1), batches);
-    nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
-  }
-  /** Whether an operand may be packed as a whole: not where that unfolds windows into much more data. */
-  const isShareable = (view: View, lines: number): boolean =>
-    batches === 1 && lines * k.total <= Math.max(2 * view.elements, SHARED_MOST);
+  let { mTask, nTask } = cachedCut(p, panels, blocks, wanted);
   // Between blocks of k, columns that all tasks read do not stay in the cache (512 x 256 of 2048: 15 x 1 tasks read 34 MB, 3 x 4 read 22).
   const passes = k.count === 1 || streams || (nTask === nPanels && n * k.total * bytes > cache);
-  const byTraffic = passes && (directA || isShareable(p.a, m)) && (directB || isShareable(p.b, n)) && batches === 1;
+  const byTraffic =
+    passes && (directA || isShareable(p, p.a, m)) && (directB || isShareable(p, p.b, n)) && batches === 1;
   const linesOf = (panels: number, size: number, packed: boolean): Lines => ({
     panels,
     width: size,
@@ -380,6 +320,8 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   });
   const rowLines = linesOf(mPanels, most, !directA && !comesPacked(p.a));
   const columnLines = linesOf(nPanels, width, !directB && !comesPacked(p.b));
+  let rowsOuter = false;
+  let [mPackers, nPackers] = [1, 1];
   if (byTraffic)
     ({ mTask, nTask, rowsOuter, mPackers, nPackers } = leastTraffic(rowLines, columnLines, {
       wanted,
@@ -395,19 +337,54 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
     const rowsMost = Math.max(1, Math.floor(cache / (nTask * width * (low + 1) * bytes)));
     mTask = Math.min(mTask, rowsMost);
   }
-  const mTasks = ceilDiv(mPanels, mTask);
-  const nTasks = ceilDiv(nPanels, nTask);
   // What several tasks would pack again is packed once, by all, unless that takes longer.
   const again = (side: Lines, tasks: number, packers: number): boolean =>
     byTraffic ? packsForAll(side, packers) : tasks > 1;
-  const source = (direct: boolean, side: Lines, tasks: number, packers: number, view: View, lines: number): Source => {
+  return {
+    mTask,
+    nTask,
+    rowsOuter,
+    sharesA: again(rowLines, ceilDiv(nPanels, nTask), mPackers),
+    sharesB: again(columnLines, ceilDiv(mPanels, mTask), nPackers),
+  };
+}
+
+/** Columns (rows) of a task: what fits the cache beside the other side's block, but tasks enough for the threads. */
+function cachedCut(
+  p: Problem,
+  { width, low, mPanels, nPanels }: Panels,
+  { k, cache }: CacheBlocks,
+  wanted: number,
+): { readonly mTask: number; readonly nTask: number } {
+  const batches = extent(p, p.batch);
+  const fits = (panels: number, size: number): number =>
+    Math.max(1, Math.min(panels, Math.floor(cache / (k.length * size * bytesOf(p.acc)))));
+  const spread = (panels: number, most: number, others: number): number =>
+    ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
+  if (extent(p, p.m) <= extent(p, p.n)) {
+    const nTask = spread(nPanels, fits(nPanels, width), batches);
+    return { nTask, mTask: spread(mPanels, mPanels, batches * ceilDiv(nPanels, nTask)) };
+  }
+  const mTask = spread(mPanels, fits(mPanels, low + 1), batches);
+  return { mTask, nTask: spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask)) };
+}
+
+/** The schedule for `p` on `target`. */
+export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Plan {
+  const panels = panelsOf(p, target, choice);
+  const blocks = cacheBlocks(p, target, choice, panels);
+  const { mTask, nTask, rowsOuter, sharesA, sharesB } = cutsOf(p, target, panels, blocks);
+  const { lanes, vectors, width, low, tall, mPanels, mRuns, nPanels, directA, directB } = panels;
+  const { k, mBlock, resident } = blocks;
+  const batches = extent(p, p.batch);
+  const [mTasks, nTasks] = [ceilDiv(mPanels, mTask), ceilDiv(nPanels, nTask)];
+  const source = (direct: boolean, shares: boolean, view: View, lines: number): Source => {
     if (direct) return 'direct';
     if (batches === 1 && comesPacked(view)) return 'shared';
-    return again(side, tasks, packers) && isShareable(view, lines) ? 'shared' : 'private';
+    return shares && isShareable(p, view, lines) ? 'shared' : 'private';
   };
-  const a = source(directA, rowLines, nTasks, mPackers, p.a, m);
-  const b = source(directB, columnLines, mTasks, nPackers, p.b, n);
-  const tasks = batches * mTasks * nTasks;
+  const a = source(directA, sharesA, p.a, extent(p, p.m));
+  const b = source(directB, sharesB, p.b, extent(p, p.n));
   // Rows that lie side by side pass like packed ones, by columns that the task has in its cache from packing them.
   const ready = b === 'private' && nTask > 1;
   const dense = directA && mRuns === 1 && k.count === 1 && isDense(p, p.a);
@@ -415,7 +392,8 @@ export function planOf(p: Problem, target: Target, choice: PlanChoice = {}): Pla
   const aPasses = target.keepsOrder === true && passing && nTask <= resident;
   return {
     lanes, vectors, width, low, tall, mPanels, mRuns, nPanels, k, a, b,
-    mTask, nTask, mBlock: aPasses ? 1 : ceilDiv(mTask, ceilDiv(mTask, mBlock)), mTasks, nTasks, rowsOuter, batches, tasks, unroll: target.keepsOrder ? 2 : 1,
+    mTask, nTask, mBlock: aPasses ? 1 : ceilDiv(mTask, ceilDiv(mTask, mBlock)), mTasks, nTasks, rowsOuter, batches,
+    tasks: batches * mTasks * nTasks, unroll: target.keepsOrder ? 2 : 1,
     masksMemory: target.masksMemory ?? false, aPasses, touches: target.keepsOrder === true && k.length >= TOUCHED,
   }; // biome-ignore format: a record
 }

@@ -129,6 +129,42 @@ export interface OpenSide {
   ): (first: Reg) => Reg;
 }
 
+/** Packs panel `index`; `to` says where lines from `first` on go, given the width of their panel. */
+type PackOne = (slot: Reg, index: Reg, at: Cursor, block: Block, to: (first: Reg, width: Extent) => Reg) => void;
+/** Packs panels lo to hi. */
+type PackAll = (slot: Reg, lo: Reg, hi: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg) => void;
+
+/** One by one. */
+const packEach =
+  (b: LoopBuilder, packOne: PackOne): PackAll =>
+  (slot, lo, hi, at, block, to) =>
+    b.for(lo, hi, 1, index => packOne(slot, index, at, block, to));
+
+/** Some steps of k of all of them at a time, as they share lines. */
+const packTogether =
+  (b: LoopBuilder, p: Problem, plan: Plan, view: View, packOne: PackOne): PackAll =>
+  (slot, lo, hi, at, block, to) => {
+    const [dim] = block.dims;
+    const [extent, ...rest] = block.extents;
+    if (dim === undefined || extent === undefined) {
+      packEach(b, packOne)(slot, lo, hi, at, block, to);
+      return;
+    }
+    const { innerLength } = plan.k;
+    const steps = Math.max(1, Math.floor(POINTS_TOGETHER / innerLength));
+    b.for(0, extent, steps, x => {
+      const even = steps === 1 || (typeof extent === 'number' && extent % steps === 0);
+      const count = even ? steps : b.bin('min', b.i32(steps), b.sub(asReg(b, extent), x));
+      const length = typeof count === 'number' ? count * innerLength : b.mul(count, b.i32(innerLength));
+      const part = { dims: block.dims, extents: [count, ...rest], length };
+      const before = b.mul(x, b.i32(innerLength));
+      const from = step(b, view, at, dim, x);
+      const place = (first: Reg, width: Extent): Reg =>
+        b.advance(to(first), b.mul(before, asReg(b, width)), bytesOf(p.acc));
+      b.for(lo, hi, 1, index => packOne(slot, index, from, part, place));
+    });
+  };
+
 /** Asks for a side's scratch. `slots` tasks run at a time. */
 export function openSide(
   b: LoopBuilder,
@@ -156,7 +192,7 @@ export function openSide(
   const packers = source === 'shared' ? slotsOf(groups) : slots;
   const laneRoom =
     plan.masksMemory && source !== 'direct' ? scratch.room(`lanes of ${name}`, 'i32', packers * words) : null;
-  const packOne = (slot: Reg, index: Reg, at: Cursor, block: Block, to: (first: Reg, width: Extent) => Reg): void => {
+  const packOne: PackOne = (slot, index, at, block, to) => {
     const { first, count } = side.panel(b, index);
     const lanesAt = laneRoom === null ? null : b.addr(laneRoom, b.mul(slot, b.i32(words)));
     packPanel(b, p, view, minor, plan.lanes, {
@@ -169,29 +205,7 @@ export function openSide(
       lanesAt,
     });
   };
-  const together = sharesLines(p, side);
-  /** Packs panels lo to hi: one by one, or, where they share lines, some steps of k of all of them at a time. */
-  const packAll = (slot: Reg, lo: Reg, hi: Reg, at: Cursor, block: Block, to: (first: Reg) => Reg): void => {
-    const [dim] = block.dims;
-    const [extent, ...rest] = block.extents;
-    if (!together || dim === undefined || extent === undefined) {
-      b.for(lo, hi, 1, index => packOne(slot, index, at, block, to));
-      return;
-    }
-    const { innerLength } = plan.k;
-    const steps = Math.max(1, Math.floor(POINTS_TOGETHER / innerLength));
-    b.for(0, extent, steps, x => {
-      const even = steps === 1 || (typeof extent === 'number' && extent % steps === 0);
-      const count = even ? steps : b.bin('min', b.i32(steps), b.sub(asReg(b, extent), x));
-      const length = typeof count === 'number' ? count * innerLength : b.mul(count, b.i32(innerLength));
-      const part = { dims: block.dims, extents: [count, ...rest], length };
-      const before = b.mul(x, b.i32(innerLength));
-      const from = step(b, view, at, dim, x);
-      b.for(lo, hi, 1, index =>
-        packOne(slot, index, from, part, (first, width) => b.advance(to(first), b.mul(before, asReg(b, width)), bytes)),
-      );
-    });
-  };
+  const packAll: PackAll = sharesLines(p, side) ? packTogether(b, p, plan, view, packOne) : packEach(b, packOne);
   const start = (block: RunningBlock): Reg => affine(b, [[asReg(b, block.before), lines]], 0);
   const places = (base: Reg, block: RunningBlock): ((line: Reg) => Reg) => {
     const length = asReg(b, block.length);

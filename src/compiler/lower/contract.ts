@@ -1,33 +1,26 @@
 /**
  * Lowers a contraction kernel: its plan becomes a `ContractSpec`, and what fusion put behind it becomes the epilogue, evaluated on
- * the finished sums at the coordinates the schedule says. Imports level 1 and the contraction's spec.
+ * finished sums (epilogue.ts). Imports level 1 and the contraction's spec.
  */
-import { bytesOf, type DType } from '../../graph/dtype.ts';
+import { bytesOf } from '../../graph/dtype.ts';
 import type { AbsorbedOperand } from '../absorb.ts';
 import { lowerContract } from '../contract/index.ts';
-import type { ContractOperand, ContractSpec, OutputSite, Role } from '../contract/spec.ts';
+import type { ContractOperand, ContractSpec, Role } from '../contract/spec.ts';
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
 import { type Expr, Tracer } from '../expr.ts';
 import { storage, type Value } from '../flow.ts';
-import { coefficient, type Ix, type VarAtom } from '../index-expr.ts';
+import { coefficient, type Ix } from '../index-expr.ts';
 import type { ContractKernel } from '../kernels.ts';
-import { type Inst, LoopBuilder, type Reg, registerScalar } from '../loops.ts';
-import { settle, toMemory } from '../math/index.ts';
+import { type Inst, LoopBuilder } from '../loops.ts';
 import type { MemoryWindows } from '../windows.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
-import { checksIndices, eachLoaded, indicesOf, reachable } from './domain.ts';
-import { Emitter } from './emitter.ts';
-
-export interface StoreExpr {
-  readonly value: Value;
-  readonly ix: Ix;
-  readonly expr: Expr;
-}
+import { checksIndices, reachable } from './domain.ts';
+import { Epilogue, type ResultExpr } from './epilogue.ts';
 
 /** A contraction as a spec, and what the planner and people want to know of its results. */
 interface SpecifiedContraction {
   readonly spec: ContractSpec;
-  readonly stores: readonly StoreExpr[];
+  readonly stores: readonly ResultExpr[];
   readonly exprs: readonly Expr[];
   /** Whether an index that was loaded may fail, as far as results have been emitted. */
   readonly mayFail: () => boolean;
@@ -46,7 +39,7 @@ export function specify(
   repeated: ReadonlySet<AbsorbedOperand> = new Set(),
 ): SpecifiedContraction {
   const { plan, value } = kernel;
-  const { table, target } = context;
+  const { table } = context;
   const tracer = new Tracer(table, plan.vars, {
     windows: context.windows,
     members: kernel.members,
@@ -54,7 +47,7 @@ export function specify(
     reducedVars: new Set(),
   });
   const contracted = tracer.trace(value, plan.out);
-  const stores: StoreExpr[] = kernel.stores.map(stored => {
+  const stores: ResultExpr[] = kernel.stores.map(stored => {
     const coords = kernel.members.get(stored)!;
     return { value: stored, ix: table.linear(coords, stored.shape), expr: tracer.trace(stored, coords) };
   });
@@ -64,82 +57,8 @@ export function specify(
   const lead = stores.find(s => plan.vars.every(v => coefficient(s.ix, v) !== null)) ?? stores[0]!;
   const strides = plan.vars.map((v, d) => (plan.dims[d]!.role === 'k' ? 0 : coefficient(lead.ix, v)));
   if (strides.some(s => s === null)) throw new Error('internal: no result of a contraction is affine in its dims');
-
-  let mayFail = false;
-  // Vectors of the sums' width cannot hold values of another (i64 positions under f32 scores): those go one element at a time. What all lanes share may have any.
-  const width = bytesOfRegister(value.dtype);
-  const inLanes = (along: VarAtom): readonly Expr[] =>
-    exprs.filter(e => (e.mask & (2 ** plan.vars.indexOf(along))) !== 0 || stores.some(s => s.expr === e));
-  const isOneWidth = (along: VarAtom): boolean =>
-    inLanes(along).every(e => (e.kind === 'op' && e.dtype === 'bool') || bytesOfRegister(e.dtype) === width);
-  const epilogue = (builder: LoopBuilder, acc: Reg, at: OutputSite): Reg | null => {
-    if (at.vectorDim === null || isOneWidth(plan.vars[at.vectorDim]!)) return finish(builder, acc, at);
-    for (let lane = 0; lane < at.lanes; lane++) {
-      const offset = builder.i32(lane);
-      const index = builder.add(at.index, offset);
-      const coords = at.coords.map((c, d) => (c && d === at.vectorDim ? builder.add(c, offset) : c));
-      const one = (): void => {
-        const x = finish(builder, builder.extract(acc, lane), { coords, vectorDim: null, lanes: 1, index, mask: null });
-        builder.store(lead.value.dtype, builder.addr(out, index), x);
-      };
-      if (at.mask) builder.if(builder.extract(at.mask, lane), one);
-      else one();
-    }
-    return null;
-  };
-  const finish = (builder: LoopBuilder, acc: Reg, at: OutputSite): Reg => {
-    const lane = at.vectorDim === null ? null : plan.vars[at.vectorDim]!;
-    const emitter = new Emitter(
-      builder,
-      context,
-      tracer,
-      v => buffers.read(v),
-      at.lanes > 1 ? lane : null,
-      target.vectorBytes / at.lanes,
-      plan.vars,
-    );
-    emitter.mode = { lanes: at.lanes, copies: 1, ...(at.mask ? { mask: at.mask } : {}) };
-    plan.vars.forEach((v, d) => {
-      const coord = at.coords[d];
-      if (coord) emitter.setVar(v, coord);
-    });
-    emitter.bindIndex(lead.ix, at.index);
-    emitter.bind(contracted, settle(builder, value.dtype, acc));
-    for (const { expr } of stores) emitter.vector(expr, 0);
-    for (const store of stores)
-      if (store !== lead) emitter.store(store.value.dtype, buffers.write(store.value), store.ix, store.expr);
-    mayFail ||= emitter.indices.mayFail;
-    return toMemory(builder, lead.value.dtype, emitter.vector(lead.expr, 0));
-  };
-
-  /** Results and what is read of their size, where neighbours of the result lie side by side. */
-  const touches = (builder: LoopBuilder, at: OutputSite): { from: Reg; bytes: number }[] => {
-    const emitter = new Emitter(builder, context, tracer, v => buffers.read(v), null, target.vectorBytes, plan.vars);
-    const along = at.vectorDim === null ? null : plan.vars[at.vectorDim]!;
-    plan.vars.forEach((v, d) => {
-      const coord = at.coords[d];
-      if (coord) emitter.setVar(v, coord);
-    });
-    emitter.bindIndex(lead.ix, at.index);
-    const sideBySide = (ix: Ix): boolean => {
-      let loaded = false;
-      eachLoaded(ix, () => {
-        loaded = true;
-      });
-      return along !== null && !loaded && coefficient(ix, along) === 1;
-    };
-    const lines = (buffer: number, dtype: DType, ix: Ix): { from: Reg; bytes: number }[] =>
-      sideBySide(ix) ? [{ from: emitter.memory.pointer(buffer, dtype, ix), bytes: bytesOf(dtype) }] : [];
-    const written = stores.filter(s => s !== lead);
-    const read = exprs.filter(e => e.kind === 'load' && e.of.size >= value.size && e.conditions.length === 0);
-    return [
-      ...written.flatMap(s => lines(buffers.write(s.value), s.value.dtype, s.ix)),
-      ...read.flatMap(e => (e.kind === 'load' ? lines(buffers.read(e.of), e.of.dtype, e.ix) : [])),
-    ];
-  };
-
-  const indices = [...new Set([...stores.map(s => s.ix), ...exprs.flatMap(indicesOf)])];
   const out = buffers.write(lead.value);
+  const epilogue = new Epilogue(kernel, context, buffers, tracer, contracted, { stores, lead, exprs });
   const operand = (of: AbsorbedOperand): ContractOperand => ({
     buffer: made(storage(of.base)) ? NO_BUFFER : buffers.read(of.base),
     dtype: of.base.dtype,
@@ -156,17 +75,12 @@ export function specify(
     ...(plain
       ? {}
       : {
-          epilogue,
-          touches,
-          mergeable: (outer: number, inner: number): boolean =>
-            indices.every(ix => {
-              const slow = coefficient(ix, plan.vars[outer]!);
-              const fast = coefficient(ix, plan.vars[inner]!);
-              return slow !== null && fast !== null && slow === fast * plan.dims[inner]!.size;
-            }),
+          epilogue: (builder, acc, at) => epilogue.emit(builder, acc, at),
+          touches: (builder, at) => epilogue.touches(builder, at),
+          mergeable: (outer, inner) => epilogue.mergeable(outer, inner),
         }),
   };
-  return { spec, stores, exprs, mayFail: () => mayFail };
+  return { spec, stores, exprs, mayFail: () => epilogue.mayFail };
 }
 
 export function lowerContraction(
@@ -209,7 +123,7 @@ export function lowerContraction(
 }
 
 /** The contraction at level 1, for people. */
-function describeContraction({ plan }: ContractKernel, stores: readonly StoreExpr[]): string[] {
+function describeContraction({ plan }: ContractKernel, stores: readonly ResultExpr[]): string[] {
   const names = variableNames(plan.vars);
   const printer = new ExprPrinter(
     stores.map(s => s.expr),
@@ -229,11 +143,9 @@ function describeContraction({ plan }: ContractKernel, stores: readonly StoreExp
   return [`for ${dims}`, `acc = sum ${read(plan.a)} * ${read(plan.b)}`, ...printer.lines, ...results];
 }
 
-const bytesOfRegister = (dtype: DType): number => bytesOf(registerScalar(dtype));
-
 /** Every element is read by the epilogue that writes it, and by nobody else. */
 function inPlace(
-  stores: readonly StoreExpr[],
+  stores: readonly ResultExpr[],
   exprs: readonly Expr[],
   operands: readonly Value[],
   windows: MemoryWindows,

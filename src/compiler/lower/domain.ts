@@ -1,8 +1,9 @@
 /**
  * The loops of a kernel: from the space that fusion chose to variables in which its accesses are affine. Variables are split where an index
  * divides by a part of them, neighbours are merged where every access walks them as one, and one variable becomes the lanes of vectors.
- * Imports level 1 and index expressions; emits nothing.
+ * Imports the graph's limits, level 1 and index expressions; emits nothing.
  */
+import { MOST_ELEMENTS } from '../../graph/build/node.ts';
 import { suggestSplit } from '../absorb.ts';
 import type { CheckedIndex, Expr, Tracer } from '../expr.ts';
 import { coefficient, type DataAtom, type IndexTable, type Ix, type VarAtom } from '../index-expr.ts';
@@ -216,11 +217,13 @@ function mergeNeighbours(
   const meaning = new Map<VarAtom, Ix>();
   for (let i = 0; i < vars.length; ) {
     let end = i;
-    while (joins[end]) end++;
+    let extent = vars[i]!.atom.extent;
+    // Loops count in 32 bits.
+    while (joins[end] && extent * vars[end + 1]!.atom.extent <= MOST_ELEMENTS) extent *= vars[++end]!.atom.extent;
     if (end === i) result.push(vars[i]!);
     else {
       const run = vars.slice(i, end + 1);
-      const whole = table.variable(run.reduce((n, v) => n * v.atom.extent, 1));
+      const whole = table.variable(extent);
       result.push({ atom: whole, kept: run[0]!.kept });
       const coords = table.unravel(
         table.ofAtom(whole),

@@ -1,10 +1,11 @@
 /**
  * Where results go: straight to where they belong, variables in place, or by a copy at the end.
  */
+import type { JoinedParts } from '../concats.ts';
 import { type Flow, storage, type Value } from '../flow.ts';
 import type { CopyKernel } from '../kernels.ts';
 import type { Place } from '../program.ts';
-import { readsOf, type Step } from './step.ts';
+import { makersOf, readsOf, type Step } from './step.ts';
 
 /** Which results are written straight to where they belong, and which need a copy. */
 interface Destinations {
@@ -16,7 +17,12 @@ interface Destinations {
  * Decides where results go. A variable is written by the kernel that computes its new value if nobody else reads that kernel's results, it cannot fail, and
  * it reads the old value (if at all) only at the element it writes; then every other reader of the old value can run before, unless that is itself written after this one.
  */
-export function chooseDestinations(flow: Flow, steps: readonly Step[], inPlace: ReadonlySet<Value>): Destinations {
+export function chooseDestinations(
+  flow: Flow,
+  steps: readonly Step[],
+  joined: JoinedParts,
+  inPlace: ReadonlySet<Value>,
+): Destinations {
   const place = new Map<Value, Place>();
   const copies: CopyKernel[] = [];
   const copy = (from: Value, to: CopyKernel['to']): void => {
@@ -30,12 +36,10 @@ export function chooseDestinations(flow: Flow, steps: readonly Step[], inPlace: 
 
   const home = new Map<Value, Step>();
   for (const step of steps) for (const value of step.kernel.stores) home.set(value, step);
+  const makers = makersOf(steps, joined);
   const readElsewhere = new Set<Step>();
   for (const step of steps)
-    for (const value of readsOf(step)) {
-      const maker = home.get(value);
-      if (maker && maker !== step) readElsewhere.add(maker);
-    }
+    for (const value of readsOf(step)) for (const maker of makers(value)) if (maker !== step) readElsewhere.add(maker);
   const writers = new Map<number, Step>();
   // Rows that are written where they lie have no other place to go to: all others give way.
   const rows = flow.updates.filter(({ value }) => inPlace.has(value));

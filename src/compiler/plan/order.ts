@@ -2,9 +2,10 @@
  * The order of kernels: that in which the program was written, as far as their inputs are there; updates as soon as nothing needs the old value and
  * nothing can fail any more.
  */
+import type { JoinedParts } from '../concats.ts';
 import type { Flow, Value } from '../flow.ts';
 import type { Place } from '../program.ts';
-import { leafWritten, readsOf, type Step } from './step.ts';
+import { leafWritten, makersOf, readsOf, type Step } from './step.ts';
 
 /** A binary heap of step numbers, least key first. */
 class Queue {
@@ -56,11 +57,14 @@ class Queue {
 }
 
 /** Orders the steps: inputs first, then as the program was written; commits as early as they may. */
-export function order(flow: Flow, steps: readonly Step[], place: ReadonlyMap<Value, Place>): Step[] {
-  const home = new Map<Value, number>();
-  steps.forEach((step, i) => {
-    for (const value of step.kernel.stores) home.set(value, i);
-  });
+export function order(
+  flow: Flow,
+  steps: readonly Step[],
+  place: ReadonlyMap<Value, Place>,
+  joined: JoinedParts,
+): Step[] {
+  const makers = makersOf(steps, joined);
+  const position = new Map(steps.map((step, i) => [step, i]));
   const waits = steps.map(() => 0);
   const next: number[][] = steps.map(() => []);
   const edge = (from: number, to: number): void => {
@@ -71,8 +75,7 @@ export function order(flow: Flow, steps: readonly Step[], place: ReadonlyMap<Val
   const readers = new Map<number, number[]>();
   steps.forEach((step, i) => {
     for (const value of readsOf(step)) {
-      const maker = home.get(value);
-      if (maker !== undefined) edge(maker, i);
+      for (const maker of makers(value)) edge(position.get(maker)!, i);
       if (value.leaf < 0) continue;
       const memory = flow.sameMemory[value.leaf]!;
       const list = readers.get(memory);

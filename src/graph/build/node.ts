@@ -9,9 +9,6 @@ export const fail = (message: string): never => {
   throw new Error(`internal: ${message}`);
 };
 
-export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((n, i) => n === b[i]);
-
 /** Whether new nodes inherit the need of a gradient from their inputs. */
 let recording = true;
 
@@ -39,7 +36,13 @@ export function withoutGradient<T>(fn: () => T): T {
   }
 }
 
-/** A node as given; the functions below simplify first. */
+/**
+ * Generated code counts along a dim, and over what lies in memory, in 32 bits, and now and then a step beyond the end before it looks: sums of 2^31 - 1 elements
+ * in chunks lost the last of them. A value that no kernel stores may have more elements.
+ */
+export const MOST_ELEMENTS = 2 ** 31 - 2 ** 16;
+
+/** A node as given; the functions below simplify first. @throws RangeError where a dim is longer than code counts */
 export function node<P extends Primitive>(
   op: P,
   inputs: readonly Node[],
@@ -47,6 +50,9 @@ export function node<P extends Primitive>(
   shape: readonly number[],
   dtype: DType,
 ): Node<P> {
+  for (const n of shape)
+    if (n > MOST_ELEMENTS)
+      throw new RangeError(`a shape of [${shape.join(', ')}] came: a dim has 2^31 - 2^16 elements at most`);
   // Gradients flow through floats only, and stop at `detach`.
   const requiresGrad = recording && op !== 'detach' && isFloat(dtype) && inputs.some(input => input.requiresGrad);
   return new Node(op, inputs, attrs, shape, dtype, requiresGrad);

@@ -10,8 +10,11 @@ import { COUNTS, hashRun, type NumberColumn, numberRun, writeNumber } from './ru
 import { slotSeed, slotWriter, type Writer } from './slots.ts';
 import { type DenseSpec, type FeatureSpec, type FullSpec, fullSpec, type LabelSpec, type SlotSpec } from './spec.ts';
 
-/** What a record's column may hold. A list is a column with several values; null, undefined and '' are missing. */
-export type FieldValue = string | number | bigint | boolean | null | undefined;
+/**
+ * What a record's column may hold; dates are taken as ISO 8601 has them, bytes as UTF-8. A list is a column with several values; null, undefined and ''
+ * are missing.
+ */
+export type FieldValue = string | number | bigint | boolean | Date | Uint8Array | null | undefined;
 /**
  * A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0); where they become signs, whole ones beyond 2^53 are
  * refused, because their last digits may be lost already: bigints and texts are exact.
@@ -64,6 +67,7 @@ export class Features {
 
   /** The examples of several records, one batch. @throws Error naming the record and the feature for which it is bad. */
   extractAll(records: readonly FeatureRecord[]): SparseBatch {
+    if (!Array.isArray(records)) throw new TypeError(`extractAll: records: ${typeof records} came, expected an array`);
     const rows = new Rows(this.schema, records.length);
     const { fields, extract } = this.serving;
     records.forEach((record, i) => {
@@ -229,30 +233,37 @@ const encoder = new TextEncoder();
 
 /** An object's values as bytes in the fields of a record; null, or why the record is bad. `signs`: the columns that signs are made of. */
 export function fillFields(fields: Fields, record: FeatureRecord, signs: ReadonlySet<string>): string | null {
+  if (typeof record !== 'object' || record === null) return `${String(record)} came, expected an object`;
   fields.clear(fields.bytes);
   let used = 0;
-  const add = (column: number, value: FieldValue): void => {
-    if (value === null || value === undefined) return;
-    const text = typeof value === 'boolean' ? String(Number(value)) : String(value);
-    // A UTF-16 unit is at most three bytes of UTF-8.
-    if (fields.bytes.length < used + text.length * 3) {
-      const larger = new Uint8Array(2 * (used + text.length * 3) + 256);
-      larger.set(fields.bytes.subarray(0, used));
-      fields.bytes = larger;
-    }
-    const { written } = encoder.encodeInto(text, fields.bytes.subarray(used));
-    fields.add(column, used, used + written);
-    used += written;
-  };
   for (const [column, name] of fields.columns.entries()) {
     const value = record[name];
-    const values = Array.isArray(value) ? (value as readonly FieldValue[]) : [value as FieldValue];
-    const lost = signs.has(name) ? values.find(isInexact) : undefined;
-    if (lost !== undefined)
-      return `column ${name} holds the number ${String(lost)}, which may have lost digits: expected a bigint or text beyond 2^53`;
-    for (const item of values) add(column, item);
+    for (const item of Array.isArray(value) ? (value as readonly FieldValue[]) : [value as FieldValue]) {
+      if (item === null || item === undefined) continue;
+      if (signs.has(name) && isInexact(item))
+        return `column ${name} holds the number ${String(item)}, which may have lost digits: expected a bigint or text beyond 2^53`;
+      const text = textOf(item);
+      if (text === null) return `column ${name} holds nested values, expected text, numbers or lists of them`;
+      // A UTF-16 unit is at most three bytes of UTF-8.
+      if (fields.bytes.length < used + text.length * 3) {
+        const larger = new Uint8Array(2 * (used + text.length * 3) + 256);
+        larger.set(fields.bytes.subarray(0, used));
+        fields.bytes = larger;
+      }
+      const { written } = encoder.encodeInto(text, fields.bytes.subarray(used));
+      fields.add(column, used, used + written);
+      used += written;
+    }
   }
   return null;
+}
+
+/** A value as a log would have it; null of an object, which no column holds. */
+function textOf(value: NonNullable<FieldValue>): string | null {
+  if (typeof value === 'boolean') return String(Number(value));
+  if (value instanceof Date) return value.toISOString();
+  if (ArrayBuffer.isView(value)) return new TextDecoder().decode(value);
+  return typeof value === 'object' ? null : String(value);
 }
 
 /** Whether a number stands for several whole ones. */

@@ -20,11 +20,13 @@ export class TouchKernel {
     );
   }
 
-  /** Writes a zero to the head of every page of arrays of zeros that begin at large pages. */
+  /** Writes a zero to the head of every page that begins within arrays of zeros. */
   run(arrays: readonly ArrayBufferView[]): void {
     const pages = arrays.flatMap(array => {
       const start = this.machine.addressOf(array);
-      return Array.from({ length: Math.ceil(array.byteLength / LARGE_PAGE) }, (_, i) => BigInt(start + i * LARGE_PAGE));
+      const first = Math.ceil(start / LARGE_PAGE);
+      const count = Math.ceil((start + array.byteLength) / LARGE_PAGE) - first;
+      return Array.from({ length: count }, (_, i) => BigInt((first + i) * LARGE_PAGE));
     });
     if (pages.length === 0) return;
     this.count[0] = pages.length;

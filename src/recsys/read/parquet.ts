@@ -4,7 +4,7 @@
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { reasonOf } from '../../formats/atomic.ts';
-import { type FeatureRecord, type Features, type FieldValue, fillFields } from '../features/features.ts';
+import { type FeatureRecord, type Features, fillFields } from '../features/features.ts';
 import { Fields } from '../features/fields.ts';
 import { Rows } from '../features/rows.ts';
 import type { BadLine, Block } from './lines.ts';
@@ -47,31 +47,12 @@ export async function* readParquet(
     for (const record of records) {
       number++;
       lines++;
-      const reason = fill(fields, record, features.signColumns) ?? extract(fields, rows);
+      const reason = fillFields(fields, record as FeatureRecord, features.signColumns) ?? extract(fields, rows);
       if (reason !== null) bad.push({ file: path, line: number, reason, text: shown(record) });
       if (rows.full) yield take();
     }
   }
   if (lines > 0) yield take();
-}
-
-function fill(fields: Fields, record: Record<string, unknown>, signs: ReadonlySet<string>): string | null {
-  const values: Record<string, FieldValue | readonly FieldValue[]> = {};
-  for (const [name, value] of Object.entries(record)) {
-    const known = Array.isArray(value) ? value.map(fieldValue) : fieldValue(value);
-    if (known === NESTED || (Array.isArray(known) && known.includes(NESTED)))
-      return `column ${name} holds nested values, expected text, numbers or lists of them`;
-    values[name] = known as FieldValue | readonly FieldValue[];
-  }
-  return fillFields(fields, values as FeatureRecord, signs);
-}
-
-const NESTED = Symbol('nested');
-
-function fieldValue(value: unknown): FieldValue | typeof NESTED {
-  if (value instanceof Date) return value.toISOString();
-  if (ArrayBuffer.isView(value)) return new TextDecoder().decode(value);
-  return typeof value === 'object' && value !== null ? NESTED : (value as FieldValue);
 }
 
 const shown = (record: object): string =>

@@ -14,7 +14,7 @@ export interface Backing {
   readonly shift: number;
   /** Whether segments stay where they are for as long as there are rows, so that generated code may know their addresses. */
   readonly fixed: boolean;
-  /** Whether segments begin at large pages, each zeroed at its first touch. */
+  /** Whether segments lie on large pages, each zeroed at its first touch. */
   readonly onLargePages?: boolean;
   /** Bytes of the segments that live in a file. */
   readonly fileBytes: number;
@@ -63,6 +63,9 @@ function openScratch(folder: string): number {
 /** Closes scratch files of tables that are gone. */
 const closer = new FinalizationRegistry<number>(handle => closeSync(handle));
 
+/** Segments behind the first that lie side by side: a page which one of them fills in part is filled by the next. */
+const SIDE_BY_SIDE = 8;
+
 /**
  * Segments on large pages: a table of gigabytes is read all over, and with pages of 4 KB most reads first wait for their address.
  * The pages are given back when the table is gone.
@@ -73,14 +76,23 @@ class LargePageBacking implements Backing {
   readonly onLargePages = true;
   readonly fileBytes = 0;
   private readonly maps: Maps;
+  /** Where the next segments lie, and what is used of it. */
+  private room = new ArrayBuffer(0);
+  private used = 0;
 
   constructor(system: MappingSystem) {
     this.maps = new Maps(system);
     givenUp.register(this, this.maps);
   }
 
-  create(_segments: (Segment | null)[], words: number): Segment {
-    return views(this.maps.onLargePages(4 * words));
+  create(segments: (Segment | null)[], words: number): Segment {
+    if (this.used === this.room.byteLength) {
+      this.room = this.maps.onLargePages((segments.length === 0 ? 1 : SIDE_BY_SIDE) * 4 * words);
+      this.used = 0;
+    }
+    const { room, used } = this;
+    this.used += 4 * words;
+    return { f32: new Float32Array(room, used, words), u32: new Uint32Array(room, used, words) };
   }
 
   fetch(_segments: (Segment | null)[], number: number): Segment {
@@ -89,6 +101,8 @@ class LargePageBacking implements Backing {
 
   drop(): void {
     this.maps.clear();
+    this.room = new ArrayBuffer(0);
+    this.used = 0;
   }
 }
 

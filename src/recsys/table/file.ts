@@ -229,8 +229,12 @@ function takeRow(table: EmbeddingTable, words: Uint32Array, at: number, wideWord
     return;
   }
   const row = known >= 0 ? known : table.insert(hash, hi, lo);
-  if (layout.apart && vectorWords > 0) {
-    const link = rows.segment(row).u32[rows.at(row) + LINK]!;
+  const link = layout.apart ? rows.segment(row).u32[rows.at(row) + LINK]! : 0;
+  if (link > 0 && vectorWords === 0) {
+    // It was deleted since, came again and waits for admission.
+    vectors.release(link - 1);
+    rows.segment(row).u32[rows.at(row) + LINK] = 0;
+  } else if (layout.apart && vectorWords > 0) {
     const vector = link > 0 ? link - 1 : vectors.allocate();
     if (link === 0) table.startVector(vector, hash, hi, lo);
     rows.segment(row).u32[rows.at(row) + LINK] = vector + 1;

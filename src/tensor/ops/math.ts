@@ -15,6 +15,7 @@ import {
   resultDType,
   type TensorLike,
 } from '../operands.ts';
+import { elementwise } from '../special/elementary.ts';
 import * as inverse from '../special/inverse.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -145,12 +146,23 @@ export function frac(x: Tensor): Tensor {
   return x.sub(x.trunc().detach());
 }
 
+/** (-1)^k / (2 k + 1)!, from the highest power down. */
+const SINC = [9, 8, 7, 6, 5, 4, 3, 2, 1].map(k =>
+  Array.from({ length: 2 * k + 1 }, (_, i) => i + 1).reduce((product, n) => product / n, k % 2 === 0 ? 1 : -1),
+);
+
 /** sin(pi x) / (pi x), 1 at 0. */
 export function sinc(x: Tensor): Tensor {
-  const scaled = real('sinc', x).mul(Math.PI);
-  const zero = scaled.eq(0);
-  const safe = zero.where(1, scaled);
-  return zero.where(1, safe.sin().div(safe));
+  checkTensor('sinc', 'input', x);
+  return elementwise('sinc', [x], y => {
+    const angle = y.mul(Math.PI);
+    // A quotient's derivatives lose their digits near 0, and are none at 0; a series has them all.
+    const near = angle.abs().lt(1);
+    const square = near.where(angle, 0).square();
+    const series = SINC.reduce((sum: Tensor | number, c) => square.mul(sum).add(c), 0);
+    const far = near.where(1, angle);
+    return near.where(square.mul(series).add(1), far.sin().div(far));
+  });
 }
 
 /** log(x / (1 - x)); x is limited to [eps, 1 - eps] when eps is given. */

@@ -63,6 +63,7 @@ export class Draw {
   shape(rank = this.r.int(5)): number[] {
     const shape = Array.from({ length: rank }, () => this.r.pick(this.sizes));
     while (sizeOf(shape) > this.mostElements) shape[this.r.int(rank)] = 1 + this.r.int(3);
+    if (rank > 0 && this.r.once(30)) shape[this.r.int(rank)] = 0;
     return shape;
   }
 

@@ -15,6 +15,7 @@ import {
   vmap,
 } from '../../../src/index.ts';
 import { Random } from '../random.ts';
+import { CONTROL } from './control.ts';
 import { type Call, Draw, type Entry, type Held, type Leaf, type Maker } from './draw.ts';
 import { ELEMENTWISE } from './elementwise.ts';
 import { INDEXING } from './indexing.ts';
@@ -23,7 +24,9 @@ import { NETWORKS } from './networks.ts';
 import { REDUCTIONS } from './reductions.ts';
 import { SHAPES } from './shapes.ts';
 
-const ROOMS: readonly (readonly Maker[])[] = [ELEMENTWISE, ELEMENTWISE, SHAPES, SHAPES, INDEXING, REDUCTIONS, NETWORKS, MATRICES]; // biome-ignore format: a table
+const ROOMS: readonly (readonly Maker[])[] = [
+  ELEMENTWISE, ELEMENTWISE, ELEMENTWISE, ELEMENTWISE, SHAPES, SHAPES, SHAPES, SHAPES, INDEXING, INDEXING, REDUCTIONS, REDUCTIONS, NETWORKS, NETWORKS, MATRICES, MATRICES, CONTROL,
+]; // biome-ignore format: a table
 
 export const MODES = [
   'values',
@@ -65,7 +68,7 @@ export function refused(error: unknown): boolean {
 
 function hold(d: Draw, made: Call): Held | null {
   const value = made.of(...made.from.map(k => d.held[k]!.tensor));
-  if (value.numel() > 4 * d.mostElements || value.numel() === 0) return null;
+  if (value.numel() > 4 * d.mostElements) return null;
   const held = d.hold(made, value.eval());
   if (!isFloat(value.dtype)) return held;
   const size = magnitude(value);

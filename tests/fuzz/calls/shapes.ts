@@ -163,6 +163,7 @@ const join: Maker = (d, x) => {
 const split: Maker = (d, x) => {
   const dim = d.dim(x);
   const n = at(x, dim);
+  if (n === 0) return null;
   const parts = 1 + d.r.int(Math.min(n, 4));
   const name = d.r.pick(['chunk', 'tensorSplit', 'split', 'unbind'] as const);
   const count = { chunk: () => Math.ceil(n / Math.ceil(n / parts)), tensorSplit: () => parts, split: () => Math.ceil(n / parts), unbind: () => n }[name](); // biome-ignore format: one line

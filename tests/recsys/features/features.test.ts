@@ -6,6 +6,7 @@ import {
   criteoFeatures,
   type FeatureSpec,
   Features,
+  type FieldValue,
   hashSign,
   type SparseBatch,
   signOf,
@@ -147,6 +148,20 @@ describe('extract', () => {
     expect(bag(nothing, 'history')).toEqual([]);
     expect(bag(nothing, 'city x item')).toEqual([hashed('city x item', '\x1f\x1f')]);
     expect(nothing.labels).toEqual(Float32Array.of(Number.NaN));
+  });
+
+  it('takes dates and bytes as logs have them, and refuses what no column holds', () => {
+    const features = new Features({ slots: ['a'], dense: ['x'] });
+    const text = (a: FieldValue): bigint[] => bag(features.extract({ a }), 'a');
+    expect(text(new Date(0))).toEqual([hashed('a', '1970-01-01T00:00:00.000Z')]);
+    expect(text(new TextEncoder().encode('Zürich'))).toEqual([hashed('a', 'Zürich')]);
+    const nested = 'extract: record 0: column a holds nested values, expected text, numbers or lists of them';
+    expect(() => text({ of: 1 } as never)).toThrow(nested);
+    expect(() => text([['b']] as never)).toThrow(nested);
+    expect(() => features.extractAll([{}, null as never])).toThrow('extract: record 1: null came, expected an object');
+    expect(() => features.extractAll({ a: 'b' } as never)).toThrow(
+      'extractAll: records: object came, expected an array',
+    );
   });
 
   it('keeps the place of an empty piece in a sequence where asked to', () => {

@@ -68,6 +68,34 @@ describe('files of rows', () => {
     expect(served(rebuilt)).toEqual(served(full));
   });
 
+  it('a row that was deleted and came again waits for its vector in the rebuilt table, too', () => {
+    const options: TableOptions = {
+      dim: 3,
+      wide: true,
+      admission: { type: 'count', n: 3 },
+      score: { base: 0, delta: 0, deleteBelow: 1.5 },
+    };
+    const table = new EmbeddingTable(options);
+    const rebuilt = new EmbeddingTable(options);
+    const file = path.join(folder, 'came-again');
+    fill(table, 0, 10, 4);
+    table.save(file, 'base');
+    rebuilt.load(file);
+    expect([table.shrink().kept, rebuilt.admitted]).toEqual([0, 10]);
+    fill(table, 0, 10, 1);
+    table.save(file, 'delta');
+    rebuilt.applyDelta(file);
+    expect([table.admitted, rebuilt.admitted]).toEqual([0, 0]);
+    const served = (t: EmbeddingTable): unknown[] =>
+      rowsOf(t).map(row => [row.sign, row.show, row.admitted, row.weights]);
+    expect(served(rebuilt)).toEqual(served(table));
+    // And has it once more when it is admitted.
+    fill(table, 0, 10, 2);
+    table.save(file, 'delta');
+    rebuilt.applyDelta(file);
+    expect([table.admitted, served(rebuilt)]).toEqual([10, served(table)]);
+  });
+
   it('a base holds the rows that are worth serving', () => {
     const table = new EmbeddingTable({ dim: 1 });
     push(table, { signs: [1n, 2n, 3n], gradients: [0, 0, 0], shows: [10, 15, 2], clicks: [0, 0, 1] });

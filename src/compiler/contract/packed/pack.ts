@@ -154,23 +154,10 @@ export function packWords(
     });
   };
 
-  if (natural === 'words' && naturalLayout(q, view, minor) === 'words') {
+  if (naturalLayout(q, view, minor) === 'words') {
     const lanes = Math.min(neighboursOf(q, view, minor), width);
-    const { size } = p.dims[minor[minor.length - 1]!]!;
-    /** Packs `count` lines from `line` on as neighbours where they lie in one row, else as `otherwise` says. */
-    const inOneRow = (line: Reg, count: number, otherwise: () => void): void => {
-      const first = line === zero ? panel.first : b.add(panel.first, line);
-      const inRow = minor.length === 1 ? first : b.bin('remU', first, b.i32(size));
-      const room = b.bin('or', b.sub(b.i32(size - count), inRow), b.sub(b.i32(total - count), first));
-      b.if(b.cmp('ge', room, b.i32(0)), () => packNeighbours(line, lanes, count / lanes), otherwise);
-    };
-    const zero = b.i32(0);
-    const byVectors = (): void =>
-      b.for(0, width, lanes, line =>
-        inOneRow(line, lanes, () => b.for(0, lanes, 1, lane => packLine(b.add(line, lane), 0))),
-      );
-    if (width > lanes && size >= width) inOneRow(zero, width, byVectors);
-    else byVectors();
+    const neighbours = (line: Reg, count: number): void => packNeighbours(line, lanes, count / lanes);
+    inRows(b, p, minor, panel, lanes, neighbours, line => packLine(line, 0));
   } else {
     const run = naturalLayout(q, view, minor) === 'lines' ? runOf(q, view) : 0;
     b.for(0, width, 1, line => packLine(line, run));
@@ -179,6 +166,31 @@ export function packWords(
     transposePanel(b, width, block.length, natural, panel.staging, panel.to);
   }
   padPanel(b, width, block.length, layout, pad, panel.to);
+}
+
+/** Packs the lines of a panel as neighbours, all or `lanes` of them, where they lie in one row of memory, and one by one elsewhere. */
+function inRows(
+  b: LoopBuilder,
+  p: PackedProblem['p'],
+  minor: readonly number[],
+  { first: start, width }: PackedPanel,
+  lanes: number,
+  neighbours: (line: Reg, count: number) => void,
+  one: (line: Reg) => void,
+): void {
+  const { size } = p.dims[minor[minor.length - 1]!]!;
+  const total = extent(p, minor);
+  const zero = b.i32(0);
+  const inOneRow = (line: Reg, count: number, otherwise: () => void): void => {
+    const first = line === zero ? start : b.add(start, line);
+    const inRow = minor.length === 1 ? first : b.bin('remU', first, b.i32(size));
+    const room = b.bin('or', b.sub(b.i32(size - count), inRow), b.sub(b.i32(total - count), first));
+    b.if(b.cmp('ge', room, b.i32(0)), () => neighbours(line, count), otherwise);
+  };
+  const byVectors = (): void =>
+    b.for(0, width, lanes, line => inOneRow(line, lanes, () => b.for(0, lanes, 1, lane => one(b.add(line, lane)))));
+  if (width > lanes && size >= width) inOneRow(zero, width, byVectors);
+  else byVectors();
 }
 
 /** Zero words behind the block's, up to a multiple of `pad`. */

@@ -9,10 +9,10 @@ import { allGuards, type Cursor, origin, sizesOf, stepAll, violations, walk, whe
 import { affine, unravel, zero } from '../indices.ts';
 import { type KernelWriter, kernelWriter } from '../kernel-gradients.ts';
 import { sweep } from '../micro.ts';
-import { dividingTile } from '../plan.ts';
 import { extent, type Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { chunksFor, eachTask, evenPart, slotsOf } from '../tasks.ts';
+import { dividingTile } from '../tile.ts';
 import type { WeightGradient } from './gradient.ts';
 
 const F32 = 4;

@@ -5,11 +5,12 @@ import { origin } from '../cursor.ts';
 import { zero } from '../indices.ts';
 import { sweep } from '../micro.ts';
 import { laneWords, packPanel } from '../pack.ts';
-import { blocksOf, chooseTile, collides, comesPacked } from '../plan.ts';
+import { blocksOf, collides, comesPacked } from '../plan.ts';
 import { extent, type Problem } from '../problem.ts';
 import { blockAt } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
+import { chooseTile } from '../tile.ts';
 import type { Forward, Product } from './forward.ts';
 
 const F32 = 4;

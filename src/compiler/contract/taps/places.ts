@@ -28,7 +28,7 @@ export interface Place {
 }
 
 /** What the vectors of a task share: coordinates of the batch, and its place in B and in the output. */
-export interface BatchPlace {
+interface BatchPlace {
   readonly coords: Coords;
   readonly inB: Cursor;
   readonly inOutput: Reg;

@@ -4,9 +4,10 @@
 import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loops.ts';
 import type { Target } from '../../target.ts';
-import { LOAD_CYCLES } from '../plan.ts';
+
 import { extent, type Problem } from '../problem.ts';
 import { finishesInRegisters, outputGroups, storesVectors } from '../store.ts';
+import { LOAD_CYCLES } from '../tile.ts';
 
 /** Below so many taps, setting up a tile weighs more than its shape. */
 const FEW_TAPS = 64;

@@ -8,11 +8,12 @@ import { lanesFor, type Target } from '../../target.ts';
 import { loadRun } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { type Stream, sweep } from '../micro.ts';
-import { chooseTile, comesPacked } from '../plan.ts';
+import { comesPacked } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { type Coords, finish, outputIndex } from '../store.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
+import { chooseTile } from '../tile.ts';
 import { channelsOf, type Forward, type Windows } from './convolution.ts';
 import {
   type Channels,

@@ -8,10 +8,10 @@ import { lanesFor, type Target } from '../../target.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { kernelWriter } from '../kernel-gradients.ts';
 import { type Stream, sweep } from '../micro.ts';
-import { dividingTile } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { chunksFor, eachTask, evenPart, slotsOf } from '../tasks.ts';
+import { dividingTile } from '../tile.ts';
 import { channelsOf, type WeightGradient } from './convolution.ts';
 import {
   type Channels,
