@@ -1,14 +1,16 @@
 /**
  * Weights from one format to another, tensor by tensor: memory holds one tensor at a time, and the result is there whole or not at all.
  */
+
 import { type DType, isFloat } from '../graph/dtype.ts';
+import { sizeOf } from '../graph/shape.ts';
 import { noGrad, type Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { npyChunks } from './npy.ts';
 import { streamNpz } from './npz.ts';
 import { streamPyTorch } from './pytorch/writer.ts';
 import { streamSafetensors } from './safetensors.ts';
-import { type StoredTensor, sizeOf, type WeightsFile } from './weights.ts';
+import type { StoredTensor, WeightsFile } from './weights.ts';
 
 /** Endings of what can be written. */
 export const WRITABLE = ['.safetensors', '.npz', '.npy', '.pt', '.pth'] as const;

@@ -1,11 +1,12 @@
 /**
  * MindSpore's checkpoints (`.ckpt`): one protobuf message of named tensors (mindspore/ccsrc/utils/checkpoint.proto). Elements stay in the file until they are read.
  */
+import { sizeOf } from '../graph/shape.ts';
 import { dtypeFor, type FileType, fileBytesOf } from './elements.ts';
 import { readMessage } from './protobuf/read.ts';
 import { type Range, Schema } from './protobuf/schema.ts';
 import { openFile } from './source.ts';
-import { type StoredTensor, sizeOf, tensorOf, type WeightsFile } from './weights.ts';
+import { type StoredTensor, tensorOf, type WeightsFile } from './weights.ts';
 
 interface Value {
   tag: string;

@@ -1,13 +1,15 @@
 /**
  * NumPy's .npz: a zip of .npy files, one per name (stored by `np.savez`, deflated by `np.savez_compressed`).
  */
+
 import { unzipSync, Zip, ZipDeflate, ZipPassThrough } from 'fflate';
 import { bytesOf, type DType } from '../graph/dtype.ts';
+import { sizeOf } from '../graph/shape.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { npyChunks, parseNpy, storedNpy } from './npy.ts';
 import { withFile } from './source.ts';
-import { sizeOf, type WeightsFile } from './weights.ts';
+import type { WeightsFile } from './weights.ts';
 import { checkZipSize, openZip } from './zip.ts';
 
 /** A tensor to be written, read when its turn comes. */

@@ -2,13 +2,15 @@
  * safetensors: an 8-byte header length, a JSON header, then the tensors' bytes (https://github.com/huggingface/safetensors, "Format").
  * Reading trusts nothing: every length and offset is checked against the file before anything is allocated by it.
  */
+
 import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
+import { sizeOf } from '../graph/shape.ts';
 import { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
 import { type Json, parseJson, shown } from './json.ts';
 import { type ByteSource, bytesSource, openFile, withFile } from './source.ts';
-import { type StoredTensor, sizeOf, tensorOf, type WeightsFile } from './weights.ts';
+import { type StoredTensor, tensorOf, type WeightsFile } from './weights.ts';
 
 /** The header's own limit in the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;

@@ -2,7 +2,9 @@
  * What every file of weights is to its readers: tensors by name, each read from the file when it is asked for. Opening reads names, shapes
  * and types only, so a file larger than memory can be looked at and converted tensor by tensor.
  */
+
 import type { DType } from '../graph/dtype.ts';
+import { sizeOf } from '../graph/shape.ts';
 import { Tensor } from '../tensor/index.ts';
 import { decodeElements, dtypeFor, type FileType, fileBytesOf } from './elements.ts';
 
@@ -65,8 +67,6 @@ export function checkProportion(where: string, tensorBytes: number, fileBytes: n
       `${where} would take ${tensorBytes} bytes, over ${MAX_EXPANSION} times the ${fileBytes} bytes of its file`,
     );
 }
-
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, n) => a * n, 1);
 
 /** A tensor of elements that lie in a row, little-endian unless said. */
 export function tensorOf(

@@ -1,6 +1,7 @@
 /**
  * State dicts: named tensors going into parameters. Says what does not fit before anything is changed.
  */
+import { sameShape } from '../graph/shape.ts';
 import { flush, isTracing } from '../runtime/index.ts';
 import type { Parameter, Tensor } from '../tensor/index.ts';
 
@@ -14,11 +15,8 @@ export interface StateMismatch {
   readonly unexpected: readonly string[];
 }
 
-const sameShape = (a: Tensor, b: Tensor): boolean =>
-  a.shape.length === b.shape.length && a.shape.every((n, d) => n === b.shape[d]);
-
 /** At most eight names, and how many more there are. */
-function list(names: readonly string[]): string {
+export function list(names: readonly string[]): string {
   const shown = names.slice(0, 8).join(', ');
   return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
 }
@@ -33,7 +31,7 @@ export function loadState(
   const missing = Object.keys(own).filter(key => !(key in state));
   const unexpected = Object.keys(state).filter(key => !(key in own));
   const wrong = Object.keys(own)
-    .filter(key => key in state && !sameShape(own[key]!, state[key]!))
+    .filter(key => key in state && !sameShape(own[key]!.shape, state[key]!.shape))
     .map(key => `${key} is [${state[key]!.shape}] instead of [${own[key]!.shape}]`);
   const complaints: string[] = [];
   if (strict && missing.length > 0) complaints.push(`missing: ${list(missing)}`);

@@ -1,8 +1,10 @@
 /**
  * Weights from a file into a model, tensor by tensor: a file as large as memory allows needs little more than its own size.
  */
+
 import { openWeights } from '../formats/index.ts';
 import { type AnyModule, loadTensors } from '../nn/index.ts';
+import { list } from '../nn/state.ts';
 import type { DType } from '../tensor/index.ts';
 import { matchNames } from './match.ts';
 
@@ -18,12 +20,6 @@ export interface LoadedWeights {
   readonly missing: readonly string[];
   /** Names in the file that the model has no place for, such as the head of another task. */
   readonly unexpected: readonly string[];
-}
-
-/** At most eight names, and how many more there are. */
-function list(names: readonly string[]): string {
-  const shown = names.slice(0, 8).join(', ');
-  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
 }
 
 /**

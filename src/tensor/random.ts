@@ -2,9 +2,11 @@
  * Random tensors. Every one takes the next stretch of a generator's counter (Philox 4x32-10), so a seed gives the same numbers on every
  * backend and for any number of threads.
  */
+
 import * as build from '../graph/build.ts';
 import { type DType, isFloat, kindOf } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
+import { sizeOf } from '../graph/shape.ts';
 import { defaultGenerator, type Generator } from '../runtime/index.ts';
 import { composite } from './composite.ts';
 import { checkDType, checkShape } from './convert.ts';
@@ -16,8 +18,6 @@ export interface RandomOptions {
   /** Where the numbers come from; the default generator otherwise. */
   readonly generator?: Generator;
 }
-
-const sizeOf = (shape: readonly number[]): number => shape.reduce((a, n) => a * n, 1);
 
 const bits = (shape: readonly number[], generator: Generator = defaultGenerator): Node =>
   build.random(generator.nextKey(sizeOf(shape)), shape);

@@ -11,11 +11,9 @@ import {
   vocabularyOf,
 } from './definitions.ts';
 import { preTokenizer } from './pretokenizers.ts';
+import { KIND } from './sentencePiece.ts';
 import { Tokenizer, type TokenizerDefinition } from './tokenizer.ts';
 import { wordPieceTokenizer } from './vocabularies.ts';
-
-/** Kinds of tokens, tokenizer.ggml.token_type. */
-const KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /** The fields of a GGUF file that describe its vocabulary, checked. */
 interface Vocabulary {

@@ -8,7 +8,7 @@ import { addedToken, mergesOf, pieceDecoder, template, vocabularyOf } from './de
 import { Tokenizer, type TokenizerDefinition } from './tokenizer.ts';
 
 /** SentencePiece.Type */
-const KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+export const KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 interface Piece {
   readonly text: string;

@@ -5,8 +5,9 @@
 import type { DType } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
 import type { AxisMap, ScatterKind } from '../../graph/node.ts';
+import { sizeOf } from '../../graph/shape.ts';
 import { bigBinary, numberBinary } from './elementwise.ts';
-import { around, isBig, sizeOf, stridesOf, type Values } from './values.ts';
+import { around, isBig, stridesOf, type Values } from './values.ts';
 
 /** An index a program was given does not exist. */
 function indexError(what: string, index: number | bigint, size: number): Error {

@@ -2,8 +2,10 @@
  * How the reference backend keeps values while it computes: host arrays, except that f16 and bf16 are widened to a Float32Array whose elements
  * are rounded to the narrow type after every operation. Storing into the typed array does every other rounding and wrapping.
  */
+
 import { type DType, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { bf16Bits, bf16Value, f16Bits, f16Value } from '../../graph/half.ts';
+import { sizeOf } from '../../graph/shape.ts';
 
 export type NumberArray = Float32Array | Float64Array | Int32Array | Uint8Array | Int8Array;
 export type Values = NumberArray | BigInt64Array;
@@ -41,8 +43,6 @@ export function stridesOf(shape: readonly number[]): number[] {
   for (let d = shape.length - 2; d >= 0; d--) strides[d] = strides[d + 1]! * shape[d + 1]!;
   return strides;
 }
-
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, n) => a * n, 1);
 
 /** For every position of `shape` in row-major order, the sum of coordinate * stride. */
 export function offsetsOf(shape: readonly number[], strides: readonly number[]): Int32Array {

@@ -11,7 +11,7 @@ import { failureText } from '../../graph/failure.ts';
 import { Variable } from '../../graph/storage.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
 import { compileModule, features } from './features.ts';
-import { canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
+import { alignUp, canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
 import { emitProgram } from './program-module.ts';
 import { defaultThreads, type ThreadedProgram, ThreadPool } from './threads.ts';
 
@@ -24,9 +24,6 @@ const WORK_TO_OPTIMISE = 20_000_000;
 const PATIENCE = 100;
 /** What moving a byte of a buffer counts in the estimate of a program's work. */
 const BYTES_PER_INSTRUCTION = 4;
-
-const ALIGN = 64;
-const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
 
 type Run = (args: number, thread: number, threads: number) => void;
 

@@ -9,7 +9,7 @@ import { HEAP_START, MAX_PAGES, PAGE } from './control.ts';
 /** Every block starts on a cache line. */
 const ALIGN = 64;
 
-const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
+export const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
 
 interface Block {
   address: number;

@@ -16,7 +16,7 @@ export const packed = (name: string, type: RegType): VectorOp =>
   `${name}${isFloat(type) ? (isWide(type) ? 'pd' : 'ps') : isWide(type) ? 'q' : 'd'}` as VectorOp;
 export const integer = (name: string, type: RegType): VectorOp => `${name}${isWide(type) ? 'q' : 'd'}` as VectorOp;
 
-const signBit = (type: RegType): bigint => (isWide(type) ? -(1n << 63n) : -(1n << 31n));
+export const signBit = (type: RegType): bigint => (isWide(type) ? -(1n << 63n) : -(1n << 31n));
 
 /** Rounding of conversions to half floats: nearest, ties to even. */
 const NEAREST = 0;
@@ -332,7 +332,7 @@ const CONDITIONS: { readonly [fn in CmpOp]: Condition } = {
   ge: 'ge',
   ltU: 'b',
 };
-const FLOAT_PREDICATE = { eq: 0, ne: 4, lt: 0x11, le: 0x12, gt: 0x1e, ge: 0x1d, ltU: -1 } as const;
+export const FLOAT_PREDICATE = { eq: 0, ne: 4, lt: 0x11, le: 0x12, gt: 0x1e, ge: 0x1d, ltU: -1 } as const;
 const INTEGER_PREDICATE = { eq: 0, ne: 4, lt: 1, le: 2, gt: 6, ge: 5, ltU: 1 } as const;
 
 /** Sets the flags by a comparison of general registers; gives the condition that says it is true. */

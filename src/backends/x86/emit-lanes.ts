@@ -25,8 +25,8 @@ const CONVERT: { readonly [key: string]: VectorOp } = {
 };
 
 /** Least float beyond the integers of a type. */
-const BEYOND = { i32: 2 ** 31, i64: 2 ** 63 } as const;
-const LARGEST = { i32: 2n ** 31n - 1n, i64: 2n ** 63n - 1n } as const;
+export const BEYOND = { i32: 2 ** 31, i64: 2 ** 63 } as const;
+export const LARGEST = { i32: 2n ** 31n - 1n, i64: 2n ** 63n - 1n } as const;
 
 /** A general register's value as lane 0 of `into`. */
 function toVector(f: Frame, into: number, wide: boolean, from: number): void {

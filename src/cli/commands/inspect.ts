@@ -1,8 +1,10 @@
 /**
  * tenon inspect: what a model file holds, without reading its tensors.
  */
+
 import { Command } from 'commander';
 import { openWeights, type Port, type StoredTensor, type WeightsFile } from '../../formats/index.ts';
+import { sizeOf } from '../../graph/shape.ts';
 import { Output } from '../output.ts';
 
 export const inspectCommand = (): Command =>
@@ -15,8 +17,6 @@ export const inspectCommand = (): Command =>
     .action(async (path: string, options: { json?: boolean }) => {
       await inspect(path, new Output(options.json ?? false));
     });
-
-const elements = (shape: readonly number[]): number => shape.reduce((a, n) => a * n, 1);
 
 async function inspect(path: string, output: Output): Promise<void> {
   const file = await openWeights(path);
@@ -35,7 +35,7 @@ async function inspect(path: string, output: Output): Promise<void> {
       if (names.length > 0) output.say(`${names.length} ${what}: ${names.join(', ')}`);
     output.event('end', {
       tensors: file.tensors.length,
-      elements: total(file.tensors, tensor => elements(tensor.shape)),
+      elements: total(file.tensors, tensor => sizeOf(tensor.shape)),
       bytes: total(file.tensors, tensor => tensor.bytes),
       unreadable: unreadable.map(tensor => tensor.name),
       unsupported: unsupported.map(operator => operator.name),
@@ -86,7 +86,7 @@ function showTensors(tensors: readonly StoredTensor[], output: Output): void {
     tensor.name,
     tensor.storedAs,
     `[${tensor.shape.join(', ')}]`,
-    elements(tensor.shape).toLocaleString('en'),
+    sizeOf(tensor.shape).toLocaleString('en'),
     tensor.bytes.toLocaleString('en'),
   ]);
   for (const { name, storedAs, dtype, shape, bytes } of tensors)
@@ -96,7 +96,7 @@ function showTensors(tensors: readonly StoredTensor[], output: Output): void {
     `${tensors.length} in all`,
     '',
     '',
-    total(tensors, tensor => elements(tensor.shape)).toLocaleString('en'),
+    total(tensors, tensor => sizeOf(tensor.shape)).toLocaleString('en'),
     total(tensors, tensor => tensor.bytes).toLocaleString('en'),
   ];
   const widths = table[0]!.map((_, column) => Math.max(...[...table, sums].map(row => row[column]!.length)));

@@ -7,7 +7,7 @@ import { registerScalar } from '../loops.ts';
 import { lanesFor, processorsOf, type Target } from '../target.ts';
 import { extent, type Problem, product, type View } from './problem.ts';
 import { wantedTasks } from './tasks.ts';
-import { chooseTile, evenVectors } from './tile.ts';
+import { ceilDiv, chooseTile, evenVectors } from './tile.ts';
 import { type Lines, leastTraffic, packsForAll } from './traffic.ts';
 
 /**
@@ -77,8 +77,6 @@ const TOUCHED = 48;
 
 /** Elements of windows that may be unfolded as a whole (16 MB of f32). */
 const SHARED_MOST = 4 << 20;
-
-const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /** Whether `view` steps evenly through `dims` (outermost first), so that they are one linear run. */
 const isLinear = (p: Problem, view: View, dims: readonly number[]): boolean =>

@@ -3,8 +3,10 @@
  * (div > 1) maps split into phases, operands swapped so that vectors run along the output's contiguous dim. Pure data to pure
  * data; imports the spec only.
  */
+
 import type { DType } from '../../graph/dtype.ts';
 import { alwaysInside } from '../../graph/reindex.ts';
+import { gcd } from '../index-expr.ts';
 import { type AccScalar, accumulator, type ContractOperand, type ContractSpec, type Role } from './spec.ts';
 
 /**
@@ -69,7 +71,6 @@ export interface Problem {
 export const product = (xs: readonly number[]): number => xs.reduce((a, n) => a * n, 1);
 export const extent = (p: Problem, dims: readonly number[]): number => product(dims.map(d => p.dims[d]!.size));
 
-const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 const mod = (a: number, n: number): number => ((a % n) + n) % n;
 
 /** Phases beyond this number are not worth their code. */

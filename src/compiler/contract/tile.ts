@@ -11,7 +11,7 @@ export const LOAD_CYCLES = 0.1;
  */
 const PACKED_LOAD_CYCLES = 0.05;
 
-const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /**
  * Cycles per step of k of a tile of `rows` (on average) x `vectors`: the largest of multiply-adds at two a cycle, loads at two a cycle, the

@@ -2,9 +2,9 @@
  * Cutting the output of one product into tasks by what passes between the second cache and what lies behind it: that takes time which multiply-adds do not
  * hide, some 9 GB/s on the machine this was measured on. Pure arithmetic on counts of panels.
  */
-import { dealtTasks, taskStart } from './tasks.ts';
 
-const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+import { dealtTasks, taskStart } from './tasks.ts';
+import { ceilDiv } from './tile.ts';
 
 /** One side of a product: rows of A or columns of B. */
 export interface Lines {

@@ -3,6 +3,7 @@
  * made, so no cycle can arise: a value may join the kernel that its latest input comes from if it can be computed there at the
  * same coordinates, or any later kernel over the same space that reads the same data; otherwise it starts a kernel.
  */
+import { sameShape } from '../../graph/shape.ts';
 import type { Flow } from '../flow.ts';
 import { isElementwise, isView, storage, type Value } from '../flow.ts';
 import type { IndexTable, Ix, VarAtom } from '../index-expr.ts';
@@ -38,12 +39,6 @@ export function group(flow: Flow, selection: Selection, table: IndexTable): Grou
   for (const value of flow.values) grouper.place(value);
   return grouper.finish();
 }
-
-const sameShape = (a: readonly number[], b: readonly number[]): boolean => {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-};
 
 const sameCoords = (a: readonly Ix[], b: readonly Ix[]): boolean => {
   if (a === b) return true;

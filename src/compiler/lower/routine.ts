@@ -1,7 +1,9 @@
 /**
  * Lowers kernels that are no expressions: routines over contiguous buffers viewed as [outer, n, inner], and copies. Imports the routines.
  */
+
 import { bytesOf } from '../../graph/dtype.ts';
+import { sizeOf } from '../../graph/shape.ts';
 import { bufferName } from '../describe.ts';
 import { storage, type Value } from '../flow.ts';
 import { uniform } from '../fold-values.ts';
@@ -27,11 +29,9 @@ import {
 import type { Target } from '../target.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
 
-const product = (shape: readonly number[]): number => shape.reduce((n, size) => n * size, 1);
-
 /** A shape around one axis. */
 function around(shape: readonly number[], axis: number): { outer: number; n: number; inner: number } {
-  return { outer: product(shape.slice(0, axis)), n: shape[axis]!, inner: product(shape.slice(axis + 1)) };
+  return { outer: sizeOf(shape.slice(0, axis)), n: shape[axis]!, inner: sizeOf(shape.slice(axis + 1)) };
 }
 
 /** `inPlace`: a scatter finds its base in the very memory it writes, as a variable is updated. */
@@ -84,7 +84,7 @@ export function lowerRoutine(
     const spec = {
       routine: value.attrs.routine,
       dtype: value.dtype as 'f32' | 'f64',
-      batch: product(value.shape.slice(0, -2)),
+      batch: sizeOf(value.shape.slice(0, -2)),
       sizes: value.inputs.map(input => input.shape.slice(-2) as [number, number]),
       inputs: value.inputs.map(input => buffers.read(input)),
       output,

@@ -2,10 +2,11 @@
  * GGUF, the single file of llama.cpp and its kin: typed metadata, then tensors, plain or in GGML's block formats
  * (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; versions 1 to 3, either byte order).
  */
+import { sizeOf } from '../../graph/shape.ts';
 import { Tensor } from '../../tensor/index.ts';
 import { dtypeFor, type FileType, fileBytesOf } from '../elements.ts';
 import { type ByteSource, openFile } from '../source.ts';
-import { checkProportion, type StoredTensor, sizeOf, tensorOf, type WeightsFile } from '../weights.ts';
+import { checkProportion, type StoredTensor, tensorOf, type WeightsFile } from '../weights.ts';
 import { BLOCKS, type BlockName, dequantise } from './blocks.ts';
 
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];

@@ -2,10 +2,11 @@
  * Paddle's parameter records: `.pdiparams` (all persistable variables in the order of their names) and the older one file per variable (SerializeToStream of
  * paddle/fluid/framework/lod_tensor.cc and tensor_util.cc).
  */
+import { sizeOf } from '../../graph/shape.ts';
 import { dtypeFor, type FileType, fileBytesOf } from '../elements.ts';
 import { readMessage } from '../protobuf/read.ts';
 import type { ByteSource } from '../source.ts';
-import { type StoredTensor, sizeOf, tensorOf } from '../weights.ts';
+import { type StoredTensor, tensorOf } from '../weights.ts';
 import { SCHEMA } from './schema.ts';
 
 /** Numbers of VarType.Type as a file has them. */

@@ -1,8 +1,9 @@
 /**
  * A numpy array of a pickle as a stored tensor.
  */
+import { sizeOf } from '../../graph/shape.ts';
 import { dtypeFor, fileBytesOf } from '../elements.ts';
-import { checkProportion, columnMajor, gathered, type StoredTensor, sizeOf, tensorOf } from '../weights.ts';
+import { checkProportion, columnMajor, gathered, type StoredTensor, tensorOf } from '../weights.ts';
 import type { NumpyArray } from './numpy.ts';
 
 /** A numpy array in a pickle. */

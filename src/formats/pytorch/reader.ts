@@ -2,6 +2,7 @@
  * PyTorch's files: the zip of torch 1.6 and later (`*\/data.pkl` and one entry per storage, TorchScript archives included) and the legacy stream
  * before it (five pickles, then the storages). Layouts: torch/serialization.py.
  */
+import { sizeOf } from '../../graph/shape.ts';
 import { dtypeFor } from '../elements.ts';
 import { arrayTensor } from '../pickle/array.ts';
 import { Cursor } from '../pickle/cursor.ts';
@@ -9,15 +10,7 @@ import { type Builder, Global, unpickle } from '../pickle/machine.ts';
 import { NumpyArray } from '../pickle/numpy.ts';
 import { named } from '../pickle/tree.ts';
 import { type ByteSource, openFile } from '../source.ts';
-import {
-  checkProportion,
-  gathered,
-  rowMajor,
-  type StoredTensor,
-  sizeOf,
-  tensorOf,
-  type WeightsFile,
-} from '../weights.ts';
+import { checkProportion, gathered, rowMajor, type StoredTensor, tensorOf, type WeightsFile } from '../weights.ts';
 import { openZip, type ZipArchive } from '../zip.ts';
 import { elementType, ModuleBag, type Storage, StoredView, torchGlobal } from './globals.ts';
 

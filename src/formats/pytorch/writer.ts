@@ -2,13 +2,15 @@
  * State dicts as PyTorch's zip files (torch.save since 1.6, torch/serialization.py): a pickle of an OrderedDict of tensors, each over a storage of its own,
  * and the storages as stored entries. `torch.load` reads them, with `weights_only` too.
  */
+
 import { Zip, ZipPassThrough } from 'fflate';
 import { bytesOf, type DType } from '../../graph/dtype.ts';
+import { sizeOf } from '../../graph/shape.ts';
 import { Tensor } from '../../tensor/index.ts';
 import { writeAtomic } from '../atomic.ts';
 import { encodeElements } from '../elements.ts';
 import type { PendingTensor } from '../safetensors.ts';
-import { sizeOf } from '../weights.ts';
+
 import { checkZipSize } from '../zip.ts';
 
 const STORAGES: { readonly [D in DType]: string } = {

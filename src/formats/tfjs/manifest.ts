@@ -2,13 +2,15 @@
  * The weights of a TensorFlow.js model: a JSON manifest beside binary shards, elements plain or quantised to 8 or 16 bits (tfjs-core's io/types.ts and
  * io_utils.ts `decodeWeights`).
  */
+
 import { basename, dirname, join } from 'node:path';
 import { f16Value } from '../../graph/half.ts';
+import { sizeOf } from '../../graph/shape.ts';
 import { Tensor } from '../../tensor/index.ts';
 import { dtypeFor, type FileType, fileBytesOf } from '../elements.ts';
 import { type Json, shown } from '../json.ts';
 import { type OpenSource, openFile } from '../source.ts';
-import { type StoredTensor, sizeOf, tensorOf } from '../weights.ts';
+import { type StoredTensor, tensorOf } from '../weights.ts';
 
 type JsonObject = { readonly [key: string]: Json };
 

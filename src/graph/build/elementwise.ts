@@ -4,8 +4,9 @@
 import { type DType, isInt } from '../dtype.ts';
 import { foldBinary, foldCast, foldCompare, foldUnary } from '../fold.ts';
 import type { Binary, Compare, Node, Unary } from '../node.ts';
+import { sameShape } from '../shape.ts';
 import { iota, uniformValue } from './leaves.ts';
-import { fail, node, pending, sameShape } from './node.ts';
+import { fail, node, pending } from './node.ts';
 import { full } from './reindex.ts';
 
 export function unary(fn: Unary, x: Node): Node {

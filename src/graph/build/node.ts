@@ -9,9 +9,6 @@ export const fail = (message: string): never => {
   throw new Error(`internal: ${message}`);
 };
 
-export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((n, i) => n === b[i]);
-
 /** Whether new nodes inherit the need of a gradient from their inputs. */
 let recording = true;
 

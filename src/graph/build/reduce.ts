@@ -4,8 +4,9 @@
 import { isInt } from '../dtype.ts';
 import type { AxisMap, Node, ReduceKind, ScanKind, ScatterKind } from '../node.ts';
 import { invert } from '../reindex.ts';
+import { sameShape } from '../shape.ts';
 import { sumIntoContract } from './contract.ts';
-import { fail, node, pending, sameShape } from './node.ts';
+import { fail, node, pending } from './node.ts';
 import { full, pad, reindex, reshape } from './reindex.ts';
 
 export function reduce(kind: ReduceKind, x: Node, axes: readonly number[]): Node {

@@ -4,8 +4,9 @@
 import { type DType, isInt } from '../dtype.ts';
 import type { AxisMap, Node } from '../node.ts';
 import { alwaysInside, axis, composeAxes, identityAxis, isIdentity, neverInside } from '../reindex.ts';
+import { sameShape } from '../shape.ts';
 import { constant, uniformValue } from './leaves.ts';
-import { fail, node, pending, sameShape } from './node.ts';
+import { fail, node, pending } from './node.ts';
 
 /** A constant broadcast to `shape`. */
 export const full = (value: number | bigint, shape: readonly number[], dtype: DType): Node =>

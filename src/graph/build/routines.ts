@@ -3,7 +3,8 @@
  */
 import { MATRIX_ROUTINES, type MatrixRoutine } from '../matrix.ts';
 import type { Node } from '../node.ts';
-import { fail, node, sameShape } from './node.ts';
+import { sameShape } from '../shape.ts';
+import { fail, node } from './node.ts';
 
 export function argSort(x: Node, axisOf: number, descending = false): Node {
   return node('argSort', [x], { axis: axisOf, descending }, x.shape, 'i64');

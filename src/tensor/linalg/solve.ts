@@ -2,6 +2,7 @@
  * Linear systems with matrices f32 or f64, inverses, determinants, least squares. `solve` and `inv` of a singular matrix fail when their values are computed;
  * the `...Ex` functions give infinities and NaN instead, and say where.
  */
+import { sizeOf } from '../../graph/shape.ts';
 import { shapeText } from '../convert.ts';
 import { arange, eye, zeros } from '../creation.ts';
 import { customGrad } from '../customGrad.ts';
@@ -246,18 +247,16 @@ function rankOf(a: Tensor, rcond: number | null): Tensor {
   return values.gt(values.narrow(-1, 0, 1).mul(rtol)).sum(-1);
 }
 
-const product = (shape: readonly number[]): number => shape.reduce((n, size) => n * size, 1);
-
 /** The inverse of the map from the last dims to the first `ind` dims, which have as many elements: of shape [...last dims, ...first dims]. */
 export function tensorinv(x: Tensor, ind = 2): Tensor {
   checkTensor('linalg.tensorinv', 'input', x);
   checkWhole('linalg.tensorinv', 'ind', ind, 1);
   const [first, last] = [x.shape.slice(0, ind), x.shape.slice(ind)];
-  if (product(first) !== product(last))
+  if (sizeOf(first) !== sizeOf(last))
     throw new RangeError(
       `linalg.tensorinv: input: expected as many elements before dim ${ind} as from it on, got ${shapeText(x.shape)}`,
     );
-  const matrix = x.reshape([product(first), product(last)]);
+  const matrix = x.reshape([sizeOf(first), sizeOf(last)]);
   checkSquare('linalg.tensorinv', 'input', matrix);
   return inv(matrix).reshape([...last, ...first]);
 }
@@ -270,7 +269,7 @@ export function tensorsolve(a: Tensor, b: Tensor, dims?: readonly number[] | nul
   const taken = (dims ?? []).map(d => normalDim(op, d, a.ndim));
   const moved = a.permute([...a.shape.map((_, d) => d).filter(d => !taken.includes(d)), ...taken]);
   const shape = moved.shape.slice(b.ndim);
-  if (product(shape) !== b.numel() || moved.numel() !== b.numel() ** 2)
+  if (sizeOf(shape) !== b.numel() || moved.numel() !== b.numel() ** 2)
     throw new RangeError(`${op}: a and b do not fit: ${shapeText(a.shape)} and ${shapeText(b.shape)}`);
   return solveNamed(op, moved.reshape([b.numel(), b.numel()]), b.reshape([-1]), true).reshape(shape);
 }

@@ -549,7 +549,7 @@ describe('bad input', () => {
     [['--config', 'CONFIG', '--nats', '127.0.0.1', '--stream', 's'], 'is not a URL like nats://'],
     [
       ['--config', 'WRONG', '--data', 'DATA'],
-      '"colour" came, expected one of format, features, model, table, pooling, optimizer, autocast',
+      '"colour" came, expected one of format, features, model, table, pooling, optimizer, l2, autocast',
     ],
     [['--config', 'CONFIG', '--data', 'DATA', '--days', 'today'], 'days: "today" came, expected YYYYMMDD'],
     [['--config', 'CONFIG', '--data', 'DATA', '--days', '20260231'], 'days: "20260231" came, expected YYYYMMDD'],

@@ -2,9 +2,10 @@
  * Arithmetic on vectors, scalar floats (lane 0 of 128-bit vectors) and vector masks with AVX2, FMA and F16C. What AVX2 lacks is composed: 64-bit
  * products, minima and arithmetic shifts.
  */
+
 import type { BinOp, CmpOp, Reg, RegType, UnOp } from '../../../compiler/loops.ts';
 import type { VexOp } from '../assembler/vex.ts';
-import { missing } from '../emit-arithmetic.ts';
+import { FLOAT_PREDICATE, missing, signBit } from '../emit-arithmetic.ts';
 import { bitsOf, FRAME_VECTOR, type Frame, G0, isFloat, isWide, lengthOf } from '../frame.ts';
 import { maskOver, narrowMask, T0, T1, T2 } from './registers.ts';
 
@@ -12,7 +13,6 @@ import { maskOver, narrowMask, T0, T1, T2 } from './registers.ts';
 export const packed = (name: string, type: RegType): VexOp =>
   `${name}${isFloat(type) ? (isWide(type) ? 'pd' : 'ps') : isWide(type) ? 'q' : 'd'}` as VexOp;
 
-const signBit = (type: RegType): bigint => (isWide(type) ? -(1n << 63n) : -(1n << 31n));
 const blend = (type: RegType): VexOp => (isWide(type) ? 'vblendvpd' : 'vblendvps');
 /** The immediate that names a register. */
 export const named = (register: number): number => register << 4;
@@ -193,8 +193,6 @@ export function binary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
   }
   f.vDone(d, result);
 }
-
-const FLOAT_PREDICATE = { eq: 0, ne: 4, lt: 0x11, le: 0x12, gt: 0x1e, ge: 0x1d, ltU: -1 } as const;
 
 /** Integer comparison to T0: there are equal and greater. */
 function compareIntegers(f: Frame, fn: CmpOp, type: RegType, x: number, y: number): void {

@@ -1,11 +1,13 @@
 /**
  * Conversions between types and movements between lanes with AVX2. Conversions with 64-bit integers go lane by lane through the stack.
  */
+
 import type { Inst, Reg } from '../../../compiler/loops.ts';
 import { classOf } from '../allocate.ts';
 import { type Mem, mem, R } from '../assembler/assembler.ts';
 import type { VexOp } from '../assembler/vex.ts';
 import { missing } from '../emit-arithmetic.ts';
+import { BEYOND, LARGEST } from '../emit-lanes.ts';
 import { bitsOf, FRAME, FRAME_VECTOR, type Frame, G0, G1, isFloat, isWide, lengthOf } from '../frame.ts';
 import { combine, named, packed } from './arithmetic.ts';
 import { maskBits, narrowMask, spreadTruth, T0, T1, T2 } from './registers.ts';
@@ -32,10 +34,6 @@ const CONVERT: { readonly [key: string]: VexOp } = {
   'f64>i32': 'vcvttpd2dq',
   'i32>i64': 'vpmovsxdq',
 };
-
-/** Least float beyond the integers of a type. */
-const BEYOND = { i32: 2 ** 31, i64: 2 ** 63 } as const;
-const LARGEST = { i32: 2n ** 31n - 1n, i64: 2n ** 63n - 1n } as const;
 
 /** 64-bit integers of `x` as floats in T0, one by one. */
 function fromLongs(f: Frame, lanes: number, x: number, wide: boolean): void {

@@ -1,11 +1,13 @@
 /**
  * The schedule of a problem over words: panels, blocks of k, tasks. Pure arithmetic on sizes and caches, so results depend on shapes alone.
  */
+
 import { lanesFor, processorsOf, type Target } from '../../target.ts';
 import { blocksOf, comesPacked, type KBlocks } from '../plan.ts';
 import { extent, product, type View } from '../problem.ts';
 import { LINE } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
+import { ceilDiv } from '../tile.ts';
 import { type Lines, leastTraffic, packsForAll } from '../traffic.ts';
 import { STEP } from './pack.ts';
 import type { PackedProblem } from './problem.ts';
@@ -51,8 +53,6 @@ const SHARED_MOST = 16 << 20;
 /** Tasks of tiles at most, on few processors: each is short. */
 const TILE_TASKS = 16;
 const WORD = 4;
-
-const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /** Rows and columns of a register tile of dot products: sums, a row of columns and one broadcast in 30 registers. */
 const dotTile = (n: number, lanes: number): { rows: number; width: number } => {

@@ -3,6 +3,7 @@
  * rows; the gradients of a step of rows become blocks [result][pairs of images], the pixels of the image, each once per task, blocks [pair][channel] in a
  * ring, and per tap the pixels that meet are listed. Sums of all taps stay in the second cache; long sums are cut into chunks by shapes alone.
  */
+import { gcd } from '../../index-expr.ts';
 import type { LoopBuilder, Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { allGuards, type Cursor, origin, sizesOf, stepAll, walk, whenInside } from '../cursor.ts';
@@ -47,8 +48,6 @@ interface Pixels {
   readonly behind: number;
 }
 
-const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
-
 function pixelsOf(p: Problem, { image, rows, row, taps }: WeightGradient): Pixels {
   const dims = [...rows, ...row, ...taps];
   let [first, last] = [image.base, image.base];
@@ -76,7 +75,7 @@ function pixelsOf(p: Problem, { image, rows, row, taps }: WeightGradient): Pixel
   }
   const strides = [...dims.map(d => image.lin[d]!), ...image.guards.map(g => g.stride)];
   const [before, behind] = [0, 1].map(side => taps.reduce((sum, d) => sum + reach(image.lin[d]!, d)[side]!, 0));
-  return { first, last, stride: strides.reduce(gcd, 0), before: before!, behind: behind! };
+  return { first, last, stride: strides.map(Math.abs).reduce(gcd, 0), before: before!, behind: behind! };
 }
 
 interface GradientPlan {

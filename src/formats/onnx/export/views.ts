@@ -2,16 +2,16 @@
  * The reindex primitive as ONNX's operators: Pad and Slice for one dim each, Gather with stored positions for windows and dilations, then
  * Transpose and Expand. And which reindexes are mere broadcasts, which ONNX's operators do by themselves.
  */
+
 import { uniformValue } from '../../../graph/build.ts';
 import type { AxisMap, Node } from '../../../graph/node.ts';
+import { sizeOf } from '../../../graph/shape.ts';
 import type { Expression } from './sizes.ts';
 import type { Writer } from './writer.ts';
 
 type Reindex = Node<'reindex'>;
 
 const mapsOf = (node: Node): readonly AxisMap[] => (node as Reindex).attrs.axes;
-const product = (sizes: readonly number[]): number => sizes.reduce((a, n) => a * n, 1);
-
 /** `node` is a broadcast of its input with dims in order, aligned at the end: what operators do without being told. */
 function isBroadcast(node: Node): boolean {
   if (!node.is('reindex')) return false;
@@ -153,7 +153,7 @@ function gathered(writer: Writer, node: Reindex): { name: string; steps: Step[] 
       writer.fail(
         'windows over a dynamic axis cannot be written: leave that axis fixed, or use the functions that have an operator',
       );
-    const count = product(sizes);
+    const count = sizeOf(sizes);
     const positions = Array.from({ length: count }, (_, i) => {
       let rest = i;
       let position = map.offset;

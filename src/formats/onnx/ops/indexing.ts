@@ -1,11 +1,10 @@
 /** Gathering, scattering, sorting, selecting. Negative indices count from the end. */
+import { sizeOf } from '../../../graph/shape.ts';
 import { F, full, Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Result, Rule } from '../call.ts';
 import { int64s, strings, typed } from '../values.ts';
 import { Mersenne } from './mersenne.ts';
 import { moving } from './shape.ts';
-
-const product = (sizes: readonly number[]): number => sizes.reduce((a, n) => a * n, 1);
 
 /** Indices counted from the start, i64. */
 const wrapped = (index: Tensor, size: number): Tensor => {
@@ -41,8 +40,8 @@ const gatherND = moving((x, call) => {
   const lead = x.shape.slice(0, batch);
   const sizes = x.shape.slice(batch, batch + k);
   const rest = x.shape.slice(batch + k);
-  const groups = product(lead);
-  const inside = product(sizes);
+  const groups = sizeOf(lead);
+  const inside = sizeOf(sizes);
   const flat = flatPositions(index, sizes);
   // Each batch reads its own block of rows.
   const perBatch = groups === 0 ? 0 : flat.numel() / groups;
@@ -79,8 +78,8 @@ const scatterND: Rule = call => {
   const rest = x.shape.slice(k);
   const flat = flatPositions(index, sizes);
   const count = flat.numel();
-  const width = product(rest);
-  const base = x.reshape([product(sizes), width]);
+  const width = sizeOf(rest);
+  const base = x.reshape([sizeOf(sizes), width]);
   const rows = flat.reshape([count, 1]).expand([count, width]);
   const updates = call.x(2).reshape([count, width]);
   const kind = reductionOf(call);
@@ -125,7 +124,7 @@ const nonZero: Rule = call => {
   });
   const rows: number[] = [];
   for (let d = 0; d < shape.length; d++) {
-    const inner = product(shape.slice(d + 1));
+    const inner = sizeOf(shape.slice(d + 1));
     for (const i of found) rows.push(Math.floor(i / inner) % shape[d]!);
   }
   return int64s(rows).reshape([x.ndim === 0 ? 1 : shape.length, found.length]);

@@ -1,13 +1,12 @@
 /**
  * Shapes: constants, reshaping, joining, cutting, padding. What was an attribute in early opsets became an input later; both are read.
  */
+import { sizeOf } from '../../../graph/shape.ts';
 import { cat, eye, F, full, Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';
 import { isNumeric, type NumericType, TYPES, typeOfCode } from '../elementTypes.ts';
 import { tensorOf } from '../tensorData.ts';
 import { int64s, type StringTensor, strings, typed, type Value } from '../values.ts';
-
-const product = (sizes: readonly number[]): number => sizes.reduce((a, n) => a * n, 1);
 
 /** The attribute, or the input that took its place; null where neither is given. */
 const attributeOrInput = (call: Call, name: string, input: number): number[] | null =>
@@ -43,14 +42,14 @@ const reshape = moving((x, call) => {
   const shape = wanted.map((n, d) =>
     n === 0 && !keepZero ? (x.shape[d] ?? call.fail(`dim ${d} is 0, input has ${x.ndim} dims`)) : n,
   );
-  const known = product(shape.filter(n => n !== -1));
+  const known = sizeOf(shape.filter(n => n !== -1));
   return x.reshape(shape.map(n => (n === -1 ? (known === 0 ? 0 : x.numel() / known) : n)));
 });
 
 const flatten = moving((x, call) => {
   const axis = call.int('axis', 1);
   const at = axis === x.ndim ? axis : call.axis(axis, x.ndim);
-  return x.reshape([product(x.shape.slice(0, at)), product(x.shape.slice(at))]);
+  return x.reshape([sizeOf(x.shape.slice(0, at)), sizeOf(x.shape.slice(at))]);
 });
 
 const squeeze = moving((x, call) => {
@@ -262,7 +261,7 @@ const shapeOf: Rule = call => {
   return int64s(sizes.slice(limit(call.int('start', 0)), limit(call.int('end', rank))));
 };
 
-const sizeOf: Rule = call => {
+const elementCount: Rule = call => {
   const value = call.value(0);
   return Tensor.from(BigInt(value.kind === 'strings' ? value.strings.length : call.x(0).numel()));
 };
@@ -371,7 +370,7 @@ export const shape: OperatorTable = {
   Range: range,
   Reshape: reshape,
   Shape: shapeOf,
-  Size: sizeOf,
+  Size: elementCount,
   Slice: slice,
   SpaceToDepth: spaceToDepth,
   Split: split,

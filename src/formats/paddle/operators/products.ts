@@ -1,8 +1,9 @@
 /**
  * Products of matrices and fully connected layers.
  */
+import { sizeOf } from '../../../graph/shape.ts';
 import type { Tensor } from '../../../tensor/index.ts';
-import { product, type Rule } from './rule.ts';
+import type { Rule } from './rule.ts';
 
 const matmul: Rule = call => {
   const turned = (x: Tensor, ...names: string[]): Tensor =>
@@ -16,7 +17,7 @@ const matmul: Rule = call => {
 const mul: Rule = call => {
   const [x, y] = [call.input('X'), call.input('Y')];
   const [nx, ny] = [call.number('x_num_col_dims', 1), call.number('y_num_col_dims', 1)];
-  const flat = x.reshape([product(x.shape.slice(0, nx)), -1]).matmul(y.reshape([product(y.shape.slice(0, ny)), -1]));
+  const flat = x.reshape([sizeOf(x.shape.slice(0, nx)), -1]).matmul(y.reshape([sizeOf(y.shape.slice(0, ny)), -1]));
   return { Out: flat.reshape([...x.shape.slice(0, nx), ...y.shape.slice(ny)]) };
 };
 
@@ -24,7 +25,7 @@ const mul: Rule = call => {
 const fc: Rule = call => {
   const x = call.input('Input');
   const dims = call.number('in_num_col_dims', 1);
-  const flat = x.reshape([product(x.shape.slice(0, dims)), -1]).matmul(call.input('W'));
+  const flat = x.reshape([sizeOf(x.shape.slice(0, dims)), -1]).matmul(call.input('W'));
   const bias = call.optional('Bias');
   const y = (bias ? flat.add(bias.reshape([-1])) : flat).reshape([...x.shape.slice(0, dims), -1]);
   const activation = call.text('activation_type', '');

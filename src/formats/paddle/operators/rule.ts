@@ -46,8 +46,6 @@ export const unary =
 
 export const normal = (dim: number, rank: number): number => (dim < 0 ? dim + rank : dim);
 
-export const product = (sizes: readonly number[]): number => sizes.reduce((a, n) => a * n, 1);
-
 /** A list that is an attribute, or the value of an input, or several inputs of one number each. */
 export function listOf(call: Call, attribute: string, whole: string, parts: string): readonly number[] {
   const tensor = call.optional(whole);

@@ -1,10 +1,11 @@
 /**
  * Shapes, selections and constants.
  */
+import { sizeOf } from '../../../graph/shape.ts';
 import { arange, cat, F, full, stack, Tensor, where } from '../../../tensor/index.ts';
 import { knownNumbers as numbersOf } from '../../controlFlow.ts';
 import { gatherNd } from '../../gatherNd.ts';
-import { type Call, listOf, normal, padded, product, type Rule, unary } from './rule.ts';
+import { type Call, listOf, normal, padded, type Rule, unary } from './rule.ts';
 
 const reshape: Rule = call => {
   const x = call.input('X');
@@ -82,8 +83,8 @@ export const SHAPES: Readonly<Record<string, Rule>> = {
   reshape2: reshape,
   transpose: unary((x, call) => x.permute(call.numbers('axis'))),
   transpose2: unary((x, call) => x.permute(call.numbers('axis'))),
-  flatten: unary((x, call) => x.reshape([product(x.shape.slice(0, call.number('axis', 1))), -1])),
-  flatten2: unary((x, call) => x.reshape([product(x.shape.slice(0, call.number('axis', 1))), -1])),
+  flatten: unary((x, call) => x.reshape([sizeOf(x.shape.slice(0, call.number('axis', 1))), -1])),
+  flatten2: unary((x, call) => x.reshape([sizeOf(x.shape.slice(0, call.number('axis', 1))), -1])),
   flatten_contiguous_range: unary((x, call) => x.flatten(call.number('start_axis', 1), call.number('stop_axis', -1))),
   squeeze: unary(squeezed),
   squeeze2: unary(squeezed),
