@@ -74,6 +74,18 @@ it('an update that fails leaves the table as it was', () => {
   expect([...p.weight.data()]).toEqual(before);
 });
 
+it('nor does one whose failure lies in what is prepared once, of tensors that the function closes over', () => {
+  const p = new Parameter(zeros([400]).add(1));
+  const index = Tensor.from(BigInt64Array.of(1n, 99n));
+  const step = compile((x: Tensor) => {
+    const result = x.mul(p).sum().add(table.indexSelect(0, index).sin().sum());
+    p.assign(p.mul(2));
+    return result;
+  });
+  for (let i = 0; i < 3; i++) expect(() => step(zeros([400]))).toThrow(/index 99 is out of range/);
+  expect(p.data()[0]).toBe(1);
+});
+
 describe('windows of odd geometry', () => {
   const x = (h: number, w: number): Tensor => Tensor.from(Array.from({ length: h * w }, (_, i) => (i % 7) - 3), { shape: [1, 1, h, w], dtype: 'f32' }); // biome-ignore format: a table
   /** Element by element. */

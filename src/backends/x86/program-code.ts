@@ -292,9 +292,10 @@ export class ProgramEmitter {
     asm.mov(true, R.rbx, R.rdi);
     asm.mov(false, R.r12, R.rsi);
     asm.mov(false, R.r13, R.rdx);
-    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit. Sequences end with one.
+    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit. Sequences end with one, also the
+    // preparations, which may fail in front of a run that would not.
     let failures = false;
-    for (let k = from < preparations ? 0 : preparations; k < from; k++) failures ||= emitted(k).fails;
+    for (let k = 0; k < from; k++) failures ||= emitted(k).fails;
     let undecided = false;
     const barrier = (): void => {
       reach.call(this.runtime.barrier);
