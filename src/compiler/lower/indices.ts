@@ -193,10 +193,54 @@ export class Indices {
     if (!this.walk.dependsOnLane(ix)) return b.splat(b.cvt(scalar, this.index(ix)), lanes);
     return this.walk.memo(`v${ix.id}.${copy}`, () => {
       const coef = coefficient(ix, this.walk.lane!);
+      if (coef === null && this.isSumOfLanes(ix)) return this.sumOfLanes(ix, copy);
       if (coef === null) return this.walk.gather(lane => b.cvt(scalar, this.laneIndex(ix, copy, lane)));
       const first = b.splat(b.cvt(scalar, this.offset(this.index(ix), copy * lanes * coef)), lanes);
       return b.add(first, this.steps(coef));
     });
+  }
+
+  /** Whether an index is made of whole vectors where it differs between lanes: of indices that are loaded, and the lanes themselves. */
+  isSumOfLanes(ix: Ix): boolean {
+    const { context, laneBytes, mode } = this.walk;
+    if (context.target.masksMemory !== true || laneBytes !== 4 || mode.lanes === 1) return false;
+    return ix.terms.every(({ atom }) => {
+      if (atom.kind === 'var') return true;
+      if (atom.kind !== 'data') return !this.walk.dependsOnLane(this.walk.tracer.table.ofAtom(atom));
+      return (atom as DataAtom<CheckedIndex>).of.index.dtype === 'i32';
+    });
+  }
+
+  private sumOfLanes(ix: Ix, copy: number): Reg {
+    const { b, lane, mode, tracer } = this.walk;
+    const { lanes } = mode;
+    const { table } = tracer;
+    const differs = (atom: Atom): boolean => atom !== lane && this.walk.dependsOnLane(table.ofAtom(atom));
+    const shared = table.sum(
+      ix.terms.filter(({ atom }) => !differs(atom)).map(({ atom, coef }) => [table.ofAtom(atom), coef] as const),
+      ix.constant,
+    );
+    let sum = this.indexVector(shared, copy);
+    for (const { atom, coef } of ix.terms) {
+      if (!differs(atom)) continue;
+      const own = this.checkedLanes((atom as DataAtom<CheckedIndex>).of, copy);
+      sum = b.add(sum, coef === 1 ? own : b.mul(own, b.const('i32', coef, lanes)));
+    }
+    return sum;
+  }
+
+  /** Loaded indices of all lanes, inside their range: one comparison for all of them, and lane by lane only where one is not. */
+  private checkedLanes(checked: CheckedIndex, copy: number): Reg {
+    const { b, mode } = this.walk;
+    const x = this.loadedLanes(checked, copy);
+    if (checked.what === null) return x;
+    const zero = b.const('i32', 0, mode.lanes);
+    const below = b.cmp('lt', x, b.const('i32', checked.size, mode.lanes));
+    const inside = b.bin('and', below, b.cmp('ge', x, zero));
+    b.if(b.anyTrue(b.un('not', inside)), () => {
+      for (let lane = 0; lane < mode.lanes; lane++) this.check(checked, b.extract(x, lane));
+    });
+    return b.select(inside, x, zero);
   }
 
   /** The vector 0, coef, 2 * coef, ... */

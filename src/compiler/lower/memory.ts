@@ -71,7 +71,10 @@ export class Memory {
       const pair = this.everySecond(of, buffer, ix, copy);
       if (pair) return fromMemory(b, of.dtype, pair);
     }
-    if (this.gathers(of.dtype) && (coef !== null || conditions.length > 0 || this.walk.partial)) {
+    if (
+      this.gathers(of.dtype) &&
+      (coef !== null || conditions.length > 0 || this.walk.partial || this.indices.isSumOfLanes(ix))
+    ) {
       const mask = this.walk.activeMask();
       if (coef !== null && conditions.length === 0) {
         const p = this.pointer(buffer, of.dtype, ix);
@@ -79,6 +82,7 @@ export class Memory {
         return b.gather(of.dtype, from, this.indices.steps(coef), mask);
       }
       const at = this.indices.indexVector(ix, copy);
+      if (conditions.length === 0) return b.gather(of.dtype, b.addr(buffer), at, mask);
       const low = b.bin('max', at, b.const('i32', 0, lanes));
       return b.gather(of.dtype, b.addr(buffer), b.bin('min', low, b.const('i32', of.size - 1, lanes)), mask);
     }
