@@ -1,6 +1,6 @@
 /**
- * --profile: where a workload's processor time goes, kernel by kernel, from the trace that `profile` takes. Kernels are timed one by one, and the fastest of
- * all calls counts. Processor time, because it is the same on a machine that others use too.
+ * --profile: where a workload's processor time goes, kernel by kernel, from the trace that `profile` takes. Kernels are timed one by one. For every
+ * time that a kernel runs in a program the fastest of all runs counts: the same code may find what it reads near or far. Processor time, because it is the same on a machine that others use too.
  */
 import { profile } from 'tenon';
 
@@ -15,6 +15,13 @@ interface Kernel {
 function flopOf(name: string): number {
   const sizes = / contract \[(.*)\]/.exec(name)?.[1]?.split(' x ').map(Number);
   return sizes ? 2 * sizes.reduce((a, n) => a * n, 1) : 0;
+}
+
+/** What a kernel takes that runs `each` times in a program, from its times in the last `calls` runs: the sum of the least of every time. */
+function leastOf(times: readonly number[], each: number, calls: number): number {
+  const last = times.slice(times.length - each * calls);
+  const least = (at: number): number => Math.min(...last.filter((_, i) => i % each === at));
+  return Array.from({ length: each }, (_, at) => least(at)).reduce((sum, us) => sum + us, 0);
 }
 
 /** Runs `work`, which runs some programs a number of times each, and gives the lines of a table: shares, rates, kernels, costliest first. */
@@ -46,7 +53,7 @@ export function profileTable(work: () => void): string[] {
   const rows = [...kernels.values()]
     .map(({ name, bytes, times }) => {
       const each = Math.floor(times.length / calls);
-      return { name, bytes: bytes * each, flop: flopOf(name) * each, each, us: Math.min(...times) * each };
+      return { name, bytes: bytes * each, flop: flopOf(name) * each, each, us: leastOf(times, each, calls) };
     })
     .filter(row => row.each > 0)
     .sort((a, b) => b.us - a.us);

@@ -8,6 +8,7 @@ import {
   cat,
   type DType,
   eye,
+  F,
   full,
   linspace,
   manualSeed,
@@ -220,4 +221,16 @@ describe('random tensors', () => {
     expect([k.amin().item(), k.amax().item()]).toEqual([-2, 2]);
     expect(randperm(50).sort().values.toArray() as number[]).toEqual(arange(50).toArray());
   });
+});
+
+test('an empty dim is chunked into as many empty parts, and has a glu (as in torch 1.13)', () => {
+  expect(
+    zeros([3, 0])
+      .chunk(2, 1)
+      .map(part => [...part.shape]),
+  ).toEqual([
+    [3, 0],
+    [3, 0],
+  ]);
+  expect([...F.glu(zeros([3, 0]), 1).shape]).toEqual([3, 0]);
 });

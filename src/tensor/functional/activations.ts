@@ -195,8 +195,8 @@ export function glu(x: Tensor, dim = -1): Tensor {
   const d = normalDim('glu', dim, x.ndim);
   const size = x.shape[d]!;
   if (size % 2 !== 0) throw new RangeError(`glu: dim ${dim} must have an even size, got ${size}`);
-  const [a, b] = x.split(size / 2, d);
-  return a!.mul(b!.sigmoid());
+  const half = size / 2;
+  return x.narrow(d, 0, half).mul(x.narrow(d, half, half).sigmoid());
 }
 
 /** log(sigmoid(x)), without overflow. */

@@ -284,13 +284,14 @@ export function splitWithSizes(x: Tensor, sizes: readonly number[], dim = 0): Te
   return split(x, sizes, dim);
 }
 
-/** At most `chunks` parts of equal size (the last may be smaller). */
+/** At most `chunks` parts of equal size (the last may be smaller); of an empty dim as many empty ones. */
 export function chunk(x: Tensor, chunks: number, dim = 0): Tensor[] {
   checkTensor('chunk', 'input', x);
   checkWhole('chunk', 'chunks', chunks, 1);
   const d = normalDim('chunk', dim, x.ndim);
   if (x.ndim === 0) throw new RangeError('chunk: input: expected at least one dim, got []');
-  return split(x, Math.max(1, Math.ceil(x.shape[d]! / chunks)), d);
+  if (x.shape[d] === 0) return Array.from({ length: chunks }, () => x);
+  return split(x, Math.ceil(x.shape[d]! / chunks), d);
 }
 
 /** `sections` parts as equal as can be, or parts cut before the given positions. */
