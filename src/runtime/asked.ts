@@ -3,6 +3,7 @@
  * after it, a part of a loss, a model's output. A step computes them along with itself. Knows nodes only; what counts as asked for is said from above.
  */
 import type { Node } from '../graph/node.ts';
+import { type NodeNumbers, withNodeNumbers } from '../graph/numbers.ts';
 import { topologicalOrder } from '../graph/order.ts';
 
 /** Nodes remembered: what a user reads late was made late. */
@@ -47,26 +48,40 @@ export function forgetMade(): void {
   if (results.length > 0) results = [];
 }
 
+/** What is known of a node, as bits: something was computed from it; it depends on a parameter; on one that has another value by now. */
+const CONSUMED = 1;
+const CHANGING = 2;
+const OUTDATED = 4;
+
+function mark(roots: readonly Node[], marks: NodeNumbers): void {
+  for (const node of topologicalOrder(roots, ({ value }) => value !== null)) {
+    if (node.is('variable')) {
+      const isOutdated = node.attrs.variable.version !== node.attrs.version;
+      marks.set(node, isOutdated ? CHANGING | OUTDATED : CHANGING);
+    } else if (!node.value) {
+      let own = 0;
+      for (const input of node.inputs) {
+        const known = marks.get(input);
+        own |= known & (CHANGING | OUTDATED);
+        marks.set(input, known | CONSUMED);
+      }
+      if (own !== 0) marks.set(node, own);
+    }
+  }
+}
+
 /**
  * The values to compute before parameters change: outputs of models, scalars, and what nothing was computed from yet, unless it is large, depends on no parameter or
  * is out of date already. `used` are those that something outside needs anyway.
  */
 export function askedFor(used: ReadonlySet<Node>): Node[] {
-  const consumed = new Set<Node>();
-  const changing = new Set<Node>();
-  const outdated = new Set<Node>();
-  for (const node of topologicalOrder([...made, ...results], ({ value }) => value !== null)) {
-    if (node.is('variable')) {
-      if (node.attrs.variable.version !== node.attrs.version) outdated.add(node);
-      changing.add(node);
-    } else if (!node.value)
-      for (const input of node.inputs) {
-        consumed.add(input);
-        if (changing.has(input)) changing.add(node);
-        if (outdated.has(input)) outdated.add(node);
-      }
-  }
-  const isWanted = (node: Node): boolean =>
-    !node.value && node.size <= LARGEST && !used.has(node) && changing.has(node) && !outdated.has(node);
-  return [...new Set([...results, ...made.filter(node => node.size === 1 || !consumed.has(node))].filter(isWanted))];
+  const isCandidate = (node: Node): boolean => !node.value && node.size <= LARGEST && !used.has(node);
+  if (!results.some(isCandidate) && !made.some(isCandidate)) return [];
+  return withNodeNumbers(marks => {
+    mark([...made, ...results], marks);
+    const isWanted = (node: Node): boolean =>
+      isCandidate(node) && (marks.get(node) & (CHANGING | OUTDATED)) === CHANGING;
+    const isAsked = (node: Node): boolean => node.size === 1 || (marks.get(node) & CONSUMED) === 0;
+    return [...new Set([...results, ...made.filter(isAsked)].filter(isWanted))];
+  });
 }

@@ -6,6 +6,7 @@
 import type { Body } from '../graph/control.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { Attrs, Node, Primitive } from '../graph/node.ts';
+import { type NodeNumbers, withNodeNumbers } from '../graph/numbers.ts';
 
 /** A graph as 32-bit words in a row. */
 class Words {
@@ -198,7 +199,7 @@ export function structureOf(
 ): Structure {
   const start = words.length;
   try {
-    const { leaves, size } = take(roots, extraLeaves, isLeaf);
+    const { leaves, size } = withNodeNumbers(places => take(roots, extraLeaves, isLeaf, places));
     const key = `${words.hash(start)}.${size}.${leaves.length}`;
     return { key, leaves, size, words: size < worthWords ? null : words.from(start) };
   } finally {
@@ -220,12 +221,13 @@ function take(
   roots: readonly Node[],
   extraLeaves: readonly Node[],
   isLeaf: (node: Node) => boolean,
+  places: NodeNumbers,
 ): { readonly leaves: readonly Node[]; readonly size: number } {
-  const number = new Map<Node, number>();
+  let size = 0;
   const leaves: Node[] = [];
   const groups: Groups = new Map();
   const visit = (node: Node): void => {
-    number.set(node, number.size);
+    places.set(node, ++size);
     const leaf = isLeaf(node);
     words.int(leaf ? -1 : OPS.get(node.op)!);
     words.int(DTYPE_CODE[node.dtype]);
@@ -235,7 +237,7 @@ function take(
       return;
     }
     const { inputs } = node;
-    for (let i = 0; i < inputs.length; i++) words.int(number.get(inputs[i]!)!);
+    for (let i = 0; i < inputs.length; i++) words.int(places.get(inputs[i]!));
     (ATTRS[node.op] as (h: Words, attrs: Attrs[Primitive], groups: Groups) => void)(words, node.attrs, groups);
   };
   // Depth first without recursion: a training step's graph is thousands of nodes deep.
@@ -244,7 +246,7 @@ function take(
     stack.push(root);
     while (stack.length > 0) {
       const node = stack[stack.length - 1]!;
-      if (number.has(node)) {
+      if (places.get(node) !== 0) {
         stack.pop();
         continue;
       }
@@ -252,7 +254,7 @@ function take(
       if (!isLeaf(node)) {
         for (let i = node.inputs.length - 1; i >= 0; i--) {
           const input = node.inputs[i]!;
-          if (!number.has(input)) {
+          if (places.get(input) === 0) {
             stack.push(input);
             ready = false;
           }
@@ -264,7 +266,7 @@ function take(
       }
     }
     words.int(-2);
-    words.int(number.get(root)!);
+    words.int(places.get(root));
   }
-  return { leaves, size: number.size };
+  return { leaves, size };
 }

@@ -4,6 +4,7 @@
 import * as build from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
+import { withNodeNumbers } from '../graph/numbers.ts';
 import { keepForFlush, quietly } from '../runtime/index.ts';
 import { vjp } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
@@ -15,20 +16,21 @@ import { Tensor } from './tensor.ts';
 /** Parameters that require a gradient among the ancestors of `output`, with the nodes that stand for their values. */
 function reachable(output: Node): Map<Node, Parameter> {
   const found = new Map<Node, Parameter>();
-  const seen = new Set<Node>([output]);
-  const stack = [output];
-  for (let node = stack.pop(); node; node = stack.pop()) {
-    const parameter = parameterOf(node);
-    if (parameter) {
-      if (parameter.requiresGrad) found.set(node, parameter);
-      continue;
+  withNodeNumbers(seen => {
+    const stack = [output];
+    for (let node = stack.pop(); node; node = stack.pop()) {
+      const parameter = parameterOf(node);
+      if (parameter) {
+        if (parameter.requiresGrad) found.set(node, parameter);
+        continue;
+      }
+      for (const input of node.inputs) {
+        if (!input.requiresGrad || seen.get(input) !== 0) continue;
+        seen.set(input, 1);
+        stack.push(input);
+      }
     }
-    for (const input of node.inputs) {
-      if (!input.requiresGrad || seen.has(input)) continue;
-      seen.add(input);
-      stack.push(input);
-    }
-  }
+  });
   return found;
 }
 

@@ -22,25 +22,66 @@ export function noteFields(object: object): void {
   if (noted && !noted.has(object)) noted.set(object, valuesOf(object));
 }
 
-/** Fields and the values they had, in three lists of one length: the check before every call allocates nothing. */
-export class HeldFields {
-  readonly #objects: Fields[] = [];
-  readonly #keys: string[] = [];
-  readonly #values: unknown[] = [];
+/** Fields of one object and the values they had. */
+interface Held {
+  readonly object: Fields;
+  readonly keys: readonly string[];
+  readonly values: readonly unknown[];
+}
 
-  add(object: object, key: string, value: unknown): void {
-    this.#objects.push(object as Fields);
-    this.#keys.push(key);
-    this.#values.push(value);
+/** Whether the fields that `for in` finds hold `values`, in its order. V8 reads a field of such a loop without looking its name up. */
+function hasFields(object: Fields, values: readonly unknown[]): boolean {
+  let at = 0;
+  for (const key in object) if (!Object.is(object[key], values[at++])) return false;
+  return at === values.length;
+}
+
+/** `values` are the items and the length. */
+function hasItems(list: readonly unknown[], values: readonly unknown[]): boolean {
+  if (list.length !== values.at(-1)) return false;
+  for (let i = 0; i < list.length; i++) if (!Object.is(list[i], values[i])) return false;
+  return true;
+}
+
+function hasNamed(object: Fields, keys: readonly string[], values: readonly unknown[]): boolean {
+  for (let i = 0; i < keys.length; i++) if (!Object.is(object[keys[i]!], values[i])) return false;
+  return true;
+}
+
+/** Whether `hasFields` would compare `keys` and nothing else, fast: V8 has no shortcut where names are numbers (a container's items). */
+function areAllOf(object: Fields, keys: readonly string[]): boolean {
+  let at = 0;
+  for (const key in object) if (key !== keys[at++] || /^\d/.test(key)) return false;
+  return at === keys.length;
+}
+
+/** Fields and the values they had, kept by the fastest way to compare them: that is done before every call, and allocates nothing. */
+export class HeldFields {
+  readonly #objects: Held[] = [];
+  readonly #lists: (Held & { readonly list: readonly unknown[] })[] = [];
+  /** What has getters or numbered fields, or others than those that are held. */
+  readonly #named: Held[] = [];
+
+  /** Holds fields of `object`: all that `valuesOf` gives, or some. */
+  add(object: object, fields: ReadonlyMap<string, unknown>): void {
+    const held: Held = { object: object as Fields, keys: [...fields.keys()], values: [...fields.values()] };
+    if (Array.isArray(object) && held.keys.length === object.length + 1) this.#lists.push({ ...held, list: object });
+    else if (areAllOf(held.object, held.keys)) this.#objects.push(held);
+    else this.#named.push(held);
   }
 
   /** The first field that holds something else now, as `Class.field`; null where there is none. */
   changed(): string | null {
-    const [objects, keys, values] = [this.#objects, this.#keys, this.#values];
-    for (let i = 0; i < objects.length; i++)
-      if (!Object.is(objects[i]![keys[i]!], values[i])) return `${objects[i]!.constructor.name}.${keys[i]}`;
+    for (const held of this.#objects) if (!hasFields(held.object, held.values)) return changedIn(held);
+    for (const held of this.#lists) if (!hasItems(held.list, held.values)) return changedIn(held);
+    for (const held of this.#named) if (!hasNamed(held.object, held.keys, held.values)) return changedIn(held);
     return null;
   }
+}
+
+function changedIn({ object, keys, values }: Held): string {
+  const key = keys.find((key, i) => !Object.is(object[key], values[i])) ?? 'a new field';
+  return `${object.constructor.name}.${key}`;
 }
 
 /**
@@ -56,8 +97,10 @@ export function holdingFields<T>(fn: () => T): { readonly result: T; readonly fi
     const fields = new HeldFields();
     for (const [object, before] of own) {
       const after = valuesOf(object);
-      for (const [key, value] of before)
-        if (after.has(key) && Object.is(value, after.get(key))) fields.add(object, key, value);
+      fields.add(
+        object,
+        new Map([...before].filter(([key, value]) => after.has(key) && Object.is(value, after.get(key)))),
+      );
     }
     return { result, fields };
   } finally {

@@ -291,3 +291,60 @@ describe('the state around a call', () => {
     expect([given(tensor([1]), tensor([3])).item(), given(tensor([1]), scale).item()]).toEqual([3, 5]);
   });
 });
+
+describe('fields of every kind', () => {
+  class Plain extends nn.Module {
+    a = 1;
+    b = 2;
+    c?: number;
+    forward(input: Tensor): Tensor {
+      return input.mul(this.a + this.b + (this.c ?? 0));
+    }
+  }
+  class Reading extends Plain {
+    constructor() {
+      super();
+      Object.defineProperty(this, 'late', { get: () => this.b, enumerable: true, configurable: true });
+    }
+  }
+  class Counting extends Plain {
+    calls = 0;
+    override forward(input: Tensor): Tensor {
+      this.calls++;
+      return super.forward(input);
+    }
+  }
+  class Numbered extends Plain {
+    readonly 0 = new nn.Identity();
+  }
+
+  it.each<[string, typeof Plain]>([
+    ['all held', Plain],
+    ['one with a getter', Reading],
+    ['one that the module writes', Counting],
+    ['one under a number', Numbered],
+  ])('%s', (_, Class) => {
+    const net = new Class();
+    const run = compile((input: Tensor) => net.forward(input));
+    const value = (): unknown => run(tensor([1])).item();
+    expect(value()).toBe(3);
+    net.b = 5;
+    expect(value()).toBe(6);
+    net.a = Number.NaN;
+    expect(value()).toBeNaN();
+    net.a = 2;
+    expect(value()).toBe(7);
+    Object.defineProperty(net, 'b', { get: () => 10, enumerable: true });
+    expect(value()).toBe(12);
+  });
+
+  it('a field that is added, or taken away', () => {
+    const net = new Plain();
+    const run = compile((input: Tensor) => net.forward(input));
+    expect(run(tensor([1])).item()).toBe(3);
+    delete net.c;
+    expect(run(tensor([1])).item()).toBe(3);
+    net.c = 4;
+    expect(run(tensor([1])).item()).toBe(7);
+  });
+});

@@ -4,7 +4,6 @@
  */
 import type { Features } from '../features/features.ts';
 import type { FeatureSpec } from '../features/spec.ts';
-import { beginTurns, blockTaken, endTurns, type Turns } from '../turns.ts';
 import type { Format } from './format.ts';
 import type { Block } from './lines.ts';
 import { type FromThread, type ReaderThread, takeReaderThread } from './threads.ts';
@@ -77,35 +76,29 @@ async function* inTurn(lanes: readonly AsyncIterator<Block>[]): AsyncGenerator<B
 class LanePool {
   readonly lanes: readonly RemoteLane[];
   private readonly threads: readonly ReaderThread[];
-  private readonly turns = beginTurns();
 
   constructor(plans: readonly LanePlan[], count: number, features: Features) {
     this.threads = Array.from({ length: count }, (_, i) => {
       const own = plans.map((plan, lane) => ({ lane, plan })).filter(({ lane }) => lane % count === i);
-      return takeReaderThread(own, this.turns, message => this.lanes[message.lane]!.receive(message));
+      return takeReaderThread(own, message => this.lanes[message.lane]!.receive(message));
     });
-    this.lanes = plans.map(
-      (_, lane) => new RemoteLane(features, this.turns, blocks => this.threads[lane % count]!.ask(blocks)),
-    );
+    this.lanes = plans.map((_, lane) => new RemoteLane(features, blocks => this.threads[lane % count]!.ask(blocks)));
   }
 
   close(): void {
     for (const thread of this.threads) thread.release();
-    endTurns(this.turns);
   }
 }
 
 /** A lane that another thread reads. */
 class RemoteLane implements AsyncIterator<Block> {
   private readonly features: Features;
-  private readonly turns: Turns;
   private readonly ask: (blocks: number) => void;
   private readonly ready: FromThread[] = [];
   private wake: (() => void) | null = null;
 
-  constructor(features: Features, turns: Turns, ask: (blocks: number) => void) {
+  constructor(features: Features, ask: (blocks: number) => void) {
     this.features = features;
-    this.turns = turns;
     this.ask = ask;
     ask(AHEAD);
   }
@@ -124,7 +117,6 @@ class RemoteLane implements AsyncIterator<Block> {
     const message = this.ready.shift()!;
     if ('failure' in message) throw new Error(message.failure);
     if ('done' in message) return { done: true, value: undefined };
-    blockTaken(this.turns);
     this.ask(1);
     const { block } = message;
     return { done: false, value: { ...block, batch: { ...block.batch, schema: this.features.schema } } };

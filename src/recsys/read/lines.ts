@@ -4,7 +4,6 @@
 import type { SparseBatch } from '../batch.ts';
 import type { Extractor, Features } from '../features/features.ts';
 import { Rows } from '../features/rows.ts';
-import { giveWay } from '../turns.ts';
 import { type LineParser, lineParser, OPEN, type TextFormat } from './format.ts';
 import { giveScanner, type Scanner, takeScanner } from './scanner.ts';
 
@@ -217,7 +216,6 @@ async function* linesOf(
       if (end < 0) break;
       if (skipping) skipping = false;
       else {
-        giveWay();
         let lines = 1;
         let whole = examples.line(bytes, at, end, number);
         while (!whole) {

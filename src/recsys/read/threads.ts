@@ -4,7 +4,6 @@
  */
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
-import type { Turns } from '../turns.ts';
 import type { LanePlan } from './lanes.ts';
 import type { Block } from './lines.ts';
 
@@ -20,7 +19,7 @@ export type OwnLanes = readonly { readonly lane: number; readonly plan: LanePlan
 
 /** To a thread, about the owner of a number: these are its lanes; it takes `blocks` more; it wants no more. */
 export type ToThread = { readonly owner: number } & (
-  | { readonly lanes: OwnLanes; readonly turns: Turns }
+  | { readonly lanes: OwnLanes }
   | { readonly blocks: number }
   | { readonly end: true }
 );
@@ -48,9 +47,9 @@ let owners = 0;
 const idle: Thread[] = [];
 
 /** A thread that reads these lanes and tells `receive`. */
-export function takeReaderThread(lanes: OwnLanes, turns: Turns, receive: (message: FromThread) => void): ReaderThread {
+export function takeReaderThread(lanes: OwnLanes, receive: (message: FromThread) => void): ReaderThread {
   const thread = idle.pop() ?? new Thread();
-  thread.begin(lanes, turns, receive);
+  thread.begin(lanes, receive);
   return thread;
 }
 
@@ -70,13 +69,13 @@ class Thread implements ReaderThread {
     this.worker.on('exit', code => this.fail(`a reader thread ended with code ${code}`));
   }
 
-  begin(lanes: OwnLanes, turns: Turns, receive: (message: FromThread) => void): void {
+  begin(lanes: OwnLanes, receive: (message: FromThread) => void): void {
     clearTimeout(this.ending);
     this.worker.ref();
     this.owner = ++owners;
     this.lanes = lanes;
     this.receive = receive;
-    this.send({ owner: this.owner, lanes, turns });
+    this.send({ owner: this.owner, lanes });
   }
 
   ask(blocks: number): void {

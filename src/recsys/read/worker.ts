@@ -4,7 +4,6 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { Features } from '../features/features.ts';
-import { blockMade, followTurns } from '../turns.ts';
 import { readLane } from './lanes.ts';
 import type { Block } from './lines.ts';
 import type { FromThread, OwnLanes, Reply, ToThread } from './threads.ts';
@@ -61,7 +60,6 @@ function send(owner: number, message: FromThread): void {
   const arrays = [hi, lo, offsets, dense, labels].map(array => array.buffer as ArrayBuffer);
   const reply = { owner, message: { lane, block: { ...block, batch: { ...block.batch, schema } } } } satisfies Reply;
   credit--;
-  blockMade();
   parentPort!.postMessage(reply, arrays);
 }
 
@@ -74,10 +72,8 @@ function become(owner: number, lanes: OwnLanes): void {
 }
 
 parentPort!.on('message', (message: ToThread) => {
-  if ('lanes' in message) {
-    followTurns(message.turns);
-    become(message.owner, message.lanes);
-  } else if ('end' in message) become(0, []);
+  if ('lanes' in message) become(message.owner, message.lanes);
+  else if ('end' in message) become(0, []);
   else if (message.owner === present) {
     credit += message.blocks;
     wakeUp();

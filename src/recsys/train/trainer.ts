@@ -23,7 +23,6 @@ import type { SparseInput, SparseModel } from '../models/model.ts';
 import type { RowOptimizer, TableOptions } from '../table/options.ts';
 import type { Lookup, SparseTable } from '../table/sparse-table.ts';
 import { EmbeddingTable } from '../table/table.ts';
-import { takeTurn } from '../turns.ts';
 import type { BatchLearner, StepResult } from './learner.ts';
 import { BatchPooling, type Pooling, type SignSums } from './pooling.ts';
 
@@ -131,11 +130,7 @@ export class SparseTrainer implements BatchLearner {
   step(batch: SparseBatch): StepResult {
     this.model.train();
     const pulled = this.pull(batch);
-    const args = this.arrays(pulled.stage);
-    return this.push(
-      pulled,
-      takeTurn(backend().threads, () => this.compiledStep(...args)),
-    );
+    return this.push(pulled, this.compiledStep(...this.arrays(pulled.stage)));
   }
 
   /**

@@ -1,0 +1,76 @@
+/**
+ * Numbers that a walk gives to nodes. With a Map the bookkeeping costs more than the walk: V8 first gives each object a hash, and grows a table anew for
+ * every step of a plain loop. Here it is one open-addressed table of node ids, used again by the next walk.
+ */
+import type { Node } from './node.ts';
+
+/** Slots of a new table, a power of two. */
+const SLOTS = 1 << 10;
+
+/** Positive numbers by node. */
+export class NodeNumbers {
+  /** Whole numbers beyond 2^31 too: a long run makes more nodes than that. */
+  private ids = new Float64Array(SLOTS);
+  /** 0 where a slot is free. */
+  private numbers = new Int32Array(SLOTS);
+  private shift = 32 - Math.log2(SLOTS);
+  private size = 0;
+
+  /** The number of `node`, 0 where it has none. */
+  get(node: Node): number {
+    return this.numbers[this.slotOf(node.id)]!;
+  }
+
+  set(node: Node, number: number): void {
+    let slot = this.slotOf(node.id);
+    if (this.numbers[slot] === 0) {
+      if (2 * ++this.size > this.ids.length) {
+        this.grow();
+        slot = this.slotOf(node.id);
+      }
+      this.ids[slot] = node.id;
+    }
+    this.numbers[slot] = number;
+  }
+
+  clear(): void {
+    if (this.size > 0) this.numbers.fill(0);
+    this.size = 0;
+  }
+
+  /** Where `id` is, or the free slot where it would be (Fibonacci hashing, linear probing). */
+  private slotOf(id: number): number {
+    const { ids, numbers } = this;
+    const mask = ids.length - 1;
+    let slot = Math.imul(id, 0x9e3779b1) >>> this.shift;
+    while (numbers[slot] !== 0 && ids[slot] !== id) slot = (slot + 1) & mask;
+    return slot;
+  }
+
+  private grow(): void {
+    const { ids, numbers } = this;
+    this.ids = new Float64Array(2 * ids.length);
+    this.numbers = new Int32Array(2 * ids.length);
+    this.shift--;
+    for (const [i, number] of numbers.entries())
+      if (number !== 0) {
+        const slot = this.slotOf(ids[i]!);
+        this.ids[slot] = ids[i]!;
+        this.numbers[slot] = number;
+      }
+  }
+}
+
+/** Tables that no walk uses now. */
+const free: NodeNumbers[] = [];
+
+/** Runs a walk with a table that is empty and its own, also where walks are nested. */
+export function withNodeNumbers<T>(walk: (numbers: NodeNumbers) => T): T {
+  const numbers = free.pop() ?? new NodeNumbers();
+  try {
+    return walk(numbers);
+  } finally {
+    numbers.clear();
+    free.push(numbers);
+  }
+}
