@@ -38,6 +38,11 @@ export class ThreadChoice {
     return this.decision === null;
   }
 
+  /** Whether a run is over before another thread would have woken. */
+  get brief(): boolean {
+    return this.decision === 'alone';
+  }
+
   /** Threads for the next run, when `wanted` may be used. */
   next(wanted: number): number {
     if (wanted === 1 || this.decision === 'alone') return 1;

@@ -22,14 +22,14 @@ const share = (used: readonly number[], threads: number): number =>
 describe('the number of threads', () => {
   it('is one for tiny programs, without measuring', () => {
     const choice = new ThreadChoice(1000);
-    expect(choice.undecided).toBe(false);
+    expect([choice.undecided, choice.brief]).toEqual([false, true]);
     expect(choice.next(4)).toBe(1);
   });
 
   it('is all of them once runs take long', () => {
     const choice = new ThreadChoice(1e9);
     expect(runs(choice, 3, () => 100)).toEqual([4, 4, 4]);
-    expect(choice.undecided).toBe(false);
+    expect([choice.undecided, choice.brief]).toEqual([false, false]);
     expect([choice.next(4), choice.next(2)]).toEqual([4, 2]);
     // One long run among short ones says nothing.
     const interrupted = new ThreadChoice(1e6);

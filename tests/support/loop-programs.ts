@@ -157,3 +157,9 @@ export function trappingProgram(thread: number): LoopProgram {
     kernels: program.kernels.map((k, i) => (i === 9 ? { ...k, kernel: trap } : k)),
   };
 }
+
+/** The program with a body of its own for each step. */
+export const distinct = (program: LoopProgram): LoopProgram => ({
+  ...program,
+  kernels: program.kernels.map(placed => ({ ...placed, kernel: { ...placed.kernel, body: [...placed.kernel.body] } })),
+});

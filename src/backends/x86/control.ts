@@ -23,7 +23,7 @@ export const CONTROL = {
   asleep: 512,
   /** Workers there are. */
   workers: 576,
-  /** 1 while a run goes on that the event loop does not wait for. */
+  /** How far the run has come that is led by a thread of the event loop's pool, see LED. */
   led: 640,
   /** 1 once the thread that hands out runs has ended: the next run that workers see is none, and they end too. */
   over: 644,
@@ -38,9 +38,17 @@ export const CONTROL = {
   wait: 704,
   wake: 712,
   yield: 720,
+  /** The run to lead, and on how many threads; calls of the pool that have come for one. */
+  ledProgram: 768,
+  ledArgs: 776,
+  ledThreads: 784,
+  came: 788,
   /** A handle for each worker. */
-  handles: 768,
+  handles: 832,
 } as const;
+
+/** What `led` says: there is none, it waits for a thread, a thread runs it. */
+export const LED = { none: 0, offered: 1, begun: 2 } as const;
 
 export const HANDLE_BYTES = 8;
 /** Threads of a machine at most. */

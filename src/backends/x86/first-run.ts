@@ -30,7 +30,7 @@ export function runWhileWritten(
     const until = ends.shift()!;
     // Pages are never written and executable at once, so each time there is a copy of what is there.
     if (until > copied.steps) copied = { base: borrow(machine.loadCode(emitter.segments())), steps: emitter.ready };
-    pool.lead(borrow(native.load(emitter.runFrom(copied.base, begun, until))), args, beside, () => {});
+    pool.lead(borrow(native.load(emitter.runFrom(copied.base, begun, until))), args, beside);
     begun = until;
   };
   try {

@@ -91,7 +91,7 @@ export class LoadedProgram implements Executable {
   /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
   runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
     const { pages, entries, choice } = this.finishCode();
-    const waits = choice.undecided || this.machine.busy;
+    const waits = !choice.brief || this.machine.busy;
     if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
     return new Promise((resolve, reject) => {
       let outputs: readonly (HostArray | null)[] = [];

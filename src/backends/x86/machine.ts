@@ -232,7 +232,6 @@ export class Machine {
     }
     this.led = job;
     this.pool.lead(job.code, job.args, threads, () => {
-      if (this.led !== job) return;
       this.led = null;
       job.finish();
       this.leadNext();

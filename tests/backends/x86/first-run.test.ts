@@ -7,19 +7,12 @@ import { targetOf } from '../../../src/backends/x86/isa.ts';
 import { Machine } from '../../../src/backends/x86/machine.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
 import { compileGraph } from '../../../src/compiler/compile.ts';
-import type { LoopProgram } from '../../../src/compiler/program.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
 import { Variable } from '../../../src/graph/storage.ts';
 import { F, manualSeed, randn, type Tensor, vjp } from '../../../src/index.ts';
 import { programOf } from '../../compiler/support.ts';
-import { gatherUpdateProgram, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
+import { distinct, gatherUpdateProgram, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
 import { isas, machineCode } from './available.ts';
-
-/** The program with a body of its own for each step. */
-const distinct = (program: LoopProgram): LoopProgram => ({
-  ...program,
-  kernels: program.kernels.map(placed => ({ ...placed, kernel: { ...placed.kernel, body: [...placed.kernel.body] } })),
-});
 
 describe.skipIf(!machineCode)('first runs', () => {
   const isa = isas[isas.length - 1]!;
