@@ -9,7 +9,7 @@ import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import { backend } from './backends.ts';
 import { hasControlFlow, splitProgram } from './split.ts';
-import { isBound, sharedLeaves, structureOf } from './structure.ts';
+import { isBound, sharedLeaves, structureOf, wordsOf } from './structure.ts';
 import { noteCompiled } from './variants.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
@@ -78,7 +78,7 @@ export function prepare(
 ): Prepared {
   const roots = [...outputs, ...updates.map(u => u.node)];
   const written = updates.map(u => u.leaf);
-  const { key, leaves, words } = structureOf(roots, written, isLeaf, WORTH_KEEPING);
+  const { key, leaves, size } = structureOf(roots, written, isLeaf);
   const device = backend();
   const lasting = lasts && leaves.map(lasts);
   const kept = lasting ? lasting.map(Number).join('') : '';
@@ -87,14 +87,16 @@ export function prepare(
   let executable = entry?.executable();
   if (!entry || !executable) {
     // Which leaves are one variable, what the key says beside, and all that it is a hash of: the same in any process of one build.
-    const identity =
-      words &&
-      ((): Int32Array[] => [
+    const identity = (): Int32Array[] => {
+      const words = wordsOf(roots, written, isLeaf);
+      return [
         Int32Array.of(words.length, outputs.length, ...(lasting ?? []).map(Number), ...sharedLeaves(leaves)),
         words,
-      ]);
+      ];
+    };
+    const worthKeeping = size < WORTH_KEEPING ? null : identity;
     const begin = performance.now();
-    const made = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting, identity));
+    const made = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting, worthKeeping));
     noteCompiled(roots, leaves, performance.now() - begin);
     if (cache.size >= CAPACITY) dropLeastUsed();
     entry = { executable: (lasting?.includes(true) ? whileUsed : always)(made), used: 0, held: false };

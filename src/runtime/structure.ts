@@ -183,25 +183,42 @@ interface Structure {
   readonly leaves: readonly Node[];
   /** How many nodes there are. */
   readonly size: number;
-  /** All words that the key is a hash of; null for graphs of fewer nodes than were asked for. */
-  readonly words: Int32Array | null;
 }
 
 /**
  * Walks the graph under `roots` once, in a fixed order, and hashes it. `extraLeaves` are counted as leaves even where nothing reads
- * them (variables that are only written); `isLeaf` says what is bound instead of computed. Words are kept of graphs of `worthWords` nodes.
+ * them (variables that are only written); `isLeaf` says what is bound instead of computed.
  */
 export function structureOf(
   roots: readonly Node[],
   extraLeaves: readonly Node[] = [],
   isLeaf: (node: Node) => boolean = isBound,
-  worthWords = Number.POSITIVE_INFINITY,
 ): Structure {
+  return taken(roots, extraLeaves, isLeaf, (start, leaves, size) => ({
+    key: `${words.hash(start)}.${size}.${leaves.length}`,
+    leaves,
+    size,
+  }));
+}
+
+/** All words that the key of the same graph is a hash of. */
+export const wordsOf = (
+  roots: readonly Node[],
+  extraLeaves: readonly Node[],
+  isLeaf: (node: Node) => boolean,
+): Int32Array => taken(roots, extraLeaves, isLeaf, start => words.from(start));
+
+/** What `use` makes of a graph's words, which begin at `start`: they are gone when it returns. */
+function taken<T>(
+  roots: readonly Node[],
+  extraLeaves: readonly Node[],
+  isLeaf: (node: Node) => boolean,
+  use: (start: number, leaves: readonly Node[], size: number) => T,
+): T {
   const start = words.length;
   try {
     const { leaves, size } = withNodeNumbers(places => take(roots, extraLeaves, isLeaf, places));
-    const key = `${words.hash(start)}.${size}.${leaves.length}`;
-    return { key, leaves, size, words: size < worthWords ? null : words.from(start) };
+    return use(start, leaves, size);
   } finally {
     words.length = start;
   }
