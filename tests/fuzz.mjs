@@ -1,21 +1,24 @@
-// npm run fuzz -- --minutes N [--seed S] [--threads N,...] [--all]: random graphs, programs of public calls, compositions of transforms and whole training steps as machine code, on every instruction set here,
-// against the reference backend, for so long. --all counts the differences instead of stopping at the first.
-// The smallest graph that still fails is printed beside its seed.
+/** Random graphs, programs of public calls, compositions of transforms and whole training steps as machine code, on every instruction set here, against the reference backend. */
 import { spawnSync } from 'node:child_process';
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '10' },
-    seed: { type: 'string', default: String(Date.now() % 1e9) },
-    threads: { type: 'string', default: '2' },
-    all: { type: 'boolean', default: false },
-  },
-});
-for (const name of ['minutes', 'seed'])
-  if (!(Number(values[name]) > 0)) throw new Error(`fuzz: --${name} ${values[name]} came, expected a number above 0`);
-if (values.threads.split(',').some(n => !(Number.isInteger(Number(n)) && Number(n) > 0)))
-  throw new Error(`fuzz: --threads ${values.threads} came, expected whole numbers above 0 with commas between`);
+const above0 = text => {
+  if (!(Number(text) > 0)) throw new InvalidArgumentError('Expected a number above 0.');
+  return text;
+};
+const counts = text => {
+  if (!text.split(',').every(n => Number.isInteger(Number(n)) && Number(n) > 0))
+    throw new InvalidArgumentError('Expected whole numbers above 0 with commas between.');
+  return text;
+};
+const values = new Command('npm run fuzz --')
+  .description('The smallest graph that still fails is printed beside its seed.')
+  .option('--minutes <n>', 'how long', above0, '10')
+  .addOption(new Option('--seed <n>', 'where to begin').argParser(above0).default(String(Date.now() % 1e9), 'the time'))
+  .option('--threads <n,...>', 'numbers of threads to compute on', counts, '2')
+  .option('--all', 'count the differences instead of stopping at the first')
+  .parse()
+  .opts();
 console.log(`fuzz: ${values.minutes} minutes from seed ${values.seed}`);
 
 /** One test file for a share of the time. */

@@ -1,22 +1,26 @@
-// npm run test:isa [-- ISA...] [-- --only suite|losses|guard]: all suites that compute through the public API, and those of machine code itself, with each instruction set
-// forced in turn, and the losses of every training workload against PyTorch's where ../shared (or TENON_SHARED) is. Closes with a line per instruction set.
+/**
+ * All suites that compute through the public API, and those of machine code itself, with each instruction set forced in turn, and the losses of every training
+ * workload against PyTorch's where ../shared (or TENON_SHARED) is. Closes with a line per instruction set.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 
 const ALL = ['avx2', 'avx512', 'amx'];
 const PARTS = ['suite', 'losses', 'guard'];
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { only: { type: 'string', default: 'suite,losses' } },
-});
-for (const isa of positionals)
-  if (!ALL.includes(isa)) throw new Error(`test:isa: ${isa} came, expected some of ${ALL.join(', ')}`);
-const parts = values.only.split(',');
-for (const part of parts)
-  if (!PARTS.includes(part)) throw new Error(`test:isa: --only ${part} came, expected some of ${PARTS.join(', ')}`);
+const parts = text => {
+  const named = text.split(',');
+  if (!named.every(part => PARTS.includes(part)))
+    throw new InvalidArgumentError(`Expected some of ${PARTS.join(', ')}, with commas between.`);
+  return named;
+};
+const command = new Command('npm run test:isa --')
+  .addArgument(new Argument('[isa...]', 'instruction sets (default: all)').choices(ALL))
+  .option('--only <parts>', `some of ${PARTS.join(', ')}`, parts, ['suite', 'losses'])
+  .parse();
+const { only } = command.opts();
 const root = path.resolve(import.meta.dirname, '..');
 const verify = path.join(process.env.TENON_SHARED ?? path.join(root, '../shared'), 'peers/verify.mjs');
 /** Tests of no backend in particular that compute with the default one: machine code. */
@@ -67,15 +71,15 @@ const available = isa =>
     'ignore',
   );
 
-if (!existsSync(path.join(root, 'dist/node/index.js'))) throw new Error('test:isa: run `npm run build` first');
+if (!existsSync(path.join(root, 'dist/node/index.js'))) command.error('error: run `npm run build` first');
 let failed = false;
 const lines = [];
-for (const isa of positionals.length > 0 ? positionals : ALL) {
+for (const isa of command.args.length > 0 ? command.args : ALL) {
   if (!available(isa)) {
     lines.push(`skip  ${isa.padEnd(6)}  not on this processor`);
     continue;
   }
-  const results = parts.map(part => {
+  const results = only.map(part => {
     console.log(`\n== ${isa}: ${part}`);
     return RUN[part]({ TENON_ISA: isa });
   });

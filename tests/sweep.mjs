@@ -1,27 +1,27 @@
-// npm run sweep -- --dtype f32 [--every N] [--part I/N] | --dtype f64 [--points N] [--seed S], [--functions exp,log]: errors of the transcendental functions in units in the last
-// place, on every instruction set here. With --every 1 all 2^32 arguments of f32 are tried, in some minutes a function;
-// N processes with --part 1/N to N/N share them.
+/** Errors of the transcendental functions in units in the last place, on every instruction set here. */
 import { spawnSync } from 'node:child_process';
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
-const { values } = parseArgs({
-  options: {
-    dtype: { type: 'string', default: 'f32' },
-    every: { type: 'string', default: '256' },
-    points: { type: 'string', default: '2000' },
-    part: { type: 'string', default: '1/1' },
-    seed: { type: 'string', default: '1' },
-    functions: { type: 'string', default: '' },
-  },
-});
-if (values.dtype !== 'f32' && values.dtype !== 'f64')
-  throw new Error(`sweep: --dtype ${values.dtype} came, expected f32 or f64`);
-for (const name of ['every', 'points', 'seed'])
-  if (!(Number.isInteger(Number(values[name])) && Number(values[name]) > 0))
-    throw new Error(`sweep: --${name} ${values[name]} came, expected a whole number above 0`);
-const [part, parts] = values.part.split('/').map(Number);
-if (!(Number.isInteger(part) && Number.isInteger(parts) && part >= 1 && part <= parts))
-  throw new Error(`sweep: --part ${values.part} came, expected a part of so many, as 1/16`);
+const whole = text => {
+  if (!(Number.isInteger(Number(text)) && Number(text) > 0))
+    throw new InvalidArgumentError('Expected a whole number above 0.');
+  return text;
+};
+const share = text => {
+  const [part, parts] = text.split('/').map(Number);
+  if (!(Number.isInteger(part) && Number.isInteger(parts) && part >= 1 && part <= parts))
+    throw new InvalidArgumentError('Expected a part of so many, as 1/16.');
+  return text;
+};
+const values = new Command('npm run sweep --')
+  .addOption(new Option('--dtype <dtype>', 'arguments and results').choices(['f32', 'f64']).default('f32'))
+  .option('--every <n>', 'f32: try one of so many of the 2^32 arguments; 1 takes some minutes a function', whole, '256')
+  .option('--part <i/n>', 'f32: the arguments of one of n processes that share them', share, '1/1')
+  .option('--points <n>', 'f64: arguments a function', whole, '2000')
+  .option('--seed <n>', 'f64: of the arguments', whole, '1')
+  .addOption(new Option('--functions <names>', 'with commas between').default('', 'all'))
+  .parse()
+  .opts();
 const { status } = spawnSync(
   'npx',
   ['vitest', 'run', '--disable-console-intercept', '--project', 'general', `tests/sweep/${values.dtype}.test.ts`],
