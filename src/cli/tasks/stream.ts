@@ -1,7 +1,7 @@
 /**
  * What a streaming run trains: its config file or preset, and where its passes come from.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { reasonOf } from '../../formats/atomic.ts';
 import {
   avazuFeatures,
@@ -57,12 +57,13 @@ export interface SourceOptions {
   readonly follow?: boolean;
 }
 
-/** The source that the options name. @throws UsageError when they name none, or two */
+/** The source that the options name. @throws UsageError when they name none, two, or a folder that is not there */
 export async function streamSource(options: SourceOptions): Promise<StreamSource> {
   const { data, redis, nats, stream, group, key, follow } = options;
   if ([data, redis, nats].filter(Boolean).length !== 1)
     throw new UsageError('stream: give one source: --data FOLDER, --redis URL or --nats URL');
   if (data !== undefined) {
+    if (!existsSync(data)) throw new UsageError(`cannot read ${data}: no such file or folder`);
     const { days, interval, perPass, doneFile } = options;
     return new DirectorySource({ folder: data, days, interval, perPass, doneFile, follow });
   }

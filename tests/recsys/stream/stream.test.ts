@@ -580,4 +580,9 @@ describe('bad input', () => {
     expect(stderr()).toMatch(/^tenon: [^\n]+\n$/);
     rmSync(folder.file('never'), { recursive: true, force: true });
   });
+
+  test('a folder of data that is not there leaves no run behind', async () => {
+    await startStream('--config', config, '--data', folder.file('absent'), '--out', folder.file('unbegun')).exit;
+    expect(existsSync(folder.file('unbegun'))).toBe(false);
+  });
 });
