@@ -16,6 +16,7 @@ import { isas } from './available.ts';
 const TILES: Target = { ...AVX512, l2Bytes: 2 << 20, packedProducts: { bf16: 'tiles', int8: 'tiles', f32: 'tiles' } };
 const MACHINES = [
   ['bf16', 'amx', TILES],
+  ['f32', 'amx', TILES],
   ['f32', 'avx512', AVX512],
   ['f32', 'avx2', AVX2],
 ] as const;
