@@ -13,7 +13,7 @@ import { buffersOf, type Case, type Conv, convolution, Random } from '../../comp
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
 import { isas } from './available.ts';
 
-const TILES: Target = { ...AVX512, l2Bytes: 2 << 20, packedProducts: { bf16: 'tiles', int8: 'tiles' } };
+const TILES: Target = { ...AVX512, l2Bytes: 2 << 20, packedProducts: { bf16: 'tiles', int8: 'tiles', f32: 'tiles' } };
 const MACHINES = [
   ['bf16', 'amx', TILES],
   ['f32', 'avx512', AVX512],
