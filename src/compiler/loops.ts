@@ -72,7 +72,7 @@ export type BinOp =
 export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
 
 /**
- * One block of products on matrix registers. Words are 32 bits: two bf16 (`bf16`, sums in f32, denormals count as zero) or four 8-bit
+ * One block of products on matrix registers. Words are 32 bits: two bf16 (`bf16`, `f32`; sums in f32, denormals count as zero) or four 8-bit
  * integers (each side signed or not as `kind` says, a before b; sums in i32, wrapping). With R = 16 * rows and N = 16 * columns,
  *
  *     c[r][n] (+)= sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
@@ -80,8 +80,13 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
  * keeps what c holds. `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
  *
+ * Operands of `f32` are cut into parts, x = x0 + x1 + x2, each rounded to bf16: a is [steps][3 parts][R][16] words, b is [steps][3 parts][16][N], a word two
+ * points of k of one part. Of the nine products of parts those six are summed whose places add to 2 at most; what is left out is below 2^-24 of the
+ * product's size (Henry, Tang, Heinecke, 2019). Parts must be finite, and parts and products of parts that are denormal count as zero.
+ *
  * With `runs`, the sum goes over several such products, of `steps` steps each: pair i of the i32 at `runs.at` says how many bytes behind a and b its blocks
- * begin. Where `pitch` is a number, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its row's first.
+ * begin. Where `pitch` is a number, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
+ * row's first, and that of part t, where there are parts, 64 (3 s + t) + 4 g.
  */
 export interface Tiles {
   readonly op: 'tiles';
@@ -96,7 +101,7 @@ export interface Tiles {
   readonly ahead?: { readonly from: Reg; readonly lines: number };
   readonly runs?: { readonly at: Reg; readonly count: Reg; readonly pitch: number | null };
 }
-export type TileKind = 'bf16' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
+export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 
 /**
  * One instruction. `d` is written. Operand types follow the op: same type as `d` unless said.

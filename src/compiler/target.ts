@@ -48,10 +48,11 @@ export interface Tuner {
   settle<K extends { readonly loop: LoopKernel }>(make: () => K): K;
 }
 
-/** For contractions of bf16, and of 8-bit integers. */
+/** For contractions of bf16, of 8-bit integers, and of f32 in three parts of bf16. */
 export interface PackedProducts {
   readonly bf16: 'tiles' | 'dot' | null;
   readonly int8: 'tiles' | 'dot' | null;
+  readonly f32: 'tiles' | null;
 }
 
 export const processorsOf = (target: Target): number => target.processors ?? 2;

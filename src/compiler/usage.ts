@@ -143,6 +143,8 @@ const UNKNOWN_TRIPS = 4;
 
 /** What one step of one tile counts: its 16 cycles take as long as some 32 vector instructions. */
 const TILE_WORK = 32;
+/** Products of parts that one of f32 takes. */
+const F32_PRODUCTS = 6;
 
 function trips(inst: Inst): number {
   if (inst.op === 'parallel') return typeof inst.extent === 'number' ? inst.extent : UNKNOWN_TRIPS;
@@ -245,6 +247,7 @@ class Walker implements Usage {
             (inst.runs ? UNKNOWN_TRIPS : 1) *
             inst.rows *
             inst.columns *
+            (inst.kind === 'f32' ? F32_PRODUCTS : 1) *
             TILE_WORK;
           break;
         case 'barrier':

@@ -98,7 +98,7 @@ export class Machine {
     );
     // Workers take some 40 ms to start; they do it while the module compiles.
     const choice = new ThreadChoice(emitted.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
-    if (this.wanted > 1 && choice.undecided) this.pool!.prepare(this.wanted);
+    if (this.wanted > 1 && !choice.brief) this.pool!.prepare(this.wanted);
     const module = span('wasm: module', () => compileModule(emitted.bytes, emitted.work >= WORK_TO_OPTIMISE));
     const threaded = { id: ++this.programs, module };
     const args = memory.allocate(emitted.argsBytes);
@@ -211,7 +211,7 @@ export class LoadedProgram implements Executable {
     const threads = this.begin(bindings);
     if (isProfiling()) this.runSteps(threads);
     else {
-      const start = this.choice.undecided && machine.threads > 1 ? performance.now() : 0;
+      const start = !this.choice.brief && machine.threads > 1 ? performance.now() : 0;
       this.runHere(threads);
       if (start > 0) this.choice.took(threads, performance.now() - start);
     }
@@ -234,7 +234,7 @@ export class LoadedProgram implements Executable {
       // Small programs are over before a worker would have woken.
       const led =
         pool !== null &&
-        (this.choice.undecided || threads > 1) &&
+        (!this.choice.brief || threads > 1) &&
         pool.lead({ program: this.threaded, args, threads, step: -1 }, settle);
       if (led) return;
       this.runHere(threads);

@@ -20,11 +20,39 @@ export const configureTiles = (asm: Assembler): void => asm.loadTileConfig(asm.c
 
 const PRODUCTS: { readonly [kind in TileKind]: TileOp } = {
   bf16: 'tdpbf16ps',
+  f32: 'tdpbf16ps',
   i8i8: 'tdpbssd',
   i8u8: 'tdpbsud',
   u8i8: 'tdpbusd',
   u8u8: 'tdpbuud',
 };
+
+/**
+ * Parts of a and b that are multiplied, one pair after another, where operands have parts: each pair shares one with the pair before, so that a step of f32 loads
+ * 14 tiles for its 24 products.
+ */
+const PAIRS_OF_F32: readonly (readonly [a: number, b: number])[] = [[0, 2], [0, 1], [1, 1], [1, 0], [0, 0], [2, 0]]; // biome-ignore format: a sequence
+const PARTS_OF_F32 = 3;
+
+/** All products of one step: `part` of rows `r` of a, and of columns `n` of b, are found where `rowsAt` and `columnsAt` say. */
+function step(
+  asm: Assembler,
+  inst: Tiles,
+  rowsAt: (r: number, part: number) => Mem,
+  columnsAt: (n: number, part: number) => Mem,
+): void {
+  let [loadedA, loadedB] = [-1, -1];
+  for (const [a, b] of inst.kind === 'f32' ? PAIRS_OF_F32 : [[0, 0] as const]) {
+    for (let r = 0; r < inst.rows; r++) {
+      if (a !== loadedA) asm.tile('tileloadd', 4 + r, rowsAt(r, a));
+      for (let n = 0; n < inst.columns; n++) {
+        if (r === 0 && b !== loadedB) asm.tile('tileloadd', 6 + n, columnsAt(n, b));
+        asm.tile(PRODUCTS[inst.kind], 2 * r + n, 4 + r, 6 + n);
+      }
+    }
+    [loadedA, loadedB] = [a, b];
+  }
+}
 
 /** Registers that are borrowed while tiles run: bytes between rows of `a`; and what is asked for ahead, or bytes between rows of `b` and `c` over several runs. */
 const STRIDE = R.r13;
@@ -37,10 +65,11 @@ const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * 
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
   const { rows, columns, runs, ahead } = inst;
-  const product = PRODUCTS[inst.kind];
   const rowBytes = 64 * columns;
   const pitch = runs?.pitch ?? 64;
-  const blockA = runs && runs.pitch !== null ? 64 : 1024 * rows;
+  const parts = inst.kind === 'f32' ? PARTS_OF_F32 : 1;
+  const partA = runs && runs.pitch !== null ? 64 : 1024 * rows;
+  const partB = 16 * rowBytes;
   const save = (place: keyof typeof PLACE, reg: Reg): void => {
     f.gCopy(reg, G0);
     asm.movStore(8, saved(place), G0);
@@ -64,7 +93,12 @@ export function tiles(f: Frame, inst: Tiles): void {
   if (ahead) asm.mov(true, OTHER, saved('ahead'));
   if (runs) asm.movImm(OTHER, BigInt(rowBytes));
   asm.movImm(STRIDE, BigInt(pitch));
-  const rowsOfA = (r: number): Mem => ({ base: G0, index: STRIDE, scale: 1, disp: 16 * pitch * r });
+  const rowsOfA = (r: number, part: number): Mem => ({
+    base: G0,
+    index: STRIDE,
+    scale: 1,
+    disp: 16 * pitch * r + partA * part,
+  });
   /** Rows of b, or of c, from what G1 points at. */
   const wide = (disp: number): Mem =>
     runs ? { base: G1, index: OTHER, scale: 1, disp } : { base: G1, index: STRIDE, scale: columns, disp };
@@ -99,15 +133,9 @@ export function tiles(f: Frame, inst: Tiles): void {
     for (let line = 0; line < ahead.lines; line++) asm.prefetch({ base: OTHER, disp: LINE * line }, false);
     asm.aluImm('add', true, OTHER, LINE * ahead.lines);
   }
-  for (let r = 0; r < rows; r++) {
-    asm.tile('tileloadd', 4 + r, rowsOfA(r));
-    for (let n = 0; n < columns; n++) {
-      if (r === 0) asm.tile('tileloadd', 6 + n, wide(64 * n));
-      asm.tile(product, 2 * r + n, 4 + r, 6 + n);
-    }
-  }
-  asm.aluImm('add', true, G0, blockA);
-  asm.aluImm('add', true, G1, 16 * rowBytes);
+  step(asm, inst, rowsOfA, (n, part) => wide(64 * n + partB * part));
+  asm.aluImm('add', true, G0, parts * partA);
+  asm.aluImm('add', true, G1, parts * partB);
   asm.aluImm('sub', false, G2, 1);
   asm.jump(top, 'ne');
   if (runs) {

@@ -36,8 +36,8 @@ export function chooseIsa(cpu: Cpu, asked: string | undefined): Isa {
 /** AVX512_BF16 and VNNI are asked of the processor; whoever has tiles has both. */
 const packedProducts = (isa: Isa, cpu: Cpu): PackedProducts =>
   isa === 'amx'
-    ? { bf16: 'tiles', int8: 'tiles' }
-    : { bf16: cpu.fastBf16Dots ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null };
+    ? { bf16: 'tiles', int8: 'tiles', f32: 'tiles' }
+    : { bf16: cpu.fastBf16Dots ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null, f32: null };
 
 /**
  * Results of so many bytes are not found in a cache by whoever reads them next: their lines are neither fetched before they are written nor kept.
