@@ -7,6 +7,7 @@ import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { bytesOf, type HostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
 import { Variable } from '../../graph/storage.ts';
+import { runCold } from '../../launch/engine.ts';
 import { AddressTable } from './address-table.ts';
 import { runWhileWritten } from './first-run.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
@@ -90,7 +91,7 @@ export class LoadedProgram implements Executable {
         choice.took(threads, performance.now() - begin);
       } else machine.pool.run(start, table.address, threads);
     } else {
-      runWhileWritten(machine, code.emitter, table.address, () => this.finishCode().pages.address);
+      runCold(() => runWhileWritten(machine, code.emitter, table.address, () => this.finishCode().pages.address));
       if (changed) this.forgetFailed();
     }
     return this.finish(bindings, outputs);
