@@ -221,7 +221,7 @@ function multiply(
     b.for(lo, hi, 1, panel => {
       const row = b.mul(b.sub(panel, lo), b.i32(rows));
       const tile = Array.from({ length: rows }, () =>
-        Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
+        Array.from({ length: vectors }, () => zero(b, 'f32', lanes)),
       );
       const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
       const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
