@@ -3,7 +3,8 @@
  * Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
-import { Assembler, type Label, type Mem, mem, R } from './assembler/assembler.ts';
+import { Assembler } from './assembler/assembler.ts';
+import { type Label, type Mem, mem, R } from './assembler/operands.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
 import type { Isa } from './isa.ts';
