@@ -152,7 +152,7 @@ export function loadGuardedRun(
   const moving = violations(b, view, at, along, dim, lanes);
   const violated = uniform && moving ? b.bin('or', uniform, moving) : (uniform ?? moving);
   if (!violated) return loadRun(b, view, acc, at.index, stride, lanes);
-  const x = b.copy(zero(b, acc, lanes));
+  const x = zero(b, acc, lanes);
   b.if(
     isInside(b, violated),
     () => b.move(x, loadRun(b, view, acc, at.index, stride, lanes)),
@@ -176,7 +176,7 @@ export function loadGuardedRun(
 /** One element, 0 where a guard is violated. */
 export function loadGuardedOne(b: LoopBuilder, view: View, acc: AccScalar, at: Cursor, violated: Reg | null): Reg {
   if (!violated) return loadOne(b, view, at.index);
-  const x = b.copy(zero(b, acc));
+  const x = zero(b, acc);
   b.if(isInside(b, violated), () => b.move(x, loadOne(b, view, at.index)));
   return x;
 }

@@ -5,6 +5,7 @@ import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
 import type { AccScalar } from './spec.ts';
 
+/** In a register of its own, which may be changed. */
 export const zero = (b: LoopBuilder, scalar: AccScalar, lanes = 1): Reg =>
   b.const(scalar, scalar === 'i64' ? 0n : 0, lanes);
 

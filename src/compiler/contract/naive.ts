@@ -16,7 +16,7 @@ function readGuarded(
   sizes: readonly number[],
   coords: readonly Reg[],
 ): Reg {
-  const value = b.copy(zero(b, acc));
+  const value = zero(b, acc);
   const terms: [Reg, number][] = [];
   const visit = (a: number): void => {
     const axis = operand.axes[a];
@@ -70,7 +70,7 @@ export function lowerNaive(b: LoopBuilder, spec: ContractSpec): void {
     ).forEach((x, at) => {
       coords[outDims[at]!] = x;
     });
-    const acc = b.copy(zero(b, scalar));
+    const acc = zero(b, scalar);
     const sum = (k: number): void => {
       const dim = sumDims[k];
       if (dim === undefined) {

@@ -252,9 +252,7 @@ function touching(b: LoopBuilder, p: Problem, plan: Plan, m: readonly Group[], r
 function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group[], run: TileRun): void {
   const bytes = bytesOf(p.acc);
   const { lanes, vectors, width } = plan;
-  const sums = Array.from({ length: run.rows }, () =>
-    Array.from({ length: vectors }, () => b.copy(zero(b, p.acc, lanes))),
-  );
+  const sums = Array.from({ length: run.rows }, () => Array.from({ length: vectors }, () => zero(b, p.acc, lanes)));
   const each = (fill: (sum: Reg, row: number, vector: number) => void): void => {
     for (const [r, tile] of sums.entries()) for (const [v, sum] of tile.entries()) fill(sum, r, v);
   };

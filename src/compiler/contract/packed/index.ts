@@ -183,7 +183,7 @@ function multiplyVectors(
   const { lanes, rows, width } = plan;
   const { acc } = q.p;
   const vectors = width / lanes;
-  const sums = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => b.copy(zero(b, acc, lanes))));
+  const sums = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => zero(b, acc, lanes)));
   const each = (visit: (sum: Reg, offset: number) => void): void => {
     for (const [r, row] of sums.entries())
       for (const [v, sum] of row.entries()) visit(sum, (r * width + v * lanes) * 4);

@@ -103,4 +103,4 @@ export function f32Blocks(b: LoopBuilder): BlockFormat {
 }
 
 /** Magnitudes that nothing has been added to, by lane. */
-export const noMagnitudes = (b: LoopBuilder): Reg => b.copy(zero(b, 'i32', SIDE));
+export const noMagnitudes = (b: LoopBuilder): Reg => zero(b, 'i32', SIDE);

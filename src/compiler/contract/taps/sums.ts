@@ -39,7 +39,7 @@ class TapSums {
     this.plan = plan;
     this.tile = tile;
     const { p, lanes } = plan;
-    this.sums = Array.from({ length: tile.rows }, () => tile.places.map(() => b.copy(zero(b, p.acc, lanes))));
+    this.sums = Array.from({ length: tile.rows }, () => tile.places.map(() => zero(b, p.acc, lanes)));
   }
 
   /** One tap: `offset` bytes from every place in B, the rows at `a`. */

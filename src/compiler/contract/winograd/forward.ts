@@ -221,9 +221,7 @@ function multiply(
       b.advance(next, b.mul(tile, b.i32(Math.floor(channels / plan.unroll))), plan.ahead);
     b.for(lo, hi, 1, panel => {
       const row = b.mul(b.sub(panel, lo), b.i32(rows));
-      const tile = Array.from({ length: rows }, () =>
-        Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
-      );
+      const tile = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => zero(b, 'f32', lanes)));
       const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
       const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
       const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), bytes: plan.ahead };

@@ -126,7 +126,7 @@ export function lowerWeightGradient(
             const a: Stream = { dtype: 'f32', from: b.advance(fromRows, row, F32), across: 1, along: outs };
             const at = b.advance(b.advance(place, row, ins * F32), column, F32);
             const tile = Array.from({ length: rows }, () =>
-              Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
+              Array.from({ length: vectors }, () => zero(b, 'f32', lanes)),
             );
             const each = (use: (sum: Reg, offset: number) => void): void => {
               for (const [r, line] of tile.entries())

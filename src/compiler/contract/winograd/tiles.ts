@@ -99,7 +99,7 @@ function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values:
         all.map(j => {
           const out = joined(b, rows![i]!, columns![j]!);
           if (!out) return load(i, j);
-          const x = b.copy(zero(b, 'f32', lanes));
+          const x = zero(b, 'f32', lanes);
           b.if(b.cmp('ge', out, none), () => b.move(x, load(i, j)));
           return x;
         }),
