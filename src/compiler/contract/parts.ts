@@ -2,7 +2,8 @@
  * f32 in three parts of bf16, which matrix registers multiply (`Tiles` of kind `f32`): x = h + m + l, each what the one before leaves, rounded to nearest, so that the
  * three are x exactly (8 + 8 + 8 bits). Which numbers can be cut so: what cannot is found by the largest magnitude of a block, kept beside it. Imports loop IR only.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 
 /** Parts of a number, and bytes that they take. */
 export const PARTS = 3;
