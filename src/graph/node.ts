@@ -186,7 +186,7 @@ export class Node<P extends Primitive = Primitive> {
     this.dtype = dtype;
     this.requiresGrad = requiresGrad;
     let size = 1;
-    for (const n of shape) size *= n;
+    for (let d = 0; d < shape.length; d++) size *= shape[d]!;
     this.size = size;
     this.value = null;
   }

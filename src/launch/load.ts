@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
+import { runAsElsewhere } from './engine.ts';
 import { privatePath, readPackaged, readPrivate, writePrivate } from './privateFiles.ts';
 
 /** What core.cjs gives: what other modules import, of the URL that stands for `import.meta.url` and of what starts later.cjs. */
@@ -27,7 +28,8 @@ const SHOWN_FOLDER = 'tenon/dist/node/chunks/';
 
 /** What the core at `url` gives; later.cjs beside it starts when one of its functions is called. @param hash of both, which names their caches */
 export function load(url: URL, hash: string): object {
-  const later = (core: object): object => (script(new URL('./later.cjs', url), hash) as Later)(core, url.href);
+  const later = (core: object): object =>
+    runAsElsewhere(() => script(new URL('./later.cjs', url), hash) as Later)(core, url.href);
   return (script(url, hash) as Core)(url.href, later);
 }
 

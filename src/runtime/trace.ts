@@ -98,6 +98,7 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   const unbind = (): void => {
     for (let i = 0; i < given.length; i++) bindings[given[i]!.leaf] = NOTHING;
   };
+  const { executable } = prepared;
   const advance = (): void => {
     for (const [generator, use] of context.keys) generator.advance(use.used);
   };
@@ -105,29 +106,23 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     written,
     run(values) {
-      writePending();
+      // What was assigned since the last program ran is what this one reads.
+      if (pendingCells().length > 0) flush();
       bind(values);
-      const results = isProfiling()
-        ? span('run', () => prepared.executable.run(bindings))
-        : prepared.executable.run(bindings);
+      const results = isProfiling() ? span('run', () => executable.run(bindings)) : executable.run(bindings);
       unbind();
       if (keys.length > 0) advance();
       return results;
     },
     async runAsync(values) {
-      writePending();
+      if (pendingCells().length > 0) flush();
       bind(values);
       const own = [...bindings];
       unbind();
       advance();
-      return prepared.executable.runAsync(own);
+      return executable.runAsync(own);
     },
   };
-}
-
-/** What was assigned since the last program ran is what this one reads. */
-function writePending(): void {
-  if (pendingCells().length > 0) flush();
 }
 
 const NOTHING = new Float32Array(0);

@@ -54,10 +54,13 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   async(...args: A): Promise<R>;
 }
 
-const sameType = (tensor: Tensor, type: ArgumentType): boolean => {
-  const { shape, dtype } = tensor.node;
-  if (dtype !== type.dtype || shape.length !== type.shape.length) return false;
-  for (let d = 0; d < shape.length; d++) if (shape[d] !== type.shape[d]) return false;
+const areOf = (tensors: readonly Tensor[], types: readonly ArgumentType[]): boolean => {
+  for (let k = 0; k < types.length; k++) {
+    const { shape, dtype } = tensors[k]!.node;
+    const type = types[k]!;
+    if (dtype !== type.dtype || shape.length !== type.shape.length) return false;
+    for (let d = 0; d < shape.length; d++) if (shape[d] !== type.shape[d]) return false;
+  }
   return true;
 };
 
@@ -77,11 +80,22 @@ function residence(node: Node, { written }: Trace): Variable | null {
   return variable.version === version && !written.has(variable) && pendingCells().length === 0 ? variable : null;
 }
 
-function bindingsOf(nodes: readonly Node[], program: Trace): Binding[] {
-  const bindings: (Binding | null)[] = [];
-  for (let i = 0; i < nodes.length; i++) bindings.push(residence(nodes[i]!, program));
-  evaluate(nodes.filter((_, i) => !bindings[i]));
-  return nodes.map((node, i) => bindings[i] ?? node.value!);
+function bindingsOf(tensors: readonly Tensor[], program: Trace): Binding[] {
+  const bindings: Binding[] = [];
+  for (let i = 0; i < tensors.length; i++) {
+    const { node } = tensors[i]!;
+    const binding = residence(node, program) ?? node.value;
+    if (!binding) return bindingsOfComputed(tensors, program);
+    bindings.push(binding);
+  }
+  return bindings;
+}
+
+/** The same where some values are still to be computed: in one program. */
+function bindingsOfComputed(tensors: readonly Tensor[], program: Trace): Binding[] {
+  const resident = tensors.map(({ node }) => residence(node, program));
+  evaluate(tensors.filter((_, i) => !resident[i]).map(({ node }) => node));
+  return tensors.map(({ node }, i) => resident[i] ?? node.value!);
 }
 
 function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A): Recording {
@@ -131,15 +145,6 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
   if (typeof fn !== 'function') throw new TypeError(`compile: expected a function of tensors, got ${describe(fn)}`);
   /** Most recently used last. */
   let recordings: Recording[] = [];
-  /** Those of the arguments of the call under way. */
-  let tensors: Tensor[] = [];
-
-  /** Whether the arguments found last are of these types. */
-  const areOf = (types: readonly ArgumentType[]): boolean => {
-    for (let k = 0; k < types.length; k++) if (!sameType(tensors[k]!, types[k]!)) return false;
-    return true;
-  };
-
   /** Counts recordings that a field has made out of date. */
   const changes = new Map<string, number>();
   const noteChanged = (field: string): void => {
@@ -151,10 +156,14 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
       );
   };
 
-  const find = (args: A): Recording => {
+  /** The recording that serves `args`, whose tensors come into `tensors`. */
+  const find = (args: A, tensors: Tensor[]): Recording => {
     for (let i = recordings.length - 1; i >= 0; i--) {
       const known = recordings[i]!;
-      if (!matches(known.arguments, args, tensors) || !areOf(known.types)) continue;
+      if (!matches(known.arguments, args, tensors) || !areOf(tensors, known.types)) {
+        tensors.length = 0;
+        continue;
+      }
       if (known.autocast !== autocastDType() || known.hasGradients !== recordsGradients()) continue;
       const changed = known.fields.changed();
       if (known.epoch === modeEpoch() && !changed) {
@@ -172,14 +181,6 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     return fresh;
   };
 
-  /** Takes the nodes of the arguments found last, which are not kept. */
-  const takeNodes = ({ types }: Recording): Node[] => {
-    const nodes: Node[] = [];
-    for (let i = 0; i < types.length; i++) nodes.push(tensors[i]!.node);
-    tensors = [];
-    return nodes;
-  };
-
   const wrap = ({ program, result, gradients }: Recording, values: readonly HostArray[]): R => {
     const results: Tensor[] = [];
     for (let i = 0; i < values.length; i++) {
@@ -190,22 +191,22 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     return unflatten(result, results) as R;
   };
 
-  /** Inside another compiled function, or where a transform needs the graph, the function becomes part of that. */
-  const isInside = (): boolean => isTracing() || isInsideTransform();
-
   const call = (...args: A): R => {
-    if (isInside()) return fn(...args);
-    const recording = find(args);
-    const nodes = takeNodes(recording);
-    return wrap(recording, recording.program.run(bindingsOf(nodes, recording.program)));
+    // Inside another compiled function, or where a transform needs the graph, the function becomes part of that.
+    if (isTracing() || isInsideTransform()) return fn(...args);
+    const tensors: Tensor[] = [];
+    const recording = find(args, tensors);
+    const { program } = recording;
+    return wrap(recording, program.run(bindingsOf(tensors, program)));
   };
   const later = async (...args: A): Promise<R> => {
-    if (isInside())
+    if (isTracing() || isInsideTransform())
       throw new Error(
         'compile: async was called inside a compiled function or a transform; call the function itself there',
       );
-    const recording = find(args);
-    const nodes = takeNodes(recording);
+    const tensors: Tensor[] = [];
+    const recording = find(args, tensors);
+    const nodes = tensors.map(({ node }) => node);
     await evaluateAsync(nodes);
     return wrap(recording, await recording.program.runAsync(valuesOf(nodes)));
   };

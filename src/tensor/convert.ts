@@ -181,12 +181,15 @@ export function fromData(data: NestedInput | TensorData, options: FromOptions): 
   return build.data(host, shape, dtype);
 }
 
-/** The one element, as JavaScript has it. `data` is called only when there is one. */
-export function itemOf(shape: readonly number[], dtype: DType, data: () => HostArray): number | boolean {
-  let size = 1;
-  for (const n of shape) size *= n;
+/** @throws Error unless there is one element to read */
+export function expectOne({ size, shape }: Node): void {
   if (size !== 1) throw new Error(`item: a tensor of shape ${shapeText(shape)} has ${size} elements, expected one`);
-  const value = reader(dtype, data())(0);
+}
+
+/** The one element, as JavaScript has it. */
+export function itemOf(data: HostArray, dtype: DType): number | boolean {
+  if (dtype === 'f32') return data[0] as number;
+  const value = reader(dtype, data)(0);
   return dtype === 'bool' ? value !== 0 : value;
 }
 

@@ -29,17 +29,24 @@ interface Held {
   readonly values: readonly unknown[];
 }
 
+/** Whether two values that `===` tells apart are not both NaN. */
+const areOthers = (a: unknown, b: unknown): boolean => !Object.is(a, b);
+
 /** Whether the fields that `for in` finds hold `values`, in its order. V8 reads a field of such a loop without looking its name up. */
 function hasFields(object: Fields, values: readonly unknown[]): boolean {
   let at = 0;
-  for (const key in object) if (!Object.is(object[key], values[at++])) return false;
+  for (const key in object) {
+    const value = object[key];
+    const before = values[at++];
+    if (value !== before && areOthers(value, before)) return false;
+  }
   return at === values.length;
 }
 
 /** `values` are the items and the length. */
 function hasItems(list: readonly unknown[], values: readonly unknown[]): boolean {
-  if (list.length !== values.at(-1)) return false;
-  for (let i = 0; i < list.length; i++) if (!Object.is(list[i], values[i])) return false;
+  if (list.length !== values.length - 1) return false;
+  for (let i = 0; i < list.length; i++) if (list[i] !== values[i] && areOthers(list[i], values[i])) return false;
   return true;
 }
 
@@ -57,24 +64,27 @@ function areAllOf(object: Fields, keys: readonly string[]): boolean {
 
 /** Fields and the values they had, kept by the fastest way to compare them: that is done before every call, and allocates nothing. */
 export class HeldFields {
-  readonly #objects: Held[] = [];
-  readonly #lists: (Held & { readonly list: readonly unknown[] })[] = [];
+  private readonly objects: Held[] = [];
+  private readonly lists: (Held & { readonly list: readonly unknown[] })[] = [];
   /** What has getters or numbered fields, or others than those that are held. */
-  readonly #named: Held[] = [];
+  private readonly named: Held[] = [];
 
   /** Holds fields of `object`: all that `valuesOf` gives, or some. */
   add(object: object, fields: ReadonlyMap<string, unknown>): void {
     const held: Held = { object: object as Fields, keys: [...fields.keys()], values: [...fields.values()] };
-    if (Array.isArray(object) && held.keys.length === object.length + 1) this.#lists.push({ ...held, list: object });
-    else if (areAllOf(held.object, held.keys)) this.#objects.push(held);
-    else this.#named.push(held);
+    if (Array.isArray(object) && held.keys.length === object.length + 1) this.lists.push({ ...held, list: object });
+    else if (areAllOf(held.object, held.keys)) this.objects.push(held);
+    else this.named.push(held);
   }
 
   /** The first field that holds something else now, as `Class.field`; null where there is none. */
   changed(): string | null {
-    for (const held of this.#objects) if (!hasFields(held.object, held.values)) return changedIn(held);
-    for (const held of this.#lists) if (!hasItems(held.list, held.values)) return changedIn(held);
-    for (const held of this.#named) if (!hasNamed(held.object, held.keys, held.values)) return changedIn(held);
+    const { objects, lists, named } = this;
+    for (let i = 0; i < objects.length; i++)
+      if (!hasFields(objects[i]!.object, objects[i]!.values)) return changedIn(objects[i]!);
+    for (let i = 0; i < lists.length; i++) if (!hasItems(lists[i]!.list, lists[i]!.values)) return changedIn(lists[i]!);
+    for (let i = 0; i < named.length; i++)
+      if (!hasNamed(named[i]!.object, named[i]!.keys, named[i]!.values)) return changedIn(named[i]!);
     return null;
   }
 }

@@ -5,9 +5,10 @@
  */
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
+import { whole } from '../graph/storage.ts';
 import { evaluate, evaluateAsync, isTracing, noteMade } from '../runtime/index.ts';
 import { backward } from './backward.ts';
-import { fromData, itemOf, type Nested, type NestedInput, nestedOf, type TensorData } from './convert.ts';
+import { expectOne, fromData, itemOf, type Nested, type NestedInput, nestedOf, type TensorData } from './convert.ts';
 import { checkTensor, normalDim, refuseOut } from './operands.ts';
 import * as advanced from './ops/advanced.ts';
 import * as compare from './ops/compare.ts';
@@ -189,14 +190,14 @@ export class Tensor {
   data(): HostArray {
     const node = this.node;
     if (!node.value) evaluate([node]);
-    return node.value!;
+    return whole(node.value!, node.size);
   }
 
   /** `data()` without blocking. */
   async dataAsync(): Promise<HostArray> {
     const node = this.node;
     if (!node.value) await evaluateAsync([node]);
-    return node.value!;
+    return whole(node.value!, node.size);
   }
 
   /**
@@ -205,13 +206,16 @@ export class Tensor {
    * @throws when the tensor has not exactly one element.
    */
   item(): number {
-    return itemOf(this.shape, this.dtype, () => this.data()) as number;
+    const { node } = this;
+    expectOne(node);
+    return itemOf(node.value ?? this.data(), node.dtype) as number;
   }
 
   /** `item()` without blocking. */
   async itemAsync(): Promise<number> {
     const data = await this.dataAsync();
-    return itemOf(this.shape, this.dtype, () => data) as number;
+    expectOne(this.node);
+    return itemOf(data, this.dtype) as number;
   }
 
   /** The elements as nested arrays (a plain value when the tensor has no dims). */

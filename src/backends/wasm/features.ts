@@ -1,6 +1,7 @@
 /**
  * What this WebAssembly engine can do, found by validating and running tiny modules; and the engine flags Tenon sets in Node.
  */
+import { setEngineFlags } from '../../launch/engine.ts';
 import { encodeModule, type FunctionType } from './encoder.ts';
 import { FunctionWriter } from './function-writer.ts';
 import { SIMD } from './opcodes.ts';
@@ -57,13 +58,6 @@ export function features(): Features {
   }
   found = { simd, fusedMadd };
   return found;
-}
-
-/** Sets V8 flags where there is a `node:v8` to do so; says whether there was. */
-function setEngineFlags(...flags: readonly string[]): boolean {
-  const v8 = globalThis.process?.getBuiltinModule?.('node:v8');
-  for (const flag of flags) v8?.setFlagsFromString(flag);
-  return v8 !== undefined;
 }
 
 /**

@@ -8,7 +8,7 @@ import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify/index.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
-import { Variable } from '../../graph/storage.ts';
+import { Variable, whole } from '../../graph/storage.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
 import { compileModule, features } from './features.ts';
 import { alignUp, canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
@@ -98,7 +98,7 @@ export class Machine {
     );
     // Workers take some 40 ms to start; they do it while the module compiles.
     const choice = new ThreadChoice(emitted.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
-    if (this.wanted > 1 && choice.undecided) this.pool!.prepare(this.wanted);
+    if (this.wanted > 1 && !choice.brief) this.pool!.prepare(this.wanted);
     const module = span('wasm: module', () => compileModule(emitted.bytes, emitted.work >= WORK_TO_OPTIMISE));
     const threaded = { id: ++this.programs, module };
     const args = memory.allocate(emitted.argsBytes);
@@ -140,7 +140,7 @@ export class Machine {
       variable.device = device;
       variable.deviceIsCurrent = true;
     } else if (!variable.deviceIsCurrent) {
-      device.buffer.upload(variable.host!);
+      device.buffer.upload(variable.read());
       variable.deviceIsCurrent = true;
     }
     return (device.buffer as LinearBuffer).address;
@@ -211,7 +211,7 @@ export class LoadedProgram implements Executable {
     const threads = this.begin(bindings);
     if (isProfiling()) this.runSteps(threads);
     else {
-      const start = this.choice.undecided && machine.threads > 1 ? performance.now() : 0;
+      const start = !this.choice.brief && machine.threads > 1 ? performance.now() : 0;
       this.runHere(threads);
       if (start > 0) this.choice.took(threads, performance.now() - start);
     }
@@ -234,7 +234,7 @@ export class LoadedProgram implements Executable {
       // Small programs are over before a worker would have woken.
       const led =
         pool !== null &&
-        (this.choice.undecided || threads > 1) &&
+        (!this.choice.brief || threads > 1) &&
         pool.lead({ program: this.threaded, args, threads, step: -1 }, settle);
       if (led) return;
       this.runHere(threads);
@@ -300,9 +300,10 @@ export class LoadedProgram implements Executable {
       throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
     for (let i = 0; i < leaves.length; i++) {
       const binding = bindings[i]!;
-      const size = binding instanceof Variable ? binding.size : binding.length;
-      if (size !== leaves[i]!.elements)
-        throw new Error(`internal: binding ${i} has ${size} elements, expected ${leaves[i]!.elements}`);
+      const { elements } = leaves[i]!;
+      if (!(binding instanceof Variable)) whole(binding, elements);
+      else if (binding.size !== elements)
+        throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${elements}`);
     }
   }
 

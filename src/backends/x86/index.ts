@@ -6,6 +6,7 @@ import { compileGraph } from '../../compiler/compile.ts';
 import { span } from '../../compiler/profile.ts';
 import type { Backend, Executable, GraphProgram } from '../../compiler/program.ts';
 import { SettingError } from '../../compiler/settings.ts';
+import { runCold } from '../../launch/engine.ts';
 import { queryCpu } from './cpu.ts';
 import { chooseIsa, targetOf } from './isa.ts';
 import { keep, keptFile, readKept } from './kept-code.ts';
@@ -35,20 +36,23 @@ export function createX86Backend(options: X86Options = {}): Backend {
   const machine = new Machine(native, isa, options);
   const target = targetOf(isa, cpu);
   const tuner = autotune ? new PlanTuner(machine, cpu) : null;
+  const translate = (program: GraphProgram, file: string | null): Executable => {
+    const start = performance.now();
+    const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
+    const plans = tuner ? { plans: tuner.finish() } : {};
+    return machine.load(lowered, translated => {
+      // Writing its code, which is over by now, counts: it is left until after `load` (decision 195).
+      const milliseconds = performance.now() - start;
+      if (file) span('x86: keep', () => keep(file, { ...translated, ...plans }, milliseconds));
+    });
+  };
   return {
     name: BACKEND_NAME,
     compile(program: GraphProgram): Executable {
       const file = machine.watches ? null : span('x86: identity', () => keptFile(program, target, isa, tuner));
       const kept = file && span('x86: read', () => readKept(file, tuner));
       if (kept) return machine.loadTranslated(kept);
-      const start = performance.now();
-      const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
-      const plans = tuner ? { plans: tuner.finish() } : {};
-      return machine.load(lowered, translated => {
-        // Writing its code, which is over by now, counts: it is left until after `load` (decision 195).
-        const milliseconds = performance.now() - start;
-        if (file) span('x86: keep', () => keep(file, { ...translated, ...plans }, milliseconds));
-      });
+      return program.identity ? runCold(() => translate(program, file)) : translate(program, file);
     },
     hostKernels: {
       target,

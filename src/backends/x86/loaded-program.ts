@@ -7,6 +7,7 @@ import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { bytesOf, type HostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
 import { Variable } from '../../graph/storage.ts';
+import { runCold } from '../../launch/engine.ts';
 import { AddressTable } from './address-table.ts';
 import { runWhileWritten } from './first-run.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
@@ -15,13 +16,17 @@ import { argsLayout, type ProgramCode, type ProgramEmitter, type ProgramEntries 
 
 /** All of a program's code in memory. */
 interface PlacedCode {
+  readonly isPlaced: true;
   readonly pages: CodePages;
+  /** Where the whole program starts, but for its preparations. */
+  readonly start: number;
   readonly entries: ProgramEntries;
   readonly choice: ThreadChoice;
 }
 
 /** Code of which some is still to be written, and who wants to know when it is. */
 interface CodeToCome {
+  readonly isPlaced: false;
   readonly emitter: ProgramEmitter;
   readonly written: (code: ProgramCode) => void;
 }
@@ -38,13 +43,13 @@ export class LoadedProgram implements Executable {
   private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
   private freed = false;
 
-  constructor(machine: Machine, program: ProgramOutline, code: ProgramCode | CodeToCome) {
+  constructor(machine: Machine, program: ProgramOutline, code: ProgramCode | Omit<CodeToCome, 'isPlaced'>) {
     this.machine = machine;
     this.program = program;
     this.mayFail = program.failSites.length > 0;
     this.table = new AddressTable(machine, program, argsLayout(program.kernels));
     this.madeFrom = program.leaves.map(() => null);
-    this.code = 'emitter' in code ? code : this.put(code);
+    this.code = 'emitter' in code ? { isPlaced: false, ...code } : this.put(code);
   }
 
   private put(code: ProgramCode): PlacedCode {
@@ -52,13 +57,14 @@ export class LoadedProgram implements Executable {
     const { bytes: _, ...entries } = code;
     const pages = span('x86: load', () => machine.loadCode(code));
     machine.native.releaseWith(this, pages);
-    return { pages, entries, choice: new ThreadChoice(entries.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION) };
+    const choice = new ThreadChoice(entries.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
+    return { isPlaced: true, pages, start: pages.address + entries.run, entries, choice };
   }
 
   /** All of the code: what is still to come of it is written now. */
   finishCode(): PlacedCode {
     const { code } = this;
-    if (!('emitter' in code)) return code;
+    if (code.isPlaced) return code;
     const whole = span('x86: emit', () => code.emitter.finish());
     const placed = this.put(whole);
     this.code = placed;
@@ -66,37 +72,46 @@ export class LoadedProgram implements Executable {
     return placed;
   }
 
+  // What a small program costs is this function and what it calls, in code that V8 has not optimised yet: decision 235.
   run(bindings: readonly Binding[]): HostArray[] {
-    const { machine, table, code } = this;
+    const { machine, table, program, code } = this;
     machine.settle();
     const outputs = this.place(bindings);
-    const changed = this.program.preparations > 0 && this.keptChanged(bindings);
-    if ('emitter' in code && !this.byStep) {
-      runWhileWritten(machine, code.emitter, table.address, () => this.finishCode().pages.address);
+    const changed = program.preparations > 0 && this.keptChanged(bindings);
+    if (this.byStep) {
+      if (changed) this.prepare();
+      this.runSteps(program.preparations, program.kernels.length, this.threads());
+    } else if (code.isPlaced) {
+      if (changed) this.prepare();
+      const { start, choice } = code;
+      const threads = machine.allThreads ? machine.threads : choice.next(machine.threads);
+      if (!choice.brief && machine.threads > 1) {
+        const begin = performance.now();
+        machine.pool.run(start, table.address, threads);
+        choice.took(threads, performance.now() - begin);
+      } else machine.pool.run(start, table.address, threads);
+    } else {
+      this.runWhileWritten(code);
       if (changed) this.forgetFailed();
-      return this.finish(bindings, outputs);
-    }
-    if (changed) this.prepare();
-    const { pages, entries, choice } = this.finishCode();
-    const threads = this.threads();
-    if (this.byStep) this.runSteps(this.program.preparations, this.program.kernels.length, threads);
-    else {
-      const start = choice.undecided && machine.threads > 1 ? performance.now() : 0;
-      machine.pool.run(pages.address + entries.run, table.address, threads);
-      if (start > 0) choice.took(threads, performance.now() - start);
     }
     return this.finish(bindings, outputs);
   }
 
+  /** By itself, so that later runs make no closures. */
+  private runWhileWritten({ emitter }: CodeToCome): void {
+    const finish = (): number => this.finishCode().pages.address;
+    runCold(() => runWhileWritten(this.machine, emitter, this.table.address, finish));
+  }
+
   /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
   runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
-    const { pages, entries, choice } = this.finishCode();
+    const { start, choice } = this.finishCode();
     const waits = !choice.brief || this.machine.busy;
     if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
     return new Promise((resolve, reject) => {
       let outputs: readonly (HostArray | null)[] = [];
       this.machine.submit({
-        code: pages.address + entries.run,
+        code: start,
         args: this.table.address,
         begin: () => {
           try {
@@ -184,7 +199,7 @@ export class LoadedProgram implements Executable {
     if (this.freed) return;
     this.freed = true;
     this.machine.settle();
-    if (!('pages' in this.code)) return;
+    if (!this.code.isPlaced) return;
     this.machine.native.forget(this);
     this.machine.native.release(this.code.pages);
   }

@@ -92,7 +92,7 @@ export class Threads {
 
   /** Runs code(args, thread, threads) on every thread; returns when all are done. */
   run(code: number, args: number, threads: number): void {
-    this.startCode(code, args, this.grow(threads), 0);
+    this.startCode(code, args, threads === 1 ? 1 : this.grow(threads), 0);
   }
 
   /**

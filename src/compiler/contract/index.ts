@@ -3,7 +3,7 @@
  * May import the graph's dtypes and reindex algebra, the loop IR and the target; must not know nodes, fusion or backends.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import type { LoopBuilder } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { lowerChannels, suitsChannels } from './channels.ts';
 import { chosenPlan } from './choices.ts';
@@ -13,7 +13,7 @@ import { lowerNaive } from './naive.ts';
 import { lowerParts, lowerWords, suitsParts, suitsWords } from './packed/index.ts';
 import { stage, stagedLayout } from './pad.ts';
 import { lowerPanels } from './panels.ts';
-import { lowerPixels, suitsPixels } from './pixels/index.ts';
+import { lowerPixels, suitsPixels, suitsPixelsInTiles } from './pixels/index.ts';
 import { besideWeights, planOf } from './plan.ts';
 import { extent, jumps, type Problem, problemsOf, type View } from './problem.ts';
 import { accumulator, type ContractSpec, type Room, type Scratch } from './spec.ts';
@@ -55,7 +55,7 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
     const own: Scratch = { ...scratch, room: named(scratch.room), kept: named(scratch.kept) };
     if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
     else if (suitsChannels(p, target)) lowerChannels(b, p, target, own);
-    else if (suitsWinograd(p, target)) lowerWinograd(b, p, target, own);
+    else if (!suitsPixelsInTiles(p, target) && suitsWinograd(p, target)) lowerWinograd(b, p, target, own);
     else if (suitsPixels(p, target)) lowerPixels(b, p, target, own);
     else if (suitsWords(p, target)) lowerStaged(b, p, target, own, 'words');
     else if (suitsDot(p, target)) lowerDot(b, p, target, own);

@@ -11,8 +11,11 @@ export function constant(value: number | bigint, dtype: DType): Node {
   return node('constant', [], { value: roundTo(value, dtype) }, [], dtype);
 }
 
+const NO_INPUTS: readonly Node[] = [];
+const NO_ATTRS = {};
+
 export function data(value: HostArray, shape: readonly number[], dtype: DType): Node {
-  const leaf = new Node('data', [], {}, shape, dtype, false);
+  const leaf = new Node('data', NO_INPUTS, NO_ATTRS, shape, dtype, false);
   if (value.length !== leaf.size) fail(`data of ${value.length} elements for shape [${shape}]`);
   leaf.value = value;
   return leaf;

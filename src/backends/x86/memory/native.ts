@@ -2,6 +2,7 @@
  * The operating system as generated code needs it: pages that are written and then made executable, threads, addresses of typed arrays, calls. Through
  * koffi, loaded when first asked for, so that browsers and machines without it can import everything.
  */
+import { setEngineFlags } from '../../../launch/engine.ts';
 import { type SystemFunctions, windowsEntry } from '../system-code.ts';
 import { Ledger, type Pages } from './ledger.ts';
 import type { Koffi, Platform, ThreadEnd } from './platform.ts';
@@ -188,14 +189,11 @@ export class Native {
 
   /** Runs the garbage collector now, where the engine lets it. */
   collect(): void {
-    const { getBuiltinModule } = globalThis.process ?? {};
-    const v8 = getBuiltinModule?.('node:v8');
-    const vm = getBuiltinModule?.('node:vm');
-    if (!v8 || !vm) return;
-    // The flag only concerns contexts made from now on: this one. Code caches are refused where flags differ from their writer's, so it is taken back.
-    v8.setFlagsFromString('--expose-gc');
+    const vm = globalThis.process?.getBuiltinModule?.('node:vm');
+    // The flag only concerns contexts made from now on: this one.
+    if (!vm || !setEngineFlags('--expose-gc')) return;
     const gc = vm.runInNewContext('gc') as (() => void) | undefined;
-    v8.setFlagsFromString('--no-expose-gc');
+    setEngineFlags('--no-expose-gc');
     gc?.();
   }
 

@@ -1,14 +1,15 @@
 /**
  * A block of packed products: on tiles, by dot products in vectors, or, where parts of f32 cannot be, by plain multiply-adds (whole.ts).
  */
-import type { LoopBuilder, Reg, Tiles } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg, Tiles } from '../../loops.ts';
 import type { Extent } from '../cursor.ts';
 import { zero } from '../indices.ts';
 import type { Scratch } from '../spec.ts';
-import { loadRange, needsWhole } from './parts.ts';
 import type { PackedPlan } from './plan.ts';
 import { type PackedProblem, STEP, tileKind } from './problem.ts';
 import type { PanelAt } from './side.ts';
+import { loadRange, needsWhole } from './steps.ts';
 import { multiplyWhole, wholeRoom } from './whole.ts';
 
 /** Two panels, and the sums of their tile, [rows][width]. */

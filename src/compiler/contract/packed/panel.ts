@@ -2,19 +2,21 @@
  * Packing f32 into parts: panels are staged as f32, 32 points of k of some neighbouring panels at a time (all of a block where k has several dims), by the packing of plain
  * panels or, where lines lie along k, line by line; then cut (parts.ts). Panels that cannot be cut are staged again and kept as they are.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { asReg, type Cursor, type Extent, sizesOf, step, stepAll } from '../cursor.ts';
 import { unravel, zero } from '../indices.ts';
 import { laneWords, packPanel, transpose } from '../pack.ts';
+import { storeParts } from '../parts.ts';
 import { extent, type View } from '../problem.ts';
 import type { RunningBlock } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
 import type { Layout } from './pack.ts';
-import {
-  clearTable, copyStep, emptyRange, isWhole, largerOf, loadRange, POINTS, raise, rangeOf, type Slab, splitStep, storeParts, storeRange,
-  tableWords,
-} from './parts.ts'; // biome-ignore format: names
 import { type PartsProblem, STEP } from './problem.ts';
+import {
+  clearTable, copyStep, emptyRange, isWhole, loadRange, POINTS, raising, rangeOf, type Slab, splitStep, storeRange,
+  tableWords,
+} from './steps.ts'; // biome-ignore format: names
 
 const WORD = 4;
 
@@ -152,38 +154,46 @@ export class PartsPacker {
     const length = block.extents[0]!;
     const even = typeof length === 'number' && length % POINTS === 0;
     const last = b.i32(extent(q.p, minor) - 1);
-    const lines = (panel: Reg, take: (x: Reg, y: Reg, target: Reg, line: Reg) => void): void =>
-      b.for(0, width, 1, i => {
-        const line = b.bin('min', b.add(b.mul(panel, b.i32(width)), i), last);
-        const from = b.copy(
-          b.addr(view.buffer, stepAll(b, view, at, minor, unravel(b, line, sizesOf(q.p, minor))).index),
-        );
-        const target = b.copy(to(panel));
-        const most = b.copy(b.const('i32', 0, STEP));
-        b.for(0, length, POINTS, x => {
-          const [low, high] = [0, STEP].map(first => {
-            if (even) return b.load('i32', from, first * WORD, STEP);
-            const left = b.sub(asReg(b, length), first === 0 ? x : b.add(x, b.i32(first)));
-            return b.loadMasked('i32', from, b.firstLanes(left, STEP), first * WORD);
-          });
-          b.bin('max', most, largerOf(b, low!, high!), most);
-          take(low!, high!, target, i);
-          b.advance(from, b.i32(POINTS), WORD, from);
-          b.advance(target, b.i32(1), stepBytes, target);
+    /** Visits the vectors of two halves of every step of line `i`. */
+    const line = (panel: Reg, i: Reg, take: (x: Reg, y: Reg, target: Reg) => void): void => {
+      const index = b.bin('min', b.add(b.mul(panel, b.i32(width)), i), last);
+      const from = b.copy(
+        b.addr(view.buffer, stepAll(b, view, at, minor, unravel(b, index, sizesOf(q.p, minor))).index),
+      );
+      const target = b.copy(to(panel));
+      b.for(0, length, POINTS, x => {
+        const [low, high] = [0, STEP].map(first => {
+          if (even) return b.load('f32', from, first * WORD, STEP);
+          const left = b.sub(asReg(b, length), first === 0 ? x : b.add(x, b.i32(first)));
+          return b.loadMasked('f32', from, b.firstLanes(left, STEP), first * WORD);
         });
-        b.store('i32', b.advance(table(panel), i, STEP * WORD), most);
+        take(low!, high!, target);
+        b.advance(from, b.i32(POINTS), WORD, from);
+        b.advance(target, b.i32(1), stepBytes, target);
+      });
+    };
+    const copy = (panel: Reg): void =>
+      b.for(0, width, 1, i =>
+        line(panel, i, (x, y, target) => {
+          const own = b.advance(target, i, POINTS * WORD);
+          b.store('f32', own, x);
+          b.store('f32', own, y, STEP * WORD);
+        }),
+      );
+    const cut = (panel: Reg): void =>
+      b.for(0, width, 1, i => {
+        const largest = b.copy(b.const('i32', 0, STEP));
+        line(panel, i, (x, y, target) =>
+          storeParts(b, x, y, b.advance(target, i, STEP * WORD), 0, width * STEP * WORD, largest),
+        );
+        b.store('i32', b.advance(table(panel), i, STEP * WORD), largest);
       });
     b.for(lo, hi, 1, panel =>
       this.choose(
         packed,
         panel,
-        () =>
-          lines(panel, (x, y, target, line) => {
-            const own = b.advance(target, line, POINTS * WORD);
-            b.store('i32', own, x);
-            b.store('i32', own, y, STEP * WORD);
-          }),
-        () => lines(panel, (x, y, target, line) => storeParts(b, width, x, y, b.advance(target, line, STEP * WORD), 0)),
+        () => copy(panel),
+        () => cut(panel),
       ),
     );
   }
@@ -197,44 +207,49 @@ export class PartsPacker {
     const dim = block.dims[0]!;
     const total = extent(q.p, minor);
     const even = typeof length === 'number' && length % POINTS === 0;
-    const whole = total % width === 0;
     const vectors = Array.from({ length: width / STEP }, (_, v) => v * STEP);
-    const pairs = (panel: Reg, x: Reg, take: (x: Reg, y: Reg, target: Reg, row: Reg, offset: number) => void): void => {
+    /** Visits the vectors of points w and w + 16 of the step at `x`. */
+    const pairs = (panel: Reg, x: Reg, take: (low: Reg, high: Reg, target: Reg, offset: number) => void): void => {
       const first = b.mul(panel, b.i32(width));
       const from = b.addr(view.buffer, b.add(step(b, view, at, dim, x).index, first));
       const target = b.advance(to(panel), b.bin('shrU', x, b.i32(5)), stepBytes);
-      const exist = vectors.map(v => (whole ? null : b.firstLanes(b.sub(b.i32(total), b.add(first, b.i32(v))), STEP)));
+      const exist = vectors.map(v =>
+        total % width === 0 ? null : b.firstLanes(b.sub(b.i32(total), b.add(first, b.i32(v))), STEP),
+      );
       b.for(0, STEP, 1, w => {
-        const rows = [w, b.add(w, b.i32(STEP))].map(k => ({
+        const points = [w, b.add(w, b.i32(STEP))].map(k => ({
           at: b.advance(from, k, view.lin[dim]! * WORD),
           exists: even ? null : b.cmp('lt', b.splat(b.add(x, k), STEP), b.splat(asReg(b, length), STEP)),
         }));
+        const own = b.advance(target, w, width * WORD);
         for (const [v, lanes] of exist.entries()) {
-          const [low, high] = rows.map(row => {
-            const mask = lanes && row.exists ? b.bin('and', lanes, row.exists) : (lanes ?? row.exists);
-            const offset = v * STEP * WORD;
-            return mask ? b.loadMasked('i32', row.at, mask, offset) : b.load('i32', row.at, offset, STEP);
+          const offset = v * STEP * WORD;
+          const [low, high] = points.map(({ at, exists }) => {
+            const mask = lanes && exists ? b.bin('and', lanes, exists) : (lanes ?? exists);
+            return mask ? b.loadMasked('f32', at, mask, offset) : b.load('f32', at, offset, STEP);
           });
-          take(low!, high!, target, w, v * STEP * WORD);
+          take(low!, high!, own, offset);
         }
       });
     };
+    const copy = (panel: Reg, x: Reg): void =>
+      pairs(panel, x, (low, high, target, offset) => {
+        b.store('f32', target, low, offset);
+        b.store('f32', target, high, STEP * width * WORD + offset);
+      });
+    const cut = (panel: Reg, x: Reg): void =>
+      pairs(panel, x, (low, high, target, offset) =>
+        raising(b, table(panel), offset, largest =>
+          storeParts(b, low, high, target, offset, width * STEP * WORD, largest),
+        ),
+      );
     b.for(0, length, POINTS, x =>
       b.for(lo, hi, 1, panel =>
         this.choose(
           packed,
           panel,
-          () =>
-            pairs(panel, x, (low, high, target, w, offset) => {
-              const own = b.advance(target, w, width * WORD);
-              b.store('i32', own, low, offset);
-              b.store('i32', own, high, STEP * width * WORD + offset);
-            }),
-          () =>
-            pairs(panel, x, (low, high, target, w, offset) => {
-              raise(b, table(panel), offset, largerOf(b, low, high));
-              storeParts(b, width, low, high, b.advance(target, w, width * WORD), offset);
-            }),
+          () => copy(panel, x),
+          () => cut(panel, x),
         ),
       ),
     );

@@ -10,8 +10,8 @@ import { wantedTasks } from '../tasks.ts';
 import { ceilDiv } from '../tile.ts';
 import { type Lines, leastTraffic, packsForAll } from '../traffic.ts';
 import { cutParts, type PartsSide } from './cuts.ts';
-import { POINTS } from './parts.ts';
 import { type PackedProblem, STEP } from './problem.ts';
+import { POINTS } from './steps.ts';
 
 export type PackedSource = 'shared' | 'private';
 

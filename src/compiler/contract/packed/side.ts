@@ -2,7 +2,8 @@
  * The operands of packed products: where the panels of each are found, packed by all threads beforehand or by the task that needs them. What a panel is packed
  * into is pack.ts (words) and panel.ts (parts).
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { asReg, type Cursor, type Extent, step } from '../cursor.ts';
 import { comesPacked } from '../plan.ts';
 import type { View } from '../problem.ts';
@@ -11,9 +12,9 @@ import type { Scratch } from '../spec.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
 import { type Layout, needsStaging, packWords } from './pack.ts';
 import { PartsPacker } from './panel.ts';
-import { RANGE_WORDS } from './parts.ts';
 import type { PackedPlan, PackedSource } from './plan.ts';
 import { type PackedProblem, STEP, type WordProblem } from './problem.ts';
+import { RANGE_WORDS } from './steps.ts';
 
 /** One operand: a row of panels over its minor dims. */
 export interface Side {

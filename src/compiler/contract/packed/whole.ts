@@ -2,12 +2,13 @@
  * A block of products by plain f32 multiply-adds, where panels cannot be cut into parts or products of parts would leave the range of f32: infinities, NaN, numbers near the ends of the
  * range. Reads the packed panels step by step, joined again where they are in parts; some three times slower than plain panels.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { zero } from '../indices.ts';
 import { sweep } from '../micro.ts';
 import type { Scratch } from '../spec.ts';
-import { copyStep, isWhole, joinStep, POINTS, type Range, type Slab } from './parts.ts';
 import { type PartsProblem, STEP } from './problem.ts';
+import { copyStep, isWhole, joinStep, POINTS, type Range, type Slab } from './steps.ts';
 
 const WORD = 4;
 /** Rows whose sums are in registers. */

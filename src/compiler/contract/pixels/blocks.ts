@@ -1,5 +1,5 @@
 /** Products of bf16 on matrix registers: images at a pixel are read where they lie, the kernel is packed into words of two channels. */
-import type { LoopBuilder } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Target } from '../../target.ts';
 import { origin } from '../cursor.ts';
 import { needsStaging, packWords } from '../packed/pack.ts';
@@ -56,7 +56,7 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
     width,
     panels,
     panelBytes: panelWords * WORD,
-    element: BF16,
+    place: index => b.mul(index, b.i32(BF16)),
     tap: channels * width * BF16,
     pack() {
       if (keeps) scratch.prepare(fill);
@@ -74,7 +74,7 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
         rows: rows === SIDE ? 1 : 2,
         columns: width === SIDE ? 1 : 2,
         add: false,
-        runs: { ...listed, pitch: f.image.lin[f.images]! * BF16 },
+        runs: { at: listed.at, count: listed.count, pitch: f.image.lin[f.images]! * BF16 },
       }),
   };
 }

@@ -1,149 +1,30 @@
 /**
- * The weight gradient of bf16 on matrix registers. A task takes some channels of both and a run of
+ * The weight gradient of bf16, and of f32 in parts, on matrix registers. A task takes some channels of both and a run of
  * rows; the gradients of a step of rows become blocks [result][pairs of images], the pixels of the image, each once per task, blocks [pair][channel] in a
  * ring, and per tap the pixels that meet are listed. Sums of all taps stay in the second cache; long sums are cut into chunks by shapes alone.
  */
-import { gcd } from '../../index-expr.ts';
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg, Tiles } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { allGuards, type Cursor, origin, sizesOf, stepAll, walk, whenInside } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { type KernelWriter, kernelWriter } from '../kernel-gradients.ts';
-import { transpose } from '../pack.ts';
-import { extent, type Problem, product, type View } from '../problem.ts';
+import { hinderedBy } from '../parts.ts';
+import { extent, type Problem, type View } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { chunksFor, eachTask, evenPart, slotsOf } from '../tasks.ts';
+import { eachTask, slotsOf } from '../tasks.ts';
+import { BLOCK, type BlockFormat, bf16Blocks, f32Blocks, noMagnitudes, SIDE } from './formats.ts';
 import type { WeightGradient } from './gradient.ts';
+import { type GradientPlan, planGradient } from './gradient-plan.ts';
+import { LANES, sumPlainly } from './plain.ts';
+import { type Pixels, pixelNumber, pixelsOf } from './range.ts';
 
-const BF16 = 2;
 const WORD = 4;
-/** Side of a matrix register; channels, and images, of a block. */
-const SIDE = 16;
-const BLOCK = 32;
-/** Bytes of a block of channels by images, and elements of a block of sums. */
-const BLOCK_BYTES = BLOCK * BLOCK * BF16;
+/** Elements of a block of sums. */
 const BLOCK_SUMS = BLOCK * BLOCK;
-/** Channels of a task at most, in and out, and share of the second cache for its sums. */
-const MOST_CHANNELS = 128;
-const SUMS_SHARE = 0.3;
-/** Share of the second cache for the sums and the blocks of a step. */
-const SHARE = 0.7;
-/** Tasks there should be, for threads to share, and rows of a chunk at least. */
-const TASKS = 8;
-const LEAST_ROWS = 4;
-
 export function suitsGradientInBlocks(p: Problem, g: WeightGradient, target: Target): boolean {
-  if (target.packedProducts?.bf16 !== 'tiles' || g.dtype !== 'bf16') return false;
+  if (target.packedProducts?.[g.dtype] !== 'tiles') return false;
   return [g.out, g.channel, g.images].every(d => p.dims[d]!.size % BLOCK === 0);
-}
-
-/** The pixels of an image, numbered from the first that is inside. */
-interface Pixels {
-  /** Element of pixel 0 and of the last pixel, and elements from one to the next. */
-  readonly first: number;
-  readonly last: number;
-  readonly stride: number;
-  /** How far the taps reach before and behind a pixel, in elements. */
-  readonly before: number;
-  readonly behind: number;
-}
-
-function pixelsOf(p: Problem, { image, rows, row, taps }: WeightGradient): Pixels {
-  const dims = [...rows, ...row, ...taps];
-  let [first, last] = [image.base, image.base];
-  const reach = (coef: number, d: number): [number, number] => {
-    const far = coef * (p.dims[d]!.size - 1);
-    return [Math.min(0, far), Math.max(0, far)];
-  };
-  const free = [...image.lin];
-  for (const guard of image.guards) {
-    let [low, high] = [guard.offset, guard.offset];
-    for (const d of dims) {
-      const [down, up] = reach(guard.coefs[d]!, d);
-      low += down;
-      high += up;
-      free[d] = free[d]! - guard.coefs[d]! * guard.stride;
-    }
-    const inside = (x: number): number => Math.max(0, Math.min(guard.size - 1, x));
-    first += (inside(low) - guard.offset) * guard.stride;
-    last += (inside(high) - guard.offset) * guard.stride;
-  }
-  for (const d of dims) {
-    const [down, up] = reach(free[d]!, d);
-    first += down;
-    last += up;
-  }
-  const strides = [...dims.map(d => image.lin[d]!), ...image.guards.map(g => g.stride)];
-  const [before, behind] = [0, 1].map(side => taps.reduce((sum, d) => sum + reach(image.lin[d]!, d)[side]!, 0));
-  return { first, last, stride: strides.map(Math.abs).reduce(gcd, 0), before: before!, behind: behind! };
-}
-
-interface GradientPlan {
-  readonly outs: number;
-  readonly ins: number;
-  readonly outBlocks: number;
-  readonly inBlocks: number;
-  readonly chunks: number;
-  /** Rows of a step, and pixels of the image that they meet at most. */
-  readonly step: number;
-  readonly ring: number;
-}
-
-function planGradient(p: Problem, g: WeightGradient, pixels: Pixels, target: Target): GradientPlan {
-  const { image, out, channel, taps, images, rows, row } = g;
-  const [results, channels, kernel] = [extent(p, [out]), extent(p, [channel]), extent(p, taps)];
-  const [count, length] = [extent(p, rows), extent(p, row)];
-  const outs = evenPart(results, BLOCK, MOST_CHANNELS);
-  const sumsMost = (target.l2Bytes * SUMS_SHARE) / (kernel * outs * WORD);
-  const ins = evenPart(channels, BLOCK, Math.min(MOST_CHANNELS, Math.floor(sumsMost)));
-  const [outBlocks, inBlocks] = [results / outs, channels / ins];
-  const chunks = chunksFor(outBlocks * inBlocks, TASKS, count / LEAST_ROWS);
-
-  const sizes = sizesOf(p, rows);
-  const start = (i: number): number =>
-    rows.reduce((at, d, k) => at + image.lin[d]! * (Math.floor(i / product(sizes.slice(k + 1))) % sizes[k]!), 0);
-  const end = (length - 1) * (row.length > 0 ? image.lin[row[0]!]! : 0) + pixels.behind - pixels.before;
-  const ringOf = (step: number): number => {
-    let most = 0;
-    for (let i = 0; i < count; i++) most = Math.max(most, start(Math.min(count, i + step) - 1) - start(i));
-    return (most + end) / pixels.stride + 1;
-  };
-  const room = target.l2Bytes * SHARE - kernel * outs * ins * WORD;
-  const bytes = (step: number): number => extent(p, [images]) * BF16 * (step * length * outs + ringOf(step) * ins);
-  let step = 1;
-  while (step < Math.ceil(count / chunks) && bytes(step + 1) <= room) step++;
-  return { outs, ins, outBlocks, inBlocks, chunks, step, ring: ringOf(step) };
-}
-
-/** Words of 16 channels of all pairs of images at one pixel: those of even channels of a block of 32, then those of odd ones. */
-function pairsOf(b: LoopBuilder, at: Reg, pitch: number, pair: number, odd: boolean): Reg {
-  const [x, y] = [0, 1].map(i => b.load('i32', at, (2 * pair + i) * pitch * BF16, SIDE));
-  const bits = (value: number): Reg => b.const('i32', value, SIDE);
-  return odd
-    ? b.bin('or', b.bin('shrU', x!, bits(16)), b.bin('and', y!, bits(-65536)))
-    : b.bin('or', b.bin('and', x!, bits(65535)), b.bin('shl', y!, bits(16)));
-}
-
-/** Runs `pack` for the images and channels of every block at one pixel: `index` is the element of the first, `to` its block; `apart` bytes further on are those of the next channels. */
-function eachBlock(
-  b: LoopBuilder,
-  view: View,
-  images: number,
-  batches: number,
-  parts: number,
-  index: Reg,
-  to: Reg,
-  apart: number,
-  pack: (at: Reg, pitch: number, to: Reg) => void,
-): void {
-  const pitch = view.lin[images]!;
-  const from = b.addr(view.buffer, index);
-  b.for(0, parts, 1, part => {
-    const [source, block] = [b.advance(from, part, BLOCK * BF16), b.advance(to, part, apart)];
-    b.for(0, batches, 1, i =>
-      pack(b.advance(source, i, BLOCK * pitch * BF16), pitch, b.advance(block, i, BLOCK_BYTES)),
-    );
-  });
 }
 
 /** Emits the whole kernel. */
@@ -165,7 +46,16 @@ interface Areas {
   readonly lists: Reg;
   readonly ring: Reg;
   readonly sums: Reg;
+  /** Room for a block that is packed. */
+  readonly staging: Reg;
+  /** Where numbers have limits: the largest magnitude of the image that each tap meets, those of the pixels in the ring, and what is listed, as elements. */
+  readonly largest: Reg;
+  readonly magnitudes: Reg;
+  readonly met: Reg;
 }
+
+/** Words of a task's own in a buffer. */
+type Area = (slot: Reg) => Reg;
 
 const words = (bytes: number): number => bytes / WORD;
 
@@ -174,6 +64,7 @@ class GradientKernel {
   private readonly p: Problem;
   private readonly g: WeightGradient;
   private readonly scratch: Scratch;
+  private readonly format: BlockFormat;
   private readonly plan: GradientPlan;
   private readonly pixels: Pixels;
   private readonly lanes: number;
@@ -194,46 +85,35 @@ class GradientKernel {
     this.p = p;
     this.g = g;
     this.scratch = scratch;
-    this.pixels = pixelsOf(p, g);
-    this.plan = planGradient(p, g, this.pixels, target);
+    this.format = g.dtype === 'bf16' ? bf16Blocks(b) : f32Blocks(b);
+    this.pixels = pixelsOf(p, g.image, [...g.rows, ...g.row], g.taps);
+    this.plan = planGradient(p, g, this.format, this.pixels, target);
     this.lanes = lanesFor(target, WORD);
     this.kernel = extent(p, g.taps);
     this.length = extent(p, g.row);
     this.stepPixels = this.plan.step * this.length;
     this.batches = extent(p, [g.images]) / BLOCK;
-    this.pixelBytes = this.batches * BLOCK_BYTES;
+    this.pixelBytes = this.batches * this.format.blockBytes;
     this.outParts = this.plan.outs / BLOCK;
     this.inParts = this.plan.ins / BLOCK;
     this.area = this.kernel * this.outParts * this.inParts * BLOCK_SUMS;
   }
 
   write(): void {
-    const { b, p, scratch, area, lanes, kernel, stepPixels, pixelBytes } = this;
+    const { b, p, scratch, area, lanes } = this;
     const { channel, taps, out } = this.g;
-    const { outs, ins, outBlocks, inBlocks, chunks, ring } = this.plan;
+    const { outs, ins, outBlocks, inBlocks, chunks } = this.plan;
     const tasks = chunks * outBlocks * inBlocks;
-    const slots = slotsOf(tasks);
-    const gradientWords = words(this.outParts * stepPixels * pixelBytes);
-    const gradientsAt = scratch.room('blocks of gradients', 'i32', slots * gradientWords);
-    const ringWords = words(this.inParts * ring * pixelBytes);
-    const ringAt = scratch.room('ring of pixels', 'i32', slots * ringWords);
-    const listWords = kernel * (1 + 2 * stepPixels);
-    const listsAt = scratch.room('pixels that meet', 'i32', slots * listWords);
-    const sumsAt = scratch.room('sums', 'f32', (chunks > 1 ? tasks : slots) * area);
-    const kernels = { channel, taps, out, lanes, vectors: 2, place: (tap: number) => tap };
+    const areasOf = this.areas(slotsOf(tasks));
+    const sumsAt = scratch.room('sums', 'f32', (chunks > 1 ? tasks : slotsOf(tasks)) * area);
+    const kernels = { channel, taps, out, lanes, vectors: this.format.apart, place: (tap: number) => tap };
     const writer = kernelWriter(b, p, kernels, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
 
     eachTask(b, tasks, (task, slot) => {
       const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
       const [lo, hi] = this.rowsOf(chunk!);
-      const [gradients, meets, pixelRing] = [
-        b.addr(gradientsAt, b.mul(slot, b.i32(gradientWords))),
-        b.addr(listsAt, b.mul(slot, b.i32(listWords))),
-        b.addr(ringAt, b.mul(slot, b.i32(ringWords))),
-      ];
-      const lists = b.advance(meets, b.i32(kernel), WORD);
       const sums = b.addr(sumsAt, b.mul(chunks > 1 ? task : slot, b.i32(area)));
-      this.sumRows({ gradients, meets, lists, ring: pixelRing, sums }, lo, hi, outBlock!, inBlock!);
+      this.sumRows({ ...areasOf(slot), sums }, lo, hi, outBlock!, inBlock!);
       if (chunks > 1) return;
       const own = writer(slot);
       b.for(0, outs, 1, line => {
@@ -255,6 +135,35 @@ class GradientKernel {
     });
   }
 
+  /** Asks for scratch of `slots` tasks at a time, all but their sums. */
+  private areas(slots: number): (slot: Reg) => Omit<Areas, 'sums'> {
+    const { b, kernel, stepPixels, pixelBytes, format } = this;
+    const room = (name: string, size: number): Area => {
+      if (size === 0) return slot => slot;
+      const at = this.scratch.room(name, 'i32', slots * size);
+      return slot => b.addr(at, b.mul(slot, b.i32(size)));
+    };
+    const gradients = room('blocks of gradients', words(this.outParts * stepPixels * pixelBytes));
+    const ring = room('ring of pixels', words(this.inParts * this.plan.ring * pixelBytes));
+    const lists = room('pixels that meet', kernel * (1 + 2 * stepPixels));
+    const staging = room('staged block', format.stagingWords);
+    const largest = room('largest magnitudes', format.hasLimits ? this.plan.ring + kernel : 0);
+    const met = room('elements that meet', format.hasLimits ? kernel * 2 * stepPixels : 0);
+    return slot => {
+      const [gradientsAt, meets, ringAt, largestAt] = [gradients(slot), lists(slot), ring(slot), largest(slot)];
+      return {
+        gradients: gradientsAt,
+        meets,
+        lists: b.advance(meets, b.i32(kernel), WORD),
+        ring: ringAt,
+        staging: staging(slot),
+        largest: largestAt,
+        magnitudes: format.hasLimits ? b.advance(largestAt, b.i32(kernel), WORD) : largestAt,
+        met: met(slot),
+      };
+    };
+  }
+
   /** The rows of a chunk. */
   private rowsOf(chunk: Reg): readonly [lo: Reg, hi: Reg] {
     const { b } = this;
@@ -268,18 +177,15 @@ class GradientKernel {
     return stepAll(b, view, from, this.g.rows, unravel(b, i, sizesOf(p, this.g.rows)));
   }
 
-  /** Number of the pixel of the image with element `index`, or of the one next to it inside. */
   private numberOf(index: Reg): Reg {
-    const { b, pixels } = this;
-    const inside = b.bin('min', b.bin('max', index, b.i32(pixels.first)), b.i32(pixels.last));
-    return b.bin('divU', b.sub(inside, b.i32(pixels.first)), b.i32(pixels.stride));
+    return pixelNumber(this.b, this.pixels, index);
   }
 
   /** The sums of a task over rows lo .. hi, a step of rows at a time. */
   private sumRows(areas: Areas, lo: Reg, hi: Reg, outBlock: Reg, inBlock: Reg): void {
     const { b, lanes, pixels, length } = this;
     const { image, row } = this.g;
-    const { step, ins } = this.plan;
+    const { step, ins, outs } = this.plan;
     b.for(0, this.area, lanes, i => b.store('f32', b.advance(areas.sums, i, WORD), zero(b, 'f32', lanes)));
     const end = row.length > 0 ? (length - 1) * image.lin[row[0]!]! : 0;
     const met = b.copy(this.numberOf(b.add(this.rowAt(image, lo).index, b.i32(pixels.before))));
@@ -287,104 +193,193 @@ class GradientKernel {
       const last = b.bin('min', b.add(first, b.i32(step)), hi);
       const ending = b.add(this.rowAt(image, b.sub(last, b.i32(1))).index, b.i32(end + pixels.behind));
       const until = b.add(this.numberOf(ending), b.i32(1));
-      const ofTask = b.mul(inBlock, b.i32(ins));
-      b.for(met, until, 1, pixel => this.packPixel(areas.ring, pixel, ofTask));
+      const [inAt, outAt] = [b.mul(inBlock, b.i32(ins)), b.mul(outBlock, b.i32(outs))];
+      b.for(met, until, 1, pixel => this.packPixel(areas, pixel, inAt));
       b.bin('max', met, until, met);
-      this.packGradients(areas.gradients, first, last, outBlock);
+      const largest = this.packGradients(areas, first, last, outAt);
       this.listMet(areas, first, last);
-      this.sumTaps(areas);
+      this.sumTaps(areas, largest, outAt, inAt);
+    });
+  }
+
+  /** Runs `pack` for the images and channels of every block at one pixel: `index` is the element of the first, `to` its block; `apart` bytes further on are those of the next channels. */
+  private eachBlock(
+    view: View,
+    parts: number,
+    index: Reg,
+    to: Reg,
+    apart: number,
+    pack: (from: { readonly at: Reg; readonly pitch: number }, to: Reg) => void,
+  ): void {
+    const { b, batches } = this;
+    const { element, blockBytes } = this.format;
+    const pitch = view.lin[this.g.images]!;
+    const from = b.addr(view.buffer, index);
+    b.for(0, parts, 1, part => {
+      const [source, block] = [b.advance(from, part, BLOCK * element), b.advance(to, part, apart)];
+      b.for(0, batches, 1, i => {
+        const at = b.advance(source, i, BLOCK * pitch * element);
+        pack({ at, pitch }, b.advance(block, i, blockBytes));
+      });
     });
   }
 
   /** Blocks [pair][channel] of one pixel of the image, into the ring. */
-  private packPixel(ringAt: Reg, pixel: Reg, ofTask: Reg): void {
-    const { b, batches, inParts, pixelBytes, pixels } = this;
-    const { image, images } = this.g;
+  private packPixel(areas: Areas, pixel: Reg, ofTask: Reg): void {
+    const { b, inParts, pixelBytes, pixels, format } = this;
     const { ring } = this.plan;
     const index = affine(b, [[pixel, pixels.stride], [ofTask, 1]], pixels.first); // biome-ignore format: a sum
-    const to = b.advance(ringAt, b.bin('remU', pixel, b.i32(ring)), pixelBytes);
-    eachBlock(b, image, images, batches, inParts, index, to, ring * pixelBytes, (at, pitch, block) => {
-      for (let pair = 0; pair < SIDE; pair++)
-        for (const [v, odd] of [false, true].entries())
-          b.store('i32', block, pairsOf(b, at, pitch, pair, odd), (2 * pair + v) * SIDE * WORD);
-    });
+    const place = b.bin('remU', pixel, b.i32(ring));
+    const to = b.advance(areas.ring, place, pixelBytes);
+    const largest = noMagnitudes(b);
+    this.eachBlock(this.g.image, inParts, index, to, ring * pixelBytes, (from, block) =>
+      format.packImage(from, block, largest),
+    );
+    if (format.hasLimits) b.store('i32', b.advance(areas.magnitudes, place, WORD), b.reduce('max', largest));
   }
 
-  /** Blocks [result][pairs of images] of the gradients of rows first .. last. */
-  private packGradients(gradientsAt: Reg, first: Reg, last: Reg, outBlock: Reg): void {
-    const { b, p, batches, outParts, pixelBytes, stepPixels } = this;
-    const { gradient, images, row } = this.g;
-    const to = b.copy(gradientsAt);
-    const pack = (at: Reg, pitch: number, block: Reg): void => {
-      for (const [v, odd] of [false, true].entries()) {
-        const pairs = Array.from({ length: SIDE }, (_, pair) => pairsOf(b, at, pitch, pair, odd));
-        for (const [i, line] of transpose(b, pairs).entries())
-          b.store('i32', block, line, (v * SIDE + i) * SIDE * WORD);
-      }
-    };
+  /** Blocks [result][pairs of images] of the gradients of rows first .. last; their largest magnitude. */
+  private packGradients(areas: Areas, first: Reg, last: Reg, ofTask: Reg): Reg {
+    const { b, p, outParts, pixelBytes, stepPixels, format } = this;
+    const { gradient, row } = this.g;
+    const to = b.copy(areas.gradients);
+    const largest = noMagnitudes(b);
     b.for(first, last, 1, i => {
       walk(b, gradient, [this.rowAt(gradient, i)], row, sizesOf(p, row), [], ([cursor]) => {
-        const index = affine(b, [[cursor!.index, 1], [outBlock, this.plan.outs]], 0); // biome-ignore format: a sum
-        eachBlock(b, gradient, images, batches, outParts, index, to, stepPixels * pixelBytes, pack);
+        this.eachBlock(gradient, outParts, b.add(cursor!.index, ofTask), to, stepPixels * pixelBytes, (from, block) =>
+          format.packGradient(from, block, largest, areas.staging),
+        );
         b.advance(to, b.i32(1), pixelBytes, to);
       });
     });
+    return b.reduce('max', largest);
   }
 
   /** Lists for each tap where gradients and pixels lie that meet in rows first .. last. */
-  private listMet({ meets, lists }: Areas, first: Reg, last: Reg): void {
-    const { b, p, pixelBytes } = this;
-    const { image, row, taps } = this.g;
-    const countAt = b.copy(meets);
-    const list = b.copy(lists);
+  private listMet({ meets, lists, largest, magnitudes, met }: Areas, first: Reg, last: Reg): void {
+    const { b, p, stepPixels } = this;
+    const { image, taps } = this.g;
+    const one = b.i32(1);
+    const at = { count: b.copy(meets), list: b.copy(lists), largest: b.copy(largest), met: b.copy(met) };
     walk(b, image, [origin(b, image)], taps, sizesOf(p, taps), [], ([tap]) => {
-      const count = b.copy(b.i32(0));
-      const entry = b.copy(list);
-      const bytes = b.copy(b.i32(0));
-      b.for(first, last, 1, i => {
-        walk(b, image, [this.rowAt(image, i, tap!)], row, sizesOf(p, row), allGuards(image), ([cursor], [violated]) => {
-          whenInside(b, violated!, () => {
-            const slot = b.bin('remU', this.numberOf(cursor!.index), b.i32(this.plan.ring));
-            b.store('i32', entry, bytes);
-            b.store('i32', entry, b.mul(slot, b.i32(pixelBytes)), WORD);
-            b.advance(entry, b.i32(2), WORD, entry);
-            b.add(count, b.i32(1), count);
-          });
-          b.add(bytes, b.i32(pixelBytes), bytes);
-        });
-      });
-      b.store('i32', countAt, count);
-      b.advance(countAt, b.i32(1), WORD, countAt);
-      b.advance(list, b.i32(2 * this.stepPixels), WORD, list);
+      const found = this.listTap(tap!, first, last, at.list, at.met, magnitudes);
+      b.store('i32', at.count, found.count);
+      b.advance(at.count, one, WORD, at.count);
+      b.advance(at.list, b.i32(2 * stepPixels), WORD, at.list);
+      if (!this.format.hasLimits) return;
+      b.store('i32', at.largest, found.largest);
+      b.advance(at.largest, one, WORD, at.largest);
+      b.advance(at.met, b.i32(2 * stepPixels), WORD, at.met);
     });
   }
 
-  /** Adds the products of a step to the sums of every tap. */
-  private sumTaps({ gradients, meets, lists, ring, sums }: Areas): void {
-    const { b, outParts, inParts, stepPixels, pixelBytes } = this;
+  /** The list of one tap, as bytes at `list` and, where numbers have limits, as elements at `met`; how many there are, and the image's largest magnitude there. */
+  private listTap(tap: Cursor, first: Reg, last: Reg, list: Reg, met: Reg, magnitudes: Reg) {
+    const { b, p, pixelBytes } = this;
+    const { image, gradient, row } = this.g;
+    const { hasLimits } = this.format;
+    const one = b.i32(1);
+    const [count, largest, bytes] = [b.copy(b.i32(0)), b.copy(b.i32(0)), b.copy(b.i32(0))];
+    const entry = b.copy(list);
+    const element = b.copy(b.i32(0));
+    b.for(first, last, 1, i => {
+      if (hasLimits) b.move(element, this.rowAt(gradient, i).index);
+      walk(b, image, [this.rowAt(image, i, tap)], row, sizesOf(p, row), allGuards(image), ([cursor], [violated]) => {
+        whenInside(b, violated!, () => {
+          const place = b.bin('remU', this.numberOf(cursor!.index), b.i32(this.plan.ring));
+          b.store('i32', entry, bytes);
+          b.store('i32', entry, b.mul(place, b.i32(pixelBytes)), WORD);
+          b.advance(entry, one, 2 * WORD, entry);
+          if (hasLimits) {
+            const plain = b.advance(met, count, 2 * WORD);
+            b.store('i32', plain, element);
+            b.store('i32', plain, cursor!.index, WORD);
+            b.bin('max', largest, b.load('i32', b.advance(magnitudes, place, WORD)), largest);
+          }
+          b.add(count, one, count);
+        });
+        b.add(bytes, b.i32(pixelBytes), bytes);
+        if (hasLimits) for (const d of row) b.add(element, b.i32(gradient.lin[d]!), element);
+      });
+    });
+    return { count, largest };
+  }
+
+  /** Adds the products of a step to the sums of every tap; `largest` of its gradients, `outAt` and `inAt` the task's channels. */
+  private sumTaps(areas: Areas, largest: Reg, outAt: Reg, inAt: Reg): void {
+    const { b, outParts, inParts, stepPixels } = this;
     b.for(0, this.kernel, 1, tap => {
-      const runs = {
-        at: b.advance(lists, tap, 2 * stepPixels * WORD),
-        count: b.load('i32', b.advance(meets, tap, WORD)),
-        pitch: null,
-      };
-      b.for(0, outParts, 1, outPart => {
-        b.for(0, inParts, 1, inPart => {
-          const place = affine(b, [[tap, outParts * inParts], [outPart, inParts], [inPart, 1]], 0); // biome-ignore format: a sum
-          b.emit({
-            op: 'tiles',
-            kind: 'bf16',
-            a: b.advance(gradients, outPart, stepPixels * pixelBytes),
-            b: b.advance(ring, inPart, this.plan.ring * pixelBytes),
-            c: b.advance(sums, place, BLOCK_SUMS * WORD),
-            steps: this.batches,
-            rows: 2,
-            columns: 2,
-            add: true,
-            runs,
+      const count = b.load('i32', b.advance(areas.meets, tap, WORD));
+      const eachBlock = (multiply: (outPart: Reg, inPart: Reg, sums: Reg) => void): void =>
+        b.for(0, outParts, 1, outPart => {
+          b.for(0, inParts, 1, inPart => {
+            const place = affine(b, [[tap, outParts * inParts], [outPart, inParts], [inPart, 1]], 0); // biome-ignore format: a sum
+            multiply(outPart, inPart, b.advance(areas.sums, place, BLOCK_SUMS * WORD));
           });
         });
-      });
+      const runs = { at: b.advance(areas.lists, tap, 2 * stepPixels * WORD), count, pitch: null };
+      const inTiles = (): void =>
+        eachBlock((outPart, inPart, sums) => this.multiplyBlocks(areas, runs, outPart, inPart, sums));
+      if (!this.format.hasLimits) {
+        inTiles();
+        return;
+      }
+      const met = b.advance(areas.met, tap, 2 * stepPixels * WORD);
+      const inPlain = (): void =>
+        eachBlock((outPart, inPart, sums) => {
+          const channels = { out: affine(b, [[outPart, BLOCK], [outAt, 1]], 0), in: affine(b, [[inPart, BLOCK], [inAt, 1]], 0) }; // biome-ignore format: sums
+          this.multiplyPlainly(met, count, channels, sums);
+        });
+      const hindered = hinderedBy(b, largest, b.load('i32', b.advance(areas.largest, tap, WORD)));
+      b.if(b.cmp('ge', hindered, b.i32(0)), inTiles, inPlain);
+    });
+  }
+
+  /** Adds the products of the blocks that are listed. */
+  private multiplyBlocks(
+    { gradients, ring }: Areas,
+    runs: NonNullable<Tiles['runs']>,
+    outPart: Reg,
+    inPart: Reg,
+    sums: Reg,
+  ): void {
+    const { b, stepPixels, pixelBytes } = this;
+    b.emit({
+      op: 'tiles',
+      kind: this.format.kind,
+      a: b.advance(gradients, outPart, stepPixels * pixelBytes),
+      b: b.advance(ring, inPart, this.plan.ring * pixelBytes),
+      c: sums,
+      steps: this.batches,
+      rows: 2,
+      columns: 2,
+      add: true,
+      runs,
+    });
+  }
+
+  /** The same from where gradients and image lie, `channels` on from the elements that are listed at `met`. */
+  private multiplyPlainly(met: Reg, count: Reg, channels: { readonly out: Reg; readonly in: Reg }, sums: Reg): void {
+    const { b, p } = this;
+    const { gradient, image, images } = this.g;
+    sumPlainly(b, {
+      rows: BLOCK,
+      columns: BLOCK,
+      sums,
+      pitch: BLOCK,
+      add: true,
+      across: 1,
+      along: gradient.lin[images]!,
+      eachRun: sum =>
+        b.for(0, count, 1, i => {
+          const entry = b.advance(met, i, 2 * WORD);
+          const pixel = b.add(b.load('i32', entry, WORD), channels.in);
+          const from = b.addr(gradient.buffer, b.add(b.load('i32', entry), channels.out));
+          sum(from, extent(p, [images]), (point, column) => {
+            const at = affine(b, [[pixel, 1], [point, image.lin[images]!], [column, 1]], 0); // biome-ignore format: a sum
+            return b.load('f32', b.addr(image.buffer, at), 0, LANES);
+          });
+        }),
     });
   }
 
@@ -398,22 +393,26 @@ class GradientKernel {
   ): void {
     const { b, outParts, inParts, lanes, area } = this;
     const { chunks, outBlocks, inBlocks } = this.plan;
+    const { apart } = this.format;
     const within = b.bin('and', ofBlock, b.i32(BLOCK - 1));
-    const line = affine(b, [[b.bin('and', within, b.i32(1)), SIDE], [b.bin('shrU', within, b.i32(1)), 1]], 0); // biome-ignore format: a sum
+    const line = apart === 1 ? within : affine(b, [[b.bin('and', within, b.i32(1)), SIDE], [b.bin('shrU', within, b.i32(1)), 1]], 0); // biome-ignore format: a sum
+    const vectors = Array.from({ length: BLOCK / SIDE }, (_, v) => v);
     b.for(0, inParts, 1, part => {
-      b.for(0, this.kernel, 1, tap => {
-        const place = affine(b, [[tap, outParts * inParts], [b.bin('shrU', ofBlock, b.i32(5)), inParts], [part, 1]], 0); // biome-ignore format: a sum
-        const at = b.advance(b.advance(from, place, BLOCK_SUMS * WORD), line, BLOCK * WORD);
-        for (const v of [0, 1]) {
-          const sum = b.copy(b.load('f32', at, v * SIDE * WORD, lanes));
-          b.for(1, chunks, 1, chunk => {
-            const next = b.advance(at, chunk, outBlocks * inBlocks * area * WORD);
-            b.add(sum, b.load('f32', next, v * SIDE * WORD, lanes), sum);
-          });
-          b.store('f32', b.advance(stash, tap, 2 * lanes * WORD), sum, v * lanes * WORD);
-        }
-      });
-      write(result, channelAt(part));
+      for (let first = 0; first < vectors.length; first += apart) {
+        b.for(0, this.kernel, 1, tap => {
+          const place = affine(b, [[tap, outParts * inParts], [b.bin('shrU', ofBlock, b.i32(5)), inParts], [part, 1]], 0); // biome-ignore format: a sum
+          const at = b.advance(b.advance(from, place, BLOCK_SUMS * WORD), line, BLOCK * WORD);
+          for (const v of vectors.slice(first, first + apart)) {
+            const sum = b.copy(b.load('f32', at, v * SIDE * WORD, lanes));
+            b.for(1, chunks, 1, chunk => {
+              const next = b.advance(at, chunk, outBlocks * inBlocks * area * WORD);
+              b.add(sum, b.load('f32', next, v * SIDE * WORD, lanes), sum);
+            });
+            b.store('f32', b.advance(stash, tap, apart * lanes * WORD), sum, (v - first) * lanes * WORD);
+          }
+        });
+        write(result, affine(b, [[channelAt(part), 1]], first * SIDE)); // biome-ignore format: a sum
+      }
     });
   }
 }

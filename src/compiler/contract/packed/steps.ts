@@ -2,7 +2,9 @@
  * Numbers in three parts of bf16, x = x0 + x1 + x2, each the rest rounded to nearest: words of two points of k, w and w + 16 of a step's 32, cut from f32 and joined
  * again, 32 lines at a time. Which panels can be cut without a loss that shows is said by the range of their lines. Knows layouts, not operands.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
+import { LEAST, LEAST_PRODUCT, MOST, MOST_PRODUCT, storeParts } from '../parts.ts';
 import type { Layout } from './pack.ts';
 import { STEP } from './problem.ts';
 
@@ -13,18 +15,12 @@ const VECTOR = STEP * WORD;
 export const POINTS = 2 * STEP;
 
 /** The half of a word that is a bf16 as it stands. */
-const TOP = -65536;
-const HALF = 0x8000;
+const TOP = -0x10000;
 
 /** Bits of 2^e, halved so that sums of two stay positive. */
 const halfBitsOf = (e: number): number => (e + 127) * 2 ** 22;
-/** What a line may hold at most: rounding anything from 2^127 on might overflow, and infinities and NaN are behind it. */
-const HIGH = halfBitsOf(127);
-/** What its largest number must be at least, unless it is 0: 2^-24 of it is far from denormal. */
-const LOW = halfBitsOf(-100);
-/** Limits of products of two lines' largest numbers: denormal parts of smaller ones count as zero, and sums must not overflow before they would in f32. */
-const LEAST_PRODUCT = halfBitsOf(-90) + halfBitsOf(0);
-const MOST_PRODUCT = halfBitsOf(100) + halfBitsOf(0);
+const HIGH = halfBitsOf(MOST);
+const LOW = halfBitsOf(LEAST);
 
 /** What the lines of a panel have as their largest number, halved bits: the least of them (lines of zeros aside) and the greatest. */
 export interface Range {
@@ -60,8 +56,8 @@ export const isWhole = (b: LoopBuilder, { low, high }: Range): Reg =>
 export const needsWhole = (b: LoopBuilder, x: Range, y: Range): Reg =>
   anyNegative(b, [
     ...[x, y].flatMap(({ low, high }) => [b.sub(b.i32(HIGH - 1), high), b.sub(low, b.i32(LOW))]),
-    b.sub(b.add(x.low, y.low), b.i32(LEAST_PRODUCT)),
-    b.sub(b.i32(MOST_PRODUCT), b.add(x.high, y.high)),
+    b.sub(b.add(x.low, y.low), b.i32(halfBitsOf(LEAST_PRODUCT) + halfBitsOf(0))),
+    b.sub(b.i32(halfBitsOf(MOST_PRODUCT) + halfBitsOf(0)), b.add(x.high, y.high)),
   ]);
 
 /** A step's f32 in memory: [32 points][lines] for `words`, [lines][32 points] for `lines`; and its parts. */
@@ -103,41 +99,23 @@ interface Pair {
 
 const splat = (b: LoopBuilder, value: number): Reg => b.const('i32', value, STEP);
 
-/** The parts of f32, as bits; the last is not cut. */
-function partsOf(b: LoopBuilder, x: Reg): Reg[] {
-  const rounded = (bits: Reg): Reg => b.bin('and', b.add(bits, splat(b, HALF)), splat(b, TOP));
-  const less = (bits: Reg, part: Reg): Reg => b.bitcast('i32', b.sub(b.bitcast('f32', bits), b.bitcast('f32', part)));
-  const first = rounded(x);
-  const rest = less(x, first);
-  const second = rounded(rest);
-  return [first, second, less(rest, second)];
-}
-
-/** The larger bits, sign aside, of two vectors of f32 (as bits). */
-export const largerOf = (b: LoopBuilder, x: Reg, y: Reg): Reg =>
-  b.bin('max', b.bin('and', x, splat(b, 0x7fffffff)), b.bin('and', y, splat(b, 0x7fffffff)));
-
-/** Raises the table's vector at `at`. */
-export const raise = (b: LoopBuilder, at: Reg, offset: number, bits: Reg): void =>
-  b.store('i32', at, b.bin('max', b.load('i32', at, offset, STEP), bits), offset);
-
-/** Stores the words of the points `x` and `y` (16 of each, as bits), one vector for each part of a step of so many lines. */
-export function storeParts(b: LoopBuilder, lines: number, x: Reg, y: Reg, to: Reg, offset: number): void {
-  const upper = partsOf(b, y);
-  for (const [part, bits] of partsOf(b, x).entries()) {
-    const half = part < 2 ? upper[part]! : b.bin('and', upper[part]!, splat(b, TOP));
-    b.store('i32', to, b.bin('or', b.bin('shrU', bits, splat(b, STEP)), half), part * lines * VECTOR + offset);
-  }
-}
-
 /** Cuts a step of f32 at `from` into parts at `to`, and keeps in `table` the largest bits, sign aside, of every line (in lanes). */
 export function splitStep(b: LoopBuilder, slab: Slab, from: Reg, to: Reg, table: Reg): void {
   eachPair(b, slab, ({ at, across, low, high, word, largest }) => {
     const source = b.advance(from, at, across);
-    const [x, y] = [b.load('i32', source, low, STEP), b.load('i32', source, high, STEP)];
-    raise(b, b.advance(table, largest, VECTOR), word, largerOf(b, x, y));
-    storeParts(b, slab.lines, x, y, b.advance(to, at, VECTOR), word);
+    const [x, y] = [b.load('f32', source, low, STEP), b.load('f32', source, high, STEP)];
+    const target = b.advance(to, at, VECTOR);
+    raising(b, b.advance(table, largest, VECTOR), word, most =>
+      storeParts(b, x, y, target, word, slab.lines * VECTOR, most),
+    );
   });
+}
+
+/** Has `raise` raise the table's vector at `at`. */
+export function raising(b: LoopBuilder, at: Reg, offset: number, raise: (largest: Reg) => void): void {
+  const largest = b.load('i32', at, offset, STEP);
+  raise(largest);
+  b.store('i32', at, largest, offset);
 }
 
 /** The f32 at `to` that `splitStep` has cut. */

@@ -1,0 +1,28 @@
+/** Settings of V8 that hold while something runs, and only then. */
+import { cachedDataVersionTag } from 'node:v8';
+import { describe, expect, it } from 'vitest';
+import { runAsElsewhere, runCold } from '../../src/launch/engine.ts';
+
+// What V8 writes into code caches, and compares: a hash of its flags and version.
+const flags = cachedDataVersionTag;
+const before = flags();
+
+describe.skipIf(!process.versions.v8.startsWith('11.3.'))('code that is cold', () => {
+  it('runs with flags of its own, which are taken back', () => {
+    expect(runCold(flags)).not.toBe(before);
+    expect(flags()).toBe(before);
+    const failing = (): never => {
+      throw new Error('failed');
+    };
+    expect(() => runCold(failing)).toThrow('failed');
+    expect(flags()).toBe(before);
+  });
+
+  it('compiles from code caches with the flags of other processes', () => {
+    const [outside, inside, again] = runCold(() => [flags(), runAsElsewhere(flags), flags()]);
+    expect(inside).toBe(before);
+    expect(again).toBe(outside);
+    expect(runAsElsewhere(flags)).toBe(before);
+    expect(flags()).toBe(before);
+  });
+});
