@@ -3,7 +3,8 @@
  * read serves all taps of its row, and where a tile touches the border is known when compiling, so nothing is padded or packed but the weights.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { type Cursor, loadOne, origin, sizesOf, step, stepAll, walk, whenInside } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';

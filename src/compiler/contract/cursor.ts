@@ -3,7 +3,8 @@
  * additions only, so that no inner loop divides. Guarded loads of runs along one dim live here too. Imports problem and loop IR.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 import { zero } from './indices.ts';
 import type { Guard, Problem, View } from './problem.ts';
 import type { AccScalar } from './spec.ts';

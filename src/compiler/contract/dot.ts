@@ -3,7 +3,8 @@
  * up at the end. For few rows or columns: matrix by vector, weight gradients of small and depthwise convolutions.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
 import { unravel, zero } from './indices.ts';

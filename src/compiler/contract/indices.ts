@@ -1,7 +1,8 @@
 /**
  * Index arithmetic in loop IR: affine sums, splitting a linear index into coordinates, zeros. The lowest file of the schedules.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import type { AccScalar } from './spec.ts';
 
 /** In a register of its own, which may be changed. */

@@ -3,7 +3,8 @@
  * for shapes that are not worth one (a handful of products, axis maps that divide in unusual ways). Imports the spec and the loop IR.
  */
 import { numeratorRange } from '../../graph/reindex.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { type AccScalar, accumulator, type ContractOperand, type ContractSpec } from './spec.ts';
 

@@ -3,7 +3,8 @@
  * panel of B in the first cache and panels of A from the second, through the register-tiled microkernel. Follows a Plan.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { asReg, type Extent, sizesOf } from './cursor.ts';
 import { unravel, zero } from './indices.ts';
 import { type Ahead, type Stream, sweep } from './micro.ts';

@@ -2,7 +2,8 @@
  * The blocked contraction over words of packed elements: panels are packed into words, then multiplied on tiles (AMX) or by dot products in
  * vectors (AVX512_BF16, VNNI). Same loops as panels.ts; sums always pass through scratch.
  */
-import type { LoopBuilder, Reg, Tiles } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg, Tiles } from '../../loops.ts';
 import type { Target } from '../../target.ts';
 import { asReg, type Cursor, type Extent, sizesOf, step } from '../cursor.ts';
 import { unravel, zero } from '../indices.ts';

@@ -2,7 +2,8 @@
  * Products of f32 on matrix registers: image and kernel are cut into parts of bf16 once each, the image by all threads before the first product. Where a block holds
  * numbers that cannot be cut, its products are summed from where both lie.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { origin, sizesOf } from '../cursor.ts';
 import { affine, unravel } from '../indices.ts';

@@ -1,5 +1,5 @@
 /** Products of f32 in vectors: images at a pixel are rows of the microkernel's tile, read where they lie. */
-import type { LoopBuilder } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { origin } from '../cursor.ts';
 import { zero } from '../indices.ts';

@@ -3,7 +3,8 @@
  * operands that lie as the microkernel reads them. A task transforms its tiles, multiplies them by a panel of the kernel at a time, and finishes results
  * while the panel's sums are in the second cache. Where a task's tiles would be few, all tiles are transformed first.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { loadRun } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';

@@ -3,7 +3,8 @@
  * transformed, accumulated for a block of kernels that stays in the second cache. Long sums are cut into chunks, which depends on shapes alone, and
  * joined when the sums are transformed back.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { kernelWriter } from '../kernel-gradients.ts';

@@ -2,7 +2,8 @@
  * Tiles of an image, transformed: 4x4 pixels (or the gradients of 2x2 results) of every channel become 16 planes [tile][channel] that the products read as
  * they lie. What lies outside of the image is known per tile, so nothing is padded. Imports windows, transforms and loop IR.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import type { View } from '../problem.ts';
 import type { Axis, Windows } from './convolution.ts';
