@@ -32,6 +32,8 @@ export function storeParts(b: LoopBuilder, x: Reg, y: Reg, to: Reg, offset: numb
   const magnitude = (v: Reg): Reg => b.bin('and', b.bitcast('i32', v), bits(b, v, 0x7fffffff));
   for (const v of [x, y]) b.bin('max', largest, magnitude(v), largest);
   const [low, high] = [partsOf(b, x), partsOf(b, y)];
+  // Of numbers below 2^-109 the last part is denormal and longer than bf16: what of it counts as zero must not reach into x's word.
+  high[PARTS - 1] = b.bin('and', high[PARTS - 1]!, bits(b, y, -0x10000));
   for (let part = 0; part < PARTS; part++) {
     const word = b.bin('or', b.bin('shrU', low[part]!, bits(b, x, 16)), high[part]!);
     b.store('i32', to, word, offset + part * apart);
