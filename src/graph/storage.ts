@@ -17,6 +17,19 @@ export interface DeviceBuffer {
 /** Makes a value: in `memory`, which holds zeros, or in an array of its own. */
 export type FirstValue = (memory: HostArray) => HostArray;
 
+/**
+ * The array itself, all of whose elements must be there: `postMessage` and `structuredClone` take an array's memory with them where its buffer is transferred.
+ * @throws Error where they have
+ */
+export function whole(value: HostArray, elements: number): HostArray {
+  if (value.length === elements) return value;
+  if (value.length === 0)
+    throw new Error(
+      `a tensor of ${elements} elements has lost its memory: the buffer that data() shows was transferred; transfer a copy, data().slice()`,
+    );
+  throw new Error(`internal: a value of ${elements} elements has ${value.length}`);
+}
+
 let variables = 0;
 
 /**
@@ -50,7 +63,8 @@ export class Variable {
 
   /** The value on the host; downloads it when only the device has it. Do not write into the result. */
   read(): HostArray {
-    if (this.host) return this.host;
+    // The host's copy may have been transferred while the device has the value as well.
+    if (this.host && !(this.deviceIsCurrent && this.host.length !== this.size)) return whole(this.host, this.size);
     if (!this.device) return (this.host = this.first!(hostArray(this.dtype, this.size)));
     const host = hostArray(this.dtype, this.size);
     this.device.buffer.download(host);

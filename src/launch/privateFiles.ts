@@ -86,11 +86,22 @@ export function writePrivate(file: string, bytes: Uint8Array, mark: number): voi
   header.writeUInt32LE(mark, 12);
   const draft = `${file}.${process.pid}`;
   const written = succeeds(() => {
-    fs.mkdirSync(process.getBuiltinModule('node:path').dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(process.getBuiltinModule('node:path').dirname(file));
     fs.writeFileSync(draft, Buffer.concat([header, bytes]), { mode: 0o600, flag: 'wx' });
     fs.renameSync(draft, file);
   });
   if (!written) succeeds(() => fs.rmSync(draft, { force: true }));
+}
+
+/**
+ * Makes a folder and those it lies in, for the user alone; one that the system refuses is not there afterwards. Node's `recursive` goes round for ever where the
+ * system says ENOENT in a folder that is there, as in /proc and where homes are mounted when they are asked for.
+ */
+function makeFolder(folder: string): void {
+  const fs = process.getBuiltinModule('node:fs');
+  if (fs.existsSync(folder)) return;
+  makeFolder(process.getBuiltinModule('node:path').dirname(folder));
+  succeeds(() => fs.mkdirSync(folder, { mode: 0o700 }));
 }
 
 /** Keeps the newest `most` files of those beside `file` whose names begin as said. */

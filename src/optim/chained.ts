@@ -2,7 +2,7 @@
  * Several schedules at once.
  */
 import type { AnyOptimizer } from './optimizer.ts';
-import { Scheduler } from './scheduler.ts';
+import { checkFactors, type Factors, perGroup, Scheduler } from './scheduler.ts';
 
 /**
  * Every step moves all schedules on, each from the rate that the one before it has left: factors multiply. All must have been made for the
@@ -10,8 +10,8 @@ import { Scheduler } from './scheduler.ts';
  */
 export class ChainedScheduler extends Scheduler {
   readonly schedulers: readonly Scheduler[];
-  /** Rates of each group by step, as far as they have been asked for. */
-  readonly #rates: number[][];
+  /** Rates of each group by step, as far as they have been asked for, and the base they are from. */
+  readonly #rates: { readonly baseLr: number; readonly rates: number[] }[] = [];
 
   constructor(schedulers: readonly Scheduler[]) {
     const [first] = schedulers;
@@ -20,12 +20,12 @@ export class ChainedScheduler extends Scheduler {
     if (schedulers.some(scheduler => scheduler.optimizer !== first.optimizer))
       throw new Error('ChainedScheduler: a schedule belongs to another optimizer');
     this.schedulers = [...schedulers];
-    this.#rates = first.optimizer.groups.map(() => []);
     this.apply();
   }
 
   rateAt(epoch: number, baseLr: number, group: number): number {
-    const rates = (this.#rates[group] ??= []);
+    if (this.#rates[group]?.baseLr !== baseLr) this.#rates[group] = { baseLr, rates: [] };
+    const { rates } = this.#rates[group];
     for (let e = rates.length; e <= epoch; e++) {
       const before = e === 0 ? baseLr : rates[e - 1]!;
       rates.push(this.schedulers.reduce((lr, scheduler) => scheduler.follow(e, lr, baseLr, group), before));
@@ -40,26 +40,24 @@ export class ChainedScheduler extends Scheduler {
 
 /** The rate times factor(epoch) at every step: the product of all factors so far, with one function, or one per group. */
 export class MultiplicativeLR extends Scheduler {
-  /** One per parameter group. */
-  readonly factors: readonly ((epoch: number) => number)[];
-  readonly #products: number[][];
+  /** One for all parameter groups, or one per group. */
+  readonly factors: Factors;
+  readonly #products: number[][] = [];
 
-  constructor(optimizer: AnyOptimizer, factor: ((epoch: number) => number) | readonly ((epoch: number) => number)[]) {
+  constructor(optimizer: AnyOptimizer, factors: Factors) {
     super(optimizer);
-    this.factors = typeof factor === 'function' ? optimizer.groups.map(() => factor) : [...factor];
-    if (this.factors.length !== optimizer.groups.length)
-      throw new Error(`MultiplicativeLR: ${this.factors.length} functions came for ${optimizer.groups.length} groups`);
-    this.#products = optimizer.groups.map(() => [1]);
+    this.factors = checkFactors('MultiplicativeLR', optimizer, factors);
     this.apply();
   }
 
   rateAt(epoch: number, baseLr: number, group: number): number {
-    const products = this.#products[group]!;
-    for (let e = products.length; e <= epoch; e++) products.push(products[e - 1]! * this.factors[group]!(e));
+    const products = (this.#products[group] ??= [1]);
+    const factor = perGroup('MultiplicativeLR: factors', this.factors, group);
+    for (let e = products.length; e <= epoch; e++) products.push(products[e - 1]! * factor(e));
     return baseLr * products[epoch]!;
   }
 
   override follow(epoch: number, lr: number, _baseLr: number, group: number): number {
-    return epoch === 0 ? lr : lr * this.factors[group]!(epoch);
+    return epoch === 0 ? lr : lr * perGroup('MultiplicativeLR: factors', this.factors, group)(epoch);
   }
 }

@@ -2,7 +2,7 @@
  * Schedules that multiply the rate by a factor which falls (or rises) step by step.
  */
 import type { AnyOptimizer } from './optimizer.ts';
-import { checkSteps, Scheduler } from './scheduler.ts';
+import { checkFactors, checkSteps, type Factors, perGroup, Scheduler } from './scheduler.ts';
 
 /** lr * gamma ^ floor(epoch / stepSize). */
 export class StepLR extends Scheduler {
@@ -130,19 +130,17 @@ export class PolynomialLR extends Scheduler {
 
 /** lr * factor(epoch), with one function, or one per group. */
 export class LambdaLR extends Scheduler {
-  /** One per parameter group. */
-  readonly factors: readonly ((epoch: number) => number)[];
+  /** One for all parameter groups, or one per group. */
+  readonly factors: Factors;
 
-  constructor(optimizer: AnyOptimizer, factor: ((epoch: number) => number) | readonly ((epoch: number) => number)[]) {
+  constructor(optimizer: AnyOptimizer, factors: Factors) {
     super(optimizer);
-    this.factors = typeof factor === 'function' ? optimizer.groups.map(() => factor) : [...factor];
-    if (this.factors.length !== optimizer.groups.length)
-      throw new Error(`LambdaLR: ${this.factors.length} functions came for ${optimizer.groups.length} groups`);
+    this.factors = checkFactors('LambdaLR', optimizer, factors);
     this.apply();
   }
 
   rateAt(epoch: number, baseLr: number, group: number): number {
-    return baseLr * this.factors[group]!(epoch);
+    return baseLr * perGroup('LambdaLR: factors', this.factors, group)(epoch);
   }
 
   override follow(epoch: number, _lr: number, baseLr: number, group: number): number {

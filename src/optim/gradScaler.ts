@@ -123,7 +123,9 @@ export class GradScaler {
     const steps = this.#steps.add(1);
     const grows = steps.ge(growthInterval);
     const scale = this.#scale;
-    const grown = where(grows, scale.mul(growthFactor), scale);
+    // As torch's, it does not grow beyond f32: bf16 overflows too seldom to stop it, and nothing shrinks an infinite factor.
+    const larger = scale.mul(growthFactor);
+    const grown = where(grows.logicalAnd(larger.isfinite()), larger, scale);
     scale.assign(where(found, scale.mul(backoffFactor), grown));
     this.#steps.assign(where(found.logicalOr(grows), 0, steps));
     this.#found = new Map();

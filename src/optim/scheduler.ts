@@ -50,6 +50,21 @@ export abstract class Scheduler {
     return this.optimizer.groups.map(group => group.lr);
   }
 
+  /**
+   * Takes on groups that came after the schedule: with the base that makes the rate they came with that of the present step, so that they follow from here as the others
+   * do. Rates are linear in their base; where they do not depend on it, any will do.
+   */
+  #takeOn(): void {
+    const { groups } = this.optimizer;
+    if (groups.length === this.#baseLrs.length) return;
+    this.#baseLrs = groups.map((group, i) => {
+      const base = this.#baseLrs[i];
+      if (base !== undefined) return base;
+      const [none, one] = [this.rateAt(this.#epoch, 0, i), this.rateAt(this.#epoch, 1, i)];
+      return (group.initialLr ??= one === none ? group.lr : (group.lr - none) / (one - none));
+    });
+  }
+
   /** Sets the rates for the present step. Subclasses call it at the end of their constructor. */
   protected apply(): void {
     this.optimizer.groups.forEach((group, i) => {
@@ -61,18 +76,20 @@ export abstract class Scheduler {
 
   /** Moves on by one step. Call it after `optimizer.step()`. */
   step(): void {
+    this.#takeOn();
     this.#epoch++;
     this.apply();
   }
 
   /** The rates the schedule scales, one per group. */
   get baseLrs(): readonly number[] {
+    this.#takeOn();
     return this.#baseLrs;
   }
 
   /** Steps taken and the rates they scale, as plain data fit for JSON. */
   stateDict(): SchedulerState {
-    return { epoch: this.#epoch, baseLrs: [...this.#baseLrs] };
+    return { epoch: this.#epoch, baseLrs: [...this.baseLrs] };
   }
 
   /** Goes on from a saved state. @throws Error when it is that of an optimizer with another number of groups */
@@ -87,11 +104,25 @@ export abstract class Scheduler {
   }
 }
 
-/** A setting that is one number for all groups, or one per group. */
-export function perGroup(what: string, value: number | readonly number[], group: number): number {
-  const own = typeof value === 'number' ? value : value[group];
-  if (own === undefined) throw new Error(`${what}: ${String(value)} has no number for group ${group}`);
+/** A setting that is one for all groups, or one per group. */
+export function perGroup<T extends number | ((epoch: number) => number)>(
+  what: string,
+  value: T | readonly T[],
+  group: number,
+): T {
+  if (!Array.isArray(value)) return value as T;
+  const own = (value as readonly T[])[group];
+  if (own === undefined) throw new Error(`${what}: ${value.length} came, none for group ${group}`);
   return own;
+}
+
+/** What rates are multiplied by, from the number of steps taken: one function for all groups, or one per group. */
+export type Factors = ((epoch: number) => number) | readonly ((epoch: number) => number)[];
+
+/** Complains unless there is a function for every group. */
+export function checkFactors(what: string, { groups }: AnyOptimizer, factors: Factors): Factors {
+  if (typeof factors === 'function' || factors.length === groups.length) return factors;
+  throw new Error(`${what}: ${factors.length} functions came for ${groups.length} groups`);
 }
 
 /** Complains unless `value` is a whole number of at least 1. */

@@ -5,6 +5,7 @@
  */
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
+import { whole } from '../graph/storage.ts';
 import { evaluate, evaluateAsync, isTracing, noteMade } from '../runtime/index.ts';
 import { backward } from './backward.ts';
 import { expectOne, fromData, itemOf, type Nested, type NestedInput, nestedOf, type TensorData } from './convert.ts';
@@ -189,14 +190,14 @@ export class Tensor {
   data(): HostArray {
     const node = this.node;
     if (!node.value) evaluate([node]);
-    return node.value!;
+    return whole(node.value!, node.size);
   }
 
   /** `data()` without blocking. */
   async dataAsync(): Promise<HostArray> {
     const node = this.node;
     if (!node.value) await evaluateAsync([node]);
-    return node.value!;
+    return whole(node.value!, node.size);
   }
 
   /**

@@ -2,7 +2,7 @@
  * The printed form of loop IR, as TENON_DEBUG=code shows it.
  */
 import { expect, it } from 'vitest';
-import { LoopBuilder } from '../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../src/compiler/loop-builder.ts';
 import { printKernel, printProgram } from '../../src/compiler/print-loops.ts';
 import { mirrorProgram } from '../support/loop-programs.ts';
 

@@ -2,7 +2,8 @@
  * The verifier accepts what the builder makes and refuses each kind of mistake by name.
  */
 import { describe, expect, it } from 'vitest';
-import { LoopBuilder, type LoopKernel, type Reg } from '../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../src/compiler/loop-builder.ts';
+import type { LoopKernel, Reg } from '../../src/compiler/loops.ts';
 import type { LoopProgram } from '../../src/compiler/program.ts';
 import { verifyKernel, verifyProgram } from '../../src/compiler/verify/index.ts';
 import { gatherUpdateProgram, mirrorProgram } from '../support/loop-programs.ts';

@@ -3,7 +3,8 @@
  */
 import { expect } from 'vitest';
 import { features } from '../../src/backends/wasm/features.ts';
-import { LoopBuilder, type LoopKernel, type Reg } from '../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../src/compiler/loop-builder.ts';
+import type { LoopKernel, Reg } from '../../src/compiler/loops.ts';
 import { loadValue, storeValue } from '../../src/compiler/math/index.ts';
 import { verifyKernel } from '../../src/compiler/verify/index.ts';
 import { bytesOf, type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';

@@ -3,7 +3,8 @@
  * the bit tricks of graph/half.ts, remainders against exact rational arithmetic.
  */
 import { describe, expect, it } from 'vitest';
-import type { LoopBuilder, Reg } from '../../src/compiler/loops.ts';
+import type { LoopBuilder } from '../../src/compiler/loop-builder.ts';
+import type { Reg } from '../../src/compiler/loops.ts';
 import {
   lowerBinary,
   lowerBitcast,

@@ -2,8 +2,8 @@
  * Routines in loop IR, run as WebAssembly, against plain JavaScript; 1 and 3 threads must give the same bytes.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { LoopBuilder } from '../../src/compiler/loop-builder.ts';
 import type { KernelBuffer } from '../../src/compiler/loops.ts';
-import { LoopBuilder } from '../../src/compiler/loops.ts';
 import {
   type ArgReduceSpec,
   type ArgSortSpec,

@@ -56,6 +56,18 @@ describe('randomCrop', () => {
   test('refuses a window larger than the image', () => {
     expect(() => randomCrop(5, 3)(image, random())).toThrow('5x3 out of an image of 2x3, padding 0');
   });
+
+  test('makes a square of one number, and refuses what is no number of pixels', () => {
+    expect(randomCrop(2)(image, random())).toMatchObject({ height: 2, width: 2 });
+    expect(() => randomCrop(2, { padding: 1 } as unknown as number)).toThrow(
+      'randomCrop: width: expected a whole number of at least 1, got object',
+    );
+    expect(() => randomCrop(2, 2, -1)).toThrow(
+      'randomCrop: padding: expected a whole number of at least 0, got number -1',
+    );
+    expect(() => centerCrop(2.5)).toThrow('centerCrop: height: expected a whole number of at least 1, got number 2.5');
+    expect(() => resize(0)).toThrow('resize: height: expected a whole number of at least 1, got number 0');
+  });
 });
 
 describe('randomAffine', () => {

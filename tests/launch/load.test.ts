@@ -152,4 +152,8 @@ try { Tensor.from([1, 2, 3]).reshape([2, 2]); } catch (error) { console.log(erro
     expect(run(path.join(file, 'below'))).toBe('6');
     expect(readFileSync(file, 'utf8')).toBe('');
   });
+
+  it.skipIf(process.platform !== 'linux')('nor where the system denies that the folder around it is there', () => {
+    expect(run('/proc/none/tenon')).toBe('6');
+  });
 });

@@ -58,6 +58,20 @@ describe('GradScaler', () => {
     for (const [i, loss] of with_.entries()) expect(loss).toBeCloseTo(without[i]!, 6);
   });
 
+  it('does not grow beyond f32, which nothing would bring back', () => {
+    const p = new Parameter(tensor([1]));
+    const optimizer = new SGD([p], { lr: 0 });
+    const scaler = new GradScaler({ initScale: 2 ** 120, growthFactor: 16, growthInterval: 1 });
+    for (let i = 0; i < 5; i++) {
+      optimizer.zeroGrad();
+      scaler.scale(p.mul(0).sum()).backward();
+      scaler.step(optimizer);
+      scaler.update();
+    }
+    // As torch's kernel amp_update_scale does: the factor stays, and counting begins again.
+    expect(scaler.stateDict()).toEqual({ scale: 2 ** 124, growthTracker: 0 });
+  });
+
   it('keeps small f16 gradients from vanishing', () => {
     const gradient = (scaler: GradScaler): number => {
       const p = new Parameter(tensor([[1]]));

@@ -125,6 +125,59 @@ describe('warm-up and cosine', () => {
   });
 });
 
+describe('groups that come after the schedule, as when a backbone is unfrozen', () => {
+  /** torch 1.13's rates of a group of 0.3 that comes to an SGD of 0.1 after two steps of the schedule, in the steps from there. */
+  const LATE: Readonly<Record<string, [make: (o: optim.AnyOptimizer) => optim.Scheduler, rates: number[]]>> = {
+    StepLR: [o => new optim.StepLR(o, 3, { gamma: 0.5 }), [0.15, 0.15, 0.15, 0.075, 0.075]],
+    ChainedScheduler: [
+      o => new optim.ChainedScheduler([new optim.StepLR(o, 3, { gamma: 0.5 })]),
+      [0.15, 0.15, 0.15, 0.075, 0.075],
+    ],
+    ExponentialLR: [o => new optim.ExponentialLR(o, 0.9), [0.27, 0.243, 0.2187, 0.19683, 0.177147]],
+    LinearLR: [
+      o => new optim.LinearLR(o, { startFactor: 0.2, totalIters: 6 }),
+      [0.385714285714, 0.471428571429, 0.557142857143, 0.642857142857, 0.642857142857],
+    ],
+    PolynomialLR: [
+      o => new optim.PolynomialLR(o, { totalIters: 8, power: 2 }),
+      [0.208333333333, 0.133333333333, 0.075, 0.033333333333, 0.008333333333],
+    ],
+    MultiplicativeLR: [
+      o => new optim.MultiplicativeLR(o, e => (e % 3 ? 0.9 : 1.05)),
+      [0.315, 0.2835, 0.25515, 0.2679075, 0.24111675],
+    ],
+    CosineAnnealingLR: [
+      o => new optim.CosineAnnealingLR(o, 8, { etaMin: 0.01 }),
+      [0.244887588641, 0.179878066912, 0.114868545182, 0.059756133824, 0.022931197869],
+    ],
+  };
+
+  it.each(Object.entries(LATE))(
+    '%s scales the rate they come with, and goes on from a saved place',
+    (_, [make, rates]) => {
+      const optimizer = new optim.SGD([parameter()], { lr: 0.1 });
+      const scheduler = make(optimizer);
+      for (let i = 0; i < 2; i++) scheduler.step();
+      optimizer.addParamGroup({ params: [parameter()], lr: 0.3 });
+      rates.forEach((rate, i) => {
+        scheduler.step();
+        expect(scheduler.lastLr[1], `step ${i}`).toBeCloseTo(rate, 10);
+        const again = new optim.SGD([{ params: [parameter()] }, { params: [parameter()], lr: 0.3 }], { lr: 0.1 });
+        const resumed = make(again);
+        resumed.loadStateDict(scheduler.stateDict());
+        expectRates(resumed.lastLr, scheduler.lastLr, i);
+      });
+    },
+  );
+
+  it('need a factor of their own where factors are given by group', () => {
+    const optimizer = new optim.SGD([parameter()], { lr: 0.1 });
+    const scheduler = new optim.LambdaLR(optimizer, [() => 1]);
+    optimizer.addParamGroup({ params: [parameter()] });
+    expect(() => scheduler.step()).toThrow('LambdaLR: factors: 1 came, none for group 1');
+  });
+});
+
 const MOMENTA = JSON.parse(
   readFileSync(new URL('../fixtures/momentum-schedules.json', import.meta.url), 'utf8'),
 ) as Record<string, number[][]>;

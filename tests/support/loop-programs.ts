@@ -1,7 +1,8 @@
 /**
  * Small loop programs written by hand, to test backends without the compiler.
  */
-import { type KernelBuffer, LoopBuilder, type LoopKernel } from '../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../src/compiler/loop-builder.ts';
+import type { KernelBuffer, LoopKernel } from '../../src/compiler/loops.ts';
 import type { LoopProgram } from '../../src/compiler/program.ts';
 
 const buffer = (name: string, elements: number, access: KernelBuffer['access']): KernelBuffer => ({

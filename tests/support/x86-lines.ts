@@ -4,7 +4,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ALU, Assembler, CC, type Label, type Mem, PLAIN, R } from '../../src/backends/x86/assembler/assembler.ts';
+import { Assembler } from '../../src/backends/x86/assembler/assembler.ts';
 import {
   MASK_FORMS,
   type MaskOp,
@@ -13,6 +13,7 @@ import {
   vectorForm,
 } from '../../src/backends/x86/assembler/forms.ts';
 import { ListingAssembler } from '../../src/backends/x86/assembler/listing.ts';
+import { ALU, CC, type Label, type Mem, PLAIN, R } from '../../src/backends/x86/assembler/operands.ts';
 import { TILE_FORMS, type TileOp, VEX_OPS, type VexOp } from '../../src/backends/x86/assembler/vex.ts';
 
 export interface Case {

@@ -4,7 +4,7 @@
  */
 import type { Backend, Binding, Executable, GraphProgram } from '../../compiler/program.ts';
 import type { HostArray } from '../../graph/dtype.ts';
-import { Variable } from '../../graph/storage.ts';
+import { Variable, whole } from '../../graph/storage.ts';
 import { interpret } from './interpret.ts';
 import { planOf } from './plan.ts';
 import { fromHost, toHost } from './values.ts';
@@ -17,8 +17,7 @@ function compile(program: GraphProgram): Executable {
   const read = (binding: Binding, i: number): ReturnType<typeof fromHost> => {
     const host = binding instanceof Variable ? binding.read() : binding;
     const { dtype, size } = leafTypes[i]!;
-    if (host.length !== size) throw new Error(`internal: leaf ${i} has ${size} elements, ${host.length} came`);
-    return fromHost(host, dtype);
+    return fromHost(whole(host, size), dtype);
   };
 
   const run = (bindings: readonly Binding[]): HostArray[] => {

@@ -8,7 +8,7 @@ import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify/index.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
-import { Variable } from '../../graph/storage.ts';
+import { Variable, whole } from '../../graph/storage.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
 import { compileModule, features } from './features.ts';
 import { alignUp, canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
@@ -140,7 +140,7 @@ export class Machine {
       variable.device = device;
       variable.deviceIsCurrent = true;
     } else if (!variable.deviceIsCurrent) {
-      device.buffer.upload(variable.host!);
+      device.buffer.upload(variable.read());
       variable.deviceIsCurrent = true;
     }
     return (device.buffer as LinearBuffer).address;
@@ -300,9 +300,10 @@ export class LoadedProgram implements Executable {
       throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
     for (let i = 0; i < leaves.length; i++) {
       const binding = bindings[i]!;
-      const size = binding instanceof Variable ? binding.size : binding.length;
-      if (size !== leaves[i]!.elements)
-        throw new Error(`internal: binding ${i} has ${size} elements, expected ${leaves[i]!.elements}`);
+      const { elements } = leaves[i]!;
+      if (!(binding instanceof Variable)) whole(binding, elements);
+      else if (binding.size !== elements)
+        throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${elements}`);
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import type { Binding, ProgramOutline } from '../../compiler/program.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
-import { Variable } from '../../graph/storage.ts';
+import { Variable, whole } from '../../graph/storage.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 import type { ArgsLayout } from './program-code.ts';
 
@@ -103,10 +103,11 @@ export class AddressTable {
       const binding = bindings[i]!;
       let address: number;
       if (binding instanceof Variable) {
-        if (binding.size !== leaf.elements) wrongSize(i, binding.size, leaf.elements);
+        if (binding.size !== leaf.elements)
+          throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${leaf.elements}`);
         address = machine.reside(binding).address;
       } else {
-        if (binding.length !== leaf.elements) wrongSize(i, binding.length, leaf.elements);
+        whole(binding, leaf.elements);
         if (leaf.slot) {
           (leaf.slot as Float32Array).set(binding as Float32Array);
           address = leaf.slotAddress;
@@ -151,7 +152,3 @@ export class AddressTable {
 }
 
 type Value = ProgramOutline['outputs'][number];
-
-const wrongSize = (i: number, came: number, expected: number): never => {
-  throw new Error(`internal: binding ${i} has ${came} elements, expected ${expected}`);
-};

@@ -2,7 +2,8 @@
  * What the processor can do and how large its caches are, asked by CPUID and XGETBV code of our own. Knows leaves and bits (Intel SDM volume 2, CPUID;
  * AMD APM volume 3, appendix E).
  */
-import { Assembler, mem, R } from './assembler/assembler.ts';
+import { Assembler } from './assembler/assembler.ts';
+import { mem, R } from './assembler/operands.ts';
 import type { Native } from './memory/native.ts';
 
 export interface Cpu {

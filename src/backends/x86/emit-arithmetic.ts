@@ -3,8 +3,8 @@
  */
 import type { BinOp, CmpOp, Reg, RegType, UnOp } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
-import type { AluOp, Condition } from './assembler/assembler.ts';
 import type { VectorOp } from './assembler/forms.ts';
+import type { AluOp, Condition } from './assembler/operands.ts';
 import { bitsOf, type Frame, G0, G1, G2, isFloat, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
 
 export function missing(what: string, type: RegType): never {

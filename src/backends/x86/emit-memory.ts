@@ -4,7 +4,7 @@
 import type { Inst, Reg, RegType } from '../../compiler/loops.ts';
 import type { DType } from '../../graph/dtype.ts';
 import { classOf } from './allocate.ts';
-import { type Mem, mem, type VectorOptions } from './assembler/assembler.ts';
+import { type Mem, mem, type VectorOptions } from './assembler/operands.ts';
 import { ARGS, type Frame, G0, G1, G2, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
 
 /** Adds a constant to a register, through G1 where it is too large. */

@@ -3,7 +3,8 @@
  * 4 and 5 rows of a, 6 and 7 columns of b.
  */
 import type { Inst, Reg, TileKind, Tiles } from '../../compiler/loops.ts';
-import { type Assembler, type Mem, mem, R } from './assembler/assembler.ts';
+import type { Assembler } from './assembler/assembler.ts';
+import { type Mem, mem, R } from './assembler/operands.ts';
 import type { TileOp } from './assembler/vex.ts';
 import { FRAME, type Frame, G0, G1, G2, lengthOf, T0 } from './frame.ts';
 

@@ -5,7 +5,8 @@
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
 import type { Usage } from '../../compiler/usage.ts';
 import { classOf } from './allocate.ts';
-import { type Assembler, type Condition, type Label, mem, R } from './assembler/assembler.ts';
+import type { Assembler } from './assembler/assembler.ts';
+import { type Condition, type Label, mem, R } from './assembler/operands.ts';
 import { vectorInstruction } from './avx2/index.ts';
 import { loadSplat as avx2LoadSplat } from './avx2/memory.ts';
 import { binary, compare, compareGeneral, multiplyAdd, select, unary } from './emit-arithmetic.ts';

@@ -91,10 +91,16 @@ export class LoadedProgram implements Executable {
         choice.took(threads, performance.now() - begin);
       } else machine.pool.run(start, table.address, threads);
     } else {
-      runCold(() => runWhileWritten(machine, code.emitter, table.address, () => this.finishCode().pages.address));
+      this.runWhileWritten(code);
       if (changed) this.forgetFailed();
     }
     return this.finish(bindings, outputs);
+  }
+
+  /** By itself, so that later runs make no closures. */
+  private runWhileWritten({ emitter }: CodeToCome): void {
+    const finish = (): number => this.finishCode().pages.address;
+    runCold(() => runWhileWritten(this.machine, emitter, this.table.address, finish));
   }
 
   /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */

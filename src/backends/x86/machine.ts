@@ -207,7 +207,7 @@ export class Machine {
         this.native.collect();
       }
     } else if (!variable.deviceIsCurrent) {
-      device.buffer.upload(variable.host!);
+      device.buffer.upload(variable.read());
       variable.deviceIsCurrent = true;
     }
     return device.buffer as NativeBuffer;

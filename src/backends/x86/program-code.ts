@@ -3,7 +3,8 @@
  * Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
-import { Assembler, type Label, type Mem, mem, R } from './assembler/assembler.ts';
+import { Assembler } from './assembler/assembler.ts';
+import { type Label, type Mem, mem, R } from './assembler/operands.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
 import type { Isa } from './isa.ts';
@@ -146,6 +147,8 @@ export function emitAlone(kernel: LoopKernel, isa: Isa, asm: Assembler = new Ass
 
 /** From so many bytes on a segment of a program's code ends, after the kernel that is being written. */
 export const SEGMENT_BYTES = 1 << 15;
+/** The first is so many times shorter, as nothing is computed before it is there; each may have twice the bytes of the one before. */
+const FIRST_SEGMENT = 8;
 
 /** Where the addresses of each step's buffers stand in the args table: one 64-bit word per buffer. */
 export interface ArgsLayout {
@@ -193,6 +196,8 @@ export class ProgramEmitter {
   private readonly runtime: { readonly barrier: Label; readonly fail: Label };
   private readonly kernels = new Map<LoopKernel['body'], EmittedKernel>();
   private readonly segmentBytes: number;
+  /** From where on this segment ends. */
+  private enough: number;
   private done = 0;
 
   constructor(
@@ -210,6 +215,7 @@ export class ProgramEmitter {
     this.control = control;
     this.layout = argsLayout(steps);
     this.segmentBytes = segmentBytes;
+    this.enough = segmentBytes / FIRST_SEGMENT;
     this.words = asm.word64(BigInt(control));
     this.runtime = { barrier: barrierFunction(asm, this.words), fail: failFunction(asm, this.words) };
   }
@@ -226,8 +232,9 @@ export class ProgramEmitter {
     for (; at < steps.length; at++) {
       const { kernel } = steps[at]!;
       if (kernels.has(kernel.body)) continue;
-      if (at > this.done && asm.segmentLength() >= this.segmentBytes) {
+      if (at > this.done && asm.segmentLength() >= this.enough) {
         asm.cut();
+        this.enough = Math.min(2 * this.enough, this.segmentBytes);
         this.done = at;
         return true;
       }

@@ -3,7 +3,8 @@
  * generated code, which is System V's everywhere. Knows conventions and system functions by address; programs reach them through control words.
  * Only Linux could be run; what the others take is checked by its bytes and, for Windows' convention, run on Linux (tests/backends/x86/systems.test.ts).
  */
-import { Assembler, mem, R } from './assembler/assembler.ts';
+import { Assembler } from './assembler/assembler.ts';
+import { mem, R } from './assembler/operands.ts';
 import type { Isa } from './isa.ts';
 
 /** The functions that sleep, wake and yield, by address; Linux has system calls instead. */

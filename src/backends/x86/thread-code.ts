@@ -2,7 +2,8 @@
  * What threads run: how a run is handed to workers and played as thread 0 (`start`), left to a thread of the event loop's pool and taken by it or taken
  * back (`offer`, `take`, `wait`), and how threads end. Knows control words, not programs; threads.ts calls it.
  */
-import { Assembler, type Label, mem, R } from './assembler/assembler.ts';
+import { Assembler } from './assembler/assembler.ts';
+import { type Label, mem, R } from './assembler/operands.ts';
 import { CONTROL, CONTROL_BYTES, HANDLE_BYTES, LED } from './control.ts';
 import { PRESERVED } from './emit.ts';
 import { LEDGER_BYTES, LEDGER_ENTRY_BYTES } from './memory/ledger.ts';

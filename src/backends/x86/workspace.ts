@@ -5,7 +5,8 @@
  * What the system has promised it has not yet given: pages are cleared when they are first touched, which takes 40 ms to half a second for the 200 MB of
  * ResNet-18's step (decision 110). So another thread touches them, while this one compiles and computes.
  */
-import { Assembler, mem, R } from './assembler/assembler.ts';
+import { Assembler } from './assembler/assembler.ts';
+import { mem, R } from './assembler/operands.ts';
 import { LARGE_PAGE, type Native, type NativeCall, PAGE } from './memory/native.ts';
 
 /** Less memory than this is given faster than a thread wakes. */

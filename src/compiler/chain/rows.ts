@@ -5,7 +5,8 @@
 import type { Extent } from '../contract/cursor.ts';
 import type { Expr, ReducedExpr } from '../expr.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { Accumulator } from '../lower/accumulator.ts';
 import type { KernelBuffers, ProgramContext } from '../lower/context.ts';
 import { reachable } from '../lower/domain.ts';

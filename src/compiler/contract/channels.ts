@@ -3,7 +3,8 @@
  * read serves all taps of its row, and where a tile touches the border is known when compiling, so nothing is padded or packed but the weights.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { type Cursor, loadOne, origin, sizesOf, step, stepAll, walk, whenInside } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
@@ -244,7 +245,7 @@ function sumTile(b: LoopBuilder, p: Problem, layout: Layout, row: Row, tile: Til
   const bytes = bytesOf(p.acc);
   const { at, start, packed } = row;
   const { first, count, shape } = tile;
-  const sums = Array.from({ length: count }, () => b.copy(zero(b, p.acc, lanes)));
+  const sums = Array.from({ length: count }, () => zero(b, p.acc, lanes));
   const ahead = run === null ? start : { index: b.add(start.index, b.mul(first, b.i32(along))), pos: start.pos };
   const weightsAt = b.copy(b.addr(packed, b.add(row.weights, c)));
   const uniform = image.guards.flatMap((g, i) => (g === guard ? [] : [i]));

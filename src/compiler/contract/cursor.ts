@@ -3,7 +3,8 @@
  * additions only, so that no inner loop divides. Guarded loads of runs along one dim live here too. Imports problem and loop IR.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 import { zero } from './indices.ts';
 import type { Guard, Problem, View } from './problem.ts';
 import type { AccScalar } from './spec.ts';
@@ -151,7 +152,7 @@ export function loadGuardedRun(
   const moving = violations(b, view, at, along, dim, lanes);
   const violated = uniform && moving ? b.bin('or', uniform, moving) : (uniform ?? moving);
   if (!violated) return loadRun(b, view, acc, at.index, stride, lanes);
-  const x = b.copy(zero(b, acc, lanes));
+  const x = zero(b, acc, lanes);
   b.if(
     isInside(b, violated),
     () => b.move(x, loadRun(b, view, acc, at.index, stride, lanes)),
@@ -175,7 +176,7 @@ export function loadGuardedRun(
 /** One element, 0 where a guard is violated. */
 export function loadGuardedOne(b: LoopBuilder, view: View, acc: AccScalar, at: Cursor, violated: Reg | null): Reg {
   if (!violated) return loadOne(b, view, at.index);
-  const x = b.copy(zero(b, acc));
+  const x = zero(b, acc);
   b.if(isInside(b, violated), () => b.move(x, loadOne(b, view, at.index)));
   return x;
 }

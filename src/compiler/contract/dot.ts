@@ -3,7 +3,8 @@
  * up at the end. For few rows or columns: matrix by vector, weight gradients of small and depthwise convolutions.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { loadRun, loadsVectors, origin, sizesOf, stepAll } from './cursor.ts';
 import { unravel, zero } from './indices.ts';
@@ -235,7 +236,7 @@ function keepSums(b: LoopBuilder, p: Problem, sums: readonly (readonly Reg[])[],
 /** Sums of one tile over one block of k, from the element indices of its lines: a vector for each pair. */
 function sumTile(b: LoopBuilder, p: Problem, plan: Plan, a: readonly Reg[], c: readonly Reg[]): Reg[][] {
   const { k, lanes, whole } = plan;
-  const sums = a.map(() => c.map(() => b.copy(zero(b, p.acc, lanes))));
+  const sums = a.map(() => c.map(() => zero(b, p.acc, lanes)));
   const add: AddProducts = (x, y) => {
     for (const [r, row] of sums.entries())
       for (const [i, sum] of row.entries()) addProduct(b, p.acc, x[r]!, y[i]!, sum);

@@ -2,7 +2,7 @@
  * Contractions over nothing: every sum is 0, and the epilogue still runs. Phases of strided input gradients that no window reaches are of this
  * kind. Imports problem, store and loop IR.
  */
-import type { LoopBuilder } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
 import { zero } from './indices.ts';
 import { extent, type Problem } from './problem.ts';
 import { finish, locate, outputGroups, outputIndex, storesVectors } from './store.ts';

@@ -3,7 +3,7 @@
  * May import the graph's dtypes and reindex algebra, the loop IR and the target; must not know nodes, fusion or backends.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import type { LoopBuilder } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { lowerChannels, suitsChannels } from './channels.ts';
 import { chosenPlan } from './choices.ts';

@@ -1,9 +1,11 @@
 /**
  * Index arithmetic in loop IR: affine sums, splitting a linear index into coordinates, zeros. The lowest file of the schedules.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import type { AccScalar } from './spec.ts';
 
+/** In a register of its own, which may be changed. */
 export const zero = (b: LoopBuilder, scalar: AccScalar, lanes = 1): Reg =>
   b.const(scalar, scalar === 'i64' ? 0n : 0, lanes);
 

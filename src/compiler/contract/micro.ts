@@ -3,7 +3,8 @@
  * column vector feed rows * vectors multiply-adds. Everything it reads is linear; packing has seen to the rest.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { asReg, type Extent } from './cursor.ts';
 import type { AccScalar } from './spec.ts';
 import type { Meanwhile } from './store.ts';

@@ -3,7 +3,8 @@
  * for shapes that are not worth one (a handful of products, axis maps that divide in unusual ways). Imports the spec and the loop IR.
  */
 import { numeratorRange } from '../../graph/reindex.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { type AccScalar, accumulator, type ContractOperand, type ContractSpec } from './spec.ts';
 
@@ -15,7 +16,7 @@ function readGuarded(
   sizes: readonly number[],
   coords: readonly Reg[],
 ): Reg {
-  const value = b.copy(zero(b, acc));
+  const value = zero(b, acc);
   const terms: [Reg, number][] = [];
   const visit = (a: number): void => {
     const axis = operand.axes[a];
@@ -69,7 +70,7 @@ export function lowerNaive(b: LoopBuilder, spec: ContractSpec): void {
     ).forEach((x, at) => {
       coords[outDims[at]!] = x;
     });
-    const acc = b.copy(zero(b, scalar));
+    const acc = zero(b, scalar);
     const sum = (k: number): void => {
       const dim = sumDims[k];
       if (dim === undefined) {

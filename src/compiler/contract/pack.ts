@@ -3,7 +3,8 @@
  * This is where im2col, zero padding, transposition, widening and prologues happen. Knows views and loops, not what the panel is for.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import {
   advance,
   allGuards,

@@ -4,7 +4,8 @@
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import { numeratorRange } from '../../graph/reindex.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { type Extent, loadOne, loadRun, loadsVectors } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { jumps, type Problem, product, type View } from './problem.ts';

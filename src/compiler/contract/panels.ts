@@ -3,7 +3,8 @@
  * panel of B in the first cache and panels of A from the second, through the register-tiled microkernel. Follows a Plan.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { asReg, type Extent, sizesOf } from './cursor.ts';
 import { unravel, zero } from './indices.ts';
 import { type Ahead, type Stream, sweep } from './micro.ts';
@@ -251,9 +252,7 @@ function touching(b: LoopBuilder, p: Problem, plan: Plan, m: readonly Group[], r
 function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group[], run: TileRun): void {
   const bytes = bytesOf(p.acc);
   const { lanes, vectors, width } = plan;
-  const sums = Array.from({ length: run.rows }, () =>
-    Array.from({ length: vectors }, () => b.copy(zero(b, p.acc, lanes))),
-  );
+  const sums = Array.from({ length: run.rows }, () => Array.from({ length: vectors }, () => zero(b, p.acc, lanes)));
   const each = (fill: (sum: Reg, row: number, vector: number) => void): void => {
     for (const [r, tile] of sums.entries()) for (const [v, sum] of tile.entries()) fill(sum, r, v);
   };

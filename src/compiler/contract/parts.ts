@@ -2,7 +2,8 @@
  * f32 in three parts of bf16, which matrix registers multiply (`Tiles` of kind `f32`): x = h + m + l, each what the one before leaves, rounded to nearest, so that the
  * three are x exactly (8 + 8 + 8 bits). Which numbers can be cut so: what cannot is found by the largest magnitude of a block, kept beside it. Imports loop IR only.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 
 /** Parts of a number, and bytes that they take. */
 export const PARTS = 3;
@@ -31,6 +32,8 @@ export function storeParts(b: LoopBuilder, x: Reg, y: Reg, to: Reg, offset: numb
   const magnitude = (v: Reg): Reg => b.bin('and', b.bitcast('i32', v), bits(b, v, 0x7fffffff));
   for (const v of [x, y]) b.bin('max', largest, magnitude(v), largest);
   const [low, high] = [partsOf(b, x), partsOf(b, y)];
+  // Of numbers below 2^-109 the last part is denormal and longer than bf16: what of it counts as zero must not reach into x's word.
+  high[PARTS - 1] = b.bin('and', high[PARTS - 1]!, bits(b, y, -0x10000));
   for (let part = 0; part < PARTS; part++) {
     const word = b.bin('or', b.bin('shrU', low[part]!, bits(b, x, 16)), high[part]!);
     b.store('i32', to, word, offset + part * apart);

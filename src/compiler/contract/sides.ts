@@ -3,7 +3,8 @@
  * threads beforehand, packed by the task that needs them, or read where the operand lies.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { asReg, type Cursor, type Extent, origin, sizesOf, step, stepAll } from './cursor.ts';
 import { affine, unravel } from './indices.ts';
 import { type Block, laneWords, packPanel } from './pack.ts';

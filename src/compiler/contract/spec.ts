@@ -5,7 +5,8 @@
  */
 import type { DType } from '../../graph/dtype.ts';
 import type { AxisMap } from '../../graph/node.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 
 /**
  * What an iteration dim stands in: `batch` in both operands and the output, `m` in `a` and the output, `n` in `b` and the output, `k` in

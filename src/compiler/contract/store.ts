@@ -3,7 +3,8 @@
  * Imports problem and loop IR; knows nothing of packing or blocking.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { type Inst, type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Inst, type Reg, registerScalar } from '../loops.ts';
 import type { Extent } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { mergesInOutput, type Problem } from './problem.ts';

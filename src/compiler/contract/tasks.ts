@@ -2,7 +2,8 @@
  * Sharing tasks among threads: which block of the output a task is, a parallel loop over a schedule's tasks, and the scratch area a thread may call
  * its own in it.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { processorsOf, type Target } from '../target.ts';
 import { unravel } from './indices.ts';
 import { extent, type Problem } from './problem.ts';

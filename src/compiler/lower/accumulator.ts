@@ -5,7 +5,8 @@
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { ReduceKind } from '../../graph/node.ts';
 import type { ReducedExpr } from '../expr.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { constantValue, lowerBinary, settle } from '../math/index.ts';
 import type { Emitter } from './emitter.ts';
 import type { Mode } from './walk.ts';

@@ -6,7 +6,8 @@ import type { DType } from '../../graph/dtype.ts';
 import type { Expr, GuardExpr, OpExpr, Tracer } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import {
   constantValue,
   lowerBinary,

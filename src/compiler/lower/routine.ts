@@ -8,7 +8,7 @@ import { bufferName } from '../describe.ts';
 import { storage, type Value } from '../flow.ts';
 import { uniform } from '../fold-values.ts';
 import type { CopyKernel, RoutineKernel } from '../kernels.ts';
-import { LoopBuilder } from '../loops.ts';
+import { LoopBuilder } from '../loop-builder.ts';
 import {
   argReduceScratch,
   argSortScratch,

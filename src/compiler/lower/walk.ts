@@ -4,7 +4,8 @@
  */
 import type { Expr, Tracer } from '../expr.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import type { ProgramContext } from './context.ts';
 
 /** How the loop nest is being walked at the moment. */

@@ -2,7 +2,8 @@
  * Rounding f32 registers to the values of f16 and bf16, by integer arithmetic on their bits (ties to even, as IEEE 754 says).
  * May import the loop IR; knows nothing of graphs.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 
 const int = (b: LoopBuilder, x: Reg, value: number): Reg => b.const('i32', value, x.type.lanes);
 const float = (b: LoopBuilder, x: Reg, value: number): Reg => b.const('f32', value, x.type.lanes);

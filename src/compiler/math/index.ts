@@ -4,7 +4,8 @@
  */
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Binary, Compare, Unary } from '../../graph/node.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { divide, floorDivide, integerPower, larger, modulo, shift, smaller } from './integers.ts';
 import { floatFloorDivide, floatModulo } from './remainder.ts';
 import { scopeOf } from './scope.ts';

@@ -2,7 +2,8 @@
  * Integer division, shifts and extremes with every case defined: division by zero gives 0, the smallest integer by -1 wraps, shifts
  * by the width or more shift everything out. May import the loop IR; knows nothing of graphs.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 
 const like = (b: LoopBuilder, x: Reg, value: number): Reg => {
   const { scalar, lanes } = x.type;

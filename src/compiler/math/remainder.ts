@@ -2,7 +2,8 @@
  * Floating-point remainder and floored quotient, exact for any ratio of the operands. May import the loop IR; knows nothing of
  * graphs.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { scopeOf } from './scope.ts';
 
 /**

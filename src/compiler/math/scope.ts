@@ -2,7 +2,8 @@
  * A LoopBuilder bound to one float type and lane count, so that long formulas read like formulas. Everything that computes a
  * transcendental function goes through it. May import the loop IR only; knows nothing of dtypes, graphs or machines.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 
 type FloatScalar = 'f32' | 'f64';
 

@@ -4,7 +4,8 @@
  * value (lgamma and digamma for positive arguments; tests/sweep).
  * May import the loop IR; knows nothing of dtypes narrower than f32, graphs or machines.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { atan, atan2 } from './atan.ts';
 import { erf } from './erf.ts';
 import { exp, expm1, sigmoid, tanh } from './exp.ts';

@@ -3,7 +3,8 @@
  * f16 and bf16 are rounded f32, the others are themselves. May import the loop IR and dtypes; knows nothing of operations.
  */
 import type { DType } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar, type Scalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar, type Scalar } from '../loops.ts';
 import { roundToBf16, roundToF16 } from './half.ts';
 
 /** The register type a value of `dtype` is held in between operations: as `registerScalar`, and `mask` for bool. */

@@ -163,7 +163,7 @@ class Memory {
       const block = this.take(`v${value.id}`, bytes, at, last, this.inherited(value, step, at, taken));
       offset = block.offset;
       this.offsets.set(value, offset);
-      this.ending[last]!.push({ ...block, owner: value });
+      this.ending[last]!.push({ offset, bytes: block.bytes, owner: value });
     }
     return { kind: 'arena', offset: offset + within };
   }

@@ -4,7 +4,8 @@
  * target; knows nothing of graphs.
  */
 import { bytesOf, type DType, isFloat } from '../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 import { lanesFor, type Target } from '../target.ts';
 import type { ArgReduceSpec, BufferIndex, Scratch } from './index.ts';
 import { eachColumn, scaled } from './lanes.ts';

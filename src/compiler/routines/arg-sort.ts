@@ -4,7 +4,8 @@
  * makes equal keys differ; one of 8 bytes has its position beside it. Rows are shared out among threads. Knows nothing of graphs.
  */
 import { bytesOf, isFloat } from '../../graph/dtype.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import type { Target } from '../target.ts';
 import type { ArgSortSpec, BufferIndex, Scratch } from './index.ts';
 import { lesser, scaled } from './lanes.ts';

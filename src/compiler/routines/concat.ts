@@ -3,7 +3,8 @@
  * nothing of graphs.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import type { Target } from '../target.ts';
 import type { BufferIndex, ConcatSpec, Scratch } from './index.ts';
 import { lesser, scaled } from './lanes.ts';

@@ -2,7 +2,8 @@
  * Lane numbers, and the walk over the columns of [outer, n, inner] buffers in vectors. May import the loop IR; knows nothing of
  * what is computed on a column.
  */
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 
 /** 0, 1, 2, ... along the lanes. */
 export function laneNumbers(b: LoopBuilder, lanes: number): Reg {

@@ -5,7 +5,8 @@
  */
 import { bytesOf, type DType, isFloat } from '../../graph/dtype.ts';
 import type { Binary, ScanKind } from '../../graph/node.ts';
-import type { LoopBuilder, Reg } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import type { Reg } from '../loops.ts';
 import { loadValue, lowerBinary, lowerCast, storeValue } from '../math/index.ts';
 import { lanesFor, type Target } from '../target.ts';
 import type { BufferIndex, ScanSpec, Scratch } from './index.ts';

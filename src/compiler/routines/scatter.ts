@@ -5,7 +5,8 @@
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { Binary, ScatterKind } from '../../graph/node.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../loops.ts';
+import type { LoopBuilder } from '../loop-builder.ts';
+import { type Reg, registerScalar } from '../loops.ts';
 import { constantValue, loadValue, lowerBinary, storeValue } from '../math/index.ts';
 import { lanesFor, type Target } from '../target.ts';
 import type { BufferIndex, ScatterSpec, Scratch } from './index.ts';

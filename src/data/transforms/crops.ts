@@ -3,7 +3,7 @@
  */
 import type { Image } from '../image.ts';
 import { resize } from './sampling.ts';
-import { blank, type Transform } from './transform.ts';
+import { blank, checkPixels, type Transform } from './transform.ts';
 
 /** Mirrors left to right with probability `p`. */
 export const randomHorizontalFlip =
@@ -49,15 +49,16 @@ function half(difference: number): number {
 }
 
 /** Cuts out the middle, with 0 around images that are smaller. */
-export const centerCrop =
-  (height: number, width = height) =>
-  (image: Image): Image =>
-    cut(image, half(image.height - height), half(image.width - width), height, width);
+export function centerCrop(height: number, width = height): (image: Image) => Image {
+  checkPixels('centerCrop', { height, width });
+  return image => cut(image, half(image.height - height), half(image.width - width), height, width);
+}
 
 /** Adds `padding` pixels of 0 on every side, then cuts out `height` x `width` at a random place. */
-export const randomCrop =
-  (height: number, width: number, padding = 0): Transform =>
-  (image, random) => {
+export function randomCrop(height: number, width = height, padding = 0): Transform {
+  checkPixels('randomCrop', { height, width });
+  checkPixels('randomCrop', { padding }, 0);
+  return (image, random) => {
     const roomY = image.height + 2 * padding - height;
     const roomX = image.width + 2 * padding - width;
     if (roomY < 0 || roomX < 0)
@@ -68,6 +69,7 @@ export const randomCrop =
     const left = random.integer(roomX + 1) - padding;
     return cut(image, top, left, height, width);
   };
+}
 
 export interface CropOptions {
   /** Least and largest share of the image's area. Default [0.08, 1]. */
@@ -77,10 +79,11 @@ export interface CropOptions {
 }
 
 /** Cuts out a part of random size, shape and place and resizes it to `height` x `width` (Szegedy et al. 2015, as torchvision does it). */
-export const randomResizedCrop =
-  (height: number, width = height, { scale = [0.08, 1], ratio = [3 / 4, 4 / 3] }: CropOptions = {}): Transform =>
-  (image, random) => {
-    const toSize = resize(height, width);
+export function randomResizedCrop(height: number, width = height, options: CropOptions = {}): Transform {
+  const { scale = [0.08, 1], ratio = [3 / 4, 4 / 3] } = options;
+  checkPixels('randomResizedCrop', { height, width });
+  const toSize = resize(height, width);
+  return (image, random) => {
     for (let attempt = 0; attempt < 10; attempt++) {
       const area = image.height * image.width * random.uniform(scale[0], scale[1]);
       const aspect = Math.exp(random.uniform(Math.log(ratio[0]), Math.log(ratio[1])));
@@ -95,3 +98,4 @@ export const randomResizedCrop =
     const h = Math.min(image.height, Math.round(image.width / aspect));
     return toSize(centerCrop(h, w)(image));
   };
+}

@@ -2,7 +2,7 @@
  * Transforms that read between pixels: resizing and affine warps, both bilinear.
  */
 import type { Image } from '../image.ts';
-import { blank, type Transform } from './transform.ts';
+import { blank, checkPixels, type Transform } from './transform.ts';
 
 export interface AffineOptions {
   /** Largest rotation either way, in degrees. Default 0. */
@@ -72,9 +72,10 @@ export interface ResizeOptions {
  * Bilinear resize to `height` x `width`, pixel centres aligned (PyTorch's `align_corners=False`). With one number, that becomes the shorter side and the
  * proportions stay.
  */
-export const resize =
-  (height: number, width?: number, { antialias = true }: ResizeOptions = {}) =>
-  (image: Image): Image => {
+export function resize(height: number, width?: number, options: ResizeOptions = {}): (image: Image) => Image {
+  const { antialias = true } = options;
+  checkPixels('resize', width === undefined ? { height } : { height, width });
+  return image => {
     const target = width === undefined ? proportional(image, height) : { height, width };
     const { channels } = image;
     const across = taps(image.width, target.width, antialias);
@@ -102,6 +103,7 @@ export const resize =
       }
     return { channels, ...target, data };
   };
+}
 
 /** The longer side is rounded down, as in torchvision. */
 function proportional({ height, width }: Image, shorter: number): { height: number; width: number } {

@@ -1,6 +1,8 @@
 /**
  * What a transform is, and what the transforms share.
  */
+
+import { describe } from '../../tensor/operands.ts';
 import type { Image } from '../image.ts';
 import type { RandomStream } from '../random.ts';
 
@@ -12,6 +14,13 @@ export function compose(...transforms: readonly ((image: Image) => Image)[]): (i
 export function compose(...transforms: readonly Transform[]): Transform;
 export function compose(...transforms: readonly Transform[]): Transform {
   return (image, random) => transforms.reduce((result, transform) => transform(result, random), image);
+}
+
+/** Complains unless all of these are whole numbers of pixels, at least `least`. */
+export function checkPixels(what: string, pixels: Readonly<Record<string, unknown>>, least = 1): void {
+  for (const [name, value] of Object.entries(pixels))
+    if (!Number.isInteger(value) || (value as number) < least)
+      throw new RangeError(`${what}: ${name}: expected a whole number of at least ${least}, got ${describe(value)}`);
 }
 
 /** An array of the image's type. */

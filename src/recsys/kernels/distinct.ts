@@ -2,7 +2,8 @@
  * The distinct signs of a batch: the twin of DistinctSigns in table/distinct.ts. On one thread, because a sign's number is its place among the
  * first appearances.
  */
-import type { LoopBuilder, Reg } from '../../compiler/loops.ts';
+import type { LoopBuilder } from '../../compiler/loop-builder.ts';
+import type { Reg } from '../../compiler/loops.ts';
 import type { HostKernel, HostKernels } from '../../compiler/program.ts';
 import { loadKernel, word } from './writing.ts';
 

@@ -2,7 +2,8 @@
  * Finding the rows of distinct signs and reading them: the twin of `findPlainly` in table/plain.ts. The memory of some signs is asked for before any of it is
  * used: index entries, then rows, then vectors that lie apart.
  */
-import type { LoopBuilder, Reg } from '../../compiler/loops.ts';
+import type { LoopBuilder } from '../../compiler/loop-builder.ts';
+import type { Reg } from '../../compiler/loops.ts';
 import type { HostKernel, HostKernels } from '../../compiler/program.ts';
 import { HI, LINK, LO, SHOW, WIDE } from '../table/layout.ts';
 import { INITIAL, writeInitial } from './create.ts';

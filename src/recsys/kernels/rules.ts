@@ -1,7 +1,8 @@
 /**
  * The row optimizers as loop IR: the twins of those in table/optimizers.ts, in f64 with the same operations in the same order.
  */
-import type { LoopBuilder, Reg } from '../../compiler/loops.ts';
+import type { LoopBuilder } from '../../compiler/loop-builder.ts';
+import type { Reg } from '../../compiler/loops.ts';
 import type { RowOptimizer } from '../table/options.ts';
 import { type Chunk, loadWide, storeWide } from './writing.ts';
 

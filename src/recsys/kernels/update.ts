@@ -1,7 +1,8 @@
 /**
  * Applying gradients and statistics to rows: the twin of `updatePlainly` in table/plain.ts, with the row optimizers of rules.ts in it.
  */
-import type { LoopBuilder, Reg } from '../../compiler/loops.ts';
+import type { LoopBuilder } from '../../compiler/loop-builder.ts';
+import type { Reg } from '../../compiler/loops.ts';
 import type { HostKernel, HostKernels } from '../../compiler/program.ts';
 import { CLICK, DELTA, LINK, META, SHOW, WIDE } from '../table/layout.ts';
 import { type RowUpdate, writeUpdate } from './rules.ts';

@@ -2,7 +2,8 @@
  * What the kernels share in writing: sharing out work among threads, vectors of f32 computed in f64, pointers to rows in segments.
  */
 
-import { type KernelBuffer, LoopBuilder, type Reg } from '../../compiler/loops.ts';
+import { LoopBuilder } from '../../compiler/loop-builder.ts';
+import type { KernelBuffer, Reg } from '../../compiler/loops.ts';
 import type { HostKernel, HostKernels } from '../../compiler/program.ts';
 import { lanesFor, type Target } from '../../compiler/target.ts';
 import type { DType } from '../../graph/dtype.ts';

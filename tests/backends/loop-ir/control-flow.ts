@@ -3,7 +3,8 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type KernelBuffer, LoopBuilder, type LoopKernel, type Reg } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
+import type { KernelBuffer, LoopKernel, Reg } from '../../../src/compiler/loops.ts';
 import { verifyKernel } from '../../../src/compiler/verify/index.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
 import type { KernelRun } from '../../support/run-kernel.ts';

@@ -1,6 +1,7 @@
 /** Comparisons, conversions, and instructions that move lanes. */
 import { describe, expect, it } from 'vitest';
-import { type CmpOp, LoopBuilder, type Reg } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
+import type { CmpOp, Reg } from '../../../src/compiler/loops.ts';
 import { type DType, hostArray } from '../../../src/graph/dtype.ts';
 import { type Any, array, INTS, NUMS, type Num, pairs, SAMPLES, type Subject, unsigned, wrap } from './samples.ts';
 

@@ -2,7 +2,8 @@
  * What tests of the loop IR's instructions share: awkward values of every type, and kernels that apply one formula to all of them.
  */
 import { expect } from 'vitest';
-import { LoopBuilder, type LoopKernel, type Reg } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
+import type { LoopKernel, Reg } from '../../../src/compiler/loops.ts';
 import { bytesOf, type DType, type HostArray, hostArray } from '../../../src/graph/dtype.ts';
 import type { KernelRun } from '../../support/run-kernel.ts';
 

@@ -2,7 +2,7 @@
  * The loop IR's instructions as WebAssembly.
  */
 import { expect, it } from 'vitest';
-import { LoopBuilder } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
 import { runKernel } from '../../support/run-kernel.ts';
 import { testInstructions } from '../loop-ir/instructions.ts';
 

@@ -83,7 +83,7 @@ const root = path.resolve(import.meta.dirname, '../../..');
 const COPY = `
 import { Machine } from '#tenon/backends/x86/machine.js';
 import { Native } from '#tenon/backends/x86/memory/native.js';
-import { LoopBuilder } from '#tenon/compiler/loops.js';
+import { LoopBuilder } from '#tenon/compiler/loop-builder.js';
 const [first, count, followed] = process.argv.slice(-3).map(Number);
 const machine = new Machine(new Native(), 'avx2');
 const b = new LoopBuilder();

@@ -1,6 +1,7 @@
 /** f32 rounded to the values of binary16 by conversions: as graph/half.ts rounds them, at every exponent, between neighbours and at their midpoints. */
 import { expect, it } from 'vitest';
-import { LoopBuilder, type LoopKernel } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
+import type { LoopKernel } from '../../../src/compiler/loops.ts';
 import { f16Bits, f16Value } from '../../../src/graph/half.ts';
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
 import { isas } from './available.ts';

@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { createX86Backend } from '../../../src/backends/x86/index.ts';
 import { Machine } from '../../../src/backends/x86/machine.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
-import { LoopBuilder } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
 import { Variable } from '../../../src/graph/storage.ts';
 import { gatherUpdateProgram, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';

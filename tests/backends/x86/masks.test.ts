@@ -2,7 +2,8 @@
  * Masked loads and stores and gathers: only lanes of the mask touch memory, the others read 0.
  */
 import { expect, it } from 'vitest';
-import { LoopBuilder, type LoopKernel } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
+import type { LoopKernel } from '../../../src/compiler/loops.ts';
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
 import { isas } from './available.ts';
 

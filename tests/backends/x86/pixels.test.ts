@@ -87,6 +87,12 @@ const unusual: readonly Change[] = [
     scale(a, 2 ** -80);
     scale(b, 2 ** -50);
   },
+  a => put(a, 2 ** -112, 3),
+  (_, b) => put(b, 1.2e-38, 5),
+  (a, b) => {
+    put(a, -3e-36, 7);
+    put(b, 1e-40, 3);
+  },
   a => scale(a, 1e-12),
   a => put(a, 0, 1),
 ];

@@ -8,7 +8,7 @@ import { targetOf } from '../../../src/backends/x86/isa.ts';
 import { Machine } from '../../../src/backends/x86/machine.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
 import { compileGraph } from '../../../src/compiler/compile.ts';
-import { LoopBuilder } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
 import { printKernel } from '../../../src/compiler/print-loops.ts';
 import { placeholder, variable } from '../../../src/graph/build.ts';
 import { Variable } from '../../../src/graph/storage.ts';

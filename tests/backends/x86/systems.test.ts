@@ -3,8 +3,9 @@
  * down; the code that stands between Windows' calling convention and ours, by its text and by running it here.
  */
 import { describe, expect, it } from 'vitest';
-import { Assembler, mem, R } from '../../../src/backends/x86/assembler/assembler.ts';
+import { Assembler } from '../../../src/backends/x86/assembler/assembler.ts';
 import { ListingAssembler } from '../../../src/backends/x86/assembler/listing.ts';
+import { mem, R } from '../../../src/backends/x86/assembler/operands.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
 import type { Koffi } from '../../../src/backends/x86/memory/platform.ts';
 import { darwin } from '../../../src/backends/x86/memory/posix.ts';

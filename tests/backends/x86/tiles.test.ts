@@ -2,7 +2,8 @@
  * Blocks of products on matrix registers, instruction by instruction: every kind and size of block, one after another and in runs, against sums in f64.
  */
 import { describe, expect, it } from 'vitest';
-import { LoopBuilder, type LoopKernel, type TileKind } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
+import type { LoopKernel, TileKind } from '../../../src/compiler/loops.ts';
 import { Random } from '../../compiler/contract/specs.ts';
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
 import { isas } from './available.ts';

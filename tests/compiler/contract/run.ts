@@ -8,7 +8,8 @@ import {
   lowerContract,
   type Room,
 } from '../../../src/compiler/contract/index.ts';
-import { type Inst, type KernelBuffer, LoopBuilder } from '../../../src/compiler/loops.ts';
+import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
+import type { Inst, KernelBuffer } from '../../../src/compiler/loops.ts';
 import type { Target } from '../../../src/compiler/target.ts';
 import type { DType, HostArray } from '../../../src/graph/dtype.ts';
 import { hostArray } from '../../../src/graph/dtype.ts';

@@ -1,12 +1,12 @@
 /**
  * Encodings of the vector and mask instructions that are used, one line each: prefix, map, W, opcode, and how a compressed displacement
- * scales. Data only; assembler.ts writes the bytes.
+ * scales. Data only; encodings.ts writes the bytes.
  */
 
 /** What one unit of an 8-bit displacement means: the bytes of memory the instruction touches. */
 export type Tuple = 'full' | 'half' | 'quarter' | 'eighth' | 's1' | 's2' | 's4' | 's8' | 'none';
 
-interface VectorForm {
+export interface VectorForm {
   /** 0 none, 1 66, 2 F3, 3 F2. */
   readonly pp: number;
   /** 1 0F, 2 0F38, 3 0F3A. */

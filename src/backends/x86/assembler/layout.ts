@@ -1,7 +1,7 @@
 /**
  * Where a segment's bytes come to lie: jumps become as short as they can, constants stand behind the code, and what is addressed by RIP is told how far.
  */
-import type { Label } from './assembler.ts';
+import type { Label } from './operands.ts';
 
 export interface Jump {
   readonly at: number;

@@ -2,9 +2,10 @@
  * An assembler that also writes down what it is told, in Intel's syntax as GNU as reads it: for `TENON_DEBUG=code`. Adds text only; the bytes are
  * those of assembler.ts.
  */
+import { Assembler } from './assembler.ts';
+import { type MaskOp, type VectorOp, vectorForm } from './forms.ts';
 import {
   type AluOp,
-  Assembler,
   type Condition,
   type Label,
   type Mem,
@@ -12,8 +13,7 @@ import {
   type RM,
   type SHIFT,
   type VectorOptions,
-} from './assembler.ts';
-import { type MaskOp, type VectorOp, vectorForm } from './forms.ts';
+} from './operands.ts';
 import type { TileOp, VexOp } from './vex.ts';
 
 const R64 = Object.keys(R);

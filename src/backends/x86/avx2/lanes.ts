@@ -4,7 +4,7 @@
 
 import type { Inst, Reg } from '../../../compiler/loops.ts';
 import { classOf } from '../allocate.ts';
-import { type Mem, mem, R } from '../assembler/assembler.ts';
+import { type Mem, mem, R } from '../assembler/operands.ts';
 import type { VexOp } from '../assembler/vex.ts';
 import { missing } from '../emit-arithmetic.ts';
 import { BEYOND, LARGEST } from '../emit-lanes.ts';

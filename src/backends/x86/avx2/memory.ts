@@ -2,7 +2,7 @@
  * Loads and stores of vectors and scalar floats with AVX2 and F16C. Bits of 16-bit floats agree with graph/half.ts.
  */
 import type { Inst, Reg } from '../../../compiler/loops.ts';
-import type { Mem } from '../assembler/assembler.ts';
+import type { Mem } from '../assembler/operands.ts';
 import type { VexOp } from '../assembler/vex.ts';
 import { type Frame, G0, G1, isWide, lengthOf } from '../frame.ts';
 import { named } from './arithmetic.ts';

@@ -2,7 +2,8 @@
  * The blocked contraction over words of packed elements: panels are packed into words, then multiplied on tiles (AMX) or by dot products in
  * vectors (AVX512_BF16, VNNI). Same loops as panels.ts; sums always pass through scratch.
  */
-import type { LoopBuilder, Reg, Tiles } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg, Tiles } from '../../loops.ts';
 import type { Target } from '../../target.ts';
 import { asReg, type Cursor, type Extent, sizesOf, step } from '../cursor.ts';
 import { unravel, zero } from '../indices.ts';
@@ -182,7 +183,7 @@ function multiplyVectors(
   const { lanes, rows, width } = plan;
   const { acc } = q.p;
   const vectors = width / lanes;
-  const sums = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => b.copy(zero(b, acc, lanes))));
+  const sums = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => zero(b, acc, lanes)));
   const each = (visit: (sum: Reg, offset: number) => void): void => {
     for (const [r, row] of sums.entries())
       for (const [v, sum] of row.entries()) visit(sum, (r * width + v * lanes) * 4);

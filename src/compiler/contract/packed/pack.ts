@@ -2,7 +2,8 @@
  * Packing into words: a panel of lines (of m or n) times a block of k, laid out `words` ([word][line], what vectors and the right side of tiles
  * read) or `lines` ([16 words][line][word], the left side of tiles). Lines beyond the operand repeat its last one: nobody reads their products.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { asReg, type Cursor, type Extent, sizesOf, stepAll, walk } from '../cursor.ts';
 import { unravel } from '../indices.ts';
 import { transpose } from '../pack.ts';

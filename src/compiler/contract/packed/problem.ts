@@ -3,7 +3,8 @@
  * products: which problems suit, and the same problem over words. One k dim is counted in words; the others stay.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
-import type { LoopBuilder, Reg, TileKind } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg, TileKind } from '../../loops.ts';
 import type { PackedProducts, Target } from '../../target.ts';
 import { stagedLayout } from '../pad.ts';
 import { extent, type Problem, type View } from '../problem.ts';

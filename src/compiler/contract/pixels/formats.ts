@@ -2,7 +2,8 @@
  * How blocks of 32 channels by 32 images reach matrix registers in a weight gradient: of the image [pairs of images][channel], of the gradient [result][pairs of images].
  * bf16 pairs neighbours among the images; f32 is cut into parts, and pairs an image with the one 16 behind it. Imports packing and loop IR.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { zero } from '../indices.ts';
 import { transpose } from '../pack.ts';
 import { PARTS, storeParts } from '../parts.ts';
@@ -102,4 +103,4 @@ export function f32Blocks(b: LoopBuilder): BlockFormat {
 }
 
 /** Magnitudes that nothing has been added to, by lane. */
-export const noMagnitudes = (b: LoopBuilder): Reg => b.copy(zero(b, 'i32', SIDE));
+export const noMagnitudes = (b: LoopBuilder): Reg => zero(b, 'i32', SIDE);

@@ -4,7 +4,8 @@
  * multiplied is up to a `Product`.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
-import { type LoopBuilder, type Reg, registerScalar } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import { type Reg, registerScalar } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { allGuards, origin, sizesOf, step, stepAll, walk, whenInside } from '../cursor.ts';
 import { unravel } from '../indices.ts';

@@ -3,7 +3,8 @@
  * rows; the gradients of a step of rows become blocks [result][pairs of images], the pixels of the image, each once per task, blocks [pair][channel] in a
  * ring, and per tap the pixels that meet are listed. Sums of all taps stay in the second cache; long sums are cut into chunks by shapes alone.
  */
-import type { LoopBuilder, Reg, Tiles } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg, Tiles } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { allGuards, type Cursor, origin, sizesOf, stepAll, walk, whenInside } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';

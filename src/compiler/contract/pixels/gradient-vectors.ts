@@ -3,7 +3,8 @@
  * listed, a panel of the image's channels at them is copied to the first cache, and the gradients at them are read where they lie. Sums of all taps stay in the
  * second cache; long sums are cut into chunks by shapes alone.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { allGuards, type Cursor, origin, sizesOf, stepAll, violations, walk, whenInside } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';

@@ -4,7 +4,7 @@
  * those pixels that lie inside of the image: nothing is unfolded or padded. Forward product, input gradient and weight gradient with any stride, in bf16 and
  * f32 on matrix registers, and in f32 in vectors. May import the neighbours' cursors, packing and stores.
  */
-import type { LoopBuilder } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Target } from '../../target.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';

@@ -3,7 +3,8 @@
  * into parts of bf16, each once, in a ring that stays in the second cache; a long sum goes over some channels at a time. Where a block holds numbers that cannot be
  * cut, its products are summed from where both operands lie.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { allGuards, type Cursor, origin, sizesOf, step, stepAll, walk, whenInside } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';

@@ -2,7 +2,8 @@
  * Products of f32 as IEEE has them, for blocks with numbers that cannot be cut into parts of bf16 (infinities, NaN, the very large and small): short code rather than fast.
  * Imports loop IR only.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 
 const F32 = 4;
 /** Rows whose sums are in registers together, and columns. */

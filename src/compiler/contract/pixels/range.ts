@@ -1,6 +1,7 @@
 /** The pixels of an image that a product reads, numbered in the order of memory. Pure data; imports problems only. */
 import { gcd } from '../../index-expr.ts';
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import type { Problem, View } from '../problem.ts';
 
 export interface Pixels {

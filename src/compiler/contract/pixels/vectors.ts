@@ -1,5 +1,5 @@
 /** Products of f32 in vectors: images at a pixel are rows of the microkernel's tile, read where they lie. */
-import type { LoopBuilder } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { origin } from '../cursor.ts';
 import { zero } from '../indices.ts';
@@ -86,9 +86,7 @@ export function productInVectors(b: LoopBuilder, p: Problem, f: Forward, target:
       const pitch = image.lin[images]!;
       const some = (size: number, from: number, until: number): void =>
         b.for(from, until, size, row => {
-          const tile = Array.from({ length: size }, () =>
-            Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
-          );
+          const tile = Array.from({ length: size }, () => Array.from({ length: vectors }, () => zero(b, 'f32', lanes)));
           const first = b.advance(b.addr(image.buffer), row, pitch * F32);
           const entry = b.copy(at);
           b.for(0, count, 1, () => {

@@ -3,7 +3,8 @@
  * for every point of k, the taps of a filter. For depthwise and grouped convolution, and layers of few channels.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { asReg, origin, sizesOf, stepAll } from '../cursor.ts';
 import { affine, unravel } from '../indices.ts';

@@ -1,7 +1,8 @@
 /**
  * Where the vectors of a tile stand: a walk along the rows of B that moves by additions and locates each row by division once.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { type Cursor, type Extent, sizesOf, step, stepAll } from '../cursor.ts';
 import { affine, unravel } from '../indices.ts';
 import { extent } from '../problem.ts';

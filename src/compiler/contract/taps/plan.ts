@@ -2,7 +2,7 @@
  * What of the kernel is known when compiling: the tile, how rows of B are cut into vectors, and how sums are stored.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
-import type { LoopBuilder } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Target } from '../../target.ts';
 
 import { extent, type Problem } from '../problem.ts';

@@ -1,7 +1,8 @@
 /**
  * The sums of a tile over all taps, in registers, and what stores them from there.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { advance, allGuards, type Cursor, violations, whenInside } from '../cursor.ts';
 import { affine, zero } from '../indices.ts';
 import { addProduct } from '../micro.ts';
@@ -38,7 +39,7 @@ class TapSums {
     this.plan = plan;
     this.tile = tile;
     const { p, lanes } = plan;
-    this.sums = Array.from({ length: tile.rows }, () => tile.places.map(() => b.copy(zero(b, p.acc, lanes))));
+    this.sums = Array.from({ length: tile.rows }, () => tile.places.map(() => zero(b, p.acc, lanes)));
   }
 
   /** One tap: `offset` bytes from every place in B, the rows at `a`. */

@@ -3,7 +3,8 @@
  * operands that lie as the microkernel reads them. A task transforms its tiles, multiplies them by a panel of the kernel at a time, and finishes results
  * while the panel's sums are in the second cache. Where a task's tiles would be few, all tiles are transformed first.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { loadRun } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';
@@ -220,9 +221,7 @@ function multiply(
       b.advance(next, b.mul(tile, b.i32(Math.floor(channels / plan.unroll))), plan.ahead);
     b.for(lo, hi, 1, panel => {
       const row = b.mul(b.sub(panel, lo), b.i32(rows));
-      const tile = Array.from({ length: rows }, () =>
-        Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
-      );
+      const tile = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => zero(b, 'f32', lanes)));
       const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
       const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
       const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), bytes: plan.ahead };

@@ -3,7 +3,8 @@
  * transformed, accumulated for a block of kernels that stays in the second cache. Long sums are cut into chunks, which depends on shapes alone, and
  * joined when the sums are transformed back.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { kernelWriter } from '../kernel-gradients.ts';
@@ -125,7 +126,7 @@ export function lowerWeightGradient(
             const a: Stream = { dtype: 'f32', from: b.advance(fromRows, row, F32), across: 1, along: outs };
             const at = b.advance(b.advance(place, row, ins * F32), column, F32);
             const tile = Array.from({ length: rows }, () =>
-              Array.from({ length: vectors }, () => b.copy(zero(b, 'f32', lanes))),
+              Array.from({ length: vectors }, () => zero(b, 'f32', lanes)),
             );
             const each = (use: (sum: Reg, offset: number) => void): void => {
               for (const [r, line] of tile.entries())

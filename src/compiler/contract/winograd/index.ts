@@ -3,7 +3,7 @@
  * product and both gradients, in f32. For images whose channels lie side by side. May import the neighbours' microkernel, plans and stores.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
-import type { LoopBuilder } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';

@@ -2,7 +2,8 @@
  * Tiles of an image, transformed: 4x4 pixels (or the gradients of 2x2 results) of every channel become 16 planes [tile][channel] that the products read as
  * they lie. What lies outside of the image is known per tile, so nothing is padded. Imports windows, transforms and loop IR.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import type { View } from '../problem.ts';
 import type { Axis, Windows } from './convolution.ts';
@@ -98,7 +99,7 @@ function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values:
         all.map(j => {
           const out = joined(b, rows![i]!, columns![j]!);
           if (!out) return load(i, j);
-          const x = b.copy(zero(b, 'f32', lanes));
+          const x = zero(b, 'f32', lanes);
           b.if(b.cmp('ge', out, none), () => b.move(x, load(i, j)));
           return x;
         }),

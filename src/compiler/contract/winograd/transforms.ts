@@ -3,7 +3,8 @@
  * a 3x3 kernel g, the 2x2 results are At (U * V) A: 16 products instead of 36. Their transposes make the gradients. Each is a matrix applied to the
  * columns, then to the rows, of a small matrix of registers; additions only, but for the halves of the kernel. Imports loop IR only.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 
 /** A matrix of vectors, row by row. */
 export type Matrix = readonly (readonly Reg[])[];

@@ -3,7 +3,8 @@
  * bits do not depend on threads. May import the loop IR, the target and the graph's table of sizes.
  */
 import { MATRIX_ROUTINES, type MatrixRoutine } from '../../../graph/matrix.ts';
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import type { BufferIndex, Scratch } from '../index.ts';
 import { bidiagonalise, diagonaliseBidiagonal, lowerToUpper, type Vectors } from './bidiagonal.ts';

@@ -2,7 +2,8 @@
  * What matrix algorithms are written in: matrices in buffers, whose elements are read and written as f64, and loops over stretches of their
  * rows in vectors. Knows the loop IR only.
  */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import type { BufferIndex } from '../index.ts';
 
 /** A scalar i32: known when compiling, or in a register. */
