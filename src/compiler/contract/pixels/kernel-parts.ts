@@ -1,5 +1,6 @@
 /** Kernels of f32 in parts of bf16, as the right side of matrix registers reads them. Imports packing and loop IR. */
-import type { LoopBuilder, Reg } from '../../loops.ts';
+import type { LoopBuilder } from '../../loop-builder.ts';
+import type { Reg } from '../../loops.ts';
 import { origin, sizesOf } from '../cursor.ts';
 import { affine, unravel } from '../indices.ts';
 import { laneWords, packPanel, transpose } from '../pack.ts';

@@ -2,6 +2,7 @@
 import { processorsOf, type Target } from '../../target.ts';
 import { PARTS_BYTES } from '../parts.ts';
 import { extent, type Problem } from '../problem.ts';
+import { LINE } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
 import { BLOCK, SIDE } from './formats.ts';
 import type { Forward } from './forward.ts';
@@ -26,6 +27,8 @@ export interface PartsPlan {
   /** Bytes between these channels of the kernel and the next, and tiles of sums that wait for those. */
   readonly blockBytes: number;
   readonly sums: number;
+  /** Lines of the next pixel that a step of products asks for. */
+  readonly linesAhead: number;
 }
 
 const F32 = 4;
@@ -49,8 +52,9 @@ export function planParts(p: Problem, f: Forward, pixels: Pixels, target: Target
     const pixelBytes = rows * channels * PARTS_BYTES;
     const blockBytes = channels * width * PARTS_BYTES;
     const bytes = ring * pixelBytes + taskPanels * taps * blockBytes + sums * rows * width * F32;
+    const linesAhead = Math.ceil((rows * channels * F32) / (LINE * taskPanels * taps * (channels / BLOCK)));
     return {
-      rows, width, imageBlocks, panels, channels, channelBlocks, nTasks, mTasks, taskPanels, ring, pixelBytes, blockBytes, sums, bytes,
+      rows, width, imageBlocks, panels, channels, channelBlocks, nTasks, mTasks, taskPanels, ring, pixelBytes, blockBytes, sums, linesAhead, bytes,
     }; // biome-ignore format: a record
   };
   // As many channels at a time as fit (sums that wait cost more than pixels that are cut again), by as many panels as fit beside them.

@@ -4,21 +4,21 @@
  * cut, its products are summed from where both operands lie.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
-import type { Reg } from '../../loops.ts';
+import type { Reg, Tiles } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { allGuards, type Cursor, origin, sizesOf, step, stepAll, walk, whenInside } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { hinderedBy, PARTS, storeParts } from '../parts.ts';
 import { extent, type Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, type Group, outputGroups, storeTile, touchesOf } from '../store.ts';
+import { type Coords, type Group, LINE, outputGroups, storeTile, touchesOf } from '../store.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
 import { BLOCK, noMagnitudes, SIDE } from './formats.ts';
 import type { Forward } from './forward.ts';
 import { type KernelParts, kernelParts } from './kernel-parts.ts';
 import { type PartsPlan, planParts } from './parts-plan.ts';
 import { LANES, sumPlainly } from './plain.ts';
-import { type Pixels, pixelNumber, pixelsOf } from './range.ts';
+import { type Pixels, pixelCount, pixelNumber, pixelsOf } from './range.ts';
 
 const F32 = 4;
 const WORD = 4;
@@ -143,6 +143,7 @@ class PartsKernel {
         b.bin('max', packed, until, packed);
 
         const { count, largest } = this.listInside(areas, pixel);
+        const next = this.pixelAt(b.bin('min', until, b.i32(pixelCount(pixels) - 1)), offset);
         const image = affine(b, [[ordinal, imageBlocks * rows], [task.images, 1]], 0); // biome-ignore format: a sum
         const [lo, hi] = task.panels;
         b.for(lo, hi, 1, panel => {
@@ -152,7 +153,9 @@ class PartsKernel {
           const isLast = b.cmp('eq', block, b.i32(channelBlocks - 1));
           const touches = touchesOf(b, p, this.groups.m, this.groups.n, lanes, results);
           if (touches) b.if(isLast, () => b.for(0, touches.times, 1, touches.each));
-          const tiles = (): void => this.multiplyTiles(areas, count, panel, block, sums);
+          const trips = b.mul(b.sub(panel, lo), b.mul(count, b.i32(plan.channels / BLOCK)));
+          const ahead = { from: b.advance(next, trips, plan.linesAhead * LINE), lines: plan.linesAhead };
+          const tiles = (): void => this.multiplyTiles(areas, count, ahead, panel, block, sums);
           const plain = (): void =>
             this.multiplyPlainly(step(b, f.image, pixel, f.images, task.images), panel, channel, sums);
           const hindered = hinderedBy(b, largest, b.load('i32', b.addr(this.kernel.largest, panel)));
@@ -165,13 +168,18 @@ class PartsKernel {
     });
   }
 
+  /** Where a pixel lies, `offset` elements on. */
+  private pixelAt(pixel: Reg, offset: Reg): Reg {
+    const { first, stride } = this.pixels;
+    return this.b.addr(this.f.image.buffer, affine(this.b, [[pixel, stride], [offset, 1]], first)); // biome-ignore format: a sum
+  }
+
   /** Cuts some channels of a task's images at one pixel into the ring. */
   private packPixel({ ring, magnitudes }: Areas, pixel: Reg, offset: Reg): void {
-    const { b, f, plan, pixels } = this;
+    const { b, f, plan } = this;
     const { rows } = plan;
     const place = b.bin('remU', pixel, b.i32(plan.ring));
-    const index = affine(b, [[pixel, pixels.stride], [offset, 1]], pixels.first); // biome-ignore format: a sum
-    const image = b.addr(f.image.buffer, index);
+    const image = this.pixelAt(pixel, offset);
     const line = b.copy(b.advance(ring, place, plan.pixelBytes));
     const part = rows * SIDE * WORD;
     const largest = noMagnitudes(b);
@@ -214,7 +222,14 @@ class PartsKernel {
     return { count, largest };
   }
 
-  private multiplyTiles({ ring, list }: Areas, count: Reg, panel: Reg, block: Reg, sums: Reg): void {
+  private multiplyTiles(
+    { ring, list }: Areas,
+    count: Reg,
+    ahead: Tiles['ahead'],
+    panel: Reg,
+    block: Reg,
+    sums: Reg,
+  ): void {
     const { b, plan, kernel } = this;
     const ofPanel = affine(b, [[panel, kernel.panelBytes / WORD], [block, plan.blockBytes / WORD]], 0); // biome-ignore format: a sum
     b.emit({
@@ -227,6 +242,7 @@ class PartsKernel {
       rows: plan.rows === SIDE ? 1 : 2,
       columns: plan.width === SIDE ? 1 : 2,
       add: plan.channelBlocks > 1,
+      ahead,
       runs: { at: list, count, pitch: null },
     });
   }
