@@ -1,15 +1,19 @@
 /**
- * Arithmetic of the loop IR as x86-64 with AVX-512. Scalar floats are lane 0 of 128-bit vectors and use the packed instructions.
+ * Arithmetic of the loop IR on vectors and masks with AVX-512, and on general registers through emit-general.ts. Scalar floats are lane 0 of 128-bit
+ * vectors and use the packed instructions.
  */
 import type { BinOp, CmpOp, Reg, RegType, UnOp } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
 import type { VectorOp } from './assembler/forms.ts';
-import type { AluOp, Condition } from './assembler/operands.ts';
-import { bitsOf, type Frame, G0, G1, G2, isFloat, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
-
-export function missing(what: string, type: RegType): never {
-  throw new Error(`internal: x86 emitter has no ${what} of ${type.scalar}x${type.lanes}`);
-}
+import {
+  binaryGeneral,
+  compareGeneral,
+  missing,
+  multiplyAddGeneral,
+  selectGeneral,
+  unaryGeneral,
+} from './emit-general.ts';
+import { bitsOf, type Frame, G0, isFloat, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
 
 /** The packed instruction of a name for the type: ps/pd for floats, d/q for integers. */
 export const packed = (name: string, type: RegType): VectorOp =>
@@ -33,19 +37,7 @@ export function unary(f: Frame, fn: UnOp, d: Reg, a: Reg): void {
     return;
   }
   if (kind === 'general') {
-    const wide = isWide(type);
-    if (fn === 'clz') asm.lzcnt(wide, G0, f.g(a, G0));
-    else {
-      f.gCopy(a, G0);
-      if (fn === 'not' && type.scalar === 'mask') asm.aluImm('xor', false, G0, 1);
-      else if (fn === 'not' || fn === 'neg') asm.group3(fn, wide, G0);
-      else if (fn === 'abs') {
-        asm.mov(wide, G1, G0);
-        asm.group3('neg', wide, G0);
-        asm.cmov('s', wide, G0, G1);
-      } else missing(fn, type);
-    }
-    f.gDone(d, G0);
+    unaryGeneral(f, fn, d, a);
     return;
   }
   const l = lengthOf(type);
@@ -74,16 +66,11 @@ export function unary(f: Frame, fn: UnOp, d: Reg, a: Reg): void {
   f.vDone(d, into);
 }
 
-const ALU_OPS: Partial<Record<BinOp, AluOp>> = { add: 'add', sub: 'sub', and: 'and', or: 'or', xor: 'xor' };
-const SHIFTS: Partial<Record<BinOp, { readonly scalar: 'shl' | 'sar' | 'shr'; readonly vector: string }>> = {
-  shl: { scalar: 'shl', vector: 'vpsll' },
-  shrS: { scalar: 'sar', vector: 'vpsra' },
-  shrU: { scalar: 'shr', vector: 'vpsrl' },
-};
+const SHIFTS: Partial<Record<BinOp, string>> = { shl: 'vpsll', shrS: 'vpsra', shrU: 'vpsrl' };
 
 export function binary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
   const kind = classOf(a.type);
-  if (kind === 'general') scalarBinary(f, fn, d, a, b);
+  if (kind === 'general') binaryGeneral(f, fn, d, a, b);
   else if (kind === 'mask') maskBinary(f, fn, d, a, b);
   else vectorBinary(f, fn, d, a, b);
 }
@@ -97,118 +84,6 @@ function maskBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
   else if (fn === 'andnot') f.asm.mask('kandnw', K0, y, x);
   else missing(fn, a.type);
   f.kDone(d, K0);
-}
-
-function scalarBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
-  const { asm } = f;
-  const wide = isWide(a.type);
-  const alu = ALU_OPS[fn];
-  if (alu) {
-    const immediate = f.immediate(b);
-    const y = immediate === null ? f.g(b, G1) : -1;
-    const into = f.gInto(d);
-    // Where d is b's register, a goes elsewhere first.
-    const at = into === y ? G0 : into;
-    f.gCopy(a, at);
-    if (immediate !== null) asm.aluImm(alu, wide, at, immediate);
-    else asm.alu(alu, wide, at, y);
-    f.gDone(d, at);
-    return;
-  }
-  const shift = SHIFTS[fn];
-  if (shift) {
-    const count = f.literal(b);
-    f.gCopy(a, G0);
-    if (count !== null) asm.shiftImm(shift.scalar, wide, G0, Number(count & (wide ? 63n : 31n)));
-    else {
-      f.gCopy(b, G1);
-      asm.shiftCl(shift.scalar, wide, G0);
-    }
-    f.gDone(d, G0);
-    return;
-  }
-  switch (fn) {
-    case 'mul': {
-      const immediate = f.immediate(b);
-      if (immediate !== null) asm.imulImm(wide, G0, f.g(a, G0), immediate);
-      else {
-        f.gCopy(a, G0);
-        asm.imul(wide, G0, f.g(b, G1));
-      }
-      f.gDone(d, G0);
-      return;
-    }
-    case 'div':
-    case 'rem':
-    case 'divU':
-    case 'remU': {
-      const literal = f.literal(b);
-      if (literal !== null && !wide && (fn === 'divU' || fn === 'remU')) {
-        divideBy(f, d, a, BigInt.asUintN(32, literal), fn === 'remU');
-        return;
-      }
-      const divisor = f.g(b, G1);
-      f.gCopy(a, G0);
-      const signed = fn === 'div' || fn === 'rem';
-      if (signed) asm.cdq(wide);
-      else asm.alu('xor', false, G2, G2);
-      asm.group3(signed ? 'idiv' : 'div', wide, divisor);
-      f.gDone(d, fn === 'div' || fn === 'divU' ? G0 : G2);
-      return;
-    }
-    case 'min':
-    case 'pmin':
-    case 'max':
-    case 'pmax': {
-      const y = f.g(b, G1);
-      f.gCopy(a, G0);
-      asm.alu('cmp', wide, G0, y);
-      asm.cmov(fn === 'min' || fn === 'pmin' ? 'g' : 'l', wide, G0, y);
-      f.gDone(d, G0);
-      return;
-    }
-    case 'andnot':
-      f.gCopy(b, G1);
-      if (a.type.scalar === 'mask') asm.aluImm('xor', false, G1, 1);
-      else asm.group3('not', wide, G1);
-      asm.alu('and', wide, G1, f.g(a, G0));
-      f.gDone(d, G1);
-      return;
-    case 'mulHiU':
-      f.gCopy(a, G0);
-      asm.group3('mul', false, f.g(b, G1));
-      f.gDone(d, G2);
-      return;
-    default:
-      missing(fn, a.type);
-  }
-}
-
-/**
- * Unsigned 32-bit division by a constant: the high half of a * ceil(2^64 / divisor), which is exact for every a (Lemire, Kaser, Kurz 2019).
- */
-function divideBy(f: Frame, d: Reg, a: Reg, divisor: bigint, remainder: boolean): void {
-  const { asm } = f;
-  if (divisor <= 1n) {
-    if (remainder) asm.movImm(G2, 0n);
-    else f.gCopy(a, G2);
-    f.gDone(d, G2);
-    return;
-  }
-  asm.movImm(G1, (1n << 64n) / divisor + ((1n << 64n) % divisor === 0n ? 0n : 1n));
-  const x = f.g(a, G0);
-  // Writing 32 bits clears the upper half.
-  asm.mov(false, G0, x);
-  asm.group3('mul', true, G1);
-  if (!remainder) {
-    f.gDone(d, G2);
-    return;
-  }
-  asm.imulImm(false, G2, G2, Number(BigInt.asIntN(32, divisor)));
-  const y = f.g(a, G0);
-  asm.mov(false, G0, y);
-  asm.alu('sub', false, G0, G2);
-  f.gDone(d, G0);
 }
 
 const FLOAT_OPS: Partial<Record<BinOp, string>> = {
@@ -264,11 +139,11 @@ function vectorBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
     const into = f.vInto(d);
     if (count?.op === 'const') {
       const imm = Number(BigInt(count.value) & (wide ? 63n : 31n));
-      asm.vector(`${shift.vector}${wide ? 'q' : 'd'}_i` as VectorOp, l, into, 0, x, { imm });
+      asm.vector(`${shift}${wide ? 'q' : 'd'}_i` as VectorOp, l, into, 0, x, { imm });
     } else {
       f.splatBits(T0, l, wide, wide ? 63n : 31n);
       asm.vector('vpandd', l, T0, T0, f.v(b, 1));
-      asm.vector(integer(`${shift.vector}v`, type), l, into, x, T0);
+      asm.vector(integer(`${shift}v`, type), l, into, x, T0);
     }
     f.vDone(d, into);
     return;
@@ -323,40 +198,15 @@ function vectorBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
   }
 }
 
-const CONDITIONS: { readonly [fn in CmpOp]: Condition } = {
-  eq: 'e',
-  ne: 'ne',
-  lt: 'l',
-  le: 'le',
-  gt: 'g',
-  ge: 'ge',
-  ltU: 'b',
-};
 export const FLOAT_PREDICATE = { eq: 0, ne: 4, lt: 0x11, le: 0x12, gt: 0x1e, ge: 0x1d, ltU: -1 } as const;
 const INTEGER_PREDICATE = { eq: 0, ne: 4, lt: 1, le: 2, gt: 6, ge: 5, ltU: 1 } as const;
-
-/** Sets the flags by a comparison of general registers; gives the condition that says it is true. */
-export function compareGeneral(
-  f: Frame,
-  { fn, a, b }: { readonly fn: CmpOp; readonly a: Reg; readonly b: Reg },
-): Condition {
-  const { type } = a;
-  const wide = isWide(type);
-  const x = f.g(a, G0);
-  const immediate = f.immediate(b);
-  if (immediate !== null) f.asm.aluImm('cmp', wide, x, immediate);
-  else f.asm.alu('cmp', wide, x, f.g(b, G1));
-  return type.scalar === 'ptr' && fn === 'lt' ? 'b' : CONDITIONS[fn];
-}
 
 export function compare(f: Frame, fn: CmpOp, d: Reg, a: Reg, b: Reg): void {
   const { asm } = f;
   const { type } = a;
   const kind = classOf(type);
   if (kind === 'general') {
-    asm.setcc(compareGeneral(f, { fn, a, b }), G0);
-    asm.movExtend('zx8', G0, G0);
-    f.gDone(d, G0);
+    compareGeneral(f, fn, d, a, b);
     return;
   }
   if (kind === 'mask') missing(fn, type);
@@ -383,10 +233,7 @@ export function multiplyAdd(f: Frame, d: Reg, a: Reg, b: Reg, c: Reg): void {
   const { type } = d;
   if (!isFloat(type)) {
     if (type.lanes === 1) {
-      f.gCopy(a, G0);
-      asm.imul(isWide(type), G0, f.g(b, G1));
-      asm.alu('add', isWide(type), G0, f.g(c, G1));
-      f.gDone(d, G0);
+      multiplyAddGeneral(f, d, a, b, c);
       return;
     }
     const l = lengthOf(type);
@@ -436,13 +283,7 @@ export function select(f: Frame, d: Reg, m: Reg, a: Reg, b: Reg): void {
   const { type } = d;
   const kind = classOf(type);
   if (kind === 'general') {
-    const wide = isWide(type);
-    f.gCopy(b, G0);
-    const x = f.g(a, G1);
-    const test = f.g(m, G2);
-    asm.test(false, test, test);
-    asm.cmov('ne', wide, G0, x);
-    f.gDone(d, G0);
+    selectGeneral(f, d, m, a, b);
     return;
   }
   if (kind === 'mask') {

@@ -5,7 +5,8 @@ import type { Inst, Reg } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
 import type { VectorOp } from './assembler/forms.ts';
 import { mem, R } from './assembler/operands.ts';
-import { combine, integer, missing, packed } from './emit-arithmetic.ts';
+import { combine, integer, packed } from './emit-arithmetic.ts';
+import { missing } from './emit-general.ts';
 import { bitsOf, FRAME, type Frame, G0, G1, isFloat, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
 
 /** Conversion instructions by `from>to`; the vector length is that of the wider side. */

@@ -9,7 +9,8 @@ import type { Assembler } from './assembler/assembler.ts';
 import { type Condition, type Label, mem, R } from './assembler/operands.ts';
 import { vectorInstruction } from './avx2/index.ts';
 import { loadSplat as avx2LoadSplat } from './avx2/memory.ts';
-import { binary, compare, compareGeneral, multiplyAdd, select, unary } from './emit-arithmetic.ts';
+import { binary, compare, multiplyAdd, select, unary } from './emit-arithmetic.ts';
+import { flagsOf } from './emit-general.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
 import { address, advance, apart, gather, iota, load, loadSplat, store } from './emit-memory.ts';
 import { configureTiles, dot, tiles } from './emit-tiles.ts';
@@ -73,12 +74,12 @@ class KernelEmitter {
 
   private block(insts: readonly Inst[]): void {
     const { definition, uses } = this.f.usage;
-    const { folding } = this.f;
+    const { taken } = this.f.folding;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i]!;
       const { d } = inst as { readonly d?: Reg };
       // Nothing reads it, or its reader takes it in.
-      if (d && (uses[d.id] === 0 || folding.has(d))) continue;
+      if (d && (uses[d.id] === 0 || taken[d.id] === 1)) continue;
       const next = insts[i + 1];
       // A loaded element that is only spread out is one instruction.
       if (
@@ -140,7 +141,7 @@ class KernelEmitter {
   private unless(m: Reg, target: Label): void {
     const comparison = this.f.folding.comparison(m);
     if (comparison) {
-      this.asm.jump(target, OPPOSITE[compareGeneral(this.f, comparison)]!);
+      this.asm.jump(target, OPPOSITE[flagsOf(this.f, comparison)]!);
       return;
     }
     const at = this.f.g(m, G0);

@@ -4,13 +4,13 @@
  * same coordinates, or any later kernel over the same space that reads the same data; otherwise it starts a kernel.
  */
 import { sameShape } from '../../graph/shape.ts';
-import type { Flow } from '../flow.ts';
-import { isElementwise, isView, storage, type Value } from '../flow.ts';
-import type { IndexTable, Ix, VarAtom } from '../index-expr.ts';
+import { type Flow, isElementwise, storage, type Value } from '../flow.ts';
+import type { IndexTable } from '../index-expr.ts';
 import type { ContractKernel, Kernel, RoutineKernel, SpaceKernel } from '../kernels.ts';
-import { throughReindex, throughReshape } from '../views.ts';
+import { Coordinates, type Wait } from './coordinates.ts';
 import { forgetCheap, storeNarrow } from './remember.ts';
 import { isRoutine, type Selection } from './select.ts';
+import { shouldSplit, worthRows } from './sums.ts';
 
 /** Members per kernel: keeps generated functions, and the recursion over expressions, small. */
 const MAX_MEMBERS = 160;
@@ -18,12 +18,6 @@ const MAX_MEMBERS = 160;
 const MAX_HEIGHT = 200;
 /** Kernels remembered per space to join without depending on them. */
 const REMEMBERED = 4;
-
-/** What a value waits for: the highest stage below it, and the kernel of that stage if there is only one. */
-interface Wait {
-  readonly stage: number;
-  readonly kernel: Kernel | null;
-}
 
 const READY: Wait = { stage: 0, kernel: null };
 
@@ -40,32 +34,9 @@ export function group(flow: Flow, selection: Selection, table: IndexTable): Grou
   return grouper.finish();
 }
 
-const sameCoords = (a: readonly Ix[], b: readonly Ix[]): boolean => {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-};
-
-const product = (shape: readonly number[], where: (d: number) => boolean): number =>
-  shape.reduce((n, size, d) => (where(d) ? n * size : n), 1);
-
-/** Whether a reduction has too few results to keep threads busy, and many elements. Depends on shapes alone. */
-function shouldSplit(shape: readonly number[], kept: readonly boolean[]): boolean {
-  const outer = product(shape, d => kept[d]!);
-  const inner = product(shape, d => !kept[d]!);
-  if (outer * inner <= 32_768) return false;
-  let last = shape.length - 1;
-  while (last > 0 && shape[last] === 1) last--;
-  if (!kept[last]) return outer < 16 && inner >= 8192;
-  const strips = Math.ceil(shape[last]! / 16) * (outer / shape[last]!);
-  return strips < 16 && inner >= 256;
-}
-
 class Grouper {
   private readonly selection: Selection;
   private readonly lasts: (value: Value) => boolean;
-  private readonly table: IndexTable;
   private readonly waits: Wait[];
   private readonly kernels: Kernel[] = [];
   /** By value id: what a reader of the value reads from memory. */
@@ -74,7 +45,7 @@ class Grouper {
   /** Operations below a placed value inside its kernel. */
   private readonly height = new Map<Value, number>();
   private readonly home = new Map<Value, Kernel>();
-  private readonly spaces = new Map<string, { vars: readonly VarAtom[]; coords: readonly Ix[] }>();
+  private readonly coordinates: Coordinates;
   private readonly recent = new Map<string, SpaceKernel[]>();
   /** Values whose old contents the program replaces. */
   private readonly updated = new Set<Value>();
@@ -82,8 +53,8 @@ class Grouper {
   constructor(flow: Flow, selection: Selection, table: IndexTable) {
     this.selection = selection;
     this.lasts = flow.lasts;
-    this.table = table;
     this.waits = flow.values.map(() => READY);
+    this.coordinates = new Coordinates(table, selection, this.waits);
     for (const { leaf } of flow.updates) {
       const value = flow.leaves[leaf];
       if (value) this.updated.add(value);
@@ -173,24 +144,13 @@ class Grouper {
     return { kind: 'routine', stage: wait.stage + 1, members, stores: [], lasting: this.lasts(value), value };
   }
 
-  private spaceOf(shape: readonly number[]): { vars: readonly VarAtom[]; coords: readonly Ix[] } {
-    const key = shape.join();
-    let space = this.spaces.get(key);
-    if (!space) {
-      const vars = shape.map(n => this.table.variable(n));
-      space = { vars, coords: vars.map(v => this.table.ofAtom(v)) };
-      this.spaces.set(key, space);
-    }
-    return space;
-  }
-
   private space(
     shape: readonly number[],
     stage: number,
     kept: readonly boolean[] | null,
     lasting: boolean,
   ): SpaceKernel {
-    const { vars } = this.spaceOf(shape);
+    const { vars } = this.coordinates.spaceOf(shape);
     const split = kept !== null && shouldSplit(shape, kept);
     const kernel = this.add<SpaceKernel>({
       kind: 'space',
@@ -226,7 +186,7 @@ class Grouper {
       }
     }
     const kernel = this.space(value.shape, wait.stage + 1, null, this.lasts(value));
-    kernel.members.set(value, this.spaceOf(value.shape).coords);
+    kernel.members.set(value, this.coordinates.spaceOf(value.shape).coords);
     return kernel;
   }
 
@@ -263,7 +223,7 @@ class Grouper {
       if (first.group !== value.group) return false;
       break;
     }
-    const coords = this.coordsIn(kernel, value);
+    const coords = this.coordinates.within(kernel, value);
     if (!coords) return false;
     kernel.members.set(value, coords);
     return true;
@@ -278,108 +238,6 @@ class Grouper {
           isElementwise(input) &&
           input.inputs.some(below => this.updated.has(below) && below.size === value.size)),
     );
-  }
-
-  /** Where in the kernel's space `value` can be computed. */
-  private coordsIn(kernel: SpaceKernel | ContractKernel, value: Value): readonly Ix[] | null {
-    if (kernel.kind === 'contract') {
-      if (value.size !== kernel.value.size) return null;
-      if (sameShape(value.shape, kernel.shape) && this.fits(kernel, value, kernel.plan.out)) return kernel.plan.out;
-      const coords = this.coordsByInput(kernel, value);
-      // The schedule writes along its dims, so each result must be affine in them.
-      const affine = coords && this.table.linear(coords, value.shape).terms.every(({ atom }) => atom.kind === 'var');
-      return affine ? coords : null;
-    }
-    const full = this.spaceOf(kernel.shape).coords;
-    if (sameShape(value.shape, kernel.shape) && !kernel.split && this.fits(kernel, value, full)) return full;
-    const { kept } = kernel;
-    if (kept) {
-      const keptCoords = full.filter((_, d) => kept[d]);
-      const keptShape = kernel.shape.filter((_, d) => kept[d]);
-      if (sameShape(value.shape, keptShape) && this.fits(kernel, value, keptCoords)) return keptCoords;
-    }
-    const outer = kept ? product(kernel.shape, d => kept[d]!) : -1;
-    const fullSize = product(kernel.shape, () => true);
-    if (value.size === outer || (value.size === fullSize && !kernel.split)) return this.coordsByInput(kernel, value);
-    return null;
-  }
-
-  /** Coordinates at which some input of `value`, seen through views that only move elements, is what the kernel computes there. */
-  private coordsByInput(kernel: SpaceKernel | ContractKernel, value: Value): readonly Ix[] | null {
-    if (isView(value)) {
-      const coords = this.invertView(kernel, value, 0);
-      return coords && this.fits(kernel, value, coords) ? coords : null;
-    }
-    for (const input of value.inputs) {
-      const coords = this.invertViews(kernel, input, 0);
-      if (coords && this.fits(kernel, value, coords)) return coords;
-    }
-    return null;
-  }
-
-  private invertViews(kernel: Kernel, value: Value, depth: number): readonly Ix[] | null {
-    const member = kernel.members.get(value);
-    if (member) return member;
-    if (depth > 8 || !this.selection.virtual[value.id] || this.waits[value.id]!.stage < kernel.stage) return null;
-    if (isElementwise(value)) {
-      for (const input of value.inputs) {
-        const coords = this.invertViews(kernel, input, depth + 1);
-        if (coords) return coords;
-      }
-      return null;
-    }
-    return this.invertView(kernel, value, depth);
-  }
-
-  private invertView(kernel: Kernel, value: Value, depth: number): readonly Ix[] | null {
-    if (value.op !== 'reshape' && value.op !== 'reindex') return null;
-    const source = value.inputs[0]!;
-    if (source.size !== value.size) return null;
-    const below = this.invertViews(kernel, source, depth + 1);
-    if (!below) return null;
-    if (value.op === 'reshape') return this.table.unravel(this.table.linear(below, source.shape), value.shape);
-    const coords: (Ix | undefined)[] = value.shape.map(n => (n === 1 ? this.table.zero : undefined));
-    for (const [a, map] of (value as Value<'reindex'>).attrs.axes.entries()) {
-      const [term] = map.terms;
-      if (map.terms.length !== 1 || term![1] !== 1 || map.offset !== 0 || map.div !== 1) {
-        if (source.shape[a] === 1) continue;
-        return null;
-      }
-      if (source.shape[a] !== value.shape[term![0]]) return null;
-      coords[term![0]] = below[a]!;
-    }
-    return coords.every(c => c !== undefined) ? coords : null;
-  }
-
-  /** Whether everything of `kernel` that `value` reads at `coords` is computed at just those coordinates. */
-  private fits(kernel: Kernel, value: Value, coords: readonly Ix[]): boolean {
-    if (isView(value)) return this.fitsView(kernel, value, coords);
-    for (const input of value.inputs) if (!this.fitsRead(kernel, input, coords)) return false;
-    return true;
-  }
-
-  private fitsRead(kernel: Kernel, value: Value, coords: readonly Ix[]): boolean {
-    const member = kernel.members.get(value);
-    if (member) return sameCoords(member, coords);
-    if (this.waits[value.id]!.stage < kernel.stage || !this.selection.virtual[value.id]) return true;
-    return this.fits(kernel, value, coords);
-  }
-
-  private fitsView(kernel: Kernel, value: Value, coords: readonly Ix[]): boolean {
-    const source = value.inputs[0]!;
-    if (value.is('reindex')) {
-      const shown = throughReindex(this.table, value, coords);
-      if (shown.never) return true;
-      if (shown.conditions.length > 0) return this.waits[source.id]!.stage < kernel.stage;
-      return this.fitsRead(kernel, source, shown.coords);
-    }
-    if (value.is('gather')) {
-      const index = value.inputs[1]!;
-      const { axis } = value.attrs;
-      if (this.waits[source.id]!.stage >= kernel.stage) return false;
-      return this.fitsRead(kernel, index, coords.slice(axis, axis + index.shape.length));
-    }
-    return this.fitsRead(kernel, source, throughReshape(this.table, value, coords));
   }
 
   // ---------------------------------------------------------------------------------------------- reductions
@@ -419,7 +277,7 @@ class Grouper {
     if (kernel.split && this.waits[value.inputs[0]!.id]!.stage >= kernel.stage) return false;
     if (!kernel.kept && !worthRows(shape, kept)) return false;
     const input = value.inputs[0]!;
-    if (!this.fitsRead(kernel, input, this.spaceOf(shape).coords)) return false;
+    if (!this.coordinates.fitsRead(kernel, input, this.coordinates.spaceOf(shape).coords)) return false;
     this.addReduction(kernel, value as Value<'reduce'>, kept);
     return true;
   }
@@ -429,7 +287,7 @@ class Grouper {
     kernel.reductions.push(value);
     kernel.members.set(
       value,
-      this.spaceOf(kernel.shape).coords.filter((_, d) => kept[d]),
+      this.coordinates.spaceOf(kernel.shape).coords.filter((_, d) => kept[d]),
     );
   }
 
@@ -463,15 +321,4 @@ class Grouper {
     for (const kernel of this.kernels) kernel.stores.sort((a, b) => a.id - b.id);
     return { kernels: this.kernels.filter(kernel => kernel.stores.length > 0), home: this.home };
   }
-}
-
-/** Whether elementwise work should give up its own loop order to be summed on the spot. */
-function worthRows(shape: readonly number[], kept: readonly boolean[]): boolean {
-  if (shouldSplit(shape, kept)) return false;
-  const outer = product(shape, d => kept[d]!);
-  const size = product(shape, () => true);
-  if (size <= 16_384) return true;
-  let last = shape.length - 1;
-  while (last > 0 && shape[last] === 1) last--;
-  return kept[last] ? outer >= 64 && size / outer <= 4096 : outer >= 8;
 }

@@ -5,7 +5,8 @@
 
 import type { BinOp, CmpOp, Reg, RegType, UnOp } from '../../../compiler/loops.ts';
 import type { VexOp } from '../assembler/vex.ts';
-import { FLOAT_PREDICATE, missing, signBit } from '../emit-arithmetic.ts';
+import { FLOAT_PREDICATE, signBit } from '../emit-arithmetic.ts';
+import { missing } from '../emit-general.ts';
 import { bitsOf, FRAME_VECTOR, type Frame, G0, isFloat, isWide, lengthOf } from '../frame.ts';
 import { maskOver, narrowMask, T0, T1, T2 } from './registers.ts';
 

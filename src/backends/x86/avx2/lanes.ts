@@ -6,7 +6,7 @@ import type { Inst, Reg } from '../../../compiler/loops.ts';
 import { classOf } from '../allocate.ts';
 import { type Mem, mem, R } from '../assembler/operands.ts';
 import type { VexOp } from '../assembler/vex.ts';
-import { missing } from '../emit-arithmetic.ts';
+import { missing } from '../emit-general.ts';
 import { BEYOND, LARGEST } from '../emit-lanes.ts';
 import { bitsOf, FRAME, FRAME_VECTOR, type Frame, G0, G1, isFloat, isWide, lengthOf } from '../frame.ts';
 import { combine, named, packed } from './arithmetic.ts';
