@@ -26,73 +26,74 @@ export interface Usage {
   replace(a: Reg, d: Reg, move: Inst, inst: Inst): void;
 }
 
-/** Calls `visit` for every register the instruction itself reads, in operand order; nested blocks are not entered. */
-export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
+/**
+ * Puts the registers that the instruction itself reads into `into`, from index `at` on, in operand order; returns the index behind the last one. Nested blocks
+ * are not entered. Every pass asks this of every instruction, in code that runs for the first time: so it calls nothing (decision 230).
+ */
+export function operandsOf(inst: Inst, into: Reg[], at = 0): number {
   // The most frequent ones first.
   switch (inst.op) {
     case 'const':
-      return;
+      return at;
     case 'bin':
     case 'cmp':
     case 'shuffle':
-      visit(inst.a);
-      visit(inst.b);
-      return;
+      into[at++] = inst.a;
+      into[at++] = inst.b;
+      return at;
     case 'move':
     case 'splat':
     case 'un':
-      visit(inst.a);
-      return;
+      into[at++] = inst.a;
+      return at;
     case 'fma':
     case 'dot':
-      visit(inst.a);
-      visit(inst.b);
-      visit(inst.c);
-      return;
+      into[at++] = inst.a;
+      into[at++] = inst.b;
+      into[at++] = inst.c;
+      return at;
     case 'load':
-      visit(inst.p);
-      if (inst.m) visit(inst.m);
-      return;
+      into[at++] = inst.p;
+      if (inst.m) into[at++] = inst.m;
+      return at;
     case 'store':
-      visit(inst.p);
-      visit(inst.a);
-      if (inst.m) visit(inst.m);
-      return;
+      into[at++] = inst.p;
+      into[at++] = inst.a;
+      if (inst.m) into[at++] = inst.m;
+      return at;
     case 'addr':
-      if (inst.index) visit(inst.index);
-      return;
+      if (inst.index) into[at++] = inst.index;
+      return at;
     case 'advance':
-      visit(inst.p);
-      visit(inst.by);
-      return;
+      into[at++] = inst.p;
+      into[at++] = inst.by;
+      return at;
     case 'tiles':
-      readByTiles(inst, visit);
-      return;
+      return operandsOfTiles(inst, into, at);
     case 'select':
-      visit(inst.m);
-      visit(inst.a);
-      visit(inst.b);
-      return;
+      into[at++] = inst.m;
+      into[at++] = inst.a;
+      into[at++] = inst.b;
+      return at;
     case 'insert':
-      visit(inst.a);
-      visit(inst.s);
-      return;
+      into[at++] = inst.a;
+      into[at++] = inst.s;
+      return at;
     case 'follow':
     case 'prefetch':
-      visit(inst.p);
-      return;
+      into[at++] = inst.p;
+      return at;
     case 'gather':
-      visit(inst.p);
-      visit(inst.index);
-      if (inst.m) visit(inst.m);
-      return;
+      into[at++] = inst.p;
+      into[at++] = inst.index;
+      if (inst.m) into[at++] = inst.m;
+      return at;
     case 'for':
     case 'parallel':
     case 'while':
     case 'if':
     case 'fail':
-      readByControl(inst, visit);
-      return;
+      return operandsOfControl(inst, into, at);
     case 'count':
     case 'apart':
     case 'once':
@@ -100,42 +101,53 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
     case 'thread':
     case 'threads':
     case 'iota':
-      return;
+      return at;
     default:
-      visit(inst.a);
+      into[at++] = inst.a;
+      return at;
   }
 }
 
-function readByTiles({ a, b, c, steps, ahead, runs }: Tiles, visit: (reg: Reg) => void): void {
-  visit(a);
-  visit(b);
-  visit(c);
-  if (typeof steps !== 'number') visit(steps);
-  if (ahead) visit(ahead.from);
+function operandsOfTiles({ a, b, c, steps, ahead, runs }: Tiles, into: Reg[], at: number): number {
+  into[at++] = a;
+  into[at++] = b;
+  into[at++] = c;
+  if (typeof steps !== 'number') into[at++] = steps;
+  if (ahead) into[at++] = ahead.from;
   if (runs) {
-    visit(runs.at);
-    visit(runs.count);
+    into[at++] = runs.at;
+    into[at++] = runs.count;
   }
+  return at;
 }
 
-function readByControl(
+function operandsOfControl(
   inst: Extract<Inst, { op: 'for' | 'parallel' | 'while' | 'if' | 'fail' }>,
-  visit: (reg: Reg) => void,
-): void {
+  into: Reg[],
+  at: number,
+): number {
   switch (inst.op) {
     case 'for':
-      if (typeof inst.lo !== 'number') visit(inst.lo);
-      if (typeof inst.hi !== 'number') visit(inst.hi);
-      return;
+      if (typeof inst.lo !== 'number') into[at++] = inst.lo;
+      if (typeof inst.hi !== 'number') into[at++] = inst.hi;
+      return at;
     case 'parallel':
-      if (typeof inst.extent !== 'number') visit(inst.extent);
-      return;
+      if (typeof inst.extent !== 'number') into[at++] = inst.extent;
+      return at;
     case 'fail':
-      visit(inst.value);
-      return;
+      into[at++] = inst.value;
+      return at;
     default:
-      visit(inst.m);
+      into[at++] = inst.m;
+      return at;
   }
+}
+
+/** Calls `visit` for every register the instruction itself reads, in operand order. */
+export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
+  const operands: Reg[] = [];
+  const count = operandsOf(inst, operands);
+  for (let i = 0; i < count; i++) visit(operands[i]!);
 }
 
 /** Iterations assumed of a loop whose bounds are not known. */
@@ -175,11 +187,22 @@ class Walker implements Usage {
   private blocks = 0;
   private here = 0;
 
-  private readonly read = (reg: Reg): void => {
-    const { id } = reg;
+  private readonly operands: Reg[] = [];
+
+  private read({ id }: Reg): void {
     this.uses[id]!++;
     this.local[id] = this.blockOf[id] === this.here;
-  };
+  }
+
+  private readOperands(inst: Inst): void {
+    const { operands, uses, local, blockOf, here } = this;
+    const count = operandsOf(inst, operands);
+    for (let i = 0; i < count; i++) {
+      const { id } = operands[i]!;
+      uses[id]!++;
+      local[id] = blockOf[id] === here;
+    }
+  }
 
   private define(reg: Reg, inst: Inst | undefined): void {
     const { id } = reg;
@@ -223,7 +246,7 @@ class Walker implements Usage {
           break;
         case 'for':
         case 'parallel':
-          readBy(inst, this.read);
+          this.readOperands(inst);
           this.define(inst.i, undefined);
           work += this.walk(inst.body) * trips(inst);
           break;
@@ -237,11 +260,11 @@ class Walker implements Usage {
         case 'store':
         case 'prefetch':
           if (inst.op === 'store' && inst.past) this.streams = true;
-          readBy(inst, this.read);
+          this.readOperands(inst);
           break;
         case 'tiles':
           this.tiles = true;
-          readBy(inst, this.read);
+          this.readOperands(inst);
           work +=
             (typeof inst.steps === 'number' ? inst.steps : UNKNOWN_TRIPS) *
             (inst.runs ? UNKNOWN_TRIPS : 1) *
@@ -253,7 +276,7 @@ class Walker implements Usage {
         case 'barrier':
           break;
         default:
-          readBy(inst, this.read);
+          this.readOperands(inst);
           if (inst.op === 'addr' || inst.op === 'count' || inst.op === 'apart') this.buffers.add(inst.buf);
           this.define(inst.d, inst);
       }

@@ -16,10 +16,8 @@ export const classOf = (type: RegType): RegisterClass =>
       ? 'vector'
       : 'general';
 
-/** A register number; or, below 0, `~offset` of a slot in the stack frame, in bytes. */
+/** A register number, from 0 on; or, below 0, `~offset` of a slot in the stack frame, in bytes. */
 export type Place = number;
-
-export const isRegister = (place: Place): boolean => place >= 0;
 
 export interface Allocation {
   /** By register id; undefined for registers without a place. */
@@ -32,8 +30,12 @@ export interface Allocation {
 
 const SLOT_BYTES: { readonly [c in RegisterClass]: number } = { general: 8, vector: 64, mask: 8 };
 
-/** Accesses per position: what lives shortly gains least from the stack. */
-const density = ({ weight, first, last }: Interval): number => weight / (last - first + 1);
+/** Intervals by their first position, and where that is the same, as they came. */
+function byBeginning(intervals: readonly Interval[]): Interval[] {
+  // Sorted as numbers, which needs no calls of a function that compares.
+  const keys = Float64Array.from(intervals, ({ first }, i) => first * intervals.length + i).sort();
+  return Array.from(keys, key => intervals[key % intervals.length]!);
+}
 
 export function allocate(
   intervals: readonly Interval[],
@@ -48,12 +50,21 @@ export function allocate(
     stackBytes += bytes;
   };
   const byClass: { readonly [c in RegisterClass]: Interval[] } = { general: [], vector: [], mask: [] };
-  for (const interval of intervals) byClass[kindOf(interval.reg.type)].push(interval);
+  /** By register id: its class; and accesses per position, as what lives shortly gains least from the stack. */
+  const kinds: RegisterClass[] = [];
+  const density: number[] = [];
+  for (const interval of intervals) {
+    const { reg, weight, first, last } = interval;
+    const kind = kindOf(reg.type);
+    kinds[reg.id] = kind;
+    density[reg.id] = weight / (last - first + 1);
+    byClass[kind].push(interval);
+  }
   let spillsVectors = false;
   for (const kind of ['general', 'vector', 'mask'] as const) {
     const free = [...pools[kind]].reverse();
     const active: Interval[] = [];
-    for (const interval of byClass[kind].sort((p, q) => p.first - q.first)) {
+    for (const interval of byBeginning(byClass[kind])) {
       let still = 0;
       for (const other of active)
         if (other.last < interval.first) free.push(places[other.reg.id]!);
@@ -62,7 +73,7 @@ export function allocate(
       let register: number | undefined;
       const { hint } = interval;
       const hinted = hint && places[hint.id];
-      if (hint && hinted != null && isRegister(hinted) && kindOf(hint.type) === kind) {
+      if (hint && hinted != null && hinted >= 0 && kinds[hint.id] === kind) {
         const at = free.indexOf(hinted);
         if (at >= 0) register = free.splice(at, 1)[0];
       }
@@ -70,8 +81,14 @@ export function allocate(
       if (register === undefined) {
         if (kind === 'vector') spillsVectors = true;
         let least = -1;
-        for (let i = 0; i < active.length; i++)
-          if (density(active[i]!) < density(least < 0 ? interval : active[least]!)) least = i;
+        let lowest = density[interval.reg.id]!;
+        for (let i = 0; i < active.length; i++) {
+          const mine = density[active[i]!.reg.id]!;
+          if (mine < lowest) {
+            lowest = mine;
+            least = i;
+          }
+        }
         if (least < 0) {
           spill(interval, SLOT_BYTES[kind]);
           continue;

@@ -74,12 +74,12 @@ class KernelEmitter {
 
   private block(insts: readonly Inst[]): void {
     const { definition, uses } = this.f.usage;
-    const { folding } = this.f;
+    const { taken } = this.f.folding;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i]!;
       const { d } = inst as { readonly d?: Reg };
       // Nothing reads it, or its reader takes it in.
-      if (d && (uses[d.id] === 0 || folding.has(d))) continue;
+      if (d && (uses[d.id] === 0 || taken[d.id] === 1)) continue;
       const next = insts[i + 1];
       // A loaded element that is only spread out is one instruction.
       if (

@@ -3,7 +3,7 @@
  * comparisons of the jump right behind them, and vectors of one constant, which are memory operands. Reads loop IR only.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
-import { readBy, type Usage } from '../../compiler/usage.ts';
+import { operandsOf, type Usage } from '../../compiler/usage.ts';
 
 type Address = Extract<Inst, { op: 'addr' | 'advance' }>;
 export type Comparison = Extract<Inst, { op: 'cmp' }>;
@@ -52,24 +52,19 @@ export class Folding {
     return this.constants.get(reg.id)?.value ?? null;
   }
 
-  has(reg: Reg): boolean {
-    return this.taken[reg.id] === 1;
-  }
-
-  /** Registers an instruction reads, those inside of what it takes in included. */
-  reads(inst: Inst, visit: (reg: Reg) => void): void {
+  /** As `operandsOf`, with the registers inside of what the instruction takes in. */
+  operandsOf(inst: Inst, into: Reg[]): number {
     // Read where it is taken in.
-    if ((inst.op === 'addr' || inst.op === 'advance') && this.addresses.get(inst.d.id) === inst) return;
-    this.visit = visit;
-    readBy(inst, this.visitThrough);
+    if ((inst.op === 'addr' || inst.op === 'advance') && this.taken[inst.d.id] === 1) return 0;
+    const count = operandsOf(inst, into);
+    if (count === 0) return 0;
+    // What takes an address in has it as its first operand.
+    const { id } = into[0]!;
+    const folded = this.taken[id] === 1 ? this.addresses.get(id) : undefined;
+    if (!folded) return count;
+    into[0] = into[count - 1]!;
+    return operandsOf(folded, into, count - 1);
   }
-
-  private visit: (reg: Reg) => void = () => {};
-  private readonly visitThrough = (reg: Reg): void => {
-    const folded = this.taken[reg.id] === 1 ? this.addresses.get(reg.id) : undefined;
-    if (folded) readBy(folded, this.visit);
-    else this.visit(reg);
-  };
 
   private once(reg: Reg): boolean {
     return this.usage.uses[reg.id] === 1 && this.usage.defs[reg.id] === 1;
@@ -104,14 +99,17 @@ export class Folding {
       return;
     }
     if (this.constants.size === 0) return;
-    this.operand = this.memoryOperand(inst);
-    readBy(inst, this.keepOthers);
+    const { operands, constants } = this;
+    const count = operandsOf(inst, operands);
+    if (count === 0) return;
+    const inMemory = this.memoryOperand(inst);
+    for (let i = 0; i < count; i++) {
+      const reg = operands[i]!;
+      if (reg.type.lanes > 1 && reg !== inMemory && constants.has(reg.id)) this.kept.add(reg.id);
+    }
   }
 
-  private operand: Reg | null = null;
-  private readonly keepOthers = (reg: Reg): void => {
-    if (reg.type.lanes > 1 && reg !== this.operand && this.constants.has(reg.id)) this.kept.add(reg.id);
-  };
+  private readonly operands: Reg[] = [];
 
   /** The operand that an instruction may read from memory. */
   private memoryOperand(inst: Inst): Reg | null {

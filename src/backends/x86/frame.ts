@@ -5,7 +5,7 @@
 import type { Inst, LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
 import type { Usage } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
-import { type Allocation, allocate, classOf, isRegister, type Place, type RegisterClass } from './allocate.ts';
+import { type Allocation, allocate, classOf, type Place, type RegisterClass } from './allocate.ts';
 import type { Assembler } from './assembler/assembler.ts';
 import { type Mem, mem, R, type RM } from './assembler/operands.ts';
 import { Folding } from './folding.ts';
@@ -48,10 +48,16 @@ export const FRAME_VECTOR: Mem = mem(R.rsp, FRAME.vector);
 /** 0, 1, 2 for vectors of 128, 256, 512 bits; scalars are in 128. */
 export function lengthOf(type: RegType): number {
   if (type.lanes === 1) return 0;
-  const bytes = type.lanes * (isWide(type) ? 8 : 4);
-  if (bytes !== 16 && bytes !== 32 && bytes !== 64)
-    throw new Error(`internal: x86 has no vector of ${type.lanes} ${type.scalar}`);
-  return Math.log2(bytes / 16);
+  switch (type.lanes * (isWide(type) ? 8 : 4)) {
+    case 64:
+      return 2;
+    case 32:
+      return 1;
+    case 16:
+      return 0;
+    default:
+      throw new Error(`internal: x86 has no vector of ${type.lanes} ${type.scalar}`);
+  }
 }
 
 export const isWide = (type: RegType): boolean =>
@@ -63,6 +69,8 @@ const NEAR = 2 ** 31;
 
 const literalBits = (type: RegType, value: number | bigint): bigint =>
   type.scalar === 'mask' ? (Number(value) === 0 ? 0n : 1n) : bitsOf(type, value);
+
+type Literal = Extract<Inst, { op: 'const' }>;
 
 const bits = new DataView(new ArrayBuffer(8));
 /** A constant's bits, as its type has them in memory. */
@@ -83,8 +91,10 @@ export class Frame {
   readonly vex: boolean;
   readonly folding: Folding;
   private readonly allocation: Allocation;
-  /** Values of literals by register id, as far as they were asked for. */
-  private readonly literals: (bigint | undefined)[] = [];
+  private readonly places: Allocation['places'];
+  /** By register id: what is a literal; and its value, as far as it was asked for. */
+  private readonly literals: (Literal | undefined)[] = [];
+  private readonly values: (bigint | undefined)[] = [];
   private readonly spilled: readonly number[];
 
   /**
@@ -100,9 +110,11 @@ export class Frame {
     const placeless = Uint8Array.from(this.folding.taken);
     for (let id = 0; id < placeless.length; id++) {
       const definition = usage.definition[id];
-      if (definition && this.isLiteral(definition)) placeless[id] = 1;
+      if (definition?.op !== 'const' || classOf(definition.d.type) !== 'general') continue;
+      placeless[id] = 1;
+      this.literals[id] = definition;
     }
-    const intervals = liveIntervals(kernel, placeless, (inst, visit) => this.folding.reads(inst, visit));
+    const intervals = liveIntervals(kernel, placeless, this.folding);
     const kindOf = (type: RegType): RegisterClass => {
       const kind = classOf(type);
       return this.vex && kind === 'mask' ? 'vector' : kind;
@@ -113,6 +125,7 @@ export class Frame {
       allocate(intervals, { general: GENERAL, vector: upTo(vectors), mask: MASKS }, kindOf);
     const roomy = allocated(all);
     this.allocation = roomy.spillsVectors ? allocated(all - spilled.length) : roomy;
+    this.places = this.allocation.places;
   }
 
   /** Bytes below the saved stack pointer. */
@@ -122,30 +135,23 @@ export class Frame {
 
   /** The value of a general register that is written once, by a constant: it has no place and is written into its users. */
   literal(reg: Reg): bigint | null {
-    const definition = this.usage.definition[reg.id];
-    if (!definition || !this.isLiteral(definition)) return null;
-    return (this.literals[reg.id] ??= literalBits(reg.type, definition.value));
-  }
-
-  private isLiteral(definition: Inst): definition is Extract<Inst, { op: 'const' }> {
-    return definition.op === 'const' && classOf(definition.d.type) === 'general';
+    const definition = this.literals[reg.id];
+    if (!definition) return null;
+    return (this.values[reg.id] ??= literalBits(reg.type, definition.value));
   }
 
   /** The literal if it fits a sign-extended 32-bit immediate. */
   immediate(reg: Reg): number | null {
-    const definition = this.usage.definition[reg.id];
-    if (!definition || !this.isLiteral(definition)) return null;
+    const definition = this.literals[reg.id];
+    if (!definition) return null;
     // Nearly all of them are.
     if (reg.type.scalar === 'i32' && typeof definition.value === 'number') return definition.value | 0;
     const value = this.literal(reg);
     return value !== null && value >= -(1n << 31n) && value < 1n << 31n ? Number(value) : null;
   }
 
-  private place(reg: Reg): Place {
-    const place = this.allocation.places[reg.id];
-    if (place === undefined)
-      throw new Error(`internal: register r${reg.id} of kernel ${this.kernel.name} has no place`);
-    return place;
+  private placeless(reg: Reg): never {
+    throw new Error(`internal: register r${reg.id} of kernel ${this.kernel.name} has no place`);
   }
 
   private slot(place: Place): Mem {
@@ -156,13 +162,13 @@ export class Frame {
 
   /** The register that holds the value; `spare` takes it when it is a literal or on the stack. */
   g(reg: Reg, spare: number): number {
-    const literal = this.literal(reg);
-    if (literal !== null) {
+    if (this.literals[reg.id]) {
+      const literal = this.literal(reg)!;
       this.asm.movImm(spare, isWide(reg.type) ? literal : BigInt.asUintN(32, literal));
       return spare;
     }
-    const place = this.place(reg);
-    if (isRegister(place)) return place;
+    const place = this.places[reg.id] ?? this.placeless(reg);
+    if (place >= 0) return place;
     this.asm.mov(true, spare, this.slot(place));
     return spare;
   }
@@ -175,14 +181,14 @@ export class Frame {
 
   /** Register to compute `d` in; `gDone` puts it away. */
   gInto(d: Reg, spare: number = G0): number {
-    const place = this.place(d);
-    return isRegister(place) ? place : spare;
+    const place = this.places[d.id] ?? this.placeless(d);
+    return place >= 0 ? place : spare;
   }
 
   /** `d` now has what is in `from`. */
   gDone(d: Reg, from: number): void {
-    const place = this.place(d);
-    if (!isRegister(place)) this.asm.movStore(8, this.slot(place), from);
+    const place = this.places[d.id] ?? this.placeless(d);
+    if (place < 0) this.asm.movStore(8, this.slot(place), from);
     else if (place !== from) this.asm.mov(isWide(d.type), place, from);
   }
 
@@ -224,8 +230,8 @@ export class Frame {
 
   /** The register with the value; operand 0, 1 or 2 of the instruction says where a spilled one comes to. */
   v(reg: Reg, operand: 0 | 1 | 2 = 0): number {
-    const place = this.place(reg);
-    if (isRegister(place)) return place;
+    const place = this.places[reg.id] ?? this.placeless(reg);
+    if (place >= 0) return place;
     const spare = this.spilled[operand]!;
     this.moveVector('vmovups', lengthOf(reg.type), spare, this.slot(place));
     return spare;
@@ -233,14 +239,14 @@ export class Frame {
 
   /** Register to compute `d` in, in one instruction that reads its operands before it writes. */
   vInto(d: Reg): number {
-    const place = this.place(d);
-    return isRegister(place) ? place : this.spilled[0]!;
+    const place = this.places[d.id] ?? this.placeless(d);
+    return place >= 0 ? place : this.spilled[0]!;
   }
 
   vDone(d: Reg, from: number): void {
-    const place = this.place(d);
+    const place = this.places[d.id] ?? this.placeless(d);
     const l = lengthOf(d.type);
-    if (!isRegister(place)) this.moveVector('vmovups_st', l, from, this.slot(place));
+    if (place < 0) this.moveVector('vmovups_st', l, from, this.slot(place));
     else if (place !== from) this.moveVector('vmovaps', l, place, from);
   }
 
@@ -252,15 +258,15 @@ export class Frame {
   // ---- masks
 
   k(reg: Reg, spare: number): number {
-    const place = this.place(reg);
-    if (isRegister(place)) return place;
+    const place = this.places[reg.id] ?? this.placeless(reg);
+    if (place >= 0) return place;
     this.asm.mask('kmovw', spare, 0, this.slot(place));
     return spare;
   }
 
   kDone(d: Reg, from: number): void {
-    const place = this.place(d);
-    if (!isRegister(place)) this.asm.mask('kmovw_st', from, 0, this.slot(place));
+    const place = this.places[d.id] ?? this.placeless(d);
+    if (place < 0) this.asm.mask('kmovw_st', from, 0, this.slot(place));
     else if (place !== from) this.asm.mask('kmovw', place, 0, from);
   }
 

@@ -3,7 +3,7 @@
  * (a gelu reads 27 of them) then keeps the load ports as busy as its products keep theirs. Rewrites loop IR.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
-import { readBy } from '../../compiler/usage.ts';
+import { operandsOf, readBy } from '../../compiler/usage.ts';
 
 /** Trips from which on a constant is worth its load before the loop. */
 const LEAST_TRIPS = 4;
@@ -41,13 +41,7 @@ class Hoisting {
   private readonly first: number[] = [];
   private readonly last: number[] = [];
   private readonly constants = new Set<number>();
-  private readonly use = (reg: Reg): void => {
-    if (!inVector(reg) || this.constants.has(reg.id)) return;
-    this.first[reg.id] ??= this.now;
-    this.last[reg.id] = this.now;
-  };
-  /** Position of the instruction that `use` is called for. */
-  private now = 0;
+  private readonly operands: Reg[] = [];
 
   constructor(body: readonly Inst[], registers: number) {
     this.body = body;
@@ -68,10 +62,16 @@ class Hoisting {
     for (const inst of block) {
       const at = this.at++;
       if (inst.op === 'while') this.number(inst.test);
-      this.now = at;
-      readBy(inst, this.use);
       if (inst.op === 'const') this.constants.add(inst.d.id);
-      if ('d' in inst) this.use(inst.d);
+      const { operands } = this;
+      let count = operandsOf(inst, operands);
+      if ('d' in inst) operands[count++] = inst.d;
+      for (let i = 0; i < count; i++) {
+        const { id, type } = operands[i]!;
+        if (type.lanes === 1 || type.scalar === 'mask' || this.constants.has(id)) continue;
+        this.first[id] ??= at;
+        this.last[id] = at;
+      }
       if ('body' in inst) this.number(inst.body);
       if (inst.op === 'if') this.number(inst.otherwise);
     }
@@ -80,17 +80,21 @@ class Hoisting {
   block(block: readonly Inst[]): readonly Inst[] {
     // Copied from the first instruction on that changes.
     let out: Inst[] | null = null;
-    block.forEach((inst, i) => {
+    for (let i = 0; i < block.length; i++) {
+      const inst = block[i]!;
+      this.at++;
+      if (!('body' in inst)) {
+        out?.push(inst);
+        continue;
+      }
       const now = this.rewritten(inst);
       if (!out && (now.length !== 1 || now[0] !== inst)) out = block.slice(0, i);
       out?.push(...now);
-    });
+    }
     return out ?? block;
   }
 
-  private rewritten(inst: Inst): readonly Inst[] {
-    this.at++;
-    if (!('body' in inst)) return [inst];
+  private rewritten(inst: Extract<Inst, { readonly body: readonly Inst[] }>): readonly Inst[] {
     if (inst.op === 'for' && isStraight(inst.body)) {
       const start = this.at;
       this.at += inst.body.length;
@@ -108,9 +112,9 @@ class Hoisting {
 
   private loop(loop: Loop, start: number): Inst[] {
     const { body } = loop;
-    if (!runsLong(loop) || !body.some(inst => inst.op === 'const' && inVector(inst.d))) return [loop];
+    if (!runsLong(loop) || !hasVectorConstant(body)) return [loop];
     const wanted = new Map<string, { readonly inst: Constant; readonly ids: number[] }>();
-    const inRegisters = operandsOf(body);
+    const inRegisters = readInRegisters(body);
     for (const inst of body) {
       if (inst.op !== 'const' || !inVector(inst.d) || !inRegisters.has(inst.d.id)) continue;
       const { scalar, lanes } = inst.d.type;
@@ -149,16 +153,24 @@ class Hoisting {
   }
 }
 
-const isStraight = (body: readonly Inst[]): boolean => body.every(inst => !('body' in inst));
+function isStraight(body: readonly Inst[]): boolean {
+  for (const inst of body) if ('body' in inst) return false;
+  return true;
+}
+
+function hasVectorConstant(body: readonly Inst[]): boolean {
+  for (const inst of body) if (inst.op === 'const' && inVector(inst.d)) return true;
+  return false;
+}
 
 /** Registers that are read other than as counts of shifts, which become part of the instruction. */
-function operandsOf(body: readonly Inst[]): Set<number> {
+function readInRegisters(body: readonly Inst[]): Set<number> {
   const read = new Set<number>();
+  const operands: Reg[] = [];
   for (const inst of body) {
-    const count = inst.op === 'bin' && SHIFTS.has(inst.fn) ? inst.b : null;
-    readBy(inst, reg => {
-      if (reg !== count) read.add(reg.id);
-    });
+    const shift = inst.op === 'bin' && SHIFTS.has(inst.fn) ? inst.b : null;
+    const count = operandsOf(inst, operands);
+    for (let i = 0; i < count; i++) if (operands[i] !== shift) read.add(operands[i]!.id);
   }
   return read;
 }

@@ -27,35 +27,35 @@ interface Loop {
 
 const MAX_WEIGHT_DEPTH = 6;
 
-/** Intervals by register id; `skip` says by id which registers need no place, `reads` what an instruction reads. */
-export function liveIntervals(
-  kernel: LoopKernel,
-  skip: Uint8Array,
-  reads: (inst: Inst, visit: (reg: Reg) => void) => void,
-): Interval[] {
-  const walker = new Walker(skip, reads);
+/** What says which registers an instruction reads, as `operandsOf` of usage.ts does. */
+interface Operands {
+  operandsOf(inst: Inst, into: Reg[]): number;
+}
+
+/** Intervals in the order of register ids; `skip` says by id which registers need no place. */
+export function liveIntervals(kernel: LoopKernel, skip: Uint8Array, folding: Operands): Interval[] {
+  const walker = new Walker(skip, folding);
   walker.walk(kernel.body);
-  return walker.intervals.filter(interval => interval !== undefined);
+  const intervals: Interval[] = [];
+  for (const interval of walker.intervals) if (interval) intervals.push(interval);
+  return intervals;
 }
 
 class Walker {
   readonly intervals: (Interval | undefined)[] = [];
   private readonly skip: Uint8Array;
-  private readonly reads: (inst: Inst, visit: (reg: Reg) => void) => void;
+  private readonly folding: Operands;
+  private readonly operands: Reg[] = [];
   /** By register: the loop it was first touched in. */
   private readonly born: (Loop | null)[] = [];
   private readonly constants = new Set<number>();
   private position = 0;
   private loop: Loop | null = null;
 
-  constructor(skip: Uint8Array, reads: (inst: Inst, visit: (reg: Reg) => void) => void) {
+  constructor(skip: Uint8Array, folding: Operands) {
     this.skip = skip;
-    this.reads = reads;
+    this.folding = folding;
   }
-
-  private readonly read = (reg: Reg): void => {
-    this.touch(reg, this.position);
-  };
 
   private touch(reg: Reg, at: number): Interval | null {
     if (this.skip[reg.id]) return null;
@@ -99,6 +99,7 @@ class Walker {
   }
 
   walk(block: readonly Inst[]): void {
+    const { skip, operands } = this;
     for (const inst of block) {
       this.position += 2;
       if (inst.op === 'while') {
@@ -110,7 +111,11 @@ class Walker {
         this.leave(entered);
         continue;
       }
-      this.reads(inst, this.read);
+      const count = this.folding.operandsOf(inst, operands);
+      for (let i = 0; i < count; i++) {
+        const reg = operands[i]!;
+        if (skip[reg.id] === 0) this.touch(reg, this.position);
+      }
       switch (inst.op) {
         case 'for':
           this.counted(inst.i, typeof inst.hi === 'number' ? null : inst.hi, inst.body);

@@ -5,7 +5,7 @@ import { Folding } from '../../../src/backends/x86/folding.ts';
 import { type Interval, liveIntervals } from '../../../src/backends/x86/liveness.ts';
 import { foldMoves } from '../../../src/backends/x86/peephole.ts';
 import type { Inst, LoopKernel, Reg, Scalar } from '../../../src/compiler/loops.ts';
-import { readBy, usageOf } from '../../../src/compiler/usage.ts';
+import { operandsOf, usageOf } from '../../../src/compiler/usage.ts';
 
 const reg = (id: number, scalar: Scalar | 'ptr' = 'f32', lanes = 16): Reg => ({ id, type: { scalar, lanes } }) as Reg;
 const constant = (d: Reg, value: number): Inst => ({ op: 'const', d, value });
@@ -55,7 +55,9 @@ it('a move of what is read nowhere else falls away, its usage with it', () => {
 
 const intervalsOf = (body: Inst[]): Map<number, Interval> => {
   const kernel = { body, registers: 100, buffers: [] } as unknown as LoopKernel;
-  return new Map(liveIntervals(kernel, new Uint8Array(100), readBy).map(interval => [interval.reg.id, interval]));
+  return new Map(
+    liveIntervals(kernel, new Uint8Array(100), { operandsOf }).map(interval => [interval.reg.id, interval]),
+  );
 };
 
 describe('lives', () => {

@@ -41,20 +41,30 @@ export class Assembler implements Sink {
 
   // ---- bytes
 
-  byte(value: number): void {
-    if (this.length === this.code.length) {
-      const grown = new Uint8Array(this.length * 2);
-      grown.set(this.code);
-      this.code = grown;
-    }
-    this.code[this.length++] = value;
+  append(word: number, count: number): void {
+    const at = this.length;
+    if (at + 4 > this.code.length) this.grow();
+    const { code } = this;
+    // Four are written, of which the next ones write over those that do not count.
+    code[at] = word;
+    code[at + 1] = word >> 8;
+    code[at + 2] = word >> 16;
+    code[at + 3] = word >> 24;
+    this.length = at + count;
   }
 
-  int32(value: number): void {
-    this.byte(value & 0xff);
-    this.byte((value >>> 8) & 0xff);
-    this.byte((value >>> 16) & 0xff);
-    this.byte(value >>> 24);
+  private grow(): void {
+    const grown = new Uint8Array(this.code.length * 2);
+    grown.set(this.code);
+    this.code = grown;
+  }
+
+  byte(value: number): void {
+    this.append(value, 1);
+  }
+
+  private int32(value: number): void {
+    this.append(value, 4);
   }
 
   private int64(value: bigint): void {
@@ -279,8 +289,7 @@ export class Assembler implements Sink {
     // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
     const reg = form.digit >= 0 ? form.digit : d;
     vexPrefix(this, reg, s, form.digit >= 0 ? d : v, l, form);
-    this.byte(form.opcode);
-    modRM(this, reg, s, 1, imm === undefined ? 0 : 1);
+    modRM(this, form.opcode, reg, s, 1, imm === undefined ? 0 : 1);
     if (imm !== undefined) this.byte(imm);
   }
 
@@ -288,23 +297,20 @@ export class Assembler implements Sink {
   tile(op: TileOp, d: number, s: RM = 0, v = 0): void {
     const { pp, opcode } = TILE_FORMS[op];
     vexPrefix(this, d, s, v, 0, { pp, map: 2, w: 0 });
-    this.byte(opcode);
-    modRM(this, d, s, 1, 0);
+    modRM(this, opcode, d, s, 1, 0);
   }
 
   /** Sets up the tiles as 64 bytes of memory say. */
   loadTileConfig(s: Mem): void {
     vexPrefix(this, 0, s, 0, 0, { pp: 0, map: 2, w: 0 });
-    this.byte(0x49);
-    modRM(this, 0, s, 1, 0);
+    modRM(this, 0x49, 0, s, 1, 0);
   }
 
   /** One opmask instruction, in VEX. */
   mask(op: MaskOp, d: number, v: number, s: RM): void {
     const { pp, w, l, opcode } = MASK_FORMS[op];
     vexPrefix(this, d, s, l ? v : 0, l, { pp, map: 1, w });
-    this.byte(opcode);
-    modRM(this, d, s, 1, 0);
+    modRM(this, opcode, d, s, 1, 0);
   }
 
   // ---- the end

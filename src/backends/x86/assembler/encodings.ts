@@ -12,10 +12,10 @@ export interface Gathered {
   readonly scale: 1 | 2 | 4 | 8;
 }
 
-/** Where bytes go. */
+/** Where bytes go: several with a call, as most of a program's code is written by JavaScript that runs for the first time. */
 export interface Sink {
-  byte(value: number): void;
-  int32(value: number): void;
+  /** The lowest `count` bytes of a word of 32 bits, the lowest first. */
+  append(word: number, count: number): void;
   /** The four bytes that say how far `target` is from the end of the instruction, which `after` bytes follow. */
   distance(target: Label, after: number): void;
 }
@@ -32,42 +32,39 @@ const ELEMENT: { readonly [tuple in Tuple]: (bytes: number) => number } = {
   none: () => 1,
 };
 
-/** What ModRM and SIB have no room for of the register or the base: bit 3. */
-const baseBit = (rm: RM): number => (typeof rm === 'number' ? (rm >> 3) & 1 : 'label' in rm ? 0 : (rm.base >> 3) & 1);
-
-/** Bit 3 of the index, or bit 4 of the register (for vectors). */
-const indexBit = (rm: RM): number => {
-  if (typeof rm === 'number') return (rm >> 4) & 1;
-  return 'label' in rm || rm.index === undefined ? 0 : (rm.index >> 3) & 1;
+/** What ModRM and SIB have no room for: bit 3 of the register or the base, and above it bit 4 of the register (of vectors) or bit 3 of the index. */
+const highBits = (rm: RM): number => {
+  if (typeof rm === 'number') return (rm >> 3) & 3;
+  if ('label' in rm) return 0;
+  const b = (rm.base >> 3) & 1;
+  return rm.index === undefined ? b : b | (((rm.index >> 3) & 1) << 1);
 };
 
-/** ModRM, SIB and displacement. `unit` scales an 8-bit displacement; `after` bytes follow. */
-export function modRM(out: Sink, reg: number, rm: RM, unit: number, after: number): void {
-  const field = (reg & 7) << 3;
+/** A byte of opcode, ModRM, SIB and displacement. `unit` scales an 8-bit displacement; `after` bytes follow. */
+export function modRM(out: Sink, opcode: number, reg: number, rm: RM, unit: number, after: number): void {
+  const head = opcode | ((reg & 7) << 11);
   if (typeof rm === 'number') {
-    out.byte(0xc0 | field | (rm & 7));
+    out.append(head | 0xc000 | ((rm & 7) << 8), 2);
     return;
   }
   if ('label' in rm) {
-    out.byte(field | 5);
+    out.append(head | 0x500, 2);
     out.distance(rm.label, after);
     return;
   }
   const { base, index, disp } = rm;
   const scaled = disp / unit;
-  const short = Number.isInteger(scaled) && scaled >= -128 && scaled <= 127;
+  const isShort = Number.isInteger(scaled) && scaled >= -128 && scaled <= 127;
   // rbp and r13 as base always take a displacement.
-  const mode = disp === 0 && (base & 7) !== 5 ? 0 : short ? 0x40 : 0x80;
-  if (index !== undefined) {
+  const mode = disp === 0 && (base & 7) !== 5 ? 0 : isShort ? 0x40 : 0x80;
+  const count = mode === 0x40 ? 1 : 0;
+  const byte = count === 1 ? scaled & 0xff : 0;
+  if (index !== undefined || (base & 7) === 4) {
     if (index === R.rsp) throw new Error('internal: rsp cannot be an index');
-    out.byte(mode | field | 4);
-    out.byte((Math.log2(rm.scale ?? 1) << 6) | ((index & 7) << 3) | (base & 7));
-  } else if ((base & 7) === 4) {
-    out.byte(mode | field | 4);
-    out.byte(0x24);
-  } else out.byte(mode | field | (base & 7));
-  if (mode === 0x40) out.byte(scaled & 0xff);
-  else if (mode === 0x80) out.int32(disp);
+    const sib = index === undefined ? 0x24 : (Math.log2(rm.scale ?? 1) << 6) | ((index & 7) << 3) | (base & 7);
+    out.append(head | ((mode | 4) << 8) | (sib << 16) | (byte << 24), 3 + count);
+  } else out.append(head | ((mode | (base & 7)) << 8) | (byte << 16), 2 + count);
+  if (mode === 0x80) out.append(disp, 4);
 }
 
 /** [prefix] [REX] opcode ModRM. `opcode` is one byte, or two with 0x0f first; `low8`: an 8-bit register operand that needs a REX prefix to be meant. */
@@ -81,12 +78,13 @@ export function legacy(
   prefix = 0,
   low8 = false,
 ): void {
-  if (prefix !== 0) out.byte(prefix);
-  const rex = 0x40 | (wide ? 8 : 0) | (((reg >> 3) & 1) << 2) | (indexBit(rm) << 1) | baseBit(rm);
-  if (rex !== 0x40 || low8) out.byte(rex);
-  if (opcode > 0xff) out.byte(opcode >> 8);
-  out.byte(opcode & 0xff);
-  modRM(out, reg, rm, 1, after);
+  let word = prefix;
+  let count = prefix === 0 ? 0 : 1;
+  const rex = 0x40 | (wide ? 8 : 0) | (((reg >> 3) & 1) << 2) | highBits(rm);
+  if (rex !== 0x40 || low8) word |= rex << (8 * count++);
+  if (opcode > 0xff) word |= (opcode >> 8) << (8 * count++);
+  if (count > 0) out.append(word, count);
+  modRM(out, opcode & 0xff, reg, rm, 1, after);
 }
 
 /** VEX prefix: two bytes where they say enough. */
@@ -98,18 +96,12 @@ export function vexPrefix(
   l: number,
   form: { pp: number; map: number; w: number },
 ): void {
-  const b = baseBit(rm);
-  const x = indexBit(rm);
+  const high = highBits(rm);
   const r = (((reg >> 3) & 1) ^ 1) << 7;
   const tail = ((~vvvv & 15) << 3) | (l << 2) | form.pp;
-  if (b || x || form.map !== 1 || form.w) {
-    out.byte(0xc4);
-    out.byte(r | ((x ^ 1) << 6) | ((b ^ 1) << 5) | form.map);
-    out.byte((form.w << 7) | tail);
-  } else {
-    out.byte(0xc5);
-    out.byte(r | tail);
-  }
+  if (high || form.map !== 1 || form.w)
+    out.append(0xc4 | ((r | ((high ^ 3) << 5) | form.map) << 8) | (((form.w << 7) | tail) << 16), 3);
+  else out.append(0xc5 | ((r | tail) << 8), 2);
 }
 
 /**
@@ -129,35 +121,24 @@ export function evex(
   // Shifts by an immediate have the destination in vvvv and their digit in ModRM.reg.
   const reg = digit >= 0 ? digit : d;
   const vvvv = digit >= 0 ? d : v;
-  const b = baseBit(s);
-  const x = indexBit(s);
-  out.byte(0x62);
-  out.byte(((((reg >> 3) & 1) ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | ((((reg >> 4) & 1) ^ 1) << 4) | map);
-  out.byte((w << 7) | ((~vvvv & 15) << 3) | 4 | pp);
-  out.byte(
-    (options.zero ? 0x80 : 0) |
-      (l << 5) |
-      (options.broadcast ? 0x10 : 0) |
-      ((((vvvv >> 4) & 1) ^ 1) << 3) |
-      (options.k ?? 0),
-  );
-  out.byte(opcode);
-  const unit = options.broadcast ? (w === 1 ? 8 : 4) : ELEMENT[tuple](16 << l);
-  modRM(out, reg, s, unit, options.imm === undefined ? 0 : 1);
-  if (options.imm !== undefined) out.byte(options.imm);
+  const { zero, broadcast, k = 0, imm } = options;
+  const first = ((((reg >> 3) & 1) ^ 1) << 7) | ((highBits(s) ^ 3) << 5) | ((((reg >> 4) & 1) ^ 1) << 4) | map;
+  const second = (w << 7) | ((~vvvv & 15) << 3) | 4 | pp;
+  const third = (zero ? 0x80 : 0) | (l << 5) | (broadcast ? 0x10 : 0) | ((((vvvv >> 4) & 1) ^ 1) << 3) | k;
+  out.append(0x62 | (first << 8) | (second << 16) | (third << 24), 4);
+  const unit = typeof s === 'number' ? 1 : broadcast ? (w === 1 ? 8 : 4) : ELEMENT[tuple](16 << l);
+  modRM(out, opcode, reg, s, unit, imm === undefined ? 0 : 1);
+  if (imm !== undefined) out.append(imm, 1);
 }
 
 /** vpgatherdd, whose memory has a vector as its index. */
 export function evexGather(out: Sink, l: number, d: number, at: Gathered, k: number): void {
   const { base, vector, scale } = at;
   const inverted = (n: number, bit: number): number => ((n >> bit) & 1) ^ 1;
-  out.byte(0x62);
-  out.byte((inverted(d, 3) << 7) | (inverted(vector, 3) << 6) | (inverted(base, 3) << 5) | (inverted(d, 4) << 4) | 2);
-  out.byte(0x7d);
-  out.byte((l << 5) | (inverted(vector, 4) << 3) | k);
-  out.byte(0x90);
+  const first =
+    (inverted(d, 3) << 7) | (inverted(vector, 3) << 6) | (inverted(base, 3) << 5) | (inverted(d, 4) << 4) | 2;
+  out.append(0x62 | (first << 8) | (0x7d << 16) | (((l << 5) | (inverted(vector, 4) << 3) | k) << 24), 4);
   const short = (base & 7) === 5;
-  out.byte((short ? 0x44 : 0x04) | ((d & 7) << 3));
-  out.byte((Math.log2(scale) << 6) | ((vector & 7) << 3) | (base & 7));
-  if (short) out.byte(0);
+  const sib = (Math.log2(scale) << 6) | ((vector & 7) << 3) | (base & 7);
+  out.append(0x90 | (((short ? 0x44 : 0x04) | ((d & 7) << 3)) << 8) | (sib << 16), short ? 4 : 3);
 }
