@@ -10,7 +10,7 @@ import { chosenPlan } from './choices.ts';
 import { lowerDot, suitsDot } from './dot.ts';
 import { lowerEmpty } from './empty.ts';
 import { lowerNaive } from './naive.ts';
-import { lowerWords, suitsWords } from './packed/index.ts';
+import { lowerParts, lowerWords, suitsParts, suitsWords } from './packed/index.ts';
 import { stage, stagedLayout } from './pad.ts';
 import { lowerPanels } from './panels.ts';
 import { lowerPixels, suitsPixels, suitsPixelsInTiles } from './pixels/index.ts';
@@ -57,10 +57,10 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
     else if (suitsChannels(p, target)) lowerChannels(b, p, target, own);
     else if (!suitsPixelsInTiles(p, target) && suitsWinograd(p, target)) lowerWinograd(b, p, target, own);
     else if (suitsPixels(p, target)) lowerPixels(b, p, target, own);
-    else if (suitsWords(p, target)) lowerStaged(b, p, target, own, true);
+    else if (suitsWords(p, target)) lowerStaged(b, p, target, own, 'words');
     else if (suitsDot(p, target)) lowerDot(b, p, target, own);
     else if (suitsTaps(p, target)) lowerTaps(b, p, target, own);
-    else lowerStaged(b, p, target, own, false);
+    else lowerStaged(b, p, target, own, suitsParts(p, target) ? 'parts' : 'panels');
   }
 }
 
@@ -68,7 +68,14 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
 const READS_WORTH_STAGING = 3;
 
 /** A blocked schedule, behind padded copies of what is guarded and read often; words have no guards at all. */
-function lowerStaged(b: LoopBuilder, p: Problem, target: Target, scratch: Scratch, inWords: boolean): void {
+function lowerStaged(
+  b: LoopBuilder,
+  p: Problem,
+  target: Target,
+  scratch: Scratch,
+  by: 'words' | 'parts' | 'panels',
+): void {
+  const inWords = by === 'words';
   const lanes = lanesFor(target, bytesOf(p.acc));
   const ready = (view: View, minor: readonly number[], name: string): View => {
     const reads = (extent(p, p.k) * extent(p, minor) * extent(p, p.batch)) / view.elements;
@@ -82,6 +89,7 @@ function lowerStaged(b: LoopBuilder, p: Problem, target: Target, scratch: Scratc
   };
   const staged = { ...p, a: ready(p.a, p.m, 'staged a'), b: ready(p.b, p.n, 'staged b') };
   if (staged.a !== p.a || staged.b !== p.b) b.barrier();
-  if (inWords) lowerWords(b, staged, target, scratch);
+  if (by === 'words') lowerWords(b, staged, target, scratch);
+  else if (by === 'parts') lowerParts(b, staged, target, scratch);
   else lowerPanels(b, staged, planOf(staged, target, chosenPlan(staged, target)), scratch);
 }

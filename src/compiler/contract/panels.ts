@@ -26,7 +26,7 @@ import {
   storeTile,
   touchesOf,
 } from './store.ts';
-import { blockOf, eachTask, slotsOf } from './tasks.ts';
+import { blockOf, eachTask, renewedFor, slotsOf } from './tasks.ts';
 
 /** Panels of m: the first `tall` ones have a row more. */
 function sideA(p: Problem, plan: Plan): Side {
@@ -96,12 +96,7 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
     const firstRow = rowSide.panel(b, mLo).first;
     const sums = b.addr(tiles, b.mul(slot, b.i32(area)));
 
-    // A thread's tasks of one range of the outer side follow one another: the first packs it for all.
-    const inner = plan.rowsOuter ? plan.nTasks : plan.mTasks;
-    const renewed =
-      k.count > 1 || inner === 1
-        ? null
-        : b.cmp('eq', b.mul(b.sub(task, earliest), b.bin('remU', task, b.i32(inner))), b.i32(0));
+    const renewed = k.count > 1 ? null : renewedFor(b, plan, task, earliest);
 
     eachBlock(b, p, plan, (block, blockIndex) => {
       const rowsAt = a.enter(slot, batch, block, mLo, mHi, plan.rowsOuter ? renewed : null);

@@ -44,11 +44,11 @@ export function storeParts(b: LoopBuilder, x: Reg, y: Reg, to: Reg, offset: numb
 const power = (exponent: number): number => (exponent + 127) << 23;
 
 /** Parts of less than 2^-126 count as zero: where the largest number is 2^-100, what is lost is below 2^-26 of it. Above 2^127 the first part may round to infinity. */
-const LEAST = -100;
-const MOST = 127;
+export const LEAST = -100;
+export const MOST = 127;
 /** Exponents of the largest product, between which neither it overflows nor what its parts lose counts. */
-const LEAST_PRODUCT = -90;
-const MOST_PRODUCT = 120;
+export const LEAST_PRODUCT = -90;
+export const MOST_PRODUCT = 120;
 
 /**
  * Whether numbers up to magnitude x times numbers up to magnitude y (scalar i32, bits of f32) are multiplied by parts as exactly as by f32: i32 that is negative where

@@ -130,8 +130,11 @@ export function collides(strideBytes: number, rows: number, lines = SET_LINES): 
   return rows > (lines * SET_BYTES) / a;
 }
 
-/** Blocks of at most `most` points; a block covers whole inner dims, as many as fit. `linear` views must stay linear in a block. */
-export function blocksOf(p: Problem, most: number, linear: readonly View[]): KBlocks {
+/**
+ * Blocks of at most `most` points; a block covers whole inner dims, as many as fit. `linear` views must stay linear in a block. Blocks of one dim
+ * have a multiple of `unit` points, but for the last.
+ */
+export function blocksOf(p: Problem, most: number, linear: readonly View[], unit = 1): KBlocks {
   const sizes = p.k.map(d => p.dims[d]!.size);
   let at = sizes.length - 1;
   let innerLength = 1;
@@ -143,7 +146,8 @@ export function blocksOf(p: Problem, most: number, linear: readonly View[]): KBl
     return { prefix: [], split: null, chunk: 1, chunks: 1, inner: [], innerLength: 1, count: 1, length: 1, total: 1 };
   const size = sizes[at]!;
   const chunks = ceilDiv(size, Math.max(1, Math.floor(most / innerLength)));
-  const chunk = ceilDiv(size, chunks);
+  const even = ceilDiv(size, chunks);
+  const chunk = innerLength > 1 ? even : Math.min(size, ceilDiv(even, unit) * unit);
   const prefix = p.k.slice(0, at);
   const used = ceilDiv(size, chunk);
   return {

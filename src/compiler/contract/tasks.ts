@@ -10,6 +10,8 @@ import { extent, type Problem } from './problem.ts';
 
 /** Iterations of the parallel loop at most, hence areas. */
 const MAX_SLOTS = 64;
+/** Tasks that are cut at most. */
+export const MAX_TASKS = MAX_SLOTS;
 
 /** Areas of scratch that `count` tasks need. */
 export const slotsOf = (count: number): number => Math.min(count, MAX_SLOTS);
@@ -73,6 +75,14 @@ export interface Cut {
 
 /** First panel of each task of `tasks`, and the end of the last: sizes differ by one at most. */
 export const taskStart = (panels: number, tasks: number, at: number): number => Math.floor((at * panels) / tasks);
+
+/**
+ * Whether `task` is its thread's first (from `earliest` on) of one range of the outer side: it packs what the others find. Null where no two share a range.
+ */
+export function renewedFor(b: LoopBuilder, { rowsOuter, mTasks, nTasks }: Cut, task: Reg, earliest: Reg): Reg | null {
+  const inner = rowsOuter ? nTasks : mTasks;
+  return inner === 1 ? null : b.cmp('eq', b.mul(b.sub(task, earliest), b.bin('remU', task, b.i32(inner))), b.i32(0));
+}
 
 /** The batch of a task and its panels of rows and columns, from and to. */
 export function blockOf(b: LoopBuilder, task: Reg, cut: Cut): { batch: Reg; m: [Reg, Reg]; n: [Reg, Reg] } {

@@ -64,7 +64,13 @@ export const packsForAll = (side: Lines, tasks: number): boolean => tasks * PACK
  * What the latest of so many threads takes beyond its share, as a part of that share, where tasks are dealt out in `blockOf`'s order (5 panels of columns cut in 3,
  * outside of 4 tasks of rows, fall into 200 and 300 of 500 for two).
  */
-function idleShare(outer: number, outerTasks: number, inner: number, innerTasks: number, threads: number): number {
+export function idleShare(
+  outer: number,
+  outerTasks: number,
+  inner: number,
+  innerTasks: number,
+  threads: number,
+): number {
   const before = (task: number): number => {
     const whole = Math.floor(task / innerTasks);
     const begun = taskStart(outer, outerTasks, whole);

@@ -9,12 +9,10 @@ import { unravel } from '../indices.ts';
 import { transpose } from '../pack.ts';
 import { extent, type View } from '../problem.ts';
 import type { RunningBlock } from '../sides.ts';
-import { elementBytes, joinParts, type PackedProblem } from './problem.ts';
+import { elementBytes, joinParts, STEP, type WordProblem } from './problem.ts';
 
 export type Layout = 'words' | 'lines';
 
-/** Words of a step of tiles. */
-export const STEP = 16;
 const WORD = 4;
 
 interface PackedPanel {
@@ -32,13 +30,13 @@ interface PackedPanel {
 }
 
 /** Whether panels of `view` come out in the other layout first. */
-export const needsStaging = (q: PackedProblem, view: View, minor: readonly number[], layout: Layout): boolean => {
+export const needsStaging = (q: WordProblem, view: View, minor: readonly number[], layout: Layout): boolean => {
   const natural = naturalLayout(q, view, minor);
   return natural !== null && natural !== layout;
 };
 
 /** The counted dim's words that lie side by side in memory, in vectors of so many; 0 where they do not. */
-function runOf(q: PackedProblem, view: View): number {
+function runOf(q: WordProblem, view: View): number {
   const { p, words, dim, size } = q;
   if (view.lin[dim] !== words.per || !words.asStored) return 0;
   const whole = Math.floor(size / words.per);
@@ -48,7 +46,7 @@ function runOf(q: PackedProblem, view: View): number {
 }
 
 /** Lines that lie side by side in memory, in vectors of so many; 0 where they do not. */
-function neighboursOf(q: PackedProblem, view: View, minor: readonly number[]): number {
+function neighboursOf(q: WordProblem, view: View, minor: readonly number[]): number {
   const inner = minor[minor.length - 1];
   if (inner === undefined || view.lin[inner] !== 1) return 0;
   const { size } = q.p.dims[inner]!;
@@ -57,7 +55,7 @@ function neighboursOf(q: PackedProblem, view: View, minor: readonly number[]): n
 }
 
 /** How a view's words come out of vector loads; null where they are put together one by one. */
-function naturalLayout(q: PackedProblem, view: View, minor: readonly number[]): Layout | null {
+function naturalLayout(q: WordProblem, view: View, minor: readonly number[]): Layout | null {
   const run = runOf(q, view);
   const neighbours = neighboursOf(q, view, minor);
   if (run === 0 && neighbours === 0) return null;
@@ -67,7 +65,7 @@ function naturalLayout(q: PackedProblem, view: View, minor: readonly number[]): 
 /** Packs one panel of `view`; the block is padded with zero words to a multiple of `pad`. */
 export function packWords(
   b: LoopBuilder,
-  q: PackedProblem,
+  q: WordProblem,
   view: View,
   minor: readonly number[],
   layout: Layout,
@@ -172,7 +170,7 @@ export function packWords(
 /** Packs the lines of a panel as neighbours, all or `lanes` of them, where they lie in one row of memory, and one by one elsewhere. */
 function inRows(
   b: LoopBuilder,
-  p: PackedProblem['p'],
+  p: WordProblem['p'],
   minor: readonly number[],
   { first: start, width }: PackedPanel,
   lanes: number,

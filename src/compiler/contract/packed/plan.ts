@@ -4,13 +4,14 @@
 
 import { lanesFor, processorsOf, type Target } from '../../target.ts';
 import { blocksOf, comesPacked, type KBlocks } from '../plan.ts';
-import { extent, product, type View } from '../problem.ts';
+import { extent, type View } from '../problem.ts';
 import { LINE } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
 import { ceilDiv } from '../tile.ts';
 import { type Lines, leastTraffic, packsForAll } from '../traffic.ts';
-import { STEP } from './pack.ts';
-import type { PackedProblem } from './problem.ts';
+import { cutParts, type PartsSide } from './cuts.ts';
+import { type PackedProblem, STEP } from './problem.ts';
+import { POINTS } from './steps.ts';
 
 export type PackedSource = 'shared' | 'private';
 
@@ -22,14 +23,18 @@ export interface PackedPlan {
   readonly mPanels: number;
   readonly nPanels: number;
   readonly k: KBlocks;
-  /** Words that a packed block takes at most: `k.length` padded. */
-  readonly blockWords: number;
+  /** Points that a packed block takes at most: `k.length` in whole steps. */
+  readonly blockPoints: number;
+  /** Whether a thread packs what its tasks have in common once. */
+  readonly renews: boolean;
   readonly a: PackedSource;
   readonly b: PackedSource;
   readonly mTask: number;
   readonly nTask: number;
   readonly mBlock: number;
-  /** Lines of the next panel of columns that a tile asks for in every step; 0 where nothing is asked for ahead. */
+  /** Whether panels of rows pass by panels of columns that stay, rather than the other way round. */
+  readonly rowsPass: boolean;
+  /** Lines of the next panel that passes, which a tile asks for in every step; 0 where nothing is asked for ahead. */
   readonly linesAhead: number;
   readonly mTasks: number;
   readonly nTasks: number;
@@ -42,17 +47,19 @@ export interface PackedPlan {
 const TILE_WORDS = 1024;
 /** The same in vectors. */
 const DOT_WORDS = 512;
+/** Points of a block of f32 in parts: rows stay in the second cache long enough for the columns that pass (a panel of 32 lines has 96 KB). */
+const PARTS_POINTS = 512;
 /** Share of the second cache for a block of rows in tiles: tiles ask for more lines a cycle than the third cache gives if columns pass too often. */
 const BLOCK_SHARE = 0.5;
-/** Words from which on lines of results and of the next panel are asked for ahead. */
-const LEAST_AHEAD = 96;
+/** Steps from which on lines of results and of the next panel are asked for ahead: some thousand cycles. */
+const LEAST_AHEAD = { tiles: 6, parts: 2, dot: Number.POSITIVE_INFINITY } as const;
 /** Sums pass by once per block, so they may take more than the cache has room for. */
 const SUMS_SHARE = 4;
-/** Bytes of unfolded windows that may be packed as a whole. */
-const SHARED_MOST = 16 << 20;
 /** Tasks of tiles at most, on few processors: each is short. */
 const TILE_TASKS = 16;
 const WORD = 4;
+
+const LONGEST_BLOCK = { tiles: TILE_WORDS, dot: DOT_WORDS, parts: PARTS_POINTS } as const;
 
 /** Rows and columns of a register tile of dot products: sums, a row of columns and one broadcast in 30 registers. */
 const dotTile = (n: number, lanes: number): { rows: number; width: number } => {
@@ -60,20 +67,57 @@ const dotTile = (n: number, lanes: number): { rows: number; width: number } => {
   return { rows: 8, width: vectors * lanes };
 };
 
-export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
-  const { p } = q;
-  const lanes = lanesFor(target, WORD);
-  const [m, n, batches] = [extent(p, p.m), extent(p, p.n), extent(p, p.batch)];
+/** Panels of both sides, and their blocks of k. */
+interface Panels {
+  readonly rows: number;
+  readonly width: number;
+  readonly mPanels: number;
+  readonly nPanels: number;
+  readonly k: KBlocks;
+  readonly blockPoints: number;
+  /** Bytes of so many points of a line. */
+  readonly lineBytes: (points: number) => number;
+}
+
+function panelsOf(q: PackedProblem, lanes: number): Panels {
+  const { p, step } = q;
+  const [m, n] = [extent(p, p.m), extent(p, p.n)];
   const { rows, width } =
-    q.by === 'tiles' ? { rows: m > STEP ? 2 * STEP : STEP, width: n > STEP ? 2 * STEP : STEP } : dotTile(n, lanes);
-  const mPanels = ceilDiv(m, rows);
-  const nPanels = ceilDiv(n, width);
-  const inTiles = q.by === 'tiles';
-  const k = blocksOf(p, inTiles ? TILE_WORDS : DOT_WORDS, []);
-  const blockWords = ceilDiv(k.length, STEP) * STEP;
+    q.by === 'dot' ? dotTile(n, lanes) : { rows: m > STEP ? 2 * STEP : STEP, width: n > STEP ? 2 * STEP : STEP };
+  const k = blocksOf(p, LONGEST_BLOCK[q.by], [], q.by === 'parts' ? step.points : 1);
+  return {
+    rows,
+    width,
+    mPanels: ceilDiv(m, rows),
+    nPanels: ceilDiv(n, width),
+    k,
+    blockPoints: ceilDiv(k.length, step.points) * step.points,
+    lineBytes: points => (points / step.points) * step.words * WORD,
+  };
+}
+
+/** How the output is cut into tasks, in panels, and who packs what for them. */
+interface Cuts {
+  readonly mTask: number;
+  readonly nTask: number;
+  readonly mBlock: number;
+  readonly rowsOuter: boolean;
+  readonly a: PackedSource;
+  readonly b: PackedSource;
+}
+
+/** Bytes of unfolded windows that may be packed as a whole. */
+const SHARED_MOST = 16 << 20;
+const isShareable = (view: View, bytes: number): boolean => bytes <= Math.max(2 * view.elements * WORD, SHARED_MOST);
+
+function cutsOfWords(q: PackedProblem, target: Target, panels: Panels): Cuts {
+  const { p } = q;
+  const { rows, width, mPanels, nPanels, k, blockPoints, lineBytes } = panels;
+  const [m, n, batches] = [extent(p, p.m), extent(p, p.n), extent(p, p.batch)];
+  const inTiles = q.by !== 'dot';
   const cache = target.l2Bytes * 0.4;
   const fits = (panels: number, lines: number): number =>
-    Math.max(1, Math.min(panels, Math.floor(cache / (blockWords * lines * WORD))));
+    Math.max(1, Math.min(panels, Math.floor(cache / (lineBytes(blockPoints) * lines))));
   // A product of words takes as long as some eight of single elements.
   const wanted = Math.min(
     wantedTasks(p, target),
@@ -81,9 +125,6 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   );
   const spread = (panels: number, most: number, others: number): number =>
     ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
-  const words = product(p.k.map(d => p.dims[d]!.size));
-  const isShareable = (view: View, lines: number): boolean =>
-    lines * words * WORD <= Math.max(2 * view.elements * WORD, SHARED_MOST);
   let mTask = mPanels;
   let nTask = nPanels;
   let rowsOuter = false;
@@ -94,15 +135,16 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     mTask = spread(mPanels, fits(mPanels, rows), batches);
     nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
   }
-  const mBlock = Math.max(1, Math.floor((target.l2Bytes * BLOCK_SHARE) / (blockWords * rows * WORD)));
+  const mBlock = Math.max(1, Math.floor((target.l2Bytes * BLOCK_SHARE) / (lineBytes(blockPoints) * rows)));
   const linesOf = (panels: number, size: number, view: View): Lines => ({
     panels,
     width: size,
     packed: !comesPacked(view),
-    fits: panels * size * words * WORD <= target.l2Bytes,
+    fits: panels * size * lineBytes(k.total) <= target.l2Bytes,
   });
   const [rowLines, columnLines] = [linesOf(mPanels, rows, p.a), linesOf(nPanels, width, p.b)];
-  const byTraffic = inTiles && batches === 1 && isShareable(p.a, mPanels * rows) && isShareable(p.b, nPanels * width);
+  const shares = (side: Lines, view: View): boolean => isShareable(view, side.panels * side.width * lineBytes(k.total));
+  const byTraffic = inTiles && batches === 1 && shares(rowLines, p.a) && shares(columnLines, p.b);
   if (byTraffic)
     ({ mTask, nTask, rowsOuter } = leastTraffic(rowLines, columnLines, {
       wanted,
@@ -117,14 +159,66 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     nTask = Math.max(1, Math.min(nTask, Math.floor(area / Math.min(mTask, area))));
     mTask = Math.max(1, Math.min(mTask, Math.floor(area / nTask)));
   }
-  const mBlocks = inTiles ? ceilDiv(mTask, ceilDiv(mTask, mBlock)) : Math.min(mTask, fits(mTask, rows));
-  const mTasks = ceilDiv(mPanels, mTask);
-  const nTasks = ceilDiv(nPanels, nTask);
   const again = (side: Lines, tasks: number): boolean => (byTraffic ? packsForAll(side, tasks) : tasks > 1);
   const source = (side: Lines, tasks: number, view: View): PackedSource =>
-    batches === 1 && (comesPacked(view) || (again(side, tasks) && isShareable(view, side.panels * side.width)))
+    batches === 1 && (comesPacked(view) || (again(side, tasks) && shares(side, view))) ? 'shared' : 'private';
+  return {
+    mTask,
+    nTask,
+    mBlock: inTiles ? ceilDiv(mTask, ceilDiv(mTask, mBlock)) : Math.min(mTask, fits(mTask, rows)),
+    rowsOuter,
+    a: source(rowLines, ceilDiv(nPanels, nTask), p.a),
+    b: source(columnLines, ceilDiv(mPanels, mTask), p.b),
+  };
+}
+
+/** The same for parts of f32: panels of one side stay, those of the other pass. */
+function cutsOfParts({ p }: PackedProblem, target: Target, panels: Panels): Cuts {
+  const { rows, width, mPanels, nPanels, k, blockPoints, lineBytes } = panels;
+  const side = (panels: number, lines: number, view: View): PartsSide => ({
+    panels,
+    packed: comesPacked(view) ? 0 : panels * lines * k.total,
+    bytes: panels * lines * lineBytes(k.total),
+  });
+  const [m, n] = [side(mPanels, rows, p.a), side(nPanels, width, p.b)];
+  const { rowsStay, mTask, nTask } = cutParts(
+    m,
+    n,
+    {
+      steps: lineBytes(k.total) / lineBytes(POINTS),
+      oneBlock: k.count === 1,
+      panelBytes: lineBytes(blockPoints) * Math.max(rows, width),
+      batches: extent(p, p.batch),
+    },
+    target.l2Bytes,
+    Math.max(2, processorsOf(target)),
+  );
+  const source = (stays: boolean, view: View, side: PartsSide, others: number): PackedSource =>
+    extent(p, p.batch) === 1 && (comesPacked(view) || (!stays && others > 1 && isShareable(view, side.bytes)))
       ? 'shared'
       : 'private';
+  return {
+    mTask,
+    nTask,
+    mBlock: rowsStay ? mTask : 1,
+    rowsOuter: rowsStay,
+    a: source(rowsStay, p.a, m, ceilDiv(nPanels, nTask)),
+    b: source(!rowsStay, p.b, n, ceilDiv(mPanels, mTask)),
+  };
+}
+
+export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
+  const lanes = lanesFor(target, WORD);
+  const panels = panelsOf(q, lanes);
+  const { rows, width, mPanels, nPanels, k, blockPoints, lineBytes } = panels;
+  const cuts = q.by === 'parts' ? cutsOfParts(q, target, panels) : cutsOfWords(q, target, panels);
+  const [mTasks, nTasks] = [ceilDiv(mPanels, cuts.mTask), ceilDiv(nPanels, cuts.nTask)];
+  const batches = extent(q.p, q.p.batch);
+  const rowsPass = q.by === 'parts' && !cuts.rowsOuter;
+  const long = blockPoints / q.step.points >= LEAST_AHEAD[q.by];
+  const passing = rowsPass
+    ? { panels: mPanels, lines: rows, by: cuts.nTask }
+    : { panels: nPanels, lines: width, by: cuts.mBlock };
   return {
     lanes,
     rows,
@@ -132,16 +226,13 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     mPanels,
     nPanels,
     k,
-    blockWords,
-    a: source(rowLines, nTasks, p.a),
-    b: source(columnLines, mTasks, p.b),
-    mTask,
-    nTask,
-    mBlock: mBlocks,
-    linesAhead: inTiles && nPanels > 1 && blockWords >= LEAST_AHEAD ? ceilDiv(STEP * width * WORD, LINE * mBlocks) : 0,
+    blockPoints,
+    renews: q.by === 'parts' && k.count === 1,
+    ...cuts,
+    rowsPass,
+    linesAhead: long && passing.panels > 1 ? ceilDiv(passing.lines * lineBytes(q.step.points), LINE * passing.by) : 0,
     mTasks,
     nTasks,
-    rowsOuter,
     batches,
     tasks: batches * mTasks * nTasks,
   };

@@ -18,15 +18,35 @@ export interface Words {
   readonly asStored: boolean;
 }
 
-export interface PackedProblem {
-  /** Over words: `dim` (the innermost of k) has ceil(size / per) points. */
+/** A step of products: so many points of k, which take so many 32-bit words of every line. */
+export interface Step {
+  readonly points: number;
+  readonly words: number;
+}
+
+interface Common {
   readonly p: Problem;
+  readonly step: Step;
+}
+
+/** Over words: `dim` (the innermost of k) has ceil(size / per) points. */
+export interface WordProblem extends Common {
   readonly by: 'tiles' | 'dot';
   readonly words: Words;
   /** The k dim that is counted in words, and how many elements it has. */
   readonly dim: number;
   readonly size: number;
 }
+
+/** f32 as it is, each point of k in three parts. */
+export interface PartsProblem extends Common {
+  readonly by: 'parts';
+}
+
+export type PackedProblem = WordProblem | PartsProblem;
+
+/** Words of a step of tiles. */
+export const STEP = 16;
 
 /** Products below which a plain schedule is over before packing is. */
 const WORTH = 16_384;
@@ -74,7 +94,7 @@ function countedDim(p: Problem, per: number): number {
 }
 
 /** The problem over words; operands must have no guards. */
-export function packedProblem(p: Problem, target: Target): PackedProblem {
+export function packedProblem(p: Problem, target: Target): WordProblem {
   const by = productsFor(p, target)!;
   const words: Words =
     p.acc === 'f32'
@@ -94,14 +114,22 @@ export function packedProblem(p: Problem, target: Target): PackedProblem {
       b: counted(p.b),
     },
     by,
+    step: { points: STEP, words: STEP },
     words,
     dim,
     size,
   };
 }
 
-export const tileKind = ({ p }: PackedProblem): TileKind =>
-  p.acc === 'f32' ? 'bf16' : (`${p.a.dtype}${p.b.dtype}` as TileKind);
+/** Two points of k are a word of each of three parts. */
+export const partsProblem = (p: Problem): PartsProblem => ({
+  p,
+  by: 'parts',
+  step: { points: 2 * STEP, words: 3 * STEP },
+});
+
+export const tileKind = ({ p, by }: PackedProblem): TileKind =>
+  by === 'parts' ? 'f32' : p.acc === 'f32' ? 'bf16' : (`${p.a.dtype}${p.b.dtype}` as TileKind);
 
 /**
  * Words from elements `lanes` neighbours at a time: element j of each word comes from `at(j)`, of type i32 or (bf16) f32. `parts` is less than
