@@ -158,7 +158,7 @@ class PartsKernel {
           const tiles = (): void => this.multiplyTiles(areas, count, ahead, panel, block, sums);
           const plain = (): void =>
             this.multiplyPlainly(step(b, f.image, pixel, f.images, task.images), panel, channel, sums);
-          const hindered = hinderedBy(b, largest, b.load('i32', b.addr(this.kernel.largest, panel)));
+          const hindered = hinderedBy(b, largest, this.largestOf(panel));
           b.if(b.cmp('ge', hindered, b.i32(0)), tiles, plain);
           b.if(isLast, () =>
             storeTile(b, p, this.groups.m, this.groups.n, lanes, { ...results, from: sums, pitch: width }),
@@ -220,6 +220,16 @@ class PartsKernel {
       b.add(count, b.i32(1), count);
     });
     return { count, largest };
+  }
+
+  /** The largest magnitude of a panel of the kernel. */
+  private largestOf(panel: Reg): Reg {
+    const { b } = this;
+    const steps = sizeOf(this.p, this.f.channel) / BLOCK;
+    const at = b.addr(this.kernel.largest, b.mul(panel, b.i32(steps)));
+    const largest = b.load('i32', at);
+    b.for(1, steps, 1, i => b.bin('max', largest, b.load('i32', b.advance(at, i, WORD)), largest));
+    return largest;
   }
 
   private multiplyTiles(
