@@ -31,7 +31,8 @@ const LATER = new RegExp(
   [
     'transform/',
     'compiler/(chain/(lower|neutral|plan|rows)|math/(?!values)|routines/|print-loops|verify/)',
-    'compiler/contract/(packed/(?!problem)|pixels/(blocks|gradient-|vectors)|winograd/(?!convolution|index))',
+    'compiler/contract/(kernel-gradients|packed/(?!problem|suits)|pad|pixels/(blocks|gradient-|kernel-parts|plain|vectors)|taps/(plan|sums)|winograd/(?!convolution|index))',
+    'compiler/lower/(routine|sized)',
     'backends/(reference/(?!index)|wasm/(?!encoder|function-writer|opcodes)|x86/(avx2/(?!memory)|emit-tiles))',
     'tensor/(control|customGrad|einsum|fft/|functional/(?!.*[pP]ool)|jacobian|linalg/|masked|print|profile|random|special/|vmap)',
     'tensor/ops/(advanced|distinct|histogram|indexing|matrix|numbers|scan|segments|select|sort|special|statistics|strided|views)',

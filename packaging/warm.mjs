@@ -13,11 +13,25 @@ const WORK = {
     return product.toArray().flat();
   },
   async later() {
-    const { Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential } = await import('tenon/nn');
+    const { BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential } = await import('tenon/nn');
     const { Adam } = await import('tenon/optim');
-    const model = new Sequential(new Conv2d(1, 4, 3), new ReLU(), new MaxPool2d(2), new Flatten(), new Linear(36, 3));
+    // Enough channels and pixels for every kind of kernel that convolutions have.
+    const layer = (from, to, stride) => [
+      new Conv2d(from, to, 3, { stride, padding: 1 }),
+      new BatchNorm2d(to),
+      new ReLU(),
+    ];
+    const model = new Sequential(
+      ...layer(3, 32, 1),
+      ...layer(32, 32, 1),
+      ...layer(32, 64, 2),
+      new MaxPool2d(2),
+      new Flatten(),
+      new Linear(1024, 3),
+    );
     const optimizer = new Adam(model.parameters());
-    const loss = F.crossEntropy(model.forward(ones([2, 1, 8, 8])), Tensor.from([0, 2], { dtype: 'i64' }));
+    const labels = Tensor.from(Array(16).fill(2), { dtype: 'i64' });
+    const loss = F.crossEntropy(model.forward(ones([16, 3, 16, 16])), labels);
     loss.backward();
     optimizer.step();
     return [loss.item()];

@@ -17,8 +17,13 @@ export class NodeNumbers {
   private size = 0;
 
   /** The number of `node`, 0 where it has none. */
-  get(node: Node): number {
-    return this.numbers[this.slotOf(node.id)]!;
+  get({ id }: Node): number {
+    // As `slotOf`, without the call: every walk over a graph comes here for each edge.
+    const { ids, numbers } = this;
+    const mask = ids.length - 1;
+    let slot = Math.imul(id, 0x9e3779b1) >>> this.shift;
+    while (numbers[slot] !== 0 && ids[slot] !== id) slot = (slot + 1) & mask;
+    return numbers[slot]!;
   }
 
   set(node: Node, number: number): void {

@@ -4,6 +4,7 @@
  */
 import { keepForFlush, quietly } from '../runtime/index.ts';
 import { Parameter, type Tensor, tensor, where } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/operands.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 
 export interface GradScalerOptions {
@@ -43,6 +44,7 @@ export class GradScaler {
   #found = new Map<AnyOptimizer, Tensor>();
 
   constructor(options: GradScalerOptions = {}) {
+    checkOptions('GradScaler', options, ['initScale', 'growthFactor', 'backoffFactor', 'growthInterval', 'enabled']);
     const {
       initScale = 2 ** 16,
       growthFactor = 2,

@@ -15,29 +15,53 @@ class Words {
   private words = new Int32Array(1 << 12);
   length = 0;
 
-  int(x: number): void {
-    if (this.length === this.words.length) {
+  /** Room for so many words; says where the first goes. */
+  private room(count: number): number {
+    const at = this.length;
+    this.length += count;
+    if (this.length > this.words.length) {
       const grown = new Int32Array(2 * this.length);
       grown.set(this.words);
       this.words = grown;
     }
-    this.words[this.length++] = x;
+    return at;
+  }
+
+  int(x: number): void {
+    const at = this.room(1);
+    this.words[at] = x;
   }
 
   float(x: number): void {
     this.f64[0] = x;
-    this.int(this.u32[0]!);
-    this.int(this.u32[1]!);
+    const at = this.room(2);
+    this.words[at] = this.u32[0]!;
+    this.words[at + 1] = this.u32[1]!;
   }
 
   ints(xs: readonly number[]): void {
-    this.int(xs.length);
-    for (let i = 0; i < xs.length; i++) this.int(xs[i]!);
+    let at = this.room(xs.length + 1);
+    const { words } = this;
+    words[at] = xs.length;
+    for (let i = 0; i < xs.length; i++) words[++at] = xs[i]!;
   }
 
   text(s: string): void {
-    this.int(s.length);
-    for (let i = 0; i < s.length; i++) this.int(s.charCodeAt(i));
+    let at = this.room(s.length + 1);
+    const { words } = this;
+    words[at] = s.length;
+    for (let i = 0; i < s.length; i++) words[++at] = s.charCodeAt(i);
+  }
+
+  /** What a node is, and where its inputs are. */
+  node(op: number, dtype: number, shape: readonly number[], inputs: readonly Node[], places: NodeNumbers): void {
+    let at = this.room(3 + shape.length + inputs.length);
+    const { words } = this;
+    words[at++] = op;
+    words[at++] = dtype;
+    words[at++] = shape.length;
+    for (let i = 0; i < shape.length; i++) words[at++] = shape[i]!;
+    for (let i = 0; i < inputs.length; i++) words[at++] = places.get(inputs[i]!);
   }
 
   value(x: number | bigint): void {
@@ -245,16 +269,14 @@ function take(
   const groups: Groups = new Map();
   const visit = (node: Node): void => {
     places.set(node, ++size);
-    const leaf = isLeaf(node);
-    words.int(leaf ? -1 : OPS.get(node.op)!);
-    words.int(DTYPE_CODE[node.dtype]);
-    words.ints(node.shape);
-    if (leaf) {
+    const { shape, inputs } = node;
+    const dtype = DTYPE_CODE[node.dtype];
+    if (isLeaf(node)) {
+      words.node(-1, dtype, shape, [], places);
       leaves.push(node);
       return;
     }
-    const { inputs } = node;
-    for (let i = 0; i < inputs.length; i++) words.int(places.get(inputs[i]!));
+    words.node(OPS.get(node.op)!, dtype, shape, inputs, places);
     (ATTRS[node.op] as (h: Words, attrs: Attrs[Primitive], groups: Groups) => void)(words, node.attrs, groups);
   };
   // Depth first without recursion: a training step's graph is thousands of nodes deep.

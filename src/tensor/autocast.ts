@@ -3,6 +3,7 @@
  * nothing here knows any operation.
  */
 import type { DType } from '../graph/dtype.ts';
+import { checkOptions, describe } from './operands.ts';
 import type { Tensor } from './tensor.ts';
 
 export interface AutocastOptions {
@@ -36,6 +37,8 @@ export const autocastDType = (): 'bf16' | 'f16' | null => active;
  * @throws TypeError when `fn` returns a promise: what it does later would not be autocast
  */
 export function autocast<R>(options: AutocastOptions, fn: () => R): R {
+  checkOptions('autocast', options, ['dtype', 'enabled']);
+  if (typeof fn !== 'function') throw new TypeError(`autocast: fn: expected a function, got ${describe(fn)}`);
   const { dtype = 'bf16', enabled = true } = options;
   if (dtype !== 'bf16' && dtype !== 'f16')
     throw new TypeError(`autocast: dtype: expected bf16 or f16, got ${String(dtype)}`);

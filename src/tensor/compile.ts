@@ -191,14 +191,13 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     return unflatten(result, results) as R;
   };
 
-  const call = (...args: A): R => {
-    // Inside another compiled function, or where a transform needs the graph, the function becomes part of that.
-    if (isTracing() || isInsideTransform()) return fn(...args);
+  const runRecording = (args: A): R => {
     const tensors: Tensor[] = [];
     const recording = find(args, tensors);
-    const { program } = recording;
-    return wrap(recording, program.run(bindingsOf(tensors, program)));
+    return wrap(recording, recording.program.run(bindingsOf(tensors, recording.program)));
   };
+  // Inside another compiled function, or where a transform needs the graph, the function becomes part of that.
+  const call = (...args: A): R => (isTracing() || isInsideTransform() ? fn(...args) : runRecording(args));
   const later = async (...args: A): Promise<R> => {
     if (isTracing() || isInsideTransform())
       throw new Error(

@@ -60,6 +60,9 @@ describe('types', () => {
       'autocast: dtype: expected bf16 or f16, got f64',
     );
     expect(() => autocast({}, async () => x)).toThrow('autocast: fn returned a promise');
+    expect(() => autocast({ dtpe: 'f16' } as object, () => x)).toThrow('autocast: unknown option dtpe');
+    expect(() => autocast((() => x) as object, {} as () => Tensor)).toThrow('autocast: options: expected an object');
+    expect(() => autocast({}, undefined as never)).toThrow('autocast: fn: expected a function, got undefined');
   });
 });
 

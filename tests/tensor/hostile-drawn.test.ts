@@ -266,13 +266,16 @@ for (const mode of ['bilinear', 'nearest', 'bicubic'] as const)
 
 type Outcome = { readonly error: string } | { readonly values: readonly (readonly number[])[] };
 
-/** The values, or which operation refuses and what: of several indices out of range any may be named. */
+/** What says that a value of an operand is none that may be. */
+const REFUSAL = /^\w+: (index -?\d+ is out of range for \d+ elements|\w+: -?\d+ came, .*|\w+: expected .*)$/;
+
+/** The values, or what is wrong: of several values that may not be any may be named, in each by what reads it. */
 function outcome(run: (...inputs: Tensor[]) => Tensor | readonly Tensor[], inputs: readonly Tensor[]): Outcome {
   try {
     const results = run(...inputs);
     return { values: [results].flat().map(t => Array.from((t as Tensor).data(), Number)) };
   } catch (error) {
-    return { error: (error as Error).message.replace(/index -?\d+ is out of range for \d+ elements/, 'out of range') };
+    return { error: (error as Error).message.replace(REFUSAL, 'refused') };
   }
 }
 

@@ -86,6 +86,32 @@ it('nor does one whose failure lies in what is prepared once, of tensors that th
   expect(p.data()[0]).toBe(1);
 });
 
+describe('offsets and lengths', () => {
+  const i64 = (...values: number[]): Tensor => Tensor.from(values, { dtype: 'i64' });
+  it.each<[string, Tensor, string]>([
+    ['begin behind the first', i64(1, 2), 'embeddingBag: offsets: expected the first to be 0, got 1'],
+    ['begin before the first', i64(-1, 2), 'embeddingBag: offsets: expected the first to be 0, got 1'],
+    ['reach beyond the last', i64(0, 5), 'embeddingBag: offsets: expected at most 3, the last is 2 more'],
+  ])('bags that %s', (_, offsets, sentence) => {
+    expect(() => F.embeddingBag(i64(0, 1, 2), table, { offsets }).data()).toThrow(sentence);
+  });
+  it('bags that are empty, also the last', () => {
+    const bags = F.embeddingBag(i64(0, 1, 2), table, { offsets: i64(0, 0, 3), mode: 'sum' });
+    expect(bags.toArray()).toEqual([
+      [0, 0, 0],
+      [9, 12, 15],
+      [0, 0, 0],
+    ]);
+    expect(F.embeddingBag(i64(), table, { offsets: i64() }).shape).toEqual([0, 3]);
+  });
+  it('more time steps than there are', () => {
+    const scores = zeros([5, 1, 4]).logSoftmax(2);
+    expect(() => F.ctcLoss(scores, i64(1, 2).reshape([1, 2]), [9], [2]).data()).toThrow(
+      'ctcLoss: inputLengths: 9 came, logProbs has 5 time steps',
+    );
+  });
+});
+
 describe('windows of odd geometry', () => {
   const x = (h: number, w: number): Tensor => Tensor.from(Array.from({ length: h * w }, (_, i) => (i % 7) - 3), { shape: [1, 1, h, w], dtype: 'f32' }); // biome-ignore format: a table
   /** Element by element. */

@@ -31,6 +31,10 @@ test.each<[() => unknown, string]>([
   [() => ones([5]).split([2, 2]), 'split: sizes [2, 2] sum to 4, and dim 0 has 5'],
   [() => ones([3]).slice(0, 0, 3, 0), 'slice: step: expected a whole number other than 0, got 0'],
   [() => stack([ones([2]), ones([3])]), 'stack: shapes [2] and [3] differ'],
+  [
+    () => (ones([2]).repeat as (...sizes: unknown[]) => Tensor)(2, 3),
+    'repeat: sizes: expected an array of whole numbers, got number 2',
+  ],
   [() => stack([]), 'stack: expected at least one tensor, got none'],
   [
     () => einsum('ij,jk->ik', ones([2, 3]), ones([4, 5])),

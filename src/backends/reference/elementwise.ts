@@ -45,16 +45,10 @@ const FLOAT_UNARY: Table<Unary, (x: number) => number> = {
   not: notDefined('not', 'floats'),
 };
 
-const onFloatsOnly = <T>(fn: string) => notDefined(fn, 'integers') as () => T;
+const onFloatsOnly = (fn: string) => notDefined(fn, 'integers');
 
-const INT_UNARY: Table<Unary, (x: number) => number> = {
-  neg: x => -x,
-  abs: Math.abs,
-  sign: Math.sign,
-  floor: x => x,
-  ceil: x => x,
-  trunc: x => x,
-  round: x => x,
+/** Functions whose values are no integers. */
+const ON_FLOATS_ONLY = {
   sqrt: onFloatsOnly('sqrt'),
   exp: onFloatsOnly('exp'),
   expm1: onFloatsOnly('expm1'),
@@ -69,6 +63,17 @@ const INT_UNARY: Table<Unary, (x: number) => number> = {
   atan: onFloatsOnly('atan'),
   lgamma: onFloatsOnly('lgamma'),
   digamma: onFloatsOnly('digamma'),
+} satisfies Partial<Table<Unary, () => never>>;
+
+const INT_UNARY: Table<Unary, (x: number) => number> = {
+  neg: x => -x,
+  abs: Math.abs,
+  sign: Math.sign,
+  floor: x => x,
+  ceil: x => x,
+  trunc: x => x,
+  round: x => x,
+  ...ON_FLOATS_ONLY,
   not: x => ~x,
 };
 
@@ -80,20 +85,7 @@ const BIG_UNARY: Table<Unary, (x: bigint) => bigint> = {
   ceil: x => x,
   trunc: x => x,
   round: x => x,
-  sqrt: onFloatsOnly('sqrt'),
-  exp: onFloatsOnly('exp'),
-  expm1: onFloatsOnly('expm1'),
-  log: onFloatsOnly('log'),
-  log1p: onFloatsOnly('log1p'),
-  sin: onFloatsOnly('sin'),
-  cos: onFloatsOnly('cos'),
-  tan: onFloatsOnly('tan'),
-  tanh: onFloatsOnly('tanh'),
-  sigmoid: onFloatsOnly('sigmoid'),
-  erf: onFloatsOnly('erf'),
-  atan: onFloatsOnly('atan'),
-  lgamma: onFloatsOnly('lgamma'),
-  digamma: onFloatsOnly('digamma'),
+  ...ON_FLOATS_ONLY,
   not: x => ~x,
 };
 

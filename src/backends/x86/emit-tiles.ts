@@ -55,21 +55,22 @@ function step(
   }
 }
 
-/** Registers that are borrowed while tiles run: bytes between rows of `a`; and what is asked for ahead, or bytes between rows of `b` and `c` over several runs. */
+/** Registers that are borrowed while tiles run: bytes between rows of `a`; and what is asked for ahead, or, where rows of `a` are read in place, bytes between those of `b` and `c`. */
 const STRIDE = R.r13;
 const OTHER = R.r14;
 const LINE = 64;
-/** Where operands wait in the frame, in words of 8 bytes. */
-const PLACE = { c: 0, stride: 1, other: 2, b: 3, a: 4, ahead: 4, at: 5, count: 6, steps: 7 } as const;
+/** Where operands wait in the frame, in words of 8 bytes: the room for a vector, and the word before. */
+const PLACE = { ahead: -1, c: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
 const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * PLACE[place]);
 
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
   const { rows, columns, runs, ahead } = inst;
   const rowBytes = 64 * columns;
+  const inPlace = runs !== undefined && runs.pitch !== null;
   const pitch = runs?.pitch ?? 64;
   const parts = inst.kind === 'f32' ? PARTS_OF_F32 : 1;
-  const partA = runs && runs.pitch !== null ? 64 : 1024 * rows;
+  const partA = inPlace ? 64 : 1024 * rows;
   const partB = 16 * rowBytes;
   const save = (place: keyof typeof PLACE, reg: Reg): void => {
     f.gCopy(reg, G0);
@@ -92,7 +93,7 @@ export function tiles(f: Frame, inst: Tiles): void {
   asm.movStore(8, saved('other'), OTHER);
   asm.movStore(8, saved('b'), G1);
   if (ahead) asm.mov(true, OTHER, saved('ahead'));
-  if (runs) asm.movImm(OTHER, BigInt(rowBytes));
+  if (inPlace) asm.movImm(OTHER, BigInt(rowBytes));
   asm.movImm(STRIDE, BigInt(pitch));
   const rowsOfA = (r: number, part: number): Mem => ({
     base: G0,
@@ -102,7 +103,7 @@ export function tiles(f: Frame, inst: Tiles): void {
   });
   /** Rows of b, or of c, from what G1 points at. */
   const wide = (disp: number): Mem =>
-    runs ? { base: G1, index: OTHER, scale: 1, disp } : { base: G1, index: STRIDE, scale: columns, disp };
+    inPlace ? { base: G1, index: OTHER, scale: 1, disp } : { base: G1, index: STRIDE, scale: columns, disp };
   const eachSum = (visit: (tile: number, disp: number) => void): void => {
     for (let r = 0; r < rows; r++) for (let n = 0; n < columns; n++) visit(2 * r + n, 16 * r * rowBytes + 64 * n);
   };

@@ -40,7 +40,8 @@ class Hoisting {
   /** Where vector registers other than constants are written first and used last. */
   private readonly first: number[] = [];
   private readonly last: number[] = [];
-  private readonly constants = new Set<number>();
+  /** Where constants are that nothing else is written over, so far. */
+  private readonly constants = new Map<number, number>();
   private readonly operands: Reg[] = [];
 
   constructor(body: readonly Inst[], registers: number) {
@@ -62,7 +63,8 @@ class Hoisting {
     for (const inst of block) {
       const at = this.at++;
       if (inst.op === 'while') this.number(inst.test);
-      if (inst.op === 'const') this.constants.add(inst.d.id);
+      if (inst.op === 'const') this.constants.set(inst.d.id, at);
+      else if ('d' in inst) this.noteWritten(inst.d.id);
       const { operands } = this;
       let count = operandsOf(inst, operands);
       if ('d' in inst) operands[count++] = inst.d;
@@ -75,6 +77,14 @@ class Hoisting {
       if ('body' in inst) this.number(inst.body);
       if (inst.op === 'if') this.number(inst.otherwise);
     }
+  }
+
+  /** A sum that began as a constant takes a register from there on. */
+  private noteWritten(id: number): void {
+    const began = this.constants.get(id);
+    if (began === undefined) return;
+    this.constants.delete(id);
+    this.first[id] ??= began;
   }
 
   block(block: readonly Inst[]): readonly Inst[] {
@@ -115,8 +125,9 @@ class Hoisting {
     if (!runsLong(loop) || !hasVectorConstant(body)) return [loop];
     const wanted = new Map<string, { readonly inst: Constant; readonly ids: number[] }>();
     const inRegisters = readInRegisters(body);
+    const changed = changedIn(body);
     for (const inst of body) {
-      if (inst.op !== 'const' || !inVector(inst.d) || !inRegisters.has(inst.d.id)) continue;
+      if (inst.op !== 'const' || !inVector(inst.d) || !inRegisters.has(inst.d.id) || changed.has(inst.d.id)) continue;
       const { scalar, lanes } = inst.d.type;
       const key = `${scalar} ${lanes} ${Object.is(inst.value, -0) ? '-0' : inst.value}`;
       const known = wanted.get(key);
@@ -137,13 +148,14 @@ class Hoisting {
     this.numberOnce();
     const changes = new Int32Array(length + 2);
     let most = 0;
-    this.first.forEach((first, id) => {
+    for (let id = 0; id < this.first.length; id++) {
+      const first = this.first[id];
       const last = this.last[id]!;
-      if (last < start || first >= start + length) return;
+      if (first === undefined || last < start || first >= start + length) continue;
       changes[Math.max(0, first - start)]!++;
       // What comes from outside is there in every trip.
       changes[first < start ? length + 1 : Math.min(length, last - start) + 1]!--;
-    });
+    }
     let live = 0;
     for (const change of changes) {
       live += change;
@@ -161,6 +173,13 @@ function isStraight(body: readonly Inst[]): boolean {
 function hasVectorConstant(body: readonly Inst[]): boolean {
   for (const inst of body) if (inst.op === 'const' && inVector(inst.d)) return true;
   return false;
+}
+
+/** Registers that begin as a constant and are something else later: sums. What a loop's body makes nobody outside writes. */
+function changedIn(body: readonly Inst[]): Set<number> {
+  const changed = new Set<number>();
+  for (const inst of body) if ('d' in inst && inst.op !== 'const') changed.add(inst.d.id);
+  return changed;
 }
 
 /** Registers that are read other than as counts of shifts, which become part of the instruction. */

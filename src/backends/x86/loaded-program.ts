@@ -80,11 +80,11 @@ export class LoadedProgram implements Executable {
     const changed = program.preparations > 0 && this.keptChanged(bindings);
     if (this.byStep) {
       if (changed) this.prepare();
-      this.runSteps(program.preparations, program.kernels.length, this.threads());
+      this.runSteps(program.preparations, program.kernels.length, this.threads(this.finishCode()));
     } else if (code.isPlaced) {
       if (changed) this.prepare();
       const { start, choice } = code;
-      const threads = machine.allThreads ? machine.threads : choice.next(machine.threads);
+      const threads = this.threads(code);
       if (!choice.brief && machine.threads > 1) {
         const begin = performance.now();
         machine.pool.run(start, table.address, threads);
@@ -105,19 +105,19 @@ export class LoadedProgram implements Executable {
 
   /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
   runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
-    const { start, choice } = this.finishCode();
-    const waits = !choice.brief || this.machine.busy;
+    const code = this.finishCode();
+    const waits = !code.choice.brief || this.machine.busy;
     if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
     return new Promise((resolve, reject) => {
       let outputs: readonly (HostArray | null)[] = [];
       this.machine.submit({
-        code: start,
+        code: code.start,
         args: this.table.address,
         begin: () => {
           try {
             outputs = this.place(bindings);
             if (this.program.preparations > 0 && this.keptChanged(bindings)) this.prepare();
-            return this.threads();
+            return this.threads(code);
           } catch (error) {
             reject(error);
             return null;
@@ -139,9 +139,9 @@ export class LoadedProgram implements Executable {
     return isProfiling() || this.machine.guard !== null;
   }
 
-  private threads(): number {
+  private threads({ choice }: PlacedCode): number {
     const { machine } = this;
-    return machine.allThreads ? machine.threads : this.finishCode().choice.next(machine.threads);
+    return machine.allThreads ? machine.threads : choice.next(machine.threads);
   }
 
   private place(bindings: readonly Binding[]): readonly (HostArray | null)[] {

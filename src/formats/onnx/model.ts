@@ -105,6 +105,20 @@ function constantNodes(graph: PlannedGraph, constants: ReadonlySet<string>): Set
   return found;
 }
 
+/** What a model and its copies (`clone`) have in common; a class, as copies share what is no plain object. */
+class Loaded {
+  readonly graph: PlannedGraph;
+  readonly session: Omit<Session, 'training'>;
+  /** Initializers by name; parameters among them are live. */
+  readonly stored: ReadonlyMap<string, Value>;
+
+  constructor(graph: PlannedGraph, session: Omit<Session, 'training'>, stored: ReadonlyMap<string, Value>) {
+    this.graph = graph;
+    this.session = session;
+    this.stored = stored;
+  }
+}
+
 /** An ONNX file as a module: its initializers are parameters under their names, `forward` takes the inputs in the file's order. */
 export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   /** What the model takes, without inputs that have a stored default. */
@@ -118,53 +132,52 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   readonly opsets: Readonly<Record<string, number>>;
   readonly metadata: Readonly<Record<string, string>>;
   readonly producer: string;
-  readonly #graph: PlannedGraph;
-  readonly #session: Omit<Session, 'training'>;
-  /** Initializers by name; parameters among them are live. */
-  readonly #stored = new Map<string, Value>();
+  private readonly loaded: Loaded;
 
   constructor(proto: ModelProto, files: Files) {
     super();
     const graph = planModel(proto, files.name);
-    this.#graph = graph;
     this.opsets = Object.fromEntries(proto.opsetImport.map(({ domain, version }) => [domain, version]));
     this.metadata = Object.fromEntries(proto.metadataProps.map(({ key, value }) => [key, value]));
     this.producer = [proto.producerName, proto.producerVersion].filter(Boolean).join(' ');
-    this.#readInitializers(graph, files);
+    const stored = this.readInitializers(graph, files);
     const constants = new Set(
-      [...this.#stored]
+      [...stored]
         .filter(([, value]) => !(value.kind === 'tensor' && value.tensor instanceof Parameter))
         .map(([name]) => name),
     );
     // A stored value with the name of an input is that input's default, and may be replaced.
     for (const { name } of graph.inputs) constants.delete(name);
-    this.inputs = graph.inputs.filter(({ name }) => !this.#stored.has(name)).map(portOf);
+    this.inputs = graph.inputs.filter(({ name }) => !stored.has(name)).map(portOf);
     this.outputs = graph.outputs.map(portOf);
     this.ports = graph.inputs.map(portOf);
     this.operators = [...operatorsOf(graph.nodes)];
-    this.#session = { files, folded: new Map(), constant: constantNodes(graph, constants), decoded: new Map() };
-    decodeTensors(graph.nodes, { ...this.#session, training: false });
+    const session = { files, folded: new Map(), constant: constantNodes(graph, constants), decoded: new Map() };
+    this.loaded = new Loaded(graph, session, stored);
+    decodeTensors(graph.nodes, { ...session, training: false });
     this.eval();
   }
 
-  #readInitializers(graph: PlannedGraph, files: Files): void {
+  private readInitializers(graph: PlannedGraph, files: Files): Map<string, Value> {
+    const stored = new Map<string, Value>();
     const settings = usedAs(SETTINGS, graph);
     const statistics = usedAs(STATISTICS, graph);
     for (const proto of graph.proto.initializer) {
       const value = tensorFromProto(proto, files, 'initializer');
-      this.#stored.set(proto.name, this.#keep(proto.name, value, settings, statistics));
+      stored.set(proto.name, this.keep(proto.name, value, settings, statistics));
     }
     for (const proto of graph.proto.sparseInitializer) {
       const name = proto.values?.name ?? '';
-      this.#stored.set(
+      stored.set(
         name,
-        this.#keep(name, denseFromProto(proto, files, `sparse initializer "${name}"`), settings, statistics),
+        this.keep(name, denseFromProto(proto, files, `sparse initializer "${name}"`), settings, statistics),
       );
     }
+    return stored;
   }
 
   /** The value as a parameter or buffer where it is one. */
-  #keep(name: string, value: Value, settings: ReadonlySet<string>, statistics: ReadonlySet<string>): Value {
+  private keep(name: string, value: Value, settings: ReadonlySet<string>, statistics: ReadonlySet<string>): Value {
     const floats: readonly string[] = ['float', 'double', 'float16', 'bfloat16'];
     if (value.kind !== 'tensor' || !floats.includes(value.type) || settings.has(name)) return value;
     const property = PREFIX + name;
@@ -179,8 +192,8 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
     return property.startsWith(PREFIX) ? property.slice(PREFIX.length) : property;
   }
 
-  /** The stored value as it is now: `to(dtype)` may have replaced a parameter by its twin. */
-  #current(name: string, value: Value): Value {
+  /** The stored value as it is now: `to(dtype)` or `clone` may have replaced a parameter by its twin. */
+  private current(name: string, value: Value): Value {
     if (value.kind !== 'tensor' || !(value.tensor instanceof Parameter)) return value;
     const held = (this as unknown as Readonly<Record<string, Parameter>>)[PREFIX + name]!;
     return held === value.tensor ? value : typed(held);
@@ -194,10 +207,10 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   forward(...inputs: readonly Tensor[]): Tensor {
     const [only] = this.outputs;
     if (this.outputs.length !== 1)
-      throw new Error(`${this.#name}: it has ${this.outputs.length} outputs; use run, which gives all by name`);
-    const result = this.run(Object.fromEntries(inputs.map((input, i) => [this.#inputName(i, inputs.length), input])));
+      throw new Error(`${this.source}: it has ${this.outputs.length} outputs; use run, which gives all by name`);
+    const result = this.run(Object.fromEntries(inputs.map((input, i) => [this.inputName(i, inputs.length), input])));
     const value = result[only!.name];
-    if (!(value instanceof Tensor)) throw new Error(`${this.#name}: its output "${only!.name}" is no tensor; use run`);
+    if (!(value instanceof Tensor)) throw new Error(`${this.source}: its output "${only!.name}" is no tensor; use run`);
     return value;
   }
 
@@ -208,7 +221,7 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
    */
   run(feeds: Readonly<Record<string, ModelValue>>): Record<string, ModelValue> {
     const given = Object.fromEntries(
-      Object.entries(feeds).map(([name, value]) => [name, this.#given(name, value)] as const),
+      Object.entries(feeds).map(([name, value]) => [name, this.given(name, value)] as const),
     );
     const values = this.runValues(given);
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, publicValue(value)]));
@@ -217,35 +230,35 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   /** `run` with ONNX's own element types on every value. */
   runValues(feeds: Readonly<Record<string, Value>>): Record<string, Value> {
     const scope = new Scope();
-    for (const [name, value] of this.#stored) scope.values.set(name, this.#current(name, value));
+    for (const [name, value] of this.loaded.stored) scope.values.set(name, this.current(name, value));
     for (const [name, value] of Object.entries(feeds)) {
-      if (!this.#graph.inputs.some(input => input.name === name))
+      if (!this.loaded.graph.inputs.some(input => input.name === name))
         throw new Error(
-          `${this.#name}: there is no input "${name}"; it takes ${this.#graph.inputs.map(input => `"${input.name}"`).join(', ')}`,
+          `${this.source}: there is no input "${name}"; it takes ${this.loaded.graph.inputs.map(input => `"${input.name}"`).join(', ')}`,
         );
       scope.values.set(name, value);
     }
     for (const { name } of this.inputs)
-      if (!scope.values.has(name)) throw new Error(`${this.#name}: input "${name}" is missing`);
-    const outputs = runGraph(this.#graph, scope, { ...this.#session, training: this.training });
-    return Object.fromEntries(outputs.map((value, i) => [this.#graph.outputs[i]!.name, value]));
+      if (!scope.values.has(name)) throw new Error(`${this.source}: input "${name}" is missing`);
+    const outputs = runGraph(this.loaded.graph, scope, { ...this.loaded.session, training: this.training });
+    return Object.fromEntries(outputs.map((value, i) => [this.loaded.graph.outputs[i]!.name, value]));
   }
 
-  get #name(): string {
-    return this.#session.files.name;
+  private get source(): string {
+    return this.loaded.session.files.name;
   }
 
-  #inputName(i: number, given: number): string {
+  private inputName(i: number, given: number): string {
     const port = this.inputs[i];
-    if (!port) throw new Error(`${this.#name}: ${given} inputs came, it takes ${this.inputs.length}`);
+    if (!port) throw new Error(`${this.source}: ${given} inputs came, it takes ${this.inputs.length}`);
     return port.name;
   }
 
   /** A value from outside with the type the file declares, checked against it. */
-  #given(name: string, value: ModelValue): Value {
-    const port = this.#graph.inputs.find(input => input.name === name);
+  private given(name: string, value: ModelValue): Value {
+    const port = this.loaded.graph.inputs.find(input => input.name === name);
     return givenValue(value, port?.type ?? null, what => {
-      throw new Error(`${this.#name}: input "${name}": ${what}`);
+      throw new Error(`${this.source}: input "${name}": ${what}`);
     });
   }
 }

@@ -22,6 +22,14 @@ export interface EmbeddingBagOptions {
   readonly includeLastOffset?: boolean;
 }
 
+/** 0, which fails when it is computed where bags do not begin at the first of `n` indices or reach beyond the last. */
+function offsetsChecked(offsets: Tensor, n: number): Tensor {
+  const zero = (x: Tensor, sentence: string): Tensor =>
+    new Tensor(build.checkIndex(x.long().node, 1, `embeddingBag: offsets: ${sentence}`));
+  const first = zero(offsets.select(0, 0).abs(), 'expected the first to be 0, got {}');
+  return first.add(zero(offsets.select(0, -1).sub(n).relu(), `expected at most ${n}, the last is {} more`));
+}
+
 /**
  * Reduces bags of embedding rows without keeping them: index [bags, n], or flat with offsets [bags]; weight [rows, dim]; result
  * [bags, dim]. Empty bags are 0.
@@ -46,6 +54,7 @@ export function embeddingBag(index: Tensor, weight: Tensor, options: EmbeddingBa
     bags = offsets.numel() - (includeLastOffset ? 1 : 0);
     const starts = offsets.narrow(0, 0, bags);
     bagOf = starts.searchsorted(arange(n, { dtype: offsets.dtype }), { right: true }).sub(1);
+    if (bags > 0) bagOf = bagOf.add(offsetsChecked(offsets, n));
   } else {
     bags = index.shape[0]!;
     bagOf = arange(bags).unsqueeze(1).expand(index.shape).reshape([-1]);

@@ -82,7 +82,9 @@ export function ctcLoss(
   if (blank >= classes) throw new RangeError(`${op}: blank: expected a class below ${classes}, got ${describe(blank)}`);
   if (time === 0)
     throw new RangeError(`${op}: logProbs: expected at least one time step, got ${shapeText(logProbs.shape)}`);
-  const steps = lengthsOf('inputLengths', inputLengths, batch);
+  const lengths = lengthsOf('inputLengths', inputLengths, batch);
+  const tooLong = `${op}: inputLengths: {} came, logProbs has ${time} time steps`;
+  const steps = new Tensor(build.checkIndex(lengths.node, time + 1, tooLong));
   const sizes = lengthsOf('targetLengths', targetLengths, batch);
   if (targets.ndim > 2 || (targets.ndim === 2 && targets.shape[0] !== batch))
     throw new RangeError(`${op}: targets: expected [${batch}, S] or a vector, got ${shapeText(targets.shape)}`);

@@ -8,7 +8,7 @@ import { shapeText } from '../convert.ts';
 import { checkInt, checkTensor, checkWhole, describe, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
-function checkSizes(op: string, shape: unknown, name = 'shape'): asserts shape is readonly number[] {
+export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts shape is readonly number[] {
   if (!Array.isArray(shape) || !shape.every(n => Number.isSafeInteger(n)))
     throw new TypeError(`${op}: ${name}: expected an array of whole numbers, got ${describe(shape)}`);
 }

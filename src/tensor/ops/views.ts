@@ -9,6 +9,7 @@ import { checkTensor, checkWhole, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { coordinate } from './along.ts';
 import { concatenate } from './join.ts';
+import { checkSizes } from './shape.ts';
 
 /** The slice at `index` along `dim`, without that dim; negative counts from the end. */
 export function select(x: Tensor, dim: number, index: number): Tensor {
@@ -129,6 +130,7 @@ export function rot90(x: Tensor, k = 1, dims: readonly [number, number] = [0, 1]
 /** The whole tensor `sizes` times along each dim; more sizes than dims add dims in front. */
 export function repeat(x: Tensor, sizes: readonly number[]): Tensor {
   checkTensor('repeat', 'input', x);
+  checkSizes('repeat', sizes, 'sizes');
   if (sizes.length < x.ndim)
     throw new RangeError(`repeat: sizes: expected at least ${x.ndim} numbers, got ${shapeText(sizes)}`);
   for (const n of sizes) checkWhole('repeat', 'sizes', n, 0);
@@ -144,6 +146,7 @@ export function repeat(x: Tensor, sizes: readonly number[]): Tensor {
 /** repeat under NumPy's name: fewer sizes than dims leave the leading dims alone. */
 export function tile(x: Tensor, sizes: readonly number[]): Tensor {
   checkTensor('tile', 'input', x);
+  checkSizes('tile', sizes, 'sizes');
   return repeat(x, [...new Array<number>(Math.max(0, x.ndim - sizes.length)).fill(1), ...sizes]);
 }
 

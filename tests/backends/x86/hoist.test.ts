@@ -36,6 +36,15 @@ describe('vector constants of innermost loops', () => {
     });
   });
 
+  it('stay where something else is written over them: sums that begin as equal constants are not one', () => {
+    const body = [constant(a, 0), constant(b, 0), constant(c, 2), add(a, a, c), add(b, b, f)];
+    expect(hoisted([trips(100, body)])).toEqual({
+      before: ['v3 = 2'],
+      inside: ['v1 = 0', 'v2 = 0', 'v1 = add v1 v3', 'v2 = add v2 v6'],
+      held: [3],
+    });
+  });
+
   it('are told apart by type and by the sign of zero', () => {
     const wide = reg(7, 'f64', 8);
     const body = [constant(a, 0), constant(b, -0), constant(wide, 0), add(c, a, b), add(reg(8, 'f64', 8), wide, wide)];
@@ -62,6 +71,9 @@ describe('vector constants of innermost loops', () => {
     });
     expect(hoisted(all, 7).held).toEqual([2, 1]);
     expect(hoisted(all, 5).held).toEqual([]);
+    // A sum that begins as a constant takes one, too.
+    expect(hoisted([constant(f, 0), trips(100, [...body, add(f, f, e)]), add(f, f, f)], 5).held).toEqual([]);
+    expect(hoisted([constant(f, 0), trips(100, [...body, add(f, f, e)]), add(f, f, f)], 6).held).toEqual([2]);
   });
 
   it('of loops that hold loops do not move', () => {

@@ -44,6 +44,29 @@ it('is a module with the file’s names', () => {
   expect(Object.keys(net.run({ x: Tensor.from([[1, 2]]) }))).toEqual(['y']);
 });
 
+it('has copies with parameters, statistics and modes of their own', () => {
+  manualSeed(4);
+  const made = new Sequential(
+    new Conv2d(1, 4, 3),
+    new BatchNorm2d(4),
+    new ReLU(),
+    new Flatten(),
+    new Linear(4 * 36, 2),
+  );
+  const net = onnx.parse(onnx.export(made.eval(), randn([2, 1, 8, 8])));
+  const x = randn([2, 1, 8, 8]);
+  const before = net.forward(x).toArray();
+  const copy = net.clone();
+  expect(copy).toBeInstanceOf(onnx.OnnxModel);
+  expect(copy.forward(x).toArray()).toEqual(before);
+  copy.train();
+  const optimizer = new SGD(copy.parameters(), { lr: 0.1 });
+  copy.forward(x).square().sum().backward();
+  optimizer.step();
+  expect(copy.eval().forward(x).toArray()).not.toEqual(before);
+  expect(net.forward(x).toArray()).toEqual(before);
+});
+
 it('trains further as the module it was exported from', () => {
   manualSeed(3);
   const make = () => new Sequential(new Conv2d(1, 4, 3), new BatchNorm2d(4), new ReLU(), new Flatten(), new Dropout(0), new Linear(4 * 36, 2));

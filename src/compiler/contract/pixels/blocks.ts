@@ -56,7 +56,7 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
     width,
     panels,
     panelBytes: panelWords * WORD,
-    place: index => b.mul(index, b.i32(BF16)),
+    element: BF16,
     tap: channels * width * BF16,
     pack() {
       if (keeps) scratch.prepare(fill);
@@ -74,7 +74,7 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
         rows: rows === SIDE ? 1 : 2,
         columns: width === SIDE ? 1 : 2,
         add: false,
-        runs: { at: listed.at, count: listed.count, pitch: f.image.lin[f.images]! * BF16 },
+        runs: { ...listed, pitch: f.image.lin[f.images]! * BF16 },
       }),
   };
 }

@@ -7,7 +7,7 @@ import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
 import { type Reg, registerScalar } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
-import { allGuards, type Cursor, origin, sizesOf, step, stepAll, walk, whenInside } from '../cursor.ts';
+import { allGuards, origin, sizesOf, step, stepAll, walk, whenInside } from '../cursor.ts';
 import { unravel } from '../indices.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
@@ -34,15 +34,10 @@ export interface Forward {
   readonly out: number;
 }
 
-/** The taps that lie inside of an image. */
+/** Where a tap lies inside of an image: what has been listed, as pairs of i32, and how many. */
 interface Listed {
-  /** Pairs of i32, and how many: the places of image and kernel. */
   readonly at: Reg;
   readonly count: Reg;
-  /** Largest magnitude of the images there, where the product tells. */
-  readonly largest: Reg;
-  /** Runs `visit` for each: where the image is read, and the tap's number. */
-  readonly eachInside: (visit: (at: Cursor, tap: Reg) => void) => void;
 }
 
 /** A kernel in panels, and the products of images by it. */
@@ -53,12 +48,10 @@ export interface Product {
   readonly panels: number;
   /** Bytes of a packed panel. */
   readonly panelBytes: number;
-  /** The place that is listed for the images from element `index` on, and what a tap of the kernel adds to its place. */
-  readonly place: (index: Reg) => Reg;
+  /** What an element of the image, and a tap of the kernel, add to the places that are listed. */
+  readonly element: number;
   readonly tap: number;
-  /** Largest magnitude (bits of f32) of these images, where numbers may be too large or small to be multiplied alike. */
-  readonly magnitude?: (index: Reg) => Reg;
-  /** Emits the stage in which all threads pack what is to be packed; says whether it runs here, and they must meet behind it. */
+  /** Emits the stage in which all threads pack the kernel; says whether it runs here, and they must meet behind it. */
   readonly pack: () => boolean;
   /** Sets the sums at `to`, [rows][width], to the products of what is listed. */
   readonly multiply: (panel: Reg, listed: Listed, to: Reg) => void;
@@ -128,28 +121,23 @@ export function lowerForward(
       const block = b.mul(coords[pixels.length]!, b.i32(rows));
       const pixel = step(b, image, stepAll(b, image, origin(b, image), pixels, coords), images, block);
       const count = b.copy(b.i32(0));
-      const largest = b.copy(b.i32(0));
       const entry = b.copy(at);
-      const eachInside: Listed['eachInside'] = visit => {
-        const tap = b.copy(b.i32(0));
-        walk(b, image, [pixel], taps, sizesOf(p, taps), allGuards(image), ([cursor], [violated]) => {
-          whenInside(b, violated!, () => visit(cursor!, tap));
-          b.add(tap, one, tap);
+      const tap = b.copy(b.i32(0));
+      walk(b, image, [pixel], taps, sizesOf(p, taps), allGuards(image), ([cursor], [violated]) => {
+        whenInside(b, violated!, () => {
+          b.store('i32', entry, b.mul(cursor!.index, b.i32(product.element)));
+          b.store('i32', entry, tap, WORD);
+          b.advance(entry, one, 2 * WORD, entry);
+          b.add(count, one, count);
         });
-      };
-      eachInside(({ index }, tap) => {
-        b.store('i32', entry, product.place(index));
-        b.store('i32', entry, b.mul(tap, b.i32(product.tap)), WORD);
-        b.advance(entry, one, 2 * WORD, entry);
-        b.add(count, one, count);
-        if (product.magnitude) b.bin('max', largest, product.magnitude(index), largest);
+        b.add(tap, b.i32(product.tap), tap);
       });
       const m = b.mul(place, b.i32(rows));
       b.for(nLo, nHi, 1, panel => {
         const n = b.mul(panel, b.i32(width));
         const touches = touchesOf(b, p, mGroups, nGroups, lanes, { rows, m, n, columns: width, batch });
         if (touches) b.for(0, touches.times, 1, touches.each);
-        product.multiply(panel, { at, count, largest, eachInside }, to);
+        product.multiply(panel, { at, count }, to);
         storeTile(b, p, mGroups, nGroups, lanes, { from: to, pitch: width, m, rows, n, columns: width, batch });
       });
     });

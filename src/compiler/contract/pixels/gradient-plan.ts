@@ -8,8 +8,9 @@ import type { WeightGradient } from './gradient.ts';
 import type { Pixels } from './range.ts';
 
 const WORD = 4;
-/** Channels of a task at most, in and out, and share of the second cache for its sums. */
-const MOST_CHANNELS = 128;
+/** Channels of a task at most, out and in (blocks of f32 take three times the room, and runs over few pixels are short), and share of the second cache for its sums. */
+const MOST_OUT = 128;
+const MOST_IN = { bf16: 128, f32: 64 } as const;
 const SUMS_SHARE = 0.3;
 /** Share of the second cache for the sums and the blocks of a step. */
 const SHARE = 0.7;
@@ -38,9 +39,9 @@ export function planGradient(
   const { image, out, channel, taps, images, rows, row } = g;
   const [results, channels, kernel] = [extent(p, [out]), extent(p, [channel]), extent(p, taps)];
   const [count, length] = [extent(p, rows), extent(p, row)];
-  const outs = evenPart(results, BLOCK, MOST_CHANNELS);
+  const outs = evenPart(results, BLOCK, MOST_OUT);
   const sumsMost = (target.l2Bytes * SUMS_SHARE) / (kernel * outs * WORD);
-  const ins = evenPart(channels, BLOCK, Math.min(MOST_CHANNELS, Math.floor(sumsMost)));
+  const ins = evenPart(channels, BLOCK, Math.min(MOST_IN[format.kind], Math.floor(sumsMost)));
   const [outBlocks, inBlocks] = [results / outs, channels / ins];
   const chunks = chunksFor(outBlocks * inBlocks, TASKS, count / LEAST_ROWS);
 

@@ -13,7 +13,7 @@ import { asForward, type Forward, lowerForward } from './forward.ts';
 import { asWeightGradient, type WeightGradient } from './gradient.ts';
 import { lowerGradientInBlocks, suitsGradientInBlocks } from './gradient-blocks.ts';
 import { lowerGradientInVectors, suitsGradientInVectors } from './gradient-vectors.ts';
-import { productInParts, suitsParts } from './parts.ts';
+import { lowerParts, suitsParts } from './parts.ts';
 import { productInVectors, suitsVectors } from './vectors.ts';
 
 interface Found {
@@ -40,7 +40,11 @@ export const suitsPixelsInTiles = (p: Problem, target: Target): boolean => recog
 export function lowerPixels(b: LoopBuilder, p: Problem, target: Target, scratch: Scratch): void {
   const { forward, gradient, inTiles } = recognise(p, target)!;
   if (forward) {
-    const make = !inTiles ? productInVectors : forward.dtype === 'bf16' ? productInBlocks : productInParts;
+    if (inTiles && forward.dtype === 'f32') {
+      lowerParts(b, p, forward, target, scratch);
+      return;
+    }
+    const make = inTiles ? productInBlocks : productInVectors;
     lowerForward(b, p, forward, make(b, p, forward, target, scratch), target, scratch);
   } else if (inTiles) lowerGradientInBlocks(b, p, gradient!, target, scratch);
   else lowerGradientInVectors(b, p, gradient!, target, scratch);

@@ -74,7 +74,7 @@ export function productInVectors(b: LoopBuilder, p: Problem, f: Forward, target:
     width,
     panels,
     panelBytes: panelSize * F32,
-    place: index => index,
+    element: 1,
     tap: channels * width,
     pack() {
       if (keeps) scratch.prepare(fill);
