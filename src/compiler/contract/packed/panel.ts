@@ -1,6 +1,6 @@
 /**
- * Packing f32 into parts: panels are staged as f32, 32 points of k of some neighbouring panels at a time (all of a block where k has several dims), by the packing of plain
- * panels or, where lines lie along k, line by line; then cut (parts.ts). Panels that cannot be cut are staged again and kept as they are.
+ * Packing f32 into parts (steps.ts): vectors are cut as they are loaded where they lie as panels want them; elsewhere the packing of plain panels stages 32 points of k (all of a
+ * block where k has several dims) as f32, which are then cut. Panels that cannot be cut are packed a second time, as they are.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';

@@ -40,7 +40,7 @@ export function storeRange(b: LoopBuilder, at: Reg, { low, high }: Range): void 
 /** The range of no numbers. */
 export const emptyRange = (b: LoopBuilder): Range => ({ low: b.i32(HIGH - 1), high: b.i32(0) });
 
-/** The lowest of some numbers is negative where any is. */
+/** Whether one of some numbers is negative. */
 const anyNegative = (b: LoopBuilder, numbers: readonly Reg[]): Reg =>
   b.cmp(
     'lt',
@@ -48,14 +48,20 @@ const anyNegative = (b: LoopBuilder, numbers: readonly Reg[]): Reg =>
     b.i32(0),
   );
 
+/** Numbers of which one is negative where a panel of this range cannot be cut. */
+const hindrances = (b: LoopBuilder, { low, high }: Range): Reg[] => [
+  b.sub(b.i32(HIGH - 1), high),
+  b.sub(low, b.i32(LOW)),
+];
+
 /** Whether a panel of this range cannot be cut into parts: it is kept as f32. */
-export const isWhole = (b: LoopBuilder, { low, high }: Range): Reg =>
-  anyNegative(b, [b.sub(b.i32(HIGH - 1), high), b.sub(low, b.i32(LOW))]);
+export const isWhole = (b: LoopBuilder, range: Range): Reg => anyNegative(b, hindrances(b, range));
 
 /** Whether products of two panels cannot be summed in parts. */
 export const needsWhole = (b: LoopBuilder, x: Range, y: Range): Reg =>
   anyNegative(b, [
-    ...[x, y].flatMap(({ low, high }) => [b.sub(b.i32(HIGH - 1), high), b.sub(low, b.i32(LOW))]),
+    ...hindrances(b, x),
+    ...hindrances(b, y),
     b.sub(b.add(x.low, y.low), b.i32(halfBitsOf(LEAST_PRODUCT) + halfBitsOf(0))),
     b.sub(b.i32(halfBitsOf(MOST_PRODUCT) + halfBitsOf(0)), b.add(x.high, y.high)),
   ]);
