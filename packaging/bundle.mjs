@@ -94,8 +94,9 @@ function writeCodeCache(script) {
       env: { ...env, TENON_CACHE: folder },
     });
     const name = readdirSync(folder).find(file => file.startsWith(`${script}-`));
-    // For every user of the package, where the process kept it for its own.
-    writeFileSync(path.join(root, 'dist/node/chunks', name), readFileSync(path.join(folder, name)));
+    // For every user of the package, where the process kept it for its own: unless it was so slow that it kept none.
+    if (!name) console.warn(`build: no code cache of ${script}: the package starts from its text`);
+    else writeFileSync(path.join(root, 'dist/node/chunks', name), readFileSync(path.join(folder, name)));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

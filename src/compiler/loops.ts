@@ -106,7 +106,7 @@ export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 /**
  * One instruction. `d` is written. Operand types follow the op: same type as `d` unless said.
  *
- * - const     splat when d has lanes; masks take 0 or 1
+ * - const     splat when d has lanes; masks take 0 or 1. Sums begin so: other instructions may write its register again
  * - fma       d = a * b + c, fused where the target says so; `fms`-like forms are written with neg
  * - dot       d = c + the products of the packed elements of a and b, lane by lane: a and b are i32, each lane two bf16 (sums in f32, whose
  *             denormals may count as zero; where a product is rounded is the machine's) or two i16 (sums in i32). Only where the target says so

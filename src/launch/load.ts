@@ -18,7 +18,7 @@ type Core = (moduleUrl: string, later: (core: object) => object) => object;
 type Later = (core: object, moduleUrl: string) => object;
 
 /**
- * A process that ran for longer has lost code again that it needed at its start: V8 forgets what some collections found unused (ResNet-18's 4 s
+ * A process that computed for longer has lost code again that it needed at its start: V8 forgets what some collections found unused (ResNet-18's 4 s
  * left a cache with which a start took 120 ms, the 1 s of a small GPT one with which it took 95).
  */
 const FRESH_SECONDS = 2;
@@ -54,7 +54,8 @@ function flags(): string {
 /** Writes the functions compiled by then when the process ends. */
 function writeAtExit(file: string, script: Script): void {
   process.once('exit', () => {
-    if (process.uptime() > FRESH_SECONDS || !process.getBuiltinModule('node:worker_threads').isMainThread) return;
+    const { user, system } = process.cpuUsage();
+    if ((user + system) / 1e6 > FRESH_SECONDS || !process.getBuiltinModule('node:worker_threads').isMainThread) return;
     writePrivate(file, script.createCachedData(), 0);
   });
 }

@@ -33,8 +33,12 @@ const SLOT_BYTES: { readonly [c in RegisterClass]: number } = { general: 8, vect
 /** Intervals by their first position, and where that is the same, as they came. */
 function byBeginning(intervals: readonly Interval[]): Interval[] {
   // Sorted as numbers, which needs no calls of a function that compares.
-  const keys = Float64Array.from(intervals, ({ first }, i) => first * intervals.length + i).sort();
-  return Array.from(keys, key => intervals[key % intervals.length]!);
+  const count = intervals.length;
+  const keys = new Float64Array(count);
+  for (let i = 0; i < count; i++) keys[i] = intervals[i]!.first * count + i;
+  const sorted: Interval[] = [];
+  for (const key of keys.sort()) sorted.push(intervals[key % count]!);
+  return sorted;
 }
 
 export function allocate(

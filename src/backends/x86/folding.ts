@@ -85,7 +85,7 @@ export class Folding {
           this.comparisons.set(inst.m.id, last);
         this.block(inst.test, vectors);
       }
-      if (vectors) this.constantsOf(inst);
+      if (vectors && (inst.op === 'const' || this.constants.size > 0)) this.constantsOf(inst);
       const { body } = inst as { readonly body?: readonly Inst[] };
       if (body) this.block(body, vectors);
       if (inst.op === 'if') this.block(inst.otherwise, vectors);
@@ -98,7 +98,6 @@ export class Folding {
       if (lanes > 1 && scalar !== 'mask' && this.usage.defs[inst.d.id] === 1) this.constants.set(inst.d.id, inst);
       return;
     }
-    if (this.constants.size === 0) return;
     const { operands, constants } = this;
     const count = operandsOf(inst, operands);
     if (count === 0) return;

@@ -148,13 +148,14 @@ class Hoisting {
     this.numberOnce();
     const changes = new Int32Array(length + 2);
     let most = 0;
-    this.first.forEach((first, id) => {
+    for (let id = 0; id < this.first.length; id++) {
+      const first = this.first[id];
       const last = this.last[id]!;
-      if (last < start || first >= start + length) return;
+      if (first === undefined || last < start || first >= start + length) continue;
       changes[Math.max(0, first - start)]!++;
       // What comes from outside is there in every trip.
       changes[first < start ? length + 1 : Math.min(length, last - start) + 1]!--;
-    });
+    }
     let live = 0;
     for (const change of changes) {
       live += change;

@@ -79,7 +79,8 @@ export class Threads {
       const handle = this.native.startThread(this.workerAddress, this.workers + 1 + runs * 2 ** 16);
       if (handle === null) {
         this.most = this.workers + 1;
-        console.error(`tenon: computing on ${this.most} of ${wanted} threads: x86: the system refuses more`);
+        const threads = this.most === 1 ? 'one thread' : `${this.most} threads`;
+        console.error(`tenon: computing on ${threads}: x86: the system refuses more`);
         break;
       }
       const place = this.control + CONTROL.handles + this.workers * HANDLE_BYTES;

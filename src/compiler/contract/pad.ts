@@ -133,7 +133,17 @@ export function stage(
     else line(true);
   });
 
-  return { buffer, dtype, prologue: undefined, base: from, lin, guards: [], packedAhead: false, elements };
+  return {
+    buffer,
+    dtype,
+    prologue: undefined,
+    base: from,
+    lin,
+    guards: [],
+    packedAhead: false,
+    lasting: false,
+    elements,
+  };
 }
 
 /** What is copied, line by line: the innermost axis, for all places of those around it. */

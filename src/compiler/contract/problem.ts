@@ -30,6 +30,8 @@ export interface View {
   readonly guards: readonly Guard[];
   /** Whether a kernel of its own packs it. */
   readonly packedAhead: boolean;
+  /** Whether it keeps its value from run to run. */
+  readonly lasting: boolean;
   /** Elements the axes span. */
   readonly elements: number;
 }
@@ -156,8 +158,8 @@ function viewOf(operand: ContractOperand, phase: Phase, sizes: readonly number[]
     if (!alwaysInside({ terms, offset, div: 1 }, size, sizes)) guards.push({ coefs, offset, size, stride });
   }
   const elements = product(operand.axes.map(axis => axis.size));
-  const { buffer, dtype, prologue, packedAhead = false } = operand;
-  return { buffer, dtype, prologue, base, lin, guards, packedAhead, elements };
+  const { buffer, dtype, prologue, packedAhead = false, lasting = false } = operand;
+  return { buffer, dtype, prologue, base, lin, guards, packedAhead, lasting, elements };
 }
 
 /** Drops `gone` dims (whose coordinate is 0) from a problem's per-dim arrays. */

@@ -47,6 +47,8 @@ export interface ContractOperand {
   readonly offset?: number;
   /** Whether a kernel of its own packs it, ahead of this one: it keeps its value from run to run, or many kernels read it in this form. */
   readonly packedAhead?: boolean;
+  /** Whether it keeps its value from run to run: what else a program reads has passed through the caches since it was read last. */
+  readonly lasting?: boolean;
   /**
    * Elementwise function of what was read, applied to elements inside only (outside stays 0). `x` has `registerScalar(dtype)` and `at.lanes`
    * lanes; the result must have the accumulator's type (`ContractSpec.acc`). It may read other buffers of the same layout at

@@ -66,6 +66,7 @@ export function specify(
     axes: of.axes,
     // What lasts itself is computed once: nothing has to be kept for it.
     packedAhead: repeated.has(of) || (!kernel.lasting && context.lasts(storage(of.base))),
+    lasting: context.lasts(storage(of.base)),
   });
   const plain = stores.length === 1 && lead.value === value;
   const spec: ContractSpec = {

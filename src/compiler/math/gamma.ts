@@ -99,7 +99,8 @@ export function lgamma(s: Scope, x: Reg): Reg {
   const factor = b.select(negative, sine, magnitude);
   const { high, low } = logPair(s, factor);
   const lower = b.sub(b.sub(b.select(negative, b.un('neg', base), base), low), high);
-  const pole = b.cmp('eq', factor, s.c(0));
+  // What is so far below 0 that gamma overflows is a whole number.
+  const pole = b.bin('or', b.cmp('eq', factor, s.c(0)), b.cmp('eq', base, infinity));
   const finite = b.select(below, b.select(pole, infinity, lower), base);
   return b.select(b.cmp('eq', magnitude, infinity), infinity, finite);
 }

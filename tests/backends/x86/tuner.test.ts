@@ -223,7 +223,14 @@ describe.skipIf(!machineCode || !existsSync(path.join(root, 'dist/node/index.js'
   const folder = temporaryFolder();
   const run = (autotune: '0' | '1'): { value: number; lowered: number } => {
     const { NODE_ENV: _, ...outer } = process.env;
-    const env = { ...outer, TENON_CACHE: folder.path, TENON_BACKEND: 'x86', TENON_AUTOTUNE: autotune };
+    // Products on matrix registers have one plan.
+    const env = {
+      ...outer,
+      TENON_CACHE: folder.path,
+      TENON_ISA: 'avx2',
+      TENON_BACKEND: 'x86',
+      TENON_AUTOTUNE: autotune,
+    };
     const args = ['--input-type=module', '-e', PROGRAM];
     return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: 'pipe', env }));
   };

@@ -4,6 +4,7 @@
 import { bytesOf } from '../../../graph/dtype.ts';
 import { registerScalar } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
+import { PARTS_BYTES } from '../parts.ts';
 import { comesPacked } from '../plan.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import { ceilDiv, chooseTile, tileCost } from '../tile.ts';
@@ -19,9 +20,10 @@ const UNFOLD_CYCLES = 3;
 const SUM_CYCLES = 0.25;
 /** The share of its peak that the loop of multiply-adds reaches. */
 const PLAIN_SHARE = 0.85;
-/** Cycles for a byte of weights that no cache holds from run to run. */
-const FAR_CYCLES = 0.5;
-const PART_BYTES = 6;
+/** Cycles for a byte of weights that no cache holds from run to run: multiply-adds hide them, products of parts are too fast for that. */
+const FAR_CYCLES = 0.7;
+/** The share of the time of multiply-adds that must be won. */
+const WORTH = 0.9;
 
 export function suitsParts(p: Problem, target: Target): boolean {
   if (target.packedProducts?.f32 !== 'tiles' || p.acc !== 'f32') return false;
@@ -34,11 +36,10 @@ export function suitsParts(p: Problem, target: Target): boolean {
   const tilesOf = (lines: number): number => (lines > STEP ? ceilDiv(lines, 2 * STEP) * 2 : 1);
   const packing = (view: View, lines: number): number =>
     comesPacked(view) ? 0 : lines * k * (p.k.length === 1 ? PACK_CYCLES : UNFOLD_CYCLES);
-  const far = (view: View, lines: number, bytes: number): number =>
-    comesPacked(view) && lines * k * bytes > target.l2Bytes ? lines * k * bytes * FAR_CYCLES : 0;
+  const far = (view: View, lines: number, bytes: number): number => (view.lasting ? lines * k * bytes * FAR_CYCLES : 0);
   const farther = (bytes: number): number => Math.max(far(p.a, m, bytes), far(p.b, n, bytes));
   const plain = Math.max((cycles * k) / PLAIN_SHARE, farther(bytesOf(p.acc)));
   const products = tilesOf(m) * tilesOf(n) * (ceilDiv(k, 2 * STEP) * STEP_CYCLES + TILE_CYCLES);
-  const parts = Math.max(products, farther(PART_BYTES)) + packing(p.a, m) + packing(p.b, n) + m * n * SUM_CYCLES;
-  return parts < plain;
+  const parts = products + farther(PARTS_BYTES) + packing(p.a, m) + packing(p.b, n) + m * n * SUM_CYCLES;
+  return parts < WORTH * plain;
 }
