@@ -143,6 +143,9 @@ for (const [dtype, isa, target] of MACHINES)
       const of = convolution({ ...conv, dtype, kind, padding, height: 4, outputs: 64 })!;
       for (const change of dtype === 'f32' ? unusual : unusual.slice(0, 4))
         expect(run(of, isa, target, 3, change)).toEqual(run(of, isa, target, 1, change));
+      // Some channels at a time.
+      const wide = convolution({ ...conv, dtype, kind, padding, inputs: 96, outputs: 96, height: 3 })!;
+      for (const change of unusual.slice(0, 3)) run(wide, isa, { ...target, l2Bytes: 128 << 10 }, 1, change);
     });
     it('packs kernels that last ahead', () => {
       const of = convolution({ ...conv, dtype, outputs: 48, images: 16, stride: 2, kind: 'forward' })!;
