@@ -1,6 +1,6 @@
 /**
  * Cutting a product of f32 in parts into tasks. Its products take so little time that packing counts: what is packed for all goes through the third cache twice, written and
- * read. So the panels of one side stay in the second cache, packed by the tasks that need them, and those of the other, packed once, pass by and are asked for ahead.
+ * read. So the panels of one side stay in the second cache, packed by the tasks that need them; those of the other, packed once for all or once by every thread, pass by and are asked for ahead.
  */
 import { MAX_TASKS } from '../tasks.ts';
 import { ceilDiv } from '../tile.ts';
@@ -20,6 +20,8 @@ export interface PartsCut {
   readonly rowsStay: boolean;
   readonly mTask: number;
   readonly nTask: number;
+  /** Whether what passes is packed once for all, and not by every thread for itself. */
+  readonly shares: boolean;
 }
 
 /** Cycles to pack an element into panels that stay in the second cache, and into such as go to the third. */
@@ -29,8 +31,9 @@ const PACK_FAR = 2.2;
 const STEP_CYCLES = 430;
 const STEP_BYTES = 6144;
 const FAR_BYTES = 6;
-/** Cycles for threads to meet. */
+/** Cycles for threads to meet, and for a byte that another one has packed (784 x 512 of 128: 438 us, 371 where each packs its columns). */
 const MEETING = 3000;
+const FOREIGN_CYCLES = 0.25;
 
 /** Panels that stay at most: half of the second cache. */
 const STAYS_SHARE = 0.5;
@@ -43,7 +46,7 @@ export function cutParts(
   threads: number,
 ): PartsCut {
   const most = Math.max(1, Math.floor((l2Bytes * STAYS_SHARE) / of.panelBytes));
-  let best: PartsCut = { rowsStay: true, mTask: m.panels, nTask: n.panels };
+  let best: PartsCut = { rowsStay: true, mTask: m.panels, nTask: n.panels, shares: false };
   let least = Number.POSITIVE_INFINITY;
   for (const rowsStay of [true, false]) {
     const [stays, passes] = rowsStay ? [m, n] : [n, m];
@@ -56,16 +59,20 @@ export function cutParts(
         // Tasks of one range follow one another, so that a thread packs it once, unless k falls into blocks.
         const packers = of.oneBlock ? Math.min(parts, 1 + (threads - 1) / ranges) : parts;
         const near = stays.packed * PACK_NEAR * packers;
-        // What tasks of several ranges read is packed once for all, but for products of batches, each of which packs its own.
-        const shared = passes.packed > 0 && ranges > 1 && of.batches === 1;
-        const far = passes.packed * (shared ? (passes.bytes > l2Bytes ? PACK_FAR : PACK_NEAR) : PACK_NEAR * ranges);
+        // Where what passes is the same for all tasks of a thread, it may pack that once for itself; products of batches pack their own.
+        const inOne = parts === 1 && of.oneBlock && passes.bytes <= l2Bytes * STAYS_SHARE;
+        const each = passes.packed * PACK_NEAR * (inOne ? Math.min(ranges, threads) : ranges);
+        const forAll = passes.packed * (passes.bytes > l2Bytes ? PACK_FAR : PACK_NEAR) + threads * MEETING;
+        const foreign = of.oneBlock ? (threads - 1) * passes.bytes * FOREIGN_CYCLES : 0;
+        const shares = ranges > 1 && of.batches === 1 && !(inOne && each < forAll + foreign);
+        const passing = passes.packed === 0 ? 0 : shares ? forAll + foreign : each;
         const step = Math.max(STEP_CYCLES, passes.bytes > l2Bytes / 4 ? STEP_BYTES / FAR_BYTES / size : 0);
         const idle = of.batches > 1 ? 0 : idleShare(stays.panels, ranges, passes.panels, parts, threads);
         const products = m.panels * n.panels * of.steps * step * (1 + idle);
-        const cost = products + near + far + (shared ? MEETING * threads : 0);
+        const cost = products + near + passing;
         if (cost >= least * 0.999) continue;
         least = cost;
-        best = { rowsStay, mTask: rowsStay ? size : part, nTask: rowsStay ? part : size };
+        best = { rowsStay, mTask: rowsStay ? size : part, nTask: rowsStay ? part : size, shares };
       }
     }
   }

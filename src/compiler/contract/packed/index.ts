@@ -52,9 +52,12 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
     const coords: Coords = new Map(p.batch.map((d, i) => [d, batch[i]!] as const));
     const own = b.addr(sums, b.mul(slot, b.i32(area)));
     const renewed = plan.renews ? renewedFor(b, plan, task, earliest) : null;
+    // What passes by all tasks of a thread is packed by its first.
+    const passesAll = plan.renews && plan.batches === 1 && (plan.rowsOuter ? plan.nTasks : plan.mTasks) === 1;
+    const first = passesAll && plan.tasks > 1 ? b.cmp('eq', task, earliest) : null;
     eachBlock(b, p, plan, (kBlock, index) => {
-      const rowsAt = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi, plan.rowsOuter ? renewed : null);
-      const columnsAt = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi, plan.rowsOuter ? null : renewed);
+      const rowsAt = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi, plan.rowsOuter ? renewed : first);
+      const columnsAt = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi, plan.rowsOuter ? first : renewed);
       const isFirst = index && b.cmp('eq', index, b.i32(0));
       b.for(mLo, mHi, { step: plan.mBlock, trips: Math.ceil(plan.mTask / plan.mBlock) }, from => {
         const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));

@@ -181,7 +181,7 @@ function cutsOfParts({ p }: PackedProblem, target: Target, panels: Panels): Cuts
     bytes: panels * lines * lineBytes(k.total),
   });
   const [m, n] = [side(mPanels, rows, p.a), side(nPanels, width, p.b)];
-  const { rowsStay, mTask, nTask } = cutParts(
+  const { rowsStay, mTask, nTask, shares } = cutParts(
     m,
     n,
     {
@@ -194,7 +194,7 @@ function cutsOfParts({ p }: PackedProblem, target: Target, panels: Panels): Cuts
     Math.max(2, processorsOf(target)),
   );
   const source = (stays: boolean, view: View, side: PartsSide, others: number): PackedSource =>
-    extent(p, p.batch) === 1 && (comesPacked(view) || (!stays && others > 1 && isShareable(view, side.bytes)))
+    extent(p, p.batch) === 1 && (comesPacked(view) || (!stays && shares && others > 1 && isShareable(view, side.bytes)))
       ? 'shared'
       : 'private';
   return {
