@@ -41,7 +41,7 @@ export { type PlateauOptions, type PlateauState, ReduceLROnPlateau } from './pla
 export { RAdam, type RAdamOptions } from './radam.ts';
 export { RMSprop, type RMSpropOptions } from './rmsprop.ts';
 export { Rprop, type RpropOptions } from './rprop.ts';
-export { Scheduler, type SchedulerState } from './scheduler.ts';
+export { type Factors, Scheduler, type SchedulerState } from './scheduler.ts';
 export { SequentialLR } from './sequential.ts';
 export { SGD, type SGDOptions } from './sgd.ts';
 export { Shampoo, type ShampooOptions } from './shampoo.ts';

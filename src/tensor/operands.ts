@@ -150,3 +150,9 @@ export function knownNumbers(x: Tensor): number[] | null {
   const { value } = x.node;
   return value && x.dtype !== 'f16' && x.dtype !== 'bf16' ? Array.from(value, Number) : null;
 }
+
+/** Complains unless `shape` is an array of whole numbers; their sizes are another matter. */
+export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts shape is readonly number[] {
+  if (!Array.isArray(shape) || !shape.every(n => Number.isSafeInteger(n)))
+    throw new TypeError(`${op}: ${name}: expected an array of whole numbers, got ${describe(shape)}`);
+}

@@ -5,13 +5,8 @@
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
-import { checkInt, checkTensor, checkWhole, describe, normalDim, normalDims } from '../operands.ts';
+import { checkInt, checkSizes, checkTensor, checkWhole, describe, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
-
-export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts shape is readonly number[] {
-  if (!Array.isArray(shape) || !shape.every(n => Number.isSafeInteger(n)))
-    throw new TypeError(`${op}: ${name}: expected an array of whole numbers, got ${describe(shape)}`);
-}
 
 function inferred(op: string, shape: readonly number[], size: number, from: readonly number[]): number[] {
   checkSizes(op, shape);
@@ -54,7 +49,6 @@ export function viewAs(x: Tensor, other: Tensor): Tensor {
     throw new RangeError(
       `viewAs: other: ${shapeText(other.shape)} does not hold the elements of ${shapeText(x.shape)}`,
     );
-  checkTensor('viewAs', 'other', other);
   return reshape(x, other.shape);
 }
 

@@ -5,11 +5,10 @@
 import * as build from '../../graph/build.ts';
 import { axis, identityAxis } from '../../graph/reindex.ts';
 import { shapeText } from '../convert.ts';
-import { checkTensor, checkWhole, normalDim, normalDims } from '../operands.ts';
+import { checkSizes, checkTensor, checkWhole, normalDim, normalDims } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { coordinate } from './along.ts';
 import { concatenate } from './join.ts';
-import { checkSizes } from './shape.ts';
 
 /** The slice at `index` along `dim`, without that dim; negative counts from the end. */
 export function select(x: Tensor, dim: number, index: number): Tensor {
