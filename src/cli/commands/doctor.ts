@@ -85,7 +85,7 @@ function examine(name: string): BackendReport {
   if (why !== null) return { name, works: false, why };
   try {
     setBackend(name);
-    const n = name === 'reference' ? 96 : 384;
+    const n = name === 'reference' ? 96 : 1024;
     const [a, b] = [rand([n, n]), rand([n, n])];
     let best = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 4; i++) {
