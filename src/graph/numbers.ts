@@ -6,6 +6,8 @@ import type { Node } from './node.ts';
 
 /** Slots of a new table, a power of two. */
 const SLOTS = 1 << 10;
+/** Slots of a table for every number of a walk that keeps it. */
+const SPARE = 64;
 
 /** Positive numbers by node. */
 export class NodeNumbers {
@@ -15,6 +17,11 @@ export class NodeNumbers {
   private numbers = new Int32Array(SLOTS);
   private shift = 32 - Math.log2(SLOTS);
   private size = 0;
+
+  /** Slots that there are now. */
+  get slots(): number {
+    return this.ids.length;
+  }
 
   /** The number of `node`, 0 where it has none. */
   get({ id }: Node): number {
@@ -38,8 +45,11 @@ export class NodeNumbers {
     this.numbers[slot] = number;
   }
 
+  /** Empties the table. One that this walk had no use for is given up: after one large graph every small walk would clear megabytes. */
   clear(): void {
-    if (this.size > 0) this.numbers.fill(0);
+    const { ids, size } = this;
+    if (ids.length > SLOTS && ids.length > SPARE * size) this.resize(SLOTS);
+    else if (size > 0) this.numbers.fill(0);
     this.size = 0;
   }
 
@@ -52,11 +62,16 @@ export class NodeNumbers {
     return slot;
   }
 
+  /** An empty table of so many slots. */
+  private resize(slots: number): void {
+    this.ids = new Float64Array(slots);
+    this.numbers = new Int32Array(slots);
+    this.shift = 32 - Math.log2(slots);
+  }
+
   private grow(): void {
     const { ids, numbers } = this;
-    this.ids = new Float64Array(2 * ids.length);
-    this.numbers = new Int32Array(2 * ids.length);
-    this.shift--;
+    this.resize(2 * ids.length);
     for (const [i, number] of numbers.entries())
       if (number !== 0) {
         const slot = this.slotOf(ids[i]!);

@@ -208,7 +208,7 @@ export class Tensor {
   item(): number {
     const { node } = this;
     expectOne(node);
-    return itemOf(node.value ?? this.data(), node.dtype) as number;
+    return itemOf(node.value ? whole(node.value, 1) : this.data(), node.dtype) as number;
   }
 
   /** `item()` without blocking. */

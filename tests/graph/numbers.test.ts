@@ -52,4 +52,21 @@ describe('numbers of nodes', () => {
       expect(outer.get(node)).toBe(1);
     });
   });
+
+  it('are cleared in a small table again after a walk over a large graph', () => {
+    const all = nodes(5000);
+    const slotsAfter = (count: number): number => {
+      const walk = all.slice(0, count);
+      const used = withNodeNumbers(numbers => {
+        for (const node of walk) numbers.set(node, 1);
+        return numbers;
+      });
+      for (const node of walk) expect(used.get(node)).toBe(0);
+      return used.slots;
+    };
+    const large = slotsAfter(5000);
+    expect(slotsAfter(5000)).toBe(large);
+    expect(slotsAfter(5)).toBeLessThan(large);
+    expect(slotsAfter(5000)).toBe(large);
+  });
 });

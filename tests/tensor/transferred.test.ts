@@ -22,6 +22,9 @@ it('a transferred tensor says so, wherever it is read', () => {
   expect(() => double(x).data()).toThrow(LOST);
   expect(() => String(x)).toThrow(LOST);
   expect(ones([100]).sum().item()).toBe(100);
+  const one = ones([]);
+  transfer(one);
+  expect(() => one.item()).toThrow('a tensor of 1 elements has lost its memory');
 });
 
 it('so does a parameter that no program has read; one that lives in the memory of a program goes on', () => {
