@@ -72,13 +72,13 @@ export type BinOp =
 export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
 
 /**
- * One block of products on matrix registers. Words are 32 bits: two bf16 (`bf16`, `f32`; sums in f32, denormals count as zero) or four 8-bit
+ * Products on matrix registers, added to the sums that these hold (`TileSums`). Words are 32 bits: two bf16 (`bf16`, `f32`; sums in f32, denormals count as zero) or four 8-bit
  * integers (each side signed or not as `kind` says, a before b; sums in i32, wrapping). With R = 16 * rows and N = 16 * columns,
  *
- *     c[r][n] (+)= sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
+ *     sums[r][n] += sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
  *
- * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
- * keeps what c holds. `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
+ * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], each contiguous; there is a step at least.
+ * `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
  *
  * Operands of `f32` are cut into parts, x = x0 + x1 + x2, each rounded to bf16: a is [steps][3 parts][R][16] words, b is [steps][3 parts][16][N], a word two
  * points of k of one part. Of the nine products of parts those six are summed whose places add to 2 at most; what is left out is below 2^-24 of the
@@ -93,14 +93,21 @@ export interface Tiles {
   readonly kind: TileKind;
   readonly a: Reg;
   readonly b: Reg;
-  readonly c: Reg;
   readonly steps: Reg | number;
   readonly rows: 1 | 2;
   readonly columns: 1 | 2;
-  readonly add: boolean;
   readonly ahead?: { readonly from: Reg; readonly lines: number };
   readonly runs?: { readonly at: Reg; readonly count: Reg; readonly pitch: number | null };
 }
+
+/**
+ * The sums of `tiles`: become zero, or what stands at `c`, or are written there, [16 * rows][16 * columns] of f32 or i32. Nothing else touches them, so that other
+ * instructions may run between the products of one block.
+ */
+export type TileSums = { readonly op: 'tileSums'; readonly rows: 1 | 2; readonly columns: 1 | 2 } & (
+  | { readonly does: 'clear' }
+  | { readonly does: 'load' | 'store'; readonly c: Reg }
+);
 export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 
 /**
@@ -110,7 +117,7 @@ export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  * - fma       d = a * b + c, fused where the target says so; `fms`-like forms are written with neg
  * - dot       d = c + the products of the packed elements of a and b, lane by lane: a and b are i32, each lane two bf16 (sums in f32, whose
  *             denormals may count as zero; where a product is rounded is the machine's) or two i16 (sums in i32). Only where the target says so
- * - tiles     a block of products on matrix registers, see `Tiles`. Only where the target says so
+ * - tiles     products on matrix registers, see `Tiles`; tileSums: their sums, see `TileSums`. Only where the target says so
  * - select    d = m ? a : b, m a mask of d's lanes
  * - cvt       numeric conversion between i32, i64, f32, f64 of equal lanes (float to integer truncates, saturates, NaN to 0);
  *             i32 -> i64 sign-extends; i64 -> i32 wraps; mask -> i32 gives 0 or 1
@@ -158,6 +165,7 @@ export type Inst =
       readonly c: Reg;
     }
   | Tiles
+  | TileSums
   | { readonly op: 'select'; readonly d: Reg; readonly m: Reg; readonly a: Reg; readonly b: Reg }
   | { readonly op: 'cvt'; readonly d: Reg; readonly a: Reg }
   | { readonly op: 'bitcast'; readonly d: Reg; readonly a: Reg }

@@ -38,7 +38,11 @@ function line(inst: Inst, kernel: LoopKernel): string {
       const runs = inst.runs
         ? `, ${name(inst.runs.count)} runs at [${name(inst.runs.at)}]${inst.runs.pitch === null ? '' : `, rows ${inst.runs.pitch} bytes apart`}`
         : '';
-      return `tiles ${inst.kind} ${shape} [${name(inst.c)}] ${inst.add ? '+=' : '='} [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}${runs}`;
+      return `tiles ${inst.kind} ${shape} += [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}${runs}`;
+    }
+    case 'tileSums': {
+      const shape = `${16 * inst.rows}x${16 * inst.columns}`;
+      return inst.does === 'clear' ? `clear tiles ${shape}` : `${inst.does} tiles ${shape} [${name(inst.c)}]`;
     }
     case 'select':
       return `${name(inst.d)} = select ${name(inst.m)}, ${name(inst.a)}, ${name(inst.b)}`;

@@ -2,7 +2,7 @@
  * Products of packed elements: dot products in vectors, and blocks of them on AMX tiles (Intel SDM volume 1, chapter 18). Tiles 0 to 3 are sums,
  * 4 and 5 rows of a, 6 and 7 columns of b.
  */
-import type { Inst, Reg, TileKind, Tiles } from '../../compiler/loops.ts';
+import type { Inst, Reg, TileKind, TileSums, Tiles } from '../../compiler/loops.ts';
 import type { Assembler } from './assembler/assembler.ts';
 import { type Mem, mem, R } from './assembler/operands.ts';
 import type { TileOp } from './assembler/vex.ts';
@@ -55,13 +55,29 @@ function step(
   }
 }
 
-/** Registers that are borrowed while tiles run: bytes between rows of `a`; and what is asked for ahead, or, where rows of `a` are read in place, bytes between those of `b` and `c`. */
+/** Registers that are borrowed while tiles run: bytes between rows of `a`; and what is asked for ahead, or, where rows of `a` are read in place, bytes between those of `b`. */
 const STRIDE = R.r13;
 const OTHER = R.r14;
 const LINE = 64;
-/** Where operands wait in the frame, in words of 8 bytes: the room for a vector, and the word before. */
-const PLACE = { ahead: -1, c: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
+/** Where operands wait in the frame, in words of 8 bytes: the room for a vector. */
+const PLACE = { ahead: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
 const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * PLACE[place]);
+
+export function tileSums(f: Frame, inst: TileSums): void {
+  const { asm } = f;
+  const rowBytes = 64 * inst.columns;
+  if (inst.does !== 'clear') {
+    f.gCopy(inst.c, G0);
+    asm.movImm(G1, BigInt(rowBytes));
+  }
+  for (let r = 0; r < inst.rows; r++) {
+    for (let n = 0; n < inst.columns; n++) {
+      const at = { base: G0, index: G1, scale: 1, disp: 16 * r * rowBytes + 64 * n } as const;
+      if (inst.does === 'clear') asm.tile('tilezero', 2 * r + n);
+      else asm.tile(inst.does === 'load' ? 'tileloadd' : 'tilestored', 2 * r + n, at);
+    }
+  }
+}
 
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
@@ -77,7 +93,6 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.movStore(8, saved(place), G0);
   };
   // All operands are read before registers are borrowed.
-  save('c', inst.c);
   if (ahead) save('ahead', ahead.from);
   if (runs) {
     save('at', runs.at);
@@ -91,7 +106,7 @@ export function tiles(f: Frame, inst: Tiles): void {
   f.gCopy(inst.b, G1);
   asm.movStore(8, saved('stride'), STRIDE);
   asm.movStore(8, saved('other'), OTHER);
-  asm.movStore(8, saved('b'), G1);
+  if (runs) asm.movStore(8, saved('b'), G1);
   if (ahead) asm.mov(true, OTHER, saved('ahead'));
   if (inPlace) asm.movImm(OTHER, BigInt(rowBytes));
   asm.movImm(STRIDE, BigInt(pitch));
@@ -101,17 +116,9 @@ export function tiles(f: Frame, inst: Tiles): void {
     scale: 1,
     disp: 16 * pitch * r + partA * part,
   });
-  /** Rows of b, or of c, from what G1 points at. */
+  /** Rows of b from what G1 points at. */
   const wide = (disp: number): Mem =>
     inPlace ? { base: G1, index: OTHER, scale: 1, disp } : { base: G1, index: STRIDE, scale: columns, disp };
-  const eachSum = (visit: (tile: number, disp: number) => void): void => {
-    for (let r = 0; r < rows; r++) for (let n = 0; n < columns; n++) visit(2 * r + n, 16 * r * rowBytes + 64 * n);
-  };
-  if (inst.add) {
-    asm.mov(true, G1, saved('c'));
-    eachSum((tile, disp) => asm.tile('tileloadd', tile, wide(disp)));
-    asm.mov(true, G1, saved('b'));
-  } else eachSum(tile => asm.tile('tilezero', tile));
 
   const next = asm.label();
   const done = asm.label();
@@ -144,8 +151,6 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.jump(next);
     asm.bind(done);
   }
-  asm.mov(true, G1, saved('c'));
-  eachSum((tile, disp) => asm.tile('tilestored', tile, wide(disp)));
   asm.mov(true, STRIDE, saved('stride'));
   asm.mov(true, OTHER, saved('other'));
 }

@@ -64,6 +64,10 @@ export function storesVectors(p: Problem, n: readonly Group[]): boolean {
   return inner !== undefined && p.out.lin[inner.inner] === 1 && bytesOf(registerScalar(p.out.dtype)) === bytesOf(p.acc);
 }
 
+/** Whether tiles of so many columns are stored row by row, in whole vectors. */
+export const storesRows = (p: Problem, n: readonly Group[], lanes: number, columns: number): boolean =>
+  n.length === 1 && columns % lanes === 0 && n[0]!.size % lanes === 0 && storesVectors(p, n);
+
 /** Coordinates of the problem as those of the spec. */
 function siteOf(
   b: LoopBuilder,
@@ -165,8 +169,6 @@ export interface Tile {
   readonly batch: Coords;
   /** Leading columns (of the only vector) that are already stored. */
   readonly skip?: Reg;
-  /** Done row by row meanwhile, or else before. */
-  readonly meanwhile?: Meanwhile | null;
 }
 
 /** Stores one tile. */
@@ -181,19 +183,14 @@ export function storeTile(
   const total = n.reduce((x, g) => x * g.size, 1);
   const inner = n[n.length - 1];
   const bytes = bytesOf(p.acc);
-  const { meanwhile } = tile;
-  const whole = n.length === 1 && tile.columns % lanes === 0 && total % lanes === 0 && !tile.skip && !tile.exist;
-  const evenly = whole && storesVectors(p, n);
-  if (meanwhile && !evenly) b.for(0, meanwhile.times, 1, meanwhile.each);
   const rows = (fill: (from: Reg, coords: Coords) => void): void => {
     const from = b.copy(tile.from);
     b.for(0, tile.rows, 1, r => {
-      if (evenly) meanwhile?.each(r);
       fill(from, locate(b, m, b.add(tile.m, r), tile.batch));
       b.advance(from, b.i32(tile.pitch), bytes, from);
     });
   };
-  if (evenly && inner) {
+  if (inner && storesRows(p, n, lanes, tile.columns) && !tile.skip && !tile.exist) {
     // Whole vectors of one row: where a row of the tile stands is worked out once for all of them. A tile of taps may begin behind the last column.
     const until = b.bin('min', b.i32(tile.columns), b.sub(b.i32(total), tile.n));
     rows((line, coords) => {
