@@ -169,6 +169,8 @@ export interface Tile {
   readonly batch: Coords;
   /** Leading columns (of the only vector) that are already stored. */
   readonly skip?: Reg;
+  /** Done row by row meanwhile, or else before. */
+  readonly meanwhile?: Meanwhile | null;
 }
 
 /** Stores one tile. */
@@ -183,14 +185,18 @@ export function storeTile(
   const total = n.reduce((x, g) => x * g.size, 1);
   const inner = n[n.length - 1];
   const bytes = bytesOf(p.acc);
+  const { meanwhile } = tile;
+  const evenly = storesRows(p, n, lanes, tile.columns) && !tile.skip && !tile.exist;
+  if (meanwhile && !evenly) b.for(0, meanwhile.times, 1, meanwhile.each);
   const rows = (fill: (from: Reg, coords: Coords) => void): void => {
     const from = b.copy(tile.from);
     b.for(0, tile.rows, 1, r => {
+      if (evenly) meanwhile?.each(r);
       fill(from, locate(b, m, b.add(tile.m, r), tile.batch));
       b.advance(from, b.i32(tile.pitch), bytes, from);
     });
   };
-  if (inner && storesRows(p, n, lanes, tile.columns) && !tile.skip && !tile.exist) {
+  if (evenly && inner) {
     // Whole vectors of one row: where a row of the tile stands is worked out once for all of them. A tile of taps may begin behind the last column.
     const until = b.bin('min', b.i32(tile.columns), b.sub(b.i32(total), tile.n));
     rows((line, coords) => {

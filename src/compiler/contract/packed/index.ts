@@ -95,17 +95,16 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
                 : undefined;
             return multiply(slot, kBlock.length, { a: rows, b: columns, to: sumsOf(at, turn) }, isFirst, ahead);
           },
-          ask(at, piece) {
-            if (!plan.asks) return;
-            const asked = touchesOf(b, p, groups.m, groups.n, plan.lanes, { ...pieceOf(at, piece), rows: pieceRows });
-            if (asked) b.for(0, asked.times, 1, asked.each);
-          },
-          finish(at, turn, piece) {
+          asks: (at, piece) =>
+            plan.asks
+              ? touchesOf(b, p, groups.m, groups.n, plan.lanes, { ...pieceOf(at, piece), rows: pieceRows })
+              : null,
+          finish(at, turn, piece, meanwhile) {
             const results = pieceOf(at, piece);
             const rows =
               lines % plan.rows === 0 ? pieceRows : b.bin('min', b.i32(pieceRows), b.sub(b.i32(lines), results.m));
             const from = b.advance(sumsOf(at, turn), piece, pieceRows * plan.width * 4);
-            storeTile(b, p, groups.m, groups.n, plan.lanes, { ...results, from, pitch: plan.width, rows });
+            storeTile(b, p, groups.m, groups.n, plan.lanes, { ...results, from, pitch: plan.width, rows, meanwhile });
           },
         });
       });

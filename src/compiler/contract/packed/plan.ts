@@ -59,6 +59,8 @@ const BLOCK_SHARE = 0.5;
 const LEAST_AHEAD = { tiles: 6, parts: 2, dot: Number.POSITIVE_INFINITY } as const;
 /** Sums pass by once per block, so they may take more than the cache has room for. */
 const SUMS_SHARE = 4;
+/** Steps from which on a tile is finished while the next one is multiplied; below, what pieces add costs more than they hide. */
+const LEAST_STEPS = { tiles: 2, parts: 8, dot: Number.POSITIVE_INFINITY } as const;
 /** Pieces of a tile at most: some steps, and two rows of results. */
 const MOST_PIECES = 16;
 /** Tasks of tiles at most, on few processors: each is short. */
@@ -221,7 +223,7 @@ function cutsOfParts({ p }: PackedProblem, target: Target, panels: Panels): Cuts
 
 /** A power of two. Results that are not whole vectors in rows are finished column by column, in one piece. */
 function piecesOf({ p, by }: PackedProblem, lanes: number, width: number, steps: number): number {
-  if (by === 'dot' || !storesRows(p, outputGroups(p, p.n), lanes, width)) return 1;
+  if (steps < LEAST_STEPS[by] || !storesRows(p, outputGroups(p, p.n), lanes, width)) return 1;
   return 2 ** Math.floor(Math.log2(Math.min(MOST_PIECES, 2 * steps)));
 }
 

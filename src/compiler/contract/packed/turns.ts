@@ -4,6 +4,7 @@
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
+import type { Meanwhile } from '../store.ts';
 import type { Products } from './multiply.ts';
 
 /** A tile: its panel of rows, and of columns. */
@@ -15,10 +16,10 @@ export interface TileAt {
 export interface Turns {
   /** The products of a tile whose turn it is; `turn` counts from 0. */
   readonly multiply: (tile: TileAt, turn: Reg) => Products;
-  /** Asks for the lines of a piece of its results meanwhile. */
-  readonly ask: (tile: TileAt, piece: Reg) => void;
+  /** How the lines of a piece of its results are asked for, row by row; null where they are not. */
+  readonly asks: (tile: TileAt, piece: Reg) => Meanwhile | null;
   /** Finishes a piece of the tile that was multiplied in turn `turn`. */
-  readonly finish: (tile: TileAt, turn: Reg, piece: Reg) => void;
+  readonly finish: (tile: TileAt, turn: Reg, piece: Reg, meanwhile: Meanwhile | null) => void;
 }
 
 /** Runs all tiles of an area, those of a column of panels one after another; they are finished only where `finishes` is true (null: always). */
@@ -27,8 +28,13 @@ export function inTurns(
   area: { readonly m: readonly [Reg, Reg]; readonly n: readonly [Reg, Reg] },
   pieces: number,
   finishes: Reg | null,
-  { multiply, ask, finish }: Turns,
+  turns: Turns,
 ): void {
+  if (pieces === 1) {
+    oneByOne(b, area, finishes, turns);
+    return;
+  }
+  const { multiply, asks, finish } = turns;
   const [mLo, mHi] = area.m;
   const [nLo, nHi] = area.n;
   const one = b.i32(1);
@@ -41,15 +47,14 @@ export function inTurns(
     const finishing = finishes ? b.bin('and', waits, finishes) : waits;
     const products = multiply(now, turn);
     b.if(multiplies, products.begin);
-    const inPiece = (piece: Reg): void => {
+    b.for(0, pieces, 1, piece => {
       b.if(multiplies, () => {
-        ask(now, piece);
+        const lines = asks(now, piece);
+        if (lines) b.for(0, lines.times, 1, lines.each);
         products.piece(piece);
       });
-      b.if(finishing, () => finish(before, b.sub(turn, one), piece));
-    };
-    if (pieces === 1) inPiece(b.i32(0));
-    else b.for(0, pieces, 1, inPiece);
+      b.if(finishing, () => finish(before, b.sub(turn, one), piece, null));
+    });
     b.if(multiplies, products.end);
     b.move(before.m, now.m);
     b.move(before.n, now.n);
@@ -59,4 +64,28 @@ export function inTurns(
       b.add(now.n, one, now.n);
     });
   });
+}
+
+/** The same, each finished behind its products; meanwhile the lines of the next one are asked for. */
+function oneByOne(
+  b: LoopBuilder,
+  { m: [mLo, mHi], n: [nLo, nHi] }: Parameters<typeof inTurns>[1],
+  finishes: Reg | null,
+  { multiply, asks, finish }: Turns,
+): void {
+  const [first, one] = [b.i32(0), b.i32(1)];
+  b.for(nLo, nHi, 1, n =>
+    b.for(mLo, mHi, 1, m => {
+      const products = multiply({ m, n }, first);
+      products.begin();
+      products.piece(first);
+      products.end();
+      const below = b.add(m, one);
+      const inColumn = b.cmp('lt', below, mHi);
+      const next = { m: b.select(inColumn, below, mLo), n: b.select(inColumn, n, b.add(n, one)) };
+      const finished = (): void => finish({ m, n }, first, first, asks(next, first));
+      if (finishes) b.if(finishes, finished);
+      else finished();
+    }),
+  );
 }
