@@ -218,7 +218,7 @@ describe('schedules of momentum', () => {
         MOMENTA[name]!.forEach((expected, i) => {
           step();
           scheduler.step();
-          const [group] = optimizer.groups;
+          const [group] = optimizer.paramGroups;
           [group!.lr, group!.momentum, p.item()].forEach((value, k) => {
             expect(value, `step ${i}, ${['rate', 'momentum', 'parameter'][k]}`).toBeCloseTo(expected[k]!, 10);
           });

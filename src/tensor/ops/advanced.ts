@@ -6,10 +6,9 @@ import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';
 import { level } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
-import { broadcastShapes, checkTensor, describe, nodeOf, type TensorLike } from '../operands.ts';
+import { broadcastShapes, checkTensor, describe, nodeOf, sliceRange, type TensorLike } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { stridesOf } from './along.ts';
-import { sliceRange } from './views.ts';
 
 /** Python's start:stop:step; parts left out have its defaults. */
 export interface Slice {
