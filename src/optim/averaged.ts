@@ -204,7 +204,7 @@ export class SWALR {
     return annealStrategy === 'cos' ? (1 - Math.cos(Math.PI * t)) / 2 : t;
   }
 
-  get lastLr(): number[] {
+  getLastLr(): number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }
 

@@ -63,7 +63,7 @@ export class ReduceLROnPlateau {
     return mode === 'min' ? metric < bar : metric > bar;
   }
 
-  get lastLr(): number[] {
+  getLastLr(): number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }
 

@@ -46,7 +46,7 @@ export abstract class Scheduler {
   }
 
   /** The groups' present rates. */
-  get lastLr(): number[] {
+  getLastLr(): number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }
 

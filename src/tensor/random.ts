@@ -82,8 +82,16 @@ export function randn(...sizes: SizesWith<RandomOptions>): Tensor {
   return composite('randomNormal', [], {}, new Tensor(build.cast(normal, dtype)));
 }
 
-/** Whole numbers in [low, high), i64 by default. */
-export function randint(low: number, high: number, shape: readonly number[], options: RandomOptions = {}): Tensor {
+/** Whole numbers in [low, high), i64 by default; `randint(high, shape)` begins at 0. */
+export function randint(high: number, shape: readonly number[], options?: RandomOptions): Tensor;
+export function randint(low: number, high: number, shape: readonly number[], options?: RandomOptions): Tensor;
+export function randint(...given: readonly (number | readonly number[] | RandomOptions | undefined)[]): Tensor {
+  const bounds = (typeof given[1] === 'number' ? given.slice(0, 2) : [0, given[0]]) as [low: number, high: number];
+  const [low, high] = bounds;
+  const [shape, options = {}] = given.slice(typeof given[1] === 'number' ? 2 : 1) as [
+    readonly number[],
+    RandomOptions?,
+  ];
   const { dtype = 'i64', generator } = options;
   checkShape('randint', shape);
   checkDType('randint', dtype);

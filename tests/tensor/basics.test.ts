@@ -75,6 +75,9 @@ describe('data in and out', () => {
       [4, 3],
       [2, 6],
     ]);
+    expect(randint(5, [3]).lt(5).all().item()).toBe(true);
+    expect(x.clamp({ min: 2 }).toArray()).toEqual(x.clamp(2).toArray());
+    expect(x.clamp({ max: 2 }).toArray()).toEqual(x.clamp(null, 2).toArray());
     expect(x.flip(0, 1).toArray()).toEqual(x.flip().toArray());
     expect(x.flip(1).toArray()).toEqual(x.flip([1]).toArray());
   });
