@@ -246,8 +246,8 @@ export class ProgramEmitter {
   }
 
   /** The segments that have ended: each is on pages of its own. */
-  get segments(): Assembler['segments'] {
-    return this.asm.segments;
+  get segments(): ReturnType<Assembler['ended']> {
+    return this.asm.ended();
   }
 
   /** Where the kernel of a step begins that is ready, where its addresses stand in the args table, and whether it is left out after a failure. */

@@ -27,7 +27,7 @@ const EXTEND = { zx8: 0x0fb6, sx8: 0x0fbe, zx16: 0x0fb7, sx16: 0x0fbf } as const
 
 export class Assembler implements Sink {
   /** Segments that have ended, and where the one that is being written begins. */
-  readonly segments: { readonly at: number; readonly bytes: Uint8Array }[] = [];
+  private readonly segments: { readonly at: number; readonly bytes: Uint8Array }[] = [];
   private before = 0;
   /** The segment that is being written: its code without jumps, and what is still to be resolved in it. */
   private code = new Uint8Array(1 << 12);
@@ -335,6 +335,11 @@ export class Assembler implements Sink {
     this.references = [];
     this.labels = [];
     this.pool.clear();
+  }
+
+  /** The segments that have ended, and where they begin. */
+  ended(): readonly { readonly at: number; readonly bytes: Uint8Array }[] {
+    return this.segments;
   }
 
   /** All that was written. */
