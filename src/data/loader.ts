@@ -1,7 +1,7 @@
 /**
  * DataLoader: shuffled batches of a dataset, in this thread or from worker threads, resumable to the batch.
  */
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { CollatedOf, Dataset } from './dataset.ts';
 import { RandomStream } from './random.ts';
 import { collate as defaultCollate } from './rows.ts';
@@ -24,7 +24,7 @@ export interface LoaderOptions<T, B> {
   readonly prefetch?: number;
 }
 
-const OPTIONS = ['batchSize', 'shuffle', 'seed', 'dropLast', 'collate', 'numWorkers', 'prefetch'];
+const OPTIONS = ['batchSize', 'shuffle', 'seed', 'dropLast', 'collate', 'numWorkers', 'prefetch'] as const;
 
 /** Where a loader stands; plain JSON. */
 export interface LoaderState {

@@ -27,19 +27,6 @@ export function describe(value: unknown): string {
   return typeof value;
 }
 
-/**
- * Checks an object of optional settings, for callers without types: a number in its place or a misspelt name would do nothing, silently.
- *
- * @throws TypeError naming what came and the names there are.
- */
-export function checkOptions(op: string, options: unknown, known: readonly string[]): void {
-  const names = (): string => `{ ${known.join(', ')} }`;
-  if (typeof options !== 'object' || options === null || options instanceof Tensor)
-    throw new TypeError(`${op}: options: expected an object of ${names()}, got ${describe(options)}`);
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
-}
-
 function operand(op: string, value: TensorLike): Operand {
   if (value instanceof Tensor) return { dtype: value.dtype, rank: value.ndim > 0 ? 'dimensioned' : 'zeroDim' };
   if (!isScalar(value)) throw new TypeError(`${op}: expected a tensor or a number, got ${describe(value)}`);

@@ -10,7 +10,8 @@ import { sizeOf } from '../graph/shape.ts';
 import { defaultGenerator, type Generator } from '../runtime/index.ts';
 import { composite } from './composite.ts';
 import { checkDType, checkShape } from './convert.ts';
-import { broadcastShapes, checkFloat, checkTensor, checkWhole, knownNumbers, refuseOut } from './operands.ts';
+import { broadcastShapes, checkFloat, checkTensor, checkWhole, knownNumbers } from './operands.ts';
+import { checkOptions } from './options.ts';
 import { Tensor } from './tensor.ts';
 
 export interface RandomOptions {
@@ -49,14 +50,14 @@ function checkRandom(op: string, shape: readonly number[], dtype: DType): void {
 
 /** Uniform in [0, 1), f32 by default. */
 export function rand(shape: readonly number[], options: RandomOptions = {}): Tensor {
-  const { dtype = 'f32', generator } = options;
+  const { dtype = 'f32', generator } = checkOptions('rand', options, ['dtype', 'generator']);
   checkRandom('rand', shape, dtype);
   return composite('randomUniform', [], {}, new Tensor(uniformNode(shape, dtype, generator)));
 }
 
 /** Normal with mean 0 and variance 1 (Box and Muller), f32 by default. */
 export function randn(shape: readonly number[], options: RandomOptions = {}): Tensor {
-  const { dtype = 'f32', generator } = options;
+  const { dtype = 'f32', generator } = checkOptions('randn', options, ['dtype', 'generator']);
   checkRandom('randn', shape, dtype);
   const compute = dtype === 'f64' ? 'f64' : 'f32';
   const literal = (value: number): Node => build.full(value, shape, compute);
@@ -73,7 +74,7 @@ export function randn(shape: readonly number[], options: RandomOptions = {}): Te
 
 /** Whole numbers in [low, high), i64 by default. */
 export function randint(low: number, high: number, shape: readonly number[], options: RandomOptions = {}): Tensor {
-  const { dtype = 'i64', generator } = options;
+  const { dtype = 'i64', generator } = checkOptions('randint', options, ['dtype', 'generator']);
   checkShape('randint', shape);
   checkDType('randint', dtype);
   if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || low >= high)
@@ -98,6 +99,7 @@ export function uniform(x: Tensor, from = 0, to = 1, options: { readonly generat
 
 /** A random order of 0 ... n - 1, i64. */
 export function randperm(n: number, options: { readonly generator?: Generator } = {}): Tensor {
+  checkOptions('randperm', options, ['generator']);
   checkWhole('randperm', 'n', n, 0);
   return new Tensor(build.argSort(bits([n], options.generator), 0));
 }
@@ -131,6 +133,7 @@ export function normal(
   shape: readonly number[] | RandomOptions = {},
   options: RandomOptions = {},
 ): Tensor {
+  if (!Array.isArray(shape)) checkOptions('normal', shape as RandomOptions, ['dtype', 'generator']);
   const least = std instanceof Tensor ? (knownNumbers(std) ?? []).reduce((a, b) => Math.min(a, b), 0) : std;
   if (!(least >= 0)) throw new RangeError(`normal: std: expected at least 0, got ${least}`);
   if (Array.isArray(shape))
@@ -153,7 +156,7 @@ export function normal(
 /** 1 with probability x, elementwise, else 0; x's dtype. */
 export function bernoulli(x: Tensor, options: { readonly generator?: Generator } = {}): Tensor {
   checkFloat('bernoulli', 'input', x);
-  refuseOut('bernoulli', options);
+  checkOptions('bernoulli', options, ['generator']);
   const compute = x.dtype === 'f64' ? 'f64' : 'f32';
   const drawn = new Tensor(uniformNode(x.shape, compute, options.generator)).lt(x.detach()).to(x.dtype);
   return composite('bernoulli', [x], {}, drawn);
@@ -175,8 +178,7 @@ export function multinomial(
   numSamples: number,
   options: { readonly replacement?: boolean; readonly generator?: Generator } = {},
 ): Tensor {
-  refuseOut('multinomial', options);
-  const { replacement = false, generator } = options;
+  const { replacement = false, generator } = checkOptions('multinomial', options, ['replacement', 'generator']);
   checkTensor('multinomial', 'input', x);
   if (kindOf(x.dtype) !== 'float') throw new TypeError(`multinomial: input: expected a float tensor, got ${x.dtype}`);
   if (x.ndim !== 1 && x.ndim !== 2) throw new RangeError(`multinomial: input: expected 1 or 2 dims, got ${x.ndim}`);

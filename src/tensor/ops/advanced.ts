@@ -7,6 +7,7 @@ import { hostArray } from '../../graph/dtype.ts';
 import { level } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { broadcastShapes, checkTensor, describe, nodeOf, type TensorLike } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { stridesOf } from './along.ts';
 import { sliceRange } from './views.ts';
@@ -200,6 +201,7 @@ export function indexPut(
   values: TensorLike,
   options: { readonly accumulate?: boolean } = {},
 ): Tensor {
+  checkOptions('indexPut', options, ['accumulate']);
   checkTensor('indexPut', 'input', x);
   const kind = options.accumulate ? 'add' : 'set';
   if (values instanceof Tensor) [x, values] = level(x, values);
@@ -266,6 +268,7 @@ export function maskedScatter(x: Tensor, mask: Tensor, source: Tensor): Tensor {
 export function nonzero(x: Tensor, options: { readonly asTuple: true }): Tensor[];
 export function nonzero(x: Tensor, options?: { readonly asTuple?: false }): Tensor;
 export function nonzero(x: Tensor, options: { readonly asTuple?: boolean } = {}): Tensor | Tensor[] {
+  checkOptions('nonzero', options, ['asTuple']);
   checkTensor('nonzero', 'input', x);
   if (options.asTuple) return nonzero(x.ndim === 0 ? x.reshape([1]) : x).unbind(1);
   const places = placesOf(x.bool());
