@@ -7,7 +7,7 @@ import type { Node } from '../graph/node.ts';
 import { checkDType, checkShape, type NestedInput, type Scalar, shapeText, type TensorData } from './convert.ts';
 import { checkTensor, checkWhole, describe } from './operands.ts';
 import { coordinate } from './ops/along.ts';
-import { checkOptions } from './options.ts';
+import { checkOptions, type SizesWith, shapeAndOptions } from './options.ts';
 import { Tensor } from './tensor.ts';
 
 export interface DTypeOption {
@@ -25,34 +25,36 @@ export function tensor(
 
 const DTYPE = ['dtype'] as const;
 
-const filled = (op: string, shape: readonly number[], value: Scalar, options: DTypeOption, natural: DType): Tensor => {
+const filled = (op: string, value: Scalar, natural: DType, shape: readonly number[], options: DTypeOption): Tensor => {
   checkShape(op, shape);
   const { dtype = natural } = checkOptions(op, options, DTYPE);
   checkDType(op, dtype);
   return new Tensor(build.full(typeof value === 'boolean' ? Number(value) : value, shape, dtype));
 };
 
-/** Zeros, f32 by default. */
-export const zeros = (shape: readonly number[], options: DTypeOption = {}): Tensor =>
-  filled('zeros', shape, 0, options, 'f32');
+/** Zeros, f32 by default: `zeros([2, 3])` or `zeros(2, 3)`, options last. */
+export function zeros(...sizes: SizesWith<DTypeOption>): Tensor {
+  return filled('zeros', 0, 'f32', ...shapeAndOptions('zeros', sizes, DTYPE));
+}
 
-/** Ones, f32 by default. */
-export const ones = (shape: readonly number[], options: DTypeOption = {}): Tensor =>
-  filled('ones', shape, 1, options, 'f32');
+/** Ones, f32 by default: `ones([2, 3])` or `ones(2, 3)`, options last. */
+export function ones(...sizes: SizesWith<DTypeOption>): Tensor {
+  return filled('ones', 1, 'f32', ...shapeAndOptions('ones', sizes, DTYPE));
+}
 
 /** `value` everywhere; by default f32, bool for booleans, i64 for bigints. */
 export function full(shape: readonly number[], value: Scalar, options: DTypeOption = {}): Tensor {
   if (typeof value !== 'number' && typeof value !== 'boolean' && typeof value !== 'bigint')
     throw new TypeError(`full: value: expected a number, got ${describe(value)}`);
   const natural = typeof value === 'boolean' ? 'bool' : typeof value === 'bigint' ? 'i64' : 'f32';
-  return filled('full', shape, value, options, natural);
+  return filled('full', value, natural, shape, options);
 }
 
 /** Zeros of x's shape and dtype. */
 export const zerosLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLike(x, 0, options);
 
 /** zeros: there is no memory without values. */
-export const empty = (shape: readonly number[], options: DTypeOption = {}): Tensor => zeros(shape, options);
+export const empty = (...sizes: SizesWith<DTypeOption>): Tensor => zeros(...sizes);
 
 /** zerosLike: there is no memory without values. */
 export const emptyLike = (x: Tensor, options: DTypeOption = {}): Tensor => zerosLike(x, options);
@@ -63,7 +65,7 @@ export const onesLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLi
 /** `value` in x's shape and dtype. */
 export function fullLike(x: Tensor, value: Scalar, options: DTypeOption = {}): Tensor {
   checkTensor('fullLike', 'input', x);
-  return filled('fullLike', x.shape, value, options, x.dtype);
+  return filled('fullLike', value, x.dtype, x.shape, options);
 }
 
 const along = (node: Node, factor: number, offset: number): Node => {

@@ -38,3 +38,23 @@ export function checkNames(op: string, options: unknown, known: readonly string[
   for (const name of Object.keys(options))
     if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
 }
+
+/** Sizes, and options behind them: `[2, 3], { dtype: 'i64' }`, or `2, 3, { dtype: 'i64' }`. */
+export type SizesWith<Options> =
+  | readonly [shape: readonly number[], options?: Options]
+  | readonly number[]
+  | readonly [...sizes: number[], options: Options];
+
+/** The shape and the options, of names `known`, of a call that has both; the shape is checked by who uses it. */
+export function shapeAndOptions<O extends object, const K extends readonly NameOf<O>[]>(
+  op: string,
+  given: SizesWith<O>,
+  known: K & Complete<O, K>,
+): [shape: readonly number[], options: Partial<O>] {
+  const last = given[given.length - 1];
+  if (typeof given[0] === 'number' && typeof last === 'number') return [given as readonly number[], {}];
+  const options = given.length > 1 ? (last ?? {}) : {};
+  checkNames(op, options, known as readonly string[]);
+  const shape = typeof given[0] === 'number' ? given.slice(0, -1) : given[0];
+  return [shape as readonly number[], options as Partial<O>];
+}
