@@ -14,7 +14,7 @@ export interface Dataset<T> {
    * A dataset whose samples come from files may answer with a promise; then only the asynchronous iterator of a loader can read it.
    */
   get(index: number, epoch: number): T | Promise<T>;
-  /** A whole batch at once, already collated; a loader without its own `collate` prefers it where it exists. */
+  /** A whole batch at once, already collated; a loader without its own `collateFn` prefers it where it exists. */
   batch?(indices: ArrayLike<number>, epoch: number): Collated;
 }
 

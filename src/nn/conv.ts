@@ -26,7 +26,7 @@ export interface ConvOptions {
 }
 
 /** `size` as one number per spatial dimension. */
-export function spread(what: string, size: Size, dims: number): number[] {
+function spread(what: string, size: Size, dims: number): number[] {
   if (typeof size !== 'number' && !Array.isArray(size))
     throw new TypeError(`${what}: expected a number or one per dimension, got ${String(size)}`);
   const sizes = typeof size === 'number' ? Array.from({ length: dims }, () => size) : [...size];
@@ -65,7 +65,7 @@ function geometry(what: string, kernel: readonly number[], options: ConvOptions)
 }
 
 /** Amounts for F.pad (last dimension first) that do what `padding` says; 'same' puts an odd element at the end. */
-function edges(kernel: readonly number[], { padding, dilation }: Geometry): number[] {
+export function edges(kernel: readonly number[], { padding, dilation }: Geometry): number[] {
   const sides = kernel.map((k, d) => {
     if (padding !== 'same') return [padding[d]!, padding[d]!];
     const total = dilation[d]! * (k - 1);

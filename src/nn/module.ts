@@ -59,7 +59,8 @@ interface OwnTensor {
  *       }
  *     }
  *
- * `In` and `Out` are the types of `forward`; one tensor to one tensor by default.
+ * `In` and `Out` are the types of `forward`, its arguments as a tuple and what it returns: one tensor to one tensor by default, else for instance
+ * `extends Module<[ids: Tensor, state?: State], [logits: Tensor, state: State]>`.
  */
 export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Tensor> {
   /** Whether the module is in training mode (dropout active, batch statistics used); changed by `train()` and `eval()`. */

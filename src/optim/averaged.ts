@@ -204,8 +204,8 @@ export class SWALR {
     return annealStrategy === 'cos' ? (1 - Math.cos(Math.PI * t)) / 2 : t;
   }
 
-  get lastLr(): number[] {
-    return this.optimizer.groups.map(group => group.lr);
+  getLastLr(): number[] {
+    return this.optimizer.paramGroups.map(group => group.lr);
   }
 
   /** Moves every rate on towards `swaLr`. Call it after `optimizer.step()`. */
@@ -213,7 +213,7 @@ export class SWALR {
     this.#epoch++;
     const before = this.#share(this.#epoch - 1);
     const share = this.#share(this.#epoch);
-    this.optimizer.groups.forEach((group, i) => {
+    this.optimizer.paramGroups.forEach((group, i) => {
       const end = perGroup('SWALR: swaLr', this.#options.swaLr, i);
       // What the rate was before the first step, by what is left of it now.
       const start = before === 1 ? end : (group.lr - before * end) / (1 - before);

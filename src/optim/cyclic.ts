@@ -37,7 +37,7 @@ const MODES = {
 
 /** Whether a schedule moves the momentum. @throws Error when it is asked to and there is none */
 export function movesMomentum(name: string, optimizer: AnyOptimizer, asked: boolean | undefined): boolean {
-  const has = optimizer.groups.every(group => group.hasMomentum);
+  const has = optimizer.paramGroups.every(group => group.hasMomentum);
   if (asked && !has) throw new Error(`${name}: cycleMomentum needs an optimizer with momentum or betas`);
   return asked ?? has;
 }

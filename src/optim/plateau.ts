@@ -63,8 +63,8 @@ export class ReduceLROnPlateau {
     return mode === 'min' ? metric < bar : metric > bar;
   }
 
-  get lastLr(): number[] {
-    return this.optimizer.groups.map(group => group.lr);
+  getLastLr(): number[] {
+    return this.optimizer.paramGroups.map(group => group.lr);
   }
 
   /** Takes the newest value of the metric, usually once per epoch after validation. */
@@ -79,7 +79,7 @@ export class ReduceLROnPlateau {
       this.#badSteps = 0;
     }
     if (this.#badSteps <= patience) return;
-    this.optimizer.groups.forEach((group, i) => {
+    this.optimizer.paramGroups.forEach((group, i) => {
       const next = Math.max(group.lr * factor, perGroup('ReduceLROnPlateau: minLr', minLr, i));
       if (group.lr - next > eps) group.lr = next;
     });

@@ -5,7 +5,7 @@ import * as build from '../graph/build.ts';
 import { type DType, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { checkDType, checkShape, type NestedInput, type Scalar, shapeText, type TensorData } from './convert.ts';
-import { checkOptions, checkTensor, checkWhole, describe } from './operands.ts';
+import { checkOptions, checkTensor, checkWhole, describe, type SizesWith, shapeAndOptions } from './operands.ts';
 import { coordinate } from './ops/along.ts';
 import { Tensor } from './tensor.ts';
 
@@ -28,13 +28,17 @@ const filled = (op: string, shape: readonly number[], value: Scalar, dtype: DTyp
   return new Tensor(build.full(typeof value === 'boolean' ? Number(value) : value, shape, dtype));
 };
 
-/** Zeros, f32 by default. */
-export const zeros = (shape: readonly number[], options: DTypeOption = {}): Tensor =>
-  filled('zeros', shape, 0, options.dtype ?? 'f32');
+/** Zeros, f32 by default: `zeros([2, 3])` or `zeros(2, 3)`, options last. */
+export function zeros(...sizes: SizesWith<DTypeOption>): Tensor {
+  const [shape, options] = shapeAndOptions('zeros', sizes, ['dtype']);
+  return filled('zeros', shape, 0, options.dtype ?? 'f32');
+}
 
-/** Ones, f32 by default. */
-export const ones = (shape: readonly number[], options: DTypeOption = {}): Tensor =>
-  filled('ones', shape, 1, options.dtype ?? 'f32');
+/** Ones, f32 by default: `ones([2, 3])` or `ones(2, 3)`, options last. */
+export function ones(...sizes: SizesWith<DTypeOption>): Tensor {
+  const [shape, options] = shapeAndOptions('ones', sizes, ['dtype']);
+  return filled('ones', shape, 1, options.dtype ?? 'f32');
+}
 
 /** `value` everywhere; by default f32, bool for booleans, i64 for bigints. */
 export function full(shape: readonly number[], value: Scalar, options: DTypeOption = {}): Tensor {
@@ -48,7 +52,7 @@ export function full(shape: readonly number[], value: Scalar, options: DTypeOpti
 export const zerosLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLike(x, 0, options);
 
 /** zeros: there is no memory without values. */
-export const empty = (shape: readonly number[], options: DTypeOption = {}): Tensor => zeros(shape, options);
+export const empty = (...sizes: SizesWith<DTypeOption>): Tensor => zeros(...sizes);
 
 /** zerosLike: there is no memory without values. */
 export const emptyLike = (x: Tensor, options: DTypeOption = {}): Tensor => zerosLike(x, options);

@@ -44,7 +44,7 @@ export { hessian, jacfwd, jacrev } from './jacobian.ts';
 export * from './joins.ts';
 export * as linalg from './linalg/index.ts';
 export * as masked from './masked.ts';
-export { resultType, type TensorLike } from './operands.ts';
+export { resultType, type Sizes, type SizesWith, type TensorLike } from './operands.ts';
 export * from './ops/advanced.ts';
 export * from './ops/compare.ts';
 export * from './ops/creationLike.ts';

@@ -156,3 +156,51 @@ export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts 
   if (!Array.isArray(shape) || !shape.every(n => Number.isSafeInteger(n)))
     throw new TypeError(`${op}: ${name}: expected an array of whole numbers, got ${describe(shape)}`);
 }
+
+/** Sizes (or dims) as PyTorch takes them: `[2, 3]`, or `2, 3`. */
+export type Sizes = readonly [sizes: readonly number[]] | readonly number[];
+
+/** Sizes, and options behind them: `[2, 3], { dtype: 'i64' }`, or `2, 3, { dtype: 'i64' }`. */
+export type SizesWith<Options> =
+  | readonly [shape: readonly number[], options?: Options]
+  | readonly number[]
+  | readonly [...sizes: number[], options: Options];
+
+/** The list that was given whole or number by number. @throws TypeError unless they are whole numbers */
+export function sizesOf(op: string, given: Sizes, name = 'shape'): readonly number[] {
+  const sizes = given.length === 1 && typeof given[0] !== 'number' ? given[0] : given;
+  checkSizes(op, sizes, name);
+  return sizes;
+}
+
+/** The shape and the options, of names `known`, of a call that has both; the shape is checked by who uses it. */
+export function shapeAndOptions<Options extends object>(
+  op: string,
+  given: SizesWith<Options>,
+  known: readonly string[],
+): [shape: readonly number[], options: Partial<Options>] {
+  const last = given[given.length - 1];
+  if (typeof given[0] === 'number' && typeof last === 'number') return [given as readonly number[], {}];
+  const options = given.length > 1 ? (last ?? {}) : {};
+  checkOptions(op, options, known);
+  const shape = typeof given[0] === 'number' ? given.slice(0, -1) : given[0];
+  return [shape as readonly number[], options as Partial<Options>];
+}
+
+/** Where a slice with Python's rules starts and how many elements it has; the step may be negative. */
+export function sliceRange(
+  op: string,
+  size: number,
+  start: number | null | undefined,
+  end: number | null | undefined,
+  step: number,
+): { start: number; length: number } {
+  if (!Number.isInteger(step) || step === 0)
+    throw new RangeError(`${op}: step: expected a whole number other than 0, got ${step}`);
+  const limit = (value: number, lo: number, hi: number): number =>
+    Math.min(Math.max(value < 0 ? value + size : value, lo), hi);
+  const [lo, hi] = step > 0 ? [0, size] : [-1, size - 1];
+  const from = start === undefined || start === null ? (step > 0 ? 0 : size - 1) : limit(start, lo, hi);
+  const to = end === undefined || end === null ? (step > 0 ? size : -1) : limit(end, lo, hi);
+  return { start: from, length: Math.max(0, Math.ceil((to - from) / step)) };
+}

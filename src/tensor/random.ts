@@ -10,7 +10,16 @@ import { sizeOf } from '../graph/shape.ts';
 import { defaultGenerator, type Generator } from '../runtime/index.ts';
 import { composite } from './composite.ts';
 import { checkDType, checkShape } from './convert.ts';
-import { broadcastShapes, checkFloat, checkTensor, checkWhole, knownNumbers, refuseOut } from './operands.ts';
+import {
+  broadcastShapes,
+  checkFloat,
+  checkTensor,
+  checkWhole,
+  knownNumbers,
+  refuseOut,
+  type SizesWith,
+  shapeAndOptions,
+} from './operands.ts';
 import { Tensor } from './tensor.ts';
 
 export interface RandomOptions {
@@ -18,6 +27,8 @@ export interface RandomOptions {
   /** Where the numbers come from; the default generator otherwise. */
   readonly generator?: Generator;
 }
+
+const RANDOM_OPTIONS: readonly (keyof RandomOptions)[] = ['dtype', 'generator'];
 
 const bits = (shape: readonly number[], generator: Generator = defaultGenerator): Node =>
   build.random(generator.nextKey(sizeOf(shape)), shape);
@@ -47,16 +58,16 @@ function checkRandom(op: string, shape: readonly number[], dtype: DType): void {
   if (!isFloat(dtype)) throw new TypeError(`${op}: dtype: expected a float dtype, got ${dtype}`);
 }
 
-/** Uniform in [0, 1), f32 by default. */
-export function rand(shape: readonly number[], options: RandomOptions = {}): Tensor {
-  const { dtype = 'f32', generator } = options;
+/** Uniform in [0, 1), f32 by default: `rand([2, 3])` or `rand(2, 3)`, options last. */
+export function rand(...sizes: SizesWith<RandomOptions>): Tensor {
+  const [shape, { dtype = 'f32', generator }] = shapeAndOptions('rand', sizes, RANDOM_OPTIONS);
   checkRandom('rand', shape, dtype);
   return composite('randomUniform', [], {}, new Tensor(uniformNode(shape, dtype, generator)));
 }
 
-/** Normal with mean 0 and variance 1 (Box and Muller), f32 by default. */
-export function randn(shape: readonly number[], options: RandomOptions = {}): Tensor {
-  const { dtype = 'f32', generator } = options;
+/** Normal with mean 0 and variance 1 (Box and Muller), f32 by default: `randn([2, 3])` or `randn(2, 3)`, options last. */
+export function randn(...sizes: SizesWith<RandomOptions>): Tensor {
+  const [shape, { dtype = 'f32', generator }] = shapeAndOptions('randn', sizes, RANDOM_OPTIONS);
   checkRandom('randn', shape, dtype);
   const compute = dtype === 'f64' ? 'f64' : 'f32';
   const literal = (value: number): Node => build.full(value, shape, compute);
@@ -71,8 +82,16 @@ export function randn(shape: readonly number[], options: RandomOptions = {}): Te
   return composite('randomNormal', [], {}, new Tensor(build.cast(normal, dtype)));
 }
 
-/** Whole numbers in [low, high), i64 by default. */
-export function randint(low: number, high: number, shape: readonly number[], options: RandomOptions = {}): Tensor {
+/** Whole numbers in [low, high), i64 by default; `randint(high, shape)` begins at 0. */
+export function randint(high: number, shape: readonly number[], options?: RandomOptions): Tensor;
+export function randint(low: number, high: number, shape: readonly number[], options?: RandomOptions): Tensor;
+export function randint(...given: readonly (number | readonly number[] | RandomOptions | undefined)[]): Tensor {
+  const bounds = (typeof given[1] === 'number' ? given.slice(0, 2) : [0, given[0]]) as [low: number, high: number];
+  const [low, high] = bounds;
+  const [shape, options = {}] = given.slice(typeof given[1] === 'number' ? 2 : 1) as [
+    readonly number[],
+    RandomOptions?,
+  ];
   const { dtype = 'i64', generator } = options;
   checkShape('randint', shape);
   checkDType('randint', dtype);

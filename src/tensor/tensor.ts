@@ -39,8 +39,11 @@ import { isInsideTransform } from './symbolic.ts';
 
 /** Functions whose first argument is the tensor, as its methods. */
 type Methods<Ops> = {
-  readonly [K in keyof Ops]: Ops[K] extends (x: Tensor, ...rest: infer R) => infer T ? (...rest: R) => T : never;
+  readonly [K in keyof Ops]: Ops[K] extends (...all: infer A) => infer T ? (...rest: Rest<A>) => T : never;
 };
+
+/** What follows the tensor; of sizes, which come as an array or one by one, either. */
+type Rest<All> = All extends readonly [x: unknown, ...rest: infer R] ? R : never;
 
 /** Every function that is a method, by name. Made of its modules, so that published declarations keep the functions' docs. */
 type Ops = typeof advanced &
@@ -143,6 +146,11 @@ export class Tensor {
   /** Number of dims. */
   get ndim(): number {
     return this.node.shape.length;
+  }
+
+  /** Number of dims, as `ndim`. */
+  dim(): number {
+    return this.ndim;
   }
 
   /** All sizes, or the size of one dim (negative counts from the end). */
