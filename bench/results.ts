@@ -1,5 +1,6 @@
 /**
- * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured, in one piece or several, into bench/RESULTS.md.
+ * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured, in one piece or
+ * several, into bench/RESULTS.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 
@@ -42,7 +43,10 @@ if (files.length === 0) throw new Error('bench:results: name the JSON files that
 const pieces = files.map((file): Comparison => JSON.parse(readFileSync(file, 'utf8')));
 const { cpu, node, options } = pieces[0]!;
 
-/** Pieces may have measured different peers on one workload: one row has them all, each against our time in its own piece. */
+/**
+ * Pieces may have measured different peers on one workload: one row has them all, each against our time in its own
+ * piece.
+ */
 interface Entry {
   readonly workload: string;
   readonly threads: number;

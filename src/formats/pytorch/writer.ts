@@ -1,6 +1,7 @@
 /**
- * State dicts as PyTorch's zip files (torch.save since 1.6, torch/serialization.py): a pickle of an OrderedDict of tensors, each over a storage of its own,
- * and the storages as stored entries. `torch.load` reads them, with `weights_only` too.
+ * State dicts as PyTorch's zip files (torch.save since 1.6, torch/serialization.py): a pickle of an OrderedDict of
+ * tensors, each over a storage of its own, and the storages as stored entries. `torch.load` reads them, with
+ * `weights_only` too.
  */
 
 import { Zip, ZipPassThrough } from 'fflate';

@@ -195,7 +195,7 @@ export function positive(x: Tensor): Tensor {
   return x;
 }
 
-/** start + weight * (end - start). */
+/** x + weight * (end - x). */
 export function lerp(x: Tensor, end: Tensor, weight: TensorLike): Tensor {
   checkTensor('lerp', 'input', x);
   checkTensor('lerp', 'end', end);
