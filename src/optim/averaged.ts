@@ -7,6 +7,7 @@ import { Module } from '../nn/index.ts';
 import type { StateDict } from '../nn/state.ts';
 import { flush, isTracing } from '../runtime/index.ts';
 import { isFloat, noGrad, Parameter, Tensor, where } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup } from './scheduler.ts';
 
@@ -49,7 +50,8 @@ export class AveragedModel<In extends readonly unknown[], Out> extends Module<In
   readonly #avgFn: AverageFn;
   readonly #useBuffers: boolean;
 
-  constructor(model: Module<In, Out>, { avgFn = meanFn, useBuffers = false }: AveragedModelOptions = {}) {
+  constructor(model: Module<In, Out>, options: AveragedModelOptions = {}) {
+    const { avgFn = meanFn, useBuffers = false } = checkOptions('AveragedModel', options, ['avgFn', 'useBuffers']);
     super();
     this.#model = model;
     this.#avgFn = avgFn;
@@ -189,6 +191,7 @@ export class SWALR {
   #epoch = 0;
 
   constructor(optimizer: AnyOptimizer, options: SWALROptions) {
+    checkOptions('SWALR', options, ['swaLr', 'annealEpochs', 'annealStrategy']);
     this.optimizer = optimizer;
     this.#options = { annealEpochs: 10, annealStrategy: 'cos', ...options };
     const { annealEpochs, annealStrategy } = this.#options;
