@@ -63,12 +63,33 @@ const LINE = 64;
 const PLACE = { ahead: -1, c: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
 const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * PLACE[place]);
 
+/** Clears all sums, or moves them between tiles and memory; `contiguous` says where those are whose rows lie side by side. */
+function moveSums(
+  asm: Assembler,
+  { rows, columns, pitch }: Tiles,
+  op: 'tilezero' | 'tileloadd' | 'tilestored',
+  rowPitch: number,
+  contiguous: (disp: number) => Mem,
+): void {
+  const apart = pitch?.c;
+  if (op !== 'tilezero') asm.mov(true, G1, saved('c'));
+  if (op !== 'tilezero' && apart !== undefined) asm.movImm(STRIDE, BigInt(apart));
+  for (let r = 0; r < rows; r++)
+    for (let n = 0; n < columns; n++) {
+      const tile = 2 * r + n;
+      if (op === 'tilezero') asm.tile(op, tile);
+      else if (apart === undefined) asm.tile(op, tile, contiguous(16 * r * 64 * columns + 64 * n));
+      else asm.tile(op, tile, { base: G1, index: STRIDE, scale: 1, disp: 16 * r * apart + 64 * n });
+    }
+  if (op === 'tileloadd' && apart !== undefined) asm.movImm(STRIDE, BigInt(rowPitch));
+}
+
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
-  const { rows, columns, runs, ahead } = inst;
+  const { rows, columns, runs, ahead, pitch = {} } = inst;
   const rowBytes = 64 * columns;
-  const inPlace = runs !== undefined && runs.pitch !== null;
-  const pitch = runs?.pitch ?? 64;
+  const inPlace = pitch.a !== undefined;
+  const rowPitch = pitch.a ?? 64;
   const parts = inst.kind === 'f32' ? PARTS_OF_F32 : 1;
   const partA = inPlace ? 64 : 1024 * rows;
   const partB = 16 * rowBytes;
@@ -94,24 +115,21 @@ export function tiles(f: Frame, inst: Tiles): void {
   asm.movStore(8, saved('b'), G1);
   if (ahead) asm.mov(true, OTHER, saved('ahead'));
   if (inPlace) asm.movImm(OTHER, BigInt(rowBytes));
-  asm.movImm(STRIDE, BigInt(pitch));
+  asm.movImm(STRIDE, BigInt(rowPitch));
   const rowsOfA = (r: number, part: number): Mem => ({
     base: G0,
     index: STRIDE,
     scale: 1,
-    disp: 16 * pitch * r + partA * part,
+    disp: 16 * rowPitch * r + partA * part,
   });
   /** Rows of b, or of c, from what G1 points at. */
   const wide = (disp: number): Mem =>
     inPlace ? { base: G1, index: OTHER, scale: 1, disp } : { base: G1, index: STRIDE, scale: columns, disp };
-  const eachSum = (visit: (tile: number, disp: number) => void): void => {
-    for (let r = 0; r < rows; r++) for (let n = 0; n < columns; n++) visit(2 * r + n, 16 * r * rowBytes + 64 * n);
-  };
+  const sums = (op: 'tilezero' | 'tileloadd' | 'tilestored'): void => moveSums(asm, inst, op, rowPitch, wide);
   if (inst.add) {
-    asm.mov(true, G1, saved('c'));
-    eachSum((tile, disp) => asm.tile('tileloadd', tile, wide(disp)));
+    sums('tileloadd');
     asm.mov(true, G1, saved('b'));
-  } else eachSum(tile => asm.tile('tilezero', tile));
+  } else sums('tilezero');
 
   const next = asm.label();
   const done = asm.label();
@@ -144,8 +162,7 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.jump(next);
     asm.bind(done);
   }
-  asm.mov(true, G1, saved('c'));
-  eachSum((tile, disp) => asm.tile('tilestored', tile, wide(disp)));
+  sums('tilestored');
   asm.mov(true, STRIDE, saved('stride'));
   asm.mov(true, OTHER, saved('other'));
 }
