@@ -18,7 +18,7 @@ import { trainTextCommand } from './commands/trainText.ts';
 import { describe, exitCodeOf } from './errors.ts';
 import { VERSION } from './version.ts';
 
-export function tenonProgram(): Command {
+function tenonProgram(): Command {
   const train = new Command('train').description('Train a model: digits, a table, or a text.');
   for (const command of [trainDigitsCommand(), trainTableCommand(), trainTextCommand()]) train.addCommand(command);
   const program = new Command('tenon')

@@ -367,9 +367,6 @@ export function coefficient(a: Ix, variable: VarAtom): number | null {
   return found;
 }
 
-/** The remainder of `x` by `by`, in [0, by). */
-export const remainder = floorMod;
-
 /** Readable form, with `name` for variables. */
 export function printIx(a: Ix, name: (atom: VarAtom) => string): string {
   const parts = a.terms.map(({ atom, coef }) => {

@@ -2,6 +2,7 @@
  * Datasets: things with a length and samples by index, or streams of samples. Subsets, splits, concatenation, mapping.
  */
 import type { HostArray, Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { Image } from './image.ts';
 import { RandomStream } from './random.ts';
 import { type Columns, gatherRows } from './rows.ts';
@@ -14,7 +15,7 @@ export interface Dataset<T> {
    * A dataset whose samples come from files may answer with a promise; then only the asynchronous iterator of a loader can read it.
    */
   get(index: number, epoch: number): T | Promise<T>;
-  /** A whole batch at once, already collated; a loader without its own `collate` prefers it where it exists. */
+  /** A whole batch at once, already collated; a loader without its own `collateFn` prefers it where it exists. */
   batch?(indices: ArrayLike<number>, epoch: number): Collated;
 }
 
@@ -88,11 +89,16 @@ export class Subset<T> implements Dataset<T> {
   }
 }
 
+interface SeedOption {
+  readonly seed?: number;
+}
+
 /**
  * Splits at random into parts of the given lengths (which add up to the dataset's), or fractions (which add up to 1; the first parts get
  * what rounding leaves). The same seed gives the same split.
  */
-export function randomSplit<T>(dataset: Dataset<T>, lengths: readonly number[], { seed = 0 } = {}): Subset<T>[] {
+export function randomSplit<T>(dataset: Dataset<T>, lengths: readonly number[], options: SeedOption = {}): Subset<T>[] {
+  const { seed = 0 } = checkOptions('randomSplit', options, ['seed']);
   const counts = splitCounts(dataset.length, lengths);
   const order = new RandomStream(seed).permutation(dataset.length);
   let at = 0;
@@ -139,7 +145,8 @@ export class MappedDataset<T, U> implements Dataset<U> {
   private readonly map: (sample: T, random: RandomStream) => U;
   private readonly seed: number;
 
-  constructor(of: Dataset<T>, map: (sample: T, random: RandomStream) => U, { seed = 0 } = {}) {
+  constructor(of: Dataset<T>, map: (sample: T, random: RandomStream) => U, options: SeedOption = {}) {
+    const { seed = 0 } = checkOptions('MappedDataset', options, ['seed']);
     this.of = of;
     this.map = map;
     this.seed = seed;

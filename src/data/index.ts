@@ -25,6 +25,7 @@ export { DataLoader, type LoaderOptions, type LoaderState } from './loader.ts';
 export { readMnist } from './mnist.ts';
 export { RandomStream } from './random.ts';
 export { collate } from './rows.ts';
+export { type Sampler, SubsetRandomSampler, WeightedRandomSampler } from './samplers.ts';
 export { StreamLoader, type StreamLoaderOptions, type StreamLoaderState } from './streamLoader.ts';
 export {
   columnOf,

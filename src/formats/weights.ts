@@ -58,7 +58,7 @@ export interface WeightsFile {
 }
 
 /** A tensor read from a file may take this many times the file's bytes (repeated elements, quantised blocks), or a megabyte. */
-export const MAX_EXPANSION = 32;
+const MAX_EXPANSION = 32;
 
 /** @throws Error where a tensor of the size would be out of proportion to its file. */
 export function checkProportion(where: string, tensorBytes: number, fileBytes: number): void {

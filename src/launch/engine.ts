@@ -1,6 +1,6 @@
 /**
- * Settings of V8 that hold while something runs. They are the whole process's, so each is taken back at once: V8 refuses code caches where its flags differ from
- * those of the cache's writer. Knows Node, nothing of the package.
+ * Settings of V8 that hold while something runs. They are the whole process's, so each is taken back at once: V8
+ * refuses code caches where its flags differ from those of the cache's writer. Knows Node, nothing of the package.
  */
 
 /** Sets V8 flags where there is a `node:v8` to do so; says whether there was. */
@@ -10,7 +10,10 @@ export function setEngineFlags(...flags: readonly string[]): boolean {
   return v8 !== undefined;
 }
 
-/** Bytes of bytecode that a function runs before V8 of Node 20 thinks about optimising it: its default, and while code runs that mostly runs once. */
+/**
+ * Bytes of bytecode that a function runs before V8 of Node 20 thinks about optimising it: its default, and while code
+ * runs that mostly runs once.
+ */
 const BUDGET = '--interrupt-budget=67584';
 const COLD_BUDGET = '--interrupt-budget=500000';
 
@@ -18,7 +21,10 @@ const COLD_BUDGET = '--interrupt-budget=500000';
 const COLD_MS = 2000;
 let spent = 0;
 
-/** Whether the engine has the flag, with the default above. Later versions count calls instead, optimise less at first and have another tier for it. */
+/**
+ * Whether the engine has the flag, with the default above. Later versions count calls instead, optimise less at first
+ * and have another tier for it.
+ */
 const hasBudget = (): boolean => {
   const { versions, execArgv, env } = globalThis.process ?? {};
   if (!versions?.v8?.startsWith('11.3.')) return false;
@@ -26,8 +32,9 @@ const hasBudget = (): boolean => {
 };
 
 /**
- * Runs `body`, of which most is code that this process has not run before, with V8's optimiser waiting longer for each function: on its threads it takes half
- * a second of processor time from a first call otherwise, which gains less (docs/decisions/230-cold-code.md).
+ * Runs `body`, of which most is code that this process has not run before, with V8's optimiser waiting longer for each
+ * function: on its threads it takes half a second of processor time from a first call otherwise, which gains less
+ * (docs/decisions/230-cold-code.md).
  */
 export function runCold<T>(body: () => T): T {
   if (spent > COLD_MS || !hasBudget()) return body();

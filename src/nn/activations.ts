@@ -2,7 +2,7 @@
  * Activations as modules. The formulas are the functional forms'; a module holds the settings.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkNames, checkOptions } from '../tensor/options.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
@@ -10,9 +10,9 @@ import { Module } from './module.ts';
 abstract class Tuned<O extends object> extends Module {
   readonly options: O;
 
-  constructor(options: O, known: readonly string[]) {
+  constructor(options: O, known: readonly (keyof O & string)[]) {
     super();
-    checkOptions(this.constructor.name, options, known);
+    checkNames(this.constructor.name, options, known);
     this.options = options;
   }
 }
@@ -209,7 +209,8 @@ export class Threshold extends Module {
 export class PReLU extends Module {
   readonly weight: Parameter;
 
-  constructor({ numParameters = 1, init = 0.25 }: { readonly numParameters?: number; readonly init?: number } = {}) {
+  constructor(options: { readonly numParameters?: number; readonly init?: number } = {}) {
+    const { numParameters = 1, init = 0.25 } = checkOptions('PReLU', options, ['numParameters', 'init']);
     super();
     this.weight = blank([numParameters], init);
   }

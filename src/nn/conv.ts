@@ -2,7 +2,7 @@
  * Convolutions in one, two and three dimensions. The functional form does the work; a layer owns weight, bias and geometry.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { biasUniform_, blank, kaimingUniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -26,7 +26,7 @@ export interface ConvOptions {
 }
 
 /** `size` as one number per spatial dimension. */
-export function spread(what: string, size: Size, dims: number): number[] {
+function spread(what: string, size: Size, dims: number): number[] {
   if (typeof size !== 'number' && !Array.isArray(size))
     throw new TypeError(`${what}: expected a number or one per dimension, got ${String(size)}`);
   const sizes = typeof size === 'number' ? Array.from({ length: dims }, () => size) : [...size];
@@ -41,6 +41,9 @@ function checkGroups(what: string, inChannels: number, outChannels: number, grou
       `${what}: ${inChannels} input and ${outChannels} output channels do not split into ${groups} groups`,
     );
 }
+
+/** Names of ConvOptions. */
+export const CONV = ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode'] as const;
 
 /** What the edges are padded with. */
 export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
@@ -65,7 +68,7 @@ function geometry(what: string, kernel: readonly number[], options: ConvOptions)
 }
 
 /** Amounts for F.pad (last dimension first) that do what `padding` says; 'same' puts an odd element at the end. */
-function edges(kernel: readonly number[], { padding, dilation }: Geometry): number[] {
+export function edges(kernel: readonly number[], { padding, dilation }: Geometry): number[] {
   const sides = kernel.map((k, d) => {
     if (padding !== 'same') return [padding[d]!, padding[d]!];
     const total = dilation[d]! * (k - 1);
@@ -87,7 +90,7 @@ abstract class Convolution extends Module {
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
     super();
     const what = `Conv${dims}d`;
-    checkOptions(what, options, ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode']);
+    checkOptions(what, options, CONV);
     checkSizes(what, { inChannels, outChannels });
     this.inChannels = inChannels;
     this.outChannels = outChannels;
@@ -160,6 +163,9 @@ export interface ConvTransposeOptions {
   readonly bias?: boolean;
 }
 
+/** Names of ConvTransposeOptions. */
+export const CONV_TRANSPOSE = ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias'] as const;
+
 /** The three transposed convolutions: a weight [in, out / groups, ...kernel], a bias [out] and the geometry. */
 abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: readonly number[]]> {
   readonly weight: Parameter;
@@ -172,7 +178,7 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
     super();
     const what = `ConvTranspose${dims}d`;
-    checkOptions(what, options, ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias']);
+    checkOptions(what, options, CONV_TRANSPOSE);
     checkSizes(what, { inChannels, outChannels });
     const kernel = spread(`${what} kernelSize`, kernelSize, dims);
     this.inChannels = inChannels;

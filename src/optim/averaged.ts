@@ -7,6 +7,7 @@ import { Module } from '../nn/index.ts';
 import type { StateDict } from '../nn/state.ts';
 import { flush, isTracing } from '../runtime/index.ts';
 import { isFloat, noGrad, Parameter, Tensor, where } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup } from './scheduler.ts';
 
@@ -49,7 +50,8 @@ export class AveragedModel<In extends readonly unknown[], Out> extends Module<In
   readonly #avgFn: AverageFn;
   readonly #useBuffers: boolean;
 
-  constructor(model: Module<In, Out>, { avgFn = meanFn, useBuffers = false }: AveragedModelOptions = {}) {
+  constructor(model: Module<In, Out>, options: AveragedModelOptions = {}) {
+    const { avgFn = meanFn, useBuffers = false } = checkOptions('AveragedModel', options, ['avgFn', 'useBuffers']);
     super();
     this.#model = model;
     this.#avgFn = avgFn;
@@ -189,6 +191,7 @@ export class SWALR {
   #epoch = 0;
 
   constructor(optimizer: AnyOptimizer, options: SWALROptions) {
+    checkOptions('SWALR', options, ['swaLr', 'annealEpochs', 'annealStrategy']);
     this.optimizer = optimizer;
     this.#options = { annealEpochs: 10, annealStrategy: 'cos', ...options };
     const { annealEpochs, annealStrategy } = this.#options;
@@ -204,8 +207,8 @@ export class SWALR {
     return annealStrategy === 'cos' ? (1 - Math.cos(Math.PI * t)) / 2 : t;
   }
 
-  get lastLr(): number[] {
-    return this.optimizer.groups.map(group => group.lr);
+  getLastLr(): number[] {
+    return this.optimizer.paramGroups.map(group => group.lr);
   }
 
   /** Moves every rate on towards `swaLr`. Call it after `optimizer.step()`. */
@@ -213,7 +216,7 @@ export class SWALR {
     this.#epoch++;
     const before = this.#share(this.#epoch - 1);
     const share = this.#share(this.#epoch);
-    this.optimizer.groups.forEach((group, i) => {
+    this.optimizer.paramGroups.forEach((group, i) => {
       const end = perGroup('SWALR: swaLr', this.#options.swaLr, i);
       // What the rate was before the first step, by what is left of it now.
       const start = before === 1 ? end : (group.lr - before * end) / (1 - before);

@@ -1,6 +1,7 @@
 /**
  * Rates that go up and down, with the momentum going the other way (Smith 2017).
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
 
@@ -37,7 +38,7 @@ const MODES = {
 
 /** Whether a schedule moves the momentum. @throws Error when it is asked to and there is none */
 export function movesMomentum(name: string, optimizer: AnyOptimizer, asked: boolean | undefined): boolean {
-  const has = optimizer.groups.every(group => group.hasMomentum);
+  const has = optimizer.paramGroups.every(group => group.hasMomentum);
   if (asked && !has) throw new Error(`${name}: cycleMomentum needs an optimizer with momentum or betas`);
   return asked ?? has;
 }
@@ -47,6 +48,19 @@ export class CyclicLR extends Scheduler {
   readonly #options: Required<Omit<CyclicLROptions, 'scaleFn'>> & Pick<CyclicLROptions, 'scaleFn'>;
 
   constructor(optimizer: AnyOptimizer, options: CyclicLROptions) {
+    checkOptions('CyclicLR', options, [
+      'baseLr',
+      'maxLr',
+      'stepSizeUp',
+      'stepSizeDown',
+      'mode',
+      'gamma',
+      'scaleFn',
+      'scaleMode',
+      'cycleMomentum',
+      'baseMomentum',
+      'maxMomentum',
+    ]);
     super(optimizer);
     const { stepSizeUp = 2000, mode = 'triangular' } = options;
     if (!options.scaleFn && !(mode in MODES))

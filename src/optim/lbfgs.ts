@@ -75,9 +75,9 @@ export class LBFGS extends Optimizer<Hyper> {
       },
       options,
     );
-    if (this.groups.length !== 1)
+    if (this.paramGroups.length !== 1)
       throw new Error(
-        `LBFGS: ${this.groups.length} groups came, expected one: the direction is of all parameters together`,
+        `LBFGS: ${this.paramGroups.length} groups came, expected one: the direction is of all parameters together`,
       );
   }
 
@@ -99,7 +99,7 @@ export class LBFGS extends Optimizer<Hyper> {
       throw new Error(
         'LBFGS: step was called inside compile: it reads losses to decide on the next step; call it outside',
       );
-    const { hyper, lr } = this.groups[0]!;
+    const { hyper, lr } = this.paramGroups[0]!;
     const { maxIter, maxEval, toleranceGrad, toleranceChange, historySize, lineSearchFn } = hyper;
     const { loss: first, evaluation } = this.#evaluate(closure);
     let { loss, grad } = evaluation;

@@ -9,7 +9,7 @@ import { Cell, flush, flushUpdates, quietly } from '../runtime/index.ts';
 import { noteFields } from '../tensor/fields.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkNames, checkOptions } from '../tensor/options.ts';
 import { type RowGradient, rowGradient } from './rows.ts';
 
 /** Settings of one parameter group; what is not given is taken from the optimizer's defaults. */
@@ -148,12 +148,13 @@ export interface Update {
 /** Any optimizer, whatever its settings. */
 export type AnyOptimizer = Pick<
   Optimizer,
-  'groups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stepUnless' | 'stateDict' | 'loadStateDict'
+  'paramGroups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stepUnless' | 'stateDict' | 'loadStateDict'
 >;
 
 /** Base of all optimizers: groups of parameters with their settings, state that is saved and loaded, and one update that subclasses write. */
 export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
-  readonly groups: ParamGroup<H>[] = [];
+  /** Parameters by their settings; `lr` and `hyper` of a group may be changed between steps. */
+  readonly paramGroups: ParamGroup<H>[] = [];
   readonly #known: readonly string[];
   readonly #defaults: H;
   readonly #slots = new Map<Parameter, Slots>();
@@ -174,7 +175,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       ? (given as GroupOptions<H>[])
       : [{ params: given as Parameter[] } as unknown as GroupOptions<H>];
     for (const group of groups) this.addParamGroup(group);
-    if (this.groups.every(group => group.params.length === 0))
+    if (this.paramGroups.every(group => group.params.length === 0))
       throw new Error(
         `${this.name}: no parameters came (modules know the Parameters and Modules in their fields, but not in #private ones)`,
       );
@@ -192,19 +193,19 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     this.check(hyper);
     if (!params) throw new TypeError(`${this.name}: params: expected Parameters, or groups { params, ... } of them`);
     const list = [...params];
-    const known = new Set(this.groups.flatMap(group => group.params));
+    const known = new Set(this.paramGroups.flatMap(group => group.params));
     for (const parameter of list) {
       if (!(parameter instanceof Parameter))
         throw new Error(`${this.name}: params: a ${typeof parameter} came, expected Parameters`);
       if (known.has(parameter)) throw new Error(`${this.name}: ${parameter.label} came twice`);
       known.add(parameter);
     }
-    this.groups.push(new ParamGroup(list, hyper));
+    this.paramGroups.push(new ParamGroup(list, hyper));
   }
 
   /** The settings that were given. */
   #settings(options: Partial<H>): Partial<H> {
-    checkOptions(this.name, options, this.#known);
+    checkNames(this.name, options, this.#known);
     return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<H>;
   }
 
@@ -222,20 +223,21 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
 
   /** All parameters, group by group. */
   get parameters(): Parameter[] {
-    return this.groups.flatMap(group => [...group.params]);
+    return this.paramGroups.flatMap(group => [...group.params]);
   }
 
   /** Learning rate of the first group; setting it sets all groups'. */
   get lr(): number {
-    return this.groups[0]!.lr;
+    return this.paramGroups[0]!.lr;
   }
 
   set lr(value: number) {
-    for (const group of this.groups) group.lr = value;
+    for (const group of this.paramGroups) group.lr = value;
   }
 
   /** Forgets all gradients; with `setToNone` false they become zeros instead. */
-  zeroGrad({ setToNone = true } = {}): void {
+  zeroGrad(options: { readonly setToNone?: boolean } = {}): void {
+    const { setToNone = true } = checkOptions('zeroGrad', options, ['setToNone']);
     for (const parameter of this.parameters)
       parameter.grad = setToNone || !parameter.grad ? null : zeros(parameter.shape, { dtype: parameter.dtype });
   }
@@ -270,7 +272,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   private changing(): Parameter[] {
     return [
       ...this.parameters,
-      ...this.groups.flatMap(group => [...group.vectors.values()]),
+      ...this.paramGroups.flatMap(group => [...group.vectors.values()]),
       ...[...this.#slots.values()].flatMap(slots => [...slots.values()]),
     ];
   }
@@ -279,8 +281,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   private assignAll(): Tensor[] {
     // All of them before anything is assigned: a step that is refused changes nothing.
     const grads = new Map(this.parameters.map(parameter => [parameter, parameter.gradFor(`${this.name}.step`)]));
-    noteFields(this.groups);
-    for (const group of this.groups) {
+    noteFields(this.paramGroups);
+    for (const group of this.paramGroups) {
       noteFields(group.hyper);
       const hasGrad = group.params.map(parameter => grads.get(parameter) !== null);
       if (!hasGrad.includes(true)) continue;
@@ -324,22 +326,22 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   /** Everything needed to go on later. The tensors are the live ones: copy or save them before the next step. */
   stateDict(): OptimizerState {
     const tensors: Record<string, Tensor> = {};
-    this.groups.forEach((group, g) => {
+    this.paramGroups.forEach((group, g) => {
       for (const [name, vector] of group.vectors) tensors[`group${g}.${name}`] = vector;
     });
     this.parameters.forEach((parameter, i) => {
       for (const [name, slot] of this.#slots.get(parameter) ?? []) tensors[`${i}.${name}`] = slot;
     });
-    return { groups: this.groups.map(group => ({ lr: group.lr, params: group.params.length })), tensors };
+    return { groups: this.paramGroups.map(group => ({ lr: group.lr, params: group.params.length })), tensors };
   }
 
   /** Takes over a saved state. @throws Error when it belongs to other groups or parameters; then nothing has changed */
   loadStateDict(state: OptimizerState): void {
     const sizes = (groups: readonly { readonly params: number | readonly Parameter[] }[]): string =>
       groups.map(({ params }) => (typeof params === 'number' ? params : params.length)).join(', ');
-    if (sizes(state.groups) !== sizes(this.groups))
+    if (sizes(state.groups) !== sizes(this.paramGroups))
       throw new Error(
-        `${this.name}.loadStateDict: groups of ${sizes(state.groups)} parameters came, expected groups of ${sizes(this.groups)}`,
+        `${this.name}.loadStateDict: groups of ${sizes(state.groups)} parameters came, expected groups of ${sizes(this.paramGroups)}`,
       );
     const parameters = this.parameters;
     const loads: (() => void)[] = [];
@@ -347,7 +349,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       const dot = key.indexOf('.');
       const owner = key.slice(0, dot);
       const name = key.slice(dot + 1);
-      const group = owner.startsWith('group') ? this.groups[Number(owner.slice(5))] : undefined;
+      const group = owner.startsWith('group') ? this.paramGroups[Number(owner.slice(5))] : undefined;
       const parameter = parameters[Number(owner)];
       const shape = group ? group.steps.shape : parameter && this.slotShape(parameter, name);
       if (!shape || shape.join() !== value.shape.join())
@@ -361,7 +363,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     }
     for (const load of loads) load();
     state.groups.forEach(({ lr }, g) => {
-      this.groups[g]!.lr = lr;
+      this.paramGroups[g]!.lr = lr;
     });
     flush();
   }

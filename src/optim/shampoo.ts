@@ -65,7 +65,7 @@ export class Shampoo extends Optimizer<Hyper> {
 
   /** How an axis is divided. */
   #blocksOf(parameter: Parameter, axis: number): { readonly blocks: number; readonly size: number } {
-    const { blockSize } = this.groups.find(group => group.params.includes(parameter))!.hyper;
+    const { blockSize } = this.paramGroups.find(group => group.params.includes(parameter))!.hyper;
     const length = parameter.shape[axis]!;
     const blocks = Math.max(1, Math.ceil(length / blockSize));
     return { blocks, size: Math.ceil(length / blocks) };

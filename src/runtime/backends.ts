@@ -1,6 +1,6 @@
 /**
- * Which backend runs programs. The first use picks the best that works here, and says why where machine code could have run and does not;
- * `TENON_BACKEND` and `setBackend` choose by name.
+ * Which backend runs programs. The first use picks the best that works here, and says why where machine code could have
+ * run and does not; `TENON_BACKEND` and `setBackend` choose by name.
  */
 import { referenceBackend } from '../backends/reference/index.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';

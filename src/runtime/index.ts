@@ -1,6 +1,6 @@
 /**
- * Running graphs: which backend, what is pending, the program cache, random keys, tracing. Imports graph, compiler and backends; knows
- * nodes and variables but no Tensor, module or optimizer.
+ * Running graphs: which backend, what is pending, the program cache, random keys, tracing. Imports graph, compiler and
+ * backends; knows nodes and variables but no Tensor, module or optimizer.
  */
 
 export { collect, isProfiling, record, span, type TraceEvent } from '../compiler/profile.ts';

@@ -1,6 +1,6 @@
 /**
- * Gradients of functions: grad, valueAndGrad, vjp, jvp over trees of tensors (arrays and plain objects), of any order. For parameters and
- * `.grad` see Tensor.backward.
+ * Gradients of functions: grad, valueAndGrad, vjp, jvp over trees of tensors (arrays and plain objects), of any order.
+ * For parameters and `.grad` see Tensor.backward.
  */
 import { withoutGradient } from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
@@ -26,7 +26,8 @@ export const optionsOf = (value: ArgnumsOrOptions | undefined): GradOptions =>
   typeof value === 'number' || Array.isArray(value) ? { argnums: value } : ((value as GradOptions | undefined) ?? {});
 
 /**
- * A function that returns `fn`'s value and the gradient of it (of the first of it with `hasAux`) by the arguments `argnums`.
+ * A function that returns `fn`'s value and the gradient of it (of the first of it with `hasAux`) by the arguments
+ * `argnums`.
  *
  * @param fn returns a tensor of one element
  * @returns (...args) => [value, gradient]; the gradient is the argument's tree, or a list of trees for several argnums
@@ -47,8 +48,8 @@ export function valueAndGrad<A extends readonly unknown[], R>(
 }
 
 /**
- * The gradient of `fn` by the arguments `argnums` as a function of the same arguments: `grad(x => x.mul(x).sum())`. Derivatives of any order
- * nest: `grad(x => grad(f)(x).sum())`.
+ * The gradient of `fn` by the arguments `argnums` as a function of the same arguments: `grad(x => x.mul(x).sum())`.
+ * Derivatives of any order nest: `grad(x => grad(f)(x).sum())`.
  */
 export function grad<A extends readonly unknown[]>(
   fn: (...args: A) => Tensor,
@@ -112,7 +113,8 @@ function differentiate<A extends readonly unknown[], R>(
 }
 
 /**
- * `fn` at `primals`, and its pullback: from cotangents (a tree like the result) to a list with the tree of gradients of each argument.
+ * `fn` at `primals`, and its pullback: from cotangents (a tree like the result) to a list with the tree of gradients of
+ * each argument.
  */
 export function vjp<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
@@ -156,7 +158,10 @@ export function vjp<A extends readonly unknown[], R>(
   ];
 }
 
-/** `fn` at `primals` and its directional derivative along `tangents` (a list of trees like the arguments), in forward mode. */
+/**
+ * `fn` at `primals` and its directional derivative along `tangents` (a list of trees like the arguments), in forward
+ * mode.
+ */
 export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, primals: A, tangents: A): [R, R] {
   if (tangents.length !== primals.length)
     throw new RangeError(`jvp: tangents: expected ${primals.length}, one for each argument, got ${tangents.length}`);
@@ -180,8 +185,8 @@ export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, prim
 }
 
 /**
- * `fn` with its inner values recomputed for the gradient instead of kept (Chen et al. 2016): less memory for one more forward pass. Arguments and
- * result are trees of tensors; parameters that `fn` reads get their gradients as usual.
+ * `fn` with its inner values recomputed for the gradient instead of kept (Chen et al. 2016): less memory for one more
+ * forward pass. Arguments and result are trees of tensors; parameters that `fn` reads get their gradients as usual.
  */
 export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
   return (...args) => {

@@ -142,7 +142,10 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
  * @throws Error when `fn` reads a value while it is recorded, or an index is out of range when it runs (no parameter has changed then)
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R): CompiledFunction<A, R> {
-  if (typeof fn !== 'function') throw new TypeError(`compile: expected a function of tensors, got ${describe(fn)}`);
+  if (typeof fn !== 'function')
+    throw new TypeError(
+      `compile: expected a function of tensors, got ${describe(fn)} (for a module: compile(x => model.call(x)))`,
+    );
   /** Most recently used last. */
   let recordings: Recording[] = [];
   /** Counts recordings that a field has made out of date. */

@@ -62,7 +62,10 @@ function run<A extends readonly unknown[], R>(
   return { marked, outputs, result, single: typeof argnums === 'number' };
 }
 
-/** Blocks [output][input], each of shape [...output, ...input], as a tree of the output's form of trees of the arguments' forms. */
+/**
+ * Blocks [output][input], each of shape [...output, ...input], as a tree of the output's form of trees of the
+ * arguments' forms.
+ */
 function treeOf<R>({ marked, outputs, result, single }: Traced<R>, blocks: Node[][], hasAux: boolean): unknown {
   const marks = marked.flatMap(part => part.nodes);
   const rows = blocks.map(row => {
@@ -86,9 +89,10 @@ function treeOf<R>({ marked, outputs, result, single }: Traced<R>, blocks: Node[
 }
 
 /**
- * The Jacobian of `fn` by the arguments `argnums`, one output element at a time in reverse mode: the choice for functions with fewer outputs
- * than inputs. For a tensor in and out its shape is [...output, ...input]; for trees it is the result's tree of the argument's trees of
- * such blocks (a list of trees for several argnums). With `hasAux`, `fn` returns [outputs, anything else] and so does the Jacobian.
+ * The Jacobian of `fn` by the arguments `argnums`, one output element at a time in reverse mode: the choice for
+ * functions with fewer outputs than inputs. For a tensor in and out its shape is [...output, ...input]; for trees it is
+ * the result's tree of the argument's trees of such blocks (a list of trees for several argnums). With `hasAux`, `fn`
+ * returns [outputs, anything else] and so does the Jacobian.
  *
  * @throws TypeError when an argument or result that is differentiated is not float
  */
@@ -120,8 +124,8 @@ export function jacrev<A extends readonly unknown[], R>(
 }
 
 /**
- * The Jacobian of `fn`, one input element at a time in forward mode: the choice for functions with fewer inputs than outputs, and for
- * `whileLoop` without a bound. Shapes and trees as in jacrev.
+ * The Jacobian of `fn`, one input element at a time in forward mode: the choice for functions with fewer inputs than
+ * outputs, and for `whileLoop` without a bound. Shapes and trees as in jacrev.
  */
 export function jacfwd<A extends readonly unknown[], R = Tensor>(
   fn: (...args: A) => R,
@@ -154,8 +158,8 @@ export function jacfwd<A extends readonly unknown[], R>(
 }
 
 /**
- * Second derivatives of `fn`: jacfwd of jacrev. For one tensor x the result has shape [...output, ...x, ...x]; for trees (and several
- * argnums), the tree of trees of blocks.
+ * Second derivatives of `fn`: jacfwd of jacrev. For one tensor x the result has shape [...output, ...x, ...x]; for
+ * trees (and several argnums), the tree of trees of blocks.
  */
 export function hessian<A extends readonly unknown[], R = Tensor>(
   fn: (...args: A) => R,

@@ -27,19 +27,6 @@ export function describe(value: unknown): string {
   return typeof value;
 }
 
-/**
- * Checks an object of optional settings, for callers without types: a number in its place or a misspelt name would do nothing, silently.
- *
- * @throws TypeError naming what came and the names there are.
- */
-export function checkOptions(op: string, options: unknown, known: readonly string[]): void {
-  const names = (): string => `{ ${known.join(', ')} }`;
-  if (typeof options !== 'object' || options === null || options instanceof Tensor)
-    throw new TypeError(`${op}: options: expected an object of ${names()}, got ${describe(options)}`);
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
-}
-
 function operand(op: string, value: TensorLike): Operand {
   if (value instanceof Tensor) return { dtype: value.dtype, rank: value.ndim > 0 ? 'dimensioned' : 'zeroDim' };
   if (!isScalar(value)) throw new TypeError(`${op}: expected a tensor or a number, got ${describe(value)}`);
@@ -155,4 +142,32 @@ export function knownNumbers(x: Tensor): number[] | null {
 export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts shape is readonly number[] {
   if (!Array.isArray(shape) || !shape.every(n => Number.isSafeInteger(n)))
     throw new TypeError(`${op}: ${name}: expected an array of whole numbers, got ${describe(shape)}`);
+}
+
+/** Sizes (or dims) as PyTorch takes them: `[2, 3]`, or `2, 3`. */
+export type Sizes = readonly [sizes: readonly number[]] | readonly number[];
+
+/** The list that was given whole or number by number. @throws TypeError unless they are whole numbers */
+export function sizesOf(op: string, given: Sizes, name = 'shape'): readonly number[] {
+  const sizes = given.length === 1 && typeof given[0] !== 'number' ? given[0] : given;
+  checkSizes(op, sizes, name);
+  return sizes;
+}
+
+/** Where a slice with Python's rules starts and how many elements it has; the step may be negative. */
+export function sliceRange(
+  op: string,
+  size: number,
+  start: number | null | undefined,
+  end: number | null | undefined,
+  step: number,
+): { start: number; length: number } {
+  if (!Number.isInteger(step) || step === 0)
+    throw new RangeError(`${op}: step: expected a whole number other than 0, got ${step}`);
+  const limit = (value: number, lo: number, hi: number): number =>
+    Math.min(Math.max(value < 0 ? value + size : value, lo), hi);
+  const [lo, hi] = step > 0 ? [0, size] : [-1, size - 1];
+  const from = start === undefined || start === null ? (step > 0 ? 0 : size - 1) : limit(start, lo, hi);
+  const to = end === undefined || end === null ? (step > 0 ? size : -1) : limit(end, lo, hi);
+  return { start: from, length: Math.max(0, Math.ceil((to - from) / step)) };
 }

@@ -34,13 +34,17 @@ import * as special from './ops/special.ts';
 import * as statistics from './ops/statistics.ts';
 import * as strided from './ops/strided.ts';
 import * as views from './ops/views.ts';
+import { checkOptions } from './options.ts';
 import { formatTensor } from './print.ts';
 import { isInsideTransform } from './symbolic.ts';
 
 /** Functions whose first argument is the tensor, as its methods. */
 type Methods<Ops> = {
-  readonly [K in keyof Ops]: Ops[K] extends (x: Tensor, ...rest: infer R) => infer T ? (...rest: R) => T : never;
+  readonly [K in keyof Ops]: Ops[K] extends (...all: infer A) => infer T ? (...rest: Rest<A>) => T : never;
 };
+
+/** What follows the tensor; of sizes, which come as an array or one by one, either. */
+type Rest<All> = All extends readonly [x: unknown, ...rest: infer R] ? R : never;
 
 /** Every function that is a method, by name. Made of its modules, so that published declarations keep the functions' docs. */
 type Ops = typeof advanced &
@@ -143,6 +147,11 @@ export class Tensor {
   /** Number of dims. */
   get ndim(): number {
     return this.node.shape.length;
+  }
+
+  /** Number of dims, as `ndim`. */
+  dim(): number {
+    return this.ndim;
   }
 
   /** All sizes, or the size of one dim (negative counts from the end). */
@@ -261,6 +270,7 @@ export class Tensor {
   max(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   max(other: Tensor): Tensor;
   max(dimOrOther?: number | Tensor, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    checkOptions('max', options, ['keepdim']);
     if (dimOrOther === undefined) return this.amax();
     if (typeof dimOrOther !== 'number') return this.maximum(dimOrOther);
     return extremeAlong('max', this, dimOrOther, options.keepdim);
@@ -271,6 +281,7 @@ export class Tensor {
   min(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   min(other: Tensor): Tensor;
   min(dimOrOther?: number | Tensor, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    checkOptions('min', options, ['keepdim']);
     if (dimOrOther === undefined) return this.amin();
     if (typeof dimOrOther !== 'number') return this.minimum(dimOrOther);
     return extremeAlong('min', this, dimOrOther, options.keepdim);
@@ -280,6 +291,7 @@ export class Tensor {
   median(): Tensor;
   median(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   median(dim?: number, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    checkOptions('median', options, ['keepdim']);
     if (dim === undefined) return medianAlong(this.reshape([-1]), 0).values;
     return medianAlong(this, dim, options.keepdim);
   }
@@ -288,6 +300,7 @@ export class Tensor {
   nanmedian(): Tensor;
   nanmedian(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   nanmedian(dim?: number, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    checkOptions('nanmedian', options, ['keepdim']);
     if (dim === undefined) return medianAlong(this.reshape([-1]), 0, false, true).values;
     return medianAlong(this, dim, options.keepdim, true);
   }

@@ -1,5 +1,6 @@
 /**
- * That every public class of torch.nn exists here, or is left out for a reason; and the layers that no PyTorch figure covers.
+ * That every public class of torch.nn exists here, or is left out for a reason; and the layers that no PyTorch figure
+ * covers.
  */
 import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';

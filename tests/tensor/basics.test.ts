@@ -64,6 +64,24 @@ describe('data in and out', () => {
     ).toBe(2 * (14 + 32 + 32 + 77));
   });
 
+  test('sizes and dims come as an array or one by one', () => {
+    const x = zeros(2, 3, { dtype: 'i64' }).add(tensor([1, 2, 3], { dtype: 'i64' }));
+    expect([x.dtype, x.shape, x.dim()]).toEqual(['i64', [2, 3], 2]);
+    expect([ones(4).shape, rand(2, 1).shape, randn(1, { dtype: 'f64' }).dtype]).toEqual([[4], [2, 1], 'f64']);
+    expect(x.view(3, -1).toArray()).toEqual(x.reshape([3, 2]).toArray());
+    expect(x.permute(1, 0).toArray()).toEqual(x.permute([1, 0]).toArray());
+    expect(x.unsqueeze(0).expand(2, -1, -1).toArray()).toEqual(x.unsqueeze(0).expand([2, -1, -1]).toArray());
+    expect([x.repeat(2, 1).shape, x.tile(2).shape]).toEqual([
+      [4, 3],
+      [2, 6],
+    ]);
+    expect(randint(5, [3]).lt(5).all().item()).toBe(true);
+    expect(x.clamp({ min: 2 }).toArray()).toEqual(x.clamp(2).toArray());
+    expect(x.clamp({ max: 2 }).toArray()).toEqual(x.clamp(null, 2).toArray());
+    expect(x.flip(0, 1).toArray()).toEqual(x.flip().toArray());
+    expect(x.flip(1).toArray()).toEqual(x.flip([1]).toArray());
+  });
+
   test('item gives a number, a boolean for bool, a bigint beyond 2^53', () => {
     expect(tensor(1.5).item()).toBe(1.5);
     expect(tensor([[true]]).item()).toBe(true);

@@ -32,8 +32,8 @@ test.each<[() => unknown, string]>([
   [() => ones([3]).slice(0, 0, 3, 0), 'slice: step: expected a whole number other than 0, got 0'],
   [() => stack([ones([2]), ones([3])]), 'stack: shapes [2] and [3] differ'],
   [
-    () => (ones([2]).repeat as (...sizes: unknown[]) => Tensor)(2, 3),
-    'repeat: sizes: expected an array of whole numbers, got number 2',
+    () => (ones([2]).repeat as (...sizes: unknown[]) => Tensor)('2'),
+    'repeat: sizes: expected an array of whole numbers, got string 2',
   ],
   [() => stack([]), 'stack: expected at least one tensor, got none'],
   [

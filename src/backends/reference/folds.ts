@@ -24,7 +24,7 @@ const HIGHEST: Partial<Record<DType, number | bigint>> = {
 };
 
 /** The value that changes nothing: what reducing no elements gives. */
-export function neutral(kind: ReduceKind, dtype: DType): number | bigint {
+function neutral(kind: ReduceKind, dtype: DType): number | bigint {
   switch (kind) {
     case 'sum':
       return dtype === 'i64' ? 0n : 0;

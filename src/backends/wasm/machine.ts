@@ -148,7 +148,7 @@ export class Machine {
 }
 
 /** A loop program in a machine's memory. */
-export class LoadedProgram implements Executable {
+class LoadedProgram implements Executable {
   readonly args: number;
   readonly threaded: ThreadedProgram;
   private readonly machine: Machine;

@@ -34,10 +34,11 @@ export function createX86Backend(options: X86Options = {}): Backend {
   const cpu = queryCpu(native);
   const isa = chooseIsa(cpu, asked);
   const machine = new Machine(native, isa, options);
-  const target = targetOf(isa, cpu);
+  const target = targetOf(isa, cpu, Boolean(asked));
   const tuner = autotune ? new PlanTuner(machine, cpu) : null;
   const translate = (program: GraphProgram, file: string | null): Executable => {
     const start = performance.now();
+    machine.expectVariables(program.leaves.flatMap(leaf => (leaf.is('variable') ? [leaf.attrs.variable] : [])));
     const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
     const plans = tuner ? { plans: tuner.finish() } : {};
     return machine.load(lowered, translated => {

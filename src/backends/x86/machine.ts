@@ -18,6 +18,7 @@ import type { TranslatedProgram } from './kept-code.ts';
 import { LoadedProgram } from './loaded-program.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
 import { ResultMemory } from './memory/results.ts';
+import { PageTouch } from './page-touch.ts';
 import { emitAlone, type ProgramCode, ProgramEmitter, SEGMENT_BYTES } from './program-code.ts';
 import { Threads } from './threads.ts';
 import { type Area, Workspace } from './workspace.ts';
@@ -97,6 +98,9 @@ export class Machine {
   readonly results = new ResultMemory();
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private readonly work: Workspace;
+  private readonly pages: PageTouch;
+  /** Memory of variables that do not reside here yet. */
+  private readonly expected = new WeakMap<Variable, NativeBuffer>();
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
   /** Bytes of host copies given up since the collector was last told. */
@@ -118,7 +122,8 @@ export class Machine {
     this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control, isa);
-    this.work = new Workspace(native);
+    this.pages = new PageTouch(native);
+    this.work = new Workspace(native, this.pages);
   }
 
   get threads(): number {
@@ -189,12 +194,36 @@ export class Machine {
     if (!this.led) this.workspace(arenaBytes);
   }
 
+  /**
+   * Makes ready the memory of variables that a program is to be compiled for. Where they have values on the host, only as much as `reside` takes before
+   * it gives such values up: both would be there at once.
+   */
+  expectVariables(variables: Iterable<Variable>): void {
+    const buffers: NativeBuffer[] = [];
+    const later: NativeBuffer[] = [];
+    let copied = 0;
+    for (const variable of variables) {
+      if (variable.device || this.expected.has(variable)) continue;
+      if (variable.host) copied += variable.bytes;
+      if (variable.host && copied > MUCH) continue;
+      const buffer = new NativeBuffer(this, variable.bytes);
+      this.expected.set(variable, buffer);
+      (variable.host ? buffers : later).push(buffer);
+    }
+    buffers.push(...later);
+    this.pages.touch(
+      buffers,
+      buffers.map(({ view }) => view),
+    );
+  }
+
   /** The variable's memory here, holding its newest value. */
   reside(variable: Variable): NativeBuffer {
     let { device } = variable;
     if (device?.backend !== BACKEND_NAME) {
       this.settle();
-      const buffer = new NativeBuffer(this, variable.bytes);
+      const buffer = this.expected.get(variable) ?? new NativeBuffer(this, variable.bytes);
+      this.expected.delete(variable);
       variable.readInto(hostView(variable.dtype, buffer.view.buffer, buffer.view.byteOffset, variable.size));
       device?.buffer.free();
       device = { backend: BACKEND_NAME, buffer };

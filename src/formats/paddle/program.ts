@@ -16,7 +16,7 @@ export interface RaggedInput {
 }
 
 const PLUMBING: ReadonlySet<string> = new Set(['feed', 'fetch']);
-export const runsOperator = (type: string): boolean =>
+const runsOperator = (type: string): boolean =>
   PLUMBING.has(type) || CONTROL.has(type) || Object.hasOwn(OPERATORS, type);
 
 const LOD_TENSOR = 7;

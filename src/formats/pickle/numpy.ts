@@ -67,7 +67,7 @@ export const isShape = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every(n => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0);
 
 /** A text of code points below 256 as the bytes it stands for. */
-export function latin1(text: string): Uint8Array<ArrayBuffer> {
+function latin1(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

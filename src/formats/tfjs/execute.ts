@@ -1,7 +1,7 @@
 /**
- * Running a TensorFlow graph: what is asked for is computed, each node after its inputs. Control flow of both generations becomes branches and loops of
- * ours: If and While with their functions, and the Switch, Merge, Enter, Exit and NextIteration of TensorFlow 1, whose branches and loops are found in
- * the graph.
+ * Running a TensorFlow graph: what is asked for is computed, each node after its inputs. Control flow of both
+ * generations becomes branches and loops of ours: If and While with their functions, and the Switch, Merge, Enter, Exit
+ * and NextIteration of TensorFlow 1, whose branches and loops are found in the graph.
  */
 import type { Tensor } from '../../tensor/index.ts';
 import { branch, repeat } from '../controlFlow.ts';
@@ -51,7 +51,10 @@ export class Execution {
   /** Merge nodes that carry a loop's values, and their loops. */
   readonly #carriers = new Map<string, string>();
 
-  /** @throws Error where control flow is not as TensorFlow writes it, a function is missing, or functions call each other in a circle */
+  /**
+   * @throws Error where control flow is not as TensorFlow writes it, a function is missing, or functions call each
+   * other in a circle
+   */
   constructor(
     nodes: readonly GraphNode[],
     library: Library,

@@ -1,6 +1,6 @@
 /**
- * A TensorFlow graph, as TensorFlow.js converts SavedModels, as a module: nodes run once their inputs are there. Constants that are floats become
- * parameters under their names.
+ * A TensorFlow graph, as TensorFlow.js converts SavedModels, as a module: nodes run once their inputs are there.
+ * Constants that are floats become parameters under their names.
  */
 import { Module } from '../../nn/index.ts';
 import { isFloat, Parameter, type Tensor } from '../../tensor/index.ts';

@@ -77,7 +77,7 @@ export class Config {
 }
 
 /** By Keras' name; `activation` fields and Activation layers. */
-export const ACTIVATIONS: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+const ACTIVATIONS: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   linear: x => x,
   relu: x => x.relu(),
   relu6: F.relu6,

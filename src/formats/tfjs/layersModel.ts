@@ -1,6 +1,6 @@
 /**
- * A Keras model of TensorFlow.js as a module: Sequential and functional topologies, models within models, shared layers. Parameters keep their names
- * in the file, so they can be trained further and saved again.
+ * A Keras model of TensorFlow.js as a module: Sequential and functional topologies, models within models, shared
+ * layers. Parameters keep their names in the file, so they can be trained further and saved again.
  */
 import { Module } from '../../nn/index.ts';
 import { Parameter, type Tensor } from '../../tensor/index.ts';
@@ -214,7 +214,10 @@ export class LayersModel extends Module<readonly Tensor[], Tensor | readonly Ten
     return outputs.length === 1 ? outputs[0]! : outputs;
   }
 
-  /** The lowest number each layer's calls are known by: a model that had its own input before it was called here starts at 1. */
+  /**
+   * The lowest number each layer's calls are known by: a model that had its own input before it was called here starts
+   * at 1.
+   */
   #firstNodes(): ReadonlyMap<string, number> {
     const { config } = this.#root;
     const all = [...this.#children.flatMap(({ inbound }) => inbound), config['output_layers'] ?? null].flatMap(
@@ -226,7 +229,10 @@ export class LayersModel extends Module<readonly Tensor[], Tensor | readonly Ten
   }
 }
 
-/** What a model takes, the batch left free: of a Sequential the shape stands with its first layer, which may be a model itself. */
+/**
+ * What a model takes, the batch left free: of a Sequential the shape stands with its first layer, which may be a model
+ * itself.
+ */
 export function inputsOf(root: Described, depth = 0): readonly Port[] {
   const children = childrenOf(root);
   const first = children[0];
@@ -251,7 +257,8 @@ function portOf(name: string, config: JsonObject): Port {
 }
 
 /**
- * References of Keras 2 ([name, node, tensor, ...], lists of them) and of Keras 3 (objects with keras_history), in order.
+ * References of Keras 2 ([name, node, tensor, ...], lists of them) and of Keras 3 (objects with keras_history), in
+ * order.
  */
 function sourcesOf(value: Json): Source[] {
   if (Array.isArray(value)) {

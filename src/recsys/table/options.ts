@@ -60,7 +60,7 @@ const rate = { lr: positive };
 const adam = { ...rate, betas: pair(share), eps: notNegative };
 
 /** What a row optimizer may say. */
-export const ROW_OPTIMIZER: Kind = byType<RowOptimizer>({
+const ROW_OPTIMIZER: Kind = byType<RowOptimizer>({
   sgd: rate,
   rowAdagrad: { ...rate, initialG2sum: positive, bound: positive },
   adagrad: { ...rate, initialAccumulator: notNegative, eps: notNegative },

@@ -1,7 +1,7 @@
 /**
- * From the distinct rows of a batch to what a model reads, and back: pooling of ragged bags, sequences, and the merging of gradients of
- * duplicate signs in the order of the batch. By generated code where there is some, by plain loops over typed arrays elsewhere; knows no tables
- * and no tensors.
+ * From the distinct rows of a batch to what a model reads, and back: pooling of ragged bags, sequences, and the merging
+ * of gradients of duplicate signs in the order of the batch. By generated code where there is some, by plain loops over
+ * typed arrays elsewhere; knows no tables and no tensors.
  */
 import type { HostKernels } from '../../compiler/program.ts';
 import { backend } from '../../runtime/index.ts';
@@ -169,8 +169,9 @@ export class BatchPooling {
   }
 
   /**
-   * Adds up what a batch brings to each distinct sign, in the order of the batch: gradients, each times `scales` (of the wide weight, of the
-   * vector); shows; clicks (of label `click`; -1: every example is one); and the slot it was last in.
+   * Adds up what a batch brings to each distinct sign, in the order of the batch: gradients, each times `scales` (of
+   * the wide weight, of the vector); shows; clicks (of label `click`; -1: every example is one); and the slot it was
+   * last in.
    */
   backward(
     batch: SparseBatch,

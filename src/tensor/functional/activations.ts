@@ -7,8 +7,9 @@ import { raised } from '../autocast.ts';
 import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { zerosLike } from '../creation.ts';
-import { checkFloat, checkOptions, checkTensor, normalDim } from '../operands.ts';
+import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import { inWide } from '../ops/softmax.ts';
+import { checkOptions } from '../options.ts';
 import { rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -50,6 +51,7 @@ export function rrelu(
     readonly generator?: Generator;
   } = {},
 ): Tensor {
+  checkOptions('rrelu', options, ['lower', 'upper', 'training', 'generator']);
   checkFloat('rrelu', 'input', x);
   const { lower = 1 / 8, upper = 1 / 3, training = false, generator } = options;
   if (lower > upper) throw new RangeError(`rrelu: lower ${lower} exceeds upper ${upper}`);

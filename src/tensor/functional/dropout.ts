@@ -4,7 +4,8 @@
 import type { Generator } from '../../runtime/index.ts';
 import { composite } from '../composite.ts';
 import { arange, zerosLike } from '../creation.ts';
-import { checkFloat, checkOptions, normalDim } from '../operands.ts';
+import { checkFloat, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { keepMask, rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 

@@ -26,8 +26,8 @@ const LEAST_32 = -(1n << 31n);
 const EXTEND = { zx8: 0x0fb6, sx8: 0x0fbe, zx16: 0x0fb7, sx16: 0x0fbf } as const;
 
 export class Assembler implements Sink {
-  /** Segments that are laid out, and the bytes of all of them. */
-  private readonly segments: Uint8Array[] = [];
+  /** Segments that have ended, and where the one that is being written begins. */
+  private readonly segments: { readonly at: number; readonly bytes: Uint8Array }[] = [];
   private before = 0;
   /** The segment that is being written: its code without jumps, and what is still to be resolved in it. */
   private code = new Uint8Array(1 << 12);
@@ -322,14 +322,14 @@ export class Assembler implements Sink {
 
   /**
    * Ends a segment: its jumps and, behind them, its constants are laid out. Places of its labels are final byte offsets from now on, to which later segments
-   * may go; it cannot go to theirs.
+   * may go; it cannot go to theirs. The next one begins at a multiple of `align` bytes.
    */
-  cut(): void {
+  cut(align = 1): void {
     const { before, jumps, references, labels } = this;
     const code = this.code.subarray(0, this.length);
     const segment = layOut({ before, code, jumps, references, labels, constants: [...this.pool.values()] });
-    this.segments.push(segment);
-    this.before += segment.length;
+    this.segments.push({ at: before, bytes: segment });
+    this.before = Math.ceil((this.before + segment.length) / align) * align;
     this.length = 0;
     this.jumps = [];
     this.references = [];
@@ -337,20 +337,16 @@ export class Assembler implements Sink {
     this.pool.clear();
   }
 
-  /** The segments that have ended. */
-  bytes(): Uint8Array {
-    const all = new Uint8Array(this.before);
-    let at = 0;
-    for (const segment of this.segments) {
-      all.set(segment, at);
-      at += segment.length;
-    }
-    return all;
+  /** The segments that have ended, and where they begin. */
+  ended(): readonly { readonly at: number; readonly bytes: Uint8Array }[] {
+    return this.segments;
   }
 
   /** All that was written. */
   finish(): Uint8Array {
     this.cut();
-    return this.bytes();
+    const all = new Uint8Array(this.before);
+    for (const { at, bytes } of this.segments) all.set(bytes, at);
+    return all;
   }
 }

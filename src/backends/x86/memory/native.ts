@@ -105,13 +105,25 @@ export class Native {
     const bytes = pageAlign(code.length);
     const address = this.platform.map(bytes);
     try {
-      this.platform.copyIn(address, code);
-      this.platform.seal(address, bytes);
+      this.fill(address, code);
     } catch (error) {
       this.platform.unmap(address, bytes);
       throw error;
     }
     return { address, bytes };
+  }
+
+  /** Pages for code that comes piece by piece; they take no memory until it does. */
+  reserve(bytes: number): CodePages {
+    const pages = { address: this.platform.map(bytes), bytes };
+    this.ledger.add(pages);
+    return pages;
+  }
+
+  /** Writes code to the pages at `address`, which nothing was written to, and makes them executable. */
+  fill(address: number, code: Uint8Array): void {
+    this.platform.copyIn(address, code);
+    this.platform.seal(address, pageAlign(code.length));
   }
 
   release(pages: CodePages): void {
