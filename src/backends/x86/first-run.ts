@@ -2,6 +2,7 @@
  * The first run of a program begins while its code is still being written: another thread computes each step as soon as its code is there, while this one
  * writes the next. It is the same kernels in the same order over the same memory. Knows threads and code, not bindings.
  */
+import { MachineRefusal } from '../../compiler/program.ts';
 import type { Machine } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
 import type { ProgramEmitter } from './program-code.ts';
@@ -27,6 +28,10 @@ export function runWhileWritten(
     while (emitter.advance());
     steps.tellOf(finishCode());
     pool.finishSteps(steps.address, count, threads);
+  } catch (error) {
+    // Another backend would start from what has been written in place.
+    if (error instanceof MachineRefusal && steps.hasCommitted) throw new Error(error.message, { cause: error });
+    throw error;
   } finally {
     pool.stopSteps();
     native.release(steps.pages);
@@ -44,6 +49,8 @@ class ReadySteps {
   private readonly words: BigInt64Array;
   private placed = 0;
   private told = 0;
+  /** Whether steps may have run that write variables. */
+  hasCommitted = false;
 
   constructor(machine: Machine, emitter: ProgramEmitter, args: number) {
     const { native } = machine;
@@ -74,6 +81,7 @@ class ReadySteps {
     const { emitter, words, args } = this;
     for (; this.told < emitter.ready; this.told++) {
       const step = emitter.stepAt(this.told);
+      this.hasCommitted ||= step.commits;
       words.set([BigInt(base + step.kernel), BigInt(args + step.args), step.commits ? 1n : 0n], this.told * 3);
     }
   }
