@@ -2,6 +2,7 @@
  * The first run of a program begins while its code is still being written: another thread computes each step as soon as its code is there, while this one
  * writes the next. It is the same kernels in the same order over the same memory. Knows threads and code, not bindings.
  */
+import { stayCold } from '../../launch/engine.ts';
 import type { Machine } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
 import type { ProgramEmitter } from './program-code.ts';
@@ -23,8 +24,10 @@ export function runWhileWritten(
   try {
     // One processor writes.
     pool.follow(steps.address, count, Math.max(1, threads - 1));
-    do steps.tell();
-    while (emitter.advance());
+    do {
+      steps.tell();
+      stayCold();
+    } while (emitter.advance());
     steps.tellOf(finishCode());
     pool.finishSteps(steps.address, count, threads);
   } finally {
