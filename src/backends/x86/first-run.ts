@@ -11,7 +11,10 @@ import { STEP_BYTES } from './thread-code.ts';
 /** Bytes of code that steps may run from before all of it is there: a training step of some 3,000 kernels. */
 const MOST_CODE = 8 << 20;
 
-/** Runs all steps with the addresses at `args`. `finishCode` writes what is left and says where the whole code is. */
+/**
+ * Runs all steps with the addresses at `args`. `finishCode` writes what is left and says where the whole code is. Where writing throws, no further step begins
+ * and the error passes on: what has been computed by then stays, variables among it.
+ */
 export function runWhileWritten(
   machine: Machine,
   emitter: ProgramEmitter,
@@ -53,7 +56,8 @@ class ReadySteps {
     this.machine = machine;
     this.emitter = emitter;
     this.args = args;
-    this.words = new BigInt64Array((emitter.count * STEP_BYTES) / BigInt64Array.BYTES_PER_ELEMENT);
+    // Of a buffer of its own: the collector moves short arrays that have none.
+    this.words = new BigInt64Array(new ArrayBuffer(emitter.count * STEP_BYTES));
     this.address = native.addressOf(this.words);
     this.pages = native.reserve(MOST_CODE);
   }
