@@ -5,7 +5,7 @@
 import { MOST_ELEMENTS } from '../graph/build/node.ts';
 import { stayCold } from '../launch/engine.ts';
 import type { AbsorbedOperand } from './absorb.ts';
-import { joinChains } from './chain/join.ts';
+import { isChained, joinChains } from './chain/join.ts';
 import { lowerChain } from './chain/lower.ts';
 import { planChain } from './chain/plan.ts';
 import { recomputeScores } from './chain/recompute.ts';
@@ -114,7 +114,7 @@ interface Fused {
 function fuse(normal: Flow, target: Target): Fused {
   const failed = new Set<Value>();
   for (;;) {
-    const again = recomputeScores(normal, product => !failed.has(product));
+    const again = recomputeScores(normal, product => isChained(product.dtype, target) && !failed.has(product));
     if (!again) return grouped(normal, target).fused;
     const { fused, chained } = grouped(again.flow, target);
     const before = failed.size;
@@ -138,6 +138,7 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
     kernels,
     home,
     table,
+    target,
     chain => planChain(chain, context, realised, new KernelBuffers(context.windows)) !== null,
   );
   const chained = new Set<Value>();

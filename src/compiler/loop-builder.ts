@@ -39,6 +39,8 @@ export class LoopBuilder {
   private regions: Region[] = [];
   /** f32 registers whose values are those of bf16. */
   private readonly rounded = new WeakSet<Reg>();
+  /** f32 registers that may become bf16 in one instruction. */
+  private readonly flushed = new WeakSet<Reg>();
 
   constructor({ scales = false, roundsF16 = false }: { readonly scales?: boolean; readonly roundsF16?: boolean } = {}) {
     this.scales = scales;
@@ -276,12 +278,20 @@ export class LoopBuilder {
     return x;
   }
 
-  private exact(mem: DType, a: Reg): { readonly exact?: true } {
-    return mem === 'bf16' && this.rounded.has(a) ? { exact: true } : {};
+  /** Says that nobody minds if numbers below 2^-126 become 0 when `x` is stored as bf16. */
+  asFlushed(x: Reg): Reg {
+    this.flushed.add(x);
+    return x;
+  }
+
+  private rounding(mem: DType, a: Reg): { readonly exact?: true; readonly flush?: true } {
+    if (mem !== 'bf16') return {};
+    if (this.rounded.has(a)) return { exact: true };
+    return this.flushed.has(a) ? { flush: true } : {};
   }
 
   store(mem: DType, p: Reg, a: Reg, offset = 0): void {
-    this.emit({ op: 'store', p, offset, a, mem, ...this.exact(mem, a) });
+    this.emit({ op: 'store', p, offset, a, mem, ...this.rounding(mem, a) });
   }
 
   /** Stores a whole vector past the caches. */
@@ -296,7 +306,7 @@ export class LoopBuilder {
   }
 
   storeMasked(mem: DType, p: Reg, a: Reg, m: Reg, offset = 0): void {
-    this.emit({ op: 'store', p, offset, a, mem, m, ...this.exact(mem, a) });
+    this.emit({ op: 'store', p, offset, a, mem, m, ...this.rounding(mem, a) });
   }
 
   prefetch(p: Reg, offset: number, write: boolean): void {

@@ -2,6 +2,7 @@
  * Datasets: things with a length and samples by index, or streams of samples. Subsets, splits, concatenation, mapping.
  */
 import type { HostArray, Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { Image } from './image.ts';
 import { RandomStream } from './random.ts';
 import { type Columns, gatherRows } from './rows.ts';
@@ -88,11 +89,18 @@ export class Subset<T> implements Dataset<T> {
   }
 }
 
+/** The seed of what is drawn at random. */
+export interface SeedOption {
+  /** 0 by default. */
+  readonly seed?: number;
+}
+
 /**
  * Splits at random into parts of the given lengths (which add up to the dataset's), or fractions (which add up to 1; the first parts get
  * what rounding leaves). The same seed gives the same split.
  */
-export function randomSplit<T>(dataset: Dataset<T>, lengths: readonly number[], { seed = 0 } = {}): Subset<T>[] {
+export function randomSplit<T>(dataset: Dataset<T>, lengths: readonly number[], options: SeedOption = {}): Subset<T>[] {
+  const { seed = 0 } = checkOptions('randomSplit', options, ['seed']);
   const counts = splitCounts(dataset.length, lengths);
   const order = new RandomStream(seed).permutation(dataset.length);
   let at = 0;
@@ -139,7 +147,8 @@ export class MappedDataset<T, U> implements Dataset<U> {
   private readonly map: (sample: T, random: RandomStream) => U;
   private readonly seed: number;
 
-  constructor(of: Dataset<T>, map: (sample: T, random: RandomStream) => U, { seed = 0 } = {}) {
+  constructor(of: Dataset<T>, map: (sample: T, random: RandomStream) => U, options: SeedOption = {}) {
+    const { seed = 0 } = checkOptions('MappedDataset', options, ['seed']);
     this.of = of;
     this.map = map;
     this.seed = seed;

@@ -1,7 +1,7 @@
 /**
  * DataLoader: shuffled batches of a dataset, in this thread or from worker threads, resumable to the batch.
  */
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { CollatedOf, Dataset } from './dataset.ts';
 import { RandomStream } from './random.ts';
 import { collate as defaultCollate } from './rows.ts';
@@ -27,7 +27,9 @@ export interface LoaderOptions<T, B> {
   readonly prefetchFactor?: number;
 }
 
-const OPTIONS = ['batchSize', 'shuffle', 'sampler', 'seed', 'dropLast', 'collateFn', 'numWorkers', 'prefetchFactor'];
+const OPTIONS = [
+  ...(['batchSize', 'shuffle', 'sampler', 'seed', 'dropLast', 'collateFn', 'numWorkers', 'prefetchFactor'] as const),
+] as const;
 
 /** Where a loader stands; plain JSON. */
 export interface LoaderState {

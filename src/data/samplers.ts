@@ -2,6 +2,7 @@
  * Samplers: in which order, and how often, a loader takes the samples of a dataset. An order depends on seed and epoch alone, so that a loader can be
  * resumed. Imports random streams only.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { RandomStream } from './random.ts';
 
 /** What a `DataLoader` takes as its `sampler`. */
@@ -45,7 +46,7 @@ export class WeightedRandomSampler implements Sampler {
     numSamples: number = weights.length,
     options: { readonly replacement?: boolean } = {},
   ) {
-    const { replacement = true } = options;
+    const { replacement = true } = checkOptions('WeightedRandomSampler', options, ['replacement']);
     const bad = Array.from(weights).findIndex(weight => !(weight >= 0 && weight < Number.POSITIVE_INFINITY));
     if (bad >= 0)
       throw new RangeError(

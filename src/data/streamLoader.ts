@@ -1,6 +1,7 @@
 /**
  * Batches of a dataset that is a stream: samples come in an order of its own, and there is no index to shuffle.
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { CollatedOf, IterableDataset } from './dataset.ts';
 import { collate as defaultCollate } from './rows.ts';
 
@@ -32,6 +33,7 @@ export class StreamLoader<T, B = CollatedOf<T>> implements Iterable<B> {
   private skip = 0;
 
   constructor(dataset: IterableDataset<T>, options: StreamLoaderOptions<T, B> = {}) {
+    checkOptions('StreamLoader', options, ['batchSize', 'dropLast', 'collateFn']);
     const { batchSize = 1, dropLast = false, collateFn = samples => defaultCollate(samples) as B } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new Error(`StreamLoader: batchSize is ${batchSize}, expected an integer of at least 1`);

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { type CsvError, parse } from 'csv-parse';
 import { reasonOf } from '../formats/atomic.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { gunzip, gzipReason, isGzip, readStart } from './gzip.ts';
 
 /** One column: row r holds the text `values[codes[r]]`. */
@@ -37,6 +38,9 @@ export interface TableOptions {
   readonly maxLineBytes?: number;
 }
 
+/** Names of TableOptions. */
+export const TABLE_OPTIONS = ['separator', 'header', 'names', 'comment', 'maxLineBytes'] as const;
+
 /** How much of a file is looked at to tell separator and header. */
 const PEEK_BYTES = 64 * 1024;
 const SEPARATORS = ['\t', ',', ';', '|'] as const;
@@ -46,6 +50,7 @@ const SEPARATORS = ['\t', ',', ';', '|'] as const;
  * @throws Error naming the file, and the line where a row has another number of fields than the first.
  */
 export async function readTable(path: string, options: TableOptions = {}): Promise<Table> {
+  checkOptions('readTable', options, TABLE_OPTIONS);
   const start = readStart(path, PEEK_BYTES);
   const zipped = isGzip(start);
   const text = new TextDecoder().decode(zipped ? gunzip(start, path, PEEK_BYTES * 1032, { partial: true }) : start);

@@ -3,8 +3,9 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkOptions } from '../tensor/options.ts';
 import { gunzip, isGzip, readStart } from './gzip.ts';
-import { readTable, type Table, type TableColumn, type TableOptions } from './table.ts';
+import { readTable, TABLE_OPTIONS, type Table, type TableColumn, type TableOptions } from './table.ts';
 import type { SchemaOptions } from './tableSchema.ts';
 
 export interface TablePreset {
@@ -92,5 +93,6 @@ export function presetFiles(preset: TablePreset, path: string): { train: string;
 
 /** Reads a table as its preset says; `options` go before it. */
 export async function readPresetTable(preset: TablePreset, path: string, options: TableOptions = {}): Promise<Table> {
+  checkOptions('readPresetTable', options, TABLE_OPTIONS);
   return preset.clean(await readTable(path, { ...preset.reading, ...preset.adapt?.(path), ...options }));
 }

@@ -2,6 +2,7 @@
  * From texts to numbers: a schema learned on training rows says how each column is encoded, and encodes any later rows the same way.
  * Plain JSON, so that it is saved with the model. Knows tables, not models.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { RandomStream } from './random.ts';
 import { columnOf, isMissing, isNumeric, selectRows, type Table, type TableColumn } from './table.ts';
 
@@ -79,6 +80,7 @@ const POSITIVE = [
  * @throws Error when the label column is not there, is not binary, or which value is positive cannot be told.
  */
 export function fitSchema(table: Table, options: SchemaOptions): TableSchema {
+  checkOptions('fitSchema', options, ['label', 'positive', 'categorical', 'numeric', 'ignore', 'minCount', 'buckets']);
   const labelColumn = columnOf(table, options.label);
   const positive = positiveValue(labelColumn, table.name, options.positive);
   const named = (names: readonly string[] | undefined): Set<string> =>
@@ -214,7 +216,12 @@ export const numberWidth = (schema: TableSchema): number =>
  * Encodes rows as the schema says. `labels: false` leaves the labels 0, for rows that have none.
  * @throws Error when a column is missing, or a numeric one holds a text.
  */
-export function encodeTable(table: Table, schema: TableSchema, { labels = true } = {}): EncodedTable {
+export function encodeTable(
+  table: Table,
+  schema: TableSchema,
+  options: { readonly labels?: boolean } = {},
+): EncodedTable {
+  const { labels = true } = checkOptions('encodeTable', options, ['labels']);
   const { rows } = table;
   const width = numberWidth(schema);
   const fields = fieldSizes(schema).length;

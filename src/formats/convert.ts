@@ -5,6 +5,7 @@
 import { type DType, isFloat } from '../graph/dtype.ts';
 import { sizeOf } from '../graph/shape.ts';
 import { noGrad, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { writeAtomic } from './atomic.ts';
 import { npyChunks } from './npy.ts';
 import { streamNpz } from './npz.ts';
@@ -34,11 +35,8 @@ export interface Converted {
  * Writes the tensors of an open file as `path`, whose ending says how.
  * @throws Error for an ending that cannot be written, for a tensor Tenon has no dtype for, and for two tensors of one name
  */
-export function convertWeights(
-  file: WeightsFile,
-  path: string,
-  { dtype, strip = '', onTensor }: ConvertOptions = {},
-): Converted {
+export function convertWeights(file: WeightsFile, path: string, options: ConvertOptions = {}): Converted {
+  const { dtype, strip = '', onTensor } = checkOptions('convertWeights', options, ['dtype', 'strip', 'onTensor']);
   const ending = WRITABLE.find(end => path.endsWith(end));
   if (!ending) throw new Error(`cannot write ${path}: expected a name that ends with ${WRITABLE.join(', ')}`);
   const unreadable = file.tensors.find(tensor => tensor.dtype === null);

@@ -1,5 +1,5 @@
 /**
- * A graph is pure dataflow over about fifty primitives. This file says which primitives there are, what each one's attributes
+ * A graph is pure dataflow over about thirty primitives. This file says which primitives there are, what each one's attributes
  * are, and what a node is. How nodes are built (shape rules, simplification) is in build.ts; what they mean in numbers is what
  * backends/reference computes; their derivatives are in ../transform. Knows nothing of tensors, kernels or backends.
  */

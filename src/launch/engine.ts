@@ -1,6 +1,6 @@
 /**
- * Settings of V8 that hold while something runs. They are the whole process's, so each is taken back at once: V8 refuses code caches where its flags differ from
- * those of the cache's writer. Knows Node, nothing of the package.
+ * Settings of V8 that hold while something runs. They are the whole process's, so each is taken back at once: V8
+ * refuses code caches where its flags differ from those of the cache's writer. Knows Node, nothing of the package.
  */
 
 /** Sets V8 flags where there is a `node:v8` to do so; says whether there was. */
@@ -14,13 +14,19 @@ export function setEngineFlags(...flags: readonly string[]): boolean {
 const OPTIMISING = '--opt';
 const COLD = '--no-opt';
 
-/** Milliseconds after which a process's code is not cold any more: from then on optimised code gains more than making it costs. */
+/**
+ * Milliseconds after which a process's code is not cold any more: from then on optimised code gains more than making it
+ * costs.
+ */
 const COLD_MS = 1000;
 let spent = 0;
 /** When what runs cold now began. */
 let begun: number | null = null;
 
-/** Whether the engine is the one that this was measured with, of Node 20, with its own choice of tiers: later ones have another tier between. */
+/**
+ * Whether the engine is the one that this was measured with, of Node 20, with its own choice of tiers: later ones have
+ * another tier between.
+ */
 const canWait = (): boolean => {
   const { versions, execArgv, env } = globalThis.process ?? {};
   if (!versions?.v8?.startsWith('11.3.')) return false;
@@ -35,8 +41,9 @@ function warm(): void {
 }
 
 /**
- * Runs `body`, of which most is code that this process has not run before, without V8's optimiser: on its threads it takes a fifth of the processor time of
- * a first call otherwise, and what it makes gains less (docs/decisions/250-first-call.md). What may take long calls `stayCold` now and then.
+ * Runs `body`, of which most is code that this process has not run before, without V8's optimiser: on its threads it
+ * takes a fifth of the processor time of a first call otherwise, and what it makes gains less
+ * (docs/decisions/250-first-call.md). What may take long calls `stayCold` now and then.
  */
 export function runCold<T>(body: () => T): T {
   if (begun !== null || spent > COLD_MS || !canWait()) return body();
@@ -54,7 +61,10 @@ export function stayCold(): void {
   if (begun !== null && spent + performance.now() - begun > COLD_MS) warm();
 }
 
-/** Runs `body`, which compiles from a code cache, with the flags of other processes. The loader has a copy of this module: V8 tells what was set. */
+/**
+ * Runs `body`, which compiles from a code cache, with the flags of other processes. The loader has a copy of this
+ * module: V8 tells what was set.
+ */
 export function runAsElsewhere<T>(body: () => T): T {
   if (!canWait()) return body();
   const v8 = process.getBuiltinModule('node:v8');

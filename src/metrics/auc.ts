@@ -2,6 +2,7 @@
  * Area under the ROC curve: exact (all scores kept) and streaming (two histograms, mergeable across machines).
  * Ties count one half, as the trapezoids of scikit-learn's roc_auc_score do.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
 /**
@@ -83,7 +84,8 @@ export class StreamingAUC implements Metric<number, StreamingAucState> {
   private readonly positives: Float64Array;
   private readonly negatives: Float64Array;
 
-  constructor({ buckets = 65_536 }: AucOptions = {}) {
+  constructor(options: AucOptions = {}) {
+    const { buckets = 65_536 } = checkOptions('StreamingAUC', options, ['buckets']);
     if (!Number.isInteger(buckets) || buckets < 2)
       throw new Error(`StreamingAUC: ${buckets} buckets, expected an integer of at least 2`);
     this.positives = new Float64Array(buckets);

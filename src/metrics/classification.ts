@@ -1,6 +1,7 @@
 /**
  * Metrics of classifiers over integer classes: accuracy, top-k, and the confusion matrix with what follows from it.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf, scoreShape } from './metric.ts';
 
 export interface CountState {
@@ -19,7 +20,8 @@ export class TopK implements Metric<number, CountState> {
   private total = 0;
 
   /** `classes` is only needed for plain arrays, which carry no shape. */
-  constructor(k: number, { classes = 0 }: { classes?: number } = {}) {
+  constructor(k: number, options: { classes?: number } = {}) {
+    const { classes = 0 } = checkOptions('TopK', options, ['classes']);
     if (!Number.isInteger(k) || k < 1) throw new Error(`TopK: k is ${k}, expected a positive integer`);
     this.k = k;
     this.classes = classes;

@@ -1,6 +1,7 @@
 /**
  * AUC within groups: how well each user's impressions are ordered, which is what a feed shows, instead of how users are ordered among one another.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { auc, finite } from './auc.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
@@ -20,7 +21,8 @@ export class GroupedAUC implements Metric<number, GroupedAucState> {
   private groups = new Map<string, { scores: number[]; labels: number[] }>();
 
   /** `weight`: 'rows' by default. */
-  constructor({ weight = 'rows' }: { weight?: GroupWeight } = {}) {
+  constructor(options: { weight?: GroupWeight } = {}) {
+    const { weight = 'rows' } = checkOptions('GroupedAUC', options, ['weight']);
     this.weight = weight;
   }
 

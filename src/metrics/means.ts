@@ -1,6 +1,7 @@
 /**
  * Metrics that are means over rows: a plain mean, log loss, perplexity, squared and absolute error.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
 export interface MeanState {
@@ -54,7 +55,8 @@ export class Perplexity extends Mean {
 export class LogLoss extends Mean {
   private readonly from: 'probability' | 'logit';
 
-  constructor({ from = 'probability' }: { from?: 'probability' | 'logit' } = {}) {
+  constructor(options: { from?: 'probability' | 'logit' } = {}) {
+    const { from = 'probability' } = checkOptions('LogLoss', options, ['from']);
     super();
     this.from = from;
   }

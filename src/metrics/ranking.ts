@@ -1,6 +1,7 @@
 /**
  * Metrics of ranked lists: NDCG@k, recall@k and hit rate@k, means over rows (users, queries). A row without a relevant item has no answer and is left out.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { Mean } from './means.ts';
 import { type MetricInput, numbersOf, scoreShape } from './metric.ts';
 
@@ -17,7 +18,8 @@ abstract class RankingMean extends Mean {
   private readonly items: number;
 
   /** The first `k` of each row count. `items` per row is only needed for plain arrays, which carry no shape. */
-  constructor(k: number, { items = 0 }: { items?: number } = {}) {
+  constructor(k: number, options: { items?: number } = {}) {
+    const { items = 0 } = checkOptions(new.target.name, options, ['items']);
     super();
     if (!Number.isInteger(k) || k < 1)
       throw new Error(`${this.constructor.name}: k is ${k}, expected a positive integer`);
@@ -93,7 +95,8 @@ export interface NdcgOptions {
 export class NDCGAtK extends RankingMean {
   private readonly gain: (grade: number) => number;
 
-  constructor(k: number, { items, gain = 'linear' }: NdcgOptions = {}) {
+  constructor(k: number, options: NdcgOptions = {}) {
+    const { items, gain = 'linear' } = checkOptions('NDCGAtK', options, ['items', 'gain']);
     super(k, { items });
     this.gain = gain === 'linear' ? grade => grade : grade => 2 ** grade - 1;
   }

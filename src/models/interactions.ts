@@ -3,6 +3,7 @@
  */
 import { init, Linear, Module, ModuleList } from '../nn/index.ts';
 import { cat, einsum, F, Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { Dice } from './dice.ts';
 
 /** Products of all pairs of field vectors, added up (Rendle 2010): [B]. */
@@ -50,7 +51,8 @@ export class Tower extends Module<[x: Tensor, counts?: Tensor]> {
   /** Features of the result. */
   readonly width: number;
 
-  constructor(inputs: number, hidden: readonly number[], { dropout = 0, activation = 'relu' }: TowerOptions = {}) {
+  constructor(inputs: number, hidden: readonly number[], options: TowerOptions = {}) {
+    const { dropout = 0, activation = 'relu' } = checkOptions('Tower', options, ['dropout', 'activation']);
     super();
     this.layers = new ModuleList(hidden.map((n, i) => new Linear(i === 0 ? inputs : hidden[i - 1]!, n)));
     this.dice = new ModuleList(activation === 'dice' ? hidden.map(n => new Dice(n)) : []);

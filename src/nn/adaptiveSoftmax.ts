@@ -2,6 +2,7 @@
  * Adaptive softmax: few parameters for rare classes (Grave et al. 2017).
  */
 import { cat, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { ModuleList, Sequential } from './containers.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
@@ -35,8 +36,12 @@ export class AdaptiveLogSoftmaxWithLoss extends Module<[input: Tensor, target: T
     inFeatures: number,
     nClasses: number,
     cutoffs: readonly number[],
-    { divValue = 4, headBias = false }: AdaptiveLogSoftmaxOptions = {},
+    options: AdaptiveLogSoftmaxOptions = {},
   ) {
+    const { divValue = 4, headBias = false } = checkOptions('AdaptiveLogSoftmaxWithLoss', options, [
+      'divValue',
+      'headBias',
+    ]);
     super();
     const rising = cutoffs.every((cutoff, i) => Number.isInteger(cutoff) && cutoff > (cutoffs[i - 1] ?? 0));
     if (cutoffs.length === 0 || !rising || cutoffs.at(-1)! >= nClasses)

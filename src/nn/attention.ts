@@ -2,7 +2,7 @@
  * Multi-head attention (Vaswani et al. 2017), with PyTorch's parameter names and layouts.
  */
 import { cat, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { blank, constant_, xavierNormal_, xavierUniform_ } from './init.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
@@ -23,7 +23,7 @@ export interface MultiheadAttentionOptions {
   readonly batchFirst?: boolean;
 }
 
-const OPTIONS = ['dropout', 'bias', 'kdim', 'vdim', 'addBiasKv', 'addZeroAttn', 'batchFirst'];
+const OPTIONS = ['dropout', 'bias', 'kdim', 'vdim', 'addBiasKv', 'addZeroAttn', 'batchFirst'] as const;
 
 export interface AttentionOptions {
   /** Bool [N, S], true where a key is padding; or floats to be added to the scores. */
@@ -116,6 +116,7 @@ export class MultiheadAttention extends Module<
     value: Tensor,
     options: AttentionOptions = {},
   ): [output: Tensor, weights: Tensor] {
+    checkOptions('MultiheadAttention', options, ['keyPaddingMask', 'attnMask', 'averageAttnWeights']);
     if (query.ndim === 2) return this.single(query, key, value, options);
     const { keyPaddingMask, attnMask, averageAttnWeights = true } = options;
     const [n, l, s] = this.batchFirst

@@ -2,7 +2,7 @@
  * Batch normalisation with running statistics (Ioffe and Szegedy 2015).
  */
 import { F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
@@ -17,6 +17,9 @@ export interface BatchNormOptions {
   readonly trackRunningStats?: boolean;
 }
 
+/** Names of the options of norms that keep running statistics. */
+export const RUNNING_NORM = ['eps', 'momentum', 'affine', 'trackRunningStats'] as const;
+
 /** What the three share: statistics per channel (dim 1) over all other dims. */
 export abstract class BatchNorm extends Module {
   readonly weight: Parameter | null;
@@ -30,7 +33,7 @@ export abstract class BatchNorm extends Module {
 
   constructor(numFeatures: number, options: BatchNormOptions = {}) {
     super();
-    checkOptions(this.constructor.name, options, ['eps', 'momentum', 'affine', 'trackRunningStats']);
+    checkOptions(this.constructor.name, options, RUNNING_NORM);
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
     this.numFeatures = numFeatures;
     this.eps = eps;

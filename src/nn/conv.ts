@@ -2,7 +2,7 @@
  * Convolutions in one, two and three dimensions. The functional form does the work; a layer owns weight, bias and geometry.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { biasUniform_, blank, kaimingUniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -41,6 +41,9 @@ function checkGroups(what: string, inChannels: number, outChannels: number, grou
       `${what}: ${inChannels} input and ${outChannels} output channels do not split into ${groups} groups`,
     );
 }
+
+/** Names of ConvOptions. */
+export const CONV = ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode'] as const;
 
 /** What the edges are padded with. */
 export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
@@ -87,7 +90,7 @@ abstract class Convolution extends Module {
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
     super();
     const what = `Conv${dims}d`;
-    checkOptions(what, options, ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode']);
+    checkOptions(what, options, CONV);
     checkSizes(what, { inChannels, outChannels });
     this.inChannels = inChannels;
     this.outChannels = outChannels;
@@ -160,6 +163,9 @@ export interface ConvTransposeOptions {
   readonly bias?: boolean;
 }
 
+/** Names of ConvTransposeOptions. */
+export const CONV_TRANSPOSE = ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias'] as const;
+
 /** The three transposed convolutions: a weight [in, out / groups, ...kernel], a bias [out] and the geometry. */
 abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: readonly number[]]> {
   readonly weight: Parameter;
@@ -172,7 +178,7 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
     super();
     const what = `ConvTranspose${dims}d`;
-    checkOptions(what, options, ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias']);
+    checkOptions(what, options, CONV_TRANSPOSE);
     checkSizes(what, { inChannels, outChannels });
     const kernel = spread(`${what} kernelSize`, kernelSize, dims);
     this.inChannels = inChannels;

@@ -2,7 +2,7 @@
  * Lookup tables: integers to vectors, and to sums of vectors.
  */
 import { arange, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkNames, checkOptions } from '../tensor/options.ts';
 import { blank, normal_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -23,7 +23,7 @@ export interface EmbeddingOptions {
   readonly sparse?: boolean;
 }
 
-const OPTIONS = ['paddingIdx', 'maxNorm', 'normType', 'scaleGradByFreq', 'sparse'];
+const OPTIONS = ['paddingIdx', 'maxNorm', 'normType', 'scaleGradByFreq', 'sparse'] as const;
 
 /** What the two tables share: the weight [numEmbeddings, embeddingDim] and what happens to it at a lookup. */
 abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
@@ -37,7 +37,7 @@ abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
 
   constructor(what: string, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions) {
     super();
-    checkOptions(what, options, what === 'Embedding' ? OPTIONS : [...OPTIONS, 'mode', 'includeLastOffset']);
+    checkNames(what, options, what === 'Embedding' ? OPTIONS : [...OPTIONS, 'mode', 'includeLastOffset']);
     checkSizes(what, { numEmbeddings, embeddingDim });
     const { paddingIdx, maxNorm, normType = 2, scaleGradByFreq = false, sparse = false } = options;
     this.numEmbeddings = numEmbeddings;
@@ -87,10 +87,8 @@ export class Embedding extends Table<[index: Tensor]> {
   }
 
   /** A table of given vectors [numEmbeddings, embeddingDim]; frozen unless `freeze` is false. */
-  static fromPretrained(
-    vectors: Tensor,
-    { freeze = true, ...options }: EmbeddingOptions & { readonly freeze?: boolean } = {},
-  ): Embedding {
+  static fromPretrained(vectors: Tensor, given: EmbeddingOptions & { readonly freeze?: boolean } = {}): Embedding {
+    const { freeze = true, ...options } = checkOptions('Embedding.fromPretrained', given, [...OPTIONS, 'freeze']);
     if (vectors.ndim !== 2)
       throw new RangeError(`Embedding.fromPretrained: [${vectors.shape}] came, expected 2 dimensions`);
     const table = new Embedding(vectors.shape[0]!, vectors.shape[1]!, options);

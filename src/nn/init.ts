@@ -2,6 +2,7 @@
  * Initialisers, under PyTorch's names: each draws new values from the default generator, assigns them to the parameter and returns it.
  */
 import { eye, full, linalg, Parameter, rand, randn, Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 
 export type Nonlinearity = 'linear' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'selu';
 export type FanMode = 'fanIn' | 'fanOut';
@@ -161,22 +162,21 @@ export function xavierNormal_(parameter: Parameter, gain = 1): Parameter {
   return normal_(parameter, 0, gain * Math.sqrt(2 / (fanIn + fanOut)));
 }
 
-function kaimingStd(
-  parameter: Parameter,
-  { a = 0, mode = 'fanIn', nonlinearity = 'leakyRelu' }: KaimingOptions,
-): number {
+function kaimingStd(name: string, parameter: Parameter, options: KaimingOptions): number {
+  checkOptions(`init.${name}`, options, ['a', 'mode', 'nonlinearity']);
+  const { a = 0, mode = 'fanIn', nonlinearity = 'leakyRelu' } = options;
   return calculateGain(nonlinearity, a) / Math.sqrt(fans(parameter.shape)[mode]);
 }
 
 /** He et al. 2015, uniform. */
 export function kaimingUniform_(parameter: Parameter, options: KaimingOptions = {}): Parameter {
-  const bound = Math.sqrt(3) * kaimingStd(parameter, options);
+  const bound = Math.sqrt(3) * kaimingStd('kaimingUniform_', parameter, options);
   return uniform_(parameter, -bound, bound);
 }
 
 /** He et al. 2015, normal. */
 export const kaimingNormal_ = (parameter: Parameter, options: KaimingOptions = {}): Parameter =>
-  normal_(parameter, 0, kaimingStd(parameter, options));
+  normal_(parameter, 0, kaimingStd('kaimingNormal_', parameter, options));
 
 /** PyTorch's default for the bias of a linear or convolution layer: uniform within 1 / sqrt(fan in) of its weight, 0 where that has no inputs. */
 export function biasUniform_(bias: Parameter, weight: Parameter): Parameter {

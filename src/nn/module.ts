@@ -6,6 +6,7 @@ import { hostArray } from '../graph/dtype.ts';
 import { evaluate, flush } from '../runtime/index.ts';
 import { type DType, type HostArray, isFloat, Parameter, type Tensor } from '../tensor/index.ts';
 import { bumpModeEpoch, modeSwitched } from '../tensor/mode.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { requireGrads } from '../tensor/parameter.ts';
 import { deepCopy, refusePrivateMembers } from './clone.ts';
 import { joinKey, keyOf } from './names.ts';
@@ -119,7 +120,8 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
    * Declares the field `property` as a buffer: state that is no parameter, such as running statistics. A buffer has no gradient, and
    * is saved unless `persistent` is false.
    */
-  registerBuffer(property: string, value: Tensor, { persistent = true } = {}): Parameter {
+  registerBuffer(property: string, value: Tensor, options: { readonly persistent?: boolean } = {}): Parameter {
+    const { persistent = true } = checkOptions('registerBuffer', options, ['persistent']);
     const buffer = value instanceof Parameter ? value : new Parameter(value, { requiresGrad: false });
     buffer.requiresGrad = false;
     this.#buffers.set(property, persistent);
@@ -324,7 +326,8 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
    * @returns the keys that were missing and unexpected (both empty when strict)
    * @throws Error that lists missing, unexpected and wrongly shaped entries; then nothing has changed
    */
-  loadStateDict(state: Readonly<StateDict>, { strict = true }: LoadOptions = {}): StateMismatch {
+  loadStateDict(state: Readonly<StateDict>, options: LoadOptions = {}): StateMismatch {
+    const { strict = true } = checkOptions('loadStateDict', options, ['strict']);
     return loadState(this.constructor.name, this.stateDict(), state, strict);
   }
 

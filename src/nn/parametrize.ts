@@ -3,6 +3,7 @@
  * checkpoints with `weight_g` and `weight_v`, or `weight_orig` and `weight_u`, load as they are.
  */
 import { Parameter, randn, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyModule } from './module.ts';
 import { keyOf } from './names.ts';
 
@@ -87,7 +88,8 @@ export interface WeightNormOptions {
  * takes hold of the parameters.
  * @returns the module
  */
-export function weightNorm<M extends AnyModule>(module: M, { name = 'weight', dim = 0 }: WeightNormOptions = {}): M {
+export function weightNorm<M extends AnyModule>(module: M, options: WeightNormOptions = {}): M {
+  const { name = 'weight', dim = 0 } = checkOptions('weightNorm', options, ['name', 'dim']);
   const weight = weightOf('weightNorm', module, name);
   const at = dim !== null && dim < 0 ? dim + weight.ndim : dim;
   const [g, v] = [partOf(name, 'g'), partOf(name, 'v')];
@@ -122,10 +124,13 @@ export interface SpectralNormOptions {
  * trained, the vectors `weightU` and `weightV` are buffers.
  * @returns the module
  */
-export function spectralNorm<M extends AnyModule>(
-  module: M,
-  { name = 'weight', nPowerIterations = 1, eps = 1e-12, dim = 0 }: SpectralNormOptions = {},
-): M {
+export function spectralNorm<M extends AnyModule>(module: M, options: SpectralNormOptions = {}): M {
+  const {
+    name = 'weight',
+    nPowerIterations = 1,
+    eps = 1e-12,
+    dim = 0,
+  } = checkOptions('spectralNorm', options, ['name', 'nPowerIterations', 'eps', 'dim']);
   const weight = weightOf('spectralNorm', module, name);
   const [orig, left, right] = [partOf(name, 'orig'), partOf(name, 'u'), partOf(name, 'v')];
   const matrix = (x: Tensor): Tensor => x.movedim(dim, 0).flatten(1);

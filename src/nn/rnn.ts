@@ -3,7 +3,7 @@
  * step by step. Gate order and parameter names are PyTorch's.
  */
 import { cat, F, type Parameter, stack, type Tensor, zeros } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { blank, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { PackedSequence, reordered } from './packed.ts';
@@ -28,7 +28,7 @@ export interface LSTMOptions extends RecurrentOptions {
   readonly projSize?: number;
 }
 
-const OPTIONS = ['numLayers', 'bias', 'batchFirst', 'dropout', 'bidirectional'];
+const OPTIONS = ['numLayers', 'bias', 'batchFirst', 'dropout', 'bidirectional'] as const;
 
 /** Weights of one layer and direction. */
 interface Pass extends GateWeights {

@@ -1,6 +1,7 @@
 /**
  * Schedules along cosines: annealing, warm restarts, one cycle, and warm-up followed by annealing.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { movesMomentum } from './cyclic.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
@@ -14,7 +15,8 @@ export class CosineAnnealingLR extends Scheduler {
   readonly tMax: number;
   readonly etaMin: number;
 
-  constructor(optimizer: AnyOptimizer, tMax: number, { etaMin = 0 }: { readonly etaMin?: number } = {}) {
+  constructor(optimizer: AnyOptimizer, tMax: number, options: { readonly etaMin?: number } = {}) {
+    const { etaMin = 0 } = checkOptions('CosineAnnealingLR', options, ['etaMin']);
     super(optimizer);
     this.tMax = checkSteps('CosineAnnealingLR: tMax', tMax);
     this.etaMin = etaMin;
@@ -48,7 +50,8 @@ export class CosineAnnealingWarmRestarts extends Scheduler {
   readonly tMult: number;
   readonly etaMin: number;
 
-  constructor(optimizer: AnyOptimizer, t0: number, { tMult = 1, etaMin = 0 }: WarmRestartOptions = {}) {
+  constructor(optimizer: AnyOptimizer, t0: number, options: WarmRestartOptions = {}) {
+    const { tMult = 1, etaMin = 0 } = checkOptions('CosineAnnealingWarmRestarts', options, ['tMult', 'etaMin']);
     super(optimizer);
     this.t0 = checkSteps('CosineAnnealingWarmRestarts: t0', t0);
     this.tMult = checkSteps('CosineAnnealingWarmRestarts: tMult', tMult);
@@ -109,6 +112,18 @@ export class OneCycleLR extends Scheduler {
 
   /** @throws Error when stepped beyond totalSteps */
   constructor(optimizer: AnyOptimizer, options: OneCycleOptions) {
+    checkOptions('OneCycleLR', options, [
+      'maxLr',
+      'totalSteps',
+      'pctStart',
+      'annealStrategy',
+      'divFactor',
+      'finalDivFactor',
+      'threePhase',
+      'cycleMomentum',
+      'baseMomentum',
+      'maxMomentum',
+    ]);
     super(optimizer);
     this.totalSteps = checkSteps('OneCycleLR: totalSteps', options.totalSteps);
     this.#options = {
@@ -183,6 +198,7 @@ export class WarmupCosineLR extends Scheduler {
   readonly #options: Required<WarmupCosineOptions>;
 
   constructor(optimizer: AnyOptimizer, options: WarmupCosineOptions) {
+    checkOptions('WarmupCosineLR', options, ['warmupSteps', 'totalSteps', 'minLr']);
     super(optimizer);
     this.#options = { minLr: 0, ...options };
     const { warmupSteps, totalSteps } = this.#options;

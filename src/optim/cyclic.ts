@@ -1,6 +1,7 @@
 /**
  * Rates that go up and down, with the momentum going the other way (Smith 2017).
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
 
@@ -47,6 +48,19 @@ export class CyclicLR extends Scheduler {
   readonly #options: Required<Omit<CyclicLROptions, 'scaleFn'>> & Pick<CyclicLROptions, 'scaleFn'>;
 
   constructor(optimizer: AnyOptimizer, options: CyclicLROptions) {
+    checkOptions('CyclicLR', options, [
+      'baseLr',
+      'maxLr',
+      'stepSizeUp',
+      'stepSizeDown',
+      'mode',
+      'gamma',
+      'scaleFn',
+      'scaleMode',
+      'cycleMomentum',
+      'baseMomentum',
+      'maxMomentum',
+    ]);
     super(optimizer);
     const { stepSizeUp = 2000, mode = 'triangular' } = options;
     if (!options.scaleFn && !(mode in MODES))

@@ -4,7 +4,7 @@
  */
 import { keepForFlush, quietly } from '../runtime/index.ts';
 import { Parameter, type Tensor, tensor, where } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 
 export interface GradScalerOptions {

@@ -9,7 +9,7 @@ import { Cell, flush, flushUpdates, quietly } from '../runtime/index.ts';
 import { noteFields } from '../tensor/fields.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkNames, checkOptions } from '../tensor/options.ts';
 import { type RowGradient, rowGradient } from './rows.ts';
 
 /** Settings of one parameter group; what is not given is taken from the optimizer's defaults. */
@@ -205,7 +205,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
 
   /** The settings that were given. */
   #settings(options: Partial<H>): Partial<H> {
-    checkOptions(this.name, options, this.#known);
+    checkNames(this.name, options, this.#known);
     return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<H>;
   }
 
@@ -236,7 +236,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 
   /** Forgets all gradients; with `setToNone` false they become zeros instead. */
-  zeroGrad({ setToNone = true } = {}): void {
+  zeroGrad(options: { readonly setToNone?: boolean } = {}): void {
+    const { setToNone = true } = checkOptions('zeroGrad', options, ['setToNone']);
     for (const parameter of this.parameters)
       parameter.grad = setToNone || !parameter.grad ? null : zeros(parameter.shape, { dtype: parameter.dtype });
   }

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { AnyModule } from '../nn/index.ts';
 import type { DType } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { ggufTokenizer, loadTokenizer, type Tokenizer } from '../text/index.ts';
 import { type ModelConfig, modelOf } from './architectures.ts';
 import { loadGgufModel } from './gguf.ts';
@@ -77,6 +78,7 @@ export async function loadPretrained<M extends AnyModule = AnyModule>(
   location: string,
   options: LoadPretrainedOptions<M> = {},
 ): Promise<Pretrained<M>> {
+  checkOptions('loadPretrained', options, ['model', 'dtype', 'strict']);
   if (location.endsWith('.gguf')) return fromGguf(location, options);
   const folder = location;
   const { model: wanted, dtype, strict = true } = options;

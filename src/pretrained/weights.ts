@@ -6,6 +6,7 @@ import { openWeights } from '../formats/index.ts';
 import { type AnyModule, loadTensors } from '../nn/index.ts';
 import { list } from '../nn/state.ts';
 import type { DType } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { matchNames } from './match.ts';
 
 export interface LoadWeightsOptions {
@@ -30,8 +31,9 @@ export interface LoadedWeights {
 export async function loadWeightsInto(
   model: AnyModule,
   path: string,
-  { strict = true, dtype }: LoadWeightsOptions = {},
+  options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
+  const { strict = true, dtype } = checkOptions('loadWeightsInto', options, ['strict', 'dtype']);
   const file = await openWeights(path);
   try {
     const own = model.stateDict();

@@ -3,6 +3,7 @@
  */
 import { RandomStream } from '../data/random.ts';
 import { type Metric, StreamingAUC, type StreamingAucState } from '../metrics/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { type BatchSchema, columnOf, type SparseBatch } from './batch.ts';
 
 export interface SlotScore {
@@ -39,7 +40,12 @@ export class SlotImportance implements Metric<readonly SlotScore[], SlotImportan
   private readonly whole: StreamingAUC;
   private readonly shuffled: ReadonlyMap<string, StreamingAUC>;
 
-  constructor(schema: BatchSchema, { seed = 0, buckets = 16_384, label = 0 }: SlotImportanceOptions = {}) {
+  constructor(schema: BatchSchema, options: SlotImportanceOptions = {}) {
+    const {
+      seed = 0,
+      buckets = 16_384,
+      label = 0,
+    } = checkOptions('SlotImportance', options, ['seed', 'buckets', 'label']);
     this.schema = schema;
     this.seed = seed;
     this.label = label;

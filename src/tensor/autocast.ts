@@ -3,7 +3,8 @@
  * nothing here knows any operation.
  */
 import type { DType } from '../graph/dtype.ts';
-import { checkOptions, describe } from './operands.ts';
+import { describe } from './operands.ts';
+import { checkOptions } from './options.ts';
 import type { Tensor } from './tensor.ts';
 
 export interface AutocastOptions {

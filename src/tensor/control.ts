@@ -9,6 +9,7 @@ import { drawingInLoop, type LoopKey, nextLoopKey, streamOf } from '../runtime/i
 import { buildLoop, type Carry, closeOver, type Given, inline, param } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
 import { checkWhole, describe } from './operands.ts';
+import { checkOptions } from './options.ts';
 import { traced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Flat, flatten, sameForm, unflatten } from './tree.ts';
@@ -89,8 +90,9 @@ export function whileLoop<C>(
   condition: (carry: C) => Tensor,
   body: (carry: C) => C,
   init: C,
-  { maxSteps }: WhileLoopOptions = {},
+  options: WhileLoopOptions = {},
 ): C {
+  const { maxSteps } = checkOptions('whileLoop', options, ['maxSteps']);
   if (maxSteps !== undefined) checkWhole('whileLoop', 'maxSteps', maxSteps, 0);
   const start = flatten(init, 'whileLoop: init');
   const since = now();
@@ -169,6 +171,7 @@ export function scan<C, X, Y>(
   xs: X,
   options: ScanOptions = {},
 ): [carry: C, ys: Y] {
+  checkOptions('scan', options, ['length', 'reverse', 'unroll']);
   const start = flatten(init, 'scan: init');
   const arrays = flatten(xs, 'scan: xs');
   const steps = stepsOf(arrays, options);

@@ -10,6 +10,7 @@ import { shapeText } from './convert.ts';
 import { isFromOutside, touch } from './gradients.ts';
 import { modeSwitched } from './mode.ts';
 import { describe } from './operands.ts';
+import { checkOptions } from './options.ts';
 import { registerAlias, registerVariable } from './sources.ts';
 import { refuseWhileTraced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
@@ -52,6 +53,7 @@ export class Parameter extends Tensor {
 
   /** Takes a copy of the value of `init`, which is evaluated now; or a shape, a dtype and a function that makes the value when it is needed. */
   constructor(init: Tensor | DeferredValue, options: ParameterOptions = {}) {
+    checkOptions('Parameter', options, ['requiresGrad', 'name']);
     if (!(init instanceof Tensor) && typeof init?.value !== 'function')
       throw new TypeError(`Parameter: expected a tensor, got ${describe(init)}`);
     const requiresGrad = options.requiresGrad ?? isFloat(init.dtype);

@@ -34,6 +34,7 @@ import * as special from './ops/special.ts';
 import * as statistics from './ops/statistics.ts';
 import * as strided from './ops/strided.ts';
 import * as views from './ops/views.ts';
+import { checkOptions } from './options.ts';
 import { formatTensor } from './print.ts';
 import { isInsideTransform } from './symbolic.ts';
 
@@ -269,6 +270,7 @@ export class Tensor {
   max(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   max(other: Tensor): Tensor;
   max(dimOrOther?: number | Tensor, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    checkOptions('max', options, ['keepdim']);
     if (dimOrOther === undefined) return this.amax();
     if (typeof dimOrOther !== 'number') return this.maximum(dimOrOther);
     return extremeAlong('max', this, dimOrOther, options.keepdim);
@@ -279,6 +281,7 @@ export class Tensor {
   min(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   min(other: Tensor): Tensor;
   min(dimOrOther?: number | Tensor, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    checkOptions('min', options, ['keepdim']);
     if (dimOrOther === undefined) return this.amin();
     if (typeof dimOrOther !== 'number') return this.minimum(dimOrOther);
     return extremeAlong('min', this, dimOrOther, options.keepdim);
@@ -288,6 +291,7 @@ export class Tensor {
   median(): Tensor;
   median(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   median(dim?: number, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    checkOptions('median', options, ['keepdim']);
     if (dim === undefined) return medianAlong(this.reshape([-1]), 0).values;
     return medianAlong(this, dim, options.keepdim);
   }
@@ -296,6 +300,7 @@ export class Tensor {
   nanmedian(): Tensor;
   nanmedian(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   nanmedian(dim?: number, options: { readonly keepdim?: boolean } = {}): Tensor | ValuesAndIndices {
+    checkOptions('nanmedian', options, ['keepdim']);
     if (dim === undefined) return medianAlong(this.reshape([-1]), 0, false, true).values;
     return medianAlong(this, dim, options.keepdim, true);
   }

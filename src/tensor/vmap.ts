@@ -8,6 +8,7 @@ import { batch, moveAxis, spread } from '../transform/index.ts';
 import { scan } from './control.ts';
 import { shapeText } from './convert.ts';
 import { checkWhole, describe } from './operands.ts';
+import { checkOptions } from './options.ts';
 import { traced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { flatten, unflatten } from './tree.ts';
@@ -75,7 +76,12 @@ export function vmap<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   options: VmapOptions = {},
 ): (...args: A) => R {
-  const { inAxes = 0, outAxes = 0, randomness = 'error', chunkSize } = options;
+  const {
+    inAxes = 0,
+    outAxes = 0,
+    randomness = 'error',
+    chunkSize,
+  } = checkOptions('vmap', options, ['inAxes', 'outAxes', 'randomness', 'chunkSize']);
   if (randomness !== 'error' && randomness !== 'different' && randomness !== 'same')
     throw new TypeError(`vmap: randomness: expected error, different or same, got ${describe(randomness)}`);
   if (chunkSize !== undefined) checkWhole('vmap', 'chunkSize', chunkSize, 1);

@@ -3,6 +3,7 @@
  * (https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto): Unigram and BPE.
  */
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { checkOptions } from '../tensor/options.ts';
 import { charsmapNormalizer } from './charsmap.ts';
 import { addedToken, mergesOf, pieceDecoder, template, vocabularyOf } from './definitions.ts';
 import { Tokenizer, type TokenizerDefinition } from './tokenizer.ts';
@@ -161,6 +162,7 @@ export interface SentencePieceOptions {
  * @throws Error for files that are none, and for models of kind "word"
  */
 export function sentencePieceTokenizer(bytes: Uint8Array, options: SentencePieceOptions = {}): Tokenizer {
+  checkOptions('sentencePieceTokenizer', options, ['addBos', 'addEos', 'chatTemplate']);
   let model: SentencePieceModel;
   try {
     model = readModel(bytes);

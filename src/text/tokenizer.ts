@@ -4,6 +4,7 @@
  */
 import { Tokenizer as Engine } from '@huggingface/tokenizers';
 import { type Tensor, tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { charsmapNormalizer } from './charsmap.ts';
 import { type ChatMessage, type ChatOptions, chatTemplatesOf, renderChat } from './chat.ts';
 
@@ -19,6 +20,9 @@ export interface EncodeOptions {
   /** Whether the tokens that the model expects around a text are added; true by default. */
   readonly addSpecialTokens?: boolean;
 }
+
+/** Names of EncodeOptions. */
+const ENCODE = ['pair', 'addSpecialTokens'] as const;
 
 export interface BatchOptions {
   readonly addSpecialTokens?: boolean;
@@ -125,11 +129,13 @@ export class Tokenizer {
 
   /** The token indices of a text. Special tokens that are written in it are read as such, as in Hugging Face's tokenizers. */
   encode(text: string, options: EncodeOptions = {}): number[] {
+    checkOptions('Tokenizer.encode', options, ENCODE);
     return this.#encode(text, { addSpecialTokens: true, ...options }).map(({ id }) => id);
   }
 
   /** The tokens of a text as the vocabulary writes them, without special tokens around it unless asked for. */
   tokens(text: string, options: EncodeOptions = {}): string[] {
+    checkOptions('Tokenizer.tokens', options, ENCODE);
     return this.#encode(text, { addSpecialTokens: false, ...options }).map(({ token }) => token);
   }
 
@@ -169,6 +175,7 @@ export class Tokenizer {
    * @throws Error where the tokenizer has no such template, or the template refuses the conversation
    */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    checkOptions('applyChatTemplate', options, ['addGenerationPrompt', 'template', 'tools', 'variables']);
     const { template: name } = options;
     const template = name === undefined ? this.chatTemplate : this.#chat.get(name);
     if (!template) {
@@ -185,7 +192,11 @@ export class Tokenizer {
 
   /** Several texts (or pairs of texts) as tensors; short ones are filled up at the end. */
   encodeBatch(texts: readonly (string | readonly [string, string])[], options: BatchOptions = {}): Batch {
-    const { addSpecialTokens = true, maxLength = Number.POSITIVE_INFINITY } = options;
+    const { addSpecialTokens = true, maxLength = Number.POSITIVE_INFINITY } = checkOptions(
+      'Tokenizer.encodeBatch',
+      options,
+      ['addSpecialTokens', 'maxLength', 'padId'],
+    );
     const padId = options.padId ?? this.padId ?? 0;
     if (texts.length === 0) throw new Error('encodeBatch: no texts came');
     const rows = texts.map(entry => {
@@ -206,7 +217,8 @@ export class Tokenizer {
   }
 
   /** The text of token indices; special tokens are left out unless asked for. */
-  decode(ids: readonly number[], { skipSpecialTokens = true }: { readonly skipSpecialTokens?: boolean } = {}): string {
+  decode(ids: readonly number[], options: { readonly skipSpecialTokens?: boolean } = {}): string {
+    const { skipSpecialTokens = true } = checkOptions('Tokenizer.decode', options, ['skipSpecialTokens']);
     const shown = skipSpecialTokens ? ids.filter(id => !this.#special.has(id)) : [...ids];
     if (shown.length === 0) return '';
     const unknown = shown.find(id => this.tokenOf(id) === null);
@@ -216,6 +228,7 @@ export class Tokenizer {
 
   /** Decodes tokens that come one by one, as `model.stream` gives them. */
   stream(options: { readonly skipSpecialTokens?: boolean } = {}): TextStream {
+    checkOptions('Tokenizer.stream', options, ['skipSpecialTokens']);
     let ids: number[] = [];
     let shown = '';
     const rest = (): string => {

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SchedulerState } from '../optim/index.ts';
 import { defaultGenerator, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { type CheckpointContent, readCheckpoint, writeCheckpoint } from './checkpointFile.ts';
 import { type Best, isBetter, type MetricDirection, metricOf } from './monitor.ts';
 import type { Callback, EpochReport, Position, Run, StepReport } from './run.ts';

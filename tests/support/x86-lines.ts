@@ -46,7 +46,7 @@ interface Shape {
   readonly s: string;
 }
 
-const IMMEDIATE = /^(vpternlog|valign|vrndscale|vcmp|vpcmp|vcvtps2ph)/;
+const IMMEDIATE = /^(vpternlog|valign|vrndscale|vrange|vcmp|vpcmp|vcvtps2ph)/;
 function shapeOf(op: VectorOp): Shape {
   const imm = IMMEDIATE.test(op) || op.endsWith('_i') ? 'i' : '';
   if (/^(vpmovqd|vpmovdw|vcvtps2ph)$/.test(op)) return { order: `sd${imm}`, d: 'v', s: 'h' };
@@ -60,7 +60,7 @@ function shapeOf(op: VectorOp): Shape {
   if (/broadcast/.test(op)) return { order: 'ds', d: 'v', s: 'x' };
   if (/^v(pcmp|cmp)/.test(op)) return { order: 'dvsi', d: 'k', s: 'v' };
   if (/^vpmovm2/.test(op)) return { order: 'ds', d: 'v', s: 'k' };
-  if (/^(vcvttpd2dq|vcvtpd2ps|vcvtqq2ps)$/.test(op)) return { order: 'ds', d: 'h', s: 'v' };
+  if (/^(vcvttpd2dq|vcvtpd2ps|vcvtqq2ps|vcvtneps2bf16)$/.test(op)) return { order: 'ds', d: 'h', s: 'v' };
   if (/^(vcvtdq2pd|vcvtps2pd|vcvttps2qq|vpmovsxdq|vpmovzxwd|vcvtph2ps)$/.test(op))
     return { order: 'ds', d: 'v', s: 'h' };
   if (/^vpmov[zs]xbd$/.test(op)) return { order: 'ds', d: 'v', s: 'q' };

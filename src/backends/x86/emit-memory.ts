@@ -264,6 +264,11 @@ function storeVector(f: Frame, inst: Extract<Inst, { op: 'store' }>, to: Mem, ma
       asm.vector('vcvtps2ph', l, T0, 0, to, { ...mask, imm: 0 });
       return;
     case 'bf16':
+      if (inst.flush && !inst.m && l > 0) {
+        asm.vector('vcvtneps2bf16', l, T0, 0, x);
+        asm.vector('vmovups_st', l - 1, T0, 0, to);
+        return;
+      }
       roundToBf16(f, l, x, exact);
       asm.vector('vpmovdw', l, T0, 0, to, mask);
       return;

@@ -35,6 +35,12 @@ const PRODUCTS: { readonly [kind in TileKind]: TileOp } = {
 const PAIRS_OF_F32: readonly (readonly [a: number, b: number])[] = [[0, 2], [0, 1], [1, 1], [1, 0], [0, 0], [2, 0]]; // biome-ignore format: a sequence
 const PARTS_OF_F32 = 3;
 
+/**
+ * Whose steps store a sum on the way, to where it goes in the end: after some 2000 cycles without a tile store the next ones take 950 cycles for a block of four, as if a unit had to
+ * wake up; where there is one in every step, 140 (128 x 512 of 512: 64 blocks of 16 steps, 155 -> 144 us).
+ */
+const STORES_OFTEN: ReadonlySet<TileKind> = new Set(['f32']);
+
 /** All products of one step: `part` of rows `r` of a, and of columns `n` of b, are found where `rowsAt` and `columnsAt` say. */
 function step(
   asm: Assembler,
@@ -55,20 +61,44 @@ function step(
   }
 }
 
-/** Registers that are borrowed while tiles run: bytes between rows of `a`; and what is asked for ahead, or, where rows of `a` are read in place, bytes between those of `b` and `c`. */
+/**
+ * Registers that are borrowed while tiles run: bytes between rows of `a`; what is asked for ahead, or, where rows of `a` are read in place, bytes between those of `b` and `c`; and
+ * where the sums go.
+ */
 const STRIDE = R.r13;
 const OTHER = R.r14;
+const SUMS = R.r12;
 const LINE = 64;
-/** Where operands wait in the frame, in words of 8 bytes: the room for a vector, and the word before. */
-const PLACE = { ahead: -1, c: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
+/** Where operands wait in the frame, in words of 8 bytes: the room for a vector, and the two words before. */
+const PLACE = { sums: -2, ahead: -1, c: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
 const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * PLACE[place]);
+
+/** Clears all sums, or moves them between tiles and memory; `sideBySide` says where those are whose rows are one area. */
+function moveSums(
+  asm: Assembler,
+  { rows, columns, pitch }: Tiles,
+  op: 'tilezero' | 'tileloadd' | 'tilestored',
+  rowPitch: number,
+  sideBySide: (disp: number) => Mem,
+): void {
+  const apart = pitch?.c;
+  if (op !== 'tilezero' && apart !== undefined) asm.movImm(STRIDE, BigInt(apart));
+  for (let r = 0; r < rows; r++)
+    for (let n = 0; n < columns; n++) {
+      const tile = 2 * r + n;
+      if (op === 'tilezero') asm.tile(op, tile);
+      else if (apart === undefined) asm.tile(op, tile, sideBySide(16 * r * 64 * columns + 64 * n));
+      else asm.tile(op, tile, { base: SUMS, index: STRIDE, scale: 1, disp: 16 * r * apart + 64 * n });
+    }
+  if (op === 'tileloadd' && apart !== undefined) asm.movImm(STRIDE, BigInt(rowPitch));
+}
 
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
-  const { rows, columns, runs, ahead } = inst;
+  const { rows, columns, runs, ahead, pitch = {} } = inst;
   const rowBytes = 64 * columns;
-  const inPlace = runs !== undefined && runs.pitch !== null;
-  const pitch = runs?.pitch ?? 64;
+  const inPlace = pitch.a !== undefined;
+  const rowPitch = pitch.a ?? 64;
   const parts = inst.kind === 'f32' ? PARTS_OF_F32 : 1;
   const partA = inPlace ? 64 : 1024 * rows;
   const partB = 16 * rowBytes;
@@ -91,27 +121,24 @@ export function tiles(f: Frame, inst: Tiles): void {
   f.gCopy(inst.b, G1);
   asm.movStore(8, saved('stride'), STRIDE);
   asm.movStore(8, saved('other'), OTHER);
+  asm.movStore(8, saved('sums'), SUMS);
   asm.movStore(8, saved('b'), G1);
   if (ahead) asm.mov(true, OTHER, saved('ahead'));
   if (inPlace) asm.movImm(OTHER, BigInt(rowBytes));
-  asm.movImm(STRIDE, BigInt(pitch));
+  asm.mov(true, SUMS, saved('c'));
+  asm.movImm(STRIDE, BigInt(rowPitch));
   const rowsOfA = (r: number, part: number): Mem => ({
     base: G0,
     index: STRIDE,
     scale: 1,
-    disp: 16 * pitch * r + partA * part,
+    disp: 16 * rowPitch * r + partA * part,
   });
-  /** Rows of b, or of c, from what G1 points at. */
-  const wide = (disp: number): Mem =>
-    inPlace ? { base: G1, index: OTHER, scale: 1, disp } : { base: G1, index: STRIDE, scale: columns, disp };
-  const eachSum = (visit: (tile: number, disp: number) => void): void => {
-    for (let r = 0; r < rows; r++) for (let n = 0; n < columns; n++) visit(2 * r + n, 16 * r * rowBytes + 64 * n);
-  };
-  if (inst.add) {
-    asm.mov(true, G1, saved('c'));
-    eachSum((tile, disp) => asm.tile('tileloadd', tile, wide(disp)));
-    asm.mov(true, G1, saved('b'));
-  } else eachSum(tile => asm.tile('tilezero', tile));
+  /** Rows of b, or of c. */
+  const wide = (base: number, disp: number): Mem =>
+    inPlace ? { base, index: OTHER, scale: 1, disp } : { base, index: STRIDE, scale: columns, disp };
+  const sums = (op: 'tilezero' | 'tileloadd' | 'tilestored'): void =>
+    moveSums(asm, inst, op, rowPitch, disp => wide(SUMS, disp));
+  sums(inst.add ? 'tileloadd' : 'tilezero');
 
   const next = asm.label();
   const done = asm.label();
@@ -135,7 +162,8 @@ export function tiles(f: Frame, inst: Tiles): void {
     for (let line = 0; line < ahead.lines; line++) asm.prefetch({ base: OTHER, disp: LINE * line }, false);
     asm.aluImm('add', true, OTHER, LINE * ahead.lines);
   }
-  step(asm, inst, rowsOfA, (n, part) => wide(64 * n + partB * part));
+  step(asm, inst, rowsOfA, (n, part) => wide(G1, 64 * n + partB * part));
+  if (STORES_OFTEN.has(inst.kind) && pitch.c === undefined) asm.tile('tilestored', 0, wide(SUMS, 0));
   asm.aluImm('add', true, G0, parts * partA);
   asm.aluImm('add', true, G1, parts * partB);
   asm.aluImm('sub', false, G2, 1);
@@ -144,9 +172,9 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.jump(next);
     asm.bind(done);
   }
-  asm.mov(true, G1, saved('c'));
-  eachSum((tile, disp) => asm.tile('tilestored', tile, wide(disp)));
+  sums('tilestored');
   asm.mov(true, STRIDE, saved('stride'));
+  asm.mov(true, SUMS, saved('sums'));
   asm.mov(true, OTHER, saved('other'));
 }
 

@@ -1,7 +1,8 @@
 /**
- * Pages before they are needed. What the system has promised it has not yet given: pages are cleared when they are first touched, which takes 40 ms to half a
- * second for the 200 MB of ResNet-18's intermediates (decision 110), and as long again for its parameters and their state (decision 250). So another
- * thread touches them, while this one compiles and computes.
+ * Pages before they are needed. What the system has promised it has not yet given: pages are cleared when they are
+ * first touched, which takes 40 ms to half a second for the 200 MB of ResNet-18's intermediates (decision 110), and as
+ * long again for its parameters and their state (decision 250). So another thread touches them, while this one compiles
+ * and computes.
  */
 import { Assembler } from './assembler/assembler.ts';
 import { mem, R } from './assembler/operands.ts';
@@ -19,7 +20,10 @@ export interface Untouched {
   readonly bytes: number;
 }
 
-/** touch(areas, count): adds 0 to a word of every page. An atomic addition loses nothing that others write at the same time. */
+/**
+ * touch(areas, count): adds 0 to a word of every page. An atomic addition loses nothing that others write at the same
+ * time.
+ */
 function touchCode(): Uint8Array {
   const asm = new Assembler();
   const [area, page, over] = Array.from({ length: 3 }, () => asm.label());

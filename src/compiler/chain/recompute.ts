@@ -24,11 +24,11 @@ interface Twice {
   readonly late: ReadonlySet<Value>;
 }
 
-export function recomputeScores(flow: Flow, wanted: (product: Value) => boolean = () => true): Recomputed | null {
+export function recomputeScores(flow: Flow, wanted: (product: Value) => boolean): Recomputed | null {
   const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
   const found: Twice[] = [];
   for (const value of flow.values) {
-    if (!value.is('contract') || value.leaf >= 0 || value.size < SMALLEST || value.dtype !== 'f32') continue;
+    if (!value.is('contract') || value.leaf >= 0 || value.size < SMALLEST) continue;
     const twice = wanted(value) && isBatched(value) && isNormalised(value) ? scoresOf(flow, value, pinned) : null;
     if (twice) found.push(twice);
   }

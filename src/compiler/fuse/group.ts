@@ -6,7 +6,7 @@
 import { sameShape } from '../../graph/shape.ts';
 import { type Flow, isElementwise, storage, type Value } from '../flow.ts';
 import type { IndexTable } from '../index-expr.ts';
-import type { ContractKernel, Kernel, RoutineKernel, SpaceKernel } from '../kernels.ts';
+import type { ContractKernel, Kernel, RoutineKernel, RoutinePrimitive, SpaceKernel } from '../kernels.ts';
 import { Coordinates, type Wait } from './coordinates.ts';
 import { forgetCheap, storeNarrow } from './remember.ts';
 import { isRoutine, type Selection } from './select.ts';
@@ -139,8 +139,8 @@ class Grouper {
     };
   }
 
-  private routine(value: Value, wait: Wait): RoutineKernel {
-    const members = new Map([[value, []]]);
+  private routine(value: Value<RoutinePrimitive>, wait: Wait): RoutineKernel {
+    const members = new Map([[value as Value, []]]);
     return { kind: 'routine', stage: wait.stage + 1, members, stores: [], lasting: this.lasts(value), value };
   }
 

@@ -2,11 +2,13 @@
  * Which values must be in memory, and which are computed again by every reader (`virtual`): views, literals, and cheap values whose
  * readers together read them about once. Everything else is placed in a kernel by group.ts. Linear in the flow.
  */
+import type { Primitive } from '../../graph/node.ts';
 import { Absorber, type ContractPlan } from '../absorb.ts';
 import { costOf } from '../expr.ts';
 import { type Flow, isElementwise, isGenerated, isView, storage, type Value } from '../flow.ts';
 import { uniform } from '../fold-values.ts';
 import type { IndexTable } from '../index-expr.ts';
+import { ROUTINES, type RoutinePrimitive } from '../kernels.ts';
 
 export interface Selection {
   /** By value id. */
@@ -28,9 +30,9 @@ const VIEWED_COST = 6;
 /** A table this many times larger than what is picked from it is not in cache when it is read again. */
 const FEW = 4;
 
-const ROUTINES = new Set(['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random', 'matrix']);
+const routines: ReadonlySet<Primitive> = new Set(ROUTINES);
 
-export const isRoutine = (value: Value): boolean => value.leaf < 0 && ROUTINES.has(value.op);
+export const isRoutine = (value: Value): value is Value<RoutinePrimitive> => value.leaf < 0 && routines.has(value.op);
 
 export function select(flow: Flow, table: IndexTable): Selection {
   const { values } = flow;

@@ -30,8 +30,8 @@ export class Emitter extends Walk {
   readonly memory: Memory;
   /** Whether dividing by what all lanes share is multiplying by its reciprocal: where rows are long. */
   reciprocals = false;
-  /** Expressions an earlier pass has put into memory, at the element given. */
-  readonly spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix }>();
+  /** Expressions an earlier pass has put into memory, at the element given and as values of that type. */
+  readonly spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix; readonly dtype: DType }>();
 
   constructor(
     b: LoopBuilder,
@@ -113,7 +113,7 @@ export class Emitter extends Walk {
 
   private make(e: Expr, copy: number): Reg {
     const spilled = this.spilled.get(e);
-    if (spilled) return this.memory.loadAt(e.dtype, spilled.buffer, spilled.ix, copy);
+    if (spilled) return this.memory.loadAt(spilled.dtype, spilled.buffer, spilled.ix, copy);
     switch (e.kind) {
       case 'const':
         return constantValue(this.b, e.dtype, e.value);

@@ -3,8 +3,9 @@
  */
 import { Module } from '../../nn/index.ts';
 import { type CompiledFunction, compile, F, Parameter, type Tensor, tensor, zeros } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import type { KeyValueCache } from './cache.ts';
-import { checkSampling, penalise, type SamplingOptions, sampleToken } from './sampling.ts';
+import { checkSampling, penalise, SAMPLING, type SamplingOptions, sampleToken } from './sampling.ts';
 
 export interface GenerateOptions extends SamplingOptions {
   /** How many tokens to add at most; 128 by default. */
@@ -12,6 +13,9 @@ export interface GenerateOptions extends SamplingOptions {
   /** Tokens that end the text and are not returned; those of the model's configuration by default. */
   readonly eosTokenIds?: readonly number[];
 }
+
+/** Names of GenerateOptions. */
+export const GENERATE = [...SAMPLING, 'maxNewTokens', 'eosTokenIds'] as const;
 
 /** Prompts are read in pieces of these many tokens: few programs, each reading the weights once for many tokens. */
 const PIECES = [128, 16] as const;
@@ -90,7 +94,7 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
       next: compile((token, position) => {
         mark(token);
         const logits = this.step(token, position, cache).select(0, 0);
-        return sampleToken(seen ? penalise(logits, seen, repetitionPenalty) : logits, options);
+        return sampleToken(seen ? penalise(logits, seen, repetitionPenalty) : logits, { temperature, topK, topP });
       }),
     };
     decoders.set(key, decoder);
@@ -104,6 +108,7 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
    *     for (const token of model.stream(prompt, { topK: 50 })) process.stdout.write(tokenizer.decode([token]));
    */
   *stream(prompt: readonly number[], options: GenerateOptions = {}): Generator<number, void, undefined> {
+    checkOptions(this.constructor.name, options, GENERATE);
     const { maxNewTokens = 128, eosTokenIds = this.eosTokenIds } = options;
     checkSampling(options);
     this.checkPrompt(prompt);

@@ -3,6 +3,7 @@
  * was said before. The order is that of Hugging Face's generate.
  */
 import { rand, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 
 export interface SamplingOptions {
   /** Below 1 is more cautious, above 1 more daring; 0 always takes the likeliest token. 1 by default. */
@@ -14,6 +15,9 @@ export interface SamplingOptions {
   /** Above 1 makes tokens that came before less likely (Keskar et al. 2019); 1 by default. */
   readonly repetitionPenalty?: number;
 }
+
+/** Names of SamplingOptions. */
+export const SAMPLING = ['temperature', 'topK', 'topP', 'repetitionPenalty'] as const;
 
 /** @throws RangeError for options that cannot be meant */
 export function checkSampling({ temperature = 1, topK, topP, repetitionPenalty = 1 }: SamplingOptions): void {
@@ -51,7 +55,8 @@ export function keepTopP(logits: Tensor, p: number, among: number = logits.shape
 }
 
 /** Picks a token from logits [vocab]; an i64 scalar. */
-export function sampleToken(logits: Tensor, { temperature = 1, topK, topP }: SamplingOptions = {}): Tensor {
+export function sampleToken(logits: Tensor, options: SamplingOptions = {}): Tensor {
+  const { temperature = 1, topK, topP } = checkOptions('sampleToken', options, SAMPLING);
   if (temperature === 0) return logits.argmax();
   let scaled = temperature === 1 ? logits : logits.div(temperature);
   if (topK !== undefined) scaled = keepTopK(scaled, topK);

@@ -3,6 +3,7 @@
  */
 import { BatchNorm2d, Conv2d, init, Linear, Module, Sequential } from '../../nn/index.ts';
 import { F, rand, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 
 /** What every image classifier may be asked for. */
 export interface ClassifierOptions {
@@ -54,11 +55,12 @@ export class SqueezeExcitation extends Module {
   constructor(
     channels: number,
     squeezed: number,
-    {
-      activation = F.relu,
-      scale = F.sigmoid,
-    }: { readonly activation?: (x: Tensor) => Tensor; readonly scale?: (x: Tensor) => Tensor } = {},
+    options: { readonly activation?: (x: Tensor) => Tensor; readonly scale?: (x: Tensor) => Tensor } = {},
   ) {
+    const { activation = F.relu, scale = F.sigmoid } = checkOptions('SqueezeExcitation', options, [
+      'activation',
+      'scale',
+    ]);
     super();
     this.fc1 = new Conv2d(channels, squeezed, 1);
     this.fc2 = new Conv2d(squeezed, channels, 1);

@@ -2,6 +2,7 @@
  * The feature function: a record in, ids, numbers and labels out. One function for training (records as byte ranges of a file) and for serving
  * (records as objects), pure: the same record gives the same example everywhere.
  */
+import { checkOptions } from '../../tensor/options.ts';
 import type { BatchSchema, SparseBatch } from '../batch.ts';
 import { Fields, NONE } from './fields.ts';
 import { parseNumber } from './numbers.ts';
@@ -81,7 +82,8 @@ export class Features {
    * The feature function for records of these columns; `flat` ones have one value per column.
    * @throws Error naming a feature whose column is not among them.
    */
-  extractor(columns: readonly string[], { flat = false }: { flat?: boolean } = {}): Extractor {
+  extractor(columns: readonly string[], options: { flat?: boolean } = {}): Extractor {
+    const { flat = false } = checkOptions('Features.extractor', options, ['flat']);
     return extractor(this.full, columns, flat);
   }
 }

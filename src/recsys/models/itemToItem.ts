@@ -2,6 +2,7 @@
  * Item-to-item collaborative filtering (Linden et al. 2003): items that the same users took, by cosine of their users' sets. Learns in one
  * pass over histories, in any order; states of several processes add up.
  */
+import { checkOptions } from '../../tensor/options.ts';
 import { type Sign, signOf, signParts } from '../batch.ts';
 
 export interface ItemToItemOptions {
@@ -32,7 +33,8 @@ export class ItemToItem {
   private readonly counts = new Map<bigint, number>();
   private readonly together = new Map<bigint, Map<bigint, number>>();
 
-  constructor({ longest = 100 }: ItemToItemOptions = {}) {
+  constructor(options: ItemToItemOptions = {}) {
+    const { longest = 100 } = checkOptions('ItemToItem', options, ['longest']);
     this.longest = longest;
   }
 

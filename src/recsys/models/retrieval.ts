@@ -5,8 +5,10 @@
 import { Tower, weightedSum } from '../../models/interactions.ts';
 import { init, Linear } from '../../nn/index.ts';
 import { arange, cat, F, Parameter, type Tensor, tensor, zeros } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import type { DeepOptions } from './deep.ts';
 import { type SparseInput, SparseModel } from './model.ts';
+import { DEEP } from './optionNames.ts';
 
 export interface RetrievalOptions extends DeepOptions {
   /** Pooled slots of the item; the first one is its identity. All others, and the dense columns, belong to the user. */
@@ -16,6 +18,9 @@ export interface RetrievalOptions extends DeepOptions {
   /** Whether popularity is taken out of the in-batch softmax; true by default. */
   readonly logQ?: boolean;
 }
+
+/** Names of RetrievalOptions. */
+const RETRIEVAL = [...DEEP, 'items', 'temperature', 'logQ'] as const;
 
 const indexOf = (positions: readonly number[]): Tensor => tensor(Int32Array.from(positions));
 const eye = (n: number): Tensor => arange(n).unsqueeze(0).eq(arange(n).unsqueeze(1));
@@ -96,7 +101,7 @@ export class TwoTower extends Retrieval {
   readonly userOut: Linear;
 
   constructor(options: RetrievalOptions) {
-    super(options, {});
+    super(checkOptions('TwoTower', options, RETRIEVAL), {});
     const { dim = 16, hidden = [64], schema, dropout } = options;
     if (this.users.length + schema.dense.length === 0)
       throw new Error(
@@ -150,6 +155,7 @@ export class MIND extends Retrieval {
   readonly start: Parameter;
 
   constructor(options: MINDOptions) {
+    checkOptions('MIND', options, [...RETRIEVAL, 'history', 'length', 'interests', 'rounds', 'dynamic', 'power']);
     const { history, length = 50, interests = 4, rounds = 3, dim = 16, hidden = [64], schema, dropout } = options;
     super(options, { [history]: length });
     this.dynamic = options.dynamic ?? true;

@@ -4,8 +4,10 @@
 import { type Activation, TargetAttention, Tower, weightedSum } from '../../models/interactions.ts';
 import { GRU, init, Linear, TransformerEncoderLayer } from '../../nn/index.ts';
 import { cat, F, Parameter, type Tensor, zeros } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import type { DeepOptions } from './deep.ts';
 import { type SparseInput, SparseModel } from './model.ts';
+import { DEEP } from './optionNames.ts';
 
 export interface SequenceOptions extends DeepOptions {
   /** History slot -> slot of the target, for instance { history_items: 'item', history_categories: 'category' }. */
@@ -15,6 +17,9 @@ export interface SequenceOptions extends DeepOptions {
   /** Of the network (and of DIN's attention unit); as in the papers by default: 'dice' for DIN and DIEN, 'leakyRelu' for BST. */
   readonly activation?: Activation;
 }
+
+/** Names of SequenceOptions. */
+const SEQUENCE = [...DEEP, 'histories', 'length', 'activation'] as const;
 
 /** What the three share: histories side by side, their target, and a network over [interest, target, other fields, dense]. */
 abstract class HistoryModel extends SparseModel {
@@ -67,7 +72,8 @@ abstract class HistoryModel extends SparseModel {
 export class DIN extends HistoryModel {
   readonly attention: TargetAttention;
 
-  constructor({ activation = 'dice', ...options }: SequenceOptions) {
+  constructor(given: SequenceOptions) {
+    const { activation = 'dice', ...options } = checkOptions('DIN', given, SEQUENCE);
     super({ ...options, activation }, width => width);
     this.attention = new TargetAttention(this.width, undefined, { activation });
   }
@@ -102,7 +108,8 @@ export class DIEN extends HistoryModel {
   readonly gates: Linear;
   readonly recurrent: Linear;
 
-  constructor({ auxiliary = 1, activation = 'dice', ...options }: DIENOptions) {
+  constructor(given: DIENOptions) {
+    const { auxiliary = 1, activation = 'dice', ...options } = checkOptions('DIEN', given, [...SEQUENCE, 'auxiliary']);
     super({ ...options, activation }, width => width);
     const { width } = this;
     this.auxiliary = auxiliary;
@@ -181,7 +188,9 @@ export class BST extends HistoryModel {
   /** `[dim]`: the time lag of the target; null without lags. */
   readonly now: Parameter | null;
 
-  constructor({ heads = 1, lags, activation = 'leakyRelu', ...options }: BSTOptions) {
+  constructor(given: BSTOptions) {
+    checkOptions('BST', given, [...SEQUENCE, 'heads', 'lags']);
+    const { heads = 1, lags, activation = 'leakyRelu', ...options } = given;
     const beside = lags === undefined ? [] : [lags];
     const lagged = (width: number): number => width + beside.length * (options.dim ?? 10);
     super({ ...options, activation }, (width, length) => (length + 1) * lagged(width), beside);

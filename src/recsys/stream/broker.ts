@@ -2,6 +2,7 @@
  * Passes out of a broker's messages: so many messages make a pass, a new day begins another. A broker that does not answer is waited for. What the
  * brokers differ in is three calls.
  */
+import { checkOptions } from '../../tensor/options.ts';
 import type { SparseBatch } from '../batch.ts';
 import { rebatch } from '../read/batches.ts';
 import { OPEN } from '../read/format.ts';
@@ -88,7 +89,12 @@ export class BrokerSource implements StreamSource {
   private readonly keys: RecentKeys;
 
   constructor(broker: Broker, options: BrokerPassOptions = {}) {
-    const { passMessages = 1, keyWindow = 100_000 } = options;
+    const { passMessages = 1, keyWindow = 100_000 } = checkOptions('BrokerSource', options, [
+      'passMessages',
+      'passSeconds',
+      'follow',
+      'keyWindow',
+    ]);
     for (const [name, value] of Object.entries({ passMessages, keyWindow }))
       if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: ${value} came, expected at least 1`);
     this.broker = broker;

@@ -4,6 +4,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { reasonOf } from '../../formats/atomic.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { BatchReader } from '../read/reader.ts';
 import { type Asking, type Pass, pause, type SourcePosition, type StreamSource } from './source.ts';
 
@@ -57,7 +58,19 @@ export class DirectorySource implements StreamSource {
 
   /** @throws Error in one sentence where an option is wrong */
   constructor(options: DirectoryOptions) {
-    const { days, interval = 60, perPass = 1 } = options;
+    const {
+      days,
+      interval = 60,
+      perPass = 1,
+    } = checkOptions('DirectorySource', options, [
+      'folder',
+      'doneFile',
+      'days',
+      'interval',
+      'perPass',
+      'follow',
+      'poll',
+    ]);
     days?.forEach((day, i) => {
       if (!isDay(day)) throw new Error(`days: "${day}" came, expected YYYYMMDD`);
       if (i > 0 && day <= days[i - 1]!)

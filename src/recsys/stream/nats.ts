@@ -4,6 +4,7 @@
  */
 import type { Consumer, JetStreamManager, JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { checkOptions } from '../../tensor/options.ts';
 import { type Broker, BrokerRefusal, type Message } from './broker.ts';
 import { optionalModule } from './optional.ts';
 
@@ -29,6 +30,7 @@ const PACKAGES = '@nats-io/transport-node @nats-io/jetstream';
 
 /** A NATS JetStream consumer as a broker. @throws Error when the packages are not installed */
 export async function natsBroker(options: NatsOptions): Promise<Broker> {
+  checkOptions('natsBroker', options, ['url', 'stream', 'subject', 'key', 'consumer']);
   const load = async (): Promise<Modules> => ({
     ...(await import('@nats-io/transport-node')),
     ...(await import('@nats-io/jetstream')),

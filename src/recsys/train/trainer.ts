@@ -17,6 +17,7 @@ import {
   tensor,
   valueAndGrad,
 } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { type CheckpointContent, readCheckpoint, writeCheckpoint } from '../../train/checkpointFile.ts';
 import { bagCount, type SparseBatch } from '../batch.ts';
 import type { SparseInput, SparseModel } from '../models/model.ts';
@@ -96,7 +97,9 @@ export class SparseTrainer implements BatchLearner {
   private readonly compiledStep: CompiledFunction<Arrays, readonly Tensor[]>;
   private readonly compiledOutputs = new Map<(input: SparseInput) => Tensor, (...args: Arrays) => Tensor>();
 
-  constructor({ model, table, optimizer, pooling = {}, clickLabel, l2 = 0, autocast: half }: TrainerOptions) {
+  constructor(options: TrainerOptions) {
+    checkOptions('SparseTrainer', options, ['model', 'table', 'optimizer', 'pooling', 'clickLabel', 'l2', 'autocast']);
+    const { model, table, optimizer, pooling = {}, clickLabel, l2 = 0, autocast: half } = options;
     if (!model?.needs)
       throw new TypeError(
         'SparseTrainer: model: expected a model of tenon/recsys, for instance new DeepFM({ schema })',

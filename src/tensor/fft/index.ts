@@ -7,6 +7,7 @@ import { type DType, isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { cat } from '../joins.ts';
 import { checkTensor, checkWhole, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { type Complex, complexOf, conjugate, mapParts, type Parts, partsOf } from './complex.ts';
 import { transformLast } from './transform.ts';
@@ -283,7 +284,7 @@ function checkFrequencies(op: string, n: number, dtype: DType): void {
 
 /** Frequencies of fft's result [n] in cycles per unit of sample spacing d: 0, 1, ..., then the negative ones, over n d. */
 export function fftfreq(n: number, d = 1, options: { readonly dtype?: DType } = {}): Tensor {
-  const { dtype = 'f32' } = options;
+  const { dtype = 'f32' } = checkOptions('fftfreq', options, ['dtype']);
   checkFrequencies('fft.fftfreq', n, dtype);
   const i = new Tensor(build.iota(n, dtype));
   return i
@@ -294,7 +295,7 @@ export function fftfreq(n: number, d = 1, options: { readonly dtype?: DType } = 
 
 /** Frequencies of rfft's result [n / 2 + 1]. */
 export function rfftfreq(n: number, d = 1, options: { readonly dtype?: DType } = {}): Tensor {
-  const { dtype = 'f32' } = options;
+  const { dtype = 'f32' } = checkOptions('rfftfreq', options, ['dtype']);
   checkFrequencies('fft.rfftfreq', n, dtype);
   return new Tensor(build.iota(Math.floor(n / 2) + 1, dtype)).div(n * d);
 }

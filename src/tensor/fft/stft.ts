@@ -6,6 +6,7 @@ import { axis, identityAxis } from '../../graph/reindex.ts';
 import { shapeText } from '../convert.ts';
 import { pad } from '../functional/pad.ts';
 import { checkFloat, checkWhole } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { type Complex, partsOf, viewAsComplex, viewAsReal } from './complex.ts';
 import { fft, irfft, rfft } from './index.ts';
@@ -26,6 +27,9 @@ export interface StftOptions {
   /** Only the frequencies up to nFft / 2; true by default. */
   readonly onesided?: boolean | null;
 }
+
+/** Names of what stft and istft share. */
+const OPTIONS = ['hopLength', 'winLength', 'window', 'center', 'normalized', 'onesided'] as const;
 
 /** The window [nFft], and the hop. */
 function framing(op: string, nFft: number, options: StftOptions, like: Tensor): { window: Tensor; hop: number } {
@@ -53,6 +57,7 @@ export function stft(
   nFft: number,
   options: StftOptions & { readonly returnComplex?: boolean } = {},
 ): Tensor | Complex {
+  checkOptions('stft', options, [...OPTIONS, 'padMode', 'returnComplex']);
   checkFloat('stft', 'input', x);
   if (x.ndim !== 1 && x.ndim !== 2)
     throw new RangeError(`stft: input: expected [n] or [batch, n], got ${shapeText(x.shape)}`);
@@ -83,6 +88,7 @@ export function istft(
   nFft: number,
   options: Omit<StftOptions, 'padMode'> & { readonly length?: number | null } = {},
 ): Tensor {
+  checkOptions('istft', options, [...OPTIONS, 'length']);
   const pair = x instanceof Tensor ? viewAsComplex(x) : x;
   const { real, imag } = partsOf('istft', pair) as Complex;
   if (real.ndim !== 2 && real.ndim !== 3)

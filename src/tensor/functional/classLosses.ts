@@ -8,8 +8,9 @@ import { isFloat } from '../../graph/dtype.ts';
 import type { Node } from '../../graph/node.ts';
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
-import { checkFloat, checkInt, checkOptions, checkTensor } from '../operands.ts';
+import { checkFloat, checkInt, checkTensor } from '../operands.ts';
 import { coordinate, strictIndex } from '../ops/along.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import type { LossOptions, Reduction } from './lossParts.ts';
 
@@ -97,6 +98,7 @@ const spread = (weight: Tensor, x: Tensor, dim: number): Tensor =>
  * @throws when the program runs and a target is neither a class nor `ignoreIndex`.
  */
 export function nllLoss(x: Tensor, target: Tensor, options: ClassLossOptions = {}): Tensor {
+  checkOptions('nllLoss', options, ['weight', 'ignoreIndex', 'reduction']);
   x = raised(x);
   const { weight, ignoreIndex = -100, reduction = 'mean' } = options;
   const dim = checkTarget('nllLoss', x, target);

@@ -10,6 +10,7 @@ import { lowered } from '../autocast.ts';
 import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkTensor, checkWhole } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { batched, outputSizes, perDim, type Sizes, windows } from './geometry.ts';
 
@@ -86,6 +87,7 @@ function conv(
   shift: Tensor | null | undefined,
   options: ConvOptions,
 ): Tensor {
+  checkOptions(op, options, ['stride', 'padding', 'dilation', 'groups']);
   const [x, weight, bias] = operands(op, given, kernels, shift, dims);
   const { groups = 1 } = options;
   checkWhole(op, 'groups', groups, 1);
@@ -138,6 +140,7 @@ function convTranspose(
   shift: Tensor | null | undefined,
   options: ConvTransposeOptions,
 ): Tensor {
+  checkOptions(op, options, ['stride', 'padding', 'outputPadding', 'dilation', 'groups']);
   const [x, weight, bias] = operands(op, given, kernels, shift, dims);
   const { groups = 1 } = options;
   checkWhole(op, 'groups', groups, 1);

@@ -5,6 +5,7 @@ import * as build from '../../graph/build.ts';
 import { shapeText } from '../convert.ts';
 import { cat, stack } from '../joins.ts';
 import { checkFloat, checkInt, checkWhole, describe } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import type { LossOptions } from './lossParts.ts';
 
@@ -66,6 +67,7 @@ export function ctcLoss(
   options: CTCLossOptions = {},
 ): Tensor {
   const op = 'ctcLoss';
+  checkOptions(op, options, ['blank', 'zeroInfinity', 'reduction']);
   checkFloat(op, 'logProbs', logProbs);
   checkInt(op, 'targets', targets);
   const { blank = 0, reduction = 'mean', zeroInfinity = false } = options;

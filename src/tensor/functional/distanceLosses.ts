@@ -7,6 +7,7 @@ import { shapeText } from '../convert.ts';
 import { arange, triuIndices } from '../creation.ts';
 import { broadcastTensors } from '../joins.ts';
 import { checkFloat, checkInt, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSameShape, type LossOptions, reduceLoss } from './lossParts.ts';
 
@@ -16,6 +17,7 @@ export function hingeEmbeddingLoss(
   target: Tensor,
   options: LossOptions & { readonly margin?: number } = {},
 ): Tensor {
+  checkOptions('hingeEmbeddingLoss', options, ['reduction', 'margin']);
   checkTensor('hingeEmbeddingLoss', 'input', x);
   checkTensor('hingeEmbeddingLoss', 'target', target);
   x = raised(x);
@@ -32,6 +34,7 @@ export function marginRankingLoss(
   target: Tensor,
   options: LossOptions & { readonly margin?: number } = {},
 ): Tensor {
+  checkOptions('marginRankingLoss', options, ['reduction', 'margin']);
   checkTensor('marginRankingLoss', 'input1', x1);
   checkTensor('marginRankingLoss', 'input2', x2);
   checkTensor('marginRankingLoss', 'target', target);
@@ -53,6 +56,7 @@ export function cosineSimilarity(
   x2: Tensor,
   options: { readonly dim?: number; readonly eps?: number } = {},
 ): Tensor {
+  checkOptions('cosineSimilarity', options, ['dim', 'eps']);
   checkTensor('cosineSimilarity', 'x1', x1);
   checkTensor('cosineSimilarity', 'x2', x2);
   x1 = raised(x1);
@@ -73,6 +77,7 @@ export function cosineEmbeddingLoss(
   target: Tensor,
   options: LossOptions & { readonly margin?: number } = {},
 ): Tensor {
+  checkOptions('cosineEmbeddingLoss', options, ['reduction', 'margin']);
   checkTensor('cosineEmbeddingLoss', 'input1', x1);
   checkTensor('cosineEmbeddingLoss', 'input2', x2);
   checkTensor('cosineEmbeddingLoss', 'target', target);
@@ -101,6 +106,7 @@ export function pairwiseDistance(
   x2: Tensor,
   options: { readonly p?: number; readonly eps?: number; readonly keepdim?: boolean } = {},
 ): Tensor {
+  checkOptions('pairwiseDistance', options, ['p', 'eps', 'keepdim']);
   checkTensor('pairwiseDistance', 'x1', x1);
   checkTensor('pairwiseDistance', 'x2', x2);
   const apart = raised(x1).sub(raised(x2));
@@ -122,6 +128,7 @@ export function tripletMarginLoss(
     readonly swap?: boolean;
   } = {},
 ): Tensor {
+  checkOptions('tripletMarginLoss', options, ['reduction', 'margin', 'p', 'eps', 'swap']);
   checkTensor('tripletMarginLoss', 'anchor', anchor);
   checkTensor('tripletMarginLoss', 'positive', positive);
   checkTensor('tripletMarginLoss', 'negative', negative);
@@ -147,6 +154,7 @@ export function tripletMarginWithDistanceLoss(
     readonly swap?: boolean;
   } = {},
 ): Tensor {
+  checkOptions('tripletMarginWithDistanceLoss', options, ['reduction', 'distanceFunction', 'margin', 'swap']);
   const op = 'tripletMarginWithDistanceLoss';
   for (const [name, x] of Object.entries({ anchor, positive, negative })) checkTensor(op, name, x);
   const { distanceFunction = pairwiseDistance, margin = 1, swap = false, reduction } = options;
@@ -171,6 +179,7 @@ export function multiMarginLoss(
   target: Tensor,
   options: LossOptions & { readonly p?: 1 | 2; readonly margin?: number; readonly weight?: Tensor | null } = {},
 ): Tensor {
+  checkOptions('multiMarginLoss', options, ['reduction', 'p', 'margin', 'weight']);
   checkFloat('multiMarginLoss', 'input', x);
   checkInt('multiMarginLoss', 'target', target);
   x = raised(x);
@@ -196,6 +205,7 @@ export function multiMarginLoss(
  * none. target holds the labels in its row, up to the first -1.
  */
 export function multilabelMarginLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions('multilabelMarginLoss', options, ['reduction']);
   const op = 'multilabelMarginLoss';
   checkFloat(op, 'input', x);
   checkInt(op, 'target', target);

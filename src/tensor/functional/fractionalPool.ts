@@ -5,6 +5,7 @@ import * as build from '../../graph/build.ts';
 import type { Generator } from '../../runtime/index.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { rand } from '../random.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
 import { batched, perDim, type Sizes } from './geometry.ts';
@@ -97,6 +98,7 @@ export interface FractionalPool {
 
 const poolOf = (op: string, dims: number): FractionalPool =>
   ((x: Tensor, kernelSize: Sizes, options: FractionalPoolOptions & { readonly returnIndices?: boolean } = {}) => {
+    checkOptions(op, options, ['outputSize', 'outputRatio', 'randomSamples', 'generator', 'returnIndices']);
     const found = fractional(op, dims, x, kernelSize, options);
     return options.returnIndices ? found : found.values;
   }) as FractionalPool;

@@ -5,6 +5,7 @@ import { shapeText } from '../convert.ts';
 import { arange, ones } from '../creation.ts';
 import { stack } from '../joins.ts';
 import { checkFloat, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface GridSampleOptions {
@@ -61,6 +62,7 @@ export function affineGrid(
   size: readonly number[],
   options: { readonly alignCorners?: boolean | null } = {},
 ): Tensor {
+  checkOptions('affineGrid', options, ['alignCorners']);
   checkFloat('affineGrid', 'theta', theta);
   const dims = size.length - 2;
   if (dims !== 2 && dims !== 3)
@@ -84,6 +86,7 @@ export function affineGrid(
  * [N, d, h, w, 3] of (x, y, z); 'bicubic' is for images only.
  */
 export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions = {}): Tensor {
+  checkOptions('gridSample', options, ['mode', 'paddingMode', 'alignCorners']);
   checkFloat('gridSample', 'input', x);
   checkTensor('gridSample', 'grid', grid);
   const { mode = 'bilinear', paddingMode = 'zeros', alignCorners = false } = options;

@@ -6,6 +6,7 @@ import { shapeText } from '../convert.ts';
 import { arange, eye, zeros } from '../creation.ts';
 import { cat } from '../joins.ts';
 import { checkInt, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import {
   checkedBy,
@@ -27,6 +28,7 @@ import {
  * @throws Error when the value is computed, where a matrix is not positive definite; `choleskyEx` tells instead
  */
 export function cholesky(x: Tensor, options: { readonly upper?: boolean } = {}): Tensor {
+  checkOptions('linalg.cholesky', options, ['upper']);
   checkSquare('linalg.cholesky', 'input', x);
   const { l, info } = choleskyEx(x, options);
   return checkedBy(
@@ -47,6 +49,7 @@ export function choleskyEx(
   x: Tensor,
   options: { readonly upper?: boolean } = {},
 ): { readonly l: Tensor; readonly info: Tensor } {
+  checkOptions('linalg.choleskyEx', options, ['upper']);
   checkSquare('linalg.choleskyEx', 'input', x);
   const l = choleskyOf(x, options);
   return { l, info: firstOf(l.detach().diagonal(0, -2, -1).isnan()) };
@@ -80,6 +83,7 @@ function factorLU(
 
 /** P L U = A by partial pivoting, packed as in LAPACK. */
 export function luFactor(x: Tensor, options: { readonly pivot?: boolean } = {}): PackedLU {
+  checkOptions('linalg.luFactor', options, ['pivot']);
   return factorLU('linalg.luFactor', x, options.pivot).result;
 }
 
@@ -88,6 +92,7 @@ export function luFactorEx(
   x: Tensor,
   options: { readonly pivot?: boolean } = {},
 ): PackedLU & { readonly info: Tensor } {
+  checkOptions('linalg.luFactorEx', options, ['pivot']);
   const { result } = factorLU('linalg.luFactorEx', x, options.pivot);
   return { ...result, info: singularOf(result.lu) };
 }
@@ -125,6 +130,7 @@ export function lu(
   x: Tensor,
   options: { readonly pivot?: boolean } = {},
 ): { readonly p: Tensor; readonly l: Tensor; readonly u: Tensor } {
+  checkOptions('linalg.lu', options, ['pivot']);
   const { packed, result } = factorLU('linalg.lu', x, options.pivot);
   const order = columns(packed.detach(), colsOf(x) + 1, 1).squeeze(-1);
   return { p: permutationOf(order, x), l: lowerOf(result.lu), u: upperOf(result.lu) };
@@ -233,6 +239,7 @@ const completed = (u: Tensor): Tensor => {
  * U diag(S) Vh = A, k = min(m, n), by implicit zero-shift QR iterations on its bidiagonal form; the signs of vectors are those of LAPACK's gesdd.
  */
 export function svd(x: Tensor, options: { readonly fullMatrices?: boolean } = {}): SVD {
+  checkOptions('linalg.svd', options, ['fullMatrices']);
   checkMatrix('linalg.svd', 'input', x);
   const m = rowsOf(x);
   const packed = routine('svd', x);
@@ -318,8 +325,8 @@ export function svdLowrank(
   x: Tensor,
   options: { readonly q?: number; readonly niter?: number; readonly mean?: Tensor | null } = {},
 ): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
+  const { q = 6, mean } = checkOptions('svdLowrank', options, ['q', 'niter', 'mean']);
   checkMatrix('svdLowrank', 'input', x);
-  const { q = 6, mean } = options;
   const { u, s, vh } = svd(mean ? x.sub(mean) : x, { fullMatrices: false });
   const count = Math.min(q, s.shape.at(-1)!);
   return { u: columns(u, 0, count), s: s.narrow(-1, 0, count), v: columns(vh.mT, 0, count) };
@@ -330,8 +337,8 @@ export function pcaLowrank(
   x: Tensor,
   options: { readonly q?: number | null; readonly center?: boolean; readonly niter?: number } = {},
 ): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
+  const { center = true } = checkOptions('pcaLowrank', options, ['q', 'center', 'niter']);
   checkMatrix('pcaLowrank', 'input', x);
-  const { center = true } = options;
   const q = options.q ?? Math.min(6, rowsOf(x), colsOf(x));
   return svdLowrank(center ? x.sub(x.mean(-2, { keepdim: true })) : x, { q });
 }

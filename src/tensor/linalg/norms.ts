@@ -5,6 +5,7 @@ import type { DType } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import type { Dims } from '../ops/reduce.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { svdvals } from './factor.ts';
 import { checkMatrix, checkSquare, symmetricOf } from './matrices.ts';
@@ -35,6 +36,7 @@ export function matrixNorm(
   dim: readonly number[] = [-2, -1],
   options: NormOptions = {},
 ): Tensor {
+  checkOptions('linalg.matrixNorm', options, ['keepdim', 'dtype']);
   checkTensor('linalg.matrixNorm', 'input', x);
   const input = options.dtype ? x.to(options.dtype) : x;
   checkFloat('linalg.matrixNorm', 'input', input);
@@ -95,6 +97,7 @@ export function cond(x: Tensor, p: MatrixOrder | null = null): Tensor {
  * precision by default, and 0 with an atol; `hermitian` reads the lower triangle of symmetric matrices only.
  */
 export function matrixRank(x: Tensor, options: Tolerance & { readonly hermitian?: boolean } = {}): Tensor {
+  checkOptions('linalg.matrixRank', options, ['atol', 'rtol', 'hermitian']);
   checkMatrix('linalg.matrixRank', 'input', x);
   const { atol, rtol } = toleranceOf('linalg.matrixRank', x, options);
   const values = svdvals(options.hermitian ? symmetricOf('linalg.matrixRank', x) : x);

@@ -8,6 +8,7 @@ import { arange, eye, zeros } from '../creation.ts';
 import { customGrad } from '../customGrad.ts';
 import { stack } from '../joins.ts';
 import { checkTensor, checkWhole, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { lowerOf, luFactor, permutationFrom, singularOf, svdvals, upperOf } from './factor.ts';
 import {
@@ -35,6 +36,7 @@ const vectors = (a: Tensor, b: Tensor): boolean =>
  * @throws Error when the value is computed, where a matrix is singular
  */
 export function solve(a: Tensor, b: Tensor, options: { readonly left?: boolean } = {}): Tensor {
+  checkOptions('linalg.solve', options, ['left']);
   return solveNamed('linalg.solve', a, b, options.left ?? true, true);
 }
 
@@ -71,6 +73,7 @@ export function solveEx(
   b: Tensor,
   options: { readonly left?: boolean } = {},
 ): { readonly result: Tensor; readonly info: Tensor } {
+  checkOptions('linalg.solveEx', options, ['left']);
   return {
     result: solveNamed('linalg.solveEx', a, b, options.left ?? true),
     info: singularOf(luFactor(a.detach()).lu),
@@ -93,6 +96,7 @@ export function solveTriangular(a: Tensor, b: Tensor, options: TriangularOptions
 
 /** The same under another function's name. */
 export function triangular(op: string, a: Tensor, b: Tensor, options: TriangularOptions): Tensor {
+  checkOptions(op, options, ['upper', 'left', 'unitriangular']);
   const { upper, left = true, unitriangular = false } = options;
   checkSquare(op, 'a', a);
   checkMatrix(op, 'b', b);
@@ -112,7 +116,7 @@ export function luSolve(
   b: Tensor,
   options: { readonly left?: boolean; readonly adjoint?: boolean } = {},
 ): Tensor {
-  const { left = true, adjoint = false } = options;
+  const { left = true, adjoint = false } = checkOptions('linalg.luSolve', options, ['left', 'adjoint']);
   checkSquare('linalg.luSolve', 'lu', lu);
   checkMatrix('linalg.luSolve', 'b', b);
   checkSameDType('linalg.luSolve', 'lu', lu, 'b', b);
@@ -167,6 +171,7 @@ export function pinv(
   x: Tensor,
   options: Tolerance & { readonly rcond?: number | Tensor | null; readonly hermitian?: boolean } = {},
 ): Tensor {
+  checkOptions('linalg.pinv', options, ['atol', 'rtol', 'rcond', 'hermitian']);
   checkMatrix('linalg.pinv', 'input', x);
   const { atol, rtol } = toleranceOf('linalg.pinv', x, { ...options, rtol: options.rtol ?? options.rcond });
   const batch = x.shape.slice(0, -2);
@@ -211,6 +216,7 @@ export function lstsq(
   rcond: number | null = null,
   options: { readonly driver?: LstsqDriver | null } = {},
 ): Lstsq {
+  checkOptions('linalg.lstsq', options, ['driver']);
   const op = 'linalg.lstsq';
   checkMatrix(op, 'a', a);
   checkTensor(op, 'b', b);

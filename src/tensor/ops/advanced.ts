@@ -6,15 +6,8 @@ import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';
 import { level } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
-import {
-  broadcastShapes,
-  checkOptions,
-  checkTensor,
-  describe,
-  nodeOf,
-  sliceRange,
-  type TensorLike,
-} from '../operands.ts';
+import { broadcastShapes, checkTensor, describe, nodeOf, sliceRange, type TensorLike } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { stridesOf } from './along.ts';
 
@@ -211,6 +204,7 @@ export function indexPut(
   values: TensorLike,
   options: { readonly accumulate?: boolean } = {},
 ): Tensor {
+  checkOptions('indexPut', options, ['accumulate']);
   checkTensor('indexPut', 'input', x);
   const kind = options.accumulate ? 'add' : 'set';
   if (values instanceof Tensor) [x, values] = level(x, values);
@@ -277,6 +271,7 @@ export function maskedScatter(x: Tensor, mask: Tensor, source: Tensor): Tensor {
 export function nonzero(x: Tensor, options: { readonly asTuple: true }): Tensor[];
 export function nonzero(x: Tensor, options?: { readonly asTuple?: false }): Tensor;
 export function nonzero(x: Tensor, options: { readonly asTuple?: boolean } = {}): Tensor | Tensor[] {
+  checkOptions('nonzero', options, ['asTuple']);
   checkTensor('nonzero', 'input', x);
   if (options.asTuple) return nonzero(x.ndim === 0 ? x.reshape([1]) : x).unbind(1);
   const places = placesOf(x.bool());

@@ -17,6 +17,7 @@ import {
   normalDim,
   type TensorLike,
 } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { coordinate, flatIndex, strictIndex } from './along.ts';
 
@@ -166,7 +167,7 @@ export function scatter(
   src: TensorLike,
   options: { readonly reduce?: 'add' | 'multiply' } = {},
 ): Tensor {
-  const { reduce } = options;
+  const { reduce } = checkOptions('scatter', options, ['reduce']);
   const kind = reduce === undefined ? 'set' : REDUCTIONS[reduce];
   if (!kind) throw new TypeError(`scatter: reduce: expected add or multiply, got ${String(reduce)}`);
   return scatterAlong('scatter', kind, x, dim, index, src);
@@ -187,6 +188,7 @@ export function scatterReduce(
   reduce: 'sum' | 'prod' | 'mean' | 'amax' | 'amin',
   options: { readonly includeSelf?: boolean } = {},
 ): Tensor {
+  checkOptions('scatterReduce', options, ['includeSelf']);
   checkTensor('scatterReduce', 'src', src);
   const { includeSelf = true } = options;
   if (index.numel() === 0) return x;
@@ -232,6 +234,7 @@ export function indexAdd(
   source: Tensor,
   options: { readonly alpha?: number } = {},
 ): Tensor {
+  checkOptions('indexAdd', options, ['alpha']);
   checkTensor('indexAdd', 'source', source);
   const { alpha = 1 } = options;
   return indexed('indexAdd', 'add', x, dim, index, alpha === 1 ? source : source.mul(alpha));
@@ -264,6 +267,7 @@ export function indexReduce(
   reduce: 'prod' | 'mean' | 'amax' | 'amin',
   options: { readonly includeSelf?: boolean } = {},
 ): Tensor {
+  checkOptions('indexReduce', options, ['includeSelf']);
   const d = checkVector('indexReduce', x, dim, index);
   checkTensor('indexReduce', 'source', source);
   if (x.ndim === 0) return indexReduce(x.reshape([1]), 0, index, source.reshape([-1]), reduce, options).reshape([]);

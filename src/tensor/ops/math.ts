@@ -15,6 +15,7 @@ import {
   resultDType,
   type TensorLike,
 } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { elementwise } from '../special/elementary.ts';
 import * as inverse from '../special/inverse.ts';
 import { Tensor } from '../tensor.ts';
@@ -194,7 +195,7 @@ export function positive(x: Tensor): Tensor {
   return x;
 }
 
-/** start + weight * (end - start). */
+/** x + weight * (end - x). */
 export function lerp(x: Tensor, end: Tensor, weight: TensorLike): Tensor {
   checkTensor('lerp', 'input', x);
   checkTensor('lerp', 'end', end);
@@ -204,6 +205,7 @@ export function lerp(x: Tensor, end: Tensor, weight: TensorLike): Tensor {
 
 /** x + value * a * b; of whole numbers alone, value is cut to a whole one, as in PyTorch. */
 export function addcmul(x: Tensor, a: Tensor, b: Tensor, options: { readonly value?: number } = {}): Tensor {
+  checkOptions('addcmul', options, ['value']);
   const product = a.mul(b);
   const { value: given = 1 } = options;
   const value = isFloat(x.dtype) || isFloat(product.dtype) ? given : Math.trunc(given);
@@ -212,6 +214,7 @@ export function addcmul(x: Tensor, a: Tensor, b: Tensor, options: { readonly val
 
 /** x + value * a / b. */
 export function addcdiv(x: Tensor, a: Tensor, b: Tensor, options: { readonly value?: number } = {}): Tensor {
+  checkOptions('addcdiv', options, ['value']);
   checkTensor('addcdiv', 'tensor1', a);
   checkTensor('addcdiv', 'tensor2', b);
   if (!isFloat(a.dtype) && !isFloat(b.dtype))
@@ -292,6 +295,7 @@ export function dist(x: Tensor, other: Tensor, p = 2): Tensor {
 
 /** The p-norm distances of every row of x [..., n, d] to every row of other [..., m, d]: [..., n, m]. */
 export function cdist(x: Tensor, other: Tensor, options: { readonly p?: number } = {}): Tensor {
+  checkOptions('cdist', options, ['p']);
   checkTensor('cdist', 'x1', x);
   checkTensor('cdist', 'x2', other);
   const { p = 2 } = options;
@@ -304,6 +308,7 @@ export function cdist(x: Tensor, other: Tensor, options: { readonly p?: number }
 
 /** The cross product of vectors of 3 along `dim`. */
 export function cross(x: Tensor, other: Tensor, options: { readonly dim?: number | null } = {}): Tensor {
+  checkOptions('cross', options, ['dim']);
   checkTensor('cross', 'input', x);
   checkTensor('cross', 'other', other);
   const dim = options.dim ?? x.shape.indexOf(3);

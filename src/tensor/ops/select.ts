@@ -7,7 +7,6 @@ import { isFloat } from '../../graph/dtype.ts';
 import { composite } from '../composite.ts';
 import {
   broadcastShapes,
-  checkOptions,
   checkTensor,
   checkTensors,
   describe,
@@ -15,6 +14,7 @@ import {
   resultDType,
   type TensorLike,
 } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 function choose(op: string, condition: Tensor, a: TensorLike, b: TensorLike, dtype = resultDType(op, [a, b])): Tensor {
@@ -102,6 +102,7 @@ export function nanToNum(
   x: Tensor,
   options: { readonly nan?: number; readonly posinf?: number; readonly neginf?: number } = {},
 ): Tensor {
+  checkOptions('nanToNum', options, ['nan', 'posinf', 'neginf']);
   checkTensor('nanToNum', 'input', x);
   if (!isFloat(x.dtype)) return x;
   const largest = { f32: 3.4028234663852886e38, f64: Number.MAX_VALUE, f16: 65504, bf16: 3.3895313892515355e38 };

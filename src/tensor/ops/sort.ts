@@ -3,6 +3,7 @@
  */
 import * as build from '../../graph/build.ts';
 import { checkTensor, checkWhole, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
 import { takeAlong } from './along.ts';
 
@@ -12,6 +13,7 @@ export interface SortOptions {
 
 /** i64 positions that sort x along `dim`, stably; NaN counts as largest. */
 export function argsort(x: Tensor, dim = -1, options: SortOptions = {}): Tensor {
+  checkOptions('argsort', options, ['descending']);
   checkTensor('argsort', 'input', x);
   const d = normalDim('argsort', dim, x.ndim);
   if (x.ndim === 0) return new Tensor(build.full(0, [], 'i64'));
@@ -38,6 +40,7 @@ export function topk(
   dim = -1,
   options: { readonly largest?: boolean; readonly sorted?: boolean } = {},
 ): ValuesAndIndices {
+  checkOptions('topk', options, ['largest', 'sorted']);
   checkTensor('topk', 'input', x);
   checkWhole('topk', 'k', k, 0);
   const d = normalDim('topk', dim, x.ndim);
@@ -55,6 +58,7 @@ export function kthvalue(
   dim = -1,
   options: { readonly keepdim?: boolean } = {},
 ): ValuesAndIndices {
+  checkOptions('kthvalue', options, ['keepdim']);
   checkTensor('kthvalue', 'input', x);
   const d = normalDim('kthvalue', dim, x.ndim);
   const size = x.ndim === 0 ? 1 : x.shape[d]!;

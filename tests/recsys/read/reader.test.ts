@@ -540,10 +540,8 @@ describe('the public samples load', () => {
   });
 
   testWithData('values are those of the file', samples, async () => {
-    const { all } = await readAll(
-      [at('paddlerec-criteo-slot-sample_train.txt')],
-      cases['paddlerec-criteo-slot-sample_train.txt']!,
-    );
+    const { format, features } = cases['paddlerec-criteo-slot-sample_train.txt']!;
+    const { all } = await readAll([at('paddlerec-criteo-slot-sample_train.txt')], { format, features });
     const [first] = readFileSync(at('paddlerec-criteo-slot-sample_train.txt'), 'utf8').split('\n', 1);
     const pairs = first!
       .trim()

@@ -9,6 +9,7 @@ import type { Node } from '../../../graph/node.ts';
 import type { AnyModule } from '../../../nn/index.ts';
 import { flush, pendingCells } from '../../../runtime/index.ts';
 import { noGrad, Parameter, Tensor } from '../../../tensor/index.ts';
+import { checkOptions } from '../../../tensor/options.ts';
 import { flatten, unflatten } from '../../../tensor/tree.ts';
 import { writeAtomic } from '../../atomic.ts';
 import { writeMessage } from '../proto/write.ts';
@@ -107,7 +108,13 @@ export function exportModel(
   exampleInputs: Tensor | readonly unknown[],
   options: ExportOptions = {},
 ): Uint8Array {
-  const { opset = LEAST_OPSET } = options;
+  const { opset = LEAST_OPSET } = checkOptions('export', options, [
+    'opset',
+    'inputNames',
+    'outputNames',
+    'dynamicAxes',
+    'graphName',
+  ]);
   if (typeof module?.forward !== 'function')
     throw new TypeError('export: module: expected a Module (a function is exported as the forward of one)');
   if (!Number.isInteger(opset) || opset < LEAST_OPSET || opset > MOST_OPSET)
