@@ -89,7 +89,9 @@ export class Subset<T> implements Dataset<T> {
   }
 }
 
-interface SeedOption {
+/** The seed of what is drawn at random. */
+export interface SeedOption {
+  /** 0 by default. */
   readonly seed?: number;
 }
 

@@ -13,6 +13,7 @@ export {
   type IterableDataset,
   MappedDataset,
   randomSplit,
+  type SeedOption,
   Subset,
   TensorDataset,
 } from './dataset.ts';

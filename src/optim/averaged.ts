@@ -235,6 +235,7 @@ export class SWALR {
     return annealStrategy === 'cos' ? (1 - Math.cos(Math.PI * t)) / 2 : t;
   }
 
+  /** The groups' present rates. */
   getLastLr(): number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }

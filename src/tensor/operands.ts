@@ -145,10 +145,10 @@ export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts 
 }
 
 /** Sizes (or dims) as PyTorch takes them: `[2, 3]`, or `2, 3`. */
-export type Sizes = readonly [sizes: readonly number[]] | readonly number[];
+export type SizeArgs = readonly [sizes: readonly number[]] | readonly number[];
 
 /** The list that was given whole or number by number. @throws TypeError unless they are whole numbers */
-export function sizesOf(op: string, given: Sizes, name = 'shape'): readonly number[] {
+export function sizesOf(op: string, given: SizeArgs, name = 'shape'): readonly number[] {
   const sizes = given.length === 1 && typeof given[0] !== 'number' ? given[0] : given;
   checkSizes(op, sizes, name);
   return sizes;

@@ -29,6 +29,12 @@ export function checkOptions<O extends object, const K extends readonly NameOf<O
   return options;
 }
 
+/** What PyTorch's options are here that no call takes. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  requiresGrad: '; what has a gradient is a Parameter: new Parameter(tensor(...))',
+  device: '; tensors live where the backend computes, see setBackend',
+};
+
 /** checkOptions where names are known only when the program runs. */
 export function checkNames(op: string, options: unknown, known: readonly string[]): void {
   const names = (): string => `{ ${known.join(', ')} }`;
@@ -36,11 +42,12 @@ export function checkNames(op: string, options: unknown, known: readonly string[
     throw new TypeError(`${op}: options: expected an object of ${names()}, got ${describe(options)}`);
   refuseOut(op, options);
   for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
+    if (!known.includes(name))
+      throw new TypeError(`${op}: unknown option ${name}, expected ${names()}${INSTEAD[name] ?? ''}`);
 }
 
 /** Sizes, and options behind them: `[2, 3], { dtype: 'i64' }`, or `2, 3, { dtype: 'i64' }`. */
-export type SizesWith<Options> =
+export type SizeArgsWith<Options> =
   | readonly [shape: readonly number[], options?: Options]
   | readonly number[]
   | readonly [...sizes: number[], options: Options];
@@ -48,7 +55,7 @@ export type SizesWith<Options> =
 /** The shape and the options, of names `known`, of a call that has both; the shape is checked by who uses it. */
 export function shapeAndOptions<O extends object, const K extends readonly NameOf<O>[]>(
   op: string,
-  given: SizesWith<O>,
+  given: SizeArgsWith<O>,
   known: K & Complete<O, K>,
 ): [shape: readonly number[], options: Partial<O>] {
   const last = given[given.length - 1];
@@ -58,3 +65,10 @@ export function shapeAndOptions<O extends object, const K extends readonly NameO
   const shape = typeof given[0] === 'number' ? given.slice(0, -1) : given[0];
   return [shape as readonly number[], options as Partial<O>];
 }
+
+/** Options, or the value of one of them alone, as PyTorch takes it by position: `elu(x, 0.5)` for `elu(x, { alpha: 0.5 })`. */
+export type OrAlone<O, K extends keyof O> = O | Exclude<O[K], undefined>;
+
+/** The options, of which `name` may have come alone. */
+export const withName = <O extends object, K extends keyof O & string>(name: K, given: OrAlone<O, K>): O =>
+  typeof given === 'object' ? (given as O) : ({ [name]: given } as O);

@@ -11,7 +11,7 @@ import { defaultGenerator, type Generator } from '../runtime/index.ts';
 import { composite } from './composite.ts';
 import { checkDType, checkShape } from './convert.ts';
 import { broadcastShapes, checkFloat, checkTensor, checkWhole, knownNumbers } from './operands.ts';
-import { checkOptions, type SizesWith, shapeAndOptions } from './options.ts';
+import { checkOptions, type SizeArgsWith, shapeAndOptions } from './options.ts';
 import { Tensor } from './tensor.ts';
 
 export interface RandomOptions {
@@ -51,14 +51,14 @@ function checkRandom(op: string, shape: readonly number[], dtype: DType): void {
 }
 
 /** Uniform in [0, 1), f32 by default: `rand([2, 3])` or `rand(2, 3)`, options last. */
-export function rand(...sizes: SizesWith<RandomOptions>): Tensor {
+export function rand(...sizes: SizeArgsWith<RandomOptions>): Tensor {
   const [shape, { dtype = 'f32', generator }] = shapeAndOptions('rand', sizes, RANDOM_OPTIONS);
   checkRandom('rand', shape, dtype);
   return composite('randomUniform', [], {}, new Tensor(uniformNode(shape, dtype, generator)));
 }
 
 /** Normal with mean 0 and variance 1 (Box and Muller), f32 by default: `randn([2, 3])` or `randn(2, 3)`, options last. */
-export function randn(...sizes: SizesWith<RandomOptions>): Tensor {
+export function randn(...sizes: SizeArgsWith<RandomOptions>): Tensor {
   const [shape, { dtype = 'f32', generator }] = shapeAndOptions('randn', sizes, RANDOM_OPTIONS);
   checkRandom('randn', shape, dtype);
   const compute = dtype === 'f64' ? 'f64' : 'f32';

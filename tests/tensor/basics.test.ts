@@ -82,6 +82,15 @@ describe('data in and out', () => {
     expect(x.flip(1).toArray()).toEqual(x.flip([1]).toArray());
   });
 
+  test('the one setting of an activation may come alone', () => {
+    const x = tensor([-2, 0.25, 3]);
+    expect(F.leakyRelu(x, 0.5).toArray()).toEqual([-1, 0.25, 3]);
+    expect(F.elu(x, 2).toArray()).toEqual(F.elu(x, { alpha: 2 }).toArray());
+    expect(F.gelu(x, 'tanh').toArray()).toEqual(F.gelu(x, { approximate: 'tanh' }).toArray());
+    expect(F.hardshrink(x, 1).toArray()).toEqual([-2, 0, 3]);
+    expect(F.dropout(x, 1).toArray()).toEqual([-0, 0, 0]);
+  });
+
   test('item gives a number, a boolean for bool, a bigint beyond 2^53', () => {
     expect(tensor(1.5).item()).toBe(1.5);
     expect(tensor([[true]]).item()).toBe(true);

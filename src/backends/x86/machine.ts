@@ -15,7 +15,7 @@ import { CONTROL, CONTROL_BYTES, MAX_THREADS } from './control.ts';
 import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
-import { LoadedProgram } from './loaded-program.ts';
+import { type Elsewhere, LoadedProgram } from './loaded-program.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
 import { ResultMemory } from './memory/results.ts';
 import { PageTouch } from './page-touch.ts';
@@ -135,7 +135,11 @@ export class Machine {
   }
 
   /** A program in place; `written` is told its code, for later processes, once all of it is there. */
-  load(program: LoopProgram, written: (translated: TranslatedProgram) => void = () => {}): LoadedProgram {
+  load(
+    program: LoopProgram,
+    written: (translated: TranslatedProgram) => void = () => {},
+    elsewhere?: Elsewhere,
+  ): LoadedProgram {
     if (this.checked) verifyProgram(program);
     this.expect(program);
     const listing = debugs('code') ? new ListingAssembler() : undefined;
@@ -147,7 +151,7 @@ export class Machine {
       if (listing) console.error(listing.text());
       written({ outline, code });
     };
-    const loaded = new LoadedProgram(this, outline, { emitter, written: done });
+    const loaded = new LoadedProgram(this, outline, { emitter, written: done, elsewhere });
     // Where nobody looks on, what is left is written while the first run goes on.
     if (!more || listing || loaded.byStep) loaded.finishCode();
     return loaded;
