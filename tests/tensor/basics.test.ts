@@ -91,6 +91,14 @@ describe('data in and out', () => {
     expect(F.dropout(x, 1).toArray()).toEqual([-0, 0, 0]);
   });
 
+  test('the variance of a population is unbiased: false, or correction 0', () => {
+    const x = tensor([1, 2, 3, 4]); // squares about the mean add up to 5
+    expect(x.var(0, { unbiased: false }).item()).toBe(5 / 4);
+    expect(x.var(0, { correction: 0 }).item()).toBe(5 / 4);
+    expect(x.var(0, { unbiased: true }).item()).toBeCloseTo(5 / 3, 6);
+    expect(() => x.std(0, { unbiased: true, correction: 1 })).toThrow('std: correction 1 and unbiased true came');
+  });
+
   test('item gives a number, a boolean for bool, a bigint beyond 2^53', () => {
     expect(tensor(1.5).item()).toBe(1.5);
     expect(tensor([[true]]).item()).toBe(true);

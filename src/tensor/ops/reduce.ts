@@ -99,7 +99,11 @@ export function nanmean(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor
 export interface VarOptions extends ReduceOptions {
   /** Divides by n - correction; 1 by default (Bessel's), 0 for the population's. */
   readonly correction?: number;
+  /** PyTorch's older word for it: true is correction 1, false correction 0. */
+  readonly unbiased?: boolean;
 }
+
+const VAR_OPTIONS = ['correction', 'unbiased', 'keepdim'] as const;
 
 function moments(
   op: string,
@@ -107,7 +111,9 @@ function moments(
   dim: Dims | undefined,
   options: VarOptions,
 ): { mean: Node; variance: Node; dims: number[] } {
-  const { correction = 1 } = checkOptions(op, options, ['correction', 'keepdim']);
+  const { unbiased = true, correction = unbiased ? 1 : 0 } = checkOptions(op, options, VAR_OPTIONS);
+  if (options.correction !== undefined && options.unbiased !== undefined)
+    throw new TypeError(`${op}: correction ${correction} and unbiased ${unbiased} came, expected one of them`);
   checkFloat(op, 'input', x);
   const dims = dimsOf(op, dim, x);
   const count = countOf(x, dims);
