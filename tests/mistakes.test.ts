@@ -55,6 +55,16 @@ describe('a first mistake is answered in one sentence', () => {
       'dropout: p: expected a probability from 0 to 1, got string 0.5',
     ],
     ['elu(x, null)', () => T.F.elu(a, null), 'elu: options: expected an object of { alpha }, got null'],
+    [
+      'tensor([1], { requiresGrad })',
+      () => T.tensor([1], { requiresGrad: true }),
+      'tensor: unknown option requiresGrad, expected { dtype, shape }; what has a gradient is a Parameter: new Parameter(tensor(...))',
+    ],
+    [
+      'zeros({ device })',
+      () => T.zeros([1], { device: 'cuda' }),
+      'expected { dtype }; tensors live where the backend computes',
+    ],
     ['zeros(n)', () => T.zeros(undefined), 'zeros: shape: expected an array of sizes, got undefined'],
     ['to("float64")', () => a.to('float64'), 'to: dtype: expected f32, f64, '],
     ['catenate without an array', () => T.cat(a, a), 'cat: expected an array of tensors, got a tensor f32 [2, 3]'],

@@ -109,9 +109,10 @@ export class ConfusionMatrix implements Metric<readonly (readonly number[])[], C
     this.counts = new Float64Array(classes * classes);
   }
 
-  /** Both [rows] of class indices. */
+  /** `predictions` [rows] of class indices, or scores [rows, classes] of which the highest counts; `targets` [rows] of class indices. */
   update(predictions: MetricInput, targets: MetricInput): this {
-    const predicted = numbersOf(predictions);
+    const scores = 'shape' in predictions && predictions.shape.length === 2;
+    const predicted = scores ? this.highest(predictions) : numbersOf(predictions);
     const target = numbersOf(targets);
     checkPairs('ConfusionMatrix', predicted.length, target.length);
     const index = (what: string, value: number): number => {
@@ -122,6 +123,19 @@ export class ConfusionMatrix implements Metric<readonly (readonly number[])[], C
     for (let row = 0; row < target.length; row++)
       this.counts[index('target', target[row]!) * this.classes + index('prediction', predicted[row]!)]!++;
     return this;
+  }
+
+  /** The class of the highest score of each row, the first of equal ones. */
+  private highest(scores: MetricInput): number[] {
+    const [rows, columns] = scoreShape('ConfusionMatrix', scores, this.classes);
+    if (columns !== this.classes)
+      throw new Error(`ConfusionMatrix: scores of ${columns} classes came, expected ${this.classes}`);
+    const values = numbersOf(scores);
+    return Array.from({ length: rows }, (_, row) => {
+      let best = 0;
+      for (let c = 1; c < columns; c++) if (values[row * columns + c]! > values[row * columns + best]!) best = c;
+      return best;
+    });
   }
 
   /** counts[target][prediction]. */

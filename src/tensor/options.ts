@@ -29,6 +29,12 @@ export function checkOptions<O extends object, const K extends readonly NameOf<O
   return options;
 }
 
+/** What PyTorch's options are here that no call takes. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  requiresGrad: '; what has a gradient is a Parameter: new Parameter(tensor(...))',
+  device: '; tensors live where the backend computes, see setBackend',
+};
+
 /** checkOptions where names are known only when the program runs. */
 export function checkNames(op: string, options: unknown, known: readonly string[]): void {
   const names = (): string => `{ ${known.join(', ')} }`;
@@ -36,7 +42,8 @@ export function checkNames(op: string, options: unknown, known: readonly string[
     throw new TypeError(`${op}: options: expected an object of ${names()}, got ${describe(options)}`);
   refuseOut(op, options);
   for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
+    if (!known.includes(name))
+      throw new TypeError(`${op}: unknown option ${name}, expected ${names()}${INSTEAD[name] ?? ''}`);
 }
 
 /** Sizes, and options behind them: `[2, 3], { dtype: 'i64' }`, or `2, 3, { dtype: 'i64' }`. */

@@ -53,7 +53,7 @@ function describe(plan: ChainPlan): string[] {
   const { batch, row, column } = plan.vars;
   const name = variableNames([...batch, row, column]);
   const printer = new ExprPrinter([...plan.stores.map(s => s.expr), ...plan.ends.values()], name);
-  const seen = plan.seen === null ? '' : `, ${name(column)} < ${name(row)} + ${plan.seen} only`;
+  const seen = plan.seen === null ? '' : `, ${name(column)} < ${name(row)} + ${plan.seen.reach} only`;
   return [
     `for ${[...batch, row].map(v => `${name(v)} < ${v.extent}`).join(', ')}, ${name(column)} < ${plan.columns} (summed)${seen}`,
     ...printer.lines,
@@ -88,7 +88,7 @@ function writeChain(b: LoopBuilder, plan: ChainPlan, context: ProgramContext, bu
           : b.bin(
               'min',
               b.i32(columns),
-              b.add(b.add(first, count === ROWS ? b.i32(ROWS) : (count as Reg)), b.i32(plan.seen - 1)),
+              b.add(b.add(first, count === ROWS ? b.i32(ROWS) : (count as Reg)), b.i32(plan.seen.reach - 1)),
             );
       const block = { first, count, limit };
       own.makeScores(block);

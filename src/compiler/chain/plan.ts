@@ -18,7 +18,7 @@ import { eachLoaded, indicesOf, reachable } from '../lower/domain.ts';
 import { passDepths } from '../lower/memory-reuse.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { rowsOf } from './join.ts';
-import { seenColumns } from './neutral.ts';
+import { type Seen, seenColumns } from './neutral.ts';
 
 /** Rows of a block: the products' tiles divide it. */
 export const ROWS = 32;
@@ -91,8 +91,7 @@ export interface ChainPlan {
   readonly ends: ReadonlyMap<Value, Expr>;
   /** Where that lies. */
   readonly areaOf: ReadonlyMap<Value, number>;
-  /** Row r sees columns below r + seen only, if that is so. */
-  readonly seen: number | null;
+  readonly seen: Seen | null;
 }
 
 /** Values that cost as much as an exponential wait in memory for the next pass. */
@@ -276,7 +275,10 @@ function resultOf(
 const wordsOf = (p: Problem, target: Target): WordProblem | null =>
   target.packedProducts?.bf16 === 'tiles' && suitsWords(p, target) ? packedProblem(p, target) : null;
 
-/** What multiplies all of a chain; null where nothing does: products are of f32 in vectors, or all of them over words, out of areas of bf16. */
+/**
+ * What multiplies all of a chain; null where nothing does: products are of f32 in vectors, or all of them over words, out of
+ * areas of bf16.
+ */
 function multipliedOn(
   products: readonly Product[],
   kept: readonly Kept[],

@@ -30,6 +30,8 @@ export class Emitter extends Walk {
   readonly memory: Memory;
   /** Whether dividing by what all lanes share is multiplying by its reciprocal: where rows are long. */
   reciprocals = false;
+  /** Conditions that are known here. */
+  readonly decided = new Map<Expr, boolean>();
   /** Expressions an earlier pass has put into memory, at the element given and as values of that type. */
   readonly spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix; readonly dtype: DType }>();
 
@@ -170,6 +172,11 @@ export class Emitter extends Walk {
       const [element, index] = e.args as [Expr, Expr];
       this.indices.checkOnly(value, index, copy);
       return vector ? this.vector(element, copy) : this.value(element);
+    }
+    const holds = value.is('where') ? this.decided.get(e.args[0]!) : undefined;
+    if (holds !== undefined) {
+      const chosen = e.args[holds ? 1 : 2]!;
+      return vector ? this.vector(chosen, copy) : this.value(chosen);
     }
     const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
     const [x, y, z] = args as [Reg, Reg, Reg];
