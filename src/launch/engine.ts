@@ -43,7 +43,7 @@ function warm(): void {
 /**
  * Runs `body`, of which most is code that this process has not run before, without V8's optimiser: on its threads it
  * takes a fifth of the processor time of a first call otherwise, and what it makes gains less
- * (docs/decisions/250-first-call.md). What may take long calls `stayCold` now and then.
+ * (docs/decisions/250-follow-what-is-written.md). What may take long calls `stayCold` now and then.
  */
 export function runCold<T>(body: () => T): T {
   if (begun !== null || spent > COLD_MS || !canWait()) return body();
