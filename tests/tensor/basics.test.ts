@@ -1,5 +1,6 @@
 /**
- * Data in and out, dtypes, promotion and creation. Promotion figures: torch.result_type and torch.arange of PyTorch 1.13.
+ * Data in and out, dtypes, promotion and creation. Promotion figures: torch.result_type and torch.arange of PyTorch
+ * 1.13.
  */
 import { describe, expect, test } from 'vitest';
 import '../support/backend.ts';

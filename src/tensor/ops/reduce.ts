@@ -1,6 +1,6 @@
 /**
- * Reductions over dims: sums, extremes, moments, norms, counts. `dim` is one dim, several, or all by default; `keepdim` leaves them
- * with size 1. Functions here have the tensor first and become methods of Tensor.
+ * Reductions over dims: sums, extremes, moments, norms, counts. `dim` is one dim, several, or all by default; `keepdim`
+ * leaves them with size 1. Functions here have the tensor first and become methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -269,7 +269,8 @@ export function logsumexp(x: Tensor, dim?: Dims, options: ReduceOptions = {}): T
 }
 
 /**
- * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims, the sum of singular values.
+ * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims,
+ * the sum of singular values.
  */
 export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
   checkOptions('norm', options, ['dtype', 'keepdim']);
