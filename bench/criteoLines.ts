@@ -3,7 +3,10 @@
  */
 import { writeFileSync } from 'node:fs';
 
-/** Lines as Criteo's: a label, 13 counts of which some are missing, 26 hexadecimal categories of a long-tailed 100,000 each. */
+/**
+ * Lines as Criteo's: a label, 13 counts of which some are missing, 26 hexadecimal categories of a long-tailed 100,000
+ * each.
+ */
 export function writeCriteoLines(file: string, count: number): void {
   let x = 88172645;
   const next = (): number => {

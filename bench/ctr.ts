@@ -1,8 +1,9 @@
 /**
  * node build/bench/ctr.js [--threads N] [--examples N] [--backend NAME] [--readers N] [--file F]
  *
- * CTR-DNN in PaddlePaddle's published shape (26 sparse slots x 10, 13 dense, 400-400-400-2, lazy Adam, batch 1000), from Criteo-like text on disk to
- * updated weights: reading, parsing, hashing, pull, forward, backward, push. Prints one JSON line with examples a second.
+ * CTR-DNN in PaddlePaddle's published shape (26 sparse slots x 10, 13 dense, 400-400-400-2, lazy Adam, batch 1000),
+ * from Criteo-like text on disk to updated weights: reading, parsing, hashing, pull, forward, backward, push. Prints
+ * one JSON line with examples a second.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

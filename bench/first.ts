@@ -1,6 +1,7 @@
 /**
- * --first: what the first call is made of beyond a steady one, in processor time of the calling thread where the system tells it (Linux): that is the same
- * on a machine that others use too. Both are profiled, so kernels run one by one (some microseconds each).
+ * --first: what the first call is made of beyond a steady one, in processor time of the calling thread where the system
+ * tells it (Linux): that is the same on a machine that others use too. Both are profiled, so kernels run one by one
+ * (some microseconds each).
  */
 import { readFileSync } from 'node:fs';
 import { profile } from 'tenon';

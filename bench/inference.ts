@@ -1,6 +1,6 @@
 /**
- * The inference workloads: a batch of one image through a convolutional network in evaluation mode, and greedy decoding with a
- * key-value cache, each token read back.
+ * The inference workloads: a batch of one image through a convolutional network in evaluation mode, and greedy decoding
+ * with a key-value cache, each token read back.
  */
 import { compile, F, noGrad, Tensor } from 'tenon';
 import { GPT } from 'tenon/models';

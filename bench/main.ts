@@ -1,9 +1,10 @@
 /**
  * npm run bench -- [--only NAME] [--threads N] [--reps N] [--max-s S] [--backend NAME] [--verify] [--list]
  *
- * Runs the peers' fixed workloads (../shared/peers/workloads.md) on Tenon and prints one JSON line each, as compare.mjs and verify.mjs of
- * that folder read them. Without --only every workload runs in a process of its own. What the first call costs is measured twice: in a process that finds
- * no machine code kept, which comes first and keeps it (`fresh_s`), and in the one that is timed (`compile_s`).
+ * Runs the peers' fixed workloads (../shared/peers/workloads.md) on Tenon and prints one JSON line each, as compare.mjs
+ * and verify.mjs of that folder read them. Without --only every workload runs in a process of its own. What the first
+ * call costs is measured twice: in a process that finds no machine code kept, which comes first and keeps it
+ * (`fresh_s`), and in the one that is timed (`compile_s`).
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -73,7 +74,9 @@ async function run(name: string, workload: WorkloadSpec): Promise<Result> {
 
 const self = fileURLToPath(import.meta.url);
 
-/** The line of a workload whose machine code an earlier process, which found none, has kept in a folder of their own. */
+/**
+ * The line of a workload whose machine code an earlier process, which found none, has kept in a folder of their own.
+ */
 async function measured(name: string, workload: WorkloadSpec): Promise<string> {
   const folder = mkdtempSync(path.join(tmpdir(), 'tenon-bench-'));
   process.env['TENON_CACHE'] = folder;

@@ -1,6 +1,7 @@
 /**
- * What one machine can do at most, measured by loops of our own in the same process as a workload: multiply-adds between registers and of what the
- * first cache holds, and bytes copied between arrays that fit no cache. The only place of the benchmarks that reaches below the Tensor API.
+ * What one machine can do at most, measured by loops of our own in the same process as a workload: multiply-adds
+ * between registers and of what the first cache holds, and bytes copied between arrays that fit no cache. The only
+ * place of the benchmarks that reaches below the Tensor API.
  */
 import { queryCpu } from '#tenon/backends/x86/cpu.js';
 import { Machine } from '#tenon/backends/x86/machine.js';
@@ -15,7 +16,10 @@ import { Variable } from '#tenon/graph/storage.js';
 export interface Peaks {
   /** GFLOP/s of fused multiply-adds on f32, all threads together. */
   readonly fmaGflops: number;
-  /** The same where operands are loaded from the first cache, as a product's register tile loads them: processors lower their clock for that. */
+  /**
+   * The same where operands are loaded from the first cache, as a product's register tile loads them: processors lower
+   * their clock for that.
+   */
   readonly fedGflops: number;
   /** GB/s read and written by a copy of 64 MB. */
   readonly copyGbPerS: number;

@@ -1,6 +1,7 @@
 /**
- * --profile: where a workload's processor time goes, kernel by kernel, from the trace that `profile` takes. Kernels are timed one by one. For every
- * time that a kernel runs in a program the fastest of all runs counts: the same code may find what it reads near or far. Processor time, because it is the same on a machine that others use too.
+ * --profile: where a workload's processor time goes, kernel by kernel, from the trace that `profile` takes. Kernels are
+ * timed one by one. For every time that a kernel runs in a program the fastest of all runs counts: the same code may
+ * find what it reads near or far. Processor time, because it is the same on a machine that others use too.
  */
 import { profile } from 'tenon';
 
@@ -17,14 +18,20 @@ function flopOf(name: string): number {
   return sizes ? 2 * sizes.reduce((a, n) => a * n, 1) : 0;
 }
 
-/** What a kernel takes that runs `each` times in a program, from its times in the last `calls` runs: the sum of the least of every time. */
+/**
+ * What a kernel takes that runs `each` times in a program, from its times in the last `calls` runs: the sum of the
+ * least of every time.
+ */
 function leastOf(times: readonly number[], each: number, calls: number): number {
   const last = times.slice(times.length - each * calls);
   const least = (at: number): number => Math.min(...last.filter((_, i) => i % each === at));
   return Array.from({ length: each }, (_, at) => least(at)).reduce((sum, us) => sum + us, 0);
 }
 
-/** Runs `work`, which runs some programs a number of times each, and gives the lines of a table: shares, rates, kernels, costliest first. */
+/**
+ * Runs `work`, which runs some programs a number of times each, and gives the lines of a table: shares, rates, kernels,
+ * costliest first.
+ */
 export function profileTable(work: () => void): string[] {
   const kernels = new Map<string, Kernel>();
   /** How often each program ran, by the kernels it ran. */

@@ -1,6 +1,7 @@
 /**
- * Static int8 for the quantised inference workload: weights are int8 per output channel, symmetric; activations go to a uint8 grid per tensor,
- * calibrated by the range seen on one input. Batch norm is folded first. Products are summed in i32.
+ * Static int8 for the quantised inference workload: weights are int8 per output channel, symmetric; activations go to a
+ * uint8 grid per tensor, calibrated by the range seen on one input. Batch norm is folded first. Products are summed in
+ * i32.
  */
 import { F, noGrad, Parameter, type Tensor } from 'tenon';
 import { type AnyModule, BatchNorm2d, Conv2d, Identity, Module, Sequential } from 'tenon/nn';

@@ -1,8 +1,8 @@
 /**
  * node build/bench/reader.js [--threads N] [--lines N] [--reps N] [--only NAME]
  *
- * How fast logs are read: from files on disk to batches of 1,000 examples with hashed 64-bit signs, in lines and in bytes a second. One JSON line per
- * format; the best of the repetitions counts.
+ * How fast logs are read: from files on disk to batches of 1,000 examples with hashed 64-bit signs, in lines and in
+ * bytes a second. One JSON line per format; the best of the repetitions counts.
  */
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

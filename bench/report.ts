@@ -42,7 +42,10 @@ const median = (xs: readonly number[]): number => {
   return sorted.length % 2 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 };
 
-/** Times `call`; the first call is timed apart, as it compiles. Seconds are multiplied by `scale` (for calls of many steps). */
+/**
+ * Times `call`; the first call is timed apart, as it compiles. Seconds are multiplied by `scale` (for calls of many
+ * steps).
+ */
 export function timed(
   options: Options,
   spec: WorkloadSpec,

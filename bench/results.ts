@@ -1,7 +1,9 @@
 /**
- * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured, in one piece or several, into bench/RESULTS.md.
+ * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured, in one piece or
+ * several, into bench/RESULTS.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { Command } from 'commander';
 
 interface Cell {
   readonly median_s: number;
@@ -37,12 +39,17 @@ interface Comparison {
   readonly runs: readonly Run[];
 }
 
-const files = process.argv.slice(2);
-if (files.length === 0) throw new Error('bench:results: name the JSON files that compare.mjs --out wrote');
-const pieces = files.map((file): Comparison => JSON.parse(readFileSync(file, 'utf8')));
+const program = new Command('bench:results')
+  .description('Writes bench/RESULTS.md.')
+  .argument('<file...>', 'JSON files that compare.mjs --out wrote')
+  .parse();
+const pieces = program.args.map((file): Comparison => JSON.parse(readFileSync(file, 'utf8')));
 const { cpu, node, options } = pieces[0]!;
 
-/** Pieces may have measured different peers on one workload: one row has them all, each against our time in its own piece. */
+/**
+ * Pieces may have measured different peers on one workload: one row has them all, each against our time in its own
+ * piece.
+ */
 interface Entry {
   readonly workload: string;
   readonly threads: number;

@@ -1,6 +1,6 @@
 /**
- * The fixed workloads of the peers' benchmark (../shared/peers): their description and the bit-exact generator of weights and data. The
- * folder is found by TENON_SHARED, else beside the project.
+ * The fixed workloads of the peers' benchmark (../shared/peers): their description and the bit-exact generator of
+ * weights and data. The folder is found by TENON_SHARED, else beside the project.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';

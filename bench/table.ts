@@ -1,11 +1,11 @@
 /**
  * node build/bench/table.js [--rows N] [--small N] [--dim N] [--optimizer NAME] [--keys N] [--batches N] [--threads N]
  *
- * An embedding table of many rows beside one of few, in one process. A step is lookup, gather and push of 1000 samples of 26 signs: half of them
- * of the most frequent 100,000 signs, the rest from all of the table. Both tables get the same stream of random numbers, batch by batch in turns,
- * so that whatever else the machine does meets both. Prints one JSON line: samples a second of each (median batch), the median of the
- * pairs' ratios and their quartiles, bytes in all. Then the same of training: a network (400-400-400) over the 26 vectors, forward, backward and
- * update included.
+ * An embedding table of many rows beside one of few, in one process. A step is lookup, gather and push of 1000 samples
+ * of 26 signs: half of them of the most frequent 100,000 signs, the rest from all of the table. Both tables get the
+ * same stream of random numbers, batch by batch in turns, so that whatever else the machine does meets both. Prints one
+ * JSON line: samples a second of each (median batch), the median of the pairs' ratios and their quartiles, bytes in
+ * all. Then the same of training: a network (400-400-400) over the 26 vectors, forward, backward and update included.
  */
 import { Command } from 'commander';
 import { setNumThreads } from 'tenon';
@@ -107,7 +107,9 @@ interface Pair {
   readonly large: number;
 }
 
-/** Milliseconds of both, in turns. Who comes first changes, so that neither always finds the other's memory in cache. */
+/**
+ * Milliseconds of both, in turns. Who comes first changes, so that neither always finds the other's memory in cache.
+ */
 function inTurns(batches: number, run: (of: 'small' | 'large') => number): Pair[] {
   return Array.from({ length: batches }, (_, batch) => {
     draw();

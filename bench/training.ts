@@ -1,6 +1,6 @@
 /**
- * The training workloads: one call is forward, backward, update, and the loss read back. `verifyTraining` gives the norms verify.mjs
- * compares with PyTorch's float64 run.
+ * The training workloads: one call is forward, backward, update, and the loss read back. `verifyTraining` gives the
+ * norms verify.mjs compares with PyTorch's float64 run.
  */
 import { autocast, compile, type Parameter, Tensor } from 'tenon';
 import type { AnyModule } from 'tenon/nn';
@@ -108,7 +108,10 @@ const norm = (values: ArrayLike<number | bigint>, minus?: ArrayLike<number | big
   return Math.sqrt(sum);
 };
 
-/** Five steps without `compile`, as a hand-written loop runs them, with the norms of gradients, changes and running statistics. */
+/**
+ * Five steps without `compile`, as a hand-written loop runs them, with the norms of gradients, changes and running
+ * statistics.
+ */
 export function verifyTraining(name: string, spec: WorkloadSpec): Record<string, unknown> {
   const { model, loss } = buildTraining(name, spec);
   initialise(model, spec);

@@ -1,8 +1,8 @@
 /**
  * npm run conformance -- SUITE FILE [--backend NAME] [--by-op] [--list-failing]
  *
- * Runs suites that others wrote (../shared/conformance) and closes with `N passed, N failed, N skipped`. Each suite is a subcommand in a
- * folder of its own.
+ * Runs suites that others wrote (../shared/conformance) and closes with `N passed, N failed, N skipped`. Each suite is
+ * a subcommand in a folder of its own.
  */
 import { Command } from 'commander';
 import { onnxCommand } from './onnx/command.ts';

@@ -1,5 +1,6 @@
 /**
- * What a conformance run says: one result per case, and the tables and the closing line that every subcommand prints from them.
+ * What a conformance run says: one result per case, and the tables and the closing line that every subcommand prints
+ * from them.
  */
 
 export interface CaseResult {
@@ -37,7 +38,10 @@ function skipTable(results: readonly CaseResult[]): string[] {
   return [...reasons].sort(([, a], [, b]) => b - a).map(([reason, n]) => `${String(n).padStart(6)}  ${reason}`);
 }
 
-/** Prints what was asked for, the table of skips, and `N passed, N failed, N skipped`. Sets the exit status when a case failed. */
+/**
+ * Prints what was asked for, the table of skips, and `N passed, N failed, N skipped`. Sets the exit status when a case
+ * failed.
+ */
 export function printReport(results: readonly CaseResult[], { byOp, listFailing }: ReportOptions): void {
   if (byOp)
     for (const [op, group] of [...byOperator(results)].sort(([a], [b]) => (a < b ? -1 : 1))) {

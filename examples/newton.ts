@@ -1,6 +1,6 @@
 /**
- * Derivatives of derivatives: Newton's method on Rosenbrock's valley, with Hessian-vector products as the forward derivative (jvp) of the
- * reverse one (grad).
+ * Derivatives of derivatives: Newton's method on Rosenbrock's valley, with Hessian-vector products as the forward
+ * derivative (jvp) of the reverse one (grad).
  */
 import { grad, jvp, stack, Tensor } from 'tenon';
 

@@ -1,5 +1,6 @@
 /**
- * A line through noisy points, with nothing but tensors and `valueAndGrad`: parameters are plain values that a loop replaces.
+ * A line through noisy points, with nothing but tensors and `valueAndGrad`: parameters are plain values that a loop
+ * replaces.
  */
 import { manualSeed, rand, randn, type Tensor, valueAndGrad, zeros } from 'tenon';
 

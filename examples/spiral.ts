@@ -1,5 +1,6 @@
 /**
- * Three interleaved spirals, a small network, a compiled training step, and a schedule that changes the learning rate between calls.
+ * Three interleaved spirals, a small network, a compiled training step, and a schedule that changes the learning rate
+ * between calls.
  */
 import { compile, F, manualSeed, noGrad, Tensor } from 'tenon';
 import { Linear, Sequential, Tanh } from 'tenon/nn';

@@ -1,4 +1,5 @@
 /**
- * The package's main entry: the Tensor API. Layers, optimizers, data and the rest are subpaths (tenon/nn, tenon/optim, ...).
+ * The package's main entry: the Tensor API. Layers, optimizers, data and the rest are subpaths (tenon/nn, tenon/optim,
+ * ...).
  */
 export * from './tensor/index.ts';

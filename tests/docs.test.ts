@@ -1,7 +1,7 @@
 /**
- * Type-checks and executes every TypeScript snippet of the README and the guides, in order within a page (so a later snippet may use what an
- * earlier one declared), together with the commands of `sh run` blocks, in an empty folder; and checks that every other shell line is a
- * command this project has. Needs `npm run build`.
+ * Type-checks and executes every TypeScript snippet of the README and the guides, in order within a page (so a later
+ * snippet may use what an earlier one declared), together with the commands of `sh run` blocks, in an empty folder; and
+ * checks that every other shell line is a command this project has. Needs `npm run build`.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Holds the layering: a folder of src imports only folders below it (see docs/architecture.md). */
+/**
+ * Holds the layering: a folder of src imports only folders below it (see docs/architecture.md), and exports only what
+ * somebody else uses.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
@@ -89,4 +92,33 @@ it('backends do not know each other', () => {
     ({ file, target, from, to }) => from === 'backends' && to === 'backends' && backendOf(file) !== backendOf(target),
   );
   expect(across.map(text)).toEqual([]);
+});
+
+it('what is exported is used elsewhere, or public', () => {
+  const root = path.dirname(source);
+  const files = ['src', 'tests', 'bench', 'conformance', 'examples', 'packaging'].flatMap(folder =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter(name => /\.(ts|mjs)$/.test(name))
+      .map(name => path.join(root, folder, name)),
+  );
+  const uses = new Map<string, Set<string>>();
+  const texts = new Map(files.map(file => [file, readFileSync(file, 'utf8')]));
+  for (const [file, code] of texts)
+    for (const [word] of code.matchAll(/[A-Za-z_$][\w$]*/g)) uses.set(word, (uses.get(word) ?? new Set()).add(file));
+  // Files of which an index exports everything.
+  const whole = new Set(
+    [...texts].flatMap(([index, code]) =>
+      [...code.matchAll(/^export \* (?:as \w+ )?from '([^']+)'/gm)].map(([, to]) =>
+        path.resolve(path.dirname(index), to!),
+      ),
+    ),
+  );
+  const unused = [...texts].flatMap(([file, code]) => {
+    if (!file.startsWith(source + path.sep) || whole.has(file)) return [];
+    const exported = code.matchAll(/^export (?:async )?(?:const|function\*?|(?:abstract )?class) ([\w$]+)/gm);
+    return [...exported]
+      .filter(([, name]) => uses.get(name!)!.size < 2)
+      .map(([, name]) => `${path.relative(source, file)}: ${name}`);
+  });
+  expect(unused).toEqual([]);
 });

@@ -1,5 +1,6 @@
 /**
- * What the documentation says of itself: links lead to files, the index of docs/decisions lists every decision under its title.
+ * What the documentation says of itself: links lead to files, the index of docs/decisions lists every decision under
+ * its title.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * What cases a suite of ONNX models holds, in the three layouts that are in use: `CASE/model.onnx` with `test_data_set_N/{input,output}_K.pb`,
- * `CASE/model.onnx` with `io.npz` (tract's), and `light_NAME.onnx` with `light_NAME_output_0.pb` whose input is arange(n) / n.
+ * What cases a suite of ONNX models holds, in the three layouts that are in use: `CASE/model.onnx` with
+ * `test_data_set_N/{input,output}_K.pb`, `CASE/model.onnx` with `io.npz` (tract's), and `light_NAME.onnx` with
+ * `light_NAME_output_0.pb` whose input is arange(n) / n.
  */
 import type { SuiteFiles } from './files.ts';
 

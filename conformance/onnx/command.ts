@@ -1,4 +1,6 @@
-/** The subcommand `onnx`: the ONNX project's backend cases, and any folder of models with inputs and expected outputs. */
+/**
+ * The subcommand `onnx`: the ONNX project's backend cases, and any folder of models with inputs and expected outputs.
+ */
 import { Command, Option } from 'commander';
 import { backendNames } from 'tenon';
 import { printReport, type ReportOptions } from '../report.ts';

@@ -1,5 +1,6 @@
 /**
- * The files of a suite by their path, from a folder or from a gzipped tar archive (POSIX ustar with GNU and pax long names).
+ * The files of a suite by their path, from a folder or from a gzipped tar archive (POSIX ustar with GNU and pax long
+ * names).
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

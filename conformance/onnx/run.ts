@@ -1,6 +1,6 @@
 /**
- * Runs ONNX models on the inputs of a suite and compares their outputs: `runOnnx(path)` reads the folder or archive. Data only is read; nothing
- * of ONNX is needed.
+ * Runs ONNX models on the inputs of a suite and compares their outputs: `runOnnx(path)` reads the folder or archive.
+ * Data only is read; nothing of ONNX is needed.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,6 @@
 /**
- * A case of PyTorch's operator database: how its JSON reads, and when a result is the expected one (see the suite's README).
+ * A case of PyTorch's operator database: how its JSON reads, and when a result is the expected one (see the suite's
+ * README).
  */
 import { type DType, isFloat, Parameter, Tensor } from 'tenon';
 

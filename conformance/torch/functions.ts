@@ -1,5 +1,6 @@
 /**
- * Which function of ours an operator of PyTorch is: its name from snake to camel, `nn.functional.`, `linalg.`, ... as namespaces.
+ * Which function of ours an operator of PyTorch is: its name from snake to camel, `nn.functional.`, `linalg.`, ... as
+ * namespaces.
  */
 import * as tenon from 'tenon';
 import { functional, Tensor } from 'tenon';

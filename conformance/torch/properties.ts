@@ -1,6 +1,7 @@
 /**
- * Properties that hold for every operator whatever PyTorch says: the same result inside `compile` and under `vmap` (against a loop) as on its own,
- * and a forward derivative that agrees with the reverse one. Checked on the float tensors of a case; all else is fixed.
+ * Properties that hold for every operator whatever PyTorch says: the same result inside `compile` and under `vmap`
+ * (against a loop) as on its own, and a forward derivative that agrees with the reverse one. Checked on the float
+ * tensors of a case; all else is fixed.
  */
 import { compile, isFloat, jvp, stack, Tensor, vjp, vmap } from 'tenon';
 

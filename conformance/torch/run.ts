@@ -1,6 +1,6 @@
 /**
- * Runs PyTorch's operator database against the Tensor API: `runOpinfo(file)` decodes each case, calls our function of the same name, and
- * compares values and gradients. Data only is read; nothing of PyTorch is needed.
+ * Runs PyTorch's operator database against the Tensor API: `runOpinfo(file)` decodes each case, calls our function of
+ * the same name, and compares values and gradients. Data only is read; nothing of PyTorch is needed.
  */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
@@ -64,7 +64,10 @@ function valueProblem(fn: Callable, test: Case): string | null {
   return wrongGradient;
 }
 
-/** Why a call that PyTorch refuses does not get an error of ours, before anything is computed, that names the op; or null. */
+/**
+ * Why a call that PyTorch refuses does not get an error of ours, before anything is computed, that names the op; or
+ * null.
+ */
 function refusalProblem(fn: Callable, test: Case): string | null {
   const name = nameOf(test.op);
   try {

@@ -1,6 +1,7 @@
 /**
- * How PyTorch's calls map to ours where the mechanical rule (snake to camel, positional stays positional, keywords go to the options
- * object) does not hold: parameters in PyTorch's order after the input; those behind `|` are in our options object.
+ * How PyTorch's calls map to ours where the mechanical rule (snake to camel, positional stays positional, keywords go
+ * to the options object) does not hold: parameters in PyTorch's order after the input; those behind `|` are in our
+ * options object.
  */
 export const SIGNATURES: { readonly [op: string]: string } = {
   add: 'other | alpha',

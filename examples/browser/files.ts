@@ -1,6 +1,6 @@
 /**
- * A request handler that serves what a page with Tenon needs out of this project: the built package, the built example, its page.
- * Nothing else of the folder can be reached.
+ * A request handler that serves what a page with Tenon needs out of this project: the built package, the built example,
+ * its page. Nothing else of the folder can be reached.
  */
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -21,7 +21,10 @@ export const ISOLATION = {
   'cross-origin-embedder-policy': 'require-corp',
 } as const;
 
-/** Answers a GET for `/` (the example's page) or for a file below /dist and /build/examples/browser; 404 for anything else. */
+/**
+ * Answers a GET for `/` (the example's page) or for a file below /dist and /build/examples/browser; 404 for anything
+ * else.
+ */
 export async function serveFile(
   request: IncomingMessage,
   response: ServerResponse,

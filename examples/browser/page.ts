@@ -1,6 +1,6 @@
 /**
- * The browser example's page: trains the spirals of spiral.ts, a few steps per frame, and draws what the network believes of every
- * point of the square, the points, and the loss. Canvas only, no dependencies.
+ * The browser example's page: trains the spirals of spiral.ts, a few steps per frame, and draws what the network
+ * believes of every point of the square, the points, and the loss. Canvas only, no dependencies.
  */
 import { numThreads, Tensor } from 'tenon';
 import { type Classifier, createClassifier } from './spiral.ts';

@@ -1,5 +1,6 @@
 /**
- * node build/examples/browser/serve.js [port]: serves the browser example on this machine only (run `npm run build` before).
+ * node build/examples/browser/serve.js [port]: serves the browser example on this machine only (run `npm run build`
+ * before).
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

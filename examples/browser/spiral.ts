@@ -1,6 +1,6 @@
 /**
- * What the browser example trains: three noisy spirals and a small network. Tensors only, no page, so that tests run the same lines in
- * Node and in a browser and compare the bits.
+ * What the browser example trains: three noisy spirals and a small network. Tensors only, no page, so that tests run
+ * the same lines in Node and in a browser and compare the bits.
  */
 import { cat, compile, F, full, linspace, manualSeed, noGrad, randn, stack, type Tensor } from 'tenon';
 import { Linear, Sequential, Tanh } from 'tenon/nn';

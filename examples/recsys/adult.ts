@@ -1,7 +1,8 @@
 /**
  * npm run example:recsys -- adult
  *
- * Census income: does a person earn more than 50,000 dollars? Logistic regression and FM against DeepFM and DCN-V2 on the same features.
+ * Census income: does a person earn more than 50,000 dollars? Logistic regression and FM against DeepFM and DCN-V2 on
+ * the same features.
  */
 import type { FeatureSpec, Format, ModelConfig, RowOptimizer } from 'tenon/recsys';
 import { areaOf, dataFile, type Finding, interval, read, SEEDS, train } from './experiment.ts';

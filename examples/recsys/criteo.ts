@@ -1,8 +1,8 @@
 /**
  * npm run example:recsys -- criteo --file train.txt
  *
- * Criteo's click log (45 million lines of the Kaggle contest, not part of ../shared): one pass of DeepFM over the file, judged progressively, each
- * batch before it is learnt from. Plain, gzip or zstd.
+ * Criteo's click log (45 million lines of the Kaggle contest, not part of ../shared): one pass of DeepFM over the file,
+ * judged progressively, each batch before it is learnt from. Plain, gzip or zstd.
  */
 import { manualSeed } from 'tenon';
 import { StreamingAUC } from 'tenon/metrics';

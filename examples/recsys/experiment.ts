@@ -1,5 +1,6 @@
 /**
- * What the examples share: data from ../shared/data/recsys, training over seeds, means with confidence intervals, and the table in README.md.
+ * What the examples share: data from ../shared/data/recsys, training over seeds, means with confidence intervals, and
+ * the table in README.md.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -2,7 +2,8 @@
  * npm run example:recsys -- adult|movies|retrieval|census|amazon|samples|all [--seeds N]
  * npm run example:recsys -- criteo --file train.txt
  *
- * Runs an example and writes what it found into README.md beside this file; what a file of your own gives is only printed.
+ * Runs an example and writes what it found into README.md beside this file; what a file of your own gives is only
+ * printed.
  */
 import { Command } from 'commander';
 import { adult } from './adult.ts';

@@ -1,8 +1,8 @@
 /**
  * npm run example:recsys -- movies
  *
- * MovieTweetings: does a user rate a film 8 or more? The first 80 % of the ratings by time are learnt from, the last 20 % judge. What a user
- * and a film have got so far is known at each rating; no feature looks ahead.
+ * MovieTweetings: does a user rate a film 8 or more? The first 80 % of the ratings by time are learnt from, the last 20
+ * % judge. What a user and a film have got so far is known at each rating; no feature looks ahead.
  */
 
 import { RandomStream } from 'tenon/data';

@@ -1,8 +1,9 @@
 /**
  * npm run example:recsys -- retrieval
  *
- * MovieTweetings: which film does a user tweet about next? Every user's last film is held out (users of five or more); 50 films are proposed. The
- * films that most users took, item-to-item, two-tower and MIND, each without films the user has had.
+ * MovieTweetings: which film does a user tweet about next? Every user's last film is held out (users of five or more);
+ * 50 films are proposed. The films that most users took, item-to-item, two-tower and MIND, each without films the user
+ * has had.
  */
 import { RandomStream } from 'tenon/data';
 import {

@@ -1,8 +1,8 @@
 /**
  * npm run example:recsys -- census | amazon | samples
  *
- * Small samples of public logs in the formats they come in: too few lines to say anything about models, enough to show how each is read and
- * trained. AUC is over lines that were held out, a fifth at a time.
+ * Small samples of public logs in the formats they come in: too few lines to say anything about models, enough to show
+ * how each is read and trained. AUC is over lines that were held out, a fifth at a time.
  */
 import { readFileSync } from 'node:fs';
 import { auc } from 'tenon/metrics';
@@ -11,7 +11,10 @@ import { areaOf, dataFile, type Finding, interval, judge, read, SEEDS, train } f
 
 const FOLDS = 5;
 
-/** Every line is judged by a model trained on the four fifths it is not in: AUC of each task over all lines, once per seed. */
+/**
+ * Every line is judged by a model trained on the four fifths it is not in: AUC of each task over all lines, once per
+ * seed.
+ */
 async function folds(
   file: string,
   lines: number,
@@ -187,8 +190,9 @@ async function trained({ data, file, format, features, model }: Sample): Promise
 }
 
 /**
- * DIN: a user's history of items and categories, and whether the next one is real. Nearly every item stands in one line only and every target in its own, so of
- * held-out lines nothing can be known, and an AUC of 0.5 is what to expect there; beside it, what the model knows of the lines it learned from.
+ * DIN: a user's history of items and categories, and whether the next one is real. Nearly every item stands in one line
+ * only and every target in its own, so of held-out lines nothing can be known, and an AUC of 0.5 is what to expect
+ * there; beside it, what the model knows of the lines it learned from.
  */
 export async function amazon(seeds = SEEDS): Promise<Finding[]> {
   const file = 'format-samples/paddlerec-din-amazon-sample.txt';

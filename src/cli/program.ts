@@ -1,6 +1,6 @@
 /**
- * The command line: all commands, and what happens when one fails. Each command is a file of commands/; what they share lies beside this file, what a
- * task is in tasks/.
+ * The command line: all commands, and what happens when one fails. Each command is a file of commands/; what they share
+ * lies beside this file, what a task is in tasks/.
  */
 import { Command, CommanderError } from 'commander';
 import { convertCommand } from './commands/convert.ts';
@@ -18,7 +18,7 @@ import { trainTextCommand } from './commands/trainText.ts';
 import { describe, exitCodeOf } from './errors.ts';
 import { VERSION } from './version.ts';
 
-export function tenonProgram(): Command {
+function tenonProgram(): Command {
   const train = new Command('train').description('Train a model: digits, a table, or a text.');
   for (const command of [trainDigitsCommand(), trainTableCommand(), trainTextCommand()]) train.addCommand(command);
   const program = new Command('tenon')

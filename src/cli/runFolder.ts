@@ -1,6 +1,6 @@
 /**
- * A run's folder: config.json (what was asked), metrics.jsonl (one line per epoch), model.json and model.safetensors (see savedModel.ts) and
- * checkpoints.
+ * A run's folder: config.json (what was asked), metrics.jsonl (one line per epoch), model.json and model.safetensors
+ * (see savedModel.ts) and checkpoints.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +33,10 @@ export class RunFolder {
     return join(this.path, name);
   }
 
-  /** Makes the folder and writes config.json: once all input is read, so that a run that cannot start leaves nothing behind. */
+  /**
+   * Makes the folder and writes config.json: once all input is read, so that a run that cannot start leaves nothing
+   * behind.
+   */
   begin(): void {
     try {
       mkdirSync(this.path, { recursive: true });

@@ -1,5 +1,6 @@
 /**
- * A trained model on disk: weights as safetensors, and model.json that says how to build the module they belong to and how to feed it.
+ * A trained model on disk: weights as safetensors, and model.json that says how to build the module they belong to and
+ * how to feed it.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * What the three training commands share: fit with a progress display, metrics in the run folder, checkpoints, and a clean stop on Ctrl-C.
+ * What the three training commands share: fit with a progress display, metrics in the run folder, checkpoints, and a
+ * clean stop on Ctrl-C.
  */
 import type { AnyModule } from '../nn/index.ts';
 import {

@@ -1,7 +1,7 @@
 /**
- * How a contraction reads its operands: every view between the contraction and a value in memory is composed into guarded affine axis maps,
- * so that packing does the transposing, padding and unfolding and nothing is materialised for it. Labels are split where a reshape
- * needs parts of them. Imports the flow, views and index expressions.
+ * How a contraction reads its operands: every view between the contraction and a value in memory is composed into
+ * guarded affine axis maps, so that packing does the transposing, padding and unfolding and nothing is materialised for
+ * it. Labels are split where a reshape needs parts of them. Imports the flow, views and index expressions.
  */
 import type { DType } from '../graph/dtype.ts';
 import type { AxisMap } from '../graph/node.ts';
@@ -131,7 +131,10 @@ function divisibility({ ix, size }: Condition): { readonly of: Ix; readonly by: 
   return alone ? (first!.atom as { of: Ix; by: number }) : null;
 }
 
-/** Numerators whose divisibility is a condition of the read; behind one stride another may stand: n even, and n / 2 even. */
+/**
+ * Numerators whose divisibility is a condition of the read; behind one stride another may stand: n even, and n / 2
+ * even.
+ */
 function exactNumerators(conditions: readonly Condition[]): Divisors {
   const exact = new Map<Ix, number>();
   const add = (of: Ix, by: number): void => {
@@ -296,7 +299,9 @@ function absorbOperands(table: IndexTable, value: Value<'contract'>): ContractPl
     const { role, vars: parts } = labels.get(label)!;
     return parts.map(v => ({ size: v.extent, role }));
   });
-  /** What `depth` views of an operand come to; fewer where labels that the other operand split leave no maps of so many. */
+  /**
+   * What `depth` views of an operand come to; fewer where labels that the other operand split leave no maps of so many.
+   */
   const operand = (input: Value, named: readonly number[], depth: number): AbsorbedOperand => {
     const read = follow(table, input, coordsOf(named), depth);
     const axes = operandAxes(read, vars);

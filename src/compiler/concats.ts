@@ -1,6 +1,6 @@
 /**
- * Concatenations that copy nothing: where parts follow one another whole (the steps of a recurrence put side by side), what computes a part writes it to its place in the
- * result. Imports kernels and the flow.
+ * Concatenations that copy nothing: where parts follow one another whole (the steps of a recurrence put side by side),
+ * what computes a part writes it to its place in the result. Imports kernels and the flow.
  */
 import { bytesOf } from '../graph/dtype.ts';
 import { type Flow, storage, type Value } from './flow.ts';
@@ -11,8 +11,9 @@ import { ALIGN, type MemoryWindows } from './windows.ts';
 export type JoinedParts = ReadonlyMap<Value, readonly Value[]>;
 
 /**
- * Gives the parts of concatenations their place in the result's memory, where each of them is made by a kernel of this run and may live there: it is no result or new
- * value of a variable itself, is in no other concatenation, and begins where buffers may.
+ * Gives the parts of concatenations their place in the result's memory, where each of them is made by a kernel of this
+ * run and may live there: it is no result or new value of a variable itself, is in no other concatenation, and begins
+ * where buffers may.
  */
 export function joinParts(
   flow: Flow,

@@ -1,5 +1,6 @@
 /**
- * TENON_DEBUG: a comma-separated list of stages to print as programs are compiled: graph, kernels, code, plan, timing. (`guard` is a mode of the x86 backend.)
+ * TENON_DEBUG: a comma-separated list of stages to print as programs are compiled: graph, kernels, code, plan, timing.
+ * (`guard` is a mode of the x86 backend.)
  */
 import { printGraph } from '../graph/print.ts';
 import type { Plan, Step } from './plan/index.ts';

@@ -1,5 +1,6 @@
 /**
- * Level-1 kernels as text: what each stores and where, with every view composed away. For TENON_DEBUG=kernels and for tests.
+ * Level-1 kernels as text: what each stores and where, with every view composed away. For TENON_DEBUG=kernels and for
+ * tests.
  */
 import type { Expr } from './expr.ts';
 import type { Value } from './flow.ts';

@@ -1,7 +1,8 @@
 /**
- * Level 1 of a kernel: what it computes, as expressions over loop variables, before anything is said about loops. Expressions form a graph
- * (equal reads are one node); `trace` builds them from values by composing every view into index expressions, proves each
- * affine access inside its buffer, and marks those that must be clamped. Imports the flow, views and index expressions.
+ * Level 1 of a kernel: what it computes, as expressions over loop variables, before anything is said about loops.
+ * Expressions form a graph (equal reads are one node); `trace` builds them from values by composing every view into
+ * index expressions, proves each affine access inside its buffer, and marks those that must be clamped. Imports the
+ * flow, views and index expressions.
  */
 import type { DType } from '../graph/dtype.ts';
 import { isInt } from '../graph/dtype.ts';
@@ -31,7 +32,10 @@ interface IndexExpr extends Common {
   readonly ix: Ix;
 }
 
-/** An element of a realised value. With `conditions`, `ix` may leave the buffer where one of them fails and is clamped then. */
+/**
+ * An element of a realised value. With `conditions`, `ix` may leave the buffer where one of them fails and is clamped
+ * then.
+ */
 export interface LoadExpr extends Common {
   readonly kind: 'load';
   readonly of: Value;
@@ -39,7 +43,10 @@ export interface LoadExpr extends Common {
   readonly conditions: readonly Condition[];
 }
 
-/** An elementwise primitive on `args`; or a gather of the element `args[0]`, whatever the index `args[1]`, which is checked. */
+/**
+ * An elementwise primitive on `args`; or a gather of the element `args[0]`, whatever the index `args[1]`, which is
+ * checked.
+ */
 export interface OpExpr extends Common {
   readonly kind: 'op';
   readonly value: Value;
@@ -166,7 +173,8 @@ export class Tracer {
 
   /** The value's element at `coords`, where `guards` are known to hold whenever it matters. */
   trace(value: Value, given: readonly Ix[], guards: readonly Condition[] = []): Expr {
-    // Grouping has made sure that members are read where they are computed; the same coordinates may look different by now.
+    // Grouping has made sure that members are read where they are computed; the same coordinates may look different by
+    // now.
     const coords = this.members.get(value) ?? given;
     let key = String(value.id);
     for (const ix of coords) key += `,${ix.id}`;
@@ -253,8 +261,9 @@ export class Tracer {
   }
 
   /**
-   * An index that may fail only where all of `guards` hold: what is computed from a position where one does not is no index of the program's. What is loaded there
-   * (from somewhere in its buffer) or was checked is one, and 0 takes the place of others.
+   * An index that may fail only where all of `guards` hold: what is computed from a position where one does not is no
+   * index of the program's. What is loaded there (from somewhere in its buffer) or was checked is one, and 0 takes the
+   * place of others.
    */
   private indexWhere(guards: readonly Condition[], at: Expr): Expr {
     const isOne = at.kind === 'load' || at.kind === 'const' || (at.kind === 'op' && at.value.is('checkIndex'));
@@ -282,7 +291,10 @@ export class Tracer {
   /** Where reductions of this kernel read their input; filled by the kernel's owner before tracing. */
   readonly inputCoords = new Map<Value, readonly Ix[]>();
 
-  /** Where a member that updates rows puts an element, and the row as it was given: nothing is to be put where that is none. */
+  /**
+   * Where a member that updates rows puts an element, and the row as it was given: nothing is to be put where that is
+   * none.
+   */
   rowOf(scatter: Value<'scatter'>, coords: readonly Ix[]): { readonly ix: Ix; readonly index: Expr } {
     const [row, ...rest] = coords as [Ix, ...Ix[]];
     const inside = insideIndex(scatter);

@@ -1,6 +1,6 @@
 /**
- * The compiler's own copy of a graph: values in topological order, with their readers. A value's `inputs` never name a detach or a
- * barrier, so passes see through them. Imports the graph's data types only.
+ * The compiler's own copy of a graph: values in topological order, with their readers. A value's `inputs` never name a
+ * detach or a barrier, so passes see through them. Imports the graph's data types only.
  */
 import type { DType } from '../graph/dtype.ts';
 import type { Attrs, Primitive } from '../graph/node.ts';

@@ -1,6 +1,7 @@
 /**
- * What fusion makes: groups of values that become one kernel each. A group says which values it computes and at which coordinates of its
- * iteration space; how they are looped over is lowering's business. Imports the flow, index expressions and contraction plans.
+ * What fusion makes: groups of values that become one kernel each. A group says which values it computes and at which
+ * coordinates of its iteration space; how they are looped over is lowering's business. Imports the flow, index
+ * expressions and contraction plans.
  */
 import type { ContractPlan } from './absorb.ts';
 import type { Value } from './flow.ts';
@@ -38,8 +39,8 @@ export interface ContractKernel extends Group {
 }
 
 /**
- * Products, what is computed from their rows, and products over the result, in blocks of rows that are never stored whole: attention
- * and its gradient. `made` are the values of full size that stay inside.
+ * Products, what is computed from their rows, and products over the result, in blocks of rows that are never stored
+ * whole: attention and its gradient. `made` are the values of full size that stay inside.
  */
 export interface ChainKernel extends Group {
   readonly kind: 'chain';
@@ -49,10 +50,14 @@ export interface ChainKernel extends Group {
   readonly made: ReadonlySet<Value>;
 }
 
+/** Primitives that are no expression over their inputs: each is a kernel of its own. */
+export const ROUTINES = ['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random', 'matrix'] as const;
+export type RoutinePrimitive = (typeof ROUTINES)[number];
+
 /** One operation that is no expression. */
 export interface RoutineKernel extends Group {
   readonly kind: 'routine';
-  readonly value: Value;
+  readonly value: Value<RoutinePrimitive>;
 }
 
 /** Brings a value to a place of its own: an output that is (or shares memory with) something else, or a variable. */

@@ -1,8 +1,9 @@
 /**
- * The order in which images are kept. Where weights last, channels are innermost (NHWC), and so is everything between convolutions: pixels are then rows of
- * a plain matrix product that is read in place, channels its columns, however small the image. Where they change and channels are few, the batch is
- * innermost (HWCN); where they are many, channels are, with the batch beside them (HWNC). A pass from flow to flow: every value may be kept with its dims in another order, and only what cannot follow is put back.
- * Imports the flow and the reindex algebra.
+ * The order in which images are kept. Where weights last, channels are innermost (NHWC), and so is everything between
+ * convolutions: pixels are then rows of a plain matrix product that is read in place, channels its columns, however
+ * small the image. Where they change and channels are few, the batch is innermost (HWCN); where they are many, channels
+ * are, with the batch beside them (HWNC). A pass from flow to flow: every value may be kept with its dims in another
+ * order, and only what cannot follow is put back. Imports the flow and the reindex algebra.
  */
 import { bytesOf } from '../graph/dtype.ts';
 import type { Attrs, AxisMap, Primitive } from '../graph/node.ts';
@@ -24,13 +25,19 @@ const inOrder = <T>(xs: readonly T[], order: Order): readonly T[] => (order ? or
 const positions = (order: Order, rank: number): number[] =>
   Array.from({ length: rank }, (_, d) => (order ? order.indexOf(d) : d));
 
-/** What a convolution's result looks like with its channels last; `crowded` says that channels come in groups too small for vectors of `lanes`. */
+/**
+ * What a convolution's result looks like with its channels last; `crowded` says that channels come in groups too small
+ * for vectors of `lanes`.
+ */
 interface Convolution {
   readonly order: readonly number[];
   readonly crowded: boolean;
 }
 
-/** Whether `value` is a convolution (of any rank, or pointwise) by lasting weights: spatial dims of one operand behind channels of the weights. */
+/**
+ * Whether `value` is a convolution (of any rank, or pointwise) by lasting weights: spatial dims of one operand behind
+ * channels of the weights.
+ */
 function asConvolution(value: Value<'contract'>, lasts: Flow['lasts'], lanes: number): Convolution | null {
   const { a, b, out } = value.attrs;
   const [x, w] = value.inputs as readonly [Value, Value];
@@ -48,7 +55,10 @@ function asConvolution(value: Value<'contract'>, lasts: Flow['lasts'], lanes: nu
   return { order, crowded: groups > 1 && each > 1 && each < lanes };
 }
 
-/** Most channels of a convolution that is worth having its batch in vectors: with more of them, packing is shared by rows enough. */
+/**
+ * Most channels of a convolution that is worth having its batch in vectors: with more of them, packing is shared by
+ * rows enough.
+ */
 const FEW_CHANNELS = 32;
 
 /** A window view that a convolution reads: its source, and the dim that both have their batch in. */
@@ -79,8 +89,9 @@ interface Orders {
 }
 
 /**
- * Orders with the batch innermost, pixels outermost, for networks whose convolutions all have few channels and change their weights: vectors along the
- * batch are whole and aligned whatever the image, so nothing is unfolded or gathered, and pooling is elementwise.
+ * Orders with the batch innermost, pixels outermost, for networks whose convolutions all have few channels and change
+ * their weights: vectors along the batch are whole and aligned whatever the image, so nothing is unfolded or gathered,
+ * and pooling is elementwise.
  */
 function batchLastOrders(flow: Flow, lanes: number): Orders | null {
   const results = new Map<Value, readonly number[]>();
@@ -126,7 +137,10 @@ function channelsLastOrders(flow: Flow, lanes: number): Orders | null {
 /** Channels from which a convolution by transformed tiles is worth its transforms (contract/winograd). */
 const MANY_CHANNELS = 32;
 
-/** Whether `view` shows, along two dims, windows of three neighbours that are one apart, of an image that the program makes. */
+/**
+ * Whether `view` shows, along two dims, windows of three neighbours that are one apart, of an image that the program
+ * makes.
+ */
 function showsTiles(view: Value): boolean {
   if (view.leaf >= 0 || !view.is('reindex') || shownLeaf(view)) return false;
   const isTap = (d: number, c: number): boolean => Math.abs(c) === 1 && view.shape[d] === 3;
@@ -138,10 +152,16 @@ function showsTiles(view: Value): boolean {
   return axes.length === 2;
 }
 
-/** Channels and images from which on a convolution of bf16 is worth its blocks on matrix registers, and of which both are multiples (contract/pixels). */
+/**
+ * Channels and images from which on a convolution of bf16 is worth its blocks on matrix registers, and of which both
+ * are multiples (contract/pixels).
+ */
 const BLOCK = 32;
 
-/** Keeps the narrow copy of weights [out, in, ...window] as [out, ...window, in]: it then packs in whole vectors, forwards and for the gradient, and is gathered from few lines. */
+/**
+ * Keeps the narrow copy of weights [out, in, ...window] as [out, ...window, in]: it then packs in whole vectors,
+ * forwards and for the gradient, and is gathered from few lines.
+ */
 function orderWeights(kernel: Value, orders: Map<Value, readonly number[]>): void {
   let v = kernel;
   while (isView(v)) v = v.inputs[0]!;
@@ -149,9 +169,9 @@ function orderWeights(kernel: Value, orders: Map<Value, readonly number[]>): voi
 }
 
 /**
- * Orders with channels innermost and the batch beside them, pixels outermost, for networks that change their weights where most products are convolutions
- * by transformed tiles (f32), or on matrix registers (bf16, where there are any: `inBlocks`): those read and write vectors of channels, and to all others the
- * pixels of all images are even rows.
+ * Orders with channels innermost and the batch beside them, pixels outermost, for networks that change their weights
+ * where most products are convolutions by transformed tiles (f32), or on matrix registers (bf16, where there are any:
+ * `inBlocks`): those read and write vectors of channels, and to all others the pixels of all images are even rows.
  */
 function channelsInnermostOrders(flow: Flow, lanes: number, inBlocks: boolean): Orders | null {
   const results = new Map<Value, readonly number[]>();
@@ -332,7 +352,10 @@ class Relayout {
     return { value: this.make(value, 'reduce', attrs, [input], inOrder(value.shape, left)), order: sorted(left) };
   }
 
-  /** A reshape that splits and joins dims which are kept together works on what is kept; any other puts its input back first. */
+  /**
+   * A reshape that splits and joins dims which are kept together works on what is kept; any other puts its input back
+   * first.
+   */
   private reshape(value: Value<'reshape'>): Kept {
     const source = value.inputs[0]!;
     const { value: input, order } = this.kept.get(source)!;
@@ -353,7 +376,9 @@ const unleafed = (value: Value): Value =>
     ? value
     : new Value(value.id, value.op, value.attrs, [], value.shape, value.dtype, -1, value.born, value.group);
 
-/** The order in which a reshape of dims kept in `order` leaves the new dims, or null where it does not leave whole ones. */
+/**
+ * The order in which a reshape of dims kept in `order` leaves the new dims, or null where it does not leave whole ones.
+ */
 function reshapedOrder(from: readonly number[], to: readonly number[], order: readonly number[]): number[] | null {
   const real = (shape: readonly number[]): number[] => shape.flatMap((n, d) => (n === 1 ? [] : [d]));
   const [old, fresh] = [real(from), real(to)];

@@ -72,8 +72,8 @@ export type BinOp =
 export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
 
 /**
- * Products on matrix registers, added to the sums that these hold (`TileSums`). Words are 32 bits: two bf16 (`bf16`, `f32`; sums in f32, denormals count as zero) or four 8-bit
- * integers (each side signed or not as `kind` says, a before b; sums in i32, wrapping). With R = 16 * rows and N = 16 * columns,
+ * Products on matrix registers, added to the sums that these hold (`TileSums`). Words are 32 bits: two bf16 (`bf16`,
+ * `f32`; sums in f32, denormals count as zero) or four 8-bit integers (each side signed or not as `kind` says, a before b; sums in i32, wrapping). With R = 16 * rows and N = 16 * columns,
  *
  *     sums[r][n] += sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
  *
@@ -85,7 +85,7 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  * product's size (Henry, Tang, Heinecke, 2019). Parts must be finite, and parts and products of parts that are denormal count as zero.
  *
  * With `runs`, the sum goes over several such products, of `steps` steps each: pair i of the i32 at `runs.at` says how many bytes behind a and b its blocks
- * begin. Where `pitch` is a number, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
+ * begin. Where `pitch` is given, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
  * row's first, and that of part t, where there are parts, 64 (3 s + t) + 4 g.
  */
 export interface Tiles {
@@ -97,16 +97,18 @@ export interface Tiles {
   readonly rows: 1 | 2;
   readonly columns: 1 | 2;
   readonly ahead?: { readonly from: Reg; readonly lines: number };
-  readonly runs?: { readonly at: Reg; readonly count: Reg; readonly pitch: number | null };
+  readonly runs?: { readonly at: Reg; readonly count: Reg };
+  readonly pitch?: number;
 }
 
 /**
- * The sums of `tiles`: become zero, or what stands at `c`, or are written there, [16 * rows][16 * columns] of f32 or i32. Nothing else touches them, so that other
- * instructions may run between the products of one block.
+ * The sums of `tiles`: become zero, or what stands at `c`, or are written there, [16 * rows][16 * columns] of f32 or
+ * i32, `pitch` bytes from row to row (contiguous without). Nothing else touches them, so that other instructions may run
+ * between the products of one block.
  */
 export type TileSums = { readonly op: 'tileSums'; readonly rows: 1 | 2; readonly columns: 1 | 2 } & (
   | { readonly does: 'clear' }
-  | { readonly does: 'load' | 'store'; readonly c: Reg }
+  | { readonly does: 'load' | 'store'; readonly c: Reg; readonly pitch?: number }
 );
 export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 
@@ -134,7 +136,7 @@ export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
  *             vectors of 4-byte lanes may be masked where the target has it: lanes outside `m` read 0 and touch no memory
  * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise. `exact` says that a bf16
- *             is rounded already. `past` sends it past the caches: a whole vector of 4-byte or 8-byte elements, at a multiple of its bytes; where the target streams
+ *             is rounded already, `flush` that numbers below 2^-126 may become 0 (where the target has tiles). `past` sends it past the caches: a whole vector of 4-byte or 8-byte elements, at a multiple of its bytes; where the target streams
  * - prefetch  a hint that the line at p + offset bytes, whatever it is, will be read, or written; where the target keeps order
  * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
  * - iota      d[i] = i * step (i32); where the target has masks
@@ -204,6 +206,7 @@ export type Inst =
       readonly m?: Reg;
       readonly past?: true;
       readonly exact?: true;
+      readonly flush?: true;
     }
   | { readonly op: 'gather'; readonly d: Reg; readonly p: Reg; readonly index: Reg; readonly m: Reg | null }
   | {

@@ -1,6 +1,7 @@
 /**
- * From the user's graph to a `Flow`: dead code falls away, equal subexpressions become one value, detach and barrier become the
- * value they pass on (a barrier keeps what is computed from it apart from its twins). Linear in the graph, without recursion.
+ * From the user's graph to a `Flow`: dead code falls away, equal subexpressions become one value, detach and barrier
+ * become the value they pass on (a barrier keeps what is computed from it apart from its twins). Linear in the graph,
+ * without recursion.
  */
 import type { DType } from '../graph/dtype.ts';
 import { type Attrs, type AxisMap, isMark, type Node, type Primitive } from '../graph/node.ts';
@@ -53,18 +54,27 @@ const ATTR_KEY: AttrKey = {
 export const attributesKey = (op: Primitive, attrs: Attrs[Primitive]): string =>
   (ATTR_KEY[op] as (attrs: Attrs[Primitive]) => string)(attrs);
 
-/** What readers of a node read, a number that tells its computation apart (barriers have their own), and the barrier group it belongs to. */
+/**
+ * What readers of a node read, a number that tells its computation apart (barriers have their own), and the barrier
+ * group it belongs to.
+ */
 interface Made {
   readonly value: Value;
   readonly key: number;
   readonly group: number;
 }
 
-/** A contraction that sums nothing is a product of two views, and fuses as one (per-sample gradients of weights are such). */
+/**
+ * A contraction that sums nothing is a product of two views, and fuses as one (per-sample gradients of weights are
+ * such).
+ */
 const isOuterProduct = ({ dtype, attrs: { a, b, out } }: Node<'contract'>): boolean =>
   dtype !== 'bool' && [...a, ...b].every(label => out.includes(label));
 
-/** Sums and products of halves run in f32 and are rounded once, as those of reductions: one by one, 1000 ones of bf16 would be 256. */
+/**
+ * Sums and products of halves run in f32 and are rounded once, as those of reductions: one by one, 1000 ones of bf16
+ * would be 256.
+ */
 const accumulatesHalves = ({ dtype, attrs: { kind, drop } }: Node<'scatter'>): boolean =>
   (dtype === 'bf16' || dtype === 'f16') && (kind === 'add' || kind === 'mul') && !drop;
 
@@ -237,7 +247,10 @@ function changes(
   });
 }
 
-/** Which values depend on lasting leaves alone, or on nothing at all: a literal that must be in memory is computed once too. */
+/**
+ * Which values depend on lasting leaves alone, or on nothing at all: a literal that must be in memory is computed once
+ * too.
+ */
 export function lastingValues(values: readonly Value[], leaves: readonly boolean[]): (value: Value) => boolean {
   const lasting = new Set<Value>();
   if (!leaves.includes(true)) return () => false;
@@ -292,7 +305,10 @@ function soleReaders(
   return reader;
 }
 
-/** For a contraction that is only read through a permutation: the permutation, and the contraction's attributes when it does that itself. */
+/**
+ * For a contraction that is only read through a permutation: the permutation, and the contraction's attributes when it
+ * does that itself.
+ */
 function permutedContract(
   node: Node | undefined,
   readers: ReadonlyMap<Node, Node | null>,

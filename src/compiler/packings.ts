@@ -1,6 +1,7 @@
 /**
- * Operands that many contractions of one program read in the same packed form, as every step of a recurrence reads its weights: they are packed once, by a kernel of
- * their own, into memory of the arena. Which operands those are, and the steps that pack them. Imports kernels and their lowered form; knows no machine.
+ * Operands that many contractions of one program read in the same packed form, as every step of a recurrence reads its
+ * weights: they are packed once, by a kernel of their own, into memory of the arena. Which operands those are, and the
+ * steps that pack them. Imports kernels and their lowered form; knows no machine.
  */
 import type { AbsorbedOperand } from './absorb.ts';
 import { storage, Value } from './flow.ts';
@@ -10,8 +11,8 @@ import type { BufferRef, LoweredKernel } from './lower/context.ts';
 import type { Step } from './plan/index.ts';
 
 /**
- * Readers for which packing ahead pays: what all threads pack goes to memory and comes back from there, which costs as much as packing it for oneself up to five times
- * (`PACKED_FOR_ALL` of contract/traffic.ts).
+ * Readers for which packing ahead pays: what all threads pack goes to memory and comes back from there, which costs as
+ * much as packing it for oneself up to five times (`PACKED_FOR_ALL` of contract/traffic.ts).
  */
 const READERS = 5;
 
@@ -25,7 +26,10 @@ function readingOf(kernel: ContractKernel, operand: AbsorbedOperand): string {
   return `${storage(operand.base).id} ${axes.join(' ')}`;
 }
 
-/** The operands of `kernels` that so many of them read in the same way; one of a kernel at most. `lasts` is packed ahead of all runs anyway. */
+/**
+ * The operands of `kernels` that so many of them read in the same way; one of a kernel at most. `lasts` is packed ahead
+ * of all runs anyway.
+ */
 export function repeatedOperands(
   kernels: readonly Kernel[],
   lasts: (value: Value) => boolean,
@@ -70,7 +74,10 @@ interface Packing {
   readonly packed: ReadonlyMap<number, Value>;
 }
 
-/** The steps with those before them that pack `repeated` operands: what several kernels would have prepared alike is prepared once. */
+/**
+ * The steps with those before them that pack `repeated` operands: what several kernels would have prepared alike is
+ * prepared once.
+ */
 export function withPackings(steps: readonly Step[], repeated: ReadonlySet<AbsorbedOperand>): Step[] {
   const codes = new Map<LoopKernel, string>();
   const packings = new Map<string, Packing>();

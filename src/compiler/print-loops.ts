@@ -35,14 +35,15 @@ function line(inst: Inst, kernel: LoopKernel): string {
     case 'tiles': {
       const shape = `${16 * inst.rows}x${16 * inst.columns}`;
       const ahead = inst.ahead ? `, ahead [${name(inst.ahead.from)}] by ${inst.ahead.lines}` : '';
-      const runs = inst.runs
-        ? `, ${name(inst.runs.count)} runs at [${name(inst.runs.at)}]${inst.runs.pitch === null ? '' : `, rows ${inst.runs.pitch} bytes apart`}`
-        : '';
-      return `tiles ${inst.kind} ${shape} += [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}${runs}`;
+      const runs = inst.runs ? `, ${name(inst.runs.count)} runs at [${name(inst.runs.at)}]` : '';
+      const pitch = inst.pitch === undefined ? '' : `, rows ${inst.pitch} bytes apart`;
+      return `tiles ${inst.kind} ${shape} += [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}${runs}${pitch}`;
     }
     case 'tileSums': {
       const shape = `${16 * inst.rows}x${16 * inst.columns}`;
-      return inst.does === 'clear' ? `clear tiles ${shape}` : `${inst.does} tiles ${shape} [${name(inst.c)}]`;
+      if (inst.does === 'clear') return `clear tiles ${shape}`;
+      const pitch = inst.pitch === undefined ? '' : `, rows ${inst.pitch} bytes apart`;
+      return `${inst.does} tiles ${shape} [${name(inst.c)}]${pitch}`;
     }
     case 'select':
       return `${name(inst.d)} = select ${name(inst.m)}, ${name(inst.a)}, ${name(inst.b)}`;

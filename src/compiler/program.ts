@@ -1,6 +1,6 @@
 /**
- * The compiler's result and the backends' food: kernels in order over planned memory. And the small interface every backend is.
- * Data only; graph -> program is compile.ts, program -> machine is backends/.
+ * The compiler's result and the backends' food: kernels in order over planned memory. And the small interface every
+ * backend is. Data only; graph -> program is compile.ts, program -> machine is backends/.
  */
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
@@ -9,22 +9,31 @@ import type { LoopKernel } from './loops.ts';
 import type { Target } from './target.ts';
 
 /**
- * What to compute, still as a graph. `leaves` are all nodes without a known value at compile time (data and realised nodes, variables,
- * placeholders), in binding order; the program depends on their shapes and dtypes only. `outputs` are handed back as fresh
- * host arrays; `updates` write nodes into variables in place, after every read of the old value.
+ * What to compute, still as a graph. `leaves` are all nodes without a known value at compile time (data and realised
+ * nodes, variables, placeholders), in binding order; the program depends on their shapes and dtypes only. `outputs` are
+ * handed back as fresh host arrays; `updates` write nodes into variables in place, after every read of the old value.
  */
 export interface GraphProgram {
   readonly leaves: readonly Node[];
   readonly outputs: readonly Node[];
   readonly updates: readonly { readonly leaf: number; readonly node: Node }[];
-  /** Everything that the compiled program depends on, in order: for caches beyond the process. Absent where such a cache would not pay. */
+  /**
+   * Everything that the compiled program depends on, in order: for caches beyond the process. Absent where such a cache
+   * would not pay.
+   */
   readonly identity?: () => readonly Int32Array[];
   /**
-   * By leaf: whether it is bound to the same unchanged value run after run (weights of a model that is not trained). What depends on such leaves
-   * alone is computed again only when one of them has changed, where the backend keeps memory between runs. None by default.
+   * By leaf: whether it is bound to the same unchanged value run after run (weights of a model that is not trained).
+   * What depends on such leaves alone is computed again only when one of them has changed, where the backend keeps
+   * memory between runs. None by default.
    */
   readonly lasting?: readonly boolean[];
+  /** The same program on another backend, for one whose machine refuses what it needs after the backend was chosen. */
+  readonly elsewhere?: (refusal: MachineRefusal) => Executable;
 }
+
+/** The system refuses memory for machine code, or to let it run. Thrown before anything is computed that lasts. */
+export class MachineRefusal extends Error {}
 
 /** Where one buffer of a kernel lives at run time. */
 export type Place =
@@ -97,7 +106,8 @@ export type Binding = HostArray | Variable;
 export interface Executable {
   /**
    * Runs once. Returns the outputs. Variables that the program updates are written in place.
-   * @throws Error naming the operation and the index when a data-dependent index was out of range; then no variable has changed.
+   * @throws Error naming the operation and the index when a data-dependent index was out of range; then no variable has
+   * changed.
    */
   run(bindings: readonly Binding[]): HostArray[];
   /** The same without blocking the event loop, where the backend can; variables must not be touched meanwhile. */
@@ -109,8 +119,9 @@ export interface Executable {
 /** A kernel of the caller's own, loaded: runs over arrays of the host where they lie, one per buffer of the kernel. */
 export interface HostKernel {
   /**
-   * Runs on every thread of the backend (`alone`: on the calling one only), or on the calling one while a program runs that the event loop does
-   * not wait for. Nothing checks the arrays' sizes. The kernel may neither fail nor have barriers.
+   * Runs on every thread of the backend (`alone`: on the calling one only), or on the calling one while a program runs
+   * that the event loop does not wait for. Nothing checks the arrays' sizes. The kernel may neither fail nor have
+   * barriers.
    */
   run(arrays: readonly ArrayBufferView[], alone?: boolean): void;
 }

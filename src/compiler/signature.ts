@@ -1,6 +1,6 @@
 /**
- * Equal kernels are lowered once: layers of one shape, steps of a recurrence, updates of parameters of one size. A signature says all
- * that lowering depends on, with buffers by order of appearance. Imports kernels and the flow.
+ * Equal kernels are lowered once: layers of one shape, steps of a recurrence, updates of parameters of one size. A
+ * signature says all that lowering depends on, with buffers by order of appearance. Imports kernels and the flow.
  */
 import type { AbsorbedOperand } from './absorb.ts';
 import { storage, type Value } from './flow.ts';

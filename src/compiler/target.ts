@@ -1,6 +1,6 @@
 /**
- * What the compiler may know about a machine: the vector length, the register file, the caches. Every schedule is a function of
- * these numbers, so WebAssembly (4 lanes), AVX2 (8) and AVX-512 (16) share every line above the emitters.
+ * What the compiler may know about a machine: the vector length, the register file, the caches. Every schedule is a
+ * function of these numbers, so WebAssembly (4 lanes), AVX2 (8) and AVX-512 (16) share every line above the emitters.
  */
 import type { LoopKernel } from './loops.ts';
 
@@ -13,13 +13,17 @@ export interface Target {
   /** Whether `fma` rounds once (and is as fast as a multiplication). */
   readonly fusedMultiplyAdd: boolean;
   /**
-   * Whether instructions run in the order the loop IR has them. False (the default) for engines that compile again: V8 moves all loads of
-   * a basic block to its top, so a microkernel must hold every operand of a step in registers at once and must not be unrolled.
+   * Whether instructions run in the order the loop IR has them. False (the default) for engines that compile again: V8
+   * moves all loads of a basic block to its top, so a microkernel must hold every operand of a step in registers at
+   * once and must not be unrolled.
    */
   readonly keepsOrder?: boolean;
   /** Whether loads and stores of f32 and i32 can be masked by lane, and gathered from any addresses (AVX-512). */
   readonly masksMemory?: boolean;
-  /** Whether floats can be scaled by powers of two and inverted roughly in one instruction: `scale` and `nearInverse` of the loop IR (AVX-512). */
+  /**
+   * Whether floats can be scaled by powers of two and inverted roughly in one instruction: `scale` and `nearInverse` of
+   * the loop IR (AVX-512).
+   */
   readonly scales?: boolean;
   /** Whether f32 is rounded to the values of binary16 by conversions: `toF16` of the loop IR (F16C). */
   readonly roundsF16?: boolean;
@@ -31,7 +35,10 @@ export interface Target {
   readonly keepsMemory?: boolean;
   /** What measuring says of schedules, where somebody asked for it: the cost model alone decides by default. */
   readonly tuner?: Tuner;
-  /** Processors that threads share work on: there are tasks enough for as many. Results do not depend on it. 2 by default. */
+  /**
+   * Processors that threads share work on: there are tasks enough for as many. Results do not depend on it. 2 by
+   * default.
+   */
   readonly processors?: number;
   /** Bytes of the level-1 data cache and of the level-2 cache of one core. */
   readonly l1Bytes: number;
@@ -42,7 +49,9 @@ export interface Target {
 
 /** Chooses among schedules of one kernel by running it. */
 export interface Tuner {
-  /** One of `labels` (the first is the cost model's) for what `key` describes; not settled before `settle` has returned. */
+  /**
+   * One of `labels` (the first is the cost model's) for what `key` describes; not settled before `settle` has returned.
+   */
   choose(key: string, labels: readonly string[]): string;
   /** Makes a kernel, as often as it takes to know which choices are the best for it. */
   settle<K extends { readonly loop: LoopKernel }>(make: () => K): K;

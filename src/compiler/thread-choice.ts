@@ -1,14 +1,17 @@
 /**
- * How many threads a program runs on. Results have the same bits for any number, so this is found out by trying, again and again: loops with
- * bounds that are only known when they run make estimates wrong by a factor of a hundred either way, and a machine may be busy for a while.
- * Knows times only.
+ * How many threads a program runs on. Results have the same bits for any number, so this is found out by trying, again
+ * and again: loops with bounds that are only known when they run make estimates wrong by a factor of a hundred either
+ * way, and a machine may be busy for a while. Knows times only.
  */
 
 /** Below this estimate a program is over before another thread would have woken: a few microseconds. */
 const ALWAYS_ALONE = 20_000;
 /** From this estimate on the first run takes all threads. */
 const FIRST_TOGETHER = 20_000_000;
-/** So many runs in a row of at least so many milliseconds take all threads from then on, until one is over sooner than half of that. */
+/**
+ * So many runs in a row of at least so many milliseconds take all threads from then on, until one is over sooner than
+ * half of that.
+ */
 const LONG_MS = 1;
 const LONG_RUNS = 3;
 /** The first runs compile code, so they decide nothing. */
@@ -26,7 +29,10 @@ class Way {
   time = Number.POSITIVE_INFINITY;
   private run = Number.NEGATIVE_INFINITY;
 
-  /** Run number `run` took so many milliseconds. What is known from long ago may hold no more; one run that was held up counts as twice the average. */
+  /**
+   * Run number `run` took so many milliseconds. What is known from long ago may hold no more; one run that was held up
+   * counts as twice the average.
+   */
   took(milliseconds: number, run: number): void {
     const isKnown = run - this.run < FIRST_PAUSE / 2;
     this.time = isKnown ? this.time + (Math.min(milliseconds, 2 * this.time) - this.time) * WEIGHT : milliseconds;
@@ -35,7 +41,10 @@ class Way {
 }
 
 export class ThreadChoice {
-  /** Whether a run is over before another thread would have woken: on one thread always, and nobody need ask how long it takes. */
+  /**
+   * Whether a run is over before another thread would have woken: on one thread always, and nobody need ask how long it
+   * takes.
+   */
   readonly brief: boolean;
   /** Estimated work, see usage.ts. */
   private readonly estimate: number;

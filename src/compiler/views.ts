@@ -1,6 +1,6 @@
 /**
- * Views as arithmetic: given coordinates of a view's element, the coordinates of the element it shows and the conditions under
- * which it shows one. Imports the flow and index expressions; knows nothing of kernels.
+ * Views as arithmetic: given coordinates of a view's element, the coordinates of the element it shows and the
+ * conditions under which it shows one. Imports the flow and index expressions; knows nothing of kernels.
  */
 import type { Value } from './flow.ts';
 import { gcd, type IndexTable, type Ix } from './index-expr.ts';
@@ -47,8 +47,8 @@ export function throughReindex(table: IndexTable, view: Value<'reindex'>, coords
 }
 
 /**
- * The same condition over fewer variables, where the others cannot change it: 0 <= 384 * k + 64 * l + m - 384 < 384 is 0 <= k - 1 < 1 for
- * 64 * l + m < 384. What is padded or cut after dims were joined is then known per part.
+ * The same condition over fewer variables, where the others cannot change it: 0 <= 384 * k + 64 * l + m - 384 < 384 is
+ * 0 <= k - 1 < 1 for 64 * l + m < 384. What is padded or cut after dims were joined is then known per part.
  */
 export function simplest(table: IndexTable, condition: Condition): Condition {
   const { ix, size } = condition;

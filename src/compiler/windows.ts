@@ -1,6 +1,7 @@
 /**
- * Slices that start somewhere inside a value in the arena and need no guard: memory of their own, a constant further on. Kernels that differ
- * in that constant only (the steps of a recurrence) are one piece of code called with different addresses. Imports the flow.
+ * Slices that start somewhere inside a value in the arena and need no guard: memory of their own, a constant further
+ * on. Kernels that differ in that constant only (the steps of a recurrence) are one piece of code called with different
+ * addresses. Imports the flow.
  */
 import { bytesOf } from '../graph/dtype.ts';
 import { isUnguarded } from '../graph/reindex.ts';
@@ -33,7 +34,9 @@ export class MemoryWindows {
     this.meaning.set(part, { root: whole, offset });
   }
 
-  /** What a stand-in made by `of` stands for, or where a value has been placed; the value itself from 0 on otherwise. */
+  /**
+   * What a stand-in made by `of` stands for, or where a value has been placed; the value itself from 0 on otherwise.
+   */
   resolve(value: Value): MemoryWindow {
     const window = this.meaning.get(value);
     if (!window) return { root: value, offset: 0 };
@@ -41,7 +44,10 @@ export class MemoryWindows {
     return { root, offset: window.offset + offset };
   }
 
-  /** A stand-in for the memory a slice reads, or null where it is not of that kind. Its maps then read without their offsets. */
+  /**
+   * A stand-in for the memory a slice reads, or null where it is not of that kind. Its maps then read without their
+   * offsets.
+   */
   of(view: Value<'reindex'>): Value | null {
     let window = this.byView.get(view);
     if (window === undefined) {

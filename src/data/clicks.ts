@@ -1,5 +1,6 @@
 /**
- * Generated clicks: impressions whose click probability a known teacher gives, so that the best possible AUC is known as well.
+ * Generated clicks: impressions whose click probability a known teacher gives, so that the best possible AUC is known
+ * as well.
  */
 import { RandomStream } from './random.ts';
 import { type Table, tableFromRows } from './table.ts';
@@ -17,8 +18,9 @@ const DEVICES = ['phone', 'tablet', 'desktop'];
 const SLOTS = ['top', 'side', 'bottom', 'video'];
 
 /**
- * `rows` impressions: user, item, device, slot (categories), age and price (numbers; 3 % of ages missing), and `click` of 0 or 1. The
- * teacher's logit is a sum of biases, the inner product of a user's and an item's vector (so that factorisation pays), and a parabola in age.
+ * `rows` impressions: user, item, device, slot (categories), age and price (numbers; 3 % of ages missing), and `click`
+ * of 0 or 1. The teacher's logit is a sum of biases, the inner product of a user's and an item's vector (so that
+ * factorisation pays), and a parabola in age.
  */
 export function generateClicks(rows: number, seed: number): Clicks {
   const taste = new RandomStream(seed, 4);

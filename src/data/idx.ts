@@ -1,6 +1,6 @@
 /**
- * IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist/): two zero bytes, a type byte, the number of dimensions, their sizes as
- * big-endian u32, then the elements big-endian. Gzipped or not, told by content.
+ * IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist/): two zero bytes, a type byte, the number of dimensions,
+ * their sizes as big-endian u32, then the elements big-endian. Gzipped or not, told by content.
  */
 
 import { decodeElements, dtypeFor, type FileType, fileBytesOf } from '../formats/elements.ts';

@@ -1,5 +1,6 @@
 /**
- * Images as planar arrays, and the decoders of PNG and JPEG files (fast-png; @jsquash/jpeg, MozJPEG's decoder as WebAssembly).
+ * Images as planar arrays, and the decoders of PNG and JPEG files (fast-png; @jsquash/jpeg, MozJPEG's decoder as
+ * WebAssembly).
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -24,8 +25,8 @@ export function isImage(value: unknown): value is Image {
 }
 
 /**
- * Reads a PNG or JPEG file, told by content, as u8: 1 channel for grey, 3 for colour, 2 or 4 where a PNG has transparency. 16-bit
- * PNGs keep their upper 8 bits.
+ * Reads a PNG or JPEG file, told by content, as u8: 1 channel for grey, 3 for colour, 2 or 4 where a PNG has
+ * transparency. 16-bit PNGs keep their upper 8 bits.
  * @throws Error naming the file when it is missing, damaged, truncated or neither format.
  */
 export async function readImage(path: string): Promise<Image> {

@@ -1,6 +1,6 @@
 /**
- * Data: datasets and loaders, readers of files, transforms, and generated data. May import tensor and the file helpers of formats; knows no modules,
- * optimizers or training loops.
+ * Data: datasets and loaders, readers of files, transforms, and generated data. May import tensor and the file helpers
+ * of formats; knows no modules, optimizers or training loops.
  */
 
 export { type Clicks, generateClicks } from './clicks.ts';
@@ -13,6 +13,7 @@ export {
   type IterableDataset,
   MappedDataset,
   randomSplit,
+  type SeedOption,
   Subset,
   TensorDataset,
 } from './dataset.ts';
@@ -25,6 +26,7 @@ export { DataLoader, type LoaderOptions, type LoaderState } from './loader.ts';
 export { readMnist } from './mnist.ts';
 export { RandomStream } from './random.ts';
 export { collate } from './rows.ts';
+export { type Sampler, SubsetRandomSampler, WeightedRandomSampler } from './samplers.ts';
 export { StreamLoader, type StreamLoaderOptions, type StreamLoaderState } from './streamLoader.ts';
 export {
   columnOf,

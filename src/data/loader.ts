@@ -1,10 +1,11 @@
 /**
  * DataLoader: shuffled batches of a dataset, in this thread or from worker threads, resumable to the batch.
  */
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { CollatedOf, Dataset } from './dataset.ts';
 import { RandomStream } from './random.ts';
 import { collate as defaultCollate } from './rows.ts';
+import type { Sampler } from './samplers.ts';
 import { isModuleDataset, WorkerPool } from './workers.ts';
 
 export interface LoaderOptions<T, B> {
@@ -12,19 +13,23 @@ export interface LoaderOptions<T, B> {
   readonly batchSize?: number;
   /** A new order every epoch, from `seed` and the epoch's number. Default false: the dataset's own order. */
   readonly shuffle?: boolean;
-  /** Default 0. */
+  /** Which samples an epoch takes, in which order; instead of `shuffle`. */
+  readonly sampler?: Sampler;
+  /** Of the order of samples. Default 0. */
   readonly seed?: number;
   /** Leaves out a last batch that is not full. Default false. */
   readonly dropLast?: boolean;
   /** Samples to a batch; by default `collate` of this package (or the dataset's own `batch`). */
-  readonly collate?: (samples: T[]) => B;
+  readonly collateFn?: (samples: T[]) => B;
   /** Threads that read samples; needs a dataset made by `moduleDataset`. Default 0: this thread. */
   readonly numWorkers?: number;
   /** Batches asked for ahead, per worker (or in all without workers). Default 2. */
-  readonly prefetch?: number;
+  readonly prefetchFactor?: number;
 }
 
-const OPTIONS = ['batchSize', 'shuffle', 'seed', 'dropLast', 'collate', 'numWorkers', 'prefetch'];
+const OPTIONS = [
+  ...(['batchSize', 'shuffle', 'sampler', 'seed', 'dropLast', 'collateFn', 'numWorkers', 'prefetchFactor'] as const),
+] as const;
 
 /** Where a loader stands; plain JSON. */
 export interface LoaderState {
@@ -35,17 +40,19 @@ export interface LoaderState {
 }
 
 /**
- * Iterating runs one epoch: `for (const batch of loader)` for datasets in memory, `for await` for any. Each new loop is the next epoch, also after a
- * loop that was left early; after `loadState` it goes on in the middle of the epoch where `state` was taken, with the same batches.
+ * Iterating runs one epoch: `for (const batch of loader)` for datasets in memory, `for await` for any. Each new loop is
+ * the next epoch, also after a loop that was left early; after `loadState` it goes on in the middle of the epoch where
+ * `state` was taken, with the same batches.
  */
 export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncIterable<B> {
   readonly dataset: Dataset<T>;
   readonly batchSize: number;
   private readonly shuffle: boolean;
+  private readonly sampler: Sampler | null;
   private readonly dropLast: boolean;
-  private readonly collate: ((samples: T[]) => B) | null;
+  private readonly collateFn: ((samples: T[]) => B) | null;
   private readonly numWorkers: number;
-  private readonly prefetch: number;
+  private readonly prefetchFactor: number;
   private seed: number;
   private epoch = 0;
   private position = 0;
@@ -54,7 +61,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
 
   constructor(dataset: Dataset<T>, options: LoaderOptions<T, B> = {}) {
     checkOptions('DataLoader', options, OPTIONS);
-    const { batchSize = 1, numWorkers = 0, prefetch = 2, seed = 0 } = options;
+    const { batchSize = 1, numWorkers = 0, prefetchFactor = 2, seed = 0 } = options;
     const count = (name: string, value: number, least: number): number => {
       if (!Number.isInteger(value) || value < least)
         throw new Error(`DataLoader: ${name} is ${value}, expected an integer of at least ${least}`);
@@ -67,11 +74,18 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
     this.dataset = dataset;
     this.batchSize = count('batchSize', batchSize, 1);
     this.numWorkers = count('numWorkers', numWorkers, 0);
-    this.prefetch = count('prefetch', prefetch, 1);
+    this.prefetchFactor = count('prefetchFactor', prefetchFactor, 1);
     this.seed = seed;
     this.shuffle = options.shuffle ?? false;
+    this.sampler = options.sampler ?? null;
+    if (this.sampler && this.shuffle)
+      throw new Error('DataLoader: shuffle and sampler both came: a sampler decides the order itself');
+    if (this.sampler && typeof this.sampler.indices !== 'function')
+      throw new TypeError(
+        'DataLoader: sampler: expected a Sampler, such as new SubsetRandomSampler(indices) or new WeightedRandomSampler(weights)',
+      );
     this.dropLast = options.dropLast ?? false;
-    this.collate = options.collate ?? null;
+    this.collateFn = options.collateFn ?? null;
     if (numWorkers > 0 && !isModuleDataset(dataset))
       throw new Error(
         'DataLoader: numWorkers needs a dataset made by moduleDataset, which workers can build for themselves',
@@ -80,7 +94,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
 
   /** Batches per epoch. */
   get length(): number {
-    const batches = this.dataset.length / this.batchSize;
+    const batches = (this.sampler ?? this.dataset).length / this.batchSize;
     return this.dropLast ? Math.floor(batches) : Math.ceil(batches);
   }
 
@@ -116,7 +130,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
   async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
     const pool =
       this.numWorkers > 0 && isModuleDataset(this.dataset) ? new WorkerPool<T>(this.dataset, this.numWorkers) : null;
-    const ahead = this.prefetch * Math.max(1, this.numWorkers);
+    const ahead = this.prefetchFactor * Math.max(1, this.numWorkers);
     try {
       const batches = this.startEpoch();
       const epoch = this.epoch;
@@ -151,11 +165,20 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
       this.position = 0;
     }
     this.resuming = false;
+    return batchesOf(this.order(), this.position, this.length, this.batchSize);
+  }
+
+  /** The samples of the epoch, in order. */
+  private order(): Uint32Array {
+    const { seed, epoch, sampler } = this;
     const { length } = this.dataset;
-    const order = this.shuffle
-      ? new RandomStream(this.seed, this.epoch).permutation(length)
-      : Uint32Array.from({ length }, (_, i) => i);
-    return batchesOf(order, this.position, this.length, this.batchSize);
+    if (this.shuffle) return new RandomStream(seed, epoch).permutation(length);
+    if (!sampler) return Uint32Array.from({ length }, (_, i) => i);
+    const drawn = Array.from(sampler.indices(seed, epoch));
+    const bad = drawn.find(index => !Number.isInteger(index) || index < 0 || index >= length);
+    if (bad !== undefined)
+      throw new RangeError(`DataLoader: sampler: index ${bad} came for a dataset of ${length} samples`);
+    return Uint32Array.from(drawn);
   }
 
   private endEpoch(): void {
@@ -166,7 +189,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
 
   private read(indices: ArrayLike<number>): B | Promise<B> {
     const { dataset, epoch } = this;
-    if (!this.collate && dataset.batch) return dataset.batch(indices, epoch) as B;
+    if (!this.collateFn && dataset.batch) return dataset.batch(indices, epoch) as B;
     const samples = Array.from(indices, index => dataset.get(index, epoch));
     return samples.some(sample => sample instanceof Promise)
       ? Promise.all(samples).then(ready => this.gather(ready))
@@ -174,7 +197,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
   }
 
   private gather(samples: T[]): B {
-    return this.collate ? this.collate(samples) : (defaultCollate(samples) as B);
+    return this.collateFn ? this.collateFn(samples) : (defaultCollate(samples) as B);
   }
 }
 

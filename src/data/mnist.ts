@@ -1,5 +1,6 @@
 /**
- * MNIST's files in a folder: images and labels of the training and test part, gzipped or not, whole or the first 10,000.
+ * MNIST's files in a folder: images and labels of the training and test part, gzipped or not, whole or the first
+ * 10,000.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +11,8 @@ const PREFIXES = { train: ['train', 'train10k'], test: ['t10k'] } as const;
 
 /**
  * Reads a part of MNIST (or of a set in its format, as Fashion-MNIST) from `folder`.
- * @throws Error naming the folder or file when one is missing, is not what it should be, or images and labels do not match.
+ * @throws Error naming the folder or file when one is missing, is not what it should be, or images and labels do not
+ * match.
  */
 export function readMnist(folder: string, part: 'train' | 'test'): DigitArrays {
   const prefixes = PREFIXES[part];

@@ -1,6 +1,6 @@
 /**
- * Random numbers for data: counter-based Philox 4x32-10 (Salmon et al., SC'11), so that what is drawn for (seed, epoch, index) depends
- * on nothing else: not on order, workers or platform. Imports nothing.
+ * Random numbers for data: counter-based Philox 4x32-10 (Salmon et al., SC'11), so that what is drawn for (seed, epoch,
+ * index) depends on nothing else: not on order, workers or platform. Imports nothing.
  */
 
 const M0 = 0xd2511f53;

@@ -43,8 +43,9 @@ const TYPED: readonly (readonly [new (n: number) => HostArray, DType])[] = [
 ];
 
 /**
- * Samples of one structure into one batch of that structure: tensors are stacked, typed arrays and images become rows of a tensor, numbers a
- * f32 [n], bigints an i64 [n], booleans a bool [n], strings stay an array; tuples and objects are collated field by field.
+ * Samples of one structure into one batch of that structure: tensors are stacked, typed arrays and images become rows
+ * of a tensor, numbers a f32 [n], bigints an i64 [n], booleans a bool [n], strings stay an array; tuples and objects
+ * are collated field by field.
  * @throws Error when shapes or structures differ between samples.
  */
 export function collate(samples: readonly unknown[]): Collated {

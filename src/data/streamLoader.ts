@@ -1,6 +1,7 @@
 /**
  * Batches of a dataset that is a stream: samples come in an order of its own, and there is no index to shuffle.
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { CollatedOf, IterableDataset } from './dataset.ts';
 import { collate as defaultCollate } from './rows.ts';
 
@@ -10,7 +11,7 @@ export interface StreamLoaderOptions<T, B> {
   /** Leaves out a last batch that is not full. Default false. */
   readonly dropLast?: boolean;
   /** Samples to a batch; by default `collate` of this package. */
-  readonly collate?: (samples: T[]) => B;
+  readonly collateFn?: (samples: T[]) => B;
 }
 
 /** Where a stream's loader stands; plain JSON. */
@@ -20,25 +21,26 @@ export interface StreamLoaderState {
 }
 
 /**
- * Each loop is one pass over the stream. After `loadState` the next loop reads past the batches that were handed out before, so the stream must give
- * the same samples again.
+ * Each loop is one pass over the stream. After `loadState` the next loop reads past the batches that were handed out
+ * before, so the stream must give the same samples again.
  */
 export class StreamLoader<T, B = CollatedOf<T>> implements Iterable<B> {
   readonly batchSize: number;
   private readonly dataset: IterableDataset<T>;
   private readonly dropLast: boolean;
-  private readonly collate: (samples: T[]) => B;
+  private readonly collateFn: (samples: T[]) => B;
   private position = 0;
   private skip = 0;
 
   constructor(dataset: IterableDataset<T>, options: StreamLoaderOptions<T, B> = {}) {
-    const { batchSize = 1, dropLast = false, collate = samples => defaultCollate(samples) as B } = options;
+    checkOptions('StreamLoader', options, ['batchSize', 'dropLast', 'collateFn']);
+    const { batchSize = 1, dropLast = false, collateFn = samples => defaultCollate(samples) as B } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new Error(`StreamLoader: batchSize is ${batchSize}, expected an integer of at least 1`);
     this.dataset = dataset;
     this.batchSize = batchSize;
     this.dropLast = dropLast;
-    this.collate = collate;
+    this.collateFn = collateFn;
   }
 
   /** Where the loader stands within its pass, for `loadState`. */
@@ -60,7 +62,7 @@ export class StreamLoader<T, B = CollatedOf<T>> implements Iterable<B> {
       this.position++;
       if (this.position <= this.skip) continue;
       this.skip = 0;
-      yield this.collate(samples);
+      yield this.collateFn(samples);
     }
     this.position = 0;
     this.skip = 0;

@@ -11,8 +11,9 @@ export interface ModuleDataset<T> extends Dataset<T> {
 }
 
 /**
- * The dataset that the default export of `module` (a URL or absolute path of a JavaScript module) makes of `options`, which must be
- * structured-cloneable. Samples must be so too: numbers, strings, typed arrays, images, tuples and objects of them, not tensors.
+ * The dataset that the default export of `module` (a URL or absolute path of a JavaScript module) makes of `options`,
+ * which must be structured-cloneable. Samples must be so too: numbers, strings, typed arrays, images, tuples and
+ * objects of them, not tensors.
  */
 export async function moduleDataset<T>(module: string | URL, options: unknown = {}): Promise<ModuleDataset<T>> {
   const href = String(module);

@@ -7,8 +7,8 @@ import { fs, path as paths } from './node.ts';
 const WRITE_BYTES = 1 << 30;
 
 /**
- * Writes `chunks` one after the other, each as it comes, as the file `path`. A reader, also after a crash or with a full disk, sees the old file or the whole
- * new one; the temporary file is removed when writing fails.
+ * Writes `chunks` one after the other, each as it comes, as the file `path`. A reader, also after a crash or with a
+ * full disk, sees the old file or the whole new one; the temporary file is removed when writing fails.
  * @throws Error naming the file and the reason (no space left, no such folder, no permission).
  */
 export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>): void {
@@ -32,8 +32,9 @@ export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>)
 }
 
 /**
- * Makes the folder `path` of what `write` puts into a new one beside it. Should `write` fail, the folder is as it was and nothing is left over.
- * An old folder is moved aside first, so a crash between the two renames leaves it as `path.old`, from where `recoverFolder` takes it back.
+ * Makes the folder `path` of what `write` puts into a new one beside it. Should `write` fail, the folder is as it was
+ * and nothing is left over. An old folder is moved aside first, so a crash between the two renames leaves it as
+ * `path.old`, from where `recoverFolder` takes it back.
  * @throws what `write` throws; an Error naming the folder and the reason where the file system refuses
  */
 export function writeFolderAtomic(path: string, write: (folder: string) => void): void {

@@ -1,6 +1,7 @@
 /**
- * Branches and loops of programs of other frameworks. Where a condition is known while a program is run (always, outside of compile), the branch taken
- * is run, and loops step by step, so shapes may change on the way; inside compile they become the library's own control flow.
+ * Branches and loops of programs of other frameworks. Where a condition is known while a program is run (always,
+ * outside of compile), the branch taken is run, and loops step by step, so shapes may change on the way; inside compile
+ * they become the library's own control flow.
  */
 import { constantValue, isSymbolic, isTracing } from '../runtime/index.ts';
 import { cond, full, type Tensor, whileLoop } from '../tensor/index.ts';
@@ -14,7 +15,10 @@ export function dataIfKnown(tensor: Tensor): ReturnType<Tensor['data']> | null {
   return constantValue(node) ?? (isTracing() || isSymbolic(node) ? null : tensor.data());
 }
 
-/** Elements that decide shapes, axes and the like. @throws Error where only the data of a compiled program decides them */
+/**
+ * Elements that decide shapes, axes and the like.
+ * @throws Error where only the data of a compiled program decides them
+ */
 export function knownNumbers(x: Tensor): number[] {
   const data = dataIfKnown(x);
   if (data === null) throw new Error('what decides a shape depends on the data: run the model outside of compile');
@@ -38,7 +42,8 @@ export function branch(condition: Tensor, onTrue: Branch, onFalse: Branch): read
 }
 
 /**
- * What a loop of a compiled program carries keeps its shape. A list whose elements had none yet (it holds nothing) takes that of the first element put in.
+ * What a loop of a compiled program carries keeps its shape. A list whose elements had none yet (it holds nothing)
+ * takes that of the first element put in.
  * @throws Error where a value grows from step to step
  */
 function settled(values: readonly Tensor[], after: readonly Tensor[]): Tensor[] {

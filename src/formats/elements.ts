@@ -1,6 +1,6 @@
 /**
- * Little- and big-endian element bytes of files to host arrays of our dtypes, and back. 16-bit and unsigned integers that have no dtype
- * of ours are widened without loss.
+ * Little- and big-endian element bytes of files to host arrays of our dtypes, and back. 16-bit and unsigned integers
+ * that have no dtype of ours are widened without loss.
  */
 import { bytesOf, type DType, type HostArray, hostView } from '../graph/dtype.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Files of tensors: safetensors, .npy, .npz and PyTorch's, read without trusting them and written atomically; models of other frameworks as modules.
- * May import tensor and nn; knows no training.
+ * Files of tensors: safetensors, .npy, .npz and PyTorch's, read without trusting them and written atomically; models of
+ * other frameworks as modules. May import tensor and nn; knows no training.
  */
 
 export { writeAtomic } from './atomic.ts';

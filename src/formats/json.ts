@@ -1,6 +1,6 @@
 /**
- * JSON from files that may be hostile: like JSON.parse, but a repeated key is refused and nesting is bounded. Objects come without a
- * prototype. Imports nothing.
+ * JSON from files that may be hostile: like JSON.parse, but a repeated key is refused and nesting is bounded. Objects
+ * come without a prototype. Imports nothing.
  */
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };

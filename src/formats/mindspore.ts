@@ -1,5 +1,6 @@
 /**
- * MindSpore's checkpoints (`.ckpt`): one protobuf message of named tensors (mindspore/ccsrc/utils/checkpoint.proto). Elements stay in the file until they are read.
+ * MindSpore's checkpoints (`.ckpt`): one protobuf message of named tensors (mindspore/ccsrc/utils/checkpoint.proto).
+ * Elements stay in the file until they are read.
  */
 import { sizeOf } from '../graph/shape.ts';
 import { dtypeFor, type FileType, fileBytesOf } from './elements.ts';

@@ -1,5 +1,6 @@
 /**
- * Node's modules, asked for when a file is read or written and not when a reader is imported: what reads from bytes runs in browsers, too.
+ * Node's modules, asked for when a file is read or written and not when a reader is imported: what reads from bytes
+ * runs in browsers, too.
  */
 const builtin = <T>(name: string): T => {
   const module = globalThis.process?.getBuiltinModule?.(name);

@@ -26,8 +26,10 @@ const DESCR: { readonly [D in DType]: string } = {
 }; // biome-ignore format: a table
 
 /**
- * Reads a .npy file: versions 1 to 3, either byte order, C or Fortran order. int16 and uint16 come as i32, uint32 and uint64 as i64.
- * @throws Error naming the file and what is wrong with it; for object arrays, which are pickles, and for structured ones.
+ * Reads a .npy file: versions 1 to 3, either byte order, C or Fortran order. int16 and uint16 come as i32, uint32 and
+ * uint64 as i64.
+ * @throws Error naming the file and what is wrong with it; for object arrays, which are pickles, and for structured
+ * ones.
  */
 export function loadNpy(path: string): Tensor {
   return withFile(path, source => storedNpy(source, path).read());
@@ -69,7 +71,10 @@ export function npyChunks(tensor: Tensor): Uint8Array[] {
   return [header, encodeElements(tensor.data())];
 }
 
-/** The array of a .npy file under a name, not read yet. @throws Error naming the source and what is wrong with its header */
+/**
+ * The array of a .npy file under a name, not read yet.
+ * @throws Error naming the source and what is wrong with its header
+ */
 export function storedNpy(source: ByteSource, name: string): StoredTensor {
   const fail = (what: string): never => {
     throw new Error(`${source.name}: not a valid .npy file: ${what}`);

@@ -1,6 +1,6 @@
 /**
- * Any file of weights, told by its content: what it is, its tensors, and what else it says. Endings are not trusted, as `.pkl`, `.pt` and `.ckpt` mean
- * different things in different houses.
+ * Any file of weights, told by its content: what it is, its tensors, and what else it says. Endings are not trusted, as
+ * `.pkl`, `.pt` and `.ckpt` mean different things in different houses.
  */
 import { statSync } from 'node:fs';
 import type { Tensor } from '../tensor/index.ts';
@@ -91,9 +91,10 @@ async function openZipKind(path: string): Promise<WeightsFile> {
 }
 
 /**
- * Opens a file of weights of any format Tenon knows: safetensors, PyTorch (`.pt`, `.pth`, zip and legacy, TorchScript), the `*.index.json` of either, GGUF,
- * ONNX, `.npy`, `.npz`, TensorFlow.js (`model.json`), Paddle (`.pdmodel`, `.pdiparams`, the older folder), MindSpore (`.ckpt`), and pickles of arrays (Paddle,
- * Jittor, MegEngine). Nothing but names, shapes and types is read until a tensor is.
+ * Opens a file of weights of any format Tenon knows: safetensors, PyTorch (`.pt`, `.pth`, zip and legacy, TorchScript),
+ * the `*.index.json` of either, GGUF, ONNX, `.npy`, `.npz`, TensorFlow.js (`model.json`), Paddle (`.pdmodel`,
+ * `.pdiparams`, the older folder), MindSpore (`.ckpt`), and pickles of arrays (Paddle, Jittor, MegEngine). Nothing but
+ * names, shapes and types is read until a tensor is.
  * @throws Error naming the file and what it is instead, or where it is damaged
  */
 export async function openWeights(path: string): Promise<WeightsFile> {

@@ -1,6 +1,7 @@
 /**
- * safetensors: an 8-byte header length, a JSON header, then the tensors' bytes (https://github.com/huggingface/safetensors, "Format").
- * Reading trusts nothing: every length and offset is checked against the file before anything is allocated by it.
+ * safetensors: an 8-byte header length, a JSON header, then the tensors' bytes
+ * (https://github.com/huggingface/safetensors, "Format"). Reading trusts nothing: every length and offset is checked
+ * against the file before anything is allocated by it.
  */
 
 import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
@@ -55,9 +56,10 @@ export function parseSafetensors(bytes: Uint8Array, name = 'safetensors'): Safet
 }
 
 /**
- * Writes `tensors` (and string `metadata`) as one safetensors file, atomically. Tensors are ordered by falling element size, then name, so
- * that every one is aligned.
- * @throws TypeError for what is no tensor, Error naming the file where it cannot be written; an existing file is then left as it was.
+ * Writes `tensors` (and string `metadata`) as one safetensors file, atomically. Tensors are ordered by falling element
+ * size, then name, so that every one is aligned.
+ * @throws TypeError for what is no tensor, Error naming the file where it cannot be written; an existing file is then
+ * left as it was.
  */
 export function saveSafetensors(
   path: string,
@@ -82,7 +84,8 @@ export const safetensorsChunks = (
 ): Uint8Array[] => [
   ...streamSafetensors(
     Object.entries(tensors).map(([name, tensor]) => {
-      if (!(tensor instanceof Tensor)) throw new TypeError(`safetensors: "${name}" is no tensor`);
+      if (!(tensor instanceof Tensor))
+        throw new TypeError(`safetensors: "${name}" is no tensor (of a model, save model.stateDict())`);
       return { name, dtype: tensor.dtype, shape: tensor.shape, data: () => tensor.data() };
     }),
     metadata,
@@ -211,7 +214,10 @@ function checkEntry(name: string, value: Json, dataBytes: number, fail: (what: s
   return { name, type, storedAs: String(dtype), shape, begin, end };
 }
 
-/** As in the reference implementation, the tensors must cover the data exactly: no overlap, no hole, nothing after the last. */
+/**
+ * As in the reference implementation, the tensors must cover the data exactly: no overlap, no hole, nothing after the
+ * last.
+ */
 function checkCoverage(entries: readonly Entry[], dataBytes: number, fail: (what: string) => never): void {
   let covered = 0;
   let last = '';

@@ -1,5 +1,6 @@
 /**
- * Models in several files beside an index, as Hugging Face writes them: `model.safetensors.index.json` and `pytorch_model.bin.index.json`.
+ * Models in several files beside an index, as Hugging Face writes them: `model.safetensors.index.json` and
+ * `pytorch_model.bin.index.json`.
  */
 import { type Json, parseJson } from './json.ts';
 import { path as paths } from './node.ts';
@@ -18,7 +19,8 @@ interface Shard {
 }
 
 /**
- * Opens `{"metadata": {...}, "weight_map": {tensor: file}}` and with `open` the files that it names, whose tensors are read when they are asked for.
+ * Opens `{"metadata": {...}, "weight_map": {tensor: file}}` and with `open` the files that it names, whose tensors are
+ * read when they are asked for.
  * @throws Error naming the file and what is wrong with it; a shard outside of the index's folder is refused
  */
 export async function openSharded(

@@ -1,6 +1,6 @@
 /**
- * Random access to bytes with a known end, from a file or from memory: the only way formats read. Every read is checked against the
- * real size first, so no length that a file claims is ever allocated unchecked.
+ * Random access to bytes with a known end, from a file or from memory: the only way formats read. Every read is checked
+ * against the real size first, so no length that a file claims is ever allocated unchecked.
  */
 import { reasonOf } from './atomic.ts';
 import { fs } from './node.ts';

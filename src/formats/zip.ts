@@ -1,12 +1,16 @@
 /**
- * Entries of a zip read where they lie: the directory through yauzl, stored entries as ranges of the file, deflated ones unpacked when asked.
+ * Entries of a zip read where they lie: the directory through yauzl, stored entries as ranges of the file, deflated
+ * ones unpacked when asked.
  */
 import { inflateRawSync } from 'node:zlib';
 import yauzl from 'yauzl';
 import { reasonOf } from './atomic.ts';
 import { type ByteSource, bytesSource, openFile } from './source.ts';
 
-/** Unpacked bytes may be this many times the archive's; a larger claim is a bomb. (Weights hardly deflate: 1.1 is usual.) */
+/**
+ * Unpacked bytes may be this many times the archive's; a larger claim is a bomb. (Weights hardly deflate: 1.1 is
+ * usual.)
+ */
 const MAX_EXPANSION = 100;
 
 interface ZipEntry {
@@ -50,8 +54,8 @@ function rejection(): { readonly promise: Promise<never>; readonly reject: (erro
 }
 
 /**
- * How yauzl reads: ranges of the source, checked before they are read. What it throws while it looks at them (numbers of a damaged directory) goes to
- * `onThrow`, as nobody stands above a callback.
+ * How yauzl reads: ranges of the source, checked before they are read. What it throws while it looks at them (numbers
+ * of a damaged directory) goes to `onThrow`, as nobody stands above a callback.
  */
 class SourceReader extends yauzl.RandomAccessReader {
   /** Where it read last: errors are about what stands there. */

@@ -1,7 +1,7 @@
 /**
- * Building nodes: one function per primitive, with its shape rule, its dtype rule and the simplifications that are always worth
- * having (identities, composed views, folded constants). Callers above (Tensor, transforms) broadcast and promote first: here
- * shapes and dtypes must already agree, and a disagreement is an internal error.
+ * Building nodes: one function per primitive, with its shape rule, its dtype rule and the simplifications that are
+ * always worth having (identities, composed views, folded constants). Callers above (Tensor, transforms) broadcast and
+ * promote first: here shapes and dtypes must already agree, and a disagreement is an internal error.
  */
 export { contract } from './build/contract.ts';
 export * from './build/elementwise.ts';

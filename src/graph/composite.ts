@@ -1,6 +1,6 @@
 /**
- * Named compositions: which nodes of a graph a function such as conv2d or layerNorm has made, for whoever writes graphs down by the names
- * of the field (ONNX export). Costs nothing unless somebody records.
+ * Named compositions: which nodes of a graph a function such as conv2d or layerNorm has made, for whoever writes graphs
+ * down by the names of the field (ONNX export). Costs nothing unless somebody records.
  */
 import type { Node } from './node.ts';
 
@@ -34,7 +34,10 @@ export function recordComposites<T>(fn: () => T): { result: T; composites: Reado
   }
 }
 
-/** Notes for the copies in `known` (original to copy) what is noted for their originals, where the copies have all that it was made from. */
+/**
+ * Notes for the copies in `known` (original to copy) what is noted for their originals, where the copies have all that
+ * it was made from.
+ */
 export function noteCopies(known: ReadonlyMap<Node, Node>): void {
   if (!recording) return;
   for (const [original, copy] of known) {

@@ -1,27 +1,34 @@
 /**
- * Control flow in a graph of pure dataflow: nodes that hold closed graphs, bodies, which the runtime runs as programs of their own. One
- * application of a loop or a choice has several results; each is a node with the same inputs, and they share one `Loop` or `Choice`
- * object, which is the application's identity: it runs once. Builds nodes; knows no transforms.
+ * Control flow in a graph of pure dataflow: nodes that hold closed graphs, bodies, which the runtime runs as programs
+ * of their own. One application of a loop or a choice has several results; each is a node with the same inputs, and
+ * they share one `Loop` or `Choice` object, which is the application's identity: it runs once. Builds nodes; knows no
+ * transforms.
  */
 import { node } from './build.ts';
 import type { DType } from './dtype.ts';
 import type { Node } from './node.ts';
 
-/** A closed graph: `outputs` as a function of `params`, which are placeholders. Everything else it reads is constant. */
+/**
+ * A closed graph: `outputs` as a function of `params`, which are placeholders. Everything else it reads is constant.
+ */
 export interface Body {
   readonly params: readonly Node[];
   readonly outputs: readonly Node[];
 }
 
 /**
- * A loop. Inputs: first carries, then xs (arrays that are read one slice a step along their first axis), then constants. Results, by
- * number: the last carries; for each y its slices one after another along a new first axis; the history of each carry (its value before every step,
- * along a new first axis, zeros for steps not taken); the number of steps taken as i64.
+ * A loop. Inputs: first carries, then xs (arrays that are read one slice a step along their first axis), then
+ * constants. Results, by number: the last carries; for each y its slices one after another along a new first axis; the
+ * history of each carry (its value before every step, along a new first axis, zeros for steps not taken); the number of
+ * steps taken as i64.
  */
 export interface Loop {
   /** (carries, slices of xs, constants) -> (carries, ys). */
   readonly body: Body;
-  /** (carries, constants) -> bool []: whether to take another step. Such a loop has no xs and no ys. null: takes `length` steps. */
+  /**
+   * (carries, constants) -> bool []: whether to take another step. Such a loop has no xs and no ys. null: takes
+   * `length` steps.
+   */
   readonly cond: Body | null;
   readonly carries: number;
   readonly xs: number;

@@ -31,7 +31,9 @@ export function roundTo(value: number | bigint, dtype: DType): number | bigint {
   }
 }
 
-/** Folds what is exact in f64; null leaves the rest to the backend, so that a literal rounds as a computed value would. */
+/**
+ * Folds what is exact in f64; null leaves the rest to the backend, so that a literal rounds as a computed value would.
+ */
 export function foldUnary(fn: Unary, value: number | bigint, dtype: DType): number | bigint | null {
   if (typeof value === 'bigint' || dtype === 'bool') return null;
   switch (fn) {

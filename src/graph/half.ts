@@ -1,5 +1,6 @@
 /**
- * Bits of the two 16-bit float formats, rounded to nearest even (IEEE 754 binary16, and bfloat16 = the upper half of binary32).
+ * Bits of the two 16-bit float formats, rounded to nearest even (IEEE 754 binary16, and bfloat16 = the upper half of
+ * binary32).
  */
 
 const f32 = new Float32Array(1);

@@ -1,6 +1,7 @@
 /**
- * Numbers that a walk gives to nodes. With a Map the bookkeeping costs more than the walk: V8 first gives each object a hash, and grows a table anew for
- * every step of a plain loop. Here it is one open-addressed table of node ids, used again by the next walk.
+ * Numbers that a walk gives to nodes. With a Map the bookkeeping costs more than the walk: V8 first gives each object a
+ * hash, and grows a table anew for every step of a plain loop. Here it is one open-addressed table of node ids, used
+ * again by the next walk.
  */
 import type { Node } from './node.ts';
 
@@ -45,7 +46,10 @@ export class NodeNumbers {
     this.numbers[slot] = number;
   }
 
-  /** Empties the table. One that this walk had no use for is given up: after one large graph every small walk would clear megabytes. */
+  /**
+   * Empties the table. One that this walk had no use for is given up: after one large graph every small walk would
+   * clear megabytes.
+   */
   clear(): void {
     const { ids, size } = this;
     if (ids.length > SLOTS && ids.length > SPARE * size) this.resize(SLOTS);

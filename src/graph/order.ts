@@ -1,5 +1,6 @@
 /**
- * Walking a graph from its results to its leaves. Iterative, since the graph of a training step is thousands of nodes deep.
+ * Walking a graph from its results to its leaves. Iterative, since the graph of a training step is thousands of nodes
+ * deep.
  */
 import type { Node } from './node.ts';
 import { type NodeNumbers, withNodeNumbers } from './numbers.ts';
@@ -9,9 +10,9 @@ const OPENED = 1;
 const DONE = 2;
 
 /**
- * Every node that `roots` depend on, each once, inputs before the nodes that read them; roots are visited in their order. The inputs
- * of nodes for which `stopAt` holds are not walked (the nodes themselves are part of the result); `inputsOf` may say otherwise what a node
- * depends on.
+ * Every node that `roots` depend on, each once, inputs before the nodes that read them; roots are visited in their
+ * order. The inputs of nodes for which `stopAt` holds are not walked (the nodes themselves are part of the result);
+ * `inputsOf` may say otherwise what a node depends on.
  */
 export function topologicalOrder(
   roots: readonly Node[],

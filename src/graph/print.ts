@@ -1,5 +1,6 @@
 /**
- * A graph as text, one node a line, inputs before readers: for TENON_DEBUG=graph, for tests, for people. Knows the graph only.
+ * A graph as text, one node a line, inputs before readers: for TENON_DEBUG=graph, for tests, for people. Knows the
+ * graph only.
  */
 import type { Body } from './control.ts';
 import type { Attrs, AxisMap, Node, Primitive } from './node.ts';
@@ -75,8 +76,8 @@ const ATTRS: { readonly [P in Primitive]: (attrs: Attrs[P], node: Node) => strin
 const isFamily = (node: Node): boolean => node.is('unary') || node.is('binary') || node.is('compare');
 
 /**
- * The graph under `roots`, a line for each node: number, type, primitive with its attributes, numbers of its inputs. Nodes that have a
- * value are leaves, as they are for a program.
+ * The graph under `roots`, a line for each node: number, type, primitive with its attributes, numbers of its inputs.
+ * Nodes that have a value are leaves, as they are for a program.
  */
 export function printGraph(roots: readonly Node[]): string {
   const isKnown = (node: Node): boolean => node.value !== null;

@@ -1,6 +1,6 @@
 /**
- * Algebra of the reindex primitive's axis maps: ranges, composition, and the map that undoes one (the heart of every gradient
- * of a view, a window or a convolution). Pure functions over plain data; builds no nodes.
+ * Algebra of the reindex primitive's axis maps: ranges, composition, and the map that undoes one (the heart of every
+ * gradient of a view, a window or a convolution). Pure functions over plain data; builds no nodes.
  */
 import type { AxisMap } from './node.ts';
 
@@ -60,8 +60,8 @@ export function isIdentity(axes: readonly AxisMap[], inShape: readonly number[],
 }
 
 /**
- * The single map equal to reading through `outer` into the result of `inner`, or null where one map cannot say it: `outer` must
- * stay inside the intermediate shape and divide evenly (so that only `inner` guards).
+ * The single map equal to reading through `outer` into the result of `inner`, or null where one map cannot say it:
+ * `outer` must stay inside the intermediate shape and divide evenly (so that only `inner` guards).
  */
 export function composeAxes(
   inner: readonly AxisMap[],
@@ -96,7 +96,10 @@ export function composeAxes(
 export interface Inverse {
   /** Output dims of the reindex that no axis reads (broadcast): sum them first. */
   readonly broadcastDims: readonly number[];
-  /** Shape after the inverse reindex: the input's shape (1 where an axis is read at one fixed position), then one axis per window offset left to sum. */
+  /**
+   * Shape after the inverse reindex: the input's shape (1 where an axis is read at one fixed position), then one axis
+   * per window offset left to sum.
+   */
   readonly shape: readonly number[];
   /** One map per output dim of the reindex, `broadcastDims` left out. */
   readonly axes: readonly AxisMap[];
@@ -110,9 +113,9 @@ interface Solved {
 }
 
 /**
- * The transpose of a reindex with fill 0. An axis read at position (c0*d0 + c1*d1 + ... + offset) / div is undone by solving for
- * its longest dim: d0 = (div*h - c1*d1 - ... - offset) / c0, with h the axis and d1... summed. Axes of one dim are solved first:
- * a dim that stands in another axis as well (the inverse of a window has such) is known there.
+ * The transpose of a reindex with fill 0. An axis read at position (c0*d0 + c1*d1 + ... + offset) / div is undone by
+ * solving for its longest dim: d0 = (div*h - c1*d1 - ... - offset) / c0, with h the axis and d1... summed. Axes of one
+ * dim are solved first: a dim that stands in another axis as well (the inverse of a window has such) is known there.
  */
 export function invert(axes: readonly AxisMap[], inShape: readonly number[], outShape: readonly number[]): Inverse {
   const used = new Set(axes.flatMap(map => map.terms.map(([dim]) => dim)));
@@ -120,7 +123,8 @@ export function invert(axes: readonly AxisMap[], inShape: readonly number[], out
   const position = new Map<number, number>();
   for (let d = 0; d < outShape.length; d++) if (used.has(d)) position.set(d, position.size);
 
-  // An axis read at one fixed position has nothing to solve: it comes back with size 1, and the caller pads it into place.
+  // An axis read at one fixed position has nothing to solve: it comes back with size 1, and the caller pads it into
+  // place.
   const shape = inShape.map((n, a) => (axes[a]!.terms.length === 0 ? 1 : n));
   const result: AxisMap[] = Array.from({ length: position.size });
   const known = new Map<number, Solved>();

@@ -18,7 +18,8 @@ export interface DeviceBuffer {
 export type FirstValue = (memory: HostArray) => HostArray;
 
 /**
- * The array itself, all of whose elements must be there: `postMessage` and `structuredClone` take an array's memory with them where its buffer is transferred.
+ * The array itself, all of whose elements must be there: `postMessage` and `structuredClone` take an array's memory
+ * with them where its buffer is transferred.
  * @throws Error where they have
  */
 export function whole(value: HostArray, elements: number): HostArray {
@@ -33,8 +34,8 @@ export function whole(value: HostArray, elements: number): HostArray {
 let variables = 0;
 
 /**
- * A mutable cell: parameters, optimizer state, module buffers. Its newest value is in `host`, or in `device` when `host` is null.
- * Programs bind it by reference and write it in place; `version` counts the writes.
+ * A mutable cell: parameters, optimizer state, module buffers. Its newest value is in `host`, or in `device` when
+ * `host` is null. Programs bind it by reference and write it in place; `version` counts the writes.
  */
 export class Variable {
   readonly id = ++variables;
@@ -71,7 +72,10 @@ export class Variable {
     return (this.host = host);
   }
 
-  /** Writes the value into a device's memory that the host can reach. A first value is made there, and takes no memory of the host. */
+  /**
+   * Writes the value into a device's memory that the host can reach. A first value is made there, and takes no memory
+   * of the host.
+   */
   readInto(memory: HostArray): void {
     const value = this.host || this.device ? this.read() : this.first!(memory);
     if (value !== memory) (memory as Float32Array).set(value as Float32Array);

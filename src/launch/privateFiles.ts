@@ -1,7 +1,8 @@
 /**
- * A folder of files that make a later process faster: code that V8 or Tenon compiled. Whoever can write them can run code, so they are the user's alone,
- * are read only if nobody else could have written them, and carry a checksum; whatever is wrong with one, it is as if it were not there. Node only;
- * imports nothing, and nothing statically, as it is part of what browsers load.
+ * A folder of files that make a later process faster: code that V8 or Tenon compiled. Whoever can write them can run
+ * code, so they are the user's alone, are read only if nobody else could have written them, and carry a checksum;
+ * whatever is wrong with one, it is as if it were not there. Node only; imports nothing, and nothing statically, as it
+ * is part of what browsers load.
  *
  * The folder is `$TENON_CACHE`, or `tenon` in the system's place for caches; `TENON_CACHE=off` does without.
  */
@@ -69,7 +70,10 @@ function contents(all: Buffer): PrivateFile | null {
   return all.readUInt32LE(4) === bytes.length ? { bytes, mark: all.readUInt32LE(12) } : null;
 }
 
-/** Whether others can put files into a file's folder in place of it: those that are writable by all, but for sticky ones, as /tmp. */
+/**
+ * Whether others can put files into a file's folder in place of it: those that are writable by all, but for sticky
+ * ones, as /tmp.
+ */
 function isOthers(file: string): boolean {
   const folder = process.getBuiltinModule('node:path').dirname(file);
   const { mode } = process.getBuiltinModule('node:fs').statSync(folder);
@@ -94,8 +98,9 @@ export function writePrivate(file: string, bytes: Uint8Array, mark: number): voi
 }
 
 /**
- * Makes a folder and those it lies in, for the user alone; one that the system refuses is not there afterwards. Node's `recursive` goes round for ever where the
- * system says ENOENT in a folder that is there, as in /proc and where homes are mounted when they are asked for.
+ * Makes a folder and those it lies in, for the user alone; one that the system refuses is not there afterwards. Node's
+ * `recursive` goes round for ever where the system says ENOENT in a folder that is there, as in /proc and where homes
+ * are mounted when they are asked for.
  */
 function makeFolder(folder: string): void {
   const fs = process.getBuiltinModule('node:fs');

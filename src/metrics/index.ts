@@ -1,7 +1,7 @@
 /**
- * Metrics: numbers that say how good predictions are. Each one takes batches with `update`, answers with `compute`, and hands its
- * state out and in (`state`, `merge`), so that parts computed apart add up to the whole. May import tensor; knows no models,
- * losses with gradients (those are tensor/functional) or training loops.
+ * Metrics: numbers that say how good predictions are. Each one takes batches with `update`, answers with `compute`, and
+ * hands its state out and in (`state`, `merge`), so that parts computed apart add up to the whole. May import tensor;
+ * knows no models, losses with gradients (those are tensor/functional) or training loops.
  */
 
 export { AUC, type AucOptions, auc, StreamingAUC, type StreamingAucState } from './auc.ts';

@@ -1,5 +1,6 @@
 /**
- * What every metric is, and how values come in: tensors or plain arrays, read as numbers. Imports tensor for its type only.
+ * What every metric is, and how values come in: tensors or plain arrays, read as numbers. Imports tensor for its type
+ * only.
  */
 
 import { bf16Value, f16Value } from '../graph/half.ts';
@@ -8,7 +9,9 @@ import type { Tensor } from '../tensor/index.ts';
 /** A tensor, or a flat array of numbers (bigints for i64 data). */
 export type MetricInput = Tensor | ArrayLike<number> | ArrayLike<bigint>;
 
-/** A running metric: `State` is plain JSON, and `merge(other.state())` equals having seen the other's batches as well. */
+/**
+ * A running metric: `State` is plain JSON, and `merge(other.state())` equals having seen the other's batches as well.
+ */
 export interface Metric<Value, State> {
   /** The metric over everything seen since the last `reset`; NaN where it is not defined (nothing seen). */
   compute(): Value;

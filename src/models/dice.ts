@@ -11,9 +11,10 @@ const EPS = 1e-8;
 const MOMENTUM = 0.1;
 
 /**
- * p(s) s + (1 - p(s)) alpha s with p(s) = sigmoid((s - E[s]) / sqrt(Var[s] + 1e-8)) and a learnt alpha, 0 at first, per feature (Zhou et al. 2018,
- * equation 7): [..., features] -> the same. Mean and (biased) variance are the batch's in training, of those rows that count, and moving averages
- * (of weight 0.1 for the newest batch) in evaluation. Of bf16 they are in f32.
+ * p(s) s + (1 - p(s)) alpha s with p(s) = sigmoid((s - E[s]) / sqrt(Var[s] + 1e-8)) and a learnt alpha, 0 at first, per
+ * feature (Zhou et al. 2018, equation 7): [..., features] -> the same. Mean and (biased) variance are the batch's in
+ * training, of those rows that count, and moving averages (of weight 0.1 for the newest batch) in evaluation. Of bf16
+ * they are in f32.
  */
 export class Dice extends Module<[x: Tensor, counts?: Tensor]> {
   readonly alpha: Parameter;
@@ -27,7 +28,10 @@ export class Dice extends Module<[x: Tensor, counts?: Tensor]> {
     this.runningVar = this.registerBuffer('runningVar', blank([features], 1));
   }
 
-  /** Activates [..., features]. @param counts 1 for each row [...] that counts in the statistics, 0 for padding; all count by default */
+  /**
+   * Activates [..., features].
+   * @param counts 1 for each row [...] that counts in the statistics, 0 for padding; all count by default
+   */
   forward(x: Tensor, counts?: Tensor): Tensor {
     const wide = x.dtype === 'bf16' || x.dtype === 'f16' ? x.float() : x;
     const { mean, variance } = this.training

@@ -1,6 +1,6 @@
 /**
- * Ready models, plain modules with the parameter names under which their weights are published: torchvision's for images, Hugging Face's for
- * language. Imports nn and the Tensor API.
+ * Ready models, plain modules with the parameter names under which their weights are published: torchvision's for
+ * images, Hugging Face's for language. Imports nn and the Tensor API.
  */
 export { Dice } from './dice.ts';
 export * from './interactions.ts';

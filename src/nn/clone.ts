@@ -1,5 +1,6 @@
 /**
- * Deep copies of modules, as Python's copy.deepcopy makes them: what is shared inside stays shared, nothing is shared with the original.
+ * Deep copies of modules, as Python's copy.deepcopy makes them: what is shared inside stays shared, nothing is shared
+ * with the original.
  */
 import { Parameter, Tensor } from '../tensor/index.ts';
 import type { AnyModule } from './module.ts';
@@ -31,7 +32,10 @@ class Copying {
     this.#blank = blank;
   }
 
-  /** Parameters, modules, arrays, plain objects, maps, sets and typed arrays are copied; functions and other objects are shared. */
+  /**
+   * Parameters, modules, arrays, plain objects, maps, sets and typed arrays are copied; functions and other objects are
+   * shared.
+   */
   of(value: unknown): unknown {
     if (typeof value !== 'object' || value === null) return value;
     if (!this.#copies.has(value)) {

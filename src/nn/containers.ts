@@ -63,7 +63,10 @@ function named(owner: AnyModule, name: string, module: AnyModule, taken: boolean
   Object.defineProperty(owner, name, { value: module, enumerable: true, configurable: true, writable: true });
 }
 
-/** Runs modules one after another: under the keys 0, 1, 2, ..., or under names of your own, `new Sequential({ conv, relu })`. */
+/**
+ * Runs modules one after another: under the keys 0, 1, 2, ..., or under names of your own, `new Sequential({ conv, relu
+ * })`.
+ */
 export class Sequential extends Module {
   readonly [KEYS]: string[] = [];
 
@@ -144,7 +147,10 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
     return this;
   }
 
-  /** Puts a module in place of the one at `index`; negative indices count from the end. @throws RangeError when there is none */
+  /**
+   * Puts a module in place of the one at `index`; negative indices count from the end.
+   * @throws RangeError when there is none
+   */
   set(index: number, item: M): this {
     named(this, keyAt(this, index), item, true);
     return this;
@@ -178,7 +184,10 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
     for (const [name, item] of Object.entries(items)) this.set(name, item);
   }
 
-  /** Puts a module under a name, in place of the one that was there. @throws Error when the name is that of a member of the class */
+  /**
+   * Puts a module under a name, in place of the one that was there.
+   * @throws Error when the name is that of a member of the class
+   */
   set(name: string, item: M): this {
     named(this, name, item, this[KEYS].includes(name));
     ordered(this, name);
@@ -248,7 +257,10 @@ export class ParameterDict extends Module<never[], never> {
     for (const [name, item] of Object.entries(items)) this.set(name, item);
   }
 
-  /** Puts a parameter under a name, in place of the one that was there. @throws Error when the name is that of a member of the class */
+  /**
+   * Puts a parameter under a name, in place of the one that was there.
+   * @throws Error when the name is that of a member of the class
+   */
   set(name: string, item: Parameter): this {
     if (name in this && !this[KEYS].includes(name))
       throw new Error(`ParameterDict: the name "${name}" is taken by a member of the class`);

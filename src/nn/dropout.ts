@@ -1,5 +1,6 @@
 /**
- * Dropout: in training, elements (or whole channels) become zero with probability p and the rest is scaled by 1 / (1 - p).
+ * Dropout: in training, elements (or whole channels) become zero with probability p and the rest is scaled by 1 / (1 -
+ * p).
  */
 import { F, type Tensor } from '../tensor/index.ts';
 import { Module } from './module.ts';

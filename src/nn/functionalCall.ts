@@ -1,5 +1,6 @@
 /**
- * Modules as functions of their parameters: what transforms over parameters (per-sample gradients, ensembles, meta-learning) start from.
+ * Modules as functions of their parameters: what transforms over parameters (per-sample gradients, ensembles,
+ * meta-learning) start from.
  */
 import { Parameter, stack, type Tensor } from '../tensor/index.ts';
 import type { Module } from './module.ts';
@@ -13,9 +14,9 @@ function namedTensors<In extends readonly unknown[], Out>(module: Module<In, Out
 }
 
 /**
- * The result of `module.call(...args)` with the tensors of `values` in place of the parameters and buffers of those names
- * (state-dict keys); all others keep their own values. Nothing of the module changes: what it assigns to a replaced buffer is forgotten,
- * or goes to the parameter that stands in for it.
+ * The result of `module.call(...args)` with the tensors of `values` in place of the parameters and buffers of those
+ * names (state-dict keys); all others keep their own values. Nothing of the module changes: what it assigns to a
+ * replaced buffer is forgotten, or goes to the parameter that stands in for it.
  *
  *     const params = Object.fromEntries(model.namedParameters());
  *     const loss = (p: typeof params, x: Tensor, y: Tensor) => F.mseLoss(functionalCall(model, p, x), y);
@@ -43,7 +44,8 @@ export function functionalCall<In extends readonly unknown[], Out>(
 }
 
 /**
- * Parameters and buffers of equal modules, each stacked along a new first axis: with `vmap` over `functionalCall`, an ensemble runs as one.
+ * Parameters and buffers of equal modules, each stacked along a new first axis: with `vmap` over `functionalCall`, an
+ * ensemble runs as one.
  *
  * @throws Error when a module has other names or shapes than the first
  */

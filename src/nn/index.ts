@@ -1,6 +1,7 @@
 /**
  * Neural network modules. Imports the Tensor API; knows nothing of optimizers, data or files.
  */
+export { Parameter, type ParameterOptions } from '../tensor/index.ts';
 export * from './activations.ts';
 export {
   type AdaptiveLogSoftmaxOptions,

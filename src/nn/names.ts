@@ -1,7 +1,7 @@
 /**
  * The one rule between property names and state-dict keys: properties are camelCase, keys are PyTorch's snake_case, so
- * `runningMean` is saved as `running_mean` and `weightIhL0` as `weight_ih_l0`. Names without capitals (`fc1`, `ln_1`, `0`) stay as
- * they are. Imports nothing.
+ * `runningMean` is saved as `running_mean` and `weightIhL0` as `weight_ih_l0`. Names without capitals (`fc1`, `ln_1`,
+ * `0`) stay as they are. Imports nothing.
  */
 
 /** The state-dict key of a property name. */

@@ -1,7 +1,8 @@
 /**
- * What is seen of a module that runs: a recording learns which modules it depends on (src/tensor/fields.ts), a plain loop which values are a model's outputs
- * and may be read after a step (src/runtime/asked.ts). For that, each method that a module class defines is wrapped, once for each class, when its first module is made: so that
- * `forward`, `encode` or any other entry counts, called directly or not.
+ * What is seen of a module that runs: a recording learns which modules it depends on (src/tensor/fields.ts), a plain
+ * loop which values are a model's outputs and may be read after a step (src/runtime/asked.ts). For that, each method
+ * that a module class defines is wrapped, once for each class, when its first module is made: so that `forward`,
+ * `encode` or any other entry counts, called directly or not.
  */
 import { isTracing, noteResult } from '../runtime/index.ts';
 import { noteFields } from '../tensor/fields.ts';

@@ -1,5 +1,6 @@
 /**
- * Padding layers. Amounts are one number for every side, or pairs of before and after, the last dimension first: [left, right, top, bottom].
+ * Padding layers. Amounts are one number for every side, or pairs of before and after, the last dimension first: [left,
+ * right, top, bottom].
  */
 import { F, type Tensor } from '../tensor/index.ts';
 import { Module } from './module.ts';

@@ -1,6 +1,6 @@
 /**
- * What `String(model)` and `console.log(model)` show: the tree of modules with their settings, in the manner of `torch.nn.Module.__repr__`.
- * Reads fields only: no value is computed.
+ * What `String(model)` and `console.log(model)` show: the tree of modules with their settings, in the manner of
+ * `torch.nn.Module.__repr__`. Reads fields only: no value is computed.
  */
 import { Parameter } from '../tensor/index.ts';
 import type { AnyModule } from './module.ts';
@@ -19,7 +19,9 @@ const text = (value: Setting): string => {
   return typeof value === 'object' ? `[${value.join(', ')}]` : String(value);
 };
 
-/** Settings among the fields of a module, with those of its groups of options (a convolution's geometry) when `deep`. */
+/**
+ * Settings among the fields of a module, with those of its groups of options (a convolution's geometry) when `deep`.
+ */
 function settingsOf(fields: object, deep: boolean): string[] {
   return Object.entries(fields).flatMap(([name, value]) => {
     if (name === 'training') return [];
@@ -29,8 +31,8 @@ function settingsOf(fields: object, deep: boolean): string[] {
 }
 
 /**
- * See Module.extraRepr. A layer says all; a module of modules only its own fields, as its configuration is what its children show; one
- * that has neither settings nor children the shapes of its parameters.
+ * See Module.extraRepr. A layer says all; a module of modules only its own fields, as its configuration is what its
+ * children show; one that has neither settings nor children the shapes of its parameters.
  */
 export function describeSettings(module: AnyModule): string {
   const isLayer = module.children().length === 0;

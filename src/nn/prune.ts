@@ -1,6 +1,6 @@
 /**
- * Pruning (torch.nn.utils.prune): a weight becomes `weightOrig`, which is trained, times `weightMask`, a buffer of zeros and ones. Pruning again prunes of
- * what is left. State-dict keys are PyTorch's: weight_orig, weight_mask.
+ * Pruning (torch.nn.utils.prune): a weight becomes `weightOrig`, which is trained, times `weightMask`, a buffer of
+ * zeros and ones. Pruning again prunes of what is left. State-dict keys are PyTorch's: weight_orig, weight_mask.
  */
 import { ones, Parameter, rand, Tensor } from '../tensor/index.ts';
 import type { AnyModule } from './module.ts';
@@ -28,7 +28,10 @@ function countOf(op: string, amount: Amount, left: number): number {
   return Math.round(exact);
 }
 
-/** Zeroes the weight `name` where `mask` is 0, beside what was pruned before. @throws RangeError where the shapes differ */
+/**
+ * Zeroes the weight `name` where `mask` is 0, beside what was pruned before.
+ * @throws RangeError where the shapes differ
+ */
 export function customFromMask<M extends AnyModule>(module: M, name: string, mask: Tensor): M {
   const before = maskOf(module, name);
   const weight = before ?? weightOf('customFromMask', module, name);

@@ -41,7 +41,8 @@ export function loadState(
   for (const [key, target] of Object.entries(own)) {
     const value = state[key];
     if (!value || value === target) continue;
-    // Tensors from files have their values: they are copied, where a program of thousands of copies would have to be compiled first.
+    // Tensors from files have their values: they are copied, where a program of thousands of copies would have to be
+    // compiled first.
     if (value.node.value && value.dtype === target.dtype && !isTracing()) (target as Parameter).write(value);
     else (target as Parameter).assign(value.detach().to(target.dtype));
   }
@@ -50,8 +51,8 @@ export function loadState(
 }
 
 /**
- * Writes tensors into `own` by key, each read when its turn comes and converted to the dtype it goes into. Shapes must fit: `loadState`
- * says so politely. Initial values that are about to be replaced are not computed on the way.
+ * Writes tensors into `own` by key, each read when its turn comes and converted to the dtype it goes into. Shapes must
+ * fit: `loadState` says so politely. Initial values that are about to be replaced are not computed on the way.
  */
 export function loadTensors(own: Readonly<StateDict>, values: ReadonlyMap<string, () => Tensor>): void {
   const targets = [...values].map(([key, read]) => [own[key] as Parameter, read] as const);

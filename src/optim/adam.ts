@@ -40,7 +40,10 @@ abstract class AdamBase extends Optimizer<Hyper> {
     rate: Tensor,
   ): readonly [parameter: Tensor, grad: Tensor];
 
-  /** Moves moments and weights of the rows that have a gradient. eps is added before the bias is corrected, as SparseAdam does. */
+  /**
+   * Moves moments and weights of the rows that have a gradient. eps is added before the bias is corrected, as
+   * SparseAdam does.
+   */
   private lazily(parameter: Parameter, rows: RowGradient, group: ParamGroup<Hyper>, size: Tensor, root: Tensor): void {
     const { betas, eps, weightDecay, amsgrad } = group.hyper;
     if (weightDecay !== 0 || amsgrad)
@@ -101,8 +104,8 @@ abstract class AdamBase extends Optimizer<Hyper> {
 }
 
 /**
- * Adam for tables of lookups, PyTorch's SparseAdam: moments and weights move in the rows that have a gradient, and only there. What Adam does to
- * the tables of `sparse` embeddings; this class does it to no other parameters.
+ * Adam for tables of lookups, PyTorch's SparseAdam: moments and weights move in the rows that have a gradient, and only
+ * there. What Adam does to the tables of `sparse` embeddings; this class does it to no other parameters.
  */
 export class SparseAdam extends AdamBase {
   constructor(params: Params<AdamOptions>, options: Pick<AdamOptions, 'lr' | 'betas' | 'eps' | 'maximize'> = {}) {
@@ -118,7 +121,9 @@ export class SparseAdam extends AdamBase {
   }
 }
 
-/** Adam; weight decay is added to the gradient. Tables of `sparse` embeddings are updated lazily, as SparseAdam does. */
+/**
+ * Adam; weight decay is added to the gradient. Tables of `sparse` embeddings are updated lazily, as SparseAdam does.
+ */
 export class Adam extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
     super(
@@ -140,7 +145,9 @@ export class Adam extends AdamBase {
   }
 }
 
-/** Adam with decoupled weight decay: parameters shrink by lr * weightDecay (1e-2 by default), whatever their gradients. */
+/**
+ * Adam with decoupled weight decay: parameters shrink by lr * weightDecay (1e-2 by default), whatever their gradients.
+ */
 export class AdamW extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
     super(

@@ -5,8 +5,8 @@ import type { AnyOptimizer } from './optimizer.ts';
 import { checkFactors, type Factors, perGroup, Scheduler } from './scheduler.ts';
 
 /**
- * Every step moves all schedules on, each from the rate that the one before it has left: factors multiply. All must have been made for the
- * same optimizer, and are from then on stepped by this one.
+ * Every step moves all schedules on, each from the rate that the one before it has left: factors multiply. All must
+ * have been made for the same optimizer, and are from then on stepped by this one.
  */
 export class ChainedScheduler extends Scheduler {
   readonly schedulers: readonly Scheduler[];
@@ -38,7 +38,9 @@ export class ChainedScheduler extends Scheduler {
   }
 }
 
-/** The rate times factor(epoch) at every step: the product of all factors so far, with one function, or one per group. */
+/**
+ * The rate times factor(epoch) at every step: the product of all factors so far, with one function, or one per group.
+ */
 export class MultiplicativeLR extends Scheduler {
   /** One for all parameter groups, or one per group. */
   readonly factors: Factors;

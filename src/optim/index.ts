@@ -1,6 +1,6 @@
 /**
- * Optimizers, learning rate schedules and gradient clipping. Imports the Tensor API and the runtime's cells; only averages of
- * weights and second-order methods know modules.
+ * Optimizers, learning rate schedules and gradient clipping. Imports the Tensor API and the runtime's cells; only
+ * averages of weights and second-order methods know modules.
  */
 export { Adadelta, type AdadeltaOptions } from './adadelta.ts';
 export { Adagrad, type AdagradOptions } from './adagrad.ts';

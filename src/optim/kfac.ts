@@ -1,6 +1,7 @@
 /**
- * K-FAC: natural gradients with a Fisher matrix that is a Kronecker product per layer (Martens and Grosse 2015; convolutions as in Grosse and
- * Martens 2016), as MindSpore's THOR has it. Imports modules beside the Tensor API: it looks at what goes into layers.
+ * K-FAC: natural gradients with a Fisher matrix that is a Kronecker product per layer (Martens and Grosse 2015;
+ * convolutions as in Grosse and Martens 2016), as MindSpore's THOR has it. Imports modules beside the Tensor API: it
+ * looks at what goes into layers.
  */
 import type { AnyModule } from '../nn/module.ts';
 import { cat, cond, linalg, ones, type Parameter, type Tensor, where } from '../tensor/index.ts';
@@ -40,9 +41,9 @@ interface Active {
 }
 
 /**
- * Second-order steps for Linear and Conv1d/2d layers without groups: direction = output factor⁻¹ · gradient · input factor⁻¹, where the factors are running
- * means of a aᵀ over inputs and of g gᵀ over gradients by outputs. Other parameters take plain steps with momentum. For losses that are means over
- * the batch (the first dim).
+ * Second-order steps for Linear and Conv1d/2d layers without groups: direction = output factor⁻¹ · gradient · input
+ * factor⁻¹, where the factors are running means of a aᵀ over inputs and of g gᵀ over gradients by outputs. Other
+ * parameters take plain steps with momentum. For losses that are means over the batch (the first dim).
  *
  *     const optimizer = new KFAC(model, { lr: 0.05 });
  *
@@ -173,7 +174,9 @@ export class KFAC extends Optimizer<Hyper> {
   }
 }
 
-/** Inverses of both factors with the damping shared between them: pi is the root of the ratio of their mean eigenvalues. */
+/**
+ * Inverses of both factors with the damping shared between them: pi is the root of the ratio of their mean eigenvalues.
+ */
 function damped({ input, output }: Inverses, damping: number): Inverses {
   const meanEigenvalue = (factor: Tensor): Tensor => factor.diagonal().mean();
   const pi = meanEigenvalue(input).div(meanEigenvalue(output)).sqrt();

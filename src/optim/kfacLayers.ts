@@ -1,7 +1,7 @@
 /**
  * What K-FAC watches of a layer: the second moments of what goes in and of the gradients that come back.
  */
-import { Conv1d, Conv2d } from '../nn/conv.ts';
+import { Conv1d, Conv2d, edges } from '../nn/conv.ts';
 import { Linear } from '../nn/linear.ts';
 import type { AnyModule } from '../nn/module.ts';
 import { keepForFlush } from '../runtime/index.ts';
@@ -25,8 +25,8 @@ interface Kind {
 }
 
 /**
- * An identity of an output that lets gradients through and gives their second moment as the gradient of a probe. The loss is a mean over
- * the batch, so the gradient of a single sample is batch times as large as what arrives.
+ * An identity of an output that lets gradients through and gives their second moment as the gradient of a probe. The
+ * loss is a mean over the batch, so the gradient of a single sample is batch times as large as what arrives.
  */
 const probing = (outputRows: (ct: Tensor) => Tensor): Kind['probed'] =>
   customGrad((output: Tensor, _probe: Tensor) => output, {
@@ -47,14 +47,10 @@ const probedConvolution = probing(channelsAsRows);
 /** The patches that a convolution multiplies by its kernel, one a row. */
 function patches(layer: Conv1d | Conv2d, x: Tensor): Tensor {
   const { kernelSize } = layer;
-  const [padded, { stride, padding, dilation }] = layer.padded(x);
+  const [padded, geometry] = layer.padded(x);
+  const { stride, dilation } = geometry;
   // Padding as amounts at both ends, so that 'same' needs no case of its own.
-  const sides = kernelSize.map((k, d) => {
-    if (padding !== 'same') return [padding[d]!, padding[d]!];
-    const total = dilation[d]! * (k - 1);
-    return [Math.floor(total / 2), Math.ceil(total / 2)];
-  });
-  const whole = F.pad(padded, sides.reverse().flat());
+  const whole = F.pad(padded, edges(kernelSize, geometry));
   const flat = kernelSize.length === 1;
   const image = flat ? whole.unsqueeze(2) : whole;
   const both = (values: readonly number[]): number[] => (flat ? [1, values[0]!] : [...values]);

@@ -20,7 +20,10 @@ export interface LAMBOptions extends Partial<BaseHyper> {
 
 type Hyper = Required<LAMBOptions>;
 
-/** p -= lr * |p| / |d| * d, with d = mean / (sqrt(mean square) + eps) + weightDecay * p, and 1 for the ratio where a norm is 0. */
+/**
+ * p -= lr * |p| / |d| * d, with d = mean / (sqrt(mean square) + eps) + weightDecay * p, and 1 for the ratio where a
+ * norm is 0.
+ */
 export class LAMB extends Optimizer<Hyper> {
   constructor(params: Params<LAMBOptions>, options: LAMBOptions = {}) {
     const defaults = { lr: 1e-3, eps: 1e-6, weightDecay: 0.01, biasCorrection: true, maximize: false };

@@ -1,6 +1,7 @@
 /**
- * L-BFGS (Liu and Nocedal 1989): curvature from the last steps, with a line search if wished. It decides by the values of losses how far
- * to go, so it drives the loop itself: each evaluation is one program from the cache, and what lies between is arithmetic on vectors.
+ * L-BFGS (Liu and Nocedal 1989): curvature from the last steps, with a line search if wished. It decides by the values
+ * of losses how far to go, so it drives the loop itself: each evaluation is one program from the cache, and what lies
+ * between is arithmetic on vectors.
  */
 import { flush, isTracing } from '../runtime/index.ts';
 import { type Parameter, Tensor } from '../tensor/index.ts';
@@ -75,9 +76,9 @@ export class LBFGS extends Optimizer<Hyper> {
       },
       options,
     );
-    if (this.groups.length !== 1)
+    if (this.paramGroups.length !== 1)
       throw new Error(
-        `LBFGS: ${this.groups.length} groups came, expected one: the direction is of all parameters together`,
+        `LBFGS: ${this.paramGroups.length} groups came, expected one: the direction is of all parameters together`,
       );
   }
 
@@ -99,7 +100,7 @@ export class LBFGS extends Optimizer<Hyper> {
       throw new Error(
         'LBFGS: step was called inside compile: it reads losses to decide on the next step; call it outside',
       );
-    const { hyper, lr } = this.groups[0]!;
+    const { hyper, lr } = this.paramGroups[0]!;
     const { maxIter, maxEval, toleranceGrad, toleranceChange, historySize, lineSearchFn } = hyper;
     const { loss: first, evaluation } = this.#evaluate(closure);
     let { loss, grad } = evaluation;

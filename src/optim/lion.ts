@@ -1,5 +1,6 @@
 /**
- * Lion (Chen et al. 2023): the sign of a mean of gradients; half the state of Adam. Learning rates are some ten times smaller than Adam's.
+ * Lion (Chen et al. 2023): the sign of a mean of gradients; half the state of Adam. Learning rates are some ten times
+ * smaller than Adam's.
  */
 import { checkBetas, complement, follow } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
@@ -15,7 +16,10 @@ export interface LionOptions extends Partial<BaseHyper> {
 
 type Hyper = Required<LionOptions>;
 
-/** p -= lr * (sign(beta1 * mean + (1 - beta1) * gradient) + weightDecay * p); then mean = beta2 * mean + (1 - beta2) * gradient. */
+/**
+ * p -= lr * (sign(beta1 * mean + (1 - beta1) * gradient) + weightDecay * p); then mean = beta2 * mean + (1 - beta2) *
+ * gradient.
+ */
 export class Lion extends Optimizer<Hyper> {
   constructor(params: Params<LionOptions>, options: LionOptions = {}) {
     const defaults = { lr: 1e-4, betas: [0.9, 0.99], weightDecay: 0, maximize: false } as const;

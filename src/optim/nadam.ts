@@ -20,7 +20,10 @@ export interface NAdamOptions extends Partial<BaseHyper> {
 
 type Hyper = Required<NAdamOptions>;
 
-/** p -= lr * (share of the gradient + share of its mean) / sqrt(mean square), with a momentum that grows from beta1 / 2 to beta1. */
+/**
+ * p -= lr * (share of the gradient + share of its mean) / sqrt(mean square), with a momentum that grows from beta1 / 2
+ * to beta1.
+ */
 export class NAdam extends Optimizer<Hyper> {
   constructor(params: Params<NAdamOptions>, options: NAdamOptions = {}) {
     const defaults = { lr: 2e-3, eps: 1e-8, weightDecay: 0, momentumDecay: 4e-3, maximize: false };

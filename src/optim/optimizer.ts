@@ -1,6 +1,7 @@
 /**
- * The base of all optimizers: parameter groups, learning rates and step counters in cells (so a compiled step sees a schedule and counts
- * without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of modules or training loops.
+ * The base of all optimizers: parameter groups, learning rates and step counters in cells (so a compiled step sees a
+ * schedule and counts without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of
+ * modules or training loops.
  */
 import { data } from '../graph/build.ts';
 import type { DType } from '../graph/dtype.ts';
@@ -9,7 +10,7 @@ import { Cell, flush, flushUpdates, quietly } from '../runtime/index.ts';
 import { noteFields } from '../tensor/fields.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkNames, checkOptions } from '../tensor/options.ts';
 import { type RowGradient, rowGradient } from './rows.ts';
 
 /** Settings of one parameter group; what is not given is taken from the optimizer's defaults. */
@@ -33,13 +34,13 @@ export type Scalar = number | Tensor;
 export class ParamGroup<H extends BaseHyper = BaseHyper> {
   readonly params: readonly Parameter[];
   /**
-   * Hyperparameters other than the learning rate. They may be changed between steps, and a compiled step is recorded anew then; momentum and the first
-   * beta are better set through `momentum`, which records nothing.
+   * Hyperparameters other than the learning rate. They may be changed between steps, and a compiled step is recorded
+   * anew then; momentum and the first beta are better set through `momentum`, which records nothing.
    */
   readonly hyper: { -readonly [K in Exclude<keyof H, 'lr'>]: H[K] };
   /**
-   * Steps each parameter has had, f64 [params]: one without a gradient is left out of a step. One tensor for all, so that a program
-   * computes bias corrections once and not per parameter.
+   * Steps each parameter has had, f64 [params]: one without a gradient is left out of a step. One tensor for all, so
+   * that a program computes bias corrections once and not per parameter.
    */
   readonly steps: Parameter;
   /** The learning rate when the first schedule was made for this group: what schedules scale. */
@@ -90,7 +91,9 @@ export class ParamGroup<H extends BaseHyper = BaseHyper> {
     return betas !== undefined || (momentum !== undefined && momentum !== 0);
   }
 
-  /** Momentum, or the first of the betas. Once it has been set, programs read it when they run, as the learning rate. */
+  /**
+   * Momentum, or the first of the betas. Once it has been set, programs read it when they run, as the learning rate.
+   */
   get momentum(): number {
     const { momentum, betas } = this.hyper as { readonly momentum?: number; readonly betas?: readonly number[] };
     return this.#momentum?.value ?? betas?.[0] ?? momentum ?? 0;
@@ -126,7 +129,10 @@ export function movedOn(group: ParamGroup, updates: readonly Update[], next: Ten
   return where(Tensor.from(moves, { dtype: 'bool' }), next, before);
 }
 
-/** State of an optimizer as plain data and tensors. Per-parameter tensors have keys `${index}.${name}`, by order of parameters. */
+/**
+ * State of an optimizer as plain data and tensors. Per-parameter tensors have keys `${index}.${name}`, by order of
+ * parameters.
+ */
 export interface OptimizerState {
   readonly groups: readonly { readonly lr: number; readonly params: number }[];
   readonly tensors: Record<string, Tensor>;
@@ -148,12 +154,16 @@ export interface Update {
 /** Any optimizer, whatever its settings. */
 export type AnyOptimizer = Pick<
   Optimizer,
-  'groups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stepUnless' | 'stateDict' | 'loadStateDict'
+  'paramGroups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stepUnless' | 'stateDict' | 'loadStateDict'
 >;
 
-/** Base of all optimizers: groups of parameters with their settings, state that is saved and loaded, and one update that subclasses write. */
+/**
+ * Base of all optimizers: groups of parameters with their settings, state that is saved and loaded, and one update that
+ * subclasses write.
+ */
 export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
-  readonly groups: ParamGroup<H>[] = [];
+  /** Parameters by their settings; `lr` and `hyper` of a group may be changed between steps. */
+  readonly paramGroups: ParamGroup<H>[] = [];
   readonly #known: readonly string[];
   readonly #defaults: H;
   readonly #slots = new Map<Parameter, Slots>();
@@ -174,7 +184,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       ? (given as GroupOptions<H>[])
       : [{ params: given as Parameter[] } as unknown as GroupOptions<H>];
     for (const group of groups) this.addParamGroup(group);
-    if (this.groups.every(group => group.params.length === 0))
+    if (this.paramGroups.every(group => group.params.length === 0))
       throw new Error(
         `${this.name}: no parameters came (modules know the Parameters and Modules in their fields, but not in #private ones)`,
       );
@@ -192,19 +202,19 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     this.check(hyper);
     if (!params) throw new TypeError(`${this.name}: params: expected Parameters, or groups { params, ... } of them`);
     const list = [...params];
-    const known = new Set(this.groups.flatMap(group => group.params));
+    const known = new Set(this.paramGroups.flatMap(group => group.params));
     for (const parameter of list) {
       if (!(parameter instanceof Parameter))
         throw new Error(`${this.name}: params: a ${typeof parameter} came, expected Parameters`);
       if (known.has(parameter)) throw new Error(`${this.name}: ${parameter.label} came twice`);
       known.add(parameter);
     }
-    this.groups.push(new ParamGroup(list, hyper));
+    this.paramGroups.push(new ParamGroup(list, hyper));
   }
 
   /** The settings that were given. */
   #settings(options: Partial<H>): Partial<H> {
-    checkOptions(this.name, options, this.#known);
+    checkNames(this.name, options, this.#known);
     return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<H>;
   }
 
@@ -222,27 +232,28 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
 
   /** All parameters, group by group. */
   get parameters(): Parameter[] {
-    return this.groups.flatMap(group => [...group.params]);
+    return this.paramGroups.flatMap(group => [...group.params]);
   }
 
   /** Learning rate of the first group; setting it sets all groups'. */
   get lr(): number {
-    return this.groups[0]!.lr;
+    return this.paramGroups[0]!.lr;
   }
 
   set lr(value: number) {
-    for (const group of this.groups) group.lr = value;
+    for (const group of this.paramGroups) group.lr = value;
   }
 
   /** Forgets all gradients; with `setToNone` false they become zeros instead. */
-  zeroGrad({ setToNone = true } = {}): void {
+  zeroGrad(options: { readonly setToNone?: boolean } = {}): void {
+    const { setToNone = true } = checkOptions('zeroGrad', options, ['setToNone']);
     for (const parameter of this.parameters)
       parameter.grad = setToNone || !parameter.grad ? null : zeros(parameter.shape, { dtype: parameter.dtype });
   }
 
   /**
-   * Updates every parameter that has a gradient. Outside of a compiled function the whole of forward, backward and update runs now, as
-   * one program.
+   * Updates every parameter that has a gradient. Outside of a compiled function the whole of forward, backward and
+   * update runs now, as one program.
    */
   step(): void {
     const spent = quietly(() => this.assignAll());
@@ -250,8 +261,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 
   /**
-   * A step of which nothing happens where `skip`, a bool of one element, turns out true: neither parameters nor the optimizer's state
-   * change.
+   * A step of which nothing happens where `skip`, a bool of one element, turns out true: neither parameters nor the
+   * optimizer's state change.
    */
   stepUnless(skip: Tensor): void {
     const before = new Map(this.changing().map(({ cell }) => [cell, cell.node]));
@@ -270,7 +281,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   private changing(): Parameter[] {
     return [
       ...this.parameters,
-      ...this.groups.flatMap(group => [...group.vectors.values()]),
+      ...this.paramGroups.flatMap(group => [...group.vectors.values()]),
       ...[...this.#slots.values()].flatMap(slots => [...slots.values()]),
     ];
   }
@@ -279,8 +290,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   private assignAll(): Tensor[] {
     // All of them before anything is assigned: a step that is refused changes nothing.
     const grads = new Map(this.parameters.map(parameter => [parameter, parameter.gradFor(`${this.name}.step`)]));
-    noteFields(this.groups);
-    for (const group of this.groups) {
+    noteFields(this.paramGroups);
+    for (const group of this.paramGroups) {
       noteFields(group.hyper);
       const hasGrad = group.params.map(parameter => grads.get(parameter) !== null);
       if (!hasGrad.includes(true)) continue;
@@ -307,7 +318,10 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     return parameter.shape;
   }
 
-  /** A tensor that belongs to a parameter and outlives the step, of the parameter's dtype; made of `initial` at first use. */
+  /**
+   * A tensor that belongs to a parameter and outlives the step, of the parameter's dtype; made of `initial` at first
+   * use.
+   */
   protected slot(parameter: Parameter, name: string, initial = 0): Parameter {
     let slots = this.#slots.get(parameter);
     if (!slots) this.#slots.set(parameter, (slots = new Map()));
@@ -324,22 +338,22 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   /** Everything needed to go on later. The tensors are the live ones: copy or save them before the next step. */
   stateDict(): OptimizerState {
     const tensors: Record<string, Tensor> = {};
-    this.groups.forEach((group, g) => {
+    this.paramGroups.forEach((group, g) => {
       for (const [name, vector] of group.vectors) tensors[`group${g}.${name}`] = vector;
     });
     this.parameters.forEach((parameter, i) => {
       for (const [name, slot] of this.#slots.get(parameter) ?? []) tensors[`${i}.${name}`] = slot;
     });
-    return { groups: this.groups.map(group => ({ lr: group.lr, params: group.params.length })), tensors };
+    return { groups: this.paramGroups.map(group => ({ lr: group.lr, params: group.params.length })), tensors };
   }
 
   /** Takes over a saved state. @throws Error when it belongs to other groups or parameters; then nothing has changed */
   loadStateDict(state: OptimizerState): void {
     const sizes = (groups: readonly { readonly params: number | readonly Parameter[] }[]): string =>
       groups.map(({ params }) => (typeof params === 'number' ? params : params.length)).join(', ');
-    if (sizes(state.groups) !== sizes(this.groups))
+    if (sizes(state.groups) !== sizes(this.paramGroups))
       throw new Error(
-        `${this.name}.loadStateDict: groups of ${sizes(state.groups)} parameters came, expected groups of ${sizes(this.groups)}`,
+        `${this.name}.loadStateDict: groups of ${sizes(state.groups)} parameters came, expected groups of ${sizes(this.paramGroups)}`,
       );
     const parameters = this.parameters;
     const loads: (() => void)[] = [];
@@ -347,7 +361,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       const dot = key.indexOf('.');
       const owner = key.slice(0, dot);
       const name = key.slice(dot + 1);
-      const group = owner.startsWith('group') ? this.groups[Number(owner.slice(5))] : undefined;
+      const group = owner.startsWith('group') ? this.paramGroups[Number(owner.slice(5))] : undefined;
       const parameter = parameters[Number(owner)];
       const shape = group ? group.steps.shape : parameter && this.slotShape(parameter, name);
       if (!shape || shape.join() !== value.shape.join())
@@ -361,13 +375,16 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     }
     for (const load of loads) load();
     state.groups.forEach(({ lr }, g) => {
-      this.groups[g]!.lr = lr;
+      this.paramGroups[g]!.lr = lr;
     });
     flush();
   }
 }
 
-/** Fills state with one value, where and when it is first needed: state is made while a step is traced, when nothing may be computed. */
+/**
+ * Fills state with one value, where and when it is first needed: state is made while a step is traced, when nothing may
+ * be computed.
+ */
 function filledWith(dtype: DType, value: number): FirstValue {
   if (value === 0) return memory => memory;
   // The element as the dtype stores it: half types keep bits.

@@ -1,6 +1,7 @@
 /**
  * A schedule that looks at a metric instead of the clock.
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { perGroup } from './scheduler.ts';
 
@@ -39,6 +40,16 @@ export class ReduceLROnPlateau {
   #cooldownLeft = 0;
 
   constructor(optimizer: AnyOptimizer, options: PlateauOptions = {}) {
+    checkOptions('ReduceLROnPlateau', options, [
+      'mode',
+      'factor',
+      'patience',
+      'threshold',
+      'thresholdMode',
+      'cooldown',
+      'minLr',
+      'eps',
+    ]);
     const defaults = {
       mode: 'min',
       factor: 0.1,
@@ -63,8 +74,9 @@ export class ReduceLROnPlateau {
     return mode === 'min' ? metric < bar : metric > bar;
   }
 
-  get lastLr(): number[] {
-    return this.optimizer.groups.map(group => group.lr);
+  /** The groups' present rates. */
+  getLastLr(): number[] {
+    return this.optimizer.paramGroups.map(group => group.lr);
   }
 
   /** Takes the newest value of the metric, usually once per epoch after validation. */
@@ -79,7 +91,7 @@ export class ReduceLROnPlateau {
       this.#badSteps = 0;
     }
     if (this.#badSteps <= patience) return;
-    this.optimizer.groups.forEach((group, i) => {
+    this.optimizer.paramGroups.forEach((group, i) => {
       const next = Math.max(group.lr * factor, perGroup('ReduceLROnPlateau: minLr', minLr, i));
       if (group.lr - next > eps) group.lr = next;
     });

@@ -21,7 +21,10 @@ type Hyper = Required<RAdamOptions>;
 /** The length of the moving average from which on the adaptive rate is used. */
 const LONG_ENOUGH = 5;
 
-/** Adam's step times the rectification of its variance; a step along the mean of gradients while the variance is unknown. */
+/**
+ * Adam's step times the rectification of its variance; a step along the mean of gradients while the variance is
+ * unknown.
+ */
 export class RAdam extends Optimizer<Hyper> {
   constructor(params: Params<RAdamOptions>, options: RAdamOptions = {}) {
     const defaults = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false } as const;

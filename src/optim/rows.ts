@@ -1,7 +1,7 @@
 /**
- * Row-sparse gradients: the gradient of a lookup touches few rows of a large table. Such a gradient is a scatter into zeros; read as (rows, values)
- * with duplicates added up, an optimizer updates those rows in place and never touches the others. All of it is graph of static shape,
- * so it stays inside a compiled step.
+ * Row-sparse gradients: the gradient of a lookup touches few rows of a large table. Such a gradient is a scatter into
+ * zeros; read as (rows, values) with duplicates added up, an optimizer updates those rows in place and never touches
+ * the others. All of it is graph of static shape, so it stays inside a compiled step.
  */
 import * as build from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
@@ -10,7 +10,10 @@ import { type Parameter, Tensor } from '../tensor/index.ts';
 /** Lookups are worth this many times their rows: below, a dense update is as cheap. */
 const SPARSE_BELOW = 1 / 4;
 
-/** Distinct rows of a gradient and their values; both have one entry per lookup, and those past the distinct ones are no rows. */
+/**
+ * Distinct rows of a gradient and their values; both have one entry per lookup, and those past the distinct ones are no
+ * rows.
+ */
 export class RowGradient {
   /** i32 [m], ascending; entries past the distinct rows are the table's size, which is no row. */
   readonly rows: Node;
@@ -77,7 +80,8 @@ function lookupsOf(node: Node): Lookups[] | null {
 }
 
 /**
- * A gradient as rows, null where it is not the gradient of lookups, or, unless `always`, of so many that there is nothing to win.
+ * A gradient as rows, null where it is not the gradient of lookups, or, unless `always`, of so many that there is
+ * nothing to win.
  */
 export function rowGradient(gradient: Tensor, always: boolean): RowGradient | null {
   const [size = 0] = gradient.shape;

@@ -7,7 +7,10 @@ import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } 
 export interface RpropOptions extends Partial<BaseHyper> {
   /** The first step size of every element; 1e-2 by default. */
   readonly lr?: number;
-  /** What step sizes are multiplied by when the sign of the gradient has changed, and when it has stayed; [0.5, 1.2] by default. */
+  /**
+   * What step sizes are multiplied by when the sign of the gradient has changed, and when it has stayed; [0.5, 1.2] by
+   * default.
+   */
   readonly etas?: readonly [number, number];
   /** Smallest and largest step size; [1e-6, 50] by default. */
   readonly stepSizes?: readonly [number, number];

@@ -1,6 +1,6 @@
 /**
- * The base of learning rate schedules: a schedule is a formula from the number of steps to a rate, so it can be read, saved and
- * resumed at any place. Schedules change `group.lr` between optimizer steps; compiled steps see it.
+ * The base of learning rate schedules: a schedule is a formula from the number of steps to a rate, so it can be read,
+ * saved and resumed at any place. Schedules change `group.lr` between optimizer steps; compiled steps see it.
  */
 import type { AnyOptimizer } from './optimizer.ts';
 
@@ -19,15 +19,15 @@ export abstract class Scheduler {
 
   constructor(optimizer: AnyOptimizer) {
     this.optimizer = optimizer;
-    this.#baseLrs = optimizer.groups.map(group => (group.initialLr ??= group.lr));
+    this.#baseLrs = optimizer.paramGroups.map(group => (group.initialLr ??= group.lr));
   }
 
   /** The rate of a group after `epoch` steps, from the rate it started with. */
   abstract rateAt(epoch: number, baseLr: number, group: number): number;
 
   /**
-   * The rate after `epoch` steps where other schedules change it as well, from the rate `lr` that they left: by default it changes by the
-   * same factor as without them.
+   * The rate after `epoch` steps where other schedules change it as well, from the rate `lr` that they left: by default
+   * it changes by the same factor as without them.
    */
   follow(epoch: number, lr: number, baseLr: number, group: number): number {
     const now = this.rateAt(epoch, baseLr, group);
@@ -46,16 +46,17 @@ export abstract class Scheduler {
   }
 
   /** The groups' present rates. */
-  get lastLr(): number[] {
-    return this.optimizer.groups.map(group => group.lr);
+  getLastLr(): number[] {
+    return this.optimizer.paramGroups.map(group => group.lr);
   }
 
   /**
-   * Takes on groups that came after the schedule: with the base that makes the rate they came with that of the present step, so that they follow from here as the others
-   * do. Rates are linear in their base; where they do not depend on it, any will do.
+   * Takes on groups that came after the schedule: with the base that makes the rate they came with that of the present
+   * step, so that they follow from here as the others do. Rates are linear in their base; where they do not depend on
+   * it, any will do.
    */
   #takeOn(): void {
-    const { groups } = this.optimizer;
+    const { paramGroups: groups } = this.optimizer;
     if (groups.length === this.#baseLrs.length) return;
     this.#baseLrs = groups.map((group, i) => {
       const base = this.#baseLrs[i];
@@ -67,7 +68,7 @@ export abstract class Scheduler {
 
   /** Sets the rates for the present step. Subclasses call it at the end of their constructor. */
   protected apply(): void {
-    this.optimizer.groups.forEach((group, i) => {
+    this.optimizer.paramGroups.forEach((group, i) => {
       group.lr = this.rateAt(this.#epoch, this.#baseLrs[i]!, i);
       const momentum = this.momentumAt(this.#epoch, i);
       if (momentum !== null) group.momentum = momentum;
@@ -94,9 +95,9 @@ export abstract class Scheduler {
 
   /** Goes on from a saved state. @throws Error when it is that of an optimizer with another number of groups */
   loadStateDict({ epoch, baseLrs }: SchedulerState): void {
-    if (baseLrs.length !== this.optimizer.groups.length)
+    if (baseLrs.length !== this.optimizer.paramGroups.length)
       throw new Error(
-        `${this.constructor.name}.loadStateDict: rates of ${baseLrs.length} groups came, the optimizer has ${this.optimizer.groups.length}`,
+        `${this.constructor.name}.loadStateDict: rates of ${baseLrs.length} groups came, the optimizer has ${this.optimizer.paramGroups.length}`,
       );
     this.#epoch = epoch;
     this.#baseLrs = [...baseLrs];
@@ -120,7 +121,7 @@ export function perGroup<T extends number | ((epoch: number) => number)>(
 export type Factors = ((epoch: number) => number) | readonly ((epoch: number) => number)[];
 
 /** Complains unless there is a function for every group. */
-export function checkFactors(what: string, { groups }: AnyOptimizer, factors: Factors): Factors {
+export function checkFactors(what: string, { paramGroups: groups }: AnyOptimizer, factors: Factors): Factors {
   if (typeof factors === 'function' || factors.length === groups.length) return factors;
   throw new Error(`${what}: ${factors.length} functions came for ${groups.length} groups`);
 }

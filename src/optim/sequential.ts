@@ -5,8 +5,8 @@ import type { AnyOptimizer } from './optimizer.ts';
 import { Scheduler } from './scheduler.ts';
 
 /**
- * Follows the first schedule until the first milestone, then the second from its own start, and so on. All of them must have been made
- * for the same optimizer, and are from then on stepped by this one.
+ * Follows the first schedule until the first milestone, then the second from its own start, and so on. All of them must
+ * have been made for the same optimizer, and are from then on stepped by this one.
  */
 export class SequentialLR extends Scheduler {
   readonly schedulers: readonly Scheduler[];

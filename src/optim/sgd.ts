@@ -14,7 +14,10 @@ export interface SGDOptions extends BaseHyper {
   readonly nesterov?: boolean;
 }
 
-/** p -= lr * direction, with direction = momentum * direction + (1 - dampening) * gradient; the first direction is the gradient itself. */
+/**
+ * p -= lr * direction, with direction = momentum * direction + (1 - dampening) * gradient; the first direction is the
+ * gradient itself.
+ */
 export class SGD extends Optimizer<Required<SGDOptions>> {
   constructor(params: Params<SGDOptions>, options: SGDOptions) {
     const defaults = { momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, maximize: false };

@@ -1,6 +1,6 @@
 /**
- * Line search for the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6), step by step as PyTorch's L-BFGS does it.
- * Plain numbers and vectors; knows no tensors.
+ * Line search for the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6), step by step as
+ * PyTorch's L-BFGS does it. Plain numbers and vectors; knows no tensors.
  */
 
 /** Loss and gradient at a point of a line. */
@@ -108,7 +108,8 @@ export function strongWolfe(
   while (steps < MOST_STEPS && Math.abs(high.at - low.at) * reach >= tolerance) {
     const [least, most] = low.at <= high.at ? [low.at, high.at] : [high.at, low.at];
     let at = cubicMinimum(low, high);
-    // A step too near to an end hardly shortens the bracket: twice in a row, or outside of it, a tenth is cut off instead.
+    // A step too near to an end hardly shortens the bracket: twice in a row, or outside of it, a tenth is cut off
+    // instead.
     const margin = 0.1 * (most - least);
     if (Math.min(most - at, at - least) < margin) {
       if (slow || at >= most || at <= least) {

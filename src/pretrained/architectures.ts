@@ -177,8 +177,8 @@ const BY_TYPE: Readonly<Record<string, string>> = {
 };
 
 /**
- * A new model as a config.json describes it. `as` names another architecture of the family, such as BertModel for the weights of a
- * BertForMaskedLM.
+ * A new model as a config.json describes it. `as` names another architecture of the family, such as BertModel for the
+ * weights of a BertForMaskedLM.
  * @throws Error for architectures and settings that the zoo does not have
  */
 export function modelOf(config: ModelConfig, as?: string): AnyModule {

@@ -76,8 +76,8 @@ const LLAMA_NAMES: Readonly<Record<string, string>> = {
 const BLOCK = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/;
 
 /**
- * Rows of a head with the two features of each rotated pair beside each other, as this kind of file has them, put so that a head's first
- * half is paired with its second.
+ * Rows of a head with the two features of each rotated pair beside each other, as this kind of file has them, put so
+ * that a head's first half is paired with its second.
  */
 function unpaired(rows: Tensor, heads: number): Tensor {
   const size = rows.shape[0]! / heads;

@@ -37,7 +37,10 @@ function prefixes(names: readonly string[]): string[] {
   );
 }
 
-/** Stored names as the model would call them, by dropping one prefix and adding another: the choice by which most of them fit. */
+/**
+ * Stored names as the model would call them, by dropping one prefix and adding another: the choice by which most of
+ * them fit.
+ */
 function bestNames(own: ReadonlySet<string>, names: readonly string[]): string[] {
   let best: { names: string[]; fitting: number } = { names: [...names], fitting: -1 };
   for (const dropped of prefixes(names)) {

@@ -1,9 +1,12 @@
 /**
- * A batch as readers make it and trainers take it: ragged 64-bit signs per slot, a dense block, labels. A sign is two 32-bit halves
- * everywhere inside, because a JavaScript number is exact only up to 2^53; `bigint` is accepted at the edge.
+ * A batch as readers make it and trainers take it: ragged 64-bit signs per slot, a dense block, labels. A sign is two
+ * 32-bit halves everywhere inside, because a JavaScript number is exact only up to 2^53; `bigint` is accepted at the
+ * edge.
  */
 
-/** A feature sign: an unsigned 64-bit integer. A number is taken where it is exact (a non-negative integer below 2^53). */
+/**
+ * A feature sign: an unsigned 64-bit integer. A number is taken where it is exact (a non-negative integer below 2^53).
+ */
 export type Sign = bigint | number;
 
 /** What the columns of a batch are; the same for all batches of a run. */
@@ -17,9 +20,10 @@ export interface BatchSchema {
 }
 
 /**
- * `size` examples. Example-major, so that readers append as they parse and an example is one stretch: the bag of example b and slot s has
- * number `b * schema.slots.length + s` and holds ids `offsets[bag]` to `offsets[bag + 1]` (exclusive) of `hi` and `lo`. An empty bag is a
- * missing feature. Arrays may be longer than what is used, so that a reader can use them again.
+ * `size` examples. Example-major, so that readers append as they parse and an example is one stretch: the bag of
+ * example b and slot s has number `b * schema.slots.length + s` and holds ids `offsets[bag]` to `offsets[bag + 1]`
+ * (exclusive) of `hi` and `lo`. An empty bag is a missing feature. Arrays may be longer than what is used, so that a
+ * reader can use them again.
  */
 export interface SparseBatch {
   readonly schema: BatchSchema;
@@ -40,7 +44,10 @@ export interface SparseBatch {
 export const columnOf = (values: ArrayLike<number>, width: number, at: number, rows: number): Float32Array =>
   Float32Array.from({ length: rows }, (_, i) => values[i * width + at]!);
 
-/** What stands for a label that an example does not have (conversion of an impression without click, a stream joined later). */
+/**
+ * What stands for a label that an example does not have (conversion of an impression without click, a stream joined
+ * later).
+ */
 export const MISSING_LABEL = Number.NaN;
 
 /** Bags of a batch: one per example and slot. */

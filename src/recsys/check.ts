@@ -1,6 +1,7 @@
 /**
- * Options that come as plain data (config files, published cards): every key known, every value of its kind, and one sentence where not. Made of
- * valibot's schemas; a schema lists all keys of the options' type, or it does not compile. What the values mean is checked where they are used.
+ * Options that come as plain data (config files, published cards): every key known, every value of its kind, and one
+ * sentence where not. Made of valibot's schemas; a schema lists all keys of the options' type, or it does not compile.
+ * What the values mean is checked where they are used.
  */
 import * as v from 'valibot';
 
@@ -63,7 +64,8 @@ const shown = (x: unknown): string => {
 
 /**
  * @param where what the sentence begins with: a file, or whose options these are
- * @throws Error in one sentence for the first value that is wrong, for instance `model deepfm: "hiden" came, expected one of dim, hidden, dropout`
+ * @throws Error in one sentence for the first value that is wrong, for instance `model deepfm: "hiden" came, expected
+ * one of dim, hidden, dropout`
  */
 export function check(where: string, schema: Kind, value: unknown): void {
   const [issue] = v.safeParse(schema, value, { abortEarly: true }).issues ?? [];

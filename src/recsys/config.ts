@@ -89,7 +89,10 @@ const CONFIG: Kind = options<StreamConfig>(
   ['format', 'features', 'model'],
 );
 
-/** @throws Error in one sentence, which begins with `where`, for a key that is not known or a value that cannot be, at any depth */
+/**
+ * @throws Error in one sentence, which begins with `where`, for a key that is not known or a value that cannot be, at
+ * any depth
+ */
 export function checkConfig(where: string, config: unknown): StreamConfig {
   check(where, CONFIG, config);
   const { format, features, ...learner } = config as StreamConfig;

@@ -1,7 +1,8 @@
 /**
- * Recommendation at industrial scale: embedding tables of 64-bit signs, sparse batches, click, sequence, multi-task and retrieval models, and
- * one training step over them (pull, dense forward and backward, push). Imports the rooms of the Tensor API; knows nothing of the command
- * line. Nothing in here assumes one process: a table answers for the signs it is given, whoever else holds the others.
+ * Recommendation at industrial scale: embedding tables of 64-bit signs, sparse batches, click, sequence, multi-task and
+ * retrieval models, and one training step over them (pull, dense forward and backward, push). Imports the rooms of the
+ * Tensor API; knows nothing of the command line. Nothing in here assumes one process: a table answers for the signs it
+ * is given, whoever else holds the others.
  */
 export {
   type BatchSchema,

@@ -1,6 +1,7 @@
 /**
- * Values that a program asked for and may still read when what they depend on has been overwritten: `pred.eq(y).sum()` made before `optimizer.step()` and read
- * after it, a part of a loss, a model's output. A step computes them along with itself. Knows nodes only; what counts as asked for is said from above.
+ * Values that a program asked for and may still read when what they depend on has been overwritten: `pred.eq(y).sum()`
+ * made before `optimizer.step()` and read after it, a part of a loss, a model's output. A step computes them along with
+ * itself. Knows nodes only; what counts as asked for is said from above.
  */
 import type { Node } from '../graph/node.ts';
 import { type NodeNumbers, withNodeNumbers } from '../graph/numbers.ts';
@@ -48,7 +49,10 @@ export function forgetMade(): void {
   if (results.length > 0) results = [];
 }
 
-/** What is known of a node, as bits: something was computed from it; it depends on a parameter; on one that has another value by now. */
+/**
+ * What is known of a node, as bits: something was computed from it; it depends on a parameter; on one that has another
+ * value by now.
+ */
 const CONSUMED = 1;
 const CHANGING = 2;
 const OUTDATED = 4;
@@ -71,8 +75,9 @@ function mark(roots: readonly Node[], marks: NodeNumbers): void {
 }
 
 /**
- * The values to compute before parameters change: outputs of models, scalars, and what nothing was computed from yet, unless it is large, depends on no parameter or
- * is out of date already. `used` are those that something outside needs anyway.
+ * The values to compute before parameters change: outputs of models, scalars, and what nothing was computed from yet,
+ * unless it is large, depends on no parameter or is out of date already. `used` are those that something outside needs
+ * anyway.
  */
 export function askedFor(used: ReadonlySet<Node>): Node[] {
   const isCandidate = (node: Node): boolean => !node.value && node.size <= LARGEST && !used.has(node);

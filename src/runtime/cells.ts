@@ -1,6 +1,7 @@
 /**
- * Mutable values. Assigning is lazy and functional: a cell's node becomes the assigned node, and the memory is written in place when
- * the next program runs. Everything that changes in Tenon (parameters, optimizer state, running statistics) is a cell.
+ * Mutable values. Assigning is lazy and functional: a cell's node becomes the assigned node, and the memory is written
+ * in place when the next program runs. Everything that changes in Tenon (parameters, optimizer state, running
+ * statistics) is a cell.
  */
 
 import { variable } from '../graph/build.ts';
@@ -8,8 +9,9 @@ import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { type FirstValue, Variable } from '../graph/storage.ts';
 
-// No table that lives long has entries put in and taken out step by step: V8 links the tables that a Set or Map grows out of to the next one, and a
-// single old one then keeps all later ones, with what they held, from being collected young (0.8 MB a scavenge went that way).
+// No table that lives long has entries put in and taken out step by step: V8 links the tables that a Set or Map grows
+// out of to the next one, and a single old one then keeps all later ones, with what they held, from being collected
+// young (0.8 MB a scavenge went that way).
 let pending: Cell[] = [];
 let kept = new Set<Node>();
 
@@ -100,8 +102,8 @@ export function pendingCells(): readonly Cell[] {
 }
 
 /**
- * Asks for `node` to be evaluated together with the next flush. `backward` keeps its loss this way, so that reading it later is free, and
- * gradients, so that one optimizer's step does not make those of another stale.
+ * Asks for `node` to be evaluated together with the next flush. `backward` keeps its loss this way, so that reading it
+ * later is free, and gradients, so that one optimizer's step does not make those of another stale.
  */
 export function keepForFlush(node: Node): void {
   if (!node.value) kept.add(node);

@@ -1,6 +1,6 @@
 /**
- * Values that depend on nothing a program is given: shapes, axes, literals and what was computed from them. They can be read at any
- * time, also while a function is traced, where other values do not exist yet.
+ * Values that depend on nothing a program is given: shapes, axes, literals and what was computed from them. They can be
+ * read at any time, also while a function is traced, where other values do not exist yet.
  */
 import { referenceBackend } from '../backends/reference/index.ts';
 import type { HostArray } from '../graph/dtype.ts';
@@ -15,7 +15,10 @@ const SMALL = 4096;
 export const isSymbolic = (node: Node): boolean =>
   topologicalOrder([node], at => at.value !== null).some(({ op, value }) => op === 'placeholder' && value === null);
 
-/** The value of `node` (which keeps it) when only data and literals are under it; null when a variable, argument or random key is. */
+/**
+ * The value of `node` (which keeps it) when only data and literals are under it; null when a variable, argument or
+ * random key is.
+ */
 export function constantValue(node: Node): HostArray | null {
   if (node.value) return node.value;
   const order = topologicalOrder([node], at => at.value !== null);

@@ -1,7 +1,7 @@
 /**
- * Running loops and choices: their bodies are programs, and this is the control flow between the runs. A loop's carries are variables
- * that its body updates in place, so that they and the constants stay in the backend's memory from step to step. Knows nodes and
- * programs, no backend in particular.
+ * Running loops and choices: their bodies are programs, and this is the control flow between the runs. A loop's carries
+ * are variables that its body updates in place, so that they and the constants stay in the backend's memory from step
+ * to step. Knows nodes and programs, no backend in particular.
  */
 import type { Binding, Executable } from '../compiler/program.ts';
 import { type Body, type Choice, type Loop, type Role, roleOf } from '../graph/control.ts';
@@ -24,7 +24,10 @@ export type ControlRunner = (inputs: readonly Binding[]) => Work<HostArray[]>;
 /** The value on the host; of a variable, what it holds now. */
 export const hostOf = (binding: Binding): HostArray => (binding instanceof Variable ? binding.read() : binding);
 
-/** A program whose leaves are parameters of a body: `places` says which. Keeps no node, as plans live as long as the program cache. */
+/**
+ * A program whose leaves are parameters of a body: `places` says which. Keeps no node, as plans live as long as the
+ * program cache.
+ */
 interface Part {
   readonly executable: Executable;
   readonly places: readonly number[];
@@ -71,7 +74,9 @@ interface LoopPlan {
   readonly reverse: boolean;
   /** Of the body's parameters. */
   readonly types: readonly Type[];
-  /** One step: gives the wanted ys and, for a loop with a condition, whether there is another step; writes the carries. */
+  /**
+   * One step: gives the wanted ys and, for a loop with a condition, whether there is another step; writes the carries.
+   */
   readonly step: Part;
   /** Whether there is a first step; its places count carries, then constants. */
   readonly condition: Part | null;

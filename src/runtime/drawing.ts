@@ -1,6 +1,6 @@
 /**
- * How random numbers are drawn while a function is traced for a transform: vmap draws for all its examples at once (or refuses), and
- * the body of a loop draws from a stream of its own, which every step moves on. Knows no tensors.
+ * How random numbers are drawn while a function is traced for a transform: vmap draws for all its examples at once (or
+ * refuses), and the body of a loop draws from a stream of its own, which every step moves on. Knows no tensors.
  */
 import { binary, concat, data, full, placeholder, slice } from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
@@ -77,8 +77,9 @@ const mixed = (x: Node, shift: bigint, factor: bigint): Node =>
   binary('mul', binary('xor', x, binary('shr', x, literal(shift, x))), literal(BigInt.asIntN(64, factor), x));
 
 /**
- * The start of a stream that has nothing to do with the generator's: a key with a seed mixed from its seed and counter (the finaliser of SplitMix64,
- * Steele et al. 2014), and a counter of 0. A loop takes one stretch of the generator and draws as often as it likes.
+ * The start of a stream that has nothing to do with the generator's: a key with a seed mixed from its seed and counter
+ * (the finaliser of SplitMix64, Steele et al. 2014), and a counter of 0. A loop takes one stretch of the generator and
+ * draws as often as it likes.
  */
 export function streamOf(generator: Generator): Node {
   const key = generator.nextKey(1);

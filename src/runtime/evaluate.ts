@@ -1,5 +1,6 @@
 /**
- * Evaluation of lazy nodes. One evaluation runs one program: the values asked for, the kept ones, and every pending assignment.
+ * Evaluation of lazy nodes. One evaluation runs one program: the values asked for, the kept ones, and every pending
+ * assignment.
  */
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
@@ -51,7 +52,8 @@ function prepareBatch({
 function finish({ kept, cells }: Batch, computed: readonly Node[], values: readonly HostArray[]): void {
   computed.forEach((node, i) => {
     node.value = values[i]!;
-    // The graph below is let go where nothing can need it again: no gradient flows there, or backward() has taken it already.
+    // The graph below is let go where nothing can need it again: no gradient flows there, or backward() has taken it
+    // already.
     if (!node.requiresGrad || kept.has(node)) node.inputs = [];
   });
   for (const cell of cells) cell.settle();
@@ -69,8 +71,8 @@ async function runAsync(batch: Batch): Promise<void> {
 }
 
 /**
- * After a batch that failed: what waited beside the value asked for is computed without it, and assignments that fail themselves are given up. Otherwise every
- * later evaluation of anything would fail with them.
+ * After a batch that failed: what waited beside the value asked for is computed without it, and assignments that fail
+ * themselves are given up. Otherwise every later evaluation of anything would fail with them.
  */
 function recover({ kept, cells }: Batch): void {
   if (cells.length === 0) return;
@@ -125,14 +127,17 @@ export async function evaluateAsync(nodes: readonly Node[]): Promise<void> {
   await runOrRecoverAsync(gatherBatch(nodes));
 }
 
-/** Writes every pending assignment (and evaluates what backward() kept). Inside a trace it does nothing: the trace owns the updates. */
+/**
+ * Writes every pending assignment (and evaluates what backward() kept). Inside a trace it does nothing: the trace owns
+ * the updates.
+ */
 export function flush(): void {
   if (!activeTrace()) runOrRecover(gatherBatch([]));
 }
 
 /**
- * `flush` for updates of parameters, made from the gradients `spent`: also evaluates what the user has asked for and could not be computed from the parameters'
- * new values.
+ * `flush` for updates of parameters, made from the gradients `spent`: also evaluates what the user has asked for and
+ * could not be computed from the parameters' new values.
  */
 export function flushUpdates(spent: readonly Node[]): void {
   if (activeTrace()) return;

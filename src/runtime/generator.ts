@@ -1,6 +1,6 @@
 /**
- * Random keys. A generator is a seed and a counter; every random tensor takes the next stretch of the counter, so the same seed
- * gives the same numbers on every backend and for any number of threads (Philox 4x32-10, four words a block).
+ * Random keys. A generator is a seed and a counter; every random tensor takes the next stretch of the counter, so the
+ * same seed gives the same numbers on every backend and for any number of threads (Philox 4x32-10, four words a block).
  */
 import { data } from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
@@ -13,7 +13,10 @@ function seedOf(seed: number | bigint): bigint {
   return BigInt.asIntN(64, BigInt(seed));
 }
 
-/** A stream of random numbers: a seed and how many blocks have been drawn (Philox 4x32-10). `manualSeed` seeds the one that functions take by default. */
+/**
+ * A stream of random numbers: a seed and how many blocks have been drawn (Philox 4x32-10). `manualSeed` seeds the one
+ * that functions take by default.
+ */
 export class Generator {
   private seed: bigint;
   private counter = 0n;

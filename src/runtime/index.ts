@@ -1,6 +1,6 @@
 /**
- * Running graphs: which backend, what is pending, the program cache, random keys, tracing. Imports graph, compiler and backends; knows
- * nodes and variables but no Tensor, module or optimizer.
+ * Running graphs: which backend, what is pending, the program cache, random keys, tracing. Imports graph, compiler and
+ * backends; knows nodes and variables but no Tensor, module or optimizer.
  */
 
 export { collect, isProfiling, record, span, type TraceEvent } from '../compiler/profile.ts';
@@ -13,6 +13,7 @@ export {
   setBackend,
   setNumThreads,
   whyUnavailable,
+  withHostKernels,
 } from './backends.ts';
 export { Cell, type CellOptions, keepForFlush, pendingCells, releaseKept } from './cells.ts';
 export { constantValue, isSymbolic } from './constants.ts';

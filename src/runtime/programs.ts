@@ -1,13 +1,14 @@
 /**
- * The program cache: from graph roots and pending updates to an executable of the current backend, compiled once per structure.
+ * The program cache: from graph roots and pending updates to an executable of the current backend, compiled once per
+ * structure.
  */
 
 import { span } from '../compiler/profile.ts';
-import type { Backend, Binding, Executable, GraphProgram } from '../compiler/program.ts';
+import type { Backend, Binding, Executable, GraphProgram, MachineRefusal } from '../compiler/program.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
-import { backend } from './backends.ts';
+import { backend, moveOn } from './backends.ts';
 import { hasControlFlow, splitProgram } from './split.ts';
 import { isBound, sharedLeaves, structureOf, wordsOf } from './structure.ts';
 import { noteCompiled } from './variants.ts';
@@ -24,7 +25,10 @@ interface Entry {
   /** Undefined once it is collected. */
   readonly executable: () => Executable | undefined;
   used: number;
-  /** Whether somebody keeps it for later; otherwise it is freed when dropped, as in a loop that never returns to the event loop nothing is collected. */
+  /**
+   * Whether somebody keeps it for later; otherwise it is freed when dropped, as in a loop that never returns to the
+   * event loop nothing is collected.
+   */
   held: boolean;
 }
 
@@ -67,8 +71,9 @@ export interface Prepared {
 }
 
 /**
- * Compiles, or finds compiled, the program that computes `outputs` and performs `updates`. `isLeaf` says which nodes are given when it
- * runs: what has a value, by default. Leaves that `lasts` says keep their value from run to run let the program keep what it computes from them.
+ * Compiles, or finds compiled, the program that computes `outputs` and performs `updates`. `isLeaf` says which nodes
+ * are given when it runs: what has a value, by default. Leaves that `lasts` says keep their value from run to run let
+ * the program keep what it computes from them.
  */
 export function prepare(
   outputs: readonly Node[],
@@ -86,7 +91,8 @@ export function prepare(
   let entry = cache.get(id);
   let executable = entry?.executable();
   if (!entry || !executable) {
-    // Which leaves are one variable, what the key says beside, and all that it is a hash of: the same in any process of one build.
+    // Which leaves are one variable, what the key says beside, and all that it is a hash of: the same in any process of
+    // one build.
     const identity = (): Int32Array[] => {
       const words = wordsOf(roots, written, isLeaf);
       return [
@@ -131,7 +137,8 @@ function compileProgram(
     ...(lasting ? { lasting } : {}),
     ...(identity ? { identity } : {}),
   };
-  return hasControlFlow(program) ? splitProgram(program, prepareHeld) : device.compile(program);
+  const elsewhere = (refusal: MachineRefusal): Executable => moveOn(device, refusal.message).compile(program);
+  return hasControlFlow(program) ? splitProgram(program, prepareHeld) : device.compile({ ...program, elsewhere });
 }
 
 /** What a leaf is bound to outside of a trace. */

@@ -1,7 +1,7 @@
 /**
- * Programs with control flow. A backend runs straight programs, so such a graph is cut where a loop or a choice stands: what they read
- * is computed by one program, then they run, then the next program reads what they gave. Variables are written by the last program, when
- * nothing can fail any more. To its caller the whole is one executable.
+ * Programs with control flow. A backend runs straight programs, so such a graph is cut where a loop or a choice stands:
+ * what they read is computed by one program, then they run, then the next program reads what they gave. Variables are
+ * written by the last program, when nothing can fail any more. To its caller the whole is one executable.
  */
 import type { Binding, Executable, GraphProgram } from '../compiler/program.ts';
 import { uniformValue } from '../graph/build.ts';
@@ -25,7 +25,10 @@ export function hasControlFlow(program: GraphProgram): boolean {
   return orderOf(program).some(node => isControl(node) && !leaves.has(node));
 }
 
-/** One stretch: a straight program, then the control flow that reads what there is by then. Numbers are slots for values. */
+/**
+ * One stretch: a straight program, then the control flow that reads what there is by then. Numbers are slots for
+ * values.
+ */
 interface Stretch {
   readonly program: {
     readonly executable: Executable;
@@ -52,7 +55,10 @@ interface Split {
 export const splitProgram = (program: GraphProgram, prepare: Prepare): Executable =>
   executableOf(split(program, prepare));
 
-/** Keeps no node: executables live as long as the program cache. The parts belong to that cache, which other programs share. */
+/**
+ * Keeps no node: executables live as long as the program cache. The parts belong to that cache, which other programs
+ * share.
+ */
 const executableOf = (of: Split): Executable => ({
   run: bindings => finish(work(of, bindings)),
   runAsync: bindings => finishAsync(work(of, bindings)),

@@ -1,6 +1,6 @@
 /**
- * The structure of graphs as words, and its hash: graphs that differ only in the values of their leaves get one key, so one compiled program serves them
- * all.
+ * The structure of graphs as words, and its hash: graphs that differ only in the values of their leaves get one key, so
+ * one compiled program serves them all.
  */
 
 import type { Body } from '../graph/control.ts';
@@ -210,8 +210,8 @@ interface Structure {
 }
 
 /**
- * Walks the graph under `roots` once, in a fixed order, and hashes it. `extraLeaves` are counted as leaves even where nothing reads
- * them (variables that are only written); `isLeaf` says what is bound instead of computed.
+ * Walks the graph under `roots` once, in a fixed order, and hashes it. `extraLeaves` are counted as leaves even where
+ * nothing reads them (variables that are only written); `isLeaf` says what is bound instead of computed.
  */
 export function structureOf(
   roots: readonly Node[],

@@ -1,6 +1,6 @@
 /**
- * Tracing: running a function once over placeholders, and keeping the program it describes, with the cells it updates and the
- * random keys it draws as hidden inputs. The engine under `compile(fn)`.
+ * Tracing: running a function once over placeholders, and keeping the program it describes, with the cells it updates
+ * and the random keys it draws as hidden inputs. The engine under `compile(fn)`.
  */
 
 import { isProfiling, span } from '../compiler/profile.ts';
@@ -127,7 +127,10 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
 
 const NOTHING = new Float32Array(0);
 
-/** Where a leaf of the traced program finds its value at call time: the place of an argument, a generator's key, or always the same. */
+/**
+ * Where a leaf of the traced program finds its value at call time: the place of an argument, a generator's key, or
+ * always the same.
+ */
 function sourceOf(leaf: Node, args: readonly Node[], context: ActiveTrace): number | Generator | Binding {
   const argument = args.indexOf(leaf);
   if (argument >= 0) return argument;

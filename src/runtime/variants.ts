@@ -1,12 +1,15 @@
 /**
- * Notices when one and the same computation is compiled again and again, for other shapes or other plain numbers: each time costs more than many runs, and
- * nothing in the results shows why a loop is slow. Imports graph alone.
+ * Notices when one and the same computation is compiled again and again, for other shapes or other plain numbers: each
+ * time costs more than many runs, and nothing in the results shows why a loop is slow. Imports graph alone.
  */
 import type { Node } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/order.ts';
 import { noticeOnce } from './notice.ts';
 
-/** From so many programs of the same operations on, and so much time spent on compiling them, it is said: once for each computation. */
+/**
+ * From so many programs of the same operations on, and so much time spent on compiling them, it is said: once for each
+ * computation.
+ */
 const PROGRAMS = 16;
 const MILLISECONDS = 3000;
 /** Computations remembered. */

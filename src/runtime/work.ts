@@ -1,5 +1,6 @@
 /**
- * Work made of many program runs, written once for both ways of waiting: a generator yields what to run next and is given the results.
+ * Work made of many program runs, written once for both ways of waiting: a generator yields what to run next and is
+ * given the results.
  */
 import type { Binding, Executable } from '../compiler/program.ts';
 import type { HostArray } from '../graph/dtype.ts';

@@ -1,6 +1,6 @@
 /**
- * Gradients of functions: grad, valueAndGrad, vjp, jvp over trees of tensors (arrays and plain objects), of any order. For parameters and
- * `.grad` see Tensor.backward.
+ * Gradients of functions: grad, valueAndGrad, vjp, jvp over trees of tensors (arrays and plain objects), of any order.
+ * For parameters and `.grad` see Tensor.backward.
  */
 import { withoutGradient } from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
@@ -8,6 +8,7 @@ import { checkpointed, jvp as jvpNodes, vjp as vjpNodes } from '../transform/ind
 import { cotangentOf } from './backward.ts';
 import { shapeText } from './convert.ts';
 import { differentiated, type Marked, mark, matching, release, zerosOf } from './marks.ts';
+import { checkOptions } from './options.ts';
 import { followedBy } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Form, flatten, unflatten } from './tree.ts';
@@ -22,11 +23,15 @@ export interface GradOptions {
 
 export type ArgnumsOrOptions = number | readonly number[] | GradOptions;
 
-export const optionsOf = (value: ArgnumsOrOptions | undefined): GradOptions =>
-  typeof value === 'number' || Array.isArray(value) ? { argnums: value } : ((value as GradOptions | undefined) ?? {});
+/** What came as the options of `op`, argument numbers alone included. @throws TypeError for unknown names */
+export function optionsOf(op: string, value: ArgnumsOrOptions = {}): GradOptions {
+  const options = typeof value === 'number' || Array.isArray(value) ? { argnums: value } : (value as GradOptions);
+  return checkOptions(op, options, ['argnums', 'hasAux']);
+}
 
 /**
- * A function that returns `fn`'s value and the gradient of it (of the first of it with `hasAux`) by the arguments `argnums`.
+ * A function that returns `fn`'s value and the gradient of it (of the first of it with `hasAux`) by the arguments
+ * `argnums`.
  *
  * @param fn returns a tensor of one element
  * @returns (...args) => [value, gradient]; the gradient is the argument's tree, or a list of trees for several argnums
@@ -43,12 +48,13 @@ export function valueAndGrad<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => [R, unknown] {
-  return (...args) => differentiate('valueAndGrad', fn, args, optionsOf(argnums));
+  const options = optionsOf('valueAndGrad', argnums);
+  return (...args) => differentiate('valueAndGrad', fn, args, options);
 }
 
 /**
- * The gradient of `fn` by the arguments `argnums` as a function of the same arguments: `grad(x => x.mul(x).sum())`. Derivatives of any order
- * nest: `grad(x => grad(f)(x).sum())`.
+ * The gradient of `fn` by the arguments `argnums` as a function of the same arguments: `grad(x => x.mul(x).sum())`.
+ * Derivatives of any order nest: `grad(x => grad(f)(x).sum())`.
  */
 export function grad<A extends readonly unknown[]>(
   fn: (...args: A) => Tensor,
@@ -62,7 +68,8 @@ export function grad<A extends readonly unknown[]>(
   fn: (...args: A) => Tensor,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
-  return (...args) => differentiate('grad', fn, args, optionsOf(argnums))[1];
+  const options = optionsOf('grad', argnums);
+  return (...args) => differentiate('grad', fn, args, options)[1];
 }
 
 function differentiate<A extends readonly unknown[], R>(
@@ -112,7 +119,8 @@ function differentiate<A extends readonly unknown[], R>(
 }
 
 /**
- * `fn` at `primals`, and its pullback: from cotangents (a tree like the result) to a list with the tree of gradients of each argument.
+ * `fn` at `primals`, and its pullback: from cotangents (a tree like the result) to a list with the tree of gradients of
+ * each argument.
  */
 export function vjp<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
@@ -156,7 +164,10 @@ export function vjp<A extends readonly unknown[], R>(
   ];
 }
 
-/** `fn` at `primals` and its directional derivative along `tangents` (a list of trees like the arguments), in forward mode. */
+/**
+ * `fn` at `primals` and its directional derivative along `tangents` (a list of trees like the arguments), in forward
+ * mode.
+ */
 export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, primals: A, tangents: A): [R, R] {
   if (tangents.length !== primals.length)
     throw new RangeError(`jvp: tangents: expected ${primals.length}, one for each argument, got ${tangents.length}`);
@@ -180,8 +191,8 @@ export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, prim
 }
 
 /**
- * `fn` with its inner values recomputed for the gradient instead of kept (Chen et al. 2016): less memory for one more forward pass. Arguments and
- * result are trees of tensors; parameters that `fn` reads get their gradients as usual.
+ * `fn` with its inner values recomputed for the gradient instead of kept (Chen et al. 2016): less memory for one more
+ * forward pass. Arguments and result are trees of tensors; parameters that `fn` reads get their gradients as usual.
  */
 export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
   return (...args) => {

@@ -1,5 +1,6 @@
 /**
- * `tensor.backward()`: finds the parameters a tensor was computed from, and adds their gradients up. Imports transform and runtime.
+ * `tensor.backward()`: finds the parameters a tensor was computed from, and adds their gradients up. Imports transform
+ * and runtime.
  */
 import * as build from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';

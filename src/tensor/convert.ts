@@ -1,6 +1,6 @@
 /**
- * Between JavaScript data and tensors: nested arrays, typed arrays, numbers in; numbers and nested arrays out. Knows host arrays and
- * data nodes, no Tensor.
+ * Between JavaScript data and tensors: nested arrays, typed arrays, numbers in; numbers and nested arrays out. Knows
+ * host arrays and data nodes, no Tensor.
  */
 import { MOST_ELEMENTS } from '../graph/build/node.ts';
 import * as build from '../graph/build.ts';

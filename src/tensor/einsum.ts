@@ -69,8 +69,9 @@ function pair(a: Operand, b: Operand, needed: ReadonlySet<number>): Operand {
 }
 
 /**
- * Sums products over labelled dims: `einsum('bij,bjk->bik', a, b)`. Any number of operands of one dtype; '...' stands for broadcast
- * dims, a repeated label for a diagonal; without '->' the result has the labels that occur once, in alphabetical order.
+ * Sums products over labelled dims: `einsum('bij,bjk->bik', a, b)`. Any number of operands of one dtype; '...' stands
+ * for broadcast dims, a repeated label for a diagonal; without '->' the result has the labels that occur once, in
+ * alphabetical order.
  */
 export function einsum(equation: string, ...operands: readonly (Tensor | readonly Tensor[])[]): Tensor {
   if (typeof equation !== 'string') throw new TypeError(`einsum: equation: expected text, got ${typeof equation}`);

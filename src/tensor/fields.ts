@@ -1,7 +1,8 @@
 /**
- * What a recording depends on beside tensors: fields of the modules and optimizers that ran while it was made (a child module, a probability, a flag). Each call of a
- * compiled function compares them with what they held, a few nanoseconds a field, so that `net.fc = new Linear(...)` or `dropout.p = 0.1` is seen.
- * Knows no module: whoever has such fields says so with `noteFields`. Imports nothing.
+ * What a recording depends on beside tensors: fields of the modules and optimizers that ran while it was made (a child
+ * module, a probability, a flag). Each call of a compiled function compares them with what they held, a few nanoseconds
+ * a field, so that `net.fc = new Linear(...)` or `dropout.p = 0.1` is seen. Knows no module: whoever has such fields
+ * says so with `noteFields`. Imports nothing.
  */
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -32,7 +33,10 @@ interface Held {
 /** Whether two values that `===` tells apart are not both NaN. */
 const areOthers = (a: unknown, b: unknown): boolean => !Object.is(a, b);
 
-/** Whether the fields that `for in` finds hold `values`, in its order. V8 reads a field of such a loop without looking its name up. */
+/**
+ * Whether the fields that `for in` finds hold `values`, in its order. V8 reads a field of such a loop without looking
+ * its name up.
+ */
 function hasFields(object: Fields, values: readonly unknown[]): boolean {
   let at = 0;
   for (const key in object) {
@@ -55,14 +59,20 @@ function hasNamed(object: Fields, keys: readonly string[], values: readonly unkn
   return true;
 }
 
-/** Whether `hasFields` would compare `keys` and nothing else, fast: V8 has no shortcut where names are numbers (a container's items). */
+/**
+ * Whether `hasFields` would compare `keys` and nothing else, fast: V8 has no shortcut where names are numbers (a
+ * container's items).
+ */
 function areAllOf(object: Fields, keys: readonly string[]): boolean {
   let at = 0;
   for (const key in object) if (key !== keys[at++] || /^\d/.test(key)) return false;
   return at === keys.length;
 }
 
-/** Fields and the values they had, kept by the fastest way to compare them: that is done before every call, and allocates nothing. */
+/**
+ * Fields and the values they had, kept by the fastest way to compare them: that is done before every call, and
+ * allocates nothing.
+ */
 export class HeldFields {
   private readonly objects: Held[] = [];
   private readonly lists: (Held & { readonly list: readonly unknown[] })[] = [];
@@ -95,8 +105,8 @@ function changedIn({ object, keys, values }: Held): string {
 }
 
 /**
- * Runs `fn`, which records, and gives the fields it depends on. What `fn` itself wrote (a counter, a layer's last output) is no input of it:
- * such fields are left out.
+ * Runs `fn`, which records, and gives the fields it depends on. What `fn` itself wrote (a counter, a layer's last
+ * output) is no input of it: such fields are left out.
  */
 export function holdingFields<T>(fn: () => T): { readonly result: T; readonly fields: HeldFields } {
   const outer = noted;

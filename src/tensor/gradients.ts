@@ -1,7 +1,8 @@
 /**
- * Gradients while `compile` records a function. They are symbolic then and mean nothing outside, so what a parameter held before is set aside at the first touch. What
- * a function leaves in parameters is added up by every call, as backward() adds up outside; but where it assigns to them itself (an optimizer's
- * step), its gradients have done their work and are forgotten, so that nobody computes those that nothing uses. Imports runtime.
+ * Gradients while `compile` records a function. They are symbolic then and mean nothing outside, so what a parameter
+ * held before is set aside at the first touch. What a function leaves in parameters is added up by every call, as
+ * backward() adds up outside; but where it assigns to them itself (an optimizer's step), its gradients have done their
+ * work and are forgotten, so that nobody computes those that nothing uses. Imports runtime.
  */
 import { isTracing } from '../runtime/index.ts';
 import type { Parameter } from './parameter.ts';
@@ -17,7 +18,10 @@ interface Touched {
 
 const touched = new Map<Parameter, Touched>();
 
-/** Whether the gradient is one of before the function under way was recorded: what it holds now would become part of every call. */
+/**
+ * Whether the gradient is one of before the function under way was recorded: what it holds now would become part of
+ * every call.
+ */
 export const isFromOutside = (parameter: Parameter): boolean => isTracing() && !touched.has(parameter);
 
 /** Notes the first change of a gradient by the function that is being recorded. */
@@ -33,7 +37,10 @@ export interface LeftGradient {
   readonly isThere: boolean;
 }
 
-/** The gradients that the function leaves, and the tensors of those that are there; none where it updates parameters itself. Called at its end. */
+/**
+ * The gradients that the function leaves, and the tensors of those that are there; none where it updates parameters
+ * itself. Called at its end.
+ */
 export function gradientsLeft(): { readonly left: readonly LeftGradient[]; readonly tensors: readonly Tensor[] } {
   const updates = [...touched.keys()].some(({ cell }) => cell.node !== cell.leafNode);
   if (updates) return { left: [], tensors: [] };

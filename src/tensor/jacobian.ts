@@ -5,7 +5,7 @@ import * as build from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { batch, jvp, spread, vjp } from '../transform/index.ts';
-import { type ArgnumsOrOptions, optionsOf } from './autograd.ts';
+import { type ArgnumsOrOptions, type GradOptions, optionsOf } from './autograd.ts';
 import { differentiated, type Marked, mark, release } from './marks.ts';
 import { Tensor } from './tensor.ts';
 import { assemble, type Flat, flatten, unflatten } from './tree.ts';
@@ -44,9 +44,8 @@ function run<A extends readonly unknown[], R>(
   op: string,
   fn: (...args: A) => R,
   args: A,
-  options: ArgnumsOrOptions | undefined,
+  { argnums = 0, hasAux = false }: GradOptions,
 ): Traced<R> {
-  const { argnums = 0, hasAux = false } = optionsOf(options);
   const list = typeof argnums === 'number' ? [argnums] : argnums;
   for (const i of list)
     if (!Number.isInteger(i) || i < 0 || i >= args.length)
@@ -62,7 +61,10 @@ function run<A extends readonly unknown[], R>(
   return { marked, outputs, result, single: typeof argnums === 'number' };
 }
 
-/** Blocks [output][input], each of shape [...output, ...input], as a tree of the output's form of trees of the arguments' forms. */
+/**
+ * Blocks [output][input], each of shape [...output, ...input], as a tree of the output's form of trees of the
+ * arguments' forms.
+ */
 function treeOf<R>({ marked, outputs, result, single }: Traced<R>, blocks: Node[][], hasAux: boolean): unknown {
   const marks = marked.flatMap(part => part.nodes);
   const rows = blocks.map(row => {
@@ -86,9 +88,10 @@ function treeOf<R>({ marked, outputs, result, single }: Traced<R>, blocks: Node[
 }
 
 /**
- * The Jacobian of `fn` by the arguments `argnums`, one output element at a time in reverse mode: the choice for functions with fewer outputs
- * than inputs. For a tensor in and out its shape is [...output, ...input]; for trees it is the result's tree of the argument's trees of
- * such blocks (a list of trees for several argnums). With `hasAux`, `fn` returns [outputs, anything else] and so does the Jacobian.
+ * The Jacobian of `fn` by the arguments `argnums`, one output element at a time in reverse mode: the choice for
+ * functions with fewer outputs than inputs. For a tensor in and out its shape is [...output, ...input]; for trees it is
+ * the result's tree of the argument's trees of such blocks (a list of trees for several argnums). With `hasAux`, `fn`
+ * returns [outputs, anything else] and so does the Jacobian.
  *
  * @throws TypeError when an argument or result that is differentiated is not float
  */
@@ -104,8 +107,9 @@ export function jacrev<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
+  const options = optionsOf('jacrev', argnums);
   return (...args) => {
-    const traced = run('jacrev', fn, args, argnums);
+    const traced = run('jacrev', fn, args, options);
     const inputs = traced.marked.flatMap(part => part.nodes);
     const blocks = traced.outputs.tensors.map(({ node }) => {
       const rows = overBasis('jacrev', node, ct => vjp([node], [ct], inputs));
@@ -115,13 +119,13 @@ export function jacrev<A extends readonly unknown[], R>(
         return row ? build.reshape(row, shape) : build.full(0, shape, input.dtype);
       });
     });
-    return treeOf(traced, blocks, optionsOf(argnums).hasAux ?? false);
+    return treeOf(traced, blocks, options.hasAux ?? false);
   };
 }
 
 /**
- * The Jacobian of `fn`, one input element at a time in forward mode: the choice for functions with fewer inputs than outputs, and for
- * `whileLoop` without a bound. Shapes and trees as in jacrev.
+ * The Jacobian of `fn`, one input element at a time in forward mode: the choice for functions with fewer inputs than
+ * outputs, and for `whileLoop` without a bound. Shapes and trees as in jacrev.
  */
 export function jacfwd<A extends readonly unknown[], R = Tensor>(
   fn: (...args: A) => R,
@@ -135,8 +139,9 @@ export function jacfwd<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
+  const options = optionsOf('jacfwd', argnums);
   return (...args) => {
-    const traced = run('jacfwd', fn, args, argnums);
+    const traced = run('jacfwd', fn, args, options);
     const inputs = traced.marked.flatMap(part => part.nodes);
     const outputs = traced.outputs.tensors.map(({ node }) => node);
     const columns = inputs.map(input => overBasis('jacfwd', input, direction => jvp(outputs, [input], [direction])));
@@ -149,13 +154,13 @@ export function jacfwd<A extends readonly unknown[], R>(
         return build.reshape(build.permute(build.reshape(column, [input.size, output.size]), [1, 0]), shape);
       }),
     );
-    return treeOf(traced, blocks, optionsOf(argnums).hasAux ?? false);
+    return treeOf(traced, blocks, options.hasAux ?? false);
   };
 }
 
 /**
- * Second derivatives of `fn`: jacfwd of jacrev. For one tensor x the result has shape [...output, ...x, ...x]; for trees (and several
- * argnums), the tree of trees of blocks.
+ * Second derivatives of `fn`: jacfwd of jacrev. For one tensor x the result has shape [...output, ...x, ...x]; for
+ * trees (and several argnums), the tree of trees of blocks.
  */
 export function hessian<A extends readonly unknown[], R = Tensor>(
   fn: (...args: A) => R,

@@ -35,12 +35,16 @@ export function mark(op: string, name: string, value: unknown): Marked {
   };
 }
 
-/** Runs the function of a derivative: with gradients recorded, also where `noGrad` stands around the derivative (as in PyTorch, one inside holds). */
+/**
+ * Runs the function of a derivative: with gradients recorded, also where `noGrad` stands around the derivative (as in
+ * PyTorch, one inside holds).
+ */
 export const differentiated = <T>(fn: () => T): T => followedBy(() => build.withGradient(fn));
 
 /**
- * Results of a finished derivative no longer need its marks: unless something outside (a parameter, an enclosing derivative) can be reached,
- * they are cut loose, so that a loop over derivatives keeps no history. Under `noGrad` all are.
+ * Results of a finished derivative no longer need its marks: unless something outside (a parameter, an enclosing
+ * derivative) can be reached, they are cut loose, so that a loop over derivatives keeps no history. Under `noGrad` all
+ * are.
  */
 export function release(nodes: readonly Node[], marks: readonly Node[]): Node[] {
   const own = new Set(marks);

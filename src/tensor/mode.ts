@@ -1,6 +1,6 @@
 /**
- * The mode epoch: a number that stands for which modules train and which evaluate, and what is frozen. A program recorded in one mode is
- * wrong in another, so compiled functions record anew when it has changed. Imports nothing.
+ * The mode epoch: a number that stands for which modules train and which evaluate, and what is frozen. A program
+ * recorded in one mode is wrong in another, so compiled functions record anew when it has changed. Imports nothing.
  */
 
 let epoch = 0;
@@ -17,8 +17,8 @@ export function bumpModeEpoch(): void {
 }
 
 /**
- * The training flags of exactly these modules have been switched, or whether these parameters are frozen. Switching the same ones back restores
- * the epoch they had, so that evaluating between epochs of training records neither anew.
+ * The training flags of exactly these modules have been switched, or whether these parameters are frozen. Switching the
+ * same ones back restores the epoch they had, so that evaluating between epochs of training records neither anew.
  */
 export function modeSwitched(switched: readonly object[]): void {
   if (last?.after === epoch && areSame(last.switched, switched)) {

@@ -1,6 +1,6 @@
 /**
- * What ops need before they can build nodes: reading operands (tensors or plain numbers), PyTorch's promotion, broadcasting, and
- * checked dims. Every message names the op and the argument.
+ * What ops need before they can build nodes: reading operands (tensors or plain numbers), PyTorch's promotion,
+ * broadcasting, and checked dims. Every message names the op and the argument.
  */
 import * as build from '../graph/build.ts';
 import { type DType, isFloat, kindOf, type Operand, resultType as typeOf } from '../graph/dtype.ts';
@@ -25,19 +25,6 @@ export function describe(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   if (isScalar(value) || typeof value === 'string') return `${typeof value} ${String(value)}`;
   return typeof value;
-}
-
-/**
- * Checks an object of optional settings, for callers without types: a number in its place or a misspelt name would do nothing, silently.
- *
- * @throws TypeError naming what came and the names there are.
- */
-export function checkOptions(op: string, options: unknown, known: readonly string[]): void {
-  const names = (): string => `{ ${known.join(', ')} }`;
-  if (typeof options !== 'object' || options === null || options instanceof Tensor)
-    throw new TypeError(`${op}: options: expected an object of ${names()}, got ${describe(options)}`);
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
 }
 
 function operand(op: string, value: TensorLike): Operand {
@@ -75,7 +62,10 @@ export function nodeOf(value: TensorLike, dtype: DType): Node {
   return build.constant(typeof value === 'boolean' ? Number(value) : value, dtype);
 }
 
-/** The dtype in which tensors and numbers meet (torch.result_type): numbers and tensors without dims count less than tensors with dims. */
+/**
+ * The dtype in which tensors and numbers meet (torch.result_type): numbers and tensors without dims count less than
+ * tensors with dims.
+ */
 export const resultType = (...values: readonly TensorLike[]): DType => resultDType('resultType', values);
 
 /** Operands promoted to one dtype (`dtype`, when given) and broadcast to one shape. */
@@ -145,7 +135,9 @@ export function checkTensors(op: string, x: Tensor, other: Tensor): void {
   checkTensor(op, 'other', other);
 }
 
-/** The elements as numbers where they are known without computing anything: only then can bad ones be refused at once. */
+/**
+ * The elements as numbers where they are known without computing anything: only then can bad ones be refused at once.
+ */
 export function knownNumbers(x: Tensor): number[] | null {
   const { value } = x.node;
   return value && x.dtype !== 'f16' && x.dtype !== 'bf16' ? Array.from(value, Number) : null;
@@ -155,4 +147,32 @@ export function knownNumbers(x: Tensor): number[] | null {
 export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts shape is readonly number[] {
   if (!Array.isArray(shape) || !shape.every(n => Number.isSafeInteger(n)))
     throw new TypeError(`${op}: ${name}: expected an array of whole numbers, got ${describe(shape)}`);
+}
+
+/** Sizes (or dims) as PyTorch takes them: `[2, 3]`, or `2, 3`. */
+export type SizeArgs = readonly [sizes: readonly number[]] | readonly number[];
+
+/** The list that was given whole or number by number. @throws TypeError unless they are whole numbers */
+export function sizesOf(op: string, given: SizeArgs, name = 'shape'): readonly number[] {
+  const sizes = given.length === 1 && typeof given[0] !== 'number' ? given[0] : given;
+  checkSizes(op, sizes, name);
+  return sizes;
+}
+
+/** Where a slice with Python's rules starts and how many elements it has; the step may be negative. */
+export function sliceRange(
+  op: string,
+  size: number,
+  start: number | null | undefined,
+  end: number | null | undefined,
+  step: number,
+): { start: number; length: number } {
+  if (!Number.isInteger(step) || step === 0)
+    throw new RangeError(`${op}: step: expected a whole number other than 0, got ${step}`);
+  const limit = (value: number, lo: number, hi: number): number =>
+    Math.min(Math.max(value < 0 ? value + size : value, lo), hi);
+  const [lo, hi] = step > 0 ? [0, size] : [-1, size - 1];
+  const from = start === undefined || start === null ? (step > 0 ? 0 : size - 1) : limit(start, lo, hi);
+  const to = end === undefined || end === null ? (step > 0 ? size : -1) : limit(end, lo, hi);
+  return { start: from, length: Math.max(0, Math.ceil((to - from) / step)) };
 }

@@ -1,6 +1,6 @@
 /**
- * Printing tensors: aligned columns, four decimals, scientific where sizes differ much, and only the borders of large ones. The form
- * is PyTorch's, with dtype and shape at the end.
+ * Printing tensors: aligned columns, four decimals, scientific where sizes differ much, and only the borders of large
+ * ones. The form is PyTorch's, with dtype and shape at the end.
  */
 import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import { reader, shapeText } from './convert.ts';

@@ -9,8 +9,8 @@ export interface Profile {
 }
 
 /**
- * Runs `fn` and records every trace, compilation, program and kernel under it. Kernels are timed one by one, so the whole is
- * somewhat slower than without.
+ * Runs `fn` and records every trace, compilation, program and kernel under it. Kernels are timed one by one, so the
+ * whole is somewhat slower than without.
  *
  * @param fn synchronous work
  * @param file where to write the trace as JSON (Node only); by default it is only returned

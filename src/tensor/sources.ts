@@ -1,5 +1,6 @@
 /**
- * Which parameter a node of a graph stands for. Apart from parameter.ts, so that Tensor may ask without importing its subclass.
+ * Which parameter a node of a graph stands for. Apart from parameter.ts, so that Tensor may ask without importing its
+ * subclass.
  */
 import { isMark, type Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';

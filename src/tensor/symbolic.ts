@@ -1,7 +1,8 @@
 /**
- * Whether a function is being run by a transform now. Some (vmap, loops) trace it: its tensors stand for no value in particular, so nothing may
- * be assigned to parameters, and `backward` has nowhere to put a gradient. Others (grad, jvp) follow what it builds. In both, a compiled
- * function must not compute its values but become part of the graph. Imports nothing.
+ * Whether a function is being run by a transform now. Some (vmap, loops) trace it: its tensors stand for no value in
+ * particular, so nothing may be assigned to parameters, and `backward` has nowhere to put a gradient. Others (grad,
+ * jvp) follow what it builds. In both, a compiled function must not compute its values but become part of the graph.
+ * Imports nothing.
  */
 
 let tracing: readonly string[] = [];

@@ -1,6 +1,6 @@
 /**
- * Trees of tensors: a tensor, or arrays and plain objects of trees. Arguments and results of transforms and compiled functions are trees;
- * anything else in them (numbers, strings, booleans, null) is a static part.
+ * Trees of tensors: a tensor, or arrays and plain objects of trees. Arguments and results of transforms and compiled
+ * functions are trees; anything else in them (numbers, strings, booleans, null) is a static part.
  */
 import { Tensor } from './tensor.ts';
 
@@ -28,7 +28,10 @@ export interface Flat {
   readonly form: Form;
 }
 
-/** Takes a tree apart. @throws Error naming `where` for what is neither tensor, array, plain object nor a plain value. */
+/**
+ * Takes a tree apart.
+ * @throws Error naming `where` for what is neither tensor, array, plain object nor a plain value.
+ */
 export function flatten(tree: unknown, where: string): Flat {
   const tensors: Tensor[] = [];
   const refuse = (what: string): never => {
@@ -75,8 +78,8 @@ export function sameForm(a: Form, b: Form): boolean {
 }
 
 /**
- * Whether `tree` has exactly this form (static parts equal); fills `tensors` with its tensors on the way. Allocates nothing, as every
- * call of a compiled function starts here.
+ * Whether `tree` has exactly this form (static parts equal); fills `tensors` with its tensors on the way. Allocates
+ * nothing, as every call of a compiled function starts here.
  */
 export function matches(form: Form, tree: unknown, tensors: Tensor[]): boolean {
   switch (form.kind) {

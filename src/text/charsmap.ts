@@ -1,7 +1,8 @@
 /**
- * SentencePiece's precompiled character maps: a table of replacements for sequences of UTF-8 bytes, of which the longest that fits is taken
- * at each position. A map is the size of a double-array trie (https://github.com/s-yata/darts-clone), the trie, and the replacements.
- * The library's own Precompiled normalizer applies the map of one common model instead of the one given.
+ * SentencePiece's precompiled character maps: a table of replacements for sequences of UTF-8 bytes, of which the
+ * longest that fits is taken at each position. A map is the size of a double-array trie
+ * (https://github.com/s-yata/darts-clone), the trie, and the replacements. The library's own Precompiled normalizer
+ * applies the map of one common model instead of the one given.
  */
 
 /** Follows the bytes of `text` from `at` through the trie: the longest entry's value and length, or null. */

@@ -1,6 +1,6 @@
 /**
- * Chat templates: how a model wants a conversation written. The templates that models are published with are Jinja, which the library @huggingface/jinja
- * runs (it evaluates templates only, no code).
+ * Chat templates: how a model wants a conversation written. The templates that models are published with are Jinja,
+ * which the library @huggingface/jinja runs (it evaluates templates only, no code).
  */
 import { Template } from '@huggingface/jinja';
 

@@ -66,7 +66,8 @@ export function template(
 }
 
 /**
- * The merges of a SentencePiece BPE model, which keeps scores instead: every cut of a piece into two pieces, the best scored piece first.
+ * The merges of a SentencePiece BPE model, which keeps scores instead: every cut of a piece into two pieces, the best
+ * scored piece first.
  */
 export function mergesOf(
   pieces: readonly { readonly text: string; readonly score: number }[],

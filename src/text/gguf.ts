@@ -1,5 +1,6 @@
 /**
- * Tokenizers from the vocabularies in GGUF files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, "Tokenizer").
+ * Tokenizers from the vocabularies in GGUF files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md,
+ * "Tokenizer").
  */
 import {
   addedToken,
@@ -144,8 +145,8 @@ function wordPiece({ tokens, kinds }: Vocabulary): Tokenizer {
 }
 
 /**
- * The tokenizer in a GGUF file's metadata (`openGguf(path).metadata`). The tokens around a text are those that the file asks for
- * (add_bos_token, add_eos_token).
+ * The tokenizer in a GGUF file's metadata (`openGguf(path).metadata`). The tokens around a text are those that the file
+ * asks for (add_bos_token, add_eos_token).
  * @throws Error for vocabularies that are damaged, or of a kind that is not known
  */
 export function ggufTokenizer(metadata: Readonly<Record<string, unknown>>): Tokenizer {

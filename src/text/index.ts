@@ -1,5 +1,6 @@
 /**
- * Text and tokens: tokenizers of published models, from every file they are kept in. Imports the Tensor API and formats; knows no models.
+ * Text and tokens: tokenizers of published models, from every file they are kept in. Imports the Tensor API and
+ * formats; knows no models.
  */
 export type { ChatMessage, ChatOptions } from './chat.ts';
 export { ggufTokenizer } from './gguf.ts';

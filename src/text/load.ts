@@ -85,8 +85,8 @@ function fromFile(file: string): Tokenizer {
 }
 
 /**
- * Loads the tokenizer of a published model: a folder with tokenizer.json, vocab.json and merges.txt, tokenizer.model, spiece.model or
- * vocab.txt (in this order), or one such file, or a .gguf file.
+ * Loads the tokenizer of a published model: a folder with tokenizer.json, vocab.json and merges.txt, tokenizer.model,
+ * spiece.model or vocab.txt (in this order), or one such file, or a .gguf file.
  * @throws Error that names the file and what is wrong with it
  */
 export function loadTokenizer(location: string): Tokenizer {

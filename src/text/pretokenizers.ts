@@ -1,6 +1,6 @@
 /**
- * How byte-level BPE models cut a text into words, by the names that GGUF files give (tokenizer.ggml.pre): regular expressions, applied one
- * after another, as in llama.cpp.
+ * How byte-level BPE models cut a text into words, by the names that GGUF files give (tokenizer.ggml.pre): regular
+ * expressions, applied one after another, as in llama.cpp.
  */
 
 const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)`;

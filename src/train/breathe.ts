@@ -1,5 +1,6 @@
 /**
- * Letting the event loop turn during synchronous work, without which no signal, timer or abort is ever seen. Imports nothing.
+ * Letting the event loop turn during synchronous work, without which no signal, timer or abort is ever seen. Imports
+ * nothing.
  */
 
 /** Milliseconds of work between two turns. */

@@ -1,6 +1,6 @@
 /**
- * One checkpoint as a safetensors file: tensors of model and optimizers, the rest as JSON in the metadata, and a SHA-256 over both, so
- * that a damaged file is recognised whatever byte it was. Knows no runs.
+ * One checkpoint as a safetensors file: tensors of model and optimizers, the rest as JSON in the metadata, and a
+ * SHA-256 over both, so that a damaged file is recognised whatever byte it was. Knows no runs.
  */
 import { createHash } from 'node:crypto';
 import { loadSafetensors, saveSafetensors } from '../formats/index.ts';

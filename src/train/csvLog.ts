@@ -5,7 +5,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { writeAtomic } from '../formats/index.ts';
 import type { Callback, Run } from './run.ts';
 
-/** Writes `epoch,step,seconds,lr,train_loss,...` of every finished epoch. A resumed run goes on where its checkpoint was. */
+/**
+ * Writes `epoch,step,seconds,lr,train_loss,...` of every finished epoch. A resumed run goes on where its checkpoint
+ * was.
+ */
 export class CsvLog implements Callback {
   readonly name = 'csvLog';
   readonly #path: string;

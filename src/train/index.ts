@@ -1,5 +1,6 @@
 /**
- * The optional training loop and what can follow it: progress, early stopping, checkpoints, logs. Imports nn, optim, formats and the Tensor API.
+ * The optional training loop and what can follow it: progress, early stopping, checkpoints, logs. Imports nn, optim,
+ * formats and the Tensor API.
  */
 export type { BatchReading } from './batches.ts';
 export {

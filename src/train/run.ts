@@ -5,7 +5,10 @@ import type { AnyModule } from '../nn/index.ts';
 import type { AnyOptimizer, ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 
-/** Batches of one epoch per loop. With a length there is an ETA; with a state, a run can be resumed in the middle of an epoch. */
+/**
+ * Batches of one epoch per loop. With a length there is an ETA; with a state, a run can be resumed in the middle of an
+ * epoch.
+ */
 export interface Loader<B> {
   /** One epoch, for `for await`. */
   [Symbol.asyncIterator]?(): AsyncIterator<B>;

@@ -1,5 +1,6 @@
 /**
- * Short names for node arithmetic, so that the rules of the transforms read as formulas. Imports the graph's constructors only.
+ * Short names for node arithmetic, so that the rules of the transforms read as formulas. Imports the graph's
+ * constructors only.
  */
 import * as g from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';

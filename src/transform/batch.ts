@@ -1,6 +1,7 @@
 /**
- * Vectorising map: one rule per primitive says how it computes many examples at once, given which of its inputs have an axis of
- * examples. That axis is always the first one here. Imports the graph only; built from primitives, so it composes with vjp and jvp.
+ * Vectorising map: one rule per primitive says how it computes many examples at once, given which of its inputs have an
+ * axis of examples. That axis is always the first one here. Imports the graph only; built from primitives, so it
+ * composes with vjp and jvp.
  */
 import * as g from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';
@@ -17,7 +18,9 @@ import { batchedLoop } from './loops.ts';
 export interface Batching {
   /** Examples. */
   readonly size: number;
-  /** Whether random numbers drawn by the mapped function differ from example to example; else all examples share them. */
+  /**
+   * Whether random numbers drawn by the mapped function differ from example to example; else all examples share them.
+   */
   readonly different: boolean;
   /** The batched twin of a node, or null for one that is the same for all examples. */
   of(node: Node): Node | null;
@@ -51,8 +54,8 @@ const never = (node: Node): never => {
 };
 
 /**
- * x[b, pre, n, post] with the examples laid out along n: [b * n, pre, post]. A gather or scatter that differs by example
- * becomes one along that axis, at positions from `positions`.
+ * x[b, pre, n, post] with the examples laid out along n: [b * n, pre, post]. A gather or scatter that differs by
+ * example becomes one along that axis, at positions from `positions`.
  */
 const lined = (x: Node, axis: number): Node => {
   const moved = moveAxis(x, axis + 1, 1);
@@ -207,8 +210,8 @@ export interface BatchOptions {
 }
 
 /**
- * The `outputs` of many examples at once, where each node of `examples` stands for one example of the `batched` node beside it (whose first
- * axis counts examples).
+ * The `outputs` of many examples at once, where each node of `examples` stands for one example of the `batched` node
+ * beside it (whose first axis counts examples).
  *
  * @returns one node per output, with the axis of examples first; null where it is the same for all examples
  */
@@ -221,7 +224,8 @@ export function batch(
   const ends = new Set<Node>();
   for (const node of topologicalOrder(outputs, other => other.id < since, referencesOf))
     if (node.is('barrier')) for (const end of node.attrs.checkpoint?.inputs ?? []) ends.add(end);
-  // A barrier behind each end of a checkpoint: built anew, the interior must not read past it, or what is computed again would, too.
+  // A barrier behind each end of a checkpoint: built anew, the interior must not read past it, or what is computed
+  // again would, too.
   const opaque = (node: Node, twin: Node): Node => (ends.has(node) ? g.barrier(twin, newGroup()) : twin);
   const known = new Map<Node, Node | null>(examples.map((example, i) => [example, opaque(example, batched[i]!)]));
   const batching: Batching = {

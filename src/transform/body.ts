@@ -1,6 +1,6 @@
 /**
- * Bodies of control flow: closed graphs, made from what a function has built over placeholders, and put back in place of a call where
- * no control flow is needed. Imports the graph only.
+ * Bodies of control flow: closed graphs, made from what a function has built over placeholders, and put back in place
+ * of a call where no control flow is needed. Imports the graph only.
  */
 import * as g from '../graph/build.ts';
 import type { Body } from '../graph/control.ts';
@@ -17,9 +17,9 @@ export const param = (name: string, x: { readonly shape: readonly number[]; read
 const isLiteral = (node: Node): boolean => node.op === 'constant' || node.op === 'iota';
 
 /**
- * Closes graphs over what they read from outside: nodes older than `since`, leaves, and marks of either (a parameter that was just assigned), `params` apart. The
- * same outside node becomes one more parameter of every body. Derivatives of bodies are closed again: the rule of a customGrad runs when they are
- * made, and reads what it likes.
+ * Closes graphs over what they read from outside: nodes older than `since`, leaves, and marks of either (a parameter
+ * that was just assigned), `params` apart. The same outside node becomes one more parameter of every body. Derivatives
+ * of bodies are closed again: the rule of a customGrad runs when they are made, and reads what it likes.
  *
  * @returns the bodies, with the new parameters last, and the nodes that stand outside in their order
  */

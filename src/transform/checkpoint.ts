@@ -1,6 +1,7 @@
 /**
- * Activation checkpointing: what lies between some inputs and outputs is not kept for the backward pass but computed again there. The
- * outputs are barriers that know the checkpoint's ends; vjp asks for a copy of the interior when the cotangents have arrived.
+ * Activation checkpointing: what lies between some inputs and outputs is not kept for the backward pass but computed
+ * again there. The outputs are barriers that know the checkpoint's ends; vjp asks for a copy of the interior when the
+ * cotangents have arrived.
  */
 import * as g from '../graph/build.ts';
 import { type Checkpoint, isMark, type Node } from '../graph/node.ts';
@@ -11,14 +12,15 @@ import { copyGraph, newGroup } from './copy.ts';
 const isLeaf = (node: Node): boolean => node.inputs.length === 0;
 
 /**
- * Runs `fn` on `inputs`; gradients of what it returns recompute everything `fn` built. Values that `fn` reads from outside
- * (parameters, say) are found, and get their gradients as usual.
+ * Runs `fn` on `inputs`; gradients of what it returns recompute everything `fn` built. Values that `fn` reads from
+ * outside (parameters, say) are found, and get their gradients as usual.
  */
 export function checkpointed(inputs: readonly Node[], fn: (inputs: readonly Node[]) => readonly Node[]): Node[] {
   // Nodes are numbered in order of making: what `fn` builds is younger than this one.
   const start = g.constant(0, 'f32').id;
   const outputs = fn(inputs);
-  // A mark of what lies outside is outside, too, as it is for the bodies of control flow: a body around would not know what it stands for.
+  // A mark of what lies outside is outside, too, as it is for the bodies of control flow: a body around would not know
+  // what it stands for.
   const outside = (node: Node): boolean =>
     node.id < start || isLeaf(node) || (isMark(node) && outside(node.inputs[0]!));
   const ends = topologicalOrder(outputs, outside).filter(
@@ -30,8 +32,9 @@ export function checkpointed(inputs: readonly Node[], fn: (inputs: readonly Node
 }
 
 /**
- * A copy of what computes `outputs` from the checkpoint's inputs. The copied inputs stand behind barriers, so nothing of the copy is taken
- * for its original, and the barriers wait for the cotangents, so nothing is computed before the backward pass needs it.
+ * A copy of what computes `outputs` from the checkpoint's inputs. The copied inputs stand behind barriers, so nothing
+ * of the copy is taken for its original, and the barriers wait for the cotangents, so nothing is computed before the
+ * backward pass needs it.
  */
 export function recompute(
   checkpoint: Checkpoint,

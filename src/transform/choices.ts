@@ -1,6 +1,7 @@
 /**
- * Choices between two bodies under the transforms: the derivative of a choice is the choice between the derivatives of its bodies, and a
- * condition that differs by example selects between both results. Imports the graph; the transforms themselves come as arguments.
+ * Choices between two bodies under the transforms: the derivative of a choice is the choice between the derivatives of
+ * its bodies, and a condition that differs by example selects between both results. Imports the graph; the transforms
+ * themselves come as arguments.
  */
 import * as g from '../graph/build.ts';
 import { type Body, type Choice, choose } from '../graph/control.ts';
@@ -14,8 +15,8 @@ import type { Arrived } from './loops.ts';
 import type { vjp as Vjp } from './vjp.ts';
 
 /**
- * The choice between two derivatives: `parts` gives for each body the parameters it needs beyond the operands, and results of which null is zero. A
- * result that is zero on both sides is none.
+ * The choice between two derivatives: `parts` gives for each body the parameters it needs beyond the operands, and
+ * results of which null is zero. A result that is zero on both sides is none.
  */
 function choiceOf(
   condition: Node,

@@ -1,6 +1,6 @@
 /**
- * Copies of parts of a graph over other inputs. What several nodes share (a checkpoint, a loop, a choice) is copied once for all of
- * them, so that the copies belong together and to nothing else. Imports the graph only.
+ * Copies of parts of a graph over other inputs. What several nodes share (a checkpoint, a loop, a choice) is copied
+ * once for all of them, so that the copies belong together and to nothing else. Imports the graph only.
  */
 import { noteCopies } from '../graph/composite.ts';
 import { type Attrs, type Checkpoint, isMark, Node, type Primitive } from '../graph/node.ts';
@@ -15,8 +15,8 @@ export const referencesOf = (node: Node): readonly Node[] =>
   node.is('barrier') && node.attrs.checkpoint ? [...node.inputs, ...node.attrs.checkpoint.inputs] : node.inputs;
 
 /**
- * Copies of what computes `outputs`, reading `known.get(node)` for every node in `known`, which receives all that is copied. What depends
- * on none of those is not copied.
+ * Copies of what computes `outputs`, reading `known.get(node)` for every node in `known`, which receives all that is
+ * copied. What depends on none of those is not copied.
  */
 export function copyGraph(outputs: readonly Node[], known: Map<Node, Node>): Node[] {
   const shared = new Map<object, object>();

@@ -1,6 +1,7 @@
 /**
- * Functions with derivatives of their own. Either rule gives the other one: a vjp is linear in its cotangents and a jvp in its tangents,
- * so the transpose of one is the other. Imports the graph; the transforms themselves come as arguments.
+ * Functions with derivatives of their own. Either rule gives the other one: a vjp is linear in its cotangents and a jvp
+ * in its tangents, so the transpose of one is the other. Imports the graph; the transforms themselves come as
+ * arguments.
  */
 import * as g from '../graph/build.ts';
 import type { CustomRule, Node } from '../graph/node.ts';
@@ -49,14 +50,20 @@ export function completed(rule: GivenRule, vjp: typeof Vjp): CustomRule {
   };
 }
 
-/** All results of the call that the nodes `some` are results of. Those that nobody kept are computed again; a compiler merges what is equal. */
+/**
+ * All results of the call that the nodes `some` are results of. Those that nobody kept are computed again; a compiler
+ * merges what is equal.
+ */
 export function resultsOf(rule: CustomRule, args: readonly Node[], some: readonly Node<'custom'>[]): Node[] {
   const known = new Map<number, Node>(some.map(node => [node.attrs.output, node]));
   const all = known.size === rule.count ? [] : rule.results(args);
   return Array.from({ length: rule.count }, (_, i) => known.get(i) ?? all[i]!);
 }
 
-/** The rule for many examples at once; `differs` says for each argument whether it differs between them. Results always do. */
+/**
+ * The rule for many examples at once; `differs` says for each argument whether it differs between them. Results always
+ * do.
+ */
 export function batchedRule(
   rule: CustomRule,
   differs: readonly boolean[],

@@ -1,6 +1,7 @@
 /**
- * Derivatives of elementwise primitives. The Jacobian of an elementwise function is diagonal, so it is its own transpose: the same linear
- * map takes tangents forward and cotangents back, and one table serves jvp and vjp. Null is the zero map.
+ * Derivatives of elementwise primitives. The Jacobian of an elementwise function is diagonal, so it is its own
+ * transpose: the same linear map takes tangents forward and cotangents back, and one table serves jvp and vjp. Null is
+ * the zero map.
  */
 import * as g from '../graph/build.ts';
 import type { Binary, Node, Unary } from '../graph/node.ts';
@@ -43,7 +44,10 @@ export const UNARY: { readonly [F in Unary]: UnaryMap } = {
 
 const none: readonly [BinaryMap, BinaryMap] = [flat, flat];
 
-/** The whole t goes to the winner, a tie shares it evenly, and a NaN belongs to both: `loses` says where this side is beaten. */
+/**
+ * The whole t goes to the winner, a tie shares it evenly, and a NaN belongs to both: `loses` says where this side is
+ * beaten.
+ */
 const share = (t: Node, a: Node, b: Node, loses: Node): Node =>
   g.where(equal(a, b), mul(t, like(t, 0.5)), g.where(loses, zero(t), t));
 

@@ -1,6 +1,6 @@
 /**
- * Which elements an extreme came from. Reductions and scatters share among equal ones, as torch.amax and scatter_reduce do; a running
- * extreme belongs to the latest element that reached it, as torch.cummax's.
+ * Which elements an extreme came from. Reductions and scatters share among equal ones, as torch.amax and scatter_reduce
+ * do; a running extreme belongs to the latest element that reached it, as torch.cummax's.
  */
 import * as g from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
@@ -38,7 +38,10 @@ export function scanSources(node: Node<'scan'>): Node {
   return g.reshape(add(own, mul(sub(latest, position), like(position, inner))), [x.size]);
 }
 
-/** Which updates of a `set` scatter are still there at the end (the last one to each place), as bool of the updates' shape. */
+/**
+ * Which updates of a `set` scatter are still there at the end (the last one to each place), as bool of the updates'
+ * shape.
+ */
 export function survivingUpdates(node: Node<'scatter'>): Node {
   const [base, index, updates] = node.inputs as [Node, Node, Node];
   const { axis, what } = node.attrs;

@@ -1,6 +1,6 @@
 /**
- * Forward mode: one rule per primitive says how tangents of its inputs become the tangent of its result, as more graph. Imports the
- * graph only. Built from primitives, so it composes with itself and with vjp.
+ * Forward mode: one rule per primitive says how tangents of its inputs become the tangent of its result, as more graph.
+ * Imports the graph only. Built from primitives, so it composes with itself and with vjp.
  */
 import * as g from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';
@@ -139,8 +139,8 @@ function once<T>(shared: Map<object, unknown>, key: object, make: () => T): T {
 }
 
 /**
- * Tangents of `outputs` given those of `wrt` (same shapes and dtypes): the Jacobian-vector product. Nodes of `wrt` count as
- * independent of each other.
+ * Tangents of `outputs` given those of `wrt` (same shapes and dtypes): the Jacobian-vector product. Nodes of `wrt`
+ * count as independent of each other.
  *
  * @returns one node per output, null where it depends on none of `wrt`
  */

@@ -1,7 +1,8 @@
 /**
- * Loops under the transforms. A derivative of a loop is a loop: forward mode carries tangents along; reverse mode runs the steps
- * backwards over the history of the carries, and computes each step again. Many examples of a loop are one loop over all of them, in which
- * those that have ended wait for the others. Imports the graph; the transforms themselves come as arguments.
+ * Loops under the transforms. A derivative of a loop is a loop: forward mode carries tangents along; reverse mode runs
+ * the steps backwards over the history of the carries, and computes each step again. Many examples of a loop are one
+ * loop over all of them, in which those that have ended wait for the others. Imports the graph; the transforms
+ * themselves come as arguments.
  */
 import * as g from '../graph/build.ts';
 import { countOf, historyOf, type Loop, loop as loopNode, roleOf } from '../graph/control.ts';
@@ -92,7 +93,10 @@ function partsOf(loop: Loop, inputs: readonly Node[]) {
   };
 }
 
-/** The first set of carries that contains `start` and that `step` adds nothing to: `step` says which carries depend on the set. */
+/**
+ * The first set of carries that contains `start` and that `step` adds nothing to: `step` says which carries depend on
+ * the set.
+ */
 function closure(start: ReadonlySet<number>, step: (set: ReadonlySet<number>) => readonly boolean[]): Set<number> {
   const set = new Set(start);
   for (let grown = true; grown; ) {
@@ -184,7 +188,10 @@ interface BackwardStep {
   readonly stacks: readonly Given[];
   /** Slices of cotangents of stacked results. */
   readonly xs: readonly Given[];
-  /** Inputs by what they are: carries (the first of `carries`), constants whose cotangents are summed (the rest of them), stacked inputs. */
+  /**
+   * Inputs by what they are: carries (the first of `carries`), constants whose cotangents are summed (the rest of
+   * them), stacked inputs.
+   */
   readonly moving: readonly number[];
   readonly summed: readonly number[];
   readonly byX: readonly number[];
@@ -301,8 +308,8 @@ function stepsTaken(loop: Loop, inputs: readonly Node[], back: BackwardStep, con
 // ------------------------------------------------------------------------------------------------ many examples
 
 /**
- * What a loop's results are for many examples, each with the axis of examples first. Those that all examples share have it, too: the loop itself,
- * which gives them as well, reads what there is for one example only.
+ * What a loop's results are for many examples, each with the axis of examples first. Those that all examples share have
+ * it, too: the loop itself, which gives them as well, reads what there is for one example only.
  */
 export function batchedLoop(
   loop: Loop,
@@ -371,8 +378,8 @@ export function batchedLoop(
 }
 
 /**
- * A condition that differs by example: the loop goes on while it holds for any. Whether it holds and how many steps each example has
- * taken are carried first, and an example that has ended keeps its carries.
+ * A condition that differs by example: the loop goes on while it holds for any. Whether it holds and how many steps
+ * each example has taken are carried first, and an example that has ended keeps its carries.
  */
 function maskedParts(
   carries: readonly Carry[],

@@ -1,6 +1,7 @@
 /**
- * Derivatives of the matrix routines, forward only: the tangent is linear in the inputs' tangents, so vjp transposes it. Notation: dA is the
- * tangent of A; formulas are solved from the equation that each factorisation satisfies (Giles 2008, "Collected matrix derivative results").
+ * Derivatives of the matrix routines, forward only: the tangent is linear in the inputs' tangents, so vjp transposes
+ * it. Notation: dA is the tangent of A; formulas are solved from the equation that each factorisation satisfies (Giles
+ * 2008, "Collected matrix derivative results").
  */
 import * as g from '../graph/build.ts';
 import type { MatrixRoutine } from '../graph/matrix.ts';
@@ -166,7 +167,10 @@ const det: MatrixJvp = (node, [t]) => {
   return g.reshape(g.reduce('sum', mul(transpose(adjugate), t!), [rank - 2, rank - 1]), node.shape);
 };
 
-/** Q R = A, B = Qᵀ dA₁ R₁⁻¹ of the leading k columns: Qᵀ dQ is skew and dR R⁻¹ upper triangular, so tril(B, -1) belongs to the first alone. */
+/**
+ * Q R = A, B = Qᵀ dA₁ R₁⁻¹ of the leading k columns: Qᵀ dQ is skew and dR R⁻¹ upper triangular, so tril(B, -1) belongs
+ * to the first alone.
+ */
 const qr: MatrixJvp = (node, [t]) => {
   const [a] = node.inputs as [Node];
   const [m, n] = [rowsOf(a), colsOf(a)];
@@ -184,7 +188,10 @@ const qr: MatrixJvp = (node, [t]) => {
   return stackRows(dq, transpose(dr));
 };
 
-/** A V = V diag(w), E = Vᵀ dA V of the symmetric part of dA: dw = diag(E), dV = V (E / (w_j - w_i)); equal eigenvalues turn into each other by nothing. */
+/**
+ * A V = V diag(w), E = Vᵀ dA V of the symmetric part of dA: dw = diag(E), dV = V (E / (w_j - w_i)); equal eigenvalues
+ * turn into each other by nothing.
+ */
 const eigh: MatrixJvp = (node, [t]) => {
   const [w, v] = [rows(node, 0, 1), rows(node, 1)];
   const n = rowsOf(v);
@@ -195,7 +202,8 @@ const eigh: MatrixJvp = (node, [t]) => {
 };
 
 /**
- * A = U S Vᵀ, P = Uᵀ dA V, F = 1 / (s_j² - s_i²): dS = diag(P), dU = U (F o (P S + S Pᵀ)) + (1 - U Uᵀ) dA V S⁻¹, and V likewise from Aᵀ.
+ * A = U S Vᵀ, P = Uᵀ dA V, F = 1 / (s_j² - s_i²): dS = diag(P), dU = U (F o (P S + S Pᵀ)) + (1 - U Uᵀ) dA V S⁻¹, and V
+ * likewise from Aᵀ.
  */
 const svd: MatrixJvp = (node, [t]) => {
   const [a] = node.inputs as [Node];

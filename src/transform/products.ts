@@ -1,5 +1,6 @@
 /**
- * Derivatives of products over an axis, without a division, so that zeros need no special care in gradients of any order.
+ * Derivatives of products over an axis, without a division, so that zeros need no special care in gradients of any
+ * order.
  */
 import * as g from '../graph/build.ts';
 import type { Node } from '../graph/node.ts';
@@ -24,8 +25,8 @@ export function productOfOthers(x: Node, axes: readonly number[]): Node {
 }
 
 /**
- * The linear recurrence s[i] = c[i] + a[i] * s[i - 1] along `axis` (s[i + 1] when `reverse`), in log2(n) doublings: after k of them s reaches
- * 2^k elements back, and a is the product over that reach (Kogge and Stone, 1973).
+ * The linear recurrence s[i] = c[i] + a[i] * s[i - 1] along `axis` (s[i + 1] when `reverse`), in log2(n) doublings:
+ * after k of them s reaches 2^k elements back, and a is the product over that reach (Kogge and Stone, 1973).
  */
 function recurrence(c: Node, a: Node, axis: number, reverse: boolean): Node {
   let sum = c;
@@ -39,8 +40,8 @@ function recurrence(c: Node, a: Node, axis: number, reverse: boolean): Node {
 }
 
 /**
- * Cotangent of x for y = scan('prod', x). With P[i] the product before i, y[j] = P[i] * x[i] * (product of x between i and j), so
- * dx[i] = P[i] * S[i], where S[i] = ct[i] + x[i + 1] * S[i + 1].
+ * Cotangent of x for y = scan('prod', x). With P[i] the product before i, y[j] = P[i] * x[i] * (product of x between i
+ * and j), so dx[i] = P[i] * S[i], where S[i] = ct[i] + x[i + 1] * S[i + 1].
  */
 export function scanProductVjp(ct: Node, x: Node, axis: number, reverse: boolean): Node {
   const next = shift(x, axis, reverse ? 1 : -1, 0);

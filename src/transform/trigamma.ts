@@ -8,7 +8,10 @@ import { add, div, less, like, mul, one, square, sub } from './arithmetic.ts';
 /** Asymptotic series: 1/x + 1/(2 x^2) + sum of B(2k) / x^(2k + 1) (DLMF 5.15.8). */
 const BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6];
 
-/** psi'(x), by reflection below 1/2 (DLMF 5.15.6), recurrence up to 8 (DLMF 5.15.5), and the asymptotic series from there. */
+/**
+ * psi'(x), by reflection below 1/2 (DLMF 5.15.6), recurrence up to 8 (DLMF 5.15.5), and the asymptotic series from
+ * there.
+ */
 export function trigamma(x: Node): Node {
   const left = less(x, like(x, 0.5));
   let shifted = g.where(left, sub(one(x), x), x);
@@ -22,7 +25,8 @@ export function trigamma(x: Node): Node {
   let series = like(x, 0);
   for (const b of [...BERNOULLI].reverse()) series = mul(add(series, like(x, b)), inverseSquare);
   const right = add(sum, mul(inverse, add(one(x), add(mul(inverse, like(x, 0.5)), series))));
-  // psi'(x) + psi'(1 - x) = (pi / sin(pi x))^2; sin is only taken where it is needed, so no pole leaks into the other branch.
+  // psi'(x) + psi'(1 - x) = (pi / sin(pi x))^2; sin is only taken where it is needed, so no pole leaks into the other
+  // branch.
   const sine = g.unary('sin', mul(like(x, Math.PI), g.where(left, x, like(x, 0.5))));
   const reflected = sub(square(div(like(x, Math.PI), sine)), right);
   return g.where(left, reflected, right);

@@ -1,6 +1,6 @@
 /**
- * Reverse mode: one rule per primitive says how the cotangent of its result becomes cotangents of its inputs, as more graph. Imports the
- * graph only. The rules are built from primitives, so gradients of every order follow.
+ * Reverse mode: one rule per primitive says how the cotangent of its result becomes cotangents of its inputs, as more
+ * graph. Imports the graph only. The rules are built from primitives, so gradients of every order follow.
  */
 import * as g from '../graph/build.ts';
 import type { Checkpoint, Node, Primitive, ReduceKind, ScanKind, ScatterKind } from '../graph/node.ts';
@@ -73,7 +73,10 @@ const SCATTER: { readonly [K in ScatterKind]: (ct: Node, node: Node<'scatter'>) 
   min: scatterExtreme,
 };
 
-/** The transpose of the routine's derivative, which is linear in the tangents. Solving systems has rules of its own, for all others to end in. */
+/**
+ * The transpose of the routine's derivative, which is linear in the tangents. Solving systems has rules of its own, for
+ * all others to end in.
+ */
 function matrixVjp(node: Node<'matrix'>, ct: Node): Cotangents {
   const { routine } = node.attrs;
   if (routine === 'solveTriangular') return solveTriangularVjp(node, ct);
@@ -85,7 +88,9 @@ function matrixVjp(node: Node<'matrix'>, ct: Node): Cotangents {
   return marks.map(mark => (mark ? found[wrt.indexOf(mark)]! : null));
 }
 
-/** Nodes that differentiate together with others: all results of one loop, choice or function. Their rules are GROUPS. */
+/**
+ * Nodes that differentiate together with others: all results of one loop, choice or function. Their rules are GROUPS.
+ */
 type Grouped = 'custom' | 'loop' | 'choose';
 
 const RULES: { readonly [P in Exclude<Primitive, Grouped>]: VjpRule<P> } = {
@@ -163,8 +168,8 @@ function placement(node: Node): { readonly axis: number; readonly start: number 
 }
 
 /**
- * The sum of cotangents. Those of many slices of one tensor (unbind, split: the steps of a recurrent network) meet no other, and become
- * one concatenation: padding and adding them would read every element once per slice.
+ * The sum of cotangents. Those of many slices of one tensor (unbind, split: the steps of a recurrent network) meet no
+ * other, and become one concatenation: padding and adding them would read every element once per slice.
  */
 function sum(parts: readonly Node[]): Node {
   if (parts.length < MANY_SLICES) return parts.reduce(add);
@@ -282,8 +287,9 @@ function groupOf(node: Node): Group | null {
 const sourcesOf = (node: Node): readonly Node[] => groupOf(node)?.sources ?? node.inputs;
 
 /**
- * Cotangents of `wrt` given those of `outputs` (same shapes and dtypes): the vector-Jacobian product. Flows only through nodes that
- * require a gradient, so every node of `wrt` must (see `markGrad`). The interior of checkpoints is computed again from its inputs.
+ * Cotangents of `wrt` given those of `outputs` (same shapes and dtypes): the vector-Jacobian product. Flows only
+ * through nodes that require a gradient, so every node of `wrt` must (see `markGrad`). The interior of checkpoints is
+ * computed again from its inputs.
  *
  * @returns one node per `wrt`, null where no output depends on it (or only through steps, like `floor`)
  */

@@ -1,6 +1,7 @@
 /**
- * Tenon in a real browser: headless Chromium imports the built package as plain ES modules and trains the browser example, with threads
- * over shared memory and without, to the same bits as Node. Needs Debian's package chromium (or CHROMIUM=path) and `npm run build`.
+ * Tenon in a real browser: headless Chromium imports the built package as plain ES modules and trains the browser
+ * example, with threads over shared memory and without, to the same bits as Node. Needs Debian's package chromium (or
+ * CHROMIUM=path) and `npm run build`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

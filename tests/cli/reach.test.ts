@@ -1,6 +1,7 @@
 /**
- * What the training commands must reach on real data with their own defaults. The text model needs minutes and is measured by hand:
- * `tenon train text --data ../shared/data/text/tinyshakespeare.txt` ended at a validation loss of 1.909 after 237 s on two shared cores.
+ * What the training commands must reach on real data with their own defaults. The text model needs minutes and is
+ * measured by hand: `tenon train text --data ../shared/data/text/tinyshakespeare.txt` ended at a validation loss of
+ * 1.909 after 237 s on two shared cores.
  */
 import { expect, test } from 'vitest';
 import { tenon } from '../support/runTenon.ts';

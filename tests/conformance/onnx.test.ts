@@ -1,5 +1,6 @@
 /**
- * The ONNX project's backend cases as a floor: no case fails but the listed ones, each with its reason; and the models other projects made.
+ * The ONNX project's backend cases as a floor: no case fails but the listed ones, each with its reason; and the models
+ * other projects made.
  */
 import { expect } from 'vitest';
 import { runOnnx } from '../../conformance/onnx/run.ts';

@@ -1,6 +1,6 @@
 /**
- * Properties of every operator, on a sample of PyTorch's cases: the same inside `compile` and under `vmap` as on its own, and jvp agrees with vjp. All
- * cases: npm run conformance -- torch FILE --property compile (vmap, jvp).
+ * Properties of every operator, on a sample of PyTorch's cases: the same inside `compile` and under `vmap` as on its
+ * own, and jvp agrees with vjp. All cases: npm run conformance -- torch FILE --property compile (vmap, jvp).
  */
 import { expect } from 'vitest';
 import type { Property } from '../../conformance/torch/properties.ts';

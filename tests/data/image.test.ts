@@ -26,7 +26,8 @@ describe('PNG', () => {
   test('16 bits keep the upper 8; palettes of 2 bits and grey of 1 bit are expanded', async () => {
     const deep = encode({ width: 2, height: 1, channels: 1, depth: 16, data: Uint16Array.of(0x1234, 0xff00) });
     expect((await decodeImage(deep)).data).toEqual(Uint8Array.of(0x12, 0xff));
-    // Made by PIL: Image.new('P', (3, 1)) with colours 0, 1, 2 of the palette (10 20 30)(40 50 60)(70 80 90), and Image.new('1', (3, 1)) = 1, 0, 1.
+    // Made by PIL: Image.new('P', (3, 1)) with colours 0, 1, 2 of the palette (10 20 30)(40 50 60)(70 80 90), and
+    // Image.new('1', (3, 1)) = 1, 0, 1.
     const palette =
       'iVBORw0KGgoAAAANSUhEUgAAAAMAAAABAgMAAABmjvwnAAAADFBMVEUKFB4oMjxGUFoAAAAsNqsEAAAACklEQVR4nGOQAAAAGgAZLYj0NgAAAABJRU5ErkJggg==';
     expect((await decodeImage(Buffer.from(palette, 'base64'))).data).toEqual(

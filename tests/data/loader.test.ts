@@ -16,7 +16,7 @@ import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const folder = temporaryFolder();
 const numbers = (n: number): Dataset<number> => arrayDataset(Array.from({ length: n }, (_, i) => i));
-const asArrays = { collate: (samples: number[]) => samples };
+const asArrays = { collateFn: (samples: number[]) => samples };
 
 describe('DataLoader', () => {
   test('an epoch hands out every sample once, in batches, in the same order for the same seed', () => {
@@ -89,7 +89,7 @@ describe('DataLoader', () => {
     const loader = new DataLoader(slow, { batchSize: 3, ...asArrays });
     expect(() => [...loader]).toThrow('reads asynchronously; use `for await`');
     const seen: number[][] = [];
-    for await (const batch of new DataLoader(slow, { batchSize: 3, prefetch: 3, ...asArrays })) seen.push(batch);
+    for await (const batch of new DataLoader(slow, { batchSize: 3, prefetchFactor: 3, ...asArrays })) seen.push(batch);
     expect(seen).toEqual([[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]);
   });
 

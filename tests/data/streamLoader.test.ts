@@ -9,19 +9,19 @@ const stream = {
 const collate = (samples: number[]): number[] => samples;
 
 test('batches come in the order of the stream, the last one shorter or dropped', () => {
-  expect([...new StreamLoader(stream, { batchSize: 3, collate })]).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
-  expect([...new StreamLoader(stream, { batchSize: 3, dropLast: true, collate })]).toEqual([
+  expect([...new StreamLoader(stream, { batchSize: 3, collateFn: collate })]).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
+  expect([...new StreamLoader(stream, { batchSize: 3, dropLast: true, collateFn: collate })]).toEqual([
     [0, 1, 2],
     [3, 4, 5],
   ]);
 });
 
 test('resumes behind the batches that were handed out; the loop after that is whole', () => {
-  const first = new StreamLoader(stream, { batchSize: 2, collate });
+  const first = new StreamLoader(stream, { batchSize: 2, collateFn: collate });
   const iterator = first[Symbol.iterator]();
   iterator.next();
   iterator.next();
-  const resumed = new StreamLoader(stream, { batchSize: 2, collate });
+  const resumed = new StreamLoader(stream, { batchSize: 2, collateFn: collate });
   resumed.loadState(JSON.parse(JSON.stringify(first.state())));
   expect([[...resumed], [...resumed].length]).toEqual([[[4, 5], [6]], 4]);
   expect(() => resumed.loadState({ position: -1 })).toThrow('position is -1');

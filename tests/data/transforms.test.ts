@@ -92,7 +92,8 @@ describe('randomAffine', () => {
   });
 });
 
-// torch.nn.functional.interpolate(torch.arange(6.).reshape(1, 1, 2, 3), size=(4, 2), mode='bilinear', align_corners=False)
+// torch.nn.functional.interpolate(torch.arange(6.).reshape(1, 1, 2, 3), size=(4, 2), mode='bilinear',
+// align_corners=False)
 test("resize equals PyTorch's bilinear interpolation", () => {
   const small: Image = { channels: 1, height: 2, width: 3, data: Float32Array.of(0, 1, 2, 3, 4, 5) };
   const expected = [0.25, 1.75, 1, 2.5, 2.5, 4, 3.25, 4.75];
@@ -104,7 +105,8 @@ test('compose runs in order', () => {
   expect(compose(toFloat, normalize([1, 1], [2, 2]))(image).data[0]).toBe(-0.5);
 });
 
-// torch 1.13: F.interpolate(torch.arange(35.).reshape(1, 1, 5, 7).sin(), size, mode='bilinear', align_corners=False, antialias=True)
+// torch 1.13: F.interpolate(torch.arange(35.).reshape(1, 1, 5, 7).sin(), size, mode='bilinear', align_corners=False,
+// antialias=True)
 test("resize that shrinks equals PyTorch's with antialias", () => {
   const waves: Image = {
     channels: 1,

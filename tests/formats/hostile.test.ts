@@ -1,6 +1,8 @@
 /**
- * Every reader on every kind of bad file. What must hold of each row: the file still reads, or one error in plain words names it and a place in it (a
- * byte, or the part that is meant; where the file ends early, always a byte or character); nothing crashes, hangs, executes anything, or allocates more than a hundred times the file's size, or 8 MiB.
+ * Every reader on every kind of bad file. What must hold of each row: the file still reads, or one error in plain words
+ * names it and a place in it (a byte, or the part that is meant; where the file ends early, always a byte or
+ * character); nothing crashes, hangs, executes anything, or allocates more than a hundred times the file's size, or 8
+ * MiB.
  */
 
 import { readFileSync } from 'node:fs';
@@ -234,7 +236,10 @@ const OFFSET = /(byte|character|element) \d|\d+ bytes|data_offsets \[/;
 const PART =
   /"[^"]+"|\b(node|layers?|group|storage|operators|variable|tensor|inputs?|output|weights? manifest|modelTopology|tokenizer\.ggml|entry|(Pre)?[Tt]okenizer|Normalizer|version|protocol|parts|contains itself|nested deeper)\b/;
 /"[^"]+"|\b(node|layer|group|storage|operators|variable|tensor|input|output|weight|modelTopology|tokenizer\.ggml)\b/;
-/** What cannot tell a place: zlib's checksums and ours are of a whole, and a library that stumbles over a definition says where in itself. */
+/**
+ * What cannot tell a place: zlib's checksums and ours are of a whole, and a library that stumbles over a definition
+ * says where in itself.
+ */
 const WHOLE =
   /gzip data is damaged|agree with its checksum|is not a checkpoint|a part of its definition is missing|the definition has no model|no such file|there is no graph|without blocks/;
 /gzip data is damaged|agree with its checksum|is not a checkpoint|a part of its definition is missing|the definition has no model|no such file/;

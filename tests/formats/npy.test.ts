@@ -29,8 +29,8 @@ function npy(dict: string, data: ArrayLike<number>, version = 1): Buffer {
 const bytesOf = (array: ArrayBufferView): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
-// Written by numpy: python3 -c "import numpy, io, base64; f = io.BytesIO(); numpy.save(f, A); print(base64.b64encode(f.getvalue()))"
-// with A = arange(6).reshape(2, 3) as <f4, as Fortran-ordered <i8, as >f8.
+// Written by numpy: python3 -c "import numpy, io, base64; f = io.BytesIO(); numpy.save(f, A);
+// print(base64.b64encode(f.getvalue()))" with A = arange(6).reshape(2, 3) as <f4, as Fortran-ordered <i8, as >f8.
 const BY_NUMPY = {
   f4: 'k05VTVBZAQB2AHsnZGVzY3InOiAnPGY0JywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDIsIDMpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoAAAAAAACAPwAAAEAAAEBAAACAQAAAoEA=',
   i8F: 'k05VTVBZAQB2AHsnZGVzY3InOiAnPGk4JywgJ2ZvcnRyYW5fb3JkZXInOiBUcnVlLCAnc2hhcGUnOiAoMiwgMyksIH0gICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoAAAAAAAAAAAMAAAAAAAAAAQAAAAAAAAAEAAAAAAAAAAIAAAAAAAAABQAAAAAAAAA=',

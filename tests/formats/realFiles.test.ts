@@ -1,5 +1,6 @@
 /**
- * Every file of shared/data/models, archives unpacked: it opens, all its tensors read and every operator of its program runs here, or one sentence names the file and why.
+ * Every file of shared/data/models, archives unpacked: it opens, all its tensors read and every operator of its program
+ * runs here, or one sentence names the file and why.
  */
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * Control flow of TensorFlow graphs of both generations: closed forms, each eager and inside compile (where it becomes cond and whileLoop).
+ * Control flow of TensorFlow graphs of both generations: closed forms, each eager and inside compile (where it becomes
+ * cond and whileLoop).
  */
 import { describe, expect, test } from 'vitest';
 import { type GraphModel, loadTfjs } from '../../src/formats/index.ts';

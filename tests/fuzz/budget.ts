@@ -1,6 +1,6 @@
 /**
- * How many seeds are tried: TENON_FUZZ of them from TENON_FUZZ_SEED on, and with TENON_FUZZ_MINUTES (npm run fuzz) more for so long; each on one thread and on the
- * numbers of threads in TENON_FUZZ_THREADS.
+ * How many seeds are tried: TENON_FUZZ of them from TENON_FUZZ_SEED on, and with TENON_FUZZ_MINUTES (npm run fuzz) more
+ * for so long; each on one thread and on the numbers of threads in TENON_FUZZ_THREADS.
  */
 export const RUNS = Number(process.env['TENON_FUZZ'] ?? 250);
 export const FIRST = Number(process.env['TENON_FUZZ_SEED'] ?? 1);
@@ -10,13 +10,17 @@ export const THREADS = [1, ...(process.env['TENON_FUZZ_THREADS'] ?? '2').split('
 /** Whether to go on after a difference, which is printed, and count them. */
 const GOES_ON = !!process.env['TENON_FUZZ_ALL'];
 
-/** Checks seed after seed for so many minutes. @throws Error at the first difference, or at the end with their number */
+/**
+ * Checks seed after seed for so many minutes.
+ * @throws Error at the first difference, or at the end with their number
+ */
 export async function runFor(minutes: number, check: (seed: number) => void): Promise<void> {
   const until = Date.now() + minutes * 60_000;
   let seed = FIRST + RUNS;
   let failures = 0;
   for (; Date.now() < until; seed++) {
-    // A few machines in one process, none of which hears that a call of the pool is over, have more of them than koffi allows.
+    // A few machines in one process, none of which hears that a call of the pool is over, have more of them than koffi
+    // allows.
     await new Promise(setImmediate);
     try {
       check(seed);

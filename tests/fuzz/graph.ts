@@ -1,6 +1,6 @@
 /**
- * Random graphs from a seed: every primitive that one program can hold (loops and choices are made of programs), on every dtype, over odd sizes, with many
- * values shared and several outputs.
+ * Random graphs from a seed: every primitive that one program can hold (loops and choices are made of programs), on
+ * every dtype, over odd sizes, with many values shared and several outputs.
  */
 import * as g from '../../src/graph/build.ts';
 import { Draw, type Step } from './draw.ts';

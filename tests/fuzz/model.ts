@@ -1,6 +1,6 @@
 /**
- * Random models for whole training steps: images, sequences and tables through layers drawn from a seed, with a loss. No number comes from a backend,
- * so that all get the same.
+ * Random models for whole training steps: images, sequences and tables through layers drawn from a seed, with a loss.
+ * No number comes from a backend, so that all get the same.
  */
 import { autocast, cond, F, randint, scan, Tensor, whileLoop, zeros } from '../../src/index.ts';
 import * as nn from '../../src/nn/index.ts';
@@ -166,7 +166,9 @@ function images(d: Drawing): RandomModel {
   return { ...model, anyBatch: true };
 }
 
-/** Small images of many channels, in batches that fill vectors: convolutions as networks train them in f32, and in bf16. */
+/**
+ * Small images of many channels, in batches that fill vectors: convolutions as networks train them in f32, and in bf16.
+ */
 function manyChannels(d: Drawing): RandomModel {
   const { r } = d;
   const n = r.pick([8, 16, 32, 32, 64]);

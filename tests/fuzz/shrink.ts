@@ -1,5 +1,6 @@
 /**
- * From a graph that fails to one that is small enough to read: one output, and as many nodes as possible replaced by the data they have on the reference backend.
+ * From a graph that fails to one that is small enough to read: one output, and as many nodes as possible replaced by
+ * the data they have on the reference backend.
  */
 import { referenceBackend } from '../../src/backends/reference/index.ts';
 import { data } from '../../src/graph/build.ts';

@@ -1,6 +1,7 @@
 /**
- * Whole training steps of random models, compiled, against the same steps taken one operation after another on the reference backend: losses, gradients, and
- * parameters after some steps of a random optimizer, where it can with a batch of another size between; on several threads to the bit what they are on one. TENON_ISA says which machine code.
+ * Whole training steps of random models, compiled, against the same steps taken one operation after another on the
+ * reference backend: losses, gradients, and parameters after some steps of a random optimizer, where it can with a
+ * batch of another size between; on several threads to the bit what they are on one. TENON_ISA says which machine code.
  */
 import { expect, it } from 'vitest';
 import { compile, manualSeed, type Parameter, setBackend, setNumThreads, type Tensor } from '../../src/index.ts';

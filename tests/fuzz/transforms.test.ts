@@ -1,6 +1,7 @@
 /**
- * Random compositions of transforms over trees of tensors: each level against numbers of the level below, derivatives against central
- * differences, vmap and loops against JavaScript loops, everything else against the plain function; eager and compiled.
+ * Random compositions of transforms over trees of tensors: each level against numbers of the level below, derivatives
+ * against central differences, vmap and loops against JavaScript loops, everything else against the plain function;
+ * eager and compiled.
  */
 import { expect, it } from 'vitest';
 import '../support/backend.ts';
@@ -123,7 +124,10 @@ const contracted = (rows: unknown, x: Tree): Tree =>
 interface Level {
   readonly name: string;
   readonly of: (f: Fn) => Fn;
-  /** The same in numbers: of the plain function, and of `below`, the level itself with a transform less where that is needed. */
+  /**
+   * The same in numbers: of the plain function, and of `below`, the level itself with a transform less where that is
+   * needed.
+   */
   readonly oracle: (f: Numbers, below: Fn) => Numbers;
 }
 

@@ -1,6 +1,7 @@
 /**
- * What is known of a value in a random graph, so that results can be compared as strictly as arithmetic allows: to the bit wherever no order of summation and
- * no approximation has come in, and otherwise within an error bound carried along.
+ * What is known of a value in a random graph, so that results can be compared as strictly as arithmetic allows: to the
+ * bit wherever no order of summation and no approximation has come in, and otherwise within an error bound carried
+ * along.
  */
 import * as g from '../../src/graph/build.ts';
 import { type DType, type HostArray, hostArray, isFloat } from '../../src/graph/dtype.ts';

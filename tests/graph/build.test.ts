@@ -1,4 +1,7 @@
-/** What the builders simplify must not change any number: literals against the same values computed by the reference backend. */
+/**
+ * What the builders simplify must not change any number: literals against the same values computed by the reference
+ * backend.
+ */
 import { describe, expect, it } from 'vitest';
 import * as g from '../../src/graph/build.ts';
 import { DTYPES, type DType, isFloat } from '../../src/graph/dtype.ts';

@@ -1,4 +1,7 @@
-/** The algebra of reindex, as properties over random maps: values by definition, transposition, composition, pushing sums into contractions. */
+/**
+ * The algebra of reindex, as properties over random maps: values by definition, transposition, composition, pushing
+ * sums into contractions.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as g from '../../src/graph/build.ts';

@@ -21,7 +21,10 @@ import { readPrivate } from '../../src/launch/privateFiles.ts';
 const root = path.resolve(import.meta.dirname, '../..');
 const built = existsSync(path.join(root, 'dist/node/index.js'));
 
-/** A process that computes. V8's cache goes by Node's arguments, of which it has some: the one in the package is not for it. */
+/**
+ * A process that computes. V8's cache goes by Node's arguments, of which it has some: the one in the package is not for
+ * it.
+ */
 const PROGRAM = `
 import { Tensor } from 'tenon';
 console.log(Tensor.from([1, 2, 3]).sum().item());`;

@@ -1,6 +1,6 @@
 /**
- * Every architecture of the zoo at full size: the number of parameters, as published, and all names and shapes, as in PyTorch (figures:
- * python3 tests/support/torch_zoo.py). Evaluates nothing, so large models cost nothing.
+ * Every architecture of the zoo at full size: the number of parameters, as published, and all names and shapes, as in
+ * PyTorch (figures: python3 tests/support/torch_zoo.py). Evaluates nothing, so large models cost nothing.
  */
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';

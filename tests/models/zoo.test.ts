@@ -1,6 +1,6 @@
 /**
- * Every architecture of the zoo at a small size against PyTorch in f64: names and shapes, the output, the loss, the norm of its gradient, and
- * the loss after one training step. Figures: python3 tests/support/torch_zoo.py
+ * Every architecture of the zoo at a small size against PyTorch in f64: names and shapes, the output, the loss, the
+ * norm of its gradient, and the loss after one training step. Figures: python3 tests/support/torch_zoo.py
  */
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -183,7 +183,10 @@ it('covers every case', () => {
   expect(Object.keys(SMALL).sort()).toEqual([...NAMES].sort());
 });
 
-/** Images take their time: they run on the backend that is the default here; their ops are checked on every one elsewhere. */
+/**
+ * Images take their time: they run on the backend that is the default here; their ops are checked on every one
+ * elsewhere.
+ */
 const usual = whyUnavailable('x86') === null ? 'x86' : 'wasm';
 const tooSlow = (name: string): boolean =>
   (process.env['TENON_BACKEND'] ?? usual) !== usual && /image|pixels/.test(FIGURES[`small ${name}`]!.spec.kind);

@@ -1,5 +1,6 @@
 /**
- * That every public class of torch.nn exists here, or is left out for a reason; and the layers that no PyTorch figure covers.
+ * That every public class of torch.nn exists here, or is left out for a reason; and the layers that no PyTorch figure
+ * covers.
  */
 import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -20,7 +21,6 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   RNNCellBase: 'abstract base',
   UninitializedBuffer: 'lazy modules have no parameters before their first call',
   UninitializedParameter: 'lazy modules have no parameters before their first call',
-  Parameter: 'in the Tensor API: import { Parameter } from tenon',
 };
 
 describe('torch.nn', () => {

@@ -1,6 +1,6 @@
 /**
- * Initialisers: bounds, moments and PyTorch's defaults for layers. Samples are large enough that a right one fails once in a million seeds,
- * and the seed is fixed.
+ * Initialisers: bounds, moments and PyTorch's defaults for layers. Samples are large enough that a right one fails once
+ * in a million seeds, and the seed is fixed.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as nn from '../../src/nn/index.ts';

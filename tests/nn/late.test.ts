@@ -1,5 +1,6 @@
 /**
- * Values read after `optimizer.step()` in a plain loop, as PyTorch's tutorials read them: right, although the parameters they came from have changed.
+ * Values read after `optimizer.step()` in a plain loop, as PyTorch's tutorials read them: right, although the
+ * parameters they came from have changed.
  */
 import { describe, expect, it } from 'vitest';
 import * as nn from '../../src/nn/index.ts';

@@ -1,5 +1,6 @@
 /**
- * Every public function, method and class of PyTorch 1.13 is here under its name in camelCase, or left out for a reason.
+ * Every public function, method and class of PyTorch 1.13 is here under its name in camelCase, or left out for a
+ * reason.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -32,7 +33,7 @@ const HERE: Readonly<Record<string, readonly object[]>> = {
 const LEFT_OUT: Readonly<Record<string, RegExp>> = {
   'tensors do not change: the function without the underscore gives a new one': /_$/,
   'no copy of what does not change': /^(alias|as_strided|detach|diagonal|expand|permute|select|slice|split|split_with_sizes|squeeze|t|transpose|unbind|unfold|unsqueeze|values|view|view_as_complex|view_as_real|indices|(c?col|c?row)_indices)_copy$|^copy$/,
-  'another name for one that is here': /^(absolute|arc(cos|sin|tan)h?|arctan2|divide|multiply|subtract|true_divide|greater(_equal)?|less(_equal)?|not_equal|negative|fix|concatenate|row_stack|chain_matmul|vander|range|adjoint|clip_grad_norm|unsafe_(chunk|split|split_with_sizes)|frobenius_norm|nuclear_norm|norm_except_dim|matrix_rank|upsample.*|grid_sampler.*|affine_grid_generator|feature_dropout|constant_pad_nd|convolution|max_pool[123]d_with_indices|(adaptive|fractional)_max_pool[123]d_with_indices|native_(channel_shuffle|dropout|group_norm|norm)|batch_norm_.*|conv_tbc|resize(_as)?|fill|scalar_tensor|as_tensor|asarray|from_numpy|frombuffer|tolist|numpy|dim|ndimension|nelement|type|type_as|new|new_tensor|short|constant|uniform|normal|eye|dirac|orthogonal|sparse|(xavier|kaiming)_(uniform|normal)|diagonal|matmul|multi_head_attention_forward|is_same_size)$/,
+  'another name for one that is here': /^(absolute|arc(cos|sin|tan)h?|arctan2|divide|multiply|subtract|true_divide|greater(_equal)?|less(_equal)?|not_equal|negative|fix|concatenate|row_stack|chain_matmul|vander|range|adjoint|clip_grad_norm|unsafe_(chunk|split|split_with_sizes)|frobenius_norm|nuclear_norm|norm_except_dim|matrix_rank|upsample.*|grid_sampler.*|affine_grid_generator|feature_dropout|constant_pad_nd|convolution|max_pool[123]d_with_indices|(adaptive|fractional)_max_pool[123]d_with_indices|native_(channel_shuffle|dropout|group_norm|norm)|batch_norm_.*|conv_tbc|resize(_as)?|fill|scalar_tensor|as_tensor|asarray|from_numpy|frombuffer|tolist|numpy|ndimension|nelement|type|type_as|new|new_tensor|short|constant|uniform|normal|eye|dirac|orthogonal|sparse|(xavier|kaiming)_(uniform|normal)|diagonal|matmul|multi_head_attention_forward|is_same_size)$/,
   'complex numbers are pairs of tensors': /^(cfloat|cdouble|chalf|imag|is_(complex|conj|neg)|resolve_(conj|neg)|eig|eigvals)$/,
   'sparse layouts: embeddings have row-sparse gradients instead': /sparse|coalesce|(c?col|c?row)_indices|^(indices|values|to_dense|dense_dim|smm|dsmm|hsmm|hspmm|saddmm|spmm|sspaddmm|is_coalesced)$/,
   'quantised dtypes: quantised ONNX models are summed in integers': /quant|qparams|^q_|^q(scheme)$|^int_repr$|^fbgemm_|^fused_moving_avg_obs_fake_quant$/,

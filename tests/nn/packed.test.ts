@@ -1,5 +1,6 @@
 /**
- * Packed sequences: packing and padding against PyTorch's documented example, recurrent layers against each sequence run by itself.
+ * Packed sequences: packing and padding against PyTorch's documented example, recurrent layers against each sequence
+ * run by itself.
  */
 import { describe, expect, it } from 'vitest';
 import * as nn from '../../src/nn/index.ts';

@@ -1,5 +1,6 @@
 /**
- * What changes between two calls of a compiled function: everything in modules and optimizers is seen, as it is by the same function in a plain loop.
+ * What changes between two calls of a compiled function: everything in modules and optimizers is seen, as it is by the
+ * same function in a plain loop.
  */
 import { describe, expect, it, vi } from 'vitest';
 import * as nn from '../../src/nn/index.ts';
@@ -203,13 +204,13 @@ describe('hyperparameters of an optimizer change between calls of a compiled ste
   const adam = (params: Parameter[]): Adam => new Adam(params, { lr: 0.01 });
 
   it.each<[string, (params: Parameter[]) => Adam | SGD, (optimizer: Adam | SGD) => void]>([
-    ['lr of a group', sgd, o => (o.groups[0]!.lr = 0.1)],
+    ['lr of a group', sgd, o => (o.paramGroups[0]!.lr = 0.1)],
     ['lr of all', adam, o => (o.lr = 0.1)],
-    ['momentum', sgd, o => (o.groups[0]!.momentum = 0.9)],
-    ['weightDecay', sgd, o => (o.groups[0]!.hyper.weightDecay = 0.5)],
-    ['maximize', sgd, o => (o.groups[0]!.hyper.maximize = true)],
-    ['betas', adam, o => ((o as Adam).groups[0]!.hyper.betas = [0.5, 0.6])],
-    ['eps', adam, o => ((o as Adam).groups[0]!.hyper.eps = 1)],
+    ['momentum', sgd, o => (o.paramGroups[0]!.momentum = 0.9)],
+    ['weightDecay', sgd, o => (o.paramGroups[0]!.hyper.weightDecay = 0.5)],
+    ['maximize', sgd, o => (o.paramGroups[0]!.hyper.maximize = true)],
+    ['betas', adam, o => ((o as Adam).paramGroups[0]!.hyper.betas = [0.5, 0.6])],
+    ['eps', adam, o => ((o as Adam).paramGroups[0]!.hyper.eps = 1)],
   ])('%s', (_, make, change) => {
     const eager = run(false, make, change) as number[];
     const compiled = run(true, make, change) as number[];

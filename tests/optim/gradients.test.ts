@@ -1,6 +1,6 @@
 /**
- * Gradients between backward() and step(): several optimizers and passes, accumulation inside and outside of compiled functions, and what is said where a
- * gradient is gone.
+ * Gradients between backward() and step(): several optimizers and passes, accumulation inside and outside of compiled
+ * functions, and what is said where a gradient is gone.
  */
 import { describe, expect, it, test } from 'vitest';
 import '../support/backend.ts';
@@ -11,7 +11,10 @@ import { Adam, clipGradNorm, SGD } from '../../src/optim/index.ts';
 const valuesOf = (model: Module): unknown => model.parameters().map(parameter => parameter.toArray());
 
 describe('two networks against each other', () => {
-  /** PyTorch's DCGAN example: the generator's loss leaves gradients in the discriminator, which nobody uses before they are dropped. */
+  /**
+   * PyTorch's DCGAN example: the generator's loss leaves gradients in the discriminator, which nobody uses before they
+   * are dropped.
+   */
   function train(how: 'eager' | 'compiled'): { values: unknown; losses: number[] } {
     manualSeed(3);
     const generator = new Sequential(new Linear(3, 8), new ReLU(), new Linear(8, 2));

@@ -1,6 +1,6 @@
 /**
- * Ten steps of every optimizer against PyTorch in f64, written out by hand and compiled; state that comes back; clipping.
- * Figures: python3 tests/support/torch_reference.py
+ * Ten steps of every optimizer against PyTorch in f64, written out by hand and compiled; state that comes back;
+ * clipping. Figures: python3 tests/support/torch_reference.py
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

@@ -122,7 +122,9 @@ it('SparseAdam takes tables of sparse embeddings alone', () => {
 describe.each(['sum', 'mean', 'max'] as const)('nn.EmbeddingBag, %s', mode => {
   const start = formula(7, [400, 4]).float();
 
-  /** Three steps over bags of one, none and several; `dense` keeps the optimizer from seeing that it is lookups alone. */
+  /**
+   * Three steps over bags of one, none and several; `dense` keeps the optimizer from seeing that it is lookups alone.
+   */
   function train(make: (params: Parameter[]) => optim.AnyOptimizer, dense: boolean): Float32Array {
     const bag = new EmbeddingBag(400, 4, { mode });
     bag.weight.write(start);

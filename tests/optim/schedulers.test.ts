@@ -68,7 +68,7 @@ describe('schedules agree with PyTorch', () => {
     const scheduler = SCHEDULERS[name]!(optimizer);
     RATES[name]!.forEach((rates, i) => {
       if (i > 0) scheduler.step();
-      expectRates(scheduler.lastLr, rates, i);
+      expectRates(scheduler.getLastLr(), rates, i);
     });
   });
 
@@ -79,7 +79,7 @@ describe('schedules agree with PyTorch', () => {
     const metrics = [1, 0.9, 0.95, 0.93, 0.92, 0.91, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6];
     metrics.forEach((metric, i) => {
       scheduler.step(metric);
-      expectRates(scheduler.lastLr, PLATEAU![i]!, i);
+      expectRates(scheduler.getLastLr(), PLATEAU![i]!, i);
       // Saved and loaded between any two steps, it goes on the same.
       const saved = JSON.parse(JSON.stringify(scheduler.stateDict())) as optim.PlateauState;
       scheduler = new optim.ReduceLROnPlateau(optimizer, options);
@@ -94,10 +94,10 @@ describe('saved schedules', () => {
     for (let i = 0; i < 4; i++) scheduler.step();
     const other = SCHEDULERS[name]!(twoGroups());
     other.loadStateDict(JSON.parse(JSON.stringify(scheduler.stateDict())) as optim.SchedulerState);
-    expect(other.lastLr).toEqual(scheduler.lastLr);
+    expect(other.getLastLr()).toEqual(scheduler.getLastLr());
     scheduler.step();
     other.step();
-    expect(other.lastLr).toEqual(scheduler.lastLr);
+    expect(other.getLastLr()).toEqual(scheduler.getLastLr());
   });
 });
 
@@ -126,7 +126,10 @@ describe('warm-up and cosine', () => {
 });
 
 describe('groups that come after the schedule, as when a backbone is unfrozen', () => {
-  /** torch 1.13's rates of a group of 0.3 that comes to an SGD of 0.1 after two steps of the schedule, in the steps from there. */
+  /**
+   * torch 1.13's rates of a group of 0.3 that comes to an SGD of 0.1 after two steps of the schedule, in the steps from
+   * there.
+   */
   const LATE: Readonly<Record<string, [make: (o: optim.AnyOptimizer) => optim.Scheduler, rates: number[]]>> = {
     StepLR: [o => new optim.StepLR(o, 3, { gamma: 0.5 }), [0.15, 0.15, 0.15, 0.075, 0.075]],
     ChainedScheduler: [
@@ -161,11 +164,11 @@ describe('groups that come after the schedule, as when a backbone is unfrozen', 
       optimizer.addParamGroup({ params: [parameter()], lr: 0.3 });
       rates.forEach((rate, i) => {
         scheduler.step();
-        expect(scheduler.lastLr[1], `step ${i}`).toBeCloseTo(rate, 10);
+        expect(scheduler.getLastLr()[1], `step ${i}`).toBeCloseTo(rate, 10);
         const again = new optim.SGD([{ params: [parameter()] }, { params: [parameter()], lr: 0.3 }], { lr: 0.1 });
         const resumed = make(again);
         resumed.loadStateDict(scheduler.stateDict());
-        expectRates(resumed.lastLr, scheduler.lastLr, i);
+        expectRates(resumed.getLastLr(), scheduler.getLastLr(), i);
       });
     },
   );
@@ -218,7 +221,7 @@ describe('schedules of momentum', () => {
         MOMENTA[name]!.forEach((expected, i) => {
           step();
           scheduler.step();
-          const [group] = optimizer.groups;
+          const [group] = optimizer.paramGroups;
           [group!.lr, group!.momentum, p.item()].forEach((value, k) => {
             expect(value, `step ${i}, ${['rate', 'momentum', 'parameter'][k]}`).toBeCloseTo(expected[k]!, 10);
           });
@@ -239,7 +242,7 @@ describe('schedules of momentum', () => {
     const scheduler = new optim.SWALR(optimizer, { swaLr: 0.05, annealEpochs: 4, annealStrategy });
     MOMENTA[`SWALR ${annealStrategy}`]!.forEach((rates, i) => {
       (i < 3 ? before : scheduler).step();
-      expectRates(scheduler.lastLr, rates, i);
+      expectRates(scheduler.getLastLr(), rates, i);
     });
   });
 });

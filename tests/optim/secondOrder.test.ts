@@ -1,4 +1,7 @@
-/** K-FAC and Shampoo against their papers' formulas written out in f64. Figures: python3 tests/support/torch_reference.py */
+/**
+ * K-FAC and Shampoo against their papers' formulas written out in f64. Figures: python3
+ * tests/support/torch_reference.py
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import '../support/backend.ts';

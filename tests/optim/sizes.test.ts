@@ -1,6 +1,6 @@
 /**
- * Parameters of many sizes in one group, large enough to be shared between threads, with ends behind whole vectors and tasks: against the
- * update written out in f64, with the same bits for any number of threads.
+ * Parameters of many sizes in one group, large enough to be shared between threads, with ends behind whole vectors and
+ * tasks: against the update written out in f64, with the same bits for any number of threads.
  */
 import { afterEach, expect, it } from 'vitest';
 import * as optim from '../../src/optim/index.ts';

@@ -1,5 +1,6 @@
 /**
- * Published models as they are downloaded: names with and without prefixes, old spellings, shards, tied weights, half types, configurations.
+ * Published models as they are downloaded: names with and without prefixes, old spellings, shards, tied weights, half
+ * types, configurations.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

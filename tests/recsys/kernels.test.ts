@@ -1,4 +1,7 @@
-/** Generated code for tables and pooling gives the bits of its twins in TypeScript, for every optimizer, layout and number of threads. */
+/**
+ * Generated code for tables and pooling gives the bits of its twins in TypeScript, for every optimizer, layout and
+ * number of threads.
+ */
 import { manualSeed, numThreads, setBackend, setNumThreads } from 'tenon';
 import {
   type Admission,
@@ -18,7 +21,10 @@ import { temporaryFolder } from '../support/temporaryFolder.ts';
 const machineCode = whyUnavailable('x86') === null;
 const before = numThreads();
 const guarded = (process.env['TENON_DEBUG'] ?? '').split(',').includes('guard');
-/** Numbers of threads that are compared. Between guard pages, where a call costs most, the last one alone: the other projects compare all of them. */
+/**
+ * Numbers of threads that are compared. Between guard pages, where a call costs most, the last one alone: the other
+ * projects compare all of them.
+ */
 const counts = (...threads: readonly number[]): readonly number[] => (guarded ? threads.slice(-1) : threads);
 const folder = temporaryFolder();
 

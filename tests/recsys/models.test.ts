@@ -38,8 +38,8 @@ function uniform(seed: number): () => number {
 }
 
 /**
- * Records in which whether a user takes an item depends on the parity of both, and on an item of the same parity being in the history. Columns 1 and 2 are
- * user and item again. Retrieval learns from positives alone.
+ * Records in which whether a user takes an item depends on the parity of both, and on an item of the same parity being
+ * in the history. Columns 1 and 2 are user and item again. Retrieval learns from positives alone.
  */
 function recordsOf(size: number, seed: number, positives: boolean): FeatureRecord[] {
   const next = uniform(seed);
@@ -385,7 +385,8 @@ it("DIEN's auxiliary loss is the paper's, with the example before in the batch a
   const dot = (b: number, t: number, other: number): number =>
     [0, 1].reduce((sum, d) => sum + h[(b * 3 + t) * 2 + d]! * e[(other * 3 + t + 1) * 2 + d]!, 0);
   const softplus = (x: number): number => Math.log1p(Math.exp(x));
-  // (example, step) with a next step: (0, 0), (0, 1), (1, 0); the example before in a circle has one there for (1, 0) alone of these.
+  // (example, step) with a next step: (0, 0), (0, 1), (1, 0); the example before in a circle has one there for (1, 0)
+  // alone of these.
   const positive = (softplus(-dot(0, 0, 0)) + softplus(-dot(0, 1, 0)) + softplus(-dot(1, 0, 1))) / 3;
   const negative = softplus(dot(1, 0, 0));
   const bce = [0, 1, 2].reduce((sum, b) => {

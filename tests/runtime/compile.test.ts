@@ -1,5 +1,6 @@
 /**
- * compile(fn) against the same function run eagerly, and the contracts around it: what is captured, what is drawn anew, what is refused.
+ * compile(fn) against the same function run eagerly, and the contracts around it: what is captured, what is drawn anew,
+ * what is refused.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import {

@@ -1,5 +1,6 @@
 /**
- * Wrong values in the environment end a program with one sentence: no stack, as the line that computed first has nothing to do with it.
+ * Wrong values in the environment end a program with one sentence: no stack, as the line that computed first has
+ * nothing to do with it.
  */
 import { afterEach, expect, it, vi } from 'vitest';
 

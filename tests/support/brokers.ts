@@ -1,6 +1,6 @@
 /**
- * Real brokers for tests: Debian's redis-server and nats-server on free ports of loopback, with their data in a folder, so that they can be stopped and started
- * again with what they had.
+ * Real brokers for tests: Debian's redis-server and nats-server on free ports of loopback, with their data in a folder,
+ * so that they can be stopped and started again with what they had.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

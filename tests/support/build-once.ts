@@ -1,4 +1,7 @@
-/** Vitest's global set-up: tests that start processes (command line, memory, threads) run the built package, so build it first. */
+/**
+ * Vitest's global set-up: tests that start processes (command line, memory, threads) run the built package, so build it
+ * first.
+ */
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 

@@ -29,7 +29,10 @@ const PREDICATES = [
 ]; // biome-ignore format: a table
 const COMPARISON = new RegExp(`^(vp?cmp)(${PREDICATES.join('|')})((?:p[sd]|u?[dq]) .*)$`);
 
-/** An instruction as text that both printers share: without sizes of memory, numbers in decimal, predicates of comparisons by number. */
+/**
+ * An instruction as text that both printers share: without sizes of memory, numbers in decimal, predicates of
+ * comparisons by number.
+ */
 export function plainText(text: string): string {
   return text
     .replace(/#.*$/, '')

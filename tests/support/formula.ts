@@ -29,7 +29,10 @@ export function probe(tensor: Tensor): [number, number] {
   return [sum(901), sum(902)];
 }
 
-/** Gives a model's floating-point state formula values, by place in alphabetical order: formula_state in torch_zoo.py, Weights in torch_clicks.py. */
+/**
+ * Gives a model's floating-point state formula values, by place in alphabetical order: formula_state in torch_zoo.py,
+ * Weights in torch_clicks.py.
+ */
 export function setFormulaState(model: AnyModule): void {
   const seen = new Set<Tensor>();
   Object.entries(model.stateDict())

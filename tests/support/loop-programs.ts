@@ -30,8 +30,8 @@ export function mapKernel(
 }
 
 /**
- * `steps` times, with a barrier before each: every element becomes its mirror image plus one, so each thread reads what another wrote.
- * Leaf 0 in, output 0 out; `steps` must be odd.
+ * `steps` times, with a barrier before each: every element becomes its mirror image plus one, so each thread reads what
+ * another wrote. Leaf 0 in, output 0 out; `steps` must be odd.
  */
 export function mirrorProgram(n: number, steps: number): LoopProgram {
   const b = new LoopBuilder();
@@ -75,8 +75,8 @@ export const mirrored = (x: Float32Array, steps: number): Float32Array =>
       );
 
 /**
- * weight[i] += table[index] for one index, in place; leaf 0 is the weight, leaf 1 the table, leaf 2 the index. Fails (site 0) when the index is
- * outside the table. Output 0 is the sum of the new weight and the old one.
+ * weight[i] += table[index] for one index, in place; leaf 0 is the weight, leaf 1 the table, leaf 2 the index. Fails
+ * (site 0) when the index is outside the table. Output 0 is the sum of the new weight and the old one.
  */
 export function gatherUpdateProgram(n: number, tableRows: number): LoopProgram {
   const check = new LoopBuilder();

@@ -18,8 +18,8 @@ export interface KernelRun {
 }
 
 /**
- * Runs the kernel over `buffers`, which are copied in and back out. With `threads` the kernel runs once per thread, one after the other, which
- * shows that the shares of all threads make up the whole; a kernel with barriers takes 1.
+ * Runs the kernel over `buffers`, which are copied in and back out. With `threads` the kernel runs once per thread, one
+ * after the other, which shows that the shares of all threads make up the whole; a kernel with barriers takes 1.
  */
 export function runKernel(
   kernel: LoopKernel,

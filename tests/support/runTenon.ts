@@ -1,5 +1,6 @@
 /**
- * Runs a command line of tenon in this process and catches what it prints; or as a process of its own, from the built files.
+ * Runs a command line of tenon in this process and catches what it prints; or as a process of its own, from the built
+ * files.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';

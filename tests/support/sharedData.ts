@@ -1,5 +1,6 @@
 /**
- * Where the real data lies that is never copied into this project: TENON_DATA, else TENON_SHARED/data, else ../shared/data.
+ * Where the real data lies that is never copied into this project: TENON_DATA, else TENON_SHARED/data, else
+ * ../shared/data.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';

@@ -64,7 +64,10 @@ function start(env: Readonly<Record<string, string>>, args: readonly string[]): 
   };
 }
 
-/** The last checkpoint: its rows by sign (a file has them in the order of memory), and its dense weights and optimizer state. */
+/**
+ * The last checkpoint: its rows by sign (a file has them in the order of memory), and its dense weights and optimizer
+ * state.
+ */
 export function finalBits(run: string): { readonly pass: string; readonly rows: string; readonly dense: string } {
   const { path: folder, pass } = readDone(path.join(run, 'checkpoint.done')).at(-1)!;
   const table = new EmbeddingTable({

@@ -1,5 +1,6 @@
 /**
- * The functions in f64 arithmetic, where results need only be right for f32: V8's own (fdlibm), and the reference backend's where JavaScript has none.
+ * The functions in f64 arithmetic, where results need only be right for f32: V8's own (fdlibm), and the reference
+ * backend's where JavaScript has none.
  */
 import { digamma, erf, lgamma } from '../../src/backends/reference/special.ts';
 import type { OracleUnary } from './oracle.ts';

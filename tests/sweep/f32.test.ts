@@ -1,6 +1,6 @@
 /**
- * f32 within 2 units in the last place over all arguments, NaN, infinities and signed zeros among them: every so many bit patterns here, each of the 2^32 by
- * TENON_SWEEP_EVERY=1 (npm run sweep -- --dtype f32 --every 1).
+ * f32 within 2 units in the last place over all arguments, NaN, infinities and signed zeros among them: every so many
+ * bit patterns here, each of the 2^32 by TENON_SWEEP_EVERY=1 (npm run sweep -- --dtype f32 --every 1).
  */
 import { expect, it } from 'vitest';
 import { RUNNERS } from './backends.ts';
@@ -22,7 +22,10 @@ function exponentOf(x: number): number {
   return Math.max(1, (bits[0]! >>> 23) & 255) - 127;
 }
 
-/** Units in the last place between `got` and the exact value; infinite where one of both is NaN, infinite or a zero of the other sign. */
+/**
+ * Units in the last place between `got` and the exact value; infinite where one of both is NaN, infinite or a zero of
+ * the other sign.
+ */
 function error(got: number, exact: number): number {
   const rounded = Math.fround(exact);
   if (Object.is(got, rounded)) return 0;
@@ -36,7 +39,10 @@ function error(got: number, exact: number): number {
   return Math.abs(got - exact) / 2 ** (exponentOf(rounded) - 23);
 }
 
-/** Where sweeps of many more arguments found the largest errors, beyond 2 before they were mended: between the arguments tried here. */
+/**
+ * Where sweeps of many more arguments found the largest errors, beyond 2 before they were mended: between the arguments
+ * tried here.
+ */
 const HARDEST: { readonly [F in OracleUnary]?: readonly number[] } = {
   sigmoid: [-16.297433853149414, -3.43471360206604],
   lgamma: [3.300987482070923],

@@ -1,6 +1,7 @@
 /**
- * f64 within 2 units in the last place of the exact value, over the whole range: arguments of every exponent, and as many between the ends of where the
- * function lives. TENON_SWEEP_POINTS and TENON_SWEEP_SEED (npm run sweep -- --dtype f64) ask for more.
+ * f64 within 2 units in the last place of the exact value, over the whole range: arguments of every exponent, and as
+ * many between the ends of where the function lives. TENON_SWEEP_POINTS and TENON_SWEEP_SEED (npm run sweep -- --dtype
+ * f64) ask for more.
  */
 import { expect, it } from 'vitest';
 import { Random } from '../fuzz/random.ts';

@@ -20,7 +20,10 @@ const ALL = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
 const POSITIVE = [0, Number.POSITIVE_INFINITY] as const;
 const UNIT = [-1, 1] as const;
 
-/** Negative arguments of lgamma and digamma are left out: there the error is relative to the larger of two terms that meet. */
+/**
+ * Negative arguments of lgamma and digamma are left out: there the error is relative to the larger of two terms that
+ * meet.
+ */
 export const SWEPT: { readonly [F in OracleUnary]: Swept } = {
   exp: { of: x => x.exp(), domain: ALL, lively: [-746, 710] },
   expm1: { of: x => x.expm1(), domain: ALL, lively: [-40, 710] },

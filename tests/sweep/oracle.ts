@@ -1,6 +1,7 @@
 /**
- * Values of the transcendental functions at f64 arguments, to some forty digits, by decimal.js: the series and identities are the textbook's (DLMF numbers beside
- * them), the arithmetic is arbitrary. tests/compiler/math-figures.ts, made by mpmath, holds them to account.
+ * Values of the transcendental functions at f64 arguments, to some forty digits, by decimal.js: the series and
+ * identities are the textbook's (DLMF numbers beside them), the arithmetic is arbitrary.
+ * tests/compiler/math-figures.ts, made by mpmath, holds them to account.
  */
 import { Decimal } from 'decimal.js';
 
@@ -242,7 +243,10 @@ export const BINARY_ORACLE = { pow: (x: Decimal, y: Decimal) => exp(y.times(log(
 
 export type OracleUnary = keyof typeof UNARY_ORACLE;
 
-/** Distance of `got` from the exact value, in units of the last place of a float with so many bits, at that value; infinity counts as the number after the largest. */
+/**
+ * Distance of `got` from the exact value, in units of the last place of a float with so many bits, at that value;
+ * infinity counts as the number after the largest.
+ */
 export function errorInUlps(got: number, exact: Decimal, width: 24 | 53): number {
   const [smallest, largest] = width === 24 ? [-149, 127] : [-1074, 1023];
   if (Number.isNaN(got)) return Number.POSITIVE_INFINITY;

@@ -1,6 +1,6 @@
 /**
- * autocast: which types operations compute in, and numbers of torch.autocast('cpu', dtype=torch.bfloat16) of PyTorch 1.13 (its layer norm does not
- * take f32 weights there, so the input was cast to f32 for it, as autocast does here).
+ * autocast: which types operations compute in, and numbers of torch.autocast('cpu', dtype=torch.bfloat16) of PyTorch
+ * 1.13 (its layer norm does not take f32 weights there, so the input was cast to f32 for it, as autocast does here).
  */
 import { describe, expect, it, test } from 'vitest';
 import '../support/backend.ts';

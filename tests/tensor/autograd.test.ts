@@ -1,5 +1,6 @@
 /**
- * The gradient surface: backward, grad, valueAndGrad, vjp, jvp, noGrad, checkpoint. Derivations stand beside the figures.
+ * The gradient surface: backward, grad, valueAndGrad, vjp, jvp, noGrad, checkpoint. Derivations stand beside the
+ * figures.
  */
 import { describe, expect, test } from 'vitest';
 import '../support/backend.ts';

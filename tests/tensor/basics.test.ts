@@ -1,5 +1,6 @@
 /**
- * Data in and out, dtypes, promotion and creation. Promotion figures: torch.result_type and torch.arange of PyTorch 1.13.
+ * Data in and out, dtypes, promotion and creation. Promotion figures: torch.result_type and torch.arange of PyTorch
+ * 1.13.
  */
 import { describe, expect, test } from 'vitest';
 import '../support/backend.ts';
@@ -62,6 +63,41 @@ describe('data in and out', () => {
         .sum()
         .item(),
     ).toBe(2 * (14 + 32 + 32 + 77));
+  });
+
+  test('sizes and dims come as an array or one by one', () => {
+    const x = zeros(2, 3, { dtype: 'i64' }).add(tensor([1, 2, 3], { dtype: 'i64' }));
+    expect([x.dtype, x.shape, x.dim()]).toEqual(['i64', [2, 3], 2]);
+    expect([ones(4).shape, rand(2, 1).shape, randn(1, { dtype: 'f64' }).dtype]).toEqual([[4], [2, 1], 'f64']);
+    expect(x.view(3, -1).toArray()).toEqual(x.reshape([3, 2]).toArray());
+    expect(x.permute(1, 0).toArray()).toEqual(x.permute([1, 0]).toArray());
+    expect(x.unsqueeze(0).expand(2, -1, -1).toArray()).toEqual(x.unsqueeze(0).expand([2, -1, -1]).toArray());
+    expect([x.repeat(2, 1).shape, x.tile(2).shape]).toEqual([
+      [4, 3],
+      [2, 6],
+    ]);
+    expect(randint(5, [3]).lt(5).all().item()).toBe(true);
+    expect(x.clamp({ min: 2 }).toArray()).toEqual(x.clamp(2).toArray());
+    expect(x.clamp({ max: 2 }).toArray()).toEqual(x.clamp(null, 2).toArray());
+    expect(x.flip(0, 1).toArray()).toEqual(x.flip().toArray());
+    expect(x.flip(1).toArray()).toEqual(x.flip([1]).toArray());
+  });
+
+  test('the one setting of an activation may come alone', () => {
+    const x = tensor([-2, 0.25, 3]);
+    expect(F.leakyRelu(x, 0.5).toArray()).toEqual([-1, 0.25, 3]);
+    expect(F.elu(x, 2).toArray()).toEqual(F.elu(x, { alpha: 2 }).toArray());
+    expect(F.gelu(x, 'tanh').toArray()).toEqual(F.gelu(x, { approximate: 'tanh' }).toArray());
+    expect(F.hardshrink(x, 1).toArray()).toEqual([-2, 0, 3]);
+    expect(F.dropout(x, 1).toArray()).toEqual([-0, 0, 0]);
+  });
+
+  test('the variance of a population is unbiased: false, or correction 0', () => {
+    const x = tensor([1, 2, 3, 4]); // squares about the mean add up to 5
+    expect(x.var(0, { unbiased: false }).item()).toBe(5 / 4);
+    expect(x.var(0, { correction: 0 }).item()).toBe(5 / 4);
+    expect(x.var(0, { unbiased: true }).item()).toBeCloseTo(5 / 3, 6);
+    expect(() => x.std(0, { unbiased: true, correction: 1 })).toThrow('std: correction 1 and unbiased true came');
   });
 
   test('item gives a number, a boolean for bool, a bigint beyond 2^53', () => {

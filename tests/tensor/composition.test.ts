@@ -1,6 +1,6 @@
 /**
- * Transforms of transforms of transforms, each level against numbers of the level below: derivatives against central differences, vmap
- * and loops against JavaScript loops, checkpoints and custom rules against the plain function.
+ * Transforms of transforms of transforms, each level against numbers of the level below: derivatives against central
+ * differences, vmap and loops against JavaScript loops, checkpoints and custom rules against the plain function.
  */
 import { describe, expect, it } from 'vitest';
 import '../support/backend.ts';

@@ -1,5 +1,6 @@
 /**
- * Functions whose results have a dtype of their own, or that are for other dtypes than floats, as PyTorch 1.13 has them; and slopes at exact zeros.
+ * Functions whose results have a dtype of their own, or that are for other dtypes than floats, as PyTorch 1.13 has
+ * them; and slopes at exact zeros.
  */
 import { expect, test } from 'vitest';
 import '../support/backend.ts';

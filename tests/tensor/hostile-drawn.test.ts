@@ -1,7 +1,8 @@
 /**
- * Indices, offsets, lengths, places and coordinates drawn from what data can hold (negative, just outside, 2^31, 2^53, NaN, infinities), for everything that takes
- * one: as a call and compiled, the outcome is the reference backend's, a value or an error. Between guard pages (the project x86-guard) an access outside ends the
- * process. More cases with TENON_FUZZ.
+ * Indices, offsets, lengths, places and coordinates drawn from what data can hold (negative, just outside, 2^31, 2^53,
+ * NaN, infinities), for everything that takes one: as a call and compiled, the outcome is the reference backend's, a
+ * value or an error. Between guard pages (the project x86-guard) an access outside ends the process. More cases with
+ * TENON_FUZZ.
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import '../support/backend.ts';

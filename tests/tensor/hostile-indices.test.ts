@@ -1,6 +1,7 @@
 /**
- * Indices that no sane program has: every operation that reads or writes where a value says either refuses with one sentence or stays inside. On machine code between
- * guard pages as well (project x86-guard), where one step outside ends the process.
+ * Indices that no sane program has: every operation that reads or writes where a value says either refuses with one
+ * sentence or stays inside. On machine code between guard pages as well (project x86-guard), where one step outside
+ * ends the process.
  */
 import { describe, expect, it } from 'vitest';
 import '../support/backend.ts';

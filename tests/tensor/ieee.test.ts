@@ -1,6 +1,7 @@
 /**
- * NaN, infinities, signed zeros and denormals go through products, reductions and row kernels as IEEE 754 and PyTorch say, at sizes under, at and over
- * vectors and tiles: nothing is skipped because a factor is 0, flushed to zero because it is small, or lost in what pads a tile.
+ * NaN, infinities, signed zeros and denormals go through products, reductions and row kernels as IEEE 754 and PyTorch
+ * say, at sizes under, at and over vectors and tiles: nothing is skipped because a factor is 0, flushed to zero because
+ * it is small, or lost in what pads a tile.
  */
 import { describe, expect, it } from 'vitest';
 import { F, full, Tensor } from '../../src/index.ts';

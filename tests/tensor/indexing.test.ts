@@ -1,5 +1,6 @@
 /**
- * Indexing with Python's meaning. The expected values are NumPy's of the same expressions over np.arange(24).reshape(2, 3, 4), worked out by hand.
+ * Indexing with Python's meaning. The expected values are NumPy's of the same expressions over np.arange(24).reshape(2,
+ * 3, 4), worked out by hand.
  */
 import { describe, expect, test } from 'vitest';
 import '../support/backend.ts';
@@ -22,6 +23,10 @@ describe('index', () => {
         .toArray(),
     ).toEqual([3, 1]);
     expect(x.index([null, 0, '...', null]).shape).toEqual([1, 3, 4, 1]);
+    expect(x.index(null, 0, '...', null).shape).toEqual([1, 3, 4, 1]);
+    expect(x.index(0, -1).toArray()).toEqual(x.index([0, -1]).toArray());
+    expect(x.index(x.gt(20)).toArray()).toEqual([21, 22, 23]);
+    expect(x.index({ start: 1 }).toArray()).toEqual(x.index(['1:']).toArray());
     expect(x.index([':', 5 - 4, '::-1']).toArray()).toEqual([
       [7, 6, 5, 4],
       [19, 18, 17, 16],

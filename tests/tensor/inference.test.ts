@@ -1,6 +1,7 @@
 /**
- * Compiled inference keeps what depends on weights alone from call to call, and lays images out as it likes: the results are those of the same
- * calls run one by one, for every architecture here, and follow the weights when these change.
+ * Compiled inference keeps what depends on weights alone from call to call, and lays images out as it likes: the
+ * results are those of the same calls run one by one, for every architecture here, and follow the weights when these
+ * change.
  */
 import { cat, compile, F, manualSeed, noGrad, randn, setNumThreads, type Tensor } from 'tenon';
 import { BatchNorm2d, Conv2d, Linear, Sequential } from 'tenon/nn';

@@ -1,5 +1,6 @@
 /**
- * torch.linalg beyond PyTorch's small cases: what defines each factorisation holds for matrices of some size, in f64, in batches.
+ * torch.linalg beyond PyTorch's small cases: what defines each factorisation holds for matrices of some size, in f64,
+ * in batches.
  */
 import { expect, test } from 'vitest';
 import { arange, compile, eye, linalg, manualSeed, randn, stack, Tensor, valueAndGrad, vmap } from '../../src/index.ts';

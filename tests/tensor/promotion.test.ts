@@ -1,6 +1,6 @@
 /**
- * Every pair of dtypes against torch.result_type (PyTorch 1.13): columns in the order of DTYPES below. Where PyTorch says i16, which does not
- * exist here, the next wider type stands.
+ * Every pair of dtypes against torch.result_type (PyTorch 1.13): columns in the order of DTYPES below. Where PyTorch
+ * says i16, which does not exist here, the next wider type stands.
  */
 import { expect, test } from 'vitest';
 import '../support/backend.ts';

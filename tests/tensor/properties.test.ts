@@ -1,6 +1,6 @@
 /**
- * Properties over random shapes: broadcasting, views, reductions, indexing, einsum and convolution against plain loops, and linear ops
- * against their own adjoints.
+ * Properties over random shapes: broadcasting, views, reductions, indexing, einsum and convolution against plain loops,
+ * and linear ops against their own adjoints.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * Values and gradients against PyTorch 1.13 in f64; the figures and the expressions that made them are in fixtures/torch-cases.json
- * (support/make_torch_cases.py).
+ * Values and gradients against PyTorch 1.13 in f64; the figures and the expressions that made them are in
+ * fixtures/torch-cases.json (support/make_torch_cases.py).
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,6 @@
-/** Arrays whose memory the user has given away: one sentence where a value is gone for good, and never a wrong number. */
+/**
+ * Arrays whose memory the user has given away: one sentence where a value is gone for good, and never a wrong number.
+ */
 import { expect, it } from 'vitest';
 import '../support/backend.ts';
 import { compile, ones, Parameter, Tensor } from '../../src/index.ts';

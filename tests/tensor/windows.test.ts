@@ -1,4 +1,7 @@
-/** Windows for spectra, grids of affine maps and draws from categories, against figures of PyTorch 1.13 or what defines them. */
+/**
+ * Windows for spectra, grids of affine maps and draws from categories, against figures of PyTorch 1.13 or what defines
+ * them.
+ */
 import { expect, test } from 'vitest';
 import '../support/backend.ts';
 import {

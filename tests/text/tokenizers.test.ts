@@ -1,6 +1,6 @@
 /**
- * Tokenizers against what others made of the same texts: llama.cpp's expected indices for the vocabularies in GGUF files, SentencePiece's own
- * for its model (figures: python3 tests/support/sentencepiece_ids.py).
+ * Tokenizers against what others made of the same texts: llama.cpp's expected indices for the vocabularies in GGUF
+ * files, SentencePiece's own for its model (figures: python3 tests/support/sentencepiece_ids.py).
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * The training loop: it learns what a hand-written loop learns, to the bit; resumes to the bit; stops, logs and complains as it says.
+ * The training loop: it learns what a hand-written loop learns, to the bit; resumes to the bit; stops, logs and
+ * complains as it says.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Whole programs as users write them, beside PyTorch 1.13, step by step, compiled and not; and one that is interrupted and goes on to the same bits.
- * Figures: python3 tests/support/torch_programs.py
+ * Whole programs as users write them, beside PyTorch 1.13, step by step, compiled and not; and one that is interrupted
+ * and goes on to the same bits. Figures: python3 tests/support/torch_programs.py
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -205,7 +205,10 @@ describe.each(Object.entries(PROGRAMS))('%s', (name, program) => {
   });
 });
 
-/** A classifier with everything that has a state of its own: dropout, statistics, f16 with its factor, a schedule, an average, augmented batches in a drawn order. */
+/**
+ * A classifier with everything that has a state of its own: dropout, statistics, f16 with its factor, a schedule, an
+ * average, augmented batches in a drawn order.
+ */
 function classifier() {
   const pictures = Array.from({ length: 70 }, (_, i) => ({
     image: {

@@ -87,7 +87,8 @@ describe('checkpointed', () => {
   });
 
   it('saves the memory it promises', () => {
-    // 16 blocks of 4 layers: without checkpoints 64 activations live until the backward pass, with them 16 and those of one block.
+    // 16 blocks of 4 layers: without checkpoints 64 activations live until the backward pass, with them 16 and those of
+    // one block.
     const arena = (block: (h: Node, layers: (a: Node) => Node) => Node): number => {
       const ws = Array.from({ length: 64 }, (_, i) => g.placeholder(`w${i}`, [8, 8], 'f32', true));
       let h: Node = g.placeholder('x', [256, 8], 'f32');

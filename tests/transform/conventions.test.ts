@@ -1,4 +1,6 @@
-/** Where a derivative is a convention, Tenon's is PyTorch's. Figures of PyTorch 1.13; the command stands beside each. */
+/**
+ * Where a derivative is a convention, Tenon's is PyTorch's. Figures of PyTorch 1.13; the command stands beside each.
+ */
 import { describe, expect, it } from 'vitest';
 import * as g from '../../src/graph/build.ts';
 import type { Node } from '../../src/graph/node.ts';

@@ -1,4 +1,7 @@
-/** Checks derivatives of a graph function against central finite differences in f64, and the two modes against each other. */
+/**
+ * Checks derivatives of a graph function against central finite differences in f64, and the two modes against each
+ * other.
+ */
 import { expect } from 'vitest';
 import { referenceBackend } from '../../src/backends/reference/index.ts';
 import * as g from '../../src/graph/build.ts';
@@ -64,8 +67,8 @@ function expectClose(actual: readonly number[][], expected: readonly number[][],
 }
 
 /**
- * First and second derivatives of `f` at `points` (all f64): vjp against differences of the values, vjp of vjp against differences of
- * vjp, and jvp against vjp by <ct, J t> = <J' ct, t>, for both orders.
+ * First and second derivatives of `f` at `points` (all f64): vjp against differences of the values, vjp of vjp against
+ * differences of vjp, and jvp against vjp by <ct, J t> = <J' ct, t>, for both orders.
  */
 export function checkDerivatives(f: (...xs: Node[]) => Node, ...points: readonly Point[]): void {
   const xs = points.map((p, i) => g.placeholder(`x${i}`, p.shape, 'f64', true));

@@ -1,6 +1,6 @@
 /**
- * Matrix routines: what they return satisfies the equation that defines it, and first and second derivatives agree with finite differences in
- * f64. All through the reference backend.
+ * Matrix routines: what they return satisfies the equation that defines it, and first and second derivatives agree with
+ * finite differences in f64. All through the reference backend.
  */
 import { describe, expect, it } from 'vitest';
 import * as g from '../../src/graph/build.ts';

@@ -1,6 +1,6 @@
 /**
- * Singular values in plain JavaScript, in f64, by the steps of LAPACK's gesdd for small matrices and in its order (gebrd, bdsqr), so that the signs of
- * vectors are LAPACK's, too. Matrices are lists of rows.
+ * Singular values in plain JavaScript, in f64, by the steps of LAPACK's gesdd for small matrices and in its order
+ * (gebrd, bdsqr), so that the signs of vectors are LAPACK's, too. Matrices are lists of rows.
  */
 import {
   EPSILON,
@@ -16,7 +16,10 @@ import {
 } from './rotations.ts';
 import { addScaled, applyReflection, formQ, type Matrix, make, reflect, reflector, transposed } from './rows.ts';
 
-/** An upper bidiagonal matrix, `d` on its diagonal and `e` above it; rows of `u` and `v` (the transposes of its vectors) turn with it. */
+/**
+ * An upper bidiagonal matrix, `d` on its diagonal and `e` above it; rows of `u` and `v` (the transposes of its vectors)
+ * turn with it.
+ */
 interface Bidiagonal {
   readonly d: Float64Array;
   readonly e: Float64Array;
@@ -102,7 +105,9 @@ function blockBelow(
   return { low, most };
 }
 
-/** A lower bound of a block's singular values; null where the block falls apart instead, at an element that became 0. */
+/**
+ * A lower bound of a block's singular values; null where the block falls apart instead, at an element that became 0.
+ */
 function leastAlong({ d, e }: Bidiagonal, { from, to, step }: Way): number | null {
   const last = between(to - step, step);
   if (!(Math.abs(e[last]!) > TOLERANCE * Math.abs(d[to]!))) {
@@ -123,7 +128,10 @@ function leastAlong({ d, e }: Bidiagonal, { from, to, step }: Way): number | nul
   return smallest;
 }
 
-/** The shift of a sweep over a block whose smallest singular value is `ratio` of its largest element; 0 where a shift would cost accuracy. */
+/**
+ * The shift of a sweep over a block whose smallest singular value is `ratio` of its largest element; 0 where a shift
+ * would cost accuracy.
+ */
 function shiftOf({ d, e }: Bidiagonal, { from, to, step }: Way, ratio: number): number {
   if (d.length * TOLERANCE * ratio <= Math.max(EPSILON, 0.01 * TOLERANCE)) return 0;
   const shift = smallerOf2(d[to]!, e[between(to - step, step)]!, d[to - step]!);
@@ -192,7 +200,10 @@ function inOrder({ d, u, v }: Bidiagonal): void {
   }
 }
 
-/** A [m, n], m >= n, to an upper bidiagonal matrix: the transposes of the vectors on its left [n, m] and on its right [n, n]. */
+/**
+ * A [m, n], m >= n, to an upper bidiagonal matrix: the transposes of the vectors on its left [n, m] and on its right
+ * [n, n].
+ */
 function bidiagonalise(a: Matrix, m: number, n: number) {
   const w = a.map(row => row.slice());
   const left = make(n, m);

@@ -1,6 +1,6 @@
 /**
- * What elementwise primitives mean: on floats as f64 (the store rounds), on 32-bit and narrower integers (the store wraps), and on
- * i64 as bigints. Total tables, so that a new function cannot be forgotten.
+ * What elementwise primitives mean: on floats as f64 (the store rounds), on 32-bit and narrower integers (the store
+ * wraps), and on i64 as bigints. Total tables, so that a new function cannot be forgotten.
  */
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Binary, Compare, Unary } from '../../graph/node.ts';

@@ -1,5 +1,6 @@
 /**
- * Many elements to one: reductions, scans, contraction; and sorting. Floats accumulate in f64 and are rounded once at the end.
+ * Many elements to one: reductions, scans, contraction; and sorting. Floats accumulate in f64 and are rounded once at
+ * the end.
  */
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Attrs, ReduceKind } from '../../graph/node.ts';
@@ -24,7 +25,7 @@ const HIGHEST: Partial<Record<DType, number | bigint>> = {
 };
 
 /** The value that changes nothing: what reducing no elements gives. */
-export function neutral(kind: ReduceKind, dtype: DType): number | bigint {
+function neutral(kind: ReduceKind, dtype: DType): number | bigint {
   switch (kind) {
     case 'sum':
       return dtype === 'i64' ? 0n : 0;

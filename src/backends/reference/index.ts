@@ -1,6 +1,7 @@
 /**
- * The reference backend: interprets a graph node by node in plain JavaScript, slow and obvious. It is the oracle for every other
- * backend, and what runs where nothing else does. Imports graph and the compiler's contracts; compiles nothing.
+ * The reference backend: interprets a graph node by node in plain JavaScript, slow and obvious. It is the oracle for
+ * every other backend, and what runs where nothing else does. Imports graph and the compiler's contracts; compiles
+ * nothing.
  */
 import type { Backend, Binding, Executable, GraphProgram } from '../../compiler/program.ts';
 import type { HostArray } from '../../graph/dtype.ts';

@@ -1,5 +1,6 @@
 /**
- * Where elements come from: reindex and gather, and scatter, which sends them back. Offsets are elements of row-major arrays.
+ * Where elements come from: reindex and gather, and scatter, which sends them back. Offsets are elements of row-major
+ * arrays.
  */
 
 import type { DType } from '../../graph/dtype.ts';
@@ -97,7 +98,10 @@ export function gather(
     }
 }
 
-/** out (a copy of base) [pre, index[i], post] combined with updates[pre, i, post], in index order. Without `what`, indices outside are left out. */
+/**
+ * out (a copy of base) [pre, index[i], post] combined with updates[pre, i, post], in index order. Without `what`,
+ * indices outside are left out.
+ */
 export function scatter(
   kind: ScatterKind,
   dtype: DType,

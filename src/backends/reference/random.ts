@@ -1,5 +1,6 @@
 /**
- * Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC'11), written from the paper.
+ * Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC'11), written from the
+ * paper.
  */
 
 const MULTIPLIERS = [0xd2511f53n, 0xcd9e8d57n] as const;

@@ -1,5 +1,6 @@
 /**
- * What the matrix routines of the reference are written in: matrices as lists of rows, and Householder reflections on them.
+ * What the matrix routines of the reference are written in: matrices as lists of rows, and Householder reflections on
+ * them.
  */
 
 /** A matrix as rows. */
@@ -19,8 +20,8 @@ export const addScaled = (y: Float64Array, a: number, x: Float64Array, from = 0)
 };
 
 /**
- * Turns v from element k on into the reflection 1 - tau v vᵀ that takes it to beta e_k (LAPACK's larfg): v[k] becomes beta, v is what stands behind
- * it, with a 1 at k that is left out. Returns tau.
+ * Turns v from element k on into the reflection 1 - tau v vᵀ that takes it to beta e_k (LAPACK's larfg): v[k] becomes
+ * beta, v is what stands behind it, with a 1 at k that is left out. Returns tau.
  */
 export function reflector(v: Float64Array, k: number, length: number): number {
   const alpha = v[k]!;
@@ -32,7 +33,10 @@ export function reflector(v: Float64Array, k: number, length: number): number {
   return (beta - alpha) / beta;
 }
 
-/** Reflections that take column k to beta e_k, one after the other. `w` is Aᵀ, overwritten by R and the vectors; returns their factors. */
+/**
+ * Reflections that take column k to beta e_k, one after the other. `w` is Aᵀ, overwritten by R and the vectors; returns
+ * their factors.
+ */
 export function reflect(w: Matrix, m: number): Float64Array {
   const taus = new Float64Array(Math.min(m, w.length));
   for (let k = 0; k < taus.length; k++) {
@@ -49,7 +53,10 @@ export function applyReflection(x: Float64Array, v: Float64Array, k: number, tau
   addScaled(x, -product, v, k + 1);
 }
 
-/** The transpose [k, m] of the first k columns of the product of `count` reflections, whose row i starts at element i + `offset`. */
+/**
+ * The transpose [k, m] of the first k columns of the product of `count` reflections, whose row i starts at element i +
+ * `offset`.
+ */
 export function formQ(w: Matrix, taus: ArrayLike<number>, count: number, k: number, m: number, offset = 0): Matrix {
   const q = make(k, m);
   for (let j = 0; j < k; j++) q[j]![j] = 1;

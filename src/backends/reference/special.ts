@@ -13,8 +13,8 @@ function polynomial(terms: readonly number[], x: number): number {
 }
 
 /**
- * The error function. Below 1 by the alternating-free series erf(x) = 2/sqrt(pi) exp(-x^2) sum 2^k x^(2k+1) / (2k+1)!! (DLMF 7.6.2), above by
- * the continued fraction of erfc (DLMF 7.9.1): both converge to the last bits.
+ * The error function. Below 1 by the alternating-free series erf(x) = 2/sqrt(pi) exp(-x^2) sum 2^k x^(2k+1) / (2k+1)!!
+ * (DLMF 7.6.2), above by the continued fraction of erfc (DLMF 7.9.1): both converge to the last bits.
  */
 export function erf(x: number): number {
   if (Number.isNaN(x)) return x;
@@ -84,7 +84,10 @@ export function lgamma(x: number): number {
 /** The asymptotic series of digamma: coefficients of x^-2, x^-4, ... (DLMF 5.11.2). */
 const DIGAMMA_TAIL = [-1 / 12, 1 / 120, -1 / 252, 1 / 240, -1 / 132, 691 / 32760, -1 / 12];
 
-/** The derivative of lgamma. At 0 it is -infinity with the sign of the zero turned; at negative integers NaN (as PyTorch's). */
+/**
+ * The derivative of lgamma. At 0 it is -infinity with the sign of the zero turned; at negative integers NaN (as
+ * PyTorch's).
+ */
 export function digamma(x: number): number {
   if (x === 0) return -1 / x;
   if (x < 0) {

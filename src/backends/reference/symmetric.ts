@@ -1,6 +1,6 @@
 /**
- * Eigenvalues of symmetric matrices in plain JavaScript, in f64, by the steps of LAPACK's syevd for small ones and in its order (sytrd, steqr), so that the
- * signs of vectors are LAPACK's, too. Matrices are lists of rows.
+ * Eigenvalues of symmetric matrices in plain JavaScript, in f64, by the steps of LAPACK's syevd for small ones and in
+ * its order (sytrd, steqr), so that the signs of vectors are LAPACK's, too. Matrices are lists of rows.
  */
 import {
   EPSILON,

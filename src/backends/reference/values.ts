@@ -1,6 +1,7 @@
 /**
- * How the reference backend keeps values while it computes: host arrays, except that f16 and bf16 are widened to a Float32Array whose elements
- * are rounded to the narrow type after every operation. Storing into the typed array does every other rounding and wrapping.
+ * How the reference backend keeps values while it computes: host arrays, except that f16 and bf16 are widened to a
+ * Float32Array whose elements are rounded to the narrow type after every operation. Storing into the typed array does
+ * every other rounding and wrapping.
  */
 
 import { type DType, type HostArray, hostArray } from '../../graph/dtype.ts';

@@ -1,6 +1,6 @@
 /**
- * The first page of the linear memory: words through which threads and generated code talk to each other. Each group of words that one side
- * writes while another reads stands in a cache line of its own. Addresses only.
+ * The first page of the linear memory: words through which threads and generated code talk to each other. Each group of
+ * words that one side writes while another reads stands in a cache line of its own. Addresses only.
  */
 export const CONTROL = {
   /** 0 until something failed; the first failure takes it to 1. */
@@ -14,12 +14,15 @@ export const CONTROL = {
   arrived: 128,
   opened: 192,
   sleepers: 256,
-  /** How often a waiting thread looks before it sleeps; whether thread 0 may sleep at all (browsers forbid it on the main thread). */
+  /**
+   * How often a waiting thread looks before it sleeps; whether thread 0 may sleep at all (browsers forbid it on the
+   * main thread).
+   */
   spins: 320,
   mainMaySleep: 324,
   /**
-   * Workers sleep on `runs`, which counts up twice per command: odd while the words after it are being written. `asleep` counts the
-   * workers that have to be woken.
+   * Workers sleep on `runs`, which counts up twice per command: odd while the words after it are being written.
+   * `asleep` counts the workers that have to be woken.
    */
   runs: 384,
   program: 388,
@@ -40,7 +43,10 @@ export const CONTROL = {
 
 /** Words of `ready`. */
 export const MAX_THREADS = 1023;
-/** Where generated code and its data may begin: far enough up that an address a little before a buffer does not wrap around. */
+/**
+ * Where generated code and its data may begin: far enough up that an address a little before a buffer does not wrap
+ * around.
+ */
 export const HEAP_START = 1 << 20;
 export const PAGE = 1 << 16;
 /** Pages of a 32-bit memory. */

@@ -1,6 +1,6 @@
 /**
- * Arithmetic of the loop IR as WebAssembly: tables where one instruction does, short sequences where none does. Operands come from
- * the `Operands` interface, so nothing here knows where values live.
+ * Arithmetic of the loop IR as WebAssembly: tables where one instruction does, short sequences where none does.
+ * Operands come from the `Operands` interface, so nothing here knows where values live.
  */
 import type { BinOp, CmpOp, Reg, UnOp } from '../../compiler/loops.ts';
 import { narrowMask } from './emit-lanes.ts';

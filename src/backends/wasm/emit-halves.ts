@@ -1,5 +1,6 @@
 /**
- * Half floats, which WebAssembly has none of: their bits from f32 and back, by integer arithmetic, one at a time and in four lanes. Bits agree with graph/half.ts.
+ * Half floats, which WebAssembly has none of: their bits from f32 and back, by integer arithmetic, one at a time and in
+ * four lanes. Bits agree with graph/half.ts.
  */
 import type { FunctionWriter } from './function-writer.ts';
 import { OP, SIMD } from './opcodes.ts';

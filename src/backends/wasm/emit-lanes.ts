@@ -1,5 +1,6 @@
 /**
- * Conversions between types and movements between lanes, as WebAssembly. Like emit-arithmetic.ts, it takes operands as they come.
+ * Conversions between types and movements between lanes, as WebAssembly. Like emit-arithmetic.ts, it takes operands as
+ * they come.
  */
 import type { Inst, Reg, RegType } from '../../compiler/loops.ts';
 import type { FunctionWriter } from './function-writer.ts';

@@ -1,5 +1,6 @@
 /**
- * Loads and stores of every element type: conversion between memory and register types. Addresses are on the operand stack already.
+ * Loads and stores of every element type: conversion between memory and register types. Addresses are on the operand
+ * stack already.
  */
 import type { RegType } from '../../compiler/loops.ts';
 import type { DType } from '../../graph/dtype.ts';

@@ -1,6 +1,7 @@
 /**
- * Bytes of WebAssembly modules: LEB128 numbers, sections, function bodies (WebAssembly Core Specification 2.0, chapter 5, with the
- * threads proposal's shared memories). Imports nothing; knows no loop IR and no instruction but those of a frame.
+ * Bytes of WebAssembly modules: LEB128 numbers, sections, function bodies (WebAssembly Core Specification 2.0, chapter
+ * 5, with the threads proposal's shared memories). Imports nothing; knows no loop IR and no instruction but those of a
+ * frame.
  */
 
 /** A growing byte string. */

@@ -1,5 +1,6 @@
 /**
- * What this WebAssembly engine can do, found by validating and running tiny modules; and the engine flags Tenon sets in Node.
+ * What this WebAssembly engine can do, found by validating and running tiny modules; and the engine flags Tenon sets in
+ * Node.
  */
 import { setEngineFlags } from '../../launch/engine.ts';
 import { encodeModule, type FunctionType } from './encoder.ts';
@@ -61,9 +62,10 @@ export function features(): Features {
 }
 
 /**
- * Compiles a module. V8 starts every function in its baseline tier and has no way to leave it in the middle of a call, so the first step of a
- * large program would run at a third of the speed. `optimise` therefore has the optimising tier compile everything at once, where flags can be
- * set (docs/decisions/003-wasm-tiers.md has the figures); elsewhere, and for small programs, V8 tiers up by itself.
+ * Compiles a module. V8 starts every function in its baseline tier and has no way to leave it in the middle of a call,
+ * so the first step of a large program would run at a third of the speed. `optimise` therefore has the optimising tier
+ * compile everything at once, where flags can be set (docs/decisions/003-wasm-tiers.md has the figures); elsewhere, and
+ * for small programs, V8 tiers up by itself.
  */
 export function compileModule(bytes: Uint8Array<ArrayBuffer>, optimise: boolean): WebAssembly.Module {
   if (!optimise || !setEngineFlags('--no-liftoff', '--no-wasm-lazy-compilation')) return new WebAssembly.Module(bytes);

@@ -1,6 +1,6 @@
 /**
- * One WebAssembly function being written: instructions, and locals that are handed out and taken back by type. Knows the encoding of
- * operands, not the loop IR.
+ * One WebAssembly function being written: instructions, and locals that are handed out and taken back by type. Knows
+ * the encoding of operands, not the loop IR.
  */
 import { Bytes, type ValueType } from './encoder.ts';
 import { OP, type SAT, SIMD } from './opcodes.ts';

@@ -1,6 +1,6 @@
 /**
- * The portable backend: loop programs as WebAssembly modules over one linear memory, on threads where memory can be shared. Imports
- * compiler and graph; knows nothing of tensors.
+ * The portable backend: loop programs as WebAssembly modules over one linear memory, on threads where memory can be
+ * shared. Imports compiler and graph; knows nothing of tensors.
  */
 import { compileGraph } from '../../compiler/compile.ts';
 import { span } from '../../compiler/profile.ts';
@@ -9,7 +9,10 @@ import type { Target } from '../../compiler/target.ts';
 import { features } from './features.ts';
 import { BACKEND_NAME, Machine } from './machine.ts';
 
-/** What schedules are made for: 128-bit vectors on the x86-64 and ARM cores that engines run on, sizes of a common core's caches. */
+/**
+ * What schedules are made for: 128-bit vectors on the x86-64 and ARM cores that engines run on, sizes of a common
+ * core's caches.
+ */
 const wasmTarget = (): Target => ({
   name: BACKEND_NAME,
   vectorBytes: 16,

@@ -1,6 +1,6 @@
 /**
- * The linear memory all programs of a backend share: growth, a first-fit allocator, and variables' device copies. Shared between
- * threads where the host allows it. Knows no programs.
+ * The linear memory all programs of a backend share: growth, a first-fit allocator, and variables' device copies.
+ * Shared between threads where the host allows it. Knows no programs.
  */
 import type { HostArray } from '../../graph/dtype.ts';
 import type { DeviceBuffer } from '../../graph/storage.ts';
@@ -97,8 +97,8 @@ interface Views {
 }
 
 /**
- * Arrays of up to this many floats (losses, counts) are copied one by one: V8 keeps them inside the heap object, and asking for their
- * buffer would allocate one outside.
+ * Arrays of up to this many floats (losses, counts) are copied one by one: V8 keeps them inside the heap object, and
+ * asking for their buffer would allocate one outside.
  */
 const TINY = 16;
 

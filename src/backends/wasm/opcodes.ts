@@ -1,6 +1,6 @@
 /**
- * Numbers of the WebAssembly instructions Tenon emits, by their names in the specification (Core 2.0 appendix, threads and relaxed
- * SIMD proposals). Tables only.
+ * Numbers of the WebAssembly instructions Tenon emits, by their names in the specification (Core 2.0 appendix, threads
+ * and relaxed SIMD proposals). Tables only.
  */
 
 /** One-byte instructions. */

@@ -1,6 +1,7 @@
 /**
- * A whole LoopProgram as one WebAssembly module: every distinct kernel once, a barrier, the error record, and `run(args, thread, threads)`,
- * which every thread calls. `kernel0`, `kernel1`, ... run one step alone. Knows where control words are, not who the threads are.
+ * A whole LoopProgram as one WebAssembly module: every distinct kernel once, a barrier, the error record, and
+ * `run(args, thread, threads)`, which every thread calls. `kernel0`, `kernel1`, ... run one step alone. Knows where
+ * control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
 import { CONTROL, MAX_PAGES } from './control.ts';
@@ -65,8 +66,9 @@ function atomicAdd(w: FunctionWriter, address: number, op: number = ATOMIC.i32Rm
 }
 
 /**
- * barrier(thread, threads): the last to arrive opens it. The others look `spins` times, then sleep on the word that counts openings.
- * A sleeper announces itself before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
+ * barrier(thread, threads): the last to arrive opens it. The others look `spins` times, then sleep on the word that
+ * counts openings. A sleeper announces itself before it sleeps, and sleeps only if the count has not moved, so it
+ * cannot be missed.
  */
 function barrierFunction(shared: boolean): FunctionBody {
   const w = new FunctionWriter(2);
@@ -246,7 +248,8 @@ export function emitProgram(steps: readonly Step[], options: ModuleOptions): Pro
   const exports: [string, number][] = [];
   let argsBytes = 0;
   let work = 0;
-  // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit.
+  // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a
+  // commit.
   let failures = false;
   let undecided = false;
   const barrier = (): void => {

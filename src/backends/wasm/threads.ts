@@ -1,6 +1,7 @@
 /**
- * Compute threads over the shared memory: worker_threads in Node, Workers in cross-origin-isolated browsers. The main thread is thread 0 of
- * every synchronous run; an asynchronous one is led by a worker instead. Knows control words and modules, not programs' contents.
+ * Compute threads over the shared memory: worker_threads in Node, Workers in cross-origin-isolated browsers. The main
+ * thread is thread 0 of every synchronous run; an asynchronous one is led by a worker instead. Knows control words and
+ * modules, not programs' contents.
  */
 import { availableProcessors, wantedThreads } from '../../compiler/processors.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
@@ -64,8 +65,8 @@ export class ThreadPool {
   }
 
   /**
-   * How many of `threads` threads could run now: the main thread, and workers from the first on that are up. Waits for workers that
-   * are just starting for up to `patience` milliseconds, where this thread may sleep.
+   * How many of `threads` threads could run now: the main thread, and workers from the first on that are up. Waits for
+   * workers that are just starting for up to `patience` milliseconds, where this thread may sleep.
    */
   available(threads: number, patience = 0): number {
     let count = 1;
@@ -92,8 +93,8 @@ export class ThreadPool {
   }
 
   /**
-   * Starts a command with worker 0 as thread 0. `finish` is called once, when it has run: from the event loop, or by `settle`.
-   * False when that worker is not up yet.
+   * Starts a command with worker 0 as thread 0. `finish` is called once, when it has run: from the event loop, or by
+   * `settle`. False when that worker is not up yet.
    */
   lead(command: Command, finish: () => void): boolean {
     const leader = (this.workers[0] ??= this.spawn(0));
@@ -151,7 +152,8 @@ export class ThreadPool {
       for (let index = first; index < command.threads; index++) this.workers[index]!.start!(message);
       return;
     }
-    // Odd while the words change, so that a worker that is not part of the last command cannot read half of the next one.
+    // Odd while the words change, so that a worker that is not part of the last command cannot read half of the next
+    // one.
     Atomics.add(words, word(CONTROL.runs), 1);
     Atomics.store(words, word(CONTROL.program), command.program.id);
     Atomics.store(words, word(CONTROL.args), command.args);

@@ -1,6 +1,7 @@
 /**
- * What a compute thread runs, as source text: it has to work from a bundle, from dist and from a test runner alike, so it cannot be a
- * file. Plain JavaScript, evaluated in a Node worker or as a browser worker's Blob; control words are described in control.ts.
+ * What a compute thread runs, as source text: it has to work from a bundle, from dist and from a test runner alike, so
+ * it cannot be a file. Plain JavaScript, evaluated in a Node worker or as a browser worker's Blob; control words are
+ * described in control.ts.
  */
 import { CONTROL } from './control.ts';
 
@@ -39,8 +40,8 @@ function ledOne(done) {
 `;
 
 /**
- * Node: the worker never returns to its event loop. It looks at \`runs\` for a while, then sleeps on it; modules wait in a port
- * that it empties when it meets a program it does not know.
+ * Node: the worker never returns to its event loop. It looks at \`runs\` for a while, then sleeps on it; modules wait
+ * in a port that it empties when it meets a program it does not know.
  */
 export const NODE_WORKER = `'use strict';
 const { workerData, parentPort, receiveMessageOnPort } = require('node:worker_threads');

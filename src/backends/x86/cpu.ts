@@ -1,6 +1,6 @@
 /**
- * What the processor can do and how large its caches are, asked by CPUID and XGETBV code of our own. Knows leaves and bits (Intel SDM volume 2, CPUID;
- * AMD APM volume 3, appendix E).
+ * What the processor can do and how large its caches are, asked by CPUID and XGETBV code of our own. Knows leaves and
+ * bits (Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E).
  */
 import { Assembler } from './assembler/assembler.ts';
 import { mem, R } from './assembler/operands.ts';
@@ -13,11 +13,18 @@ export interface Cpu {
   readonly avx2: boolean;
   /** F, BW, DQ and VL, and the system saves their registers. */
   readonly avx512: boolean;
-  /** Dot products of bf16 pairs that beat multiply-adds: Intel's have half their rate (115 against 228 GFLOP/s on Sapphire Rapids), AMD's twice. */
+  /**
+   * Dot products of bf16 pairs that beat multiply-adds: Intel's have half their rate (115 against 228 GFLOP/s on
+   * Sapphire Rapids), AMD's twice.
+   */
   readonly fastBf16Dots: boolean;
   readonly avx512Vnni: boolean;
   /** Tiles with both kinds of products, and the system lets this process use them. */
   readonly amx: boolean;
+  /** Whether it says that two or more of the processors that the system counts are threads of one core. */
+  readonly hyperthreads: boolean;
+  /** Whether it is a virtual machine's, which need not say so. */
+  readonly virtual: boolean;
   readonly l1Bytes: number;
   readonly l2Bytes: number;
 }
@@ -86,6 +93,9 @@ export function queryCpu(native: Native): Cpu {
       if (type !== 2 && level === 1) l1Bytes = bytes;
       else if (type !== 2 && level === 2) l2Bytes = bytes;
     }
+  // Extended topology: the first level is that of a core's threads.
+  const topology = highest >= 0x1f ? 0x1f : 0xb;
+  const threadsOfCore = highest >= 0xb ? leaf(topology).ebx & 0xffff : 1;
   const name = new Uint8Array(48);
   if (extended >= 0x80000004)
     for (let part = 0; part < 3; part++) {
@@ -100,6 +110,8 @@ export function queryCpu(native: Native): Cpu {
     fastBf16Dots: amd && avx512 && bit(sevenOne.eax, 5),
     avx512Vnni: avx512 && bit(seven.ecx, 11),
     amx: (saved & 0x60000) === 0x60000 && [22, 24, 25].every(n => bit(seven.edx, n)) && native.allowTiles(),
+    hyperthreads: threadsOfCore > 1,
+    virtual: bit(one.ecx, 31),
     l1Bytes,
     l2Bytes,
   };

@@ -65,7 +65,7 @@ const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * 
 
 export function tileSums(f: Frame, inst: TileSums): void {
   const { asm } = f;
-  const rowBytes = 64 * inst.columns;
+  const rowBytes = (inst.does === 'clear' ? undefined : inst.pitch) ?? 64 * inst.columns;
   if (inst.does !== 'clear') {
     f.gCopy(inst.c, G0);
     asm.movImm(G1, BigInt(rowBytes));
@@ -83,8 +83,8 @@ export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
   const { rows, columns, runs, ahead } = inst;
   const rowBytes = 64 * columns;
-  const inPlace = runs !== undefined && runs.pitch !== null;
-  const pitch = runs?.pitch ?? 64;
+  const inPlace = inst.pitch !== undefined;
+  const pitch = inst.pitch ?? 64;
   const parts = inst.kind === 'f32' ? PARTS_OF_F32 : 1;
   const partA = inPlace ? 64 : 1024 * rows;
   const partB = 16 * rowBytes;

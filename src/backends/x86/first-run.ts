@@ -1,12 +1,23 @@
 /**
- * The first run of a program begins while its code is still being written: another thread computes what the first segments hold, while this one writes
- * the next. It is the same kernels in the same order over the same memory. Knows threads and code, not bindings.
+ * The first run of a program begins while its code is still being written: another thread computes each step as soon as
+ * its code is there, while this one writes the next. It is the same kernels in the same order over the same memory.
+ * Knows threads and code, not bindings.
  */
+import { MachineRefusal } from '../../compiler/program.ts';
+import { stayCold } from '../../launch/engine.ts';
 import type { Machine } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
 import type { ProgramEmitter } from './program-code.ts';
+import { STEP_BYTES } from './thread-code.ts';
 
-/** Runs all steps with the addresses at `args`. `finishCode` writes what is left and says where the whole code is. */
+/** Bytes of code that steps may run from before all of it is there: a training step of some 3,000 kernels. */
+const MOST_CODE = 8 << 20;
+
+/**
+ * Runs all steps with the addresses at `args`. `finishCode` writes what is left and says where the whole code is. Where
+ * writing throws, no further step begins and the error passes on: what has been computed by then stays, variables among
+ * it.
+ */
 export function runWhileWritten(
   machine: Machine,
   emitter: ProgramEmitter,
@@ -14,36 +25,73 @@ export function runWhileWritten(
   finishCode: () => number,
 ): void {
   const { native, pool, threads } = machine;
-  // One processor writes.
-  const beside = Math.max(1, threads - 1);
-  const borrowed: CodePages[] = [];
-  const borrow = (pages: CodePages): number => {
-    borrowed.push(pages);
-    return pages.address;
-  };
-  /** Steps before the end of each segment that no thread has begun on. */
-  const ends: number[] = [];
-  let copied = { base: 0, steps: 0 };
-  let begun = 0;
-  // A segment at a time, so that this thread need not wait for long once it has nothing left to write.
-  const leadNext = (): void => {
-    const until = ends.shift()!;
-    // Pages are never written and executable at once, so each time there is a copy of what is there.
-    if (until > copied.steps) copied = { base: borrow(machine.loadCode(emitter.segments())), steps: emitter.ready };
-    pool.lead(borrow(native.load(emitter.runFrom(copied.base, begun, until))), args, beside);
-    begun = until;
-  };
+  const { count } = emitter;
+  const steps = new ReadySteps(machine, emitter, args);
   try {
+    // One processor writes.
+    pool.follow(steps.address, count, Math.max(1, threads - 1));
     do {
-      ends.push(emitter.ready);
-      if (!pool.leads) leadNext();
+      steps.tell();
+      stayCold();
     } while (emitter.advance());
-    const rest = emitter.runFrom(finishCode(), begun, emitter.ready);
-    const entry = borrow(native.load(rest));
-    pool.wait();
-    pool.run(entry, args, threads);
+    steps.tellOf(finishCode());
+    pool.finishSteps(steps.address, count, threads);
+  } catch (error) {
+    // Another backend would start from what has been written in place.
+    if (error instanceof MachineRefusal && steps.hasCommitted) throw new Error(error.message, { cause: error });
+    throw error;
   } finally {
-    pool.wait();
-    for (const pages of borrowed) native.release(pages);
+    pool.stopSteps();
+    native.release(steps.pages);
+  }
+}
+
+/** Steps whose code is in place, as the threads read of them. */
+class ReadySteps {
+  /** Of the segments of code, each executable as soon as it is there. */
+  readonly pages: CodePages;
+  readonly address: number;
+  private readonly machine: Machine;
+  private readonly emitter: ProgramEmitter;
+  private readonly args: number;
+  private readonly words: BigInt64Array;
+  private placed = 0;
+  private told = 0;
+  /** Whether steps may have run that write variables. */
+  hasCommitted = false;
+
+  constructor(machine: Machine, emitter: ProgramEmitter, args: number) {
+    const { native } = machine;
+    this.machine = machine;
+    this.emitter = emitter;
+    this.args = args;
+    // Of a buffer of its own: the collector moves short arrays that have none.
+    this.words = new BigInt64Array(new ArrayBuffer(emitter.count * STEP_BYTES));
+    this.address = native.addressOf(this.words);
+    this.pages = native.reserve(MOST_CODE);
+  }
+
+  /** Tells of the steps whose segments have ended since. */
+  tell(): void {
+    const { native, pool } = this.machine;
+    const { emitter, pages } = this;
+    for (; this.placed < emitter.segments.length; this.placed++) {
+      const { at, bytes } = emitter.segments[this.placed]!;
+      // No room: they are run once all of the code is there.
+      if (at + bytes.length > pages.bytes) return;
+      native.fill(pages.address + at, bytes);
+    }
+    this.tellOf(pages.address);
+    pool.ready(emitter.ready);
+  }
+
+  /** Tells of all steps that there are by now: their code is at `base`. */
+  tellOf(base: number): void {
+    const { emitter, words, args } = this;
+    for (; this.told < emitter.ready; this.told++) {
+      const step = emitter.stepAt(this.told);
+      this.hasCommitted ||= step.commits;
+      words.set([BigInt(base + step.kernel), BigInt(args + step.args), step.commits ? 1n : 0n], this.told * 3);
+    }
   }
 }

@@ -1,6 +1,7 @@
 /**
- * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary ArrayBuffers; addresses are taken for each
- * run, during which the buffers are referenced. Knows loop programs and bindings, not graphs.
+ * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary
+ * ArrayBuffers; addresses are taken for each run, during which the buffers are referenced. Knows loop programs and
+ * bindings, not graphs.
  */
 
 import type { LoopKernel } from '../../compiler/loops.ts';
@@ -15,9 +16,10 @@ import { CONTROL, CONTROL_BYTES, MAX_THREADS } from './control.ts';
 import { Guard } from './guard.ts';
 import type { Isa } from './isa.ts';
 import type { TranslatedProgram } from './kept-code.ts';
-import { LoadedProgram } from './loaded-program.ts';
+import { type Elsewhere, LoadedProgram } from './loaded-program.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
 import { ResultMemory } from './memory/results.ts';
+import { PageTouch } from './page-touch.ts';
 import { emitAlone, type ProgramCode, ProgramEmitter, SEGMENT_BYTES } from './program-code.ts';
 import { Threads } from './threads.ts';
 import { type Area, Workspace } from './workspace.ts';
@@ -97,6 +99,9 @@ export class Machine {
   readonly results = new ResultMemory();
   private wanted = Math.min(wantedThreads(), MAX_THREADS);
   private readonly work: Workspace;
+  private readonly pages: PageTouch;
+  /** Memory of variables that do not reside here yet. */
+  private readonly expected = new WeakMap<Variable, NativeBuffer>();
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
   /** Bytes of host copies given up since the collector was last told. */
@@ -118,7 +123,8 @@ export class Machine {
     this.allThreads = allThreads;
     this.control = native.sharedWords(CONTROL_BYTES);
     this.pool = new Threads(native, this.control, isa);
-    this.work = new Workspace(native);
+    this.pages = new PageTouch(native);
+    this.work = new Workspace(native, this.pages);
   }
 
   get threads(): number {
@@ -130,7 +136,11 @@ export class Machine {
   }
 
   /** A program in place; `written` is told its code, for later processes, once all of it is there. */
-  load(program: LoopProgram, written: (translated: TranslatedProgram) => void = () => {}): LoadedProgram {
+  load(
+    program: LoopProgram,
+    written: (translated: TranslatedProgram) => void = () => {},
+    elsewhere?: Elsewhere,
+  ): LoadedProgram {
     if (this.checked) verifyProgram(program);
     this.expect(program);
     const listing = debugs('code') ? new ListingAssembler() : undefined;
@@ -142,7 +152,7 @@ export class Machine {
       if (listing) console.error(listing.text());
       written({ outline, code });
     };
-    const loaded = new LoadedProgram(this, outline, { emitter, written: done });
+    const loaded = new LoadedProgram(this, outline, { emitter, written: done, elsewhere });
     // Where nobody looks on, what is left is written while the first run goes on.
     if (!more || listing || loaded.byStep) loaded.finishCode();
     return loaded;
@@ -189,17 +199,42 @@ export class Machine {
     if (!this.led) this.workspace(arenaBytes);
   }
 
+  /**
+   * Makes ready the memory of variables that a program is to be compiled for. Where they have values on the host, only
+   * as much as `reside` takes before it gives such values up: both would be there at once.
+   */
+  expectVariables(variables: Iterable<Variable>): void {
+    const buffers: NativeBuffer[] = [];
+    const later: NativeBuffer[] = [];
+    let copied = 0;
+    for (const variable of variables) {
+      if (variable.device || this.expected.has(variable)) continue;
+      if (variable.host) copied += variable.bytes;
+      if (variable.host && copied > MUCH) continue;
+      const buffer = new NativeBuffer(this, variable.bytes);
+      this.expected.set(variable, buffer);
+      (variable.host ? buffers : later).push(buffer);
+    }
+    buffers.push(...later);
+    this.pages.touch(
+      buffers,
+      buffers.map(({ view }) => view),
+    );
+  }
+
   /** The variable's memory here, holding its newest value. */
   reside(variable: Variable): NativeBuffer {
     let { device } = variable;
     if (device?.backend !== BACKEND_NAME) {
       this.settle();
-      const buffer = new NativeBuffer(this, variable.bytes);
+      const buffer = this.expected.get(variable) ?? new NativeBuffer(this, variable.bytes);
+      this.expected.delete(variable);
       variable.readInto(hostView(variable.dtype, buffer.view.buffer, buffer.view.byteOffset, variable.size));
       device?.buffer.free();
       device = { backend: BACKEND_NAME, buffer };
       variable.device = device;
-      // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when they are many.
+      // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when
+      // they are many.
       if (variable.host) this.left += variable.bytes;
       variable.leaveToDevice();
       if (this.left > MUCH) {
@@ -243,7 +278,10 @@ export class Machine {
     if (next) this.lead(next);
   }
 
-  /** Waits for what goes on, and runs what waits for it, here and now: programs run one at a time, in the order they came. */
+  /**
+   * Waits for what goes on, and runs what waits for it, here and now: programs run one at a time, in the order they
+   * came.
+   */
   settle(): void {
     const { led } = this;
     if (!led) return;

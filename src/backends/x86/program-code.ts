@@ -1,6 +1,6 @@
 /**
- * A whole LoopProgram as machine code: every distinct kernel once, a barrier, the error record, and `run(args, thread, threads)`, which every thread calls.
- * Knows where control words are, not who the threads are.
+ * A whole LoopProgram as machine code: every distinct kernel once, a barrier, the error record, and `run(args, thread,
+ * threads)`, which every thread calls. Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
 import { Assembler } from './assembler/assembler.ts';
@@ -8,6 +8,7 @@ import { type Label, type Mem, mem, R } from './assembler/operands.ts';
 import { CONTROL } from './control.ts';
 import { emitKernel, PRESERVED } from './emit.ts';
 import type { Isa } from './isa.ts';
+import { PAGE } from './memory/native.ts';
 
 /** A kernel and how it stands among the others of its program. */
 export interface Step {
@@ -54,8 +55,8 @@ export function fetchAdd(asm: Assembler, offset: number, by: number): void {
 }
 
 /**
- * The last to arrive opens the barrier. The others look for a while, then sleep on the word that counts openings. A sleeper announces itself
- * before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
+ * The last to arrive opens the barrier. The others look for a while, then sleep on the word that counts openings. A
+ * sleeper announces itself before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
  */
 function barrierFunction(asm: Assembler, control: Mem): Label {
   const entry = asm.label();
@@ -146,8 +147,11 @@ export function emitAlone(kernel: LoopKernel, isa: Isa, asm: Assembler = new Ass
 }
 
 /** From so many bytes on a segment of a program's code ends, after the kernel that is being written. */
-export const SEGMENT_BYTES = 1 << 15;
-/** The first is so many times shorter, as nothing is computed before it is there; each may have twice the bytes of the one before. */
+export const SEGMENT_BYTES = 1 << 14;
+/**
+ * The first is so many times shorter, as nothing is computed before it is there; each may have twice the bytes of the
+ * one before.
+ */
 const FIRST_SEGMENT = 8;
 
 /** Where the addresses of each step's buffers stand in the args table: one 64-bit word per buffer. */
@@ -167,13 +171,6 @@ export function argsLayout(steps: readonly { readonly kernel: Pick<LoopKernel, '
   return { offsets, bytes };
 }
 
-/** Where a function that runs steps finds the runtime and the kernels. */
-interface Reach {
-  call(label: Label): void;
-  /** rcx = address of the control words. */
-  control(): void;
-}
-
 interface EmittedKernel {
   readonly label: Label;
   readonly fails: boolean;
@@ -181,15 +178,15 @@ interface EmittedKernel {
 }
 
 /**
- * Writes a program, segment by segment: in each some kernels, which only need what stands before them, so that a first run may begin on them while later ones
- * are still being written. The first `preparations` steps are a function of their own. Where segments end depends on the program alone.
+ * Writes a program, segment by segment: in each some kernels, which only need what stands before them, so that a first
+ * run may begin on them while later ones are still being written. The first `preparations` steps are a function of
+ * their own. Where segments end depends on the program alone.
  */
 export class ProgramEmitter {
   private readonly steps: readonly Step[];
   private readonly preparations: number;
   private readonly isa: Isa;
   private readonly asm: Assembler;
-  private readonly control: number;
   private readonly layout: ArgsLayout;
   /** The only address in the code: kept code is told the control words of the process that it runs in. */
   private readonly words: { readonly label: Label };
@@ -212,12 +209,16 @@ export class ProgramEmitter {
     this.preparations = preparations;
     this.isa = isa;
     this.asm = asm;
-    this.control = control;
     this.layout = argsLayout(steps);
     this.segmentBytes = segmentBytes;
     this.enough = segmentBytes / FIRST_SEGMENT;
     this.words = asm.word64(BigInt(control));
     this.runtime = { barrier: barrierFunction(asm, this.words), fail: failFunction(asm, this.words) };
+  }
+
+  /** All steps. */
+  get count(): number {
+    return this.steps.length;
   }
 
   /** Steps whose kernels stand in segments that have ended. */
@@ -233,7 +234,7 @@ export class ProgramEmitter {
       const { kernel } = steps[at]!;
       if (kernels.has(kernel.body)) continue;
       if (at > this.done && asm.segmentLength() >= this.enough) {
-        asm.cut();
+        asm.cut(PAGE);
         this.enough = Math.min(2 * this.enough, this.segmentBytes);
         this.done = at;
         return true;
@@ -248,18 +249,26 @@ export class ProgramEmitter {
     return false;
   }
 
-  /** The segments that have ended, and where the control words' address stands in them. */
-  segments(): { readonly bytes: Uint8Array; readonly control: number } {
-    return { bytes: this.asm.bytes(), control: this.words.label.at };
+  /** The segments that have ended: each is on pages of its own. */
+  get segments(): ReturnType<Assembler['ended']> {
+    return this.asm.ended();
+  }
+
+  /**
+   * Where the kernel of a step begins that is ready, where its addresses stand in the args table, and whether it is
+   * left out after a failure.
+   */
+  stepAt(step: number): { readonly kernel: number; readonly args: number; readonly commits: boolean } {
+    const { kernel, commits } = this.steps[step]!;
+    return { kernel: this.kernels.get(kernel.body)!.label.at, args: this.layout.offsets[step]!, commits };
   }
 
   /** Writes what is left. */
   finish(): ProgramCode {
     const { steps, preparations, asm, layout, kernels } = this;
     while (this.advance());
-    const here: Reach = { call: label => asm.call(label), control: () => asm.mov(true, R.rcx, this.words) };
-    const prepare = preparations > 0 ? this.sequence(asm, here, 'prepare', 0, preparations) : null;
-    const run = this.sequence(asm, here, 'run', preparations, steps.length);
+    const prepare = preparations > 0 ? this.sequence('prepare', 0, preparations) : null;
+    const run = this.sequence('run', preparations, steps.length);
     const bytes = asm.finish();
     const emitted = steps.map(step => kernels.get(step.kernel.body)!);
     return {
@@ -274,23 +283,9 @@ export class ProgramEmitter {
     };
   }
 
-  /** A function of its own that runs some steps, whose kernels stand at `base` and the labels' places. */
-  runFrom(base: number, from: number, until: number): Uint8Array {
-    const asm = new Assembler();
-    const there: Reach = {
-      call: label => {
-        asm.movImm(R.rax, BigInt(base + label.at));
-        asm.callRegister(R.rax);
-      },
-      control: () => asm.movImm(R.rcx, BigInt(this.control)),
-    };
-    this.sequence(asm, there, 'part', from, until);
-    return asm.finish();
-  }
-
   /** Writes a function that runs steps one after another. */
-  private sequence(asm: Assembler, reach: Reach, name: string, from: number, until: number): Label {
-    const { steps, kernels, layout, preparations } = this;
+  private sequence(name: string, from: number, until: number): Label {
+    const { steps, kernels, layout, asm } = this;
     const emitted = (step: number): EmittedKernel => kernels.get(steps[step]!.kernel.body)!;
     asm.comment(name);
     const entry = asm.label();
@@ -299,29 +294,29 @@ export class ProgramEmitter {
     asm.mov(true, R.rbx, R.rdi);
     asm.mov(false, R.r12, R.rsi);
     asm.mov(false, R.r13, R.rdx);
-    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit. Sequences end with one, also the
-    // preparations, which may fail in front of a run that would not.
+    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a
+    // commit. Sequences end with one, also the preparations, which may fail in front of a run that would not.
     let failures = false;
     for (let k = 0; k < from; k++) failures ||= emitted(k).fails;
     let undecided = false;
     const barrier = (): void => {
-      reach.call(this.runtime.barrier);
+      asm.call(this.runtime.barrier);
       undecided = false;
     };
     for (let k = from; k < until; k++) {
       const step = steps[k]!;
       const { label, fails } = emitted(k);
-      if (step.barrierBefore || (k === preparations && k > from) || (step.commits && undecided)) barrier();
+      if (step.barrierBefore || (step.commits && undecided)) barrier();
       const skip = asm.label();
       if (step.commits && failures) {
-        reach.control();
+        asm.mov(true, R.rcx, this.words);
         asm.aluImm('cmp', false, mem(R.rcx, CONTROL.failedAtBarrier), 0);
         asm.jump(skip, 'ne');
       }
       asm.lea(R.rdi, mem(R.rbx, layout.offsets[k]!));
       asm.mov(false, R.rsi, R.r12);
       asm.mov(false, R.rdx, R.r13);
-      reach.call(label);
+      asm.call(label);
       asm.bind(skip);
       if (fails) {
         failures = true;
@@ -336,7 +331,10 @@ export class ProgramEmitter {
   }
 }
 
-/** The code of a program whose control words are at address `control`; the first `preparations` steps are a function of their own. */
+/**
+ * The code of a program whose control words are at address `control`; the first `preparations` steps are a function of
+ * their own.
+ */
 export const emitProgram = (
   steps: readonly Step[],
   control: number,

@@ -1,6 +1,7 @@
 /**
- * What threads run: how a run is handed to workers and played as thread 0 (`start`), left to a thread of the event loop's pool and taken by it or taken
- * back (`offer`, `take`, `wait`), and how threads end. Knows control words, not programs; threads.ts calls it.
+ * What threads run: how a run is handed to workers and played as thread 0 (`start`), left to a thread of the event
+ * loop's pool and taken by it or taken back (`offer`, `take`, `wait`), how steps are run as they become ready
+ * (`follow`, `ready`), and how threads end. Knows control words, not programs; threads.ts calls it.
  */
 import { Assembler } from './assembler/assembler.ts';
 import { type Label, mem, R } from './assembler/operands.ts';
@@ -16,6 +17,15 @@ const SPINS = 10_000;
 /** What the worker changes of what its caller wants kept; an odd number of them aligns the stack for calls. */
 const WORKER_KEEPS = [R.rbx, R.r12, R.rbp] as const;
 
+/**
+ * What `follow` is told of a step, in words of eight bytes: its kernel, its addresses, and whether it is left out once
+ * something has failed.
+ */
+export const STEP_BYTES = 24;
+
+/** What `ready` says where no further step is to begin. */
+export const NO_MORE = -1;
+
 /** The code of threads, and where its functions are in it. */
 interface PoolCode {
   readonly bytes: Uint8Array;
@@ -23,6 +33,8 @@ interface PoolCode {
   readonly offer: number;
   readonly take: number;
   readonly wait: number;
+  readonly follow: number;
+  readonly ready: number;
   readonly worker: number;
   readonly end: number;
 }
@@ -33,13 +45,28 @@ export function poolCode(control: number, ledger: number): PoolCode {
   const offer = offerCode(asm, control);
   const take = takeCode(asm, control, start);
   const wait = waitCode(asm, control);
+  const follow = followCode(asm, control, start);
+  const ready = readyCode(asm, control);
   const worker = workerCode(asm, control);
   const end = endCode(asm, control, ledger);
   const bytes = asm.finish();
-  return { bytes, start: start.at, offer: offer.at, take: take.at, wait: wait.at, worker: worker.at, end: end.at };
+  return {
+    bytes,
+    start: start.at,
+    offer: offer.at,
+    take: take.at,
+    wait: wait.at,
+    follow: follow.at,
+    ready: ready.at,
+    worker: worker.at,
+    end: end.at,
+  };
 }
 
-/** start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done with it. */
+/**
+ * start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done
+ * with it.
+ */
 function startCode(asm: Assembler, control: number): Label {
   const start = asm.label();
   const alone = asm.label();
@@ -89,7 +116,10 @@ function startCode(asm: Assembler, control: number): Label {
   return start;
 }
 
-/** offer(program, args, threads): leaves a run to whoever takes it; there must be none. Who looks at `came` afterwards knows whether a call is still to come that sees it. */
+/**
+ * offer(program, args, threads): leaves a run to whoever takes it; there must be none. Who looks at `came` afterwards
+ * knows whether a call is still to come that sees it.
+ */
 function offerCode(asm: Assembler, control: number): Label {
   const offer = asm.label();
   asm.bind(offer);
@@ -109,7 +139,10 @@ function claim(asm: Assembler, to: number): void {
   asm.locked('cmpxchg', mem(R.rcx, CONTROL.led), R.rdx);
 }
 
-/** take(): runs what is on offer, if anything is. A call that comes late touches nothing but control words: what it was meant for may be gone. */
+/**
+ * take(): runs what is on offer, if anything is. A call that comes late touches nothing but control words: what it was
+ * meant for may be gone.
+ */
 function takeCode(asm: Assembler, control: number, start: Label): Label {
   const take = asm.label();
   const nothing = asm.label();
@@ -152,6 +185,70 @@ function waitCode(asm: Assembler, control: number): Label {
   asm.alu('xor', false, R.rax, R.rax);
   asm.plain('ret');
   return wait!;
+}
+
+/**
+ * follow(steps): a program for one thread that runs steps in order, each on `stepThreads`, from `begun` on: whatever is
+ * ready, then it waits for more, until all have run or no further one is to begin.
+ */
+function followCode(asm: Assembler, control: number, start: Label): Label {
+  const follow = asm.label();
+  const [next, look, sleep, go, run, skip, over] = Array.from({ length: 7 }, () => asm.label());
+  asm.bind(follow);
+  for (const r of PRESERVED) asm.push(r);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.mov(false, R.rbp, mem(R.rcx, CONTROL.begun));
+  asm.imulImm(true, R.rbx, R.rbp, STEP_BYTES);
+  asm.alu('add', true, R.rbx, R.rdi);
+  asm.bind(next!);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.alu('cmp', false, R.rbp, mem(R.rcx, CONTROL.steps));
+  asm.jump(over!, 'e');
+  asm.movImm(R.rax, BigInt(SPINS));
+  asm.bind(look!);
+  asm.mov(false, R.rdx, mem(R.rcx, CONTROL.ready));
+  asm.alu('cmp', false, R.rdx, R.rbp);
+  asm.jump(go!, 'g');
+  asm.jump(over!, 'l');
+  asm.plain('pause');
+  asm.aluImm('sub', false, R.rax, 1);
+  asm.jump(look!, 'ne');
+  asm.bind(sleep!);
+  futex(asm, CONTROL.ready, true);
+  asm.movImm(R.rax, 1n);
+  asm.jump(look!);
+  asm.bind(go!);
+  asm.aluImm('cmp', false, mem(R.rbx, 16), 0);
+  asm.jump(run!, 'e');
+  asm.aluImm('cmp', false, mem(R.rcx, CONTROL.failed), 0);
+  asm.jump(skip!, 'ne');
+  asm.bind(run!);
+  asm.mov(true, R.rdi, mem(R.rbx));
+  asm.mov(true, R.rsi, mem(R.rbx, 8));
+  asm.mov(false, R.rdx, mem(R.rcx, CONTROL.stepThreads));
+  asm.call(start);
+  asm.bind(skip!);
+  asm.aluImm('add', false, R.rbp, 1);
+  asm.aluImm('add', true, R.rbx, STEP_BYTES);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.movStore(4, mem(R.rcx, CONTROL.begun), R.rbp);
+  asm.jump(next!);
+  asm.bind(over!);
+  asm.plain('vzeroupper');
+  for (const r of PRESERVED.toReversed()) asm.pop(r);
+  asm.plain('ret');
+  return follow;
+}
+
+/** ready(count): so many steps may run from now on, or NO_MORE. */
+function readyCode(asm: Assembler, control: number): Label {
+  const ready = asm.label();
+  asm.bind(ready);
+  asm.movImm(R.rcx, BigInt(control));
+  asm.movStore(4, mem(R.rcx, CONTROL.ready), R.rdi);
+  futex(asm, CONTROL.ready, false);
+  asm.plain('ret');
+  return ready;
 }
 
 /** worker(index): until `end`; `index` has the count of runs so far above its 16 low bits. */
@@ -209,8 +306,9 @@ function workerCode(asm: Assembler, control: number): Label {
 }
 
 /**
- * end(control): called on the thread that handed out runs as it ends: lets all workers end, and gives back what the thread held. Once they have ended
- * nobody else runs this thread's code. The last to go is the page this is on: the system's function returns to the caller.
+ * end(control): called on the thread that handed out runs as it ends: lets all workers end, and gives back what the
+ * thread held. Once they have ended nobody else runs this thread's code. The last to go is the page this is on: the
+ * system's function returns to the caller.
  */
 function endCode(asm: Assembler, control: number, ledger: number): Label {
   const end = asm.label();

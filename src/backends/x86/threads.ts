@@ -1,13 +1,14 @@
 /**
- * Worker threads on generated code: each waits for a run, takes its part if it has one, says so, and waits again. Thread 0 is the caller, through `run`, or
- * a thread of the event loop's pool, through `lead`. That pool may be held up by others for as long as they like, so a run stands in the control words
- * until a thread takes it: one that comes from the pool, or the caller when it has to wait.
+ * Worker threads on generated code: each waits for a run, takes its part if it has one, says so, and waits again.
+ * Thread 0 is the caller, through `run`, or a thread of the event loop's pool, through `lead`. That pool may be held up
+ * by others for as long as they like, so a run stands in the control words until a thread takes it: one that comes from
+ * the pool, or the caller when it has to wait.
  */
 import { CONTROL, HANDLE_BYTES, LED, MAX_THREADS } from './control.ts';
 import type { Isa } from './isa.ts';
 import { type Native, type NativeCall, PAGE } from './memory/native.ts';
 import { waitingCode } from './system-code.ts';
-import { poolCode } from './thread-code.ts';
+import { NO_MORE, poolCode } from './thread-code.ts';
 
 /** Calls of the pool at most that the event loop has not yet heard the end of: koffi refuses the 257th. */
 const MOST_CALLS = 128;
@@ -28,9 +29,14 @@ export class Threads {
   private readonly offerCode: NativeCall;
   private readonly takeCode: NativeCall;
   private readonly waitCode: NativeCall;
+  private readonly readyCode: NativeCall;
+  private readonly followAddress: number;
   /** What `lead` was given and nobody has waited for or been told of. */
   private led: Led | null = null;
-  /** Calls given to the pool so far, modulo 2^32 as `came` counts them, and those that the event loop has not heard the end of. */
+  /**
+   * Calls given to the pool so far, modulo 2^32 as `came` counts them, and those that the event loop has not heard the
+   * end of.
+   */
   private sent = 0;
   private calls = 0;
   private workers = 0;
@@ -55,6 +61,8 @@ export class Threads {
     this.offerCode = native.callable(pages.address + code.offer);
     this.takeCode = native.callable(pages.address + code.take);
     this.waitCode = native.callable(pages.address + code.wait);
+    this.readyCode = native.callable(pages.address + code.ready);
+    this.followAddress = pages.address + code.follow;
     const atEnd = native.atThreadEnd(pages.address + code.end, control);
     if (atEnd) this.writeWords(CONTROL.endKey, [atEnd.key, atEnd.forget, atEnd.join, atEnd.unmap, pages.address]);
   }
@@ -64,13 +72,20 @@ export class Threads {
     this.native.write(this.control + offset, new Uint8Array(words.buffer));
   }
 
+  private writeCounts(offset: number, counts: readonly number[]): void {
+    this.native.write(this.control + offset, new Uint8Array(Uint32Array.from(counts).buffer));
+  }
+
   private word(offset: number): number {
     const bytes = new Uint8Array(4);
     this.native.read(bytes, this.control + offset);
     return new DataView(bytes.buffer).getUint32(0, true);
   }
 
-  /** Starts workers until `threads` can run at once, or as many as the system grants, and says how many; they live as long as the thread they are started from. */
+  /**
+   * Starts workers until `threads` can run at once, or as many as the system grants, and says how many; they live as
+   * long as the thread they are started from.
+   */
   private grow(threads: number): number {
     const wanted = Math.min(threads, this.most);
     if (this.workers >= wanted - 1) return wanted;
@@ -87,7 +102,7 @@ export class Threads {
       this.native.write(place, new Uint8Array(BigUint64Array.of(handle).buffer));
       this.workers++;
     }
-    this.native.write(this.control + CONTROL.workers, new Uint8Array(Uint32Array.of(this.workers).buffer));
+    this.writeCounts(CONTROL.workers, [this.workers]);
     return Math.min(wanted, this.workers + 1);
   }
 
@@ -97,8 +112,8 @@ export class Threads {
   }
 
   /**
-   * The same with a thread of the event loop's pool as thread 0, once it has one to spare. `done` is called from the event loop, unless `wait` or another
-   * `lead` comes first. One run at a time: not while one `leads`.
+   * The same with a thread of the event loop's pool as thread 0, once it has one to spare. `done` is called from the
+   * event loop, unless `wait` or another `lead` comes first. One run at a time: not while one `leads`.
    */
   lead(code: number, args: number, threads: number, done: () => void = () => {}): void {
     const granted = this.grow(threads);
@@ -107,7 +122,10 @@ export class Threads {
     this.send();
   }
 
-  /** Has the pool call for what is on offer, unless it is going to: where it is held up, one call waits in it, however many runs were taken back. */
+  /**
+   * Has the pool call for what is on offer, unless it is going to: where it is held up, one call waits in it, however
+   * many runs were taken back.
+   */
   private send(): void {
     if (this.calls === MOST_CALLS || this.word(CONTROL.came) !== this.sent) return;
     this.takeCode.async(0, 0, 0, 0, () => this.called());
@@ -138,5 +156,34 @@ export class Threads {
     if (!led) return;
     if (this.waitCode(0, 0, 0, 0) !== 0) this.startCode(led.code, led.args, led.threads, 0);
     this.led = null;
+  }
+
+  /**
+   * Has `lead`'s thread run steps as `ready` says that they are there, each on `threads`: `count` of them, as follow
+   * reads them at `steps`. Until `finishSteps` or `stopSteps`.
+   */
+  follow(steps: number, count: number, threads: number): void {
+    this.ready(0);
+    this.writeCounts(CONTROL.begun, [0, count, this.grow(threads)]);
+    this.lead(this.followAddress, steps, 1);
+  }
+
+  /** So many steps may be run from now on. */
+  ready(count: number): void {
+    this.readyCode(count, 0, 0, 0);
+  }
+
+  /** No further step begins; returns when the one that is being run is over. */
+  stopSteps(): void {
+    this.readyCode(NO_MORE, 0, 0, 0);
+    this.wait();
+  }
+
+  /** The same, and this thread runs those that are left of all `count`, each on `threads`. */
+  finishSteps(steps: number, count: number, threads: number): void {
+    this.stopSteps();
+    this.ready(count);
+    this.writeCounts(CONTROL.stepThreads, [this.grow(threads)]);
+    this.startCode(this.followAddress, steps, 1, 0);
   }
 }

@@ -41,7 +41,9 @@ interface StreamCommandOptions extends RunOptions, SourceOptions {
   readonly progressEvery: number;
 }
 
-/** Where the data is and how long to go on may change between a run and its resumption; what is learned from it may not. */
+/**
+ * Where the data is and how long to go on may change between a run and its resumption; what is learned from it may not.
+ */
 const FREE = [
   'config',
   'data',

@@ -4,8 +4,8 @@
 import { type Image, resize, toGrey } from '../../data/index.ts';
 
 /**
- * Any picture of one digit as MNIST has them: light ink on black, the ink fitted into 20 of 28 pixels and centred by its mass. An image of
- * the right size is taken as it is, apart from its polarity.
+ * Any picture of one digit as MNIST has them: light ink on black, the ink fitted into 20 of 28 pixels and centred by
+ * its mass. An image of the right size is taken as it is, apart from its polarity.
  */
 export function centreDigit(image: Image, size: number): Float32Array {
   const grey = lightOnDark(image);

@@ -1,5 +1,6 @@
 /**
- * The text task: a character-level GPT after nanoGPT's configuration for CPUs (config/train_shakespeare_char.py and its README).
+ * The text task: a character-level GPT after nanoGPT's configuration for CPUs (config/train_shakespeare_char.py and its
+ * README).
  */
 import { CharVocabulary, DataLoader, readText, TextWindows } from '../../data/index.ts';
 import { GPT } from '../../models/index.ts';
@@ -63,7 +64,10 @@ const reading = (model: GPT): { forward: (tokens: Tensor) => Tensor; target: (to
   target: tokens => tokens.narrow(1, 1, tokens.shape[1]! - 1).flatten(),
 });
 
-/** nanoGPT's recipe: AdamW (betas 0.9 and 0.99, decay 0.1 on matrices), 100 steps of warm-up, a cosine to a tenth, gradients clipped at norm 1. */
+/**
+ * nanoGPT's recipe: AdamW (betas 0.9 and 0.99, decay 0.1 on matrices), 100 steps of warm-up, a cosine to a tenth,
+ * gradients clipped at norm 1.
+ */
 export function textTraining(model: GPT, { train, val }: TextParts, recipe: TextRecipe): Training<Tensor> {
   const { batch, lr, seed } = recipe;
   const { block } = model.config;

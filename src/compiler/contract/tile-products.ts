@@ -2,10 +2,16 @@
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg, Tiles } from '../loops.ts';
 
-/** Sets the sums at `c` to the products, or adds these to them. */
-export function sumInTiles(b: LoopBuilder, products: Omit<Tiles, 'op'>, c: Reg, add: boolean): void {
+/** Where sums are, and bytes from row to row of them where they are not one area. */
+export interface SumsAt {
+  readonly c: Reg;
+  readonly pitch?: number;
+}
+
+/** Sets sums to the products, or adds these to them. */
+export function sumInTiles(b: LoopBuilder, products: Omit<Tiles, 'op'>, at: SumsAt, add: boolean): void {
   const { rows, columns } = products;
-  b.emit({ op: 'tileSums', rows, columns, ...(add ? { does: 'load', c } : { does: 'clear' }) });
+  b.emit({ op: 'tileSums', rows, columns, ...(add ? { does: 'load', ...at } : { does: 'clear' }) });
   b.emit({ op: 'tiles', ...products });
-  b.emit({ op: 'tileSums', rows, columns, does: 'store', c });
+  b.emit({ op: 'tileSums', rows, columns, does: 'store', ...at });
 }

@@ -1,6 +1,7 @@
 /**
- * atan and atan2: one division brings the argument to [0, 1], one polynomial does the rest, and multiples of pi/2 are added in two
- * parts. The coefficients are minimax fits (Remez) of our own. May import scope.ts; knows nothing of dtypes, graphs or machines.
+ * atan and atan2: one division brings the argument to [0, 1], one polynomial does the rest, and multiples of pi/2 are
+ * added in two parts. The coefficients are minimax fits (Remez) of our own. May import scope.ts; knows nothing of
+ * dtypes, graphs or machines.
  */
 import type { Reg } from '../loops.ts';
 import { horner, type Scope } from './scope.ts';

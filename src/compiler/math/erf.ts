@@ -1,6 +1,7 @@
 /**
- * erf: a polynomial near 0, else 1 - exp(-g(|x|)) with g = -log(erfc) a polynomial as well (the idea is N. Juffa's), so nothing is
- * divided. The coefficients are minimax fits (Remez) of our own. May import its neighbours; knows nothing of dtypes or graphs.
+ * erf: a polynomial near 0, else 1 - exp(-g(|x|)) with g = -log(erfc) a polynomial as well (the idea is N. Juffa's), so
+ * nothing is divided. The coefficients are minimax fits (Remez) of our own. May import its neighbours; knows nothing of
+ * dtypes or graphs.
  */
 import type { Reg } from '../loops.ts';
 import { expNormal } from './exp.ts';

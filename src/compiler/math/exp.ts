@@ -1,7 +1,7 @@
 /**
- * exp, expm1, and what is one division away from them: tanh and sigmoid. x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial on r, and
- * 2^n by its exponent bits. The coefficients are minimax fits (Remez) of our own; the shape is that of fdlibm and Cephes.
- * May import scope.ts; knows nothing of dtypes, graphs or machines.
+ * exp, expm1, and what is one division away from them: tanh and sigmoid. x = n ln 2 + r with |r| <= ln 2 / 2, a
+ * polynomial on r, and 2^n by its exponent bits. The coefficients are minimax fits (Remez) of our own; the shape is
+ * that of fdlibm and Cephes. May import scope.ts; knows nothing of dtypes, graphs or machines.
  */
 import type { Reg } from '../loops.ts';
 import { horner, inverse, type Scope } from './scope.ts';
@@ -22,8 +22,9 @@ interface ExpTable {
   readonly lowest: number;
   readonly highest: number;
   /**
-   * What arguments are raised to where powers of two are scaled by in one instruction: a result that vanishes takes an assist of 150 cycles and more down to
-   * 2^-520 (f64: 2^-3000), and nothing below (half of the scores of causal attention are -Infinity).
+   * What arguments are raised to where powers of two are scaled by in one instruction: a result that vanishes takes an
+   * assist of 150 cycles and more down to 2^-520 (f64: 2^-3000), and nothing below (half of the scores of causal
+   * attention are -Infinity).
    */
   readonly vanishing: number;
   /** Below this expm1 is -1. */
@@ -141,8 +142,9 @@ function scaled(s: Scope, expm1: Reg, n: Reg): Reg {
 }
 
 /**
- * mantissa * 2^n in two steps, so that subnormal results are rounded once and large ones do not overflow early. Where `vanishes`, the second
- * factor is 0: a product that rounds to nothing costs a processor some 150 cycles (half of the scores of causal attention are -Infinity).
+ * mantissa * 2^n in two steps, so that subnormal results are rounded once and large ones do not overflow early. Where
+ * `vanishes`, the second factor is 0: a product that rounds to nothing costs a processor some 150 cycles (half of the
+ * scores of causal attention are -Infinity).
  */
 function scaleBoth(s: Scope, mantissa: Reg, reduced: Reduced, negative: Reg, vanishes: Reg | null = null): Reg {
   const { b } = s;
@@ -165,7 +167,10 @@ export function exp(s: Scope, x: Reg): Reg {
   return scaleBoth(s, mantissa, reduced, b.cmp('lt', x, s.c(0)), b.cmp('le', x, s.c(lowest)));
 }
 
-/** 2^(high + low) for |high| up to 160 (f32) or 1100 (f64) and a small low: high and low may both matter to the last bit. */
+/**
+ * 2^(high + low) for |high| up to 160 (f32) or 1100 (f64) and a small low: high and low may both matter to the last
+ * bit.
+ */
 export function exp2Pair(s: Scope, high: Reg, low: Reg): Reg {
   const { b } = s;
   const { magic: rounding, exp, ln2Pair, headMask } = TABLES[s.float];
@@ -192,7 +197,9 @@ export function expNormal(s: Scope, x: Reg): Reg {
   return s.b.mul(s.b.add(expm1, s.c(1)), powerOfTwo(s, reduced, s.i(exponentBits(s, 0))));
 }
 
-/** exp(x) - 1. The exact first part of r is added apart from the small rest, so little is lost where 2^n - 1 cancels. */
+/**
+ * exp(x) - 1. The exact first part of r is added apart from the small rest, so little is lost where 2^n - 1 cancels.
+ */
 export function expm1(s: Scope, x: Reg): Reg {
   const { b } = s;
   const table = TABLES[s.float];
@@ -223,9 +230,9 @@ export function tanh(s: Scope, x: Reg): Reg {
 }
 
 /**
- * 1 / (1 + exp(-x)) as n / (1 + e) with e = exp(-|x|) and n = 1 or, below 0, e: never overflows, and is right down to subnormal
- * results. The quotient alone would be 2.2 units off, so what the sum 1 + e lost by rounding is made up for to first order (1.98 at most
- * over all f32); a line is near enough to 1 / (1 + e) for that.
+ * 1 / (1 + exp(-x)) as n / (1 + e) with e = exp(-|x|) and n = 1 or, below 0, e: never overflows, and is right down to
+ * subnormal results. The quotient alone would be 2.2 units off, so what the sum 1 + e lost by rounding is made up for
+ * to first order (1.98 at most over all f32); a line is near enough to 1 / (1 + e) for that.
  */
 export function sigmoid(s: Scope, x: Reg): Reg {
   const { b } = s;
@@ -251,8 +258,8 @@ export function sigmoid(s: Scope, x: Reg): Reg {
 }
 
 /**
- * The same where powers of two are scaled by in one instruction: exp(-x) = 2^-n (1 + p), so the sigmoid is 2^n / (2^n + 1 + p), where
- * 2^n + 1 is exact unless one of them hardly counts.
+ * The same where powers of two are scaled by in one instruction: exp(-x) = 2^-n (1 + p), so the sigmoid is 2^n / (2^n +
+ * 1 + p), where 2^n + 1 is exact unless one of them hardly counts.
  */
 function scaledSigmoid(s: Scope, x: Reg): Reg {
   const { b } = s;

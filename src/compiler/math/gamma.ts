@@ -1,7 +1,7 @@
 /**
- * lgamma and digamma: a polynomial over [1, 3.5] around their zeros, Stirling's series (refitted) above, a step of the recurrence below 1, and
- * the reflection formula for negative arguments, where the error is relative to the larger of the two terms that meet there.
- * May import its neighbours; knows nothing of dtypes, graphs or machines.
+ * lgamma and digamma: a polynomial over [1, 3.5] around their zeros, Stirling's series (refitted) above, a step of the
+ * recurrence below 1, and the reflection formula for negative arguments, where the error is relative to the larger of
+ * the two terms that meet there. May import its neighbours; knows nothing of dtypes, graphs or machines.
  */
 import type { Reg } from '../loops.ts';
 import { GAMMA } from './gamma-tables.ts';
@@ -62,7 +62,10 @@ function hornerPair(s: Scope, x: Reg, coefficients: readonly number[]): Pair {
   return { high, low: b.sub(rest, b.sub(high, constant)) };
 }
 
-/** log gamma(x) for x >= 3.5: (x - 1/2) (log x - 1), with the logarithm in two parts, and what is small. Nothing overflows before the result does. */
+/**
+ * log gamma(x) for x >= 3.5: (x - 1/2) (log x - 1), with the logarithm in two parts, and what is small. Nothing
+ * overflows before the result does.
+ */
 function stirling(s: Scope, x: Reg): Reg {
   const { b } = s;
   const { high, low } = logPair(s, x);
@@ -115,7 +118,8 @@ export function digamma(s: Scope, x: Reg): Reg {
   const below = b.cmp('lt', x, one);
   const u = b.select(below, magnitude, b.sub(x, one));
   const argument = b.select(below, b.add(magnitude, one), x);
-  // The distance from the root in two parts: what the first difference rounds away (Knuth), and the root's own second part.
+  // The distance from the root in two parts: what the first difference rounds away (Knuth), and the root's own second
+  // part.
   const distance = b.sub(u, s.c(root[0]));
   const back = b.sub(distance, u);
   const distanceLost = b.sub(b.sub(u, b.sub(distance, back)), b.add(s.c(root[0]), back));

@@ -1,6 +1,6 @@
 /**
- * Rounding f32 registers to the values of f16 and bf16, by integer arithmetic on their bits (ties to even, as IEEE 754 says).
- * May import the loop IR; knows nothing of graphs.
+ * Rounding f32 registers to the values of f16 and bf16, by integer arithmetic on their bits (ties to even, as IEEE 754
+ * says). May import the loop IR; knows nothing of graphs.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';

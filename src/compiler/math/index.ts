@@ -1,6 +1,7 @@
 /**
- * Elementwise operations in loop IR, for any number of lanes: what each graph primitive means, once for every backend. Values come
- * and go as values.ts says. May import the loop IR and the graph's names; knows nothing of kernels, memory plans or machines.
+ * Elementwise operations in loop IR, for any number of lanes: what each graph primitive means, once for every backend.
+ * Values come and go as values.ts says. May import the loop IR and the graph's names; knows nothing of kernels, memory
+ * plans or machines.
  */
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Binary, Compare, Unary } from '../../graph/node.ts';
@@ -69,8 +70,8 @@ function integerUnary(b: LoopBuilder, fn: Unary, dtype: DType, x: Reg): Reg {
 }
 
 /**
- * A unary primitive on a value of `dtype`; same dtype out. Floats follow IEEE 754 (sign(NaN) is NaN, round is half to even);
- * integers wrap.
+ * A unary primitive on a value of `dtype`; same dtype out. Floats follow IEEE 754 (sign(NaN) is NaN, round is half to
+ * even); integers wrap.
  */
 export function lowerUnary(b: LoopBuilder, fn: Unary, dtype: DType, x: Reg): Reg {
   if (dtype === 'bool') return fn === 'not' ? b.un('not', x) : fn === 'abs' || fn === 'sign' ? x : never(fn, dtype);
@@ -150,8 +151,9 @@ function integerBinary(b: LoopBuilder, fn: Binary, dtype: DType, x: Reg, y: Reg)
 }
 
 /**
- * A binary primitive on two values of `dtype`; same dtype out. Integer division by zero gives 0; float `mod` and `floorDiv` are
- * exact; `min` and `max` propagate NaN; bool takes the logical ones, `add` and `max` as or, `mul` and `min` as and.
+ * A binary primitive on two values of `dtype`; same dtype out. Integer division by zero gives 0; float `mod` and
+ * `floorDiv` are exact; `min` and `max` propagate NaN; bool takes the logical ones, `add` and `max` as or, `mul` and
+ * `min` as and.
  */
 export function lowerBinary(b: LoopBuilder, fn: Binary, dtype: DType, x: Reg, y: Reg): Reg {
   if (dtype === 'bool') return boolBinary(b, fn, x, y);
@@ -178,8 +180,9 @@ export function lowerWhere(b: LoopBuilder, dtype: DType, condition: Reg, x: Reg,
 }
 
 /**
- * Numeric conversion of a value from one dtype to another, lanes kept: float to integer truncates towards zero (saturating i32 and
- * i64, NaN to 0; u8 and i8 wrap what i32 would be), anything to bool is != 0 (NaN is true), narrowing floats round to nearest even.
+ * Numeric conversion of a value from one dtype to another, lanes kept: float to integer truncates towards zero
+ * (saturating i32 and i64, NaN to 0; u8 and i8 wrap what i32 would be), anything to bool is != 0 (NaN is true),
+ * narrowing floats round to nearest even.
  */
 export function lowerCast(b: LoopBuilder, from: DType, to: DType, x: Reg): Reg {
   if (from === to) return x;

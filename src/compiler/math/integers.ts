@@ -1,6 +1,6 @@
 /**
- * Integer division, shifts and extremes with every case defined: division by zero gives 0, the smallest integer by -1 wraps, shifts
- * by the width or more shift everything out. May import the loop IR; knows nothing of graphs.
+ * Integer division, shifts and extremes with every case defined: division by zero gives 0, the smallest integer by -1
+ * wraps, shifts by the width or more shift everything out. May import the loop IR; knows nothing of graphs.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';

@@ -1,6 +1,7 @@
 /**
- * log and log1p: x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), and a polynomial on f. f32 takes it in f (as Cephes), f64 in
- * f / (2 + f) (as fdlibm); the coefficients are minimax fits (Remez) of our own. May import scope.ts; knows nothing of dtypes or graphs.
+ * log and log1p: x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), and a polynomial on f. f32 takes it in f (as
+ * Cephes), f64 in f / (2 + f) (as fdlibm); the coefficients are minimax fits (Remez) of our own. May import scope.ts;
+ * knows nothing of dtypes or graphs.
  */
 import type { Reg } from '../loops.ts';
 import { horner, type Scope } from './scope.ts';

@@ -1,7 +1,7 @@
 /**
- * pow(x, y) = 2^(y log2 |x|), with the logarithm and the product carried in two floats: the road of fdlibm's e_pow, without its
- * branches. Halves of a float multiply exactly, so no fused multiply-add is needed. May import its neighbours; knows nothing of
- * dtypes, graphs or machines.
+ * pow(x, y) = 2^(y log2 |x|), with the logarithm and the product carried in two floats: the road of fdlibm's e_pow,
+ * without its branches. Halves of a float multiply exactly, so no fused multiply-add is needed. May import its
+ * neighbours; knows nothing of dtypes, graphs or machines.
  */
 import type { Reg } from '../loops.ts';
 import { exp2Pair } from './exp.ts';
@@ -93,7 +93,10 @@ function raise(s: Scope, log2: Pair, y: Reg): Reg {
   return exp2Pair(s, clamped, b.select(beyond, s.c(0), low));
 }
 
-/** pow with every special case of C and IEEE 754: pow(x, 0) = pow(1, y) = 1 even for NaN, signed zeros and infinities by parity. */
+/**
+ * pow with every special case of C and IEEE 754: pow(x, 0) = pow(1, y) = 1 even for NaN, signed zeros and infinities by
+ * parity.
+ */
 export function pow(s: Scope, x: Reg, y: Reg): Reg {
   const { b } = s;
   const zero = s.c(0);

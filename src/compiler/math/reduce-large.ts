@@ -1,7 +1,8 @@
 /**
- * Reduction of large arguments by pi/2 (Payne and Hanek): x is an integer m times 2^e, and of m * 2^e * (2 / pi) only the product modulo 4 matters,
- * so a window of 2 / pi starting at bit e is enough. Lanes pick their windows with selects (a barrel shifter over the words of
- * 2 / pi), so it runs on vectors without memory. May import scope.ts and the types of trig.ts; knows nothing of dtypes or graphs.
+ * Reduction of large arguments by pi/2 (Payne and Hanek): x is an integer m times 2^e, and of m * 2^e * (2 / pi) only
+ * the product modulo 4 matters, so a window of 2 / pi starting at bit e is enough. Lanes pick their windows with
+ * selects (a barrel shifter over the words of 2 / pi), so it runs on vectors without memory. May import scope.ts and
+ * the types of trig.ts; knows nothing of dtypes or graphs.
  */
 import type { Reg } from '../loops.ts';
 import type { Scope } from './scope.ts';
@@ -36,8 +37,8 @@ function pickWords(s: Scope, words: readonly Reg[], at: Reg, steps: number, coun
 }
 
 /**
- * The angle and the quadrant from |x| = parts + rest quarter turns beyond it: parts short enough to be exact times the head of pi/2, each small against the one
- * before it unless that is 0.
+ * The angle and the quadrant from |x| = parts + rest quarter turns beyond it: parts short enough to be exact times the
+ * head of pi/2, each small against the one before it unless that is 0.
  */
 function finish(s: Scope, x: Reg, parts: readonly Reg[], rest: Reg, quadrant: Reg): Reduced {
   const { b } = s;

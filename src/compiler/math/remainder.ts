@@ -1,6 +1,6 @@
 /**
- * Floating-point remainder and floored quotient, exact for any ratio of the operands. May import the loop IR; knows nothing of
- * graphs.
+ * Floating-point remainder and floored quotient, exact for any ratio of the operands. May import the loop IR; knows
+ * nothing of graphs.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
@@ -37,8 +37,8 @@ function magnitudeRemainder(b: LoopBuilder, x: Reg, y: Reg, valid: Reg): Reg {
 }
 
 /**
- * x - y * floor(x / y) without intermediate rounding: the divisor's sign (a zero has the sign of x, like `torch.remainder`), NaN
- * for infinite x or zero y.
+ * x - y * floor(x / y) without intermediate rounding: the divisor's sign (a zero has the sign of x, like
+ * `torch.remainder`), NaN for infinite x or zero y.
  */
 export function floatModulo(b: LoopBuilder, x: Reg, y: Reg): Reg {
   const s = scopeOf(b, x);
@@ -52,7 +52,10 @@ export function floatModulo(b: LoopBuilder, x: Reg, y: Reg): Reg {
   return b.select(valid, floored, s.c(Number.NaN));
 }
 
-/** The floor of the quotient: as `torch.floor_divide`, from the exact remainder, so no quotient rounds up to the next integer. */
+/**
+ * The floor of the quotient: as `torch.floor_divide`, from the exact remainder, so no quotient rounds up to the next
+ * integer.
+ */
 export function floatFloorDivide(b: LoopBuilder, x: Reg, y: Reg): Reg {
   const s = scopeOf(b, x);
   const zero = s.c(0);

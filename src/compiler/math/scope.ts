@@ -1,6 +1,7 @@
 /**
- * A LoopBuilder bound to one float type and lane count, so that long formulas read like formulas. Everything that computes a
- * transcendental function goes through it. May import the loop IR only; knows nothing of dtypes, graphs or machines.
+ * A LoopBuilder bound to one float type and lane count, so that long formulas read like formulas. Everything that
+ * computes a transcendental function goes through it. May import the loop IR only; knows nothing of dtypes, graphs or
+ * machines.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
@@ -36,8 +37,9 @@ export function scopeOf(b: LoopBuilder, x: Reg): Scope {
 }
 
 /**
- * 1 / (y - less) for a normal difference whose inverse is normal: by a rough inverse and Newton's rule where the target has one (at most 0.57 units off,
- * where a division of a vector of 64 bytes takes 16 cycles), else by dividing. Newton's rule sees the difference as it is before it is rounded.
+ * 1 / (y - less) for a normal difference whose inverse is normal: by a rough inverse and Newton's rule where the target
+ * has one (at most 0.57 units off, where a division of a vector of 64 bytes takes 16 cycles), else by dividing.
+ * Newton's rule sees the difference as it is before it is rounded.
  */
 export function inverse(s: Scope, y: Reg, less: Reg | null = null): Reg {
   const { b } = s;

@@ -1,8 +1,8 @@
 /**
- * The table of transcendental functions on f32 and f64 registers. Each formula stands in the file of its family; all are free of
- * branches (but for rare large arguments), so any number of lanes runs them, and keep within 2 units in the last place of the exact
- * value (lgamma and digamma for positive arguments; tests/sweep).
- * May import the loop IR; knows nothing of dtypes narrower than f32, graphs or machines.
+ * The table of transcendental functions on f32 and f64 registers. Each formula stands in the file of its family; all
+ * are free of branches (but for rare large arguments), so any number of lanes runs them, and keep within 2 units in the
+ * last place of the exact value (lgamma and digamma for positive arguments; tests/sweep). May import the loop IR; knows
+ * nothing of dtypes narrower than f32, graphs or machines.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';

@@ -1,6 +1,6 @@
 /**
- * sin, cos and tan: x = n pi/2 + r, polynomials on r, and the quadrant n mod 4. Moderate arguments are reduced by four parts of pi/2
- * (Cody and Waite), large ones in reduce-large.ts. The coefficients are minimax fits (Remez) of our own.
+ * sin, cos and tan: x = n pi/2 + r, polynomials on r, and the quadrant n mod 4. Moderate arguments are reduced by four
+ * parts of pi/2 (Cody and Waite), large ones in reduce-large.ts. The coefficients are minimax fits (Remez) of our own.
  * May import its neighbours; knows nothing of dtypes, graphs or machines.
  */
 import type { Reg } from '../loops.ts';
@@ -10,7 +10,8 @@ import { horner, inverse, type Scope } from './scope.ts';
 interface TrigTable {
   readonly magic: number;
   /**
-   * pi/2 in four parts. While |x| <= `moderate`, n times any of the first three is exact, and so are the differences with the first two.
+   * pi/2 in four parts. While |x| <= `moderate`, n times any of the first three is exact, and so are the differences
+   * with the first two.
    */
   readonly parts: readonly [number, number, number, number];
   readonly moderate: number;
@@ -89,7 +90,10 @@ function reduce(s: Scope, x: Reg): Reduced {
   return { r, low, quadrant };
 }
 
-/** sin(r + low + quadrant * pi/2): sums of a large part that is right and a small one, so that little more than the last rounding is lost. */
+/**
+ * sin(r + low + quadrant * pi/2): sums of a large part that is right and a small one, so that little more than the last
+ * rounding is lost.
+ */
 export function sineOf(s: Scope, { r, low, quadrant }: Reduced): Reg {
   const { b } = s;
   const { sin, cos } = TABLES[s.float];
@@ -118,7 +122,10 @@ export function cos(s: Scope, x: Reg): Reg {
   return sineOf(s, { ...reduced, quadrant: s.b.add(reduced.quadrant, s.i(1)) });
 }
 
-/** tan(x), NaN for infinite x; -0 stays. In odd quadrants -1 / tan(r), with what the sum of r and the small part has lost. */
+/**
+ * tan(x), NaN for infinite x; -0 stays. In odd quadrants -1 / tan(r), with what the sum of r and the small part has
+ * lost.
+ */
 export function tan(s: Scope, x: Reg): Reg {
   const { b } = s;
   const { r, low, quadrant } = reduce(s, x);

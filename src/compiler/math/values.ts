@@ -1,6 +1,7 @@
 /**
- * How values of each dtype live in registers, and the way between registers and memory: bool is a mask, u8 and i8 are wrapped i32,
- * f16 and bf16 are rounded f32, the others are themselves. May import the loop IR and dtypes; knows nothing of operations.
+ * How values of each dtype live in registers, and the way between registers and memory: bool is a mask, u8 and i8 are
+ * wrapped i32, f16 and bf16 are rounded f32, the others are themselves. May import the loop IR and dtypes; knows
+ * nothing of operations.
  */
 import type { DType } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';

@@ -1,7 +1,7 @@
 /**
- * Positions of the first maximum or minimum; NaN counts as the extreme, so the first NaN wins. Columns run side by side in the lanes;
- * a contiguous row is searched by all lanes at once, and the lanes' finds are compared at the end. May import the loop IR and the
- * target; knows nothing of graphs.
+ * Positions of the first maximum or minimum; NaN counts as the extreme, so the first NaN wins. Columns run side by side
+ * in the lanes; a contiguous row is searched by all lanes at once, and the lanes' finds are compared at the end. May
+ * import the loop IR and the target; knows nothing of graphs.
  */
 import { bytesOf, type DType, isFloat } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';

@@ -1,7 +1,8 @@
 /**
- * Stable sorting permutations: values become integers in the order wanted (NaN last, -0 equal to 0, complemented when descending), then
- * long rows of 4-byte keys are sorted by digits, others by runs of insertion and a bottom-up merge sort without unpredictable branches. A key of 4 bytes travels with its position in one i64, which also
- * makes equal keys differ; one of 8 bytes has its position beside it. Rows are shared out among threads. Knows nothing of graphs.
+ * Stable sorting permutations: values become integers in the order wanted (NaN last, -0 equal to 0, complemented when
+ * descending), then long rows of 4-byte keys are sorted by digits, others by runs of insertion and a bottom-up merge
+ * sort without unpredictable branches. A key of 4 bytes travels with its position in one i64, which also makes equal
+ * keys differ; one of 8 bytes has its position beside it. Rows are shared out among threads. Knows nothing of graphs.
  */
 import { bytesOf, isFloat } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -58,7 +59,10 @@ interface Arrays {
   readonly positions: BufferIndex | null;
 }
 
-/** Element k of a row of [outer, n, inner], as an offset, and as an entry: its key, with its position where there is room. */
+/**
+ * Element k of a row of [outer, n, inner], as an offset, and as an entry: its key, with its position where there is
+ * room.
+ */
 function rowReader(
   b: LoopBuilder,
   spec: ArgSortSpec,

@@ -1,6 +1,6 @@
 /**
- * Concatenation: every part's rows are copied to their place in the output, in blocks that threads share out. May import the loop IR; knows
- * nothing of graphs.
+ * Concatenation: every part's rows are copied to their place in the output, in blocks that threads share out. May
+ * import the loop IR; knows nothing of graphs.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';

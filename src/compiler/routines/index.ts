@@ -1,8 +1,9 @@
 /**
- * Routines: operations that are no expression over their inputs (scans, arg reductions, sorting, random bits, scatter, matrix factorisations), written in
- * loop IR over contiguous buffers viewed as [outer, n, inner]. Each fills the whole body of one kernel (top level: parallel, once,
- * barrier), names its buffers by index, and says first which scratch buffers it wants. May import ../math, the loop IR and the
- * target; knows nothing of graphs' nodes, memory plans or machines.
+ * Routines: operations that are no expression over their inputs (scans, arg reductions, sorting, random bits, scatter,
+ * matrix factorisations), written in loop IR over contiguous buffers viewed as [outer, n, inner]. Each fills the whole
+ * body of one kernel (top level: parallel, once, barrier), names its buffers by index, and says first which scratch
+ * buffers it wants. May import ../math, the loop IR and the target; knows nothing of graphs' nodes, memory plans or
+ * machines.
  */
 import type { DType } from '../../graph/dtype.ts';
 import type { ReduceKind, ScanKind, ScatterKind } from '../../graph/node.ts';
@@ -24,7 +25,9 @@ export interface Scratch {
 /** Index of a buffer of the kernel. */
 export type BufferIndex = number;
 
-/** Parts [outer, n_p, inner] one after another along n; output [outer, sum of n_p, inner]. Bits are moved as they are. */
+/**
+ * Parts [outer, n_p, inner] one after another along n; output [outer, sum of n_p, inner]. Bits are moved as they are.
+ */
 export interface ConcatSpec {
   readonly dtype: DType;
   readonly outer: number;
@@ -33,7 +36,10 @@ export interface ConcatSpec {
   readonly output: BufferIndex;
 }
 
-/** Inclusive scan of input [outer, n, inner] along n, from the end when `reverse`; output likewise (may be the same buffer). */
+/**
+ * Inclusive scan of input [outer, n, inner] along n, from the end when `reverse`; output likewise (may be the same
+ * buffer).
+ */
 export interface ScanSpec {
   readonly kind: ScanKind;
   readonly dtype: DType;
@@ -45,7 +51,10 @@ export interface ScanSpec {
   readonly output: BufferIndex;
 }
 
-/** Position of the first extreme of input [outer, n, inner] along n (the first NaN where there is one); output i64 [outer, inner]. */
+/**
+ * Position of the first extreme of input [outer, n, inner] along n (the first NaN where there is one); output i64
+ * [outer, inner].
+ */
 export interface ArgReduceSpec {
   readonly kind: Extract<ReduceKind, 'max' | 'min'>;
   readonly dtype: DType;
@@ -75,8 +84,9 @@ export interface RandomSpec {
 }
 
 /**
- * Combines updates [pre, count, post] into base [pre, n, post] at index [count] along n, in index order. An index outside [0, n)
- * fails at `site` (null: does not fail) and its updates are skipped. `base` is a buffer (the output itself when done in place), or one number for all elements.
+ * Combines updates [pre, count, post] into base [pre, n, post] at index [count] along n, in index order. An index
+ * outside [0, n) fails at `site` (null: does not fail) and its updates are skipped. `base` is a buffer (the output
+ * itself when done in place), or one number for all elements.
  */
 export interface ScatterSpec {
   readonly kind: ScatterKind;

@@ -1,6 +1,6 @@
 /**
- * Lane numbers, and the walk over the columns of [outer, n, inner] buffers in vectors. May import the loop IR; knows nothing of
- * what is computed on a column.
+ * Lane numbers, and the walk over the columns of [outer, n, inner] buffers in vectors. May import the loop IR; knows
+ * nothing of what is computed on a column.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
@@ -25,8 +25,8 @@ export const lesser = (b: LoopBuilder, x: Reg, y: Reg): Reg => b.select(b.cmp('l
 type Visit = (o: Reg, j: Reg, lanes: number, vectors: number) => void;
 
 /**
- * Shares the columns of [outer, inner] out among threads: first blocks of `vectors` vectors, then what is left of each row by one
- * vector and by one element. Which columns go together depends on the shape alone.
+ * Shares the columns of [outer, inner] out among threads: first blocks of `vectors` vectors, then what is left of each
+ * row by one vector and by one element. Which columns go together depends on the shape alone.
  */
 export function eachColumn(
   b: LoopBuilder,

@@ -1,7 +1,7 @@
 /**
- * A stable radix sort of i64 entries by their upper 32 bits, a signed key: three digits, least significant first, all counted in one pass; a
- * digit that is the same everywhere is passed over. Linear, without a branch on the keys: 53,000 of them in 0.6 ms where merging takes 4.
- * Knows nothing of graphs.
+ * A stable radix sort of i64 entries by their upper 32 bits, a signed key: three digits, least significant first, all
+ * counted in one pass; a digit that is the same everywhere is passed over. Linear, without a branch on the keys: 53,000
+ * of them in 0.6 ms where merging takes 4. Knows nothing of graphs.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
@@ -17,7 +17,8 @@ const COUNTS = 1 << 11;
 export const RADIX_COUNTERS = DIGITS.length * COUNTS;
 
 /**
- * Sorts `n` entries. They lie at `at` in `entries`, a place of 2 n; `make` gives entry k. The counters lie at `counter` in `counters`.
+ * Sorts `n` entries. They lie at `at` in `entries`, a place of 2 n; `make` gives entry k. The counters lie at `counter`
+ * in `counters`.
  * @returns where in `entries` the sorted ones are
  */
 export function radixSort(

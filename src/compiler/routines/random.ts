@@ -1,6 +1,6 @@
 /**
- * Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC'11). Each lane computes one block of
- * four words. May import the loop IR and the target; knows nothing of distributions.
+ * Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC'11). Each lane computes
+ * one block of four words. May import the loop IR and the target; knows nothing of distributions.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';

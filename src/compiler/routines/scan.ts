@@ -1,7 +1,7 @@
 /**
- * Inclusive scans. Sums and products of floats are carried in f64 whatever the dtype, so the order of a scan costs no accuracy.
- * Columns (inner > 1) run in vectors; a few long rows are cut into blocks, by their length alone, so that threads share them and the
- * bits do not depend on how many there are. May import ../math; knows nothing of graphs.
+ * Inclusive scans. Sums and products of floats are carried in f64 whatever the dtype, so the order of a scan costs no
+ * accuracy. Columns (inner > 1) run in vectors; a few long rows are cut into blocks, by their length alone, so that
+ * threads share them and the bits do not depend on how many there are. May import ../math; knows nothing of graphs.
  */
 import { bytesOf, type DType, isFloat } from '../../graph/dtype.ts';
 import type { Binary, ScanKind } from '../../graph/node.ts';
@@ -32,7 +32,10 @@ export function scanScratch(spec: ScanSpec, _target: Target): readonly Scratch[]
 /** Position of the k-th element in scan order. */
 const positionOf = (b: LoopBuilder, spec: ScanSpec, k: Reg): Reg => (spec.reverse ? b.sub(b.i32(spec.n - 1), k) : k);
 
-/** Scans elements `from` .. `to` (in scan order) of one column, on from `carry`, or afresh when it is null; stores when asked. */
+/**
+ * Scans elements `from` .. `to` (in scan order) of one column, on from `carry`, or afresh when it is null; stores when
+ * asked.
+ */
 function scanColumn(
   b: LoopBuilder,
   spec: ScanSpec,

@@ -1,7 +1,8 @@
 /**
- * Scatter: rows of updates are combined into rows of the base, in index order, so the bits are the same for any number of threads. Each
- * thread owns a part of the destination (leading slices, index positions or trailing columns, whichever are many), fills it, and walks all indices,
- * writing only what it owns; no atomics, no barrier. May import ../math; knows nothing of graphs.
+ * Scatter: rows of updates are combined into rows of the base, in index order, so the bits are the same for any number
+ * of threads. Each thread owns a part of the destination (leading slices, index positions or trailing columns,
+ * whichever are many), fills it, and walks all indices, writing only what it owns; no atomics, no barrier. May import
+ * ../math; knows nothing of graphs.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { Binary, ScatterKind } from '../../graph/node.ts';

@@ -1,6 +1,7 @@
 /**
- * Checks loop IR between the lowering and the emitters: every instruction by its rule (rules.ts), definition before use, what may stand at top level only,
- * buffers at their places. Runs in tests and under TENON_DEBUG; a violation is a bug of Tenon, so messages start with `internal:`.
+ * Checks loop IR between the lowering and the emitters: every instruction by its rule (rules.ts), definition before
+ * use, what may stand at top level only, buffers at their places. Runs in tests and under TENON_DEBUG; a violation is a
+ * bug of Tenon, so messages start with `internal:`.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { Inst, KernelBuffer, LoopKernel, Reg } from '../loops.ts';

@@ -1,6 +1,7 @@
 /**
- * Transforms of images under torchvision's names: pure functions of an image and, where they vary, of a stream of random numbers (see MappedDataset). Images are
- * u8 of 0 to 255 or floats of 0 to 1; a transform keeps the type unless it says otherwise.
+ * Transforms of images under torchvision's names: pure functions of an image and, where they vary, of a stream of
+ * random numbers (see MappedDataset). Images are u8 of 0 to 255 or floats of 0 to 1; a transform keeps the type unless
+ * it says otherwise.
  */
 export {
   type CropOptions,

@@ -1,6 +1,7 @@
 /**
- * The block formats of GGML as f32: a row of weights is cut into blocks of 32 or 256 that share scales (layouts: ggml/src/ggml-common.h, arithmetic:
- * `dequantize_row_*` of ggml-quants.c, every product and sum rounded to f32 as there).
+ * The block formats of GGML as f32: a row of weights is cut into blocks of 32 or 256 that share scales (layouts:
+ * ggml/src/ggml-common.h, arithmetic: `dequantize_row_*` of ggml-quants.c, every product and sum rounded to f32 as
+ * there).
  */
 import { f16Value } from '../../graph/half.ts';
 

@@ -30,8 +30,9 @@ const MAX_DIMS = 4;
 const MAX_DEPTH = 8;
 
 /**
- * Opens a GGUF file; block formats (q4_0 to q8_0, q2_K to q8_K, iq4) are read as f32. Shapes are PyTorch's (GGUF stores the fastest dim first).
- * `metadata` has the file's keys and values; 64-bit integers that a number cannot hold come as bigint.
+ * Opens a GGUF file; block formats (q4_0 to q8_0, q2_K to q8_K, iq4) are read as f32. Shapes are PyTorch's (GGUF stores
+ * the fastest dim first). `metadata` has the file's keys and values; 64-bit integers that a number cannot hold come as
+ * bigint.
  * @throws Error naming the file, the offset and the field that is wrong
  */
 export function openGguf(path: string): WeightsFile & { readonly metadata: Readonly<Record<string, GgufValue>> } {

@@ -12,7 +12,10 @@ import { describeValue, type StringTensor, typed, type Value } from './values.ts
 import { fitTo } from './wrap.ts';
 
 export type Output = Value | Tensor | null;
-/** What a rule gives: one output, or several in the node's order (null where nothing stands). Plain tensors have their natural type. */
+/**
+ * What a rule gives: one output, or several in the node's order (null where nothing stands). Plain tensors have their
+ * natural type.
+ */
 export type Result = Output | readonly Output[];
 export type Rule = (call: Call) => Result;
 /** A rule for every version, or rules by the first opset version that each holds from, ascending. */

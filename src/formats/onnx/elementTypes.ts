@@ -1,6 +1,7 @@
 /**
- * ONNX's element types: their codes, the dtype we hold them in, and the ranges of those that have no dtype of their own. Narrow and
- * unsigned integers live in the next wider dtype, float8 and float4 in f32 (every value of theirs is exact there).
+ * ONNX's element types: their codes, the dtype we hold them in, and the ranges of those that have no dtype of their
+ * own. Narrow and unsigned integers live in the next wider dtype, float8 and float4 in f32 (every value of theirs is
+ * exact there).
  */
 import type { DType } from '../../graph/dtype.ts';
 

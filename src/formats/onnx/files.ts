@@ -1,6 +1,6 @@
 /**
- * The bytes of a model's tensors: in the model file itself, or in files beside it (external data), which must lie in the model's own
- * folder: no absolute path, no "..", no link that leads out of it.
+ * The bytes of a model's tensors: in the model file itself, or in files beside it (external data), which must lie in
+ * the model's own folder: no absolute path, no "..", no link that leads out of it.
  */
 import { realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, sep } from 'node:path';

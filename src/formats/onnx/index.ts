@@ -1,5 +1,6 @@
 /**
- * ONNX files: reading them as modules that run, compile and train. May import tensor, nn and the byte sources of formats.
+ * ONNX files: reading them as modules that run, compile and train. May import tensor, nn and the byte sources of
+ * formats.
  */
 
 export type { ElementType, NumericType } from './elementTypes.ts';

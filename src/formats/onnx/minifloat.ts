@@ -1,6 +1,6 @@
 /**
- * The small floats of ONNX (float8 of OCP and of Graphcore, AMD and Qualcomm; float4; the power-of-two scale type): their bits to values
- * and values to bits (ONNX technical details "float8", "float4").
+ * The small floats of ONNX (float8 of OCP and of Graphcore, AMD and Qualcomm; float4; the power-of-two scale type):
+ * their bits to values and values to bits (ONNX technical details "float8", "float4").
  */
 import type { NumericType } from './elementTypes.ts';
 

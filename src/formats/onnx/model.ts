@@ -1,9 +1,11 @@
 /**
- * An ONNX file as a Module: its float initializers are parameters under the file's names, running statistics are buffers, everything
- * else is constant. Run it, compile it, take gradients, train it further.
+ * An ONNX file as a Module: its float initializers are parameters under the file's names, running statistics are
+ * buffers, everything else is constant. Run it, compile it, take gradients, train it further.
  */
+
 import { Module } from '../../nn/index.ts';
 import { Parameter, Tensor } from '../../tensor/index.ts';
+import { liveParameter } from '../liveParameters.ts';
 import { readMessage } from '../protobuf/read.ts';
 import { type ElementType, isNumeric, type NumericType, TYPES, typeOfCode } from './elementTypes.ts';
 import { type Files, filesOfBytes, withFiles } from './files.ts';
@@ -91,7 +93,9 @@ function operatorsOf(nodes: readonly PlannedNode[], found = new Set<string>()): 
   return found;
 }
 
-/** Nodes of the main graph whose value can be computed once: all they read is constant, and they draw nothing at random. */
+/**
+ * Nodes of the main graph whose value can be computed once: all they read is constant, and they draw nothing at random.
+ */
 function constantNodes(graph: PlannedGraph, constants: ReadonlySet<string>): Set<PlannedNode> {
   const known = new Set(constants);
   const found = new Set<PlannedNode>();
@@ -119,7 +123,10 @@ class Loaded {
   }
 }
 
-/** An ONNX file as a module: its initializers are parameters under their names, `forward` takes the inputs in the file's order. */
+/**
+ * An ONNX file as a module: its initializers are parameters under their names, `forward` takes the inputs in the file's
+ * order.
+ */
 export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   /** What the model takes, without inputs that have a stored default. */
   readonly inputs: readonly ModelPort[];
@@ -195,7 +202,7 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   /** The stored value as it is now: `to(dtype)` or `clone` may have replaced a parameter by its twin. */
   private current(name: string, value: Value): Value {
     if (value.kind !== 'tensor' || !(value.tensor instanceof Parameter)) return value;
-    const held = (this as unknown as Readonly<Record<string, Parameter>>)[PREFIX + name]!;
+    const held = liveParameter(this, PREFIX + name);
     return held === value.tensor ? value : typed(held);
   }
 
@@ -313,8 +320,8 @@ function publicValue(value: Value): ModelValue {
 }
 
 /**
- * Reads an ONNX file. Tensors are read one at a time by range, from the file or from external data in its folder, so its size is bounded
- * by what the tensors need.
+ * Reads an ONNX file. Tensors are read one at a time by range, from the file or from external data in its folder, so
+ * its size is bounded by what the tensors need.
  * @returns the model in evaluation mode
  * @throws Error naming the file and offset or field that is wrong, or every node whose operator is not supported
  */

@@ -1,5 +1,6 @@
 /**
- * An ONNX file as it lies: its initializers, read one at a time when asked for, and what it computes, whether or not Tenon can run it.
+ * An ONNX file as it lies: its initializers, read one at a time when asked for, and what it computes, whether or not
+ * Tenon can run it.
  */
 import { readMessage } from '../protobuf/read.ts';
 import { type OpenSource, openFile } from '../source.ts';

@@ -1,6 +1,6 @@
 /**
- * From a GraphProto to nodes ready to run: operators resolved to rules by opset, functions expanded, attributes bound, everything
- * checked. Nothing runs here; what cannot run is named, all of it at once.
+ * From a GraphProto to nodes ready to run: operators resolved to rules by opset, functions expanded, attributes bound,
+ * everything checked. Nothing runs here; what cannot run is named, all of it at once.
  */
 import type { Rule } from './call.ts';
 import { ruleFor } from './ops/index.ts';
@@ -241,7 +241,10 @@ function collectFree(graph: GraphProto, free: string[], depth: number): void {
   for (const name of inner) if (name && !own.has(name)) free.push(name);
 }
 
-/** The model's graph, planned. @throws Error naming every node whose operator is not supported, or what is wrong with the graph */
+/**
+ * The model's graph, planned.
+ * @throws Error naming every node whose operator is not supported, or what is wrong with the graph
+ */
 export function planModel(model: ModelProto, file: string): PlannedGraph {
   const planner = new Planner(file, model);
   if (!model.graph) return planner.fail('the model has no graph');

@@ -1,6 +1,6 @@
 /**
- * Runs planned graphs: values by name in nested scopes, one rule call per node. Running is lazy like every operation of ours; only what
- * decides shapes is evaluated on the way.
+ * Runs planned graphs: values by name in nested scopes, one rule call per node. Running is lazy like every operation of
+ * ours; only what decides shapes is evaluated on the way.
  */
 import { Tensor } from '../../tensor/index.ts';
 import { Call, type Context, type Output, type Subgraph } from './call.ts';
@@ -149,7 +149,10 @@ function callFunction(planned: PlannedNode, inputs: readonly (Value | null)[], s
   return called.outputs.map(name => scope.find(name));
 }
 
-/** How JavaScript and our lower levels word what a rule stumbled over, such as a dim that an input should have: no sentence for a user. */
+/**
+ * How JavaScript and our lower levels word what a rule stumbled over, such as a dim that an input should have: no
+ * sentence for a user.
+ */
 const ACCIDENT = /undefined|null|NaN|not iterable|not a function|Cannot |Invalid |^internal|call stack|BigInt/;
 
 function runNode(

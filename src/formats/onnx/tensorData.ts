@@ -1,6 +1,6 @@
 /**
- * Stored tensors to values and back: raw bytes (in the file or beside it), typed fields, packed sub-byte integers, small floats. Every
- * count is checked against the bytes that are there before anything is allocated by it.
+ * Stored tensors to values and back: raw bytes (in the file or beside it), typed fields, packed sub-byte integers,
+ * small floats. Every count is checked against the bytes that are there before anything is allocated by it.
  */
 
 import { data } from '../../graph/build.ts';
@@ -89,7 +89,10 @@ function typedField(
   return { list: proto.int32Data, name: 'int32_data' };
 }
 
-/** Elements stored as numbers: floats as themselves, halves and small floats as their bits, sub-byte types packed as in raw_data. */
+/**
+ * Elements stored as numbers: floats as themselves, halves and small floats as their bits, sub-byte types packed as in
+ * raw_data.
+ */
 function elementsFromField(list: readonly (number | bigint)[], type: NumericType, count: number): HostArray {
   const { dtype, bits, kind } = TYPES[type];
   if (bits < 8 || (bits === 8 && kind === 'float'))

@@ -1,5 +1,6 @@
 /**
- * What flows along the edges of an ONNX graph: tensors with their ONNX element type, tensors of strings, sequences, optionals and maps.
+ * What flows along the edges of an ONNX graph: tensors with their ONNX element type, tensors of strings, sequences,
+ * optionals and maps.
  */
 import { Tensor } from '../../tensor/index.ts';
 import { type ElementType, NATURAL, type NumericType } from './elementTypes.ts';

@@ -1,5 +1,6 @@
 /**
- * Values of types that are narrower than the dtype that holds them: results wrap (integers) or round (small floats) into the type.
+ * Values of types that are narrower than the dtype that holds them: results wrap (integers) or round (small floats)
+ * into the type.
  */
 import * as build from '../../graph/build.ts';
 import { Tensor } from '../../tensor/index.ts';
@@ -21,8 +22,9 @@ export function fitTo(type: NumericType, tensor: Tensor): Tensor {
 }
 
 /**
- * f32 values rounded to the nearest of a small float, half to even: beyond the format's exponents the spacing is fixed, otherwise it is
- * that of the value's own exponent, so x / step, rounded, times step. Beyond the largest: the largest, or what the format has for it.
+ * f32 values rounded to the nearest of a small float, half to even: beyond the format's exponents the spacing is fixed,
+ * otherwise it is that of the value's own exponent, so x / step, rounded, times step. Beyond the largest: the largest,
+ * or what the format has for it.
  */
 export function roundToMini(format: MiniFloat, x: Tensor, saturate: boolean): Tensor {
   const { mantissaBits, bias, nan, infinity } = format;

@@ -1,6 +1,6 @@
 /**
- * Operators of Paddle's programs that run other blocks, or choose between what two blocks computed. A block sees the variables around it, and what it
- * writes to them stays.
+ * Operators of Paddle's programs that run other blocks, or choose between what two blocks computed. A block sees the
+ * variables around it, and what it writes to them stays.
  */
 import { type Tensor, where } from '../../tensor/index.ts';
 import { branch, repeat, truthOf } from '../controlFlow.ts';

@@ -1,6 +1,6 @@
 /**
- * Paddle's inference models: `.pdmodel` with `.pdiparams`, and the older folder of `__model__` and a file per variable. Programs run as modules. May import nn
- * and tensor.
+ * Paddle's inference models: `.pdmodel` with `.pdiparams`, and the older folder of `__model__` and a file per variable.
+ * Programs run as modules. May import nn and tensor.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -83,7 +83,10 @@ function parametersOf(
   });
 }
 
-/** Opens a Paddle model by its `.pdmodel`, `.pdiparams` or folder. @throws Error naming the file and what is wrong in it */
+/**
+ * Opens a Paddle model by its `.pdmodel`, `.pdiparams` or folder.
+ * @throws Error naming the file and what is wrong in it
+ */
 export const openPaddle = (path: string): WeightsFile => open(path).file;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Paddle's parameter records: `.pdiparams` (all persistable variables in the order of their names) and the older one file per variable (SerializeToStream of
- * paddle/fluid/framework/lod_tensor.cc and tensor_util.cc).
+ * Paddle's parameter records: `.pdiparams` (all persistable variables in the order of their names) and the older one
+ * file per variable (SerializeToStream of paddle/fluid/framework/lod_tensor.cc and tensor_util.cc).
  */
 import { sizeOf } from '../../graph/shape.ts';
 import { dtypeFor, type FileType, fileBytesOf } from '../elements.ts';

@@ -1,5 +1,6 @@
 /**
- * Pickles of named arrays: Paddle's `.pdparams` and `.pdopt`, Jittor's `.pkl`, MegEngine's `.pkl` and `.mge`, and any other dict of numpy arrays.
+ * Pickles of named arrays: Paddle's `.pdparams` and `.pdopt`, Jittor's `.pkl`, MegEngine's `.pkl` and `.mge`, and any
+ * other dict of numpy arrays.
  */
 import { type ByteSource, openFile } from '../source.ts';
 import type { WeightsFile } from '../weights.ts';
@@ -37,7 +38,8 @@ const global = (name: string): Builder | null =>
 
 /**
  * Opens a pickle of named arrays; nested names are joined by dots.
- * @throws Error naming file, byte and name for a pickle that asks for anything but arrays and plain containers, and for a damaged file
+ * @throws Error naming file, byte and name for a pickle that asks for anything but arrays and plain containers, and for
+ * a damaged file
  */
 export function openPickle(path: string): WeightsFile {
   const file = openFile(path);

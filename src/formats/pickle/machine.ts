@@ -1,7 +1,8 @@
 /**
- * Python's pickle, protocols 0 to 5, read without executing anything (opcodes: CPython's Lib/pickletools.py). A pickle is a program for a
- * stack machine; the only door to code is a global name, and here a name is looked up in a list the caller gives: what is not on the list is
- * refused before anything is built. Dicts come as Maps, tuples and lists as arrays, bytes as runs of the file.
+ * Python's pickle, protocols 0 to 5, read without executing anything (opcodes: CPython's Lib/pickletools.py). A pickle
+ * is a program for a stack machine; the only door to code is a global name, and here a name is looked up in a list the
+ * caller gives: what is not on the list is refused before anything is built. Dicts come as Maps, tuples and lists as
+ * arrays, bytes as runs of the file.
  */
 import type { Cursor } from './cursor.ts';
 
@@ -39,7 +40,8 @@ type Memo = Map<number, unknown>;
 
 /**
  * Runs one pickle from `cursor` on and returns its value; the cursor then stands behind its STOP.
- * @throws Error naming file and byte: an opcode or name that is not allowed, a stack that does not fit, a file that is cut off
+ * @throws Error naming file and byte: an opcode or name that is not allowed, a stack that does not fit, a file that is
+ * cut off
  */
 export function unpickle(cursor: Cursor, options: PickleOptions): unknown {
   return new Machine(cursor, options).run();

@@ -1,6 +1,6 @@
 /**
- * What NumPy's own pickles are made of: arrays, dtypes and scalars (numpy/core/src/multiarray/methods.c, `array_reduce`). Arrays stay in
- * the file until they are read.
+ * What NumPy's own pickles are made of: arrays, dtypes and scalars (numpy/core/src/multiarray/methods.c,
+ * `array_reduce`). Arrays stay in the file until they are read.
  */
 import type { FileType } from '../elements.ts';
 import { FileBytes } from './cursor.ts';
@@ -67,7 +67,7 @@ export const isShape = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every(n => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0);
 
 /** A text of code points below 256 as the bytes it stands for. */
-export function latin1(text: string): Uint8Array<ArrayBuffer> {
+function latin1(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
@@ -124,7 +124,10 @@ const listed: Builder = ([items]) => [...(Array.isArray(items) ? items : [])];
 const asSet: Builder = ([items]) => new Set(Array.isArray(items) ? items : []);
 const asGiven: Builder = ([value]) => value ?? null;
 
-/** Containers and conversions of Python itself that files of weights use; of module `builtins`, or `__builtin__` before Python 3. */
+/**
+ * Containers and conversions of Python itself that files of weights use; of module `builtins`, or `__builtin__` before
+ * Python 3.
+ */
 const BUILTINS: ReadonlyMap<string, Builder> = new Map<string, Builder>([
   ['dict', pairs],
   ['list', listed],

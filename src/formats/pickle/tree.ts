@@ -21,8 +21,8 @@ export class Opaque {
 }
 
 /**
- * Leaves with their names. A pickle may share parts, so that walking it takes time out of proportion to the file: that is refused, and so is a
- * value inside of itself.
+ * Leaves with their names. A pickle may share parts, so that walking it takes time out of proportion to the file: that
+ * is refused, and so is a value inside of itself.
  */
 export function named(root: unknown, fileBytes: number, path: string): [string, unknown][] {
   const found: [string, unknown][] = [];

@@ -1,13 +1,15 @@
 /**
- * Reads protobuf messages from a byte source by range: only a window of the file is in memory, and the bytes of tensors stay where they are
- * until somebody asks. The library reads tags and scalars; this walks messages, checks every length against its parent, and says where
- * a file is wrong.
+ * Reads protobuf messages from a byte source by range: only a window of the file is in memory, and the bytes of tensors
+ * stay where they are until somebody asks. The library reads tags and scalars; this walks messages, checks every length
+ * against its parent, and says where a file is wrong.
  */
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import type { ByteSource } from '../source.ts';
 import type { Field, Range, Schema } from './schema.ts';
 
-/** How deep messages may nest: what other readers of protobuf allow. Subgraphs and types use three or four levels each. */
+/**
+ * How deep messages may nest: what other readers of protobuf allow. Subgraphs and types use three or four levels each.
+ */
 const MAX_DEPTH = 100;
 
 /** Bytes of a file held at a time; smaller files are read at once. */
@@ -174,7 +176,10 @@ class MessageReader<Messages extends object> {
   }
 }
 
-/** Reads the whole source as one message. @throws Error that names the file, the offset and the field of what is wrong */
+/**
+ * Reads the whole source as one message.
+ * @throws Error that names the file, the offset and the field of what is wrong
+ */
 export function readMessage<Messages extends object, M extends string & keyof Messages>(
   source: ByteSource,
   schema: Schema<Messages>,

@@ -1,5 +1,6 @@
 /**
- * Protobuf messages described by tables: which fields a message has and what each is on the wire. One table drives reading and writing.
+ * Protobuf messages described by tables: which fields a message has and what each is on the wire. One table drives
+ * reading and writing.
  */
 
 /** Bytes that stay in the file until somebody asks for them. */
@@ -9,7 +10,8 @@ export interface Range {
 }
 
 /**
- * `size` is an int64 that counts something and fits a number, `int64` keeps all 64 bits in a bigint, `range` stays in the file.
+ * `size` is an int64 that counts something and fits a number, `int64` keeps all 64 bits in a bigint, `range` stays in
+ * the file.
  */
 export type Scalar = 'size' | 'int32' | 'int64' | 'uint64' | 'float' | 'double' | 'string' | 'bytes' | 'range';
 
@@ -34,7 +36,10 @@ const ZEROS: { readonly [S in Scalar]: unknown } = {
   range: null,
 };
 
-/** Per message, `number: 'name type'`, with `[]` after the type of repeated fields and `?` after that of nullable scalars. */
+/**
+ * Per message, `number: 'name type'`, with `[]` after the type of repeated fields and `?` after that of nullable
+ * scalars.
+ */
 export type Described<Messages> = { readonly [M in keyof Messages]: Readonly<Record<number, string>> };
 
 export class Schema<Messages extends object> {

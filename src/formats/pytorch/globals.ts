@@ -1,13 +1,16 @@
 /**
- * The names a PyTorch file may ask for and what they stand for here: tensors over storages, parameters, plain containers (the list of
- * torch/_weights_only_unpickler.py, and torch.nn's own layers as bags of their fields).
+ * The names a PyTorch file may ask for and what they stand for here: tensors over storages, parameters, plain
+ * containers (the list of torch/_weights_only_unpickler.py, and torch.nn's own layers as bags of their fields).
  */
 import type { FileType } from '../elements.ts';
 import { type Builder, Global, type Stateful } from '../pickle/machine.ts';
 import { isShape, numpyGlobal, pythonGlobal } from '../pickle/numpy.ts';
 import { type Branch, Opaque } from '../pickle/tree.ts';
 
-/** Elements of one storage, in the file. `root` and `offset` (elements): legacy files have storages that are parts of others. */
+/**
+ * Elements of one storage, in the file. `root` and `offset` (elements): legacy files have storages that are parts of
+ * others.
+ */
 export interface Storage {
   readonly key: string;
   readonly type: ElementType;
@@ -104,7 +107,10 @@ const DTYPES: Readonly<Record<string, ElementType>> = {
   qint8: ELEMENTS.QInt8, quint8: ELEMENTS.QUInt8, qint32: ELEMENTS.QInt32,
 }; // biome-ignore format: a table
 
-/** The element type of a storage class (`torch.FloatStorage`) or dtype (`torch.float32`), by its whole name; null for other names. */
+/**
+ * The element type of a storage class (`torch.FloatStorage`) or dtype (`torch.float32`), by its whole name; null for
+ * other names.
+ */
 export function elementType(name: string): ElementType | null {
   const last = name.slice(name.lastIndexOf('.') + 1);
   const storage = /^torch\.(?:cuda\.|storage\.)?(\w+)Storage$/.exec(name)?.[1];

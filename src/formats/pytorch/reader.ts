@@ -1,6 +1,6 @@
 /**
- * PyTorch's files: the zip of torch 1.6 and later (`*\/data.pkl` and one entry per storage, TorchScript archives included) and the legacy stream
- * before it (five pickles, then the storages). Layouts: torch/serialization.py.
+ * PyTorch's files: the zip of torch 1.6 and later (`*\/data.pkl` and one entry per storage, TorchScript archives
+ * included) and the legacy stream before it (five pickles, then the storages). Layouts: torch/serialization.py.
  */
 import { sizeOf } from '../../graph/shape.ts';
 import { dtypeFor } from '../elements.ts';
@@ -42,7 +42,8 @@ function storageOf(id: unknown, where: string): Storage {
 
 /**
  * Opens a `.pt`, `.pth` or `.th` file.
- * @throws Error naming file, byte and name for a pickle that asks for anything but tensors and plain containers, and for a damaged file
+ * @throws Error naming file, byte and name for a pickle that asks for anything but tensors and plain containers, and
+ * for a damaged file
  */
 export async function openPyTorch(path: string): Promise<WeightsFile> {
   const head = peek(path);

@@ -1,6 +1,7 @@
 /**
- * State dicts as PyTorch's zip files (torch.save since 1.6, torch/serialization.py): a pickle of an OrderedDict of tensors, each over a storage of its own,
- * and the storages as stored entries. `torch.load` reads them, with `weights_only` too.
+ * State dicts as PyTorch's zip files (torch.save since 1.6, torch/serialization.py): a pickle of an OrderedDict of
+ * tensors, each over a storage of its own, and the storages as stored entries. `torch.load` reads them, with
+ * `weights_only` too.
  */
 
 import { Zip, ZipPassThrough } from 'fflate';
@@ -24,7 +25,8 @@ const STORAGES: { readonly [D in DType]: string } = {
  */
 export function savePyTorch(path: string, tensors: Readonly<Record<string, Tensor>>): void {
   const pending = Object.entries(tensors).map(([name, tensor]) => {
-    if (!(tensor instanceof Tensor)) throw new TypeError(`savePyTorch: "${name}" is no tensor`);
+    if (!(tensor instanceof Tensor))
+      throw new TypeError(`savePyTorch: "${name}" is no tensor (of a model, save model.stateDict())`);
     return { name, dtype: tensor.dtype, shape: tensor.shape, data: () => tensor.data() };
   });
   writeAtomic(path, streamPyTorch(pending, path));

@@ -1,5 +1,6 @@
 /**
- * TensorFlow.js models: `model.json` with its weight shards, of layers (Keras) or as a graph, and bare weight manifests. May import nn and tensor.
+ * TensorFlow.js models: `model.json` with its weight shards, of layers (Keras) or as a graph, and bare weight
+ * manifests. May import nn and tensor.
  */
 import type { Tensor } from '../../tensor/index.ts';
 import { type Json, parseJson } from '../json.ts';
@@ -95,8 +96,10 @@ const listed = (counts: ReadonlyMap<string, number>, runs: (name: string) => boo
 export const openTfjs = (path: string): WeightsFile => contentsOf(path).file;
 
 /**
- * Loads a TensorFlow.js model (`model.json`) as a module: `LayersModel` or `GraphModel`. Takes and gives tensors as TensorFlow has them, channels last.
- * @throws Error naming the file: what is wrong in it, or every layer or operator that cannot be run, before anything runs
+ * Loads a TensorFlow.js model (`model.json`) as a module: `LayersModel` or `GraphModel`. Takes and gives tensors as
+ * TensorFlow has them, channels last.
+ * @throws Error naming the file: what is wrong in it, or every layer or operator that cannot be run, before anything
+ * runs
  */
 export function loadTfjs(path: string): LayersModel | GraphModel {
   const { file, topology, graph, signature } = contentsOf(path);

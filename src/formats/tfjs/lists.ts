@@ -1,6 +1,7 @@
 /**
- * Lists of tensors that loops fill (TensorList of TensorFlow 2, TensorArray of TensorFlow 1): one tensor with the elements along its first dim. What a
- * TensorArray holds goes with its flow, so nothing is changed in place. A list whose elements have no shape yet has elements of size 0.
+ * Lists of tensors that loops fill (TensorList of TensorFlow 2, TensorArray of TensorFlow 1): one tensor with the
+ * elements along its first dim. What a TensorArray holds goes with its flow, so nothing is changed in place. A list
+ * whose elements have no shape yet has elements of size 0.
  */
 import { arange, cat, full, type Tensor } from '../../tensor/index.ts';
 import { knownNumbers as numbers } from '../controlFlow.ts';

@@ -1,6 +1,6 @@
 /**
- * The weights of a TensorFlow.js model: a JSON manifest beside binary shards, elements plain or quantised to 8 or 16 bits (tfjs-core's io/types.ts and
- * io_utils.ts `decodeWeights`).
+ * The weights of a TensorFlow.js model: a JSON manifest beside binary shards, elements plain or quantised to 8 or 16
+ * bits (tfjs-core's io/types.ts and io_utils.ts `decodeWeights`).
  */
 
 import { basename, dirname, join } from 'node:path';
@@ -111,7 +111,8 @@ function storedWeight(
     const read = (): never => {
       throw new Error(`${where} is ${dtype}, which Tenon has no dtype for`);
     };
-    // Strings and complex numbers cannot be skipped without reading them: what follows in the group is refused by its size.
+    // Strings and complex numbers cannot be skipped without reading them: what follows in the group is refused by its
+    // size.
     return {
       name,
       dtype: null,

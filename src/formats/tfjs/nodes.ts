@@ -1,5 +1,6 @@
 /**
- * The nodes of a TensorFlow graph and of the functions in its library, as TensorFlow.js writes them in JSON (a GraphDef).
+ * The nodes of a TensorFlow graph and of the functions in its library, as TensorFlow.js writes them in JSON (a
+ * GraphDef).
  */
 import type { DType } from '../../tensor/index.ts';
 import type { Json } from '../json.ts';

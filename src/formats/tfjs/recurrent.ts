@@ -70,7 +70,8 @@ const CELLS = {
   GRU: {
     states: 1,
     gate: 'hard_sigmoid',
-    // Gates update, reset, candidate; with reset_after the bias has a row for each side and the reset comes after the product.
+    // Gates update, reset, candidate; with reset_after the bias has a row for each side and the reset comes after the
+    // product.
     step: (layer, units, act, gate) => {
       const [kernel, inner, bias] = [layer.weight('kernel'), layer.weight('recurrent_kernel'), biasOf(layer)];
       const after = layer.config.flag('reset_after', false);

@@ -1,6 +1,6 @@
 /**
- * TensorFlow's convolutions and poolings over tensors with channels last, from Tenon's, which have channels second. SAME padding splits what is
- * missing evenly, the odd one behind (tf.nn.convolution).
+ * TensorFlow's convolutions and poolings over tensors with channels last, from Tenon's, which have channels second.
+ * SAME padding splits what is missing evenly, the odd one behind (tf.nn.convolution).
  */
 import { F, ones, type Tensor } from '../../tensor/index.ts';
 
@@ -61,7 +61,10 @@ export function depthwiseConv(x: Tensor, kernel: Tensor, window: Window): Tensor
   return conv(x, kernel.reshape([kh, kw, 1, channels * multiplier]), window, channels);
 }
 
-/** The gradient of a convolution as a layer: x [n, ...spatial, in], kernel [...sizes, out, in]; cut or grown to `outSizes` as TensorFlow does. */
+/**
+ * The gradient of a convolution as a layer: x [n, ...spatial, in], kernel [...sizes, out, in]; cut or grown to
+ * `outSizes` as TensorFlow does.
+ */
 export function convTranspose(x: Tensor, kernel: Tensor, window: Window, outSizes: readonly number[]): Tensor {
   const rank = rankOf(x) as 1 | 2;
   const sizes = kernel.shape.slice(0, rank);

@@ -40,9 +40,9 @@ export function contract(
 }
 
 /**
- * sum(reindex(contract(a, b))) = contract(reindex(a), reindex(b)): the map is pushed into whichever operands carry the axis, and the
- * summed axes become contracted ones. This turns "multiply, then fold the windows back" into one contraction, so the input
- * gradient of a convolution never materialises its columns.
+ * sum(reindex(contract(a, b))) = contract(reindex(a), reindex(b)): the map is pushed into whichever operands carry the
+ * axis, and the summed axes become contracted ones. This turns "multiply, then fold the windows back" into one
+ * contraction, so the input gradient of a convolution never materialises its columns.
  */
 export function sumIntoContract(x: Node, sumAxes: readonly number[]): Node | null {
   if (!pending(x, 'reindex') || x.attrs.fill !== 0) return null;

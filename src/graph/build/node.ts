@@ -37,8 +37,9 @@ export function withoutGradient<T>(fn: () => T): T {
 }
 
 /**
- * Generated code counts along a dim, and over what lies in memory, in 32 bits, and now and then a step beyond the end before it looks: sums of 2^31 - 1 elements
- * in chunks lost the last of them. A value that no kernel stores may have more elements.
+ * Generated code counts along a dim, and over what lies in memory, in 32 bits, and now and then a step beyond the end
+ * before it looks: sums of 2^31 - 1 elements in chunks lost the last of them. A value that no kernel stores may have
+ * more elements.
  */
 export const MOST_ELEMENTS = 2 ** 31 - 2 ** 16;
 

@@ -42,8 +42,9 @@ export function reindex(x: Node, shape: readonly number[], axes: readonly AxisMa
 }
 
 /**
- * The maps of a reindex that reads through a reshape which only adds or drops axes of size 1, over the reshape's input; null for other
- * reshapes. Keeps a contraction in sight of the sums over it (the group axis of a convolution stands between them otherwise).
+ * The maps of a reindex that reads through a reshape which only adds or drops axes of size 1, over the reshape's input;
+ * null for other reshapes. Keeps a contraction in sight of the sums over it (the group axis of a convolution stands
+ * between them otherwise).
  */
 function pastUnitAxes(
   inner: readonly number[],

@@ -1,5 +1,6 @@
 /**
- * Attention over a cache of keys and values of fixed size, so that one compiled program serves every step of a generation.
+ * Attention over a cache of keys and values of fixed size, so that one compiled program serves every step of a
+ * generation.
  */
 import { arange, Parameter, type Tensor, zeros } from '../../tensor/index.ts';
 
@@ -53,8 +54,9 @@ export interface AttentionShape {
 }
 
 /**
- * softmax(q kᵀ) v where a token sees itself and those before it: q [B, heads, T, D], k and v [B, key-value heads, S, D], of which each
- * serves heads / key-value heads of q (Ainslie et al. 2023) -> [B, T, heads * D]. The first of the T tokens is at `position`.
+ * softmax(q kᵀ) v where a token sees itself and those before it: q [B, heads, T, D], k and v [B, key-value heads, S,
+ * D], of which each serves heads / key-value heads of q (Ainslie et al. 2023) -> [B, T, heads * D]. The first of the T
+ * tokens is at `position`.
  */
 export function causalAttention(
   q: Tensor,
@@ -82,7 +84,10 @@ export function causalAttention(
     .reshape([batch, length, heads * size]);
 }
 
-/** causalAttention over the cache, into which `k` and `v` [B, key-value heads, T, D] are put first, from `position` (an integer scalar) on. */
+/**
+ * causalAttention over the cache, into which `k` and `v` [B, key-value heads, T, D] are put first, from `position` (an
+ * integer scalar) on.
+ */
 export function cachedAttention(
   q: Tensor,
   k: Tensor,

@@ -1,10 +1,12 @@
 /**
- * Rotary position embeddings (Su et al. 2021) in the layout of Hugging Face's LLaMA: the first half of a head's features is paired with the
- * second.
+ * Rotary position embeddings (Su et al. 2021) in the layout of Hugging Face's LLaMA: the first half of a head's
+ * features is paired with the second.
  */
 import { arange, cat, Tensor } from '../../tensor/index.ts';
 
-/** How positions beyond those of the training are reached; the fields of `rope_scaling` in a config.json, in camelCase. */
+/**
+ * How positions beyond those of the training are reached; the fields of `rope_scaling` in a config.json, in camelCase.
+ */
 export type RopeScaling =
   | { readonly ropeType: 'default' }
   | { readonly ropeType: 'linear'; readonly factor: number }

@@ -6,8 +6,8 @@
 export const NONE = -1;
 
 /**
- * The values of one record at a time. Token t is bytes [start[t], end[t]); a column's tokens are head[c], next[head[c]], ... up to NONE.
- * Delimited lines have one token per column, slot text any number.
+ * The values of one record at a time. Token t is bytes [start[t], end[t]); a column's tokens are head[c],
+ * next[head[c]], ... up to NONE. Delimited lines have one token per column, slot text any number.
  */
 export class Fields {
   readonly columns: readonly string[];

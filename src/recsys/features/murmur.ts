@@ -1,6 +1,7 @@
 /**
- * MurmurHash3_x86_128 (Austin Appleby, public domain), of which the first 64 bits are a feature's sign. Chosen because it needs 32-bit products only,
- * which JavaScript has: xxHash64 in two halves costs five 64-bit products for a short text. Imports nothing.
+ * MurmurHash3_x86_128 (Austin Appleby, public domain), of which the first 64 bits are a feature's sign. Chosen because
+ * it needs 32-bit products only, which JavaScript has: xxHash64 in two halves costs five 64-bit products for a short
+ * text. Imports nothing.
  */
 
 export const C1 = 0x239b961b;

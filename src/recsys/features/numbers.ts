@@ -1,5 +1,6 @@
 /**
- * Numbers in bytes, without strings: unsigned 64-bit decimal signs in two exact halves, and floating-point numbers. Imports nothing.
+ * Numbers in bytes, without strings: unsigned 64-bit decimal signs in two exact halves, and floating-point numbers.
+ * Imports nothing.
  */
 
 const ZERO = 48;
@@ -26,8 +27,8 @@ function digitsOf(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /**
- * Reads bytes [start, end) as an unsigned decimal integer into out[0] (upper half) and out[1] (lower half). Exact up to 2^64 - 1: nine digits at a time,
- * in products and sums below 2^53.
+ * Reads bytes [start, end) as an unsigned decimal integer into out[0] (upper half) and out[1] (lower half). Exact up to
+ * 2^64 - 1: nine digits at a time, in products and sums below 2^53.
  */
 export function parseSign(bytes: Uint8Array, start: number, end: number, out: Uint32Array): SignFault {
   if (start >= end) return 'empty';
@@ -70,8 +71,9 @@ const TENS = Float64Array.from({ length: 23 }, (_, i) => Number(`1e${i}`));
 const text = new TextDecoder();
 
 /**
- * Reads bytes [start, end) as a decimal number, correctly rounded: digits below 2^53 and powers of ten up to 10^22 are exact, so one product
- * or quotient rounds once (Clinger, PLDI 1990); anything else goes through `Number`. NaN when it is no number.
+ * Reads bytes [start, end) as a decimal number, correctly rounded: digits below 2^53 and powers of ten up to 10^22 are
+ * exact, so one product or quotient rounds once (Clinger, PLDI 1990); anything else goes through `Number`. NaN when it
+ * is no number.
  */
 export function parseNumber(bytes: Uint8Array, start: number, end: number): number {
   let at = start;

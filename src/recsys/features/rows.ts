@@ -1,6 +1,6 @@
 /**
- * Where extracted examples are written: growing arrays in the layout of a SparseBatch, one example after the other; an example that turns out
- * bad is taken back.
+ * Where extracted examples are written: growing arrays in the layout of a SparseBatch, one example after the other; an
+ * example that turns out bad is taken back.
  */
 import type { BatchSchema, SparseBatch } from '../batch.ts';
 

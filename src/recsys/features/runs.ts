@@ -1,6 +1,7 @@
 /**
- * The fast way through flat records (delimited lines: one value per column): stretches of plain hash slots, and of plain numbers, in one loop each. They write what
- * slots.ts and features.ts would write one by one, in half the time; a test holds them to that.
+ * The fast way through flat records (delimited lines: one value per column): stretches of plain hash slots, and of
+ * plain numbers, in one loop each. They write what slots.ts and features.ts would write one by one, in half the time; a
+ * test holds them to that.
  */
 import type { Fields } from './fields.ts';
 import { C1, C2, C3, finish, murmur128, rotate } from './murmur.ts';
@@ -63,7 +64,10 @@ export interface NumberColumn {
   readonly absent: number;
 }
 
-/** Writes the scaled number of a token; null, or why the record is bad: an infinity in one example makes every weight NaN. */
+/**
+ * Writes the scaled number of a token; null, or why the record is bad: an infinity in one example makes every weight
+ * NaN.
+ */
 export function writeNumber(
   { name, column, scaled }: NumberColumn,
   fields: Fields,

@@ -1,5 +1,6 @@
 /**
- * What is made of a record, as plain data: it stands in config files and beside published models, so that serving extracts exactly what training did.
+ * What is made of a record, as plain data: it stands in config files and beside published models, so that serving
+ * extracts exactly what training did.
  */
 import {
   anything,
@@ -21,11 +22,17 @@ import {
 /** What every slot may say. */
 interface SlotBase {
   readonly name: string;
-  /** `[first, last]`: this stands for as many slots, each called `name` and its number (and reading `from` and its number). */
+  /**
+   * `[first, last]`: this stands for as many slots, each called `name` and its number (and reading `from` and its
+   * number).
+   */
   readonly numbered?: readonly [first: number, last: number];
   /** The column that is read; `name` by default. */
   readonly from?: string;
-  /** The part of each value that is read, as `slice` counts it (in bytes): [-2] of YYMMDDHH is the hour. All of it by default. */
+  /**
+   * The part of each value that is read, as `slice` counts it (in bytes): [-2] of YYMMDDHH is the hour. All of it by
+   * default.
+   */
   readonly part?: readonly [start: number, end?: number];
   /** Splits each value into several ids at this character: a sequence or a set in one field. */
   readonly separator?: string;
@@ -34,9 +41,10 @@ interface SlotBase {
   /** Which ids a limit keeps; 'last' by default, the newest of a history. */
   readonly keep?: 'first' | 'last';
   /**
-   * What a missing or empty value gives: an id of its own ('sign': that it is missing may tell something), or no id ('empty').
-   * 'sign' for hash, cross and buckets, 'empty' for ids and everything with a separator. Of a separator, so does an empty piece: with 'sign' it keeps its
-   * place in a sequence, as histories that belong together (items, and their categories) need.
+   * What a missing or empty value gives: an id of its own ('sign': that it is missing may tell something), or no id
+   * ('empty'). 'sign' for hash, cross and buckets, 'empty' for ids and everything with a separator. Of a separator, so
+   * does an empty piece: with 'sign' it keeps its place in a sequence, as histories that belong together (items, and
+   * their categories) need.
    */
   readonly missing?: 'sign' | 'empty';
   /** Whether more than one value of the column makes the record a bad one; false by default. */
@@ -47,8 +55,8 @@ export type SlotSpec =
   /** Unsigned decimal 64-bit signs, taken as they are. */
   | (SlotBase & { readonly type: 'id' })
   /**
-   * The text's hash: the first 64 bits of MurmurHash3_x86_128, seeded by the slot's name, so equal texts of two slots have two signs.
-   * `share` names a slot whose signs are meant instead (a history of items, and the item).
+   * The text's hash: the first 64 bits of MurmurHash3_x86_128, seeded by the slot's name, so equal texts of two slots
+   * have two signs. `share` names a slot whose signs are meant instead (a history of items, and the item).
    */
   | (SlotBase & { readonly type: 'hash'; readonly share?: string })
   /** The hash of several columns' texts together; of columns with several values every combination. */
@@ -61,7 +69,9 @@ export type SlotSpec =
   /** floor(ln(x)^2) for x > 2, else x itself rounded down: the Criteo contest's binning of counts. */
   | (SlotBase & { readonly type: 'logBucket' });
 
-/** A number, or several of one column; missing ones count as `missing`, then clip, then log1p, then (x - mean) / std. */
+/**
+ * A number, or several of one column; missing ones count as `missing`, then clip, then log1p, then (x - mean) / std.
+ */
 export interface DenseSpec {
   readonly name: string;
   /** `[first, last]`: this stands for as many columns, as with slots. */
@@ -86,9 +96,15 @@ export interface LabelSpec {
   readonly from?: string;
   /** The text that counts as 1, every other as 0; by default the column holds the number itself. */
   readonly positive?: string;
-  /** A label that is not there makes the line a bad one ('bad'), or is kept as unknown ('unknown': NaN). 'bad' by default. */
+  /**
+   * A label that is not there makes the line a bad one ('bad'), or is kept as unknown ('unknown': NaN). 'bad' by
+   * default.
+   */
   readonly missing?: 'bad' | 'unknown';
-  /** Smallest and largest number the column may hold: others make the line a bad one. [0, 1] by default, which the losses of all models here need. */
+  /**
+   * Smallest and largest number the column may hold: others make the line a bad one. [0, 1] by default, which the
+   * losses of all models here need.
+   */
   readonly range?: readonly [least: number, most: number];
 }
 
@@ -176,7 +192,10 @@ export function fullSpec(spec: FeatureSpec): FullSpec {
 const plain = <T extends object>(column: string | T): T | { readonly name: string } =>
   typeof column === 'string' ? { name: column } : column;
 
-/** What `numbered` stands for, one by one. @throws Error in one sentence for a feature with a key or value that cannot be */
+/**
+ * What `numbered` stands for, one by one.
+ * @throws Error in one sentence for a feature with a key or value that cannot be
+ */
 function expanded<T extends { readonly name: string }>(what: string, kind: Kind, feature: object): T[] {
   const { name } = feature as T;
   if (typeof name !== 'string') throw new Error(`features: a ${what} has no name`);

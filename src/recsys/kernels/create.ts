@@ -1,6 +1,7 @@
 /**
- * New rows: their words, and their entries in the index; the twin of `insert` in table/table.ts. Which rows they are and that the index has room is settled
- * before. Rows are shared out in blocks; an entry is placed by the thread that owns its part of the index.
+ * New rows: their words, and their entries in the index; the twin of `insert` in table/table.ts. Which rows they are
+ * and that the index has room is settled before. Rows are shared out in blocks; an entry is placed by the thread that
+ * owns its part of the index.
  */
 import type { LoopBuilder } from '../../compiler/loop-builder.ts';
 import type { Reg } from '../../compiler/loops.ts';

@@ -1,6 +1,6 @@
 /**
- * The distinct signs of a batch: the twin of DistinctSigns in table/distinct.ts. On one thread, because a sign's number is its place among the
- * first appearances.
+ * The distinct signs of a batch: the twin of DistinctSigns in table/distinct.ts. On one thread, because a sign's number
+ * is its place among the first appearances.
  */
 import type { LoopBuilder } from '../../compiler/loop-builder.ts';
 import type { Reg } from '../../compiler/loops.ts';

@@ -1,6 +1,6 @@
 /**
- * Finding the rows of distinct signs and reading them: the twin of `findPlainly` in table/plain.ts. The memory of some signs is asked for before any of it is
- * used: index entries, then rows, then vectors that lie apart.
+ * Finding the rows of distinct signs and reading them: the twin of `findPlainly` in table/plain.ts. The memory of some
+ * signs is asked for before any of it is used: index entries, then rows, then vectors that lie apart.
  */
 import type { LoopBuilder } from '../../compiler/loop-builder.ts';
 import type { Reg } from '../../compiler/loops.ts';

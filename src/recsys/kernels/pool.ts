@@ -1,6 +1,7 @@
 /**
- * Pooling and the merging of gradients: the twins of `forward`, and of `backward` with `statistics`, of train/pooling.ts. Examples are shared out for
- * pooling, distinct signs for merging: a thread walks the whole batch and adds up what belongs to its own signs, in the order of the batch.
+ * Pooling and the merging of gradients: the twins of `forward`, and of `backward` with `statistics`, of
+ * train/pooling.ts. Examples are shared out for pooling, distinct signs for merging: a thread walks the whole batch and
+ * adds up what belongs to its own signs, in the order of the batch.
  */
 import type { LoopBuilder } from '../../compiler/loop-builder.ts';
 import type { Reg } from '../../compiler/loops.ts';

@@ -86,7 +86,10 @@ export class TableKernels {
     this.toucher.run(arrays);
   }
 
-  /** Fills the new rows of signs wanted[0, count), and enters them in the index, which has room for them. Only where it `starts` rows. */
+  /**
+   * Fills the new rows of signs wanted[0, count), and enters them in the index, which has room for them. Only where it
+   * `starts` rows.
+   */
   create(wanted: Int32Array, count: number, found: CreatedArrays, memory: TableMemory): void {
     this.creator!.run(wanted, count, found, memory);
   }

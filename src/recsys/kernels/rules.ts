@@ -1,5 +1,6 @@
 /**
- * The row optimizers as loop IR: the twins of those in table/optimizers.ts, in f64 with the same operations in the same order.
+ * The row optimizers as loop IR: the twins of those in table/optimizers.ts, in f64 with the same operations in the same
+ * order.
  */
 import type { LoopBuilder } from '../../compiler/loop-builder.ts';
 import type { Reg } from '../../compiler/loops.ts';

@@ -1,6 +1,6 @@
 /**
- * First touches of large pages, shared out among the threads. A page is zeroed when it is first written to, by whoever writes: threads that fill one page
- * together each zero a page of their own, and all but one are thrown away.
+ * First touches of large pages, shared out among the threads. A page is zeroed when it is first written to, by whoever
+ * writes: threads that fill one page together each zero a page of their own, and all but one are thrown away.
  */
 import type { HostKernel, HostKernels } from '../../compiler/program.ts';
 import { LARGE_PAGE } from '../table/mapping.ts';

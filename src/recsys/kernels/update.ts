@@ -1,5 +1,6 @@
 /**
- * Applying gradients and statistics to rows: the twin of `updatePlainly` in table/plain.ts, with the row optimizers of rules.ts in it.
+ * Applying gradients and statistics to rows: the twin of `updatePlainly` in table/plain.ts, with the row optimizers of
+ * rules.ts in it.
  */
 import type { LoopBuilder } from '../../compiler/loop-builder.ts';
 import type { Reg } from '../../compiler/loops.ts';

@@ -1,5 +1,6 @@
 /**
- * What the kernels share in writing: sharing out work among threads, vectors of f32 computed in f64, pointers to rows in segments.
+ * What the kernels share in writing: sharing out work among threads, vectors of f32 computed in f64, pointers to rows
+ * in segments.
  */
 
 import { LoopBuilder } from '../../compiler/loop-builder.ts';
@@ -10,7 +11,10 @@ import type { DType } from '../../graph/dtype.ts';
 import type { Layout } from '../table/layout.ts';
 import type { TableSettings } from '../table/options.ts';
 
-/** Signs whose memory is asked for ahead of its use: as many reads under way as the processor can hold, and all still in the first cache. */
+/**
+ * Signs whose memory is asked for ahead of its use: as many reads under way as the processor can hold, and all still in
+ * the first cache.
+ */
 export const BLOCK = 64;
 /** Bytes of a word of a row. */
 export const W = 4;
@@ -58,9 +62,10 @@ export const word = (b: LoopBuilder, buffer: number, index: Reg | number): Reg =
 export const real = (b: LoopBuilder, buffer: number, index: number): Reg => b.load('f64', b.addr(buffer, b.i32(index)));
 
 /**
- * `count` items, dealt to the threads in turn by blocks of BLOCK, so that the frequent ones, which come first, are shared out. Items go through the stages in
- * order, FEW at a time, and each stage runs LEAD groups behind the one before: what it asks of memory has that long to come, and there is always something
- * under way while something is computed.
+ * `count` items, dealt to the threads in turn by blocks of BLOCK, so that the frequent ones, which come first, are
+ * shared out. Items go through the stages in order, FEW at a time, and each stage runs LEAD groups behind the one
+ * before: what it asks of memory has that long to come, and there is always something under way while something is
+ * computed.
  */
 export function eachBlock(b: LoopBuilder, count: Reg, stages: readonly ((from: Reg, to: Reg) => void)[]): void {
   const groups = BLOCK / FEW;
@@ -90,8 +95,8 @@ export function eachBlock(b: LoopBuilder, count: Reg, stages: readonly ((from: R
 }
 
 /**
- * Whether this thread owns what has a number. Owners are as many threads as the largest power of two among them, each of which walks over all there is: what
- * has an owner is changed in an order that does not depend on the threads.
+ * Whether this thread owns what has a number. Owners are as many threads as the largest power of two among them, each
+ * of which walks over all there is: what has an owner is changed in an order that does not depend on the threads.
  */
 export function ownerTest(b: LoopBuilder): (number: Reg) => Reg {
   const threads = b.threads();
@@ -165,7 +170,10 @@ export function rowPointer(b: LoopBuilder, { segments, shift, words }: Rows, row
   return b.advance(segment, b.bin('and', row, b.i32((1 << shift) - 1)), 4 * words);
 }
 
-/** Where a sign would be in its part of a table's index: the part's first word, the mask of its word numbers, and the entry. */
+/**
+ * Where a sign would be in its part of a table's index: the part's first word, the mask of its word numbers, and the
+ * entry.
+ */
 export function indexEntry(
   b: LoopBuilder,
   parts: number,

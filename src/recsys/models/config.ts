@@ -112,7 +112,10 @@ export interface ModelConfig {
   readonly [option: string]: unknown;
 }
 
-/** The model a config describes. @throws Error in one sentence for a name that is none, or an option that is not known or cannot be */
+/**
+ * The model a config describes.
+ * @throws Error in one sentence for a name that is none, or an option that is not known or cannot be
+ */
 export function buildModel(config: ModelConfig, schema: BatchSchema): SparseModel {
   if (typeof config !== 'object' || config === null)
     throw new Error(`model: ${JSON.stringify(config)} came, expected an object, for instance { "model": "deepfm" }`);

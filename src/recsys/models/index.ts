@@ -1,5 +1,6 @@
 /**
- * Models over sparse inputs, each from its paper, and their names for config files. Interactions are those of tenon/models.
+ * Models over sparse inputs, each from its paper, and their names for config files. Interactions are those of
+ * tenon/models.
  */
 export { buildModel, MODEL_NAMES, type ModelConfig, type ModelName } from './config.ts';
 export * from './deep.ts';

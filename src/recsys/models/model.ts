@@ -1,6 +1,6 @@
 /**
- * What a sparse model is: a module over what a table's pull gives, and what it needs of the table. Its output is one logit per example and
- * task unless it says otherwise. Imports nn and models; knows no tables, batches or files.
+ * What a sparse model is: a module over what a table's pull gives, and what it needs of the table. Its output is one
+ * logit per example and task unless it says otherwise. Imports nn and models; knows no tables, batches or files.
  */
 import { Module } from '../../nn/index.ts';
 import { F, type Tensor } from '../../tensor/index.ts';
@@ -26,7 +26,10 @@ export interface SparseInput {
   readonly dense: Tensor;
   /** `[B]`: 1 for an example, 0 for padding. */
   readonly weights: Tensor;
-  /** i32 [B, fields]: which of the batch's distinct signs is first in each pooled slot, -1 for none; for models with `statistics`. */
+  /**
+   * i32 [B, fields]: which of the batch's distinct signs is first in each pooled slot, -1 for none; for models with
+   * `statistics`.
+   */
   readonly ids: Tensor;
   /** `[B, fields]`: how often that sign was shown so far; for models with `statistics`. */
   readonly shows: Tensor;
@@ -97,7 +100,10 @@ export abstract class SparseModel extends Module<[SparseInput]> {
     return output.sigmoid();
   }
 
-  /** The loss of the output of `forward` for the same `input` object: mean over the examples that have the label, added over tasks. labels [B, tasks], NaN where missing. */
+  /**
+   * The loss of the output of `forward` for the same `input` object: mean over the examples that have the label, added
+   * over tasks. labels [B, tasks], NaN where missing.
+   */
   loss(output: Tensor, labels: Tensor, input: SparseInput): Tensor {
     return taskLoss(labels, input.weights, target =>
       F.binaryCrossEntropyWithLogits(output, target, { reduction: 'none' }),
@@ -105,7 +111,10 @@ export abstract class SparseModel extends Module<[SparseInput]> {
   }
 }
 
-/** Means over the examples that count and have a label, added over tasks. `each` gives losses [B, tasks] of targets without NaN. */
+/**
+ * Means over the examples that count and have a label, added over tasks. `each` gives losses [B, tasks] of targets
+ * without NaN.
+ */
 export function taskLoss(labels: Tensor, weights: Tensor, each: (target: Tensor) => Tensor): Tensor {
   const missing = labels.isnan();
   const counts = missing.where(0, weights.unsqueeze(1));

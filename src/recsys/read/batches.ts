@@ -19,14 +19,18 @@ function sliceBatch({ schema, hi, lo, offsets, dense, labels }: SparseBatch, fro
   };
 }
 
-/** Has offsets begin at 0. A function of its own: what holds such a loop is optimised within it, and anew at every call. */
+/**
+ * Has offsets begin at 0. A function of its own: what holds such a loop is optimised within it, and anew at every call.
+ */
 function lessFirst(offsets: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
   const first = offsets[0];
   if (first !== 0) for (let i = 0; i < offsets.length; i++) offsets[i] -= first;
   return offsets;
 }
 
-/** The examples of `blocks` as one batch; `order` numbers them through all blocks, in the blocks' own order by default. */
+/**
+ * The examples of `blocks` as one batch; `order` numbers them through all blocks, in the blocks' own order by default.
+ */
 export function gatherBatch(
   schema: BatchSchema,
   blocks: readonly SparseBatch[],

@@ -1,5 +1,6 @@
 /**
- * Which formats logs come in, as plain data, and the parser of each. A parser cuts one line into byte ranges; it makes no strings.
+ * Which formats logs come in, as plain data, and the parser of each. A parser cuts one line into byte ranges; it makes
+ * no strings.
  */
 import { byType, check, either, flag, type Kind, list, text } from '../check.ts';
 import type { Fields } from '../features/fields.ts';
@@ -18,7 +19,10 @@ export type Format =
       readonly header?: boolean;
       /** Names of the columns, where no header has them. */
       readonly columns?: readonly string[];
-      /** Whether fields may stand in double quotes, and then hold separators and line breaks; true by default. Without, one file is read by several threads. */
+      /**
+       * Whether fields may stand in double quotes, and then hold separators and line breaks; true by default. Without,
+       * one file is read by several threads.
+       */
       readonly quotes?: boolean;
       /** Takes blanks around fields away; false by default. */
       readonly trim?: boolean;
@@ -56,12 +60,18 @@ export const OPEN = 'a quoted field does not end';
 
 export interface LineParser {
   readonly fields: Fields;
-  /** Where the first line break at or after `from` stands, -1 when there is none before `filled`. The line's pieces are found on the way. */
+  /**
+   * Where the first line break at or after `from` stands, -1 when there is none before `filled`. The line's pieces are
+   * found on the way.
+   */
   lineEnd(bytes: Uint8Array, from: number, filled: number): number;
   /** Takes a scanner for texts that stand in its memory; `renew` says that the text was changed. */
   attach(scanner: Scanner): void;
   renew(): void;
-  /** Cuts the line [start, end) of `bytes` into `fields`; null, OPEN, or why the line is bad. May change the bytes of the line. */
+  /**
+   * Cuts the line [start, end) of `bytes` into `fields`; null, OPEN, or why the line is bad. May change the bytes of
+   * the line.
+   */
   parse(bytes: Uint8Array, start: number, end: number): string | null;
 }
 

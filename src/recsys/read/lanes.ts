@@ -1,6 +1,6 @@
 /**
- * Several units at once, in an order that depends on the units alone: lane l reads units l, l + LANES, ..., and blocks are taken from the lanes in turn.
- * So any number of threads, also none, gives the same examples in the same order.
+ * Several units at once, in an order that depends on the units alone: lane l reads units l, l + LANES, ..., and blocks
+ * are taken from the lanes in turn. So any number of threads, also none, gives the same examples in the same order.
  */
 import type { Features } from '../features/features.ts';
 import type { FeatureSpec } from '../features/spec.ts';
@@ -12,10 +12,16 @@ import { readUnit, type Unit } from './unit.ts';
 /** How many units are read at once. */
 const LANES = 4;
 
-/** Examples of a block, about: enough to make a message cheap, few enough that a lane's blocks are small beside a shuffle buffer. */
+/**
+ * Examples of a block, about: enough to make a message cheap, few enough that a lane's blocks are small beside a
+ * shuffle buffer.
+ */
 const BLOCK_ROWS = 4096;
 
-/** Examples of a block that is cut into batches: a whole number of them, so that few batches are put together out of two blocks. */
+/**
+ * Examples of a block that is cut into batches: a whole number of them, so that few batches are put together out of two
+ * blocks.
+ */
 const blockRows = (batchSize: number): number => batchSize * Math.max(1, Math.round(BLOCK_ROWS / batchSize));
 
 /** Blocks that a thread makes ahead for each of its lanes. */

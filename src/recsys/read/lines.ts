@@ -1,5 +1,6 @@
 /**
- * From chunks of bytes to lines to examples: the loop that reading a file, a part of one, and messages of a broker share.
+ * From chunks of bytes to lines to examples: the loop that reading a file, a part of one, and messages of a broker
+ * share.
  */
 import type { SparseBatch } from '../batch.ts';
 import type { Extractor, Features } from '../features/features.ts';
@@ -38,7 +39,9 @@ export function checkLineLength(path: string, bytes: number): void {
   if (bytes > LONGEST) throw new Error(`${path}: a line of more than ${LONGEST >> 20} MB: is the format right?`);
 }
 
-/** No quoted field spans more: what does is a quote that is never closed, which shall not spoil the rest of the file. */
+/**
+ * No quoted field spans more: what does is a quote that is never closed, which shall not spoil the rest of the file.
+ */
 const LONGEST_RECORD = 1 << 18;
 
 const decoder = new TextDecoder();

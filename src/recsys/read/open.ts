@@ -19,7 +19,10 @@ const CHUNK = 1 << 20;
 
 type Compression = 'none' | 'gzip' | 'zstd';
 
-/** How a file is compressed. @throws Error naming the file when it cannot be read, or holds UTF-16, which begins with its byte order mark */
+/**
+ * How a file is compressed.
+ * @throws Error naming the file when it cannot be read, or holds UTF-16, which begins with its byte order mark
+ */
 export function compressionOf(path: string): Compression {
   const start = readStart(path, 4);
   if ((start[0] === 0xff && start[1] === 0xfe) || (start[0] === 0xfe && start[1] === 0xff))
@@ -29,7 +32,8 @@ export function compressionOf(path: string): Compression {
 }
 
 /**
- * The unpacked bytes of a file, from position `start` (of plain files only). A chunk is valid until the next is asked for.
+ * The unpacked bytes of a file, from position `start` (of plain files only). A chunk is valid until the next is asked
+ * for.
  * @throws Error naming the file when it cannot be read, is damaged or truncated
  */
 export async function* openChunks(path: string, start = 0): AsyncGenerator<Uint8Array, void, undefined> {

@@ -1,5 +1,6 @@
 /**
- * Parquet files through hyparquet: row groups become records, records go through the feature function as served ones do.
+ * Parquet files through hyparquet: row groups become records, records go through the feature function as served ones
+ * do.
  */
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
@@ -12,7 +13,10 @@ import type { BadLine, Block } from './lines.ts';
 /** Rows turned into JavaScript values at once. */
 const ROWS = 8192;
 
-/** Blocks of the rows of a file; a bad line's number is its row, from 1. @throws Error naming the file when it is damaged */
+/**
+ * Blocks of the rows of a file; a bad line's number is its row, from 1.
+ * @throws Error naming the file when it is damaged
+ */
 export async function* readParquet(
   path: string,
   features: Features,

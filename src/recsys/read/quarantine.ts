@@ -7,7 +7,10 @@ import { reasonOf } from '../../formats/atomic.ts';
 import type { BadLine } from './lines.ts';
 
 export interface BadLineOptions {
-  /** Where they are kept, written anew by each reading: one JSON object per line with file, line, reason and text (the first 4,096 bytes). Nowhere by default. */
+  /**
+   * Where they are kept, written anew by each reading: one JSON object per line with file, line, reason and text (the
+   * first 4,096 bytes). Nowhere by default.
+   */
   readonly quarantine?: string;
   /** More than so many are an error; 10,000 by default. */
   readonly max?: number;

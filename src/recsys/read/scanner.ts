@@ -1,6 +1,7 @@
 /**
- * Finds separators and line breaks 16 bytes at a time: one small WebAssembly function, because a loop over single bytes was the larger half of reading a line
- * (docs/decisions/080-reader.md). It says where they are; what they mean is the parsers' business.
+ * Finds separators and line breaks 16 bytes at a time: one small WebAssembly function, because a loop over single bytes
+ * was the larger half of reading a line (docs/decisions/080-reader.md). It says where they are; what they mean is the
+ * parsers' business.
  */
 import { encodeModule, type FunctionType } from '../../backends/wasm/encoder.ts';
 import { FunctionWriter } from '../../backends/wasm/function-writer.ts';

@@ -1,6 +1,7 @@
 /**
- * A global shuffle in bounded memory: when the buffer is full all of it is permuted, half of it goes out and the rest waits for what comes. Data that
- * fits the buffer is shuffled perfectly; of more, an example travels as far as it likes, with a probability that halves every half buffer.
+ * A global shuffle in bounded memory: when the buffer is full all of it is permuted, half of it goes out and the rest
+ * waits for what comes. Data that fits the buffer is shuffled perfectly; of more, an example travels as far as it
+ * likes, with a probability that halves every half buffer.
  */
 import { RandomStream } from '../../data/random.ts';
 import type { BatchSchema, SparseBatch } from '../batch.ts';

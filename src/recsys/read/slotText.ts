@@ -1,5 +1,6 @@
 /**
- * Lines of slot-and-sign pairs: `sign:slot sign:slot ...` or the other way round, slots in any order and as often as they have values.
+ * Lines of slot-and-sign pairs: `sign:slot sign:slot ...` or the other way round, slots in any order and as often as
+ * they have values.
  */
 import { Fields } from '../features/fields.ts';
 import { byteOf, type Format, type LineParser } from './format.ts';

@@ -13,7 +13,10 @@ export class LineSplitter {
   private readonly separator: number;
   private readonly leave: number;
   private scanner: Scanner | null = null;
-  /** Of the scanner's positions: the next one, how many there are, where the scanned text ends, and where the next line should begin. */
+  /**
+   * Of the scanner's positions: the next one, how many there are, where the scanned text ends, and where the next line
+   * should begin.
+   */
   private next = 0;
   private count = 0;
   private scannedTo = 0;
@@ -79,7 +82,10 @@ export class LineSplitter {
     }
   }
 
-  /** How many pieces the line [start, lineEnd) has, into `start` and `end`; -1 when it is one that is left to its parser. */
+  /**
+   * How many pieces the line [start, lineEnd) has, into `start` and `end`; -1 when it is one that is left to its
+   * parser.
+   */
   split(bytes: Uint8Array, start: number, lineEnd: number): number {
     if (this.line !== start && !this.splitPlainly(bytes, start, lineEnd)) return -1;
     // Without the carriage return.

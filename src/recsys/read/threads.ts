@@ -1,6 +1,7 @@
 /**
- * Reader threads: they outlive the loop over a reader, because a thread takes 0.1 s to start and as much until its code is optimised, and passes may be
- * shorter than that. A thread reads for one owner at a time; idle ones keep no process alive, and end after a while.
+ * Reader threads: they outlive the loop over a reader, because a thread takes 0.1 s to start and as much until its code
+ * is optimised, and passes may be shorter than that. A thread reads for one owner at a time; idle ones keep no process
+ * alive, and end after a while.
  */
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';

@@ -1,5 +1,6 @@
 /**
- * Units of reading: a file, or a stretch of a large plain one. Which unit gives which examples depends on the files alone, not on who reads it.
+ * Units of reading: a file, or a stretch of a large plain one. Which unit gives which examples depends on the files
+ * alone, not on who reads it.
  */
 import { statSync } from 'node:fs';
 import { reasonOf } from '../../formats/atomic.ts';
@@ -38,7 +39,10 @@ export function planUnits(files: readonly string[], format: Format): Unit[] {
   });
 }
 
-/** Blocks of at most `blockRows` examples. @throws Error naming the file when it cannot be read, is damaged or does not fit the features */
+/**
+ * Blocks of at most `blockRows` examples.
+ * @throws Error naming the file when it cannot be read, is damaged or does not fit the features
+ */
 export async function* readUnit(
   { path, start, stop }: Unit,
   format: Format,

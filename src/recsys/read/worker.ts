@@ -1,6 +1,6 @@
 /**
- * A reader thread: reads the lanes of its present owner as far ahead as it is asked, in the order in which their blocks are wanted, and hands the blocks over
- * without copying them.
+ * A reader thread: reads the lanes of its present owner as far ahead as it is asked, in the order in which their blocks
+ * are wanted, and hands the blocks over without copying them.
  */
 import { parentPort } from 'node:worker_threads';
 import { Features } from '../features/features.ts';

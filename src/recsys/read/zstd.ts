@@ -1,6 +1,6 @@
 /**
- * Zstandard (RFC 8878): fzstd unpacks, frame by frame; where frames end, and whether what came out has the checksum that a frame carries, is told here,
- * because fzstd passes checksums over.
+ * Zstandard (RFC 8878): fzstd unpacks, frame by frame; where frames end, and whether what came out has the checksum
+ * that a frame carries, is told here, because fzstd passes checksums over.
  */
 import type { Decompress } from 'fzstd';
 import type { XXHash } from 'xxhash-wasm';

@@ -1,5 +1,6 @@
 /**
- * What a run's page shows, as plain data: facts, and charts with their numbers. Read from the lines of metrics.jsonl; knows no HTML.
+ * What a run's page shows, as plain data: facts, and charts with their numbers. Read from the lines of metrics.jsonl;
+ * knows no HTML.
  */
 import type { CalibrationBin } from '../../metrics/index.ts';
 import type { DayEvent, PassEvent } from '../stream/events.ts';
@@ -199,7 +200,10 @@ function importanceChart(days: readonly DayEvent[]): Chart[] {
   ];
 }
 
-/** Runs of `tenon train`: every number of the epochs' lines is a curve; those that differ by their part (train, val, test) share a chart. */
+/**
+ * Runs of `tenon train`: every number of the epochs' lines is a curve; those that differ by their part (train, val,
+ * test) share a chart.
+ */
 function epochReport(title: string, lines: readonly MetricLine[]): Report {
   const skipped = new Set(['epoch', 'step', 'seconds']);
   const names = [...new Set(lines.flatMap(line => Object.keys(line)))].filter(

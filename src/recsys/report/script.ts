@@ -1,5 +1,6 @@
 /**
- * What runs in a report's page: turns the charts' data into Chart.js charts. Plain JavaScript, because it stands in the page as it is.
+ * What runs in a report's page: turns the charts' data into Chart.js charts. Plain JavaScript, because it stands in the
+ * page as it is.
  */
 export const PAGE_SCRIPT = `
 const { charts } = JSON.parse(document.getElementById('report').textContent);

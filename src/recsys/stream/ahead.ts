@@ -1,6 +1,7 @@
 /**
- * The next pass, asked for and begun to be read while the present one is trained on: its files are opened, parsed and shuffled by the reading threads,
- * which wait once they have filled their blocks. Nothing that is trained depends on it.
+ * The next pass, asked for and begun to be read while the present one is trained on: its files are opened, parsed and
+ * shuffled by the reading threads, which wait once they have filled their blocks. Nothing that is trained depends on
+ * it.
  */
 import type { SparseBatch } from '../batch.ts';
 import type { ReaderStats } from '../read/reader.ts';

@@ -1,6 +1,6 @@
 /**
- * Done-files: one JSON object per line, the newest last; what a line names is complete, because it was written before the line. Readers (a restart, a
- * server that picks up models) look at the last line.
+ * Done-files: one JSON object per line, the newest last; what a line names is complete, because it was written before
+ * the line. Readers (a restart, a server that picks up models) look at the last line.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { reasonOf } from '../../formats/atomic.ts';
@@ -21,7 +21,10 @@ export interface DoneLine {
   readonly time: string;
 }
 
-/** The lines of a done-file, oldest first; none when it is not there. @throws Error naming file and line where it is no done-file */
+/**
+ * The lines of a done-file, oldest first; none when it is not there.
+ * @throws Error naming file and line where it is no done-file
+ */
 export function readDone(file: string): DoneLine[] {
   if (!existsSync(file)) return [];
   let text: string;

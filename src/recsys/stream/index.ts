@@ -1,6 +1,6 @@
 /**
- * Training on a stream, pass after pass and day after day: sources, checkpoints and publishing with done-files, restart. Knows a learner by its interface;
- * knows nothing of the command line.
+ * Training on a stream, pass after pass and day after day: sources, checkpoints and publishing with done-files,
+ * restart. Knows a learner by its interface; knows nothing of the command line.
  */
 export { type Broker, type BrokerPassOptions, BrokerRefusal, BrokerSource, type Message } from './broker.ts';
 export { type DirectoryOptions, DirectorySource } from './directory.ts';

@@ -1,6 +1,7 @@
 /**
- * Keys of the messages that came last. A producer that is not sure whether a message arrived sends it again with the same key; the second one is passed over. What
- * is remembered at a position depends on the messages before it alone, so a run that was stopped passes over the same ones. Imports nothing.
+ * Keys of the messages that came last. A producer that is not sure whether a message arrived sends it again with the
+ * same key; the second one is passed over. What is remembered at a position depends on the messages before it alone, so
+ * a run that was stopped passes over the same ones. Imports nothing.
  */
 
 /** Of a position in the stream: how many messages with a key came before it, and the keys of the last of them. */
@@ -26,7 +27,10 @@ export class RecentKeys {
     return this.first + this.keys.length;
   }
 
-  /** Takes the next message's key. @returns false where it is one of the last `window`: the message came before, and is not counted */
+  /**
+   * Takes the next message's key.
+   * @returns false where it is one of the last `window`: the message came before, and is not counted
+   */
   take(key: string): boolean {
     const earlier = this.numbers.get(key);
     if (earlier !== undefined && this.count - earlier <= this.window) return false;

@@ -1,6 +1,6 @@
 /**
- * A file that says which process uses a folder. Of a process that is gone it is void, also where another one has its number since: processes are told
- * apart by when they began (Linux).
+ * A file that says which process uses a folder. Of a process that is gone it is void, also where another one has its
+ * number since: processes are told apart by when they began (Linux).
  */
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -42,7 +42,11 @@ function holderOf(file: string): Holder | null {
   }
 }
 
-/** Locks `file`, in a folder that is made where it is not there. @returns what unlocks it @throws Error naming the process that has it */
+/**
+ * Locks `file`, in a folder that is made where it is not there.
+ * @returns what unlocks it
+ * @throws Error naming the process that has it
+ */
 export function lock(file: string): () => void {
   const whole = `${file}.${process.pid}.tmp`;
   const own: Holder = { pid: process.pid, began: beginOf(process.pid) };

@@ -40,14 +40,14 @@ export interface StreamOptions {
   /** Checkpoints that stay; 2 by default. */
   readonly keep?: number;
   /**
-   * When a pass is measured: all of it before any of it is learned from ('pass', the default: what the published model would have scored), or each batch
-   * just before it is learned from ('progressive', which costs nothing).
+   * When a pass is measured: all of it before any of it is learned from ('pass', the default: what the published model
+   * would have scored), or each batch just before it is learned from ('progressive', which costs nothing).
    */
   readonly validate?: 'pass' | 'progressive';
   /**
-   * Learns through the learner's pipeline: while one batch is computed, the next is pulled and the one before pushed, so rows are one push older than
-   * without. The pipeline is emptied every 64 batches, where a run can be stopped and goes on to the bit. Worth it where a core is left beside the
-   * threads that compute; false by default.
+   * Learns through the learner's pipeline: while one batch is computed, the next is pulled and the one before pushed,
+   * so rows are one push older than without. The pipeline is emptied every 64 batches, where a run can be stopped and
+   * goes on to the bit. Worth it where a core is left beside the threads that compute; false by default.
    */
   readonly pipeline?: boolean;
   /** Batches per pass by which slots are shuffled for their importance; 1 by default. */

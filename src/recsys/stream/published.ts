@@ -1,5 +1,6 @@
 /**
- * A published model as a server or an evaluation uses it: the newest base, the deltas after it, and the feature function of training.
+ * A published model as a server or an evaluation uses it: the newest base, the deltas after it, and the feature
+ * function of training.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -113,8 +114,9 @@ export class PublishedModel {
   }
 
   /**
-   * Vectors of the users or of the items of records, for models of retrieval: [records, d], of MIND's users [records, interests, d], flat. A user's item is
-   * the nearer the larger their dot product; what an item's vector does not depend on may be left out of its records.
+   * Vectors of the users or of the items of records, for models of retrieval: [records, d], of MIND's users [records,
+   * interests, d], flat. A user's item is the nearer the larger their dot product; what an item's vector does not
+   * depend on may be left out of its records.
    * @throws Error where the model is no model of retrieval
    */
   vectors(records: readonly FeatureRecord[], of: 'user' | 'item'): Float32Array {

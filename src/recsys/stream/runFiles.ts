@@ -1,5 +1,6 @@
 /**
- * The files of a streaming run: checkpoints to go on from, published models for serving, a line of metrics per event; and what a restart takes back.
+ * The files of a streaming run: checkpoints to go on from, published models for serving, a line of metrics per event;
+ * and what a restart takes back.
  *
  *     checkpoint.done            one line per checkpoint; a restart goes on from the last
  *     checkpoints/DAY-PASS/      dense weights, optimizer state, table, state.json
@@ -44,7 +45,10 @@ export class RunFiles {
     this.keep = keep;
   }
 
-  /** Keeps other processes out until the function that comes back is called. @throws Error naming the process that is in */
+  /**
+   * Keeps other processes out until the function that comes back is called.
+   * @throws Error naming the process that is in
+   */
   lock(): () => void {
     return lock(this.file('run.lock'));
   }

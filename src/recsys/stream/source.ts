@@ -1,5 +1,6 @@
 /**
- * Where a stream of passes comes from: what every source answers, whatever is behind it. Types, and the notices of waiting.
+ * Where a stream of passes comes from: what every source answers, whatever is behind it. Types, and the notices of
+ * waiting.
  */
 import type { SparseBatch } from '../batch.ts';
 import type { Features } from '../features/features.ts';
@@ -53,13 +54,16 @@ export interface Asking {
 
 export interface StreamSource {
   /**
-   * The pass after a position (null: the first), once it is complete; null when the stream is over or the waiting was stopped.
+   * The pass after a position (null: the first), once it is complete; null when the stream is over or the waiting was
+   * stopped.
    * @throws Error in one sentence where the data contradicts itself; a source that does not answer is waited for
    */
   next(after: SourcePosition | null, asking: Asking): Promise<Pass | null>;
   /** Everything up to this position is in a checkpoint: the source may forget it. */
   commit(position: SourcePosition): Promise<void>;
-  /** What it knows beside a position and a process that goes on from there should, as plain JSON: kept in checkpoints. */
+  /**
+   * What it knows beside a position and a process that goes on from there should, as plain JSON: kept in checkpoints.
+   */
   memory?(position: SourcePosition | null): unknown;
   /** Takes in what an earlier process knew, before `next`. */
   remember?(memory: unknown): void;

@@ -12,7 +12,10 @@ export function scoreOf({ score: { nonclick, click: clicked } }: TableSettings, 
   return (show - click) * nonclick + click * clicked;
 }
 
-/** Whether a sign without a row gets one at a push, the table's `step`th: chances below 1 are drawn from the sign, the seed and the step. */
+/**
+ * Whether a sign without a row gets one at a push, the table's `step`th: chances below 1 are drawn from the sign, the
+ * seed and the step.
+ */
 export function enters(
   settings: TableSettings,
   hash: number,

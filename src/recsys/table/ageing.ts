@@ -1,6 +1,6 @@
 /**
- * The life of rows: the end of a day, and making room. Decisions depend on what rows hold, never on where they lie, so a table that was
- * saved and loaded decides as the one that was not.
+ * The life of rows: the end of a day, and making room. Decisions depend on what rows hold, never on where they lie, so
+ * a table that was saved and loaded decides as the one that was not.
  */
 import { CLICK, HI, LO, META, SHOW } from './layout.ts';
 import type { ShrinkReport } from './sparse-table.ts';
@@ -44,7 +44,10 @@ export function evictTo(table: EmbeddingTable, bytes: number, spared: Iterable<n
   return evicted;
 }
 
-/** `count` rows of the lowest score, among equals the longest unseen and then those of the smallest sign; none of `spared`. */
+/**
+ * `count` rows of the lowest score, among equals the longest unseen and then those of the smallest sign; none of
+ * `spared`.
+ */
 function eviction(table: EmbeddingTable, count: number, spared: ReadonlySet<number>): number[] {
   const { rows } = table;
   const candidates: number[] = [];

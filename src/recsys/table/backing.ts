@@ -1,7 +1,7 @@
 /**
- * Where the segments of rows live: in memory; in a memory-mapped file, which the operating system pages (Linux, through koffi); in a file
- * that is read and written segment by segment, with some of them in memory; or in memory up to a limit and in a file beyond. The files are
- * scratch: they have no name once opened, and go with the process.
+ * Where the segments of rows live: in memory; in a memory-mapped file, which the operating system pages (Linux, through
+ * koffi); in a file that is read and written segment by segment, with some of them in memory; or in memory up to a
+ * limit and in a file beyond. The files are scratch: they have no name once opened, and go with the process.
  */
 import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -12,7 +12,10 @@ import type { Segment } from './row-store.ts';
 export interface Backing {
   /** A segment has 2^shift rows. */
   readonly shift: number;
-  /** Whether segments stay where they are for as long as there are rows, so that generated code may know their addresses. */
+  /**
+   * Whether segments stay where they are for as long as there are rows, so that generated code may know their
+   * addresses.
+   */
   readonly fixed: boolean;
   /** Whether segments lie on large pages, each zeroed at its first touch. */
   readonly onLargePages?: boolean;
@@ -67,8 +70,8 @@ const closer = new FinalizationRegistry<number>(handle => closeSync(handle));
 const SIDE_BY_SIDE = 8;
 
 /**
- * Segments on large pages: a table of gigabytes is read all over, and with pages of 4 KB most reads first wait for their address.
- * The pages are given back when the table is gone.
+ * Segments on large pages: a table of gigabytes is read all over, and with pages of 4 KB most reads first wait for
+ * their address. The pages are given back when the table is gone.
  */
 class LargePageBacking implements Backing {
   readonly shift = 16;
@@ -110,7 +113,9 @@ class LargePageBacking implements Backing {
 const LARGEST_GROWTH = 1 << 26;
 const ZEROS = new Uint8Array(1 << 18);
 
-/** Segments in a shared mapping of one file: the operating system keeps what is used in memory and writes the rest out. */
+/**
+ * Segments in a shared mapping of one file: the operating system keeps what is used in memory and writes the rest out.
+ */
 class MappedBacking implements Backing {
   readonly shift: number;
   readonly fixed = true;
@@ -307,8 +312,8 @@ function mappedShift(words: number, share: MemoryShare | null): number {
 }
 
 /**
- * Memory without a folder; else a mapped file where the system can, a paged one otherwise, for what does not fit `share` (without one, for all). One per
- * store of rows, of so many `words` each.
+ * Memory without a folder; else a mapped file where the system can, a paged one otherwise, for what does not fit
+ * `share` (without one, for all). One per store of rows, of so many `words` each.
  */
 export function backingFor(folder: string | undefined, share: MemoryShare | null, words: number): Backing {
   const system = mappingSystem();

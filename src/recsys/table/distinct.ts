@@ -1,6 +1,6 @@
 /**
- * The distinct signs of one batch, in order of first appearance: a small open-addressing table that stays in cache. What follows (finding
- * rows, the optimizer, sending to other processes) is then done once per sign.
+ * The distinct signs of one batch, in order of first appearance: a small open-addressing table that stays in cache.
+ * What follows (finding rows, the optimizer, sending to other processes) is then done once per sign.
  */
 import type { HostKernels } from '../../compiler/program.ts';
 import { DistinctKernel } from '../kernels/index.ts';

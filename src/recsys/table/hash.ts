@@ -1,6 +1,6 @@
 /**
- * Mixing of signs: places in hash tables, initial weights and random admission, all functions of the sign (and a seed) alone, so that they
- * are the same whatever came before and in whichever process.
+ * Mixing of signs: places in hash tables, initial weights and random admission, all functions of the sign (and a seed)
+ * alone, so that they are the same whatever came before and in whichever process.
  */
 
 /** A well-mixed 32-bit integer of a sign (the finaliser of MurmurHash3 over both halves, then lowbias32). */

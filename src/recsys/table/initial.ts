@@ -1,6 +1,6 @@
 /**
- * What rows and vectors start with: weights are a function of the sign and the table's seed, so nothing depends on the order in which signs come, and state is
- * what the row optimizers say.
+ * What rows and vectors start with: weights are a function of the sign and the table's seed, so nothing depends on the
+ * order in which signs come, and state is what the row optimizers say.
  */
 import { normalOf, uniformOf } from './hash.ts';
 import type { Layout } from './layout.ts';

@@ -1,6 +1,7 @@
 /**
- * The words of a row. Every row: sign, link, slot and age, statistics, the wide weight and its state. The vector and its state follow in the
- * same row where every row has one, and lie in a store of their own where vectors are admitted later.
+ * The words of a row. Every row: sign, link, slot and age, statistics, the wide weight and its state. The vector and
+ * its state follow in the same row where every row has one, and lie in a store of their own where vectors are admitted
+ * later.
  */
 import type { RowRule } from './optimizers.ts';
 import type { TableSettings } from './options.ts';

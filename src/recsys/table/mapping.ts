@@ -1,6 +1,6 @@
 /**
- * Memory that the operating system maps: of files, and anonymous on large pages, because a table of gigabytes is read all over, and with pages of
- * 4 KB most reads first wait for their address. Linux, through koffi.
+ * Memory that the operating system maps: of files, and anonymous on large pages, because a table of gigabytes is read
+ * all over, and with pages of 4 KB most reads first wait for their address. Linux, through koffi.
  */
 import { createRequire } from 'node:module';
 
@@ -85,7 +85,10 @@ export const givenUp = new FinalizationRegistry<Maps>(maps => maps.clear());
 /** Bytes from which on arrays are worth a place on large pages. */
 const SMALLEST = 1 << 15;
 
-/** Arrays of one length on large pages, several to a page where they are small. Given back to the system when the last of a page is. */
+/**
+ * Arrays of one length on large pages, several to a page where they are small. Given back to the system when the last
+ * of a page is.
+ */
 interface Slab {
   readonly maps: Maps;
   readonly buffer: ArrayBuffer;
@@ -94,8 +97,8 @@ interface Slab {
 }
 
 /**
- * Arrays of words whose lengths are powers of two, on large pages. A length has its own pages: the parts of an index grow at about the same
- * time, and then leave whole pages behind.
+ * Arrays of words whose lengths are powers of two, on large pages. A length has its own pages: the parts of an index
+ * grow at about the same time, and then leave whole pages behind.
  */
 export class LargePageArrays {
   private readonly system: MappingSystem | null = mappingSystem();

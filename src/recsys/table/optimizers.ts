@@ -1,10 +1,14 @@
 /**
- * Row optimizers: a row's weights and state lie in one segment, its gradient in the batch's. Each is a plain loop over typed arrays; numbers
- * are computed in f64 and rounded when stored. The formulas are those of options.ts; kernels/rules.ts has them as generated code.
+ * Row optimizers: a row's weights and state lie in one segment, its gradient in the batch's. Each is a plain loop over
+ * typed arrays; numbers are computed in f64 and rounded when stored. The formulas are those of options.ts;
+ * kernels/rules.ts has them as generated code.
  */
 import type { RowOptimizer } from './options.ts';
 
-/** Updates `n` weights at `w[at]`, whose state is at `w[state]`, by the gradient at `g[from]` that came with `shows` shows. */
+/**
+ * Updates `n` weights at `w[at]`, whose state is at `w[state]`, by the gradient at `g[from]` that came with `shows`
+ * shows.
+ */
 type UpdateRow = (
   w: Float32Array,
   at: number,

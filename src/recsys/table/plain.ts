@@ -1,6 +1,6 @@
 /**
- * What a table does for every sign of a batch, as plain loops: everywhere that generated code does not run, and the specification of that code, which
- * gives the same bits.
+ * What a table does for every sign of a batch, as plain loops: everywhere that generated code does not run, and the
+ * specification of that code, which gives the same bits.
  */
 import { CLICK, DELTA, LINK, META, SHOW, WIDE } from './layout.ts';
 import type { TableLookup } from './lookup.ts';
@@ -27,7 +27,9 @@ export function findPlainly(table: EmbeddingTable, found: TableLookup): void {
   }
 }
 
-/** Takes the weights and shows of distinct sign `u` while its row is at hand; without a row, what it would start with. */
+/**
+ * Takes the weights and shows of distinct sign `u` while its row is at hand; without a row, what it would start with.
+ */
 export function readRow(table: EmbeddingTable, found: TableLookup, u: number): void {
   const row = found.rows[u]!;
   const { width, layout } = table;

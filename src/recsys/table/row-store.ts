@@ -1,7 +1,7 @@
 /**
- * Rows of equal size in segments of a power of two of them: growing adds a segment and copies nothing. A row is 32-bit words, floats and
- * integers side by side in one cache line or two; freed rows form a list through one of their words. Where segments live is the
- * `Backing`'s business.
+ * Rows of equal size in segments of a power of two of them: growing adds a segment and copies nothing. A row is 32-bit
+ * words, floats and integers side by side in one cache line or two; freed rows form a list through one of their words.
+ * Where segments live is the `Backing`'s business.
  */
 import type { Backing } from './backing.ts';
 
@@ -83,7 +83,9 @@ export class RowStore {
     return this.known;
   }
 
-  /** Reads a word of every cache line of rows[from, from + count) (-1: none), up to word `words`: like SignIndex.touch. */
+  /**
+   * Reads a word of every cache line of rows[from, from + count) (-1: none), up to word `words`: like SignIndex.touch.
+   */
   touch(rows: Int32Array, from: number, count: number, words: number): number {
     let sum = 0;
     for (let k = from; k < from + count; k++) {
@@ -115,7 +117,10 @@ export class RowStore {
     return row;
   }
 
-  /** Rows for `wanted[0, count)`, into their places of `rows`; what is in them is to be written. @throws Error when the backing has no more room, after `size` says how many */
+  /**
+   * Rows for `wanted[0, count)`, into their places of `rows`; what is in them is to be written.
+   * @throws Error when the backing has no more room, after `size` says how many
+   */
   allocateAll(rows: Int32Array, wanted: Int32Array, count: number): void {
     let given = 0;
     for (; given < count && this.free > 0; given++) rows[wanted[given]!] = this.allocate();

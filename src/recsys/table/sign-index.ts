@@ -1,8 +1,8 @@
 /**
- * From signs to row numbers: 256 open-addressing tables with linear probing, chosen by the sign's hash; where in its table a sign lies is said
- * by its tag, a second hash. Each table grows on its own, so growth never pauses for more than a 256th of the rows and never holds
- * more than a 256th of the index twice. An entry is the tag and row + 1: growing reads entries alone, and the sign itself is compared
- * in the row, which a finder needs next anyway.
+ * From signs to row numbers: 256 open-addressing tables with linear probing, chosen by the sign's hash; where in its
+ * table a sign lies is said by its tag, a second hash. Each table grows on its own, so growth never pauses for more
+ * than a 256th of the rows and never holds more than a 256th of the index twice. An entry is the tag and row + 1:
+ * growing reads entries alone, and the sign itself is compared in the row, which a finder needs next anyway.
  */
 import { LargePageArrays } from './mapping.ts';
 
@@ -45,8 +45,8 @@ export class SignIndex {
   }
 
   /**
-   * Reads the places where `count` signs from `from` on would be, so that they are in cache when `guess` comes: these loads do not wait
-   * for one another, while those of a search do.
+   * Reads the places where `count` signs from `from` on would be, so that they are in cache when `guess` comes: these
+   * loads do not wait for one another, while those of a search do.
    */
   touch(hash: Int32Array, tag: Uint32Array, from: number, count: number): number {
     let sum = 0;
@@ -57,7 +57,10 @@ export class SignIndex {
     return sum;
   }
 
-  /** The first row whose tag is a sign's, -1 where there is none: its row in all but one of many thousand cases, and not compared yet. */
+  /**
+   * The first row whose tag is a sign's, -1 where there is none: its row in all but one of many thousand cases, and not
+   * compared yet.
+   */
   guess(hash: number, tag: number): number {
     const part = this.parts[hash >>> 24]!;
     const mask = part.length - 1;
@@ -89,8 +92,8 @@ export class SignIndex {
   }
 
   /**
-   * Makes room for the entries of signs that are not there, by their hashes; whoever asks enters them. All parts double at about the same time, so
-   * `touch` gets the memory they grow into before it is filled.
+   * Makes room for the entries of signs that are not there, by their hashes; whoever asks enters them. All parts double
+   * at about the same time, so `touch` gets the memory they grow into before it is filled.
    */
   reserve(
     hash: Int32Array,
@@ -159,8 +162,8 @@ export class SignIndex {
   }
 }
 
-// Loops over thousands of elements are functions of their own: a function that is optimised within its loop does not know what follows it, and starts
-// anew at every call.
+// Loops over thousands of elements are functions of their own: a function that is optimised within its loop does not
+// know what follows it, and starts anew at every call.
 
 function countByPart(used: Uint32Array, hash: Int32Array, wanted: Int32Array, count: number): void {
   for (let i = 0; i < count; i++) used[hash[wanted[i]!]! >>> 24]!++;

@@ -1,11 +1,13 @@
 /**
- * What a trainer asks of a table, and no more: so that one that spreads its signs over many processes can stand in its place.
+ * What a trainer asks of a table, and no more: so that one that spreads its signs over many processes can stand in its
+ * place.
  */
 import type { Sign } from '../batch.ts';
 
 /**
- * The distinct signs of one batch, in order of first appearance: found once, then gathered from and pushed to. The table's last two lookups
- * are valid, so a batch may be looked up before the one before it is pushed; what `gather` gives is as of the lookup.
+ * The distinct signs of one batch, in order of first appearance: found once, then gathered from and pushed to. The
+ * table's last two lookups are valid, so a batch may be looked up before the one before it is pushed; what `gather`
+ * gives is as of the lookup.
  */
 export interface Lookup {
   /** Distinct signs. */
@@ -36,8 +38,8 @@ export interface ShrinkReport {
 }
 
 /**
- * Which rows a save holds: `full` all, with optimizer state (a checkpoint); `base` the rows worth serving; `delta` those that grew since the
- * last base or delta; `batch` all, and every row is one day older afterwards.
+ * Which rows a save holds: `full` all, with optimizer state (a checkpoint); `base` the rows worth serving; `delta`
+ * those that grew since the last base or delta; `batch` all, and every row is one day older afterwards.
  */
 export type SaveMode = 'full' | 'base' | 'delta' | 'batch';
 
@@ -62,8 +64,8 @@ export interface SparseTable {
   /** Shows of the distinct signs so far, [unique], into `out`; 0 without a row. */
   shows(lookup: Lookup, out: Float32Array): void;
   /**
-   * Applies gradients [unique, width] with the shows and clicks that came with each distinct sign, [unique] each; creates rows that are
-   * not there as the admission says. `slots` [unique] is kept in the rows.
+   * Applies gradients [unique, width] with the shows and clicks that came with each distinct sign, [unique] each;
+   * creates rows that are not there as the admission says. `slots` [unique] is kept in the rows.
    */
   push(lookup: Lookup, gradients: Float32Array, shows: Float32Array, clicks: Float32Array, slots?: Int32Array): void;
   /** A copy of a sign's row, null where there is none. */
@@ -72,7 +74,10 @@ export interface SparseTable {
   shrink(): ShrinkReport;
   /** Writes the rows of a mode to one file, atomically. @throws Error naming the file and the reason. */
   save(path: string, mode: SaveMode): SaveReport;
-  /** Replaces all rows by those of a file. @throws Error for a file of another version, dimension or optimizer; the table is as before. */
+  /**
+   * Replaces all rows by those of a file.
+   * @throws Error for a file of another version, dimension or optimizer; the table is as before.
+   */
   load(path: string): void;
   /** Puts the rows of a delta over those here. */
   applyDelta(path: string): void;

@@ -1,9 +1,10 @@
 /**
- * EmbeddingTable: a dynamic hash table from signs to rows. Semantics of the row, its score and its life are those of PaddlePaddle's CTR
- * accessor; weights start as a function of the sign, so nothing depends on the order in which signs come.
+ * EmbeddingTable: a dynamic hash table from signs to rows. Semantics of the row, its score and its life are those of
+ * PaddlePaddle's CTR accessor; weights start as a function of the sign, so nothing depends on the order in which signs
+ * come.
  */
 import type { HostKernels } from '../../compiler/program.ts';
-import { backend } from '../../runtime/index.ts';
+import { withHostKernels } from '../../runtime/index.ts';
 import { type Sign, signParts } from '../batch.ts';
 import { TableKernels, type TableMemory } from '../kernels/index.ts';
 import { admits, enters, scoreOf } from './admission.ts';
@@ -26,10 +27,11 @@ import { viewRow } from './view.ts';
 const INDEX_BYTES = 20;
 
 /**
- * A dynamic table of embeddings, from 64-bit signs to rows of [show, click, unseen days, wide weight, vector, optimizer state]. A batch is looked up
- * once (`lookup`), read (`gather`) and pushed to (`push`); rows come to be when they are pushed, as the admission says. The end of a day
- * (`shrink`), files (`save`, `load`, `applyDelta`) and the memory limit are those of PaddlePaddle's sparse tables; TableOptions has the defaults. The
- * same pushes give the same bits, whatever the number of threads, where rows live, and whether the table was saved and loaded on the way.
+ * A dynamic table of embeddings, from 64-bit signs to rows of [show, click, unseen days, wide weight, vector, optimizer
+ * state]. A batch is looked up once (`lookup`), read (`gather`) and pushed to (`push`); rows come to be when they are
+ * pushed, as the admission says. The end of a day (`shrink`), files (`save`, `load`, `applyDelta`) and the memory limit
+ * are those of PaddlePaddle's sparse tables; TableOptions has the defaults. The same pushes give the same bits,
+ * whatever the number of threads, where rows live, and whether the table was saved and loaded on the way.
  */
 export class EmbeddingTable implements SparseTable, SignOwner {
   readonly settings: TableSettings;
@@ -146,10 +148,10 @@ export class EmbeddingTable implements SparseTable, SignOwner {
 
   /** Generated code for this table, where there is a machine for it. */
   private kernels(): { readonly machine: HostKernels; readonly kernels: TableKernels } | null {
-    const machine = backend().hostKernels;
     const { rows, vectors, layout, settings } = this;
-    if (!machine || !rows.fixed || !TableKernels.takes(settings)) return null;
-    if (this.generated?.machine !== machine) {
+    if (!rows.fixed || !TableKernels.takes(settings)) return null;
+    return withHostKernels(machine => {
+      if (this.generated?.machine === machine) return this.generated;
       const shape = {
         layout,
         settings,
@@ -158,8 +160,8 @@ export class EmbeddingTable implements SparseTable, SignOwner {
         blank: this.initial.blankRow(),
       };
       this.generated = { machine, kernels: new TableKernels(machine, shape) };
-    }
-    return this.generated;
+      return this.generated;
+    });
   }
 
   private memory({ addressOf }: HostKernels): TableMemory {
@@ -235,7 +237,9 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     if (this.layout.apart) this.admitWaiting(found);
   }
 
-  /** Gives their vector to the rows of a push that wait for it and may have it now; those without room go on waiting. */
+  /**
+   * Gives their vector to the rows of a push that wait for it and may have it now; those without room go on waiting.
+   */
   private admitWaiting(found: TableLookup): void {
     const { rows, unique, hash } = found;
     const waiting: number[] = [];
@@ -343,7 +347,10 @@ export class EmbeddingTable implements SparseTable, SignOwner {
     this.rows.release(row);
   }
 
-  /** How many of `wanted` pieces of `each` bytes the memory limit has room for, once rows that `found` does not hold were evicted for them. */
+  /**
+   * How many of `wanted` pieces of `each` bytes the memory limit has room for, once rows that `found` does not hold
+   * were evicted for them.
+   */
   private roomFor(wanted: number, each: number, found: TableLookup): number {
     const { memoryLimit, atLimit } = this.settings;
     if (memoryLimit === undefined || atLimit === 'spill') return wanted;

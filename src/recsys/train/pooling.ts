@@ -1,10 +1,10 @@
 /**
- * From the distinct rows of a batch to what a model reads, and back: pooling of ragged bags, sequences, and the merging of gradients of
- * duplicate signs in the order of the batch. By generated code where there is some, by plain loops over typed arrays elsewhere; knows no tables
- * and no tensors.
+ * From the distinct rows of a batch to what a model reads, and back: pooling of ragged bags, sequences, and the merging
+ * of gradients of duplicate signs in the order of the batch. By generated code where there is some, by plain loops over
+ * typed arrays elsewhere; knows no tables and no tensors.
  */
 import type { HostKernels } from '../../compiler/program.ts';
-import { backend } from '../../runtime/index.ts';
+import { withHostKernels } from '../../runtime/index.ts';
 import type { SparseBatch } from '../batch.ts';
 import { MergeKernel, PoolKernel } from '../kernels/index.ts';
 import type { SparseModel } from '../models/model.ts';
@@ -93,16 +93,15 @@ export class BatchPooling {
 
   /** Generated code for the present backend, where it takes some. */
   private kernels(): { readonly pool: PoolKernel; readonly merge: MergeKernel } | null {
-    const machine = backend().hostKernels;
-    if (!machine) return null;
-    if (this.generated?.machine !== machine) {
+    return withHostKernels(machine => {
+      if (this.generated?.machine === machine) return this.generated;
       const { fields, wide, dim, lengths } = this;
       const slots = this.slots.map(({ pooling, ...slot }) => ({ ...slot, pooling: POOLINGS.indexOf(pooling) }));
       const shape = { slots, fields, wide, dim, lengths };
       const pool = new PoolKernel(machine, shape, this.withIds);
       this.generated = { machine, pool, merge: new MergeKernel(machine, shape) };
-    }
-    return this.generated;
+      return this.generated;
+    });
   }
 
   /** Fills the model's inputs from rows [unique, width]. */
@@ -169,8 +168,9 @@ export class BatchPooling {
   }
 
   /**
-   * Adds up what a batch brings to each distinct sign, in the order of the batch: gradients, each times `scales` (of the wide weight, of the
-   * vector); shows; clicks (of label `click`; -1: every example is one); and the slot it was last in.
+   * Adds up what a batch brings to each distinct sign, in the order of the batch: gradients, each times `scales` (of
+   * the wide weight, of the vector); shows; clicks (of label `click`; -1: every example is one); and the slot it was
+   * last in.
    */
   backward(
     batch: SparseBatch,

@@ -1,5 +1,6 @@
 /**
- * Complex values as a pair of real tensors of one shape. A pair is a tree of tensors, so transforms and compile take it as it is.
+ * Complex values as a pair of real tensors of one shape. A pair is a tree of tensors, so transforms and compile take it
+ * as it is.
  */
 import { shapeText } from '../convert.ts';
 import { stack } from '../joins.ts';

@@ -1,7 +1,8 @@
 /**
- * The discrete Fourier transform of one dim, composed of contractions: a length is split into factors of at most 64 (Cooley and Tukey 1965), each
- * of which is a product with its matrix of roots of unity, with twiddle factors in between; a large prime goes through a power of two
- * (Bluestein 1970). So it is as fast as contractions are, and its gradients, transforms and batches are theirs.
+ * The discrete Fourier transform of one dim, composed of contractions: a length is split into factors of at most 64
+ * (Cooley and Tukey 1965), each of which is a product with its matrix of roots of unity, with twiddle factors in
+ * between; a large prime goes through a power of two (Bluestein 1970). So it is as fast as contractions are, and its
+ * gradients, transforms and batches are theirs.
  */
 import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';

@@ -1,6 +1,6 @@
 /**
- * The F namespace: layers, activations and losses as functions of tensors, with torch.nn.functional's names and meaning. Uses the
- * Tensor API only.
+ * The F namespace: layers, activations and losses as functions of tensors, with torch.nn.functional's names and
+ * meaning. Uses the Tensor API only.
  */
 export * from './activations.ts';
 export * from './adaptivePool.ts';

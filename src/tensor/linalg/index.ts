@@ -1,6 +1,6 @@
 /**
- * torch.linalg: products, norms, factorisations, linear systems. Matrices are the last two dims of tensors f32 or f64; leading dims are batches.
- * Imports the Tensor API; the algorithms are the graph's matrix routines.
+ * torch.linalg: products, norms, factorisations, linear systems. Matrices are the last two dims of tensors f32 or f64;
+ * leading dims are batches. Imports the Tensor API; the algorithms are the graph's matrix routines.
  */
 export {
   cholesky,

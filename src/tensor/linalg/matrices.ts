@@ -1,5 +1,6 @@
 /**
- * What the functions of this room share: checked matrices, batches of one shape, and calls of the graph's matrix routines.
+ * What the functions of this room share: checked matrices, batches of one shape, and calls of the graph's matrix
+ * routines.
  */
 import * as build from '../../graph/build.ts';
 import type { MatrixRoutine } from '../../graph/matrix.ts';
@@ -34,8 +35,8 @@ export const routine = (name: MatrixRoutine, ...inputs: readonly Tensor[]): Tens
   new Tensor(build.matrix(name, ...inputs.map(input => input.node)));
 
 /**
- * `result` [..., r, c], which fails when it is computed, with `sentence` ({} stands for the number), where info i32 [...] is not 0: the check is 0
- * that is added.
+ * `result` [..., r, c], which fails when it is computed, with `sentence` ({} stands for the number), where info i32
+ * [...] is not 0: the check is 0 that is added.
  */
 export function checkedBy(result: Tensor, info: Tensor, sentence: string): Tensor {
   const checked = new Tensor(build.checkIndex(info.detach().node, 1, sentence));

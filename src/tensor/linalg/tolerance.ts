@@ -7,7 +7,9 @@ import { colsOf, rowsOf } from './matrices.ts';
 export interface Tolerance {
   /** Absolute; 0 by default. */
   readonly atol?: number | Tensor | null;
-  /** By the largest singular value; max(m, n) times the dtype's precision by default, 0 when there is a positive atol. */
+  /**
+   * By the largest singular value; max(m, n) times the dtype's precision by default, 0 when there is a positive atol.
+   */
   readonly rtol?: number | Tensor | null;
 }
 

@@ -1,15 +1,15 @@
 /**
- * Indexing with a list of slices, numbers and tensors (Python's square brackets), boolean masks, and what depends on the data's values.
- * Functions here have the tensor first and become methods of Tensor.
+ * Indexing with a list of slices, numbers and tensors (Python's square brackets), boolean masks, and what depends on
+ * the data's values. Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';
 import { level } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
-import { broadcastShapes, checkTensor, describe, nodeOf, type TensorLike } from '../operands.ts';
+import { broadcastShapes, checkTensor, describe, nodeOf, sliceRange, type TensorLike } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { stridesOf } from './along.ts';
-import { sliceRange } from './views.ts';
 
 /** Python's start:stop:step; parts left out have its defaults. */
 export interface Slice {
@@ -19,9 +19,9 @@ export interface Slice {
 }
 
 /**
- * One place in an index list: a number takes that slice and drops the dim; a slice (an object, or text as '1:5', ':', '::-1') a range;
- * null adds a dim of size 1; '...' stands for all dims not named; an integer tensor picks by its elements, a bool tensor where it is
- * true (its values are read now).
+ * One place in an index list: a number takes that slice and drops the dim; a slice (an object, or text as '1:5', ':',
+ * '::-1') a range; null adds a dim of size 1; '...' stands for all dims not named; an integer tensor picks by its
+ * elements, a bool tensor where it is true (its values are read now).
  */
 export type IndexPart = number | boolean | string | null | Slice | Tensor;
 
@@ -98,8 +98,11 @@ function parse(op: string, x: Tensor, list: readonly IndexPart[]): Part[] {
         parts.push({ kind: 'take', index: part, dims: 1 });
       } else if (typeof part === 'number') parts.push({ kind: 'number', index: part });
       else if (typeof part === 'string') parts.push({ kind: 'slice', slice: parseSlice(op, part) });
-      else if (typeof part === 'object') parts.push({ kind: 'slice', slice: part });
-      else throw new TypeError(`${op}: index: expected numbers, slices, null, '...' or tensors, got ${describe(part)}`);
+      else if (typeof part === 'object' && !Array.isArray(part)) {
+        checkOptions(`${op}: index`, part, ['start', 'stop', 'step']);
+        parts.push({ kind: 'slice', slice: part });
+      } else
+        throw new TypeError(`${op}: index: expected numbers, slices, null, '...' or tensors, got ${describe(part)}`);
       dim++;
     }
   }
@@ -180,16 +183,17 @@ function merged(
 }
 
 /**
- * x[a, b, ...] as in Python: `x.index([0])`, `x.index(['1:3', null, '...'])`, `x.index([rows, cols])`. Negative indices count from the end.
+ * x[a, b, ...] as in Python: `x.index(0)`, `x.index('1:3', null, '...')`, `x.index(rows, cols)`, or with the same in an
+ * array. Negative indices count from the end.
  *
  * @throws for numbers out of range at once, for tensors' elements when the program runs.
  */
-export function index(x: Tensor, list: readonly IndexPart[]): Tensor {
+export function index(x: Tensor, ...parts: readonly [parts: readonly IndexPart[]] | readonly IndexPart[]): Tensor {
   checkTensor('index', 'input', x);
-  if (!Array.isArray(list)) throw new TypeError(`index: expected an array of indices, got ${describe(list)}`);
-  const parts = viewed('index', x, parse('index', x, list));
-  if (parts.taken.length === 0) return parts.view;
-  const { rows, index: flat, at } = merged('index', parts);
+  const list = (parts.length === 1 && Array.isArray(parts[0]) ? parts[0] : parts) as readonly IndexPart[];
+  const taken = viewed('index', x, parse('index', x, list));
+  if (taken.taken.length === 0) return taken.view;
+  const { rows, index: flat, at } = merged('index', taken);
   return new Tensor(build.gather(rows.node, flat, at, 'index'));
 }
 
@@ -200,6 +204,7 @@ export function indexPut(
   values: TensorLike,
   options: { readonly accumulate?: boolean } = {},
 ): Tensor {
+  checkOptions('indexPut', options, ['accumulate']);
   checkTensor('indexPut', 'input', x);
   const kind = options.accumulate ? 'add' : 'set';
   if (values instanceof Tensor) [x, values] = level(x, values);
@@ -260,12 +265,13 @@ export function maskedScatter(x: Tensor, mask: Tensor, source: Tensor): Tensor {
 }
 
 /**
- * i64 [n, ndim]: the places of the elements that are not 0, in order; with `asTuple` a vector for each dim (one for a tensor without dims). The
- * values are read now.
+ * i64 [n, ndim]: the places of the elements that are not 0, in order; with `asTuple` a vector for each dim (one for a
+ * tensor without dims). The values are read now.
  */
 export function nonzero(x: Tensor, options: { readonly asTuple: true }): Tensor[];
 export function nonzero(x: Tensor, options?: { readonly asTuple?: false }): Tensor;
 export function nonzero(x: Tensor, options: { readonly asTuple?: boolean } = {}): Tensor | Tensor[] {
+  checkOptions('nonzero', options, ['asTuple']);
   checkTensor('nonzero', 'input', x);
   if (options.asTuple) return nonzero(x.ndim === 0 ? x.reshape([1]) : x).unbind(1);
   const places = placesOf(x.bool());

@@ -1,6 +1,6 @@
 /**
- * Reading and writing at one index per element (torch.gather and scatter), through the flat primitives of the graph. Building blocks of
- * reductions, sorting and indexing; nothing here becomes a method.
+ * Reading and writing at one index per element (torch.gather and scatter), through the flat primitives of the graph.
+ * Building blocks of reductions, sorting and indexing; nothing here becomes a method.
  */
 import * as build from '../../graph/build.ts';
 import type { Node } from '../../graph/node.ts';

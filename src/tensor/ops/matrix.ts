@@ -1,5 +1,6 @@
 /**
- * Factorisations and systems under the names they have outside of torch.linalg. Functions here have the tensor first and become methods of Tensor.
+ * Factorisations and systems under the names they have outside of torch.linalg. Functions here have the tensor first
+ * and become methods of Tensor.
  */
 
 import { zeros } from '../creation.ts';
@@ -44,7 +45,9 @@ export function ormqr(x: Tensor, tau: Tensor, other: Tensor, left = true, transp
   return factor.ormqr(x, tau, other, left, transpose);
 }
 
-/** U, S and V (not transposed); `some` false gives complete bases, `computeUv` false zeros for U and V. See linalg.svd. */
+/**
+ * U, S and V (not transposed); `some` false gives complete bases, `computeUv` false zeros for U and V. See linalg.svd.
+ */
 export function svd(
   x: Tensor,
   some = true,

@@ -50,8 +50,8 @@ const literal = (value: number | bigint, like: Node): Node =>
   build.full(like.dtype === 'i64' ? BigInt(value) : Number(value), like.shape, like.dtype);
 
 /**
- * x as mantissa * 2^exponent with 0.5 <= |mantissa| < 1 and an i32 exponent; zeros, infinities and NaN are their own mantissa, with exponent 0. f32 and
- * f64.
+ * x as mantissa * 2^exponent with 0.5 <= |mantissa| < 1 and an i32 exponent; zeros, infinities and NaN are their own
+ * mantissa, with exponent 0. f32 and f64.
  */
 export function frexp(x: Tensor): { readonly mantissa: Tensor; readonly exponent: Tensor } {
   checkFloat('frexp', 'input', x);
@@ -101,7 +101,9 @@ export function nextafter(x: Tensor, other: Tensor): Tensor {
   return beside(a, b, 1, a.dtype === 'f32' ? 2 ** -149 : 2 ** -1074);
 }
 
-/** The number of f32 or f64 a whose bits are `step` further in the direction of b; `smallest` is the first one beside 0. */
+/**
+ * The number of f32 or f64 a whose bits are `step` further in the direction of b; `smallest` is the first one beside 0.
+ */
 function beside(a: Tensor, b: Tensor, step: number, smallest: number): Tensor {
   const bits = build.bitcast(a.node, LAYOUT[a.dtype as keyof typeof LAYOUT].int);
   // Away from 0 the bits count up.

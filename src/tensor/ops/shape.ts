@@ -1,15 +1,24 @@
 /**
- * Ops that change how dims are arranged and keep every element once: reshape, permute, split and their kin; and expand. Functions
- * here have the tensor first and become methods of Tensor.
+ * Ops that change how dims are arranged and keep every element once: reshape, permute, split and their kin; and expand.
+ * Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
-import { checkInt, checkSizes, checkTensor, checkWhole, describe, normalDim, normalDims } from '../operands.ts';
+import {
+  checkInt,
+  checkSizes,
+  checkTensor,
+  checkWhole,
+  describe,
+  normalDim,
+  normalDims,
+  type SizeArgs,
+  sizesOf,
+} from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 
 function inferred(op: string, shape: readonly number[], size: number, from: readonly number[]): number[] {
-  checkSizes(op, shape);
   const unknown = shape.filter(n => n === -1).length;
   if (unknown > 1) throw new RangeError(`${op}: shape ${shapeText(shape)} leaves more than one size open`);
   if (shape.some(n => n < -1)) throw new RangeError(`${op}: shape ${shapeText(shape)} has a negative size`);
@@ -20,16 +29,16 @@ function inferred(op: string, shape: readonly number[], size: number, from: read
   return shape.map(n => (n === -1 ? size / known : n));
 }
 
-/** The same elements in C order under another shape; one size may be -1. */
-export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+/** The same elements in C order under another shape, `[2, -1]` or `2, -1`; one size may be -1. */
+export function reshape(x: Tensor, ...shape: SizeArgs): Tensor {
   checkTensor('reshape', 'input', x);
-  return new Tensor(build.reshape(x.node, inferred('reshape', shape, x.numel(), x.shape)));
+  return new Tensor(build.reshape(x.node, inferred('reshape', sizesOf('reshape', shape), x.numel(), x.shape)));
 }
 
 /** reshape (tensors are immutable, so a view is no different). */
-export function view(x: Tensor, shape: readonly number[]): Tensor {
+export function view(x: Tensor, ...shape: SizeArgs): Tensor {
   checkTensor('view', 'input', x);
-  return new Tensor(build.reshape(x.node, inferred('view', shape, x.numel(), x.shape)));
+  return new Tensor(build.reshape(x.node, inferred('view', sizesOf('view', shape), x.numel(), x.shape)));
 }
 
 /** reshape to the shape of `other`. */
@@ -72,6 +81,7 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
 export function unflatten(x: Tensor, dim: number, sizes: readonly number[]): Tensor {
   checkTensor('unflatten', 'input', x);
   const d = normalDim('unflatten', dim, x.ndim);
+  checkSizes('unflatten', sizes);
   const inner = inferred('unflatten', sizes, x.shape[d]!, [x.shape[d]!]);
   return reshape(x, [...x.shape.slice(0, d), ...inner, ...x.shape.slice(d + 1)]);
 }
@@ -93,15 +103,15 @@ export function unsqueeze(x: Tensor, dim: number): Tensor {
   return reshape(x, [...x.shape.slice(0, d), 1, ...x.shape.slice(d)]);
 }
 
-/** Dim i of the result is dim order[i]. */
-export function permute(x: Tensor, order: readonly number[]): Tensor {
+/** Dim i of the result is dim dims[i]; `[1, 0]` or `1, 0`. */
+export function permute(x: Tensor, ...dims: SizeArgs): Tensor {
   checkTensor('permute', 'input', x);
-  checkSizes('permute', order, 'order');
+  const order = sizesOf('permute', dims, 'order');
   if (order.length !== x.ndim)
     throw new RangeError(`permute: order ${shapeText(order)} names ${order.length} dims of a tensor of ${x.ndim}`);
-  const dims = order.map(d => normalDim('permute', d, x.ndim));
-  if (new Set(dims).size !== dims.length) throw new RangeError(`permute: order ${shapeText(order)} names a dim twice`);
-  return new Tensor(build.permute(x.node, dims));
+  const axes = order.map(d => normalDim('permute', d, x.ndim));
+  if (new Set(axes).size !== axes.length) throw new RangeError(`permute: order ${shapeText(order)} names a dim twice`);
+  return new Tensor(build.permute(x.node, axes));
 }
 
 /** Two dims swapped. */
@@ -165,22 +175,22 @@ export function moveaxis(
   return movedim(x, source, destination);
 }
 
-/** Stretches dims of size 1 to `shape`; -1 keeps a size, and new dims come in front. */
-export function expand(x: Tensor, shape: readonly number[]): Tensor {
+/** Stretches dims of size 1 to the sizes given, `[4, -1]` or `4, -1`; -1 keeps a size, and new dims come in front. */
+export function expand(x: Tensor, ...sizes: SizeArgs): Tensor {
   checkTensor('expand', 'input', x);
-  checkSizes('expand', shape);
+  const shape = sizesOf('expand', sizes);
   const lead = shape.length - x.ndim;
   const fail = (): never => {
     throw new RangeError(`expand: ${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}`);
   };
   if (lead < 0) fail();
-  const sizes = shape.map((n, d) => {
+  const stretched = shape.map((n, d) => {
     const have = d < lead ? 1 : x.shape[d - lead]!;
     if (n === -1) return d < lead ? fail() : have;
     if (n < 0 || (have !== 1 && have !== n)) fail();
     return n;
   });
-  return new Tensor(build.broadcastTo(x.node, sizes));
+  return new Tensor(build.broadcastTo(x.node, stretched));
 }
 
 /** expand to the shape of `other`. */
@@ -208,8 +218,8 @@ export function sumToSize(x: Tensor, shape: readonly number[]): Tensor {
 }
 
 /**
- * Part of one dim: `length` elements from `start` on. A start that is an integer tensor of one element may be computed; outside of the dim it fails
- * the program.
+ * Part of one dim: `length` elements from `start` on. A start that is an integer tensor of one element may be computed;
+ * outside of the dim it fails the program.
  */
 export function narrow(x: Tensor, dim: number, start: number | Tensor, length: number): Tensor {
   checkTensor('narrow', 'input', x);

@@ -1,5 +1,6 @@
 /**
- * Special functions that are methods in PyTorch; more are in tenon.special. Functions here have the tensor first and become methods of Tensor.
+ * Special functions that are methods in PyTorch; more are in tenon.special. Functions here have the tensor first and
+ * become methods of Tensor.
  */
 import { checkTensor } from '../operands.ts';
 import * as special from '../special/index.ts';

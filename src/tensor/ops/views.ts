@@ -1,11 +1,11 @@
 /**
- * Views that pick, repeat or reorder elements: select, slice, flip, roll, diagonals, triangles, windows, padding by a constant. Functions here
- * have the tensor first and become methods of Tensor.
+ * Views that pick, repeat or reorder elements: select, slice, flip, roll, diagonals, triangles, windows, padding by a
+ * constant. Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { axis, identityAxis } from '../../graph/reindex.ts';
 import { shapeText } from '../convert.ts';
-import { checkSizes, checkTensor, checkWhole, normalDim, normalDims } from '../operands.ts';
+import { checkTensor, checkWhole, normalDim, normalDims, type SizeArgs, sizesOf, sliceRange } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { coordinate } from './along.ts';
 import { concatenate } from './join.ts';
@@ -19,24 +19,6 @@ export function select(x: Tensor, dim: number, index: number): Tensor {
   if (!Number.isInteger(index) || index < -size || index >= size)
     throw new RangeError(`select: index ${index} is out of range for ${size} elements`);
   return x.narrow(d, index < 0 ? index + size : index, 1).squeeze(d);
-}
-
-/** Where a slice with Python's rules starts and how many elements it has; the step may be negative. */
-export function sliceRange(
-  op: string,
-  size: number,
-  start: number | null | undefined,
-  end: number | null | undefined,
-  step: number,
-): { start: number; length: number } {
-  if (!Number.isInteger(step) || step === 0)
-    throw new RangeError(`${op}: step: expected a whole number other than 0, got ${step}`);
-  const limit = (value: number, lo: number, hi: number): number =>
-    Math.min(Math.max(value < 0 ? value + size : value, lo), hi);
-  const [lo, hi] = step > 0 ? [0, size] : [-1, size - 1];
-  const from = start === undefined || start === null ? (step > 0 ? 0 : size - 1) : limit(start, lo, hi);
-  const to = end === undefined || end === null ? (step > 0 ? size : -1) : limit(end, lo, hi);
-  return { start: from, length: Math.max(0, Math.ceil((to - from) / step)) };
 }
 
 /** Elements start, start + step, ... below end along `dim`, with Python's rules; the step may be negative. */
@@ -57,9 +39,9 @@ export function slice(x: Tensor, dim = 0, start?: number | null, end?: number | 
 }
 
 /** Order reversed along `dims` (all by default). */
-export function flip(x: Tensor, dims?: number | readonly number[]): Tensor {
+export function flip(x: Tensor, ...dims: SizeArgs): Tensor {
   checkTensor('flip', 'input', x);
-  const flipped = normalDims('flip', dims, x.ndim);
+  const flipped = normalDims('flip', dims.length > 0 ? sizesOf('flip', dims, 'dims') : undefined, x.ndim);
   return new Tensor(
     build.slice(
       x.node,
@@ -126,10 +108,10 @@ export function rot90(x: Tensor, k = 1, dims: readonly [number, number] = [0, 1]
   }
 }
 
-/** The whole tensor `sizes` times along each dim; more sizes than dims add dims in front. */
-export function repeat(x: Tensor, sizes: readonly number[]): Tensor {
+/** The whole tensor `times` times along each dim, `[2, 3]` or `2, 3`; more numbers than dims add dims in front. */
+export function repeat(x: Tensor, ...times: SizeArgs): Tensor {
   checkTensor('repeat', 'input', x);
-  checkSizes('repeat', sizes, 'sizes');
+  const sizes = sizesOf('repeat', times, 'sizes');
   if (sizes.length < x.ndim)
     throw new RangeError(`repeat: sizes: expected at least ${x.ndim} numbers, got ${shapeText(sizes)}`);
   for (const n of sizes) checkWhole('repeat', 'sizes', n, 0);
@@ -143,9 +125,9 @@ export function repeat(x: Tensor, sizes: readonly number[]): Tensor {
 }
 
 /** repeat under NumPy's name: fewer sizes than dims leave the leading dims alone. */
-export function tile(x: Tensor, sizes: readonly number[]): Tensor {
+export function tile(x: Tensor, ...times: SizeArgs): Tensor {
   checkTensor('tile', 'input', x);
-  checkSizes('tile', sizes, 'sizes');
+  const sizes = sizesOf('tile', times, 'sizes');
   return repeat(x, [...new Array<number>(Math.max(0, x.ndim - sizes.length)).fill(1), ...sizes]);
 }
 
@@ -283,8 +265,8 @@ export function unfold(x: Tensor, dim: number, size: number, step: number): Tens
 }
 
 /**
- * `value` around the tensor: `amounts` lists before and after for the last dim, then for the one before it, and so on. Negative
- * amounts crop.
+ * `value` around the tensor: `amounts` lists before and after for the last dim, then for the one before it, and so on.
+ * Negative amounts crop.
  */
 export function constantPad(x: Tensor, amounts: readonly number[], value = 0): Tensor {
   checkTensor('constantPad', 'input', x);

@@ -1,7 +1,7 @@
 /**
- * Bessel and Airy functions of real arguments (DLMF 9, 10), from Chebyshev series: near 0 of the function itself or what is left of it after its
- * logarithm, pole or first zeros; far out of its amplitude and phase. Relative errors of a few units in the last place, except beside zeros
- * beyond the first two, where the error is absolute.
+ * Bessel and Airy functions of real arguments (DLMF 9, 10), from Chebyshev series: near 0 of the function itself or
+ * what is left of it after its logarithm, pole or first zeros; far out of its amplitude and phase. Relative errors of a
+ * few units in the last place, except beside zeros beyond the first two, where the error is absolute.
  */
 import type { Tensor } from '../tensor.ts';
 import { chebyshev, elementwise, type Unary } from './elementary.ts';
@@ -111,7 +111,9 @@ const NEAR = 8;
 /** (x^2 - r^2) for a zero r known in two parts, exact beside it. */
 const beside = (x: Tensor, [head, tail]: readonly [number, number]): Tensor => x.sub(head).sub(tail).mul(x.add(head));
 
-/** P and Q of J = sqrt(2 / (pi x)) (P cos(chi) - Q sin(chi)), Y = sqrt(2 / (pi x)) (P sin(chi) + Q cos(chi)) for x >= 8. */
+/**
+ * P and Q of J = sqrt(2 / (pi x)) (P cos(chi) - Q sin(chi)), Y = sqrt(2 / (pi x)) (P sin(chi) + Q cos(chi)) for x >= 8.
+ */
 function amplitudes(order: 0 | 1, x: Tensor): { readonly p: Tensor; readonly q: Tensor } {
   const [p, q] = order === 0 ? [tables.P0, tables.Q0] : [tables.P1, tables.Q1];
   const inverse = x.reciprocal().mul(NEAR);

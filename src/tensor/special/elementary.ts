@@ -1,6 +1,6 @@
 /**
- * What special functions are written with: float operands, Chebyshev series, and values that say their own derivatives. Functions of this room are
- * computed in f32 or f64; halves are widened and rounded back.
+ * What special functions are written with: float operands, Chebyshev series, and values that say their own derivatives.
+ * Functions of this room are computed in f32 or f64; halves are widened and rounded back.
  */
 import * as build from '../../graph/build.ts';
 import type { CustomRule, Node } from '../../graph/node.ts';
@@ -16,8 +16,9 @@ export type Unary = (x: TensorLike) => Tensor;
 export type PartialDerivative = (xs: readonly Tensor[], value: Tensor) => Tensor;
 
 /**
- * `fn` of operands in f32 or f64, broadcast to one shape; the result has the operands' float dtype. With `partials` the function's derivatives by its
- * arguments are those (null where there is none) instead of what comes from how it is computed.
+ * `fn` of operands in f32 or f64, broadcast to one shape; the result has the operands' float dtype. With `partials` the
+ * function's derivatives by its arguments are those (null where there is none) instead of what comes from how it is
+ * computed.
  */
 export function elementwise(
   op: string,

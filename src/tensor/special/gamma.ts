@@ -30,7 +30,8 @@ function hurwitz(x: Tensor, q: Tensor): Tensor {
     start = counts.where(next, start);
   }
   for (let k = 1; k < TERMS; k++) sum = sum.add(start.add(k).pow(x.neg()));
-  // The tail from w on: w^(1 - x) / (x - 1) + w^-x / 2 + sum of B(2j) / (2j)! x (x + 1) ... (x + 2j - 2) w^(-x - 2j + 1)
+  // The tail from w on: w^(1 - x) / (x - 1) + w^-x / 2 + sum of B(2j) / (2j)! x (x + 1) ... (x + 2j - 2) w^(-x - 2j +
+  // 1)
   const w = start.add(TERMS);
   const power = w.pow(x.neg());
   let tail = power.mul(w).div(x.sub(1)).add(power.mul(0.5));
@@ -46,8 +47,8 @@ function hurwitz(x: Tensor, q: Tensor): Tensor {
 }
 
 /**
- * The zeta function of Hurwitz, sum over k >= 0 of (q + k)^-x: infinite at x = 1 and, for negative whole q, everywhere; NaN for x < 1, and for
- * negative other q where x is not whole.
+ * The zeta function of Hurwitz, sum over k >= 0 of (q + k)^-x: infinite at x = 1 and, for negative whole q, everywhere;
+ * NaN for x < 1, and for negative other q where x is not whole.
  */
 export const zeta = (x: TensorLike, q: TensorLike): Tensor =>
   elementwise(
@@ -110,8 +111,8 @@ function upperFraction(a: Tensor, x: Tensor, steps: number): Tensor {
 }
 
 /**
- * P(a, x) where x < a - 1 or Q(a, x) above, for a >= LARGE: the density between x and where it has vanished, by Gauss and Legendre (as in Numerical
- * Recipes 6.2.2). Scaled by its value at its top, a - 1.
+ * P(a, x) where x < a - 1 or Q(a, x) above, for a >= LARGE: the density between x and where it has vanished, by Gauss
+ * and Legendre (as in Numerical Recipes 6.2.2). Scaled by its value at its top, a - 1.
  */
 function byQuadrature(a: Tensor, x: Tensor): { readonly value: Tensor; readonly above: Tensor } {
   const top = a.sub(1);

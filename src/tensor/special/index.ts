@@ -1,6 +1,7 @@
 /**
- * torch.special. Functions of floats element by element, computed in f32 or f64; integers become f32. Imports the Tensor API; each function is a
- * composition of primitives that says its own derivative where one follows from the theory.
+ * torch.special. Functions of floats element by element, computed in f32 or f64; integers become f32. Imports the
+ * Tensor API; each function is a composition of primitives that says its own derivative where one follows from the
+ * theory.
  */
 import { isFloat } from '../../graph/dtype.ts';
 import { checkTensor } from '../operands.ts';

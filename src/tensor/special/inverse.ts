@@ -1,5 +1,6 @@
 /**
- * Inverse functions with a branch point at 1, where they go as a square root: a series beside it, and the root added to what is small last.
+ * Inverse functions with a branch point at 1, where they go as a square root: a series beside it, and the root added to
+ * what is small last.
  */
 import type { Tensor } from '../tensor.ts';
 import { chebyshev, elementwise, type Unary } from './elementary.ts';

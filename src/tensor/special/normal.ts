@@ -16,8 +16,8 @@ interface Parts {
 const product = ({ main, change }: Parts): Tensor => main.add(main.mul(change));
 
 /**
- * exp(sign x^2), with the rounding of the square made good: x in two parts of which the first has an exact square (a multiple of 2^-8 in f32, of 2^-20 in
- * f64), so that the change is below 0.05.
+ * exp(sign x^2), with the rounding of the square made good: x in two parts of which the first has an exact square (a
+ * multiple of 2^-8 in f32, of 2^-20 in f64), so that the change is below 0.05.
  */
 function bell(x: Tensor, sign: 1 | -1 = -1): Parts {
   const size = x.abs().clamp(null, 30);
@@ -71,7 +71,8 @@ export const erfcx: Unary = x =>
     y => {
       const size = y.abs();
       const right = product(scaled(size));
-      // The large part is added last, so that it is rounded once; doubled after that, or it would be infinite before its change is taken off.
+      // The large part is added last, so that it is rounded once; doubled after that, or it would be infinite before
+      // its change is taken off.
       const { main, change } = bell(size, 1);
       const left = main.add(main.mul(change).sub(right.mul(0.5))).mul(2);
       const near = product({ main: y.erf().neg().add(1), change: y.mul(y).expm1() });

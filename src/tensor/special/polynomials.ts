@@ -1,6 +1,7 @@
 /**
- * Orthogonal polynomials P_n(x), x and the degree n tensors that broadcast: by their recurrences P_(k+1) = (a x + b) P_k - c P_(k-1), for all degrees at
- * once. Degrees are truncated to whole numbers; negative ones give 0. No gradient flows to n.
+ * Orthogonal polynomials P_n(x), x and the degree n tensors that broadcast: by their recurrences P_(k+1) = (a x + b)
+ * P_k - c P_(k-1), for all degrees at once. Degrees are truncated to whole numbers; negative ones give 0. No gradient
+ * flows to n.
  */
 import * as build from '../../graph/build.ts';
 import { checkTensor, knownNumbers, type TensorLike } from '../operands.ts';
@@ -27,8 +28,8 @@ function degrees(op: string, n: TensorLike): { readonly most: number; readonly n
 }
 
 /**
- * The r-th derivatives by x of P_n: P^(r)_(k+1) = (a x + b) P^(r)_k + r a P^(r-1)_k - c P^(r)_(k-1). All steps run forward, so that what a degree does not
- * reach cannot overflow into its gradient.
+ * The r-th derivatives by x of P_n: P^(r)_(k+1) = (a x + b) P^(r)_k + r a P^(r-1)_k - c P^(r)_(k-1). All steps run
+ * forward, so that what a degree does not reach cannot overflow into its gradient.
  */
 function evaluate({ first, next }: Family, order: number, x: Tensor, degree: Tensor, most: number): Tensor {
   const d = degree.detach().trunc();

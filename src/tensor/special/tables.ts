@@ -1,6 +1,7 @@
 /**
- * Chebyshev coefficients of what the special functions are made of: each function f(t) of t in [-1, 1] as sum of c[k] T_k(t), by interpolation at the
- * Chebyshev points with 40 digits (mpmath 1.3), cut where terms fall below 1e-17 of the largest.
+ * Chebyshev coefficients of what the special functions are made of: each function f(t) of t in [-1, 1] as sum of c[k]
+ * T_k(t), by interpolation at the Chebyshev points with 40 digits (mpmath 1.3), cut where terms fall below 1e-17 of the
+ * largest.
  */
 
 /** exp(-x) I0(x), t = x / 4 - 1. */

@@ -1,4 +1,6 @@
-/** Applications of ONNX operators drawn at random: what the tables of drawnTensors.ts and drawnModels.ts are written in. */
+/**
+ * Applications of ONNX operators drawn at random: what the tables of drawnTensors.ts and drawnModels.ts are written in.
+ */
 import type { AttributeProto, NodeProto, TensorProto } from '../../../src/formats/onnx/proto/schema.ts';
 import { model, port } from './models.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Every operator on inputs, types, attributes and opsets drawn at random: onnxruntime and our reader give the same. What onnxruntime cannot run is left
- * out; what it runs, ours runs. TENON_DRAWS=1000 draws more of each.
+ * Every operator on inputs, types, attributes and opsets drawn at random: onnxruntime and our reader give the same.
+ * What onnxruntime cannot run is left out; what it runs, ours runs. TENON_DRAWS=1000 draws more of each.
  */
 import { createRequire } from 'node:module';
 import type * as Ort from 'onnxruntime-web';

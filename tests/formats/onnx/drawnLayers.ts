@@ -1,4 +1,7 @@
-/** Draws of operators of networks: windows, products, norms, recurrence, resampling, quantisation, signals, losses. See draw.ts. */
+/**
+ * Draws of operators of networks: windows, products, norms, recurrence, resampling, quantisation, signals, losses. See
+ * draw.ts.
+ */
 import { A, type Attribute, codeOf, type Draw, type Entry, FLOATS, type Input, NUMBERS, type Operator, type Type } from './draw.ts'; // biome-ignore format: one line
 
 const from = (...opsets: number[]): readonly number[] => opsets;
@@ -251,7 +254,8 @@ const attention = op(from(23, 24), d => {
     inputs: [d.tensor('float', of(heads * groups, q, size)), d.tensor('float', of(heads, kv, size)), d.tensor('float', of(heads, kv, wide)), mask, ...cache],
     attributes: [
       ...(three ? [A.int('q_num_heads', heads * groups), A.int('kv_num_heads', heads)] : []),
-      // The standard's causal mask starts at the upper left, that of onnxruntime 1.30 ends at the lower right where there are fewer queries.
+      // The standard's causal mask starts at the upper left, that of onnxruntime 1.30 ends at the lower right where
+      // there are fewer queries.
       ...(mask?.type === 'bool' || q !== kv ? [] : d.maybe(A.int('is_causal', 1))),
       ...d.maybe(A.float('scale', 0.5), A.float('softcap', 2)),
     ],

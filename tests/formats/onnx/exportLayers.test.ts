@@ -1,5 +1,6 @@
 /**
- * Every layer and loss of the comparison with PyTorch (tests/nn/cases.ts), and every sparse model, as ONNX files in onnxruntime and in our own reader.
+ * Every layer and loss of the comparison with PyTorch (tests/nn/cases.ts), and every sparse model, as ONNX files in
+ * onnxruntime and in our own reader.
  */
 import { readFileSync } from 'node:fs';
 import { isFloat, manualSeed, ones, randint, randn, type Tensor, zeros } from 'tenon';

@@ -1,4 +1,7 @@
-/** Damaged and hostile files: always an error in one sentence that names the file, never a crash, a hang or an allocation beyond the file. */
+/**
+ * Damaged and hostile files: always an error in one sentence that names the file, never a crash, a hang or an
+ * allocation beyond the file.
+ */
 import fc from 'fast-check';
 import { Tensor } from 'tenon';
 import { onnx } from 'tenon/formats';

@@ -1,4 +1,6 @@
-/** Imported models as modules: names, training, compilation, functions, control flow, external data, what is refused. */
+/**
+ * Imported models as modules: names, training, compilation, functions, control flow, external data, what is refused.
+ */
 import {
   closeSync,
   ftruncateSync,
@@ -322,7 +324,8 @@ it('reads external data from the model’s own folder only', () => {
 });
 
 it('reads files beyond 2 GiB by range', () => {
-  // Holes take no space on the disk: a documentation string of 2.2 GB before the graph, and data 2.2 GB into the other file.
+  // Holes take no space on the disk: a documentation string of 2.2 GB before the graph, and data 2.2 GB into the other
+  // file.
   const hole = 2_200_000_000;
   const data = openSync(join(folder, 'large.bin'), 'w');
   ftruncateSync(data, hole);

@@ -1,6 +1,6 @@
 /**
- * QDQ models, whose convolutions and products are summed in integers: against the same operands dequantised in f64, eager and compiled, with zero points
- * that show at the borders, scales per channel, and against onnxruntime.
+ * QDQ models, whose convolutions and products are summed in integers: against the same operands dequantised in f64,
+ * eager and compiled, with zero points that show at the borders, scales per channel, and against onnxruntime.
  */
 import { createRequire } from 'node:module';
 import type * as Ort from 'onnxruntime-web';
@@ -38,7 +38,10 @@ const [IMAGE, WEIGHT] = [
   [24, 20, 3, 3],
 ] as const;
 
-/** x quantised and back, convolved with weights that are dequantised per channel, averaged, quantised and multiplied with a dequantised matrix. */
+/**
+ * x quantised and back, convolved with weights that are dequantised per channel, averaged, quantised and multiplied
+ * with a dequantised matrix.
+ */
 function network(): { file: Uint8Array; weight: Tensor; scales: Tensor; matrix: Tensor } {
   manualSeed(5);
   const weight = randint(-127, 128, WEIGHT, { dtype: 'i8' });

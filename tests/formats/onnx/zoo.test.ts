@@ -1,8 +1,8 @@
 /**
- * Every model of the zoo as an ONNX file, in onnxruntime and in our own reader. Models too slow for every run are narrowed here, and the
- * deepest are cut to a third of their blocks; TENON_ZOO=full exports those at the size they are published in, but for three whose file would
- * pass the 2 GiB of a protobuf message (ViT-H, GPT-2 large and XL): these keep their width and lose layers. LLaMA and its kin, the click models
- * and GPT have small forms only.
+ * Every model of the zoo as an ONNX file, in onnxruntime and in our own reader. Models too slow for every run are
+ * narrowed here, and the deepest are cut to a third of their blocks; TENON_ZOO=full exports those at the size they are
+ * published in, but for three whose file would pass the 2 GiB of a protobuf message (ViT-H, GPT-2 large and XL): these
+ * keep their width and lose layers. LLaMA and its kin, the click models and GPT have small forms only.
  */
 import { manualSeed, ones, rand, randint, randn, type Tensor } from 'tenon';
 import { onnx } from 'tenon/formats';
@@ -186,7 +186,10 @@ for (const [name, { make, args }] of Object.entries(ZOO))
     await compare(onnx.export(model, example), model, example);
   }, 600_000);
 
-/** What tenon/models has besides models: parts that ResNets, GPTs and EfficientNets above are made of, their classes, and functions. */
+/**
+ * What tenon/models has besides models: parts that ResNets, GPTs and EfficientNets above are made of, their classes,
+ * and functions.
+ */
 const PARTS = [
   ...['AlexNet', 'VGG', 'ResNet', 'BasicBlock', 'Bottleneck', 'MobileNetV2', 'MobileNetV3', 'ShuffleNetV2', 'EfficientNet'],
   ...['SqueezeExcitation', 'StochasticDepth', 'GPT2LMHeadModel', 'CausalLM'],

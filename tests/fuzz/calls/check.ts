@@ -1,6 +1,6 @@
 /**
- * A program of calls on a backend against the reference: within rounding, or within what results change by when every intermediate is disturbed by some units in the last place (a
- * sort, a comparison or a pole may make much of them).
+ * A program of calls on a backend against the reference: within rounding, or within what results change by when every
+ * intermediate is disturbed by some units in the last place (a sort, a comparison or a pole may make much of them).
  */
 import { type DType, isFloat, setBackend, setNumThreads, Tensor } from '../../../src/index.ts';
 import { THREADS } from '../budget.ts';

@@ -1,5 +1,6 @@
 /**
- * What calls of the public API are drawn from: the values so far, evaluated on the reference backend as they are made, and fresh leaves.
+ * What calls of the public API are drawn from: the values so far, evaluated on the reference backend as they are made,
+ * and fresh leaves.
  */
 import { type DType, isFloat, Tensor } from '../../../src/index.ts';
 import type { Random } from '../random.ts';

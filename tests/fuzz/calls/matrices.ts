@@ -1,4 +1,6 @@
-/** Calls on matrices: products of every form, einsum, factorisations of well-conditioned ones, transforms of Fourier. */
+/**
+ * Calls on matrices: products of every form, einsum, factorisations of well-conditioned ones, transforms of Fourier.
+ */
 import { einsum, F, fft, isFloat, linalg, type Tensor, tensordot } from '../../../src/index.ts';
 import { at, call, type Draw, type Held, type Maker } from './draw.ts';
 

@@ -1,6 +1,7 @@
 /**
- * Programs of calls from a seed: every part of the public API that one compiled function can hold, on values of every dtype, most with gradients, and now and then under
- * vmap, jvp, checkpoint or autocast, with gradients of gradients, or as a step that updates its inputs. Values are computed on the reference backend while drawing, and stay small.
+ * Programs of calls from a seed: every part of the public API that one compiled function can hold, on values of every
+ * dtype, most with gradients, and now and then under vmap, jvp, checkpoint or autocast, with gradients of gradients, or
+ * as a step that updates its inputs. Values are computed on the reference backend while drawing, and stay small.
  */
 import {
   autocast,
@@ -175,7 +176,9 @@ export function resultsOf(program: Program, manner: Manner, disturb: Disturb = x
   return (manner === 'compiled' ? compile(of) : of)(...inputs);
 }
 
-/** Two steps that put their inputs in the place of what their gradients make of them: results, then inputs, after each. */
+/**
+ * Two steps that put their inputs in the place of what their gradients make of them: results, then inputs, after each.
+ */
 function updated(program: Program, inputs: readonly Tensor[], manner: Manner, disturb: Disturb): Tensor[] {
   const parameters = inputs.map(x => new Parameter(x));
   const outputs = outputsOf(program, disturb);

@@ -1,5 +1,6 @@
 /**
- * Messages that a producer sent twice: which are passed over, whatever passes, restarts and reading ahead do; and messages that hold no lines.
+ * Messages that a producer sent twice: which are passed over, whatever passes, restarts and reading ahead do; and
+ * messages that hold no lines.
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';

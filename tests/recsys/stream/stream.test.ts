@@ -1,5 +1,6 @@
 /**
- * The streaming loop on folders: what it writes, what it publishes, what it refuses, and that it can be stopped anywhere.
+ * The streaming loop on folders: what it writes, what it publishes, what it refuses, and that it can be stopped
+ * anywhere.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -252,7 +253,8 @@ describe('stopped and gone on with: the same bits', () => {
         if (pass === '0800' && examples === 400) abort.abort();
       },
     });
-    // The first batch is measured slot by slot, on its own; the second emptying of the pipeline is the first after the signal.
+    // The first batch is measured slot by slot, on its own; the second emptying of the pipeline is the first after the
+    // signal.
     expect(events.at(-1)).toMatchObject({ event: 'checkpoint', pass: '0800', batches: 129 });
     await train('pipeline-stopped', { ...asked, resume: true, maxPasses: 1 });
     expect(finalBits(folder.file('pipeline-stopped'))).toEqual(finalBits(whole.out));

@@ -1,5 +1,6 @@
 /**
- * Segments that lie side by side: none reaches into another, and what is written first at a page's head belongs to the segment that asks.
+ * Segments that lie side by side: none reaches into another, and what is written first at a page's head belongs to the
+ * segment that asks.
  */
 import { expect, it } from 'vitest';
 import { backingFor } from '../../../src/recsys/table/backing.ts';

@@ -74,9 +74,10 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
           steps: channels / STEP,
           rows: rows === SIDE ? 1 : 2,
           columns: width === SIDE ? 1 : 2,
-          runs: { ...listed, pitch: f.image.lin[f.images]! * BF16 },
+          runs: listed,
+          pitch: f.image.lin[f.images]! * BF16,
         },
-        to,
+        { c: to },
         false,
       ),
   };

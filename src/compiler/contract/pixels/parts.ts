@@ -253,9 +253,9 @@ class PartsKernel {
         rows: plan.rows === SIDE ? 1 : 2,
         columns: plan.width === SIDE ? 1 : 2,
         ahead,
-        runs: { at: list, count, pitch: null },
+        runs: { at: list, count },
       },
-      sums,
+      { c: sums },
       plan.channelBlocks > 1,
     );
   }

@@ -1,6 +1,7 @@
 /**
- * Singular values as LAPACK's gesdd finds those of small matrices: reflections to bidiagonal form (gebrd), then implicit zero-shift QR iterations (bdsqr;
- * Demmel and Kahan 1990), whose rotations turn the rows of the transposed vectors.
+ * Singular values as LAPACK's gesdd finds those of small matrices: reflections to bidiagonal form (gebrd), then
+ * implicit zero-shift QR iterations (bdsqr; Demmel and Kahan 1990), whose rotations turn the rows of the transposed
+ * vectors.
  */
 import type { Reg } from '../../loops.ts';
 import { applyReflection, formQ, reflector } from './householder.ts';
@@ -22,7 +23,10 @@ export interface Vectors {
   readonly length: number;
 }
 
-/** `w` [rows, n], rows >= n, to an upper bidiagonal matrix; `left` [n, rows] holds the reflections of columns. `u` and `v` become the vectors. */
+/**
+ * `w` [rows, n], rows >= n, to an upper bidiagonal matrix; `left` [n, rows] holds the reflections of columns. `u` and
+ * `v` become the vectors.
+ */
 export function bidiagonalise(
   m: MatrixBuilder,
   w: Grid,
@@ -74,7 +78,10 @@ export function lowerToUpper(m: MatrixBuilder, n: number, d: Row, e: Row, u: Vec
 
 const TOLERANCE = Math.max(10, Math.min(100, EPSILON ** -0.125)) * EPSILON;
 
-/** The upper bidiagonal matrix of `d` and `e` becomes diagonal; `d` ends as singular values in no order, some of them negative. */
+/**
+ * The upper bidiagonal matrix of `d` and `e` becomes diagonal; `d` ends as singular values in no order, some of them
+ * negative.
+ */
 export function diagonaliseBidiagonal(m: MatrixBuilder, n: number, d: Row, e: Row, u: Vectors, v: Vectors): void {
   const { b } = m;
   const threshold = thresholdOf(m, n, d, e);
@@ -211,7 +218,10 @@ interface Way {
   readonly last: Reg;
 }
 
-/** A lower bound of a block's singular values, and whether (1 or 0) it is whole: else it fell apart, at an element that became 0. */
+/**
+ * A lower bound of a block's singular values, and whether (1 or 0) it is whole: else it fell apart, at an element that
+ * became 0.
+ */
 function leastAlong(
   m: MatrixBuilder,
   { d, e, from, to, step, last, off }: Way,
@@ -252,7 +262,10 @@ function leastAlong(
   return { whole, smallest };
 }
 
-/** The shift of a sweep over a block whose smallest singular value is `ratio` of its largest element; 0 where a shift would cost accuracy. */
+/**
+ * The shift of a sweep over a block whose smallest singular value is `ratio` of its largest element; 0 where a shift
+ * would cost accuracy.
+ */
 function shiftOf(m: MatrixBuilder, n: number, { d, e, to, step, last }: Way, start: Reg, ratio: Reg): Reg {
   const { b } = m;
   const shift = b.copy(smallerOf2(m, m.get(d, to), m.get(e, last), m.get(d, b.sub(to, step))));
@@ -320,7 +333,9 @@ function sweepShifted(m: MatrixBuilder, way: Way, i: Reg, start: Reg, shift: Reg
   m.set(e, last, f);
 }
 
-/** Turns rows i and next of the vectors on the side that is rotated first (right when going down), and of the others. */
+/**
+ * Turns rows i and next of the vectors on the side that is rotated first (right when going down), and of the others.
+ */
 function turnSides(m: MatrixBuilder, { u, v, step }: Way, i: Reg, next: Reg, outer: Rotation, inner: Rotation): void {
   turnOf(m, m.b.cmp('gt', step, m.b.i32(0)), v, u, i, next, outer.c, outer.s);
   turnOf(m, m.b.cmp('gt', step, m.b.i32(0)), u, v, i, next, inner.c, inner.s);

@@ -1,6 +1,6 @@
 /**
- * Householder reflections 1 - tau v vᵀ with v = (1, ...) that take the columns of a matrix to those of R, with LAPACK's signs. The matrix is
- * held transposed, so that its columns are contiguous.
+ * Householder reflections 1 - tau v vᵀ with v = (1, ...) that take the columns of a matrix to those of R, with LAPACK's
+ * signs. The matrix is held transposed, so that its columns are contiguous.
  */
 import type { Reg } from '../../loops.ts';
 import type { Grid, Int, MatrixBuilder, Row } from './rows.ts';
@@ -15,8 +15,8 @@ export function applyReflection(m: MatrixBuilder, x: Row, v: Row, k: Int, tau: R
 }
 
 /**
- * Turns v from element k on into the reflection that takes it to beta e_k (LAPACK's larfg): v[k] becomes beta, v is what stands behind it. Returns tau,
- * 0 where there is nothing to reflect.
+ * Turns v from element k on into the reflection that takes it to beta e_k (LAPACK's larfg): v[k] becomes beta, v is
+ * what stands behind it. Returns tau, 0 where there is nothing to reflect.
  */
 export function reflector(m: MatrixBuilder, v: Row, k: Int, length: number): Reg {
   const { b } = m;
@@ -46,8 +46,8 @@ export function reflect(m: MatrixBuilder, w: Grid, rows: number, cols: number, t
 }
 
 /**
- * `q` [k, rows] becomes the transpose of the first k columns of the product of `count` reflections, of which number i starts at element i + `offset` of
- * row i of `w`.
+ * `q` [k, rows] becomes the transpose of the first k columns of the product of `count` reflections, of which number i
+ * starts at element i + `offset` of row i of `w`.
  */
 export function formQ(
   m: MatrixBuilder,

@@ -1,5 +1,6 @@
 /**
- * Symmetric indefinite systems: L D Lᵀ by Bunch and Kaufman's pivoting (1977), with 1 x 1 and 2 x 2 blocks in D, as LAPACK's sytf2 and sytrs.
+ * Symmetric indefinite systems: L D Lᵀ by Bunch and Kaufman's pivoting (1977), with 1 x 1 and 2 x 2 blocks in D, as
+ * LAPACK's sytf2 and sytrs.
  */
 import type { Reg } from '../../loops.ts';
 import type { Grid, Int, MatrixBuilder, Row } from './rows.ts';
@@ -108,8 +109,8 @@ export function ldlSolve(m: MatrixBuilder, packed: Grid, n: number, x: Grid, k: 
   const one = b.i32(1);
   const at = b.copy(b.i32(0));
   /**
-   * How many rows the block with row i has, and which row its last one was swapped with. Pivots come from outside: whatever they are, no row
-   * is met that is not there.
+   * How many rows the block with row i has, and which row its last one was swapped with. Pivots come from outside:
+   * whatever they are, no row is met that is not there.
    */
   const block = (i: Reg, alone: Reg): { readonly step: Reg; readonly p: Reg } => {
     const pivot = m.load(packed, i, n);

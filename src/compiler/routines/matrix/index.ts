@@ -1,6 +1,7 @@
 /**
- * Matrix routines (see graph/matrix.ts) in loop IR: each item of the batch is one task, in f64 scratch of its own whatever the dtype, so the
- * bits do not depend on threads. May import the loop IR, the target and the graph's table of sizes.
+ * Matrix routines (see graph/matrix.ts) in loop IR: each item of the batch is one task, in f64 scratch of its own
+ * whatever the dtype, so the bits do not depend on threads. May import the loop IR, the target and the graph's table of
+ * sizes.
  */
 import { MATRIX_ROUTINES, type MatrixRoutine } from '../../../graph/matrix.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
@@ -71,7 +72,10 @@ function wayOf([rows, cols]: readonly [number, number]) {
   return { count, length, wide: rows < cols, byQR, coreRows: byQR ? count : length };
 }
 
-/** Scratch of `eachSingular`: the matrix with its longer side down, its transpose, reflections, vectors, vectors of the whole length, rows. */
+/**
+ * Scratch of `eachSingular`: the matrix with its longer side down, its transpose, reflections, vectors, vectors of the
+ * whole length, rows.
+ */
 const svdWork: Routine['work'] = ([a]) => {
   const { count, length, byQR, coreRows } = wayOf(a!);
   return [

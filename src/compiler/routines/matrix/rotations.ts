@@ -1,5 +1,6 @@
 /**
- * Plane rotations on pairs of rows, and the small eigenvalue and singular value problems of LAPACK (lartg, laev2, las2, lasv2) that decide their angles.
+ * Plane rotations on pairs of rows, and the small eigenvalue and singular value problems of LAPACK (lartg, laev2, las2,
+ * lasv2) that decide their angles.
  */
 import type { Reg } from '../../loops.ts';
 import type { MatrixBuilder, Row } from './rows.ts';

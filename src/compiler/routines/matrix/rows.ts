@@ -1,6 +1,6 @@
 /**
- * What matrix algorithms are written in: matrices in buffers, whose elements are read and written as f64, and loops over stretches of their
- * rows in vectors. Knows the loop IR only.
+ * What matrix algorithms are written in: matrices in buffers, whose elements are read and written as f64, and loops
+ * over stretches of their rows in vectors. Knows the loop IR only.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';

@@ -1,6 +1,6 @@
 /**
- * Eigenvalues of symmetric matrices as LAPACK's syevd finds those of small ones: reflections to tridiagonal form (sytrd), then implicit QL or QR
- * iterations (steqr), whose rotations turn the rows of the transposed eigenvectors.
+ * Eigenvalues of symmetric matrices as LAPACK's syevd finds those of small ones: reflections to tridiagonal form
+ * (sytrd), then implicit QL or QR iterations (steqr), whose rotations turn the rows of the transposed eigenvectors.
  */
 import type { Reg } from '../../loops.ts';
 import { formQ, reflector } from './householder.ts';
@@ -16,8 +16,8 @@ interface Tridiagonal {
 }
 
 /**
- * `w` [n, n], symmetric, to d and e with the rows of `z` [n, n] as the transpose of what takes it there. Row i of w holds the reflection from element i +
- * 1 on.
+ * `w` [n, n], symmetric, to d and e with the rows of `z` [n, n] as the transpose of what takes it there. Row i of w
+ * holds the reflection from element i + 1 on.
  */
 export function tridiagonalise(m: MatrixBuilder, w: Grid, z: Grid, n: number, { d, e, taus, x }: Tridiagonal): void {
   const { b } = m;

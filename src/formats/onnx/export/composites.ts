@@ -1,6 +1,6 @@
 /**
- * Functions by name as operators: convolutions, pools, normalisations, softmax, products of matrices. What a function's operator cannot say
- * (a dtype, an option, an opset that has no such operator) is written by its primitives instead.
+ * Functions by name as operators: convolutions, pools, normalisations, softmax, products of matrices. What a function's
+ * operator cannot say (a dtype, an option, an opset that has no such operator) is written by its primitives instead.
  */
 
 import type { Composite } from '../../../graph/composite.ts';
@@ -29,7 +29,10 @@ const float = (value: number): AttributeValue => ({ float: value });
 const isFloat = (node: Node | null | undefined): boolean =>
   node?.dtype === 'f32' || node?.dtype === 'f64' || node?.dtype === 'f16';
 
-/** What is normalised per channel (dimension 1), with its scale and shift: constant vectors for those that are not there. */
+/**
+ * What is normalised per channel (dimension 1), with its scale and shift: constant vectors for those that are not
+ * there.
+ */
 function scaled(writer: Writer, x: Node, weight: Node | null, bias: Node | null): string[] {
   const channels = x.shape[1]!;
   return [writer.name(x), orConstant(writer, weight, channels, 1, x), orConstant(writer, bias, channels, 0, x)];
@@ -43,7 +46,9 @@ function orConstant(writer: Writer, node: Node | null | undefined, count: number
 
 const pads = (before: readonly number[], after: readonly number[]): readonly number[] => [...before, ...after];
 
-/** Padding after each dim so that exactly `out` windows fit; may be negative where the last elements are read by none. */
+/**
+ * Padding after each dim so that exactly `out` windows fit; may be negative where the last elements are read by none.
+ */
 function padsAfter(composite: Composite, sizes: readonly number[]): number[] {
   const [kernel, stride, padding, dilation, out] = ['kernel', 'stride', 'padding', 'dilation', 'out'].map(name => list(composite, name)) as [
     readonly number[], readonly number[], readonly number[], readonly number[], readonly number[],

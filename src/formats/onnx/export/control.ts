@@ -1,6 +1,6 @@
 /**
- * Loops and choices as ONNX's own: If for a choice, Scan for a loop of a known number of steps, Loop for one that ends by a condition.
- * Constants are read by name from around the body.
+ * Loops and choices as ONNX's own: If for a choice, Scan for a loop of a known number of steps, Loop for one that ends
+ * by a condition. Constants are read by name from around the body.
  */
 import { type Body, roleOf } from '../../../graph/control.ts';
 import type { Node, ScanKind } from '../../../graph/node.ts';
@@ -172,7 +172,10 @@ function whileLoop(writer: Writer, node: LoopNode, wanted: readonly number[]): M
 
 const OPERATORS: Readonly<Record<ScanKind, string>> = { sum: 'Add', prod: 'Mul', max: 'Max', min: 'Min' };
 
-/** Running products, largest and smallest values where no operator has them: a Scan over slices that starts from the first. */
+/**
+ * Running products, largest and smallest values where no operator has them: a Scan over slices that starts from the
+ * first.
+ */
 export function running(writer: Writer, node: Node<'scan'>): string {
   const { graph } = writer;
   const { kind, axis, reverse } = node.attrs;

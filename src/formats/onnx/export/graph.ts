@@ -1,6 +1,7 @@
 /**
- * The ONNX graph that is being written: nodes in order, initializers, and readable unique names; and the graphs that stand in its attributes (bodies of
- * loops, branches), which see every name around them. Knows the schema, nothing of our graphs but their nodes' sameness.
+ * The ONNX graph that is being written: nodes in order, initializers, and readable unique names; and the graphs that
+ * stand in its attributes (bodies of loops, branches), which see every name around them. Knows the schema, nothing of
+ * our graphs but their nodes' sameness.
  */
 import type { DType, HostArray } from '../../../graph/dtype.ts';
 import { codeOf, NATURAL } from '../elementTypes.ts';

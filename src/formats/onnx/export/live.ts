@@ -1,6 +1,7 @@
 /**
- * What a value of a file reads: less than its node does where a body has parameters that the results asked for do not need, such as the keys that
- * random numbers are drawn from (the file's operators draw their own). Pure functions over graphs.
+ * What a value of a file reads: less than its node does where a body has parameters that the results asked for do not
+ * need, such as the keys that random numbers are drawn from (the file's operators draw their own). Pure functions over
+ * graphs.
  */
 import type { Body, Choice, Loop } from '../../../graph/control.ts';
 import { roleOf } from '../../../graph/control.ts';

@@ -1,6 +1,6 @@
 /**
- * What ONNX has no operator for but can be computed by those it has: written once in the tensor API, and exported like any other function. Systems
- * of equations and Cholesky's factor are scans over their columns; the sizes stay free.
+ * What ONNX has no operator for but can be computed by those it has: written once in the tensor API, and exported like
+ * any other function. Systems of equations and Cholesky's factor are scans over their columns; the sizes stay free.
  */
 import type { MatrixRoutine } from '../../../graph/matrix.ts';
 import type { Node, Unary } from '../../../graph/node.ts';
@@ -64,7 +64,10 @@ const unit = (rows: Tensor, at: Tensor): Tensor => rows.eq(at).to(rows.dtype).un
 const rowOf = (x: Tensor, e: Tensor): Tensor => x.mul(e).sum(-2, { keepdim: true });
 const addRow = (x: Tensor, e: Tensor, row: Tensor): Tensor => x.add(e.mul(row));
 
-/** Column by column (Golub and Van Loan, 4.2): what is left of A's column by the columns before, over the root of its pivot. */
+/**
+ * Column by column (Golub and Van Loan, 4.2): what is left of A's column by the columns before, over the root of its
+ * pivot.
+ */
 const cholesky: Lowering = a => {
   const rows = rowsOf(a!);
   const [l] = scan(
@@ -97,7 +100,10 @@ const solveTriangular: Lowering = (l, b) => {
   return x;
 };
 
-/** The rows `j` and that of the largest element at or below it in `column` change places; also which one that is, as a unit column. */
+/**
+ * The rows `j` and that of the largest element at or below it in `column` change places; also which one that is, as a
+ * unit column.
+ */
 function pivoted(x: Tensor, rows: Tensor, j: Tensor, column: Tensor): { readonly swapped: Tensor; readonly p: Tensor } {
   const e = unit(rows, j);
   const candidates = rows.ge(j).unsqueeze(1).where(column.abs(), -1);
@@ -127,7 +133,10 @@ const solve: Lowering = (a, b) => {
   return m.narrow(-1, n, b!.shape.at(-1)!);
 };
 
-/** Elimination with partial pivoting; the columns of swaps and of the rows' order stand beside the matrix and change places with its rows. */
+/**
+ * Elimination with partial pivoting; the columns of swaps and of the rows' order stand beside the matrix and change
+ * places with its rows.
+ */
 const lu: Lowering = a => {
   const [m, n] = a!.shape.slice(-2) as [number, number];
   const rows = rowsOf(a!);

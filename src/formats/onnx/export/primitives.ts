@@ -1,6 +1,6 @@
 /**
- * One rule per primitive of the graph: how its value is computed by ONNX's operators. The table is total; what ONNX has no operator for is
- * refused by name.
+ * One rule per primitive of the graph: how its value is computed by ONNX's operators. The table is total; what ONNX has
+ * no operator for is refused by name.
  */
 
 import { isFloat, isInt } from '../../../graph/dtype.ts';

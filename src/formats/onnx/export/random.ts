@@ -36,7 +36,8 @@ const number = ({ attributes }: Composite, name: string): number => attributes[n
 
 /** By the names under which tensor/random and dropout note what they draw. */
 export const RANDOM: Readonly<Record<string, CompositeRule>> = {
-  // Not Bernoulli: the function body that ONNX 1.15 to 1.22 gives for it, and onnxruntime runs, draws 1 with probability 1 - x.
+  // Not Bernoulli: the function body that ONNX 1.15 to 1.22 gives for it, and onnxruntime runs, draws 1 with
+  // probability 1 - x.
   bernoulli: {
     since: 1,
     write(writer, { inputs }, node) {

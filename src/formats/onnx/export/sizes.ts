@@ -1,6 +1,7 @@
 /**
- * Sizes that depend on dynamic axes. A module is traced at several sizes of its dynamic axes; a number that differs between the traces is
- * solved for as an expression of them: a * size / c + b, or a product of two sizes. Pure functions over numbers.
+ * Sizes that depend on dynamic axes. A module is traced at several sizes of its dynamic axes; a number that differs
+ * between the traces is solved for as an expression of them: a * size / c + b, or a product of two sizes. Pure
+ * functions over numbers.
  */
 
 /** One dynamic axis: its name, and its size in each trace. */

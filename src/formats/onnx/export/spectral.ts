@@ -1,6 +1,7 @@
 /**
- * Factorisations that ONNX has no operator for, in the tensor API: QR by Householder's reflections, eigenvalues and singular values by Jacobi's rotations of
- * disjoint pairs at once (Golub and Van Loan, 5.2, 8.5 and 8.6). Scans over columns or rounds. Signs of vectors are those the rotations leave.
+ * Factorisations that ONNX has no operator for, in the tensor API: QR by Householder's reflections, eigenvalues and
+ * singular values by Jacobi's rotations of disjoint pairs at once (Golub and Van Loan, 5.2, 8.5 and 8.6). Scans over
+ * columns or rounds. Signs of vectors are those the rotations leave.
  */
 import { arange, cat, eye, scan, Tensor } from '../../../tensor/index.ts';
 
@@ -70,7 +71,10 @@ export function qr(a: Tensor): Tensor {
   return cat([q.narrow(-1, 0, k), packed.triu().narrow(-2, 0, k).transpose(-2, -1)], -2);
 }
 
-/** For each round the matrix that exchanges the partners [rounds, n, n]: everybody meets everybody once, one rests where n is odd. */
+/**
+ * For each round the matrix that exchanges the partners [rounds, n, n]: everybody meets everybody once, one rests where
+ * n is odd.
+ */
 function partners(n: number, like: Tensor): Tensor {
   const seats = n + (n % 2);
   const values = new Float32Array((seats - 1) * n * n);
@@ -151,7 +155,10 @@ function eigenOf(symmetric: Tensor): Tensor {
 export const eigh = (a: Tensor): Tensor => eigenOf(a.tril().add(a.tril(-1).transpose(-2, -1)));
 export const eighUpper = (a: Tensor): Tensor => eigenOf(a.triu().add(a.triu(1).transpose(-2, -1)));
 
-/** Singular values [..., 1, k] in descending order, U and V; of a singular matrix the columns of U beyond its rank are 0. */
+/**
+ * Singular values [..., 1, k] in descending order, U and V; of a singular matrix the columns of U beyond its rank are
+ * 0.
+ */
 function singular(a: Tensor): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
   const [m, n] = a.shape.slice(-2) as [number, number];
   if (m < n) {

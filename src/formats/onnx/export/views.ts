@@ -1,6 +1,7 @@
 /**
- * The reindex primitive as ONNX's operators: Pad and Slice for one dim each, Gather with stored positions for windows and dilations, then
- * Transpose and Expand. And which reindexes are mere broadcasts, which ONNX's operators do by themselves.
+ * The reindex primitive as ONNX's operators: Pad and Slice for one dim each, Gather with stored positions for windows
+ * and dilations, then Transpose and Expand. And which reindexes are mere broadcasts, which ONNX's operators do by
+ * themselves.
  */
 
 import { uniformValue } from '../../../graph/build.ts';

@@ -1,6 +1,6 @@
 /**
- * Walks the traces of a module in step and writes each value once: a named composition as its operator, anything else by the rule of its
- * primitive. Bodies of loops and choices are graphs inside, which see every value around them.
+ * Walks the traces of a module in step and writes each value once: a named composition as its operator, anything else
+ * by the rule of its primitive. Bodies of loops and choices are graphs inside, which see every value around them.
  */
 
 import type { Composite } from '../../../graph/composite.ts';
@@ -146,7 +146,8 @@ export class Writer {
   }
 
   /**
-   * Writes a graph for an attribute: `outputs` over `inputs`, which are those of the graph, and `bound`, which stand for values around it.
+   * Writes a graph for an attribute: `outputs` over `inputs`, which are those of the graph, and `bound`, which stand
+   * for values around it.
    */
   body(
     stem: string,

@@ -92,7 +92,8 @@ const attention: Rule = call => {
   const y = weights.to(wide).matmul(v.to(wide));
   const [yb, yh, yt, yd] = y.shape as [number, number, number, number];
   const laid = flat ? y.transpose(1, 2).reshape([yb, yt, yh * yd]) : y;
-  // The scores as they are asked for. Modes 1 and 2 changed places with opset 24's reading: capped, then capped and biased.
+  // The scores as they are asked for. Modes 1 and 2 changed places with opset 24's reading: capped, then capped and
+  // biased.
   const mode = call.int('qk_matmul_output_mode', 0);
   const scores = [products, capped, biased, weights][mode] ?? call.fail(`qk_matmul_output_mode ${mode} is unknown`);
   return [call.like(0, laid), presentKey, presentValue, call.like(0, scores)];

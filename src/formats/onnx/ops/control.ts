@@ -1,6 +1,7 @@
 /**
- * Control flow, sequences and optionals. Where a condition is known while the graph is built (always, outside of compile), only the branch
- * taken is run, and loops are unrolled; inside compile they become the library's own control flow.
+ * Control flow, sequences and optionals. Where a condition is known while the graph is built (always, outside of
+ * compile), only the branch taken is run, and loops are unrolled; inside compile they become the library's own control
+ * flow.
  */
 import { isTracing } from '../../../runtime/index.ts';
 import { cat, cond, full, scan, stack, Tensor, whileLoop } from '../../../tensor/index.ts';
@@ -201,7 +202,10 @@ function scanOnce(call: Call, body: Subgraph, initial: readonly Value[], scanned
 
 type TensorValue = Extract<Value, { kind: 'tensor' }>;
 
-/** The states and what is collected of each step (along the first dim), with the body as one of ours; slices of `xs` are of the types of `sources`. */
+/**
+ * The states and what is collected of each step (along the first dim), with the body as one of ours; slices of `xs` are
+ * of the types of `sources`.
+ */
 function rolled(
   call: Call,
   body: Subgraph,

@@ -53,7 +53,10 @@ const convTranspose: Rule = call => {
   return call.like(0, bias ? y.add(bias.reshape([bias.numel(), ...ones])) : y);
 };
 
-/** x sampled between pixels at [n, groups, count] positions; 0 outside. x is [n, groups, c, h, w]; result [n, groups, c, count]. */
+/**
+ * x sampled between pixels at [n, groups, count] positions; 0 outside. x is [n, groups, c, h, w]; result [n, groups, c,
+ * count].
+ */
 function bilinear(x: Tensor, y: Tensor, at: Tensor): Tensor {
   const [n, groups, c, h, w] = x.shape as [number, number, number, number, number];
   const count = y.shape[2]!;
@@ -114,7 +117,9 @@ const deformConv: Rule = call => {
   return call.like(0, bias ? y.add(bias.reshape([out, 1, 1])) : y);
 };
 
-/** A depthwise convolution over time that sees the past only, and the last inputs, which start the next call (opset 27). */
+/**
+ * A depthwise convolution over time that sees the past only, and the last inputs, which start the next call (opset 27).
+ */
 const causalConvWithState: Rule = call => {
   const [x, w] = [call.x(0), call.x(1)];
   const [bias, past] = [call.optional(2), call.optional(3)];

@@ -1,6 +1,6 @@
 /**
- * Conversions between element types: Cast, CastLike, BitCast. Integers wrap, small floats round to nearest even and saturate unless told
- * otherwise, strings are parsed and printed as Python does.
+ * Conversions between element types: Cast, CastLike, BitCast. Integers wrap, small floats round to nearest even and
+ * saturate unless told otherwise, strings are parsed and printed as Python does.
  */
 
 import { data } from '../../../graph/build.ts';

@@ -1,6 +1,6 @@
 /**
- * Element by element: arithmetic, comparisons, logic, bits, and the activations. Before opset 7 two-input operators broadcast only when
- * told to, the second operand aligned at an axis.
+ * Element by element: arithmetic, comparisons, logic, bits, and the activations. Before opset 7 two-input operators
+ * broadcast only when told to, the second operand aligned at an axis.
  */
 
 import { isFloat } from '../../../graph/dtype.ts';
@@ -10,7 +10,9 @@ import { TYPES } from '../elementTypes.ts';
 import { MINI_FLOATS } from '../minifloat.ts';
 import { typed } from '../values.ts';
 
-/** A function of one tensor, in the input's type. Halves compute in f32: that is how they are specified to round once. */
+/**
+ * A function of one tensor, in the input's type. Halves compute in f32: that is how they are specified to round once.
+ */
 const unary =
   (fn: (x: Tensor, call: Call) => Tensor): Rule =>
   call =>

@@ -1,6 +1,6 @@
 /**
- * ImageDecoder: PNG, JPEG, WebP, TIFF by their libraries, BMP and PNM by the few lines they take; told by content. Larger images than
- * 2^28 pixels are refused before anything is allocated for them.
+ * ImageDecoder: PNG, JPEG, WebP, TIFF by their libraries, BMP and PNM by the few lines they take; told by content.
+ * Larger images than 2^28 pixels are refused before anything is allocated for them.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -30,7 +30,10 @@ interface Codec {
   decode?: (bytes: Uint8Array, ...more: readonly unknown[]) => ReturnType<WasmDecoder>;
 }
 
-/** A codec of the jsquash family, ready at once: what its factory promises is there when the module is instantiated synchronously. */
+/**
+ * A codec of the jsquash family, ready at once: what its factory promises is there when the module is instantiated
+ * synchronously.
+ */
 function wasmDecoder(factory: (codec: Codec) => unknown, file: string, ...more: readonly unknown[]): () => WasmDecoder {
   let decode: WasmDecoder | null = null;
   return () => {
@@ -101,7 +104,9 @@ function fromTiff(bytes: Uint8Array): Pixels {
   return { width: page.width, height: page.height, channels: page.samplesPerPixel, data: page.data };
 }
 
-/** Bitmaps without compression, 24 or 32 bits a pixel, rows from the bottom (or the top, where the height is negative). */
+/**
+ * Bitmaps without compression, 24 or 32 bits a pixel, rows from the bottom (or the top, where the height is negative).
+ */
 function fromBmp(bytes: Uint8Array): Pixels {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const start = view.getUint32(10, true);

@@ -1,6 +1,6 @@
 /**
- * The operators, by domain and family: `(call) -> outputs` on the Tensor API. `ruleFor` finds the rule of an operator in an opset. May import
- * tensor; knows no files and no modules.
+ * The operators, by domain and family: `(call) -> outputs` on the Tensor API. `ruleFor` finds the rule of an operator
+ * in an opset. May import tensor; knows no files and no modules.
  */
 import type { OperatorTable, Rule, Versions } from '../call.ts';
 import { attentions, previewAttentions } from './attention.ts';

@@ -1,13 +1,15 @@
 /**
- * Products of quantised operands in integers: (x - zero) * w is summed as x * w, of 8-bit operands as they are, less zero * (sum of w), which
- * backends multiply four or more at a time. A DequantizeLinear is remembered with what it came from, so that the convolution or matrix product
- * behind two of them (QDQ models) is done in integers and scaled once.
+ * Products of quantised operands in integers: (x - zero) * w is summed as x * w, of 8-bit operands as they are, less
+ * zero * (sum of w), which backends multiply four or more at a time. A DequantizeLinear is remembered with what it came
+ * from, so that the convolution or matrix product behind two of them (QDQ models) is done in integers and scaled once.
  */
 import type { Tensor } from '../../../tensor/index.ts';
 import type { Call } from '../call.ts';
 import { convolve } from './convolve.ts';
 
-/** A quantised tensor: what it stands for is (q - zero) * scale, `scale` along `axis` or for all elements (axis null). */
+/**
+ * A quantised tensor: what it stands for is (q - zero) * scale, `scale` along `axis` or for all elements (axis null).
+ */
 export interface Quantised {
   readonly q: Tensor;
   readonly scale: Tensor;
@@ -54,7 +56,10 @@ export function convolvedIntegers(
   return sums.sub(perOutput.to('i32').mul(zero));
 }
 
-/** (a - aZero) @ (b - bZero) in i32; zero points are one, or spread along a's rows and b's columns. Null where the operands are wider. */
+/**
+ * (a - aZero) @ (b - bZero) in i32; zero points are one, or spread along a's rows and b's columns. Null where the
+ * operands are wider.
+ */
 export function multipliedIntegers(
   call: Call,
   a: Tensor,

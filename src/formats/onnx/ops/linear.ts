@@ -44,7 +44,8 @@ const einsumRule: Rule = call => {
 };
 
 /**
- * The determinant of [..., n, n] by elimination with the largest pivot of each column on top; differentiable where it is not 0.
+ * The determinant of [..., n, n] by elimination with the largest pivot of each column on top; differentiable where it
+ * is not 0.
  */
 const det: Rule = call => {
   const x = call.x(0);

@@ -2,7 +2,9 @@
 import { full, type Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';
 
-/** -weight[target] * x[target], with elements of the ignored class left out; reduced as the node says. x is [n, c, ...]. */
+/**
+ * -weight[target] * x[target], with elements of the ignored class left out; reduced as the node says. x is [n, c, ...].
+ */
 function nll(call: Call, x: Tensor, target: Tensor, weight: Tensor | null): Tensor {
   const classes = x.shape[1]!;
   const ignored = call.attribute('ignore_index') ? target.eq(call.int('ignore_index')) : null;

@@ -1,6 +1,6 @@
 /**
- * MT19937 (Matsumoto and Nishimura 1998) seeded and read as numpy's RandomState is: what ONNX's reference evaluator draws for a node with a
- * seed, so that seeded dropouts and random tensors give its numbers.
+ * MT19937 (Matsumoto and Nishimura 1998) seeded and read as numpy's RandomState is: what ONNX's reference evaluator
+ * draws for a node with a seed, so that seeded dropouts and random tensors give its numbers.
  */
 export class Mersenne {
   readonly #state = new Uint32Array(624);

@@ -1,6 +1,6 @@
 /**
- * ai.onnx.ml, operators of classical models that are not trees: encoders, scalers, linear models, support vector machines. Strings and
- * maps live on the host.
+ * ai.onnx.ml, operators of classical models that are not trees: encoders, scalers, linear models, support vector
+ * machines. Strings and maps live on the host.
  */
 
 import { isFloat } from '../../../graph/dtype.ts';

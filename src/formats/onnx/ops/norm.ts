@@ -1,4 +1,7 @@
-/** Normalisations: over batches, instances, groups, layers, local regions. Halves compute in f32, as their stash type says. */
+/**
+ * Normalisations: over batches, instances, groups, layers, local regions. Halves compute in f32, as their stash type
+ * says.
+ */
 import { F, Parameter, type Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';
 import { typed } from '../values.ts';

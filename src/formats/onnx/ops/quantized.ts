@@ -1,6 +1,6 @@
 /**
- * Quantised tensors: q = saturate(round(x / scale) + zero point), per tensor, per axis or in blocks along an axis; products of quantised
- * operands accumulate in i32.
+ * Quantised tensors: q = saturate(round(x / scale) + zero point), per tensor, per axis or in blocks along an axis;
+ * products of quantised operands accumulate in i32.
  */
 import type { Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';

@@ -1,4 +1,6 @@
-/** Random tensors. A node with a seed draws the same numbers on every run; one without draws from the default generator. */
+/**
+ * Random tensors. A node with a seed draws the same numbers on every run; one without draws from the default generator.
+ */
 import { rand, randn, type Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';
 import { type NumericType, TYPES } from '../elementTypes.ts';

@@ -1,6 +1,6 @@
 /**
- * RNN, GRU and LSTM. One matmul projects all steps at once; the steps are unrolled. Sequences may have lengths of their own: beyond them
- * the state stands still and the output is 0.
+ * RNN, GRU and LSTM. One matmul projects all steps at once; the steps are unrolled. Sequences may have lengths of their
+ * own: beyond them the state stands still and the output is 0.
  */
 import { F, full, stack, type Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';

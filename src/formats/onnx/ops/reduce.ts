@@ -1,6 +1,6 @@
 /**
- * Reductions, running sums, arg-extremes and the softmax family. Axes were an attribute until opset 13 (ReduceSum) or 18 (the others) and
- * are an input since.
+ * Reductions, running sums, arg-extremes and the softmax family. Axes were an attribute until opset 13 (ReduceSum) or
+ * 18 (the others) and are an input since.
  */
 import { isFloat } from '../../../graph/dtype.ts';
 import { full, type Tensor } from '../../../tensor/index.ts';

@@ -1,6 +1,6 @@
 /**
- * Resizing and sampling: every dim of Resize is a matrix of weights made from its coordinates (separable), grids sample between pixels of
- * any number of dims.
+ * Resizing and sampling: every dim of Resize is a matrix of weights made from its coordinates (separable), grids sample
+ * between pixels of any number of dims.
  */
 import * as build from '../../../graph/build.ts';
 import { isFloat } from '../../../graph/dtype.ts';
@@ -206,7 +206,10 @@ const upsample: Rule = call => {
   return call.like(0, resized(call, settings, scales, x.shape.map((n, d) => Math.floor(n * scales[d]!)), [], axes, 0)); // biome-ignore format: one line
 };
 
-/** Positions folded back into [0, size) by mirrors: at the centres of the corner pixels when they align, at their edges otherwise. */
+/**
+ * Positions folded back into [0, size) by mirrors: at the centres of the corner pixels when they align, at their edges
+ * otherwise.
+ */
 function reflected(at: Tensor, size: number, align: boolean): Tensor {
   const [low, span] = align ? [0, size - 1] : [-0.5, size];
   if (span === 0) return at.mul(0);

@@ -1,5 +1,6 @@
 /**
- * Shapes: constants, reshaping, joining, cutting, padding. What was an attribute in early opsets became an input later; both are read.
+ * Shapes: constants, reshaping, joining, cutting, padding. What was an attribute in early opsets became an input later;
+ * both are read.
  */
 import { sizeOf } from '../../../graph/shape.ts';
 import { cat, eye, F, full, Tensor } from '../../../tensor/index.ts';
@@ -12,7 +13,10 @@ import { int64s, type StringTensor, strings, typed, type Value } from '../values
 const attributeOrInput = (call: Call, name: string, input: number): number[] | null =>
   call.ints(name) ?? (call.has(input) ? call.numbers(input) : null);
 
-/** The first input, numbers of any type or strings, moved by `fn`: of strings the positions move, and the strings follow. */
+/**
+ * The first input, numbers of any type or strings, moved by `fn`: of strings the positions move, and the strings
+ * follow.
+ */
 function moved(call: Call, fn: (x: Tensor) => Tensor): Value {
   return call.isString(0) ? moveStrings(call.stringTensor(0), fn, call) : typed(fn(call.x(0)), call.type(0));
 }
@@ -139,7 +143,10 @@ const split: Rule = call => {
   });
 };
 
-/** A slice of one dim: starts and ends clamp, negative steps go down (from 0 when the start lies before it, unlike numpy's). */
+/**
+ * A slice of one dim: starts and ends clamp, negative steps go down (from 0 when the start lies before it, unlike
+ * numpy's).
+ */
 function sliceDim(x: Tensor, axis: number, start: number, end: number, step: number): Tensor {
   const size = x.shape[axis]!;
   const from = start < 0 ? start + size : start;

@@ -1,6 +1,7 @@
 /**
- * Ensembles of decision trees. The tree is walked for all rows at once: every row holds its node, gathers that node's feature, threshold
- * and children, and moves; after as many steps as the deepest tree has levels all rows stand at leaves.
+ * Ensembles of decision trees. The tree is walked for all rows at once: every row holds its node, gathers that node's
+ * feature, threshold and children, and moves; after as many steps as the deepest tree has levels all rows stand at
+ * leaves.
  */
 import { cat, full, type Tensor } from '../../../tensor/index.ts';
 import type { Call, Rule } from '../call.ts';
@@ -135,7 +136,10 @@ function doubles(call: Call, name: string): number[] | null {
   return tensor?.kind === 'tensor' ? numbersOf(call.data(tensor.tensor, 0), tensor.tensor.dtype) : list;
 }
 
-/** Sums (or averages, extremes) of what the leaves give: [rows, width]. `weights` is [nodes, width]; NaN where a leaf says nothing. */
+/**
+ * Sums (or averages, extremes) of what the leaves give: [rows, width]. `weights` is [nodes, width]; NaN where a leaf
+ * says nothing.
+ */
 function aggregated(
   call: Call,
   at: Tensor,

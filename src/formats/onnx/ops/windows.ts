@@ -1,6 +1,6 @@
 /**
- * Sliding windows as ONNX describes them: pads before and after each spatial dim, auto_pad, strides, dilations, ceil_mode. Shared by
- * convolutions and pools.
+ * Sliding windows as ONNX describes them: pads before and after each spatial dim, auto_pad, strides, dilations,
+ * ceil_mode. Shared by convolutions and pools.
  */
 import type { Call } from '../call.ts';
 
@@ -54,7 +54,10 @@ export function windowsOf(call: Call, sizes: readonly number[], kernel: readonly
   return { kernel, strides, dilations, before, after, out };
 }
 
-/** Amounts for F.pad (last dim first) so that exactly the windows' elements are there: what is beyond the last window is cut. */
+/**
+ * Amounts for F.pad (last dim first) so that exactly the windows' elements are there: what is beyond the last window is
+ * cut.
+ */
 export function padAmounts({ kernel, strides, dilations, before, out }: Windows, sizes: readonly number[]): number[] {
   return sizes.flatMap((_, i) => {
     const d = sizes.length - 1 - i;

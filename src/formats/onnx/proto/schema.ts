@@ -1,6 +1,6 @@
 /**
- * The messages of onnx.proto and onnx-data.proto (v1.22): what each field is on the wire, and its type in TypeScript. One table drives
- * reading and writing.
+ * The messages of onnx.proto and onnx-data.proto (v1.22): what each field is on the wire, and its type in TypeScript.
+ * One table drives reading and writing.
  */
 import { type Range, Schema } from '../../protobuf/schema.ts';
 

@@ -1,6 +1,7 @@
 /**
- * Operators of Paddle's inference programs: one rule per type, from inputs and attributes to outputs (paddle/phi/api/yaml/ops.yaml and op_compat.yaml for
- * the names a program has), a file per family. Programs are for inference, so gradients and training-only outputs are left out.
+ * Operators of Paddle's inference programs: one rule per type, from inputs and attributes to outputs
+ * (paddle/phi/api/yaml/ops.yaml and op_compat.yaml for the names a program has), a file per family. Programs are for
+ * inference, so gradients and training-only outputs are left out.
  */
 import { ARRAYS } from './arrays.ts';
 import { ACTIVATIONS, ARITHMETIC } from './elementwise.ts';

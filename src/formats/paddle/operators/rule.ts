@@ -4,7 +4,10 @@
 import type { DType, Tensor } from '../../../tensor/index.ts';
 import { knownNumbers as numbersOf } from '../../controlFlow.ts';
 
-/** A value of a program: a tensor, and for ragged ones the offsets at which its sequences begin (level 0 of Paddle's LoD). */
+/**
+ * A value of a program: a tensor, and for ragged ones the offsets at which its sequences begin (level 0 of Paddle's
+ * LoD).
+ */
 export interface Value {
   readonly tensor: Tensor;
   readonly offsets?: readonly number[];

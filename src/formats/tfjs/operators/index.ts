@@ -1,6 +1,7 @@
 /**
- * Operators of TensorFlow graphs as TensorFlow.js converts them: one rule per operator, from inputs and attributes to outputs
- * (tensorflow/core/ops/*.cc; the converter keeps these names). Numbers that decide shapes are read as values. A file for each kind of operator.
+ * Operators of TensorFlow graphs as TensorFlow.js converts them: one rule per operator, from inputs and attributes to
+ * outputs (tensorflow/core/ops/*.cc; the converter keeps these names). Numbers that decide shapes are read as values. A
+ * file for each kind of operator.
  */
 import { arange, einsum, F, full, Tensor, where } from '../../../tensor/index.ts';
 import { knownNumbers as numbers } from '../../controlFlow.ts';

@@ -1,5 +1,6 @@
 /**
- * Layers of networks: products and convolutions with what is fused to them, normalisation, pooling, activations, resizing.
+ * Layers of networks: products and convolutions with what is fused to them, normalisation, pooling, activations,
+ * resizing.
  */
 import { F, isFloat, Tensor } from '../../../tensor/index.ts';
 import { knownNumbers as numbers } from '../../controlFlow.ts';
