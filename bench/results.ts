@@ -3,6 +3,7 @@
  * several, into bench/RESULTS.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { Command } from 'commander';
 
 interface Cell {
   readonly median_s: number;
@@ -38,9 +39,11 @@ interface Comparison {
   readonly runs: readonly Run[];
 }
 
-const files = process.argv.slice(2);
-if (files.length === 0) throw new Error('bench:results: name the JSON files that compare.mjs --out wrote');
-const pieces = files.map((file): Comparison => JSON.parse(readFileSync(file, 'utf8')));
+const program = new Command('bench:results')
+  .description('Writes bench/RESULTS.md.')
+  .argument('<file...>', 'JSON files that compare.mjs --out wrote')
+  .parse();
+const pieces = program.args.map((file): Comparison => JSON.parse(readFileSync(file, 'utf8')));
 const { cpu, node, options } = pieces[0]!;
 
 /**

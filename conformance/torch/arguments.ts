@@ -6,7 +6,10 @@ import { camel } from './functions.ts';
 import { OPTIONS, SIGNATURES } from './signatures.ts';
 
 /** Keywords that say nothing here. */
-const IGNORED = new Set(['device', 'requires_grad', 'stable', 'memory_format', 'inplace', 'layout', 'pin_memory']);
+const IGNORED = new Set([
+  ...['device', 'requires_grad', 'stable', 'memory_format', 'inplace', 'layout', 'pin_memory'],
+  ...['unsafe', 'need_attn_weights', 'sparse', 'sparse_grad'],
+]);
 
 /** PyTorch's arguments as ours. */
 export function bind(op: string, args: readonly unknown[], kwargs: { readonly [name: string]: unknown }): unknown[] {

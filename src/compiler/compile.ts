@@ -1,10 +1,12 @@
 /**
- * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its name.
+ * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its
+ * name.
  */
 
 import { MOST_ELEMENTS } from '../graph/build/node.ts';
+import { stayCold } from '../launch/engine.ts';
 import type { AbsorbedOperand } from './absorb.ts';
-import { joinChains } from './chain/join.ts';
+import { isChained, joinChains } from './chain/join.ts';
 import { lowerChain } from './chain/lower.ts';
 import { planChain } from './chain/plan.ts';
 import { recomputeScores } from './chain/recompute.ts';
@@ -55,6 +57,7 @@ function compile(program: GraphProgram, target: Target): Compiled {
   const repeated = repeatedOperands(kernels, flow.lasts);
   const cache = new LoweringCache(windows, flow.lasts, repeated);
   const lower = (kernel: Kernel): Step => {
+    stayCold();
     const name = `k${count++}`;
     const make = (): LoweredKernel => lowerKernel(kernel, context, name, realised, inPlace, repeated);
     const tuned = (): LoweredKernel =>
@@ -112,7 +115,7 @@ interface Fused {
 function fuse(normal: Flow, target: Target): Fused {
   const failed = new Set<Value>();
   for (;;) {
-    const again = recomputeScores(normal, product => !failed.has(product));
+    const again = recomputeScores(normal, product => isChained(product.dtype, target) && !failed.has(product));
     if (!again) return grouped(normal, target).fused;
     const { fused, chained } = grouped(again.flow, target);
     const before = failed.size;
@@ -136,6 +139,7 @@ function grouped(flow: Flow, target: Target): { readonly fused: Fused; readonly 
     kernels,
     home,
     table,
+    target,
     chain => planChain(chain, context, realised, new KernelBuffers(context.windows)) !== null,
   );
   const chained = new Set<Value>();

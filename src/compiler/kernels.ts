@@ -50,10 +50,14 @@ export interface ChainKernel extends Group {
   readonly made: ReadonlySet<Value>;
 }
 
+/** Primitives that are no expression over their inputs: each is a kernel of its own. */
+export const ROUTINES = ['concat', 'argReduce', 'scan', 'scatter', 'argSort', 'random', 'matrix'] as const;
+export type RoutinePrimitive = (typeof ROUTINES)[number];
+
 /** One operation that is no expression. */
 export interface RoutineKernel extends Group {
   readonly kind: 'routine';
-  readonly value: Value;
+  readonly value: Value<RoutinePrimitive>;
 }
 
 /** Brings a value to a place of its own: an output that is (or shares memory with) something else, or a variable. */

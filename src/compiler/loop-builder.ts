@@ -1,5 +1,6 @@
 /**
- * Writes loop IR: one method an instruction, nested blocks as functions. Knows the language alone; what kernels are made of it is the lowering's.
+ * Writes loop IR: one method an instruction, nested blocks as functions. Knows the language alone; what kernels are
+ * made of it is the lowering's.
  */
 import type { DType } from '../graph/dtype.ts';
 import { type BinOp, type CmpOp, type Inst, type Reg, registerScalar, type Scalar, type UnOp } from './loops.ts';
@@ -19,11 +20,11 @@ interface Region {
 }
 
 /**
- * Accumulates instructions into nested blocks. Every method that makes a value returns its register: a fresh one, or `d` where that is given, which is how
- * sums, counters and pointers change in place.
+ * Accumulates instructions into nested blocks. Every method that makes a value returns its register: a fresh one, or
+ * `d` where that is given, which is how sums, counters and pointers change in place.
  *
- * What `parallel` and `once` hold is written when `instructions` are asked for, or by `complete`: until then a kernel costs no more than what stands between
- * them, and what it needs (buffers, above all) must be asked for there.
+ * What `parallel` and `once` hold is written when `instructions` are asked for, or by `complete`: until then a kernel
+ * costs no more than what stands between them, and what it needs (buffers, above all) must be asked for there.
  */
 export class LoopBuilder {
   /** Whether formulas may use `scale` and `nearInverse`. */
@@ -39,6 +40,8 @@ export class LoopBuilder {
   private regions: Region[] = [];
   /** f32 registers whose values are those of bf16. */
   private readonly rounded = new WeakSet<Reg>();
+  /** f32 registers that may become bf16 in one instruction. */
+  private readonly flushed = new WeakSet<Reg>();
 
   constructor({ scales = false, roundsF16 = false }: { readonly scales?: boolean; readonly roundsF16?: boolean } = {}) {
     this.scales = scales;
@@ -276,12 +279,20 @@ export class LoopBuilder {
     return x;
   }
 
-  private exact(mem: DType, a: Reg): { readonly exact?: true } {
-    return mem === 'bf16' && this.rounded.has(a) ? { exact: true } : {};
+  /** Says that nobody minds if numbers below 2^-126 become 0 when `x` is stored as bf16. */
+  asFlushed(x: Reg): Reg {
+    this.flushed.add(x);
+    return x;
+  }
+
+  private rounding(mem: DType, a: Reg): { readonly exact?: true; readonly flush?: true } {
+    if (mem !== 'bf16') return {};
+    if (this.rounded.has(a)) return { exact: true };
+    return this.flushed.has(a) ? { flush: true } : {};
   }
 
   store(mem: DType, p: Reg, a: Reg, offset = 0): void {
-    this.emit({ op: 'store', p, offset, a, mem, ...this.exact(mem, a) });
+    this.emit({ op: 'store', p, offset, a, mem, ...this.rounding(mem, a) });
   }
 
   /** Stores a whole vector past the caches. */
@@ -296,7 +307,7 @@ export class LoopBuilder {
   }
 
   storeMasked(mem: DType, p: Reg, a: Reg, m: Reg, offset = 0): void {
-    this.emit({ op: 'store', p, offset, a, mem, m, ...this.exact(mem, a) });
+    this.emit({ op: 'store', p, offset, a, mem, m, ...this.rounding(mem, a) });
   }
 
   prefetch(p: Reg, offset: number, write: boolean): void {

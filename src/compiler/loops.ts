@@ -85,8 +85,8 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  * product's size (Henry, Tang, Heinecke, 2019). Parts must be finite, and parts and products of parts that are denormal count as zero.
  *
  * With `runs`, the sum goes over several such products, of `steps` steps each: pair i of the i32 at `runs.at` says how many bytes behind a and b its blocks
- * begin. Where `pitch` is a number, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
- * row's first, and that of part t, where there are parts, 64 (3 s + t) + 4 g.
+ * begin. Where `pitch.a` is given, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
+ * row's first, and that of part t, where there are parts, 64 (3 s + t) + 4 g. Where `pitch.c` is, so many lie between the rows of c.
  */
 export interface Tiles {
   readonly op: 'tiles';
@@ -99,7 +99,8 @@ export interface Tiles {
   readonly columns: 1 | 2;
   readonly add: boolean;
   readonly ahead?: { readonly from: Reg; readonly lines: number };
-  readonly runs?: { readonly at: Reg; readonly count: Reg; readonly pitch: number | null };
+  readonly runs?: { readonly at: Reg; readonly count: Reg };
+  readonly pitch?: { readonly a?: number; readonly c?: number };
 }
 export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 
@@ -127,7 +128,7 @@ export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  *             i32, i64 as they are; f16 and bf16 widen to f32; u8, i8, bool to i32 (sign by type)
  *             vectors of 4-byte lanes may be masked where the target has it: lanes outside `m` read 0 and touch no memory
  * - store     the reverse (f16 and bf16 round to nearest even; narrow integers wrap; bool stores lane != 0); masked likewise. `exact` says that a bf16
- *             is rounded already. `past` sends it past the caches: a whole vector of 4-byte or 8-byte elements, at a multiple of its bytes; where the target streams
+ *             is rounded already, `flush` that numbers below 2^-126 may become 0 (where the target has tiles). `past` sends it past the caches: a whole vector of 4-byte or 8-byte elements, at a multiple of its bytes; where the target streams
  * - prefetch  a hint that the line at p + offset bytes, whatever it is, will be read, or written; where the target keeps order
  * - gather    d[i] = the f32 or i32 at ptr + 4 * index[i] where m[i] (everywhere without m), else 0; where the target has it
  * - iota      d[i] = i * step (i32); where the target has masks
@@ -196,6 +197,7 @@ export type Inst =
       readonly m?: Reg;
       readonly past?: true;
       readonly exact?: true;
+      readonly flush?: true;
     }
   | { readonly op: 'gather'; readonly d: Reg; readonly p: Reg; readonly index: Reg; readonly m: Reg | null }
   | {

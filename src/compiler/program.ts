@@ -28,7 +28,12 @@ export interface GraphProgram {
    * memory between runs. None by default.
    */
   readonly lasting?: readonly boolean[];
+  /** The same program on another backend, for one whose machine refuses what it needs after the backend was chosen. */
+  readonly elsewhere?: (refusal: MachineRefusal) => Executable;
 }
+
+/** The system refuses memory for machine code, or to let it run. Thrown before anything is computed that lasts. */
+export class MachineRefusal extends Error {}
 
 /** Where one buffer of a kernel lives at run time. */
 export type Place =

@@ -2,6 +2,7 @@
  * Digits as batches for a classifier: warped if asked, normalised, [n, 1, size, size] with labels.
  */
 import { Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { Dataset } from './dataset.ts';
 import type { DigitArrays } from './digits.ts';
 import type { Image } from './image.ts';
@@ -23,7 +24,13 @@ export class DigitDataset implements Dataset<readonly [Tensor, Tensor]> {
   private readonly options: Required<Omit<DigitDatasetOptions, 'augment'>>;
   private readonly augment: Transform | null;
 
-  constructor(digits: DigitArrays, { augment, seed = 0, mean = 0.1307, std = 0.3081 }: DigitDatasetOptions = {}) {
+  constructor(digits: DigitArrays, options: DigitDatasetOptions = {}) {
+    const {
+      augment,
+      seed = 0,
+      mean = 0.1307,
+      std = 0.3081,
+    } = checkOptions('DigitDataset', options, ['augment', 'seed', 'mean', 'std']);
     this.digits = digits;
     this.augment = augment ?? null;
     this.options = { seed, mean, std };

@@ -1,7 +1,9 @@
 /**
- * Handwritten-looking digits out of nothing: strokes per digit, warped at random, drawn with a soft pen and noise. Deterministic: image i of a
- * seed is the same on every machine up to the last bits of Math.sin and Math.cos, which rounding to u8 hides.
+ * Handwritten-looking digits out of nothing: strokes per digit, warped at random, drawn with a soft pen and noise.
+ * Deterministic: image i of a seed is the same on every machine up to the last bits of Math.sin and Math.cos, which
+ * rounding to u8 hides.
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { Image } from './image.ts';
 import { RandomStream } from './random.ts';
 
@@ -75,7 +77,8 @@ export interface DigitArrays {
 }
 
 /** Draws digits; every class is as frequent as any other, in random order. */
-export function generateDigits({ count, seed, size = 28 }: DigitsOptions): DigitArrays {
+export function generateDigits(options: DigitsOptions): DigitArrays {
+  const { count, seed, size = 28 } = checkOptions('generateDigits', options, ['count', 'seed', 'size']);
   const images = new Uint8Array(count * size * size);
   const labels = new Uint8Array(count);
   const order = new RandomStream(seed, 1).permutation(count);

@@ -1,7 +1,7 @@
 /**
  * DataLoader: shuffled batches of a dataset, in this thread or from worker threads, resumable to the batch.
  */
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { CollatedOf, Dataset } from './dataset.ts';
 import { RandomStream } from './random.ts';
 import { collate as defaultCollate } from './rows.ts';
@@ -27,7 +27,9 @@ export interface LoaderOptions<T, B> {
   readonly prefetchFactor?: number;
 }
 
-const OPTIONS = ['batchSize', 'shuffle', 'sampler', 'seed', 'dropLast', 'collateFn', 'numWorkers', 'prefetchFactor'];
+const OPTIONS = [
+  ...(['batchSize', 'shuffle', 'sampler', 'seed', 'dropLast', 'collateFn', 'numWorkers', 'prefetchFactor'] as const),
+] as const;
 
 /** Where a loader stands; plain JSON. */
 export interface LoaderState {
@@ -38,8 +40,9 @@ export interface LoaderState {
 }
 
 /**
- * Iterating runs one epoch: `for (const batch of loader)` for datasets in memory, `for await` for any. Each new loop is the next epoch, also after a
- * loop that was left early; after `loadState` it goes on in the middle of the epoch where `state` was taken, with the same batches.
+ * Iterating runs one epoch: `for (const batch of loader)` for datasets in memory, `for await` for any. Each new loop is
+ * the next epoch, also after a loop that was left early; after `loadState` it goes on in the middle of the epoch where
+ * `state` was taken, with the same batches.
  */
 export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncIterable<B> {
   readonly dataset: Dataset<T>;

@@ -1,6 +1,7 @@
 /**
  * Batches of a dataset that is a stream: samples come in an order of its own, and there is no index to shuffle.
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { CollatedOf, IterableDataset } from './dataset.ts';
 import { collate as defaultCollate } from './rows.ts';
 
@@ -20,8 +21,8 @@ export interface StreamLoaderState {
 }
 
 /**
- * Each loop is one pass over the stream. After `loadState` the next loop reads past the batches that were handed out before, so the stream must give
- * the same samples again.
+ * Each loop is one pass over the stream. After `loadState` the next loop reads past the batches that were handed out
+ * before, so the stream must give the same samples again.
  */
 export class StreamLoader<T, B = CollatedOf<T>> implements Iterable<B> {
   readonly batchSize: number;
@@ -32,6 +33,7 @@ export class StreamLoader<T, B = CollatedOf<T>> implements Iterable<B> {
   private skip = 0;
 
   constructor(dataset: IterableDataset<T>, options: StreamLoaderOptions<T, B> = {}) {
+    checkOptions('StreamLoader', options, ['batchSize', 'dropLast', 'collateFn']);
     const { batchSize = 1, dropLast = false, collateFn = samples => defaultCollate(samples) as B } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new Error(`StreamLoader: batchSize is ${batchSize}, expected an integer of at least 1`);

@@ -3,8 +3,9 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkOptions } from '../tensor/options.ts';
 import { gunzip, isGzip, readStart } from './gzip.ts';
-import { readTable, type Table, type TableColumn, type TableOptions } from './table.ts';
+import { readTable, TABLE_OPTIONS, type Table, type TableColumn, type TableOptions } from './table.ts';
 import type { SchemaOptions } from './tableSchema.ts';
 
 export interface TablePreset {
@@ -37,7 +38,10 @@ export const TABLE_PRESETS = {
     /** Labels of adult.test without their dot. */
     clean: table => mapColumn(table, 'income', value => value.replace(/\.$/, '')),
   },
-  /** Criteo display advertising: label, 13 counts, 26 hashed categories; tabs and no header as published, commas and a header in samples. */
+  /**
+   * Criteo display advertising: label, 13 counts, 26 hashed categories; tabs and no header as published, commas and a
+   * header in samples.
+   */
   criteo: {
     reading: {},
     schema: { label: 'label', positive: '1', numeric: numbered('I', 13), categorical: numbered('C', 26), minCount: 4 },
@@ -92,5 +96,6 @@ export function presetFiles(preset: TablePreset, path: string): { train: string;
 
 /** Reads a table as its preset says; `options` go before it. */
 export async function readPresetTable(preset: TablePreset, path: string, options: TableOptions = {}): Promise<Table> {
+  checkOptions('readPresetTable', options, TABLE_OPTIONS);
   return preset.clean(await readTable(path, { ...preset.reading, ...preset.adapt?.(path), ...options }));
 }

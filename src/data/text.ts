@@ -1,6 +1,7 @@
 /**
  * Text by character: vocabulary, and random blocks for language models.
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { Dataset } from './dataset.ts';
 import { readWhole } from './gzip.ts';
 import { RandomStream } from './random.ts';
@@ -74,7 +75,12 @@ export class TextWindows implements Dataset<BigInt64Array> {
   private readonly seed: number;
 
   /** @throws Error when there are fewer than block + 1 tokens. */
-  constructor(tokens: Int32Array, { block, randomPerEpoch, seed = 0 }: TextWindowsOptions) {
+  constructor(tokens: Int32Array, options: TextWindowsOptions) {
+    const {
+      block,
+      randomPerEpoch,
+      seed = 0,
+    } = checkOptions('TextWindows', options, ['block', 'randomPerEpoch', 'seed']);
     if (tokens.length < block + 1)
       throw new Error(`TextWindows: ${tokens.length} tokens, expected at least ${block + 1} for windows of ${block}`);
     this.tokens = tokens;

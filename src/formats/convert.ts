@@ -1,10 +1,12 @@
 /**
- * Weights from one format to another, tensor by tensor: memory holds one tensor at a time, and the result is there whole or not at all.
+ * Weights from one format to another, tensor by tensor: memory holds one tensor at a time, and the result is there
+ * whole or not at all.
  */
 
 import { type DType, isFloat } from '../graph/dtype.ts';
 import { sizeOf } from '../graph/shape.ts';
 import { noGrad, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { writeAtomic } from './atomic.ts';
 import { npyChunks } from './npy.ts';
 import { streamNpz } from './npz.ts';
@@ -32,13 +34,11 @@ export interface Converted {
 
 /**
  * Writes the tensors of an open file as `path`, whose ending says how.
- * @throws Error for an ending that cannot be written, for a tensor Tenon has no dtype for, and for two tensors of one name
+ * @throws Error for an ending that cannot be written, for a tensor Tenon has no dtype for, and for two tensors of one
+ * name
  */
-export function convertWeights(
-  file: WeightsFile,
-  path: string,
-  { dtype, strip = '', onTensor }: ConvertOptions = {},
-): Converted {
+export function convertWeights(file: WeightsFile, path: string, options: ConvertOptions = {}): Converted {
+  const { dtype, strip = '', onTensor } = checkOptions('convertWeights', options, ['dtype', 'strip', 'onTensor']);
   const ending = WRITABLE.find(end => path.endsWith(end));
   if (!ending) throw new Error(`cannot write ${path}: expected a name that ends with ${WRITABLE.join(', ')}`);
   const unreadable = file.tensors.find(tensor => tensor.dtype === null);

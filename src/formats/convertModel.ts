@@ -1,10 +1,11 @@
 /**
- * Models of other frameworks as ONNX files: loaded as the module they are, and exported. Example inputs come from the file's own description; dims
- * it leaves free become dynamic axes.
+ * Models of other frameworks as ONNX files: loaded as the module they are, and exported. Example inputs come from the
+ * file's own description; dims it leaves free become dynamic axes.
  */
 import type { DType } from '../graph/dtype.ts';
 import { type AnyModule, Module } from '../nn/index.ts';
 import { type Tensor, zeros } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { exportModel } from './onnx/export/index.ts';
 import { load, type OnnxModel } from './onnx/model.ts';
 import { openWeights } from './open.ts';
@@ -64,6 +65,7 @@ function exampleOf(path: string, { name, type, shape }: Port): Tensor {
  * @throws Error for files that hold weights only, and naming what cannot be run or written
  */
 export async function modelToOnnx(path: string, options: { readonly opset?: number } = {}): Promise<Uint8Array> {
+  checkOptions('modelToOnnx', options, ['opset']);
   const file = await openWeights(path);
   const { format, program } = file;
   file.close();

@@ -6,6 +6,7 @@ import { unzipSync, Zip, ZipDeflate, ZipPassThrough } from 'fflate';
 import { bytesOf, type DType } from '../graph/dtype.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { writeAtomic } from './atomic.ts';
 import { npyChunks, parseNpy, storedNpy } from './npy.ts';
 import { withFile } from './source.ts';
@@ -89,8 +90,9 @@ export async function openNpz(path: string): Promise<WeightsFile> {
 export function saveNpz(
   path: string,
   tensors: Readonly<Record<string, Tensor>>,
-  { compress = false }: { compress?: boolean } = {},
+  options: { compress?: boolean } = {},
 ): void {
+  const { compress = false } = checkOptions('saveNpz', options, ['compress']);
   const pending = Object.entries(tensors).map(([name, tensor]) => ({
     name,
     dtype: tensor.dtype,

@@ -84,7 +84,8 @@ export const safetensorsChunks = (
 ): Uint8Array[] => [
   ...streamSafetensors(
     Object.entries(tensors).map(([name, tensor]) => {
-      if (!(tensor instanceof Tensor)) throw new TypeError(`safetensors: "${name}" is no tensor`);
+      if (!(tensor instanceof Tensor))
+        throw new TypeError(`safetensors: "${name}" is no tensor (of a model, save model.stateDict())`);
       return { name, dtype: tensor.dtype, shape: tensor.shape, data: () => tensor.data() };
     }),
     metadata,

@@ -2,11 +2,12 @@
  * Area under the ROC curve: exact (all scores kept) and streaming (two histograms, mergeable across machines).
  * Ties count one half, as the trapezoids of scikit-learn's roc_auc_score do.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
 /**
- * Exact AUC of `scores` [n] (any monotone score: logits or probabilities) against `labels` [n] of 0 and 1. NaN when only one class
- * is there. By ranks (Mann-Whitney): (sum of the positives' mean ranks - P (P + 1) / 2) / (P N).
+ * Exact AUC of `scores` [n] (any monotone score: logits or probabilities) against `labels` [n] of 0 and 1. NaN when
+ * only one class is there. By ranks (Mann-Whitney): (sum of the positives' mean ranks - P (P + 1) / 2) / (P N).
  * @throws Error when a score is NaN or a label is neither 0 nor 1.
  */
 export function auc(scores: MetricInput, labels: MetricInput): number {
@@ -66,7 +67,9 @@ export class AUC implements Metric<number, { readonly scores: readonly number[];
 }
 
 export interface AucOptions {
-  /** Histogram buckets over [0, 1]; the error is at most the share of pairs that fall into one bucket. Default 65,536. */
+  /**
+   * Histogram buckets over [0, 1]; the error is at most the share of pairs that fall into one bucket. Default 65,536.
+   */
   readonly buckets?: number;
 }
 
@@ -76,21 +79,25 @@ export interface StreamingAucState {
 }
 
 /**
- * AUC of probabilities in bounded memory: positives and negatives are counted per bucket, states are summed across workers, and the
- * curve is integrated by trapezoids, as the distributed AUC of parameter-server systems does.
+ * AUC of probabilities in bounded memory: positives and negatives are counted per bucket, states are summed across
+ * workers, and the curve is integrated by trapezoids, as the distributed AUC of parameter-server systems does.
  */
 export class StreamingAUC implements Metric<number, StreamingAucState> {
   private readonly positives: Float64Array;
   private readonly negatives: Float64Array;
 
-  constructor({ buckets = 65_536 }: AucOptions = {}) {
+  constructor(options: AucOptions = {}) {
+    const { buckets = 65_536 } = checkOptions('StreamingAUC', options, ['buckets']);
     if (!Number.isInteger(buckets) || buckets < 2)
       throw new Error(`StreamingAUC: ${buckets} buckets, expected an integer of at least 2`);
     this.positives = new Float64Array(buckets);
     this.negatives = new Float64Array(buckets);
   }
 
-  /** `probabilities` [n] in [0, 1], `labels` [n] of 0 and 1, or shares between: y counts as y positives and 1 - y negatives. */
+  /**
+   * `probabilities` [n] in [0, 1], `labels` [n] of 0 and 1, or shares between: y counts as y positives and 1 - y
+   * negatives.
+   */
   update(probabilities: MetricInput, labels: MetricInput): this {
     const score = numbersOf(probabilities);
     const label = numbersOf(labels);

@@ -1,6 +1,7 @@
 /**
  * Calibration: whether clicks come as often as predicted, overall (COPC) and for each range of predictions.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
 export interface CalibrationState {
@@ -22,7 +23,9 @@ export interface CalibrationBin {
 export interface CalibrationReport {
   /** Clicks over predicted clicks: above 1 the model predicts too few. */
   readonly copc: number;
-  /** Expected calibration error: the mean over rows of |observed - predicted| of their bin (Naeini et al., AAAI 2015). */
+  /**
+   * Expected calibration error: the mean over rows of |observed - predicted| of their bin (Naeini et al., AAAI 2015).
+   */
   readonly ece: number;
   /** Bins that hold rows, by ascending prediction. */
   readonly bins: readonly CalibrationBin[];
@@ -35,7 +38,8 @@ export class Calibration implements Metric<CalibrationReport, CalibrationState> 
   private readonly observed: Float64Array;
 
   /** `bins`: equal ranges of [0, 1]; 20 by default. */
-  constructor({ bins = 20 }: { bins?: number } = {}) {
+  constructor(options: { bins?: number } = {}) {
+    const { bins = 20 } = checkOptions('Calibration', options, ['bins']);
     if (!Number.isInteger(bins) || bins < 1)
       throw new Error(`Calibration: ${bins} bins, expected an integer of at least 1`);
     this.rows = new Float64Array(bins);

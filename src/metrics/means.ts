@@ -1,6 +1,7 @@
 /**
  * Metrics that are means over rows: a plain mean, log loss, perplexity, squared and absolute error.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
 export interface MeanState {
@@ -48,18 +49,22 @@ export class Perplexity extends Mean {
 }
 
 /**
- * Mean negative log likelihood of binary labels. Probabilities are clipped to [eps, 1 - eps] with f64's eps, as scikit-learn does;
- * logits need no clipping and lose nothing at either end.
+ * Mean negative log likelihood of binary labels. Probabilities are clipped to [eps, 1 - eps] with f64's eps, as
+ * scikit-learn does; logits need no clipping and lose nothing at either end.
  */
 export class LogLoss extends Mean {
   private readonly from: 'probability' | 'logit';
 
-  constructor({ from = 'probability' }: { from?: 'probability' | 'logit' } = {}) {
+  constructor(options: { from?: 'probability' | 'logit' } = {}) {
+    const { from = 'probability' } = checkOptions('LogLoss', options, ['from']);
     super();
     this.from = from;
   }
 
-  /** `predictions` [n] probabilities or logits, `labels` [n] of 0 and 1, or shares between. @throws Error for others, and for NaN */
+  /**
+   * `predictions` [n] probabilities or logits, `labels` [n] of 0 and 1, or shares between.
+   * @throws Error for others, and for NaN
+   */
   update(predictions: MetricInput, labels: MetricInput): this {
     const prediction = numbersOf(predictions);
     const label = numbersOf(labels);

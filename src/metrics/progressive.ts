@@ -1,7 +1,9 @@
 /**
- * Progressive validation: every example is predicted before it is learned from, so that training data measures honestly (Blum, Kalai and Langford,
- * COLT 1999). A window (a pass, a day) is closed when it is over; all windows together are the total.
+ * Progressive validation: every example is predicted before it is learned from, so that training data measures honestly
+ * (Blum, Kalai and Langford, COLT 1999). A window (a pass, a day) is closed when it is over; all windows together are
+ * the total.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { StreamingAUC, type StreamingAucState } from './auc.ts';
 import { Calibration, type CalibrationBin, type CalibrationState } from './calibration.ts';
 import { LogLoss, type MeanState } from './means.ts';
@@ -83,13 +85,17 @@ export class ProgressiveValidation implements Metric<ProgressiveReport, Progress
   private readonly closed: Measures;
 
   /** `buckets` of the streaming AUC; 65,536 by default. */
-  constructor({ buckets = 65_536 }: { buckets?: number } = {}) {
+  constructor(options: { buckets?: number } = {}) {
+    const { buckets = 65_536 } = checkOptions('ProgressiveValidation', options, ['buckets']);
     this.buckets = buckets;
     this.window = new Measures(buckets);
     this.closed = new Measures(buckets);
   }
 
-  /** `probabilities` [n] in [0, 1] as predicted before learning, `labels` [n] of 0 and 1; rows whose label is NaN (not known) are left out. */
+  /**
+   * `probabilities` [n] in [0, 1] as predicted before learning, `labels` [n] of 0 and 1; rows whose label is NaN (not
+   * known) are left out.
+   */
   update(probabilities: MetricInput, labels: MetricInput): this {
     const label = numbersOf(labels);
     const score = numbersOf(probabilities);

@@ -1,10 +1,11 @@
 /**
- * Models of tables for binary prediction (clicks, income, churn): logistic regression, factorisation machine, wide & deep, DeepFM, DLRM.
- * All take numbers [B, dense] and category indices [B, fields] and give logits [B]. The fields' vocabularies lie one after another in
- * one table, so a row of categories is one lookup.
+ * Models of tables for binary prediction (clicks, income, churn): logistic regression, factorisation machine, wide &
+ * deep, DeepFM, DLRM. All take numbers [B, dense] and category indices [B, fields] and give logits [B]. The fields'
+ * vocabularies lie one after another in one table, so a row of categories is one lookup.
  */
 import { Embedding, init, Linear, Module } from '../nn/index.ts';
 import { cat, F, type Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { lowerTriangle, pairwiseDots, pairwiseSum } from './interactions.ts';
 
 export interface TableShape {
@@ -13,6 +14,9 @@ export interface TableShape {
   /** Size of each categorical column's vocabulary; may be empty. */
   readonly vocabularies: readonly number[];
 }
+
+/** Names of TableShape. */
+const TABLE_SHAPE = ['dense', 'vocabularies'] as const;
 
 export interface DeepOptions extends TableShape {
   /** Features of a category; 16 by default. */
@@ -106,8 +110,10 @@ abstract class Deep extends Module<TableForward> {
   readonly offset: Parameter;
   readonly dropout: number;
 
-  constructor({ embedding = 16, hidden = 400, dropout = 0, ...shape }: DeepOptions) {
+  constructor(options: DeepOptions) {
     super();
+    checkOptions(this.constructor.name, options, [...TABLE_SHAPE, 'embedding', 'hidden', 'dropout']);
+    const { embedding = 16, hidden = 400, dropout = 0, ...shape } = options;
     this.emb = table(shape, embedding);
     this.emb1 = table(shape, 1);
     this.dense1 = linear(shape.dense, 1);
@@ -151,8 +157,8 @@ export class DeepFM extends Deep {
 }
 
 /**
- * A network over numbers, then all pairwise dot products of its output with the category vectors, then another network (Naumov et
- * al. 2019). Needs numeric columns.
+ * A network over numbers, then all pairwise dot products of its output with the category vectors, then another network
+ * (Naumov et al. 2019). Needs numeric columns.
  */
 export class DLRM extends Module<TableForward> {
   readonly emb: Embedding;
@@ -166,8 +172,9 @@ export class DLRM extends Module<TableForward> {
   readonly offset: Parameter;
   readonly pairs: Parameter;
 
-  constructor({ embedding = 16, ...shape }: TableShape & { readonly embedding?: number }) {
+  constructor(options: TableShape & { readonly embedding?: number }) {
     super();
+    const { embedding = 16, ...shape } = checkOptions('DLRM', options, [...TABLE_SHAPE, 'embedding']);
     const fields = shape.vocabularies.length;
     const emb = table(shape, embedding);
     if (!emb || shape.dense === 0)

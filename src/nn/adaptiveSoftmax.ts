@@ -2,6 +2,7 @@
  * Adaptive softmax: few parameters for rare classes (Grave et al. 2017).
  */
 import { cat, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { ModuleList, Sequential } from './containers.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
@@ -20,8 +21,9 @@ export interface AdaptiveLogSoftmaxResult {
 }
 
 /**
- * Log-softmax over `nClasses` classes sorted by falling frequency. Classes below cutoffs[0] are told apart by the head itself; those from
- * cutoffs[i] to the next cutoff form a cluster that the head knows as one, and whose own layer tells its members apart.
+ * Log-softmax over `nClasses` classes sorted by falling frequency. Classes below cutoffs[0] are told apart by the head
+ * itself; those from cutoffs[i] to the next cutoff form a cluster that the head knows as one, and whose own layer tells
+ * its members apart.
  */
 export class AdaptiveLogSoftmaxWithLoss extends Module<[input: Tensor, target: Tensor], AdaptiveLogSoftmaxResult> {
   readonly head: Linear;
@@ -35,8 +37,12 @@ export class AdaptiveLogSoftmaxWithLoss extends Module<[input: Tensor, target: T
     inFeatures: number,
     nClasses: number,
     cutoffs: readonly number[],
-    { divValue = 4, headBias = false }: AdaptiveLogSoftmaxOptions = {},
+    options: AdaptiveLogSoftmaxOptions = {},
   ) {
+    const { divValue = 4, headBias = false } = checkOptions('AdaptiveLogSoftmaxWithLoss', options, [
+      'divValue',
+      'headBias',
+    ]);
     super();
     const rising = cutoffs.every((cutoff, i) => Number.isInteger(cutoff) && cutoff > (cutoffs[i - 1] ?? 0));
     if (cutoffs.length === 0 || !rising || cutoffs.at(-1)! >= nClasses)
@@ -76,7 +82,10 @@ export class AdaptiveLogSoftmaxWithLoss extends Module<[input: Tensor, target: T
     return this.logProb(input).argmax(1);
   }
 
-  /** [N, inFeatures] (or [inFeatures]) and targets [N] (or []). Every cluster is computed for every row: shapes do not depend on targets. */
+  /**
+   * [N, inFeatures] (or [inFeatures]) and targets [N] (or []). Every cluster is computed for every row: shapes do not
+   * depend on targets.
+   */
   forward(input: Tensor, target: Tensor): AdaptiveLogSoftmaxResult {
     const rows = input.ndim === 1 ? input.unsqueeze(0) : input;
     const picked = this.logProb(rows)

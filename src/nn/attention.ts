@@ -2,7 +2,7 @@
  * Multi-head attention (Vaswani et al. 2017), with PyTorch's parameter names and layouts.
  */
 import { cat, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { blank, constant_, xavierNormal_, xavierUniform_ } from './init.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
@@ -23,7 +23,7 @@ export interface MultiheadAttentionOptions {
   readonly batchFirst?: boolean;
 }
 
-const OPTIONS = ['dropout', 'bias', 'kdim', 'vdim', 'addBiasKv', 'addZeroAttn', 'batchFirst'];
+const OPTIONS = ['dropout', 'bias', 'kdim', 'vdim', 'addBiasKv', 'addZeroAttn', 'batchFirst'] as const;
 
 export interface AttentionOptions {
   /** Bool [N, S], true where a key is padding; or floats to be added to the scores. */
@@ -41,9 +41,9 @@ const additive = (mask: Tensor, like: Tensor): Tensor =>
     : mask.to(like.dtype);
 
 /**
- * softmax(q kᵀ / sqrt(head size)) v over several heads. `forward` takes query [L, N, E], key [S, N, kdim] and value [S, N, vdim]
- * ([N, L, E] and so on when batchFirst) and returns the output, of the query's shape, and the attention weights [N, L, S]
- * ([N, heads, L, S] when not averaged), which cost nothing unless read.
+ * softmax(q kᵀ / sqrt(head size)) v over several heads. `forward` takes query [L, N, E], key [S, N, kdim] and value [S,
+ * N, vdim] ([N, L, E] and so on when batchFirst) and returns the output, of the query's shape, and the attention
+ * weights [N, L, S] ([N, heads, L, S] when not averaged), which cost nothing unless read.
  */
 export class MultiheadAttention extends Module<
   [query: Tensor, key: Tensor, value: Tensor, options?: AttentionOptions],
@@ -101,7 +101,10 @@ export class MultiheadAttention extends Module<
     return [query, key, value].map((x, i) => F.linear(x, weights[i]!, biases?.[i] ?? null));
   }
 
-  /** Projected keys or values [N, heads, S, head size] with the learned and the zero entry after them, where there are any. */
+  /**
+   * Projected keys or values [N, heads, S, head size] with the learned and the zero entry after them, where there are
+   * any.
+   */
   private extended(x: Tensor, bias: Parameter | null): Tensor {
     const [n, heads, , headSize] = x.shape as [number, number, number, number];
     const parts = [x];
@@ -116,6 +119,7 @@ export class MultiheadAttention extends Module<
     value: Tensor,
     options: AttentionOptions = {},
   ): [output: Tensor, weights: Tensor] {
+    checkOptions('MultiheadAttention', options, ['keyPaddingMask', 'attnMask', 'averageAttnWeights']);
     if (query.ndim === 2) return this.single(query, key, value, options);
     const { keyPaddingMask, attnMask, averageAttnWeights = true } = options;
     const [n, l, s] = this.batchFirst

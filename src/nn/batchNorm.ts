@@ -2,20 +2,26 @@
  * Batch normalisation with running statistics (Ioffe and Szegedy 2015).
  */
 import { F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
 export interface BatchNormOptions {
   /** Added to the variance; 1e-5 by default. */
   readonly eps?: number;
-  /** Weight of the newest batch in the running statistics; 0.1 by default. null takes the plain average over all batches. */
+  /**
+   * Weight of the newest batch in the running statistics; 0.1 by default. null takes the plain average over all
+   * batches.
+   */
   readonly momentum?: number | null;
   /** Whether there is a scale and a shift per channel; true by default. */
   readonly affine?: boolean;
   /** Whether running statistics are kept; without them evaluation uses the batch's own. true by default. */
   readonly trackRunningStats?: boolean;
 }
+
+/** Names of the options of norms that keep running statistics. */
+export const RUNNING_NORM = ['eps', 'momentum', 'affine', 'trackRunningStats'] as const;
 
 /** What the three share: statistics per channel (dim 1) over all other dims. */
 export abstract class BatchNorm extends Module {
@@ -30,7 +36,7 @@ export abstract class BatchNorm extends Module {
 
   constructor(numFeatures: number, options: BatchNormOptions = {}) {
     super();
-    checkOptions(this.constructor.name, options, ['eps', 'momentum', 'affine', 'trackRunningStats']);
+    checkOptions(this.constructor.name, options, RUNNING_NORM);
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
     this.numFeatures = numFeatures;
     this.eps = eps;

@@ -1,8 +1,9 @@
 /**
- * Convolutions in one, two and three dimensions. The functional form does the work; a layer owns weight, bias and geometry.
+ * Convolutions in one, two and three dimensions. The functional form does the work; a layer owns weight, bias and
+ * geometry.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { biasUniform_, blank, kaimingUniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -41,6 +42,9 @@ function checkGroups(what: string, inChannels: number, outChannels: number, grou
       `${what}: ${inChannels} input and ${outChannels} output channels do not split into ${groups} groups`,
     );
 }
+
+/** Names of ConvOptions. */
+export const CONV = ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode'] as const;
 
 /** What the edges are padded with. */
 export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
@@ -87,7 +91,7 @@ abstract class Convolution extends Module {
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
     super();
     const what = `Conv${dims}d`;
-    checkOptions(what, options, ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode']);
+    checkOptions(what, options, CONV);
     checkSizes(what, { inChannels, outChannels });
     this.inChannels = inChannels;
     this.outChannels = outChannels;
@@ -160,6 +164,9 @@ export interface ConvTransposeOptions {
   readonly bias?: boolean;
 }
 
+/** Names of ConvTransposeOptions. */
+export const CONV_TRANSPOSE = ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias'] as const;
+
 /** The three transposed convolutions: a weight [in, out / groups, ...kernel], a bias [out] and the geometry. */
 abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: readonly number[]]> {
   readonly weight: Parameter;
@@ -172,7 +179,7 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
   constructor(dims: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
     super();
     const what = `ConvTranspose${dims}d`;
-    checkOptions(what, options, ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias']);
+    checkOptions(what, options, CONV_TRANSPOSE);
     checkSizes(what, { inChannels, outChannels });
     const kernel = spread(`${what} kernelSize`, kernelSize, dims);
     this.inChannels = inChannels;
@@ -187,7 +194,10 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
     this.bias = (options.bias ?? true) ? biasUniform_(blank([outChannels]), this.weight) : null;
   }
 
-  /** The geometry whose output has the spatial sizes `outputSize` (or that whole shape), where a stride leaves several open. */
+  /**
+   * The geometry whose output has the spatial sizes `outputSize` (or that whole shape), where a stride leaves several
+   * open.
+   */
   protected sized(x: Tensor, outputSize: readonly number[] | undefined): TransposedConvolution['geometry'] {
     if (!outputSize) return this.geometry;
     const { stride, padding, dilation } = this.geometry;
@@ -205,7 +215,9 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
   }
 }
 
-/** The transpose of Conv1d: [N, C, L] -> [N, out, (L - 1) stride - 2 padding + dilation (k - 1) + outputPadding + 1]. */
+/**
+ * The transpose of Conv1d: [N, C, L] -> [N, out, (L - 1) stride - 2 padding + dilation (k - 1) + outputPadding + 1].
+ */
 export class ConvTranspose1d extends TransposedConvolution {
   constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options);

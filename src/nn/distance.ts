@@ -2,6 +2,7 @@
  * Distances and similarities of two inputs as modules.
  */
 import { F, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { Module } from './module.ts';
 
 export interface CosineSimilarityOptions {
@@ -16,6 +17,7 @@ export class CosineSimilarity extends Module<[x1: Tensor, x2: Tensor]> {
   readonly options: CosineSimilarityOptions;
 
   constructor(options: CosineSimilarityOptions = {}) {
+    checkOptions('CosineSimilarity', options, ['dim', 'eps']);
     super();
     this.options = options;
   }
@@ -39,6 +41,7 @@ export class PairwiseDistance extends Module<[x1: Tensor, x2: Tensor]> {
   readonly options: PairwiseDistanceOptions;
 
   constructor(options: PairwiseDistanceOptions = {}) {
+    checkOptions('PairwiseDistance', options, ['p', 'eps', 'keepdim']);
     super();
     this.options = options;
   }

@@ -2,7 +2,7 @@
  * Lookup tables: integers to vectors, and to sums of vectors.
  */
 import { arange, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkNames, checkOptions } from '../tensor/options.ts';
 import { blank, normal_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -17,13 +17,13 @@ export interface EmbeddingOptions {
   /** Whether a vector's gradient is divided by how often the batch looks it up; false by default. */
   readonly scaleGradByFreq?: boolean;
   /**
-   * Whether Adam moves only the rows that were looked up, and their moments, as SparseAdam does; false by default. SGD without momentum and
-   * Adagrad touch no other rows anyway, as that makes no difference to the values.
+   * Whether Adam moves only the rows that were looked up, and their moments, as SparseAdam does; false by default. SGD
+   * without momentum and Adagrad touch no other rows anyway, as that makes no difference to the values.
    */
   readonly sparse?: boolean;
 }
 
-const OPTIONS = ['paddingIdx', 'maxNorm', 'normType', 'scaleGradByFreq', 'sparse'];
+const OPTIONS = ['paddingIdx', 'maxNorm', 'normType', 'scaleGradByFreq', 'sparse'] as const;
 
 /** What the two tables share: the weight [numEmbeddings, embeddingDim] and what happens to it at a lookup. */
 abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
@@ -37,7 +37,7 @@ abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
 
   constructor(what: string, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions) {
     super();
-    checkOptions(what, options, what === 'Embedding' ? OPTIONS : [...OPTIONS, 'mode', 'includeLastOffset']);
+    checkNames(what, options, what === 'Embedding' ? OPTIONS : [...OPTIONS, 'mode', 'includeLastOffset']);
     checkSizes(what, { numEmbeddings, embeddingDim });
     const { paddingIdx, maxNorm, normType = 2, scaleGradByFreq = false, sparse = false } = options;
     this.numEmbeddings = numEmbeddings;
@@ -62,7 +62,9 @@ abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
     return zeros([this.numEmbeddings], { dtype: this.weight.dtype }).indexAdd(0, index.reshape([-1]), ones);
   }
 
-  /** The table as this lookup sees it: rows in use shortened to maxNorm (and kept so), gradients divided by frequency. */
+  /**
+   * The table as this lookup sees it: rows in use shortened to maxNorm (and kept so), gradients divided by frequency.
+   */
   protected tableFor(index: Tensor): Tensor {
     const { weight, maxNorm } = this;
     if (maxNorm === undefined && !this.scaleGradByFreq) return weight;
@@ -87,10 +89,8 @@ export class Embedding extends Table<[index: Tensor]> {
   }
 
   /** A table of given vectors [numEmbeddings, embeddingDim]; frozen unless `freeze` is false. */
-  static fromPretrained(
-    vectors: Tensor,
-    { freeze = true, ...options }: EmbeddingOptions & { readonly freeze?: boolean } = {},
-  ): Embedding {
+  static fromPretrained(vectors: Tensor, given: EmbeddingOptions & { readonly freeze?: boolean } = {}): Embedding {
+    const { freeze = true, ...options } = checkOptions('Embedding.fromPretrained', given, [...OPTIONS, 'freeze']);
     if (vectors.ndim !== 2)
       throw new RangeError(`Embedding.fromPretrained: [${vectors.shape}] came, expected 2 dimensions`);
     const table = new Embedding(vectors.shape[0]!, vectors.shape[1]!, options);
@@ -112,8 +112,8 @@ export interface EmbeddingBagOptions extends EmbeddingOptions {
 }
 
 /**
- * Sums, means or maxima of bags of vectors: integers [N, length], or one row of them with `offsets` [N] -> [N, embeddingDim].
- * `perSampleWeights`, of the index's shape, are for sums.
+ * Sums, means or maxima of bags of vectors: integers [N, length], or one row of them with `offsets` [N] -> [N,
+ * embeddingDim]. `perSampleWeights`, of the index's shape, are for sums.
  */
 export class EmbeddingBag extends Table<[index: Tensor, offsets?: Tensor | null, perSampleWeights?: Tensor | null]> {
   readonly mode: 'sum' | 'mean' | 'max';

@@ -1,7 +1,9 @@
 /**
- * Initialisers, under PyTorch's names: each draws new values from the default generator, assigns them to the parameter and returns it.
+ * Initialisers, under PyTorch's names: each draws new values from the default generator, assigns them to the parameter
+ * and returns it.
  */
 import { eye, full, linalg, Parameter, rand, randn, Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 
 export type Nonlinearity = 'linear' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'selu';
 export type FanMode = 'fanIn' | 'fanOut';
@@ -41,8 +43,9 @@ export function fans(shape: readonly number[]): { readonly fanIn: number; readon
 }
 
 /**
- * A new f32 parameter of one value (0 by default), for an initialiser to fill. Costs no program: the initial values of a whole model
- * are then computed in one. Nor any memory until then: weights that are loaded into a new model replace values that never were.
+ * A new f32 parameter of one value (0 by default), for an initialiser to fill. Costs no program: the initial values of
+ * a whole model are then computed in one. Nor any memory until then: weights that are loaded into a new model replace
+ * values that never were.
  */
 export function blank(shape: readonly number[], value = 0): Parameter {
   const size = shape.reduce((a, n) => a * n, 1);
@@ -107,7 +110,10 @@ export function eye_(parameter: Parameter): Parameter {
   return fill(parameter, eye(rows, cols, { dtype: parameter.dtype }));
 }
 
-/** A convolution's weight [out, in, ...kernel] that passes its first channels on, in each of `groups` groups of output channels. */
+/**
+ * A convolution's weight [out, in, ...kernel] that passes its first channels on, in each of `groups` groups of output
+ * channels.
+ */
 export function dirac_(parameter: Parameter, groups = 1): Parameter {
   const [out, inner, ...kernel] = parameter.shape as [number, number, ...number[]];
   if (kernel.length < 1 || kernel.length > 3)
@@ -122,7 +128,9 @@ export function dirac_(parameter: Parameter, groups = 1): Parameter {
   return fill(parameter, Tensor.from(value, { shape: parameter.shape }));
 }
 
-/** Orthonormal rows or columns (whichever are fewer) times `gain`, dims after the first flattened (Saxe et al. 2013). */
+/**
+ * Orthonormal rows or columns (whichever are fewer) times `gain`, dims after the first flattened (Saxe et al. 2013).
+ */
 export function orthogonal_(parameter: Parameter, gain = 1): Parameter {
   const [rows, ...rest] = parameter.shape as [number, ...number[]];
   if (rest.length === 0)
@@ -161,24 +169,26 @@ export function xavierNormal_(parameter: Parameter, gain = 1): Parameter {
   return normal_(parameter, 0, gain * Math.sqrt(2 / (fanIn + fanOut)));
 }
 
-function kaimingStd(
-  parameter: Parameter,
-  { a = 0, mode = 'fanIn', nonlinearity = 'leakyRelu' }: KaimingOptions,
-): number {
+function kaimingStd(name: string, parameter: Parameter, options: KaimingOptions): number {
+  checkOptions(`init.${name}`, options, ['a', 'mode', 'nonlinearity']);
+  const { a = 0, mode = 'fanIn', nonlinearity = 'leakyRelu' } = options;
   return calculateGain(nonlinearity, a) / Math.sqrt(fans(parameter.shape)[mode]);
 }
 
 /** He et al. 2015, uniform. */
 export function kaimingUniform_(parameter: Parameter, options: KaimingOptions = {}): Parameter {
-  const bound = Math.sqrt(3) * kaimingStd(parameter, options);
+  const bound = Math.sqrt(3) * kaimingStd('kaimingUniform_', parameter, options);
   return uniform_(parameter, -bound, bound);
 }
 
 /** He et al. 2015, normal. */
 export const kaimingNormal_ = (parameter: Parameter, options: KaimingOptions = {}): Parameter =>
-  normal_(parameter, 0, kaimingStd(parameter, options));
+  normal_(parameter, 0, kaimingStd('kaimingNormal_', parameter, options));
 
-/** PyTorch's default for the bias of a linear or convolution layer: uniform within 1 / sqrt(fan in) of its weight, 0 where that has no inputs. */
+/**
+ * PyTorch's default for the bias of a linear or convolution layer: uniform within 1 / sqrt(fan in) of its weight, 0
+ * where that has no inputs.
+ */
 export function biasUniform_(bias: Parameter, weight: Parameter): Parameter {
   const { fanIn } = fans(weight.shape);
   const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0;

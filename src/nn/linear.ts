@@ -2,10 +2,13 @@
  * Layers that multiply by a matrix, and those that only change the shape.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { biasUniform_, blank, kaimingUniform_, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
+
+/** Names of BiasOption. */
+export const BIAS = ['bias'] as const;
 
 export interface BiasOption {
   /** Whether a bias is added; true by default. */
@@ -21,7 +24,7 @@ export class Linear extends Module {
 
   constructor(inFeatures: number, outFeatures: number, options: BiasOption = {}) {
     super();
-    checkOptions('Linear', options, ['bias']);
+    checkOptions('Linear', options, BIAS);
     const { bias = true } = options;
     checkSizes('Linear', { inFeatures, outFeatures });
     this.inFeatures = inFeatures;
@@ -42,7 +45,7 @@ export class Bilinear extends Module<[Tensor, Tensor]> {
 
   constructor(in1Features: number, in2Features: number, outFeatures: number, options: BiasOption = {}) {
     super();
-    checkOptions('Bilinear', options, ['bias']);
+    checkOptions('Bilinear', options, BIAS);
     const { bias = true } = options;
     const bound = 1 / Math.sqrt(in1Features);
     this.weight = uniform_(blank([outFeatures, in1Features, in2Features]), -bound, bound);

@@ -2,14 +2,16 @@
  * Losses as modules; the functional forms hold the formulas. `reduction` is 'mean' by default everywhere.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { checkNames, checkOptions } from '../tensor/options.ts';
 import { Module } from './module.ts';
 
 /** A loss of input and target. */
 abstract class Loss<O extends object> extends Module<[input: Tensor, target: Tensor]> {
   protected readonly options: O;
 
-  constructor(options: O = {} as O) {
+  constructor(options: O, known: readonly (keyof O & string)[]) {
     super();
+    checkNames(this.constructor.name, options, known);
     this.options = options;
   }
 }
@@ -18,8 +20,8 @@ abstract class Loss<O extends object> extends Module<[input: Tensor, target: Ten
 abstract class WeightedLoss<O extends F.LossOptions & { readonly weight?: Tensor | null }> extends Loss<O> {
   readonly weight: Parameter | null;
 
-  constructor(options: O = {} as O) {
-    super(options);
+  constructor(options: O, known: readonly (keyof O & string)[]) {
+    super(options, known);
     this.weight = options.weight ? this.registerBuffer('weight', options.weight) : null;
   }
 
@@ -29,8 +31,14 @@ abstract class WeightedLoss<O extends F.LossOptions & { readonly weight?: Tensor
   }
 }
 
-/** Softmax cross entropy of logits [N, C, ...] with class indices [N, ...] or class probabilities of the logits' shape. */
+/**
+ * Softmax cross entropy of logits [N, C, ...] with class indices [N, ...] or class probabilities of the logits' shape.
+ */
 export class CrossEntropyLoss extends WeightedLoss<F.CrossEntropyOptions> {
+  constructor(options: F.CrossEntropyOptions = {}) {
+    super(options, ['weight', 'ignoreIndex', 'labelSmoothing', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.crossEntropy(input, target, this.settings);
   }
@@ -38,6 +46,10 @@ export class CrossEntropyLoss extends WeightedLoss<F.CrossEntropyOptions> {
 
 /** Negative log likelihood of log-probabilities [N, C, ...] with class indices [N, ...]. */
 export class NLLLoss extends WeightedLoss<F.ClassLossOptions> {
+  constructor(options: F.ClassLossOptions = {}) {
+    super(options, ['weight', 'ignoreIndex', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.nllLoss(input, target, this.settings);
   }
@@ -45,6 +57,10 @@ export class NLLLoss extends WeightedLoss<F.ClassLossOptions> {
 
 /** Mean squared error. */
 export class MSELoss extends Loss<F.LossOptions> {
+  constructor(options: F.LossOptions = {}) {
+    super(options, ['reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.mseLoss(input, target, this.options);
   }
@@ -52,6 +68,10 @@ export class MSELoss extends Loss<F.LossOptions> {
 
 /** Mean absolute error. */
 export class L1Loss extends Loss<F.LossOptions> {
+  constructor(options: F.LossOptions = {}) {
+    super(options, ['reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.l1Loss(input, target, this.options);
   }
@@ -59,6 +79,10 @@ export class L1Loss extends Loss<F.LossOptions> {
 
 /** Squared below `beta` (1 by default), absolute above (Girshick 2015). */
 export class SmoothL1Loss extends Loss<F.LossOptions & { readonly beta?: number }> {
+  constructor(options: F.LossOptions & { readonly beta?: number } = {}) {
+    super(options, ['beta', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.smoothL1Loss(input, target, this.options);
   }
@@ -66,6 +90,10 @@ export class SmoothL1Loss extends Loss<F.LossOptions & { readonly beta?: number 
 
 /** Squared below `delta` (1 by default), linear above, `delta` times SmoothL1Loss. */
 export class HuberLoss extends Loss<F.LossOptions & { readonly delta?: number }> {
+  constructor(options: F.LossOptions & { readonly delta?: number } = {}) {
+    super(options, ['delta', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.huberLoss(input, target, this.options);
   }
@@ -73,6 +101,10 @@ export class HuberLoss extends Loss<F.LossOptions & { readonly delta?: number }>
 
 /** Binary cross entropy of probabilities. */
 export class BCELoss extends WeightedLoss<F.BinaryLossOptions> {
+  constructor(options: F.BinaryLossOptions = {}) {
+    super(options, ['weight', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.binaryCrossEntropy(input, target, this.settings);
   }
@@ -83,7 +115,7 @@ export class BCEWithLogitsLoss extends WeightedLoss<F.LogitLossOptions> {
   readonly posWeight: Parameter | null;
 
   constructor(options: F.LogitLossOptions = {}) {
-    super(options);
+    super(options, ['weight', 'posWeight', 'reduction']);
     this.posWeight = options.posWeight ? this.registerBuffer('posWeight', options.posWeight) : null;
   }
 
@@ -92,8 +124,15 @@ export class BCEWithLogitsLoss extends WeightedLoss<F.LogitLossOptions> {
   }
 }
 
-/** Kullback-Leibler divergence of log-probabilities from a target of probabilities (of log-probabilities with `logTarget`). */
+/**
+ * Kullback-Leibler divergence of log-probabilities from a target of probabilities (of log-probabilities with
+ * `logTarget`).
+ */
 export class KLDivLoss extends Loss<{ readonly reduction?: F.Reduction | 'batchmean'; readonly logTarget?: boolean }> {
+  constructor(options: { readonly reduction?: F.Reduction | 'batchmean'; readonly logTarget?: boolean } = {}) {
+    super(options, ['reduction', 'logTarget']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.klDiv(input, target, this.options);
   }
@@ -101,6 +140,10 @@ export class KLDivLoss extends Loss<{ readonly reduction?: F.Reduction | 'batchm
 
 /** log(1 + exp(-target x)) for targets -1 and 1. */
 export class SoftMarginLoss extends Loss<F.LossOptions> {
+  constructor(options: F.LossOptions = {}) {
+    super(options, ['reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.softMarginLoss(input, target, this.options);
   }
@@ -108,6 +151,10 @@ export class SoftMarginLoss extends Loss<F.LossOptions> {
 
 /** Binary cross entropy of logits [N, C] with targets 0 and 1, averaged over the classes. */
 export class MultiLabelSoftMarginLoss extends WeightedLoss<F.BinaryLossOptions> {
+  constructor(options: F.BinaryLossOptions = {}) {
+    super(options, ['weight', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.multilabelSoftMarginLoss(input, target, this.settings);
   }
@@ -115,6 +162,10 @@ export class MultiLabelSoftMarginLoss extends WeightedLoss<F.BinaryLossOptions> 
 
 /** Hinge loss between several classes: input [N, C], target [N, C] of class indices, -1 after the last. */
 export class MultiLabelMarginLoss extends Loss<F.LossOptions> {
+  constructor(options: F.LossOptions = {}) {
+    super(options, ['reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.multilabelMarginLoss(input, target, this.options);
   }
@@ -131,6 +182,10 @@ export interface MultiMarginLossOptions extends F.LossOptions {
 
 /** Mean over the other classes of max(0, margin - x[target] + x[class])^p: input [N, C], target [N]. */
 export class MultiMarginLoss extends WeightedLoss<MultiMarginLossOptions> {
+  constructor(options: MultiMarginLossOptions = {}) {
+    super(options, ['p', 'margin', 'weight', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.multiMarginLoss(input, target, this.settings);
   }
@@ -143,6 +198,10 @@ export interface MarginOptions extends F.LossOptions {
 
 /** x where the target is 1, max(0, margin - x) where it is -1; margin 1 by default. */
 export class HingeEmbeddingLoss extends Loss<MarginOptions> {
+  constructor(options: MarginOptions = {}) {
+    super(options, ['margin', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.hingeEmbeddingLoss(input, target, this.options);
   }
@@ -152,6 +211,12 @@ export class HingeEmbeddingLoss extends Loss<MarginOptions> {
 export class PoissonNLLLoss extends Loss<
   F.LossOptions & { readonly logInput?: boolean; readonly full?: boolean; readonly eps?: number }
 > {
+  constructor(
+    options: F.LossOptions & { readonly logInput?: boolean; readonly full?: boolean; readonly eps?: number } = {},
+  ) {
+    super(options, ['logInput', 'full', 'eps', 'reduction']);
+  }
+
   forward(input: Tensor, target: Tensor): Tensor {
     return F.poissonNllLoss(input, target, this.options);
   }
@@ -162,6 +227,7 @@ export class GaussianNLLLoss extends Module<[input: Tensor, target: Tensor, vari
   readonly options: F.LossOptions & { readonly full?: boolean; readonly eps?: number };
 
   constructor(options: F.LossOptions & { readonly full?: boolean; readonly eps?: number } = {}) {
+    checkOptions('GaussianNLLLoss', options, ['reduction', 'full', 'eps']);
     super();
     this.options = options;
   }
@@ -176,6 +242,7 @@ abstract class PairLoss extends Module<[input1: Tensor, input2: Tensor, target: 
   readonly options: MarginOptions;
 
   constructor(options: MarginOptions = {}) {
+    checkOptions(new.target.name, options, ['margin', 'reduction']);
     super();
     this.options = options;
   }
@@ -209,6 +276,7 @@ export class TripletMarginLoss extends Module<[anchor: Tensor, positive: Tensor,
   readonly options: TripletMarginLossOptions;
 
   constructor(options: TripletMarginLossOptions = {}) {
+    checkOptions('TripletMarginLoss', options, ['p', 'eps', 'swap', 'margin', 'reduction']);
     super();
     this.options = options;
   }
@@ -230,6 +298,7 @@ export class TripletMarginWithDistanceLoss extends Module<[anchor: Tensor, posit
   readonly options: TripletMarginWithDistanceLossOptions;
 
   constructor(options: TripletMarginWithDistanceLossOptions = {}) {
+    checkOptions('TripletMarginWithDistanceLoss', options, ['distanceFunction', 'swap', 'margin', 'reduction']);
     super();
     this.options = options;
   }
@@ -240,8 +309,8 @@ export class TripletMarginWithDistanceLoss extends Module<[anchor: Tensor, posit
 }
 
 /**
- * Connectionist temporal classification (Graves et al. 2006): log-probabilities [T, N, C], targets [N, S] (or all of them in one row), and
- * the lengths of each.
+ * Connectionist temporal classification (Graves et al. 2006): log-probabilities [T, N, C], targets [N, S] (or all of
+ * them in one row), and the lengths of each.
  */
 export class CTCLoss extends Module<
   [
@@ -254,6 +323,7 @@ export class CTCLoss extends Module<
   readonly options: F.CTCLossOptions;
 
   constructor(options: F.CTCLossOptions = {}) {
+    checkOptions('CTCLoss', options, ['blank', 'zeroInfinity', 'reduction']);
     super();
     this.options = options;
   }

@@ -2,7 +2,8 @@
  * Normalisations that look at one sample at a time.
  */
 import { arange, F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
+import { RUNNING_NORM } from './batchNorm.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
@@ -113,7 +114,7 @@ abstract class InstanceNorm extends Module {
 
   constructor(numFeatures: number, options: InstanceNormOptions = {}) {
     super();
-    checkOptions(this.constructor.name, options, ['eps', 'momentum', 'affine', 'trackRunningStats']);
+    checkOptions(this.constructor.name, options, RUNNING_NORM);
     const { eps = 1e-5, momentum = 0.1, affine = false, trackRunningStats = false } = options;
     this.numFeatures = numFeatures;
     this.eps = eps;
@@ -181,6 +182,7 @@ export class LocalResponseNorm extends Module {
   readonly options: LocalResponseNormOptions;
 
   constructor(size: number, options: LocalResponseNormOptions = {}) {
+    checkOptions(new.target.name, options, ['alpha', 'beta', 'k']);
     super();
     this.size = size;
     this.options = options;
@@ -192,8 +194,9 @@ export class LocalResponseNorm extends Module {
 }
 
 /**
- * The older LocalResponseNorm of [N, C, H, W], as PyTorch computes it: the sum of squares is divided by `size` also at the first and last
- * channels, an even size sees size - 1 channels, and the sum that slides along the channels keeps the first one for good.
+ * The older LocalResponseNorm of [N, C, H, W], as PyTorch computes it: the sum of squares is divided by `size` also at
+ * the first and last channels, an even size sees size - 1 channels, and the sum that slides along the channels keeps
+ * the first one for good.
  */
 export class CrossMapLRN2d extends LocalResponseNorm {
   override forward(x: Tensor): Tensor {

@@ -1,8 +1,9 @@
 /**
- * Sequences of different lengths without their padding (torch.nn.utils.rnn): the steps of all sequences one after another, each step with those sequences
- * that are long enough. Recurrent layers take and give them.
+ * Sequences of different lengths without their padding (torch.nn.utils.rnn): the steps of all sequences one after
+ * another, each step with those sequences that are long enough. Recurrent layers take and give them.
  */
 import { cat, full, Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 
 /** Sequences sorted by falling length, step by step. */
 export class PackedSequence {
@@ -50,7 +51,10 @@ export const reordered = (x: Tensor, dim: number, indices: readonly number[] | n
 export interface PackOptions {
   /** Whether the batch is the first dim; false by default. */
   readonly batchFirst?: boolean;
-  /** Whether the sequences must come sorted by falling length (true by default); otherwise they are sorted, and results come in the given order. */
+  /**
+   * Whether the sequences must come sorted by falling length (true by default); otherwise they are sorted, and results
+   * come in the given order.
+   */
   readonly enforceSorted?: boolean;
 }
 
@@ -61,7 +65,7 @@ export interface PackOptions {
  * @throws RangeError where lengths do not fit the input, or rise although they must be sorted
  */
 export function packPaddedSequence(input: Tensor, lengths: readonly number[] | Tensor, options: PackOptions = {}): PackedSequence {
-  const { batchFirst = false, enforceSorted = true } = options;
+  const { batchFirst = false, enforceSorted = true } = checkOptions('packPaddedSequence', options, ['batchFirst', 'enforceSorted']);
   const steps = lengths instanceof Tensor ? Array.from(lengths.data(), Number) : lengths;
   if (input.ndim < 2) throw new RangeError(`packPaddedSequence: input: expected at least 2 dims, got [${input.shape}]`);
   const x = batchFirst ? input.transpose(0, 1) : input;
@@ -92,7 +96,7 @@ export interface PadOptions {
 
 /** The inverse: [T, N, ...] ([N, T, ...] with `batchFirst`) with padding, and the lengths in the batch's order. */
 export function padPackedSequence(packed: PackedSequence, options: PadOptions = {}): [padded: Tensor, lengths: readonly number[]] {
-  const { batchFirst = false, paddingValue = 0, totalLength = packed.batchSizes.length } = options;
+  const { batchFirst = false, paddingValue = 0, totalLength = packed.batchSizes.length } = checkOptions('padPackedSequence', options, ['batchFirst', 'paddingValue', 'totalLength']);
   const { data, batchSizes } = packed;
   if (!Number.isInteger(totalLength) || totalLength < batchSizes.length)
     throw new RangeError(`padPackedSequence: totalLength: expected at least the ${batchSizes.length} steps there are, got ${totalLength}`);
@@ -110,8 +114,12 @@ export function padPackedSequence(packed: PackedSequence, options: PadOptions = 
   return [batchFirst ? padded.transpose(0, 1) : padded, packed.lengths];
 } // biome-ignore format: signatures and sentences
 
-/** Sequences [length, ...] of any lengths stacked to [T, N, ...] ([N, T, ...] with `batchFirst`), filled up at their ends. */
+/**
+ * Sequences [length, ...] of any lengths stacked to [T, N, ...] ([N, T, ...] with `batchFirst`), filled up at their
+ * ends.
+ */
 export function padSequence(sequences: readonly Tensor[], options: Omit<PadOptions, 'totalLength'> = {}): Tensor {
+  checkOptions('padSequence', options, ['batchFirst', 'paddingValue']);
   if (sequences.length === 0) throw new RangeError('padSequence: sequences: expected at least one');
   const { batchFirst = false, paddingValue = 0 } = options;
   const longest = Math.max(...sequences.map(({ shape }) => shape[0] ?? 0));
@@ -126,8 +134,9 @@ export function padSequence(sequences: readonly Tensor[], options: Omit<PadOptio
 }
 
 /** The sequences of a padded batch, each of its own length. */
-export function unpadSequence(padded: Tensor, lengths: readonly number[], { batchFirst = false }: { readonly batchFirst?: boolean } = {}): Tensor[] {
-  const x = batchFirst ? padded : padded.transpose(0, 1);
+export function unpadSequence(padded: Tensor, lengths: readonly number[], options: { readonly batchFirst?: boolean } = {}): Tensor[] {
+  const { batchFirst = false } = checkOptions('unpadSequence', options, ['batchFirst']);
+const x = batchFirst ? padded : padded.transpose(0, 1);
   if (lengths.length !== x.shape[0])
     throw new RangeError(`unpadSequence: lengths: expected ${x.shape[0]}, one for each sequence, got ${lengths.length}`);
   return lengths.map((n, i) => x.select(0, i).narrow(0, 0, n));

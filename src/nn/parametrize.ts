@@ -1,8 +1,10 @@
 /**
- * Reparametrisations: a weight that is computed from other parameters whenever it is read. The names are those of torch.nn.utils, so that
- * checkpoints with `weight_g` and `weight_v`, or `weight_orig` and `weight_u`, load as they are.
+ * Reparametrisations: a weight that is computed from other parameters whenever it is read. The names are those of
+ * torch.nn.utils, so that checkpoints with `weight_g` and `weight_v`, or `weight_orig` and `weight_u`, load as they
+ * are.
  */
 import { Parameter, randn, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyModule } from './module.ts';
 import { keyOf } from './names.ts';
 
@@ -83,11 +85,12 @@ export interface WeightNormOptions {
 }
 
 /**
- * Splits a weight into its length `weightG` and its direction `weightV`: w = g v / |v| (Salimans and Kingma 2016). Do it before an optimizer
- * takes hold of the parameters.
+ * Splits a weight into its length `weightG` and its direction `weightV`: w = g v / |v| (Salimans and Kingma 2016). Do
+ * it before an optimizer takes hold of the parameters.
  * @returns the module
  */
-export function weightNorm<M extends AnyModule>(module: M, { name = 'weight', dim = 0 }: WeightNormOptions = {}): M {
+export function weightNorm<M extends AnyModule>(module: M, options: WeightNormOptions = {}): M {
+  const { name = 'weight', dim = 0 } = checkOptions('weightNorm', options, ['name', 'dim']);
   const weight = weightOf('weightNorm', module, name);
   const at = dim !== null && dim < 0 ? dim + weight.ndim : dim;
   const [g, v] = [partOf(name, 'g'), partOf(name, 'v')];
@@ -118,14 +121,17 @@ export interface SpectralNormOptions {
 }
 
 /**
- * Divides a weight by its largest singular value (Miyato et al. 2018), which a power iteration follows from step to step: `weightOrig` is
- * trained, the vectors `weightU` and `weightV` are buffers.
+ * Divides a weight by its largest singular value (Miyato et al. 2018), which a power iteration follows from step to
+ * step: `weightOrig` is trained, the vectors `weightU` and `weightV` are buffers.
  * @returns the module
  */
-export function spectralNorm<M extends AnyModule>(
-  module: M,
-  { name = 'weight', nPowerIterations = 1, eps = 1e-12, dim = 0 }: SpectralNormOptions = {},
-): M {
+export function spectralNorm<M extends AnyModule>(module: M, options: SpectralNormOptions = {}): M {
+  const {
+    name = 'weight',
+    nPowerIterations = 1,
+    eps = 1e-12,
+    dim = 0,
+  } = checkOptions('spectralNorm', options, ['name', 'nPowerIterations', 'eps', 'dim']);
   const weight = weightOf('spectralNorm', module, name);
   const [orig, left, right] = [partOf(name, 'orig'), partOf(name, 'u'), partOf(name, 'v')];
   const matrix = (x: Tensor): Tensor => x.movedim(dim, 0).flatten(1);

@@ -2,7 +2,7 @@
  * Pooling layers over [N, C, ...]. The functional forms do the work.
  */
 import { F, type Parameter, type Tensor, type ValuesAndIndices } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { Size } from './conv.ts';
 import { Module } from './module.ts';
 
@@ -33,8 +33,8 @@ export interface AvgPoolOptions {
 /** What a max pool gives: the maxima, or with `returnIndices` also their flat positions in each channel. */
 export type Pooled<I extends boolean> = I extends true ? ValuesAndIndices : Tensor;
 
-const MAX_POOL = ['stride', 'padding', 'dilation', 'ceilMode', 'returnIndices'];
-const AVG_POOL = ['stride', 'padding', 'ceilMode', 'countIncludePad', 'divisorOverride'];
+const MAX_POOL = ['stride', 'padding', 'dilation', 'ceilMode', 'returnIndices'] as const;
+const AVG_POOL = ['stride', 'padding', 'ceilMode', 'countIncludePad', 'divisorOverride'] as const;
 
 /** The settings of an average pool. */
 abstract class AvgPool extends Module {
@@ -141,7 +141,8 @@ abstract class AdaptiveMaxPool<I extends boolean> extends Module<[x: Tensor], Po
   readonly outputSize: F.OutputSize;
   readonly returnIndices: boolean;
 
-  constructor(outputSize: F.OutputSize, { returnIndices }: { readonly returnIndices?: I } = {}) {
+  constructor(outputSize: F.OutputSize, options: { readonly returnIndices?: I } = {}) {
+    const { returnIndices } = checkOptions(new.target.name, options, ['returnIndices']);
     super();
     this.outputSize = outputSize;
     this.returnIndices = returnIndices ?? false;
@@ -192,6 +193,7 @@ abstract class LPPool extends Module {
   readonly options: LPPoolOptions;
 
   constructor(normType: number, kernelSize: Size, options: LPPoolOptions = {}) {
+    checkOptions(new.target.name, options, ['stride', 'ceilMode']);
     super();
     this.normType = normType;
     this.kernelSize = kernelSize;
@@ -226,6 +228,7 @@ abstract class MaxUnpool extends Module<[x: Tensor, indices: Tensor, outputSize?
   readonly options: MaxUnpoolOptions;
 
   constructor(kernelSize: Size, options: MaxUnpoolOptions = {}) {
+    checkOptions(new.target.name, options, ['stride', 'padding']);
     super();
     this.kernelSize = kernelSize;
     this.options = options;
@@ -239,14 +242,20 @@ export class MaxUnpool1d extends MaxUnpool {
   }
 }
 
-/** Maxima and their `indices` in [N, C, H, W] -> the unpooled [N, C, H, W]; `outputSize` where the windows leave it open. */
+/**
+ * Maxima and their `indices` in [N, C, H, W] -> the unpooled [N, C, H, W]; `outputSize` where the windows leave it
+ * open.
+ */
 export class MaxUnpool2d extends MaxUnpool {
   forward(x: Tensor, indices: Tensor, outputSize?: readonly number[]): Tensor {
     return F.maxUnpool2d(x, indices, this.kernelSize, { ...this.options, outputSize });
   }
 }
 
-/** Maxima and their `indices` in [N, C, D, H, W] -> the unpooled [N, C, D, H, W]; `outputSize` where the windows leave it open. */
+/**
+ * Maxima and their `indices` in [N, C, D, H, W] -> the unpooled [N, C, D, H, W]; `outputSize` where the windows leave
+ * it open.
+ */
 export class MaxUnpool3d extends MaxUnpool {
   forward(x: Tensor, indices: Tensor, outputSize?: readonly number[]): Tensor {
     return F.maxUnpool3d(x, indices, this.kernelSize, { ...this.options, outputSize });
@@ -270,6 +279,7 @@ abstract class FractionalMaxPool<I extends boolean> extends Module<[x: Tensor], 
   readonly _randomSamples: Parameter | null;
 
   constructor(kernelSize: Size, options: FractionalMaxPoolOptions & { readonly returnIndices?: I }) {
+    checkOptions(new.target.name, options, ['outputSize', 'outputRatio', 'randomSamples', 'returnIndices']);
     super();
     this._randomSamples = options.randomSamples ? this.registerBuffer('_randomSamples', options.randomSamples) : null;
     if ((options.outputSize === undefined) === (options.outputRatio === undefined))

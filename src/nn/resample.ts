@@ -2,6 +2,7 @@
  * Layers that rearrange or resample images without weights.
  */
 import { F, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { Size } from './conv.ts';
 import { Module } from './module.ts';
 
@@ -52,6 +53,7 @@ export class Upsample extends Module {
   readonly options: F.InterpolateOptions;
 
   constructor(options: F.InterpolateOptions) {
+    checkOptions('Upsample', options, ['size', 'scaleFactor', 'mode', 'alignCorners', 'recomputeScaleFactor']);
     super();
     this.options = options;
   }
@@ -87,6 +89,7 @@ export class Unfold extends Module {
   readonly options: F.BlockOptions;
 
   constructor(kernelSize: Size, options: F.BlockOptions = {}) {
+    checkOptions('Unfold', options, ['dilation', 'padding', 'stride']);
     super();
     this.kernelSize = kernelSize;
     this.options = options;
@@ -104,6 +107,7 @@ export class Fold extends Module {
   readonly options: F.BlockOptions;
 
   constructor(outputSize: Size, kernelSize: Size, options: F.BlockOptions = {}) {
+    checkOptions('Fold', options, ['dilation', 'padding', 'stride']);
     super();
     this.outputSize = outputSize;
     this.kernelSize = kernelSize;

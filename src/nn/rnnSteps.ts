@@ -2,6 +2,7 @@
  * One step of each recurrent cell, as plain functions, and the cells as modules.
  */
 import { F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { blank, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 
@@ -93,8 +94,9 @@ export class RNNCell extends Cell<[x: Tensor, h?: Tensor], Tensor> {
   constructor(
     inputSize: number,
     hiddenSize: number,
-    { bias = true, nonlinearity = 'tanh' }: CellOptions & { readonly nonlinearity?: Nonlinearity } = {},
+    options: CellOptions & { readonly nonlinearity?: Nonlinearity } = {},
   ) {
+    const { bias = true, nonlinearity = 'tanh' } = checkOptions('RNNCell', options, ['bias', 'nonlinearity']);
     super(1, inputSize, hiddenSize, bias);
     this.nonlinearity = nonlinearity;
   }
@@ -106,7 +108,8 @@ export class RNNCell extends Cell<[x: Tensor, h?: Tensor], Tensor> {
 
 /** One step of LSTM: [N, input], [h, c] -> [h, c]; without N for one sample. */
 export class LSTMCell extends Cell<[x: Tensor, state?: readonly [Tensor, Tensor]], [h: Tensor, c: Tensor]> {
-  constructor(inputSize: number, hiddenSize: number, { bias = true }: CellOptions = {}) {
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
+    const { bias = true } = checkOptions('LSTMCell', options, ['bias']);
     super(4, inputSize, hiddenSize, bias);
   }
 
@@ -118,7 +121,8 @@ export class LSTMCell extends Cell<[x: Tensor, state?: readonly [Tensor, Tensor]
 
 /** One step of GRU: [N, input], [N, hidden] -> [N, hidden]; without N for one sample. */
 export class GRUCell extends Cell<[x: Tensor, h?: Tensor], Tensor> {
-  constructor(inputSize: number, hiddenSize: number, { bias = true }: CellOptions = {}) {
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
+    const { bias = true } = checkOptions('GRUCell', options, ['bias']);
     super(3, inputSize, hiddenSize, bias);
   }
 

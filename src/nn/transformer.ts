@@ -2,6 +2,7 @@
  * Transformer encoder and decoder layers and their stacks, with PyTorch's parameter names.
  */
 import { F, full, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { MultiheadAttention } from './attention.ts';
 import { ModuleList } from './containers.ts';
 import { Dropout } from './dropout.ts';
@@ -30,12 +31,18 @@ function activationOf(activation: TransformerLayerOptions['activation'] = 'relu'
   return activation === 'relu' ? x => x.relu() : x => F.gelu(x);
 }
 
+/** Names of TransformerLayerOptions. */
+const LAYER = ['dimFeedforward', 'dropout', 'activation', 'layerNormEps', 'batchFirst', 'normFirst'] as const;
+
 export interface EncoderMasks {
   /** `[L, L]`: see AttentionOptions.attnMask. */
   readonly mask?: Tensor;
   /** `[N, L]`: see AttentionOptions.keyPaddingMask. */
   readonly srcKeyPaddingMask?: Tensor;
 }
+
+/** Names of EncoderMasks. */
+const ENCODER_MASKS = ['mask', 'srcKeyPaddingMask'] as const;
 
 /** Self-attention, then a feed-forward network, each with a residual connection and layer normalisation. */
 export class TransformerEncoderLayer extends Module<[src: Tensor, masks?: EncoderMasks]> {
@@ -52,6 +59,7 @@ export class TransformerEncoderLayer extends Module<[src: Tensor, masks?: Encode
   readonly normFirst: boolean;
 
   constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
+    checkOptions('TransformerEncoderLayer', options, LAYER);
     super();
     const {
       dimFeedforward = 2048,
@@ -72,7 +80,8 @@ export class TransformerEncoderLayer extends Module<[src: Tensor, masks?: Encode
     this.normFirst = normFirst;
   }
 
-  forward(src: Tensor, { mask, srcKeyPaddingMask }: EncoderMasks = {}): Tensor {
+  forward(src: Tensor, options: EncoderMasks = {}): Tensor {
+    const { mask, srcKeyPaddingMask } = checkOptions('TransformerEncoderLayer.forward', options, ENCODER_MASKS);
     const attend = (x: Tensor): Tensor =>
       this.dropout1.call(this.selfAttn.call(x, x, x, { attnMask: mask, keyPaddingMask: srcKeyPaddingMask })[0]);
     const feed = (x: Tensor): Tensor =>
@@ -97,6 +106,9 @@ export interface DecoderMasks {
   readonly memoryKeyPaddingMask?: Tensor;
 }
 
+/** Names of DecoderMasks. */
+const DECODER_MASKS = ['tgtMask', 'memoryMask', 'tgtKeyPaddingMask', 'memoryKeyPaddingMask'] as const;
+
 /** Self-attention, attention to the encoder's output, then a feed-forward network. */
 export class TransformerDecoderLayer extends Module<[tgt: Tensor, memory: Tensor, masks?: DecoderMasks]> {
   readonly selfAttn: MultiheadAttention;
@@ -115,6 +127,7 @@ export class TransformerDecoderLayer extends Module<[tgt: Tensor, memory: Tensor
   readonly normFirst: boolean;
 
   constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
+    checkOptions('TransformerDecoderLayer', options, LAYER);
     super();
     const {
       dimFeedforward = 2048,
@@ -139,6 +152,7 @@ export class TransformerDecoderLayer extends Module<[tgt: Tensor, memory: Tensor
   }
 
   forward(tgt: Tensor, memory: Tensor, masks: DecoderMasks = {}): Tensor {
+    checkOptions('TransformerDecoderLayer.forward', masks, DECODER_MASKS);
     const attend = (x: Tensor): Tensor => {
       const options = { attnMask: masks.tgtMask, keyPaddingMask: masks.tgtKeyPaddingMask };
       return this.dropout1.call(this.selfAttn.call(x, x, x, options)[0]);
@@ -175,14 +189,16 @@ export class TransformerEncoder extends Module<[src: Tensor, masks?: EncoderMask
   constructor(
     layer: () => TransformerEncoderLayer,
     numLayers: number,
-    { norm = null }: { readonly norm?: LayerNorm | null } = {},
+    options: { readonly norm?: LayerNorm | null } = {},
   ) {
+    const { norm = null } = checkOptions('TransformerEncoder', options, ['norm']);
     super();
     this.layers = stackOf('TransformerEncoder', layer, numLayers);
     this.norm = norm;
   }
 
   forward(src: Tensor, masks: EncoderMasks = {}): Tensor {
+    checkOptions('TransformerEncoder.forward', masks, ENCODER_MASKS);
     let x = src;
     for (const layer of this.layers) x = layer.call(x, masks);
     return this.norm ? this.norm.call(x) : x;
@@ -197,14 +213,16 @@ export class TransformerDecoder extends Module<[tgt: Tensor, memory: Tensor, mas
   constructor(
     layer: () => TransformerDecoderLayer,
     numLayers: number,
-    { norm = null }: { readonly norm?: LayerNorm | null } = {},
+    options: { readonly norm?: LayerNorm | null } = {},
   ) {
+    const { norm = null } = checkOptions('TransformerDecoder', options, ['norm']);
     super();
     this.layers = stackOf('TransformerDecoder', layer, numLayers);
     this.norm = norm;
   }
 
   forward(tgt: Tensor, memory: Tensor, masks: DecoderMasks = {}): Tensor {
+    checkOptions('TransformerDecoder.forward', masks, DECODER_MASKS);
     let x = tgt;
     for (const layer of this.layers) x = layer.call(x, memory, masks);
     return this.norm ? this.norm.call(x) : x;
@@ -225,13 +243,17 @@ export interface TransformerMasks extends DecoderMasks {
   readonly srcKeyPaddingMask?: Tensor;
 }
 
-/** Encoder and decoder of "Attention is all you need" (Vaswani et al. 2017): source [S, N, E] and target [T, N, E] -> [T, N, E]. */
+/**
+ * Encoder and decoder of "Attention is all you need" (Vaswani et al. 2017): source [S, N, E] and target [T, N, E] ->
+ * [T, N, E].
+ */
 export class Transformer extends Module<[src: Tensor, tgt: Tensor, masks?: TransformerMasks]> {
   readonly encoder: TransformerEncoder;
   readonly decoder: TransformerDecoder;
 
   /** @param dModel features, 512 by default; @param nhead attention heads, 8 by default */
   constructor(dModel = 512, nhead = 8, options: TransformerOptions = {}) {
+    checkOptions('Transformer', options, [...LAYER, 'numEncoderLayers', 'numDecoderLayers']);
     super();
     const { numEncoderLayers = 6, numDecoderLayers = 6, layerNormEps: eps = 1e-5, ...layer } = options;
     const norm = (): LayerNorm => new LayerNorm(dModel, { eps });
@@ -250,8 +272,10 @@ export class Transformer extends Module<[src: Tensor, tgt: Tensor, masks?: Trans
   }
 
   forward(src: Tensor, tgt: Tensor, masks: TransformerMasks = {}): Tensor {
-    const memory = this.encoder.call(src, { mask: masks.srcMask, srcKeyPaddingMask: masks.srcKeyPaddingMask });
-    return this.decoder.call(tgt, memory, masks);
+    checkOptions('Transformer.forward', masks, [...DECODER_MASKS, 'srcMask', 'srcKeyPaddingMask']);
+    const { srcMask, srcKeyPaddingMask, ...others } = masks;
+    const memory = this.encoder.call(src, { mask: srcMask, srcKeyPaddingMask });
+    return this.decoder.call(tgt, memory, others);
   }
 
   /** [size, size] of zeros, minus infinity above the diagonal: position i sees itself and those before it. */

@@ -1,16 +1,20 @@
 /**
- * Averages of weights: stochastic weight averaging (Izmailov et al. 2018) and exponential moving averages. Imports modules beside the
- * Tensor API.
+ * Averages of weights: stochastic weight averaging (Izmailov et al. 2018) and exponential moving averages. Imports
+ * modules beside the Tensor API.
  */
 import { BatchNorm } from '../nn/batchNorm.ts';
-import { Module } from '../nn/index.ts';
+import { type AnyModule, Module } from '../nn/index.ts';
 import type { StateDict } from '../nn/state.ts';
 import { flush, isTracing } from '../runtime/index.ts';
 import { isFloat, noGrad, Parameter, Tensor, where } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup } from './scheduler.ts';
 
-/** The new average of one tensor, from the old one, the newest value and how many have been averaged so far (an i64 scalar). */
+/**
+ * The new average of one tensor, from the old one, the newest value and how many have been averaged so far (an i64
+ * scalar).
+ */
 export type AverageFn = (averaged: Tensor, current: Tensor, count: Tensor) => Tensor;
 
 /** The plain mean of all values: SWA. */
@@ -31,93 +35,128 @@ export interface AveragedModelOptions {
 }
 
 interface Averaged {
-  readonly name: string;
-  readonly source: Parameter;
   readonly average: Parameter;
   readonly kind: 'parameter' | 'buffer';
 }
 
+/** Parameters and buffers of a model by name, as they are now. */
+const sourcesOf = (model: AnyModule): Map<string, Parameter> =>
+  new Map([...model.namedParameters(), ...model.namedBuffers()]);
+
+/** What is averaged, and how: copies of an AveragedModel have averages of their own, of the same model. */
+class Averaging<In extends readonly unknown[], Out> {
+  readonly model: Module<In, Out>;
+  readonly avgFn: AverageFn;
+  readonly useBuffers: boolean;
+
+  constructor(model: Module<In, Out>, avgFn: AverageFn, useBuffers: boolean) {
+    this.model = model;
+    this.avgFn = avgFn;
+    this.useBuffers = useBuffers;
+  }
+}
+
+/** A symbol: the averages are no fields, they stand under the names of the model's parameters. */
+const AVERAGES = Symbol('averages');
+
 /**
- * A model whose weights are averages of another's: call `updateParameters()` after optimizer steps (inside a compiled step as well),
- * `forward` to compute with the averages, `updateBn` before evaluating a model with batch normalisation. The state dict has PyTorch's keys: `n_averaged`
- * and `module.` before every name.
+ * A model whose weights are averages of another's: call `updateParameters()` after optimizer steps (inside a compiled
+ * step as well), `forward` to compute with the averages, `updateBn` before evaluating a model with batch normalisation.
+ * The state dict has PyTorch's keys: `n_averaged` and `module.` before every name.
  */
 export class AveragedModel<In extends readonly unknown[], Out> extends Module<In, Out> {
   readonly nAveraged: Parameter;
-  readonly #model: Module<In, Out>;
-  readonly #pairs: readonly Averaged[];
-  readonly #avgFn: AverageFn;
-  readonly #useBuffers: boolean;
+  private readonly averaging: Averaging<In, Out>;
+  private readonly [AVERAGES] = new Map<string, Averaged>();
 
-  constructor(model: Module<In, Out>, { avgFn = meanFn, useBuffers = false }: AveragedModelOptions = {}) {
+  constructor(model: Module<In, Out>, options: AveragedModelOptions = {}) {
+    const { avgFn = meanFn, useBuffers = false } = checkOptions('AveragedModel', options, ['avgFn', 'useBuffers']);
     super();
-    this.#model = model;
-    this.#avgFn = avgFn;
-    this.#useBuffers = useBuffers;
-    const pairs = (kind: Averaged['kind'], named: readonly [string, Parameter][]): Averaged[] =>
-      named.map(([name, source]) => {
+    this.averaging = new Averaging(model, avgFn, useBuffers);
+    const add = (kind: Averaged['kind'], named: readonly [string, Parameter][]): void => {
+      for (const [name, source] of named) {
         const average = new Parameter(source.detach(), { requiresGrad: false, name: `module.${name}` });
-        return { name, source, average, kind };
-      });
-    this.#pairs = [...pairs('parameter', model.namedParameters()), ...pairs('buffer', model.namedBuffers())];
+        this[AVERAGES].set(name, { average, kind });
+      }
+    };
+    add('parameter', model.namedParameters());
+    add('buffer', model.namedBuffers());
     this.nAveraged = this.registerBuffer('nAveraged', Tensor.from(0n));
   }
 
   /**
-   * Takes the present weights of `model` (the one this was made from, by default) into the averages; the first time the averages become them.
+   * Takes the present weights of `model` (the one this was made from, by default) into the averages; the first time the
+   * averages become them.
    * @throws Error when another model has not the same names
    */
-  updateParameters(model: Module<In, Out> = this.#model): void {
-    const own = new Map([...model.namedParameters(), ...model.namedBuffers()]);
+  updateParameters(model: Module<In, Out> = this.averaging.model): void {
+    const own = sourcesOf(model);
+    const { avgFn, useBuffers } = this.averaging;
     noGrad(() => {
       const count = this.nAveraged.detach();
       const isFirst = count.eq(0);
-      for (const { name, average, kind } of this.#pairs) {
+      for (const [name, { average, kind }] of this[AVERAGES]) {
         const source = own.get(name);
         if (!source) throw new Error(`AveragedModel: updateParameters: the model has no "${name}"`);
         const current = source.detach();
-        const averages = isFloat(source.dtype) && (kind === 'parameter' || this.#useBuffers);
-        average.assign(averages ? where(isFirst, current, this.#avgFn(average.detach(), current, count)) : current);
+        const averages = isFloat(source.dtype) && (kind === 'parameter' || useBuffers);
+        average.assign(averages ? where(isFirst, current, avgFn(average.detach(), current, count)) : current);
       }
       this.nAveraged.assign(count.add(1));
     });
     flush();
   }
 
-  /** The model's `forward` with the averages, in this module's mode; running statistics are kept apart from the model's. */
+  /**
+   * The model's `forward` with the averages, in this module's mode; running statistics are kept apart from the model's.
+   */
   forward(...args: In): Out {
-    const modules = this.#model.modules();
+    const { model } = this.averaging;
+    const modules = model.modules();
     const modes = modules.map(module => module.training);
     for (const module of modules) module.training = this.training;
     try {
-      const values = new Map(this.#pairs.map(({ source, average }) => [source, average]));
-      return Parameter.standingIn(values, () => this.#model.call(...args));
+      return Parameter.standingIn(this.averageOf(), () => model.call(...args));
     } finally {
       for (const [i, module] of modules.entries()) module.training = modes[i]!;
     }
   }
 
-  #named(kind: Averaged['kind']): [string, Parameter][] {
-    return this.#pairs.filter(pair => pair.kind === kind).map(({ name, average }) => [`module.${name}`, average]);
+  /** The average that stands for each parameter and buffer of the model; what it got since then has none. */
+  private averageOf(): Map<Parameter, Parameter> {
+    const sources = sourcesOf(this.averaging.model);
+    const pairs = [...this[AVERAGES]].map(([name, { average }]) => [sources.get(name), average] as const);
+    return new Map(pairs.filter((pair): pair is readonly [Parameter, Parameter] => pair[0] !== undefined));
+  }
+
+  private averages(kind: Averaged['kind']): [string, Parameter][] {
+    return [...this[AVERAGES]]
+      .filter(([, one]) => one.kind === kind)
+      .map(([name, one]) => [`module.${name}`, one.average]);
   }
 
   override namedParameters(): [string, Parameter][] {
-    return this.#named('parameter');
+    return this.averages('parameter');
   }
 
   override namedBuffers(): [string, Parameter][] {
-    return [['n_averaged', this.nAveraged], ...this.#named('buffer')];
+    return [['n_averaged', this.nAveraged], ...this.averages('buffer')];
   }
 
   override stateDict(prefix = ''): StateDict {
-    const own = this.#pairs.map(({ name, average }) => [`${prefix && `${prefix}.`}module.${name}`, average] as const);
+    const own = [...this[AVERAGES]].map(
+      ([name, { average }]) => [`${prefix && `${prefix}.`}module.${name}`, average] as const,
+    );
     return { ...super.stateDict(prefix), ...Object.fromEntries(own) };
   }
 
-  /** Resets the running statistics of the averaged model; batch normalisations average over all batches while `run` runs. */
+  /**
+   * Resets the running statistics of the averaged model; batch normalisations average over all batches while `run`
+   * runs.
+   */
   collectStatistics(run: () => void): void {
-    const layers = this.#model.modules().filter(module => module instanceof BatchNorm);
-    const averageOf = new Map(this.#pairs.map(({ source, average }) => [source, average]));
+    const layers = this.averaging.model.modules().filter(module => module instanceof BatchNorm);
+    const averageOf = this.averageOf();
     collecting(layers, buffer => averageOf.get(buffer) ?? buffer, this, run);
   }
 }
@@ -151,8 +190,9 @@ function collecting(
 }
 
 /**
- * Computes the running statistics of a model's batch normalisations anew, as plain averages over the batches: averaged weights have other
- * activations than those that were averaged. A batch is the model's input, or a list that starts with it.
+ * Computes the running statistics of a model's batch normalisations anew, as plain averages over the batches: averaged
+ * weights have other activations than those that were averaged. A batch is the model's input, or a list that starts
+ * with it.
  */
 export function updateBn(loader: Iterable<Tensor | readonly unknown[]>, model: Module<[Tensor], unknown>): void {
   const run = (): void => {
@@ -189,6 +229,7 @@ export class SWALR {
   #epoch = 0;
 
   constructor(optimizer: AnyOptimizer, options: SWALROptions) {
+    checkOptions('SWALR', options, ['swaLr', 'annealEpochs', 'annealStrategy']);
     this.optimizer = optimizer;
     this.#options = { annealEpochs: 10, annealStrategy: 'cos', ...options };
     const { annealEpochs, annealStrategy } = this.#options;
@@ -204,6 +245,7 @@ export class SWALR {
     return annealStrategy === 'cos' ? (1 - Math.cos(Math.PI * t)) / 2 : t;
   }
 
+  /** The groups' present rates. */
   getLastLr(): number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }

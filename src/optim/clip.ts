@@ -3,6 +3,7 @@
  */
 import { keepForFlush, quietly } from '../runtime/index.ts';
 import { type Parameter, type Tensor, zeros } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 
 const withGrad = (op: string, params: Iterable<Parameter>): (Parameter & { grad: Tensor })[] =>
   [...params].filter((parameter): parameter is Parameter & { grad: Tensor } => parameter.gradFor(op) !== null);
@@ -25,8 +26,9 @@ export function gradNorm(params: Iterable<Parameter>, normType = 2): Tensor {
 export function clipGradNorm(
   params: Iterable<Parameter>,
   maxNorm: number,
-  { normType = 2 }: { readonly normType?: number } = {},
+  options: { readonly normType?: number } = {},
 ): Tensor {
+  const { normType = 2 } = checkOptions('clipGradNorm', options, ['normType']);
   if (!(maxNorm >= 0)) throw new Error(`clipGradNorm: maxNorm ${maxNorm} came, expected at least 0`);
   const parameters = withGrad('clipGradNorm', params);
   return quietly(() => {

@@ -1,6 +1,7 @@
 /**
  * Schedules along cosines: annealing, warm restarts, one cycle, and warm-up followed by annealing.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { movesMomentum } from './cyclic.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
@@ -9,12 +10,15 @@ import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
 const cosine = (from: number, to: number, share: number): number =>
   to + ((from - to) * (1 + Math.cos(Math.PI * share))) / 2;
 
-/** From lr down to etaMin in tMax steps, and back up in the next tMax (Loshchilov and Hutter 2017, without restarts). */
+/**
+ * From lr down to etaMin in tMax steps, and back up in the next tMax (Loshchilov and Hutter 2017, without restarts).
+ */
 export class CosineAnnealingLR extends Scheduler {
   readonly tMax: number;
   readonly etaMin: number;
 
-  constructor(optimizer: AnyOptimizer, tMax: number, { etaMin = 0 }: { readonly etaMin?: number } = {}) {
+  constructor(optimizer: AnyOptimizer, tMax: number, options: { readonly etaMin?: number } = {}) {
+    const { etaMin = 0 } = checkOptions('CosineAnnealingLR', options, ['etaMin']);
     super(optimizer);
     this.tMax = checkSteps('CosineAnnealingLR: tMax', tMax);
     this.etaMin = etaMin;
@@ -42,13 +46,17 @@ export interface WarmRestartOptions {
   readonly etaMin?: number;
 }
 
-/** Rounds from lr down to etaMin: the first takes t0 steps, each further one tMult times as many (Loshchilov and Hutter 2017). */
+/**
+ * Rounds from lr down to etaMin: the first takes t0 steps, each further one tMult times as many (Loshchilov and Hutter
+ * 2017).
+ */
 export class CosineAnnealingWarmRestarts extends Scheduler {
   readonly t0: number;
   readonly tMult: number;
   readonly etaMin: number;
 
-  constructor(optimizer: AnyOptimizer, t0: number, { tMult = 1, etaMin = 0 }: WarmRestartOptions = {}) {
+  constructor(optimizer: AnyOptimizer, t0: number, options: WarmRestartOptions = {}) {
+    const { tMult = 1, etaMin = 0 } = checkOptions('CosineAnnealingWarmRestarts', options, ['tMult', 'etaMin']);
     super(optimizer);
     this.t0 = checkSteps('CosineAnnealingWarmRestarts: t0', t0);
     this.tMult = checkSteps('CosineAnnealingWarmRestarts: tMult', tMult);
@@ -109,6 +117,18 @@ export class OneCycleLR extends Scheduler {
 
   /** @throws Error when stepped beyond totalSteps */
   constructor(optimizer: AnyOptimizer, options: OneCycleOptions) {
+    checkOptions('OneCycleLR', options, [
+      'maxLr',
+      'totalSteps',
+      'pctStart',
+      'annealStrategy',
+      'divFactor',
+      'finalDivFactor',
+      'threePhase',
+      'cycleMomentum',
+      'baseMomentum',
+      'maxMomentum',
+    ]);
     super(optimizer);
     this.totalSteps = checkSteps('OneCycleLR: totalSteps', options.totalSteps);
     this.#options = {
@@ -183,6 +203,7 @@ export class WarmupCosineLR extends Scheduler {
   readonly #options: Required<WarmupCosineOptions>;
 
   constructor(optimizer: AnyOptimizer, options: WarmupCosineOptions) {
+    checkOptions('WarmupCosineLR', options, ['warmupSteps', 'totalSteps', 'minLr']);
     super(optimizer);
     this.#options = { minLr: 0, ...options };
     const { warmupSteps, totalSteps } = this.#options;

@@ -1,6 +1,7 @@
 /**
  * Rates that go up and down, with the momentum going the other way (Smith 2017).
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
 
@@ -13,7 +14,10 @@ export interface CyclicLROptions {
   readonly stepSizeUp?: number;
   /** Steps of a fall; as many as of a rise by default. */
   readonly stepSizeDown?: number;
-  /** 'triangular' (the default), 'triangular2' (half the height after each cycle) or 'exp_range' (gamma ^ step of the height). */
+  /**
+   * 'triangular' (the default), 'triangular2' (half the height after each cycle) or 'exp_range' (gamma ^ step of the
+   * height).
+   */
   readonly mode?: 'triangular' | 'triangular2' | 'exp_range';
   /** For 'exp_range'; 1 by default. */
   readonly gamma?: number;
@@ -47,6 +51,19 @@ export class CyclicLR extends Scheduler {
   readonly #options: Required<Omit<CyclicLROptions, 'scaleFn'>> & Pick<CyclicLROptions, 'scaleFn'>;
 
   constructor(optimizer: AnyOptimizer, options: CyclicLROptions) {
+    checkOptions('CyclicLR', options, [
+      'baseLr',
+      'maxLr',
+      'stepSizeUp',
+      'stepSizeDown',
+      'mode',
+      'gamma',
+      'scaleFn',
+      'scaleMode',
+      'cycleMomentum',
+      'baseMomentum',
+      'maxMomentum',
+    ]);
     super(optimizer);
     const { stepSizeUp = 2000, mode = 'triangular' } = options;
     if (!options.scaleFn && !(mode in MODES))

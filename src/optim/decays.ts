@@ -1,6 +1,7 @@
 /**
  * Schedules that multiply the rate by a factor which falls (or rises) step by step.
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkFactors, checkSteps, type Factors, perGroup, Scheduler } from './scheduler.ts';
 
@@ -9,7 +10,8 @@ export class StepLR extends Scheduler {
   readonly stepSize: number;
   readonly gamma: number;
 
-  constructor(optimizer: AnyOptimizer, stepSize: number, { gamma = 0.1 }: { readonly gamma?: number } = {}) {
+  constructor(optimizer: AnyOptimizer, stepSize: number, options: { readonly gamma?: number } = {}) {
+    const { gamma = 0.1 } = checkOptions('StepLR', options, ['gamma']);
     super(optimizer);
     this.stepSize = checkSteps('StepLR: stepSize', stepSize);
     this.gamma = gamma;
@@ -26,11 +28,8 @@ export class MultiStepLR extends Scheduler {
   readonly milestones: readonly number[];
   readonly gamma: number;
 
-  constructor(
-    optimizer: AnyOptimizer,
-    milestones: readonly number[],
-    { gamma = 0.1 }: { readonly gamma?: number } = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, milestones: readonly number[], options: { readonly gamma?: number } = {}) {
+    const { gamma = 0.1 } = checkOptions('MultiStepLR', options, ['gamma']);
     super(optimizer);
     this.milestones = [...milestones];
     this.gamma = gamma;
@@ -72,7 +71,12 @@ export class LinearLR extends Scheduler {
   readonly endFactor: number;
   readonly totalIters: number;
 
-  constructor(optimizer: AnyOptimizer, { startFactor = 1 / 3, endFactor = 1, totalIters = 5 }: LinearLROptions = {}) {
+  constructor(optimizer: AnyOptimizer, options: LinearLROptions = {}) {
+    const {
+      startFactor = 1 / 3,
+      endFactor = 1,
+      totalIters = 5,
+    } = checkOptions('LinearLR', options, ['startFactor', 'endFactor', 'totalIters']);
     super(optimizer);
     if (!(startFactor > 0 && startFactor <= 1))
       throw new Error(`LinearLR: startFactor ${startFactor} came, expected above 0 and at most 1`);
@@ -93,10 +97,8 @@ export class ConstantLR extends Scheduler {
   readonly factor: number;
   readonly totalIters: number;
 
-  constructor(
-    optimizer: AnyOptimizer,
-    { factor = 1 / 3, totalIters = 5 }: { readonly factor?: number; readonly totalIters?: number } = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, options: { readonly factor?: number; readonly totalIters?: number } = {}) {
+    const { factor = 1 / 3, totalIters = 5 } = checkOptions('ConstantLR', options, ['factor', 'totalIters']);
     super(optimizer);
     this.factor = factor;
     this.totalIters = checkSteps('ConstantLR: totalIters', totalIters);
@@ -113,10 +115,8 @@ export class PolynomialLR extends Scheduler {
   readonly totalIters: number;
   readonly power: number;
 
-  constructor(
-    optimizer: AnyOptimizer,
-    { totalIters = 5, power = 1 }: { readonly totalIters?: number; readonly power?: number } = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, options: { readonly totalIters?: number; readonly power?: number } = {}) {
+    const { totalIters = 5, power = 1 } = checkOptions('PolynomialLR', options, ['totalIters', 'power']);
     super(optimizer);
     this.totalIters = checkSteps('PolynomialLR: totalIters', totalIters);
     this.power = power;

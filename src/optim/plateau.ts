@@ -1,6 +1,7 @@
 /**
  * A schedule that looks at a metric instead of the clock.
  */
+import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { perGroup } from './scheduler.ts';
 
@@ -39,6 +40,16 @@ export class ReduceLROnPlateau {
   #cooldownLeft = 0;
 
   constructor(optimizer: AnyOptimizer, options: PlateauOptions = {}) {
+    checkOptions('ReduceLROnPlateau', options, [
+      'mode',
+      'factor',
+      'patience',
+      'threshold',
+      'thresholdMode',
+      'cooldown',
+      'minLr',
+      'eps',
+    ]);
     const defaults = {
       mode: 'min',
       factor: 0.1,
@@ -63,6 +74,7 @@ export class ReduceLROnPlateau {
     return mode === 'min' ? metric < bar : metric > bar;
   }
 
+  /** The groups' present rates. */
   getLastLr(): number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }

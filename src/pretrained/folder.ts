@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { AnyModule } from '../nn/index.ts';
 import type { DType } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { ggufTokenizer, loadTokenizer, type Tokenizer } from '../text/index.ts';
 import { type ModelConfig, modelOf } from './architectures.ts';
 import { loadGgufModel } from './gguf.ts';
@@ -65,8 +66,9 @@ function fromGguf<M extends AnyModule>(
 }
 
 /**
- * Loads a published model from its folder: config.json says what to build, the weights come from model.safetensors, a sharded
- * model.safetensors.index.json or pytorch_model.bin (sharded, too), the tokenizer from what is there. Or from a `.gguf` file of LLaMA's family or GPT-2.
+ * Loads a published model from its folder: config.json says what to build, the weights come from model.safetensors, a
+ * sharded model.safetensors.index.json or pytorch_model.bin (sharded, too), the tokenizer from what is there. Or from a
+ * `.gguf` file of LLaMA's family or GPT-2.
  *
  *     const { model, tokenizer } = await loadPretrained('models/gpt2', { model: GPT2LMHeadModel });
  *     console.log(tokenizer?.decode(model.generate(tokenizer.encode('Once upon a time'))));
@@ -77,6 +79,7 @@ export async function loadPretrained<M extends AnyModule = AnyModule>(
   location: string,
   options: LoadPretrainedOptions<M> = {},
 ): Promise<Pretrained<M>> {
+  checkOptions('loadPretrained', options, ['model', 'dtype', 'strict']);
   if (location.endsWith('.gguf')) return fromGguf(location, options);
   const folder = location;
   const { model: wanted, dtype, strict = true } = options;

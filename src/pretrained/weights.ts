@@ -1,11 +1,13 @@
 /**
- * Weights from a file into a model, tensor by tensor: a file as large as memory allows needs little more than its own size.
+ * Weights from a file into a model, tensor by tensor: a file as large as memory allows needs little more than its own
+ * size.
  */
 
 import { openWeights } from '../formats/index.ts';
 import { type AnyModule, loadTensors } from '../nn/index.ts';
 import { list } from '../nn/state.ts';
 import type { DType } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { matchNames } from './match.ts';
 
 export interface LoadWeightsOptions {
@@ -23,15 +25,18 @@ export interface LoadedWeights {
 }
 
 /**
- * Loads weights of any format (safetensors, `.pt`/`.pth`/`.bin`, the `.index.json` of either, ...) into a model of the zoo or of your own. Names may
- * differ by a prefix (`module.`, `bert.`, `transformer.`); weights that the model ties need to be there once only.
- * @throws Error naming the file where it cannot be read, lacks parameters, or holds them in other shapes; then nothing has changed
+ * Loads weights of any format (safetensors, `.pt`/`.pth`/`.bin`, the `.index.json` of either, ...) into a model of the
+ * zoo or of your own. Names may differ by a prefix (`module.`, `bert.`, `transformer.`); weights that the model ties
+ * need to be there once only.
+ * @throws Error naming the file where it cannot be read, lacks parameters, or holds them in other shapes; then nothing
+ * has changed
  */
 export async function loadWeightsInto(
   model: AnyModule,
   path: string,
-  { strict = true, dtype }: LoadWeightsOptions = {},
+  options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
+  const { strict = true, dtype } = checkOptions('loadWeightsInto', options, ['strict', 'dtype']);
   const file = await openWeights(path);
   try {
     const own = model.stateDict();

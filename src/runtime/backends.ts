@@ -6,7 +6,7 @@ import { referenceBackend } from '../backends/reference/index.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';
 import { createX86Backend } from '../backends/x86/index.ts';
 import { wantedThreads } from '../compiler/processors.ts';
-import type { Backend } from '../compiler/program.ts';
+import { type Backend, type HostKernels, MachineRefusal } from '../compiler/program.ts';
 import { SettingError } from '../compiler/settings.ts';
 
 interface Entry {
@@ -30,8 +30,8 @@ export const backendNames = (): readonly string[] => [...entries.keys()];
 
 function open(name: string): Backend | null {
   const entry = entries.get(name)!;
-  if (entry.instance) return entry.instance;
   if (entry.unavailable) return null;
+  if (entry.instance) return entry.instance;
   wantedThreads();
   try {
     entry.instance = entry.create();
@@ -70,6 +70,36 @@ export function backend(): Backend {
   if (!current) throw new Error('no backend works here');
   if (!asked) sayWhatIsMissing(current.name);
   return current;
+}
+
+/**
+ * The backend for what `from` was refused: the next best, from now on and for all programs. What `from` has in place
+ * goes on there. One line on stderr says so.
+ */
+export function moveOn(from: Backend, reason: string): Backend {
+  for (const entry of entries.values()) if (entry.instance === from) entry.unavailable ??= reason;
+  if (current === from) {
+    current = null;
+    for (const name of backendNames()) current ??= open(name);
+    console.error(`tenon: computing on ${current!.name} from now on: ${reason}`);
+  }
+  return current!;
+}
+
+/**
+ * What `make` loads of kernels of the caller's own on the backend in use: null where it takes none, and where it is
+ * refused memory for them, by which programs move on, too.
+ */
+export function withHostKernels<K>(make: (machine: HostKernels) => K): K | null {
+  const device = backend();
+  if (!device.hostKernels) return null;
+  try {
+    return make(device.hostKernels);
+  } catch (error) {
+    if (!(error instanceof MachineRefusal)) throw error;
+    moveOn(device, error.message);
+    return null;
+  }
 }
 
 /** Systems that machine code is written for, but where nobody has run it yet. */

@@ -13,6 +13,7 @@ export {
   setBackend,
   setNumThreads,
   whyUnavailable,
+  withHostKernels,
 } from './backends.ts';
 export { Cell, type CellOptions, keepForFlush, pendingCells, releaseKept } from './cells.ts';
 export { constantValue, isSymbolic } from './constants.ts';

@@ -4,11 +4,11 @@
  */
 
 import { span } from '../compiler/profile.ts';
-import type { Backend, Binding, Executable, GraphProgram } from '../compiler/program.ts';
+import type { Backend, Binding, Executable, GraphProgram, MachineRefusal } from '../compiler/program.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
-import { backend } from './backends.ts';
+import { backend, moveOn } from './backends.ts';
 import { hasControlFlow, splitProgram } from './split.ts';
 import { isBound, sharedLeaves, structureOf, wordsOf } from './structure.ts';
 import { noteCompiled } from './variants.ts';
@@ -137,7 +137,8 @@ function compileProgram(
     ...(lasting ? { lasting } : {}),
     ...(identity ? { identity } : {}),
   };
-  return hasControlFlow(program) ? splitProgram(program, prepareHeld) : device.compile(program);
+  const elsewhere = (refusal: MachineRefusal): Executable => moveOn(device, refusal.message).compile(program);
+  return hasControlFlow(program) ? splitProgram(program, prepareHeld) : device.compile({ ...program, elsewhere });
 }
 
 /** What a leaf is bound to outside of a trace. */

@@ -1,6 +1,6 @@
 /**
- * Control flow that depends on values, inside compile and under every transform: cond, whileLoop, scan. Functions are traced once; what
- * they read from outside is found, and has gradients as usual.
+ * Control flow that depends on values, inside compile and under every transform: cond, whileLoop, scan. Functions are
+ * traced once; what they read from outside is found, and has gradients as usual.
  */
 import * as build from '../graph/build.ts';
 import { choose } from '../graph/control.ts';
@@ -9,6 +9,7 @@ import { drawingInLoop, type LoopKey, nextLoopKey, streamOf } from '../runtime/i
 import { buildLoop, type Carry, closeOver, type Given, inline, param } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
 import { checkWhole, describe } from './operands.ts';
+import { checkOptions } from './options.ts';
 import { traced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Flat, flatten, sameForm, unflatten } from './tree.ts';
@@ -41,9 +42,9 @@ function checkSame(op: string, what: string, want: Flat, got: Flat): void {
 const now = (): number => build.constant(0, 'f32').id;
 
 /**
- * `onTrue(...operands)` where `condition` holds, else `onFalse(...operands)`. With a boolean the function is simply called. With a tensor
- * of one element both are traced, and the one that is needed runs; under vmap, where examples may differ, both run and each example
- * takes its own. Results must be trees of the same shapes and dtypes.
+ * `onTrue(...operands)` where `condition` holds, else `onFalse(...operands)`. With a boolean the function is simply
+ * called. With a tensor of one element both are traced, and the one that is needed runs; under vmap, where examples may
+ * differ, both run and each example takes its own. Results must be trees of the same shapes and dtypes.
  *
  * @throws TypeError when the results differ in structure, shape or dtype
  */
@@ -68,19 +69,26 @@ export function cond<A extends readonly unknown[], R>(
   return unflatten(ifTrue.form, tensorsOf(results)) as R;
 }
 
-/** Hidden carries: the keys that a loop's body drew random numbers from. Every step draws further along a stream of the loop's own. */
+/**
+ * Hidden carries: the keys that a loop's body drew random numbers from. Every step draws further along a stream of the
+ * loop's own.
+ */
 const keyCarries = (keys: readonly LoopKey[]): Carry[] =>
   keys.map(key => ({ param: key.key, init: streamOf(key.generator), next: nextLoopKey(key) }));
 
 export interface WhileLoopOptions {
-  /** The most steps there can be: makes reverse-mode gradients possible, for which the carries of so many steps are kept. */
+  /**
+   * The most steps there can be: makes reverse-mode gradients possible, for which the carries of so many steps are
+   * kept.
+   */
   readonly maxSteps?: number;
 }
 
 /**
- * Repeats `carry = body(carry)` while `condition(carry)` holds. How often may depend on values, also inside `compile`: the loop is one
- * compiled body. Forward mode (jvp, jacfwd) always works; reverse mode (backward, grad, vjp, jacrev) needs `maxSteps`, and the loop ends after
- * so many steps. Under vmap it goes on until the last example has ended, and those that have ended stand still.
+ * Repeats `carry = body(carry)` while `condition(carry)` holds. How often may depend on values, also inside `compile`:
+ * the loop is one compiled body. Forward mode (jvp, jacfwd) always works; reverse mode (backward, grad, vjp, jacrev)
+ * needs `maxSteps`, and the loop ends after so many steps. Under vmap it goes on until the last example has ended, and
+ * those that have ended stand still.
  *
  * @param condition gives a tensor of one element
  * @param init a tree of tensors; `body` must return the same shapes and dtypes
@@ -89,8 +97,9 @@ export function whileLoop<C>(
   condition: (carry: C) => Tensor,
   body: (carry: C) => C,
   init: C,
-  { maxSteps }: WhileLoopOptions = {},
+  options: WhileLoopOptions = {},
 ): C {
+  const { maxSteps } = checkOptions('whileLoop', options, ['maxSteps']);
   if (maxSteps !== undefined) checkWhole('whileLoop', 'maxSteps', maxSteps, 0);
   const start = flatten(init, 'whileLoop: init');
   const since = now();
@@ -127,7 +136,10 @@ export interface ScanOptions {
   readonly length?: number;
   /** Whether to start with the last slice; ys stand where their xs do. */
   readonly reverse?: boolean;
-  /** Steps that are written out in the compiled body, so that they become one program: a number, or true for all. 1 by default. */
+  /**
+   * Steps that are written out in the compiled body, so that they become one program: a number, or true for all. 1 by
+   * default.
+   */
   readonly unroll?: number | boolean;
 }
 
@@ -155,9 +167,9 @@ function stepsOf(xs: Flat, { length, reverse = false, unroll = 1 }: ScanOptions)
 }
 
 /**
- * Folds over slices and collects on the way (as jax.lax.scan): `[carry, y] = fn(carry, x)` for every slice x of `xs` along the first
- * axis; returns the last carry and the ys stacked. One compiled body runs for every step; gradients keep the carries only and compute
- * each step again.
+ * Folds over slices and collects on the way (as jax.lax.scan): `[carry, y] = fn(carry, x)` for every slice x of `xs`
+ * along the first axis; returns the last carry and the ys stacked. One compiled body runs for every step; gradients
+ * keep the carries only and compute each step again.
  *
  * @param init a tree of tensors; the carry keeps its shapes and dtypes
  * @param xs a tree of tensors with equal first axes, or null with `length` given (x is null then)
@@ -169,6 +181,7 @@ export function scan<C, X, Y>(
   xs: X,
   options: ScanOptions = {},
 ): [carry: C, ys: Y] {
+  checkOptions('scan', options, ['length', 'reverse', 'unroll']);
   const start = flatten(init, 'scan: init');
   const arrays = flatten(xs, 'scan: xs');
   const steps = stepsOf(arrays, options);

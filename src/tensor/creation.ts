@@ -5,8 +5,9 @@ import * as build from '../graph/build.ts';
 import { type DType, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { checkDType, checkShape, type NestedInput, type Scalar, shapeText, type TensorData } from './convert.ts';
-import { checkOptions, checkTensor, checkWhole, describe, type SizesWith, shapeAndOptions } from './operands.ts';
+import { checkTensor, checkWhole, describe } from './operands.ts';
 import { coordinate } from './ops/along.ts';
+import { checkOptions, type SizeArgsWith, shapeAndOptions } from './options.ts';
 import { Tensor } from './tensor.ts';
 
 export interface DTypeOption {
@@ -22,22 +23,23 @@ export function tensor(
   return Tensor.from(data, options);
 }
 
-const filled = (op: string, shape: readonly number[], value: Scalar, dtype: DType): Tensor => {
+const DTYPE = ['dtype'] as const;
+
+const filled = (op: string, value: Scalar, natural: DType, shape: readonly number[], options: DTypeOption): Tensor => {
   checkShape(op, shape);
+  const { dtype = natural } = checkOptions(op, options, DTYPE);
   checkDType(op, dtype);
   return new Tensor(build.full(typeof value === 'boolean' ? Number(value) : value, shape, dtype));
 };
 
 /** Zeros, f32 by default: `zeros([2, 3])` or `zeros(2, 3)`, options last. */
-export function zeros(...sizes: SizesWith<DTypeOption>): Tensor {
-  const [shape, options] = shapeAndOptions('zeros', sizes, ['dtype']);
-  return filled('zeros', shape, 0, options.dtype ?? 'f32');
+export function zeros(...sizes: SizeArgsWith<DTypeOption>): Tensor {
+  return filled('zeros', 0, 'f32', ...shapeAndOptions('zeros', sizes, DTYPE));
 }
 
 /** Ones, f32 by default: `ones([2, 3])` or `ones(2, 3)`, options last. */
-export function ones(...sizes: SizesWith<DTypeOption>): Tensor {
-  const [shape, options] = shapeAndOptions('ones', sizes, ['dtype']);
-  return filled('ones', shape, 1, options.dtype ?? 'f32');
+export function ones(...sizes: SizeArgsWith<DTypeOption>): Tensor {
+  return filled('ones', 1, 'f32', ...shapeAndOptions('ones', sizes, DTYPE));
 }
 
 /** `value` everywhere; by default f32, bool for booleans, i64 for bigints. */
@@ -45,14 +47,14 @@ export function full(shape: readonly number[], value: Scalar, options: DTypeOpti
   if (typeof value !== 'number' && typeof value !== 'boolean' && typeof value !== 'bigint')
     throw new TypeError(`full: value: expected a number, got ${describe(value)}`);
   const natural = typeof value === 'boolean' ? 'bool' : typeof value === 'bigint' ? 'i64' : 'f32';
-  return filled('full', shape, value, options.dtype ?? natural);
+  return filled('full', value, natural, shape, options);
 }
 
 /** Zeros of x's shape and dtype. */
 export const zerosLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLike(x, 0, options);
 
 /** zeros: there is no memory without values. */
-export const empty = (...sizes: SizesWith<DTypeOption>): Tensor => zeros(...sizes);
+export const empty = (...sizes: SizeArgsWith<DTypeOption>): Tensor => zeros(...sizes);
 
 /** zerosLike: there is no memory without values. */
 export const emptyLike = (x: Tensor, options: DTypeOption = {}): Tensor => zerosLike(x, options);
@@ -63,7 +65,7 @@ export const onesLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLi
 /** `value` in x's shape and dtype. */
 export function fullLike(x: Tensor, value: Scalar, options: DTypeOption = {}): Tensor {
   checkTensor('fullLike', 'input', x);
-  return filled('fullLike', x.shape, value, options.dtype ?? x.dtype);
+  return filled('fullLike', value, x.dtype, x.shape, options);
 }
 
 const along = (node: Node, factor: number, offset: number): Node => {
@@ -72,8 +74,8 @@ const along = (node: Node, factor: number, offset: number): Node => {
 };
 
 /**
- * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32; with an integer dtype start and step are
- * cut to whole numbers, as in PyTorch.
+ * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32; with an
+ * integer dtype start and step are cut to whole numbers, as in PyTorch.
  *
  * @throws when step is 0 or leads away from end.
  */
@@ -82,7 +84,7 @@ export function arange(start: number, end: number, options?: DTypeOption): Tenso
 export function arange(start: number, end: number, step: number, options?: DTypeOption): Tensor;
 export function arange(first: number, ...rest: readonly (number | DTypeOption | undefined)[]): Tensor {
   const numbers = [first, ...rest.filter(value => typeof value === 'number')];
-  const options = rest.find(value => typeof value === 'object') ?? {};
+  const options = checkOptions('arange', rest.find(value => typeof value === 'object') ?? {}, DTYPE);
   let [start, end, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0]!, numbers[1]!, numbers[2] ?? 1];
   if (!Number.isFinite(start) || !Number.isFinite(end) || !Number.isFinite(step))
     throw new RangeError(`arange: expected finite numbers, got start ${start}, end ${end}, step ${step}`);
@@ -108,7 +110,7 @@ export function arange(first: number, ...rest: readonly (number | DTypeOption | 
 
 /** `steps` numbers from start to end, both included. */
 export function linspace(start: number, end: number, steps: number, options: DTypeOption = {}): Tensor {
-  const { dtype = 'f32' } = options;
+  const { dtype = 'f32' } = checkOptions('linspace', options, DTYPE);
   checkDType('linspace', dtype);
   checkWhole('linspace', 'steps', steps, 0);
   return new Tensor(build.cast(evenly(start, end, steps), dtype));
@@ -132,7 +134,7 @@ export function logspace(
   steps: number,
   options: DTypeOption & { readonly base?: number } = {},
 ): Tensor {
-  const { dtype = 'f32', base = 10 } = options;
+  const { dtype = 'f32', base = 10 } = checkOptions('logspace', options, ['dtype', 'base']);
   checkDType('logspace', dtype);
   checkWhole('logspace', 'steps', steps, 0);
   const powers = build.binary('pow', build.full(base, [steps], 'f64'), evenly(start, end, steps));
@@ -141,6 +143,7 @@ export function logspace(
 
 /** Ones on the diagonal of an n by m matrix (m = n by default). */
 export function eye(n: number, m: number = n, options: DTypeOption = {}): Tensor {
+  checkOptions('eye', options, DTYPE);
   checkWhole('eye', 'n', n, 0);
   checkWhole('eye', 'm', m, 0);
   const { dtype = 'f32' } = options;
@@ -153,7 +156,7 @@ export function eye(n: number, m: number = n, options: DTypeOption = {}): Tensor
  * Coordinate grids of vectors: n vectors give n tensors of n dims. With indexing 'xy' the first two dims are swapped.
  */
 export function meshgrid(vectors: readonly Tensor[], options: { readonly indexing?: 'ij' | 'xy' } = {}): Tensor[] {
-  const { indexing = 'ij' } = options;
+  const { indexing = 'ij' } = checkOptions('meshgrid', options, ['indexing']);
   if (indexing !== 'ij' && indexing !== 'xy')
     throw new TypeError(`meshgrid: indexing: expected ij or xy, got ${String(indexing)}`);
   if (vectors.length === 0) throw new RangeError('meshgrid: expected at least one tensor, got none');
@@ -178,23 +181,24 @@ function triangle(
   op: string,
   rows: number,
   cols: number,
-  dtype: DType = 'i64',
-  inside: (row: number, col: number) => boolean,
+  options: TriangleOptions,
+  inside: (row: number, col: number, offset: number) => boolean,
 ): Tensor {
+  const { dtype = 'i64', offset = 0 } = checkOptions(op, options, ['dtype', 'offset']);
   checkDType(op, dtype);
   if (isFloat(dtype) || dtype === 'bool') throw new TypeError(`${op}: dtype: expected integers, got ${dtype}`);
   checkWhole(op, 'rows', rows, 0);
   checkWhole(op, 'cols', cols, 0);
   const found: [number, number][] = [];
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) if (inside(i, j)) found.push([i, j]);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) if (inside(i, j, offset)) found.push([i, j]);
   const data = BigInt64Array.from([...found.map(([i]) => BigInt(i)), ...found.map(([, j]) => BigInt(j))]);
   return Tensor.from(data, { shape: [2, found.length] }).to(dtype);
 }
 
 /** Row and column indices [2, n], i64 by default, of the lower triangle of a matrix. */
 export const trilIndices = (rows: number, cols: number, options: TriangleOptions = {}): Tensor =>
-  triangle('trilIndices', rows, cols, options.dtype, (i, j) => j - i <= (options.offset ?? 0));
+  triangle('trilIndices', rows, cols, options, (i, j, offset) => j - i <= offset);
 
 /** Row and column indices [2, n], i64 by default, of the upper triangle of a matrix. */
 export const triuIndices = (rows: number, cols: number, options: TriangleOptions = {}): Tensor =>
-  triangle('triuIndices', rows, cols, options.dtype, (i, j) => j - i >= (options.offset ?? 0));
+  triangle('triuIndices', rows, cols, options, (i, j, offset) => j - i >= offset);

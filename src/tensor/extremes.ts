@@ -1,7 +1,8 @@
 /**
  * max, min, median and nanmedian of tensors as functions; what they return is what the methods of Tensor say.
  */
-import { checkTensor, refuseOut } from './operands.ts';
+import { checkTensor } from './operands.ts';
+import { checkOptions } from './options.ts';
 import type { Tensor, ValuesAndIndices } from './tensor.ts';
 
 /** `keepdim`: the reduced dim stays, with size 1; false by default. */
@@ -17,7 +18,7 @@ export interface Extreme {
 const extreme = (name: 'max' | 'min'): Extreme =>
   ((x: Tensor, dimOrOther?: number | Tensor, options?: ExtremeOptions) => {
     checkTensor(name, 'input', x);
-    refuseOut(name, options);
+    if (options !== undefined) checkOptions(name, options, ['keepdim']);
     return (x[name] as (dimOrOther?: number | Tensor, options?: ExtremeOptions) => Tensor | ValuesAndIndices)(
       dimOrOther,
       options,
@@ -37,6 +38,7 @@ export interface Middle {
 
 const middle = (name: 'median' | 'nanmedian'): Middle =>
   ((x: Tensor, dim?: number, options?: ExtremeOptions) => {
+    if (options !== undefined) checkOptions(name, options, ['keepdim']);
     checkTensor(name, 'input', x);
     return dim === undefined ? x[name]() : x[name](dim, options);
   }) as Middle;

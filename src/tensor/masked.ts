@@ -1,9 +1,11 @@
 /**
- * torch.masked: reductions and normalisations over the elements where a bool mask is true. Without a mask all elements count.
+ * torch.masked: reductions and normalisations over the elements where a bool mask is true. Without a mask all elements
+ * count.
  */
 import { type DType, isFloat } from '../graph/dtype.ts';
 import { checkTensor, type TensorLike } from './operands.ts';
 import type { Dims } from './ops/reduce.ts';
+import { checkOptions } from './options.ts';
 import type { Tensor } from './tensor.ts';
 
 export interface MaskedOptions {
@@ -14,8 +16,11 @@ export interface MaskedOptions {
   readonly dtype?: DType;
 }
 
+const OPTIONS = ['mask', 'keepdim', 'dtype'] as const;
+
 /** x in the dtype asked for, with `neutral` where the mask is false. */
 function kept(op: string, x: Tensor, options: MaskedOptions, neutral: TensorLike): Tensor {
+  checkOptions(op, options, OPTIONS);
   checkTensor(op, 'input', x);
   const input = options.dtype ? x.to(options.dtype) : x;
   const { mask } = options;
@@ -90,7 +95,7 @@ export const mean = (x: Tensor, dim?: Dims, options: MaskedOptions = {}): Tensor
 
 /** The variance; `correction` is taken off the count (1 by default). */
 function variance(x: Tensor, dim?: Dims, options: MaskedOptions & { readonly correction?: number } = {}): Tensor {
-  const { mask, keepdim, correction = 1 } = options;
+  const { mask, keepdim, correction = 1 } = checkOptions('masked.var', options, [...OPTIONS, 'correction']);
   const input = options.dtype ? x.to(options.dtype) : isFloat(x.dtype) ? x : x.to('f32');
   const center = mean(input, dim, { mask, keepdim: true });
   const offset = kept('masked.var', input.sub(center), { mask }, 0);
@@ -112,7 +117,7 @@ export const norm = (x: Tensor, p = 2, dim?: Dims, options: MaskedOptions = {}):
 
 /** The (lower) median along `dim` of the elements that count. */
 export const median = (x: Tensor, dim: number, options: MaskedOptions = {}): Tensor => {
-  const { keepdim } = options;
+  const { keepdim } = checkOptions('masked.median', options, OPTIONS);
   if (!isFloat(x.dtype)) throw new TypeError(`masked.median: input: expected a float tensor, got ${x.dtype}`);
   if (!options.mask) return x.median(dim, { keepdim }).values;
   return kept('masked.median', x, options, Number.NaN).nanmedian(dim, { keepdim }).values;
@@ -151,8 +156,9 @@ export const normalize = (
   dim: number,
   options: MaskedOptions & { readonly eps?: number } = {},
 ): Tensor => {
-  const length = norm(x, p, dim, { mask: options.mask, dtype: options.dtype, keepdim: true });
-  return kept('masked.normalize', x, options, 0).div(length.clampMin(options.eps ?? 1e-12));
+  const { mask, dtype, eps = 1e-12 } = checkOptions('masked.normalize', options, [...OPTIONS, 'eps']);
+  const length = norm(x, p, dim, { mask, dtype, keepdim: true });
+  return kept('masked.normalize', x, { mask, dtype }, 0).div(length.clampMin(eps));
 };
 
 /** log(exp(x) + exp(other)), either side left out where its mask is false. */
@@ -160,7 +166,9 @@ export const logaddexp = (
   x: Tensor,
   other: Tensor,
   options: { readonly inputMask?: Tensor | null; readonly otherMask?: Tensor | null } = {},
-): Tensor =>
-  kept('masked.logaddexp', x, { mask: options.inputMask }, Number.NEGATIVE_INFINITY).logaddexp(
-    kept('masked.logaddexp', other, { mask: options.otherMask }, Number.NEGATIVE_INFINITY),
+): Tensor => {
+  const { inputMask, otherMask } = checkOptions('masked.logaddexp', options, ['inputMask', 'otherMask']);
+  return kept('masked.logaddexp', x, { mask: inputMask }, Number.NEGATIVE_INFINITY).logaddexp(
+    kept('masked.logaddexp', other, { mask: otherMask }, Number.NEGATIVE_INFINITY),
   );
+};

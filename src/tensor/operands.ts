@@ -1,6 +1,6 @@
 /**
- * What ops need before they can build nodes: reading operands (tensors or plain numbers), PyTorch's promotion, broadcasting, and
- * checked dims. Every message names the op and the argument.
+ * What ops need before they can build nodes: reading operands (tensors or plain numbers), PyTorch's promotion,
+ * broadcasting, and checked dims. Every message names the op and the argument.
  */
 import * as build from '../graph/build.ts';
 import { type DType, isFloat, kindOf, type Operand, resultType as typeOf } from '../graph/dtype.ts';
@@ -25,19 +25,6 @@ export function describe(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   if (isScalar(value) || typeof value === 'string') return `${typeof value} ${String(value)}`;
   return typeof value;
-}
-
-/**
- * Checks an object of optional settings, for callers without types: a number in its place or a misspelt name would do nothing, silently.
- *
- * @throws TypeError naming what came and the names there are.
- */
-export function checkOptions(op: string, options: unknown, known: readonly string[]): void {
-  const names = (): string => `{ ${known.join(', ')} }`;
-  if (typeof options !== 'object' || options === null || options instanceof Tensor)
-    throw new TypeError(`${op}: options: expected an object of ${names()}, got ${describe(options)}`);
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
 }
 
 function operand(op: string, value: TensorLike): Operand {
@@ -75,7 +62,10 @@ export function nodeOf(value: TensorLike, dtype: DType): Node {
   return build.constant(typeof value === 'boolean' ? Number(value) : value, dtype);
 }
 
-/** The dtype in which tensors and numbers meet (torch.result_type): numbers and tensors without dims count less than tensors with dims. */
+/**
+ * The dtype in which tensors and numbers meet (torch.result_type): numbers and tensors without dims count less than
+ * tensors with dims.
+ */
 export const resultType = (...values: readonly TensorLike[]): DType => resultDType('resultType', values);
 
 /** Operands promoted to one dtype (`dtype`, when given) and broadcast to one shape. */
@@ -145,7 +135,9 @@ export function checkTensors(op: string, x: Tensor, other: Tensor): void {
   checkTensor(op, 'other', other);
 }
 
-/** The elements as numbers where they are known without computing anything: only then can bad ones be refused at once. */
+/**
+ * The elements as numbers where they are known without computing anything: only then can bad ones be refused at once.
+ */
 export function knownNumbers(x: Tensor): number[] | null {
   const { value } = x.node;
   return value && x.dtype !== 'f16' && x.dtype !== 'bf16' ? Array.from(value, Number) : null;
@@ -158,33 +150,13 @@ export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts 
 }
 
 /** Sizes (or dims) as PyTorch takes them: `[2, 3]`, or `2, 3`. */
-export type Sizes = readonly [sizes: readonly number[]] | readonly number[];
-
-/** Sizes, and options behind them: `[2, 3], { dtype: 'i64' }`, or `2, 3, { dtype: 'i64' }`. */
-export type SizesWith<Options> =
-  | readonly [shape: readonly number[], options?: Options]
-  | readonly number[]
-  | readonly [...sizes: number[], options: Options];
+export type SizeArgs = readonly [sizes: readonly number[]] | readonly number[];
 
 /** The list that was given whole or number by number. @throws TypeError unless they are whole numbers */
-export function sizesOf(op: string, given: Sizes, name = 'shape'): readonly number[] {
+export function sizesOf(op: string, given: SizeArgs, name = 'shape'): readonly number[] {
   const sizes = given.length === 1 && typeof given[0] !== 'number' ? given[0] : given;
   checkSizes(op, sizes, name);
   return sizes;
-}
-
-/** The shape and the options, of names `known`, of a call that has both; the shape is checked by who uses it. */
-export function shapeAndOptions<Options extends object>(
-  op: string,
-  given: SizesWith<Options>,
-  known: readonly string[],
-): [shape: readonly number[], options: Partial<Options>] {
-  const last = given[given.length - 1];
-  if (typeof given[0] === 'number' && typeof last === 'number') return [given as readonly number[], {}];
-  const options = given.length > 1 ? (last ?? {}) : {};
-  checkOptions(op, options, known);
-  const shape = typeof given[0] === 'number' ? given.slice(0, -1) : given[0];
-  return [shape as readonly number[], options as Partial<Options>];
 }
 
 /** Where a slice with Python's rules starts and how many elements it has; the step may be negative. */

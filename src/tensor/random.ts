@@ -1,6 +1,6 @@
 /**
- * Random tensors. Every one takes the next stretch of a generator's counter (Philox 4x32-10), so a seed gives the same numbers on every
- * backend and for any number of threads.
+ * Random tensors. Every one takes the next stretch of a generator's counter (Philox 4x32-10), so a seed gives the same
+ * numbers on every backend and for any number of threads.
  */
 
 import * as build from '../graph/build.ts';
@@ -10,16 +10,8 @@ import { sizeOf } from '../graph/shape.ts';
 import { defaultGenerator, type Generator } from '../runtime/index.ts';
 import { composite } from './composite.ts';
 import { checkDType, checkShape } from './convert.ts';
-import {
-  broadcastShapes,
-  checkFloat,
-  checkTensor,
-  checkWhole,
-  knownNumbers,
-  refuseOut,
-  type SizesWith,
-  shapeAndOptions,
-} from './operands.ts';
+import { broadcastShapes, checkFloat, checkTensor, checkWhole, knownNumbers } from './operands.ts';
+import { checkOptions, type SizeArgsWith, shapeAndOptions } from './options.ts';
 import { Tensor } from './tensor.ts';
 
 export interface RandomOptions {
@@ -28,7 +20,7 @@ export interface RandomOptions {
   readonly generator?: Generator;
 }
 
-const RANDOM_OPTIONS: readonly (keyof RandomOptions)[] = ['dtype', 'generator'];
+const RANDOM_OPTIONS = ['dtype', 'generator'] as const;
 
 const bits = (shape: readonly number[], generator: Generator = defaultGenerator): Node =>
   build.random(generator.nextKey(sizeOf(shape)), shape);
@@ -59,14 +51,16 @@ function checkRandom(op: string, shape: readonly number[], dtype: DType): void {
 }
 
 /** Uniform in [0, 1), f32 by default: `rand([2, 3])` or `rand(2, 3)`, options last. */
-export function rand(...sizes: SizesWith<RandomOptions>): Tensor {
+export function rand(...sizes: SizeArgsWith<RandomOptions>): Tensor {
   const [shape, { dtype = 'f32', generator }] = shapeAndOptions('rand', sizes, RANDOM_OPTIONS);
   checkRandom('rand', shape, dtype);
   return composite('randomUniform', [], {}, new Tensor(uniformNode(shape, dtype, generator)));
 }
 
-/** Normal with mean 0 and variance 1 (Box and Muller), f32 by default: `randn([2, 3])` or `randn(2, 3)`, options last. */
-export function randn(...sizes: SizesWith<RandomOptions>): Tensor {
+/**
+ * Normal with mean 0 and variance 1 (Box and Muller), f32 by default: `randn([2, 3])` or `randn(2, 3)`, options last.
+ */
+export function randn(...sizes: SizeArgsWith<RandomOptions>): Tensor {
   const [shape, { dtype = 'f32', generator }] = shapeAndOptions('randn', sizes, RANDOM_OPTIONS);
   checkRandom('randn', shape, dtype);
   const compute = dtype === 'f64' ? 'f64' : 'f32';
@@ -92,7 +86,7 @@ export function randint(...given: readonly (number | readonly number[] | RandomO
     readonly number[],
     RandomOptions?,
   ];
-  const { dtype = 'i64', generator } = options;
+  const { dtype = 'i64', generator } = checkOptions('randint', options, RANDOM_OPTIONS);
   checkShape('randint', shape);
   checkDType('randint', dtype);
   if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || low >= high)
@@ -117,6 +111,7 @@ export function uniform(x: Tensor, from = 0, to = 1, options: { readonly generat
 
 /** A random order of 0 ... n - 1, i64. */
 export function randperm(n: number, options: { readonly generator?: Generator } = {}): Tensor {
+  checkOptions('randperm', options, ['generator']);
   checkWhole('randperm', 'n', n, 0);
   return new Tensor(build.argSort(bits([n], options.generator), 0));
 }
@@ -139,8 +134,8 @@ export function randintLike(x: Tensor, first: number, second?: number | RandomOp
 }
 
 /**
- * Normal of the given means and standard deviations: numbers for a tensor of `shape`, or tensors (one of the two at least), whose shapes broadcast.
- * No gradient flows to either, as in PyTorch.
+ * Normal of the given means and standard deviations: numbers for a tensor of `shape`, or tensors (one of the two at
+ * least), whose shapes broadcast. No gradient flows to either, as in PyTorch.
  */
 export function normal(mean: number, std: number, shape: readonly number[], options?: RandomOptions): Tensor;
 export function normal(mean: Tensor | number, std: Tensor | number, options?: RandomOptions): Tensor;
@@ -150,6 +145,7 @@ export function normal(
   shape: readonly number[] | RandomOptions = {},
   options: RandomOptions = {},
 ): Tensor {
+  if (!Array.isArray(shape)) checkOptions('normal', shape as RandomOptions, ['dtype', 'generator']);
   const least = std instanceof Tensor ? (knownNumbers(std) ?? []).reduce((a, b) => Math.min(a, b), 0) : std;
   if (!(least >= 0)) throw new RangeError(`normal: std: expected at least 0, got ${least}`);
   if (Array.isArray(shape))
@@ -172,7 +168,7 @@ export function normal(
 /** 1 with probability x, elementwise, else 0; x's dtype. */
 export function bernoulli(x: Tensor, options: { readonly generator?: Generator } = {}): Tensor {
   checkFloat('bernoulli', 'input', x);
-  refuseOut('bernoulli', options);
+  checkOptions('bernoulli', options, ['generator']);
   const compute = x.dtype === 'f64' ? 'f64' : 'f32';
   const drawn = new Tensor(uniformNode(x.shape, compute, options.generator)).lt(x.detach()).to(x.dtype);
   return composite('bernoulli', [x], {}, drawn);
@@ -186,16 +182,15 @@ export function keepMask(shape: readonly number[], keep: number, generator?: Gen
 }
 
 /**
- * Samples row indices with probability proportional to x, [n] or [rows, n] of non-negative weights; i64 [..., numSamples].
- * Without replacement unless asked (Gumbel's trick: the largest of log weight plus Gumbel noise).
+ * Samples row indices with probability proportional to x, [n] or [rows, n] of non-negative weights; i64 [...,
+ * numSamples]. Without replacement unless asked (Gumbel's trick: the largest of log weight plus Gumbel noise).
  */
 export function multinomial(
   x: Tensor,
   numSamples: number,
   options: { readonly replacement?: boolean; readonly generator?: Generator } = {},
 ): Tensor {
-  refuseOut('multinomial', options);
-  const { replacement = false, generator } = options;
+  const { replacement = false, generator } = checkOptions('multinomial', options, ['replacement', 'generator']);
   checkTensor('multinomial', 'input', x);
   if (kindOf(x.dtype) !== 'float') throw new TypeError(`multinomial: input: expected a float tensor, got ${x.dtype}`);
   if (x.ndim !== 1 && x.ndim !== 2) throw new RangeError(`multinomial: input: expected 1 or 2 dims, got ${x.ndim}`);

@@ -3,6 +3,7 @@
  * (https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto): Unigram and BPE.
  */
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { checkOptions } from '../tensor/options.ts';
 import { charsmapNormalizer } from './charsmap.ts';
 import { addedToken, mergesOf, pieceDecoder, template, vocabularyOf } from './definitions.ts';
 import { Tokenizer, type TokenizerDefinition } from './tokenizer.ts';
@@ -101,7 +102,10 @@ function modelOf(reader: BinaryReader): SentencePieceModel {
   };
 }
 
-/** What SentencePiece does to a whole text first: the character map, extra spaces dropped, one put in front, all of them written as U+2581. */
+/**
+ * What SentencePiece does to a whole text first: the character map, extra spaces dropped, one put in front, all of them
+ * written as U+2581.
+ */
 function normalizerOf(model: SentencePieceModel): (text: string) => string {
   const map = charsmapNormalizer(model.charsmap);
   return raw => {
@@ -148,7 +152,10 @@ function definitionOf(model: SentencePieceModel): TokenizerDefinition {
 }
 
 export interface SentencePieceOptions {
-  /** Whether encode adds the beginning-of-text token; false by default, as in SentencePiece itself (LLaMA's files want true). */
+  /**
+   * Whether encode adds the beginning-of-text token; false by default, as in SentencePiece itself (LLaMA's files want
+   * true).
+   */
   readonly addBos?: boolean;
   /** Whether encode adds the end-of-text token; false by default (T5's files want true). */
   readonly addEos?: boolean;
@@ -161,6 +168,7 @@ export interface SentencePieceOptions {
  * @throws Error for files that are none, and for models of kind "word"
  */
 export function sentencePieceTokenizer(bytes: Uint8Array, options: SentencePieceOptions = {}): Tokenizer {
+  checkOptions('sentencePieceTokenizer', options, ['addBos', 'addEos', 'chatTemplate']);
   let model: SentencePieceModel;
   try {
     model = readModel(bytes);

@@ -1,16 +1,23 @@
 /**
- * The tokenizer: text to token indices and back. The algorithms (byte-level BPE, WordPiece, Unigram, normalisers) are those of the library
+ * The tokenizer: text to token indices and back. The algorithms (byte-level BPE, WordPiece, Unigram, normalisers) are
+ * those of the library
  * @huggingface/tokenizers; this file gives them names and types, and batches as tensors.
  */
 import { Tokenizer as Engine } from '@huggingface/tokenizers';
 import { type Tensor, tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { charsmapNormalizer } from './charsmap.ts';
 import { type ChatMessage, type ChatOptions, chatTemplatesOf, renderChat } from './chat.ts';
 
-/** The content of a tokenizer.json (https://huggingface.co/docs/tokenizers): model, normalizer, pre_tokenizer, post_processor, decoder. */
+/**
+ * The content of a tokenizer.json (https://huggingface.co/docs/tokenizers): model, normalizer, pre_tokenizer,
+ * post_processor, decoder.
+ */
 export type TokenizerDefinition = Readonly<Record<string, unknown>>;
 
-/** The content of a tokenizer_config.json; its special tokens, chat_template and clean_up_tokenization_spaces are read. */
+/**
+ * The content of a tokenizer_config.json; its special tokens, chat_template and clean_up_tokenization_spaces are read.
+ */
 export type TokenizerConfig = Readonly<Record<string, unknown>>;
 
 export interface EncodeOptions {
@@ -20,6 +27,9 @@ export interface EncodeOptions {
   readonly addSpecialTokens?: boolean;
 }
 
+/** Names of EncodeOptions. */
+const ENCODE = ['pair', 'addSpecialTokens'] as const;
+
 export interface BatchOptions {
   readonly addSpecialTokens?: boolean;
   /** Texts are cut to this many tokens (special tokens included); not at all by default. */
@@ -28,7 +38,10 @@ export interface BatchOptions {
   readonly padId?: number;
 }
 
-/** Texts as one tensor, i64 [N, T] each: indices, 1 where a token counts and 0 where it fills up, and the segment of each token. */
+/**
+ * Texts as one tensor, i64 [N, T] each: indices, 1 where a token counts and 0 where it fills up, and the segment of
+ * each token.
+ */
 export interface Batch {
   readonly inputIds: Tensor;
   readonly attentionMask: Tensor;
@@ -123,13 +136,18 @@ export class Tokenizer {
     this.unkId = idOf('unk_token');
   }
 
-  /** The token indices of a text. Special tokens that are written in it are read as such, as in Hugging Face's tokenizers. */
+  /**
+   * The token indices of a text. Special tokens that are written in it are read as such, as in Hugging Face's
+   * tokenizers.
+   */
   encode(text: string, options: EncodeOptions = {}): number[] {
+    checkOptions('Tokenizer.encode', options, ENCODE);
     return this.#encode(text, { addSpecialTokens: true, ...options }).map(({ id }) => id);
   }
 
   /** The tokens of a text as the vocabulary writes them, without special tokens around it unless asked for. */
   tokens(text: string, options: EncodeOptions = {}): string[] {
+    checkOptions('Tokenizer.tokens', options, ENCODE);
     return this.#encode(text, { addSpecialTokens: false, ...options }).map(({ token }) => token);
   }
 
@@ -169,6 +187,7 @@ export class Tokenizer {
    * @throws Error where the tokenizer has no such template, or the template refuses the conversation
    */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    checkOptions('applyChatTemplate', options, ['addGenerationPrompt', 'template', 'tools', 'variables']);
     const { template: name } = options;
     const template = name === undefined ? this.chatTemplate : this.#chat.get(name);
     if (!template) {
@@ -185,7 +204,11 @@ export class Tokenizer {
 
   /** Several texts (or pairs of texts) as tensors; short ones are filled up at the end. */
   encodeBatch(texts: readonly (string | readonly [string, string])[], options: BatchOptions = {}): Batch {
-    const { addSpecialTokens = true, maxLength = Number.POSITIVE_INFINITY } = options;
+    const { addSpecialTokens = true, maxLength = Number.POSITIVE_INFINITY } = checkOptions(
+      'Tokenizer.encodeBatch',
+      options,
+      ['addSpecialTokens', 'maxLength', 'padId'],
+    );
     const padId = options.padId ?? this.padId ?? 0;
     if (texts.length === 0) throw new Error('encodeBatch: no texts came');
     const rows = texts.map(entry => {
@@ -206,7 +229,8 @@ export class Tokenizer {
   }
 
   /** The text of token indices; special tokens are left out unless asked for. */
-  decode(ids: readonly number[], { skipSpecialTokens = true }: { readonly skipSpecialTokens?: boolean } = {}): string {
+  decode(ids: readonly number[], options: { readonly skipSpecialTokens?: boolean } = {}): string {
+    const { skipSpecialTokens = true } = checkOptions('Tokenizer.decode', options, ['skipSpecialTokens']);
     const shown = skipSpecialTokens ? ids.filter(id => !this.#special.has(id)) : [...ids];
     if (shown.length === 0) return '';
     const unknown = shown.find(id => this.tokenOf(id) === null);
@@ -216,6 +240,7 @@ export class Tokenizer {
 
   /** Decodes tokens that come one by one, as `model.stream` gives them. */
   stream(options: { readonly skipSpecialTokens?: boolean } = {}): TextStream {
+    checkOptions('Tokenizer.stream', options, ['skipSpecialTokens']);
     let ids: number[] = [];
     let shown = '';
     const rest = (): string => {

@@ -1,6 +1,7 @@
 /**
  * Tokenizers from plain vocabulary files: GPT-2's vocab.json with merges.txt, and BERT's vocab.txt.
  */
+import { checkOptions } from '../tensor/options.ts';
 import { addedToken, byteLevelBpe, template, vocabularyOf } from './definitions.ts';
 import { GPT2_PATTERNS } from './pretokenizers.ts';
 import { Tokenizer, type TokenizerConfig } from './tokenizer.ts';
@@ -54,7 +55,7 @@ export interface WordPieceOptions {
 
 /** BERT's WordPiece. @param tokens the lines of vocab.txt, in order; continuations of words start with ## */
 export function wordPieceTokenizer(tokens: readonly string[], options: WordPieceOptions = {}): Tokenizer {
-  const { lowercase = true, special = {} } = options;
+  const { lowercase = true, special = {} } = checkOptions('wordPieceTokenizer', options, ['lowercase', 'special']);
   const { unk = '[UNK]', cls = '[CLS]', sep = '[SEP]', pad = '[PAD]', mask = '[MASK]' } = special;
   const vocab = vocabularyOf(tokens);
   const idOf = (token: string): number => {

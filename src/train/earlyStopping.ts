@@ -2,7 +2,7 @@
  * Stopping when a metric has stopped improving.
  */
 import { Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { type Best, isBetter, type MetricDirection, metricOf } from './monitor.ts';
 import type { Callback, EpochReport, Run } from './run.ts';
 

@@ -3,6 +3,7 @@
  */
 import type { AnyModule } from '../nn/index.ts';
 import { compile, type Tensor } from '../tensor/index.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { type BatchReading, batchesOf, readingOf, sampleCount } from './batches.ts';
 import type { Loader } from './run.ts';
 
@@ -30,6 +31,7 @@ export function evaluator<B>(
   model: AnyModule,
   options: EvaluateOptions<B>,
 ): (loader: Loader<B>) => Promise<Record<string, number>> {
+  checkOptions('evaluate', options, ['loss', 'metrics', 'compile', 'forward', 'target']);
   const { forward, target } = readingOf(model, options);
   const { loss, metrics = {} } = options;
   const plain = (batch: B): { output: Tensor; target: Tensor; loss: Tensor | null } => {

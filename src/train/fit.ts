@@ -1,10 +1,11 @@
 /**
- * The training loop, written once: optional, and no more than what a hand-written loop would do. Imports nn, optim and the Tensor API.
+ * The training loop, written once: optional, and no more than what a hand-written loop would do. Imports nn, optim and
+ * the Tensor API.
  */
 import type { AnyModule } from '../nn/index.ts';
 import { type AnyOptimizer, clipGradNorm, type ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
 import { compile, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/operands.ts';
+import { checkOptions } from '../tensor/options.ts';
 import { type BatchReading, batchesOf, readingOf, sampleCount } from './batches.ts';
 import { breather } from './breathe.ts';
 import { evaluator, type OutputMetric } from './evaluate.ts';
@@ -17,7 +18,10 @@ export interface FitOptions<B> extends BatchReading<B> {
   readonly optimizer: AnyOptimizer | readonly AnyOptimizer[];
   readonly epochs: number;
   readonly scheduler?: Scheduler | ReduceLROnPlateau;
-  /** How often the schedule moves on; 'epoch' by default. A plateau schedule looks at `val_loss`, or `train_loss`, once per epoch. */
+  /**
+   * How often the schedule moves on; 'epoch' by default. A plateau schedule looks at `val_loss`, or `train_loss`, once
+   * per epoch.
+   */
   readonly scheduleBy?: 'epoch' | 'step';
   /** Data to measure after every epoch. */
   readonly validation?: Loader<B>;
@@ -42,9 +46,9 @@ export interface FitResult {
 }
 
 const OPTIONS = [
-  ...['loss', 'optimizer', 'epochs', 'scheduler', 'scheduleBy', 'validation', 'metrics', 'callbacks', 'compile'],
-  ...['clipGradNorm', 'signal', 'forward', 'target'],
-];
+  ...(['loss', 'optimizer', 'epochs', 'scheduler', 'scheduleBy', 'validation', 'metrics', 'callbacks'] as const),
+  ...(['compile', 'clipGradNorm', 'signal', 'forward', 'target'] as const),
+] as const;
 
 /**
  * Trains `model` on the batches of `loader`, which is looped over once per epoch.
@@ -54,13 +58,13 @@ const OPTIONS = [
  * @throws Error naming the step when the loss is not a finite number
  */
 export async function fit<B>(model: AnyModule, loader: Loader<B>, options: FitOptions<B>): Promise<FitResult> {
+  checkOptions('fit', options ?? {}, OPTIONS);
   if (typeof options?.loss !== 'function')
     throw new TypeError('fit: loss: expected a function of output and target, for instance F.crossEntropy');
-  checkOptions('fit', options, OPTIONS);
   const run = new FitRun(model, loader, options);
   const step = trainingStep(model, run.optimizers, options);
-  const { loss, metrics, validation } = options;
-  const measure = validation && evaluator(model, { ...options, loss, metrics });
+  const { loss, metrics, validation, compile: compiled, forward, target } = options;
+  const measure = validation && evaluator(model, { loss, metrics, compile: compiled, forward, target });
   await run.tell(callback => callback.onStart?.(run));
   try {
     while (run.position.epoch < run.epochs && !run.stopped) {

@@ -1,11 +1,12 @@
 /**
- * TensorBoard event files: TFRecord framing (lengths and data with masked CRC-32C) around protobuf `Event`s. Field numbers are those of
- * tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
+ * TensorBoard event files: TFRecord framing (lengths and data with masked CRC-32C) around protobuf `Event`s. Field
+ * numbers are those of tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
  */
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { checkOptions } from '../tensor/options.ts';
 import type { Callback, EpochReport, Run, StepReport } from './run.ts';
 
 /** CRC-32C (Castagnoli), reflected polynomial 0x82f63b78. */
@@ -80,7 +81,8 @@ export class TensorBoard implements Callback {
   readonly #every: number;
   #writer: EventWriter | null = null;
 
-  constructor(folder: string, { every = 10 }: { readonly every?: number } = {}) {
+  constructor(folder: string, options: { readonly every?: number } = {}) {
+    const { every = 10 } = checkOptions('TensorBoard', options, ['every']);
     this.#folder = folder;
     this.#every = every;
   }

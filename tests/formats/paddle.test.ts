@@ -241,6 +241,11 @@ describe('operators', () => {
     const model = loadPaddle(path);
     (model.call(Tensor.from([[2, 3]])) as Tensor).sum().backward();
     expect(model.parameters().map(p => p.grad!.toArray())).toEqual([[[2], [3]]]);
+    const copy = model.clone();
+    model.parameters()[0]!.assign(Tensor.from([[0], [0]]));
+    expect([call(model, Tensor.from([[2, 3]])), call(copy, Tensor.from([[2, 3]]))]).toEqual([[[0]], [[3.5]]]);
+    const wide = copy.to('f64').call(Tensor.from([[2, 3]], { dtype: 'f64' })) as Tensor;
+    expect([wide.dtype, wide.item()]).toEqual(['f64', 3.5]);
   });
 });
 

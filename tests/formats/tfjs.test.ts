@@ -56,6 +56,28 @@ describe('layers models give what TensorFlow.js computes', () => {
   });
 });
 
+describe('copies have weights of their own', () => {
+  const all = { ...cases.layers, ...cases.graphs };
+  test.each(Object.keys(all))('%s', name => {
+    const { inputs, outputs, ...rest } = all[name]!;
+    const model = loadTfjs(write({ inputs, outputs, ...rest })).eval();
+    const copy = model.clone();
+    const given = inputs.map(tensorOf);
+    for (const parameter of model.parameters()) parameter.assign(parameter.detach().mul(0).add(2));
+    for (const [i, output] of list(copy.call(...given)).entries()) expectClose(output, outputs[i]!);
+    expect(model.namedParameters().map(([key]) => key)).toEqual(copy.namedParameters().map(([key]) => key));
+  });
+
+  test('and what `to` puts in the place of a weight is what is used', () => {
+    const { inputs, outputs, ...rest } = Object.values(cases.layers)[0]!;
+    const model = loadTfjs(write({ inputs, outputs, ...rest }))
+      .eval()
+      .to('f64');
+    const [result] = list(model.call(...inputs.map(given => tensorOf(given).to('f64'))));
+    expect(result!.dtype).toBe('f64');
+  });
+});
+
 describe('written as ONNX, layers models and graphs give it still', () => {
   const all = { ...cases.layers, ...cases.graphs };
   test.each(Object.keys(all))('%s', async name => {

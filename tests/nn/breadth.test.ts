@@ -21,7 +21,6 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   RNNCellBase: 'abstract base',
   UninitializedBuffer: 'lazy modules have no parameters before their first call',
   UninitializedParameter: 'lazy modules have no parameters before their first call',
-  Parameter: 'in the Tensor API: import { Parameter } from tenon',
 };
 
 describe('torch.nn', () => {

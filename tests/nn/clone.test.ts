@@ -2,10 +2,14 @@
  * Deep copies of modules: what copy.deepcopy promises of a torch.nn.Module.
  */
 import { describe, expect, it } from 'vitest';
-import { GPT, LeNet } from '../../src/models/index.ts';
+import * as formats from '../../src/formats/index.ts';
+import * as models from '../../src/models/index.ts';
+import { refusePrivateMembers } from '../../src/nn/clone.ts';
 import * as nn from '../../src/nn/index.ts';
-import { SGD } from '../../src/optim/index.ts';
+import * as optim from '../../src/optim/index.ts';
+import * as recsys from '../../src/recsys/index.ts';
 import { compile, F, manualSeed, ones, Parameter, randn, type Tensor, tensor } from '../../src/tensor/index.ts';
+import { MODULES } from './cases.ts';
 
 class Tied extends nn.Module {
   readonly embed = new nn.Embedding(5, 4);
@@ -59,7 +63,7 @@ describe('clone', () => {
 
   it('has the weights of now, and no gradients', () => {
     const net = new nn.Linear(2, 1);
-    const optimizer = new SGD(net.parameters(), { lr: 0.1 });
+    const optimizer = new optim.SGD(net.parameters(), { lr: 0.1 });
     net
       .forward(ones([3, 2]))
       .sum()
@@ -110,7 +114,7 @@ describe('clone', () => {
   });
 
   it.each<[string, () => nn.Module, readonly number[]]>([
-    ['LeNet', () => new LeNet(), [2, 1, 28, 28]],
+    ['LeNet', () => new models.LeNet(), [2, 1, 28, 28]],
     ['transformer', () => new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(8, 2), 2), [2, 3, 8]],
   ])('copies %s', (_, make, shape) => {
     manualSeed(3);
@@ -121,9 +125,9 @@ describe('clone', () => {
 
   it('copies GPT, whose copy trains on its own inside a compiled step', () => {
     manualSeed(4);
-    const net = new GPT({ vocab: 11, block: 8, layers: 1, heads: 2, d: 8 }).eval();
+    const net = new models.GPT({ vocab: 11, block: 8, layers: 1, heads: 2, d: 8 }).eval();
     const copy = net.clone();
-    const sgd = new SGD(copy.parameters(), { lr: 0.5 });
+    const sgd = new optim.SGD(copy.parameters(), { lr: 0.5 });
     const input = tensor([[1, 2, 3, 4]], { dtype: 'i64' });
     const step = compile((ids: Tensor) => {
       sgd.zeroGrad();
@@ -137,6 +141,29 @@ describe('clone', () => {
     expect(second.loss.item() as number).toBeLessThan(first.loss.item() as number);
     expect(second.teacher.toArray()).toEqual(first.teacher.toArray());
     expect(net.forward(input).toArray()).toEqual(before);
+  });
+
+  it('no class of the package has a member that cannot be copied', () => {
+    const spaces = [nn, models, optim, recsys, formats, formats.onnx];
+    const classes = spaces.flatMap(space =>
+      Object.values(space).filter(
+        (member): member is new () => nn.AnyModule =>
+          typeof member === 'function' && member.prototype instanceof nn.Module,
+      ),
+    );
+    expect(classes.length).toBeGreaterThan(200);
+    for (const { prototype } of classes) refusePrivateMembers(Object.create(prototype), nn.Module.prototype);
+  });
+
+  it.each(Object.keys(MODULES))('%s', name => {
+    const module = MODULES[name]!();
+    const copy = module.clone();
+    expect([String(copy), Object.keys(copy.stateDict())]).toEqual([String(module), Object.keys(module.stateDict())]);
+    const own = new Set<unknown>(Object.values(module.stateDict()));
+    for (const [key, value] of Object.entries(copy.stateDict())) {
+      expect(own.has(value), key).toBe(false);
+      expect(value.toArray(), key).toEqual(module.stateDict()[key]!.toArray());
+    }
   });
 
   it('says which member cannot be copied', () => {

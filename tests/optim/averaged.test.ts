@@ -24,6 +24,19 @@ describe('AveragedModel', () => {
     expect(averaged.nAveraged.item()).toBe(3);
   });
 
+  it('a copy has averages of its own, of the same model', () => {
+    const model = line();
+    const averaged = new AveragedModel(model);
+    averaged.updateParameters();
+    const copy = averaged.clone();
+    model.weight.assign(tensor([[5]]));
+    averaged.updateParameters();
+    expect([averaged, copy].map(one => one.forward(tensor([[2]])).item())).toEqual([6, 2]);
+    copy.updateParameters();
+    expect([copy.forward(tensor([[2]])).item(), copy.nAveraged.item()]).toEqual([6, 2]);
+    expect(Object.keys(copy.stateDict())).toEqual(Object.keys(averaged.stateDict()));
+  });
+
   it('keeps a moving average', () => {
     const model = line();
     const averaged = new AveragedModel(model, { avgFn: getEmaAvgFn(0.75) });

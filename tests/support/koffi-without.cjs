@@ -1,5 +1,5 @@
 // Preloaded (node --require) to take something away from koffi: TENON_TEST_WITHOUT is `koffi`, `library` (its file is broken), `memory` (the system refuses memory), `pages` (it
-// refuses executable memory), `threads` (it refuses threads) or `cpu` (a processor that knows nothing).
+// refuses executable memory), `later` (it refuses executable memory once `globalThis.pagesLeft` calls are over), `threads` (it refuses threads) or `cpu` (a processor that knows nothing).
 const Module = require('node:module');
 
 const without = process.env.TENON_TEST_WITHOUT;
@@ -18,6 +18,12 @@ Module._load = function (request, ...rest) {
         func(signature) {
           if (without === 'memory' && signature.includes('mmap')) return () => -1;
           if (without === 'pages' && signature.includes('mprotect')) return () => -1;
+          if (without === 'later' && signature.includes('mprotect')) {
+            const protect = library.func(signature);
+            // After so many more calls, of which a first run makes several.
+            return (...args) =>
+              globalThis.pagesLeft !== undefined && globalThis.pagesLeft-- <= 0 ? -1 : protect(...args);
+          }
           // EAGAIN
           if (without === 'threads' && signature.includes('pthread_create')) return () => 11;
           return library.func(signature);

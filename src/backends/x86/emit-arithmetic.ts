@@ -1,6 +1,6 @@
 /**
- * Arithmetic of the loop IR on vectors and masks with AVX-512, and on general registers through emit-general.ts. Scalar floats are lane 0 of 128-bit
- * vectors and use the packed instructions.
+ * Arithmetic of the loop IR on vectors and masks with AVX-512, and on general registers through emit-general.ts. Scalar
+ * floats are lane 0 of 128-bit vectors and use the packed instructions.
  */
 import type { BinOp, CmpOp, Reg, RegType, UnOp } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
@@ -104,19 +104,19 @@ const INTEGER_OPS: Partial<Record<BinOp, string>> = {
 };
 const BIT_OPS: Partial<Record<BinOp, string>> = { and: 'vpand', or: 'vpor', xor: 'vpxor' };
 
+/** What vrange picks, as an immediate: the smaller or the larger, with its own sign. */
+const PICKS = { min: 4, max: 5 } as const;
+
 /**
- * min or max with NaN from either side and -0 below +0: the instruction takes its second operand for both, so both orders are
- * combined. `x` and `y` must not be the temporaries; the result is in T0.
+ * min or max with NaN from either side and -0 below +0, in T0. The instruction orders zeros, and takes a number rather
+ * than a NaN.
  */
 function exactMinMax(f: Frame, fn: 'min' | 'max', type: RegType, x: number, y: number): void {
   const { asm } = f;
   const l = lengthOf(type);
-  const op = packed(fn === 'min' ? 'vmin' : 'vmax', type);
-  asm.vector(op, l, T0, x, y);
-  asm.vector(op, l, T1, y, x);
-  asm.vector(fn === 'min' ? 'vpord' : 'vpandd', l, T0, T0, T1);
   asm.vector(packed('vcmp', type), l, K1, x, y, { imm: 3 });
-  f.asm.vector(isWide(type) ? 'vpbroadcastq' : 'vpbroadcastd', l, T0, 0, nan(f, type), { k: K1 });
+  asm.vector(packed('vrange', type), l, T0, x, y, { imm: PICKS[fn] });
+  asm.vector(isWide(type) ? 'vpbroadcastq' : 'vpbroadcastd', l, T0, 0, nan(f, type), { k: K1 });
 }
 
 const nan = (f: Frame, type: RegType) => f.element(isWide(type), bitsOf(type, Number.NaN));
@@ -310,23 +310,12 @@ export function select(f: Frame, d: Reg, m: Reg, a: Reg, b: Reg): void {
 }
 
 /** `x` in T0 and `y` in T1, combined into T0, for reductions. */
-export function combine(
-  f: Frame,
-  fn: 'add' | 'mul' | 'min' | 'max' | 'and' | 'or',
-  type: RegType,
-  home: Parameters<typeof f.asm.vector>[4],
-): void {
+export function combine(f: Frame, fn: 'add' | 'mul' | 'min' | 'max' | 'and' | 'or', type: RegType): void {
   const { asm } = f;
   const l = lengthOf(type);
   const float = isFloat(type);
   if (float && (fn === 'min' || fn === 'max')) {
-    const op = packed(fn === 'min' ? 'vmin' : 'vmax', type);
-    asm.vector('vmovups_st', l, T0, 0, home);
-    asm.vector(packed('vcmp', type), l, K1, T0, T1, { imm: 3 });
-    asm.vector(op, l, T0, T0, T1);
-    asm.vector(op, l, T1, T1, home);
-    asm.vector(fn === 'min' ? 'vpord' : 'vpandd', l, T0, T0, T1);
-    asm.vector(isWide(type) ? 'vpbroadcastq' : 'vpbroadcastd', l, T0, 0, nan(f, type), { k: K1 });
+    exactMinMax(f, fn, type, T0, T1);
     return;
   }
   const bit = fn === 'and' || fn === 'or' ? BIT_OPS[fn]! : null;

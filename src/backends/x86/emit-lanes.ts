@@ -4,10 +4,9 @@
 import type { Inst, Reg } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
 import type { VectorOp } from './assembler/forms.ts';
-import { mem, R } from './assembler/operands.ts';
 import { combine, integer, packed } from './emit-arithmetic.ts';
 import { missing } from './emit-general.ts';
-import { bitsOf, FRAME, type Frame, G0, G1, isFloat, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
+import { bitsOf, type Frame, G0, G1, isFloat, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
 
 /** Conversion instructions by `from>to`; the vector length is that of the wider side. */
 const CONVERT: { readonly [key: string]: VectorOp } = {
@@ -214,11 +213,10 @@ export function reduce(f: Frame, fn: ReduceFn, d: Reg, a: Reg): void {
     return;
   }
   const l = lengthOf(type);
-  const home = mem(R.rsp, FRAME.vector);
   asm.vector('vmovaps', l, T0, 0, f.v(a));
   for (let width = type.lanes / 2; width >= 1; width /= 2) {
     asm.vector(integer('valign', type), l, T1, T0, T0, { imm: width });
-    combine(f, fn, type, home);
+    combine(f, fn, type);
   }
   if (isFloat(type)) f.vDone(d, T0);
   else {

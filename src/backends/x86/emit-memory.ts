@@ -169,7 +169,10 @@ export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   f.vDone(d, into);
 }
 
-/** `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet, or as it is where it is one already. */
+/**
+ * `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet, or as it is where it is one
+ * already.
+ */
 function roundToBf16(f: Frame, l: number, x: number, exact = false): void {
   const { asm } = f;
   if (exact) {
@@ -264,6 +267,11 @@ function storeVector(f: Frame, inst: Extract<Inst, { op: 'store' }>, to: Mem, ma
       asm.vector('vcvtps2ph', l, T0, 0, to, { ...mask, imm: 0 });
       return;
     case 'bf16':
+      if (inst.flush && !inst.m && l > 0) {
+        asm.vector('vcvtneps2bf16', l, T0, 0, x);
+        asm.vector('vmovups_st', l - 1, T0, 0, to);
+        return;
+      }
       roundToBf16(f, l, x, exact);
       asm.vector('vpmovdw', l, T0, 0, to, mask);
       return;

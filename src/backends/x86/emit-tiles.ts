@@ -73,12 +73,32 @@ const LINE = 64;
 const PLACE = { sums: -2, ahead: -1, c: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
 const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * PLACE[place]);
 
+/** Clears all sums, or moves them between tiles and memory; `sideBySide` says where those are whose rows are one area. */
+function moveSums(
+  asm: Assembler,
+  { rows, columns, pitch }: Tiles,
+  op: 'tilezero' | 'tileloadd' | 'tilestored',
+  rowPitch: number,
+  sideBySide: (disp: number) => Mem,
+): void {
+  const apart = pitch?.c;
+  if (op !== 'tilezero' && apart !== undefined) asm.movImm(STRIDE, BigInt(apart));
+  for (let r = 0; r < rows; r++)
+    for (let n = 0; n < columns; n++) {
+      const tile = 2 * r + n;
+      if (op === 'tilezero') asm.tile(op, tile);
+      else if (apart === undefined) asm.tile(op, tile, sideBySide(16 * r * 64 * columns + 64 * n));
+      else asm.tile(op, tile, { base: SUMS, index: STRIDE, scale: 1, disp: 16 * r * apart + 64 * n });
+    }
+  if (op === 'tileloadd' && apart !== undefined) asm.movImm(STRIDE, BigInt(rowPitch));
+}
+
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
-  const { rows, columns, runs, ahead } = inst;
+  const { rows, columns, runs, ahead, pitch = {} } = inst;
   const rowBytes = 64 * columns;
-  const inPlace = runs !== undefined && runs.pitch !== null;
-  const pitch = runs?.pitch ?? 64;
+  const inPlace = pitch.a !== undefined;
+  const rowPitch = pitch.a ?? 64;
   const parts = inst.kind === 'f32' ? PARTS_OF_F32 : 1;
   const partA = inPlace ? 64 : 1024 * rows;
   const partB = 16 * rowBytes;
@@ -106,21 +126,19 @@ export function tiles(f: Frame, inst: Tiles): void {
   if (ahead) asm.mov(true, OTHER, saved('ahead'));
   if (inPlace) asm.movImm(OTHER, BigInt(rowBytes));
   asm.mov(true, SUMS, saved('c'));
-  asm.movImm(STRIDE, BigInt(pitch));
+  asm.movImm(STRIDE, BigInt(rowPitch));
   const rowsOfA = (r: number, part: number): Mem => ({
     base: G0,
     index: STRIDE,
     scale: 1,
-    disp: 16 * pitch * r + partA * part,
+    disp: 16 * rowPitch * r + partA * part,
   });
   /** Rows of b, or of c. */
   const wide = (base: number, disp: number): Mem =>
     inPlace ? { base, index: OTHER, scale: 1, disp } : { base, index: STRIDE, scale: columns, disp };
-  const eachSum = (visit: (tile: number, disp: number) => void): void => {
-    for (let r = 0; r < rows; r++) for (let n = 0; n < columns; n++) visit(2 * r + n, 16 * r * rowBytes + 64 * n);
-  };
-  if (inst.add) eachSum((tile, disp) => asm.tile('tileloadd', tile, wide(SUMS, disp)));
-  else eachSum(tile => asm.tile('tilezero', tile));
+  const sums = (op: 'tilezero' | 'tileloadd' | 'tilestored'): void =>
+    moveSums(asm, inst, op, rowPitch, disp => wide(SUMS, disp));
+  sums(inst.add ? 'tileloadd' : 'tilezero');
 
   const next = asm.label();
   const done = asm.label();
@@ -145,7 +163,7 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.aluImm('add', true, OTHER, LINE * ahead.lines);
   }
   step(asm, inst, rowsOfA, (n, part) => wide(G1, 64 * n + partB * part));
-  if (STORES_OFTEN.has(inst.kind)) asm.tile('tilestored', 0, wide(SUMS, 0));
+  if (STORES_OFTEN.has(inst.kind) && pitch.c === undefined) asm.tile('tilestored', 0, wide(SUMS, 0));
   asm.aluImm('add', true, G0, parts * partA);
   asm.aluImm('add', true, G1, parts * partB);
   asm.aluImm('sub', false, G2, 1);
@@ -154,7 +172,7 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.jump(next);
     asm.bind(done);
   }
-  eachSum((tile, disp) => asm.tile('tilestored', tile, wide(SUMS, disp)));
+  sums('tilestored');
   asm.mov(true, STRIDE, saved('stride'));
   asm.mov(true, SUMS, saved('sums'));
   asm.mov(true, OTHER, saved('other'));

@@ -1,7 +1,10 @@
 /**
- * The first run of a program begins while its code is still being written: another thread computes each step as soon as its code is there, while this one
- * writes the next. It is the same kernels in the same order over the same memory. Knows threads and code, not bindings.
+ * The first run of a program begins while its code is still being written: another thread computes each step as soon as
+ * its code is there, while this one writes the next. It is the same kernels in the same order over the same memory.
+ * Knows threads and code, not bindings.
  */
+import { MachineRefusal } from '../../compiler/program.ts';
+import { stayCold } from '../../launch/engine.ts';
 import type { Machine } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
 import type { ProgramEmitter } from './program-code.ts';
@@ -10,7 +13,11 @@ import { STEP_BYTES } from './thread-code.ts';
 /** Bytes of code that steps may run from before all of it is there: a training step of some 3,000 kernels. */
 const MOST_CODE = 8 << 20;
 
-/** Runs all steps with the addresses at `args`. `finishCode` writes what is left and says where the whole code is. */
+/**
+ * Runs all steps with the addresses at `args`. `finishCode` writes what is left and says where the whole code is. Where
+ * writing throws, no further step begins and the error passes on: what has been computed by then stays, variables among
+ * it.
+ */
 export function runWhileWritten(
   machine: Machine,
   emitter: ProgramEmitter,
@@ -23,10 +30,16 @@ export function runWhileWritten(
   try {
     // One processor writes.
     pool.follow(steps.address, count, Math.max(1, threads - 1));
-    do steps.tell();
-    while (emitter.advance());
+    do {
+      steps.tell();
+      stayCold();
+    } while (emitter.advance());
     steps.tellOf(finishCode());
     pool.finishSteps(steps.address, count, threads);
+  } catch (error) {
+    // Another backend would start from what has been written in place.
+    if (error instanceof MachineRefusal && steps.hasCommitted) throw new Error(error.message, { cause: error });
+    throw error;
   } finally {
     pool.stopSteps();
     native.release(steps.pages);
@@ -44,13 +57,16 @@ class ReadySteps {
   private readonly words: BigInt64Array;
   private placed = 0;
   private told = 0;
+  /** Whether steps may have run that write variables. */
+  hasCommitted = false;
 
   constructor(machine: Machine, emitter: ProgramEmitter, args: number) {
     const { native } = machine;
     this.machine = machine;
     this.emitter = emitter;
     this.args = args;
-    this.words = new BigInt64Array((emitter.count * STEP_BYTES) / BigInt64Array.BYTES_PER_ELEMENT);
+    // Of a buffer of its own: the collector moves short arrays that have none.
+    this.words = new BigInt64Array(new ArrayBuffer(emitter.count * STEP_BYTES));
     this.address = native.addressOf(this.words);
     this.pages = native.reserve(MOST_CODE);
   }
@@ -74,6 +90,7 @@ class ReadySteps {
     const { emitter, words, args } = this;
     for (; this.told < emitter.ready; this.told++) {
       const step = emitter.stepAt(this.told);
+      this.hasCommitted ||= step.commits;
       words.set([BigInt(base + step.kernel), BigInt(args + step.args), step.commits ? 1n : 0n], this.told * 3);
     }
   }

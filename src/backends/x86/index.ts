@@ -1,15 +1,16 @@
 /**
- * The backend for x86-64: loop programs as machine code that is written here and called through koffi. Imports compiler and graph; knows nothing of tensors.
+ * The backend for x86-64: loop programs as machine code that is written here and called through koffi. Imports compiler
+ * and graph; knows nothing of tensors.
  */
 
 import { compileGraph } from '../../compiler/compile.ts';
 import { span } from '../../compiler/profile.ts';
-import type { Backend, Executable, GraphProgram } from '../../compiler/program.ts';
+import { type Backend, type Executable, type GraphProgram, MachineRefusal } from '../../compiler/program.ts';
 import { SettingError } from '../../compiler/settings.ts';
 import { runCold } from '../../launch/engine.ts';
 import { queryCpu } from './cpu.ts';
 import { chooseIsa, targetOf } from './isa.ts';
-import { keep, keptFile, readKept } from './kept-code.ts';
+import { keep, keptFile, readKept, type TranslatedProgram } from './kept-code.ts';
 import { BACKEND_NAME, Machine, type MachineOptions } from './machine.ts';
 import { Native } from './memory/native.ts';
 import { PlanTuner } from './tuner.ts';
@@ -26,7 +27,10 @@ function wantsTuning(asked = '0'): boolean {
   return asked === '1';
 }
 
-/** @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was asked for. */
+/**
+ * @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was
+ * asked for.
+ */
 export function createX86Backend(options: X86Options = {}): Backend {
   const { env } = globalThis.process ?? {};
   const { isa: asked = env?.['TENON_ISA'], autotune = wantsTuning(env?.['TENON_AUTOTUNE']) } = options;
@@ -41,19 +45,28 @@ export function createX86Backend(options: X86Options = {}): Backend {
     machine.expectVariables(program.leaves.flatMap(leaf => (leaf.is('variable') ? [leaf.attrs.variable] : [])));
     const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
     const plans = tuner ? { plans: tuner.finish() } : {};
-    return machine.load(lowered, translated => {
+    const written = (translated: TranslatedProgram): void => {
       // Writing its code, which is over by now, counts: it is left until after `load` (decision 195).
       const milliseconds = performance.now() - start;
       if (file) span('x86: keep', () => keep(file, { ...translated, ...plans }, milliseconds));
-    });
+    };
+    return machine.load(lowered, written, program.elsewhere);
+  };
+  const compile = (program: GraphProgram): Executable => {
+    const file = machine.watches ? null : span('x86: identity', () => keptFile(program, target, isa, tuner));
+    const kept = file && span('x86: read', () => readKept(file, tuner));
+    if (kept) return machine.loadTranslated(kept);
+    return program.identity ? runCold(() => translate(program, file)) : translate(program, file);
   };
   return {
     name: BACKEND_NAME,
     compile(program: GraphProgram): Executable {
-      const file = machine.watches ? null : span('x86: identity', () => keptFile(program, target, isa, tuner));
-      const kept = file && span('x86: read', () => readKept(file, tuner));
-      if (kept) return machine.loadTranslated(kept);
-      return program.identity ? runCold(() => translate(program, file)) : translate(program, file);
+      try {
+        return compile(program);
+      } catch (error) {
+        if (error instanceof MachineRefusal && program.elsewhere) return program.elsewhere(error);
+        throw error;
+      }
     },
     hostKernels: {
       target,

@@ -1,8 +1,16 @@
 /**
- * A loop program as machine code: what it runs on, run after run. Knows bindings and the program's outline, not its loops.
+ * A loop program as machine code: what it runs on, run after run. Knows bindings and the program's outline, not its
+ * loops.
  */
 import { isProfiling, record, span } from '../../compiler/profile.ts';
-import type { Binding, Executable, KernelOutline, ProgramOutline } from '../../compiler/program.ts';
+import {
+  type Binding,
+  type Executable,
+  type GraphProgram,
+  type KernelOutline,
+  MachineRefusal,
+  type ProgramOutline,
+} from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { bytesOf, type HostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
@@ -24,11 +32,17 @@ interface PlacedCode {
   readonly choice: ThreadChoice;
 }
 
-/** Code of which some is still to be written, and who wants to know when it is. */
+/** The same program on another backend. */
+export type Elsewhere = NonNullable<GraphProgram['elsewhere']>;
+
+/**
+ * Code of which some is still to be written, who wants to know when it is, and what to do where the system refuses it.
+ */
 interface CodeToCome {
   readonly isPlaced: false;
   readonly emitter: ProgramEmitter;
   readonly written: (code: ProgramCode) => void;
+  readonly elsewhere: Elsewhere | undefined;
 }
 
 export class LoadedProgram implements Executable {
@@ -39,6 +53,8 @@ export class LoadedProgram implements Executable {
   /** Whether an index can be out of range. */
   private readonly mayFail: boolean;
   private kept: NativeBuffer | null = null;
+  /** What runs instead, where the system refused the code. */
+  private moved: Executable | null = null;
   /** What the kept memory was made from, by leaf. */
   private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
   private freed = false;
@@ -75,13 +91,14 @@ export class LoadedProgram implements Executable {
   // What a small program costs is this function and what it calls, in code that V8 has not optimised yet: decision 235.
   run(bindings: readonly Binding[]): HostArray[] {
     const { machine, table, program, code } = this;
+    if (!code.isPlaced) return this.runFirst(bindings, code);
     machine.settle();
     const outputs = this.place(bindings);
     const changed = program.preparations > 0 && this.keptChanged(bindings);
     if (this.byStep) {
       if (changed) this.prepare();
-      this.runSteps(program.preparations, program.kernels.length, this.threads(this.finishCode()));
-    } else if (code.isPlaced) {
+      this.runSteps(program.preparations, program.kernels.length, this.threads(code));
+    } else {
       if (changed) this.prepare();
       const { start, choice } = code;
       const threads = this.threads(code);
@@ -90,21 +107,48 @@ export class LoadedProgram implements Executable {
         machine.pool.run(start, table.address, threads);
         choice.took(threads, performance.now() - begin);
       } else machine.pool.run(start, table.address, threads);
-    } else {
-      this.runWhileWritten(code);
-      if (changed) this.forgetFailed();
     }
     return this.finish(bindings, outputs);
   }
 
   /** By itself, so that later runs make no closures. */
-  private runWhileWritten({ emitter }: CodeToCome): void {
-    const finish = (): number => this.finishCode().pages.address;
-    runCold(() => runWhileWritten(this.machine, emitter, this.table.address, finish));
+  private runFirst(bindings: readonly Binding[], code: CodeToCome): HostArray[] {
+    if (this.moved) return this.moved.run(bindings);
+    const { machine, program, table } = this;
+    try {
+      if (this.byStep) {
+        this.finishCode();
+        return this.run(bindings);
+      }
+      machine.settle();
+      const outputs = this.place(bindings);
+      const changed = program.preparations > 0 && this.keptChanged(bindings);
+      const finish = (): number => this.finishCode().pages.address;
+      runCold(() => runWhileWritten(machine, code.emitter, table.address, finish));
+      if (changed) this.forgetFailed();
+      return this.finish(bindings, outputs);
+    } catch (error) {
+      return this.movedBy(error, code).run(bindings);
+    }
+  }
+
+  /** The program elsewhere from now on. @throws what came, where it is no refusal */
+  private movedBy(error: unknown, { elsewhere }: CodeToCome): Executable {
+    if (!(error instanceof MachineRefusal && elsewhere)) throw error;
+    this.moved = elsewhere(error);
+    return this.moved;
   }
 
   /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
   runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
+    if (this.moved) return this.moved.runAsync(bindings);
+    const before = this.code;
+    if (!before.isPlaced)
+      try {
+        this.finishCode();
+      } catch (error) {
+        return this.movedBy(error, before).runAsync(bindings);
+      }
     const code = this.finishCode();
     const waits = !code.choice.brief || this.machine.busy;
     if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
@@ -199,6 +243,7 @@ export class LoadedProgram implements Executable {
     if (this.freed) return;
     this.freed = true;
     this.machine.settle();
+    this.moved?.free();
     if (!this.code.isPlaced) return;
     this.machine.native.forget(this);
     this.machine.native.release(this.code.pages);

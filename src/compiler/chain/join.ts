@@ -1,10 +1,13 @@
 /**
- * Which kernels become one chain: a kernel that reduces rows, the products it reads and the products that read what it leaves, where nobody
- * else needs anything of full size between them. Decides by shapes and by who reads what; how a chain runs is lower.ts.
+ * Which kernels become one chain: a kernel that reduces rows, the products it reads and the products that read what it
+ * leaves, where nobody else needs anything of full size between them. Decides by shapes and by who reads what; how a
+ * chain runs is lower.ts.
  */
+import type { DType } from '../../graph/dtype.ts';
 import { type Flow, isGenerated, storage, type Value } from '../flow.ts';
 import type { IndexTable } from '../index-expr.ts';
 import type { ChainKernel, ContractKernel, Kernel, SpaceKernel } from '../kernels.ts';
+import type { Target } from '../target.ts';
 import { isBatched } from './recompute.ts';
 
 /** Scores of fewer elements stay in the second cache, and a chain gains nothing. */
@@ -22,6 +25,7 @@ export function joinChains(
   kernels: readonly Kernel[],
   home: ReadonlyMap<Value, Kernel>,
   table: IndexTable,
+  target: Target,
   fits: (chain: ChainKernel) => boolean,
 ): Joined {
   const candidates = kernels.filter(
@@ -34,6 +38,8 @@ export function joinChains(
   const readers = new Map<Value, Kernel[]>();
   for (const [kernel, values] of reads)
     for (const value of values) readers.set(value, [...(readers.get(value) ?? []), kernel]);
+  const joins = ({ value, plan: { a, b } }: ContractKernel): boolean =>
+    isChained(value.dtype, target) && [a, b].every(({ base }) => base.dtype === value.dtype);
   const taken = new Set<Kernel>();
   const chains: ChainKernel[] = [];
 
@@ -41,16 +47,16 @@ export function joinChains(
     const size = rows.shape.reduce((n, s) => n * s, 1);
     const products = [...new Set([...reads.get(rows)!].map(value => home.get(value)))].filter(
       (kernel): kernel is ContractKernel =>
-        kernel?.kind === 'contract' && kernel.value.size === size && isBatched(kernel.value) && isPlain(kernel),
+        kernel?.kind === 'contract' && kernel.value.size === size && isBatched(kernel.value) && joins(kernel),
     );
     if (products.length === 0) return null;
     const made = new Set([...products.flatMap(p => p.stores), ...rows.stores.filter(v => v.size === size)]);
     const results = new Set<ContractKernel>();
     for (const value of made) {
-      if (pinned.has(value) || value.dtype !== 'f32') return null;
+      if (pinned.has(value) || !isChained(value.dtype, target)) return null;
       for (const reader of readers.get(value) ?? []) {
         if (reader === rows) continue;
-        if (reader.kind !== 'contract' || products.includes(reader) || !isPlain(reader)) return null;
+        if (reader.kind !== 'contract' || products.includes(reader) || !joins(reader)) return null;
         results.add(reader);
       }
     }
@@ -100,10 +106,13 @@ export function joinChains(
   };
 }
 
-const isPlain = ({ value, plan }: ContractKernel): boolean =>
-  value.dtype === 'f32' && plan.a.base.dtype === 'f32' && plan.b.base.dtype === 'f32';
+/** Types whose products chains join: half types where matrix registers multiply them. */
+export const isChained = (dtype: DType, target: Target): boolean =>
+  dtype === 'f32' || (dtype === 'bf16' && target.packedProducts?.bf16 === 'tiles');
 
-/** Rows and columns of a kernel whose last dims are reduced and whose members lie as its space does; null for others. */
+/**
+ * Rows and columns of a kernel whose last dims are reduced and whose members lie as its space does; null for others.
+ */
 export function rowsOf(kernel: SpaceKernel, table: IndexTable): { rows: number; columns: number } | null {
   const { kept, shape, vars } = kernel;
   if (!kept || kernel.split) return null;

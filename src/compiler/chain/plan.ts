@@ -1,8 +1,10 @@
 /**
- * A chain over batches x rows x columns: its products as dense problems, what is computed per row as expressions over three variables, and the
- * sizes of its blocks. Null where something does not fit the form: then its kernels stay apart. Emits nothing.
+ * A chain over batches x rows x columns: its products as dense problems, what is computed per row as expressions over
+ * three variables, and the sizes of its blocks. Null where something does not fit the form: then its kernels stay
+ * apart. Emits nothing.
  */
-import { bytesOf } from '../../graph/dtype.ts';
+import { bytesOf, type DType } from '../../graph/dtype.ts';
+import { packedProblem, suitsWords, type WordProblem } from '../contract/packed/problem.ts';
 import { extent, type Problem, problemsOf, type View } from '../contract/problem.ts';
 import type { ContractOperand, ContractSpec } from '../contract/spec.ts';
 import { tileCycles } from '../contract/tile.ts';
@@ -17,7 +19,7 @@ import { eachLoaded, indicesOf, reachable } from '../lower/domain.ts';
 import { passDepths } from '../lower/memory-reuse.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { rowsOf } from './join.ts';
-import { seenColumns } from './neutral.ts';
+import { type Seen, seenColumns } from './neutral.ts';
 
 /** Rows of a block: the products' tiles divide it. */
 export const ROWS = 32;
@@ -31,6 +33,8 @@ export interface Tile {
 export interface Product {
   readonly problem: Problem;
   readonly tile: Tile;
+  /** The same over words, on matrix registers. */
+  readonly words: WordProblem | null;
   /** Coordinates per batch dim: (batch / inner) mod size. */
   readonly batch: readonly { readonly dim: number; readonly inner: number; readonly size: number }[];
 }
@@ -53,6 +57,8 @@ export interface Kept {
   /** The pass that computes it: -1 for what a product leaves. */
   readonly pass: number;
   readonly area: number;
+  /** Whether it is bf16, for products on matrix registers: those have areas of their own. */
+  readonly narrow: boolean;
 }
 
 /** Batches have several variables, outermost first, so that index expressions are sums. */
@@ -66,6 +72,8 @@ export interface ChainPlan {
   readonly batches: number;
   readonly rows: number;
   readonly columns: number;
+  /** What multiplies: f32 in vectors, or bf16 on matrix registers. */
+  readonly on: 'vectors' | 'tiles';
   readonly scores: readonly Scores[];
   readonly results: readonly Result[];
   readonly vars: ChainVars;
@@ -77,14 +85,14 @@ export interface ChainPlan {
   readonly stores: readonly { readonly value: Value; readonly ix: Ix; readonly expr: Expr }[];
   readonly passes: number;
   readonly kept: readonly Kept[];
-  /** Areas of a block's memory, each for one value per score. */
+  /** Areas of a block's memory, each for one value per score, of f32 and of bf16. */
   readonly areas: number;
+  readonly narrowAreas: number;
   /** What results read. */
   readonly ends: ReadonlyMap<Value, Expr>;
   /** Where that lies. */
   readonly areaOf: ReadonlyMap<Value, number>;
-  /** Row r sees columns below r + seen only, if that is so. */
-  readonly seen: number | null;
+  readonly seen: Seen | null;
 }
 
 /** Values that cost as much as an exponential wait in memory for the next pass. */
@@ -137,7 +145,7 @@ export function planChain(
     const batch = problem && batchOf(problem, problem.out.lin, shape);
     if (!problem || !batch || problem.dims[problem.m[0]!]!.size !== rows) return null;
     const contracted = traced(chain.products[i]!.value);
-    scores.push({ problem, batch, contracted, tile: tileOf(columns, target) });
+    scores.push({ problem, batch, contracted, tile: tileOf(columns, target), words: wordsOf(problem, target) });
   }
   const sums = chain.rows.reductions.map(reduction => traced(reduction) as ReducedExpr);
   const stores = chain.rows.stores
@@ -154,9 +162,12 @@ export function planChain(
   const depths = passDepths(exprs);
   const inner = 2 ** tracer.vars.indexOf(vars.column);
   const memory = layOut(scores, sums, [...new Set(ends.values())], depths, e => (e.mask & inner) !== 0);
+  const on = multipliedOn([...scores, ...read], memory.kept, [...ends.values()]);
+  if (!on) return null;
   const areaOf = new Map([...ends].map(([value, expr]) => [value, memory.areaOf.get(expr)!]));
   return {
     ...shape,
+    on,
     scores,
     results: read,
     vars,
@@ -168,6 +179,7 @@ export function planChain(
     passes: memory.passes,
     kept: memory.kept,
     areas: memory.areas,
+    narrowAreas: memory.narrowAreas,
     ends,
     areaOf,
     seen: seenColumns(exprs, sums, [...ends.values()], vars.row, vars.column),
@@ -256,7 +268,28 @@ function resultOf(
     is(m, columns, rows) && is(k, 1, columns) ? 'rows' : is(m, 1, columns) && is(k, columns, rows) ? 'columns' : null;
   const batch = of && batchOf(p, p.a.lin, shape);
   if (!of || !batch) return null;
-  return { problem: p, of, read, batch, mayFail, tile: tileOf(extent(p, p.n), context.target) };
+  const { target } = context;
+  return { problem: p, of, read, batch, mayFail, tile: tileOf(extent(p, p.n), target), words: wordsOf(p, target) };
+}
+
+/** A product over words, where matrix registers serve it. */
+const wordsOf = (p: Problem, target: Target): WordProblem | null =>
+  target.packedProducts?.bf16 === 'tiles' && suitsWords(p, target) ? packedProblem(p, target) : null;
+
+/**
+ * What multiplies all of a chain; null where nothing does: products are of f32 in vectors, or all of them over words,
+ * out of areas of bf16.
+ */
+function multipliedOn(
+  products: readonly Product[],
+  kept: readonly Kept[],
+  ends: readonly Expr[],
+): ChainPlan['on'] | null {
+  const areOf = (dtype: DType): boolean =>
+    products.every(({ problem: { a, b } }) => a.dtype === dtype && b.dtype === dtype);
+  if (areOf('f32')) return 'vectors';
+  const areNarrow = ends.every(end => kept.some(k => k.expr === end && k.narrow));
+  return areOf('bf16') && areNarrow && products.every(({ words }) => words) ? 'tiles' : null;
 }
 
 /** The batch as the dims of the member that tells most of them apart. */
@@ -290,7 +323,9 @@ function batchOf(p: Problem, strides: readonly number[], { batches, rows, column
   return inner === batches ? dims : null;
 }
 
-/** The tile of least time for `n` columns, of a power of two of rows that divides a block's rows and a vector's lanes. */
+/**
+ * The tile of least time for `n` columns, of a power of two of rows that divides a block's rows and a vector's lanes.
+ */
 function tileOf(n: number, target: Target): Tile {
   const lanes = lanesFor(target, 4);
   let best: Tile = { rows: 1, vectors: 1 };
@@ -314,14 +349,17 @@ export const sideOf = (p: Problem, side: 'a' | 'b'): { view: View; minor: readon
 
 // ------------------------------------------------------------------------------------------------ memory between passes
 
-/** Areas for what products leave, for costly values that a later pass needs, and for what products read; shared by last use. */
+/**
+ * Areas for what products leave, for costly values that a later pass needs, and for what products read; shared by last
+ * use.
+ */
 function layOut(
   scores: readonly Scores[],
   sums: readonly ReducedExpr[],
   ends: readonly Expr[],
   depths: ReadonlyMap<Expr, number>,
   isInner: (e: Expr) => boolean,
-): { kept: Kept[]; areas: number; passes: number; areaOf: Map<Expr, number> } {
+): { kept: Kept[]; areas: number; narrowAreas: number; passes: number; areaOf: Map<Expr, number> } {
   const passes = Math.max(...sums.map(e => depths.get(e)!), ...ends.map(e => depths.get(e)! + 1));
   const rootsOf = (pass: number): Expr[] => [
     ...sums.filter(e => depths.get(e) === pass + 1).map(e => e.args[0]!),
@@ -349,12 +387,18 @@ function layOut(
   const busy: (Expr | null)[] = [];
   const areaOf = new Map<Expr, number>();
   const kept: Kept[] = [];
+  let narrowAreas = 0;
   for (const [expr, pass] of [...made].sort((x, y) => x[1] - y[1])) {
+    if (expr.dtype === 'bf16' && pass >= 0) {
+      areaOf.set(expr, narrowAreas);
+      kept.push({ expr, pass, area: narrowAreas++, narrow: true });
+      continue;
+    }
     let area = busy.findIndex(owner => owner === null || (lastUse.get(owner) ?? -1) <= pass);
     if (pass < 0 || area < 0) area = busy.length;
     busy[area] = expr;
     areaOf.set(expr, area);
-    kept.push({ expr, pass, area });
+    kept.push({ expr, pass, area, narrow: false });
   }
-  return { kept, areas: busy.length, passes, areaOf };
+  return { kept, areas: busy.length, narrowAreas, passes, areaOf };
 }

@@ -1,7 +1,8 @@
 /**
- * Scores are computed again instead of kept: what a forward pass derives from a product element by element (masks, exponentials,
- * weights) and a gradient reads is computed a second time for the gradient, from the product on, while sums over rows are shared
- * (Dao et al., FlashAttention, NeurIPS 2022). Both sides then are chains that never store a score. Rewrites the flow.
+ * Scores are computed again instead of kept: what a forward pass derives from a product element by element (masks,
+ * exponentials, weights) and a gradient reads is computed a second time for the gradient, from the product on, while
+ * sums over rows are shared (Dao et al., FlashAttention, NeurIPS 2022). Both sides then are chains that never store a
+ * score. Rewrites the flow.
  */
 import { type Flow, isElementwise, storage, Value } from '../flow.ts';
 
@@ -24,11 +25,11 @@ interface Twice {
   readonly late: ReadonlySet<Value>;
 }
 
-export function recomputeScores(flow: Flow, wanted: (product: Value) => boolean = () => true): Recomputed | null {
+export function recomputeScores(flow: Flow, wanted: (product: Value) => boolean): Recomputed | null {
   const pinned = new Set([...flow.outputs, ...flow.updates.map(update => update.value)].map(storage));
   const found: Twice[] = [];
   for (const value of flow.values) {
-    if (!value.is('contract') || value.leaf >= 0 || value.size < SMALLEST || value.dtype !== 'f32') continue;
+    if (!value.is('contract') || value.leaf >= 0 || value.size < SMALLEST) continue;
     const twice = wanted(value) && isBatched(value) && isNormalised(value) ? scoresOf(flow, value, pinned) : null;
     if (twice) found.push(twice);
   }
@@ -52,7 +53,10 @@ function isNormalised(product: Value): boolean {
   return visit(product);
 }
 
-/** What is computed from a product element by element, if a later product sums over it and what follows from that reads it again. */
+/**
+ * What is computed from a product element by element, if a later product sums over it and what follows from that reads
+ * it again.
+ */
 function scoresOf(flow: Flow, product: Value, pinned: ReadonlySet<Value>): Twice | null {
   const scores = new Set<Value>([product]);
   const after = new Set<Value>();

@@ -1,5 +1,6 @@
 /**
- * Lowers kernels that are no expressions: routines over contiguous buffers viewed as [outer, n, inner], and copies. Imports the routines.
+ * Lowers kernels that are no expressions: routines over contiguous buffers viewed as [outer, n, inner], and copies.
+ * Imports the routines.
  */
 
 import { bytesOf } from '../../graph/dtype.ts';
@@ -7,7 +8,7 @@ import { sizeOf } from '../../graph/shape.ts';
 import { bufferName } from '../describe.ts';
 import { storage, type Value } from '../flow.ts';
 import { uniform } from '../fold-values.ts';
-import type { CopyKernel, RoutineKernel } from '../kernels.ts';
+import type { CopyKernel, RoutineKernel, RoutinePrimitive } from '../kernels.ts';
 import { LoopBuilder } from '../loop-builder.ts';
 import {
   argReduceScratch,
@@ -34,75 +35,64 @@ function around(shape: readonly number[], axis: number): { outer: number; n: num
   return { outer: sizeOf(shape.slice(0, axis)), n: shape[axis]!, inner: sizeOf(shape.slice(axis + 1)) };
 }
 
-/** `inPlace`: a scatter finds its base in the very memory it writes, as a variable is updated. */
-export function lowerRoutine(
-  kernel: RoutineKernel,
-  context: ProgramContext,
-  name: string,
-  inPlace = false,
-): LoweredKernel {
-  const b = new LoopBuilder(context.target);
-  const buffers = new KernelBuffers(context.windows);
-  const { target } = context;
-  const { value } = kernel;
-  const output = buffers.write(value);
-  let mayFail = false;
-
-  const run = <S>(
+/** Where a routine is emitted. */
+interface Site {
+  readonly context: ProgramContext;
+  readonly buffers: KernelBuffers;
+  readonly output: number;
+  /** Whether a scatter finds its base in the very memory it writes, as a variable is updated. */
+  readonly inPlace: boolean;
+  /** Emits what `lower` makes of `spec`, in the scratch that `wanted` asks for. */
+  readonly run: <S>(
     spec: S,
     wanted: (spec: S, target: Target) => readonly Scratch[],
     lower: (b: LoopBuilder, spec: S, target: Target, scratch: readonly number[]) => void,
-  ): void => {
-    const scratch = wanted(spec, target).map(({ dtype, elements }, i) =>
-      buffers.scratch(`scratch${i}`, dtype, elements, elements * bytesOf(dtype)),
-    );
-    lower(b, spec, target, scratch);
-  };
-  const [first] = value.inputs as readonly [Value];
-  if (value.is('scan')) {
-    const { kind, axis, reverse } = value.attrs;
-    const spec = {
-      kind,
-      dtype: value.dtype,
-      ...around(first.shape, axis),
-      reverse,
-      input: buffers.read(first),
-      output,
-    };
+  ) => void;
+}
+
+/** What is emitted for each primitive. */
+const RULES: { readonly [P in RoutinePrimitive]: (value: Value<P>, site: Site) => void } = {
+  scan({ attrs: { kind, axis, reverse }, dtype, inputs }, { buffers, output, run }) {
+    const [x] = inputs as readonly [Value];
+    const spec = { kind, dtype, ...around(x.shape, axis), reverse, input: buffers.read(x), output };
     run(spec, scanScratch, lowerScan);
-  } else if (value.is('argReduce')) {
-    const { kind, axis } = value.attrs;
-    const spec = { kind, dtype: first.dtype, ...around(first.shape, axis), input: buffers.read(first), output };
+  },
+  argReduce({ attrs: { kind, axis }, inputs }, { buffers, output, run }) {
+    const [x] = inputs as readonly [Value];
+    const spec = { kind, dtype: x.dtype, ...around(x.shape, axis), input: buffers.read(x), output };
     run(spec, argReduceScratch, lowerArgReduce);
-  } else if (value.is('argSort')) {
-    const { axis, descending } = value.attrs;
-    const spec = { dtype: first.dtype, ...around(first.shape, axis), descending, input: buffers.read(first), output };
+  },
+  argSort({ attrs: { axis, descending }, inputs }, { buffers, output, run }) {
+    const [x] = inputs as readonly [Value];
+    const spec = { dtype: x.dtype, ...around(x.shape, axis), descending, input: buffers.read(x), output };
     run(spec, argSortScratch, lowerArgSort);
-  } else if (value.is('random')) {
-    run({ size: value.size, key: buffers.read(first), output }, randomScratch, lowerRandom);
-  } else if (value.is('matrix')) {
+  },
+  random({ size, inputs }, { buffers, output, run }) {
+    run({ size, key: buffers.read(inputs[0]!), output }, randomScratch, lowerRandom);
+  },
+  matrix({ attrs: { routine }, dtype, shape, inputs }, { buffers, output, run }) {
     const spec = {
-      routine: value.attrs.routine,
-      dtype: value.dtype as 'f32' | 'f64',
-      batch: sizeOf(value.shape.slice(0, -2)),
-      sizes: value.inputs.map(input => input.shape.slice(-2) as [number, number]),
-      inputs: value.inputs.map(input => buffers.read(input)),
+      routine,
+      dtype: dtype as 'f32' | 'f64',
+      batch: sizeOf(shape.slice(0, -2)),
+      sizes: inputs.map(input => input.shape.slice(-2) as [number, number]),
+      inputs: inputs.map(input => buffers.read(input)),
       output,
     };
     run(spec, matrixScratch, lowerMatrix);
-  } else if (value.is('concat')) {
-    const { outer, inner } = around(value.shape, value.attrs.axis);
-    const parts = value.inputs.map(part => ({ n: part.shape[value.attrs.axis]!, input: buffers.read(part) }));
-    run({ dtype: value.dtype, outer, inner, parts, output }, concatScratch, lowerConcat);
-  } else if (value.is('scatter')) {
-    const { kind, axis, what, drop } = value.attrs;
-    const [base, index, updates] = value.inputs as readonly [Value, Value, Value];
+  },
+  concat({ attrs: { axis }, dtype, shape, inputs }, { buffers, output, run }) {
+    const { outer, inner } = around(shape, axis);
+    const parts = inputs.map(part => ({ n: part.shape[axis]!, input: buffers.read(part) }));
+    run({ dtype, outer, inner, parts, output }, concatScratch, lowerConcat);
+  },
+  scatter({ attrs: { kind, axis, what, drop }, dtype, inputs }, { context, buffers, output, inPlace, run }) {
+    const [base, index, updates] = inputs as readonly [Value, Value, Value];
     const { outer, n, inner } = around(base.shape, axis);
     const filled = uniform(base);
-    mayFail = !drop;
     const spec = {
       kind,
-      dtype: value.dtype,
+      dtype,
       indexDtype: index.dtype,
       pre: outer,
       n,
@@ -115,11 +105,38 @@ export function lowerRoutine(
       site: drop ? null : context.site(what, n),
     };
     run(spec, scatterScratch, lowerScatter);
-  } else throw new Error(`internal: no routine for ${value.op}`);
+  },
+};
+
+/** `inPlace`: a scatter finds its base in the very memory it writes, as a variable is updated. */
+export function lowerRoutine(
+  kernel: RoutineKernel,
+  context: ProgramContext,
+  name: string,
+  inPlace = false,
+): LoweredKernel {
+  const { target } = context;
+  const { value } = kernel;
+  const b = new LoopBuilder(target);
+  const buffers = new KernelBuffers(context.windows);
+  const site: Site = {
+    context,
+    buffers,
+    output: buffers.write(value),
+    inPlace,
+    run(spec, wanted, lower) {
+      const scratch = wanted(spec, target).map(({ dtype, elements }, i) =>
+        buffers.scratch(`scratch${i}`, dtype, elements, elements * bytesOf(dtype)),
+      );
+      lower(b, spec, target, scratch);
+    },
+  };
+  const emit = RULES[value.op] as (value: Value<RoutinePrimitive>, site: Site) => void;
+  emit(value, site);
   return {
     loop: { name: `${name} ${value.op} [${value.shape}]`, buffers: buffers.buffers, body: b.instructions },
     refs: buffers.refs,
-    mayFail,
+    mayFail: value.is('scatter') && !value.attrs.drop,
     single: false,
     inPlace: [],
     describe: () => [`v${value.id} = ${value.op}(${value.inputs.map(v => bufferName(storage(v))).join(', ')})`],

@@ -135,10 +135,10 @@ function literal({ d, value }: Of<'const'>, check: Checks): void {
   if (scalar === 'mask' && value !== 0 && value !== 1) check.wrong(`${value}`);
 }
 
-function tiles({ a, b, c, steps, ahead, runs }: Of<'tiles'>, check: Checks): void {
+function tiles({ a, b, c, steps, ahead, runs, pitch }: Of<'tiles'>, check: Checks): void {
   for (const reg of [a, b, c, ahead?.from, runs?.at]) if (reg) check.scalar(reg, 'ptr');
   if (runs) check.scalar(runs.count, 'i32');
-  if (runs && runs.pitch !== null && ahead) check.wrong('rows in place with lines ahead');
+  if (pitch?.a !== undefined && ahead) check.wrong('rows in place with lines ahead');
   if (typeof steps !== 'number') check.scalar(steps, 'i32');
   else if (!Number.isInteger(steps) || steps < 1) check.wrong(`${steps} steps`);
 }

@@ -1,6 +1,7 @@
 /**
  * Transforms that take pixels from other places as they are: flips and crops.
  */
+import { checkOptions } from '../../tensor/options.ts';
 import type { Image } from '../image.ts';
 import { resize } from './sampling.ts';
 import { blank, checkPixels, type Transform } from './transform.ts';
@@ -78,9 +79,12 @@ export interface CropOptions {
   readonly ratio?: readonly [number, number];
 }
 
-/** Cuts out a part of random size, shape and place and resizes it to `height` x `width` (Szegedy et al. 2015, as torchvision does it). */
+/**
+ * Cuts out a part of random size, shape and place and resizes it to `height` x `width` (Szegedy et al. 2015, as
+ * torchvision does it).
+ */
 export function randomResizedCrop(height: number, width = height, options: CropOptions = {}): Transform {
-  const { scale = [0.08, 1], ratio = [3 / 4, 4 / 3] } = options;
+  const { scale = [0.08, 1], ratio = [3 / 4, 4 / 3] } = checkOptions('randomResizedCrop', options, ['scale', 'ratio']);
   checkPixels('randomResizedCrop', { height, width });
   const toSize = resize(height, width);
   return (image, random) => {

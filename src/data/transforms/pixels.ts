@@ -1,6 +1,8 @@
 /**
- * Transforms of each pixel for itself: to floats, normalisation, colours. Plain loops, and tables for u8: an image has 150,000 values.
+ * Transforms of each pixel for itself: to floats, normalisation, colours. Plain loops, and tables for u8: an image has
+ * 150,000 values.
  */
+import { checkOptions } from '../../tensor/options.ts';
 import type { Image } from '../image.ts';
 import type { RandomStream } from '../random.ts';
 import { blank, type Transform } from './transform.ts';
@@ -75,7 +77,8 @@ function meanGrey(image: Image): number {
 }
 
 /**
- * Turns the hue of every pixel by `turn` (-0.5 to 0.5) of a full turn, through HSV, as torchvision's adjust_hue does on tensors; grey images stay as they are.
+ * Turns the hue of every pixel by `turn` (-0.5 to 0.5) of a full turn, through HSV, as torchvision's adjust_hue does on
+ * tensors; grey images stay as they are.
  *
  * @throws RangeError for a turn outside
  */
@@ -109,13 +112,17 @@ export const adjustHue = (image: Image, turn: number): Image => {
   return { ...image, data: result };
 };
 
-/** Changes brightness, contrast, saturation and hue by random factors in a random order, as torchvision's ColorJitter. @throws RangeError for a hue above 0.5 */
-export const colorJitter = ({
-  brightness = 0,
-  contrast = 0,
-  saturation = 0,
-  hue = 0,
-}: ColorJitterOptions): Transform => {
+/**
+ * Changes brightness, contrast, saturation and hue by random factors in a random order, as torchvision's ColorJitter.
+ * @throws RangeError for a hue above 0.5
+ */
+export const colorJitter = (options: ColorJitterOptions): Transform => {
+  const {
+    brightness = 0,
+    contrast = 0,
+    saturation = 0,
+    hue = 0,
+  } = checkOptions('colorJitter', options, ['brightness', 'contrast', 'saturation', 'hue']);
   if (!(hue >= 0 && hue <= 0.5)) throw new RangeError(`colorJitter: hue ${hue} came, expected 0 to 0.5`);
   const factor = (random: RandomStream, amount: number): number => random.uniform(Math.max(0, 1 - amount), 1 + amount);
   return (image, random) => {

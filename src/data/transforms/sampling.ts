@@ -1,6 +1,7 @@
 /**
  * Transforms that read between pixels: resizing and affine warps, both bilinear.
  */
+import { checkOptions } from '../../tensor/options.ts';
 import type { Image } from '../image.ts';
 import { blank, checkPixels, type Transform } from './transform.ts';
 
@@ -16,7 +17,13 @@ export interface AffineOptions {
 }
 
 /** A random affine warp about the centre, read bilinearly with 0 outside. */
-export const randomAffine = ({ degrees = 0, shift = 0, scale = [1, 1], shear = 0 }: AffineOptions): Transform => {
+export const randomAffine = (options: AffineOptions): Transform => {
+  const {
+    degrees = 0,
+    shift = 0,
+    scale = [1, 1],
+    shear = 0,
+  } = checkOptions('randomAffine', options, ['degrees', 'shift', 'scale', 'shear']);
   const radians = Math.PI / 180;
   return (image, random) => {
     const angle = random.uniform(-degrees, degrees) * radians;
@@ -62,18 +69,18 @@ function bilinear(data: ArrayLike<number>, plane: number, width: number, height:
 
 export interface ResizeOptions {
   /**
-   * Whether a smaller image is made of all pixels of the larger one (a triangle as wide as the scale), as torchvision and Pillow do, and not of the four
-   * next to each place. Default true.
+   * Whether a smaller image is made of all pixels of the larger one (a triangle as wide as the scale), as torchvision
+   * and Pillow do, and not of the four next to each place. Default true.
    */
   readonly antialias?: boolean;
 }
 
 /**
- * Bilinear resize to `height` x `width`, pixel centres aligned (PyTorch's `align_corners=False`). With one number, that becomes the shorter side and the
- * proportions stay.
+ * Bilinear resize to `height` x `width`, pixel centres aligned (PyTorch's `align_corners=False`). With one number, that
+ * becomes the shorter side and the proportions stay.
  */
 export function resize(height: number, width?: number, options: ResizeOptions = {}): (image: Image) => Image {
-  const { antialias = true } = options;
+  const { antialias = true } = checkOptions('resize', options, ['antialias']);
   checkPixels('resize', width === undefined ? { height } : { height, width });
   return image => {
     const target = width === undefined ? proportional(image, height) : { height, width };

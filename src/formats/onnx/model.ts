@@ -2,8 +2,10 @@
  * An ONNX file as a Module: its float initializers are parameters under the file's names, running statistics are
  * buffers, everything else is constant. Run it, compile it, take gradients, train it further.
  */
+
 import { Module } from '../../nn/index.ts';
 import { Parameter, Tensor } from '../../tensor/index.ts';
+import { liveParameter } from '../liveParameters.ts';
 import { readMessage } from '../protobuf/read.ts';
 import { type ElementType, isNumeric, type NumericType, TYPES, typeOfCode } from './elementTypes.ts';
 import { type Files, filesOfBytes, withFiles } from './files.ts';
@@ -200,7 +202,7 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   /** The stored value as it is now: `to(dtype)` or `clone` may have replaced a parameter by its twin. */
   private current(name: string, value: Value): Value {
     if (value.kind !== 'tensor' || !(value.tensor instanceof Parameter)) return value;
-    const held = (this as unknown as Readonly<Record<string, Parameter>>)[PREFIX + name]!;
+    const held = liveParameter(this, PREFIX + name);
     return held === value.tensor ? value : typed(held);
   }
 

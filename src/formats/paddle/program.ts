@@ -1,8 +1,10 @@
 /**
- * A Paddle inference program as a module: operators run in the program's order; persistable floats are parameters under their names.
+ * A Paddle inference program as a module: operators run in the program's order; persistable floats are parameters under
+ * their names.
  */
 import { Module } from '../../nn/index.ts';
 import { type DType, isFloat, Parameter, Tensor } from '../../tensor/index.ts';
+import { addParameter, liveParameter } from '../liveParameters.ts';
 import type { OperatorCount, Port } from '../weights.ts';
 import { CONTROL, type RunBlock, runConditional, runWhile, selectInput, type Variables } from './blocks.ts';
 import { type Call, DTYPES, OPERATORS, type Value } from './operators/index.ts';
@@ -105,35 +107,47 @@ function listOf(attr: Attr): readonly number[] {
   }
 }
 
+/** What the file says, which copies of the program share. */
+class ProgramFile {
+  readonly path: string;
+  readonly blocks: readonly BlockDesc[];
+  /** Stored variables that are no parameters. */
+  readonly fixed = new Map<string, Tensor>();
+  /** Names of the parameters. */
+  readonly trained: string[] = [];
+
+  constructor(path: string, blocks: readonly BlockDesc[]) {
+    this.path = path;
+    this.blocks = blocks;
+  }
+}
+
+/** A symbol, as the fields with names are the file's. */
+const FILE = Symbol('file');
+
 /** A program. Takes one tensor (or ragged input) per fed variable and gives one tensor per fetched one. */
 export class PaddleProgram extends Module<readonly (Tensor | RaggedInput)[], Tensor | readonly Tensor[]> {
-  readonly #blocks: readonly BlockDesc[];
-  readonly #held = new Map<string, Tensor>();
-  readonly #path: string;
+  private readonly [FILE]: ProgramFile;
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
 
   constructor(program: ProgramDesc, weights: Readonly<Record<string, Tensor>>, path: string) {
     super();
-    this.#path = path;
     const missing = operatorCounts(program).filter(({ runs }) => !runs);
     if (missing.length > 0)
       throw new Error(`${path}: operators that Tenon cannot run: ${missing.map(({ name }) => name).join(', ')}`);
     if (program.blocks.length === 0) throw new Error(`${path}: the program has no blocks`);
     checkBlocks(program, path);
-    this.#blocks = program.blocks;
+    const file = new ProgramFile(path, program.blocks);
+    this[FILE] = file;
     const { inputs, outputs } = portsOf(program);
     this.inputs = inputs;
     this.outputs = outputs;
     for (const [name, value] of Object.entries(weights)) {
-      if (name in this) throw new Error(`${path}: the variable's name ${name} is taken by a member of the class`);
-      if (!isFloat(value.dtype)) {
-        this.#held.set(name, value);
-        continue;
-      }
-      const parameter = new Parameter(value, { name });
-      Object.defineProperty(this, name, { value: parameter, enumerable: true, configurable: true, writable: true });
-      this.#held.set(name, parameter);
+      if (isFloat(value.dtype)) {
+        addParameter(this, name, new Parameter(value, { name }), `${path}: the variable's name`);
+        file.trained.push(name);
+      } else file.fixed.set(name, value);
     }
   }
 
@@ -143,57 +157,59 @@ export class PaddleProgram extends Module<readonly (Tensor | RaggedInput)[], Ten
         `PaddleProgram: ${inputs.length} inputs came, expected ${this.inputs.length}: ${this.inputs.map(({ name }) => name).join(', ')}`,
       );
     const known = new Map<string, Value>();
-    for (const [name, tensor] of this.#held) known.set(name, { tensor });
+    const { path, blocks, fixed, trained } = this[FILE];
+    for (const [name, tensor] of fixed) known.set(name, { tensor });
+    for (const name of trained) known.set(name, { tensor: liveParameter(this, name) });
     for (const [i, { name }] of this.inputs.entries()) known.set(name, inputValue(inputs[i]!, name));
     try {
-      this.#run(0, known);
+      runBlock(blocks, 0, known);
     } catch (error) {
-      throw new Error(`${this.#path}: ${(error as Error).message}`, { cause: error });
+      throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
     }
     const results = this.outputs.map(({ name }) => {
       const found = known.get(name);
-      if (!found) throw new Error(`${this.#path}: nothing computes the output ${name}`);
+      if (!found) throw new Error(`${path}: nothing computes the output ${name}`);
       return found.tensor;
     });
     return results.length === 1 ? results[0]! : results;
   }
+}
 
-  #run(block: number, variables: Variables): void {
-    for (const op of this.#blocks[block]!.ops) {
-      if (PLUMBING.has(op.type)) continue;
-      try {
-        if (CONTROL.has(op.type)) this.#control(op, variables);
-        else run(op, variables);
-      } catch (error) {
-        const output = op.outputs.flatMap(entry => entry.arguments)[0];
-        throw new Error(`${op.type} of ${output}: ${(error as Error).message}`, { cause: error });
-      }
+function runBlock(blocks: readonly BlockDesc[], block: number, variables: Variables): void {
+  for (const op of blocks[block]!.ops) {
+    if (PLUMBING.has(op.type)) continue;
+    try {
+      if (CONTROL.has(op.type)) control(blocks, op, variables);
+      else run(op, variables);
+    } catch (error) {
+      const output = op.outputs.flatMap(entry => entry.arguments)[0];
+      throw new Error(`${op.type} of ${output}: ${(error as Error).message}`, { cause: error });
     }
   }
+}
 
-  #control(op: OpDesc, variables: Variables): void {
-    const named = (parameter: string): string => {
-      const [name] = argumentsOf(op.inputs, parameter);
-      if (name === undefined) throw new Error(`the input ${parameter} is missing`);
-      return name;
-    };
-    const tensor = (name: string): Tensor => {
-      const found = variables.get(name);
-      if (!found) throw new Error(`nothing computes its input ${name}`);
-      return found.tensor;
-    };
-    const outputs = argumentsOf(op.outputs, 'Out');
-    if (op.type === 'select_input') {
-      const chosen = selectInput(tensor(named('Mask')), argumentsOf(op.inputs, 'X'), variables);
-      variables.set(outputs[0]!, chosen);
-      return;
-    }
-    const block = attribute(op, 'sub_block')?.blockIdx;
-    if (block === undefined) throw new Error('the attribute sub_block is missing');
-    const runBlock: RunBlock = inner => this.#run(block, inner);
-    if (op.type === 'while') runWhile(named('Condition'), runBlock, outputs, variables);
-    else runConditional(tensor(named('Cond')), runBlock, outputs, variables);
+function control(blocks: readonly BlockDesc[], op: OpDesc, variables: Variables): void {
+  const named = (parameter: string): string => {
+    const [name] = argumentsOf(op.inputs, parameter);
+    if (name === undefined) throw new Error(`the input ${parameter} is missing`);
+    return name;
+  };
+  const tensor = (name: string): Tensor => {
+    const found = variables.get(name);
+    if (!found) throw new Error(`nothing computes its input ${name}`);
+    return found.tensor;
+  };
+  const outputs = argumentsOf(op.outputs, 'Out');
+  if (op.type === 'select_input') {
+    const chosen = selectInput(tensor(named('Mask')), argumentsOf(op.inputs, 'X'), variables);
+    variables.set(outputs[0]!, chosen);
+    return;
   }
+  const block = attribute(op, 'sub_block')?.blockIdx;
+  if (block === undefined) throw new Error('the attribute sub_block is missing');
+  const body: RunBlock = inner => runBlock(blocks, block, inner);
+  if (op.type === 'while') runWhile(named('Condition'), body, outputs, variables);
+  else runConditional(tensor(named('Cond')), body, outputs, variables);
 }
 
 /** Blocks run only blocks behind them, so that none runs itself. */

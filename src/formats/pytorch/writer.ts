@@ -25,7 +25,8 @@ const STORAGES: { readonly [D in DType]: string } = {
  */
 export function savePyTorch(path: string, tensors: Readonly<Record<string, Tensor>>): void {
   const pending = Object.entries(tensors).map(([name, tensor]) => {
-    if (!(tensor instanceof Tensor)) throw new TypeError(`savePyTorch: "${name}" is no tensor`);
+    if (!(tensor instanceof Tensor))
+      throw new TypeError(`savePyTorch: "${name}" is no tensor (of a model, save model.stateDict())`);
     return { name, dtype: tensor.dtype, shape: tensor.shape, data: () => tensor.data() };
   });
   writeAtomic(path, streamPyTorch(pending, path));

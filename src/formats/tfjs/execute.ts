@@ -20,10 +20,15 @@ import { OPERATORS } from './operators/index.ts';
 /** How deep functions may call one another. */
 const MAX_DEPTH = 64;
 
+/** Values of Const nodes by name. */
+export type Constants = ReadonlyMap<string, readonly Tensor[]>;
+
 /** What is known where: a branch or a step of a loop sees what is known around it. */
 interface Scope {
   readonly known: Map<string, readonly Tensor[]>;
   readonly around: Scope | null;
+  /** Values of Const nodes, those of functions too. */
+  readonly constants: Constants;
   /** Whether this is a step of a loop, whose nodes are computed anew. */
   readonly loop: boolean;
 }
@@ -43,8 +48,6 @@ interface Frame {
 export class Execution {
   readonly #nodes: ReadonlyMap<string, GraphNode>;
   readonly #library: Library;
-  /** Values of Const nodes, those of functions too. */
-  readonly #constants: ReadonlyMap<string, readonly Tensor[]>;
   readonly #depth: number;
   readonly #sides = new Map<string, readonly Side[]>();
   readonly #frames = new Map<string, Frame>();
@@ -55,22 +58,20 @@ export class Execution {
    * @throws Error where control flow is not as TensorFlow writes it, a function is missing, or functions call each
    * other in a circle
    */
-  constructor(
-    nodes: readonly GraphNode[],
-    library: Library,
-    constants: ReadonlyMap<string, readonly Tensor[]>,
-    depth = 0,
-  ) {
+  constructor(nodes: readonly GraphNode[], library: Library, depth = 0) {
     this.#nodes = new Map(nodes.map(node => [node.name, node]));
     this.#library = library;
-    this.#constants = constants;
     this.#depth = depth;
     this.#findFrames();
   }
 
   /** The tensors of `references` where `known` nodes have these values. */
-  run(references: readonly string[], known: ReadonlyMap<string, readonly Tensor[]>): readonly Tensor[] {
-    return this.#evaluate(references, { known: new Map(known), around: null, loop: false });
+  run(
+    references: readonly string[],
+    known: ReadonlyMap<string, readonly Tensor[]>,
+    constants: Constants,
+  ): readonly Tensor[] {
+    return this.#evaluate(references, { known: new Map(known), around: null, constants, loop: false });
   }
 
   #node(name: string): GraphNode {
@@ -131,7 +132,7 @@ export class Execution {
       case 'Placeholder':
         throw new Error(`the input ${node.name} is not given`);
       case 'Const': {
-        const constant = this.#constants.get(node.name);
+        const constant = scope.constants.get(node.name);
         if (!constant) throw new Error(`the constant ${node.name} is not among the weights`);
         return constant;
       }
@@ -176,7 +177,7 @@ export class Execution {
   #call(node: GraphNode, scope: Scope): readonly Tensor[] {
     if (this.#depth === MAX_DEPTH) throw new Error(`functions call one another deeper than ${MAX_DEPTH}`);
     const args = node.inputs.map(reference => this.#read(reference, scope));
-    const [first, second] = CALLERS[node.op]!.map(key => this.#function(node, key));
+    const [first, second] = CALLERS[node.op]!.map(key => this.#function(node, key, scope.constants));
     switch (node.op) {
       case 'If':
       case 'StatelessIf':
@@ -193,16 +194,16 @@ export class Execution {
     }
   }
 
-  #function(node: GraphNode, key: string): (args: readonly Tensor[]) => readonly Tensor[] {
+  #function(node: GraphNode, key: string, constants: Constants): (args: readonly Tensor[]) => readonly Tensor[] {
     const name = functionName(node, key);
     const called: GraphFunction | undefined = name === undefined ? undefined : this.#library.get(name);
     if (!called) throw new Error(`the function ${name ?? `of ${key}`} is not in the library`);
-    const execution = new Execution(called.nodes, this.#library, this.#constants, this.#depth + 1);
+    const execution = new Execution(called.nodes, this.#library, this.#depth + 1);
     return args => {
       if (args.length !== called.inputs.length)
         throw new Error(`function ${name} takes ${called.inputs.length} arguments, and ${args.length} came`);
       const given = called.inputs.map((input, i) => [input, [args[i]!]] as const);
-      return execution.run(called.outputs, new Map(given));
+      return execution.run(called.outputs, new Map(given), constants);
     };
   }
 
@@ -288,7 +289,7 @@ export class Execution {
     const { condition, side } = this.#conditionOf(node);
     const [decides] = this.#evaluate([condition], scope);
     const taken = (reference: string) => (): readonly Tensor[] =>
-      this.#evaluate([reference], { known: new Map(), around: scope, loop: false });
+      this.#evaluate([reference], { ...scope, known: new Map(), around: scope, loop: false });
     const [first, second] = node.inputs.map(taken);
     const [value] = side ? branch(decides!, first!, second!) : branch(decides!, second!, first!);
     return [value!, side ? decides!.logicalNot().to('i32') : decides!.to('i32')];
@@ -333,6 +334,7 @@ export class Execution {
     const step = (values: readonly Tensor[]): Scope => ({
       known: new Map(merges.map(({ merge }, i) => [merge, [values[i]!]])),
       around: scope,
+      constants: scope.constants,
       loop: true,
     });
     const entered = this.#evaluate(

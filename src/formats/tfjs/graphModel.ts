@@ -5,6 +5,7 @@
 import { Module } from '../../nn/index.ts';
 import { isFloat, Parameter, type Tensor } from '../../tensor/index.ts';
 import type { Json } from '../json.ts';
+import { addParameter, liveParameter } from '../liveParameters.ts';
 import type { Port } from '../weights.ts';
 import { Execution } from './execute.ts';
 import type { Weights } from './layersModel.ts';
@@ -19,10 +20,27 @@ import {
   runsOperator,
 } from './nodes.ts';
 
+/** What the file says, which copies of the model share. */
+class GraphFile {
+  readonly ports: GraphPorts;
+  readonly execution: Execution;
+  /** Const nodes that are no parameters. */
+  readonly fixed = new Map<string, readonly Tensor[]>();
+  /** Names of the parameters. */
+  readonly trained: string[] = [];
+
+  constructor(ports: GraphPorts, execution: Execution) {
+    this.ports = ports;
+    this.execution = execution;
+  }
+}
+
+/** A symbol, as the fields with names are the file's. */
+const FILE = Symbol('file');
+
 /** A graph. Takes one tensor per input and gives one per output, in the signature's order. */
 export class GraphModel extends Module<readonly Tensor[], Tensor | readonly Tensor[]> {
-  readonly #ports: GraphPorts;
-  readonly #execution: Execution;
+  private readonly [FILE]: GraphFile;
 
   constructor(
     nodes: readonly GraphNode[],
@@ -32,39 +50,33 @@ export class GraphModel extends Module<readonly Tensor[], Tensor | readonly Tens
     path: string,
   ) {
     super();
-    this.#ports = portsOf(nodes, signature);
+    const ports = portsOf(nodes, signature);
     const used = [...calledFrom(nodes, library)].flatMap(name => library.get(name)?.nodes ?? []);
     const missing = [...new Set([...nodes, ...used].filter(({ op }) => !runsOperator(op)).map(({ op }) => op))];
     if (missing.length > 0) throw new Error(`${path}: operators that Tenon cannot run: ${missing.join(', ')}`);
-    if (this.#ports.outputs.length === 0)
+    if (ports.outputs.length === 0)
       throw new Error(`${path}: every node of the graph is an input of another: it has no outputs`);
-    const constants = new Map<string, readonly Tensor[]>();
-    for (const { name, op } of [...reached(nodes, this.#ports, path), ...used]) {
+    const constants = new Set<string>();
+    const file = new GraphFile(ports, executionOf(nodes, library, path));
+    this[FILE] = file;
+    for (const { name, op } of [...reached(nodes, ports, path), ...used]) {
       if (op !== 'Const' || constants.has(name)) continue;
+      constants.add(name);
       const value = weights[name];
       if (!value) throw new Error(`${path}: the constant ${JSON.stringify(name)} is not among the weights`);
-      if (name in this) throw new Error(`${path}: the name of the constant ${name} is taken by a member of the class`);
-      constants.set(name, [isFloat(value.dtype) ? this.#parameter(name, value) : value]);
+      if (isFloat(value.dtype)) {
+        addParameter(this, name, new Parameter(value, { name }), `${path}: the name of the constant`);
+        file.trained.push(name);
+      } else file.fixed.set(name, [value]);
     }
-    try {
-      this.#execution = new Execution(nodes, library, constants);
-    } catch (error) {
-      throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
-    }
-  }
-
-  #parameter(name: string, value: Tensor): Parameter {
-    const parameter = new Parameter(value, { name });
-    Object.defineProperty(this, name, { value: parameter, enumerable: true, configurable: true, writable: true });
-    return parameter;
   }
 
   get inputs(): readonly Port[] {
-    return this.#ports.inputs;
+    return this[FILE].ports.inputs;
   }
 
   get outputs(): readonly Port[] {
-    return this.#ports.outputs;
+    return this[FILE].ports.outputs;
   }
 
   forward(...inputs: readonly Tensor[]): Tensor | readonly Tensor[] {
@@ -73,11 +85,22 @@ export class GraphModel extends Module<readonly Tensor[], Tensor | readonly Tens
         `GraphModel: ${inputs.length} inputs came, expected ${this.inputs.map(({ name }) => name).join(', ')}`,
       );
     const given = this.inputs.map(({ name }, i) => [nodeOf(name), [inputs[i]!]] as const);
-    const outputs = this.#execution.run(
+    const { execution, fixed, trained } = this[FILE];
+    const live = trained.map(name => [name, [liveParameter(this, name)]] as const);
+    const outputs = execution.run(
       this.outputs.map(({ name }) => name),
       new Map(given),
+      new Map([...fixed, ...live]),
     );
     return outputs.length === 1 ? outputs[0]! : outputs;
+  }
+}
+
+function executionOf(nodes: readonly GraphNode[], library: Library, path: string): Execution {
+  try {
+    return new Execution(nodes, library);
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
   }
 }
 

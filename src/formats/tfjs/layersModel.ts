@@ -2,9 +2,11 @@
  * A Keras model of TensorFlow.js as a module: Sequential and functional topologies, models within models, shared
  * layers. Parameters keep their names in the file, so they can be trained further and saved again.
  */
+
 import { Module } from '../../nn/index.ts';
 import { Parameter, type Tensor } from '../../tensor/index.ts';
 import type { Json } from '../json.ts';
+import { addParameter, liveParameter } from '../liveParameters.ts';
 import type { Port } from '../weights.ts';
 import { Config, LAYERS, type Layer } from './layers.ts';
 import { isObject } from './manifest.ts';
@@ -79,20 +81,26 @@ export const runsLayer = (kind: string): boolean => Object.hasOwn(LAYERS, kind) 
 /** Weights of a model by their full names. */
 export type Weights = Readonly<Record<string, Tensor>>;
 
+/**
+ * What the file says of a layer or a model, and the names of its weights: symbols, as the fields with names are the
+ * file's.
+ */
+const FILE = Symbol('file');
+const WEIGHTS = Symbol('weights');
+
 /** A layer with its weights; models within models are LayersModels. */
 class LayerModule extends Module<[readonly Tensor[]], Tensor> {
-  readonly #described: Described;
-  readonly #weights = new Map<string, Parameter>();
+  private readonly [FILE]: Described;
+  private readonly [WEIGHTS]: string[] = [];
 
   constructor(layer: Described, weights: Weights, scope: string, depth: number) {
     super();
-    this.#described = layer;
+    this[FILE] = layer;
     for (const [name, value] of Object.entries(weights)) {
       const parameter = new Parameter(value, { requiresGrad: !BUFFERS.has(lastOf(name)), name });
       const key = name.slice(scope.length);
-      if (key in this) throw new Error(`${name}: the weight's name is taken by a member of the class`);
-      this.#weights.set(key, parameter);
-      Object.defineProperty(this, key, { value: parameter, enumerable: true, configurable: true, writable: true });
+      addParameter(this, key, parameter, `${name}: the weight's name`);
+      this[WEIGHTS].push(key);
       if (BUFFERS.has(lastOf(name))) this.registerBuffer(key, parameter);
     }
     if (WRAPPERS.has(layer.kind) && depth > MAX_DEPTH)
@@ -104,10 +112,10 @@ class LayerModule extends Module<[readonly Tensor[]], Tensor> {
   }
 
   forward(inputs: readonly Tensor[]): Tensor {
-    return this.#run(this.#described, inputs, '');
+    return this.run(this[FILE], inputs, '');
   }
 
-  #run({ name, kind, config }: Described, inputs: readonly Tensor[], scope: string): Tensor {
+  private run({ name, kind, config }: Described, inputs: readonly Tensor[], scope: string): Tensor {
     const rule = LAYERS[kind];
     if (!rule) throw new Error(`${name}: layers of class ${kind} cannot be run`);
     const layer: Layer = {
@@ -116,14 +124,14 @@ class LayerModule extends Module<[readonly Tensor[]], Tensor> {
       config: new Config(name, config),
       training: this.training,
       weight: key => {
-        const found = [...this.#weights].find(([full]) => lastOf(full) === key && full.includes(scope));
-        if (!found) throw new Error(`${name}: the file has no weight "${key}" for it`);
-        return found[1];
+        const found = this[WEIGHTS].find(full => lastOf(full) === key && full.includes(scope));
+        if (found === undefined) throw new Error(`${name}: the file has no weight "${key}" for it`);
+        return liveParameter(this, found);
       },
       inner: (x, part = '') => {
         const direction = part === 'backward' ? 'backward_layer' : 'layer';
         const child = described(config[direction] ?? config['layer'], name);
-        return this.#run(child, [x], part);
+        return this.run(child, [x], part);
       },
     };
     return rule(inputs, layer);
@@ -134,19 +142,16 @@ const lastOf = (name: string): string => name.slice(name.lastIndexOf('/') + 1);
 
 /** A topology whose layers run in the order their inputs allow. Takes and gives one tensor per input and output. */
 export class LayersModel extends Module<readonly Tensor[], Tensor | readonly Tensor[]> {
-  readonly #root: Described;
-  readonly #children: readonly Described[];
-  readonly #layers = new Map<string, LayerModule | LayersModel>();
+  private readonly [FILE]: Described;
 
   constructor(root: Described, weights: Weights, depth = 0) {
     super();
     if (depth > MAX_DEPTH) throw new Error(`${root.name}: models nested deeper than ${MAX_DEPTH}`);
-    this.#root = root;
-    this.#children = childrenOf(root);
+    this[FILE] = root;
     const missing = [...kindsOf(root).keys()].filter(kind => !runsLayer(kind));
     if (missing.length > 0) throw new Error(`${root.name}: layers of class ${missing.join(', ')} cannot be run`);
     const claimed = new Set<string>();
-    for (const child of this.#children) {
+    for (const child of childrenOf(root)) {
       const names = [...namesOf(child)].map(name => `/${name}/`);
       const own = Object.keys(weights).filter(
         name => !claimed.has(name) && names.some(part => `/${name}`.includes(part)),
@@ -160,7 +165,6 @@ export class LayersModel extends Module<readonly Tensor[], Tensor | readonly Ten
         : new LayerModule(child, part, scope, depth);
       if (child.name in this)
         throw new Error(`${root.name}: the name of layer ${child.name} is taken by a member of the class`);
-      this.#layers.set(child.name, module);
       Object.defineProperty(this, child.name, { value: module, enumerable: true, configurable: true, writable: true });
     }
   }
@@ -170,32 +174,32 @@ export class LayersModel extends Module<readonly Tensor[], Tensor | readonly Ten
   }
 
   forward(...inputs: readonly Tensor[]): Tensor | readonly Tensor[] {
-    return this.#root.kind === 'Sequential' ? this.#chain(inputs) : this.#graph(inputs);
+    return this[FILE].kind === 'Sequential' ? this.chain(inputs) : this.graph(inputs);
   }
 
-  #call(name: string, inputs: readonly Tensor[]): Tensor | readonly Tensor[] {
-    const layer = this.#layers.get(name)!;
+  private callLayer(name: string, inputs: readonly Tensor[]): Tensor | readonly Tensor[] {
+    const layer = (this as unknown as Readonly<Record<string, LayerModule | LayersModel>>)[name]!;
     return layer instanceof LayersModel ? layer.call(...inputs) : layer.call(inputs);
   }
 
-  #chain([x]: readonly Tensor[]): Tensor {
+  private chain([x]: readonly Tensor[]): Tensor {
     let y = x!;
-    for (const { name } of this.#children) {
-      const out = this.#call(name, [y]);
+    for (const { name } of childrenOf(this[FILE])) {
+      const out = this.callLayer(name, [y]);
       y = Array.isArray(out) ? (out as readonly Tensor[])[0]! : (out as Tensor);
     }
     return y;
   }
 
-  #graph(inputs: readonly Tensor[]): Tensor | readonly Tensor[] {
-    const { config, name } = this.#root;
+  private graph(inputs: readonly Tensor[]): Tensor | readonly Tensor[] {
+    const { config, name } = this[FILE];
     const known = new Map<string, Tensor>();
     const ports = sourcesOf(config['input_layers'] ?? null);
     if (ports.length !== inputs.length)
       throw new Error(`${name}: ${inputs.length} inputs came, expected ${ports.length}`);
     for (const [i, { layer, node }] of ports.entries()) known.set(`${layer}:${node}`, inputs[i]!);
-    const byName = new Map(this.#children.map(child => [child.name, child]));
-    const first = this.#firstNodes();
+    const byName = new Map(childrenOf(this[FILE]).map(child => [child.name, child]));
+    const first = this.firstNodes();
     const open = new Set<string>();
     const value = ({ layer, node }: Source): Tensor => {
       const key = `${layer}:${node}`;
@@ -205,7 +209,7 @@ export class LayersModel extends Module<readonly Tensor[], Tensor | readonly Ten
       open.add(key);
       const child = byName.get(layer);
       if (!child) throw new Error(`${name}: there is no layer ${layer}`);
-      const result = this.#call(layer, sourcesOf(child.inbound[node - (first.get(layer) ?? 0)] ?? null).map(value));
+      const result = this.callLayer(layer, sourcesOf(child.inbound[node - (first.get(layer) ?? 0)] ?? null).map(value));
       const output = Array.isArray(result) ? (result as readonly Tensor[])[0]! : (result as Tensor);
       known.set(key, output);
       return output;
@@ -218,9 +222,9 @@ export class LayersModel extends Module<readonly Tensor[], Tensor | readonly Ten
    * The lowest number each layer's calls are known by: a model that had its own input before it was called here starts
    * at 1.
    */
-  #firstNodes(): ReadonlyMap<string, number> {
-    const { config } = this.#root;
-    const all = [...this.#children.flatMap(({ inbound }) => inbound), config['output_layers'] ?? null].flatMap(
+  private firstNodes(): ReadonlyMap<string, number> {
+    const { config } = this[FILE];
+    const all = [...childrenOf(this[FILE]).flatMap(({ inbound }) => inbound), config['output_layers'] ?? null].flatMap(
       sourcesOf,
     );
     const first = new Map<string, number>();

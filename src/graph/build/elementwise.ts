@@ -35,6 +35,11 @@ export function binary(fn: Binary, a: Node, b: Node): Node {
   if ((fn === 'mul' || fn === 'div') && vb !== null && Number(vb) === 1) return a;
   if (fn === 'mul' && va !== null && Number(va) === 1) return b;
   if (fn === 'sub' && Object.is(vb, 0)) return a;
+  if (a.dtype === 'bool' && (fn === 'and' || fn === 'or')) {
+    const neutral = fn === 'and';
+    if (vb !== null) return Boolean(Number(vb)) === neutral ? a : b;
+    if (va !== null) return Boolean(Number(va)) === neutral ? b : a;
+  }
   return node('binary', [a, b], { fn }, a.shape, a.dtype);
 }
 

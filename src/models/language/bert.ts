@@ -3,6 +3,7 @@
  */
 import { Dropout, Embedding, init, LayerNorm, Linear, Module, ModuleList } from '../../nn/index.ts';
 import { arange, F, type Parameter, type Tensor, zerosLike } from '../../tensor/index.ts';
+import { checkNames, checkOptions } from '../../tensor/options.ts';
 import { tiedHead } from './tied.ts';
 
 export interface BertConfig {
@@ -34,6 +35,9 @@ export interface BertConfig {
 }
 
 type FullConfig = Required<BertConfig>;
+
+/** Names of BertInputs. */
+const INPUTS = ['attentionMask', 'tokenTypeIds'] as const;
 
 const DEFAULTS: FullConfig = {
   vocabSize: 30522,
@@ -249,8 +253,10 @@ export class BertModel extends Module<[inputIds: Tensor, inputs?: BertInputs], B
   readonly pooler: BertPooler | null;
   readonly config: FullConfig;
 
-  constructor(config: BertConfig = {}, { addPoolingLayer = true }: { readonly addPoolingLayer?: boolean } = {}) {
+  constructor(config: BertConfig = {}, options: { readonly addPoolingLayer?: boolean } = {}) {
+    const { addPoolingLayer = true } = checkOptions('BertModel', options, ['addPoolingLayer']);
     super();
+    checkNames('BERT', config, Object.keys(DEFAULTS));
     this.config = { ...DEFAULTS, ...config };
     this.embeddings = new BertEmbeddings(this.config);
     this.encoder = new BertEncoder(this.config);
@@ -258,7 +264,8 @@ export class BertModel extends Module<[inputIds: Tensor, inputs?: BertInputs], B
     initialise(this, this.config.initializerRange);
   }
 
-  forward(inputIds: Tensor, { attentionMask, tokenTypeIds }: BertInputs = {}): BertOutputs {
+  forward(inputIds: Tensor, options: BertInputs = {}): BertOutputs {
+    const { attentionMask, tokenTypeIds } = checkOptions('BertModel.forward', options, INPUTS);
     const { maxPositionEmbeddings } = this.config;
     if (inputIds.ndim !== 2 || inputIds.shape[1]! > maxPositionEmbeddings)
       throw new RangeError(`Bert: tokens [${inputIds.shape}] came, expected [batch, at most ${maxPositionEmbeddings}]`);
@@ -333,6 +340,7 @@ export class BertForMaskedLM extends Module<[inputIds: Tensor, inputs?: BertInpu
   }
 
   forward(inputIds: Tensor, inputs: BertInputs = {}): Tensor {
+    checkOptions(`${this.constructor.name}.forward`, inputs, INPUTS);
     return this.cls.call(this.bert.call(inputIds, inputs).lastHiddenState);
   }
 }
@@ -343,7 +351,8 @@ export class BertForSequenceClassification extends Module<[inputIds: Tensor, inp
   readonly dropout: Dropout;
   classifier: Linear;
 
-  constructor(config: BertConfig = {}, { numLabels = 2 }: { readonly numLabels?: number } = {}) {
+  constructor(config: BertConfig = {}, options: { readonly numLabels?: number } = {}) {
+    const { numLabels = 2 } = checkOptions('BertForSequenceClassification', options, ['numLabels']);
     super();
     this.bert = new BertModel(config);
     const { hiddenSize, hiddenDropoutProb, initializerRange } = this.bert.config;
@@ -353,6 +362,7 @@ export class BertForSequenceClassification extends Module<[inputIds: Tensor, inp
   }
 
   forward(inputIds: Tensor, inputs: BertInputs = {}): Tensor {
+    checkOptions(`${this.constructor.name}.forward`, inputs, INPUTS);
     return this.classifier.call(this.dropout.call(this.bert.call(inputIds, inputs).poolerOutput!));
   }
 }

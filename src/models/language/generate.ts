@@ -3,8 +3,9 @@
  */
 import { Module } from '../../nn/index.ts';
 import { type CompiledFunction, compile, F, Parameter, type Tensor, tensor, zeros } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import type { KeyValueCache } from './cache.ts';
-import { checkSampling, penalise, type SamplingOptions, sampleToken } from './sampling.ts';
+import { checkSampling, penalise, SAMPLING, type SamplingOptions, sampleToken } from './sampling.ts';
 
 export interface GenerateOptions extends SamplingOptions {
   /** How many tokens to add at most; 128 by default. */
@@ -13,10 +14,15 @@ export interface GenerateOptions extends SamplingOptions {
   readonly eosTokenIds?: readonly number[];
 }
 
+/** Names of GenerateOptions. */
+export const GENERATE = [...SAMPLING, 'maxNewTokens', 'eosTokenIds'] as const;
+
 /** Prompts are read in pieces of these many tokens: few programs, each reading the weights once for many tokens. */
 const PIECES = [128, 16] as const;
 
-/** Caches come in multiples of this many positions: few programs, and little work on positions that are never reached. */
+/**
+ * Caches come in multiples of this many positions: few programs, and little work on positions that are never reached.
+ */
 const CAPACITY_STEP = 128;
 
 /** The compiled programs of one cache size and one way of sampling, and the state they share. */
@@ -42,7 +48,9 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
   /** Tokens that end a text. */
   abstract readonly eosTokenIds: readonly number[];
 
-  /** Tokens of a text with what is generated; one more than `maxLength` where the last token is predicted and not read. */
+  /**
+   * Tokens of a text with what is generated; one more than `maxLength` where the last token is predicted and not read.
+   */
   protected get longestText(): number {
     return this.maxLength;
   }
@@ -51,8 +59,8 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
   abstract newCache(capacity: number, batch?: number): KeyValueCache;
 
   /**
-   * Tokens [B, T] of which the first is at `position` (an integer scalar), after those in the cache: logits of the last, [B, vocab]. Keys
-   * and values are put into the cache.
+   * Tokens [B, T] of which the first is at `position` (an integer scalar), after those in the cache: logits of the
+   * last, [B, vocab]. Keys and values are put into the cache.
    */
   abstract step(tokens: Tensor, position: Tensor, cache: KeyValueCache): Tensor;
 
@@ -90,7 +98,7 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
       next: compile((token, position) => {
         mark(token);
         const logits = this.step(token, position, cache).select(0, 0);
-        return sampleToken(seen ? penalise(logits, seen, repetitionPenalty) : logits, options);
+        return sampleToken(seen ? penalise(logits, seen, repetitionPenalty) : logits, { temperature, topK, topP });
       }),
     };
     decoders.set(key, decoder);
@@ -98,12 +106,13 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
   }
 
   /**
-   * Continues `prompt`, yielding each new token as soon as it is known; ends at an end-of-text token, after `maxNewTokens`, or when the
-   * longest sequence is reached. The model computes in evaluation mode while the loop runs.
+   * Continues `prompt`, yielding each new token as soon as it is known; ends at an end-of-text token, after
+   * `maxNewTokens`, or when the longest sequence is reached. The model computes in evaluation mode while the loop runs.
    *
    *     for (const token of model.stream(prompt, { topK: 50 })) process.stdout.write(tokenizer.decode([token]));
    */
   *stream(prompt: readonly number[], options: GenerateOptions = {}): Generator<number, void, undefined> {
+    checkOptions(this.constructor.name, options, GENERATE);
     const { maxNewTokens = 128, eosTokenIds = this.eosTokenIds } = options;
     checkSampling(options);
     this.checkPrompt(prompt);

@@ -3,8 +3,9 @@
  */
 import { Dropout, Embedding, init, LayerNorm, Linear, Module, ModuleList } from '../../nn/index.ts';
 import { arange, F, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { cachedAttention, causalAttention, type KeyValueCache, type LayerCache, newCache } from './cache.ts';
-import { CausalLM, type GenerateOptions } from './generate.ts';
+import { CausalLM, GENERATE, type GenerateOptions } from './generate.ts';
 
 export interface GPTConfig {
   /** Longest sequence. */
@@ -19,7 +20,10 @@ export interface GPTConfig {
   readonly dropout?: number;
 }
 
-/** Attention and a feed-forward network, each normalised before and added to its input: [B, T, d] -> the same; over the cache when one is given. */
+/**
+ * Attention and a feed-forward network, each normalised before and added to its input: [B, T, d] -> the same; over the
+ * cache when one is given.
+ */
 export class GPTBlock extends Module<[x: Tensor, cache?: LayerCache, position?: Tensor]> {
   readonly ln_1: LayerNorm;
   readonly attnQkv: Linear;
@@ -133,6 +137,7 @@ export class GPT extends CausalLM {
 
   /** As CausalLM's, without end: when the block is full, its newest half becomes the start of a new one. */
   override *stream(prompt: readonly number[], options: GenerateOptions = {}): Generator<number, void, undefined> {
+    checkOptions('GPT', options, GENERATE);
     const { block } = this.config;
     let left = options.maxNewTokens ?? 128;
     let context = prompt.slice(-block);

@@ -1,8 +1,10 @@
 /**
- * GPT-2 (Radford et al. 2019), with Hugging Face's parameter names and layouts: its "Conv1D" layers are matrices [in, out].
+ * GPT-2 (Radford et al. 2019), with Hugging Face's parameter names and layouts: its "Conv1D" layers are matrices [in,
+ * out].
  */
 import { Dropout, Embedding, init, LayerNorm, type Linear, Module, ModuleList } from '../../nn/index.ts';
 import { arange, F, type Parameter, type Tensor } from '../../tensor/index.ts';
+import { checkNames } from '../../tensor/options.ts';
 import { cachedAttention, causalAttention, type KeyValueCache, type LayerCache, newCache } from './cache.ts';
 import { CausalLM } from './generate.ts';
 import { tiedHead } from './tied.ts';
@@ -150,6 +152,7 @@ export class GPT2Model extends Module<[tokens: Tensor, cache?: KeyValueCache, po
 
   constructor(config: GPT2Config = {}) {
     super();
+    checkNames('GPT2', config, Object.keys(DEFAULTS));
     this.config = { ...DEFAULTS, ...config };
     const { vocabSize, nPositions, nEmbd, nLayer, embdPdrop, layerNormEpsilon } = this.config;
     this.wte = new Embedding(vocabSize, nEmbd);

@@ -1,10 +1,11 @@
 /**
- * Decoders of the LLaMA family (Touvron et al. 2023: RMSNorm, rotary positions, SwiGLU; grouped keys and values from LLaMA 2 on), with
- * Hugging Face's parameter names: LLaMA 1 to 3, Mistral, Qwen2 (biases on q, k and v) and Qwen3 (norms on q and k), and all that share
- * their layout.
+ * Decoders of the LLaMA family (Touvron et al. 2023: RMSNorm, rotary positions, SwiGLU; grouped keys and values from
+ * LLaMA 2 on), with Hugging Face's parameter names: LLaMA 1 to 3, Mistral, Qwen2 (biases on q, k and v) and Qwen3
+ * (norms on q and k), and all that share their layout.
  */
 import { Embedding, init, Linear, Module, ModuleList, RMSNorm } from '../../nn/index.ts';
 import { F, type Tensor } from '../../tensor/index.ts';
+import { checkNames } from '../../tensor/options.ts';
 import { cachedAttention, causalAttention, type KeyValueCache, type LayerCache, newCache } from './cache.ts';
 import { CausalLM } from './generate.ts';
 import { type RopeScaling, type Rotation, ropeFrequencies, rotate, rotation } from './rope.ts';
@@ -53,9 +54,8 @@ export interface LlamaConfig {
 type FullConfig = Required<Omit<LlamaConfig, 'slidingWindow'>> & Pick<LlamaConfig, 'slidingWindow'>;
 
 function complete(config: LlamaConfig): FullConfig {
-  const numAttentionHeads = config.numAttentionHeads ?? 32;
-  const hiddenSize = config.hiddenSize ?? 4096;
-  const full: FullConfig = {
+  const { numAttentionHeads = 32, hiddenSize = 4096 } = config;
+  const defaults: FullConfig = {
     vocabSize: 32000,
     intermediateSize: 11008,
     numHiddenLayers: 32,
@@ -72,10 +72,11 @@ function complete(config: LlamaConfig): FullConfig {
     tieWordEmbeddings: false,
     initializerRange: 0.02,
     eosTokenIds: [2],
-    ...config,
     hiddenSize,
     numAttentionHeads,
   };
+  checkNames('Llama', config, [...Object.keys(defaults), 'slidingWindow']);
+  const full = { ...defaults, ...config };
   const { numKeyValueHeads, headDim } = full;
   if (numAttentionHeads % numKeyValueHeads !== 0 || !Number.isInteger(headDim) || headDim % 2 !== 0)
     throw new RangeError(

@@ -1,8 +1,9 @@
 /**
- * Choosing the next token from logits, inside a compiled step: greedy, or drawn after temperature, top-k and top-p, with a penalty on what
- * was said before. The order is that of Hugging Face's generate.
+ * Choosing the next token from logits, inside a compiled step: greedy, or drawn after temperature, top-k and top-p,
+ * with a penalty on what was said before. The order is that of Hugging Face's generate.
  */
 import { rand, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 
 export interface SamplingOptions {
   /** Below 1 is more cautious, above 1 more daring; 0 always takes the likeliest token. 1 by default. */
@@ -15,6 +16,9 @@ export interface SamplingOptions {
   readonly repetitionPenalty?: number;
 }
 
+/** Names of SamplingOptions. */
+export const SAMPLING = ['temperature', 'topK', 'topP', 'repetitionPenalty'] as const;
+
 /** @throws RangeError for options that cannot be meant */
 export function checkSampling({ temperature = 1, topK, topP, repetitionPenalty = 1 }: SamplingOptions): void {
   if (!(temperature >= 0)) throw new RangeError(`generate: temperature ${temperature} came, expected at least 0`);
@@ -26,7 +30,10 @@ export function checkSampling({ temperature = 1, topK, topP, repetitionPenalty =
     throw new RangeError(`generate: repetitionPenalty ${repetitionPenalty} came, expected more than 0`);
 }
 
-/** Logits [vocab] with those of tokens in `seen` (bool [vocab]) divided by the penalty where positive, multiplied where negative. */
+/**
+ * Logits [vocab] with those of tokens in `seen` (bool [vocab]) divided by the penalty where positive, multiplied where
+ * negative.
+ */
 export const penalise = (logits: Tensor, seen: Tensor, penalty: number): Tensor =>
   seen.where(logits.gt(0).where(logits.div(penalty), logits.mul(penalty)), logits);
 
@@ -37,8 +44,8 @@ export function keepTopK(logits: Tensor, k: number): Tensor {
 }
 
 /**
- * Logits [vocab] with everything but the likeliest tokens that together reach probability `p` at minus infinity. `among`, when fewer than
- * all can still be drawn, spares sorting the others.
+ * Logits [vocab] with everything but the likeliest tokens that together reach probability `p` at minus infinity.
+ * `among`, when fewer than all can still be drawn, spares sorting the others.
  */
 export function keepTopP(logits: Tensor, p: number, among: number = logits.shape[0]!): Tensor {
   if (p >= 1) return logits;
@@ -51,7 +58,8 @@ export function keepTopP(logits: Tensor, p: number, among: number = logits.shape
 }
 
 /** Picks a token from logits [vocab]; an i64 scalar. */
-export function sampleToken(logits: Tensor, { temperature = 1, topK, topP }: SamplingOptions = {}): Tensor {
+export function sampleToken(logits: Tensor, options: SamplingOptions = {}): Tensor {
+  const { temperature = 1, topK, topP } = checkOptions('sampleToken', options, SAMPLING);
   if (temperature === 0) return logits.argmax();
   let scaled = temperature === 1 ? logits : logits.div(temperature);
   if (topK !== undefined) scaled = keepTopK(scaled, topK);

@@ -3,6 +3,7 @@
  */
 import { AdaptiveAvgPool2d, Conv2d, Dropout, Linear, MaxPool2d, Module, ReLU, Sequential } from '../../nn/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import type { ClassifierOptions } from './blocks.ts';
 
 export interface AlexNetOptions extends ClassifierOptions {
@@ -18,7 +19,12 @@ export class AlexNet extends Module {
   readonly avgpool = new AdaptiveAvgPool2d(6);
   classifier: Sequential;
 
-  constructor({ numClasses = 1000, dropout = 0.5, shrink = 1 }: AlexNetOptions = {}) {
+  constructor(options: AlexNetOptions = {}) {
+    const {
+      numClasses = 1000,
+      dropout = 0.5,
+      shrink = 1,
+    } = checkOptions('AlexNet', options, ['dropout', 'shrink', 'numClasses']);
     super();
     const [c1, c2, c3, c4, hidden] = [64, 192, 384, 256, 4096].map(n => n / shrink) as [
       number,

@@ -3,6 +3,7 @@
  */
 import { BatchNorm2d, Conv2d, init, Linear, Module, Sequential } from '../../nn/index.ts';
 import { F, rand, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 
 /** What every image classifier may be asked for. */
 export interface ClassifierOptions {
@@ -25,7 +26,9 @@ export interface ConvNormOptions {
   readonly norm?: { readonly eps?: number; readonly momentum?: number };
 }
 
-/** Convolution without a bias, batch norm and activation, under the keys 0, 1 and 2; sizes are kept up to the stride. */
+/**
+ * Convolution without a bias, batch norm and activation, under the keys 0, 1 and 2; sizes are kept up to the stride.
+ */
 export function convNorm(inChannels: number, outChannels: number, options: ConvNormOptions = {}): Sequential {
   const { kernelSize = 3, stride = 1, groups = 1, dilation = 1, activation, norm = {} } = options;
   const padding = ((kernelSize - 1) / 2) * dilation;
@@ -54,11 +57,12 @@ export class SqueezeExcitation extends Module {
   constructor(
     channels: number,
     squeezed: number,
-    {
-      activation = F.relu,
-      scale = F.sigmoid,
-    }: { readonly activation?: (x: Tensor) => Tensor; readonly scale?: (x: Tensor) => Tensor } = {},
+    options: { readonly activation?: (x: Tensor) => Tensor; readonly scale?: (x: Tensor) => Tensor } = {},
   ) {
+    const { activation = F.relu, scale = F.sigmoid } = checkOptions('SqueezeExcitation', options, [
+      'activation',
+      'scale',
+    ]);
     super();
     this.fc1 = new Conv2d(channels, squeezed, 1);
     this.fc2 = new Conv2d(squeezed, channels, 1);
@@ -94,7 +98,9 @@ export class StochasticDepth extends Module {
 /** Mean over positions: [N, C, H, W] -> [N, C]. */
 export const globalMean = (x: Tensor): Tensor => x.mean([2, 3]);
 
-/** Convolutions by He's normal initialiser over their outputs, and their biases 0: what most image models start from. */
+/**
+ * Convolutions by He's normal initialiser over their outputs, and their biases 0: what most image models start from.
+ */
 export function initialiseConvolutions(model: Module): void {
   for (const module of model.modules()) {
     if (!(module instanceof Conv2d)) continue;

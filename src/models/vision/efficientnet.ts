@@ -3,6 +3,7 @@
  */
 import { Dropout, init, Linear, Module, Sequential, SiLU } from '../../nn/index.ts';
 import { F, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import {
   type ClassifierOptions,
   type ConvNormOptions,
@@ -79,6 +80,8 @@ export interface EfficientNetConfig extends EfficientNetOptions {
   readonly norm?: ConvNormOptions['norm'];
 }
 
+const OPTIONS = ['dropout', 'stochasticDepthProb', 'numClasses', 'widthMult', 'depthMult', 'norm'] as const;
+
 /** [N, 3, H, W] -> [N, numClasses]. */
 export class EfficientNet extends Module {
   readonly features: Sequential;
@@ -86,6 +89,7 @@ export class EfficientNet extends Module {
 
   constructor(config: EfficientNetConfig) {
     super();
+    checkOptions('EfficientNet', config, OPTIONS);
     const { widthMult, depthMult, dropout = 0.2, stochasticDepthProb = 0.2, numClasses = 1000, norm } = config;
     const scaled = (channels: number): number => divisibleBy8(channels * widthMult);
     const repeatsOf = (repeats: number): number => Math.ceil(repeats * depthMult);

@@ -3,6 +3,7 @@
  */
 import { Conv2d, Linear, Module } from '../../nn/index.ts';
 import { F, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 
 /** Three fully connected layers: [N, ...] with `inputs` values per sample -> [N, numClasses]. */
 export class MLP extends Module {
@@ -10,7 +11,12 @@ export class MLP extends Module {
   readonly fc2: Linear;
   readonly fc3: Linear;
 
-  constructor({ inputs = 784, hidden = 512, numClasses = 10 } = {}) {
+  constructor(options: { readonly inputs?: number; readonly hidden?: number; readonly numClasses?: number } = {}) {
+    const {
+      inputs = 784,
+      hidden = 512,
+      numClasses = 10,
+    } = checkOptions('MLP', options, ['inputs', 'hidden', 'numClasses']);
     super();
     this.fc1 = new Linear(inputs, hidden);
     this.fc2 = new Linear(hidden, hidden);
@@ -32,7 +38,8 @@ export class LeNet extends Module {
   readonly fc2 = new Linear(120, 84);
   readonly fc3: Linear;
 
-  constructor({ channels = 1, numClasses = 10 } = {}) {
+  constructor(options: { readonly channels?: number; readonly numClasses?: number } = {}) {
+    const { channels = 1, numClasses = 10 } = checkOptions('LeNet', options, ['channels', 'numClasses']);
     super();
     this.conv1 = new Conv2d(channels, 6, 5, { padding: 2 });
     this.conv2 = new Conv2d(6, 16, 5);

@@ -3,6 +3,7 @@
  */
 import { BatchNorm2d, Conv2d, Dropout, Linear, Module, ReLU6, Sequential } from '../../nn/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import {
   type ClassifierOptions,
   convNorm,
@@ -60,7 +61,12 @@ export class MobileNetV2 extends Module {
   readonly features: Sequential;
   classifier: Sequential;
 
-  constructor({ numClasses = 1000, widthMult = 1, dropout = 0.2 }: MobileNetV2Options = {}) {
+  constructor(options: MobileNetV2Options = {}) {
+    const {
+      numClasses = 1000,
+      widthMult = 1,
+      dropout = 0.2,
+    } = checkOptions('MobileNetV2', options, ['widthMult', 'dropout', 'numClasses']);
     super();
     let inChannels = divisibleBy8(32 * widthMult);
     this.features = new Sequential(convNorm(3, inChannels, { stride: 2, activation }));

@@ -3,6 +3,7 @@
  */
 import { Dropout, Hardswish, Linear, Module, ReLU, Sequential } from '../../nn/index.ts';
 import { F, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import {
   type ClassifierOptions,
   convNorm,
@@ -105,7 +106,12 @@ export class MobileNetV3 extends Module {
   readonly features: Sequential;
   classifier: Sequential;
 
-  constructor(size: 'small' | 'large', { numClasses = 1000, widthMult = 1, dropout = 0.2 }: MobileNetV3Options = {}) {
+  constructor(size: 'small' | 'large', options: MobileNetV3Options = {}) {
+    const {
+      numClasses = 1000,
+      widthMult = 1,
+      dropout = 0.2,
+    } = checkOptions('MobileNetV3', options, ['widthMult', 'dropout', 'numClasses']);
     super();
     const scaled = (channels: number): number => divisibleBy8(channels * widthMult);
     const rows = (size === 'large' ? LARGE : SMALL).map(r => ({

@@ -1,10 +1,10 @@
 /**
- * Residual networks (He et al. 2016), ResNeXt (Xie et al. 2017) and wide ones (Zagoruyko and Komodakis 2016), for ImageNet and for CIFAR,
- * with torchvision's parameter names.
+ * Residual networks (He et al. 2016), ResNeXt (Xie et al. 2017) and wide ones (Zagoruyko and Komodakis 2016), for
+ * ImageNet and for CIFAR, with torchvision's parameter names.
  */
 import { BatchNorm2d, Conv2d, Linear, MaxPool2d, Module, Sequential } from '../../nn/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
-import { checkOptions } from '../../tensor/operands.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { type ClassifierOptions, globalMean, initialiseConvolutions } from './blocks.ts';
 
 const conv = (inChannels: number, outChannels: number, kernel: number, stride = 1, groups = 1): Conv2d =>
@@ -95,7 +95,7 @@ export interface ResNetOptions extends ClassifierOptions {
   readonly stem?: 'imagenet' | 'cifar';
 }
 
-const OPTIONS = ['numClasses', 'block', 'layers', 'groups', 'widthPerGroup', 'width', 'stem'];
+const OPTIONS = ['numClasses', 'block', 'layers', 'groups', 'widthPerGroup', 'width', 'stem'] as const;
 
 /** [N, 3, H, W] -> [N, numClasses]. */
 export class ResNet extends Module {
@@ -142,8 +142,8 @@ export class ResNet extends Module {
 }
 
 /** ResNet-18 for 32x32 images: 11.2 million parameters with 10 classes. */
-export const resnet18Cifar = ({ numClasses = 10 }: ClassifierOptions = {}): ResNet =>
-  new ResNet({ block: BasicBlock, layers: [2, 2, 2, 2], numClasses, stem: 'cifar' });
+export const resnet18Cifar = (options: ClassifierOptions = {}): ResNet =>
+  new ResNet({ numClasses: 10, ...options, block: BasicBlock, layers: [2, 2, 2, 2], stem: 'cifar' });
 
 /** 11.7 million parameters. */
 export const resnet18 = (options: ClassifierOptions = {}): ResNet =>

@@ -3,6 +3,7 @@
  */
 import { BatchNorm2d, ChannelShuffle, Conv2d, Linear, MaxPool2d, Module, ReLU, Sequential } from '../../nn/index.ts';
 import { cat, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { type ClassifierOptions, convNorm, globalMean } from './blocks.ts';
 
 const pointwise = (inChannels: number, outChannels: number): Module[] => [
@@ -16,7 +17,10 @@ const depthwise = (channels: number, stride: number): Module[] => [
   new BatchNorm2d(channels),
 ];
 
-/** Two branches whose channels are shuffled at the end: with stride 1 each takes half of the channels, with stride 2 all of them. */
+/**
+ * Two branches whose channels are shuffled at the end: with stride 1 each takes half of the channels, with stride 2 all
+ * of them.
+ */
 class ShuffleUnit extends Module {
   readonly branch1: Sequential;
   readonly branch2: Sequential;
@@ -61,7 +65,12 @@ export class ShuffleNetV2 extends Module {
   readonly conv5: Sequential;
   fc: Linear;
 
-  constructor({ channels, repeats = [4, 8, 4], numClasses = 1000 }: ShuffleNetV2Options) {
+  constructor(options: ShuffleNetV2Options) {
+    const {
+      channels,
+      repeats = [4, 8, 4],
+      numClasses = 1000,
+    } = checkOptions('ShuffleNetV2', options, ['channels', 'repeats', 'numClasses']);
     super();
     const stage = (i: 0 | 1 | 2): Sequential =>
       new Sequential(

@@ -1,9 +1,10 @@
 /**
- * U-Net for segmentation (Ronneberger et al. 2015), padded so that the output is as large as the image, with batch norm; the parameter names
- * are those of the widely used milesial/Pytorch-UNet.
+ * U-Net for segmentation (Ronneberger et al. 2015), padded so that the output is as large as the image, with batch
+ * norm; the parameter names are those of the widely used milesial/Pytorch-UNet.
  */
 import { BatchNorm2d, Conv2d, ConvTranspose2d, MaxPool2d, Module, ReLU, Sequential, Upsample } from '../../nn/index.ts';
 import { cat, F, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 
 /** Two 3x3 convolutions, each with batch norm and ReLU. */
 class DoubleConv extends Module {
@@ -98,7 +99,13 @@ export class UNet extends Module {
   readonly up4: Up;
   readonly outc: OutConv;
 
-  constructor({ channels = 3, numClasses = 2, bilinear = false, width = 64 }: UNetOptions = {}) {
+  constructor(options: UNetOptions = {}) {
+    const {
+      channels = 3,
+      numClasses = 2,
+      bilinear = false,
+      width = 64,
+    } = checkOptions('UNet', options, ['channels', 'numClasses', 'bilinear', 'width']);
     super();
     const factor = bilinear ? 2 : 1;
     this.inc = new DoubleConv(channels, width);

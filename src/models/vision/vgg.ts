@@ -13,6 +13,7 @@ import {
   Sequential,
 } from '../../nn/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { type ClassifierOptions, initialiseConvolutions, initialiseLinears } from './blocks.ts';
 
 /** Convolutions of each of the five stages, by depth. */
@@ -43,7 +44,14 @@ export class VGG extends Module {
   readonly avgpool = new AdaptiveAvgPool2d(7);
   classifier: Sequential;
 
-  constructor({ depth, batchNorm = false, numClasses = 1000, dropout = 0.5, shrink = 1 }: VGGConfig) {
+  constructor(options: VGGConfig) {
+    const {
+      depth,
+      batchNorm = false,
+      numClasses = 1000,
+      dropout = 0.5,
+      shrink = 1,
+    } = checkOptions('VGG', options, ['depth', 'batchNorm', 'shrink', 'dropout', 'numClasses']);
     super();
     this.features = new Sequential();
     let inChannels = 3;

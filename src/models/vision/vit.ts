@@ -14,6 +14,7 @@ import {
   Tanh,
 } from '../../nn/index.ts';
 import { cat, type Parameter, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import type { ClassifierOptions } from './blocks.ts';
 
 export interface VisionTransformerOptions extends ClassifierOptions {
@@ -35,6 +36,11 @@ export interface VisionTransformerConfig extends VisionTransformerOptions {
   readonly hiddenDim: number;
   readonly mlpDim: number;
 }
+
+const OPTIONS = [
+  ...(['imageSize', 'dropout', 'attentionDropout', 'representationSize', 'numClasses'] as const),
+  ...(['patchSize', 'numLayers', 'numHeads', 'hiddenDim', 'mlpDim'] as const),
+] as const;
 
 const norm = (features: number): LayerNorm => new LayerNorm(features, { eps: 1e-6 });
 
@@ -98,6 +104,7 @@ export class VisionTransformer extends Module {
 
   constructor(config: VisionTransformerConfig) {
     super();
+    checkOptions('VisionTransformer', config, OPTIONS);
     const { imageSize = 224, patchSize, hiddenDim, numClasses = 1000, representationSize } = config;
     if (imageSize % patchSize !== 0)
       throw new RangeError(`VisionTransformer: images of ${imageSize} do not split into patches of ${patchSize}`);

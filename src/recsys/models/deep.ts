@@ -17,7 +17,9 @@ import {
 } from '../../models/interactions.ts';
 import { Linear, type Module, ModuleList } from '../../nn/index.ts';
 import { cat, type Parameter, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { type ModelOptions, type SparseInput, SparseModel, single } from './model.ts';
+import { DEEP, MODEL } from './optionNames.ts';
 import { LinearModel } from './shallow.ts';
 
 export interface DeepOptions extends ModelOptions {
@@ -41,14 +43,17 @@ export const flatWidth = ({ schema }: ModelOptions, fields: number, dim: number)
 const towerOf = (options: DeepOptions, inputs: number): Tower =>
   new Tower(inputs, options.hidden ?? HIDDEN, { dropout: options.dropout });
 
-/** A network over all vectors and dense columns: PaddleRec's CTR-DNN, and with 408 slots of 9 weights the slot-DNN of production. */
+/**
+ * A network over all vectors and dense columns: PaddleRec's CTR-DNN, and with 408 slots of 9 weights the slot-DNN of
+ * production.
+ */
 export class DNN extends SparseModel {
   readonly tower: Tower;
   readonly out: Linear;
 
   constructor(options: DeepOptions) {
-    const dim = options.dim ?? DIM;
-    super(options.schema, { dim, wide: false });
+    const { schema, dim = DIM } = checkOptions(new.target.name, options, DEEP);
+    super(schema, { dim, wide: false });
     this.tower = towerOf(options, flatWidth(options, this.fields.length, dim));
     this.out = new Linear(this.tower.width, 1);
   }
@@ -85,6 +90,10 @@ abstract class WideAndDeep extends LinearModel {
 
 /** Cheng et al. 2016. */
 export class WideDeep extends WideAndDeep {
+  constructor(options: DeepOptions) {
+    super(checkOptions('WideDeep', options, DEEP));
+  }
+
   forward(input: SparseInput): Tensor {
     return single(this.sum(input));
   }
@@ -92,6 +101,10 @@ export class WideDeep extends WideAndDeep {
 
 /** Guo et al. 2017. */
 export class DeepFM extends WideAndDeep {
+  constructor(options: DeepOptions) {
+    super(checkOptions('DeepFM', options, DEEP));
+  }
+
   forward(input: SparseInput): Tensor {
     return single(this.sum(input).add(pairwiseSum(input.vectors)));
   }
@@ -108,7 +121,7 @@ export class XDeepFM extends WideAndDeep {
   readonly cinOut: Linear;
 
   constructor(options: XDeepFMOptions) {
-    super(options);
+    super(checkOptions('XDeepFM', options, [...DEEP, 'maps']));
     this.cin = new CompressedInteraction(this.fields.length, options.maps ?? [128, 128]);
     this.cinOut = new Linear(this.cin.width, 1, { bias: false });
   }
@@ -122,6 +135,9 @@ export interface CrossOptions extends DeepOptions {
   /** Cross layers; 3 by default. */
   readonly crosses?: number;
 }
+
+/** Names of CrossOptions. */
+const CROSS = [...DEEP, 'crosses'] as const;
 
 /** How cross network and tower are put together: side by side, or the tower over the cross network's result. */
 export type CrossStructure = 'parallel' | 'stacked';
@@ -154,6 +170,7 @@ abstract class CrossModel extends SparseModel {
 /** Deep & Cross (Wang et al. 2017): cross network and tower side by side. */
 export class DCN extends CrossModel {
   constructor(options: CrossOptions) {
+    checkOptions('DCN', options, CROSS);
     super(options, 'parallel', (inputs, layers) => new CrossNetwork(inputs, layers));
   }
 }
@@ -170,6 +187,7 @@ export interface DCNv2Options extends CrossOptions {
 /** DCN-V2 (Wang et al. 2021): cross layers with matrices of full rank, of low rank, or mixtures of low-rank experts. */
 export class DCNv2 extends CrossModel {
   constructor(options: DCNv2Options) {
+    checkOptions('DCNv2', options, [...CROSS, 'rank', 'experts', 'structure']);
     const { rank, experts = 1, structure = 'parallel' } = options;
     super(options, structure, (inputs, layers) =>
       experts > 1 ? new CrossNetworkMix(inputs, layers, rank ?? 32, experts) : new CrossNetworkV2(inputs, layers, rank),
@@ -192,7 +210,7 @@ export class AutoInt extends WideAndDeep {
   readonly attentionOut: Linear;
 
   constructor(options: AutoIntOptions) {
-    super(options);
+    super(checkOptions('AutoInt', options, [...DEEP, 'layers', 'heads', 'headSize']));
     const { layers = 3, heads = 2, headSize = 16 } = options;
     const inputs = (i: number): number => (i === 0 ? this.needs.dim : heads * headSize);
     this.attention = new ModuleList(
@@ -213,7 +231,10 @@ export interface FiBiNETOptions extends DeepOptions {
   readonly bilinear?: BilinearKind;
 }
 
-/** FiBiNET (Huang et al. 2019): bilinear interactions of vectors and of vectors reweighted by squeeze and excitation, then a network. */
+/**
+ * FiBiNET (Huang et al. 2019): bilinear interactions of vectors and of vectors reweighted by squeeze and excitation,
+ * then a network.
+ */
 export class FiBiNET extends LinearModel {
   readonly excitation: FieldExcitation;
   readonly bilinear: BilinearInteraction;
@@ -222,7 +243,7 @@ export class FiBiNET extends LinearModel {
   readonly out: Linear;
 
   constructor(options: FiBiNETOptions) {
-    const dim = options.dim ?? DIM;
+    const { dim = DIM } = checkOptions('FiBiNET', options, [...DEEP, 'bilinear']);
     super(options, { dim, wide: true });
     const fields = this.fields.length;
     this.excitation = new FieldExcitation(fields);
@@ -255,8 +276,8 @@ export class DLRM extends SparseModel {
   readonly pairs: Parameter;
 
   constructor(options: DLRMOptions) {
-    const dim = options.dim ?? 16;
-    super(options.schema, { dim, wide: false });
+    const { schema, dim = 16 } = checkOptions('DLRM', options, [...MODEL, 'bottom', 'top']);
+    super(schema, { dim, wide: false });
     const columns = options.schema.dense.length;
     const fields = this.fields.length;
     if (columns === 0 || fields === 0)

@@ -4,8 +4,10 @@
 import { GatedExperts, Tower } from '../../models/interactions.ts';
 import { Linear, ModuleList } from '../../nn/index.ts';
 import { cat, F, stack, type Tensor } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { type DeepOptions, flatInput, flatWidth } from './deep.ts';
 import { type SparseInput, SparseModel, taskLoss } from './model.ts';
+import { DEEP, MODEL } from './optionNames.ts';
 
 export interface ExpertOptions extends Omit<DeepOptions, 'hidden'> {
   /** Experts that all tasks share; 4 by default. */
@@ -15,6 +17,9 @@ export interface ExpertOptions extends Omit<DeepOptions, 'hidden'> {
   /** Hidden layers of each task's tower; [64] by default. */
   readonly towers?: readonly number[];
 }
+
+/** Names of ExpertOptions. */
+const EXPERT = [...MODEL, 'dropout', 'experts', 'expert', 'towers'] as const;
 
 /** A model of all labels of its schema. */
 abstract class MultiTask extends SparseModel {
@@ -34,6 +39,7 @@ export class MMoE extends MultiTask {
   readonly outs: ModuleList<Linear>;
 
   constructor(options: ExpertOptions) {
+    checkOptions('MMoE', options, EXPERT);
     const { schema, dim = 10, experts = 4, expert = [128, 64], towers = [64], dropout } = options;
     super(schema, { dim, wide: false });
     const inputs = flatWidth(options, this.fields.length, dim);
@@ -63,7 +69,10 @@ export interface PLEOptions extends ExpertOptions {
   readonly levels?: number;
 }
 
-/** One level of progressive extraction: shared experts and those of each task, mixed per task and, but for the last level, for the shared path. */
+/**
+ * One level of progressive extraction: shared experts and those of each task, mixed per task and, but for the last
+ * level, for the shared path.
+ */
 class Extraction extends ModuleList<Tower> {}
 
 /** Progressive layered extraction (Tang et al. 2020). */
@@ -76,6 +85,7 @@ export class PLE extends MultiTask {
   readonly own: number;
 
   constructor(options: PLEOptions) {
+    checkOptions('PLE', options, [...EXPERT, 'own', 'levels']);
     const { schema, dim = 10, experts = 2, own = 2, levels = 2, expert = [64], towers = [64], dropout } = options;
     super(schema, { dim, wide: false });
     this.shared = experts;
@@ -131,8 +141,9 @@ export class PLE extends MultiTask {
 }
 
 /**
- * Entire space multi-task model (Ma et al. 2018): labels are click and, among all impressions, click followed by conversion, whose probability is
- * p(click) p(conversion | click). The output is the logits of these two factors; the loss is computed from them, so that certainty does not overflow.
+ * Entire space multi-task model (Ma et al. 2018): labels are click and, among all impressions, click followed by
+ * conversion, whose probability is p(click) p(conversion | click). The output is the logits of these two factors; the
+ * loss is computed from them, so that certainty does not overflow.
  */
 export class ESMM extends SparseModel {
   readonly click: Tower;
@@ -141,7 +152,7 @@ export class ESMM extends SparseModel {
   readonly conversionOut: Linear;
 
   constructor(options: DeepOptions) {
-    const { schema, dim = 10, hidden = [128, 64], dropout } = options;
+    const { schema, dim = 10, hidden = [128, 64], dropout } = checkOptions('ESMM', options, DEEP);
     super(schema, { dim, wide: false });
     if (schema.labels.length !== 2)
       throw new Error(`ESMM: labels ${schema.labels.join(', ')} came, expected two: click and conversion`);

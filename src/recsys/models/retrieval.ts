@@ -1,12 +1,14 @@
 /**
- * Retrieval: a user's vector against items' vectors. Two-tower and MIND learn from positives alone, with the other items of the batch as
- * negatives and their popularity taken out (log-Q correction, Yi et al. 2019).
+ * Retrieval: a user's vector against items' vectors. Two-tower and MIND learn from positives alone, with the other
+ * items of the batch as negatives and their popularity taken out (log-Q correction, Yi et al. 2019).
  */
 import { Tower, weightedSum } from '../../models/interactions.ts';
 import { init, Linear } from '../../nn/index.ts';
 import { arange, cat, F, Parameter, type Tensor, tensor, zeros } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import type { DeepOptions } from './deep.ts';
 import { type SparseInput, SparseModel } from './model.ts';
+import { DEEP } from './optionNames.ts';
 
 export interface RetrievalOptions extends DeepOptions {
   /** Pooled slots of the item; the first one is its identity. All others, and the dense columns, belong to the user. */
@@ -16,6 +18,9 @@ export interface RetrievalOptions extends DeepOptions {
   /** Whether popularity is taken out of the in-batch softmax; true by default. */
   readonly logQ?: boolean;
 }
+
+/** Names of RetrievalOptions. */
+const RETRIEVAL = [...DEEP, 'items', 'temperature', 'logQ'] as const;
 
 const indexOf = (positions: readonly number[]): Tensor => tensor(Int32Array.from(positions));
 const eye = (n: number): Tensor => arange(n).unsqueeze(0).eq(arange(n).unsqueeze(1));
@@ -96,7 +101,7 @@ export class TwoTower extends Retrieval {
   readonly userOut: Linear;
 
   constructor(options: RetrievalOptions) {
-    super(options, {});
+    super(checkOptions('TwoTower', options, RETRIEVAL), {});
     const { dim = 16, hidden = [64], schema, dropout } = options;
     if (this.users.length + schema.dense.length === 0)
       throw new Error(
@@ -125,18 +130,23 @@ export interface MINDOptions extends RetrievalOptions {
   readonly interests?: number;
   /** Rounds of dynamic routing; 3 by default. */
   readonly rounds?: number;
-  /** Whether users of short histories have fewer interests: max(1, min(interests, log2 of its length)), rounded down; true by default. */
+  /**
+   * Whether users of short histories have fewer interests: max(1, min(interests, log2 of its length)), rounded down;
+   * true by default.
+   */
   readonly dynamic?: boolean;
   /**
-   * Power of label-aware attention: in training, a user is its interests weighted by softmax(similarity to the example's own item ^ power), a similarity below 0
-   * keeping its sign. By default the nearest alone counts, the limit of large powers (the paper's choice, as it learns faster).
+   * Power of label-aware attention: in training, a user is its interests weighted by softmax(similarity to the
+   * example's own item ^ power), a similarity below 0 keeping its sign. By default the nearest alone counts, the limit
+   * of large powers (the paper's choice, as it learns faster).
    */
   readonly power?: number;
 }
 
 /**
- * Multi-interest network with dynamic routing (Li et al. 2019): a history becomes several interest capsules; in training, those near the example's own item
- * stand for the user (label-aware attention), and in serving an item meets the nearest.
+ * Multi-interest network with dynamic routing (Li et al. 2019): a history becomes several interest capsules; in
+ * training, those near the example's own item stand for the user (label-aware attention), and in serving an item meets
+ * the nearest.
  */
 export class MIND extends Retrieval {
   readonly history: string;
@@ -150,6 +160,7 @@ export class MIND extends Retrieval {
   readonly start: Parameter;
 
   constructor(options: MINDOptions) {
+    checkOptions('MIND', options, [...RETRIEVAL, 'history', 'length', 'interests', 'rounds', 'dynamic', 'power']);
     const { history, length = 50, interests = 4, rounds = 3, dim = 16, hidden = [64], schema, dropout } = options;
     super(options, { [history]: length });
     this.dynamic = options.dynamic ?? true;

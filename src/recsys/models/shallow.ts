@@ -4,7 +4,9 @@
 import { fieldAwareSum, pairwiseSum } from '../../models/interactions.ts';
 import { Linear, Module } from '../../nn/index.ts';
 import { Parameter, type Tensor, zeros } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { type ModelOptions, type SparseInput, SparseModel, single, type TableNeeds } from './model.ts';
+import { MODEL } from './optionNames.ts';
 
 /** A bias, weights of the dense columns and the sum of the wide weights. */
 class LinearPart extends Module<[SparseInput]> {
@@ -36,7 +38,7 @@ export abstract class LinearModel extends SparseModel {
 /** Logistic regression: one weight per sign. */
 export class LR extends LinearModel {
   constructor(options: Pick<ModelOptions, 'schema'>) {
-    super(options, { dim: 0, wide: true });
+    super(checkOptions('LR', options, ['schema']), { dim: 0, wide: true });
   }
 
   forward(input: SparseInput): Tensor {
@@ -47,7 +49,7 @@ export class LR extends LinearModel {
 /** Factorisation machine (Rendle 2010). */
 export class FM extends LinearModel {
   constructor(options: ModelOptions) {
-    super(options, { dim: options.dim ?? 10, wide: true });
+    super(checkOptions('FM', options, MODEL), { dim: options.dim ?? 10, wide: true });
   }
 
   forward(input: SparseInput): Tensor {
@@ -58,7 +60,8 @@ export class FM extends LinearModel {
 /** Field-aware factorisation machine (Juan et al. 2016): `dim` (4) weights per sign and other field. */
 export class FFM extends LinearModel {
   constructor(options: ModelOptions) {
-    super(options, { dim: options.schema.slots.length * (options.dim ?? 4), wide: true });
+    const { schema, dim = 4 } = checkOptions('FFM', options, MODEL);
+    super(options, { dim: schema.slots.length * dim, wide: true });
   }
 
   forward(input: SparseInput): Tensor {

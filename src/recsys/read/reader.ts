@@ -2,6 +2,7 @@
  * Files in, batches out: threads, shuffle, batches and bad lines put together.
  */
 import { availableParallelism } from 'node:os';
+import { checkOptions } from '../../tensor/options.ts';
 import type { SparseBatch } from '../batch.ts';
 import { Features } from '../features/features.ts';
 import type { FeatureSpec } from '../features/spec.ts';
@@ -20,7 +21,10 @@ export interface ReaderOptions {
   readonly batchSize: number;
   /** Leaves out a last batch that is not full; false by default. */
   readonly dropLast?: boolean;
-  /** Reading threads; 0 reads in this one. As many as there are cores, at most 4, by default. What is read does not depend on it. */
+  /**
+   * Reading threads; 0 reads in this one. As many as there are cores, at most 4, by default. What is read does not
+   * depend on it.
+   */
   readonly threads?: number;
   /** In the files' order by default. */
   readonly shuffle?: ShuffleOptions;
@@ -49,7 +53,15 @@ export class BatchReader implements AsyncIterable<SparseBatch> {
 
   /** @throws Error in one sentence where features or format are wrong */
   constructor(files: readonly string[], options: ReaderOptions) {
-    const { features, batchSize } = options;
+    const { features, batchSize } = checkOptions('BatchReader', options, [
+      'format',
+      'features',
+      'batchSize',
+      'dropLast',
+      'threads',
+      'shuffle',
+      'badLines',
+    ]);
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new Error(`BatchReader: batchSize is ${batchSize}, expected a whole number of at least 1`);
     checkFormat(options.format);

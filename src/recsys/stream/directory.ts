@@ -4,6 +4,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { reasonOf } from '../../formats/atomic.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { BatchReader } from '../read/reader.ts';
 import { type Asking, type Pass, pause, type SourcePosition, type StreamSource } from './source.ts';
 
@@ -57,7 +58,19 @@ export class DirectorySource implements StreamSource {
 
   /** @throws Error in one sentence where an option is wrong */
   constructor(options: DirectoryOptions) {
-    const { days, interval = 60, perPass = 1 } = options;
+    const {
+      days,
+      interval = 60,
+      perPass = 1,
+    } = checkOptions('DirectorySource', options, [
+      'folder',
+      'doneFile',
+      'days',
+      'interval',
+      'perPass',
+      'follow',
+      'poll',
+    ]);
     days?.forEach((day, i) => {
       if (!isDay(day)) throw new Error(`days: "${day}" came, expected YYYYMMDD`);
       if (i > 0 && day <= days[i - 1]!)
@@ -95,7 +108,10 @@ export class DirectorySource implements StreamSource {
     return null;
   }
 
-  /** Says of what is behind the position and was not there before that it came too late: what was trained on stays as it is. */
+  /**
+   * Says of what is behind the position and was not there before that it came too late: what was trained on stays as it
+   * is.
+   */
   private look(days: readonly string[], stretches: readonly Stretch[], last: Stretch | null, asking: Asking): void {
     const before = this.seen;
     this.seen = { days, folders: stretches.map(nameOf) };
@@ -132,7 +148,10 @@ export class DirectorySource implements StreamSource {
     );
   }
 
-  /** The folders there are from the day before the position's on, in order of time: that one is looked into again for what came late. */
+  /**
+   * The folders there are from the day before the position's on, in order of time: that one is looked into again for
+   * what came late.
+   */
   private stretches(days: readonly string[], last: Stretch | null): Stretch[] {
     const present = last ? days.findIndex(day => day >= last.day) : 0;
     return days

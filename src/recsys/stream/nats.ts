@@ -1,9 +1,11 @@
 /**
- * NATS JetStream through @nats-io/transport-node and @nats-io/jetstream. The position is the sequence number of the last message in a checkpoint. A
- * durable consumer starts behind it, and its acknowledgement floor follows the checkpoints.
+ * NATS JetStream through @nats-io/transport-node and @nats-io/jetstream. The position is the sequence number of the
+ * last message in a checkpoint. A durable consumer starts behind it, and its acknowledgement floor follows the
+ * checkpoints.
  */
 import type { Consumer, JetStreamManager, JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { checkOptions } from '../../tensor/options.ts';
 import { type Broker, BrokerRefusal, type Message } from './broker.ts';
 import { optionalModule } from './optional.ts';
 
@@ -15,8 +17,8 @@ export interface NatsOptions {
   /** Only messages of this subject; all by default. */
   readonly subject?: string;
   /**
-   * The header that tells messages apart: one whose value came lately is passed over. None by default, as the server does the same for the header Nats-Msg-Id
-   * within the stream's duplicate window (two minutes unless set).
+   * The header that tells messages apart: one whose value came lately is passed over. None by default, as the server
+   * does the same for the header Nats-Msg-Id within the stream's duplicate window (two minutes unless set).
    */
   readonly key?: string;
   /** The durable consumer that shows how far training has come; 'tenon' by default. */
@@ -29,6 +31,7 @@ const PACKAGES = '@nats-io/transport-node @nats-io/jetstream';
 
 /** A NATS JetStream consumer as a broker. @throws Error when the packages are not installed */
 export async function natsBroker(options: NatsOptions): Promise<Broker> {
+  checkOptions('natsBroker', options, ['url', 'stream', 'subject', 'key', 'consumer']);
   const load = async (): Promise<Modules> => ({
     ...(await import('@nats-io/transport-node')),
     ...(await import('@nats-io/jetstream')),

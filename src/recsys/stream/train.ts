@@ -1,10 +1,12 @@
 /**
- * The streaming loop: for each pass, measure on it while it is unseen, train on it, publish a delta, write a checkpoint; at the end of a day shrink the table and
- * publish a base. A restart goes on from the last done-file, and ends with the bits of a run that was never stopped.
+ * The streaming loop: for each pass, measure on it while it is unseen, train on it, publish a delta, write a
+ * checkpoint; at the end of a day shrink the table and publish a base. A restart goes on from the last done-file, and
+ * ends with the bits of a run that was never stopped.
  */
 import path from 'node:path';
 import { writeAtomic } from '../../formats/index.ts';
 import { defaultGenerator } from '../../tensor/index.ts';
+import { checkOptions } from '../../tensor/options.ts';
 import { breather } from '../../train/breathe.ts';
 import type { BatchSchema, SparseBatch } from '../batch.ts';
 import { SlotImportance, type SlotImportanceState } from '../importance.ts';
@@ -44,8 +46,28 @@ interface State extends SavedState {
 /** Batches after which the pipeline is emptied. */
 const PIPELINED = 64;
 
-/** Trains until the source is over, `maxPasses` are done or the signal comes. @throws Error in one sentence; what was saved before stays loadable */
+const OPTIONS = [
+  ...([
+    'learner',
+    'source',
+    'reading',
+    'seed',
+    'shuffleBuffer',
+    'folder',
+    'card',
+    'resume',
+    'checkpointEvery',
+  ] as const),
+  ...(['deltaEvery', 'keep', 'validate', 'pipeline', 'importanceBatches', 'maxPasses', 'signal'] as const),
+  ...(['onEvent', 'onNotice', 'onProgress'] as const),
+] as const;
+
+/**
+ * Trains until the source is over, `maxPasses` are done or the signal comes.
+ * @throws Error in one sentence; what was saved before stays loadable
+ */
 export function streamTrain(options: StreamOptions): Promise<StreamResult> {
+  checkOptions('streamTrain', options, OPTIONS);
   return new StreamRun(options).run();
 }
 

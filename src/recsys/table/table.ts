@@ -4,7 +4,7 @@
  * come.
  */
 import type { HostKernels } from '../../compiler/program.ts';
-import { backend } from '../../runtime/index.ts';
+import { withHostKernels } from '../../runtime/index.ts';
 import { type Sign, signParts } from '../batch.ts';
 import { TableKernels, type TableMemory } from '../kernels/index.ts';
 import { admits, enters, scoreOf } from './admission.ts';
@@ -148,10 +148,10 @@ export class EmbeddingTable implements SparseTable, SignOwner {
 
   /** Generated code for this table, where there is a machine for it. */
   private kernels(): { readonly machine: HostKernels; readonly kernels: TableKernels } | null {
-    const machine = backend().hostKernels;
     const { rows, vectors, layout, settings } = this;
-    if (!machine || !rows.fixed || !TableKernels.takes(settings)) return null;
-    if (this.generated?.machine !== machine) {
+    if (!rows.fixed || !TableKernels.takes(settings)) return null;
+    return withHostKernels(machine => {
+      if (this.generated?.machine === machine) return this.generated;
       const shape = {
         layout,
         settings,
@@ -160,8 +160,8 @@ export class EmbeddingTable implements SparseTable, SignOwner {
         blank: this.initial.blankRow(),
       };
       this.generated = { machine, kernels: new TableKernels(machine, shape) };
-    }
-    return this.generated;
+      return this.generated;
+    });
   }
 
   private memory({ addressOf }: HostKernels): TableMemory {

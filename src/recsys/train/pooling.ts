@@ -4,7 +4,7 @@
  * typed arrays elsewhere; knows no tables and no tensors.
  */
 import type { HostKernels } from '../../compiler/program.ts';
-import { backend } from '../../runtime/index.ts';
+import { withHostKernels } from '../../runtime/index.ts';
 import type { SparseBatch } from '../batch.ts';
 import { MergeKernel, PoolKernel } from '../kernels/index.ts';
 import type { SparseModel } from '../models/model.ts';
@@ -93,16 +93,15 @@ export class BatchPooling {
 
   /** Generated code for the present backend, where it takes some. */
   private kernels(): { readonly pool: PoolKernel; readonly merge: MergeKernel } | null {
-    const machine = backend().hostKernels;
-    if (!machine) return null;
-    if (this.generated?.machine !== machine) {
+    return withHostKernels(machine => {
+      if (this.generated?.machine === machine) return this.generated;
       const { fields, wide, dim, lengths } = this;
       const slots = this.slots.map(({ pooling, ...slot }) => ({ ...slot, pooling: POOLINGS.indexOf(pooling) }));
       const shape = { slots, fields, wide, dim, lengths };
       const pool = new PoolKernel(machine, shape, this.withIds);
       this.generated = { machine, pool, merge: new MergeKernel(machine, shape) };
-    }
-    return this.generated;
+      return this.generated;
+    });
   }
 
   /** Fills the model's inputs from rows [unique, width]. */

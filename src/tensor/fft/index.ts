@@ -1,12 +1,14 @@
 /**
- * torch.fft. Input is a real tensor or a pair { real, imag }; complex results are such pairs, whose parts are f32 or f64. `norm` says where the
- * factor 1 / n stands: 'backward' (the default) in the inverse, 'forward' in the transform, 'ortho' its square root in both.
+ * torch.fft. Input is a real tensor or a pair { real, imag }; complex results are such pairs, whose parts are f32 or
+ * f64. `norm` says where the factor 1 / n stands: 'backward' (the default) in the inverse, 'forward' in the transform,
+ * 'ortho' its square root in both.
  */
 import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { cat } from '../joins.ts';
 import { checkTensor, checkWhole, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { type Complex, complexOf, conjugate, mapParts, type Parts, partsOf } from './complex.ts';
 import { transformLast } from './transform.ts';
@@ -163,7 +165,8 @@ function hermitian(
   const d = dimOf(op, x, dim);
   const length = n ?? 2 * (x.real.shape[d]! - 1);
   checkLength(op, length);
-  // hfft is the transform forward of a signal that is Hermitian: the inverse of its conjugate, without the inverse's factor.
+  // hfft is the transform forward of a signal that is Hermitian: the inverse of its conjugate, without the inverse's
+  // factor.
   const signal = inverse ? x : conjugate(x);
   const scale = scaleOf(op, norm, length, inverse);
   const out = fromHalf(signal, d, length, 1);
@@ -281,9 +284,11 @@ function checkFrequencies(op: string, n: number, dtype: DType): void {
   if (!isFloat(dtype)) throw new TypeError(`${op}: dtype: expected a float dtype, got ${dtype}`);
 }
 
-/** Frequencies of fft's result [n] in cycles per unit of sample spacing d: 0, 1, ..., then the negative ones, over n d. */
+/**
+ * Frequencies of fft's result [n] in cycles per unit of sample spacing d: 0, 1, ..., then the negative ones, over n d.
+ */
 export function fftfreq(n: number, d = 1, options: { readonly dtype?: DType } = {}): Tensor {
-  const { dtype = 'f32' } = options;
+  const { dtype = 'f32' } = checkOptions('fftfreq', options, ['dtype']);
   checkFrequencies('fft.fftfreq', n, dtype);
   const i = new Tensor(build.iota(n, dtype));
   return i
@@ -294,7 +299,7 @@ export function fftfreq(n: number, d = 1, options: { readonly dtype?: DType } = 
 
 /** Frequencies of rfft's result [n / 2 + 1]. */
 export function rfftfreq(n: number, d = 1, options: { readonly dtype?: DType } = {}): Tensor {
-  const { dtype = 'f32' } = options;
+  const { dtype = 'f32' } = checkOptions('rfftfreq', options, ['dtype']);
   checkFrequencies('fft.rfftfreq', n, dtype);
   return new Tensor(build.iota(Math.floor(n / 2) + 1, dtype)).div(n * d);
 }

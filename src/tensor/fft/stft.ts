@@ -6,6 +6,7 @@ import { axis, identityAxis } from '../../graph/reindex.ts';
 import { shapeText } from '../convert.ts';
 import { pad } from '../functional/pad.ts';
 import { checkFloat, checkWhole } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { type Complex, partsOf, viewAsComplex, viewAsReal } from './complex.ts';
 import { fft, irfft, rfft } from './index.ts';
@@ -27,6 +28,9 @@ export interface StftOptions {
   readonly onesided?: boolean | null;
 }
 
+/** Names of what stft and istft share. */
+const OPTIONS = ['hopLength', 'winLength', 'window', 'center', 'normalized', 'onesided'] as const;
+
 /** The window [nFft], and the hop. */
 function framing(op: string, nFft: number, options: StftOptions, like: Tensor): { window: Tensor; hop: number } {
   checkWhole(op, 'nFft', nFft, 1);
@@ -43,8 +47,8 @@ function framing(op: string, nFft: number, options: StftOptions, like: Tensor): 
 }
 
 /**
- * Spectra of windows along the signals x [..., n]: [..., frequencies, windows, 2] with real and imaginary parts last, or a pair
- * { real, imag } with `returnComplex`.
+ * Spectra of windows along the signals x [..., n]: [..., frequencies, windows, 2] with real and imaginary parts last,
+ * or a pair { real, imag } with `returnComplex`.
  */
 export function stft(x: Tensor, nFft: number, options: StftOptions & { readonly returnComplex: true }): Complex;
 export function stft(x: Tensor, nFft: number, options?: StftOptions & { readonly returnComplex?: false }): Tensor;
@@ -53,6 +57,7 @@ export function stft(
   nFft: number,
   options: StftOptions & { readonly returnComplex?: boolean } = {},
 ): Tensor | Complex {
+  checkOptions('stft', options, [...OPTIONS, 'padMode', 'returnComplex']);
   checkFloat('stft', 'input', x);
   if (x.ndim !== 1 && x.ndim !== 2)
     throw new RangeError(`stft: input: expected [n] or [batch, n], got ${shapeText(x.shape)}`);
@@ -75,14 +80,15 @@ export function stft(
 }
 
 /**
- * The signals [..., n] whose stft x is, or the nearest ones: windows are added up where they overlap and divided by what their squares add up to. x is
- * [..., frequencies, windows, 2] or a pair; `length` cuts or pads the result.
+ * The signals [..., n] whose stft x is, or the nearest ones: windows are added up where they overlap and divided by
+ * what their squares add up to. x is [..., frequencies, windows, 2] or a pair; `length` cuts or pads the result.
  */
 export function istft(
   x: Tensor | Complex,
   nFft: number,
   options: Omit<StftOptions, 'padMode'> & { readonly length?: number | null } = {},
 ): Tensor {
+  checkOptions('istft', options, [...OPTIONS, 'length']);
   const pair = x instanceof Tensor ? viewAsComplex(x) : x;
   const { real, imag } = partsOf('istft', pair) as Complex;
   if (real.ndim !== 2 && real.ndim !== 3)

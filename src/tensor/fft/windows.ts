@@ -1,12 +1,13 @@
 /**
- * Windows for the short-time Fourier transform, with torch's names. `periodic` (true by default) is the window of one element more without its last, as
- * spectra want it; false the symmetric one of filters.
+ * Windows for the short-time Fourier transform, with torch's names. `periodic` (true by default) is the window of one
+ * element more without its last, as spectra want it; false the symmetric one of filters.
  */
 
 import type { DType } from '../../graph/dtype.ts';
 import { checkDType } from '../convert.ts';
 import { arange, ones } from '../creation.ts';
 import { checkWhole } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { i0 } from '../special/index.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -18,8 +19,10 @@ export interface WindowOptions {
 }
 
 /** `shape` of positions from 0 to 1 over a window of n elements. */
+const OPTIONS = ['periodic', 'dtype'] as const;
+
 function windowOf(op: string, n: number, options: WindowOptions, shape: (at: Tensor) => Tensor): Tensor {
-  const { periodic = true, dtype = 'f32' } = options;
+  const { periodic = true, dtype = 'f32' } = checkOptions(op, options, OPTIONS);
   checkWhole(op, 'windowLength', n, 0);
   checkDType(op, dtype);
   if (n < 2) return ones([n], { dtype });
@@ -41,8 +44,12 @@ export const hammingWindow = (
   windowLength: number,
   options: WindowOptions & { readonly alpha?: number; readonly beta?: number } = {},
 ): Tensor => {
-  const { alpha = 0.54, beta = 0.46 } = options;
-  return windowOf('hammingWindow', windowLength, options, at => cosine(at, 1).mul(-beta).add(alpha));
+  const {
+    alpha = 0.54,
+    beta = 0.46,
+    ...window
+  } = checkOptions('hammingWindow', options, [...OPTIONS, 'alpha', 'beta']);
+  return windowOf('hammingWindow', windowLength, window, at => cosine(at, 1).mul(-beta).add(alpha));
 };
 
 /** Blackman's two cosines. */
@@ -56,8 +63,8 @@ export const kaiserWindow = (
   windowLength: number,
   options: WindowOptions & { readonly beta?: number } = {},
 ): Tensor => {
-  const { beta = 12 } = options;
-  return windowOf('kaiserWindow', windowLength, options, at => {
+  const { beta = 12, ...window } = checkOptions('kaiserWindow', options, [...OPTIONS, 'beta']);
+  return windowOf('kaiserWindow', windowLength, window, at => {
     const off = at.mul(2).sub(1);
     const inside = off.mul(off).neg().add(1).clampMin(0).sqrt();
     return i0(inside.mul(beta)).div(i0(ones([], { dtype: 'f64' }).mul(beta)));

@@ -7,6 +7,7 @@ import { composite } from '../composite.ts';
 import { shapeText, writer } from '../convert.ts';
 import { checkTensor } from '../operands.ts';
 import { coordinate } from '../ops/along.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
 import { batched } from './geometry.ts';
 import { maxPool1d, maxPool2d, maxPool3d } from './pool.ts';
@@ -137,10 +138,10 @@ export interface AdaptiveMaxPool {
 }
 
 const adaptiveMaxOf = (op: string, dims: number): AdaptiveMaxPool =>
-  ((x: Tensor, outputSize: OutputSize, options: { readonly returnIndices?: boolean } = {}) =>
-    options.returnIndices
-      ? adaptiveMaxWithIndices(op, dims, x, outputSize)
-      : adaptiveMax(op, dims, x, outputSize)) as AdaptiveMaxPool;
+  ((x: Tensor, outputSize: OutputSize, options: { readonly returnIndices?: boolean } = {}) => {
+    const { returnIndices } = checkOptions(op, options, ['returnIndices']);
+    return returnIndices ? adaptiveMaxWithIndices(op, dims, x, outputSize) : adaptiveMax(op, dims, x, outputSize);
+  }) as AdaptiveMaxPool;
 
 /** The largest in windows that make `outputSize` outputs of [batch, channels, length]. */
 export const adaptiveMaxPool1d: AdaptiveMaxPool = adaptiveMaxOf('adaptiveMaxPool1d', 1);

@@ -4,6 +4,7 @@
 import { shapeText } from '../convert.ts';
 import { ones } from '../creation.ts';
 import { checkFloat, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { dropout } from './dropout.ts';
 
@@ -19,8 +20,8 @@ export interface AttentionOptions {
 }
 
 /**
- * softmax(query key^T * scale + mask) value: query [..., L, E], key [..., S, E], value [..., S, V]; result [..., L, V] (Vaswani et al.
- * 2017).
+ * softmax(query key^T * scale + mask) value: query [..., L, E], key [..., S, E], value [..., S, V]; result [..., L, V]
+ * (Vaswani et al. 2017).
  */
 export function scaledDotProductAttention(
   query: Tensor,
@@ -40,6 +41,7 @@ export function attentionWeights(query: Tensor, key: Tensor, options: AttentionO
 }
 
 function weightsOf(op: string, query: Tensor, key: Tensor, options: AttentionOptions): Tensor {
+  checkOptions(op, options, ['attnMask', 'isCausal', 'dropoutP', 'scale']);
   checkFloat(op, 'query', query);
   checkTensor(op, 'key', key);
   const { attnMask = null, isCausal = false, dropoutP = 0, scale = null } = options;

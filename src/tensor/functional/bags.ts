@@ -5,6 +5,7 @@ import * as build from '../../graph/build.ts';
 import { shapeText } from '../convert.ts';
 import { arange, zeros } from '../creation.ts';
 import { checkInt, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { perDim, type Sizes } from './geometry.ts';
 import { embedding } from './linear.ts';
@@ -31,10 +32,11 @@ function offsetsChecked(offsets: Tensor, n: number): Tensor {
 }
 
 /**
- * Reduces bags of embedding rows without keeping them: index [bags, n], or flat with offsets [bags]; weight [rows, dim]; result
- * [bags, dim]. Empty bags are 0.
+ * Reduces bags of embedding rows without keeping them: index [bags, n], or flat with offsets [bags]; weight [rows,
+ * dim]; result [bags, dim]. Empty bags are 0.
  */
 export function embeddingBag(index: Tensor, weight: Tensor, options: EmbeddingBagOptions = {}): Tensor {
+  checkOptions('embeddingBag', options, ['offsets', 'mode', 'perSampleWeights', 'paddingIdx', 'includeLastOffset']);
   checkInt('embeddingBag', 'input', index);
   checkTensor('embeddingBag', 'weight', weight);
   const { offsets, mode = 'mean', perSampleWeights, paddingIdx = null, includeLastOffset = false } = options;
@@ -93,6 +95,7 @@ function maxUnpool(
   kernelSize: Sizes,
   options: MaxUnpoolOptions,
 ): Tensor {
+  checkOptions(op, options, ['stride', 'padding', 'outputSize']);
   checkTensor(op, 'input', x);
   checkInt(op, 'indices', indices);
   if (x.ndim !== dims + 1 && x.ndim !== dims + 2)

@@ -1,6 +1,6 @@
 /**
- * Losses over classes: cross entropy and negative log likelihood. The picked log-probability is a masked sum over the class dim, so that
- * forward and backward stay row-wise.
+ * Losses over classes: cross entropy and negative log likelihood. The picked log-probability is a masked sum over the
+ * class dim, so that forward and backward stay row-wise.
  */
 
 import * as build from '../../graph/build.ts';
@@ -8,8 +8,9 @@ import { isFloat } from '../../graph/dtype.ts';
 import type { Node } from '../../graph/node.ts';
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
-import { checkFloat, checkInt, checkOptions, checkTensor } from '../operands.ts';
+import { checkFloat, checkInt, checkTensor } from '../operands.ts';
 import { coordinate, strictIndex } from '../ops/along.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import type { LossOptions, Reduction } from './lossParts.ts';
 
@@ -92,11 +93,13 @@ const spread = (weight: Tensor, x: Tensor, dim: number): Tensor =>
   weight.reshape(x.shape.map((n, d) => (d === dim ? n : 1))).expand(x.shape);
 
 /**
- * Minus the log-probability of the target class: x [C], [N, C] or [N, C, ...] of log-probabilities, target the shape without C.
+ * Minus the log-probability of the target class: x [C], [N, C] or [N, C, ...] of log-probabilities, target the shape
+ * without C.
  *
  * @throws when the program runs and a target is neither a class nor `ignoreIndex`.
  */
 export function nllLoss(x: Tensor, target: Tensor, options: ClassLossOptions = {}): Tensor {
+  checkOptions('nllLoss', options, ['weight', 'ignoreIndex', 'reduction']);
   x = raised(x);
   const { weight, ignoreIndex = -100, reduction = 'mean' } = options;
   const dim = checkTarget('nllLoss', x, target);

@@ -7,6 +7,7 @@ import { shapeText } from '../convert.ts';
 import { arange, triuIndices } from '../creation.ts';
 import { broadcastTensors } from '../joins.ts';
 import { checkFloat, checkInt, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSameShape, type LossOptions, reduceLoss } from './lossParts.ts';
 
@@ -16,6 +17,7 @@ export function hingeEmbeddingLoss(
   target: Tensor,
   options: LossOptions & { readonly margin?: number } = {},
 ): Tensor {
+  checkOptions('hingeEmbeddingLoss', options, ['reduction', 'margin']);
   checkTensor('hingeEmbeddingLoss', 'input', x);
   checkTensor('hingeEmbeddingLoss', 'target', target);
   x = raised(x);
@@ -32,6 +34,7 @@ export function marginRankingLoss(
   target: Tensor,
   options: LossOptions & { readonly margin?: number } = {},
 ): Tensor {
+  checkOptions('marginRankingLoss', options, ['reduction', 'margin']);
   checkTensor('marginRankingLoss', 'input1', x1);
   checkTensor('marginRankingLoss', 'input2', x2);
   checkTensor('marginRankingLoss', 'target', target);
@@ -53,6 +56,7 @@ export function cosineSimilarity(
   x2: Tensor,
   options: { readonly dim?: number; readonly eps?: number } = {},
 ): Tensor {
+  checkOptions('cosineSimilarity', options, ['dim', 'eps']);
   checkTensor('cosineSimilarity', 'x1', x1);
   checkTensor('cosineSimilarity', 'x2', x2);
   x1 = raised(x1);
@@ -73,6 +77,7 @@ export function cosineEmbeddingLoss(
   target: Tensor,
   options: LossOptions & { readonly margin?: number } = {},
 ): Tensor {
+  checkOptions('cosineEmbeddingLoss', options, ['reduction', 'margin']);
   checkTensor('cosineEmbeddingLoss', 'input1', x1);
   checkTensor('cosineEmbeddingLoss', 'input2', x2);
   checkTensor('cosineEmbeddingLoss', 'target', target);
@@ -101,6 +106,7 @@ export function pairwiseDistance(
   x2: Tensor,
   options: { readonly p?: number; readonly eps?: number; readonly keepdim?: boolean } = {},
 ): Tensor {
+  checkOptions('pairwiseDistance', options, ['p', 'eps', 'keepdim']);
   checkTensor('pairwiseDistance', 'x1', x1);
   checkTensor('pairwiseDistance', 'x2', x2);
   const apart = raised(x1).sub(raised(x2));
@@ -109,7 +115,8 @@ export function pairwiseDistance(
 }
 
 /**
- * max(0, d(anchor, positive) - d(anchor, negative) + margin); with `swap` the negative counts from the positive where that is nearer.
+ * max(0, d(anchor, positive) - d(anchor, negative) + margin); with `swap` the negative counts from the positive where
+ * that is nearer.
  */
 export function tripletMarginLoss(
   anchor: Tensor,
@@ -122,6 +129,7 @@ export function tripletMarginLoss(
     readonly swap?: boolean;
   } = {},
 ): Tensor {
+  checkOptions('tripletMarginLoss', options, ['reduction', 'margin', 'p', 'eps', 'swap']);
   checkTensor('tripletMarginLoss', 'anchor', anchor);
   checkTensor('tripletMarginLoss', 'positive', positive);
   checkTensor('tripletMarginLoss', 'negative', negative);
@@ -136,7 +144,9 @@ export function tripletMarginLoss(
   return reduceLoss('tripletMarginLoss', near.sub(far).add(margin).clampMin(0), reduction);
 }
 
-/** tripletMarginLoss with a distance of your own, of two batches of vectors to one number each; Euclidean by default. */
+/**
+ * tripletMarginLoss with a distance of your own, of two batches of vectors to one number each; Euclidean by default.
+ */
 export function tripletMarginWithDistanceLoss(
   anchor: Tensor,
   positive: Tensor,
@@ -147,6 +157,7 @@ export function tripletMarginWithDistanceLoss(
     readonly swap?: boolean;
   } = {},
 ): Tensor {
+  checkOptions('tripletMarginWithDistanceLoss', options, ['reduction', 'distanceFunction', 'margin', 'swap']);
   const op = 'tripletMarginWithDistanceLoss';
   for (const [name, x] of Object.entries({ anchor, positive, negative })) checkTensor(op, name, x);
   const { distanceFunction = pairwiseDistance, margin = 1, swap = false, reduction } = options;
@@ -171,6 +182,7 @@ export function multiMarginLoss(
   target: Tensor,
   options: LossOptions & { readonly p?: 1 | 2; readonly margin?: number; readonly weight?: Tensor | null } = {},
 ): Tensor {
+  checkOptions('multiMarginLoss', options, ['reduction', 'p', 'margin', 'weight']);
   checkFloat('multiMarginLoss', 'input', x);
   checkInt('multiMarginLoss', 'target', target);
   x = raised(x);
@@ -192,10 +204,11 @@ export function multiMarginLoss(
 }
 
 /**
- * For each row of x [N, C] (or [C]) the mean over all classes of the hinge max(0, 1 - (x[y] - x[i])), summed over its labels y and all classes i that are
- * none. target holds the labels in its row, up to the first -1.
+ * For each row of x [N, C] (or [C]) the mean over all classes of the hinge max(0, 1 - (x[y] - x[i])), summed over its
+ * labels y and all classes i that are none. target holds the labels in its row, up to the first -1.
  */
 export function multilabelMarginLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions('multilabelMarginLoss', options, ['reduction']);
   const op = 'multilabelMarginLoss';
   checkFloat(op, 'input', x);
   checkInt(op, 'target', target);

@@ -9,6 +9,7 @@ import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkInt, checkTensor, checkWhole } from '../operands.ts';
 import { coordinate, strictIndex } from '../ops/along.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 /** input @ matrix^T + bias: input [..., in], matrix [out, in] (or [in]), bias [out]; result [..., out]. */
@@ -58,6 +59,7 @@ export interface EmbeddingOptions {
  * @throws when the program runs and an index is outside [0, n).
  */
 export function embedding(index: Tensor, weight: Tensor, options: EmbeddingOptions = {}): Tensor {
+  checkOptions('embedding', options, ['paddingIdx']);
   checkInt('embedding', 'input', index);
   checkTensor('embedding', 'weight', weight);
   if (weight.ndim !== 2) throw new RangeError(`embedding: weight: expected 2 dims, got ${shapeText(weight.shape)}`);

@@ -1,12 +1,13 @@
 /**
- * Losses between values: regression, binary and divergence losses. Class losses are in classLosses.ts, losses between vectors in
- * distanceLosses.ts.
+ * Losses between values: regression, binary and divergence losses. Class losses are in classLosses.ts, losses between
+ * vectors in distanceLosses.ts.
  */
 import { noticeOnce } from '../../runtime/index.ts';
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { zerosLike } from '../creation.ts';
 import { broadcastShapes, checkFloat, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSameShape, type LossOptions, promotedPair, type Reduction, reduceLoss } from './lossParts.ts';
 
@@ -24,12 +25,14 @@ function difference(op: string, x: Tensor, target: Tensor): Tensor {
 
 /** Mean squared error. */
 export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions('mseLoss', options, ['reduction']);
   const d = difference('mseLoss', x, target);
   return reduceLoss('mseLoss', d.mul(d), options.reduction);
 }
 
 /** Mean absolute error. */
 export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions('l1Loss', options, ['reduction']);
   return reduceLoss('l1Loss', difference('l1Loss', x, target).abs(), options.reduction);
 }
 
@@ -39,7 +42,7 @@ export function smoothL1Loss(
   target: Tensor,
   options: LossOptions & { readonly beta?: number } = {},
 ): Tensor {
-  const { beta = 1, reduction } = options;
+  const { beta = 1, reduction } = checkOptions('smoothL1Loss', options, ['reduction', 'beta']);
   if (!(beta >= 0)) throw new RangeError(`smoothL1Loss: beta: expected at least 0, got ${beta}`);
   const d = difference('smoothL1Loss', x, target);
   const size = d.abs();
@@ -50,7 +53,7 @@ export function smoothL1Loss(
 
 /** Squared below `delta` (1 by default), linear above (Huber 1964). */
 export function huberLoss(x: Tensor, target: Tensor, options: LossOptions & { readonly delta?: number } = {}): Tensor {
-  const { delta = 1, reduction } = options;
+  const { delta = 1, reduction } = checkOptions('huberLoss', options, ['reduction', 'delta']);
   if (!(delta > 0)) throw new RangeError(`huberLoss: delta: expected more than 0, got ${delta}`);
   const d = difference('huberLoss', x, target);
   const size = d.abs();
@@ -63,13 +66,17 @@ export interface BinaryLossOptions extends LossOptions {
   readonly weight?: Tensor | null;
 }
 
-/** Logarithm of a probability, at least -100, whose slope at 0 is 0 and not infinite: what saturated has no NaN for a gradient. */
+/**
+ * Logarithm of a probability, at least -100, whose slope at 0 is 0 and not infinite: what saturated has no NaN for a
+ * gradient.
+ */
 function logOf(p: Tensor, log: (p: Tensor) => Tensor, certain: Tensor, harmless: number): Tensor {
   return certain.where(-100, log(certain.where(harmless, p)).clampMin(-100));
 }
 
 /** Cross entropy of probabilities with targets from 0 to 1; logarithms are limited to -100, as in PyTorch. */
 export function binaryCrossEntropy(x: Tensor, target: Tensor, options: BinaryLossOptions = {}): Tensor {
+  checkOptions('binaryCrossEntropy', options, ['weight', 'reduction']);
   checkFloat('binaryCrossEntropy', 'input', x);
   checkSameShape('binaryCrossEntropy', x, target);
   x = raised(x);
@@ -90,6 +97,7 @@ export interface LogitLossOptions extends BinaryLossOptions {
 
 /** binaryCrossEntropy of sigmoid(x), stable for any x. */
 export function binaryCrossEntropyWithLogits(x: Tensor, target: Tensor, options: LogitLossOptions = {}): Tensor {
+  checkOptions('binaryCrossEntropyWithLogits', options, ['posWeight', 'weight', 'reduction']);
   checkFloat('binaryCrossEntropyWithLogits', 'input', x);
   checkSameShape('binaryCrossEntropyWithLogits', x, target);
   x = raised(x);
@@ -106,12 +114,16 @@ export function binaryCrossEntropyWithLogits(x: Tensor, target: Tensor, options:
   return reduceLoss('binaryCrossEntropyWithLogits', weight ? loss.mul(weight) : loss, reduction);
 }
 
-/** Divergence of the target's distribution from exp(x): x holds log-probabilities, the target probabilities (logs with `logTarget`). */
+/**
+ * Divergence of the target's distribution from exp(x): x holds log-probabilities, the target probabilities (logs with
+ * `logTarget`).
+ */
 export function klDiv(
   x: Tensor,
   target: Tensor,
   options: { readonly reduction?: Reduction | 'batchmean'; readonly logTarget?: boolean } = {},
 ): Tensor {
+  checkOptions('klDiv', options, ['reduction', 'logTarget']);
   checkFloat('klDiv', 'input', x);
   checkTensor('klDiv', 'target', target);
   x = raised(x);
@@ -121,12 +133,16 @@ export function klDiv(
   return reduceLoss('klDiv', loss, reduction);
 }
 
-/** Poisson likelihood: exp(x) - target * x, or x - target * log(x + eps) with logInput false; `full` adds Stirling's term. */
+/**
+ * Poisson likelihood: exp(x) - target * x, or x - target * log(x + eps) with logInput false; `full` adds Stirling's
+ * term.
+ */
 export function poissonNllLoss(
   x: Tensor,
   target: Tensor,
   options: LossOptions & { readonly logInput?: boolean; readonly full?: boolean; readonly eps?: number } = {},
 ): Tensor {
+  checkOptions('poissonNllLoss', options, ['reduction', 'logInput', 'full', 'eps']);
   checkTensor('poissonNllLoss', 'input', x);
   checkTensor('poissonNllLoss', 'target', target);
   broadcastShapes('poissonNllLoss', [x.shape, target.shape]);
@@ -156,6 +172,7 @@ export function gaussianNllLoss(
   variance: Tensor,
   options: LossOptions & { readonly full?: boolean; readonly eps?: number } = {},
 ): Tensor {
+  checkOptions('gaussianNllLoss', options, ['reduction', 'full', 'eps']);
   checkTensor('gaussianNllLoss', 'input', x);
   checkTensor('gaussianNllLoss', 'target', target);
   checkTensor('gaussianNllLoss', 'var', variance);
@@ -182,6 +199,7 @@ export function gaussianNllLoss(
 
 /** log(1 + exp(-target * x)), targets -1 or 1. */
 export function softMarginLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions('softMarginLoss', options, ['reduction']);
   checkSameShape('softMarginLoss', x, target);
   x = raised(x);
   return reduceLoss('softMarginLoss', target.neg().mul(x).exp().log1p(), options.reduction);
@@ -189,6 +207,7 @@ export function softMarginLoss(x: Tensor, target: Tensor, options: LossOptions =
 
 /** Binary cross entropy of logits averaged over the last dim, [..., C]. */
 export function multilabelSoftMarginLoss(x: Tensor, target: Tensor, options: BinaryLossOptions = {}): Tensor {
+  checkOptions('multilabelSoftMarginLoss', options, ['weight', 'reduction']);
   checkSameShape('multilabelSoftMarginLoss', x, target);
   x = raised(x);
   const { weight, reduction } = options;

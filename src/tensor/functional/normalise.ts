@@ -7,6 +7,7 @@ import { raised } from '../autocast.ts';
 import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, checkWhole, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Parameter } from '../parameter.ts';
 import type { Tensor } from '../tensor.ts';
 import { avgPool2d } from './pool.ts';
@@ -67,7 +68,10 @@ export function layerNorm(
   return composite('layerNorm', [x, weight, bias], { axis: dims[0]! - x.ndim, eps }, result);
 }
 
-/** Divides by the root of the mean square over the trailing dims (Zhang and Sennrich 2019); eps is the dtype's by default. */
+/**
+ * Divides by the root of the mean square over the trailing dims (Zhang and Sennrich 2019); eps is the dtype's by
+ * default.
+ */
 export function rmsNorm(
   input: Tensor,
   normalizedShape: readonly number[],
@@ -126,8 +130,9 @@ function blend(running: Tensor | null | undefined, value: Tensor, momentum: numb
 }
 
 /**
- * The variance of x, whose mean is `mean`: the mean square around a point that stands still, less the square of the mean's distance from it, which is 0 and
- * has the gradient 0. (Through the moving mean, the gradient sums over x what it has just made of x: batch norm's took two more passes.)
+ * The variance of x, whose mean is `mean`: the mean square around a point that stands still, less the square of the
+ * mean's distance from it, which is 0 and has the gradient 0. (Through the moving mean, the gradient sums over x what
+ * it has just made of x: batch norm's took two more passes.)
  */
 function varianceAround(x: Tensor, mean: Tensor, dims: readonly number[]): Tensor {
   const still = mean.detach();
@@ -136,8 +141,8 @@ function varianceAround(x: Tensor, mean: Tensor, dims: readonly number[]): Tenso
 }
 
 /**
- * Normalises each channel (dim 1) over batch and space (Ioffe and Szegedy 2015). Running statistics are [channels]; in training those
- * that are parameters are updated, with the unbiased variance.
+ * Normalises each channel (dim 1) over batch and space (Ioffe and Szegedy 2015). Running statistics are [channels]; in
+ * training those that are parameters are updated, with the unbiased variance.
  */
 export function batchNorm(
   x: Tensor,
@@ -147,6 +152,7 @@ export function batchNorm(
   bias?: Tensor | null,
   options: BatchNormOptions = {},
 ): Tensor {
+  checkOptions('batchNorm', options, ['training', 'momentum', 'eps']);
   checkFloat('batchNorm', 'input', x);
   const { training = false, momentum = 0.1, eps = 1e-5 } = options;
   if (x.ndim === 1 && x.numel() === 0) return x;
@@ -189,6 +195,15 @@ export interface InstanceNormOptions {
 
 /** Normalises each channel of each instance over space (Ulyanov et al. 2016). */
 export function instanceNorm(input: Tensor, options: InstanceNormOptions = {}): Tensor {
+  checkOptions('instanceNorm', options, [
+    'runningMean',
+    'runningVar',
+    'weight',
+    'bias',
+    'useInputStats',
+    'momentum',
+    'eps',
+  ]);
   const x = precise('instanceNorm', input);
   const { runningMean, runningVar, weight, bias, useInputStats = true, momentum = 0.1, eps = 1e-5 } = options;
   if (!useInputStats) return batchNorm(x, runningMean, runningVar, weight, bias, { eps });
@@ -214,6 +229,7 @@ export interface LocalResponseNormOptions {
 
 /** Divides by a power of the mean square over `size` neighbouring channels (Krizhevsky et al. 2012). */
 export function localResponseNorm(x: Tensor, size: number, options: LocalResponseNormOptions = {}): Tensor {
+  checkOptions('localResponseNorm', options, ['alpha', 'beta', 'k']);
   checkFloat('localResponseNorm', 'input', x);
   checkWhole('localResponseNorm', 'size', size, 1);
   const { alpha = 1e-4, beta = 0.75, k = 1 } = options;
@@ -233,6 +249,7 @@ export function normalize(
   x: Tensor,
   options: { readonly p?: number; readonly dim?: number | readonly number[]; readonly eps?: number } = {},
 ): Tensor {
+  checkOptions('normalize', options, ['p', 'dim', 'eps']);
   checkFloat('normalize', 'input', x);
   const { p = 2, dim = 1, eps = 1e-12 } = options;
   if (typeof dim === 'number') normalDim('normalize', dim, x.ndim);

@@ -4,6 +4,7 @@
 import { shapeText } from '../convert.ts';
 import { checkTensor } from '../operands.ts';
 import { concatenate } from '../ops/join.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 export type PadMode = 'constant' | 'reflect' | 'replicate' | 'circular';
@@ -17,6 +18,7 @@ export interface PadOptions {
 
 /** Elements around the tensor. Negative amounts crop in 'constant' mode. */
 export function pad(x: Tensor, amounts: readonly number[], options: PadOptions = {}): Tensor {
+  checkOptions('pad', options, ['mode', 'value']);
   checkTensor('pad', 'input', x);
   const { mode = 'constant', value = 0 } = options;
   if (!Array.isArray(amounts) || amounts.length % 2 !== 0 || amounts.some(n => !Number.isInteger(n)))

@@ -8,6 +8,7 @@ import { composite } from '../composite.ts';
 import { shapeText, writer } from '../convert.ts';
 import { checkTensor } from '../operands.ts';
 import { coordinate } from '../ops/along.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
 import { batched, outputSizes, perDim, type Sizes, type Window, windows } from './geometry.ts';
 
@@ -55,8 +56,8 @@ function windowPositions(shape: readonly number[], kernel: readonly number[]): N
 }
 
 /**
- * The largest of each window and the position of the first such one in it. The value is picked by that position, so the gradient goes
- * to the first maximum, as PyTorch's does; a NaN counts as the largest.
+ * The largest of each window and the position of the first such one in it. The value is picked by that position, so the
+ * gradient goes to the first maximum, as PyTorch's does; a NaN counts as the largest.
  */
 function firstLargest(seen: Node, kernel: readonly number[]): { value: Node; position: Node } {
   const dims = kernel.map((_, d) => seen.shape.length - kernel.length + d);
@@ -132,6 +133,7 @@ function windowCounts(size: number, out: number, window: Window, d: number, incl
 }
 
 function avgPool(op: string, dims: number, x: Tensor, kernelSize: Sizes, options: AvgPoolOptions): Tensor {
+  checkOptions(op, options, ['stride', 'padding', 'ceilMode', 'countIncludePad', 'divisorOverride']);
   checkTensor(op, 'input', x);
   if (!isFloat(x.dtype)) throw new TypeError(`${op}: input: expected a float tensor, got ${x.dtype}`);
   const { ceilMode = false, countIncludePad = true, divisorOverride = null } = options;
@@ -174,10 +176,11 @@ export interface MaxPool {
 }
 
 const maxPoolOf = (op: string, dims: number): MaxPool =>
-  ((x: Tensor, kernelSize: Sizes, options: MaxPoolOptions & { readonly returnIndices?: boolean } = {}) =>
-    options.returnIndices
-      ? maxPoolWithIndices(op, dims, x, kernelSize, options)
-      : maxPool(op, dims, x, kernelSize, options)) as MaxPool;
+  ((x: Tensor, kernelSize: Sizes, options: MaxPoolOptions & { readonly returnIndices?: boolean } = {}) => {
+    checkOptions(op, options, ['stride', 'padding', 'dilation', 'ceilMode', 'returnIndices']);
+    const pool = options.returnIndices ? maxPoolWithIndices : maxPool;
+    return pool(op, dims, x, kernelSize, options);
+  }) as MaxPool;
 
 /** The largest of each window of [batch, channels, length]. */
 export const maxPool1d: MaxPool = maxPoolOf('maxPool1d', 1);
@@ -204,6 +207,7 @@ export interface LpPoolOptions {
 }
 
 function lpPool(op: string, dims: number, x: Tensor, p: number, kernelSize: Sizes, options: LpPoolOptions): Tensor {
+  checkOptions(op, options, ['stride', 'ceilMode']);
   const count = perDim(op, 'kernelSize', kernelSize, dims, 1).reduce((a, n) => a * n, 1);
   const average = avgPool(op, dims, x.pow(p), kernelSize, options);
   return average

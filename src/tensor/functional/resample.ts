@@ -7,6 +7,7 @@ import { axis, identityAxis } from '../../graph/reindex.ts';
 import { composite } from '../composite.ts';
 import { shapeText, writer } from '../convert.ts';
 import { checkFloat, checkTensor, checkWhole } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { outputSizes, perDim, type Sizes, windows } from './geometry.ts';
 
@@ -65,6 +66,8 @@ export interface BlockOptions {
   readonly stride?: Sizes;
 }
 
+const BLOCK_OPTIONS = ['dilation', 'padding', 'stride'] as const;
+
 function blockWindow(op: string, kernelSize: Sizes, options: BlockOptions) {
   return {
     kernel: perDim(op, 'kernelSize', kernelSize, 2, 1),
@@ -76,6 +79,7 @@ function blockWindow(op: string, kernelSize: Sizes, options: BlockOptions) {
 
 /** Sliding blocks of [N, C, H, W] (N optional) as columns: [N, C * kh * kw, blocks]. */
 export function unfold(x: Tensor, kernelSize: Sizes, options: BlockOptions = {}): Tensor {
+  checkOptions('unfold', options, BLOCK_OPTIONS);
   checkTensor('unfold', 'input', x);
   if (x.ndim === 3) return unfold(x.unsqueeze(0), kernelSize, options).squeeze(0);
   if (x.ndim !== 4) throw new RangeError(`unfold: input: expected 3 or 4 dims, got ${shapeText(x.shape)}`);
@@ -89,6 +93,7 @@ export function unfold(x: Tensor, kernelSize: Sizes, options: BlockOptions = {})
 
 /** The reverse of unfold: columns added up where their blocks lie, [N, C, ...outputSize]. */
 export function fold(x: Tensor, outputSize: Sizes, kernelSize: Sizes, options: BlockOptions = {}): Tensor {
+  checkOptions('fold', options, BLOCK_OPTIONS);
   checkTensor('fold', 'input', x);
   if (x.ndim === 2) return fold(x.unsqueeze(0), outputSize, kernelSize, options).squeeze(0);
   if (x.ndim !== 3) throw new RangeError(`fold: input: expected 2 or 3 dims, got ${shapeText(x.shape)}`);
@@ -159,9 +164,11 @@ function taps(mode: string, i: number, size: number, out: number, scale: number,
 }
 
 /**
- * Resamples the spatial dims of [N, C, ...] to `size` or by `scaleFactor`; floats, and with the nearest modes any dtype.
+ * Resamples the spatial dims of [N, C, ...] to `size` or by `scaleFactor`; floats, and with the nearest modes any
+ * dtype.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor {
+  checkOptions('interpolate', options, ['size', 'scaleFactor', 'mode', 'alignCorners', 'recomputeScaleFactor']);
   if (options.mode !== undefined && !options.mode.startsWith('nearest')) checkFloat('interpolate', 'input', x);
   else checkTensor('interpolate', 'input', x);
   const dims = x.ndim - 2;

@@ -1,11 +1,12 @@
 /**
- * Factorisations of matrices f32 or f64 [..., m, n], batched over leading dims, computed in f64. Gradients of every order, as long as the factors
- * are unique: singular values, eigenvalues and pivots that are zero or equal have none.
+ * Factorisations of matrices f32 or f64 [..., m, n], batched over leading dims, computed in f64. Gradients of every
+ * order, as long as the factors are unique: singular values, eigenvalues and pivots that are zero or equal have none.
  */
 import { shapeText } from '../convert.ts';
 import { arange, eye, zeros } from '../creation.ts';
 import { cat } from '../joins.ts';
 import { checkInt, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import {
   checkedBy,
@@ -22,11 +23,12 @@ import {
 } from './matrices.ts';
 
 /**
- * The lower (or with `upper` the upper) triangular factor of symmetric positive definite matrices, of which one triangle is read (the lower one):
- * A = L Lᵀ, or Uᵀ U.
+ * The lower (or with `upper` the upper) triangular factor of symmetric positive definite matrices, of which one
+ * triangle is read (the lower one): A = L Lᵀ, or Uᵀ U.
  * @throws Error when the value is computed, where a matrix is not positive definite; `choleskyEx` tells instead
  */
 export function cholesky(x: Tensor, options: { readonly upper?: boolean } = {}): Tensor {
+  checkOptions('linalg.cholesky', options, ['upper']);
   checkSquare('linalg.cholesky', 'input', x);
   const { l, info } = choleskyEx(x, options);
   return checkedBy(
@@ -42,11 +44,15 @@ function choleskyOf(x: Tensor, options: { readonly upper?: boolean }): Tensor {
   return options.upper ? routine('cholesky', x.mT).mT : routine('cholesky', x);
 }
 
-/** cholesky with NaN from the first pivot on that is not positive, and i32 info: 0, or the order (from 1) of the first leading minor that is not positive. */
+/**
+ * cholesky with NaN from the first pivot on that is not positive, and i32 info: 0, or the order (from 1) of the first
+ * leading minor that is not positive.
+ */
 export function choleskyEx(
   x: Tensor,
   options: { readonly upper?: boolean } = {},
 ): { readonly l: Tensor; readonly info: Tensor } {
+  checkOptions('linalg.choleskyEx', options, ['upper']);
   checkSquare('linalg.choleskyEx', 'input', x);
   const l = choleskyOf(x, options);
   return { l, info: firstOf(l.detach().diagonal(0, -2, -1).isnan()) };
@@ -80,6 +86,7 @@ function factorLU(
 
 /** P L U = A by partial pivoting, packed as in LAPACK. */
 export function luFactor(x: Tensor, options: { readonly pivot?: boolean } = {}): PackedLU {
+  checkOptions('linalg.luFactor', options, ['pivot']);
   return factorLU('linalg.luFactor', x, options.pivot).result;
 }
 
@@ -88,6 +95,7 @@ export function luFactorEx(
   x: Tensor,
   options: { readonly pivot?: boolean } = {},
 ): PackedLU & { readonly info: Tensor } {
+  checkOptions('linalg.luFactorEx', options, ['pivot']);
   const { result } = factorLU('linalg.luFactorEx', x, options.pivot);
   return { ...result, info: singularOf(result.lu) };
 }
@@ -125,14 +133,15 @@ export function lu(
   x: Tensor,
   options: { readonly pivot?: boolean } = {},
 ): { readonly p: Tensor; readonly l: Tensor; readonly u: Tensor } {
+  checkOptions('linalg.lu', options, ['pivot']);
   const { packed, result } = factorLU('linalg.lu', x, options.pivot);
   const order = columns(packed.detach(), colsOf(x) + 1, 1).squeeze(-1);
   return { p: permutationOf(order, x), l: lowerOf(result.lu), u: upperOf(result.lu) };
 }
 
 /**
- * Reflections of Householder, packed as in LAPACK's geqrf: R from the diagonal on, vectors below it, and their factors tau [..., min(m, n)]. No
- * gradient; `linalg.qr` has one.
+ * Reflections of Householder, packed as in LAPACK's geqrf: R from the diagonal on, vectors below it, and their factors
+ * tau [..., min(m, n)]. No gradient; `linalg.qr` has one.
  */
 export function geqrf(x: Tensor): { readonly a: Tensor; readonly tau: Tensor } {
   checkMatrix('geqrf', 'input', x);
@@ -141,7 +150,10 @@ export function geqrf(x: Tensor): { readonly a: Tensor; readonly tau: Tensor } {
   return { a: rows(packed, 0, m), tau: rows(packed, m).squeeze(-2).narrow(-1, 0, Math.min(m, n)) };
 }
 
-/** V [..., m, k] of reflections 1 - tau v vᵀ, and T x, Tᵀ x of their compact form 1 - V T Vᵀ (Schreiber and Van Loan 1989). */
+/**
+ * V [..., m, k] of reflections 1 - tau v vᵀ, and T x, Tᵀ x of their compact form 1 - V T Vᵀ (Schreiber and Van Loan
+ * 1989).
+ */
 function compactForm(op: string, x: Tensor, tau: Tensor) {
   checkMatrix(op, 'input', x);
   checkTensor(op, 'tau', tau);
@@ -169,7 +181,10 @@ function compactForm(op: string, x: Tensor, tau: Tensor) {
   };
 }
 
-/** The first n columns [..., m, n] of the product of the reflections that geqrf packs: input [..., m, n] with m >= n, tau [..., k], k <= n. */
+/**
+ * The first n columns [..., m, n] of the product of the reflections that geqrf packs: input [..., m, n] with m >= n,
+ * tau [..., k], k <= n.
+ */
 export function householderProduct(x: Tensor, tau: Tensor): Tensor {
   const { v, times } = compactForm('linalg.householderProduct', x, tau);
   const n = colsOf(x);
@@ -180,7 +195,10 @@ export function householderProduct(x: Tensor, tau: Tensor): Tensor {
   return identityLike(x).sub(v.matmul(times(columns(v.mT, 0, n))));
 }
 
-/** Q C, Qᵀ C (`transpose`), C Q or C Qᵀ (`left` false) of the orthogonal Q [m, m] that geqrf packs in input [..., m, n] and tau. */
+/**
+ * Q C, Qᵀ C (`transpose`), C Q or C Qᵀ (`left` false) of the orthogonal Q [m, m] that geqrf packs in input [..., m, n]
+ * and tau.
+ */
 export function ormqr(x: Tensor, tau: Tensor, other: Tensor, left = true, transpose = false): Tensor {
   const { v, times, timesTransposed } = compactForm('ormqr', x, tau);
   checkMatrix('ormqr', 'other', other);
@@ -196,8 +214,9 @@ export function ormqr(x: Tensor, tau: Tensor, other: Tensor, left = true, transp
 export type QRMode = 'reduced' | 'complete' | 'r';
 
 /**
- * Q R = A with orthonormal columns in Q and an upper triangular R, signs as in LAPACK. 'reduced': Q [..., m, k], R [..., k, n], k = min(m, n);
- * 'complete': Q [..., m, m], R [..., m, n], without a gradient where m > n; 'r': an empty Q.
+ * Q R = A with orthonormal columns in Q and an upper triangular R, signs as in LAPACK. 'reduced': Q [..., m, k], R
+ * [..., k, n], k = min(m, n); 'complete': Q [..., m, m], R [..., m, n], without a gradient where m > n; 'r': an empty
+ * Q.
  */
 export function qr(x: Tensor, mode: QRMode = 'reduced'): { readonly q: Tensor; readonly r: Tensor } {
   checkMatrix('linalg.qr', 'input', x);
@@ -230,9 +249,11 @@ const completed = (u: Tensor): Tensor => {
 };
 
 /**
- * U diag(S) Vh = A, k = min(m, n), by implicit zero-shift QR iterations on its bidiagonal form; the signs of vectors are those of LAPACK's gesdd.
+ * U diag(S) Vh = A, k = min(m, n), by implicit zero-shift QR iterations on its bidiagonal form; the signs of vectors
+ * are those of LAPACK's gesdd.
  */
 export function svd(x: Tensor, options: { readonly fullMatrices?: boolean } = {}): SVD {
+  checkOptions('linalg.svd', options, ['fullMatrices']);
   checkMatrix('linalg.svd', 'input', x);
   const m = rowsOf(x);
   const packed = routine('svd', x);
@@ -256,8 +277,9 @@ function checkTriangle(op: string, triangle: Triangle): void {
 }
 
 /**
- * Eigenvalues [..., n] in ascending order and eigenvectors [..., n, n] (columns, with LAPACK's signs) of symmetric matrices, of which one triangle is
- * read, by QL iterations on their tridiagonal form. The gradient is that of the symmetric matrix.
+ * Eigenvalues [..., n] in ascending order and eigenvectors [..., n, n] (columns, with LAPACK's signs) of symmetric
+ * matrices, of which one triangle is read, by QL iterations on their tridiagonal form. The gradient is that of the
+ * symmetric matrix.
  */
 export function eigh(x: Tensor, uplo: Triangle = 'L'): { readonly eigenvalues: Tensor; readonly eigenvectors: Tensor } {
   checkSquare('linalg.eigh', 'input', x);
@@ -311,15 +333,15 @@ export function ldlSolve(ld: Tensor, pivots: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * The q largest singular values of x - mean and their vectors: u [..., m, q], s [..., q], v [..., n, q]. Exact, where PyTorch's is approximate; niter says
- * nothing here.
+ * The q largest singular values of x - mean and their vectors: u [..., m, q], s [..., q], v [..., n, q]. Exact, where
+ * PyTorch's is approximate; niter says nothing here.
  */
 export function svdLowrank(
   x: Tensor,
   options: { readonly q?: number; readonly niter?: number; readonly mean?: Tensor | null } = {},
 ): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
+  const { q = 6, mean } = checkOptions('svdLowrank', options, ['q', 'niter', 'mean']);
   checkMatrix('svdLowrank', 'input', x);
-  const { q = 6, mean } = options;
   const { u, s, vh } = svd(mean ? x.sub(mean) : x, { fullMatrices: false });
   const count = Math.min(q, s.shape.at(-1)!);
   return { u: columns(u, 0, count), s: s.narrow(-1, 0, count), v: columns(vh.mT, 0, count) };
@@ -330,8 +352,8 @@ export function pcaLowrank(
   x: Tensor,
   options: { readonly q?: number | null; readonly center?: boolean; readonly niter?: number } = {},
 ): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
+  const { center = true } = checkOptions('pcaLowrank', options, ['q', 'center', 'niter']);
   checkMatrix('pcaLowrank', 'input', x);
-  const { center = true } = options;
   const q = options.q ?? Math.min(6, rowsOf(x), colsOf(x));
   return svdLowrank(center ? x.sub(x.mean(-2, { keepdim: true })) : x, { q });
 }

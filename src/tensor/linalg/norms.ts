@@ -5,6 +5,7 @@ import type { DType } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import type { Dims } from '../ops/reduce.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { svdvals } from './factor.ts';
 import { checkMatrix, checkSquare, symmetricOf } from './matrices.ts';
@@ -26,8 +27,8 @@ export function vectorNorm(x: Tensor, p = 2, dim?: Dims, options: NormOptions = 
 export type MatrixOrder = number | 'fro' | 'nuc';
 
 /**
- * A norm of matrices over two dims (the last two by default): 'fro', 'nuc' (sum of singular values), 2 and -2 (largest and smallest singular value),
- * 1 and -1 (largest and smallest column sum), Infinity and -Infinity (row sums).
+ * A norm of matrices over two dims (the last two by default): 'fro', 'nuc' (sum of singular values), 2 and -2 (largest
+ * and smallest singular value), 1 and -1 (largest and smallest column sum), Infinity and -Infinity (row sums).
  */
 export function matrixNorm(
   x: Tensor,
@@ -35,6 +36,7 @@ export function matrixNorm(
   dim: readonly number[] = [-2, -1],
   options: NormOptions = {},
 ): Tensor {
+  checkOptions('linalg.matrixNorm', options, ['keepdim', 'dtype']);
   checkTensor('linalg.matrixNorm', 'input', x);
   const input = options.dtype ? x.to(options.dtype) : x;
   checkFloat('linalg.matrixNorm', 'input', input);
@@ -61,7 +63,8 @@ export function matrixNorm(
 }
 
 /**
- * vectorNorm of everything without p and dim; of one dim, or of a vector; matrixNorm of two dims, or of a matrix with p.
+ * vectorNorm of everything without p and dim; of one dim, or of a vector; matrixNorm of two dims, or of a matrix with
+ * p.
  */
 export function norm(x: Tensor, p?: MatrixOrder | null, dim?: Dims, options: NormOptions = {}): Tensor {
   checkTensor('linalg.norm', 'input', x);
@@ -76,8 +79,8 @@ export function norm(x: Tensor, p?: MatrixOrder | null, dim?: Dims, options: Nor
 }
 
 /**
- * The condition number of matrices f32 or f64 by a norm: 2 (null, the default) and -2 by singular values, of any shape; the others of square
- * matrices as norm(A) norm(A⁻¹).
+ * The condition number of matrices f32 or f64 by a norm: 2 (null, the default) and -2 by singular values, of any shape;
+ * the others of square matrices as norm(A) norm(A⁻¹).
  */
 export function cond(x: Tensor, p: MatrixOrder | null = null): Tensor {
   checkMatrix('linalg.cond', 'input', x);
@@ -91,10 +94,12 @@ export function cond(x: Tensor, p: MatrixOrder | null = null): Tensor {
 }
 
 /**
- * i64 [...]: how many singular values of matrices [..., m, n] are above max(atol, rtol * the largest). rtol is max(m, n) times the dtype's
- * precision by default, and 0 with an atol; `hermitian` reads the lower triangle of symmetric matrices only.
+ * i64 [...]: how many singular values of matrices [..., m, n] are above max(atol, rtol * the largest). rtol is max(m,
+ * n) times the dtype's precision by default, and 0 with an atol; `hermitian` reads the lower triangle of symmetric
+ * matrices only.
  */
 export function matrixRank(x: Tensor, options: Tolerance & { readonly hermitian?: boolean } = {}): Tensor {
+  checkOptions('linalg.matrixRank', options, ['atol', 'rtol', 'hermitian']);
   checkMatrix('linalg.matrixRank', 'input', x);
   const { atol, rtol } = toleranceOf('linalg.matrixRank', x, options);
   const values = svdvals(options.hermitian ? symmetricOf('linalg.matrixRank', x) : x);

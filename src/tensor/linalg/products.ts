@@ -6,12 +6,14 @@ import { shapeText } from '../convert.ts';
 import { eye } from '../creation.ts';
 import { stack } from '../joins.ts';
 import { checkTensor, checkWhole, describe, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSquare } from './matrices.ts';
 import { inv, solveEx } from './solve.ts';
 
 /** Inner products along `dim` (-1), which is left out; other dims broadcast. */
 export function vecdot(x: Tensor, other: Tensor, options: { readonly dim?: number } = {}): Tensor {
+  checkOptions('linalg.vecdot', options, ['dim']);
   checkTensor('linalg.vecdot', 'input', x);
   checkTensor('linalg.vecdot', 'other', other);
   return x.mul(other).sum(options.dim ?? -1);
@@ -19,6 +21,7 @@ export function vecdot(x: Tensor, other: Tensor, options: { readonly dim?: numbe
 
 /** The cross product of vectors of 3 along `dim` (-1). */
 export function cross(x: Tensor, other: Tensor, options: { readonly dim?: number } = {}): Tensor {
+  checkOptions('linalg.cross', options, ['dim']);
   checkTensor('linalg.cross', 'input', x);
   checkTensor('linalg.cross', 'other', other);
   const { dim = -1 } = options;
@@ -110,8 +113,8 @@ const PADE_REACH = 5.371920351148152;
 const SQUARINGS = 24;
 
 /**
- * The exponential of square matrices [..., n, n] of floats: scaling and squaring with a Pade approximant (Higham 2005), in f64. How often a matrix
- * is squared depends on its norm, so all matrices take part in all squarings.
+ * The exponential of square matrices [..., n, n] of floats: scaling and squaring with a Pade approximant (Higham 2005),
+ * in f64. How often a matrix is squared depends on its norm, so all matrices take part in all squarings.
  */
 export function matrixExp(x: Tensor): Tensor {
   checkTensor('linalg.matrixExp', 'input', x);
@@ -150,6 +153,7 @@ export function matrixExp(x: Tensor): Tensor {
 
 /** The Vandermonde matrix: powers 0 to N - 1 (N the length by default) of each element as its row. */
 export function vander(x: Tensor, options: { readonly N?: number | null } = {}): Tensor {
+  checkOptions('linalg.vander', options, ['N']);
   checkTensor('linalg.vander', 'input', x);
   if (x.ndim === 0) return vander(x.reshape([1]), options);
   const count = options.N ?? x.shape.at(-1)!;

@@ -1,6 +1,6 @@
 /**
- * Linear systems with matrices f32 or f64, inverses, determinants, least squares. `solve` and `inv` of a singular matrix fail when their values are computed;
- * the `...Ex` functions give infinities and NaN instead, and say where.
+ * Linear systems with matrices f32 or f64, inverses, determinants, least squares. `solve` and `inv` of a singular
+ * matrix fail when their values are computed; the `...Ex` functions give infinities and NaN instead, and say where.
  */
 import { sizeOf } from '../../graph/shape.ts';
 import { shapeText } from '../convert.ts';
@@ -8,6 +8,7 @@ import { arange, eye, zeros } from '../creation.ts';
 import { customGrad } from '../customGrad.ts';
 import { stack } from '../joins.ts';
 import { checkTensor, checkWhole, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { lowerOf, luFactor, permutationFrom, singularOf, svdvals, upperOf } from './factor.ts';
 import {
@@ -31,10 +32,12 @@ const vectors = (a: Tensor, b: Tensor): boolean =>
   b.ndim === 1 || (b.ndim === a.ndim - 1 && shapeText(b.shape) === shapeText(a.shape.slice(0, -1)));
 
 /**
- * X with A X = B (or with `left` false X A = B): a [..., n, n]; b [..., n, k], or vectors [n] or of a's batch [..., n]. Leading dims broadcast.
+ * X with A X = B (or with `left` false X A = B): a [..., n, n]; b [..., n, k], or vectors [n] or of a's batch [..., n].
+ * Leading dims broadcast.
  * @throws Error when the value is computed, where a matrix is singular
  */
 export function solve(a: Tensor, b: Tensor, options: { readonly left?: boolean } = {}): Tensor {
+  checkOptions('linalg.solve', options, ['left']);
   return solveNamed('linalg.solve', a, b, options.left ?? true, true);
 }
 
@@ -71,6 +74,7 @@ export function solveEx(
   b: Tensor,
   options: { readonly left?: boolean } = {},
 ): { readonly result: Tensor; readonly info: Tensor } {
+  checkOptions('linalg.solveEx', options, ['left']);
   return {
     result: solveNamed('linalg.solveEx', a, b, options.left ?? true),
     info: singularOf(luFactor(a.detach()).lu),
@@ -93,6 +97,7 @@ export function solveTriangular(a: Tensor, b: Tensor, options: TriangularOptions
 
 /** The same under another function's name. */
 export function triangular(op: string, a: Tensor, b: Tensor, options: TriangularOptions): Tensor {
+  checkOptions(op, options, ['upper', 'left', 'unitriangular']);
   const { upper, left = true, unitriangular = false } = options;
   checkSquare(op, 'a', a);
   checkMatrix(op, 'b', b);
@@ -105,14 +110,17 @@ export function triangular(op: string, a: Tensor, b: Tensor, options: Triangular
   return upper ? solveUpper(used, right) : solveLower(used, right);
 }
 
-/** X with A X = B (Aᵀ X = B with `adjoint`, X A = B with `left` false) from luFactor's lu [..., n, n] and pivots; b [..., n, k]. */
+/**
+ * X with A X = B (Aᵀ X = B with `adjoint`, X A = B with `left` false) from luFactor's lu [..., n, n] and pivots; b
+ * [..., n, k].
+ */
 export function luSolve(
   lu: Tensor,
   pivots: Tensor,
   b: Tensor,
   options: { readonly left?: boolean; readonly adjoint?: boolean } = {},
 ): Tensor {
-  const { left = true, adjoint = false } = options;
+  const { left = true, adjoint = false } = checkOptions('linalg.luSolve', options, ['left', 'adjoint']);
   checkSquare('linalg.luSolve', 'lu', lu);
   checkMatrix('linalg.luSolve', 'b', b);
   checkSameDType('linalg.luSolve', 'lu', lu, 'b', b);
@@ -126,7 +134,10 @@ export function luSolve(
   return p.matmul(solveUpper(l.mT, solveLower(u.mT, right)));
 }
 
-/** The inverse of matrices [..., n, n]. @throws Error when the value is computed, where a matrix is singular; `invEx` tells instead */
+/**
+ * The inverse of matrices [..., n, n].
+ * @throws Error when the value is computed, where a matrix is singular; `invEx` tells instead
+ */
 export function inv(x: Tensor): Tensor {
   checkSquare('linalg.inv', 'input', x);
   const { inverse, info } = invEx(x);
@@ -137,7 +148,10 @@ export function inv(x: Tensor): Tensor {
   );
 }
 
-/** inv with infinities and NaN of singular matrices, and i32 info [...]: 0, or the position (from 1) of the first pivot that is zero. */
+/**
+ * inv with infinities and NaN of singular matrices, and i32 info [...]: 0, or the position (from 1) of the first pivot
+ * that is zero.
+ */
 export function invEx(x: Tensor): { readonly inverse: Tensor; readonly info: Tensor } {
   checkSquare('linalg.invEx', 'input', x);
   return { inverse: routine('solve', x, identityLike(x)), info: singularOf(luFactor(x.detach()).lu) };
@@ -160,13 +174,15 @@ export function slogdet(x: Tensor): { readonly sign: Tensor; readonly logabsdet:
 }
 
 /**
- * The Moore-Penrose inverse [..., n, m] of matrices [..., m, n], of singular values above max(atol, rtol * the largest). `hermitian` reads the lower
- * triangle of symmetric matrices only; its gradient is PyTorch's, that of matrices of any kind at x as it came.
+ * The Moore-Penrose inverse [..., n, m] of matrices [..., m, n], of singular values above max(atol, rtol * the
+ * largest). `hermitian` reads the lower triangle of symmetric matrices only; its gradient is PyTorch's, that of
+ * matrices of any kind at x as it came.
  */
 export function pinv(
   x: Tensor,
   options: Tolerance & { readonly rcond?: number | Tensor | null; readonly hermitian?: boolean } = {},
 ): Tensor {
+  checkOptions('linalg.pinv', options, ['atol', 'rtol', 'rcond', 'hermitian']);
   checkMatrix('linalg.pinv', 'input', x);
   const { atol, rtol } = toleranceOf('linalg.pinv', x, { ...options, rtol: options.rtol ?? options.rcond });
   const batch = x.shape.slice(0, -2);
@@ -202,8 +218,9 @@ export interface Lstsq {
 }
 
 /**
- * X that minimises |A X - B| (and |X| where there are several): a [..., m, n]; b [..., m, k], or vectors of a's batch. Singular values up to
- * rcond (max(m, n) times the dtype's precision by default) times the largest count as 0. The drivers differ in what comes beside the solution.
+ * X that minimises |A X - B| (and |X| where there are several): a [..., m, n]; b [..., m, k], or vectors of a's batch.
+ * Singular values up to rcond (max(m, n) times the dtype's precision by default) times the largest count as 0. The
+ * drivers differ in what comes beside the solution.
  */
 export function lstsq(
   a: Tensor,
@@ -211,6 +228,7 @@ export function lstsq(
   rcond: number | null = null,
   options: { readonly driver?: LstsqDriver | null } = {},
 ): Lstsq {
+  checkOptions('linalg.lstsq', options, ['driver']);
   const op = 'linalg.lstsq';
   checkMatrix(op, 'a', a);
   checkTensor(op, 'b', b);
@@ -247,7 +265,10 @@ function rankOf(a: Tensor, rcond: number | null): Tensor {
   return values.gt(values.narrow(-1, 0, 1).mul(rtol)).sum(-1);
 }
 
-/** The inverse of the map from the last dims to the first `ind` dims, which have as many elements: of shape [...last dims, ...first dims]. */
+/**
+ * The inverse of the map from the last dims to the first `ind` dims, which have as many elements: of shape [...last
+ * dims, ...first dims].
+ */
 export function tensorinv(x: Tensor, ind = 2): Tensor {
   checkTensor('linalg.tensorinv', 'input', x);
   checkWhole('linalg.tensorinv', 'ind', ind, 1);

@@ -1,11 +1,12 @@
 /**
- * Comparisons, logic and bits. Comparisons promote their operands and give bool. Functions here have the tensor first and become
- * methods of Tensor.
+ * Comparisons, logic and bits. Comparisons promote their operands and give bool. Functions here have the tensor first
+ * and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat, kindOf } from '../../graph/dtype.ts';
 import type { Binary, Node } from '../../graph/node.ts';
 import { checkTensor, checkTensors, promoted, resultDType, type TensorLike } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 const not = (x: Node): Node => build.unary('not', x);
@@ -71,6 +72,7 @@ export function isin(
   test: Tensor,
   options: { readonly invert?: boolean; readonly assumeUnique?: boolean } = {},
 ): Tensor {
+  checkOptions('isin', options, ['invert', 'assumeUnique']);
   checkTensor('isin', 'elements', x);
   checkTensor('isin', 'test', test);
   const n = test.numel();
@@ -119,7 +121,7 @@ export function isclose(
   other: Tensor,
   options: { readonly rtol?: number; readonly atol?: number; readonly equalNan?: boolean } = {},
 ): Tensor {
-  const { rtol = 1e-5, atol = 1e-8, equalNan = false } = options;
+  const { rtol = 1e-5, atol = 1e-8, equalNan = false } = checkOptions('isclose', options, ['rtol', 'atol', 'equalNan']);
   checkTensor('isclose', 'input', x);
   checkTensor('isclose', 'other', other);
   if (x.dtype !== other.dtype) throw new TypeError(`isclose: dtypes differ: ${x.dtype} and ${other.dtype}`);

@@ -1,11 +1,13 @@
 /**
- * New tensors of a tensor's dtype, and small queries. Functions here have the tensor first and become methods of Tensor.
+ * New tensors of a tensor's dtype, and small queries. Functions here have the tensor first and become methods of
+ * Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import { checkShape, type Scalar } from '../convert.ts';
 import type { DTypeOption } from '../creation.ts';
 import { checkTensor, checkWhole, describe } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 function filled(op: string, x: Tensor, shape: readonly number[], value: Scalar, dtype: DType = x.dtype): Tensor {
@@ -16,16 +18,19 @@ function filled(op: string, x: Tensor, shape: readonly number[], value: Scalar, 
 
 /** Zeros of `shape` in x's dtype. */
 export function newZeros(x: Tensor, shape: readonly number[], options: DTypeOption = {}): Tensor {
+  checkOptions('newZeros', options, ['dtype']);
   return filled('newZeros', x, shape, 0, options.dtype);
 }
 
 /** Ones of `shape` in x's dtype. */
 export function newOnes(x: Tensor, shape: readonly number[], options: DTypeOption = {}): Tensor {
+  checkOptions('newOnes', options, ['dtype']);
   return filled('newOnes', x, shape, 1, options.dtype);
 }
 
 /** newZeros: there is no memory without values. */
 export function newEmpty(x: Tensor, shape: readonly number[], options: DTypeOption = {}): Tensor {
+  checkOptions('newEmpty', options, ['dtype']);
   return filled('newEmpty', x, shape, 0, options.dtype);
 }
 
@@ -36,6 +41,7 @@ export function newEmptyStrided(
   stride: readonly number[],
   options: DTypeOption = {},
 ): Tensor {
+  checkOptions('newEmptyStrided', options, ['dtype']);
   if (!Array.isArray(stride) || stride.length !== shape.length)
     throw new RangeError(`newEmptyStrided: stride: expected ${shape.length} numbers, got ${describe(stride)}`);
   return filled('newEmptyStrided', x, shape, 0, options.dtype);
@@ -43,6 +49,7 @@ export function newEmptyStrided(
 
 /** `value` in `shape` and x's dtype. */
 export function newFull(x: Tensor, shape: readonly number[], value: Scalar, options: DTypeOption = {}): Tensor {
+  checkOptions('newFull', options, ['dtype']);
   return filled('newFull', x, shape, value, options.dtype);
 }
 

@@ -1,10 +1,11 @@
 /**
- * Distinct elements and slices, and the most frequent ones. The data is read now, since it decides the result's shape (mode excepted).
- * Functions here have the tensor first and become methods of Tensor.
+ * Distinct elements and slices, and the most frequent ones. The data is read now, since it decides the result's shape
+ * (mode excepted). Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { reader } from '../convert.ts';
 import { checkTensor, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
 import { coordinate } from './along.ts';
 
@@ -41,8 +42,8 @@ const equalRows = (a: readonly number[], b: readonly number[]): boolean => a.eve
 
 /** Groups neighbours that are equal, in the order given. */
 function distinct(op: string, x: Tensor, options: DistinctOptions, sorted: boolean): Distinct {
+  const { dim = null } = checkOptions(op, options, ['dim']);
   checkTensor(op, 'input', x);
-  const dim = options.dim ?? null;
   const d = dim === null ? 0 : normalDim(op, dim, x.ndim);
   const slices = dim === null || x.ndim === 0 ? x.reshape([-1]) : x.movedim(d, 0);
   const rows = rowsOf(slices);
@@ -80,6 +81,7 @@ export function uniqueConsecutive(x: Tensor, options: DistinctOptions = {}): Dis
 
 /** The most frequent value along `dim` (the smallest of several) and the last place where it stands. */
 export function mode(x: Tensor, dim = -1, options: { readonly keepdim?: boolean } = {}): ValuesAndIndices {
+  checkOptions('mode', options, ['keepdim']);
   checkTensor('mode', 'input', x);
   const d = normalDim('mode', dim, x.ndim);
   if (x.ndim === 0) return { values: x, indices: new Tensor(build.full(0, [], 'i64')) };

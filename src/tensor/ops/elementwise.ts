@@ -1,6 +1,6 @@
 /**
- * Arithmetic, element by element: operands broadcast and promote as PyTorch's do. Derived functions that need care are in math.ts.
- * Functions here have the tensor first and become methods of Tensor.
+ * Arithmetic, element by element: operands broadcast and promote as PyTorch's do. Derived functions that need care are
+ * in math.ts. Functions here have the tensor first and become methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -17,6 +17,7 @@ import {
   resultDType,
   type TensorLike,
 } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 function unary(fn: Unary, x: Tensor): Tensor {
@@ -50,6 +51,7 @@ function binary(fn: Binary, op: string, a: TensorLike, b: TensorLike): Tensor {
 
 /** x + alpha * other. On bool: or. */
 export function add(x: TensorLike, other: TensorLike, options: { readonly alpha?: number } = {}): Tensor {
+  checkOptions('add', options, ['alpha']);
   const dtype = resultDType('add', [x, other]);
   if (dtype === 'bool') return binary('or', 'add', x, other);
   return binary('add', 'add', x, scaled('add', other, options.alpha, dtype));
@@ -57,6 +59,7 @@ export function add(x: TensorLike, other: TensorLike, options: { readonly alpha?
 
 /** x - alpha * other. */
 export function sub(x: TensorLike, other: TensorLike, options: { readonly alpha?: number } = {}): Tensor {
+  checkOptions('sub', options, ['alpha']);
   const dtype = resultDType('sub', [x, other]);
   if (dtype === 'bool') throw new TypeError('sub: two bool operands: use logicalXor or logicalNot');
   return binary('sub', 'sub', x, scaled('sub', other, options.alpha, dtype));
@@ -89,6 +92,7 @@ export function div(
   other: TensorLike,
   options: { readonly roundingMode?: 'trunc' | 'floor' | null } = {},
 ): Tensor {
+  checkOptions('div', options, ['roundingMode']);
   const mode = options.roundingMode ?? null;
   const dtype = resultDType('div', [x, other]);
   if (mode === null) {
@@ -202,7 +206,7 @@ export function trunc(x: Tensor): Tensor {
 
 /** To the nearest whole number, halves to even; or to `decimals` places. */
 export function round(x: Tensor, options: { readonly decimals?: number } = {}): Tensor {
-  const { decimals = 0 } = options;
+  const { decimals = 0 } = checkOptions('round', options, ['decimals']);
   if (decimals === 0) return rounding('round', x);
   checkTensor('round', 'input', x);
   if (!isFloat(x.dtype)) throw new TypeError(`round: decimals: expected 0 for ${x.dtype}, got ${decimals}`);

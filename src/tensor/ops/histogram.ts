@@ -5,6 +5,7 @@ import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, checkWhole, describe } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 export interface HistogramOptions {
@@ -15,6 +16,9 @@ export interface HistogramOptions {
   /** Divides by the total and the bins' sizes. */
   readonly density?: boolean;
 }
+
+/** Names of HistogramOptions. */
+const OPTIONS = ['range', 'weight', 'density'] as const;
 
 /** Edges [bins + 1] of equal bins over the range, or over the data, widened by 1/2 each way where it has no extent. */
 function equalEdges(x: Tensor, bins: number, range: readonly number[] | null): Tensor {
@@ -53,14 +57,15 @@ function checkEdges(op: string, edges: Tensor, dtype: Tensor['dtype']): Tensor {
 }
 
 /**
- * How many elements (or how much weight) fall between each two edges: hist [bins] and binEdges [bins + 1]. `bins` is a number of equal bins or
- * ascending edges; outside of them nothing counts.
+ * How many elements (or how much weight) fall between each two edges: hist [bins] and binEdges [bins + 1]. `bins` is a
+ * number of equal bins or ascending edges; outside of them nothing counts.
  */
 export function histogram(
   x: Tensor,
   bins: number | Tensor = 100,
   options: HistogramOptions = {},
 ): { readonly hist: Tensor; readonly binEdges: Tensor } {
+  checkOptions('histogram', options, OPTIONS);
   checkFloat('histogram', 'input', x);
   const { hist, binEdges } = counted('histogram', x.reshape([-1, 1]), [bins], {
     ...options,
@@ -70,14 +75,15 @@ export function histogram(
 }
 
 /**
- * A histogram over points x [..., D]: hist with a dim for each of the D coordinates, and the edges of each. `bins` is a number for all
- * coordinates, or a number or ascending edges for each.
+ * A histogram over points x [..., D]: hist with a dim for each of the D coordinates, and the edges of each. `bins` is a
+ * number for all coordinates, or a number or ascending edges for each.
  */
 export function histogramdd(
   x: Tensor,
   bins: number | readonly (number | Tensor)[],
   options: HistogramOptions = {},
 ): { readonly hist: Tensor; readonly binEdges: Tensor[] } {
+  checkOptions('histogramdd', options, OPTIONS);
   checkFloat('histogramdd', 'input', x);
   if (x.ndim < 2) throw new RangeError(`histogramdd: input: expected at least 2 dims, got ${shapeText(x.shape)}`);
   const dims = x.shape.at(-1)!;

@@ -1,7 +1,7 @@
 /**
- * Reading and writing at data-dependent places. Indices outside the range fail the program that runs them, with the op's name; only
- * where PyTorch wraps negative indices do they wrap (index, take, indexPut). Functions here have the tensor first and become methods
- * of Tensor.
+ * Reading and writing at data-dependent places. Indices outside the range fail the program that runs them, with the
+ * op's name; only where PyTorch wraps negative indices do they wrap (index, take, indexPut). Functions here have the
+ * tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import type { ScatterKind } from '../../graph/node.ts';
@@ -17,6 +17,7 @@ import {
   normalDim,
   type TensorLike,
 } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { coordinate, flatIndex, strictIndex } from './along.ts';
 
@@ -156,8 +157,8 @@ const REDUCTIONS: { readonly [name: string]: ScatterKind } = {
 };
 
 /**
- * x with out[index[i][j]][j] = src[i][j] for dim 0, and so on; of several writes to one place the last stays. `reduce` adds or multiplies
- * instead.
+ * x with out[index[i][j]][j] = src[i][j] for dim 0, and so on; of several writes to one place the last stays. `reduce`
+ * adds or multiplies instead.
  */
 export function scatter(
   x: Tensor,
@@ -166,7 +167,7 @@ export function scatter(
   src: TensorLike,
   options: { readonly reduce?: 'add' | 'multiply' } = {},
 ): Tensor {
-  const { reduce } = options;
+  const { reduce } = checkOptions('scatter', options, ['reduce']);
   const kind = reduce === undefined ? 'set' : REDUCTIONS[reduce];
   if (!kind) throw new TypeError(`scatter: reduce: expected add or multiply, got ${String(reduce)}`);
   return scatterAlong('scatter', kind, x, dim, index, src);
@@ -178,7 +179,9 @@ export function scatterAdd(x: Tensor, dim: number, index: Tensor, src: Tensor): 
   return scatterAlong('scatterAdd', 'add', x, dim, index, src);
 }
 
-/** x with src reduced into it at the places scatter writes to; without `includeSelf` x's own values do not count there. */
+/**
+ * x with src reduced into it at the places scatter writes to; without `includeSelf` x's own values do not count there.
+ */
 export function scatterReduce(
   x: Tensor,
   dim: number,
@@ -187,6 +190,7 @@ export function scatterReduce(
   reduce: 'sum' | 'prod' | 'mean' | 'amax' | 'amin',
   options: { readonly includeSelf?: boolean } = {},
 ): Tensor {
+  checkOptions('scatterReduce', options, ['includeSelf']);
   checkTensor('scatterReduce', 'src', src);
   const { includeSelf = true } = options;
   if (index.numel() === 0) return x;
@@ -232,6 +236,7 @@ export function indexAdd(
   source: Tensor,
   options: { readonly alpha?: number } = {},
 ): Tensor {
+  checkOptions('indexAdd', options, ['alpha']);
   checkTensor('indexAdd', 'source', source);
   const { alpha = 1 } = options;
   return indexed('indexAdd', 'add', x, dim, index, alpha === 1 ? source : source.mul(alpha));
@@ -264,6 +269,7 @@ export function indexReduce(
   reduce: 'prod' | 'mean' | 'amax' | 'amin',
   options: { readonly includeSelf?: boolean } = {},
 ): Tensor {
+  checkOptions('indexReduce', options, ['includeSelf']);
   const d = checkVector('indexReduce', x, dim, index);
   checkTensor('indexReduce', 'source', source);
   if (x.ndim === 0) return indexReduce(x.reshape([1]), 0, index, source.reshape([-1]), reduce, options).reshape([]);

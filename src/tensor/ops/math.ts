@@ -1,6 +1,7 @@
 /**
- * Mathematical functions composed from the primitives, each in a form that keeps precision near 0 and does not overflow early, and
- * whose gradient is right where the function is smooth. Functions here have the tensor first and become methods of Tensor.
+ * Mathematical functions composed from the primitives, each in a form that keeps precision near 0 and does not overflow
+ * early, and whose gradient is right where the function is smooth. Functions here have the tensor first and become
+ * methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -15,6 +16,7 @@ import {
   resultDType,
   type TensorLike,
 } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { elementwise } from '../special/elementary.ts';
 import * as inverse from '../special/inverse.ts';
 import { Tensor } from '../tensor.ts';
@@ -47,8 +49,8 @@ export function acos(x: Tensor): Tensor {
 }
 
 /**
- * exp(size) / 2 of large sizes where exp itself overflows first, as exp(size - shift) * scale: the shift is subtracted exactly, and exp(shift) / 2 happens
- * to be almost a float.
+ * exp(size) / 2 of large sizes where exp itself overflows first, as exp(size - shift) * scale: the shift is subtracted
+ * exactly, and exp(shift) / 2 happens to be almost a float.
  */
 const HALF_EXP = {
   f32: { from: 80, shift: 52.2080078125, scale: 2.3584121765841015e22 },
@@ -129,7 +131,8 @@ export function log2(x: Tensor): Tensor {
 /** Base-10 logarithm. */
 export function log10(x: Tensor): Tensor {
   const natural = raised(real('log10', x)).log();
-  // Half of it is exact, so what log10(e) as a float and its product are off by counts a seventh. No finite one is beyond 800.
+  // Half of it is exact, so what log10(e) as a float and its product are off by counts a seventh. No finite one is
+  // beyond 800.
   return natural.mul(0.5).sub(natural.clamp(-800, 800).mul(0.5 - Math.LOG10E));
 }
 
@@ -204,6 +207,7 @@ export function lerp(x: Tensor, end: Tensor, weight: TensorLike): Tensor {
 
 /** x + value * a * b; of whole numbers alone, value is cut to a whole one, as in PyTorch. */
 export function addcmul(x: Tensor, a: Tensor, b: Tensor, options: { readonly value?: number } = {}): Tensor {
+  checkOptions('addcmul', options, ['value']);
   const product = a.mul(b);
   const { value: given = 1 } = options;
   const value = isFloat(x.dtype) || isFloat(product.dtype) ? given : Math.trunc(given);
@@ -212,6 +216,7 @@ export function addcmul(x: Tensor, a: Tensor, b: Tensor, options: { readonly val
 
 /** x + value * a / b. */
 export function addcdiv(x: Tensor, a: Tensor, b: Tensor, options: { readonly value?: number } = {}): Tensor {
+  checkOptions('addcdiv', options, ['value']);
   checkTensor('addcdiv', 'tensor1', a);
   checkTensor('addcdiv', 'tensor2', b);
   if (!isFloat(a.dtype) && !isFloat(b.dtype))
@@ -292,6 +297,7 @@ export function dist(x: Tensor, other: Tensor, p = 2): Tensor {
 
 /** The p-norm distances of every row of x [..., n, d] to every row of other [..., m, d]: [..., n, m]. */
 export function cdist(x: Tensor, other: Tensor, options: { readonly p?: number } = {}): Tensor {
+  checkOptions('cdist', options, ['p']);
   checkTensor('cdist', 'x1', x);
   checkTensor('cdist', 'x2', other);
   const { p = 2 } = options;
@@ -304,6 +310,7 @@ export function cdist(x: Tensor, other: Tensor, options: { readonly p?: number }
 
 /** The cross product of vectors of 3 along `dim`. */
 export function cross(x: Tensor, other: Tensor, options: { readonly dim?: number | null } = {}): Tensor {
+  checkOptions('cross', options, ['dim']);
   checkTensor('cross', 'input', x);
   checkTensor('cross', 'other', other);
   const dim = options.dim ?? x.shape.indexOf(3);

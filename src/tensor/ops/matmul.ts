@@ -1,6 +1,6 @@
 /**
- * Products of matrices and vectors, all as one labelled contraction. Both operands must have one dtype, as in PyTorch. Functions here
- * have the tensor first and become methods of Tensor.
+ * Products of matrices and vectors, all as one labelled contraction. Both operands must have one dtype, as in PyTorch.
+ * Functions here have the tensor first and become methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -9,6 +9,7 @@ import { lowered } from '../autocast.ts';
 import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { broadcastShapes, checkTensor } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 /** The operands of a product, in autocast's type where it is on. */
@@ -32,7 +33,8 @@ const innerMismatch = (op: string, a: Tensor, b: Tensor): never => {
 };
 
 /**
- * The matrix product. Vectors count as a row on the left and a column on the right; leading dims are batches and broadcast.
+ * The matrix product. Vectors count as a row on the left and a column on the right; leading dims are batches and
+ * broadcast.
  */
 export function matmul(x: Tensor, other: Tensor): Tensor {
   return product('matmul', ...pair('matmul', x, other));
@@ -132,7 +134,9 @@ export function ger(x: Tensor, other: Tensor): Tensor {
   return outer(x, other);
 }
 
-/** Contraction over the last `dims` dims of the first tensor and the first ones of the second, or over the listed pairs. */
+/**
+ * Contraction over the last `dims` dims of the first tensor and the first ones of the second, or over the listed pairs.
+ */
 export function tensordot(
   first: Tensor,
   second: Tensor,
@@ -176,6 +180,9 @@ export interface AddmmOptions {
   readonly alpha?: number;
 }
 
+/** Names of AddmmOptions. */
+const ADDMM = ['beta', 'alpha'] as const;
+
 function addProduct(op: string, x: Tensor, result: Tensor, options: AddmmOptions): Tensor {
   checkTensor(op, 'input', x);
   // Factors do not change the type: those of whole numbers are cut to whole ones, as in PyTorch.
@@ -195,26 +202,31 @@ function addProduct(op: string, x: Tensor, result: Tensor, options: AddmmOptions
 
 /** beta * x + alpha * (a @ b), of matrices. */
 export function addmm(x: Tensor, a: Tensor, b: Tensor, options: AddmmOptions = {}): Tensor {
+  checkOptions('addmm', options, ADDMM);
   return addProduct('addmm', x, mm(a, b), options);
 }
 
 /** beta * x + alpha * (matrix @ vector). */
 export function addmv(x: Tensor, matrix: Tensor, vector: Tensor, options: AddmmOptions = {}): Tensor {
+  checkOptions('addmv', options, ADDMM);
   return addProduct('addmv', x, mv(matrix, vector), options);
 }
 
 /** beta * x + alpha * outer(a, b). */
 export function addr(x: Tensor, a: Tensor, b: Tensor, options: AddmmOptions = {}): Tensor {
+  checkOptions('addr', options, ADDMM);
   return addProduct('addr', x, outer(a, b), options);
 }
 
 /** beta * x + alpha * (a @ b), batch by batch. */
 export function baddbmm(x: Tensor, a: Tensor, b: Tensor, options: AddmmOptions = {}): Tensor {
+  checkOptions('baddbmm', options, ADDMM);
   return addProduct('baddbmm', x, bmm(a, b), options);
 }
 
 /** beta * x + alpha * the sum of the batch of products. */
 export function addbmm(x: Tensor, first: Tensor, second: Tensor, options: AddmmOptions = {}): Tensor {
+  checkOptions('addbmm', options, ADDMM);
   const [a, b] = pairOf('addbmm', first, 3, second, 3);
   if (a.shape[0] !== b.shape[0] || a.shape[2] !== b.shape[1]) innerMismatch('addbmm', a, b);
   const total = new Tensor(build.contract(a.node, b.node, [0, 1, 2], [0, 2, 3], [1, 3]));

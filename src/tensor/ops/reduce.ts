@@ -1,6 +1,6 @@
 /**
- * Reductions over dims: sums, extremes, moments, norms, counts. `dim` is one dim, several, or all by default; `keepdim` leaves them
- * with size 1. Functions here have the tensor first and become methods of Tensor.
+ * Reductions over dims: sums, extremes, moments, norms, counts. `dim` is one dim, several, or all by default; `keepdim`
+ * leaves them with size 1. Functions here have the tensor first and become methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -11,6 +11,7 @@ import { composite } from '../composite.ts';
 import { shapeText } from '../convert.ts';
 import { matrixNorm } from '../linalg/norms.ts';
 import { checkFloat, checkTensor, normalDim, normalDims } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 export type Dims = number | readonly number[] | null;
@@ -43,6 +44,7 @@ const sumDType = (x: Tensor, dtype?: DType): DType => dtype ?? (isFloat(x.dtype)
 
 /** The sum; of integers and bool in i64. */
 export function sum(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor {
+  checkOptions('sum', options, ['dtype', 'keepdim']);
   checkTensor('sum', 'input', x);
   const dims = dimsOf('sum', dim, x);
   return new Tensor(reduced('sum', build.cast(x.node, sumDType(x, options.dtype)), dims, options.keepdim));
@@ -56,6 +58,7 @@ export function nansum(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor 
 
 /** The product; of integers and bool in i64. */
 export function prod(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor {
+  checkOptions('prod', options, ['dtype', 'keepdim']);
   checkTensor('prod', 'input', x);
   const dims = dimsOf('prod', dim, x);
   return new Tensor(reduced('prod', build.cast(x.node, sumDType(x, options.dtype)), dims, options.keepdim));
@@ -75,6 +78,7 @@ function meanNode(x: Node, dims: readonly number[], keepdim: boolean, count: num
  * @throws for integers and bool: say `dtype`, as in PyTorch.
  */
 export function mean(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor {
+  checkOptions('mean', options, ['dtype', 'keepdim']);
   checkTensor('mean', 'input', x);
   const input = options.dtype ? x.to(options.dtype) : x;
   if (!isFloat(input.dtype))
@@ -95,7 +99,11 @@ export function nanmean(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor
 export interface VarOptions extends ReduceOptions {
   /** Divides by n - correction; 1 by default (Bessel's), 0 for the population's. */
   readonly correction?: number;
+  /** PyTorch's older word for it: true is correction 1, false correction 0. */
+  readonly unbiased?: boolean;
 }
+
+const VAR_OPTIONS = ['correction', 'unbiased', 'keepdim'] as const;
 
 function moments(
   op: string,
@@ -103,8 +111,10 @@ function moments(
   dim: Dims | undefined,
   options: VarOptions,
 ): { mean: Node; variance: Node; dims: number[] } {
+  const { unbiased = true, correction = unbiased ? 1 : 0 } = checkOptions(op, options, VAR_OPTIONS);
+  if (options.correction !== undefined && options.unbiased !== undefined)
+    throw new TypeError(`${op}: correction ${correction} and unbiased ${unbiased} came, expected one of them`);
   checkFloat(op, 'input', x);
-  const { correction = 1 } = options;
   const dims = dimsOf(op, dim, x);
   const count = countOf(x, dims);
   const input = wide(x.node);
@@ -156,11 +166,13 @@ function extreme(op: string, kind: 'max' | 'min', x: Tensor, dim: Dims | undefin
 
 /** The largest value; the gradient is shared evenly among equal ones. */
 export function amax(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
+  checkOptions('amax', options, ['keepdim']);
   return extreme('amax', 'max', x, dim, options.keepdim);
 }
 
 /** The smallest value; the gradient is shared evenly among equal ones. */
 export function amin(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
+  checkOptions('amin', options, ['keepdim']);
   return extreme('amin', 'min', x, dim, options.keepdim);
 }
 
@@ -169,12 +181,13 @@ export function aminmax(
   x: Tensor,
   options: ReduceOptions & { readonly dim?: number } = {},
 ): { min: Tensor; max: Tensor } {
+  const { dim, keepdim } = checkOptions('aminmax', options, ['keepdim', 'dim']);
   checkTensor('aminmax', 'input', x);
-  if (x.numel() === 0 && (options.dim === undefined || x.shape[normalDim('aminmax', options.dim, x.ndim)] === 0))
+  if (x.numel() === 0 && (dim === undefined || x.shape[normalDim('aminmax', dim, x.ndim)] === 0))
     throw new RangeError(`aminmax: input: dims to reduce must not be empty, got shape ${shapeText(x.shape)}`);
   // PyTorch keeps a dim that a tensor without dims does not have.
-  const input = x.ndim === 0 && options.keepdim ? x.reshape([1]) : x;
-  return { min: amin(input, options.dim, options), max: amax(input, options.dim, options) };
+  const input = x.ndim === 0 && keepdim ? x.reshape([1]) : x;
+  return { min: amin(input, dim, { keepdim }), max: amax(input, dim, { keepdim }) };
 }
 
 function argExtreme(
@@ -208,11 +221,13 @@ function argExtreme(
 
 /** i64 position of the first largest value, along `dim` or of the flattened tensor. */
 export function argmax(x: Tensor, dim?: number | null, options: ReduceOptions = {}): Tensor {
+  checkOptions('argmax', options, ['keepdim']);
   return argExtreme('argmax', 'max', x, dim, options.keepdim);
 }
 
 /** i64 position of the first smallest value, along `dim` or of the flattened tensor. */
 export function argmin(x: Tensor, dim?: number | null, options: ReduceOptions = {}): Tensor {
+  checkOptions('argmin', options, ['keepdim']);
   return argExtreme('argmin', 'min', x, dim, options.keepdim);
 }
 
@@ -221,12 +236,14 @@ const truth = (x: Tensor, node: Node): Tensor => new Tensor(x.dtype === 'u8' ? b
 
 /** Whether all elements are true (not 0): bool, of u8 u8. */
 export function all(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
+  checkOptions('all', options, ['keepdim']);
   checkTensor('all', 'input', x);
   return truth(x, reduced('min', build.cast(x.node, 'bool'), dimsOf('all', dim, x), options.keepdim));
 }
 
 /** Whether any element is true (not 0): bool, of u8 u8. */
 export function any(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
+  checkOptions('any', options, ['keepdim']);
   checkTensor('any', 'input', x);
   return truth(x, reduced('max', build.cast(x.node, 'bool'), dimsOf('any', dim, x), options.keepdim));
 }
@@ -239,6 +256,7 @@ export function countNonzero(x: Tensor, dim?: Dims): Tensor {
 
 /** log(sum(exp(x))), without overflow. */
 export function logsumexp(x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor {
+  checkOptions('logsumexp', options, ['keepdim']);
   checkTensor('logsumexp', 'input', x);
   const input = isFloat(x.dtype) ? x : x.to('f32');
   const dims = dimsOf('logsumexp', dim, input);
@@ -251,9 +269,11 @@ export function logsumexp(x: Tensor, dim?: Dims, options: ReduceOptions = {}): T
 }
 
 /**
- * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims, the sum of singular values.
+ * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims,
+ * the sum of singular values.
  */
 export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
+  checkOptions('norm', options, ['dtype', 'keepdim']);
   checkTensor('norm', 'input', x);
   const input = options.dtype ? x.to(options.dtype) : raised(x);
   checkFloat('norm', 'input', input);

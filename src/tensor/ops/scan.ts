@@ -7,6 +7,7 @@ import { type DType, isFloat } from '../../graph/dtype.ts';
 import { raised } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
 import { coordinate, takeAlong } from './along.ts';
 
@@ -19,6 +20,7 @@ export interface CumulativeOptions {
 }
 
 function running(op: string, kind: 'sum' | 'prod', x: Tensor, dim: number, options: CumulativeOptions): Tensor {
+  checkOptions(op, options, ['dtype']);
   checkTensor(op, 'input', x);
   const d = normalDim(op, dim, x.ndim);
   const input = build.cast(x.node, options.dtype ?? (isFloat(x.dtype) ? raised(x).dtype : 'i64'));
@@ -57,8 +59,8 @@ export function cummin(x: Tensor, dim: number): ValuesAndIndices {
 }
 
 /**
- * log(cumsum(exp(x))), without overflow or underflow, however far the elements are apart: sums of 2, 4, 8, ... neighbours (Hillis and Steele
- * 1986), each relative to its own largest element.
+ * log(cumsum(exp(x))), without overflow or underflow, however far the elements are apart: sums of 2, 4, 8, ...
+ * neighbours (Hillis and Steele 1986), each relative to its own largest element.
  */
 export function logcumsumexp(x: Tensor, dim: number): Tensor {
   checkFloat('logcumsumexp', 'input', x);
@@ -82,6 +84,7 @@ export function diff(
     readonly append?: Tensor | null;
   } = {},
 ): Tensor {
+  checkOptions('diff', options, ['n', 'dim', 'prepend', 'append']);
   checkTensor('diff', 'input', x);
   const { n = 1, dim = -1, prepend, append } = options;
   if (!Number.isInteger(n) || n < 0) throw new RangeError(`diff: n: expected a whole number of at least 0, got ${n}`);
@@ -129,8 +132,8 @@ function trapezoids(
   y: Tensor,
   options: { readonly x?: Tensor | null; readonly dx?: number; readonly dim?: number },
 ): Tensor {
+  const { x, dx = 1, dim = -1 } = checkOptions(op, options, ['x', 'dx', 'dim']);
   checkTensor(op, 'input', y);
-  const { x, dx = 1, dim = -1 } = options;
   const d = normalDim(op, dim, y.ndim);
   const size = y.shape[d]!;
   const width = Math.max(size - 1, 0);

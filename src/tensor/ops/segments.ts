@@ -5,6 +5,7 @@ import * as build from '../../graph/build.ts';
 import { shapeText } from '../convert.ts';
 import { cat } from '../joins.ts';
 import { checkFloat, checkInt, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 export type SegmentReduction = 'sum' | 'mean' | 'max' | 'min' | 'prod';
@@ -29,8 +30,12 @@ const START: { readonly [R in SegmentReduction]: number } = {
 };
 const KIND = { sum: 'add', mean: 'add', prod: 'mul', max: 'max', min: 'min' } as const;
 
-/** One result for each stretch of `axis`: [...leading dims, segments, ...rest]. Elements outside of all stretches do not count. */
+/**
+ * One result for each stretch of `axis`: [...leading dims, segments, ...rest]. Elements outside of all stretches do not
+ * count.
+ */
 export function segmentReduce(x: Tensor, reduce: SegmentReduction, options: SegmentOptions = {}): Tensor {
+  checkOptions('segmentReduce', options, ['lengths', 'offsets', 'axis', 'initial']);
   const op = 'segmentReduce';
   checkFloat(op, 'input', x);
   if (!(reduce in START))

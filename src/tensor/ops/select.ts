@@ -1,13 +1,12 @@
 /**
- * Choosing between values: where, clamp, masks, and the activations that are choices. Functions here have the tensor first (for `where`
- * the condition) and become methods of Tensor.
+ * Choosing between values: where, clamp, masks, and the activations that are choices. Functions here have the tensor
+ * first (for `where` the condition) and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { composite } from '../composite.ts';
 import {
   broadcastShapes,
-  checkOptions,
   checkTensor,
   checkTensors,
   describe,
@@ -15,6 +14,7 @@ import {
   resultDType,
   type TensorLike,
 } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 function choose(op: string, condition: Tensor, a: TensorLike, b: TensorLike, dtype = resultDType(op, [a, b])): Tensor {
@@ -50,7 +50,10 @@ export interface Limits {
   readonly max?: TensorLike | null;
 }
 
-/** Limits to [min, max], `clamp(0, 1)` or `clamp({ min: 0 })`; either may be left out. Where a limit applies the gradient is 0. */
+/**
+ * Limits to [min, max], `clamp(0, 1)` or `clamp({ min: 0 })`; either may be left out. Where a limit applies the
+ * gradient is 0.
+ */
 export function clamp(x: Tensor, min?: TensorLike | Limits | null, max?: TensorLike | null): Tensor {
   checkTensor('clamp', 'input', x);
   const limits: Limits = typeof min === 'object' && min !== null && !(min instanceof Tensor) ? min : { min, max };
@@ -102,6 +105,7 @@ export function nanToNum(
   x: Tensor,
   options: { readonly nan?: number; readonly posinf?: number; readonly neginf?: number } = {},
 ): Tensor {
+  checkOptions('nanToNum', options, ['nan', 'posinf', 'neginf']);
   checkTensor('nanToNum', 'input', x);
   if (!isFloat(x.dtype)) return x;
   const largest = { f32: 3.4028234663852886e38, f64: Number.MAX_VALUE, f16: 65504, bf16: 3.3895313892515355e38 };

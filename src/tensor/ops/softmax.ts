@@ -1,6 +1,6 @@
 /**
- * The softmax family, as few row-wise primitives so that one kernel can hold them. Functions here have the tensor first and become
- * methods of Tensor.
+ * The softmax family, as few row-wise primitives so that one kernel can hold them. Functions here have the tensor first
+ * and become methods of Tensor.
  */
 
 import type { DType } from '../../graph/dtype.ts';
@@ -8,6 +8,7 @@ import { isFloat } from '../../graph/dtype.ts';
 import { raised } from '../autocast.ts';
 import { composite } from '../composite.ts';
 import { checkTensor, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface SoftmaxOptions {
@@ -16,6 +17,7 @@ export interface SoftmaxOptions {
 }
 
 function prepared(op: string, x: Tensor, dim: number, options: SoftmaxOptions): { input: Tensor; d: number } {
+  checkOptions(op, options, ['dtype']);
   checkTensor(op, 'input', x);
   const input = options.dtype ? x.to(options.dtype) : raised(x);
   if (!isFloat(input.dtype)) throw new TypeError(`${op}: input: expected a float tensor, got ${input.dtype}`);

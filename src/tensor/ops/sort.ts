@@ -3,6 +3,7 @@
  */
 import * as build from '../../graph/build.ts';
 import { checkTensor, checkWhole, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor, type ValuesAndIndices } from '../tensor.ts';
 import { takeAlong } from './along.ts';
 
@@ -12,8 +13,13 @@ export interface SortOptions {
 
 /** i64 positions that sort x along `dim`, stably; NaN counts as largest. */
 export function argsort(x: Tensor, dim = -1, options: SortOptions = {}): Tensor {
-  checkTensor('argsort', 'input', x);
-  const d = normalDim('argsort', dim, x.ndim);
+  return sorting('argsort', x, dim, options);
+}
+
+function sorting(op: string, x: Tensor, dim: number, options: SortOptions): Tensor {
+  checkOptions(op, options, ['descending']);
+  checkTensor(op, 'input', x);
+  const d = normalDim(op, dim, x.ndim);
   if (x.ndim === 0) return new Tensor(build.full(0, [], 'i64'));
   const input = x.dtype === 'bool' ? build.cast(x.node, 'u8') : x.node;
   return new Tensor(build.argSort(build.detach(input), d, options.descending ?? false));
@@ -21,8 +27,7 @@ export function argsort(x: Tensor, dim = -1, options: SortOptions = {}): Tensor 
 
 /** Sorted values and where they came from, stably; NaN counts as largest. */
 export function sort(x: Tensor, dim = -1, options: SortOptions = {}): ValuesAndIndices {
-  checkTensor('sort', 'input', x);
-  const indices = argsort(x, dim, options);
+  const indices = sorting('sort', x, dim, options);
   return { values: x.ndim === 0 ? x : takeAlong(x, indices, normalDim('sort', dim, x.ndim)), indices };
 }
 
@@ -38,6 +43,7 @@ export function topk(
   dim = -1,
   options: { readonly largest?: boolean; readonly sorted?: boolean } = {},
 ): ValuesAndIndices {
+  checkOptions('topk', options, ['largest', 'sorted']);
   checkTensor('topk', 'input', x);
   checkWhole('topk', 'k', k, 0);
   const d = normalDim('topk', dim, x.ndim);
@@ -55,6 +61,7 @@ export function kthvalue(
   dim = -1,
   options: { readonly keepdim?: boolean } = {},
 ): ValuesAndIndices {
+  checkOptions('kthvalue', options, ['keepdim']);
   checkTensor('kthvalue', 'input', x);
   const d = normalDim('kthvalue', dim, x.ndim);
   const size = x.ndim === 0 ? 1 : x.shape[d]!;

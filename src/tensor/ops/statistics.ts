@@ -1,10 +1,12 @@
 /**
- * Quantiles, covariance, counting and searching sorted values. Functions here have the tensor first and become methods of Tensor.
+ * Quantiles, covariance, counting and searching sorted values. Functions here have the tensor first and become methods
+ * of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkInt, checkTensor, checkWhole, knownNumbers, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 export interface QuantileOptions {
@@ -21,8 +23,8 @@ function quantiles(
   options: QuantileOptions,
   skipNaN: boolean,
 ): Tensor {
+  const { keepdim = false, interpolation = 'linear' } = checkOptions(op, options, ['keepdim', 'interpolation']);
   checkFloat(op, 'input', x);
-  const { keepdim = false, interpolation = 'linear' } = options;
   if (dim === undefined || dim === null) {
     const flat = quantiles(op, x.reshape([-1]), q, 0, { interpolation }, skipNaN);
     const many = q instanceof Tensor ? q.shape : [];
@@ -98,6 +100,7 @@ export interface CovOptions {
 
 /** Covariance matrix of variables in rows and observations in columns. */
 export function cov(x: Tensor, options: CovOptions = {}): Tensor {
+  checkOptions('cov', options, ['correction', 'fweights', 'aweights']);
   checkTensor('cov', 'input', x);
   const { correction = 1, fweights, aweights } = options;
   if (x.ndim > 2) throw new RangeError(`cov: input: expected at most 2 dims, got ${shapeText(x.shape)}`);
@@ -143,6 +146,7 @@ export function bincount(
   x: Tensor,
   options: { readonly weights?: Tensor | null; readonly minlength?: number } = {},
 ): Tensor {
+  checkOptions('bincount', options, ['weights', 'minlength']);
   checkInt('bincount', 'input', x);
   const { weights, minlength = 0 } = options;
   if (x.ndim !== 1) throw new RangeError(`bincount: input: expected a vector, got ${shapeText(x.shape)}`);
@@ -166,6 +170,7 @@ export function histc(
   x: Tensor,
   options: { readonly bins?: number; readonly min?: number; readonly max?: number } = {},
 ): Tensor {
+  checkOptions('histc', options, ['bins', 'min', 'max']);
   checkFloat('histc', 'input', x);
   const { bins = 100, min = 0, max = 0 } = options;
   checkWhole('histc', 'bins', bins, 1);
@@ -194,8 +199,15 @@ export interface SearchOptions {
   readonly sorter?: Tensor | null;
 }
 
-/** Where each value would be put into the sorted last dim: i64 of the values' shape. The sequence is a vector, or has the values' leading dims. */
+/** Names of SearchOptions. */
+const SEARCH = ['right', 'side', 'outInt32', 'sorter'] as const;
+
+/**
+ * Where each value would be put into the sorted last dim: i64 of the values' shape. The sequence is a vector, or has
+ * the values' leading dims.
+ */
 export function searchsorted(x: Tensor, values: Tensor | number, options: SearchOptions = {}): Tensor {
+  checkOptions('searchsorted', options, SEARCH);
   checkTensor('searchsorted', 'sequence', x);
   const { right = false, side = null, outInt32 = false, sorter = null } = options;
   const sequence = sorter ? x.gather(-1, sorter) : x;
@@ -219,7 +231,10 @@ export function searchsorted(x: Tensor, values: Tensor | number, options: Search
 const isBefore = (element: Tensor, value: Tensor, after: boolean): Tensor =>
   (after ? element.gt(value) : element.ge(value)).logicalNot();
 
-/** How many elements come before each value, by halving the stretch in question: also what is not sorted is probed where PyTorch probes it. */
+/**
+ * How many elements come before each value, by halving the stretch in question: also what is not sorted is probed where
+ * PyTorch probes it.
+ */
 function bisect(sequence: Tensor, values: Tensor, after: boolean): Tensor {
   const n = sequence.shape.at(-1)!;
   const flat = sequence.reshape([-1]);
@@ -238,8 +253,12 @@ function bisect(sequence: Tensor, values: Tensor, after: boolean): Tensor {
   return start;
 }
 
-/** Which bucket between sorted boundaries each element falls into; `right` says whether a boundary belongs to the bucket above. */
+/**
+ * Which bucket between sorted boundaries each element falls into; `right` says whether a boundary belongs to the bucket
+ * above.
+ */
 export function bucketize(x: Tensor | number, boundaries: Tensor, options: SearchOptions = {}): Tensor {
+  checkOptions('bucketize', options, SEARCH);
   checkTensor('bucketize', 'boundaries', boundaries);
   if (boundaries.ndim !== 1)
     throw new RangeError(`bucketize: boundaries: expected a vector, got ${shapeText(boundaries.shape)}`);
@@ -295,7 +314,10 @@ export function diagonalScatter(x: Tensor, source: Tensor, offset = 0, dim1 = 0,
   return x.reshape([-1]).indexPut([places], source).reshape(x.shape);
 }
 
-/** The flattened x with source at the positions of `index` (negative ones from the end), in x's shape; `accumulate` adds. */
+/**
+ * The flattened x with source at the positions of `index` (negative ones from the end), in x's shape; `accumulate`
+ * adds.
+ */
 export function put(x: Tensor, index: Tensor, source: Tensor, accumulate = false): Tensor {
   checkTensor('put', 'input', x);
   checkInt('put', 'index', index);

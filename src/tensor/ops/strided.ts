@@ -1,5 +1,6 @@
 /**
- * Views by strides, and finite differences along dims. Functions here have the tensor first and become methods of Tensor.
+ * Views by strides, and finite differences along dims. Functions here have the tensor first and become methods of
+ * Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -8,6 +9,7 @@ import { axis } from '../../graph/reindex.ts';
 import { checkShape, shapeText } from '../convert.ts';
 import { cat } from '../joins.ts';
 import { checkTensor, checkWhole, describe, normalDim } from '../operands.ts';
+import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 /** Elements offset + i * stride[0] + j * stride[1] + ... of x in C order, as a tensor of shape `size`. */
@@ -62,6 +64,7 @@ export interface GradientOptions {
 
 /** Second-order central differences along each of `dim`, one tensor each; one-sided ones at the ends. */
 export function gradient(x: Tensor, options: GradientOptions = {}): Tensor[] {
+  checkOptions('gradient', options, ['spacing', 'dim', 'edgeOrder']);
   checkTensor('gradient', 'input', x);
   const { spacing = null, dim = null, edgeOrder = 1 } = options;
   if (edgeOrder !== 1 && edgeOrder !== 2)

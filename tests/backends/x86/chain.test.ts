@@ -1,6 +1,6 @@
 /**
- * Attention as chains: scores that are never stored give what the reference gives, with gradients, masks and dropout, at sizes that fill no block,
- * with every ISA, for any number of threads, and in bounds.
+ * Attention as chains: scores that are never stored give what the reference gives, with gradients, masks and dropout,
+ * at sizes that fill no block, with every ISA, for any number of threads, and in bounds.
  */
 import { describe, expect, it } from 'vitest';
 import { referenceBackend } from '../../../src/backends/reference/index.ts';
@@ -12,24 +12,27 @@ import { compileGraph, compileSteps } from '../../../src/compiler/compile.ts';
 import type { GraphProgram } from '../../../src/compiler/program.ts';
 import type { Target } from '../../../src/compiler/target.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
-import { F, manualSeed, rand, randn, type Tensor, vjp, where } from '../../../src/index.ts';
+import { autocast, F, manualSeed, rand, randn, type Tensor, tensor, vjp, where } from '../../../src/index.ts';
 import { programOf, runLoops, TARGET } from '../../compiler/support.ts';
 import { isas } from './available.ts';
 
 type Attention = (q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
-const leaf = (shape: readonly number[]): Tensor => {
-  const x = randn(shape);
+const leaf = (shape: readonly number[], of: (x: Tensor) => Tensor = x => x): Tensor => {
+  const x = of(randn(shape));
   x.data();
   return x;
 };
 
-/** Attention and its gradients by q, k and v; what flows back depends on the result. */
-function program(f: Attention, [b, h, l, s, e, v]: readonly number[]): GraphProgram {
+/** Attention and its gradients by q, k and v, which bf16 represents; what flows back depends on the result. */
+function program(f: Attention, [b, h, l, s, e, v]: readonly number[], dtype: 'f32' | 'bf16' = 'f32'): GraphProgram {
   manualSeed(3);
-  const inputs = [leaf([b!, h!, l!, e!]), leaf([b!, h!, s!, e!]), leaf([b!, h!, s!, v!])] as const;
-  const [out, pull] = vjp((...args: readonly Tensor[]) => f(args[0]!, args[1]!, args[2]!), ...inputs);
-  return programOf([out, ...pull(out.mul(out))].map(t => t.node));
+  const round = (x: Tensor): Tensor => x.to('bf16').to('f32');
+  const inputs = [leaf([b!, h!, l!, e!], round), leaf([b!, h!, s!, e!], round), leaf([b!, h!, s!, v!], round)] as const;
+  const attention = (...args: readonly Tensor[]): Tensor =>
+    autocast({ dtype: 'bf16', enabled: dtype === 'bf16' }, () => f(args[0]!, args[1]!, args[2]!));
+  const [out, pull] = vjp(attention, ...inputs);
+  return programOf([out, ...pull(out.mul(out))].map(t => t.to('f32').node));
 }
 
 const chainsOf = (graph: GraphProgram, target: Target): number =>
@@ -45,6 +48,15 @@ function near(actual: readonly HostArray[], expected: readonly HostArray[]): voi
     });
     expect(worst / scale).toBeLessThan(2e-6);
   });
+}
+
+/** Root of the mean square of what two results differ by. */
+function distance(x: HostArray, y: HostArray): number {
+  let sum = 0;
+  x.forEach((value, i) => {
+    sum += (Number(value) - Number(y[i]!)) ** 2;
+  });
+  return Math.sqrt(sum / x.length);
 }
 
 const causal: Attention = (q, k, v) => F.scaledDotProductAttention(q, k, v, { isCausal: true });
@@ -89,6 +101,51 @@ describe.each(isas)('%s', isa => {
     });
     near(one!, want);
     expect(three).toEqual(one);
+  });
+});
+
+describe.skipIf(!isas.includes('amx'))('bf16 on matrix registers', () => {
+  const target = targetOf('amx', queryCpu(new Native()));
+  const backend = createX86Backend({ isa: 'amx', allThreads: true, guards: true });
+  it.each([...CASES, ['heads of 128, rows that fill no block', [2, 2, 333, 333, 128, 128], causal] as const])(
+    '%s',
+    (name, sizes, f) => {
+      const graph = program(f, sizes, 'bf16');
+      expect(chainsOf(graph, target)).toBe(name.startsWith('keys') ? 0 : 2);
+      expect(chainsOf(graph, targetOf('avx512', queryCpu(new Native())))).toBe(0);
+      const bindings = graph.leaves.map(x => (x.is('variable') ? x.attrs.variable.read() : x.value!));
+      const executable = backend.compile(graph);
+      const [one, three] = [1, 3].map(threads => {
+        backend.threads = threads;
+        return executable.run(bindings);
+      });
+      expect(three).toEqual(one);
+      // Nowhere farther from f32 than scores that are stored as bf16.
+      const exact = program(f, sizes);
+      const floats = exact.leaves.map(x => (x.is('variable') ? x.attrs.variable.read() : x.value!));
+      const want = referenceBackend.compile(exact).run(floats);
+      const stored = createX86Backend({ isa: 'avx512' }).compile(graph).run(bindings);
+      for (const [i, x] of want.entries())
+        expect(distance(one![i]!, x) / distance(stored[i]!, x)).toBeLessThan(name.startsWith('keys') ? 1.1 : 1.02);
+    },
+  );
+
+  it('scores that are infinite or NaN stay within their rows', () => {
+    manualSeed(5);
+    const [l, e] = [70, 32];
+    const values = Array.from({ length: 3 }, () => (randn([8, l, e]).data() as Float32Array).slice());
+    // Row 3 of the first batch is infinite, row 40 NaN.
+    values[0]!.fill(Number.POSITIVE_INFINITY, 3 * e, 3 * e + 1);
+    values[0]!.fill(Number.NaN, 40 * e, 41 * e);
+    const [q, k, v] = values.map(x => tensor(x, { shape: [8, l, e] }).to('bf16'));
+    const graph = programOf([
+      q!.matmul(k!.transpose(-2, -1)).to('f32').softmax(-1).to('bf16').matmul(v!).to('f32').node,
+    ]);
+    expect(chainsOf(graph, target)).toBe(1);
+    const bindings = graph.leaves.map(x => (x.is('variable') ? x.attrs.variable.read() : x.value!));
+    const [out] = backend.compile(graph).run(bindings);
+    const rows = Array.from({ length: 8 * l }, (_, r) => (out as Float32Array).slice(r * e, r * e + e));
+    expect(rows.flatMap((row, r) => (row.some(x => !Number.isFinite(x)) ? [r] : []))).toEqual([3, 40]);
   });
 });
 

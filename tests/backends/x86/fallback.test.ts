@@ -1,6 +1,6 @@
 /**
- * Where machine code cannot run, one line on stderr says why and the work goes on on WebAssembly. In processes of their own, on the built package, with
- * something taken away from koffi.
+ * Where machine code cannot run, one line on stderr says why and the work goes on on WebAssembly. In processes of their
+ * own, on the built package, with something taken away from koffi.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
@@ -43,6 +43,38 @@ describe.skipIf(!machineCode)('the default backend', () => {
     expect(stdout).toBe('wasm 3 wasm');
     expect(stderr).toMatch(new RegExp(`^tenon: computing on wasm: x86: ${reason}.*$`));
   });
+
+  it.each([0, 1, 2, 3, 8])(
+    'executable memory that is refused later, after %i more pages: training goes on on WebAssembly',
+    left => {
+      const script = `
+      import { backendName, compile, F, manualSeed, randn } from 'tenon';
+      import { LeNet } from 'tenon/models';
+      import { Adam } from 'tenon/optim';
+      manualSeed(1);
+      const [x, y] = [randn([4, 1, 28, 28]), randn([4, 10]).argmax(1)];
+      const model = new LeNet();
+      const optimizer = new Adam(model.parameters(), { lr: 0.01 });
+      const step = () => {
+        const loss = F.crossEntropy(model.forward(x), y);
+        loss.backward();
+        optimizer.step();
+        optimizer.zeroGrad();
+        return loss.item();
+      };
+      const losses = [step(), step()];
+      const norm = compile(a => a.square().sum().sqrt());
+      norm(x);
+      globalThis.pagesLeft = ${left};
+      const compiled = compile(() => { const loss = F.crossEntropy(model.forward(x), y).mul(2); loss.backward(); optimizer.step(); optimizer.zeroGrad(); return loss; });
+      losses.push(compiled().item() / 2, compiled().item() / 2, (await compiled.async()).item() / 2, step());
+      console.log(losses.map(loss => loss.toFixed(3)).join(' '), norm(x).item().toFixed(3), backendName());`;
+      const { stdout, stderr } = run('later', {}, script);
+      const never = run(null, {}, script.replace('globalThis.pagesLeft', 'globalThis.unused'));
+      expect(stdout).toBe(never.stdout.replace('x86', 'wasm'));
+      expect(stderr).toBe('tenon: computing on wasm from now on: x86: the system refuses to make memory executable');
+    },
+  );
 
   it('goes on with the threads it has where the system refuses more', () => {
     const script = `

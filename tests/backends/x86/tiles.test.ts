@@ -80,6 +80,7 @@ function run(
   b: Uint32Array<ArrayBuffer>,
   c: Float32Array<ArrayBuffer>,
   runs?: { readonly pairs: Int32Array<ArrayBuffer>; readonly pitch: number | null },
+  pitch?: { readonly c: number },
 ): void {
   const builder = new LoopBuilder();
   builder.parallel(1, () =>
@@ -92,7 +93,8 @@ function run(
       steps: of.inRegister ? builder.i32(of.steps) : of.steps,
       add: of.add,
       ...(of.ahead > 0 ? { ahead: { from: builder.addr(1), lines: of.ahead } } : {}),
-      ...(runs ? { runs: { at: builder.addr(3), count: builder.i32(runs.pairs.length / 2), pitch: runs.pitch } } : {}),
+      ...(runs ? { runs: { at: builder.addr(3), count: builder.i32(runs.pairs.length / 2) } } : {}),
+      pitch: { ...(runs && runs.pitch !== null ? { a: runs.pitch } : {}), ...pitch },
     }),
   );
   const arrays = [new Int32Array(a.buffer), new Int32Array(b.buffer), c, ...(runs ? [runs.pairs] : [])];
@@ -149,6 +151,18 @@ describe.skipIf(!isas.includes('amx')).each(blocks)('$kind, $rows x $columns til
     const c = sums();
     run(block, of, asLines(a, parts), asWords(b, parts), c);
     expect(worst(a, b, c, of.add ? 3 : 0)).toBeLessThan(NEAR);
+  });
+
+  it.each([false, true])('rows of sums that lie apart, kept: %s', add => {
+    const of = { steps: 2, inRegister: false, add, ahead: 0 };
+    const [a, b] = [lines(block.rows, POINTS * of.steps), lines(block.columns, POINTS * of.steps)];
+    const [width, pitch] = [16 * block.columns, 16 * block.columns + 7];
+    const wide = new Float32Array(16 * block.rows * pitch).fill(3);
+    run(block, of, asLines(a, parts), asWords(b, parts), wide, undefined, { c: pitch * 4 });
+    const c = sums().map((_, i) => wide[Math.floor(i / width) * pitch + (i % width)]!);
+    expect(worst(a, b, c, add ? 3 : 0)).toBeLessThan(NEAR);
+    // What lies between the rows is nobody's.
+    expect(wide.every((x, i) => i % pitch < width || x === 3)).toBe(true);
   });
 
   it.each([null, 2 * 3 * parts * WORDS + 5])('runs, rows of a %s words apart', pitch => {

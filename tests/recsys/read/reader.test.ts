@@ -367,7 +367,8 @@ describe('bad input', () => {
     ];
     const quarantine = folder.file('infinite.bad');
     const format: Format = { type: 'csv', columns: ['y', 'a', 'b'] };
-    // Flat records have a way of their own through stretches of plain columns; columns of several values do not take it.
+    // Flat records have a way of their own through stretches of plain columns; columns of several values do not take
+    // it.
     for (const width of [undefined, 1]) {
       const features: FeatureSpec = { labels: ['y'], slots: [], dense: ['a', { name: 'b', width }] };
       const path = folder.write('infinite.csv', `${lines.join('\n')}\n`);
@@ -540,10 +541,8 @@ describe('the public samples load', () => {
   });
 
   testWithData('values are those of the file', samples, async () => {
-    const { all } = await readAll(
-      [at('paddlerec-criteo-slot-sample_train.txt')],
-      cases['paddlerec-criteo-slot-sample_train.txt']!,
-    );
+    const { format, features } = cases['paddlerec-criteo-slot-sample_train.txt']!;
+    const { all } = await readAll([at('paddlerec-criteo-slot-sample_train.txt')], { format, features });
     const [first] = readFileSync(at('paddlerec-criteo-slot-sample_train.txt'), 'utf8').split('\n', 1);
     const pairs = first!
       .trim()

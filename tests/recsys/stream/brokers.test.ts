@@ -1,5 +1,6 @@
 /**
- * tenon stream on the real brokers: killed in a pass, and with the broker gone for a while, it ends with the bits of an undisturbed run.
+ * tenon stream on the real brokers: killed in a pass, and with the broker gone for a while, it ends with the bits of an
+ * undisturbed run.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
@@ -177,7 +178,7 @@ describe.each([
   it.skipIf(missing !== '')('what its producer sent twice is trained on once', { timeout: 60_000 }, async () => {
     const server = await testBroker(kind.server, folder.file(`${name}-keys`));
     const keys = ['a', 'b', 'a', 'c', 'b', 'd'];
-    const open = { redis: redisBroker, nats: natsBroker }[name];
+    const naming = { url: server.url, stream: 'clicks', key: 'event' };
     if (name === 'redis') {
       const client = createClient({ url: server.url });
       await client.connect();
@@ -199,7 +200,7 @@ describe.each([
       expect((await manager.streams.info('clicks')).state.messages).toBe(keys.length + 1);
       await connection.close();
     }
-    const broker = await open({ url: server.url, stream: 'clicks', field: 'line', key: 'event' });
+    const broker = await (name === 'redis' ? redisBroker({ ...naming, field: 'line' }) : natsBroker(naming));
     const source = new BrokerSource(broker, { follow: false });
     const notices: string[] = [];
     const asking = { signal: new AbortController().signal, onNotice: (sentence: string) => notices.push(sentence) };

@@ -1,6 +1,6 @@
 /**
- * Encodings of the vector and mask instructions that are used, one line each: prefix, map, W, opcode, and how a compressed displacement
- * scales. Data only; encodings.ts writes the bytes.
+ * Encodings of the vector and mask instructions that are used, one line each: prefix, map, W, opcode, and how a
+ * compressed displacement scales. Data only; encodings.ts writes the bytes.
  */
 
 /** What one unit of an 8-bit displacement means: the bytes of memory the instruction touches. */
@@ -40,6 +40,8 @@ const LINES = {
   vfmadd213pd: '1.2.1 a8 full',
   vscalefps: '1.2.0 2c full',
   vscalefpd: '1.2.1 2c full',
+  vrangeps: '1.3.0 50 full',
+  vrangepd: '1.3.1 50 full',
   vrcp14ps: '1.2.0 4c full',
   vrcp14pd: '1.2.1 4c full',
   vrndscaleps: '1.3.0 08 full',
@@ -121,6 +123,7 @@ const LINES = {
   vpmovdw: '2.2.0 33 half',
   vcvtph2ps: '1.2.0 13 half',
   vcvtps2ph: '1.3.0 1d half',
+  vcvtneps2bf16: '2.2.0 72 full',
   vdpbf16ps: '2.2.0 52 full',
   vpdpwssd: '1.2.0 52 full',
   vpmovm2d: '2.2.0 38 none',
@@ -153,7 +156,10 @@ export const VECTOR_OPS = Object.keys(LINES) as readonly VectorOp[];
 
 const forms: { [op in VectorOp]?: VectorForm } = {};
 
-/** How an instruction is encoded; its line is read when it is first used, as reading them all takes a millisecond of every start. */
+/**
+ * How an instruction is encoded; its line is read when it is first used, as reading them all takes a millisecond of
+ * every start.
+ */
 export const vectorForm = (op: VectorOp): VectorForm => (forms[op] ??= parse(LINES[op]));
 
 /** VEX-encoded instructions on opmask registers: pp, map 1, W, opcode; L is 1 for those with three operands. */

@@ -1,6 +1,6 @@
 /**
- * An assembler that also writes down what it is told, in Intel's syntax as GNU as reads it: for `TENON_DEBUG=code`. Adds text only; the bytes are
- * those of assembler.ts.
+ * An assembler that also writes down what it is told, in Intel's syntax as GNU as reads it: for `TENON_DEBUG=code`.
+ * Adds text only; the bytes are those of assembler.ts.
  */
 import { Assembler } from './assembler.ts';
 import { type MaskOp, type VectorOp, vectorForm } from './forms.ts';
@@ -48,7 +48,7 @@ const WRITES_S: readonly (readonly [RegExp, number])[] = [
   [/^vpmovdb$/, 2],
   [/^vextracti128$/, 1],
 ];
-const NARROW_RESULT = /^(vcvttpd2dq|vcvtpd2ps|vcvtqq2ps)$/;
+const NARROW_RESULT = /^(vcvttpd2dq|vcvtpd2ps|vcvtqq2ps|vcvtneps2bf16)$/;
 const ONE_SOURCE =
   /^(vsqrt|vrcp|vpabs|vmov|vcvt(?!si2)|vrndscale|vround|vbroadcast|vpbroadcast|vpmov|vpshufd|vpermq|vextract)/;
 

@@ -1,6 +1,7 @@
 /**
  * Linux and macOS, through the C library. macOS could not be run.
  */
+import { MachineRefusal } from '../../../compiler/program.ts';
 import type { SystemFunctions } from '../system-code.ts';
 import type { Koffi, Platform } from './platform.ts';
 
@@ -94,12 +95,12 @@ function posix(
     library: libc,
     map(bytes) {
       const address = mmap(0, bytes, READ | WRITE, system.privateAnonymous, -1, 0);
-      if (address === -1) throw new Error(`x86: the system refuses ${bytes} bytes of memory for machine code`);
+      if (address === -1) throw new MachineRefusal(`x86: the system refuses ${bytes} bytes of memory for machine code`);
       return address;
     },
     seal(address, bytes) {
       if (mprotect(address, bytes, READ | EXECUTE) !== 0)
-        throw new Error('x86: the system refuses to make memory executable');
+        throw new MachineRefusal('x86: the system refuses to make memory executable');
     },
     forbid(address, bytes) {
       if (mprotect(address, bytes, 0) !== 0) throw new Error('x86: the system refuses to protect memory');

@@ -1,6 +1,7 @@
 /**
  * Windows, through kernel32 and kernelbase. Could not be run.
  */
+import { MachineRefusal } from '../../../compiler/program.ts';
 import type { Koffi, Platform } from './platform.ts';
 
 const COMMIT_AND_RESERVE = 0x3000;
@@ -33,7 +34,8 @@ export function windows(koffi: Koffi): Platform {
     return address;
   };
   const change = (address: number, bytes: number, mode: number, what: string): void => {
-    if (protect(address, bytes, mode, new Uint32Array(1)) === 0) throw new Error(`x86: the system refuses to ${what}`);
+    if (protect(address, bytes, mode, new Uint32Array(1)) === 0)
+      throw new MachineRefusal(`x86: the system refuses to ${what}`);
   };
   return {
     functions: {
@@ -44,7 +46,7 @@ export function windows(koffi: Koffi): Platform {
     },
     map(bytes) {
       const address = allocate(0, bytes, COMMIT_AND_RESERVE, PAGE.readWrite);
-      if (address === 0) throw new Error(`x86: the system refuses ${bytes} bytes of memory for machine code`);
+      if (address === 0) throw new MachineRefusal(`x86: the system refuses ${bytes} bytes of memory for machine code`);
       return address;
     },
     seal(address, bytes) {

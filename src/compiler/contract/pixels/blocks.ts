@@ -74,7 +74,8 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
         rows: rows === SIDE ? 1 : 2,
         columns: width === SIDE ? 1 : 2,
         add: false,
-        runs: { ...listed, pitch: f.image.lin[f.images]! * BF16 },
+        runs: listed,
+        pitch: { a: f.image.lin[f.images]! * BF16 },
       }),
   };
 }

@@ -317,7 +317,7 @@ class GradientKernel {
             multiply(outPart, inPart, b.advance(areas.sums, place, BLOCK_SUMS * WORD));
           });
         });
-      const runs = { at: b.advance(areas.lists, tap, 2 * stepPixels * WORD), count, pitch: null };
+      const runs = { at: b.advance(areas.lists, tap, 2 * stepPixels * WORD), count };
       const inTiles = (): void =>
         eachBlock((outPart, inPart, sums) => this.multiplyBlocks(areas, runs, outPart, inPart, sums));
       if (!this.format.hasLimits) {

@@ -253,7 +253,7 @@ class PartsKernel {
       columns: plan.width === SIDE ? 1 : 2,
       add: plan.channelBlocks > 1,
       ahead,
-      runs: { at: list, count, pitch: null },
+      runs: { at: list, count },
     });
   }
 

@@ -1,7 +1,8 @@
 /**
- * The product of a convolution (or of its input gradient) in transformed tiles: per plane a dense product [tiles x channels] by [channels x results] with
- * operands that lie as the microkernel reads them. A task transforms its tiles, multiplies them by a panel of the kernel at a time, and finishes results
- * while the panel's sums are in the second cache. Where a task's tiles would be few, all tiles are transformed first.
+ * The product of a convolution (or of its input gradient) in transformed tiles: per plane a dense product [tiles x
+ * channels] by [channels x results] with operands that lie as the microkernel reads them. A task transforms its tiles,
+ * multiplies them by a panel of the kernel at a time, and finishes results while the panel's sums are in the second
+ * cache. Where a task's tiles would be few, all tiles are transformed first.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -20,7 +21,7 @@ import {
   type Channels,
   loadPlanes,
   PLANES,
-  type Planes,
+  type PlacedPlanes,
   planeElements,
   planesOf,
   storePlanes,
@@ -56,7 +57,10 @@ interface ForwardPlan {
   /** Whether all tiles are transformed before the first task, whose panels of results are then tasks of their own. */
   readonly shared: boolean;
   readonly unroll: number;
-  /** Bytes of the next panel of the kernel that a tile asks for in a trip of its loop; 0 where the kernel stays in the second cache. */
+  /**
+   * Bytes of the next panel of the kernel that a tile asks for in a trip of its loop; 0 where the kernel stays in the
+   * second cache.
+   */
   readonly ahead: number;
 }
 
@@ -75,7 +79,8 @@ function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
     Math.ceil(mPanels / Math.max(1, Math.floor((target.l2Bytes * share) / (bytes * rows))));
   const own = Math.min(mPanels, Math.max(TASKS, blocks(TILES_SHARE, tileBytes)));
   const sharing = Math.min(mPanels, Math.max(Math.ceil(TASKS / nPanels), blocks(SUMS_SHARE, PLANES * width * F32)));
-  // Bytes from the shared cache: tasks of their own tiles read the whole kernel each, the others read tiles once per panel of results.
+  // Bytes from the shared cache: tasks of their own tiles read the whole kernel each, the others read tiles once per
+  // panel of results.
   const streamed = (times: number): number => (kernelBytes <= target.l2Bytes / 2 ? 1 : times) * kernelBytes;
   const shared = (nPanels + 2) * tiles * tileBytes + streamed(sharing) < streamed(own);
   const mTasks = shared ? sharing : own;
@@ -168,7 +173,9 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
     b.parallel(mPanels, panel => {
       const first = b.mul(panel, b.i32(rows));
       const last = b.bin('min', b.add(first, b.i32(rows)), b.i32(tiles));
-      transformImage(b, windows, all(), lanes, first, last, b.addr(imageAt, b.mul(first, b.i32(pitch))), image);
+      const channels = all();
+      const to = { ...image, from: b.addr(imageAt, b.mul(first, b.i32(pitch))) };
+      transformImage(b, windows, { channels, lanes, first, last, to });
     });
   if (packs || shared) b.barrier();
 
@@ -179,42 +186,41 @@ export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Tar
     const first = b.mul(lo, b.i32(rows));
     const last = b.bin('min', b.mul(hi, b.i32(rows)), b.i32(tiles));
     const from = b.addr(imageAt, shared ? b.mul(first, b.i32(pitch)) : b.mul(slot, b.i32(planeElements(image))));
-    const to = b.addr(sumsAt, b.mul(slot, b.i32(planeElements(sums))));
-    if (!shared) transformImage(b, windows, all(), lanes, first, last, from, image);
+    const own: PlacedPlanes = { ...image, from };
+    const ownSums: PlacedPlanes = { ...sums, from: b.addr(sumsAt, b.mul(slot, b.i32(planeElements(sums)))) };
+    if (!shared) transformImage(b, windows, { channels: all(), lanes, first, last, to: own });
     const one = (n: Reg): void => {
-      multiply(b, plan, { from, pitch, image }, kernel, to, sums, lo, hi, n);
-      settle(b, p, f, plan, to, sums, first, last, n);
+      multiply(b, plan, own, kernel, ownSums, { lo, hi, n });
+      writeResults(b, p, f, plan, ownSums, { lo: first, hi: last, n });
     };
     if (panel) one(panel);
     else b.for(0, nPanels, 1, one);
   });
 }
 
-/** Transformed tiles from an address on, rows `pitch` elements apart. */
-interface Tiles {
-  readonly from: Reg;
-  readonly pitch: number;
-  readonly image: Planes;
+/** Tiles, or panels of them, from `lo` to `hi` - 1, and panel `n` of results. */
+interface Block {
+  readonly lo: Reg;
+  readonly hi: Reg;
+  readonly n: Reg;
 }
 
-/** Sums of panels lo to hi of tiles by panel `n` of results. */
+/** Sums of panels of tiles by one of results. */
 function multiply(
   b: LoopBuilder,
   plan: ForwardPlan,
-  { from, pitch, image }: Tiles,
+  image: PlacedPlanes,
   kernel: number,
-  to: Reg,
-  sums: Planes,
-  lo: Reg,
-  hi: Reg,
-  n: Reg,
+  sums: PlacedPlanes,
+  { lo, hi, n }: Block,
 ): void {
   const { lanes, channels, rows, vectors, width } = plan;
+  const { pitch } = image;
   b.for(0, PLANES, 1, plane => {
-    const rowsAt = b.advance(from, plane, image.plane * F32);
+    const rowsAt = b.advance(image.from, plane, image.plane * F32);
     const line = affine(b, [[n, PLANES * channels], [plane, channels]], 0); // biome-ignore format: a sum
     const columns = b.addr(kernel, b.mul(line, b.i32(width)));
-    const target = b.advance(to, plane, sums.plane * F32);
+    const target = b.advance(sums.from, plane, sums.plane * F32);
     // Each tile asks for its share of the next panel, which lies behind this one.
     const next = b.advance(columns, b.i32(channels), width * F32);
     const asked = (tile: Reg): Reg =>
@@ -233,22 +239,19 @@ function multiply(
   });
 }
 
-/** Results of tiles lo to hi from their sums. */
-function settle(
+/** Transforms the sums of tiles back, and runs the epilogue on their results. */
+function writeResults(
   b: LoopBuilder,
   p: Problem,
   { windows, out }: Forward,
   { lanes, results, width }: ForwardPlan,
-  from: Reg,
-  sums: Planes,
-  lo: Reg,
-  hi: Reg,
-  n: Reg,
+  sums: PlacedPlanes,
+  { lo, hi, n }: Block,
 ): void {
   const first = b.mul(n, b.i32(width));
   const columns = results % width === 0 ? width : b.bin('min', b.i32(width), b.sub(b.i32(results), first));
   b.for(lo, hi, 1, tile => {
-    const at = b.advance(from, b.sub(tile, lo), width * F32);
+    const at = b.advance(sums.from, b.sub(tile, lo), width * F32);
     b.for(0, columns, lanes, v => {
       const place = b.advance(at, v, F32);
       const values = transformSums(b, loadPlanes(b, place, sums, lanes));
@@ -273,7 +276,10 @@ function settle(
   });
 }
 
-/** Adds the coordinates of pixel 0 to 3 of a tile to `own`; negative where the pixel lies beyond an odd side, null where no side is odd. */
+/**
+ * Adds the coordinates of pixel 0 to 3 of a tile to `own`; negative where the pixel lies beyond an odd side, null where
+ * no side is odd.
+ */
 function pixelCoords(b: LoopBuilder, windows: Windows, tile: Coords, pixel: Reg, own: Map<number, Reg>): Reg | null {
   const place = unravel(b, pixel, [2, 2]);
   let outside: Reg | null = null;

@@ -1,7 +1,7 @@
 /**
- * The weight gradient of a convolution in transformed tiles: per plane the sum over tiles of gradient by image, both read in place as they were
- * transformed, accumulated for a block of kernels that stays in the second cache. Long sums are cut into chunks, which depends on shapes alone, and
- * joined when the sums are transformed back.
+ * The weight gradient of a convolution in transformed tiles: per plane the sum over tiles of gradient by image, both
+ * read in place as they were transformed, accumulated for a block of kernels that stays in the second cache. Long sums
+ * are cut into chunks, which depends on shapes alone, and joined when the sums are transformed back.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -18,6 +18,8 @@ import {
   type Channels,
   loadPlanes,
   PLANES,
+  type PlacedPlanes,
+  type Planes,
   planeElements,
   planesOf,
   transformImage,
@@ -75,86 +77,135 @@ export function lowerWeightGradient(
   target: Target,
   scratch: Scratch,
 ): void {
-  const { lanes, rows, vectors, outs, ins, outBlocks, inBlocks, chunks, step, unroll } = planGradient(p, g, target);
+  const plan = planGradient(p, g, target);
+  const { lanes, outs, ins, outBlocks, inBlocks, chunks, step } = plan;
   const { windows, gradient } = g;
-  const { tiles } = windows;
-  const width = vectors * lanes;
   const tasks = chunks * outBlocks * inBlocks;
   const slots = slotsOf(tasks);
+  const room = (name: string, planes: Planes, count: number): number =>
+    scratch.room(name, 'f32', count * planeElements(planes));
   const image = planesOf(step, ins, lanes);
-  const imageAt = scratch.room('transformed tiles', 'f32', slots * planeElements(image));
+  const imageAt = room('transformed tiles', image, slots);
   const results = planesOf(step, outs, lanes);
-  const resultsAt = scratch.room('transformed gradients', 'f32', slots * planeElements(results));
+  const resultsAt = room('transformed gradients', results, slots);
   const sums = planesOf(outs, ins, lanes);
-  const sumsAt = scratch.room('sums', 'f32', (chunks > 1 ? tasks : slots) * planeElements(sums));
-
-  const [outer, inner] = windows.axes;
-  const place = (tap: number): number => {
-    const [i, j] = [Math.floor(tap / SIDE), tap % SIDE];
-    return (outer.flipped ? 2 - i : i) * SIDE + (inner.flipped ? 2 - j : j);
-  };
-  const { channel, axes } = windows;
-  const kernels = { channel, taps: axes.map(axis => axis.tap), out: g.out, lanes, vectors: 1, place };
-  const writer = kernelWriter(b, p, kernels, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
-  const writeIn = (slot: Reg) => {
-    const { stash, write } = writer(slot);
-    return (sums: Matrix, result: Reg, channel: Reg): void => {
-      for (const [i, x] of transformTapGradients(b, sums).flat().entries()) b.store('f32', stash, x, i * lanes * F32);
-      write(result, channel);
-    };
-  };
+  const sumsAt = room('sums', sums, chunks > 1 ? tasks : slots);
+  const placed = (planes: Planes, at: number, slot: Reg): PlacedPlanes => ({
+    ...planes,
+    from: b.addr(at, b.mul(slot, b.i32(planeElements(planes)))),
+  });
+  const writer = sumsWriter(b, p, g, plan, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
 
   eachTask(b, tasks, (task, slot) => {
     const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
-    const share = (x: Reg): Reg => b.bin('divU', b.mul(x, b.i32(tiles)), b.i32(chunks));
+    const share = (x: Reg): Reg => b.bin('divU', b.mul(x, b.i32(windows.tiles)), b.i32(chunks));
     const [lo, hi] = [share(chunk!), share(b.add(chunk!, b.i32(1)))];
-    const rowsAt = b.addr(resultsAt, b.mul(slot, b.i32(planeElements(results))));
-    const columnsAt = b.addr(imageAt, b.mul(slot, b.i32(planeElements(image))));
-    const to = b.addr(sumsAt, b.mul(chunks > 1 ? task : slot, b.i32(planeElements(sums))));
+    const ownResults = placed(results, resultsAt, slot);
+    const ownImage = placed(image, imageAt, slot);
+    const ownSums = placed(sums, sumsAt, chunks > 1 ? task : slot);
     b.for(lo, hi, step, first => {
       const last = b.bin('min', b.add(first, b.i32(step)), hi);
       const own = (block: Reg, count: number): Channels => ({ from: b.mul(block, b.i32(count)), count });
-      transformImage(b, windows, own(inBlock!, ins), lanes, first, last, columnsAt, image);
-      transformResultGradients(b, windows, gradient, own(outBlock!, outs), lanes, first, last, rowsAt, results);
-      b.for(0, PLANES, 1, plane => {
-        const place = b.advance(to, plane, sums.plane * F32);
-        const fromColumns = b.advance(columnsAt, plane, image.plane * F32);
-        const fromRows = b.advance(rowsAt, plane, results.plane * F32);
-        b.for(0, ins, width, column => {
-          const c: Stream = { dtype: 'f32', from: b.advance(fromColumns, column, F32), across: lanes, along: ins };
-          b.for(0, outs, rows, row => {
-            const a: Stream = { dtype: 'f32', from: b.advance(fromRows, row, F32), across: 1, along: outs };
-            const at = b.advance(b.advance(place, row, ins * F32), column, F32);
-            const tile = Array.from({ length: rows }, () =>
-              Array.from({ length: vectors }, () => zero(b, 'f32', lanes)),
-            );
-            const each = (use: (sum: Reg, offset: number) => void): void => {
-              for (const [r, line] of tile.entries())
-                for (const [v, sum] of line.entries()) use(sum, (r * ins + v * lanes) * F32);
-            };
-            b.if(b.cmp('ne', first, lo), () => each((sum, offset) => b.load('f32', at, offset, lanes, sum)));
-            sweep(b, 'f32', lanes, tile, b.sub(last, first), a, c, unroll);
-            each((sum, offset) => b.store('f32', at, sum, offset));
-          });
-        });
-      });
+      transformImage(b, windows, { channels: own(inBlock!, ins), lanes, first, last, to: ownImage });
+      const channels = own(outBlock!, outs);
+      transformResultGradients(b, windows, gradient, { channels, lanes, first, last, to: ownResults });
+      accumulate(b, plan, { results: ownResults, image: ownImage, sums: ownSums }, { lo, first, last });
     });
     if (chunks > 1) return;
-    const joined = writeIn(slot);
+    const write = writer(slot);
     b.for(0, outs, 1, row => {
       const result = affine(b, [[outBlock!, outs], [row, 1]], 0); // biome-ignore format: a sum
       b.for(0, ins, lanes, column => {
-        const from = b.advance(b.advance(to, row, ins * F32), column, F32);
-        joined(loadPlanes(b, from, sums, lanes), result, affine(b, [[inBlock!, ins], [column, 1]], 0)); // biome-ignore format: a sum
+        const from = b.advance(b.advance(ownSums.from, row, ins * F32), column, F32);
+        write(loadPlanes(b, from, sums, lanes), result, affine(b, [[inBlock!, ins], [column, 1]], 0)); // biome-ignore format: a sum
       });
     });
   });
   if (chunks === 1) return;
-
   b.barrier();
+  joinChunks(b, plan, sums, sumsAt, writer);
+}
+
+/** Transforms sums back to taps and writes them: of some channels of the image from `channel` on, for one result. */
+type SumsWriter = (sums: Matrix, result: Reg, channel: Reg) => void;
+
+function sumsWriter(
+  b: LoopBuilder,
+  p: Problem,
+  { windows, out }: WeightGradient,
+  { lanes }: GradientPlan,
+  slots: number,
+  scratch: Scratch,
+): (slot: Reg) => SumsWriter {
+  const { channel, axes } = windows;
+  const [outer, inner] = axes;
+  const place = (tap: number): number => {
+    const [i, j] = [Math.floor(tap / SIDE), tap % SIDE];
+    return (outer.flipped ? 2 - i : i) * SIDE + (inner.flipped ? 2 - j : j);
+  };
+  const kernels = { channel, taps: axes.map(axis => axis.tap), out, lanes, vectors: 1, place };
+  const writer = kernelWriter(b, p, kernels, slots, scratch);
+  return slot => {
+    const { stash, write } = writer(slot);
+    return (sums, result, channel) => {
+      for (const [i, x] of transformTapGradients(b, sums).flat().entries()) b.store('f32', stash, x, i * lanes * F32);
+      write(result, channel);
+    };
+  };
+}
+
+/**
+ * What a task works on: transformed gradients of results, transformed tiles of the image, and sums of their products.
+ */
+interface TaskPlanes {
+  readonly results: PlacedPlanes;
+  readonly image: PlacedPlanes;
+  readonly sums: PlacedPlanes;
+}
+
+/**
+ * Adds the products of tiles `first` to `last` - 1 to the sums, which begin with tile `lo`: per plane a product of
+ * gradients by pixels.
+ */
+function accumulate(
+  b: LoopBuilder,
+  { lanes, rows, vectors, outs, ins, unroll }: GradientPlan,
+  { results, image, sums }: TaskPlanes,
+  { lo, first, last }: { readonly lo: Reg; readonly first: Reg; readonly last: Reg },
+): void {
+  b.for(0, PLANES, 1, plane => {
+    const place = b.advance(sums.from, plane, sums.plane * F32);
+    const fromColumns = b.advance(image.from, plane, image.plane * F32);
+    const fromRows = b.advance(results.from, plane, results.plane * F32);
+    b.for(0, ins, vectors * lanes, column => {
+      const c: Stream = { dtype: 'f32', from: b.advance(fromColumns, column, F32), across: lanes, along: ins };
+      b.for(0, outs, rows, row => {
+        const a: Stream = { dtype: 'f32', from: b.advance(fromRows, row, F32), across: 1, along: outs };
+        const at = b.advance(b.advance(place, row, ins * F32), column, F32);
+        const tile = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => zero(b, 'f32', lanes)));
+        const each = (use: (sum: Reg, offset: number) => void): void => {
+          for (const [r, line] of tile.entries())
+            for (const [v, sum] of line.entries()) use(sum, (r * ins + v * lanes) * F32);
+        };
+        b.if(b.cmp('ne', first, lo), () => each((sum, offset) => b.load('f32', at, offset, lanes, sum)));
+        sweep(b, 'f32', lanes, tile, b.sub(last, first), a, c, unroll);
+        each((sum, offset) => b.store('f32', at, sum, offset));
+      });
+    });
+  });
+}
+
+/** Adds up the sums of all chunks and writes them, a result at a time. */
+function joinChunks(
+  b: LoopBuilder,
+  { lanes, outs, ins, outBlocks, inBlocks, chunks }: GradientPlan,
+  sums: Planes,
+  sumsAt: number,
+  writer: (slot: Reg) => SumsWriter,
+): void {
   eachTask(b, outs * outBlocks, (result, slot) => {
     const [outBlock, row] = unravel(b, result, [outBlocks, outs]);
-    const joined = writeIn(slot);
+    const write = writer(slot);
     b.for(0, ins * inBlocks, lanes, channel => {
       const [inBlock, column] = unravel(b, channel, [inBlocks, ins]);
       const block = affine(b, [[outBlock!, inBlocks], [inBlock!, 1]], 0); // biome-ignore format: a sum
@@ -166,7 +217,7 @@ export function lowerWeightGradient(
         const parts = loadPlanes(b, next, sums, lanes);
         for (const [i, line] of total.entries()) for (const [j, sum] of line.entries()) b.add(sum, parts[i]![j]!, sum);
       });
-      joined(total, result, channel);
+      write(total, result, channel);
     });
   });
 }

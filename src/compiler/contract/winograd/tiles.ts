@@ -1,6 +1,7 @@
 /**
- * Tiles of an image, transformed: 4x4 pixels (or the gradients of 2x2 results) of every channel become 16 planes [tile][channel] that the products read as
- * they lie. What lies outside of the image is known per tile, so nothing is padded. Imports windows, transforms and loop IR.
+ * Tiles of an image, transformed: 4x4 pixels (or the gradients of 2x2 results) of every channel become 16 planes
+ * [tile][channel] that the products read as they lie. What lies outside of the image is known per tile, so nothing is
+ * padded. Imports windows, transforms and loop IR.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -25,6 +26,11 @@ export const planesOf = (rows: number, pitch: number, lanes: number): Planes => 
   plane: rows * pitch + lanes,
 });
 
+/** Planes that begin at an address. */
+export interface PlacedPlanes extends Planes {
+  readonly from: Reg;
+}
+
 /** Elements of all planes. */
 export const planeElements = (planes: Planes): number => PLANES * planes.plane;
 
@@ -46,7 +52,10 @@ export const tileCoords = (b: LoopBuilder, windows: Windows, index: Reg): Readon
   return new Map(windows.dims.map((d, i) => [d, at[i]!] as const));
 };
 
-/** Whose sign is set where positions `from` and `to` behind the first one of a tile are not both in [lo, hi); null where they always are. */
+/**
+ * Whose sign is set where positions `from` and `to` behind the first one of a tile are not both in [lo, hi); null where
+ * they always are.
+ */
 function outside(b: LoopBuilder, axis: Axis, tile: Reg, lo: number, hi: number, from: number, to = from): Reg | null {
   const low = from >= lo ? null : affine(b, [[tile, 2]], from - lo);
   const high = 2 * (axis.tiles - 1) + to < hi ? null : affine(b, [[tile, -2]], hi - 1 - to);
@@ -73,7 +82,9 @@ interface TileLoad {
   readonly missing: (axis: 0 | 1, from: number, to: number) => Reg | null;
 }
 
-/** Loads all vectors of a tile, 0 outside, and hands them on with the channel they begin with (counted from the first). */
+/**
+ * Loads all vectors of a tile, 0 outside, and hands them on with the channel they begin with (counted from the first).
+ */
 function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values: Matrix, channel: Reg) => void): void {
   const { view, channels, side, strides, missing } = tile;
   const start = b.add(tile.index, channels.from);
@@ -122,49 +133,50 @@ interface TileSource {
   readonly transform: (b: LoopBuilder, values: Matrix) => Matrix;
 }
 
-/** Transforms tiles `first` to `last` - 1 of a source into the rows of `planes` from `to` on. */
+/** Tiles `first` to `last` - 1 that are transformed into the rows of `to`, `lanes` channels at a time. */
+interface TileRange {
+  readonly channels: Channels;
+  readonly lanes: number;
+  readonly first: Reg;
+  readonly last: Reg;
+  readonly to: PlacedPlanes;
+}
+
 function transformTiles(
   b: LoopBuilder,
   windows: Windows,
   { view, base, side, strides, bounds, transform }: TileSource,
-  channels: Channels,
-  lanes: number,
-  first: Reg,
-  last: Reg,
-  to: Reg,
-  planes: Planes,
+  { channels, lanes, first, last, to }: TileRange,
 ): void {
   const { axes, dims } = windows;
   b.for(first, last, 1, tile => {
     const coords = tileCoords(b, windows, tile);
     const terms = dims.map(d => [coords.get(d)!, view.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
-    const row = b.advance(to, b.sub(tile, first), planes.pitch * F32);
+    const row = b.advance(to.from, b.sub(tile, first), to.pitch * F32);
     const missing: TileLoad['missing'] = (axis, from, until) =>
       outside(b, axes[axis], coords.get(axes[axis].dim)!, ...bounds(axes[axis]), from, until);
     const load: TileLoad = { view, channels, index: affine(b, terms, base), side, strides, missing };
     eachVector(b, load, lanes, (values, channel) =>
-      storePlanes(b, transform(b, values), b.advance(row, channel, F32), planes),
+      storePlanes(b, transform(b, values), b.advance(row, channel, F32), to),
     );
   });
 }
 
-type Range = readonly [channels: Channels, lanes: number, first: Reg, last: Reg, to: Reg, planes: Planes];
-
-/** Transforms tiles `first` to `last` - 1 of the image. */
-export function transformImage(b: LoopBuilder, windows: Windows, ...range: Range): void {
+/** Transforms tiles of the image. */
+export function transformImage(b: LoopBuilder, windows: Windows, range: TileRange): void {
   const { view, axes, base } = windows;
   const strides = [axes[0].stride, axes[1].stride] as const;
   const bounds = ({ lo, hi }: Axis): readonly [number, number] => [lo, hi];
-  transformTiles(b, windows, { view, base, side: SIDE, strides, bounds, transform: transformPixels }, ...range);
+  transformTiles(b, windows, { view, base, side: SIDE, strides, bounds, transform: transformPixels }, range);
 }
 
 /** The same for the gradient of the results that the windows make. */
-export function transformResultGradients(b: LoopBuilder, windows: Windows, view: View, ...range: Range): void {
+export function transformResultGradients(b: LoopBuilder, windows: Windows, view: View, range: TileRange): void {
   const { axes } = windows;
   const strides = [view.lin[axes[0].dim]!, view.lin[axes[1].dim]!] as const;
   const bounds = ({ size }: Axis): readonly [number, number] => [0, size];
   const { base } = view;
-  transformTiles(b, windows, { view, base, side: 2, strides, bounds, transform: transformGradients }, ...range);
+  transformTiles(b, windows, { view, base, side: 2, strides, bounds, transform: transformGradients }, range);
 }
 
 const isAxis = (axes: readonly Axis[], dim: number): boolean => axes.some(axis => axis.dim === dim);
