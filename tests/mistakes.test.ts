@@ -1,6 +1,6 @@
 /**
- * Typical mistakes of a first day, many of them only possible from JavaScript: each has to end in one sentence that says what to write
- * instead, not in a failure somewhere inside, and above all not in a wrong number.
+ * Typical mistakes of a first day, many of them only possible from JavaScript: each has to end in one sentence that
+ * says what to write instead, not in a failure somewhere inside, and above all not in a wrong number.
  */
 import { describe, expect, it, test, vi } from 'vitest';
 import * as data from '../src/data/index.ts';

@@ -1,5 +1,6 @@
 /**
- * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its name.
+ * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its
+ * name.
  */
 
 import { MOST_ELEMENTS } from '../graph/build/node.ts';

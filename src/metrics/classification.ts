@@ -10,8 +10,8 @@ export interface CountState {
 }
 
 /**
- * Share of rows whose target is among the k highest scores. A target that ties with others counts as placed after every higher
- * score and before its equals with a higher index, as a stable descending sort would place it.
+ * Share of rows whose target is among the k highest scores. A target that ties with others counts as placed after every
+ * higher score and before its equals with a higher index, as a stable descending sort would place it.
  */
 export class TopK implements Metric<number, CountState> {
   readonly k: number;
@@ -95,8 +95,8 @@ export interface PrecisionRecall {
 }
 
 /**
- * Counts of (target, predicted) pairs over n classes, and the precision, recall and F1 that follow. A ratio of nothing to nothing is 0,
- * as scikit-learn's `zero_division=0`.
+ * Counts of (target, predicted) pairs over n classes, and the precision, recall and F1 that follow. A ratio of nothing
+ * to nothing is 0, as scikit-learn's `zero_division=0`.
  */
 export class ConfusionMatrix implements Metric<readonly (readonly number[])[], ConfusionState> {
   readonly classes: number;
@@ -109,7 +109,10 @@ export class ConfusionMatrix implements Metric<readonly (readonly number[])[], C
     this.counts = new Float64Array(classes * classes);
   }
 
-  /** `predictions` [rows] of class indices, or scores [rows, classes] of which the highest counts; `targets` [rows] of class indices. */
+  /**
+   * `predictions` [rows] of class indices, or scores [rows, classes] of which the highest counts; `targets` [rows] of
+   * class indices.
+   */
   update(predictions: MetricInput, targets: MetricInput): this {
     const scores = 'shape' in predictions && predictions.shape.length === 2;
     const predicted = scores ? this.highest(predictions) : numbersOf(predictions);

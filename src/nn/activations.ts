@@ -300,7 +300,10 @@ export interface RReLUOptions {
   readonly upper?: number;
 }
 
-/** x where positive, else x times a slope: drawn for each element in training, the middle of [lower, upper] otherwise (Xu et al. 2015). */
+/**
+ * x where positive, else x times a slope: drawn for each element in training, the middle of [lower, upper] otherwise
+ * (Xu et al. 2015).
+ */
 export class RReLU extends Tuned<RReLUOptions> {
   constructor(options: RReLUOptions = {}) {
     super(options, ['lower', 'upper']);

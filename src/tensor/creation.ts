@@ -74,8 +74,8 @@ const along = (node: Node, factor: number, offset: number): Node => {
 };
 
 /**
- * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32; with an integer dtype start and step are
- * cut to whole numbers, as in PyTorch.
+ * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32; with an
+ * integer dtype start and step are cut to whole numbers, as in PyTorch.
  *
  * @throws when step is 0 or leads away from end.
  */

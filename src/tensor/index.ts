@@ -1,6 +1,6 @@
 /**
- * The Tensor API: tensors, the functions over them, and gradients. Imports graph, transform and runtime; knows no modules,
- * optimizers or data sets.
+ * The Tensor API: tensors, the functions over them, and gradients. Imports graph, transform and runtime; knows no
+ * modules, optimizers or data sets.
  */
 export { DTYPES, type DType, type HostArray, isDType, isFloat, promote as promoteTypes } from '../graph/dtype.ts';
 export {

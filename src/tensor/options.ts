@@ -1,6 +1,7 @@
 /**
- * Objects of optional settings: what a public call accepts by name, checked by name. Types refuse a misspelt name in TypeScript; from JavaScript, from
- * JSON and through a variable it would do nothing, silently, so every public call that takes options refuses it as well.
+ * Objects of optional settings: what a public call accepts by name, checked by name. Types refuse a misspelt name in
+ * TypeScript; from JavaScript, from JSON and through a variable it would do nothing, silently, so every public call
+ * that takes options refuses it as well. And the forms in which options come: behind sizes, or one setting alone.
  */
 import { describe, refuseOut } from './operands.ts';
 import { Tensor } from './tensor.ts';
@@ -8,7 +9,10 @@ import { Tensor } from './tensor.ts';
 /** Names of any of the object types of a union. */
 type NameOf<O> = O extends unknown ? keyof O : never;
 
-/** Holds for a list that names everything an options type has: a setting that is added to the type and not to the list does not compile. */
+/**
+ * Holds for a list that names everything an options type has: a setting that is added to the type and not to the list
+ * does not compile.
+ */
 type Complete<O, K extends readonly PropertyKey[]> = [Exclude<NameOf<O>, K[number]>] extends [never]
   ? unknown
   : { readonly missing: Exclude<NameOf<O>, K[number]> };
@@ -66,7 +70,7 @@ export function shapeAndOptions<O extends object, const K extends readonly NameO
   return [shape as readonly number[], options as Partial<O>];
 }
 
-/** Options, or the value of one of them alone, as PyTorch takes it by position: `elu(x, 0.5)` for `elu(x, { alpha: 0.5 })`. */
+/** Options, or the value of one of them alone, as PyTorch takes it by position: `elu(x, 0.5)`. */
 export type OrAlone<O, K extends keyof O> = O | Exclude<O[K], undefined>;
 
 /** The options, of which `name` may have come alone. */

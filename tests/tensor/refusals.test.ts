@@ -1,5 +1,6 @@
 /**
- * Bad input: each call is refused at once, before anything is computed, in one sentence that names the op, what came and what was expected.
+ * Bad input: each call is refused at once, before anything is computed, in one sentence that names the op, what came
+ * and what was expected.
  */
 import { expect, test } from 'vitest';
 import '../support/backend.ts';

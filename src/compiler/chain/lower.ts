@@ -1,7 +1,7 @@
 /**
- * Lowers a chain: every task takes a batch (or some of its rows), packs the operands that all rows share, and goes through blocks of rows; a
- * block's scores lie in scratch of a few vectors per row, from the products that make them to the products that read them. Blocks stop at
- * the last column that one of their rows sees. Follows a ChainPlan.
+ * Lowers a chain: every task takes a batch (or some of its rows), packs the operands that all rows share, and goes
+ * through blocks of rows; a block's scores lie in scratch of a few vectors per row, from the products that make them to
+ * the products that read them. Blocks stop at the last column that one of their rows sees. Follows a ChainPlan.
  */
 import type { Extent } from '../contract/cursor.ts';
 import { chunksFor, eachTask, slotsOf } from '../contract/tasks.ts';

@@ -1,7 +1,7 @@
 /**
- * Which columns a row of scores does not see: where a comparison of the row's and the column's number decides that every sum over the row gains
- * nothing and everything kept is 0 (causal masks). Whole blocks of such scores need not be computed. Products of 0 with what is infinite
- * or NaN count as 0. Imports level 1.
+ * Which columns a row of scores does not see: where a comparison of the row's and the column's number decides that
+ * every sum over the row gains nothing and everything kept is 0 (causal masks). Whole blocks of such scores need not be
+ * computed. Products of 0 with what is infinite or NaN count as 0. Imports level 1.
  */
 import type { Expr, OpExpr, ReducedExpr } from '../expr.ts';
 import type { VarAtom } from '../index-expr.ts';

@@ -1,7 +1,7 @@
 /**
  * The products of a chain as its schedule sees them: what packs, multiplies and stores block by block, by multiply-adds
- * (vectors.ts) or on matrix registers (tiles.ts). And what both need: memory of a task, where a batch begins in an operand.
- * Imports level 1.
+ * (vectors.ts) or on matrix registers (tiles.ts). And what both need: memory of a task, where a batch begins in an
+ * operand. Imports level 1.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import { type Cursor, type Extent, origin, stepAll } from '../contract/cursor.ts';

@@ -1,6 +1,6 @@
 /**
- * What a chain computes row by row between its products: passes over the columns of a block's areas, one per reduction that waits for another,
- * vectors along the columns. Imports level 1.
+ * What a chain computes row by row between its products: passes over the columns of a block's areas, one per reduction
+ * that waits for another, vectors along the columns. Imports level 1.
  */
 import type { DType } from '../../graph/dtype.ts';
 import { asReg, type Extent } from '../contract/cursor.ts';
@@ -18,8 +18,8 @@ import type { ChainPlan, Kept } from './plan.ts';
 import type { Block, ChainProducts } from './products.ts';
 
 /**
- * Rows that go through the passes side by side, where registers are there for that: one row alone waits for the latencies
- * of its own maxima and sums (attention of 4 x 8 x 512 x 64 in bf16: 6.8 ms one by one, 5.1 so).
+ * Rows that go through the passes side by side, where registers are there for that: one row alone waits for the
+ * latencies of its own maxima and sums (attention of 4 x 8 x 512 x 64 in bf16: 6.8 ms one by one, 5.1 so).
  */
 const SIDE_BY_SIDE = 4;
 const SIDE_BY_SIDE_REGISTERS = 30;
@@ -216,7 +216,9 @@ export class RowPasses {
     }
   }
 
-  /** What a row's columns share: values that do not differ between them, spread out, and where the row starts in memory. */
+  /**
+   * What a row's columns share: values that do not differ between them, spread out, and where the row starts in memory.
+   */
   private prepare(emitter: Emitter, needed: readonly Expr[]): void {
     const inner = 2 ** this.plan.tracer.vars.indexOf(this.plan.vars.column);
     const pointer = (buffer: number, dtype: Expr['dtype'], ix: Ix): void => {

@@ -1,6 +1,7 @@
 /**
- * Expressions to instructions at one place of a loop nest, scalar or in vectors along one variable: operations here, where elements are and how they
- * are read in `indices.ts` and `memory.ts`. Imports level 1 and the loop IR; decides nothing about loops.
+ * Expressions to instructions at one place of a loop nest, scalar or in vectors along one variable: operations here,
+ * where elements are and how they are read in `indices.ts` and `memory.ts`. Imports level 1 and the loop IR; decides
+ * nothing about loops.
  */
 import type { DType } from '../../graph/dtype.ts';
 import type { Expr, GuardExpr, OpExpr, Tracer } from '../expr.ts';
@@ -205,8 +206,9 @@ export class Emitter extends Walk {
   }
 
   /**
-   * x / y as (x * s) * (1 / (y * s)), where s brings y into the middle of the range: a division of 16 lanes takes 16 cycles, two products one. At
-   * most one unit more than the quotient's own half (for normal results), and what is infinite, zero or NaN stays as it is.
+   * x / y as (x * s) * (1 / (y * s)), where s brings y into the middle of the range: a division of 16 lanes takes 16
+   * cycles, two products one. At most one unit more than the quotient's own half (for normal results), and what is
+   * infinite, zero or NaN stays as it is.
    */
   private quotient(e: OpExpr, x: Reg): Reg {
     const { scale, inverse } = this.reciprocal(e.args[1]!);

@@ -1,5 +1,6 @@
 /**
- * Functions that draw: dropout (random zeros, with the rest scaled up so that sums keep their expectation) and the Gumbel softmax.
+ * Functions that draw: dropout (random zeros, with the rest scaled up so that sums keep their expectation) and the
+ * Gumbel softmax.
  */
 import type { Generator } from '../../runtime/index.ts';
 import { composite } from '../composite.ts';
@@ -109,7 +110,10 @@ export interface GumbelSoftmaxOptions {
   readonly generator?: Generator;
 }
 
-/** A draw from the categories of unnormalised log-probabilities that can be differentiated (Jang et al. 2017, Maddison et al. 2017). */
+/**
+ * A draw from the categories of unnormalised log-probabilities that can be differentiated (Jang et al. 2017, Maddison
+ * et al. 2017).
+ */
 export function gumbelSoftmax(logits: Tensor, options: GumbelSoftmaxOptions = {}): Tensor {
   checkFloat('gumbelSoftmax', 'logits', logits);
   checkOptions('gumbelSoftmax', options, ['tau', 'hard', 'dim', 'generator']);

@@ -1,6 +1,6 @@
 /**
- * Ops that change how dims are arranged and keep every element once: reshape, permute, split and their kin; and expand. Functions
- * here have the tensor first and become methods of Tensor.
+ * Ops that change how dims are arranged and keep every element once: reshape, permute, split and their kin; and expand.
+ * Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
@@ -218,8 +218,8 @@ export function sumToSize(x: Tensor, shape: readonly number[]): Tensor {
 }
 
 /**
- * Part of one dim: `length` elements from `start` on. A start that is an integer tensor of one element may be computed; outside of the dim it fails
- * the program.
+ * Part of one dim: `length` elements from `start` on. A start that is an integer tensor of one element may be computed;
+ * outside of the dim it fails the program.
  */
 export function narrow(x: Tensor, dim: number, start: number | Tensor, length: number): Tensor {
   checkTensor('narrow', 'input', x);

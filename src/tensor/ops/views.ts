@@ -1,6 +1,6 @@
 /**
- * Views that pick, repeat or reorder elements: select, slice, flip, roll, diagonals, triangles, windows, padding by a constant. Functions here
- * have the tensor first and become methods of Tensor.
+ * Views that pick, repeat or reorder elements: select, slice, flip, roll, diagonals, triangles, windows, padding by a
+ * constant. Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { axis, identityAxis } from '../../graph/reindex.ts';
@@ -265,8 +265,8 @@ export function unfold(x: Tensor, dim: number, size: number, step: number): Tens
 }
 
 /**
- * `value` around the tensor: `amounts` lists before and after for the last dim, then for the one before it, and so on. Negative
- * amounts crop.
+ * `value` around the tensor: `amounts` lists before and after for the last dim, then for the one before it, and so on.
+ * Negative amounts crop.
  */
 export function constantPad(x: Tensor, amounts: readonly number[], value = 0): Tensor {
   checkTensor('constantPad', 'input', x);

@@ -1,5 +1,6 @@
 /**
- * First runs that begin while the program's code is still being written: what they compute is what every later run computes, on any number of threads.
+ * First runs that begin while the program's code is still being written: what they compute is what every later run
+ * computes, on any number of threads.
  */
 import { describe, expect, it, vi } from 'vitest';
 import { queryCpu } from '../../../src/backends/x86/cpu.ts';

@@ -176,7 +176,8 @@ describe.skipIf(!machineCode)('x86 machine', () => {
       gc();
       await new Promise(done => setTimeout(done, 10));
     }
-    // Another mapping may have taken a freed page's place, with code or without; ours are the only ones of this kind that come and go here.
+    // Another mapping may have taken a freed page's place, with code or without; ours are the only ones of this kind
+    // that come and go here.
     expect(permissions()[0]).toBe('r-xp');
     expect(permissions().filter(mode => mode === 'r-xp').length).toBeLessThan(10);
     expect(kept.run([new Float32Array(64)])[0]).toEqual(mirrored(new Float32Array(64), 3));
