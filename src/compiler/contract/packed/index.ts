@@ -66,8 +66,8 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
       batch: coords,
     });
     eachBlock(b, p, plan, (kBlock, index) => {
-      const rowsAt = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi, plan.rowsOuter ? renewed : first);
-      const columnsAt = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi, plan.rowsOuter ? first : renewed);
+      const rows = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi, plan.rowsOuter ? renewed : first);
+      const columns = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi, plan.rowsOuter ? first : renewed);
       const isFirst = index && b.cmp('eq', index, b.i32(0));
       const isLast = index && b.cmp('eq', index, b.i32(plan.k.count - 1));
       b.for(mLo, mHi, { step: plan.mBlock, trips: Math.ceil(plan.mTask / plan.mBlock) }, from => {
@@ -77,11 +77,15 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
           const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
           return b.advance(own, index ? before : b.bin('and', turn, b.i32(1)), tile * 4);
         };
+        if (plan.rowsPass) rows.pass(from);
         inTurns(b, { m: [from, until], n: [nLo, nHi] }, plan.pieces, isLast, {
+          enter: n => {
+            if (!plan.rowsPass) columns.pass(n);
+          },
           multiply(at, turn) {
-            const [rows, columns] = [rowsAt(at.m), columnsAt(at.n)];
+            const [fromA, fromB] = [rows.at(at.m), columns.at(at.n)];
             // The tiles that share a panel ask for the next one, a share each.
-            const [passes, share] = plan.rowsPass ? [rows, b.sub(at.n, nLo)] : [columns, b.sub(at.m, from)];
+            const [passes, share] = plan.rowsPass ? [fromA, b.sub(at.n, nLo)] : [fromB, b.sub(at.m, from)];
             const ahead =
               plan.linesAhead > 0
                 ? {
@@ -93,7 +97,7 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
                     lines: plan.linesAhead,
                   }
                 : undefined;
-            return multiply(slot, kBlock.length, { a: rows, b: columns, to: sumsOf(at, turn) }, isFirst, ahead);
+            return multiply(slot, kBlock.length, { a: fromA, b: fromB, to: sumsOf(at, turn) }, isFirst, ahead);
           },
           asks: (at, piece) =>
             plan.asks
@@ -101,10 +105,16 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
               : null,
           finish(at, turn, piece, meanwhile) {
             const results = pieceOf(at, piece);
-            const rows =
+            const count =
               lines % plan.rows === 0 ? pieceRows : b.bin('min', b.i32(pieceRows), b.sub(b.i32(lines), results.m));
             const from = b.advance(sumsOf(at, turn), piece, pieceRows * plan.width * 4);
-            storeTile(b, p, groups.m, groups.n, plan.lanes, { ...results, from, pitch: plan.width, rows, meanwhile });
+            storeTile(b, p, groups.m, groups.n, plan.lanes, {
+              ...results,
+              from,
+              pitch: plan.width,
+              rows: count,
+              meanwhile,
+            });
           },
         });
       });

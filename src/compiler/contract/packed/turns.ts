@@ -1,6 +1,7 @@
 /**
- * The tiles of a task in turns: while one is multiplied, a piece of its steps at a time, the one before it is finished, a piece of its rows at a time. Products wait for matrix
- * registers, finishing for vectors and memory, and a processor runs both at once only where they lie within some hundred instructions of each other.
+ * The tiles of a task in turns: while one is multiplied, a piece of its steps at a time, the one before it is finished,
+ * a piece of its rows at a time. Products wait for matrix registers, finishing for vectors and memory, and a processor
+ * runs both at once only where they lie within some hundred instructions of each other (decision 260).
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -14,6 +15,8 @@ export interface TileAt {
 }
 
 export interface Turns {
+  /** Packs what passes, where the first tile of a column of panels has its turn. */
+  readonly enter: (n: Reg) => void;
   /** The products of a tile whose turn it is; `turn` counts from 0. */
   readonly multiply: (tile: TileAt, turn: Reg) => Products;
   /** How the lines of a piece of its results are asked for, row by row; null where they are not. */
@@ -22,7 +25,10 @@ export interface Turns {
   readonly finish: (tile: TileAt, turn: Reg, piece: Reg, meanwhile: Meanwhile | null) => void;
 }
 
-/** Runs all tiles of an area, those of a column of panels one after another; they are finished only where `finishes` is true (null: always). */
+/**
+ * Runs all tiles of an area, those of a column of panels one after another; they are finished only where `finishes` is
+ * true (null: always).
+ */
 export function inTurns(
   b: LoopBuilder,
   area: { readonly m: readonly [Reg, Reg]; readonly n: readonly [Reg, Reg] },
@@ -34,7 +40,7 @@ export function inTurns(
     oneByOne(b, area, finishes, turns);
     return;
   }
-  const { multiply, asks, finish } = turns;
+  const { enter, multiply, asks, finish } = turns;
   const [mLo, mHi] = area.m;
   const [nLo, nHi] = area.n;
   const one = b.i32(1);
@@ -46,7 +52,10 @@ export function inTurns(
     const waits = b.cmp('gt', turn, b.i32(0));
     const finishing = finishes ? b.bin('and', waits, finishes) : waits;
     const products = multiply(now, turn);
-    b.if(multiplies, products.begin);
+    b.if(multiplies, () => {
+      b.if(b.cmp('eq', now.m, mLo), () => enter(now.n));
+      products.begin();
+    });
     b.for(0, pieces, 1, piece => {
       b.if(multiplies, () => {
         const lines = asks(now, piece);
@@ -71,10 +80,11 @@ function oneByOne(
   b: LoopBuilder,
   { m: [mLo, mHi], n: [nLo, nHi] }: Parameters<typeof inTurns>[1],
   finishes: Reg | null,
-  { multiply, asks, finish }: Turns,
+  { enter, multiply, asks, finish }: Turns,
 ): void {
   const [first, one] = [b.i32(0), b.i32(1)];
-  b.for(nLo, nHi, 1, n =>
+  b.for(nLo, nHi, 1, n => {
+    enter(n);
     b.for(mLo, mHi, 1, m => {
       const products = multiply({ m, n }, first);
       products.begin();
@@ -86,6 +96,6 @@ function oneByOne(
       const finished = (): void => finish({ m, n }, first, first, asks(next, first));
       if (finishes) b.if(finishes, finished);
       else finished();
-    }),
-  );
+    });
+  });
 }
