@@ -87,6 +87,9 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  * With `runs`, the sum goes over several such products, of `steps` steps each: pair i of the i32 at `runs.at` says how many bytes behind a and b its blocks
  * begin. Where `pitch` is given, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
  * row's first, and that of part t, where there are parts, 64 (3 s + t) + 4 g.
+ *
+ * `room` is where what stands may be overwritten, [R][N]: the target may store there in every step, so that storing
+ * stays fast.
  */
 export interface Tiles {
   readonly op: 'tiles';
@@ -99,6 +102,7 @@ export interface Tiles {
   readonly ahead?: { readonly from: Reg; readonly lines: number };
   readonly runs?: { readonly at: Reg; readonly count: Reg };
   readonly pitch?: number;
+  readonly room?: Reg;
 }
 
 /**

@@ -111,11 +111,12 @@ export function operandsOf(inst: Inst, into: Reg[], at = 0): number {
   }
 }
 
-function operandsOfTiles({ a, b, steps, ahead, runs }: Tiles, into: Reg[], at: number): number {
+function operandsOfTiles({ a, b, steps, ahead, runs, room }: Tiles, into: Reg[], at: number): number {
   into[at++] = a;
   into[at++] = b;
   if (typeof steps !== 'number') into[at++] = steps;
   if (ahead) into[at++] = ahead.from;
+  if (room) into[at++] = room;
   if (runs) {
     into[at++] = runs.at;
     into[at++] = runs.count;

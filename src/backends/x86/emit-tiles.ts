@@ -35,6 +35,12 @@ const PRODUCTS: { readonly [kind in TileKind]: TileOp } = {
 const PAIRS_OF_F32: readonly (readonly [a: number, b: number])[] = [[0, 2], [0, 1], [1, 1], [1, 0], [0, 0], [2, 0]]; // biome-ignore format: a sequence
 const PARTS_OF_F32 = 3;
 
+/**
+ * Whose steps store a sum on the way, to where it goes in the end: after some 2000 cycles without a tile store the next ones take 950 cycles for a block of four, as if a unit had to
+ * wake up; where there is one in every step, 140 (128 x 512 of 512: 64 blocks of 16 steps, 155 -> 144 us).
+ */
+const STORES_OFTEN: ReadonlySet<TileKind> = new Set(['f32']);
+
 /** All products of one step: `part` of rows `r` of a, and of columns `n` of b, are found where `rowsAt` and `columnsAt` say. */
 function step(
   asm: Assembler,
@@ -55,12 +61,16 @@ function step(
   }
 }
 
-/** Registers that are borrowed while tiles run: bytes between rows of `a`; and what is asked for ahead, or, where rows of `a` are read in place, bytes between those of `b`. */
+/**
+ * Registers that are borrowed while tiles run: bytes between rows of `a`; what is asked for ahead, or, where rows of `a`
+ * are read in place, bytes between those of `b`; and where sums are stored.
+ */
 const STRIDE = R.r13;
 const OTHER = R.r14;
+const SUMS = R.r12;
 const LINE = 64;
-/** Where operands wait in the frame, in words of 8 bytes: the room for a vector. */
-const PLACE = { ahead: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
+/** Where operands wait in the frame, in words of 8 bytes: the room for a vector, and the two words before. */
+const PLACE = { sums: -2, room: -1, ahead: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
 const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * PLACE[place]);
 
 export function tileSums(f: Frame, inst: TileSums): void {
@@ -94,6 +104,8 @@ export function tiles(f: Frame, inst: Tiles): void {
   };
   // All operands are read before registers are borrowed.
   if (ahead) save('ahead', ahead.from);
+  const room = STORES_OFTEN.has(inst.kind) ? inst.room : undefined;
+  if (room) save('room', room);
   if (runs) {
     save('at', runs.at);
     save('count', runs.count);
@@ -106,6 +118,10 @@ export function tiles(f: Frame, inst: Tiles): void {
   f.gCopy(inst.b, G1);
   asm.movStore(8, saved('stride'), STRIDE);
   asm.movStore(8, saved('other'), OTHER);
+  if (room) {
+    asm.movStore(8, saved('sums'), SUMS);
+    asm.mov(true, SUMS, saved('room'));
+  }
   if (runs) asm.movStore(8, saved('b'), G1);
   if (ahead) asm.mov(true, OTHER, saved('ahead'));
   if (inPlace) asm.movImm(OTHER, BigInt(rowBytes));
@@ -143,6 +159,7 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.aluImm('add', true, OTHER, LINE * ahead.lines);
   }
   step(asm, inst, rowsOfA, (n, part) => wide(64 * n + partB * part));
+  if (room) asm.tile('tilestored', 0, { ...wide(0), base: SUMS });
   asm.aluImm('add', true, G0, parts * partA);
   asm.aluImm('add', true, G1, parts * partB);
   asm.aluImm('sub', false, G2, 1);
@@ -152,6 +169,7 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.bind(done);
   }
   asm.mov(true, STRIDE, saved('stride'));
+  if (room) asm.mov(true, SUMS, saved('sums'));
   asm.mov(true, OTHER, saved('other'));
 }
 

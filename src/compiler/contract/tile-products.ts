@@ -12,6 +12,6 @@ export interface SumsAt {
 export function sumInTiles(b: LoopBuilder, products: Omit<Tiles, 'op'>, at: SumsAt, add: boolean): void {
   const { rows, columns } = products;
   b.emit({ op: 'tileSums', rows, columns, ...(add ? { does: 'load', ...at } : { does: 'clear' }) });
-  b.emit({ op: 'tiles', ...products });
+  b.emit({ op: 'tiles', ...products, ...(at.pitch === undefined ? { room: at.c } : {}) });
   b.emit({ op: 'tileSums', rows, columns, does: 'store', ...at });
 }

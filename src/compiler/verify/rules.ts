@@ -135,8 +135,8 @@ function literal({ d, value }: Of<'const'>, check: Checks): void {
   if (scalar === 'mask' && value !== 0 && value !== 1) check.wrong(`${value}`);
 }
 
-function tiles({ a, b, steps, ahead, runs, pitch }: Of<'tiles'>, check: Checks): void {
-  for (const reg of [a, b, ahead?.from, runs?.at]) if (reg) check.scalar(reg, 'ptr');
+function tiles({ a, b, steps, ahead, runs, pitch, room }: Of<'tiles'>, check: Checks): void {
+  for (const reg of [a, b, ahead?.from, runs?.at, room]) if (reg) check.scalar(reg, 'ptr');
   if (runs) check.scalar(runs.count, 'i32');
   if (pitch !== undefined && ahead) check.wrong('rows in place with lines ahead');
   if (typeof steps !== 'number') check.scalar(steps, 'i32');

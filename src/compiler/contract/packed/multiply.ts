@@ -120,6 +120,7 @@ function productsOnTiles(
           a: b.advance(block.a.words, from, lines * stepBytes),
           b: b.advance(block.b.words, from, width * stepBytes),
           steps: count,
+          room: block.to,
           rows,
           columns,
           ...(ahead ? { ahead: { ...ahead, from: b.advance(ahead.from, from, ahead.lines * LINE) } } : {}),
