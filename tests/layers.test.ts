@@ -1,4 +1,7 @@
-/** Holds the layering: a folder of src imports only folders below it (see docs/architecture.md), and exports only what somebody else uses. */
+/**
+ * Holds the layering: a folder of src imports only folders below it (see docs/architecture.md), and exports only what
+ * somebody else uses.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';

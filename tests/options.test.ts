@@ -1,6 +1,7 @@
 /**
- * A misspelt option does nothing, silently, where nobody looks at names: every public call that takes an object of settings refuses it in one sentence.
- * The calls are found through their types (docs/api/options.mjs) and made with arguments that suit these.
+ * A misspelt option does nothing, silently, where nobody looks at names: every public call that takes an object of
+ * settings refuses it in one sentence. The calls are found through their types (docs/api/options.mjs) and made with
+ * arguments that suit these.
  */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -30,6 +30,17 @@ const isSettings = (checker, symbol, type) =>
   (/^(options|settings)$/i.test(symbol.name) ||
     checker.getPropertiesOfType(type).every(property => property.flags & ts.SymbolFlags.Optional));
 
+/** The object of a type of settings of which one may come alone, a number or a text; any other type as it is. */
+function named(checker, type) {
+  const objects = type.isUnion() ? type.types.filter(part => part.flags & ts.TypeFlags.Object) : [];
+  const plain = ts.TypeFlags.NumberLike | ts.TypeFlags.StringLike;
+  return objects.length === 1 &&
+    !checker.isArrayType(objects[0]) &&
+    type.types.every(part => part === objects[0] || part.flags & plain)
+    ? objects[0]
+    : type;
+}
+
 /** @returns {OptionCall[]} */
 export function optionCalls() {
   const { config } = ts.readConfigFile(path.join(root, 'tsconfig.json'), ts.sys.readFile);
@@ -41,7 +52,10 @@ export function optionCalls() {
   const note = (entry, names, signature, constructed) => {
     const parameters = signature.getParameters().map(symbol => ({
       symbol,
-      type: checker.getNonNullableType(checker.getTypeOfSymbolAtLocation(symbol, symbol.valueDeclaration)),
+      type: named(
+        checker,
+        checker.getNonNullableType(checker.getTypeOfSymbolAtLocation(symbol, symbol.valueDeclaration)),
+      ),
     }));
     const at = parameters.findLastIndex(({ symbol, type }) => isSettings(checker, symbol, type));
     if (at < 0 || !signature.declaration?.getSourceFile().fileName.startsWith(path.join(root, 'src'))) return;

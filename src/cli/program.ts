@@ -1,6 +1,6 @@
 /**
- * The command line: all commands, and what happens when one fails. Each command is a file of commands/; what they share lies beside this file, what a
- * task is in tasks/.
+ * The command line: all commands, and what happens when one fails. Each command is a file of commands/; what they share
+ * lies beside this file, what a task is in tasks/.
  */
 import { Command, CommanderError } from 'commander';
 import { convertCommand } from './commands/convert.ts';

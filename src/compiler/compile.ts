@@ -1,8 +1,10 @@
 /**
- * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its name.
+ * The compiler: GraphProgram -> LoopProgram. Normalise, select, group, lower, order, place; each step in a file of its
+ * name.
  */
 
 import { MOST_ELEMENTS } from '../graph/build/node.ts';
+import { stayCold } from '../launch/engine.ts';
 import type { AbsorbedOperand } from './absorb.ts';
 import { isChained, joinChains } from './chain/join.ts';
 import { lowerChain } from './chain/lower.ts';
@@ -55,6 +57,7 @@ function compile(program: GraphProgram, target: Target): Compiled {
   const repeated = repeatedOperands(kernels, flow.lasts);
   const cache = new LoweringCache(windows, flow.lasts, repeated);
   const lower = (kernel: Kernel): Step => {
+    stayCold();
     const name = `k${count++}`;
     const make = (): LoweredKernel => lowerKernel(kernel, context, name, realised, inPlace, repeated);
     const tuned = (): LoweredKernel =>

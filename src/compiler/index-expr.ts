@@ -1,8 +1,8 @@
 /**
- * Index expressions: where a kernel reads and writes, as exact integer arithmetic over loop variables. An expression is a sum
- * of coef * atom plus a constant; atoms are variables, floor divisions, remainders and loaded indices, each with a known
- * range, so that guards can be proven and divisions cancel: (i * 12 + j) / 12 is i for 0 <= j < 12. Expressions are interned: equal ones
- * are the same object. Knows nothing of graphs and loops.
+ * Index expressions: where a kernel reads and writes, as exact integer arithmetic over loop variables. An expression is
+ * a sum of coef * atom plus a constant; atoms are variables, floor divisions, remainders and loaded indices, each with
+ * a known range, so that guards can be proven and divisions cancel: (i * 12 + j) / 12 is i for 0 <= j < 12. Expressions
+ * are interned: equal ones are the same object. Knows nothing of graphs and loops.
  */
 
 /** A loop variable: 0 <= value < extent. */
@@ -184,7 +184,10 @@ export class IndexTable {
     return null;
   }
 
-  /** Splits a into q * by + rest, rest without multiples of `by` and with rest.lo >= 0 (as small as a multiple of `by` allows). */
+  /**
+   * Splits a into q * by + rest, rest without multiples of `by` and with rest.lo >= 0 (as small as a multiple of `by`
+   * allows).
+   */
   private partition(a: Ix, by: number): { readonly quotient: Ix; readonly rest: Ix } {
     const whole: Term[] = [];
     const broken: Term[] = [];
@@ -215,8 +218,8 @@ export class IndexTable {
   }
 
   /**
-   * A step that divides `by` and the terms of `high`, while what is left is less than it: high / by and high mod by are decided by whole steps then
-   * (256 j + k + 65536 i behind 256 x 256 by 393216 is i / 6). Null where there is none.
+   * A step that divides `by` and the terms of `high`, while what is left is less than it: high / by and high mod by are
+   * decided by whole steps then (256 j + k + 65536 i behind 256 x 256 by 393216 is i / 6). Null where there is none.
    */
   private separate(a: Ix, by: number): { readonly step: number; readonly high: Ix; readonly low: Ix } | null {
     if (a.terms.length < 2) return null;

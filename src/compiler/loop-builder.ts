@@ -1,5 +1,6 @@
 /**
- * Writes loop IR: one method an instruction, nested blocks as functions. Knows the language alone; what kernels are made of it is the lowering's.
+ * Writes loop IR: one method an instruction, nested blocks as functions. Knows the language alone; what kernels are
+ * made of it is the lowering's.
  */
 import type { DType } from '../graph/dtype.ts';
 import { type BinOp, type CmpOp, type Inst, type Reg, registerScalar, type Scalar, type UnOp } from './loops.ts';
@@ -19,11 +20,11 @@ interface Region {
 }
 
 /**
- * Accumulates instructions into nested blocks. Every method that makes a value returns its register: a fresh one, or `d` where that is given, which is how
- * sums, counters and pointers change in place.
+ * Accumulates instructions into nested blocks. Every method that makes a value returns its register: a fresh one, or
+ * `d` where that is given, which is how sums, counters and pointers change in place.
  *
- * What `parallel` and `once` hold is written when `instructions` are asked for, or by `complete`: until then a kernel costs no more than what stands between
- * them, and what it needs (buffers, above all) must be asked for there.
+ * What `parallel` and `once` hold is written when `instructions` are asked for, or by `complete`: until then a kernel
+ * costs no more than what stands between them, and what it needs (buffers, above all) must be asked for there.
  */
 export class LoopBuilder {
   /** Whether formulas may use `scale` and `nearInverse`. */

@@ -11,8 +11,9 @@ import { type Columns, gatherRows } from './rows.ts';
 export interface Dataset<T> {
   readonly length: number;
   /**
-   * Sample `index` of [0, length). `epoch` counts the passes over the data, for datasets that vary their samples from pass to pass (augmentation).
-   * A dataset whose samples come from files may answer with a promise; then only the asynchronous iterator of a loader can read it.
+   * Sample `index` of [0, length). `epoch` counts the passes over the data, for datasets that vary their samples from
+   * pass to pass (augmentation). A dataset whose samples come from files may answer with a promise; then only the
+   * asynchronous iterator of a loader can read it.
    */
   get(index: number, epoch: number): T | Promise<T>;
   /** A whole batch at once, already collated; a loader without its own `collateFn` prefers it where it exists. */
@@ -22,7 +23,10 @@ export interface Dataset<T> {
 /** What a collated batch is made of. */
 export type Collated = Tensor | readonly Collated[] | { readonly [name: string]: Collated } | readonly string[];
 
-/** What a batch of samples of type T collates to: tensors in the place of numbers, tensors, arrays of numbers and images. */
+/**
+ * What a batch of samples of type T collates to: tensors in the place of numbers, tensors, arrays of numbers and
+ * images.
+ */
 export type CollatedOf<T> = unknown extends T
   ? Collated
   : T extends Tensor | number | bigint | boolean | HostArray | Image
@@ -89,13 +93,15 @@ export class Subset<T> implements Dataset<T> {
   }
 }
 
-interface SeedOption {
+/** The seed of what is drawn at random. */
+export interface SeedOption {
+  /** 0 by default. */
   readonly seed?: number;
 }
 
 /**
- * Splits at random into parts of the given lengths (which add up to the dataset's), or fractions (which add up to 1; the first parts get
- * what rounding leaves). The same seed gives the same split.
+ * Splits at random into parts of the given lengths (which add up to the dataset's), or fractions (which add up to 1;
+ * the first parts get what rounding leaves). The same seed gives the same split.
  */
 export function randomSplit<T>(dataset: Dataset<T>, lengths: readonly number[], options: SeedOption = {}): Subset<T>[] {
   const { seed = 0 } = checkOptions('randomSplit', options, ['seed']);
@@ -137,8 +143,9 @@ export class ConcatDataset<T> implements Dataset<T> {
 }
 
 /**
- * A dataset whose samples go through `map`, which may draw from a stream of random numbers of its own: the stream depends on (seed, epoch,
- * index) alone, so augmentation is the same for any order of reading and any number of workers.
+ * A dataset whose samples go through `map`, which may draw from a stream of random numbers of its own: the stream
+ * depends on (seed, epoch, index) alone, so augmentation is the same for any order of reading and any number of
+ * workers.
  */
 export class MappedDataset<T, U> implements Dataset<U> {
   private readonly of: Dataset<T>;

@@ -1,6 +1,7 @@
 /**
- * Handwritten-looking digits out of nothing: strokes per digit, warped at random, drawn with a soft pen and noise. Deterministic: image i of a
- * seed is the same on every machine up to the last bits of Math.sin and Math.cos, which rounding to u8 hides.
+ * Handwritten-looking digits out of nothing: strokes per digit, warped at random, drawn with a soft pen and noise.
+ * Deterministic: image i of a seed is the same on every machine up to the last bits of Math.sin and Math.cos, which
+ * rounding to u8 hides.
  */
 import { checkOptions } from '../tensor/options.ts';
 import type { Image } from './image.ts';

@@ -1,6 +1,6 @@
 /**
- * Data: datasets and loaders, readers of files, transforms, and generated data. May import tensor and the file helpers of formats; knows no modules,
- * optimizers or training loops.
+ * Data: datasets and loaders, readers of files, transforms, and generated data. May import tensor and the file helpers
+ * of formats; knows no modules, optimizers or training loops.
  */
 
 export { type Clicks, generateClicks } from './clicks.ts';
@@ -13,6 +13,7 @@ export {
   type IterableDataset,
   MappedDataset,
   randomSplit,
+  type SeedOption,
   Subset,
   TensorDataset,
 } from './dataset.ts';

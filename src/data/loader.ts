@@ -40,8 +40,9 @@ export interface LoaderState {
 }
 
 /**
- * Iterating runs one epoch: `for (const batch of loader)` for datasets in memory, `for await` for any. Each new loop is the next epoch, also after a
- * loop that was left early; after `loadState` it goes on in the middle of the epoch where `state` was taken, with the same batches.
+ * Iterating runs one epoch: `for (const batch of loader)` for datasets in memory, `for await` for any. Each new loop is
+ * the next epoch, also after a loop that was left early; after `loadState` it goes on in the middle of the epoch where
+ * `state` was taken, with the same batches.
  */
 export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncIterable<B> {
   readonly dataset: Dataset<T>;

@@ -1,6 +1,6 @@
 /**
- * Samplers: in which order, and how often, a loader takes the samples of a dataset. An order depends on seed and epoch alone, so that a loader can be
- * resumed. Imports random streams only.
+ * Samplers: in which order, and how often, a loader takes the samples of a dataset. An order depends on seed and epoch
+ * alone, so that a loader can be resumed. Imports random streams only.
  */
 import { checkOptions } from '../tensor/options.ts';
 import { RandomStream } from './random.ts';
@@ -31,8 +31,9 @@ export class SubsetRandomSampler implements Sampler {
 }
 
 /**
- * Samples drawn with probabilities in proportion to `weights`, one weight per sample of the dataset, as for classes that are rare
- * (torch.utils.data.WeightedRandomSampler). Without replacement the draws are those of Efraimidis and Spirakis (2006).
+ * Samples drawn with probabilities in proportion to `weights`, one weight per sample of the dataset, as for classes
+ * that are rare (torch.utils.data.WeightedRandomSampler). Without replacement the draws are those of Efraimidis and
+ * Spirakis (2006).
  */
 export class WeightedRandomSampler implements Sampler {
   /** Draws per epoch. */
@@ -40,7 +41,10 @@ export class WeightedRandomSampler implements Sampler {
   private readonly weights: ArrayLike<number>;
   private readonly replacement: boolean;
 
-  /** `replacement` (default true): whether a sample may be drawn again. @throws RangeError when the weights do not allow so many draws */
+  /**
+   * `replacement` (default true): whether a sample may be drawn again.
+   * @throws RangeError when the weights do not allow so many draws
+   */
   constructor(
     weights: ArrayLike<number>,
     numSamples: number = weights.length,
@@ -78,7 +82,10 @@ export class WeightedRandomSampler implements Sampler {
     return Uint32Array.from({ length: this.length }, () => firstAbove(ends, random.uniform(0, total)));
   }
 
-  /** Each sample waits for an exponential time with its weight as the rate; those that wait least are chosen, in that order. */
+  /**
+   * Each sample waits for an exponential time with its weight as the rate; those that wait least are chosen, in that
+   * order.
+   */
   private choose(random: RandomStream): Uint32Array {
     const waits = Float64Array.from(this.weights, weight => -Math.log(1 - random.uniform()) / weight);
     const order = Uint32Array.from(waits, (_, i) => i).filter(i => this.weights[i]! > 0);

@@ -21,8 +21,8 @@ export interface StreamLoaderState {
 }
 
 /**
- * Each loop is one pass over the stream. After `loadState` the next loop reads past the batches that were handed out before, so the stream must give
- * the same samples again.
+ * Each loop is one pass over the stream. After `loadState` the next loop reads past the batches that were handed out
+ * before, so the stream must give the same samples again.
  */
 export class StreamLoader<T, B = CollatedOf<T>> implements Iterable<B> {
   readonly batchSize: number;

@@ -1,6 +1,7 @@
 /**
- * Delimited tables in memory, dictionary-encoded: a column is one 32-bit code per row and the list of its distinct texts. A million rows of forty
- * columns take 160 MB and every distinct text is parsed once. Reading streams through csv-parse, gzipped or not.
+ * Delimited tables in memory, dictionary-encoded: a column is one 32-bit code per row and the list of its distinct
+ * texts. A million rows of forty columns take 160 MB and every distinct text is parsed once. Reading streams through
+ * csv-parse, gzipped or not.
  */
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
@@ -24,10 +25,14 @@ export interface Table {
 }
 
 export interface TableOptions {
-  /** One character between fields. Default: the one of tab, comma, semicolon and bar that splits the first lines evenly into most fields. */
+  /**
+   * One character between fields. Default: the one of tab, comma, semicolon and bar that splits the first lines evenly
+   * into most fields.
+   */
   readonly separator?: string;
   /**
-   * Whether the first line names the columns; without names they go by their index from 0, as text. Default: told from the file (see `looksLikeHeader`).
+   * Whether the first line names the columns; without names they go by their index from 0, as text. Default: told from
+   * the file (see `looksLikeHeader`).
    */
   readonly header?: boolean;
   /** Names instead of what the file says, one per column. */
@@ -126,7 +131,10 @@ export const isNumeric = (text: string): boolean => NUMBER.test(text);
 const MISSING = new Set(['', '?', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', '\\N']);
 export const isMissing = (text: string): boolean => MISSING.has(text);
 
-/** A first line is a header when it has a distinct, non-numeric text for every column and some column is numeric below it. */
+/**
+ * A first line is a header when it has a distinct, non-numeric text for every column and some column is numeric below
+ * it.
+ */
 function looksLikeHeader(first: readonly string[], second: readonly string[]): boolean {
   if (first.some(field => field === '' || isNumeric(field)) || new Set(first).size < first.length) return false;
   return second.some(isNumeric);

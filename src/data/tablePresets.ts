@@ -38,7 +38,10 @@ export const TABLE_PRESETS = {
     /** Labels of adult.test without their dot. */
     clean: table => mapColumn(table, 'income', value => value.replace(/\.$/, '')),
   },
-  /** Criteo display advertising: label, 13 counts, 26 hashed categories; tabs and no header as published, commas and a header in samples. */
+  /**
+   * Criteo display advertising: label, 13 counts, 26 hashed categories; tabs and no header as published, commas and a
+   * header in samples.
+   */
   criteo: {
     reading: {},
     schema: { label: 'label', positive: '1', numeric: numbered('I', 13), categorical: numbered('C', 26), minCount: 4 },

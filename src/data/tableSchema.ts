@@ -1,6 +1,6 @@
 /**
- * From texts to numbers: a schema learned on training rows says how each column is encoded, and encodes any later rows the same way.
- * Plain JSON, so that it is saved with the model. Knows tables, not models.
+ * From texts to numbers: a schema learned on training rows says how each column is encoded, and encodes any later rows
+ * the same way. Plain JSON, so that it is saved with the model. Knows tables, not models.
  */
 import { checkOptions } from '../tensor/options.ts';
 import { RandomStream } from './random.ts';
@@ -11,7 +11,10 @@ const UNSEEN = 0;
 const MISSING_SLOT = 1;
 const FIRST_VALUE = 2;
 
-/** A column of numbers: standardised, with an indicator of missing ones, and cut into buckets that are categories of their own. */
+/**
+ * A column of numbers: standardised, with an indicator of missing ones, and cut into buckets that are categories of
+ * their own.
+ */
 export interface NumberColumn {
   readonly kind: 'number';
   readonly name: string;
@@ -75,8 +78,8 @@ const POSITIVE = [
 ] as const;
 
 /**
- * Learns the encoding of a table. A column is numeric when every value that is not missing is a number. Columns with one value, and texts that differ in
- * every row (identifiers), are left out.
+ * Learns the encoding of a table. A column is numeric when every value that is not missing is a number. Columns with
+ * one value, and texts that differ in every row (identifiers), are left out.
  * @throws Error when the label column is not there, is not binary, or which value is positive cannot be told.
  */
 export function fitSchema(table: Table, options: SchemaOptions): TableSchema {
@@ -169,8 +172,8 @@ function fitNumber(column: TableColumn, counts: Uint32Array, buckets: number): N
 const squash = (x: number): number => Math.sign(x) * Math.log1p(Math.abs(x));
 
 /**
- * Boundaries between distinct values. A value that fills a bucket by itself gets one of its own, and the rows that are left share the other buckets
- * equally: a column that is mostly 0 keeps its resolution where it is not.
+ * Boundaries between distinct values. A value that fills a bucket by itself gets one of its own, and the rows that are
+ * left share the other buckets equally: a column that is mostly 0 keeps its resolution where it is not.
  */
 function quantileEdges(sorted: readonly { value: number; count: number }[], rows: number, buckets: number): number[] {
   const heavy = sorted.map(({ count }) => count >= rows / buckets);
@@ -196,7 +199,10 @@ function fitCategory(column: TableColumn, counts: Uint32Array, minCount: number)
 
 // ------------------------------------------------------------------------------------------------ encoding
 
-/** Sizes of the category fields: one per category column (values + 2), then one per number column (buckets + 1 for missing). */
+/**
+ * Sizes of the category fields: one per category column (values + 2), then one per number column (buckets + 1 for
+ * missing).
+ */
 export function fieldSizes(schema: TableSchema): number[] {
   return [
     ...schema.columns.flatMap(column => (column.kind === 'category' ? [column.values.length + FIRST_VALUE] : [])),

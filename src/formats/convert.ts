@@ -1,5 +1,6 @@
 /**
- * Weights from one format to another, tensor by tensor: memory holds one tensor at a time, and the result is there whole or not at all.
+ * Weights from one format to another, tensor by tensor: memory holds one tensor at a time, and the result is there
+ * whole or not at all.
  */
 
 import { type DType, isFloat } from '../graph/dtype.ts';
@@ -33,7 +34,8 @@ export interface Converted {
 
 /**
  * Writes the tensors of an open file as `path`, whose ending says how.
- * @throws Error for an ending that cannot be written, for a tensor Tenon has no dtype for, and for two tensors of one name
+ * @throws Error for an ending that cannot be written, for a tensor Tenon has no dtype for, and for two tensors of one
+ * name
  */
 export function convertWeights(file: WeightsFile, path: string, options: ConvertOptions = {}): Converted {
   const { dtype, strip = '', onTensor } = checkOptions('convertWeights', options, ['dtype', 'strip', 'onTensor']);

@@ -1,6 +1,6 @@
 /**
- * Models of other frameworks as ONNX files: loaded as the module they are, and exported. Example inputs come from the file's own description; dims
- * it leaves free become dynamic axes.
+ * Models of other frameworks as ONNX files: loaded as the module they are, and exported. Example inputs come from the
+ * file's own description; dims it leaves free become dynamic axes.
  */
 import type { DType } from '../graph/dtype.ts';
 import { type AnyModule, Module } from '../nn/index.ts';

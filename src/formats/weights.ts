@@ -1,6 +1,6 @@
 /**
- * What every file of weights is to its readers: tensors by name, each read from the file when it is asked for. Opening reads names, shapes
- * and types only, so a file larger than memory can be looked at and converted tensor by tensor.
+ * What every file of weights is to its readers: tensors by name, each read from the file when it is asked for. Opening
+ * reads names, shapes and types only, so a file larger than memory can be looked at and converted tensor by tensor.
  */
 
 import type { DType } from '../graph/dtype.ts';
@@ -10,7 +10,10 @@ import { decodeElements, dtypeFor, type FileType, fileBytesOf } from './elements
 
 export interface StoredTensor {
   readonly name: string;
-  /** The dtype it is read into (16-bit and unsigned integers are widened, quantised blocks become f32); null where Tenon has none for it. */
+  /**
+   * The dtype it is read into (16-bit and unsigned integers are widened, quantised blocks become f32); null where Tenon
+   * has none for it.
+   */
   readonly dtype: DType | null;
   /** Its type in the file's own words: BF16, I16, q4_K. */
   readonly storedAs: string;
@@ -57,7 +60,10 @@ export interface WeightsFile {
   close(): void;
 }
 
-/** A tensor read from a file may take this many times the file's bytes (repeated elements, quantised blocks), or a megabyte. */
+/**
+ * A tensor read from a file may take this many times the file's bytes (repeated elements, quantised blocks), or a
+ * megabyte.
+ */
 const MAX_EXPANSION = 32;
 
 /** @throws Error where a tensor of the size would be out of proportion to its file. */

@@ -1,7 +1,8 @@
 /**
- * A graph is pure dataflow over about thirty primitives. This file says which primitives there are, what each one's attributes
- * are, and what a node is. How nodes are built (shape rules, simplification) is in build.ts; what they mean in numbers is what
- * backends/reference computes; their derivatives are in ../transform. Knows nothing of tensors, kernels or backends.
+ * A graph is pure dataflow over about thirty primitives. This file says which primitives there are, what each one's
+ * attributes are, and what a node is. How nodes are built (shape rules, simplification) is in build.ts; what they mean
+ * in numbers is what backends/reference computes; their derivatives are in ../transform. Knows nothing of tensors,
+ * kernels or backends.
  */
 import type { Choice, Loop } from './control.ts';
 import type { DType, HostArray } from './dtype.ts';
@@ -16,8 +17,9 @@ export const UNARY = [
 export type Unary = (typeof UNARY)[number];
 
 /**
- * Elementwise, two inputs of one shape and dtype, dtype kept. `div` on integers truncates; `floorDiv` and `mod` floor (the
- * remainder has the divisor's sign); `min` and `max` propagate NaN; `and`, `or`, `xor` are logical on bool, bitwise on integers.
+ * Elementwise, two inputs of one shape and dtype, dtype kept. `div` on integers truncates; `floorDiv` and `mod` floor
+ * (the remainder has the divisor's sign); `min` and `max` propagate NaN; `and`, `or`, `xor` are logical on bool,
+ * bitwise on integers.
  */
 export const BINARY = [
   'add', 'sub', 'mul', 'div', 'floorDiv', 'mod', 'pow', 'atan2', 'min', 'max', 'and', 'or', 'xor', 'shl', 'shr',
@@ -43,14 +45,17 @@ export interface AxisMap {
   readonly div: number;
 }
 
-/** One part of a graph that gradients recompute instead of keeping its values: all between `inputs` and the barriers that hold this. */
+/**
+ * One part of a graph that gradients recompute instead of keeping its values: all between `inputs` and the barriers
+ * that hold this.
+ */
 export interface Checkpoint {
   readonly inputs: readonly Node[];
 }
 
 /**
- * Derivatives that a function brings along, for one application of it. Pure functions over nodes: `args` are what the derivative is by,
- * `results` all results of the function; cotangents and tangents are null where they are zero.
+ * Derivatives that a function brings along, for one application of it. Pure functions over nodes: `args` are what the
+ * derivative is by, `results` all results of the function; cotangents and tangents are null where they are zero.
  */
 export interface CustomRule {
   readonly vjp: (
@@ -98,18 +103,25 @@ export interface Attrs {
   /** Identity with no derivative. */
   detach: object;
   /**
-   * (x, ...after) -> x. An identity that is never merged with one of another group, which keeps recomputed values apart from the first
-   * ones, and whose readers are computed after `after`. With `checkpoint`, gradients recompute what computed x.
+   * (x, ...after) -> x. An identity that is never merged with one of another group, which keeps recomputed values apart
+   * from the first ones, and whose readers are computed after `after`. With `checkpoint`, gradients recompute what
+   * computed x.
    */
   barrier: { readonly group: number; readonly checkpoint?: Checkpoint };
-  /** (result, ...args) -> result. An identity whose derivative by args is the rule's; the rule's results are numbered by `output`. */
+  /**
+   * (result, ...args) -> result. An identity whose derivative by args is the rule's; the rule's results are numbered by
+   * `output`.
+   */
   custom: { readonly rule: CustomRule; readonly output: number };
 
   // ---- reindex: where elements come from
   reshape: object;
   /** Affine gather: permute, expand, slice, flip, pad, dilate, sliding windows and their inverses. */
   reindex: { readonly axes: readonly AxisMap[]; readonly fill: number };
-  /** (x, index): x[pre, n, post] at index[...] along `axis` -> [pre, ...index, post]; fails when an index is outside [0, n). */
+  /**
+   * (x, index): x[pre, n, post] at index[...] along `axis` -> [pre, ...index, post]; fails when an index is outside [0,
+   * n).
+   */
   gather: { readonly axis: number; readonly what: string };
 
   /** Parts one after another along `axis`; equal shapes otherwise. */
@@ -123,14 +135,15 @@ export interface Attrs {
   /** Inclusive scan along `axis`, from the end when `reverse`. */
   scan: { readonly kind: ScanKind; readonly axis: number; readonly reverse: boolean };
   /**
-   * (base, index, updates): base[pre, n, post], updates [pre, ...index, post] combined into base at index along `axis`, in
-   * index order. Where an index is outside [0, n) it fails, or with `drop` leaves the update out; indices inside are distinct then. A variable assigned
-   * a dropping scatter into itself is written in place, at those rows alone: how optimizers update tables. Dropping has no derivative.
+   * (base, index, updates): base[pre, n, post], updates [pre, ...index, post] combined into base at index along `axis`,
+   * in index order. Where an index is outside [0, n) it fails, or with `drop` leaves the update out; indices inside are
+   * distinct then. A variable assigned a dropping scatter into itself is written in place, at those rows alone: how
+   * optimizers update tables. Dropping has no derivative.
    */
   scatter: { readonly kind: ScatterKind; readonly axis: number; readonly what: string; readonly drop: boolean };
   /**
-   * Contraction of two inputs over labelled axes (einsum without repeats): labels in `a` and `b` but not in `out` are summed.
-   * Every label stands in at least two of the three. Half types accumulate in f32.
+   * Contraction of two inputs over labelled axes (einsum without repeats): labels in `a` and `b` but not in `out` are
+   * summed. Every label stands in at least two of the three. Half types accumulate in f32.
    */
   contract: { readonly a: readonly number[]; readonly b: readonly number[]; readonly out: readonly number[] };
 
@@ -140,8 +153,9 @@ export interface Attrs {
   /** Algorithms over the last two dims, batched over all others; see matrix.ts. */
   matrix: { readonly routine: MatrixRoutine };
   /**
-   * (key: i64[2] = seed, counter) -> i32 bits of Philox 4x32-10 (Salmon et al., SC'11) of any shape: element i is word i mod 4 of block
-   * counter + floor(i / 4), counter in the low two words of the 128-bit counter and seed as the 64-bit key.
+   * (key: i64[2] = seed, counter) -> i32 bits of Philox 4x32-10 (Salmon et al., SC'11) of any shape: element i is word
+   * i mod 4 of block counter + floor(i / 4), counter in the low two words of the 128-bit counter and seed as the 64-bit
+   * key.
    */
   random: object;
 
@@ -156,7 +170,10 @@ export type Primitive = keyof Attrs;
 
 let nodes = 0;
 
-/** One value: immutable, of known shape and dtype. `inputs` may be dropped once `value` is there and no gradient needs them. */
+/**
+ * One value: immutable, of known shape and dtype. `inputs` may be dropped once `value` is there and no gradient needs
+ * them.
+ */
 export class Node<P extends Primitive = Primitive> {
   readonly id = ++nodes;
   readonly op: P;
@@ -166,7 +183,10 @@ export class Node<P extends Primitive = Primitive> {
   readonly dtype: DType;
   /** Elements. */
   readonly size: number;
-  /** Whether a parameter that requires a gradient is among its ancestors. Only a variable's own leaf changes it later (freezing). */
+  /**
+   * Whether a parameter that requires a gradient is among its ancestors. Only a variable's own leaf changes it later
+   * (freezing).
+   */
   requiresGrad: boolean;
   /** The computed value, once evaluated. A node with a value is a leaf for every later program. */
   value: HostArray | null;

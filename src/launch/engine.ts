@@ -10,53 +10,69 @@ export function setEngineFlags(...flags: readonly string[]): boolean {
   return v8 !== undefined;
 }
 
-/**
- * Bytes of bytecode that a function runs before V8 of Node 20 thinks about optimising it: its default, and while code
- * runs that mostly runs once.
- */
-const BUDGET = '--interrupt-budget=67584';
-const COLD_BUDGET = '--interrupt-budget=500000';
+/** What has V8's optimising compiler at work, as it is by default, and not. */
+const OPTIMISING = '--opt';
+const COLD = '--no-opt';
 
-/** Milliseconds after which a process's code is not cold any more. */
-const COLD_MS = 2000;
+/**
+ * Milliseconds after which a process's code is not cold any more: from then on optimised code gains more than making it
+ * costs.
+ */
+const COLD_MS = 1000;
 let spent = 0;
+/** When what runs cold now began. */
+let begun: number | null = null;
 
 /**
- * Whether the engine has the flag, with the default above. Later versions count calls instead, optimise less at first
- * and have another tier for it.
+ * Whether the engine is the one that this was measured with, of Node 20, with its own choice of tiers: later ones have
+ * another tier between.
  */
-const hasBudget = (): boolean => {
+const canWait = (): boolean => {
   const { versions, execArgv, env } = globalThis.process ?? {};
   if (!versions?.v8?.startsWith('11.3.')) return false;
-  return ![...execArgv!, env!['NODE_OPTIONS']].some(text => text?.includes('interrupt'));
+  return ![...execArgv!, env!['NODE_OPTIONS']].some(text => text && /\bopt\b|turbofan|sparkplug|maglev/.test(text));
 };
 
+function warm(): void {
+  if (begun === null) return;
+  setEngineFlags(OPTIMISING);
+  spent += performance.now() - begun;
+  begun = null;
+}
+
 /**
- * Runs `body`, of which most is code that this process has not run before, with V8's optimiser waiting longer for each
- * function: on its threads it takes half a second of processor time from a first call otherwise, which gains less
- * (docs/decisions/230-cold-code.md).
+ * Runs `body`, of which most is code that this process has not run before, without V8's optimiser: on its threads it
+ * takes a fifth of the processor time of a first call otherwise, and what it makes gains less
+ * (docs/decisions/250-follow-what-is-written.md). What may take long calls `stayCold` now and then.
  */
 export function runCold<T>(body: () => T): T {
-  if (spent > COLD_MS || !hasBudget()) return body();
-  const start = performance.now();
-  setEngineFlags(COLD_BUDGET);
+  if (begun !== null || spent > COLD_MS || !canWait()) return body();
+  begun = performance.now();
+  setEngineFlags(COLD);
   try {
     return body();
   } finally {
-    setEngineFlags(BUDGET);
-    spent += performance.now() - start;
+    warm();
   }
 }
 
-/** Runs `body`, which compiles from a code cache, with the flags of other processes. */
+/** Has the optimiser back where `runCold` has lasted for longer than code stays cold. */
+export function stayCold(): void {
+  if (begun !== null && spent + performance.now() - begun > COLD_MS) warm();
+}
+
+/**
+ * Runs `body`, which compiles from a code cache, with the flags of other processes. The loader has a copy of this
+ * module: V8 tells what was set.
+ */
 export function runAsElsewhere<T>(body: () => T): T {
-  if (!hasBudget()) return body();
+  if (!canWait()) return body();
   const v8 = process.getBuiltinModule('node:v8');
   const before = v8.cachedDataVersionTag();
-  setEngineFlags(BUDGET);
+  setEngineFlags(OPTIMISING);
   try {
     return body();
   } finally {
-    if (v8.cachedDataVersionTag() !== before) setEngineFlags(COLD_BUDGET);
+    if (v8.cachedDataVersionTag() !== before) setEngineFlags(COLD);
   }
 }

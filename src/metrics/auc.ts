@@ -6,8 +6,8 @@ import { checkOptions } from '../tensor/options.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
 /**
- * Exact AUC of `scores` [n] (any monotone score: logits or probabilities) against `labels` [n] of 0 and 1. NaN when only one class
- * is there. By ranks (Mann-Whitney): (sum of the positives' mean ranks - P (P + 1) / 2) / (P N).
+ * Exact AUC of `scores` [n] (any monotone score: logits or probabilities) against `labels` [n] of 0 and 1. NaN when
+ * only one class is there. By ranks (Mann-Whitney): (sum of the positives' mean ranks - P (P + 1) / 2) / (P N).
  * @throws Error when a score is NaN or a label is neither 0 nor 1.
  */
 export function auc(scores: MetricInput, labels: MetricInput): number {
@@ -67,7 +67,9 @@ export class AUC implements Metric<number, { readonly scores: readonly number[];
 }
 
 export interface AucOptions {
-  /** Histogram buckets over [0, 1]; the error is at most the share of pairs that fall into one bucket. Default 65,536. */
+  /**
+   * Histogram buckets over [0, 1]; the error is at most the share of pairs that fall into one bucket. Default 65,536.
+   */
   readonly buckets?: number;
 }
 
@@ -77,8 +79,8 @@ export interface StreamingAucState {
 }
 
 /**
- * AUC of probabilities in bounded memory: positives and negatives are counted per bucket, states are summed across workers, and the
- * curve is integrated by trapezoids, as the distributed AUC of parameter-server systems does.
+ * AUC of probabilities in bounded memory: positives and negatives are counted per bucket, states are summed across
+ * workers, and the curve is integrated by trapezoids, as the distributed AUC of parameter-server systems does.
  */
 export class StreamingAUC implements Metric<number, StreamingAucState> {
   private readonly positives: Float64Array;
@@ -92,7 +94,10 @@ export class StreamingAUC implements Metric<number, StreamingAucState> {
     this.negatives = new Float64Array(buckets);
   }
 
-  /** `probabilities` [n] in [0, 1], `labels` [n] of 0 and 1, or shares between: y counts as y positives and 1 - y negatives. */
+  /**
+   * `probabilities` [n] in [0, 1], `labels` [n] of 0 and 1, or shares between: y counts as y positives and 1 - y
+   * negatives.
+   */
   update(probabilities: MetricInput, labels: MetricInput): this {
     const score = numbersOf(probabilities);
     const label = numbersOf(labels);

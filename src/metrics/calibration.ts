@@ -23,7 +23,9 @@ export interface CalibrationBin {
 export interface CalibrationReport {
   /** Clicks over predicted clicks: above 1 the model predicts too few. */
   readonly copc: number;
-  /** Expected calibration error: the mean over rows of |observed - predicted| of their bin (Naeini et al., AAAI 2015). */
+  /**
+   * Expected calibration error: the mean over rows of |observed - predicted| of their bin (Naeini et al., AAAI 2015).
+   */
   readonly ece: number;
   /** Bins that hold rows, by ascending prediction. */
   readonly bins: readonly CalibrationBin[];

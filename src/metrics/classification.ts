@@ -10,8 +10,8 @@ export interface CountState {
 }
 
 /**
- * Share of rows whose target is among the k highest scores. A target that ties with others counts as placed after every higher
- * score and before its equals with a higher index, as a stable descending sort would place it.
+ * Share of rows whose target is among the k highest scores. A target that ties with others counts as placed after every
+ * higher score and before its equals with a higher index, as a stable descending sort would place it.
  */
 export class TopK implements Metric<number, CountState> {
   readonly k: number;
@@ -95,8 +95,8 @@ export interface PrecisionRecall {
 }
 
 /**
- * Counts of (target, predicted) pairs over n classes, and the precision, recall and F1 that follow. A ratio of nothing to nothing is 0,
- * as scikit-learn's `zero_division=0`.
+ * Counts of (target, predicted) pairs over n classes, and the precision, recall and F1 that follow. A ratio of nothing
+ * to nothing is 0, as scikit-learn's `zero_division=0`.
  */
 export class ConfusionMatrix implements Metric<readonly (readonly number[])[], ConfusionState> {
   readonly classes: number;
@@ -109,9 +109,13 @@ export class ConfusionMatrix implements Metric<readonly (readonly number[])[], C
     this.counts = new Float64Array(classes * classes);
   }
 
-  /** Both [rows] of class indices. */
+  /**
+   * `predictions` [rows] of class indices, or scores [rows, classes] of which the highest counts; `targets` [rows] of
+   * class indices.
+   */
   update(predictions: MetricInput, targets: MetricInput): this {
-    const predicted = numbersOf(predictions);
+    const scores = 'shape' in predictions && predictions.shape.length === 2;
+    const predicted = scores ? this.highest(predictions) : numbersOf(predictions);
     const target = numbersOf(targets);
     checkPairs('ConfusionMatrix', predicted.length, target.length);
     const index = (what: string, value: number): number => {
@@ -122,6 +126,19 @@ export class ConfusionMatrix implements Metric<readonly (readonly number[])[], C
     for (let row = 0; row < target.length; row++)
       this.counts[index('target', target[row]!) * this.classes + index('prediction', predicted[row]!)]!++;
     return this;
+  }
+
+  /** The class of the highest score of each row, the first of equal ones. */
+  private highest(scores: MetricInput): number[] {
+    const [rows, columns] = scoreShape('ConfusionMatrix', scores, this.classes);
+    if (columns !== this.classes)
+      throw new Error(`ConfusionMatrix: scores of ${columns} classes came, expected ${this.classes}`);
+    const values = numbersOf(scores);
+    return Array.from({ length: rows }, (_, row) => {
+      let best = 0;
+      for (let c = 1; c < columns; c++) if (values[row * columns + c]! > values[row * columns + best]!) best = c;
+      return best;
+    });
   }
 
   /** counts[target][prediction]. */

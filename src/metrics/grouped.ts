@@ -1,5 +1,6 @@
 /**
- * AUC within groups: how well each user's impressions are ordered, which is what a feed shows, instead of how users are ordered among one another.
+ * AUC within groups: how well each user's impressions are ordered, which is what a feed shows, instead of how users are
+ * ordered among one another.
  */
 import { checkOptions } from '../tensor/options.ts';
 import { auc, finite } from './auc.ts';
@@ -13,8 +14,8 @@ export interface GroupedAucState {
 }
 
 /**
- * GAUC: the weighted mean of the groups' AUCs (Zhou et al., "Deep Interest Network", KDD 2018, section 6.2). Groups of one class have no AUC and are
- * left out; NaN when all are. Keeps every score.
+ * GAUC: the weighted mean of the groups' AUCs (Zhou et al., "Deep Interest Network", KDD 2018, section 6.2). Groups of
+ * one class have no AUC and are left out; NaN when all are. Keeps every score.
  */
 export class GroupedAUC implements Metric<number, GroupedAucState> {
   private readonly weight: GroupWeight;
@@ -26,7 +27,10 @@ export class GroupedAUC implements Metric<number, GroupedAucState> {
     this.weight = weight;
   }
 
-  /** `scores` [n] (any monotone score), `labels` [n] of 0 and 1, `groups` [n] with users, sessions or queries by any name. */
+  /**
+   * `scores` [n] (any monotone score), `labels` [n] of 0 and 1, `groups` [n] with users, sessions or queries by any
+   * name.
+   */
   update(scores: MetricInput, labels: MetricInput, groups: ArrayLike<string | number | bigint>): this {
     const score = numbersOf(scores);
     const label = numbersOf(labels);

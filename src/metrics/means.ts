@@ -49,8 +49,8 @@ export class Perplexity extends Mean {
 }
 
 /**
- * Mean negative log likelihood of binary labels. Probabilities are clipped to [eps, 1 - eps] with f64's eps, as scikit-learn does;
- * logits need no clipping and lose nothing at either end.
+ * Mean negative log likelihood of binary labels. Probabilities are clipped to [eps, 1 - eps] with f64's eps, as
+ * scikit-learn does; logits need no clipping and lose nothing at either end.
  */
 export class LogLoss extends Mean {
   private readonly from: 'probability' | 'logit';
@@ -61,7 +61,10 @@ export class LogLoss extends Mean {
     this.from = from;
   }
 
-  /** `predictions` [n] probabilities or logits, `labels` [n] of 0 and 1, or shares between. @throws Error for others, and for NaN */
+  /**
+   * `predictions` [n] probabilities or logits, `labels` [n] of 0 and 1, or shares between.
+   * @throws Error for others, and for NaN
+   */
   update(predictions: MetricInput, labels: MetricInput): this {
     const prediction = numbersOf(predictions);
     const label = numbersOf(labels);

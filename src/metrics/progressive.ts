@@ -1,6 +1,7 @@
 /**
- * Progressive validation: every example is predicted before it is learned from, so that training data measures honestly (Blum, Kalai and Langford,
- * COLT 1999). A window (a pass, a day) is closed when it is over; all windows together are the total.
+ * Progressive validation: every example is predicted before it is learned from, so that training data measures honestly
+ * (Blum, Kalai and Langford, COLT 1999). A window (a pass, a day) is closed when it is over; all windows together are
+ * the total.
  */
 import { checkOptions } from '../tensor/options.ts';
 import { StreamingAUC, type StreamingAucState } from './auc.ts';
@@ -91,7 +92,10 @@ export class ProgressiveValidation implements Metric<ProgressiveReport, Progress
     this.closed = new Measures(buckets);
   }
 
-  /** `probabilities` [n] in [0, 1] as predicted before learning, `labels` [n] of 0 and 1; rows whose label is NaN (not known) are left out. */
+  /**
+   * `probabilities` [n] in [0, 1] as predicted before learning, `labels` [n] of 0 and 1; rows whose label is NaN (not
+   * known) are left out.
+   */
   update(probabilities: MetricInput, labels: MetricInput): this {
     const label = numbersOf(labels);
     const score = numbersOf(probabilities);

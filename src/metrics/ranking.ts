@@ -1,5 +1,6 @@
 /**
- * Metrics of ranked lists: NDCG@k, recall@k and hit rate@k, means over rows (users, queries). A row without a relevant item has no answer and is left out.
+ * Metrics of ranked lists: NDCG@k, recall@k and hit rate@k, means over rows (users, queries). A row without a relevant
+ * item has no answer and is left out.
  */
 import { checkOptions } from '../tensor/options.ts';
 import { Mean } from './means.ts';
@@ -28,8 +29,8 @@ abstract class RankingMean extends Mean {
   }
 
   /**
-   * `scores` [rows, items], `relevance` [rows, items] of 0 and 1 or of grades from 0 up. Among equal scores the lower index ranks first, as a stable
-   * descending sort has it.
+   * `scores` [rows, items], `relevance` [rows, items] of 0 and 1 or of grades from 0 up. Among equal scores the lower
+   * index ranks first, as a stable descending sort has it.
    */
   update(scores: MetricInput, relevance: MetricInput): this {
     const name = this.constructor.name;
@@ -55,7 +56,10 @@ abstract class RankingMean extends Mean {
     return this;
   }
 
-  /** One row by its items' names: `ranked` as the model orders them, best first, and those that are `relevant` (each with grade 1). */
+  /**
+   * One row by its items' names: `ranked` as the model orders them, best first, and those that are `relevant` (each
+   * with grade 1).
+   */
   addList<Item>(ranked: readonly Item[], relevant: Iterable<Item>): this {
     const wanted = new Set(relevant);
     const top = ranked.slice(0, this.k).map(item => (wanted.has(item) ? 1 : 0));
@@ -87,11 +91,17 @@ export class HitRateAtK extends RankingMean {
 
 export interface NdcgOptions {
   readonly items?: number;
-  /** Gain of a grade: itself, as scikit-learn's `ndcg_score` has it ('linear', the default), or 2^grade - 1 ('exponential'). */
+  /**
+   * Gain of a grade: itself, as scikit-learn's `ndcg_score` has it ('linear', the default), or 2^grade - 1
+   * ('exponential').
+   */
   readonly gain?: 'linear' | 'exponential';
 }
 
-/** Normalised discounted cumulative gain of the first k: gains over log2(1 + rank), divided by those of the best order (Järvelin and Kekäläinen, TOIS 2002). */
+/**
+ * Normalised discounted cumulative gain of the first k: gains over log2(1 + rank), divided by those of the best order
+ * (Järvelin and Kekäläinen, TOIS 2002).
+ */
 export class NDCGAtK extends RankingMean {
   private readonly gain: (grade: number) => number;
 

@@ -1,5 +1,6 @@
 /**
- * How vectors of fields meet: the one implementation of each interaction that click models are made of. Vectors are [B, fields, d].
+ * How vectors of fields meet: the one implementation of each interaction that click models are made of. Vectors are [B,
+ * fields, d].
  */
 import { init, Linear, Module, ModuleList } from '../nn/index.ts';
 import { cat, einsum, F, Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
@@ -18,11 +19,17 @@ export function lowerTriangle(n: number): Tensor {
   return tensor(Int32Array.from(positions));
 }
 
-/** Dot products of all pairs of field vectors, as `pairs` = lowerTriangle(fields) orders them (Naumov et al. 2019): [B, pairs]. */
+/**
+ * Dot products of all pairs of field vectors, as `pairs` = lowerTriangle(fields) orders them (Naumov et al. 2019): [B,
+ * pairs].
+ */
 export const pairwiseDots = (vectors: Tensor, pairs: Tensor): Tensor =>
   vectors.matmul(vectors.transpose(1, 2)).flatten(1).indexSelect(1, pairs);
 
-/** Field-aware products, added up (Juan et al. 2016): vectors [B, fields, fields * d], one vector per other field; result [B]. */
+/**
+ * Field-aware products, added up (Juan et al. 2016): vectors [B, fields, fields * d], one vector per other field;
+ * result [B].
+ */
 export function fieldAwareSum(vectors: Tensor): Tensor {
   const [size, fields, width] = vectors.shape as [number, number, number];
   const aware = vectors.reshape([size, fields, fields, width / fields]);
@@ -61,7 +68,10 @@ export class Tower extends Module<[x: Tensor, counts?: Tensor]> {
     this.width = hidden.at(-1) ?? inputs;
   }
 
-  /** Runs the layers. @param counts [...]: 1 for each row that is there, 0 for padding, which Dice's statistics leave out */
+  /**
+   * Runs the layers.
+   * @param counts [...]: 1 for each row that is there, 0 for padding, which Dice's statistics leave out
+   */
   forward(x: Tensor, counts?: Tensor): Tensor {
     const dice = [...this.dice];
     let h = x;
@@ -118,8 +128,8 @@ export class CrossNetworkV2 extends Module {
 }
 
 /**
- * Mixture of low-rank cross layers (Wang et al. 2021, section 3.3): x_{l+1} = sum_i G_i(x_l) E_i(x_l) + x_l with gates G = softmax(W x_l) and
- * experts E_i(x_l) = x_0 ⊙ (U_i tanh(C_i tanh(V_i x_l)) + b): [B, n] -> [B, n].
+ * Mixture of low-rank cross layers (Wang et al. 2021, section 3.3): x_{l+1} = sum_i G_i(x_l) E_i(x_l) + x_l with gates
+ * G = softmax(W x_l) and experts E_i(x_l) = x_0 ⊙ (U_i tanh(C_i tanh(V_i x_l)) + b): [B, n] -> [B, n].
  */
 export class CrossNetworkMix extends Module {
   /** Per layer: V of all experts one below the other. */
@@ -158,8 +168,8 @@ export class CrossNetworkMix extends Module {
 }
 
 /**
- * Compressed interaction network (Lian et al. 2018): layer k holds maps X^k_h = sum_ij W^k_hij (X^{k-1}_i ⊙ X^0_j); each map summed over
- * d. [B, fields, d] -> [B, sum of maps].
+ * Compressed interaction network (Lian et al. 2018): layer k holds maps X^k_h = sum_ij W^k_hij (X^{k-1}_i ⊙ X^0_j);
+ * each map summed over d. [B, fields, d] -> [B, sum of maps].
  */
 export class CompressedInteraction extends Module {
   readonly layers: ModuleList<Linear>;
@@ -187,7 +197,10 @@ export class CompressedInteraction extends Module {
   }
 }
 
-/** Self-attention between fields with a residual (Song et al. 2019, AutoInt): [B, fields, inputs] -> [B, fields, heads * size]. */
+/**
+ * Self-attention between fields with a residual (Song et al. 2019, AutoInt): [B, fields, inputs] -> [B, fields, heads *
+ * size].
+ */
 export class FieldAttention extends Module {
   readonly query: Linear;
   readonly key: Linear;
@@ -271,8 +284,9 @@ export class BilinearInteraction extends Module {
 }
 
 /**
- * Attention of a target over a history (Zhou et al. 2018, DIN): a network over [history, target, difference, product] gives each step's weight,
- * not normalised. history [B, L, d], mask [B, L] of 0 and 1, target [B, d], counts [B] (1 for an example, 0 for padding) -> weights [B, L].
+ * Attention of a target over a history (Zhou et al. 2018, DIN): a network over [history, target, difference, product]
+ * gives each step's weight, not normalised. history [B, L, d], mask [B, L] of 0 and 1, target [B, d], counts [B] (1 for
+ * an example, 0 for padding) -> weights [B, L].
  */
 export class TargetAttention extends Module<[history: Tensor, mask: Tensor, target: Tensor, counts?: Tensor]> {
   readonly tower: Tower;
@@ -295,7 +309,10 @@ export class TargetAttention extends Module<[history: Tensor, mask: Tensor, targ
 /** Weights [B, L] over a history [B, L, d]: the weighted sum [B, d]. */
 export const weightedSum = (history: Tensor, weights: Tensor): Tensor => einsum('bld,bl->bd', history, weights);
 
-/** Experts mixed by softmax gates (Ma et al. 2018, MMoE): inputs of each expert are one tensor [B, n]; result [B, expert width] per gate. */
+/**
+ * Experts mixed by softmax gates (Ma et al. 2018, MMoE): inputs of each expert are one tensor [B, n]; result [B, expert
+ * width] per gate.
+ */
 export class GatedExperts extends Module<[x: Tensor, gates: readonly Tensor[]], Tensor[]> {
   readonly experts: ModuleList<Tower>;
   readonly width: number;

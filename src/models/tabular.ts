@@ -1,7 +1,7 @@
 /**
- * Models of tables for binary prediction (clicks, income, churn): logistic regression, factorisation machine, wide & deep, DeepFM, DLRM.
- * All take numbers [B, dense] and category indices [B, fields] and give logits [B]. The fields' vocabularies lie one after another in
- * one table, so a row of categories is one lookup.
+ * Models of tables for binary prediction (clicks, income, churn): logistic regression, factorisation machine, wide &
+ * deep, DeepFM, DLRM. All take numbers [B, dense] and category indices [B, fields] and give logits [B]. The fields'
+ * vocabularies lie one after another in one table, so a row of categories is one lookup.
  */
 import { Embedding, init, Linear, Module } from '../nn/index.ts';
 import { cat, F, type Parameter, type Tensor, tensor, zeros } from '../tensor/index.ts';
@@ -157,8 +157,8 @@ export class DeepFM extends Deep {
 }
 
 /**
- * A network over numbers, then all pairwise dot products of its output with the category vectors, then another network (Naumov et
- * al. 2019). Needs numeric columns.
+ * A network over numbers, then all pairwise dot products of its output with the category vectors, then another network
+ * (Naumov et al. 2019). Needs numeric columns.
  */
 export class DLRM extends Module<TableForward> {
   readonly emb: Embedding;

@@ -2,7 +2,7 @@
  * Activations as modules. The formulas are the functional forms'; a module holds the settings.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
-import { checkNames, checkOptions } from '../tensor/options.ts';
+import { checkNames, checkOptions, type OrAlone, withName } from '../tensor/options.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
 
@@ -102,9 +102,9 @@ export class LogSigmoid extends Module {
 }
 
 /** x where positive, else negativeSlope (0.01) times x. */
-export class LeakyReLU extends Tuned<{ readonly negativeSlope?: number }> {
-  constructor(options: { readonly negativeSlope?: number } = {}) {
-    super(options, ['negativeSlope']);
+export class LeakyReLU extends Tuned<F.LeakyReluOptions> {
+  constructor(options: OrAlone<F.LeakyReluOptions, 'negativeSlope'> = {}) {
+    super(withName<F.LeakyReluOptions, 'negativeSlope'>('negativeSlope', options), ['negativeSlope']);
   }
 
   forward(x: Tensor): Tensor {
@@ -113,9 +113,9 @@ export class LeakyReLU extends Tuned<{ readonly negativeSlope?: number }> {
 }
 
 /** x where positive, else alpha (1) times expm1(x). */
-export class ELU extends Tuned<{ readonly alpha?: number }> {
-  constructor(options: { readonly alpha?: number } = {}) {
-    super(options, ['alpha']);
+export class ELU extends Tuned<F.EluOptions> {
+  constructor(options: OrAlone<F.EluOptions, 'alpha'> = {}) {
+    super(withName<F.EluOptions, 'alpha'>('alpha', options), ['alpha']);
   }
 
   forward(x: Tensor): Tensor {
@@ -124,9 +124,9 @@ export class ELU extends Tuned<{ readonly alpha?: number }> {
 }
 
 /** x where positive, else alpha (1) times expm1(x / alpha). */
-export class CELU extends Tuned<{ readonly alpha?: number }> {
-  constructor(options: { readonly alpha?: number } = {}) {
-    super(options, ['alpha']);
+export class CELU extends Tuned<F.EluOptions> {
+  constructor(options: OrAlone<F.EluOptions, 'alpha'> = {}) {
+    super(withName<F.EluOptions, 'alpha'>('alpha', options), ['alpha']);
   }
 
   forward(x: Tensor): Tensor {
@@ -135,9 +135,9 @@ export class CELU extends Tuned<{ readonly alpha?: number }> {
 }
 
 /** x times the normal distribution function of x; 'tanh' takes its usual approximation. */
-export class GELU extends Tuned<{ readonly approximate?: 'none' | 'tanh' }> {
-  constructor(options: { readonly approximate?: 'none' | 'tanh' } = {}) {
-    super(options, ['approximate']);
+export class GELU extends Tuned<F.GeluOptions> {
+  constructor(options: OrAlone<F.GeluOptions, 'approximate'> = {}) {
+    super(withName<F.GeluOptions, 'approximate'>('approximate', options), ['approximate']);
   }
 
   forward(x: Tensor): Tensor {
@@ -146,9 +146,9 @@ export class GELU extends Tuned<{ readonly approximate?: 'none' | 'tanh' }> {
 }
 
 /** x moved towards 0 by lambda (0.5), 0 within. */
-export class Softshrink extends Tuned<{ readonly lambda?: number }> {
-  constructor(options: { readonly lambda?: number } = {}) {
-    super(options, ['lambda']);
+export class Softshrink extends Tuned<F.ShrinkOptions> {
+  constructor(options: OrAlone<F.ShrinkOptions, 'lambda'> = {}) {
+    super(withName<F.ShrinkOptions, 'lambda'>('lambda', options), ['lambda']);
   }
 
   forward(x: Tensor): Tensor {
@@ -157,9 +157,9 @@ export class Softshrink extends Tuned<{ readonly lambda?: number }> {
 }
 
 /** x where |x| is above lambda (0.5), else 0. */
-export class Hardshrink extends Tuned<{ readonly lambda?: number }> {
-  constructor(options: { readonly lambda?: number } = {}) {
-    super(options, ['lambda']);
+export class Hardshrink extends Tuned<F.ShrinkOptions> {
+  constructor(options: OrAlone<F.ShrinkOptions, 'lambda'> = {}) {
+    super(withName<F.ShrinkOptions, 'lambda'>('lambda', options), ['lambda']);
   }
 
   forward(x: Tensor): Tensor {
@@ -205,12 +205,20 @@ export class Threshold extends Module {
   }
 }
 
+export interface PReLUOptions {
+  /** Slopes: 1 (the default), or one per channel. */
+  readonly numParameters?: number;
+  /** What they start from; 0.25 by default. */
+  readonly init?: number;
+}
+
 /** x where positive, else a learned slope times x; one slope, or one per channel (dim 1). */
 export class PReLU extends Module {
   readonly weight: Parameter;
 
-  constructor(options: { readonly numParameters?: number; readonly init?: number } = {}) {
-    const { numParameters = 1, init = 0.25 } = checkOptions('PReLU', options, ['numParameters', 'init']);
+  constructor(options: OrAlone<PReLUOptions, 'numParameters'> = {}) {
+    const named = withName<PReLUOptions, 'numParameters'>('numParameters', options);
+    const { numParameters = 1, init = 0.25 } = checkOptions('PReLU', named, ['numParameters', 'init']);
     super();
     this.weight = blank([numParameters], init);
   }
@@ -292,7 +300,10 @@ export interface RReLUOptions {
   readonly upper?: number;
 }
 
-/** x where positive, else x times a slope: drawn for each element in training, the middle of [lower, upper] otherwise (Xu et al. 2015). */
+/**
+ * x where positive, else x times a slope: drawn for each element in training, the middle of [lower, upper] otherwise
+ * (Xu et al. 2015).
+ */
 export class RReLU extends Tuned<RReLUOptions> {
   constructor(options: RReLUOptions = {}) {
     super(options, ['lower', 'upper']);

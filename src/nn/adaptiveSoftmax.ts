@@ -21,8 +21,9 @@ export interface AdaptiveLogSoftmaxResult {
 }
 
 /**
- * Log-softmax over `nClasses` classes sorted by falling frequency. Classes below cutoffs[0] are told apart by the head itself; those from
- * cutoffs[i] to the next cutoff form a cluster that the head knows as one, and whose own layer tells its members apart.
+ * Log-softmax over `nClasses` classes sorted by falling frequency. Classes below cutoffs[0] are told apart by the head
+ * itself; those from cutoffs[i] to the next cutoff form a cluster that the head knows as one, and whose own layer tells
+ * its members apart.
  */
 export class AdaptiveLogSoftmaxWithLoss extends Module<[input: Tensor, target: Tensor], AdaptiveLogSoftmaxResult> {
   readonly head: Linear;
@@ -81,7 +82,10 @@ export class AdaptiveLogSoftmaxWithLoss extends Module<[input: Tensor, target: T
     return this.logProb(input).argmax(1);
   }
 
-  /** [N, inFeatures] (or [inFeatures]) and targets [N] (or []). Every cluster is computed for every row: shapes do not depend on targets. */
+  /**
+   * [N, inFeatures] (or [inFeatures]) and targets [N] (or []). Every cluster is computed for every row: shapes do not
+   * depend on targets.
+   */
   forward(input: Tensor, target: Tensor): AdaptiveLogSoftmaxResult {
     const rows = input.ndim === 1 ? input.unsqueeze(0) : input;
     const picked = this.logProb(rows)

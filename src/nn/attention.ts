@@ -41,9 +41,9 @@ const additive = (mask: Tensor, like: Tensor): Tensor =>
     : mask.to(like.dtype);
 
 /**
- * softmax(q kᵀ / sqrt(head size)) v over several heads. `forward` takes query [L, N, E], key [S, N, kdim] and value [S, N, vdim]
- * ([N, L, E] and so on when batchFirst) and returns the output, of the query's shape, and the attention weights [N, L, S]
- * ([N, heads, L, S] when not averaged), which cost nothing unless read.
+ * softmax(q kᵀ / sqrt(head size)) v over several heads. `forward` takes query [L, N, E], key [S, N, kdim] and value [S,
+ * N, vdim] ([N, L, E] and so on when batchFirst) and returns the output, of the query's shape, and the attention
+ * weights [N, L, S] ([N, heads, L, S] when not averaged), which cost nothing unless read.
  */
 export class MultiheadAttention extends Module<
   [query: Tensor, key: Tensor, value: Tensor, options?: AttentionOptions],
@@ -101,7 +101,10 @@ export class MultiheadAttention extends Module<
     return [query, key, value].map((x, i) => F.linear(x, weights[i]!, biases?.[i] ?? null));
   }
 
-  /** Projected keys or values [N, heads, S, head size] with the learned and the zero entry after them, where there are any. */
+  /**
+   * Projected keys or values [N, heads, S, head size] with the learned and the zero entry after them, where there are
+   * any.
+   */
   private extended(x: Tensor, bias: Parameter | null): Tensor {
     const [n, heads, , headSize] = x.shape as [number, number, number, number];
     const parts = [x];

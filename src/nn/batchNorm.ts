@@ -9,7 +9,10 @@ import { Module } from './module.ts';
 export interface BatchNormOptions {
   /** Added to the variance; 1e-5 by default. */
   readonly eps?: number;
-  /** Weight of the newest batch in the running statistics; 0.1 by default. null takes the plain average over all batches. */
+  /**
+   * Weight of the newest batch in the running statistics; 0.1 by default. null takes the plain average over all
+   * batches.
+   */
   readonly momentum?: number | null;
   /** Whether there is a scale and a shift per channel; true by default. */
   readonly affine?: boolean;

@@ -1,5 +1,6 @@
 /**
- * Convolutions in one, two and three dimensions. The functional form does the work; a layer owns weight, bias and geometry.
+ * Convolutions in one, two and three dimensions. The functional form does the work; a layer owns weight, bias and
+ * geometry.
  */
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
@@ -193,7 +194,10 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
     this.bias = (options.bias ?? true) ? biasUniform_(blank([outChannels]), this.weight) : null;
   }
 
-  /** The geometry whose output has the spatial sizes `outputSize` (or that whole shape), where a stride leaves several open. */
+  /**
+   * The geometry whose output has the spatial sizes `outputSize` (or that whole shape), where a stride leaves several
+   * open.
+   */
   protected sized(x: Tensor, outputSize: readonly number[] | undefined): TransposedConvolution['geometry'] {
     if (!outputSize) return this.geometry;
     const { stride, padding, dilation } = this.geometry;
@@ -211,7 +215,9 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
   }
 }
 
-/** The transpose of Conv1d: [N, C, L] -> [N, out, (L - 1) stride - 2 padding + dilation (k - 1) + outputPadding + 1]. */
+/**
+ * The transpose of Conv1d: [N, C, L] -> [N, out, (L - 1) stride - 2 padding + dilation (k - 1) + outputPadding + 1].
+ */
 export class ConvTranspose1d extends TransposedConvolution {
   constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options);

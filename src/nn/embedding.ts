@@ -17,8 +17,8 @@ export interface EmbeddingOptions {
   /** Whether a vector's gradient is divided by how often the batch looks it up; false by default. */
   readonly scaleGradByFreq?: boolean;
   /**
-   * Whether Adam moves only the rows that were looked up, and their moments, as SparseAdam does; false by default. SGD without momentum and
-   * Adagrad touch no other rows anyway, as that makes no difference to the values.
+   * Whether Adam moves only the rows that were looked up, and their moments, as SparseAdam does; false by default. SGD
+   * without momentum and Adagrad touch no other rows anyway, as that makes no difference to the values.
    */
   readonly sparse?: boolean;
 }
@@ -62,7 +62,9 @@ abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
     return zeros([this.numEmbeddings], { dtype: this.weight.dtype }).indexAdd(0, index.reshape([-1]), ones);
   }
 
-  /** The table as this lookup sees it: rows in use shortened to maxNorm (and kept so), gradients divided by frequency. */
+  /**
+   * The table as this lookup sees it: rows in use shortened to maxNorm (and kept so), gradients divided by frequency.
+   */
   protected tableFor(index: Tensor): Tensor {
     const { weight, maxNorm } = this;
     if (maxNorm === undefined && !this.scaleGradByFreq) return weight;
@@ -110,8 +112,8 @@ export interface EmbeddingBagOptions extends EmbeddingOptions {
 }
 
 /**
- * Sums, means or maxima of bags of vectors: integers [N, length], or one row of them with `offsets` [N] -> [N, embeddingDim].
- * `perSampleWeights`, of the index's shape, are for sums.
+ * Sums, means or maxima of bags of vectors: integers [N, length], or one row of them with `offsets` [N] -> [N,
+ * embeddingDim]. `perSampleWeights`, of the index's shape, are for sums.
  */
 export class EmbeddingBag extends Table<[index: Tensor, offsets?: Tensor | null, perSampleWeights?: Tensor | null]> {
   readonly mode: 'sum' | 'mean' | 'max';

@@ -1,5 +1,6 @@
 /**
- * Initialisers, under PyTorch's names: each draws new values from the default generator, assigns them to the parameter and returns it.
+ * Initialisers, under PyTorch's names: each draws new values from the default generator, assigns them to the parameter
+ * and returns it.
  */
 import { eye, full, linalg, Parameter, rand, randn, Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
@@ -42,8 +43,9 @@ export function fans(shape: readonly number[]): { readonly fanIn: number; readon
 }
 
 /**
- * A new f32 parameter of one value (0 by default), for an initialiser to fill. Costs no program: the initial values of a whole model
- * are then computed in one. Nor any memory until then: weights that are loaded into a new model replace values that never were.
+ * A new f32 parameter of one value (0 by default), for an initialiser to fill. Costs no program: the initial values of
+ * a whole model are then computed in one. Nor any memory until then: weights that are loaded into a new model replace
+ * values that never were.
  */
 export function blank(shape: readonly number[], value = 0): Parameter {
   const size = shape.reduce((a, n) => a * n, 1);
@@ -108,7 +110,10 @@ export function eye_(parameter: Parameter): Parameter {
   return fill(parameter, eye(rows, cols, { dtype: parameter.dtype }));
 }
 
-/** A convolution's weight [out, in, ...kernel] that passes its first channels on, in each of `groups` groups of output channels. */
+/**
+ * A convolution's weight [out, in, ...kernel] that passes its first channels on, in each of `groups` groups of output
+ * channels.
+ */
 export function dirac_(parameter: Parameter, groups = 1): Parameter {
   const [out, inner, ...kernel] = parameter.shape as [number, number, ...number[]];
   if (kernel.length < 1 || kernel.length > 3)
@@ -123,7 +128,9 @@ export function dirac_(parameter: Parameter, groups = 1): Parameter {
   return fill(parameter, Tensor.from(value, { shape: parameter.shape }));
 }
 
-/** Orthonormal rows or columns (whichever are fewer) times `gain`, dims after the first flattened (Saxe et al. 2013). */
+/**
+ * Orthonormal rows or columns (whichever are fewer) times `gain`, dims after the first flattened (Saxe et al. 2013).
+ */
 export function orthogonal_(parameter: Parameter, gain = 1): Parameter {
   const [rows, ...rest] = parameter.shape as [number, ...number[]];
   if (rest.length === 0)
@@ -178,7 +185,10 @@ export function kaimingUniform_(parameter: Parameter, options: KaimingOptions = 
 export const kaimingNormal_ = (parameter: Parameter, options: KaimingOptions = {}): Parameter =>
   normal_(parameter, 0, kaimingStd('kaimingNormal_', parameter, options));
 
-/** PyTorch's default for the bias of a linear or convolution layer: uniform within 1 / sqrt(fan in) of its weight, 0 where that has no inputs. */
+/**
+ * PyTorch's default for the bias of a linear or convolution layer: uniform within 1 / sqrt(fan in) of its weight, 0
+ * where that has no inputs.
+ */
 export function biasUniform_(bias: Parameter, weight: Parameter): Parameter {
   const { fanIn } = fans(weight.shape);
   const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0;

@@ -23,9 +23,9 @@ import { Module } from './module.ts';
 import { InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, type InstanceNormOptions } from './norm.ts';
 
 /**
- * Has no parameters until its first call, by which it becomes the layer that `make` gives for that input: `instanceof` that layer, with its
- * fields. Until then asking for parameters or a state dict is an error, so that no optimizer misses them. The first call must be outside
- * `compile`.
+ * Has no parameters until its first call, by which it becomes the layer that `make` gives for that input: `instanceof`
+ * that layer, with its fields. Until then asking for parameters or a state dict is an error, so that no optimizer
+ * misses them. The first call must be outside `compile`.
  */
 abstract class Lazy extends Module {
   private readonly make: (x: Tensor) => Module;

@@ -31,7 +31,9 @@ abstract class WeightedLoss<O extends F.LossOptions & { readonly weight?: Tensor
   }
 }
 
-/** Softmax cross entropy of logits [N, C, ...] with class indices [N, ...] or class probabilities of the logits' shape. */
+/**
+ * Softmax cross entropy of logits [N, C, ...] with class indices [N, ...] or class probabilities of the logits' shape.
+ */
 export class CrossEntropyLoss extends WeightedLoss<F.CrossEntropyOptions> {
   constructor(options: F.CrossEntropyOptions = {}) {
     super(options, ['weight', 'ignoreIndex', 'labelSmoothing', 'reduction']);
@@ -122,7 +124,10 @@ export class BCEWithLogitsLoss extends WeightedLoss<F.LogitLossOptions> {
   }
 }
 
-/** Kullback-Leibler divergence of log-probabilities from a target of probabilities (of log-probabilities with `logTarget`). */
+/**
+ * Kullback-Leibler divergence of log-probabilities from a target of probabilities (of log-probabilities with
+ * `logTarget`).
+ */
 export class KLDivLoss extends Loss<{ readonly reduction?: F.Reduction | 'batchmean'; readonly logTarget?: boolean }> {
   constructor(options: { readonly reduction?: F.Reduction | 'batchmean'; readonly logTarget?: boolean } = {}) {
     super(options, ['reduction', 'logTarget']);
@@ -304,8 +309,8 @@ export class TripletMarginWithDistanceLoss extends Module<[anchor: Tensor, posit
 }
 
 /**
- * Connectionist temporal classification (Graves et al. 2006): log-probabilities [T, N, C], targets [N, S] (or all of them in one row), and
- * the lengths of each.
+ * Connectionist temporal classification (Graves et al. 2006): log-probabilities [T, N, C], targets [N, S] (or all of
+ * them in one row), and the lengths of each.
  */
 export class CTCLoss extends Module<
   [

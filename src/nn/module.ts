@@ -1,6 +1,7 @@
 /**
- * Module: a function with parameters. Parameters, buffers and child modules are found by looking at the object's own properties, so a
- * class just assigns fields. Imports the Tensor API; knows nothing of optimizers, training loops or files.
+ * Module: a function with parameters. Parameters, buffers and child modules are found by looking at the object's own
+ * properties, so a class just assigns fields. Imports the Tensor API; knows nothing of optimizers, training loops or
+ * files.
  */
 import { hostArray } from '../graph/dtype.ts';
 import { evaluate, flush } from '../runtime/index.ts';
@@ -49,8 +50,8 @@ interface OwnTensor {
 }
 
 /**
- * Base of all layers and models. Subclasses assign `Parameter`s, buffers and `Module`s to fields (TypeScript's `private` ones as well, but not `#private` ones, which nobody else can see or
- * copy) and define `forward`:
+ * Base of all layers and models. Subclasses assign `Parameter`s, buffers and `Module`s to fields (TypeScript's
+ * `private` ones as well, but not `#private` ones, which nobody else can see or copy) and define `forward`:
  *
  *     class Net extends Module {
  *       readonly fc1 = new Linear(784, 128);
@@ -60,11 +61,13 @@ interface OwnTensor {
  *       }
  *     }
  *
- * `In` and `Out` are the types of `forward`, its arguments as a tuple and what it returns: one tensor to one tensor by default, else for instance
- * `extends Module<[ids: Tensor, state?: State], [logits: Tensor, state: State]>`.
+ * `In` and `Out` are the types of `forward`, its arguments as a tuple and what it returns: one tensor to one tensor by
+ * default, else for instance `extends Module<[ids: Tensor, state?: State], [logits: Tensor, state: State]>`.
  */
 export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Tensor> {
-  /** Whether the module is in training mode (dropout active, batch statistics used); changed by `train()` and `eval()`. */
+  /**
+   * Whether the module is in training mode (dropout active, batch statistics used); changed by `train()` and `eval()`.
+   */
   training = true;
 
   /** Property name of each buffer, and whether it is saved. */
@@ -91,8 +94,8 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   }
 
   /**
-   * Has `hook` called before each `call` (not before a direct `forward`); what it returns, if anything, replaces the arguments. Inside
-   * `compile` it runs when the function is recorded.
+   * Has `hook` called before each `call` (not before a direct `forward`); what it returns, if anything, replaces the
+   * arguments. Inside `compile` it runs when the function is recorded.
    */
   registerForwardPreHook<I extends readonly unknown[] | [] = In>(hook: ForwardPreHook<this, I>): HookHandle {
     return this.#register(hooks => hooks.before, hook as (module: unknown, input: unknown) => unknown);
@@ -117,8 +120,8 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   }
 
   /**
-   * Declares the field `property` as a buffer: state that is no parameter, such as running statistics. A buffer has no gradient, and
-   * is saved unless `persistent` is false.
+   * Declares the field `property` as a buffer: state that is no parameter, such as running statistics. A buffer has no
+   * gradient, and is saved unless `persistent` is false.
    */
   registerBuffer(property: string, value: Tensor, options: { readonly persistent?: boolean } = {}): Parameter {
     const { persistent = true } = checkOptions('registerBuffer', options, ['persistent']);
@@ -207,7 +210,9 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return found;
   }
 
-  /** All parameters below this module with their state-dict keys; a shared parameter comes once, under its first name. */
+  /**
+   * All parameters below this module with their state-dict keys; a shared parameter comes once, under its first name.
+   */
   namedParameters(): [string, Parameter][] {
     return this.#named('parameter');
   }
@@ -272,7 +277,10 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
     return this;
   }
 
-  /** Converts all floating parameters and buffers below to `dtype`. Do it before an optimizer takes hold of the parameters. */
+  /**
+   * Converts all floating parameters and buffers below to `dtype`. Do it before an optimizer takes hold of the
+   * parameters.
+   */
   to(dtype: DType): this {
     const owned = this.modules().flatMap(module => module.#ownTensors().map(own => ({ module, ...own })));
     const olds = [...new Set(owned.map(({ tensor }) => tensor))].filter(t => isFloat(t.dtype) && t.dtype !== dtype);
@@ -290,8 +298,8 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   }
 
   /**
-   * Converts as `to` does, but forgets the values: all floating parameters and buffers are zero then. For weights that are loaded next, so
-   * that nobody computes and converts initial ones.
+   * Converts as `to` does, but forgets the values: all floating parameters and buffers are zero then. For weights that
+   * are loaded next, so that nobody computes and converts initial ones.
    */
   toEmpty(dtype: DType): this {
     const twins = new Map<Parameter, Parameter>();
@@ -311,7 +319,8 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   }
 
   /**
-   * Every parameter and persistent buffer by key. The values are the live parameters, not copies: a shared one stands under each of its names.
+   * Every parameter and persistent buffer by key. The values are the live parameters, not copies: a shared one stands
+   * under each of its names.
    */
   stateDict(prefix = ''): StateDict {
     const state: StateDict = {};
@@ -332,8 +341,9 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   }
 
   /**
-   * A deep copy, as Python's copy.deepcopy makes one: parameters and buffers with their present values, modes, hooks, pruned and normed weights. What is shared
-   * inside (tied weights) is shared in the copy, too. Gradients are not copied; functions and objects of other classes are shared with the original.
+   * A deep copy, as Python's copy.deepcopy makes one: parameters and buffers with their present values, modes, hooks,
+   * pruned and normed weights. What is shared inside (tied weights) is shared in the copy, too. Gradients are not
+   * copied; functions and objects of other classes are shared with the original.
    *
    * @throws Error for a class with `#private` members, which nothing can copy
    */
@@ -354,19 +364,25 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
 
   /**
    * A table of the layers in the order they run, with their output shapes and parameter counts.
-   * @param inputs what `forward` takes: shapes (batch dimension included) of tensors of the model's dtype, or example tensors, for models
-   *   that take integers; without any, output shapes are left out
+   * @param inputs what `forward` takes: shapes (batch dimension included) of tensors of the model's dtype, or example
+   * tensors, for models that take integers; without any, output shapes are left out
    */
   summary(...inputs: readonly (readonly number[] | Tensor)[]): string {
     return summarize(this, inputs);
   }
 
-  /** The settings that `toString` prints of this module itself: its fields of numbers, strings and flags. Override it to print others. */
+  /**
+   * The settings that `toString` prints of this module itself: its fields of numbers, strings and flags. Override it to
+   * print others.
+   */
   extraRepr(): string {
     return describeSettings(this);
   }
 
-  /** The tree of modules with their settings, as PyTorch prints one; `console.log(model)` shows it too. Computes nothing. */
+  /**
+   * The tree of modules with their settings, as PyTorch prints one; `console.log(model)` shows it too. Computes
+   * nothing.
+   */
   toString(): string {
     return describe(this);
   }
@@ -376,8 +392,8 @@ export abstract class Module<In extends readonly unknown[] = [Tensor], Out = Ten
   }
 
   /**
-   * Takes over the fields, parameters, buffers and class of `other`, which must not be used any more: how a lazy module becomes the one
-   * it stands for.
+   * Takes over the fields, parameters, buffers and class of `other`, which must not be used any more: how a lazy module
+   * becomes the one it stands for.
    */
   protected become(other: AnyModule): void {
     Object.setPrototypeOf(this, Object.getPrototypeOf(other) as object);

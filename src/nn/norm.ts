@@ -194,8 +194,9 @@ export class LocalResponseNorm extends Module {
 }
 
 /**
- * The older LocalResponseNorm of [N, C, H, W], as PyTorch computes it: the sum of squares is divided by `size` also at the first and last
- * channels, an even size sees size - 1 channels, and the sum that slides along the channels keeps the first one for good.
+ * The older LocalResponseNorm of [N, C, H, W], as PyTorch computes it: the sum of squares is divided by `size` also at
+ * the first and last channels, an even size sees size - 1 channels, and the sum that slides along the channels keeps
+ * the first one for good.
  */
 export class CrossMapLRN2d extends LocalResponseNorm {
   override forward(x: Tensor): Tensor {

@@ -1,6 +1,6 @@
 /**
- * Sequences of different lengths without their padding (torch.nn.utils.rnn): the steps of all sequences one after another, each step with those sequences
- * that are long enough. Recurrent layers take and give them.
+ * Sequences of different lengths without their padding (torch.nn.utils.rnn): the steps of all sequences one after
+ * another, each step with those sequences that are long enough. Recurrent layers take and give them.
  */
 import { cat, full, Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
@@ -51,7 +51,10 @@ export const reordered = (x: Tensor, dim: number, indices: readonly number[] | n
 export interface PackOptions {
   /** Whether the batch is the first dim; false by default. */
   readonly batchFirst?: boolean;
-  /** Whether the sequences must come sorted by falling length (true by default); otherwise they are sorted, and results come in the given order. */
+  /**
+   * Whether the sequences must come sorted by falling length (true by default); otherwise they are sorted, and results
+   * come in the given order.
+   */
   readonly enforceSorted?: boolean;
 }
 
@@ -111,7 +114,10 @@ export function padPackedSequence(packed: PackedSequence, options: PadOptions = 
   return [batchFirst ? padded.transpose(0, 1) : padded, packed.lengths];
 } // biome-ignore format: signatures and sentences
 
-/** Sequences [length, ...] of any lengths stacked to [T, N, ...] ([N, T, ...] with `batchFirst`), filled up at their ends. */
+/**
+ * Sequences [length, ...] of any lengths stacked to [T, N, ...] ([N, T, ...] with `batchFirst`), filled up at their
+ * ends.
+ */
 export function padSequence(sequences: readonly Tensor[], options: Omit<PadOptions, 'totalLength'> = {}): Tensor {
   checkOptions('padSequence', options, ['batchFirst', 'paddingValue']);
   if (sequences.length === 0) throw new RangeError('padSequence: sequences: expected at least one');

@@ -1,6 +1,7 @@
 /**
- * Reparametrisations: a weight that is computed from other parameters whenever it is read. The names are those of torch.nn.utils, so that
- * checkpoints with `weight_g` and `weight_v`, or `weight_orig` and `weight_u`, load as they are.
+ * Reparametrisations: a weight that is computed from other parameters whenever it is read. The names are those of
+ * torch.nn.utils, so that checkpoints with `weight_g` and `weight_v`, or `weight_orig` and `weight_u`, load as they
+ * are.
  */
 import { Parameter, randn, type Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
@@ -84,8 +85,8 @@ export interface WeightNormOptions {
 }
 
 /**
- * Splits a weight into its length `weightG` and its direction `weightV`: w = g v / |v| (Salimans and Kingma 2016). Do it before an optimizer
- * takes hold of the parameters.
+ * Splits a weight into its length `weightG` and its direction `weightV`: w = g v / |v| (Salimans and Kingma 2016). Do
+ * it before an optimizer takes hold of the parameters.
  * @returns the module
  */
 export function weightNorm<M extends AnyModule>(module: M, options: WeightNormOptions = {}): M {
@@ -120,8 +121,8 @@ export interface SpectralNormOptions {
 }
 
 /**
- * Divides a weight by its largest singular value (Miyato et al. 2018), which a power iteration follows from step to step: `weightOrig` is
- * trained, the vectors `weightU` and `weightV` are buffers.
+ * Divides a weight by its largest singular value (Miyato et al. 2018), which a power iteration follows from step to
+ * step: `weightOrig` is trained, the vectors `weightU` and `weightV` are buffers.
  * @returns the module
  */
 export function spectralNorm<M extends AnyModule>(module: M, options: SpectralNormOptions = {}): M {

@@ -242,14 +242,20 @@ export class MaxUnpool1d extends MaxUnpool {
   }
 }
 
-/** Maxima and their `indices` in [N, C, H, W] -> the unpooled [N, C, H, W]; `outputSize` where the windows leave it open. */
+/**
+ * Maxima and their `indices` in [N, C, H, W] -> the unpooled [N, C, H, W]; `outputSize` where the windows leave it
+ * open.
+ */
 export class MaxUnpool2d extends MaxUnpool {
   forward(x: Tensor, indices: Tensor, outputSize?: readonly number[]): Tensor {
     return F.maxUnpool2d(x, indices, this.kernelSize, { ...this.options, outputSize });
   }
 }
 
-/** Maxima and their `indices` in [N, C, D, H, W] -> the unpooled [N, C, D, H, W]; `outputSize` where the windows leave it open. */
+/**
+ * Maxima and their `indices` in [N, C, D, H, W] -> the unpooled [N, C, D, H, W]; `outputSize` where the windows leave
+ * it open.
+ */
 export class MaxUnpool3d extends MaxUnpool {
   forward(x: Tensor, indices: Tensor, outputSize?: readonly number[]): Tensor {
     return F.maxUnpool3d(x, indices, this.kernelSize, { ...this.options, outputSize });

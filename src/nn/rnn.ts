@@ -1,6 +1,6 @@
 /**
- * Recurrent networks of several layers and directions. The input projection of all steps is one matmul; only the recurrent half runs
- * step by step. Gate order and parameter names are PyTorch's.
+ * Recurrent networks of several layers and directions. The input projection of all steps is one matmul; only the
+ * recurrent half runs step by step. Gate order and parameter names are PyTorch's.
  */
 import { cat, F, type Parameter, stack, type Tensor, zeros } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
@@ -140,8 +140,8 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
   protected abstract step(projected: Tensor, state: State, weights: GateWeights): State;
 
   /**
-   * Runs all steps of one layer and direction. Sequences of different lengths come sorted by falling length: going on, those that have ended leave with
-   * their state; from the end, those that begin join.
+   * Runs all steps of one layer and direction. Sequences of different lengths come sorted by falling length: going on,
+   * those that have ended leave with their state; from the end, those that begin join.
    */
   private runPass(
     x: Tensor,
@@ -178,7 +178,8 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
 
   /**
    * Runs the network.
-   * @param input [T, N, inputSize] (or [N, T, inputSize] when batchFirst), one sequence [T, inputSize], or a packed batch of sequences
+   * @param input [T, N, inputSize] (or [N, T, inputSize] when batchFirst), one sequence [T, inputSize], or a packed
+   * batch of sequences
    * @param initial per kind of state [layers * directions, N, size]; zeros by default
    */
   protected run<I extends Tensor | PackedSequence>(
@@ -263,8 +264,8 @@ export class RNN extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor
 }
 
 /**
- * Long short-term memory; gates in the order input, forget, cell, output. The state is [h, c]; with `projSize`, h and the outputs have that
- * many features.
+ * Long short-term memory; gates in the order input, forget, cell, output. The state is [h, c]; with `projSize`, h and
+ * the outputs have that many features.
  */
 export class LSTM extends Recurrent<
   [input: Tensor, hx?: readonly [Tensor, Tensor]],

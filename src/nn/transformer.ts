@@ -243,7 +243,10 @@ export interface TransformerMasks extends DecoderMasks {
   readonly srcKeyPaddingMask?: Tensor;
 }
 
-/** Encoder and decoder of "Attention is all you need" (Vaswani et al. 2017): source [S, N, E] and target [T, N, E] -> [T, N, E]. */
+/**
+ * Encoder and decoder of "Attention is all you need" (Vaswani et al. 2017): source [S, N, E] and target [T, N, E] ->
+ * [T, N, E].
+ */
 export class Transformer extends Module<[src: Tensor, tgt: Tensor, masks?: TransformerMasks]> {
   readonly encoder: TransformerEncoder;
   readonly decoder: TransformerDecoder;

@@ -1,6 +1,6 @@
 /**
- * Averages of weights: stochastic weight averaging (Izmailov et al. 2018) and exponential moving averages. Imports modules beside the
- * Tensor API.
+ * Averages of weights: stochastic weight averaging (Izmailov et al. 2018) and exponential moving averages. Imports
+ * modules beside the Tensor API.
  */
 import { BatchNorm } from '../nn/batchNorm.ts';
 import { type AnyModule, Module } from '../nn/index.ts';
@@ -11,7 +11,10 @@ import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup } from './scheduler.ts';
 
-/** The new average of one tensor, from the old one, the newest value and how many have been averaged so far (an i64 scalar). */
+/**
+ * The new average of one tensor, from the old one, the newest value and how many have been averaged so far (an i64
+ * scalar).
+ */
 export type AverageFn = (averaged: Tensor, current: Tensor, count: Tensor) => Tensor;
 
 /** The plain mean of all values: SWA. */
@@ -57,9 +60,9 @@ class Averaging<In extends readonly unknown[], Out> {
 const AVERAGES = Symbol('averages');
 
 /**
- * A model whose weights are averages of another's: call `updateParameters()` after optimizer steps (inside a compiled step as well),
- * `forward` to compute with the averages, `updateBn` before evaluating a model with batch normalisation. The state dict has PyTorch's keys: `n_averaged`
- * and `module.` before every name.
+ * A model whose weights are averages of another's: call `updateParameters()` after optimizer steps (inside a compiled
+ * step as well), `forward` to compute with the averages, `updateBn` before evaluating a model with batch normalisation.
+ * The state dict has PyTorch's keys: `n_averaged` and `module.` before every name.
  */
 export class AveragedModel<In extends readonly unknown[], Out> extends Module<In, Out> {
   readonly nAveraged: Parameter;
@@ -82,7 +85,8 @@ export class AveragedModel<In extends readonly unknown[], Out> extends Module<In
   }
 
   /**
-   * Takes the present weights of `model` (the one this was made from, by default) into the averages; the first time the averages become them.
+   * Takes the present weights of `model` (the one this was made from, by default) into the averages; the first time the
+   * averages become them.
    * @throws Error when another model has not the same names
    */
   updateParameters(model: Module<In, Out> = this.averaging.model): void {
@@ -103,7 +107,9 @@ export class AveragedModel<In extends readonly unknown[], Out> extends Module<In
     flush();
   }
 
-  /** The model's `forward` with the averages, in this module's mode; running statistics are kept apart from the model's. */
+  /**
+   * The model's `forward` with the averages, in this module's mode; running statistics are kept apart from the model's.
+   */
   forward(...args: In): Out {
     const { model } = this.averaging;
     const modules = model.modules();
@@ -144,7 +150,10 @@ export class AveragedModel<In extends readonly unknown[], Out> extends Module<In
     return { ...super.stateDict(prefix), ...Object.fromEntries(own) };
   }
 
-  /** Resets the running statistics of the averaged model; batch normalisations average over all batches while `run` runs. */
+  /**
+   * Resets the running statistics of the averaged model; batch normalisations average over all batches while `run`
+   * runs.
+   */
   collectStatistics(run: () => void): void {
     const layers = this.averaging.model.modules().filter(module => module instanceof BatchNorm);
     const averageOf = this.averageOf();
@@ -181,8 +190,9 @@ function collecting(
 }
 
 /**
- * Computes the running statistics of a model's batch normalisations anew, as plain averages over the batches: averaged weights have other
- * activations than those that were averaged. A batch is the model's input, or a list that starts with it.
+ * Computes the running statistics of a model's batch normalisations anew, as plain averages over the batches: averaged
+ * weights have other activations than those that were averaged. A batch is the model's input, or a list that starts
+ * with it.
  */
 export function updateBn(loader: Iterable<Tensor | readonly unknown[]>, model: Module<[Tensor], unknown>): void {
   const run = (): void => {
@@ -235,6 +245,7 @@ export class SWALR {
     return annealStrategy === 'cos' ? (1 - Math.cos(Math.PI * t)) / 2 : t;
   }
 
+  /** The groups' present rates. */
   getLastLr(): number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }

@@ -10,7 +10,9 @@ import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
 const cosine = (from: number, to: number, share: number): number =>
   to + ((from - to) * (1 + Math.cos(Math.PI * share))) / 2;
 
-/** From lr down to etaMin in tMax steps, and back up in the next tMax (Loshchilov and Hutter 2017, without restarts). */
+/**
+ * From lr down to etaMin in tMax steps, and back up in the next tMax (Loshchilov and Hutter 2017, without restarts).
+ */
 export class CosineAnnealingLR extends Scheduler {
   readonly tMax: number;
   readonly etaMin: number;
@@ -44,7 +46,10 @@ export interface WarmRestartOptions {
   readonly etaMin?: number;
 }
 
-/** Rounds from lr down to etaMin: the first takes t0 steps, each further one tMult times as many (Loshchilov and Hutter 2017). */
+/**
+ * Rounds from lr down to etaMin: the first takes t0 steps, each further one tMult times as many (Loshchilov and Hutter
+ * 2017).
+ */
 export class CosineAnnealingWarmRestarts extends Scheduler {
   readonly t0: number;
   readonly tMult: number;

@@ -14,7 +14,10 @@ export interface CyclicLROptions {
   readonly stepSizeUp?: number;
   /** Steps of a fall; as many as of a rise by default. */
   readonly stepSizeDown?: number;
-  /** 'triangular' (the default), 'triangular2' (half the height after each cycle) or 'exp_range' (gamma ^ step of the height). */
+  /**
+   * 'triangular' (the default), 'triangular2' (half the height after each cycle) or 'exp_range' (gamma ^ step of the
+   * height).
+   */
   readonly mode?: 'triangular' | 'triangular2' | 'exp_range';
   /** For 'exp_range'; 1 by default. */
   readonly gamma?: number;

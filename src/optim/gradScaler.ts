@@ -1,6 +1,7 @@
 /**
- * Loss scaling for f16 (Micikevicius et al. 2018, Mixed Precision Training): gradients too small for f16 are kept from vanishing by a factor, and
- * steps with overflow are left out. All of it is lazy, so it belongs into a compiled step as well.
+ * Loss scaling for f16 (Micikevicius et al. 2018, Mixed Precision Training): gradients too small for f16 are kept from
+ * vanishing by a factor, and steps with overflow are left out. All of it is lazy, so it belongs into a compiled step as
+ * well.
  */
 import { keepForFlush, quietly } from '../runtime/index.ts';
 import { Parameter, type Tensor, tensor, where } from '../tensor/index.ts';
@@ -73,7 +74,8 @@ export class GradScaler {
   }
 
   /**
-   * Divides the optimizer's gradients by the factor, so that they can be clipped before `step`, which otherwise does it itself.
+   * Divides the optimizer's gradients by the factor, so that they can be clipped before `step`, which otherwise does it
+   * itself.
    *
    * @throws Error when they have been unscaled since the last update, or there are none
    */
@@ -125,7 +127,8 @@ export class GradScaler {
     const steps = this.#steps.add(1);
     const grows = steps.ge(growthInterval);
     const scale = this.#scale;
-    // As torch's, it does not grow beyond f32: bf16 overflows too seldom to stop it, and nothing shrinks an infinite factor.
+    // As torch's, it does not grow beyond f32: bf16 overflows too seldom to stop it, and nothing shrinks an infinite
+    // factor.
     const larger = scale.mul(growthFactor);
     const grown = where(grows.logicalAnd(larger.isfinite()), larger, scale);
     scale.assign(where(found, scale.mul(backoffFactor), grown));

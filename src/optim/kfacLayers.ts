@@ -25,8 +25,8 @@ interface Kind {
 }
 
 /**
- * An identity of an output that lets gradients through and gives their second moment as the gradient of a probe. The loss is a mean over
- * the batch, so the gradient of a single sample is batch times as large as what arrives.
+ * An identity of an output that lets gradients through and gives their second moment as the gradient of a probe. The
+ * loss is a mean over the batch, so the gradient of a single sample is batch times as large as what arrives.
  */
 const probing = (outputRows: (ct: Tensor) => Tensor): Kind['probed'] =>
   customGrad((output: Tensor, _probe: Tensor) => output, {

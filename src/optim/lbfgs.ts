@@ -1,6 +1,7 @@
 /**
- * L-BFGS (Liu and Nocedal 1989): curvature from the last steps, with a line search if wished. It decides by the values of losses how far
- * to go, so it drives the loop itself: each evaluation is one program from the cache, and what lies between is arithmetic on vectors.
+ * L-BFGS (Liu and Nocedal 1989): curvature from the last steps, with a line search if wished. It decides by the values
+ * of losses how far to go, so it drives the loop itself: each evaluation is one program from the cache, and what lies
+ * between is arithmetic on vectors.
  */
 import { flush, isTracing } from '../runtime/index.ts';
 import { type Parameter, Tensor } from '../tensor/index.ts';

@@ -1,6 +1,7 @@
 /**
- * The base of all optimizers: parameter groups, learning rates and step counters in cells (so a compiled step sees a schedule and counts
- * without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of modules or training loops.
+ * The base of all optimizers: parameter groups, learning rates and step counters in cells (so a compiled step sees a
+ * schedule and counts without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of
+ * modules or training loops.
  */
 import { data } from '../graph/build.ts';
 import type { DType } from '../graph/dtype.ts';
@@ -33,13 +34,13 @@ export type Scalar = number | Tensor;
 export class ParamGroup<H extends BaseHyper = BaseHyper> {
   readonly params: readonly Parameter[];
   /**
-   * Hyperparameters other than the learning rate. They may be changed between steps, and a compiled step is recorded anew then; momentum and the first
-   * beta are better set through `momentum`, which records nothing.
+   * Hyperparameters other than the learning rate. They may be changed between steps, and a compiled step is recorded
+   * anew then; momentum and the first beta are better set through `momentum`, which records nothing.
    */
   readonly hyper: { -readonly [K in Exclude<keyof H, 'lr'>]: H[K] };
   /**
-   * Steps each parameter has had, f64 [params]: one without a gradient is left out of a step. One tensor for all, so that a program
-   * computes bias corrections once and not per parameter.
+   * Steps each parameter has had, f64 [params]: one without a gradient is left out of a step. One tensor for all, so
+   * that a program computes bias corrections once and not per parameter.
    */
   readonly steps: Parameter;
   /** The learning rate when the first schedule was made for this group: what schedules scale. */
@@ -90,7 +91,9 @@ export class ParamGroup<H extends BaseHyper = BaseHyper> {
     return betas !== undefined || (momentum !== undefined && momentum !== 0);
   }
 
-  /** Momentum, or the first of the betas. Once it has been set, programs read it when they run, as the learning rate. */
+  /**
+   * Momentum, or the first of the betas. Once it has been set, programs read it when they run, as the learning rate.
+   */
   get momentum(): number {
     const { momentum, betas } = this.hyper as { readonly momentum?: number; readonly betas?: readonly number[] };
     return this.#momentum?.value ?? betas?.[0] ?? momentum ?? 0;
@@ -126,7 +129,10 @@ export function movedOn(group: ParamGroup, updates: readonly Update[], next: Ten
   return where(Tensor.from(moves, { dtype: 'bool' }), next, before);
 }
 
-/** State of an optimizer as plain data and tensors. Per-parameter tensors have keys `${index}.${name}`, by order of parameters. */
+/**
+ * State of an optimizer as plain data and tensors. Per-parameter tensors have keys `${index}.${name}`, by order of
+ * parameters.
+ */
 export interface OptimizerState {
   readonly groups: readonly { readonly lr: number; readonly params: number }[];
   readonly tensors: Record<string, Tensor>;
@@ -151,7 +157,10 @@ export type AnyOptimizer = Pick<
   'paramGroups' | 'parameters' | 'lr' | 'zeroGrad' | 'step' | 'stepUnless' | 'stateDict' | 'loadStateDict'
 >;
 
-/** Base of all optimizers: groups of parameters with their settings, state that is saved and loaded, and one update that subclasses write. */
+/**
+ * Base of all optimizers: groups of parameters with their settings, state that is saved and loaded, and one update that
+ * subclasses write.
+ */
 export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   /** Parameters by their settings; `lr` and `hyper` of a group may be changed between steps. */
   readonly paramGroups: ParamGroup<H>[] = [];
@@ -243,8 +252,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 
   /**
-   * Updates every parameter that has a gradient. Outside of a compiled function the whole of forward, backward and update runs now, as
-   * one program.
+   * Updates every parameter that has a gradient. Outside of a compiled function the whole of forward, backward and
+   * update runs now, as one program.
    */
   step(): void {
     const spent = quietly(() => this.assignAll());
@@ -252,8 +261,8 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 
   /**
-   * A step of which nothing happens where `skip`, a bool of one element, turns out true: neither parameters nor the optimizer's state
-   * change.
+   * A step of which nothing happens where `skip`, a bool of one element, turns out true: neither parameters nor the
+   * optimizer's state change.
    */
   stepUnless(skip: Tensor): void {
     const before = new Map(this.changing().map(({ cell }) => [cell, cell.node]));
@@ -309,7 +318,10 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     return parameter.shape;
   }
 
-  /** A tensor that belongs to a parameter and outlives the step, of the parameter's dtype; made of `initial` at first use. */
+  /**
+   * A tensor that belongs to a parameter and outlives the step, of the parameter's dtype; made of `initial` at first
+   * use.
+   */
   protected slot(parameter: Parameter, name: string, initial = 0): Parameter {
     let slots = this.#slots.get(parameter);
     if (!slots) this.#slots.set(parameter, (slots = new Map()));
@@ -369,7 +381,10 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   }
 }
 
-/** Fills state with one value, where and when it is first needed: state is made while a step is traced, when nothing may be computed. */
+/**
+ * Fills state with one value, where and when it is first needed: state is made while a step is traced, when nothing may
+ * be computed.
+ */
 function filledWith(dtype: DType, value: number): FirstValue {
   if (value === 0) return memory => memory;
   // The element as the dtype stores it: half types keep bits.

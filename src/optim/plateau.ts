@@ -74,6 +74,7 @@ export class ReduceLROnPlateau {
     return mode === 'min' ? metric < bar : metric > bar;
   }
 
+  /** The groups' present rates. */
   getLastLr(): number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }

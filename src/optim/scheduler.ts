@@ -1,6 +1,6 @@
 /**
- * The base of learning rate schedules: a schedule is a formula from the number of steps to a rate, so it can be read, saved and
- * resumed at any place. Schedules change `group.lr` between optimizer steps; compiled steps see it.
+ * The base of learning rate schedules: a schedule is a formula from the number of steps to a rate, so it can be read,
+ * saved and resumed at any place. Schedules change `group.lr` between optimizer steps; compiled steps see it.
  */
 import type { AnyOptimizer } from './optimizer.ts';
 
@@ -26,8 +26,8 @@ export abstract class Scheduler {
   abstract rateAt(epoch: number, baseLr: number, group: number): number;
 
   /**
-   * The rate after `epoch` steps where other schedules change it as well, from the rate `lr` that they left: by default it changes by the
-   * same factor as without them.
+   * The rate after `epoch` steps where other schedules change it as well, from the rate `lr` that they left: by default
+   * it changes by the same factor as without them.
    */
   follow(epoch: number, lr: number, baseLr: number, group: number): number {
     const now = this.rateAt(epoch, baseLr, group);
@@ -51,8 +51,9 @@ export abstract class Scheduler {
   }
 
   /**
-   * Takes on groups that came after the schedule: with the base that makes the rate they came with that of the present step, so that they follow from here as the others
-   * do. Rates are linear in their base; where they do not depend on it, any will do.
+   * Takes on groups that came after the schedule: with the base that makes the rate they came with that of the present
+   * step, so that they follow from here as the others do. Rates are linear in their base; where they do not depend on
+   * it, any will do.
    */
   #takeOn(): void {
     const { paramGroups: groups } = this.optimizer;

@@ -1,5 +1,6 @@
 /**
- * Shampoo (Gupta, Koren and Singer 2018): a preconditioner for each axis of each parameter, from the second moments of its gradients.
+ * Shampoo (Gupta, Koren and Singer 2018): a preconditioner for each axis of each parameter, from the second moments of
+ * its gradients.
  */
 import { cond, eye, F, linalg, type Parameter, type Tensor } from '../tensor/index.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
@@ -15,7 +16,10 @@ export interface ShampooOptions extends Partial<BaseHyper> {
   readonly epsilon?: number;
   /** Steps between two computations of the roots; 1 by default. */
   readonly updateInterval?: number;
-  /** Longer axes have preconditioners of so many elements each, one after another, and none between them; 128 by default. */
+  /**
+   * Longer axes have preconditioners of so many elements each, one after another, and none between them; 128 by
+   * default.
+   */
   readonly blockSize?: number;
 }
 
@@ -30,7 +34,9 @@ interface Axis {
   readonly factor: Tensor;
 }
 
-/** The direction is the gradient times (epsilon + sum of second moments along the axis)^(-1 / (2 * axes)) for each axis. */
+/**
+ * The direction is the gradient times (epsilon + sum of second moments along the axis)^(-1 / (2 * axes)) for each axis.
+ */
 export class Shampoo extends Optimizer<Hyper> {
   constructor(params: Params<ShampooOptions>, options: ShampooOptions = {}) {
     super(

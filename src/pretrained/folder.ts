@@ -66,8 +66,9 @@ function fromGguf<M extends AnyModule>(
 }
 
 /**
- * Loads a published model from its folder: config.json says what to build, the weights come from model.safetensors, a sharded
- * model.safetensors.index.json or pytorch_model.bin (sharded, too), the tokenizer from what is there. Or from a `.gguf` file of LLaMA's family or GPT-2.
+ * Loads a published model from its folder: config.json says what to build, the weights come from model.safetensors, a
+ * sharded model.safetensors.index.json or pytorch_model.bin (sharded, too), the tokenizer from what is there. Or from a
+ * `.gguf` file of LLaMA's family or GPT-2.
  *
  *     const { model, tokenizer } = await loadPretrained('models/gpt2', { model: GPT2LMHeadModel });
  *     console.log(tokenizer?.decode(model.generate(tokenizer.encode('Once upon a time'))));

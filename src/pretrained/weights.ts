@@ -1,5 +1,6 @@
 /**
- * Weights from a file into a model, tensor by tensor: a file as large as memory allows needs little more than its own size.
+ * Weights from a file into a model, tensor by tensor: a file as large as memory allows needs little more than its own
+ * size.
  */
 
 import { openWeights } from '../formats/index.ts';
@@ -24,9 +25,11 @@ export interface LoadedWeights {
 }
 
 /**
- * Loads weights of any format (safetensors, `.pt`/`.pth`/`.bin`, the `.index.json` of either, ...) into a model of the zoo or of your own. Names may
- * differ by a prefix (`module.`, `bert.`, `transformer.`); weights that the model ties need to be there once only.
- * @throws Error naming the file where it cannot be read, lacks parameters, or holds them in other shapes; then nothing has changed
+ * Loads weights of any format (safetensors, `.pt`/`.pth`/`.bin`, the `.index.json` of either, ...) into a model of the
+ * zoo or of your own. Names may differ by a prefix (`module.`, `bert.`, `transformer.`); weights that the model ties
+ * need to be there once only.
+ * @throws Error naming the file where it cannot be read, lacks parameters, or holds them in other shapes; then nothing
+ * has changed
  */
 export async function loadWeightsInto(
   model: AnyModule,

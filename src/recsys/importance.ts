@@ -1,5 +1,6 @@
 /**
- * Which slots a model lives from: how far AUC falls when one slot's values are dealt to other examples (Breiman's permutation importance, Machine Learning 2001).
+ * Which slots a model lives from: how far AUC falls when one slot's values are dealt to other examples (Breiman's
+ * permutation importance, Machine Learning 2001).
  */
 import { RandomStream } from '../data/random.ts';
 import { type Metric, StreamingAUC, type StreamingAucState } from '../metrics/index.ts';
@@ -30,7 +31,10 @@ export interface SlotImportanceOptions {
   readonly label?: number;
 }
 
-/** Slot-shuffle importance, a batch at a time: each slot and dense column is shuffled within the batch, so batches should be large. */
+/**
+ * Slot-shuffle importance, a batch at a time: each slot and dense column is shuffled within the batch, so batches
+ * should be large.
+ */
 export class SlotImportance implements Metric<readonly SlotScore[], SlotImportanceState> {
   private readonly names: readonly string[];
   private readonly schema: BatchSchema;
@@ -55,8 +59,8 @@ export class SlotImportance implements Metric<readonly SlotScore[], SlotImportan
   }
 
   /**
-   * Measures one batch. `predict` gives the probabilities [size, tasks] of a batch; the first task counts, and examples whose label is not known do
-   * not. Costs one prediction per slot and dense column, and one more.
+   * Measures one batch. `predict` gives the probabilities [size, tasks] of a batch; the first task counts, and examples
+   * whose label is not known do not. Costs one prediction per slot and dense column, and one more.
    */
   update(batch: SparseBatch, predict: (batch: SparseBatch) => ArrayLike<number>): this {
     const { size } = batch;

@@ -73,8 +73,8 @@ export function backend(): Backend {
 }
 
 /**
- * The backend for what `from` was refused: the next best, from now on and for all programs. What `from` has in place goes on there.
- * One line on stderr says so.
+ * The backend for what `from` was refused: the next best, from now on and for all programs. What `from` has in place
+ * goes on there. One line on stderr says so.
  */
 export function moveOn(from: Backend, reason: string): Backend {
   for (const entry of entries.values()) if (entry.instance === from) entry.unavailable ??= reason;
@@ -87,8 +87,8 @@ export function moveOn(from: Backend, reason: string): Backend {
 }
 
 /**
- * What `make` loads of kernels of the caller's own on the backend in use: null where it takes none, and where it is refused memory for them, by which
- * programs move on, too.
+ * What `make` loads of kernels of the caller's own on the backend in use: null where it takes none, and where it is
+ * refused memory for them, by which programs move on, too.
  */
 export function withHostKernels<K>(make: (machine: HostKernels) => K): K | null {
   const device = backend();

@@ -1,6 +1,6 @@
 /**
- * Mixed precision: which operations compute in a half type while `autocast` is on. Operations ask `lowered` and `raised` about their operands;
- * nothing here knows any operation.
+ * Mixed precision: which operations compute in a half type while `autocast` is on. Operations ask `lowered` and
+ * `raised` about their operands; nothing here knows any operation.
  */
 import type { DType } from '../graph/dtype.ts';
 import { describe } from './operands.ts';
@@ -8,7 +8,10 @@ import { checkOptions } from './options.ts';
 import type { Tensor } from './tensor.ts';
 
 export interface AutocastOptions {
-  /** The type products are computed in, `'bf16'` by default. With `'f16'` a GradScaler keeps small gradients from vanishing. */
+  /**
+   * The type products are computed in, `'bf16'` by default. With `'f16'` a GradScaler keeps small gradients from
+   * vanishing.
+   */
   readonly dtype?: 'bf16' | 'f16';
   /** False switches autocast off inside. */
   readonly enabled?: boolean;
@@ -20,15 +23,19 @@ let active: 'bf16' | 'f16' | null = null;
 export const autocastDType = (): 'bf16' | 'f16' | null => active;
 
 /**
- * Runs `fn` with matrix products and convolutions computed in a half type (f32 sums, results of that type), as `torch.autocast` does:
+ * Runs `fn` with matrix products and convolutions computed in a half type (f32 sums, results of that type), as
+ * `torch.autocast` does:
  *
- * - in `dtype`: matmul, mm, bmm, mv, linear, addmm and its kin, einsum, tensordot, all convolutions, attention, and so the modules made of them
- * - in f32: softmax, logSoftmax, layerNorm, groupNorm, rmsNorm, instanceNorm, all losses, sums, products, norms and running sums, exp, log, pow, rsqrt and
- *   their kin; their results are f32
- * - in the types that come: everything else; f32 meeting a half type gives f32. batchNorm computes in f32 and returns its input's type
+ * - in `dtype`: matmul, mm, bmm, mv, linear, addmm and its kin, einsum, tensordot, all convolutions, attention, and so
+ *   the modules made of them
+ * - in f32: softmax, logSoftmax, layerNorm, groupNorm, rmsNorm, instanceNorm, all losses, sums, products, norms and
+ *   running sums, exp, log, pow, rsqrt and their kin; their results are f32
+ * - in the types that come: everything else; f32 meeting a half type gives f32. batchNorm computes in f32 and returns
+ *   its input's type
  *
- * f64 and integers are left alone. Parameters stay f32 and are rounded where they are used, so gradients arrive in f32 and optimizers
- * work as ever. Call it around the forward pass; `backward` runs in the types that the forward pass used.
+ * f64 and integers are left alone. Parameters stay f32 and are rounded where they are used, so gradients arrive in f32
+ * and optimizers work as ever. Call it around the forward pass; `backward` runs in the types that the forward pass
+ * used.
  *
  * @example
  * const loss = autocast({ dtype: 'bf16' }, () => F.crossEntropy(model.forward(x), y));

@@ -8,6 +8,7 @@ import { checkpointed, jvp as jvpNodes, vjp as vjpNodes } from '../transform/ind
 import { cotangentOf } from './backward.ts';
 import { shapeText } from './convert.ts';
 import { differentiated, type Marked, mark, matching, release, zerosOf } from './marks.ts';
+import { checkOptions } from './options.ts';
 import { followedBy } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Form, flatten, unflatten } from './tree.ts';
@@ -22,8 +23,11 @@ export interface GradOptions {
 
 export type ArgnumsOrOptions = number | readonly number[] | GradOptions;
 
-export const optionsOf = (value: ArgnumsOrOptions | undefined): GradOptions =>
-  typeof value === 'number' || Array.isArray(value) ? { argnums: value } : ((value as GradOptions | undefined) ?? {});
+/** What came as the options of `op`, argument numbers alone included. @throws TypeError for unknown names */
+export function optionsOf(op: string, value: ArgnumsOrOptions = {}): GradOptions {
+  const options = typeof value === 'number' || Array.isArray(value) ? { argnums: value } : (value as GradOptions);
+  return checkOptions(op, options, ['argnums', 'hasAux']);
+}
 
 /**
  * A function that returns `fn`'s value and the gradient of it (of the first of it with `hasAux`) by the arguments
@@ -44,7 +48,8 @@ export function valueAndGrad<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => [R, unknown] {
-  return (...args) => differentiate('valueAndGrad', fn, args, optionsOf(argnums));
+  const options = optionsOf('valueAndGrad', argnums);
+  return (...args) => differentiate('valueAndGrad', fn, args, options);
 }
 
 /**
@@ -63,7 +68,8 @@ export function grad<A extends readonly unknown[]>(
   fn: (...args: A) => Tensor,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
-  return (...args) => differentiate('grad', fn, args, optionsOf(argnums))[1];
+  const options = optionsOf('grad', argnums);
+  return (...args) => differentiate('grad', fn, args, options)[1];
 }
 
 function differentiate<A extends readonly unknown[], R>(

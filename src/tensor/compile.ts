@@ -41,7 +41,10 @@ interface Recording {
   readonly fields: HeldFields;
 }
 
-/** Recordings kept per function, the least recently used is dropped first: a number that changes every call must not fill the memory. */
+/**
+ * Recordings kept per function, the least recently used is dropped first: a number that changes every call must not
+ * fill the memory.
+ */
 const RECORDINGS = 64;
 
 /** From so many changes of one field on, it is said that each costs a recording. */
@@ -71,8 +74,8 @@ function valuesOf(nodes: readonly Node[]): HostArray[] {
 }
 
 /**
- * What a run reads `node` from, if that is a variable as it stands: it may lie in the backend's memory, in large pages and from a line on. Null where the run
- * (or what is pending before it) writes the variable.
+ * What a run reads `node` from, if that is a variable as it stands: it may lie in the backend's memory, in large pages
+ * and from a line on. Null where the run (or what is pending before it) writes the variable.
  */
 function residence(node: Node, { written }: Trace): Variable | null {
   if (!node.is('variable')) return null;
@@ -128,18 +131,22 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
 }
 
 /**
- * Compiles `fn` into one program per form of its arguments (tree structure, shapes, dtypes, and static values such as numbers).
+ * Compiles `fn` into one program per form of its arguments (tree structure, shapes, dtypes, and static values such as
+ * numbers).
  *
- * `fn` runs once over symbolic tensors. Parameters, optimizer state and module buffers it assigns are updated in place by every
- * call; random numbers are drawn anew by every call; a schedule may change `optimizer.lr` between calls. Gradients that `backward` leaves where no
- * optimizer's step uses them are added to `.grad` by every call, so that several calls may come before one step outside. It is recorded again
- * when it finds a module in another state: after `model.train()`, `model.eval()` and freezing, and when a field of a module or a hyperparameter of an optimizer that
- * it ran holds something else (`net.fc = new Linear(...)`, `dropout.p = 0.1`). Variables that it closes over are fixed when it is recorded, as are the
- * values of tensors and plain numbers in them. Inside another compiled function and under transforms (grad, vmap, ...) it is part of what is around it.
+ * `fn` runs once over symbolic tensors. Parameters, optimizer state and module buffers it assigns are updated in place
+ * by every call; random numbers are drawn anew by every call; a schedule may change `optimizer.lr` between calls.
+ * Gradients that `backward` leaves where no optimizer's step uses them are added to `.grad` by every call, so that
+ * several calls may come before one step outside. It is recorded again when it finds a module in another state: after
+ * `model.train()`, `model.eval()` and freezing, and when a field of a module or a hyperparameter of an optimizer that
+ * it ran holds something else (`net.fc = new Linear(...)`, `dropout.p = 0.1`). Variables that it closes over are fixed
+ * when it is recorded, as are the values of tensors and plain numbers in them. Inside another compiled function and
+ * under transforms (grad, vmap, ...) it is part of what is around it.
  *
  * @param fn takes and returns trees of tensors (arrays and plain objects); must not read values (item, data) inside
  * @returns a function of the same type; results are computed when it returns
- * @throws Error when `fn` reads a value while it is recorded, or an index is out of range when it runs (no parameter has changed then)
+ * @throws Error when `fn` reads a value while it is recorded, or an index is out of range when it runs (no parameter
+ * has changed then)
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R): CompiledFunction<A, R> {
   if (typeof fn !== 'function')

@@ -1,6 +1,6 @@
 /**
- * Control flow that depends on values, inside compile and under every transform: cond, whileLoop, scan. Functions are traced once; what
- * they read from outside is found, and has gradients as usual.
+ * Control flow that depends on values, inside compile and under every transform: cond, whileLoop, scan. Functions are
+ * traced once; what they read from outside is found, and has gradients as usual.
  */
 import * as build from '../graph/build.ts';
 import { choose } from '../graph/control.ts';
@@ -42,9 +42,9 @@ function checkSame(op: string, what: string, want: Flat, got: Flat): void {
 const now = (): number => build.constant(0, 'f32').id;
 
 /**
- * `onTrue(...operands)` where `condition` holds, else `onFalse(...operands)`. With a boolean the function is simply called. With a tensor
- * of one element both are traced, and the one that is needed runs; under vmap, where examples may differ, both run and each example
- * takes its own. Results must be trees of the same shapes and dtypes.
+ * `onTrue(...operands)` where `condition` holds, else `onFalse(...operands)`. With a boolean the function is simply
+ * called. With a tensor of one element both are traced, and the one that is needed runs; under vmap, where examples may
+ * differ, both run and each example takes its own. Results must be trees of the same shapes and dtypes.
  *
  * @throws TypeError when the results differ in structure, shape or dtype
  */
@@ -69,19 +69,26 @@ export function cond<A extends readonly unknown[], R>(
   return unflatten(ifTrue.form, tensorsOf(results)) as R;
 }
 
-/** Hidden carries: the keys that a loop's body drew random numbers from. Every step draws further along a stream of the loop's own. */
+/**
+ * Hidden carries: the keys that a loop's body drew random numbers from. Every step draws further along a stream of the
+ * loop's own.
+ */
 const keyCarries = (keys: readonly LoopKey[]): Carry[] =>
   keys.map(key => ({ param: key.key, init: streamOf(key.generator), next: nextLoopKey(key) }));
 
 export interface WhileLoopOptions {
-  /** The most steps there can be: makes reverse-mode gradients possible, for which the carries of so many steps are kept. */
+  /**
+   * The most steps there can be: makes reverse-mode gradients possible, for which the carries of so many steps are
+   * kept.
+   */
   readonly maxSteps?: number;
 }
 
 /**
- * Repeats `carry = body(carry)` while `condition(carry)` holds. How often may depend on values, also inside `compile`: the loop is one
- * compiled body. Forward mode (jvp, jacfwd) always works; reverse mode (backward, grad, vjp, jacrev) needs `maxSteps`, and the loop ends after
- * so many steps. Under vmap it goes on until the last example has ended, and those that have ended stand still.
+ * Repeats `carry = body(carry)` while `condition(carry)` holds. How often may depend on values, also inside `compile`:
+ * the loop is one compiled body. Forward mode (jvp, jacfwd) always works; reverse mode (backward, grad, vjp, jacrev)
+ * needs `maxSteps`, and the loop ends after so many steps. Under vmap it goes on until the last example has ended, and
+ * those that have ended stand still.
  *
  * @param condition gives a tensor of one element
  * @param init a tree of tensors; `body` must return the same shapes and dtypes
@@ -129,7 +136,10 @@ export interface ScanOptions {
   readonly length?: number;
   /** Whether to start with the last slice; ys stand where their xs do. */
   readonly reverse?: boolean;
-  /** Steps that are written out in the compiled body, so that they become one program: a number, or true for all. 1 by default. */
+  /**
+   * Steps that are written out in the compiled body, so that they become one program: a number, or true for all. 1 by
+   * default.
+   */
   readonly unroll?: number | boolean;
 }
 
@@ -157,9 +167,9 @@ function stepsOf(xs: Flat, { length, reverse = false, unroll = 1 }: ScanOptions)
 }
 
 /**
- * Folds over slices and collects on the way (as jax.lax.scan): `[carry, y] = fn(carry, x)` for every slice x of `xs` along the first
- * axis; returns the last carry and the ys stacked. One compiled body runs for every step; gradients keep the carries only and compute
- * each step again.
+ * Folds over slices and collects on the way (as jax.lax.scan): `[carry, y] = fn(carry, x)` for every slice x of `xs`
+ * along the first axis; returns the last carry and the ys stacked. One compiled body runs for every step; gradients
+ * keep the carries only and compute each step again.
  *
  * @param init a tree of tensors; the carry keeps its shapes and dtypes
  * @param xs a tree of tensors with equal first axes, or null with `length` given (x is null then)

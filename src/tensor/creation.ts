@@ -7,7 +7,7 @@ import type { Node } from '../graph/node.ts';
 import { checkDType, checkShape, type NestedInput, type Scalar, shapeText, type TensorData } from './convert.ts';
 import { checkTensor, checkWhole, describe } from './operands.ts';
 import { coordinate } from './ops/along.ts';
-import { checkOptions, type SizesWith, shapeAndOptions } from './options.ts';
+import { checkOptions, type SizeArgsWith, shapeAndOptions } from './options.ts';
 import { Tensor } from './tensor.ts';
 
 export interface DTypeOption {
@@ -33,12 +33,12 @@ const filled = (op: string, value: Scalar, natural: DType, shape: readonly numbe
 };
 
 /** Zeros, f32 by default: `zeros([2, 3])` or `zeros(2, 3)`, options last. */
-export function zeros(...sizes: SizesWith<DTypeOption>): Tensor {
+export function zeros(...sizes: SizeArgsWith<DTypeOption>): Tensor {
   return filled('zeros', 0, 'f32', ...shapeAndOptions('zeros', sizes, DTYPE));
 }
 
 /** Ones, f32 by default: `ones([2, 3])` or `ones(2, 3)`, options last. */
-export function ones(...sizes: SizesWith<DTypeOption>): Tensor {
+export function ones(...sizes: SizeArgsWith<DTypeOption>): Tensor {
   return filled('ones', 1, 'f32', ...shapeAndOptions('ones', sizes, DTYPE));
 }
 
@@ -54,7 +54,7 @@ export function full(shape: readonly number[], value: Scalar, options: DTypeOpti
 export const zerosLike = (x: Tensor, options: DTypeOption = {}): Tensor => fullLike(x, 0, options);
 
 /** zeros: there is no memory without values. */
-export const empty = (...sizes: SizesWith<DTypeOption>): Tensor => zeros(...sizes);
+export const empty = (...sizes: SizeArgsWith<DTypeOption>): Tensor => zeros(...sizes);
 
 /** zerosLike: there is no memory without values. */
 export const emptyLike = (x: Tensor, options: DTypeOption = {}): Tensor => zerosLike(x, options);
@@ -74,8 +74,8 @@ const along = (node: Node, factor: number, offset: number): Node => {
 };
 
 /**
- * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32; with an integer dtype start and step are
- * cut to whole numbers, as in PyTorch.
+ * start, start + step, ... below end; `arange(end)` starts at 0. i64 when every number is whole, else f32; with an
+ * integer dtype start and step are cut to whole numbers, as in PyTorch.
  *
  * @throws when step is 0 or leads away from end.
  */

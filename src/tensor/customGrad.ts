@@ -11,11 +11,19 @@ import { followedBy } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Flat, flatten, unflatten } from './tree.ts';
 
-/** Derivatives of a function from A to R. One direction suffices: both are linear, and the other one is its transpose. */
+/**
+ * Derivatives of a function from A to R. One direction suffices: both are linear, and the other one is its transpose.
+ */
 export interface CustomRules<A extends readonly unknown[], R> {
-  /** From cotangents (a tree like the result, zeros where none came), the result and the arguments: a list with one tree (or null) for each argument. */
+  /**
+   * From cotangents (a tree like the result, zeros where none came), the result and the arguments: a list with one tree
+   * (or null) for each argument.
+   */
   readonly vjp?: (cotangents: R, result: R, ...args: A) => readonly unknown[];
-  /** From tangents (a list of trees like the arguments, zeros where there are none), the result and the arguments: a tree like the result. */
+  /**
+   * From tangents (a list of trees like the arguments, zeros where there are none), the result and the arguments: a
+   * tree like the result.
+   */
   readonly jvp?: (tangents: A, result: R, ...args: A) => R;
 }
 
@@ -43,9 +51,10 @@ const orZeros = (list: readonly (Node | null)[], like: readonly Node[]): Node[] 
   list.map((node, i) => node ?? full(0, like[i]!.shape, like[i]!.dtype));
 
 /**
- * `fn` with the derivatives `rules` says instead of those of its operations: for numerical stability, for a value that is not
- * computed by Tenon's operations, for a straight-through estimate. Composes with every transform, and is differentiable again as the rules are.
- * What `fn` reads from outside its arguments gets no gradient. What a rule computes again from the arguments costs nothing: equal parts become one.
+ * `fn` with the derivatives `rules` says instead of those of its operations: for numerical stability, for a value that
+ * is not computed by Tenon's operations, for a straight-through estimate. Composes with every transform, and is
+ * differentiable again as the rules are. What `fn` reads from outside its arguments gets no gradient. What a rule
+ * computes again from the arguments costs nothing: equal parts become one.
  *
  * @param rules `vjp` or `jvp` or both
  * @returns a function of the same type

@@ -1,6 +1,6 @@
 /**
- * The Tensor API: tensors, the functions over them, and gradients. Imports graph, transform and runtime; knows no modules,
- * optimizers or data sets.
+ * The Tensor API: tensors, the functions over them, and gradients. Imports graph, transform and runtime; knows no
+ * modules, optimizers or data sets.
  */
 export { DTYPES, type DType, type HostArray, isDType, isFloat, promote as promoteTypes } from '../graph/dtype.ts';
 export {
@@ -44,7 +44,7 @@ export { hessian, jacfwd, jacrev } from './jacobian.ts';
 export * from './joins.ts';
 export * as linalg from './linalg/index.ts';
 export * as masked from './masked.ts';
-export { resultType, type Sizes, type TensorLike } from './operands.ts';
+export { resultType, type SizeArgs, type TensorLike } from './operands.ts';
 export * from './ops/advanced.ts';
 export * from './ops/compare.ts';
 export * from './ops/creationLike.ts';
@@ -67,7 +67,7 @@ export * from './ops/special.ts';
 export * from './ops/statistics.ts';
 export * from './ops/strided.ts';
 export * from './ops/views.ts';
-export type { SizesWith } from './options.ts';
+export type { OrAlone, SizeArgsWith } from './options.ts';
 export { type DeferredValue, Parameter, type ParameterOptions } from './parameter.ts';
 export { type Profile, profile } from './profile.ts';
 export {

@@ -5,7 +5,7 @@ import * as build from '../graph/build.ts';
 import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { batch, jvp, spread, vjp } from '../transform/index.ts';
-import { type ArgnumsOrOptions, optionsOf } from './autograd.ts';
+import { type ArgnumsOrOptions, type GradOptions, optionsOf } from './autograd.ts';
 import { differentiated, type Marked, mark, release } from './marks.ts';
 import { Tensor } from './tensor.ts';
 import { assemble, type Flat, flatten, unflatten } from './tree.ts';
@@ -44,9 +44,8 @@ function run<A extends readonly unknown[], R>(
   op: string,
   fn: (...args: A) => R,
   args: A,
-  options: ArgnumsOrOptions | undefined,
+  { argnums = 0, hasAux = false }: GradOptions,
 ): Traced<R> {
-  const { argnums = 0, hasAux = false } = optionsOf(options);
   const list = typeof argnums === 'number' ? [argnums] : argnums;
   for (const i of list)
     if (!Number.isInteger(i) || i < 0 || i >= args.length)
@@ -108,8 +107,9 @@ export function jacrev<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
+  const options = optionsOf('jacrev', argnums);
   return (...args) => {
-    const traced = run('jacrev', fn, args, argnums);
+    const traced = run('jacrev', fn, args, options);
     const inputs = traced.marked.flatMap(part => part.nodes);
     const blocks = traced.outputs.tensors.map(({ node }) => {
       const rows = overBasis('jacrev', node, ct => vjp([node], [ct], inputs));
@@ -119,7 +119,7 @@ export function jacrev<A extends readonly unknown[], R>(
         return row ? build.reshape(row, shape) : build.full(0, shape, input.dtype);
       });
     });
-    return treeOf(traced, blocks, optionsOf(argnums).hasAux ?? false);
+    return treeOf(traced, blocks, options.hasAux ?? false);
   };
 }
 
@@ -139,8 +139,9 @@ export function jacfwd<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
+  const options = optionsOf('jacfwd', argnums);
   return (...args) => {
-    const traced = run('jacfwd', fn, args, argnums);
+    const traced = run('jacfwd', fn, args, options);
     const inputs = traced.marked.flatMap(part => part.nodes);
     const outputs = traced.outputs.tensors.map(({ node }) => node);
     const columns = inputs.map(input => overBasis('jacfwd', input, direction => jvp(outputs, [input], [direction])));
@@ -153,7 +154,7 @@ export function jacfwd<A extends readonly unknown[], R>(
         return build.reshape(build.permute(build.reshape(column, [input.size, output.size]), [1, 0]), shape);
       }),
     );
-    return treeOf(traced, blocks, optionsOf(argnums).hasAux ?? false);
+    return treeOf(traced, blocks, options.hasAux ?? false);
   };
 }
 

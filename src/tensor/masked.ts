@@ -1,5 +1,6 @@
 /**
- * torch.masked: reductions and normalisations over the elements where a bool mask is true. Without a mask all elements count.
+ * torch.masked: reductions and normalisations over the elements where a bool mask is true. Without a mask all elements
+ * count.
  */
 import { type DType, isFloat } from '../graph/dtype.ts';
 import { checkTensor, type TensorLike } from './operands.ts';

@@ -1,6 +1,6 @@
 /**
- * What ops need before they can build nodes: reading operands (tensors or plain numbers), PyTorch's promotion, broadcasting, and
- * checked dims. Every message names the op and the argument.
+ * What ops need before they can build nodes: reading operands (tensors or plain numbers), PyTorch's promotion,
+ * broadcasting, and checked dims. Every message names the op and the argument.
  */
 import * as build from '../graph/build.ts';
 import { type DType, isFloat, kindOf, type Operand, resultType as typeOf } from '../graph/dtype.ts';
@@ -62,7 +62,10 @@ export function nodeOf(value: TensorLike, dtype: DType): Node {
   return build.constant(typeof value === 'boolean' ? Number(value) : value, dtype);
 }
 
-/** The dtype in which tensors and numbers meet (torch.result_type): numbers and tensors without dims count less than tensors with dims. */
+/**
+ * The dtype in which tensors and numbers meet (torch.result_type): numbers and tensors without dims count less than
+ * tensors with dims.
+ */
 export const resultType = (...values: readonly TensorLike[]): DType => resultDType('resultType', values);
 
 /** Operands promoted to one dtype (`dtype`, when given) and broadcast to one shape. */
@@ -132,7 +135,9 @@ export function checkTensors(op: string, x: Tensor, other: Tensor): void {
   checkTensor(op, 'other', other);
 }
 
-/** The elements as numbers where they are known without computing anything: only then can bad ones be refused at once. */
+/**
+ * The elements as numbers where they are known without computing anything: only then can bad ones be refused at once.
+ */
 export function knownNumbers(x: Tensor): number[] | null {
   const { value } = x.node;
   return value && x.dtype !== 'f16' && x.dtype !== 'bf16' ? Array.from(value, Number) : null;
@@ -145,10 +150,10 @@ export function checkSizes(op: string, shape: unknown, name = 'shape'): asserts 
 }
 
 /** Sizes (or dims) as PyTorch takes them: `[2, 3]`, or `2, 3`. */
-export type Sizes = readonly [sizes: readonly number[]] | readonly number[];
+export type SizeArgs = readonly [sizes: readonly number[]] | readonly number[];
 
 /** The list that was given whole or number by number. @throws TypeError unless they are whole numbers */
-export function sizesOf(op: string, given: Sizes, name = 'shape'): readonly number[] {
+export function sizesOf(op: string, given: SizeArgs, name = 'shape'): readonly number[] {
   const sizes = given.length === 1 && typeof given[0] !== 'number' ? given[0] : given;
   checkSizes(op, sizes, name);
   return sizes;

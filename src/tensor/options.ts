@@ -1,6 +1,7 @@
 /**
- * Objects of optional settings: what a public call accepts by name, checked by name. Types refuse a misspelt name in TypeScript; from JavaScript, from
- * JSON and through a variable it would do nothing, silently, so every public call that takes options refuses it as well.
+ * Objects of optional settings: what a public call accepts by name, checked by name. Types refuse a misspelt name in
+ * TypeScript; from JavaScript, from JSON and through a variable it would do nothing, silently, so every public call
+ * that takes options refuses it as well. And the forms in which options come: behind sizes, or one setting alone.
  */
 import { describe, refuseOut } from './operands.ts';
 import { Tensor } from './tensor.ts';
@@ -8,7 +9,10 @@ import { Tensor } from './tensor.ts';
 /** Names of any of the object types of a union. */
 type NameOf<O> = O extends unknown ? keyof O : never;
 
-/** Holds for a list that names everything an options type has: a setting that is added to the type and not to the list does not compile. */
+/**
+ * Holds for a list that names everything an options type has: a setting that is added to the type and not to the list
+ * does not compile.
+ */
 type Complete<O, K extends readonly PropertyKey[]> = [Exclude<NameOf<O>, K[number]>] extends [never]
   ? unknown
   : { readonly missing: Exclude<NameOf<O>, K[number]> };
@@ -29,6 +33,12 @@ export function checkOptions<O extends object, const K extends readonly NameOf<O
   return options;
 }
 
+/** What PyTorch's options are here that no call takes. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  requiresGrad: '; what has a gradient is a Parameter: new Parameter(tensor(...))',
+  device: '; tensors live where the backend computes, see setBackend',
+};
+
 /** checkOptions where names are known only when the program runs. */
 export function checkNames(op: string, options: unknown, known: readonly string[]): void {
   const names = (): string => `{ ${known.join(', ')} }`;
@@ -36,11 +46,12 @@ export function checkNames(op: string, options: unknown, known: readonly string[
     throw new TypeError(`${op}: options: expected an object of ${names()}, got ${describe(options)}`);
   refuseOut(op, options);
   for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`${op}: unknown option ${name}, expected ${names()}`);
+    if (!known.includes(name))
+      throw new TypeError(`${op}: unknown option ${name}, expected ${names()}${INSTEAD[name] ?? ''}`);
 }
 
 /** Sizes, and options behind them: `[2, 3], { dtype: 'i64' }`, or `2, 3, { dtype: 'i64' }`. */
-export type SizesWith<Options> =
+export type SizeArgsWith<Options> =
   | readonly [shape: readonly number[], options?: Options]
   | readonly number[]
   | readonly [...sizes: number[], options: Options];
@@ -48,7 +59,7 @@ export type SizesWith<Options> =
 /** The shape and the options, of names `known`, of a call that has both; the shape is checked by who uses it. */
 export function shapeAndOptions<O extends object, const K extends readonly NameOf<O>[]>(
   op: string,
-  given: SizesWith<O>,
+  given: SizeArgsWith<O>,
   known: K & Complete<O, K>,
 ): [shape: readonly number[], options: Partial<O>] {
   const last = given[given.length - 1];
@@ -58,3 +69,10 @@ export function shapeAndOptions<O extends object, const K extends readonly NameO
   const shape = typeof given[0] === 'number' ? given.slice(0, -1) : given[0];
   return [shape as readonly number[], options as Partial<O>];
 }
+
+/** Options, or the value of one of them alone, as PyTorch takes it by position: `elu(x, 0.5)`. */
+export type OrAlone<O, K extends keyof O> = O | Exclude<O[K], undefined>;
+
+/** The options, of which `name` may have come alone. */
+export const withName = <O extends object, K extends keyof O & string>(name: K, given: OrAlone<O, K>): O =>
+  typeof given === 'object' ? (given as O) : ({ [name]: given } as O);

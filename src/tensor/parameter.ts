@@ -1,6 +1,6 @@
 /**
- * Parameters: tensors with a memory of their own, which optimizers assign and `backward` collects gradients for. Buffers of modules
- * (running statistics) are parameters that require no gradient.
+ * Parameters: tensors with a memory of their own, which optimizers assign and `backward` collects gradients for.
+ * Buffers of modules (running statistics) are parameters that require no gradient.
  */
 import { marked } from '../graph/build.ts';
 import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
@@ -22,7 +22,10 @@ export interface ParameterOptions {
   readonly name?: string;
 }
 
-/** What a parameter starts from when its value should cost nothing until it is needed (a model whose weights are loaded never needs it). */
+/**
+ * What a parameter starts from when its value should cost nothing until it is needed (a model whose weights are loaded
+ * never needs it).
+ */
 export interface DeferredValue {
   readonly shape: readonly number[];
   readonly dtype: DType;
@@ -30,7 +33,9 @@ export interface DeferredValue {
   readonly value: (memory: HostArray) => HostArray;
 }
 
-/** Freezes or unfreezes parameters. Taking back what the last call did gives compiled functions the program they had. */
+/**
+ * Freezes or unfreezes parameters. Taking back what the last call did gives compiled functions the program they had.
+ */
 export function requireGrads(parameters: readonly Parameter[], value: boolean): void {
   const switched = parameters.filter(({ requiresGrad }) => requiresGrad !== value);
   for (const { cell, dtype, name } of switched) {
@@ -44,14 +49,20 @@ export function requireGrads(parameters: readonly Parameter[], value: boolean): 
 /** A tensor that can change: its value is what was last assigned. */
 export class Parameter extends Tensor {
   readonly cell: Cell;
-  /** Whether it is a table whose rows without a gradient an optimizer leaves alone (moments included): embeddings with `sparse`. */
+  /**
+   * Whether it is a table whose rows without a gradient an optimizer leaves alone (moments included): embeddings with
+   * `sparse`.
+   */
   sparse = false;
   #grad: Tensor | null = null;
   #gradIsSpent = false;
   #standIn: Tensor | null = null;
   #alias: { readonly of: Node; readonly node: Node } | null = null;
 
-  /** Takes a copy of the value of `init`, which is evaluated now; or a shape, a dtype and a function that makes the value when it is needed. */
+  /**
+   * Takes a copy of the value of `init`, which is evaluated now; or a shape, a dtype and a function that makes the
+   * value when it is needed.
+   */
   constructor(init: Tensor | DeferredValue, options: ParameterOptions = {}) {
     checkOptions('Parameter', options, ['requiresGrad', 'name']);
     if (!(init instanceof Tensor) && typeof init?.value !== 'function')
@@ -65,8 +76,8 @@ export class Parameter extends Tensor {
   }
 
   /**
-   * The gradient `backward` has added up, or null. Lazy, and still readable after another optimizer's step; the step that uses it
-   * makes it unreadable.
+   * The gradient `backward` has added up, or null. Lazy, and still readable after another optimizer's step; the step
+   * that uses it makes it unreadable.
    *
    * @throws Error while a function is compiled that has not made it: its value of now would become part of every call
    */
@@ -153,7 +164,10 @@ export class Parameter extends Tensor {
     requireGrads([this], value);
   }
 
-  /** Freezes (false) or unfreezes the parameter; compiled functions record anew. @throws TypeError for integers, which have no gradients */
+  /**
+   * Freezes (false) or unfreezes the parameter; compiled functions record anew.
+   * @throws TypeError for integers, which have no gradients
+   */
   requiresGrad_(value = true): this {
     this.requiresGrad = value;
     return this;
@@ -169,7 +183,8 @@ export class Parameter extends Tensor {
   }
 
   /**
-   * Gives the parameter a new value of the same shape; other dtypes are converted. Lazy: computed and written at the next evaluation.
+   * Gives the parameter a new value of the same shape; other dtypes are converted. Lazy: computed and written at the
+   * next evaluation.
    *
    * @throws when the shape differs.
    */
@@ -194,7 +209,8 @@ export class Parameter extends Tensor {
   }
 
   /**
-   * Gives the parameter a value that has been computed already, at once and without a program; its dtype must be the parameter's.
+   * Gives the parameter a value that has been computed already, at once and without a program; its dtype must be the
+   * parameter's.
    *
    * @throws when shape or dtype differ.
    */
@@ -209,8 +225,9 @@ export class Parameter extends Tensor {
   }
 
   /**
-   * Runs `fn` with the given tensors, of the parameters' shapes and dtypes, standing in for the values of parameters. What `fn` assigns to such a parameter
-   * goes to the parameter that stands in for it; in place of a plain tensor it stands in until the end, and is forgotten.
+   * Runs `fn` with the given tensors, of the parameters' shapes and dtypes, standing in for the values of parameters.
+   * What `fn` assigns to such a parameter goes to the parameter that stands in for it; in place of a plain tensor it
+   * stands in until the end, and is forgotten.
    */
   static standingIn<T>(values: ReadonlyMap<Parameter, Tensor>, fn: () => T): T {
     const before = [...values.keys()].map(parameter => [parameter, parameter.#standIn] as const);

@@ -1,6 +1,6 @@
 /**
- * Random tensors. Every one takes the next stretch of a generator's counter (Philox 4x32-10), so a seed gives the same numbers on every
- * backend and for any number of threads.
+ * Random tensors. Every one takes the next stretch of a generator's counter (Philox 4x32-10), so a seed gives the same
+ * numbers on every backend and for any number of threads.
  */
 
 import * as build from '../graph/build.ts';
@@ -11,7 +11,7 @@ import { defaultGenerator, type Generator } from '../runtime/index.ts';
 import { composite } from './composite.ts';
 import { checkDType, checkShape } from './convert.ts';
 import { broadcastShapes, checkFloat, checkTensor, checkWhole, knownNumbers } from './operands.ts';
-import { checkOptions, type SizesWith, shapeAndOptions } from './options.ts';
+import { checkOptions, type SizeArgsWith, shapeAndOptions } from './options.ts';
 import { Tensor } from './tensor.ts';
 
 export interface RandomOptions {
@@ -51,14 +51,16 @@ function checkRandom(op: string, shape: readonly number[], dtype: DType): void {
 }
 
 /** Uniform in [0, 1), f32 by default: `rand([2, 3])` or `rand(2, 3)`, options last. */
-export function rand(...sizes: SizesWith<RandomOptions>): Tensor {
+export function rand(...sizes: SizeArgsWith<RandomOptions>): Tensor {
   const [shape, { dtype = 'f32', generator }] = shapeAndOptions('rand', sizes, RANDOM_OPTIONS);
   checkRandom('rand', shape, dtype);
   return composite('randomUniform', [], {}, new Tensor(uniformNode(shape, dtype, generator)));
 }
 
-/** Normal with mean 0 and variance 1 (Box and Muller), f32 by default: `randn([2, 3])` or `randn(2, 3)`, options last. */
-export function randn(...sizes: SizesWith<RandomOptions>): Tensor {
+/**
+ * Normal with mean 0 and variance 1 (Box and Muller), f32 by default: `randn([2, 3])` or `randn(2, 3)`, options last.
+ */
+export function randn(...sizes: SizeArgsWith<RandomOptions>): Tensor {
   const [shape, { dtype = 'f32', generator }] = shapeAndOptions('randn', sizes, RANDOM_OPTIONS);
   checkRandom('randn', shape, dtype);
   const compute = dtype === 'f64' ? 'f64' : 'f32';
@@ -132,8 +134,8 @@ export function randintLike(x: Tensor, first: number, second?: number | RandomOp
 }
 
 /**
- * Normal of the given means and standard deviations: numbers for a tensor of `shape`, or tensors (one of the two at least), whose shapes broadcast.
- * No gradient flows to either, as in PyTorch.
+ * Normal of the given means and standard deviations: numbers for a tensor of `shape`, or tensors (one of the two at
+ * least), whose shapes broadcast. No gradient flows to either, as in PyTorch.
  */
 export function normal(mean: number, std: number, shape: readonly number[], options?: RandomOptions): Tensor;
 export function normal(mean: Tensor | number, std: Tensor | number, options?: RandomOptions): Tensor;
@@ -180,8 +182,8 @@ export function keepMask(shape: readonly number[], keep: number, generator?: Gen
 }
 
 /**
- * Samples row indices with probability proportional to x, [n] or [rows, n] of non-negative weights; i64 [..., numSamples].
- * Without replacement unless asked (Gumbel's trick: the largest of log weight plus Gumbel noise).
+ * Samples row indices with probability proportional to x, [n] or [rows, n] of non-negative weights; i64 [...,
+ * numSamples]. Without replacement unless asked (Gumbel's trick: the largest of log weight plus Gumbel noise).
  */
 export function multinomial(
   x: Tensor,

@@ -1,7 +1,7 @@
 /**
- * The Tensor: an immutable, lazy value, as its user sees it. Holds a graph node and reads it on demand; every operation is a plain
- * function of ops/ whose first argument is the tensor, and becomes a method of the same name here. Imports graph and runtime;
- * knows nothing of modules or optimizers.
+ * The Tensor: an immutable, lazy value, as its user sees it. Holds a graph node and reads it on demand; every operation
+ * is a plain function of ops/ whose first argument is the tensor, and becomes a method of the same name here. Imports
+ * graph and runtime; knows nothing of modules or optimizers.
  */
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
@@ -46,7 +46,10 @@ type Methods<Ops> = {
 /** What follows the tensor; of sizes, which come as an array or one by one, either. */
 type Rest<All> = All extends readonly [x: unknown, ...rest: infer R] ? R : never;
 
-/** Every function that is a method, by name. Made of its modules, so that published declarations keep the functions' docs. */
+/**
+ * Every function that is a method, by name. Made of its modules, so that published declarations keep the functions'
+ * docs.
+ */
 type Ops = typeof advanced &
   typeof compare &
   typeof creationLike &
@@ -104,8 +107,9 @@ export interface ValuesAndIndices {
 export interface Tensor extends Methods<Ops> {}
 
 /**
- * An immutable array of numbers of one dtype. Lazy: operations describe what to compute, and reading a value (`item`, `data`, `toArray`, printing) computes it. Made
- * by `tensor`, `zeros`, `randn`, ...; every operation is a method and a function of the same name.
+ * An immutable array of numbers of one dtype. Lazy: operations describe what to compute, and reading a value (`item`,
+ * `data`, `toArray`, printing) computes it. Made by `tensor`, `zeros`, `randn`, ...; every operation is a method and a
+ * function of the same name.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods of OPS are installed below
 export class Tensor {
@@ -123,8 +127,9 @@ export class Tensor {
   }
 
   /**
-   * A tensor of given data: a number, boolean or bigint, nested arrays of them, or a typed array (with `shape`, default one dim).
-   * Numbers default to f32, booleans to bool, bigints to i64; typed arrays keep their type. The data is copied.
+   * A tensor of given data: a number, boolean or bigint, nested arrays of them, or a typed array (with `shape`, default
+   * one dim). Numbers default to f32, booleans to bool, bigints to i64; typed arrays keep their type. The data is
+   * copied.
    *
    * @throws when rows differ in length, or `shape` does not hold the data.
    */
@@ -193,8 +198,8 @@ export class Tensor {
   }
 
   /**
-   * The elements in C order, evaluated now. bool is one byte each, f16 and bf16 are their 16-bit patterns (use `toArray` for
-   * numbers). Not a copy: do not write into it.
+   * The elements in C order, evaluated now. bool is one byte each, f16 and bf16 are their 16-bit patterns (use
+   * `toArray` for numbers). Not a copy: do not write into it.
    */
   data(): HostArray {
     const node = this.node;
@@ -265,7 +270,10 @@ export class Tensor {
     return this;
   }
 
-  /** The largest element (its gradient shared evenly among equal ones), or values and first positions along `dim`, or the elementwise larger of two. */
+  /**
+   * The largest element (its gradient shared evenly among equal ones), or values and first positions along `dim`, or
+   * the elementwise larger of two.
+   */
   max(): Tensor;
   max(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   max(other: Tensor): Tensor;
@@ -276,7 +284,10 @@ export class Tensor {
     return extremeAlong('max', this, dimOrOther, options.keepdim);
   }
 
-  /** The smallest element (its gradient shared evenly among equal ones), or values and first positions along `dim`, or the elementwise smaller of two. */
+  /**
+   * The smallest element (its gradient shared evenly among equal ones), or values and first positions along `dim`, or
+   * the elementwise smaller of two.
+   */
   min(): Tensor;
   min(dim: number, options?: { readonly keepdim?: boolean }): ValuesAndIndices;
   min(other: Tensor): Tensor;
@@ -306,8 +317,8 @@ export class Tensor {
   }
 
   /**
-   * Adds the gradient of this tensor to `.grad` of every parameter it was computed from. `gradient` is the cotangent, of this
-   * tensor's shape; a tensor of one element needs none.
+   * Adds the gradient of this tensor to `.grad` of every parameter it was computed from. `gradient` is the cotangent,
+   * of this tensor's shape; a tensor of one element needs none.
    */
   backward(gradient?: Tensor): void {
     backward(this, gradient);
@@ -326,7 +337,8 @@ function methodOf(name: string, ops: (typeof OPS)[number]) {
   };
 }
 
-// Behind the class's own prototype, in an object that V8 keeps as a table: to add hundreds of methods to any other takes milliseconds of every start.
+// Behind the class's own prototype, in an object that V8 keeps as a table: to add hundreds of methods to any other
+// takes milliseconds of every start.
 const methods = Object.create(null);
 for (const ops of OPS)
   for (const name of Object.keys(ops))

@@ -14,19 +14,28 @@ import { Tensor } from './tensor.ts';
 import { flatten, unflatten } from './tree.ts';
 
 /**
- * Where a tree has its axis of examples: a dim for all its tensors (negative counts from the end), null where they are shared by all
- * examples, or a tree of these that follows the tree's arrays and objects.
+ * Where a tree has its axis of examples: a dim for all its tensors (negative counts from the end), null where they are
+ * shared by all examples, or a tree of these that follows the tree's arrays and objects.
  */
 export type Axes = number | null | readonly Axes[] | { readonly [key: string]: Axes };
 
 export interface VmapOptions {
   /** The axis of examples of the arguments: one for all of them, or a list with one for each; 0 by default. */
   readonly inAxes?: Axes;
-  /** Where results have it: one for all, or a tree that follows the result; 0 by default. null: the result must be the same for all examples. */
+  /**
+   * Where results have it: one for all, or a tree that follows the result; 0 by default. null: the result must be the
+   * same for all examples.
+   */
   readonly outAxes?: Axes;
-  /** What random numbers inside mean: 'error' (the default) refuses them, 'different' draws for each example, 'same' shares one draw. */
+  /**
+   * What random numbers inside mean: 'error' (the default) refuses them, 'different' draws for each example, 'same'
+   * shares one draw.
+   */
   readonly randomness?: Randomness;
-  /** How many examples are computed at once, to bound memory: a loop runs over chunks of so many. All of them by default. */
+  /**
+   * How many examples are computed at once, to bound memory: a loop runs over chunks of so many. All of them by
+   * default.
+   */
   readonly chunkSize?: number;
 }
 
@@ -65,12 +74,14 @@ export const exampleOf = (batched: Node, transform: string): Node =>
   build.placeholder(`an example of ${transform}`, batched.shape.slice(1), batched.dtype, batched.requiresGrad);
 
 /**
- * `fn` of one example as a function of many: each tensor of the arguments loses its axis of examples, `fn` runs once over what is left, and
- * every operation computes all examples at once. Nests, and composes with grad, vjp, jvp, checkpoint, compile, loops and itself in any
- * order. Tensors that `fn` reads from outside are shared by all examples; gradients by them add up over examples.
+ * `fn` of one example as a function of many: each tensor of the arguments loses its axis of examples, `fn` runs once
+ * over what is left, and every operation computes all examples at once. Nests, and composes with grad, vjp, jvp,
+ * checkpoint, compile, loops and itself in any order. Tensors that `fn` reads from outside are shared by all examples;
+ * gradients by them add up over examples.
  *
  * @param fn takes and returns trees of tensors (arrays and plain objects); runs once, over tensors without values
- * @throws Error when axes do not fit, or `fn` reads a value, assigns a parameter or draws random numbers without `randomness`
+ * @throws Error when axes do not fit, or `fn` reads a value, assigns a parameter or draws random numbers without
+ * `randomness`
  */
 export function vmap<A extends readonly unknown[], R>(
   fn: (...args: A) => R,

@@ -102,7 +102,10 @@ function modelOf(reader: BinaryReader): SentencePieceModel {
   };
 }
 
-/** What SentencePiece does to a whole text first: the character map, extra spaces dropped, one put in front, all of them written as U+2581. */
+/**
+ * What SentencePiece does to a whole text first: the character map, extra spaces dropped, one put in front, all of them
+ * written as U+2581.
+ */
 function normalizerOf(model: SentencePieceModel): (text: string) => string {
   const map = charsmapNormalizer(model.charsmap);
   return raw => {
@@ -149,7 +152,10 @@ function definitionOf(model: SentencePieceModel): TokenizerDefinition {
 }
 
 export interface SentencePieceOptions {
-  /** Whether encode adds the beginning-of-text token; false by default, as in SentencePiece itself (LLaMA's files want true). */
+  /**
+   * Whether encode adds the beginning-of-text token; false by default, as in SentencePiece itself (LLaMA's files want
+   * true).
+   */
   readonly addBos?: boolean;
   /** Whether encode adds the end-of-text token; false by default (T5's files want true). */
   readonly addEos?: boolean;

@@ -1,5 +1,6 @@
 /**
- * The tokenizer: text to token indices and back. The algorithms (byte-level BPE, WordPiece, Unigram, normalisers) are those of the library
+ * The tokenizer: text to token indices and back. The algorithms (byte-level BPE, WordPiece, Unigram, normalisers) are
+ * those of the library
  * @huggingface/tokenizers; this file gives them names and types, and batches as tensors.
  */
 import { Tokenizer as Engine } from '@huggingface/tokenizers';
@@ -8,10 +9,15 @@ import { checkOptions } from '../tensor/options.ts';
 import { charsmapNormalizer } from './charsmap.ts';
 import { type ChatMessage, type ChatOptions, chatTemplatesOf, renderChat } from './chat.ts';
 
-/** The content of a tokenizer.json (https://huggingface.co/docs/tokenizers): model, normalizer, pre_tokenizer, post_processor, decoder. */
+/**
+ * The content of a tokenizer.json (https://huggingface.co/docs/tokenizers): model, normalizer, pre_tokenizer,
+ * post_processor, decoder.
+ */
 export type TokenizerDefinition = Readonly<Record<string, unknown>>;
 
-/** The content of a tokenizer_config.json; its special tokens, chat_template and clean_up_tokenization_spaces are read. */
+/**
+ * The content of a tokenizer_config.json; its special tokens, chat_template and clean_up_tokenization_spaces are read.
+ */
 export type TokenizerConfig = Readonly<Record<string, unknown>>;
 
 export interface EncodeOptions {
@@ -32,7 +38,10 @@ export interface BatchOptions {
   readonly padId?: number;
 }
 
-/** Texts as one tensor, i64 [N, T] each: indices, 1 where a token counts and 0 where it fills up, and the segment of each token. */
+/**
+ * Texts as one tensor, i64 [N, T] each: indices, 1 where a token counts and 0 where it fills up, and the segment of
+ * each token.
+ */
 export interface Batch {
   readonly inputIds: Tensor;
   readonly attentionMask: Tensor;
@@ -127,7 +136,10 @@ export class Tokenizer {
     this.unkId = idOf('unk_token');
   }
 
-  /** The token indices of a text. Special tokens that are written in it are read as such, as in Hugging Face's tokenizers. */
+  /**
+   * The token indices of a text. Special tokens that are written in it are read as such, as in Hugging Face's
+   * tokenizers.
+   */
   encode(text: string, options: EncodeOptions = {}): number[] {
     checkOptions('Tokenizer.encode', options, ENCODE);
     return this.#encode(text, { addSpecialTokens: true, ...options }).map(({ id }) => id);

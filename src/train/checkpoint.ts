@@ -1,5 +1,6 @@
 /**
- * Checkpoints of a run: everything that the next step depends on, so that a resumed run gives the same bits as one that was never stopped.
+ * Checkpoints of a run: everything that the next step depends on, so that a resumed run gives the same bits as one that
+ * was never stopped.
  */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -72,7 +73,10 @@ export function captureRun(run: Run): CheckpointContent {
   return { tensors, state };
 }
 
-/** Puts `run` where it was when `content` was captured. @throws Error when it belongs to another model or other optimizers */
+/**
+ * Puts `run` where it was when `content` was captured.
+ * @throws Error when it belongs to another model or other optimizers
+ */
 export function restoreRun(run: Run, content: CheckpointContent): void {
   const state = content.state as SavedState;
   if (state.optimizers.length !== run.optimizers.length)
@@ -107,7 +111,8 @@ export function checkpointsIn(folder: string): string[] {
 }
 
 /**
- * The newest readable checkpoint of a folder, or null when there is none at all. `onNotice` hears of each that is damaged.
+ * The newest readable checkpoint of a folder, or null when there is none at all. `onNotice` hears of each that is
+ * damaged.
  * @throws Error when there are checkpoints and none can be read
  */
 export function newestCheckpoint(
@@ -127,8 +132,8 @@ export function newestCheckpoint(
 }
 
 /**
- * Writes `checkpoint-<step>.safetensors` after every epoch (and every `everySteps` steps, and when the run is stopped), keeps the newest ones
- * and `best.safetensors`, and resumes from them.
+ * Writes `checkpoint-<step>.safetensors` after every epoch (and every `everySteps` steps, and when the run is stopped),
+ * keeps the newest ones and `best.safetensors`, and resumes from them.
  */
 export class Checkpoint implements Callback {
   readonly name = 'checkpoint';

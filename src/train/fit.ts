@@ -1,5 +1,6 @@
 /**
- * The training loop, written once: optional, and no more than what a hand-written loop would do. Imports nn, optim and the Tensor API.
+ * The training loop, written once: optional, and no more than what a hand-written loop would do. Imports nn, optim and
+ * the Tensor API.
  */
 import type { AnyModule } from '../nn/index.ts';
 import { type AnyOptimizer, clipGradNorm, type ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
@@ -17,7 +18,10 @@ export interface FitOptions<B> extends BatchReading<B> {
   readonly optimizer: AnyOptimizer | readonly AnyOptimizer[];
   readonly epochs: number;
   readonly scheduler?: Scheduler | ReduceLROnPlateau;
-  /** How often the schedule moves on; 'epoch' by default. A plateau schedule looks at `val_loss`, or `train_loss`, once per epoch. */
+  /**
+   * How often the schedule moves on; 'epoch' by default. A plateau schedule looks at `val_loss`, or `train_loss`, once
+   * per epoch.
+   */
   readonly scheduleBy?: 'epoch' | 'step';
   /** Data to measure after every epoch. */
   readonly validation?: Loader<B>;

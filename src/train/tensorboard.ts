@@ -1,6 +1,6 @@
 /**
- * TensorBoard event files: TFRecord framing (lengths and data with masked CRC-32C) around protobuf `Event`s. Field numbers are those of
- * tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
+ * TensorBoard event files: TFRecord framing (lengths and data with masked CRC-32C) around protobuf `Event`s. Field
+ * numbers are those of tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
  */
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';

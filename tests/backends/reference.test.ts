@@ -8,7 +8,9 @@ import type { Binary, Unary } from '../../src/graph/node.ts';
 import { Variable } from '../../src/graph/storage.ts';
 import { leaf, numbers, run } from '../graph/evaluate.ts';
 
-/** Figures of Python's math and of torch.digamma in float64: `/usr/bin/python3 -c "import math; print(math.erf(0.1))"`. */
+/**
+ * Figures of Python's math and of torch.digamma in float64: `/usr/bin/python3 -c "import math; print(math.erf(0.1))"`.
+ */
 describe('special functions', () => {
   const near = (actual: number, expected: number): void =>
     expect(Math.abs(actual - expected)).toBeLessThanOrEqual(4e-16 * Math.max(1, 4 * Math.abs(expected)));

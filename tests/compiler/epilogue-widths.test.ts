@@ -1,5 +1,6 @@
 /**
- * Epilogues of contractions whose values have another width than the sums: i64 positions masking f32 scores, f64 in between.
+ * Epilogues of contractions whose values have another width than the sums: i64 positions masking f32 scores, f64 in
+ * between.
  */
 import { expect, it } from 'vitest';
 import { arange, manualSeed, randn, setBackend, type Tensor } from '../../src/index.ts';

@@ -1,4 +1,7 @@
-/** Networks of few channels keep the batch innermost in f32 alone (src/compiler/layout.ts): f64 says what they must give. */
+/**
+ * Networks of few channels keep the batch innermost in f32 alone (src/compiler/layout.ts): f64 says what they must
+ * give.
+ */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { backendNames, type DType, F, manualSeed, Parameter, randn, setBackend, type Tensor } from '../../src/index.ts';
 import { whyUnavailable } from '../../src/runtime/index.ts';

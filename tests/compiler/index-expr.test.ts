@@ -1,4 +1,7 @@
-/** Index expressions against the arithmetic they stand for, at every value of their variables; and what they must become to be cheap. */
+/**
+ * Index expressions against the arithmetic they stand for, at every value of their variables; and what they must become
+ * to be cheap.
+ */
 import { describe, expect, it } from 'vitest';
 import { coefficient, IndexTable, type Ix, printIx, type VarAtom } from '../../src/compiler/index-expr.ts';
 import { Random } from '../fuzz/random.ts';

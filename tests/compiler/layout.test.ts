@@ -1,4 +1,7 @@
-/** Which convolutions keep their channels last, and what happens around them; numbers are checked by tests/tensor/inference.test.ts. */
+/**
+ * Which convolutions keep their channels last, and what happens around them; numbers are checked by
+ * tests/tensor/inference.test.ts.
+ */
 import { F, grad, type Tensor, zeros } from 'tenon';
 import { expect, it } from 'vitest';
 import type { Flow } from '../../src/compiler/flow.ts';

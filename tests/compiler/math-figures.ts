@@ -2,7 +2,8 @@
 /**
  * Correctly rounded f64 values of the transcendental functions, from mpmath 1.3 with 420 digits:
  *   python3 -c "import mpmath as mp; mp.mp.dps = 420; print(repr(float(mp.sin(mp.mpf(1e22)))))"
- * Arguments stand at the seams of the formulas, at extremes, and (6381956970095103 * 2^797) at the f64 nearest to a multiple of pi/2.
+ * Arguments stand at the seams of the formulas, at extremes, and (6381956970095103 * 2^797) at the f64 nearest to a
+ * multiple of pi/2.
  */
 export const FIGURES = {
   exp: [

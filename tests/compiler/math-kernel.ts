@@ -1,5 +1,6 @@
 /**
- * Runs one elementwise formula over arrays as WebAssembly or machine code, by vectors and element by element; both must give the same bits.
+ * Runs one elementwise formula over arrays as WebAssembly or machine code, by vectors and element by element; both must
+ * give the same bits.
  */
 import { expect } from 'vitest';
 import { features } from '../../src/backends/wasm/features.ts';

@@ -1,6 +1,7 @@
 /**
- * Transcendental functions, run as WebAssembly and (f32) as machine code: f32 over all exponents against f64 arithmetic, f64 against correctly rounded figures,
- * special values against IEEE 754 and C's Annex F. With and without fused multiply-add, in vectors and in scalars.
+ * Transcendental functions, run as WebAssembly and (f32) as machine code: f32 over all exponents against f64
+ * arithmetic, f64 against correctly rounded figures, special values against IEEE 754 and C's Annex F. With and without
+ * fused multiply-add, in vectors and in scalars.
  */
 import { describe, expect, it } from 'vitest';
 import { lowerBinary, lowerUnary } from '../../src/compiler/math/index.ts';

@@ -1,6 +1,6 @@
 /**
- * The simple elementwise operations, run as WebAssembly: integers with every awkward case against bigints, half floats against
- * the bit tricks of graph/half.ts, remainders against exact rational arithmetic.
+ * The simple elementwise operations, run as WebAssembly: integers with every awkward case against bigints, half floats
+ * against the bit tricks of graph/half.ts, remainders against exact rational arithmetic.
  */
 import { describe, expect, it } from 'vitest';
 import type { LoopBuilder } from '../../src/compiler/loop-builder.ts';

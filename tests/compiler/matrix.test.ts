@@ -1,5 +1,6 @@
 /**
- * Matrix routines in loop IR against the reference, on WebAssembly and as machine code: many sizes, batches, both dtypes, degenerate matrices.
+ * Matrix routines in loop IR against the reference, on WebAssembly and as machine code: many sizes, batches, both
+ * dtypes, degenerate matrices.
  */
 import { describe, expect, it } from 'vitest';
 import { createX86Backend } from '../../src/backends/x86/index.ts';

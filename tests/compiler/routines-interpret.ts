@@ -1,6 +1,6 @@
 /**
- * Loop IR interpreted in JavaScript, every type and any number of lanes, with bounds checked: shows that routines and formulas are right for
- * vectors that no backend here speaks (8 and 16 lanes). Slow and obvious.
+ * Loop IR interpreted in JavaScript, every type and any number of lanes, with bounds checked: shows that routines and
+ * formulas are right for vectors that no backend here speaks (8 and 16 lanes). Slow and obvious.
  */
 import type { Inst, LoopKernel, Reg, Scalar } from '../../src/compiler/loops.ts';
 import { bytesOf, type DType, type HostArray } from '../../src/graph/dtype.ts';

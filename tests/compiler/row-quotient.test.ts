@@ -1,6 +1,6 @@
 /**
- * Rows divided by one number each are multiplied by its reciprocal: within one unit of the quotient, and exactly what IEEE says of zeros, infinities,
- * NaN and subnormal divisors.
+ * Rows divided by one number each are multiplied by its reciprocal: within one unit of the quotient, and exactly what
+ * IEEE says of zeros, infinities, NaN and subnormal divisors.
  */
 import { expect, it } from 'vitest';
 import { createX86Backend } from '../../src/backends/x86/index.ts';

@@ -1,5 +1,6 @@
 /**
- * Optimizers of tables write the rows that they read: one kernel, whose values are those of the reference; and what is not of that form keeps its scatter.
+ * Optimizers of tables write the rows that they read: one kernel, whose values are those of the reference; and what is
+ * not of that form keeps its scatter.
  */
 import { describe, expect, it } from 'vitest';
 import { compileSteps } from '../../src/compiler/compile.ts';

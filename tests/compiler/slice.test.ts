@@ -107,7 +107,8 @@ describe('compiled graphs equal the reference', () => {
     check(g.reduce('max', windows, [4, 5]));
   });
   it('slices of two values, in kernels that are otherwise the same', () => {
-    // The slices start where a cache line does, so they are memory of their own; other readers keep the values in memory.
+    // The slices start where a cache line does, so they are memory of their own; other readers keep the values in
+    // memory.
     const rows = [1, 2].map(() => g.reduce('sum', f32([32, 5]), [1]));
     const spread = rows.map(x => g.broadcastTo(g.slice(x, [16], [1]), [17, 16]));
     check(...spread, ...rows.map(x => g.argSort(x, 0)));

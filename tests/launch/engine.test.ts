@@ -1,7 +1,7 @@
 /** Settings of V8 that hold while something runs, and only then. */
 import { cachedDataVersionTag } from 'node:v8';
-import { describe, expect, it } from 'vitest';
-import { runAsElsewhere, runCold } from '../../src/launch/engine.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { runAsElsewhere, runCold, stayCold } from '../../src/launch/engine.ts';
 
 // What V8 writes into code caches, and compares: a hash of its flags and version.
 const flags = cachedDataVersionTag;
@@ -24,5 +24,21 @@ describe.skipIf(!process.versions.v8.startsWith('11.3.'))('code that is cold', (
     expect(again).toBe(outside);
     expect(runAsElsewhere(flags)).toBe(before);
     expect(flags()).toBe(before);
+  });
+
+  it('is warm after a second', () => {
+    const now = vi.spyOn(performance, 'now');
+    const [early, late] = runCold(() => {
+      now.mockReturnValue(performance.now() + 900);
+      stayCold();
+      const early = flags();
+      now.mockReturnValue(performance.now() + 200);
+      stayCold();
+      return [early, flags()];
+    });
+    now.mockRestore();
+    expect(early).not.toBe(before);
+    expect(late).toBe(before);
+    expect(runCold(flags)).toBe(before);
   });
 });

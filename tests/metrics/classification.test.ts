@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Accuracy, ConfusionMatrix, TopK } from '../../src/metrics/index.ts';
-import { type DType, Tensor } from '../../src/tensor/index.ts';
+import { type DType, Tensor, tensor } from '../../src/tensor/index.ts';
 
 test('accuracy counts rows whose target scores highest, over batches', () => {
   const accuracy = new Accuracy({ classes: 3 });
@@ -61,6 +61,17 @@ test('takes tensors of every dtype, and arrays of bigints', () => {
     expect(new Accuracy().update(scores, Tensor.from([0, 2], { dtype: 'i64' })).compute()).toBe(0.5);
   }
   expect(new ConfusionMatrix(2).update([1n, 0n], BigInt64Array.of(1n, 1n)).accuracy()).toBe(0.5);
+  // Scores of a model count by the class of the highest, the first of equal ones.
+  const scores = tensor([
+    [0.2, 0.9],
+    [0.5, 0.5],
+    [0.1, 0.3],
+  ]);
+  expect(new ConfusionMatrix(2).update(scores, tensor([1n, 0n, 0n])).compute()).toEqual([
+    [1, 1],
+    [0, 1],
+  ]);
+  expect(() => new ConfusionMatrix(3).update(scores, [1, 0, 0])).toThrow('scores of 2 classes came, expected 3');
   expect(() => new Accuracy().update(Tensor.from([1, 2]), [0])).toThrow(
     'scores have shape [2], expected [rows, classes]',
   );

@@ -1,5 +1,6 @@
 /**
- * Every public function, method and class of PyTorch 1.13 is here under its name in camelCase, or left out for a reason.
+ * Every public function, method and class of PyTorch 1.13 is here under its name in camelCase, or left out for a
+ * reason.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

@@ -1,5 +1,6 @@
 /**
- * What changes between two calls of a compiled function: everything in modules and optimizers is seen, as it is by the same function in a plain loop.
+ * What changes between two calls of a compiled function: everything in modules and optimizers is seen, as it is by the
+ * same function in a plain loop.
  */
 import { describe, expect, it, vi } from 'vitest';
 import * as nn from '../../src/nn/index.ts';

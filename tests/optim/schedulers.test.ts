@@ -126,7 +126,10 @@ describe('warm-up and cosine', () => {
 });
 
 describe('groups that come after the schedule, as when a backbone is unfrozen', () => {
-  /** torch 1.13's rates of a group of 0.3 that comes to an SGD of 0.1 after two steps of the schedule, in the steps from there. */
+  /**
+   * torch 1.13's rates of a group of 0.3 that comes to an SGD of 0.1 after two steps of the schedule, in the steps from
+   * there.
+   */
   const LATE: Readonly<Record<string, [make: (o: optim.AnyOptimizer) => optim.Scheduler, rates: number[]]>> = {
     StepLR: [o => new optim.StepLR(o, 3, { gamma: 0.5 }), [0.15, 0.15, 0.15, 0.075, 0.075]],
     ChainedScheduler: [

@@ -1,5 +1,6 @@
 /**
- * Assembly lines (Intel syntax of GNU as) beside what our assembler makes of the same operands: every form, with operands drawn from a seed.
+ * Assembly lines (Intel syntax of GNU as) beside what our assembler makes of the same operands: every form, with
+ * operands drawn from a seed.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -38,7 +39,10 @@ function random(seed: number): (below: number) => number {
   };
 }
 
-/** How a form's operands are written: letters d (ModRM.reg), v (second), s (register or memory), i (immediate), in order. */
+/**
+ * How a form's operands are written: letters d (ModRM.reg), v (second), s (register or memory), i (immediate), in
+ * order.
+ */
 interface Shape {
   readonly order: string;
   /** Kinds of d and s: v full vector, h half, q quarter, x xmm, k mask, e r32, r r64, m only memory. */
@@ -101,7 +105,10 @@ function made(line: string, fill: (asm: Assembler) => void): Case {
   };
 }
 
-/** In turn: registers, memory, registers under a mask, one element of memory for all lanes; then zeroed where the mask is not set. Where a form has it. */
+/**
+ * In turn: registers, memory, registers under a mask, one element of memory for all lanes; then zeroed where the mask
+ * is not set. Where a form has it.
+ */
 const VARIANTS = ['registers', 'memory', 'mask', 'broadcast', 'zeroing'] as const;
 type Variant = (typeof VARIANTS)[number];
 
@@ -154,8 +161,8 @@ function vectorCase(op: VectorOp, below: (n: number) => number, variant: Variant
 }
 
 /**
- * Operands of a VEX form: letters as in Shape, and b for a register named by the immediate. `m` limits s to memory, `n` to registers; `l` is the
- * only length there is.
+ * Operands of a VEX form: letters as in Shape, and b for a register named by the immediate. `m` limits s to memory, `n`
+ * to registers; `l` is the only length there is.
  */
 interface VexShape extends Shape {
   readonly only?: 'memory' | 'register';

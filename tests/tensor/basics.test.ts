@@ -1,5 +1,6 @@
 /**
- * Data in and out, dtypes, promotion and creation. Promotion figures: torch.result_type and torch.arange of PyTorch 1.13.
+ * Data in and out, dtypes, promotion and creation. Promotion figures: torch.result_type and torch.arange of PyTorch
+ * 1.13.
  */
 import { describe, expect, test } from 'vitest';
 import '../support/backend.ts';
@@ -80,6 +81,23 @@ describe('data in and out', () => {
     expect(x.clamp({ max: 2 }).toArray()).toEqual(x.clamp(null, 2).toArray());
     expect(x.flip(0, 1).toArray()).toEqual(x.flip().toArray());
     expect(x.flip(1).toArray()).toEqual(x.flip([1]).toArray());
+  });
+
+  test('the one setting of an activation may come alone', () => {
+    const x = tensor([-2, 0.25, 3]);
+    expect(F.leakyRelu(x, 0.5).toArray()).toEqual([-1, 0.25, 3]);
+    expect(F.elu(x, 2).toArray()).toEqual(F.elu(x, { alpha: 2 }).toArray());
+    expect(F.gelu(x, 'tanh').toArray()).toEqual(F.gelu(x, { approximate: 'tanh' }).toArray());
+    expect(F.hardshrink(x, 1).toArray()).toEqual([-2, 0, 3]);
+    expect(F.dropout(x, 1).toArray()).toEqual([-0, 0, 0]);
+  });
+
+  test('the variance of a population is unbiased: false, or correction 0', () => {
+    const x = tensor([1, 2, 3, 4]); // squares about the mean add up to 5
+    expect(x.var(0, { unbiased: false }).item()).toBe(5 / 4);
+    expect(x.var(0, { correction: 0 }).item()).toBe(5 / 4);
+    expect(x.var(0, { unbiased: true }).item()).toBeCloseTo(5 / 3, 6);
+    expect(() => x.std(0, { unbiased: true, correction: 1 })).toThrow('std: correction 1 and unbiased true came');
   });
 
   test('item gives a number, a boolean for bool, a bigint beyond 2^53', () => {

@@ -1,5 +1,6 @@
 /**
- * Indexing with Python's meaning. The expected values are NumPy's of the same expressions over np.arange(24).reshape(2, 3, 4), worked out by hand.
+ * Indexing with Python's meaning. The expected values are NumPy's of the same expressions over np.arange(24).reshape(2,
+ * 3, 4), worked out by hand.
  */
 import { describe, expect, test } from 'vitest';
 import '../support/backend.ts';

@@ -1,5 +1,6 @@
 /**
- * Bad input: each call is refused at once, before anything is computed, in one sentence that names the op, what came and what was expected.
+ * Bad input: each call is refused at once, before anything is computed, in one sentence that names the op, what came
+ * and what was expected.
  */
 import { expect, test } from 'vitest';
 import '../support/backend.ts';
@@ -71,7 +72,7 @@ test.each<[() => unknown, string]>([
     () => F.batchNorm(ones([1, 3]), null, null, null, null, { training: true }),
     'batchNorm: training needs more than one value per channel, got [1, 3]',
   ],
-  [() => F.dropout(ones([2]), { p: 1.5 }), 'dropout: p: expected a probability from 0 to 1, got 1.5'],
+  [() => F.dropout(ones([2]), { p: 1.5 }), 'dropout: p: expected a probability from 0 to 1, got number 1.5'],
   [() => F.embedding(ones([2]), ones([3, 4])), 'embedding: input: expected an integer tensor, got f32'],
   [
     () => F.crossEntropy(ones([2, 3]), long(0, 1, 2)),

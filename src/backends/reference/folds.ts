@@ -1,5 +1,6 @@
 /**
- * Many elements to one: reductions, scans, contraction; and sorting. Floats accumulate in f64 and are rounded once at the end.
+ * Many elements to one: reductions, scans, contraction; and sorting. Floats accumulate in f64 and are rounded once at
+ * the end.
  */
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Attrs, ReduceKind } from '../../graph/node.ts';

@@ -1,5 +1,6 @@
 /**
- * One WebAssembly machine: a linear memory, its threads, and the loop programs loaded into it. Knows loop programs and bindings, not graphs.
+ * One WebAssembly machine: a linear memory, its threads, and the loop programs loaded into it. Knows loop programs and
+ * bindings, not graphs.
  */
 
 import { isProfiling, record, span } from '../../compiler/profile.ts';
@@ -17,7 +18,10 @@ import { defaultThreads, type ThreadedProgram, ThreadPool } from './threads.ts';
 
 export const BACKEND_NAME = 'wasm';
 
-/** From this many estimated instructions on (some 10 ms), the optimising compiler is worth its time before the first run. */
+/**
+ * From this many estimated instructions on (some 10 ms), the optimising compiler is worth its time before the first
+ * run.
+ */
 const WORK_TO_OPTIMISE = 20_000_000;
 
 /** Milliseconds that a run waits for threads that are just starting. */
@@ -67,8 +71,8 @@ export class Machine {
   }
 
   /**
-   * Starts the threads of a run and plays thread 0. Generated code cannot throw, so an exception is a bug of Tenon; threads may then wait
-   * for each other for ever, and are not used again.
+   * Starts the threads of a run and plays thread 0. Generated code cannot throw, so an exception is a bug of Tenon;
+   * threads may then wait for each other for ever, and are not used again.
    */
   runThreads(program: ThreadedProgram, args: number, threads: number, step: number, thread0: () => void): void {
     const pool = this.threadPool!;
@@ -118,7 +122,9 @@ export class Machine {
     this.pool?.forget(remains.threaded);
   }
 
-  /** Memory for staged values and intermediates, shared by all programs because they run one at a time; it only grows. */
+  /**
+   * Memory for staged values and intermediates, shared by all programs because they run one at a time; it only grows.
+   */
   workspace(bytes: number): number {
     if (bytes > this.work.bytes) {
       if (this.work.bytes > 0) this.memory.release(this.work.address, this.work.bytes);
@@ -158,7 +164,9 @@ class LoadedProgram implements Executable {
   private readonly runAll: Run;
   private readonly choice: ThreadChoice;
   private freed = false;
-  /** Words of the args table that hold the address of each leaf and output, and of each arena buffer with its offset. */
+  /**
+   * Words of the args table that hold the address of each leaf and output, and of each arena buffer with its offset.
+   */
   private readonly leafWords: readonly number[][];
   private readonly outputWords: readonly number[][];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
@@ -307,7 +315,9 @@ class LoadedProgram implements Executable {
     }
   }
 
-  /** Decides where in the workspace host leaves, outputs and the arena stand, unless that is known from the last run. */
+  /**
+   * Decides where in the workspace host leaves, outputs and the arena stand, unless that is known from the last run.
+   */
   private layOut(bindings: readonly Binding[]): void {
     const { staged, program } = this;
     if (staged && bindings.every((binding, i) => binding instanceof Variable !== staged[i])) return;

@@ -1,7 +1,8 @@
 /**
- * The table through which a program's code finds its buffers: one address per buffer of every kernel. What a step of a small model costs is mostly
- * spent here, so addresses are written when they change, and values of a few bytes are copied through memory of the table's own: asking for the
- * address of a fresh array costs more than a whole such program. Knows loop programs and bindings, not code.
+ * The table through which a program's code finds its buffers: one address per buffer of every kernel. What a step of a
+ * small model costs is mostly spent here, so addresses are written when they change, and values of a few bytes are
+ * copied through memory of the table's own: asking for the address of a fresh array costs more than a whole such
+ * program. Knows loop programs and bindings, not code.
  */
 import type { Binding, ProgramOutline } from '../../compiler/program.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
@@ -92,7 +93,9 @@ export class AddressTable {
     });
   }
 
-  /** Puts addresses and small values in place; returns the outputs that are written where they are, null for the others. */
+  /**
+   * Puts addresses and small values in place; returns the outputs that are written where they are, null for the others.
+   */
   place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
     const { machine, leaves, outputs } = this;
     const { native } = machine;

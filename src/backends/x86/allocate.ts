@@ -1,6 +1,7 @@
 /**
- * Registers for values: linear scan over live intervals, one pass per register class. What does not fit lives on the stack for its whole life;
- * the value with the least weighted accesses for its length goes. Knows intervals and register numbers, no instructions.
+ * Registers for values: linear scan over live intervals, one pass per register class. What does not fit lives on the
+ * stack for its whole life; the value with the least weighted accesses for its length goes. Knows intervals and
+ * register numbers, no instructions.
  */
 import type { RegType } from '../../compiler/loops.ts';
 import type { Interval } from './liveness.ts';

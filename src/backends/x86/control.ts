@@ -1,6 +1,6 @@
 /**
- * Words through which threads and generated code talk, by byte offset in a block of native memory. Words that one side writes while another reads
- * stand in cache lines of their own.
+ * Words through which threads and generated code talk, by byte offset in a block of native memory. Words that one side
+ * writes while another reads stand in cache lines of their own.
  */
 export const CONTROL = {
   /** 0 until something failed; then the site and the value of the first failure. */
@@ -43,7 +43,10 @@ export const CONTROL = {
   ledArgs: 776,
   ledThreads: 784,
   came: 788,
-  /** Steps whose code is there while a program is written, -1 where no further one is to begin; who follows waits for it to move. */
+  /**
+   * Steps whose code is there while a program is written, -1 where no further one is to begin; who follows waits for it
+   * to move.
+   */
   ready: 832,
   /** Of a run that follows: steps begun, all there will be, and threads for each. */
   begun: 896,

@@ -1,6 +1,6 @@
 /**
- * What the processor can do and how large its caches are, asked by CPUID and XGETBV code of our own. Knows leaves and bits (Intel SDM volume 2, CPUID;
- * AMD APM volume 3, appendix E).
+ * What the processor can do and how large its caches are, asked by CPUID and XGETBV code of our own. Knows leaves and
+ * bits (Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E).
  */
 import { Assembler } from './assembler/assembler.ts';
 import { mem, R } from './assembler/operands.ts';
@@ -13,7 +13,10 @@ export interface Cpu {
   readonly avx2: boolean;
   /** F, BW, DQ and VL, and the system saves their registers. */
   readonly avx512: boolean;
-  /** Dot products of bf16 pairs that beat multiply-adds: Intel's have half their rate (115 against 228 GFLOP/s on Sapphire Rapids), AMD's twice. */
+  /**
+   * Dot products of bf16 pairs that beat multiply-adds: Intel's have half their rate (115 against 228 GFLOP/s on
+   * Sapphire Rapids), AMD's twice.
+   */
   readonly fastBf16Dots: boolean;
   readonly avx512Vnni: boolean;
   /** Tiles with both kinds of products, and the system lets this process use them. */

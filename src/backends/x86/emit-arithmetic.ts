@@ -1,6 +1,6 @@
 /**
- * Arithmetic of the loop IR on vectors and masks with AVX-512, and on general registers through emit-general.ts. Scalar floats are lane 0 of 128-bit
- * vectors and use the packed instructions.
+ * Arithmetic of the loop IR on vectors and masks with AVX-512, and on general registers through emit-general.ts. Scalar
+ * floats are lane 0 of 128-bit vectors and use the packed instructions.
  */
 import type { BinOp, CmpOp, Reg, RegType, UnOp } from '../../compiler/loops.ts';
 import { classOf } from './allocate.ts';
@@ -107,7 +107,10 @@ const BIT_OPS: Partial<Record<BinOp, string>> = { and: 'vpand', or: 'vpor', xor:
 /** What vrange picks, as an immediate: the smaller or the larger, with its own sign. */
 const PICKS = { min: 4, max: 5 } as const;
 
-/** min or max with NaN from either side and -0 below +0, in T0. The instruction orders zeros, and takes a number rather than a NaN. */
+/**
+ * min or max with NaN from either side and -0 below +0, in T0. The instruction orders zeros, and takes a number rather
+ * than a NaN.
+ */
 function exactMinMax(f: Frame, fn: 'min' | 'max', type: RegType, x: number, y: number): void {
   const { asm } = f;
   const l = lengthOf(type);

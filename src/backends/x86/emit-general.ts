@@ -1,5 +1,6 @@
 /**
- * Arithmetic of the loop IR on general registers: scalar integers, pointers, and truth values of one lane. The same for every instruction set.
+ * Arithmetic of the loop IR on general registers: scalar integers, pointers, and truth values of one lane. The same for
+ * every instruction set.
  */
 import type { BinOp, CmpOp, Reg, RegType, UnOp } from '../../compiler/loops.ts';
 import type { AluOp, Condition, SHIFT } from './assembler/operands.ts';
@@ -116,7 +117,8 @@ export function binaryGeneral(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void
 }
 
 /**
- * Unsigned 32-bit division by a constant: the high half of a * ceil(2^64 / divisor), which is exact for every a (Lemire, Kaser, Kurz 2019).
+ * Unsigned 32-bit division by a constant: the high half of a * ceil(2^64 / divisor), which is exact for every a
+ * (Lemire, Kaser, Kurz 2019).
  */
 function divideBy(f: Frame, d: Reg, a: Reg, divisor: bigint, remainder: boolean): void {
   const { asm } = f;

@@ -1,8 +1,10 @@
 /**
- * The first run of a program begins while its code is still being written: another thread computes each step as soon as its code is there, while this one
- * writes the next. It is the same kernels in the same order over the same memory. Knows threads and code, not bindings.
+ * The first run of a program begins while its code is still being written: another thread computes each step as soon as
+ * its code is there, while this one writes the next. It is the same kernels in the same order over the same memory.
+ * Knows threads and code, not bindings.
  */
 import { MachineRefusal } from '../../compiler/program.ts';
+import { stayCold } from '../../launch/engine.ts';
 import type { Machine } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
 import type { ProgramEmitter } from './program-code.ts';
@@ -11,7 +13,11 @@ import { STEP_BYTES } from './thread-code.ts';
 /** Bytes of code that steps may run from before all of it is there: a training step of some 3,000 kernels. */
 const MOST_CODE = 8 << 20;
 
-/** Runs all steps with the addresses at `args`. `finishCode` writes what is left and says where the whole code is. */
+/**
+ * Runs all steps with the addresses at `args`. `finishCode` writes what is left and says where the whole code is. Where
+ * writing throws, no further step begins and the error passes on: what has been computed by then stays, variables among
+ * it.
+ */
 export function runWhileWritten(
   machine: Machine,
   emitter: ProgramEmitter,
@@ -24,8 +30,10 @@ export function runWhileWritten(
   try {
     // One processor writes.
     pool.follow(steps.address, count, Math.max(1, threads - 1));
-    do steps.tell();
-    while (emitter.advance());
+    do {
+      steps.tell();
+      stayCold();
+    } while (emitter.advance());
     steps.tellOf(finishCode());
     pool.finishSteps(steps.address, count, threads);
   } catch (error) {
@@ -57,7 +65,8 @@ class ReadySteps {
     this.machine = machine;
     this.emitter = emitter;
     this.args = args;
-    this.words = new BigInt64Array((emitter.count * STEP_BYTES) / BigInt64Array.BYTES_PER_ELEMENT);
+    // Of a buffer of its own: the collector moves short arrays that have none.
+    this.words = new BigInt64Array(new ArrayBuffer(emitter.count * STEP_BYTES));
     this.address = native.addressOf(this.words);
     this.pages = native.reserve(MOST_CODE);
   }

@@ -1,6 +1,7 @@
 /**
- * Which values need no register because the instructions that read them can take them in: addresses of the load or store right behind them,
- * comparisons of the jump right behind them, and vectors of one constant, which are memory operands. Reads loop IR only.
+ * Which values need no register because the instructions that read them can take them in: addresses of the load or
+ * store right behind them, comparisons of the jump right behind them, and vectors of one constant, which are memory
+ * operands. Reads loop IR only.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
 import { operandsOf, type Usage } from '../../compiler/usage.ts';

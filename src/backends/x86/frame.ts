@@ -1,6 +1,6 @@
 /**
- * Where a kernel's values are: registers, stack slots, literals; and how an instruction gets at them. Registers that are never handed out serve as
- * temporaries. What instructions are written is up to the emit-*.ts files.
+ * Where a kernel's values are: registers, stack slots, literals; and how an instruction gets at them. Registers that
+ * are never handed out serve as temporaries. What instructions are written is up to the emit-*.ts files.
  */
 import type { Inst, LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
 import type { Usage } from '../../compiler/usage.ts';
@@ -29,8 +29,8 @@ const MASKS = [1, 2, 3, 4, 5];
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 /**
- * Vector registers handed out (those above serve as temporaries), and where spilled operands come to: only set aside when something was
- * spilled.
+ * Vector registers handed out (those above serve as temporaries), and where spilled operands come to: only set aside
+ * when something was spilled.
  */
 const VECTORS: { readonly [isa in 'evex' | 'vex']: { readonly all: number; readonly spilled: readonly number[] } } = {
   evex: { all: 30, spilled: [27, 28, 29] },
@@ -133,7 +133,9 @@ export class Frame {
     return FRAME.slots + this.allocation.stackBytes;
   }
 
-  /** The value of a general register that is written once, by a constant: it has no place and is written into its users. */
+  /**
+   * The value of a general register that is written once, by a constant: it has no place and is written into its users.
+   */
   literal(reg: Reg): bigint | null {
     const definition = this.literals[reg.id];
     if (!definition) return null;

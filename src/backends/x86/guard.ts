@@ -1,6 +1,7 @@
 /**
- * The mode TENON_DEBUG=guard: every kernel runs with each of its buffers in memory of its own that ends where the buffer ends, or in other runs begins where
- * it begins, between pages that nobody may touch. An access out of bounds ends the process there and then. Knows kernels' buffers and addresses.
+ * The mode TENON_DEBUG=guard: every kernel runs with each of its buffers in memory of its own that ends where the
+ * buffer ends, or in other runs begins where it begins, between pages that nobody may touch. An access out of bounds
+ * ends the process there and then. Knows kernels' buffers and addresses.
  */
 import type { KernelOutline } from '../../compiler/program.ts';
 import { bytesOf } from '../../graph/dtype.ts';
@@ -18,7 +19,10 @@ interface Given {
   readonly written: boolean;
 }
 
-/** Where it lies while the kernel runs: `area` is the first byte of `room` that may be touched, `address` that of the copy. */
+/**
+ * Where it lies while the kernel runs: `area` is the first byte of `room` that may be touched, `address` that of the
+ * copy.
+ */
 interface Placed extends Given {
   readonly area: number;
   readonly room: number;
@@ -38,7 +42,10 @@ export class Guard {
     this.native = native;
   }
 
-  /** Has `call` run a kernel by a table of guarded copies of its buffers, which lie at `addresses`; what it has written is copied back. */
+  /**
+   * Has `call` run a kernel by a table of guarded copies of its buffers, which lie at `addresses`; what it has written
+   * is copied back.
+   */
   run({ kernel }: KernelOutline, addresses: readonly number[], call: (table: number) => void): void {
     const placed = kernel.buffers.map(({ dtype, elements, access }, i) =>
       this.place({
@@ -59,7 +66,10 @@ export class Guard {
     return address;
   }
 
-  /** The same as `run` for a kernel over arrays of the host, of whatever size they are, and those that addresses in them lead to. */
+  /**
+   * The same as `run` for a kernel over arrays of the host, of whatever size they are, and those that addresses in them
+   * lead to.
+   */
   runOver(arrays: readonly ArrayBufferView[], call: (table: number) => void): void {
     const { native } = this;
     const followed = new Map<number, Placed>();

@@ -1,6 +1,7 @@
 /**
- * Vector constants of innermost loops, kept in registers where there are any to spare: as operands in memory each costs a load in every trip, and a long formula
- * (a gelu reads 27 of them) then keeps the load ports as busy as its products keep theirs. Rewrites loop IR.
+ * Vector constants of innermost loops, kept in registers where there are any to spare: as operands in memory each costs
+ * a load in every trip, and a long formula (a gelu reads 27 of them) then keeps the load ports as busy as its products
+ * keep theirs. Rewrites loop IR.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
 import { operandsOf, readBy } from '../../compiler/usage.ts';
@@ -143,7 +144,9 @@ class Hoisting {
     return [...chosen.map(({ inst }) => inst), { ...loop, body: rest.map(inst => renamed(inst, instead)) }];
   }
 
-  /** Most vector registers in use at once in `length` instructions from `start` on, with two for what is in the making. */
+  /**
+   * Most vector registers in use at once in `length` instructions from `start` on, with two for what is in the making.
+   */
   private pressure(start: number, length: number): number {
     this.numberOnce();
     const changes = new Int32Array(length + 2);
@@ -175,7 +178,10 @@ function hasVectorConstant(body: readonly Inst[]): boolean {
   return false;
 }
 
-/** Registers that begin as a constant and are something else later: sums. What a loop's body makes nobody outside writes. */
+/**
+ * Registers that begin as a constant and are something else later: sums. What a loop's body makes nobody outside
+ * writes.
+ */
 function changedIn(body: readonly Inst[]): Set<number> {
   const changed = new Set<number>();
   for (const inst of body) if ('d' in inst && inst.op !== 'const') changed.add(inst.d.id);

@@ -1,5 +1,6 @@
 /**
- * The backend for x86-64: loop programs as machine code that is written here and called through koffi. Imports compiler and graph; knows nothing of tensors.
+ * The backend for x86-64: loop programs as machine code that is written here and called through koffi. Imports compiler
+ * and graph; knows nothing of tensors.
  */
 
 import { compileGraph } from '../../compiler/compile.ts';
@@ -26,7 +27,10 @@ function wantsTuning(asked = '0'): boolean {
   return asked === '1';
 }
 
-/** @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was asked for. */
+/**
+ * @throws Error in one sentence where koffi, AVX2 or executable memory is missing, or the processor lacks what was
+ * asked for.
+ */
 export function createX86Backend(options: X86Options = {}): Backend {
   const { env } = globalThis.process ?? {};
   const { isa: asked = env?.['TENON_ISA'], autotune = wantsTuning(env?.['TENON_AUTOTUNE']) } = options;

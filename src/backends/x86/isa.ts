@@ -1,5 +1,6 @@
 /**
- * Which instructions code is written with, and what schedules may count on for each. The best the processor has, unless TENON_ISA asks for less.
+ * Which instructions code is written with, and what schedules may count on for each. The best the processor has, unless
+ * TENON_ISA asks for less.
  */
 
 import { availableProcessors, wantedThreads } from '../../compiler/processors.ts';
@@ -36,13 +37,16 @@ export function chooseIsa(cpu: Cpu, asked: string | undefined): Isa {
 /** From so many processors on a virtual machine is taken to have its cores' threads, whatever it says. */
 const VIRTUAL_THREADS = 4;
 
-/** Whether other programs, or other threads of this one, are likely to compute on the cores that this one computes on. */
+/**
+ * Whether other programs, or other threads of this one, are likely to compute on the cores that this one computes on.
+ */
 const sharesCores = (cpu: Cpu, processors: number): boolean =>
   cpu.hyperthreads || (cpu.virtual && processors >= VIRTUAL_THREADS);
 
 /**
- * AVX512_BF16 and VNNI are asked of the processor; whoever has tiles has both. Products of f32 in parts take six products of tiles, which lose more than
- * multiply-adds do on a core that is shared (docs/decisions/280-tiles-on-shared-cores.md): there they are for those who ask for them.
+ * AVX512_BF16 and VNNI are asked of the processor; whoever has tiles has both. Products of f32 in parts take six
+ * products of tiles, which lose more than multiply-adds do on a core that is shared
+ * (docs/decisions/280-tiles-on-shared-cores.md): there they are for those who ask for them.
  */
 const packedProducts = (isa: Isa, cpu: Cpu, asked: boolean): PackedProducts =>
   isa === 'amx'
@@ -50,7 +54,8 @@ const packedProducts = (isa: Isa, cpu: Cpu, asked: boolean): PackedProducts =>
     : { bf16: cpu.fastBf16Dots ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null, f32: null };
 
 /**
- * Results of so many bytes are not found in a cache by whoever reads them next: their lines are neither fetched before they are written nor kept.
+ * Results of so many bytes are not found in a cache by whoever reads them next: their lines are neither fetched before
+ * they are written nor kept.
  */
 const STREAMED_BYTES = 32 << 20;
 

@@ -1,7 +1,8 @@
 /**
- * Programs in machine code, kept for later processes. What is kept depends on the processor, this build of Tenon, and the whole graph: the file's name is
- * a SHA-256 of all three. Only programs that took long to compile are kept. Files are the user's alone (src/launch/privateFiles.ts), and one that
- * does not hold is as good as none. Sources, as tests run them, keep nothing.
+ * Programs in machine code, kept for later processes. What is kept depends on the processor, this build of Tenon, and
+ * the whole graph: the file's name is a SHA-256 of all three. Only programs that took long to compile are kept. Files
+ * are the user's alone (src/launch/privateFiles.ts), and one that does not hold is as good as none. Sources, as tests
+ * run them, keep nothing.
  */
 import type { GraphProgram, ProgramOutline } from '../../compiler/program.ts';
 import type { Target } from '../../compiler/target.ts';

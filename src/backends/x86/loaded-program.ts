@@ -1,5 +1,6 @@
 /**
- * A loop program as machine code: what it runs on, run after run. Knows bindings and the program's outline, not its loops.
+ * A loop program as machine code: what it runs on, run after run. Knows bindings and the program's outline, not its
+ * loops.
  */
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import {
@@ -34,7 +35,9 @@ interface PlacedCode {
 /** The same program on another backend. */
 export type Elsewhere = NonNullable<GraphProgram['elsewhere']>;
 
-/** Code of which some is still to be written, who wants to know when it is, and what to do where the system refuses it. */
+/**
+ * Code of which some is still to be written, who wants to know when it is, and what to do where the system refuses it.
+ */
 interface CodeToCome {
   readonly isPlaced: false;
   readonly emitter: ProgramEmitter;

@@ -1,6 +1,7 @@
 /**
- * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary ArrayBuffers; addresses are taken for each
- * run, during which the buffers are referenced. Knows loop programs and bindings, not graphs.
+ * One x86 machine: its threads, its control words, and the loop programs loaded into it. Tensors are ordinary
+ * ArrayBuffers; addresses are taken for each run, during which the buffers are referenced. Knows loop programs and
+ * bindings, not graphs.
  */
 
 import type { LoopKernel } from '../../compiler/loops.ts';
@@ -199,8 +200,8 @@ export class Machine {
   }
 
   /**
-   * Makes ready the memory of variables that a program is to be compiled for. Where they have values on the host, only as much as `reside` takes before
-   * it gives such values up: both would be there at once.
+   * Makes ready the memory of variables that a program is to be compiled for. Where they have values on the host, only
+   * as much as `reside` takes before it gives such values up: both would be there at once.
    */
   expectVariables(variables: Iterable<Variable>): void {
     const buffers: NativeBuffer[] = [];
@@ -232,7 +233,8 @@ export class Machine {
       device?.buffer.free();
       device = { backend: BACKEND_NAME, buffer };
       variable.device = device;
-      // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when they are many.
+      // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when
+      // they are many.
       if (variable.host) this.left += variable.bytes;
       variable.leaveToDevice();
       if (this.left > MUCH) {
@@ -276,7 +278,10 @@ export class Machine {
     if (next) this.lead(next);
   }
 
-  /** Waits for what goes on, and runs what waits for it, here and now: programs run one at a time, in the order they came. */
+  /**
+   * Waits for what goes on, and runs what waits for it, here and now: programs run one at a time, in the order they
+   * came.
+   */
   settle(): void {
     const { led } = this;
     if (!led) return;

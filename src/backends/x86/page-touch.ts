@@ -1,11 +1,15 @@
 /**
- * Pages before they are needed. What the system has promised it has not yet given: pages are cleared when they are first touched, which takes 40 ms to half a
- * second for the 200 MB of ResNet-18's intermediates (decision 110), and as long again for its parameters and their state (decision 250). So another
- * thread touches them, while this one compiles and computes.
+ * Pages before they are needed. What the system has promised it has not yet given: pages are cleared when they are
+ * first touched, which takes 40 ms to half a second for the 200 MB of ResNet-18's intermediates (decision 110), and as
+ * long again for its parameters and their state (decision 250). So another thread touches them, while this one compiles
+ * and computes.
  */
 import { Assembler } from './assembler/assembler.ts';
 import { mem, R } from './assembler/operands.ts';
 import { type Native, type NativeCall, PAGE } from './memory/native.ts';
+
+/** What `touch` is told of an area: its address and its bytes, in words of eight bytes. */
+const AREA_BYTES = 16;
 
 /** Less memory than this is given faster than a thread wakes. */
 const WORTH_A_THREAD = 8 << 20;
@@ -16,7 +20,10 @@ export interface Untouched {
   readonly bytes: number;
 }
 
-/** touch(areas, count): adds 0 to a word of every page of areas, each two words of eight bytes. An atomic addition loses nothing that others write at the same time. */
+/**
+ * touch(areas, count): adds 0 to a word of every page. An atomic addition loses nothing that others write at the same
+ * time.
+ */
 function touchCode(): Uint8Array {
   const asm = new Assembler();
   const [area, page, over] = Array.from({ length: 3 }, () => asm.label());
@@ -27,7 +34,7 @@ function touchCode(): Uint8Array {
   asm.mov(true, R.rdx, mem(R.rdi));
   asm.mov(true, R.rsi, mem(R.rdi, 8));
   asm.alu('add', true, R.rsi, R.rdx);
-  asm.aluImm('add', true, R.rdi, 16);
+  asm.aluImm('add', true, R.rdi, AREA_BYTES);
   asm.bind(page!);
   asm.alu('xor', false, R.rax, R.rax);
   asm.locked('xadd', mem(R.rdx), R.rax);
@@ -53,7 +60,9 @@ export class PageTouch {
   /** Has areas touched from start to end, on a thread of the event loop's pool; `memory` holds them. */
   touch(areas: readonly Untouched[], memory: readonly unknown[]): void {
     if (areas.reduce((sum, { bytes }) => sum + bytes, 0) < WORTH_A_THREAD) return;
-    const words = BigInt64Array.from(areas.flatMap(({ address, bytes }) => [BigInt(address), BigInt(bytes)]));
+    // Of a buffer of its own: the collector moves short arrays that have none.
+    const words = new BigInt64Array(new ArrayBuffer(areas.length * AREA_BYTES));
+    words.set(areas.flatMap(({ address, bytes }) => [BigInt(address), BigInt(bytes)]));
     const holding = [words, memory];
     this.held.add(holding);
     this.call ??= this.native.callable(this.native.load(touchCode()).address);

@@ -1,5 +1,6 @@
 /**
- * `t = f(...); s = t` with no other use of t becomes `s = f(...)`: sums of microkernels then stay in their registers. Rewrites loop IR.
+ * `t = f(...); s = t` with no other use of t becomes `s = f(...)`: sums of microkernels then stay in their registers.
+ * Rewrites loop IR.
  */
 import type { Inst } from '../../compiler/loops.ts';
 import { type Usage, usageOf } from '../../compiler/usage.ts';

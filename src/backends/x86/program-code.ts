@@ -1,6 +1,6 @@
 /**
- * A whole LoopProgram as machine code: every distinct kernel once, a barrier, the error record, and `run(args, thread, threads)`, which every thread calls.
- * Knows where control words are, not who the threads are.
+ * A whole LoopProgram as machine code: every distinct kernel once, a barrier, the error record, and `run(args, thread,
+ * threads)`, which every thread calls. Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
 import { Assembler } from './assembler/assembler.ts';
@@ -55,8 +55,8 @@ export function fetchAdd(asm: Assembler, offset: number, by: number): void {
 }
 
 /**
- * The last to arrive opens the barrier. The others look for a while, then sleep on the word that counts openings. A sleeper announces itself
- * before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
+ * The last to arrive opens the barrier. The others look for a while, then sleep on the word that counts openings. A
+ * sleeper announces itself before it sleeps, and sleeps only if the count has not moved, so it cannot be missed.
  */
 function barrierFunction(asm: Assembler, control: Mem): Label {
   const entry = asm.label();
@@ -148,7 +148,10 @@ export function emitAlone(kernel: LoopKernel, isa: Isa, asm: Assembler = new Ass
 
 /** From so many bytes on a segment of a program's code ends, after the kernel that is being written. */
 export const SEGMENT_BYTES = 1 << 14;
-/** The first is so many times shorter, as nothing is computed before it is there; each may have twice the bytes of the one before. */
+/**
+ * The first is so many times shorter, as nothing is computed before it is there; each may have twice the bytes of the
+ * one before.
+ */
 const FIRST_SEGMENT = 8;
 
 /** Where the addresses of each step's buffers stand in the args table: one 64-bit word per buffer. */
@@ -175,8 +178,9 @@ interface EmittedKernel {
 }
 
 /**
- * Writes a program, segment by segment: in each some kernels, which only need what stands before them, so that a first run may begin on them while later ones
- * are still being written. The first `preparations` steps are a function of their own. Where segments end depends on the program alone.
+ * Writes a program, segment by segment: in each some kernels, which only need what stands before them, so that a first
+ * run may begin on them while later ones are still being written. The first `preparations` steps are a function of
+ * their own. Where segments end depends on the program alone.
  */
 export class ProgramEmitter {
   private readonly steps: readonly Step[];
@@ -250,7 +254,10 @@ export class ProgramEmitter {
     return this.asm.ended();
   }
 
-  /** Where the kernel of a step begins that is ready, where its addresses stand in the args table, and whether it is left out after a failure. */
+  /**
+   * Where the kernel of a step begins that is ready, where its addresses stand in the args table, and whether it is
+   * left out after a failure.
+   */
   stepAt(step: number): { readonly kernel: number; readonly args: number; readonly commits: boolean } {
     const { kernel, commits } = this.steps[step]!;
     return { kernel: this.kernels.get(kernel.body)!.label.at, args: this.layout.offsets[step]!, commits };
@@ -287,8 +294,8 @@ export class ProgramEmitter {
     asm.mov(true, R.rbx, R.rdi);
     asm.mov(false, R.r12, R.rsi);
     asm.mov(false, R.r13, R.rdx);
-    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a commit. Sequences end with one, also the
-    // preparations, which may fail in front of a run that would not.
+    // Threads agree on whether something failed only through a barrier: one must stand between a failing kernel and a
+    // commit. Sequences end with one, also the preparations, which may fail in front of a run that would not.
     let failures = false;
     for (let k = 0; k < from; k++) failures ||= emitted(k).fails;
     let undecided = false;
@@ -324,7 +331,10 @@ export class ProgramEmitter {
   }
 }
 
-/** The code of a program whose control words are at address `control`; the first `preparations` steps are a function of their own. */
+/**
+ * The code of a program whose control words are at address `control`; the first `preparations` steps are a function of
+ * their own.
+ */
 export const emitProgram = (
   steps: readonly Step[],
   control: number,

@@ -1,7 +1,8 @@
 /**
- * Code that differs between operating systems: how a thread sleeps and is woken, and what stands between the system's calling convention and that of
- * generated code, which is System V's everywhere. Knows conventions and system functions by address; programs reach them through control words.
- * Only Linux could be run; what the others take is checked by its bytes and, for Windows' convention, run on Linux (tests/backends/x86/systems.test.ts).
+ * Code that differs between operating systems: how a thread sleeps and is woken, and what stands between the system's
+ * calling convention and that of generated code, which is System V's everywhere. Knows conventions and system functions
+ * by address; programs reach them through control words. Only Linux could be run; what the others take is checked by
+ * its bytes and, for Windows' convention, run on Linux (tests/backends/x86/systems.test.ts).
  */
 import { Assembler } from './assembler/assembler.ts';
 import { mem, R } from './assembler/operands.ts';
@@ -14,7 +15,10 @@ export type SystemFunctions =
 
 interface WaitingCode {
   readonly bytes: Uint8Array;
-  /** wait(address in rdi, value in edx): sleeps while the word there is `edx`. Byte offset; keeps every register but rax, as the others do. */
+  /**
+   * wait(address in rdi, value in edx): sleeps while the word there is `edx`. Byte offset; keeps every register but
+   * rax, as the others do.
+   */
   readonly wait: number;
   /** wake(address in rdi): wakes all who sleep there. */
   readonly wake: number;
@@ -116,7 +120,10 @@ function libraryCalls(functions: Exclude<SystemFunctions, { system: 'linux' }>, 
   };
 }
 
-/** Runs `body`, which calls a function of the system, with the stack aligned and every register but rax as it was afterwards. */
+/**
+ * Runs `body`, which calls a function of the system, with the stack aligned and every register but rax as it was
+ * afterwards.
+ */
 function keepingAll(asm: Assembler, isa: Isa, body: () => void): void {
   const vex = isa === 'avx2';
   const vectors = vex ? 16 : 32;
@@ -150,8 +157,9 @@ function keepingAll(asm: Assembler, isa: Isa, body: () => void): void {
 }
 
 /**
- * A function of Windows' convention (rcx, rdx, r8, r9) that calls generated code at `target` with the same four arguments (rdi, rsi, rdx, rcx) and keeps what
- * Windows wants kept: rdi, rsi and xmm6 to xmm15. Generated code keeps the rest.
+ * A function of Windows' convention (rcx, rdx, r8, r9) that calls generated code at `target` with the same four
+ * arguments (rdi, rsi, rdx, rcx) and keeps what Windows wants kept: rdi, rsi and xmm6 to xmm15. Generated code keeps
+ * the rest.
  */
 export function windowsEntry(target: number, asm: Assembler = new Assembler()): Uint8Array {
   const kept = Array.from({ length: 10 }, (_, i) => 6 + i);

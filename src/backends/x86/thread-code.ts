@@ -1,7 +1,7 @@
 /**
- * What threads run: how a run is handed to workers and played as thread 0 (`start`), left to a thread of the event loop's pool and taken by it or taken
- * back (`offer`, `take`, `wait`), how steps are run as they become ready (`follow`, `ready`), and how threads end. Knows control words, not programs;
- * threads.ts calls it.
+ * What threads run: how a run is handed to workers and played as thread 0 (`start`), left to a thread of the event
+ * loop's pool and taken by it or taken back (`offer`, `take`, `wait`), how steps are run as they become ready
+ * (`follow`, `ready`), and how threads end. Knows control words, not programs; threads.ts calls it.
  */
 import { Assembler } from './assembler/assembler.ts';
 import { type Label, mem, R } from './assembler/operands.ts';
@@ -17,7 +17,10 @@ const SPINS = 10_000;
 /** What the worker changes of what its caller wants kept; an odd number of them aligns the stack for calls. */
 const WORKER_KEEPS = [R.rbx, R.r12, R.rbp] as const;
 
-/** What `follow` is told of a step, in words of eight bytes: its kernel, its addresses, and whether it is left out once something has failed. */
+/**
+ * What `follow` is told of a step, in words of eight bytes: its kernel, its addresses, and whether it is left out once
+ * something has failed.
+ */
 export const STEP_BYTES = 24;
 
 /** What `ready` says where no further step is to begin. */
@@ -60,7 +63,10 @@ export function poolCode(control: number, ledger: number): PoolCode {
   };
 }
 
-/** start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done with it. */
+/**
+ * start(program, args, threads): hands the run to the workers, plays thread 0 and returns when all workers are done
+ * with it.
+ */
 function startCode(asm: Assembler, control: number): Label {
   const start = asm.label();
   const alone = asm.label();
@@ -110,7 +116,10 @@ function startCode(asm: Assembler, control: number): Label {
   return start;
 }
 
-/** offer(program, args, threads): leaves a run to whoever takes it; there must be none. Who looks at `came` afterwards knows whether a call is still to come that sees it. */
+/**
+ * offer(program, args, threads): leaves a run to whoever takes it; there must be none. Who looks at `came` afterwards
+ * knows whether a call is still to come that sees it.
+ */
 function offerCode(asm: Assembler, control: number): Label {
   const offer = asm.label();
   asm.bind(offer);
@@ -130,7 +139,10 @@ function claim(asm: Assembler, to: number): void {
   asm.locked('cmpxchg', mem(R.rcx, CONTROL.led), R.rdx);
 }
 
-/** take(): runs what is on offer, if anything is. A call that comes late touches nothing but control words: what it was meant for may be gone. */
+/**
+ * take(): runs what is on offer, if anything is. A call that comes late touches nothing but control words: what it was
+ * meant for may be gone.
+ */
 function takeCode(asm: Assembler, control: number, start: Label): Label {
   const take = asm.label();
   const nothing = asm.label();
@@ -176,8 +188,8 @@ function waitCode(asm: Assembler, control: number): Label {
 }
 
 /**
- * follow(steps): a program for one thread that runs steps in order, each on `stepThreads`, from `begun` on: whatever is ready, then it waits for more, until
- * all have run or no further one is to begin.
+ * follow(steps): a program for one thread that runs steps in order, each on `stepThreads`, from `begun` on: whatever is
+ * ready, then it waits for more, until all have run or no further one is to begin.
  */
 function followCode(asm: Assembler, control: number, start: Label): Label {
   const follow = asm.label();
@@ -294,8 +306,9 @@ function workerCode(asm: Assembler, control: number): Label {
 }
 
 /**
- * end(control): called on the thread that handed out runs as it ends: lets all workers end, and gives back what the thread held. Once they have ended
- * nobody else runs this thread's code. The last to go is the page this is on: the system's function returns to the caller.
+ * end(control): called on the thread that handed out runs as it ends: lets all workers end, and gives back what the
+ * thread held. Once they have ended nobody else runs this thread's code. The last to go is the page this is on: the
+ * system's function returns to the caller.
  */
 function endCode(asm: Assembler, control: number, ledger: number): Label {
   const end = asm.label();

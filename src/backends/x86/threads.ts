@@ -1,7 +1,8 @@
 /**
- * Worker threads on generated code: each waits for a run, takes its part if it has one, says so, and waits again. Thread 0 is the caller, through `run`, or
- * a thread of the event loop's pool, through `lead`. That pool may be held up by others for as long as they like, so a run stands in the control words
- * until a thread takes it: one that comes from the pool, or the caller when it has to wait.
+ * Worker threads on generated code: each waits for a run, takes its part if it has one, says so, and waits again.
+ * Thread 0 is the caller, through `run`, or a thread of the event loop's pool, through `lead`. That pool may be held up
+ * by others for as long as they like, so a run stands in the control words until a thread takes it: one that comes from
+ * the pool, or the caller when it has to wait.
  */
 import { CONTROL, HANDLE_BYTES, LED, MAX_THREADS } from './control.ts';
 import type { Isa } from './isa.ts';
@@ -32,7 +33,10 @@ export class Threads {
   private readonly followAddress: number;
   /** What `lead` was given and nobody has waited for or been told of. */
   private led: Led | null = null;
-  /** Calls given to the pool so far, modulo 2^32 as `came` counts them, and those that the event loop has not heard the end of. */
+  /**
+   * Calls given to the pool so far, modulo 2^32 as `came` counts them, and those that the event loop has not heard the
+   * end of.
+   */
   private sent = 0;
   private calls = 0;
   private workers = 0;
@@ -78,7 +82,10 @@ export class Threads {
     return new DataView(bytes.buffer).getUint32(0, true);
   }
 
-  /** Starts workers until `threads` can run at once, or as many as the system grants, and says how many; they live as long as the thread they are started from. */
+  /**
+   * Starts workers until `threads` can run at once, or as many as the system grants, and says how many; they live as
+   * long as the thread they are started from.
+   */
   private grow(threads: number): number {
     const wanted = Math.min(threads, this.most);
     if (this.workers >= wanted - 1) return wanted;
@@ -105,8 +112,8 @@ export class Threads {
   }
 
   /**
-   * The same with a thread of the event loop's pool as thread 0, once it has one to spare. `done` is called from the event loop, unless `wait` or another
-   * `lead` comes first. One run at a time: not while one `leads`.
+   * The same with a thread of the event loop's pool as thread 0, once it has one to spare. `done` is called from the
+   * event loop, unless `wait` or another `lead` comes first. One run at a time: not while one `leads`.
    */
   lead(code: number, args: number, threads: number, done: () => void = () => {}): void {
     const granted = this.grow(threads);
@@ -115,7 +122,10 @@ export class Threads {
     this.send();
   }
 
-  /** Has the pool call for what is on offer, unless it is going to: where it is held up, one call waits in it, however many runs were taken back. */
+  /**
+   * Has the pool call for what is on offer, unless it is going to: where it is held up, one call waits in it, however
+   * many runs were taken back.
+   */
   private send(): void {
     if (this.calls === MOST_CALLS || this.word(CONTROL.came) !== this.sent) return;
     this.takeCode.async(0, 0, 0, 0, () => this.called());
@@ -149,8 +159,8 @@ export class Threads {
   }
 
   /**
-   * Has `lead`'s thread run steps as `ready` says that they are there, each on `threads`: `count` of them, as follow reads them at `steps`.
-   * Until `finishSteps` or `stopSteps`.
+   * Has `lead`'s thread run steps as `ready` says that they are there, each on `threads`: `count` of them, as follow
+   * reads them at `steps`. Until `finishSteps` or `stopSteps`.
    */
   follow(steps: number, count: number, threads: number): void {
     this.ready(0);

@@ -1,7 +1,8 @@
 /**
- * Chooses among plans of a contraction by running the kernel with each, and keeps what was found for later processes: one file per processor,
- * instruction set and format of plans, in the folder of src/launch/privateFiles.ts. Only where `TENON_AUTOTUNE=1` asks. No choice changes a bit of
- * any result, so a file can at worst be slow; what does not hold is as good as absent. Knows kernels, not graphs.
+ * Chooses among plans of a contraction by running the kernel with each, and keeps what was found for later processes:
+ * one file per processor, instruction set and format of plans, in the folder of src/launch/privateFiles.ts. Only where
+ * `TENON_AUTOTUNE=1` asks. No choice changes a bit of any result, so a file can at worst be slow; what does not hold is
+ * as good as absent. Knows kernels, not graphs.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
 import type { Tuner } from '../../compiler/target.ts';
@@ -15,11 +16,17 @@ import { emitProgram } from './program-code.ts';
 /** Changes with what labels and keys mean (src/compiler/contract/choices.ts). */
 const PLAN_FORMAT = 1;
 
-/** The candidates of a plan are run in turns until so many milliseconds have gone by, but each so often at least, and at most. */
+/**
+ * The candidates of a plan are run in turns until so many milliseconds have gone by, but each so often at least, and at
+ * most.
+ */
 const BUDGET_MS = 150;
 const LEAST_RUNS = 3;
 const MOST_RUNS = 15;
-/** Share of the cost model's time that another plan must save: with 3 %, programs were no faster, one slower (decision 027). */
+/**
+ * Share of the cost model's time that another plan must save: with 3 %, programs were no faster, one slower (decision
+ * 027).
+ */
 const WORTH = 0.05;
 
 const ALIGN = 64;
@@ -135,7 +142,9 @@ export class PlanTuner implements Tuner {
     writePrivate(file, new TextEncoder().encode(JSON.stringify(all, null, 1)), PLAN_FORMAT);
   }
 
-  /** Milliseconds that each kernel takes at best: other work on the machine only ever adds to it. Buffers hold zeros. */
+  /**
+   * Milliseconds that each kernel takes at best: other work on the machine only ever adds to it. Buffers hold zeros.
+   */
   private timesOf(kernels: readonly LoopKernel[]): number[] {
     const { machine } = this;
     machine.settle();

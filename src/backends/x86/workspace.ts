@@ -1,6 +1,7 @@
 /**
- * Memory for intermediates, one area for all programs of a machine, which only grows. It is a SharedArrayBuffer, which the collector frees but does not
- * count: the size of an array makes it look through the heap, at a time when all that is being compiled lives there.
+ * Memory for intermediates, one area for all programs of a machine, which only grows. It is a SharedArrayBuffer, which
+ * the collector frees but does not count: the size of an array makes it look through the heap, at a time when all that
+ * is being compiled lives there.
  */
 import { LARGE_PAGE, type Native } from './memory/native.ts';
 import type { PageTouch } from './page-touch.ts';

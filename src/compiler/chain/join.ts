@@ -1,6 +1,7 @@
 /**
- * Which kernels become one chain: a kernel that reduces rows, the products it reads and the products that read what it leaves, where nobody
- * else needs anything of full size between them. Decides by shapes and by who reads what; how a chain runs is lower.ts.
+ * Which kernels become one chain: a kernel that reduces rows, the products it reads and the products that read what it
+ * leaves, where nobody else needs anything of full size between them. Decides by shapes and by who reads what; how a
+ * chain runs is lower.ts.
  */
 import type { DType } from '../../graph/dtype.ts';
 import { type Flow, isGenerated, storage, type Value } from '../flow.ts';
@@ -109,7 +110,9 @@ export function joinChains(
 export const isChained = (dtype: DType, target: Target): boolean =>
   dtype === 'f32' || (dtype === 'bf16' && target.packedProducts?.bf16 === 'tiles');
 
-/** Rows and columns of a kernel whose last dims are reduced and whose members lie as its space does; null for others. */
+/**
+ * Rows and columns of a kernel whose last dims are reduced and whose members lie as its space does; null for others.
+ */
 export function rowsOf(kernel: SpaceKernel, table: IndexTable): { rows: number; columns: number } | null {
   const { kept, shape, vars } = kernel;
   if (!kept || kernel.split) return null;

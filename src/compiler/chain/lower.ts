@@ -1,7 +1,7 @@
 /**
- * Lowers a chain: every task takes a batch (or some of its rows), packs the operands that all rows share, and goes through blocks of rows; a
- * block's scores lie in scratch of a few vectors per row, from the products that make them to the products that read them. Blocks stop at
- * the last column that one of their rows sees. Follows a ChainPlan.
+ * Lowers a chain: every task takes a batch (or some of its rows), packs the operands that all rows share, and goes
+ * through blocks of rows; a block's scores lie in scratch of a few vectors per row, from the products that make them to
+ * the products that read them. Blocks stop at the last column that one of their rows sees. Follows a ChainPlan.
  */
 import type { Extent } from '../contract/cursor.ts';
 import { chunksFor, eachTask, slotsOf } from '../contract/tasks.ts';
@@ -53,7 +53,7 @@ function describe(plan: ChainPlan): string[] {
   const { batch, row, column } = plan.vars;
   const name = variableNames([...batch, row, column]);
   const printer = new ExprPrinter([...plan.stores.map(s => s.expr), ...plan.ends.values()], name);
-  const seen = plan.seen === null ? '' : `, ${name(column)} < ${name(row)} + ${plan.seen} only`;
+  const seen = plan.seen === null ? '' : `, ${name(column)} < ${name(row)} + ${plan.seen.reach} only`;
   return [
     `for ${[...batch, row].map(v => `${name(v)} < ${v.extent}`).join(', ')}, ${name(column)} < ${plan.columns} (summed)${seen}`,
     ...printer.lines,
@@ -88,7 +88,7 @@ function writeChain(b: LoopBuilder, plan: ChainPlan, context: ProgramContext, bu
           : b.bin(
               'min',
               b.i32(columns),
-              b.add(b.add(first, count === ROWS ? b.i32(ROWS) : (count as Reg)), b.i32(plan.seen - 1)),
+              b.add(b.add(first, count === ROWS ? b.i32(ROWS) : (count as Reg)), b.i32(plan.seen.reach - 1)),
             );
       const block = { first, count, limit };
       own.makeScores(block);

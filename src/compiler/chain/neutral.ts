@@ -1,7 +1,7 @@
 /**
- * Which columns a row of scores does not see: where a comparison of the row's and the column's number decides that every sum over the row gains
- * nothing and everything kept is 0 (causal masks). Whole blocks of such scores need not be computed. Products of 0 with what is infinite
- * or NaN count as 0. Imports level 1.
+ * Which columns a row of scores does not see: where a comparison of the row's and the column's number decides that
+ * every sum over the row gains nothing and everything kept is 0 (causal masks). Whole blocks of such scores need not be
+ * computed. Products of 0 with what is infinite or NaN count as 0. Imports level 1.
  */
 import type { Expr, OpExpr, ReducedExpr } from '../expr.ts';
 import type { VarAtom } from '../index-expr.ts';
@@ -16,14 +16,23 @@ interface Affine {
 /** A literal that holds for every unseen column, or null for anything. */
 type Known = number | boolean | null;
 
-/** The number d such that row r sees columns below r + d only; null where there is none. At least 1: every row sees something. */
+/** Rows that see some of their columns. */
+export interface Seen {
+  /** Row r sees columns below r + `reach` only; at least 1: every row sees something. */
+  readonly reach: number;
+  /** The comparison that says so, and what it is where a column is seen. */
+  readonly condition: Expr;
+  readonly truth: boolean;
+}
+
+/** Which columns rows see, where that is not all of them. */
 export function seenColumns(
   exprs: readonly Expr[],
   sums: readonly ReducedExpr[],
   kept: readonly Expr[],
   row: VarAtom,
   column: VarAtom,
-): number | null {
+): Seen | null {
   for (const e of exprs) {
     if (e.kind !== 'op' || !e.value.is('compare') || e.value.attrs.fn === 'eq') continue;
     const [x, y] = e.args.map(arg => affine(arg, row, column));
@@ -33,9 +42,9 @@ export function seenColumns(
     const [byRow, byColumn] = [y.row - x.row, y.column - x.column];
     if (byColumn === 1 && byRow === -1) {
       const seen = 1 - difference;
-      if (seen >= 1 && isNeutral(e, true, sums, kept)) return seen;
+      if (seen >= 1 && isNeutral(e, true, sums, kept)) return { reach: seen, condition: e, truth: false };
     } else if (byColumn === -1 && byRow === 1) {
-      if (difference >= 1 && isNeutral(e, false, sums, kept)) return difference;
+      if (difference >= 1 && isNeutral(e, false, sums, kept)) return { reach: difference, condition: e, truth: true };
     }
   }
   return null;

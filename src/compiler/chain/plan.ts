@@ -1,6 +1,7 @@
 /**
- * A chain over batches x rows x columns: its products as dense problems, what is computed per row as expressions over three variables, and the
- * sizes of its blocks. Null where something does not fit the form: then its kernels stay apart. Emits nothing.
+ * A chain over batches x rows x columns: its products as dense problems, what is computed per row as expressions over
+ * three variables, and the sizes of its blocks. Null where something does not fit the form: then its kernels stay
+ * apart. Emits nothing.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import { packedProblem, suitsWords, type WordProblem } from '../contract/packed/problem.ts';
@@ -18,7 +19,7 @@ import { eachLoaded, indicesOf, reachable } from '../lower/domain.ts';
 import { passDepths } from '../lower/memory-reuse.ts';
 import { lanesFor, type Target } from '../target.ts';
 import { rowsOf } from './join.ts';
-import { seenColumns } from './neutral.ts';
+import { type Seen, seenColumns } from './neutral.ts';
 
 /** Rows of a block: the products' tiles divide it. */
 export const ROWS = 32;
@@ -91,8 +92,7 @@ export interface ChainPlan {
   readonly ends: ReadonlyMap<Value, Expr>;
   /** Where that lies. */
   readonly areaOf: ReadonlyMap<Value, number>;
-  /** Row r sees columns below r + seen only, if that is so. */
-  readonly seen: number | null;
+  readonly seen: Seen | null;
 }
 
 /** Values that cost as much as an exponential wait in memory for the next pass. */
@@ -276,7 +276,10 @@ function resultOf(
 const wordsOf = (p: Problem, target: Target): WordProblem | null =>
   target.packedProducts?.bf16 === 'tiles' && suitsWords(p, target) ? packedProblem(p, target) : null;
 
-/** What multiplies all of a chain; null where nothing does: products are of f32 in vectors, or all of them over words, out of areas of bf16. */
+/**
+ * What multiplies all of a chain; null where nothing does: products are of f32 in vectors, or all of them over words,
+ * out of areas of bf16.
+ */
 function multipliedOn(
   products: readonly Product[],
   kept: readonly Kept[],
@@ -320,7 +323,9 @@ function batchOf(p: Problem, strides: readonly number[], { batches, rows, column
   return inner === batches ? dims : null;
 }
 
-/** The tile of least time for `n` columns, of a power of two of rows that divides a block's rows and a vector's lanes. */
+/**
+ * The tile of least time for `n` columns, of a power of two of rows that divides a block's rows and a vector's lanes.
+ */
 function tileOf(n: number, target: Target): Tile {
   const lanes = lanesFor(target, 4);
   let best: Tile = { rows: 1, vectors: 1 };
@@ -344,7 +349,10 @@ export const sideOf = (p: Problem, side: 'a' | 'b'): { view: View; minor: readon
 
 // ------------------------------------------------------------------------------------------------ memory between passes
 
-/** Areas for what products leave, for costly values that a later pass needs, and for what products read; shared by last use. */
+/**
+ * Areas for what products leave, for costly values that a later pass needs, and for what products read; shared by last
+ * use.
+ */
 function layOut(
   scores: readonly Scores[],
   sums: readonly ReducedExpr[],

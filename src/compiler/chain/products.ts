@@ -1,9 +1,9 @@
 /**
- * The products of a chain as its schedule sees them: what packs, multiplies and stores block by block, by multiply-adds (vectors.ts) or on matrix registers (tiles.ts). And
- * what both need: memory of a task, where a batch begins in an operand, how sums are stored. Imports level 1.
+ * The products of a chain as its schedule sees them: what packs, multiplies and stores block by block, by multiply-adds
+ * (vectors.ts) or on matrix registers (tiles.ts). And what both need: memory of a task, where a batch begins in an
+ * operand. Imports level 1.
  */
-import type { DType } from '../../graph/dtype.ts';
-import { bytesOf } from '../../graph/dtype.ts';
+import { bytesOf, type DType } from '../../graph/dtype.ts';
 import { type Cursor, type Extent, origin, stepAll } from '../contract/cursor.ts';
 import type { View } from '../contract/problem.ts';
 import type { Coords } from '../contract/store.ts';

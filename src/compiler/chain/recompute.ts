@@ -1,7 +1,8 @@
 /**
- * Scores are computed again instead of kept: what a forward pass derives from a product element by element (masks, exponentials,
- * weights) and a gradient reads is computed a second time for the gradient, from the product on, while sums over rows are shared
- * (Dao et al., FlashAttention, NeurIPS 2022). Both sides then are chains that never store a score. Rewrites the flow.
+ * Scores are computed again instead of kept: what a forward pass derives from a product element by element (masks,
+ * exponentials, weights) and a gradient reads is computed a second time for the gradient, from the product on, while
+ * sums over rows are shared (Dao et al., FlashAttention, NeurIPS 2022). Both sides then are chains that never store a
+ * score. Rewrites the flow.
  */
 import { type Flow, isElementwise, storage, Value } from '../flow.ts';
 
@@ -52,7 +53,10 @@ function isNormalised(product: Value): boolean {
   return visit(product);
 }
 
-/** What is computed from a product element by element, if a later product sums over it and what follows from that reads it again. */
+/**
+ * What is computed from a product element by element, if a later product sums over it and what follows from that reads
+ * it again.
+ */
 function scoresOf(flow: Flow, product: Value, pinned: ReadonlySet<Value>): Twice | null {
   const scores = new Set<Value>([product]);
   const after = new Set<Value>();

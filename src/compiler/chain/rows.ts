@@ -1,9 +1,9 @@
 /**
- * What a chain computes row by row between its products: passes over the columns of a block's areas, one per reduction that waits for another,
- * vectors along the columns. Imports level 1.
+ * What a chain computes row by row between its products: passes over the columns of a block's areas, one per reduction
+ * that waits for another, vectors along the columns. Imports level 1.
  */
 import type { DType } from '../../graph/dtype.ts';
-import type { Extent } from '../contract/cursor.ts';
+import { asReg, type Extent } from '../contract/cursor.ts';
 import type { Expr, ReducedExpr } from '../expr.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -18,11 +18,18 @@ import type { ChainPlan, Kept } from './plan.ts';
 import type { Block, ChainProducts } from './products.ts';
 
 /**
- * Rows that go through the passes side by side, where registers are there for that: their exponentials and sums wait for one another's latencies (forward of 4 x 8 x 512 x 64
- * in bf16: 6.8 ms one by one, 5.1 so).
+ * Rows that go through the passes side by side, where registers are there for that: one row alone waits for the
+ * latencies of its own maxima and sums (attention of 4 x 8 x 512 x 64 in bf16: 6.8 ms one by one, 5.1 so).
  */
 const SIDE_BY_SIDE = 4;
 const SIDE_BY_SIDE_REGISTERS = 30;
+
+/** How far a block's passes go: columns that every row sees, whole vectors, and columns that some row sees. */
+interface Columns {
+  readonly open: Reg | null;
+  readonly vectors: Extent;
+  readonly seen: Extent;
+}
 
 export class RowPasses {
   private readonly b: LoopBuilder;
@@ -65,6 +72,9 @@ export class RowPasses {
     const upTo = (n: Reg, unit: number): Reg => b.bin('and', b.add(n, b.i32(unit - 1)), b.i32(-unit));
     const seen = typeof limit === 'number' || grain === 1 ? limit : upTo(limit, grain);
     const vectors = typeof seen === 'number' ? whole : b.bin('min', b.i32(whole), upTo(seen, lanes));
+    // What the first row sees all see.
+    const open = plan.seen && b.bin('and', b.add(first, b.i32(plan.seen.reach)), b.i32(-lanes));
+    const columns = { open: open && b.bin('min', open, asReg(b, vectors)), vectors, seen };
     const starts = this.kinds.map(of => b.mul(slot, b.i32(products[of].taskElements)));
     /** Rows from `lo` to `hi`, some at a time. */
     const rows = (lo: Extent, hi: Extent, some: number): void => {
@@ -76,7 +86,7 @@ export class RowPasses {
               this.locate(emitter, starts, first, i === 0 ? r : b.add(r, b.i32(i)));
               fill();
             }),
-          () => this.rows(emitters, vectors, seen),
+          () => this.rows(emitters, columns),
         );
         each();
       });
@@ -127,7 +137,7 @@ export class RowPasses {
     return { buffer, ix, dtype: narrow ? 'bf16' : 'f32' };
   }
 
-  private rows(emitters: readonly Emitter[], vectors: Extent, seen: Extent): void {
+  private rows(emitters: readonly Emitter[], columns: Columns): void {
     const { plan } = this;
     const put = (pass: number): void => {
       for (const emitter of emitters)
@@ -136,7 +146,7 @@ export class RowPasses {
     for (const emitter of emitters) emitter.spilled.clear();
     put(-1);
     for (let pass = 0; pass < plan.passes; pass++) {
-      this.pass(emitters, pass, vectors, seen);
+      this.pass(emitters, pass, columns);
       put(pass);
     }
     for (const emitter of emitters) {
@@ -145,7 +155,7 @@ export class RowPasses {
     }
   }
 
-  private pass(emitters: readonly Emitter[], pass: number, vectors: Extent, seen: Extent): void {
+  private pass(emitters: readonly Emitter[], pass: number, { open, vectors, seen }: Columns): void {
     const { b, plan, lanes } = this;
     const { column } = plan.vars;
     const sums: readonly ReducedExpr[] = plan.sums.filter(e => plan.depths.get(e) === pass + 1);
@@ -170,7 +180,13 @@ export class RowPasses {
             this.keep(emitter, kept);
           });
       });
-    loop(vector, 0, vectors, lanes);
+    if (open && plan.seen) {
+      const { condition, truth } = plan.seen;
+      for (const { emitter } of rows) emitter.decided.set(condition, truth);
+      loop(vector, 0, open, lanes);
+      for (const { emitter } of rows) emitter.decided.clear();
+    }
+    loop(vector, open ?? 0, vectors, lanes);
     if (left !== 0) {
       const whole = plan.columns - left;
       const tail = (): void =>
@@ -200,7 +216,9 @@ export class RowPasses {
     }
   }
 
-  /** What a row's columns share: values that do not differ between them, spread out, and where the row starts in memory. */
+  /**
+   * What a row's columns share: values that do not differ between them, spread out, and where the row starts in memory.
+   */
   private prepare(emitter: Emitter, needed: readonly Expr[]): void {
     const inner = 2 ** this.plan.tracer.vars.indexOf(this.plan.vars.column);
     const pointer = (buffer: number, dtype: Expr['dtype'], ix: Ix): void => {

@@ -1,7 +1,8 @@
 /**
- * The products of a chain of bf16 on matrix registers: operands in memory are packed into words, columns once for a batch and rows block by block; sums of scores go to areas
- * of f32 as they are (no rounding to bf16 between a product and its softmax), and what the passes leave in areas of bf16 is read there as rows of a product, or
- * turned for a sum over rows.
+ * The products of a chain of bf16 on matrix registers: operands in memory are packed into words, columns once for a
+ * batch and rows block by block; sums of scores go to areas of f32 as they are (no rounding to bf16 between a product
+ * and its softmax), and what the passes leave in areas of bf16 is read there as rows of a product, or turned for a sum
+ * over rows.
  */
 import { type Extent, sizesOf, step } from '../contract/cursor.ts';
 import { zero } from '../contract/indices.ts';
@@ -59,7 +60,8 @@ interface Task {
   readonly first: Reg;
 }
 
-const wordsIn = (points: Extent, b: LoopBuilder): Extent =>
+/** Words that hold so many points. */
+const wordsOf = (b: LoopBuilder, points: Extent): Extent =>
   typeof points === 'number' ? ceilDiv(points, 2) : b.bin('shrU', b.add(points, b.i32(1)), b.i32(1));
 
 export class TileProducts implements ChainProducts {
@@ -141,10 +143,10 @@ export class TileProducts implements ChainProducts {
     for (const s of this.scores) this.packColumns(task, s, wholeOf(s.q));
     for (const r of this.results)
       if (r.product.of === 'rows') this.packColumns(task, r, wholeOf(r.q));
-      else this.clear(task.wide(r.sums), roundUp(plan.columns, LINES) * this.acrossOf(r), F32);
+      else this.clear(task.wide(r.sums), roundUp(plan.columns, LINES) * this.acrossOf(r));
     // Columns behind the last, which products read.
     if (plan.columns % POINTS !== 0)
-      for (const at of this.narrow.offsets) this.clear(task.narrow(at), (ROWS * this.pitch) / 2, F32);
+      for (const at of this.narrow.offsets) this.clear(task.narrow(at), (ROWS * this.pitch) / 2);
     return {
       makeScores: block => {
         for (const s of this.scores) this.makeScores(task, s, block);
@@ -164,10 +166,11 @@ export class TileProducts implements ChainProducts {
     return roundUp(extent(q.p, q.p.n), width);
   }
 
-  private clear(to: Reg, elements: number, bytes: number): void {
+  /** Clears so many words. */
+  private clear(to: Reg, words: number): void {
     const { b, lanes } = this;
     const none = zero(b, 'f32', lanes);
-    b.for(0, elements, lanes, i => b.store('f32', b.advance(to, i, bytes), none));
+    b.for(0, words, lanes, i => b.store('f32', b.advance(to, i, WORD), none));
   }
 
   // ---------------------------------------------------------------------------------------------- operands
@@ -308,7 +311,7 @@ export class TileProducts implements ChainProducts {
         const line = b.advance(task.narrow(r.area), row, pitch * BF16);
         b.for(0, limit, POINTS, column => b.store('f32', b.advance(line, column, BF16), zero(b, 'f32', STEP)));
       });
-    const words = wordsIn(count, b);
+    const words = wordsOf(b, count);
     const lo = b.bin('shrU', first, b.i32(1));
     this.packColumns(task, r, { dims: q.p.k, extents: [words], length: words, prefixCoords: [], lo, before: 0 });
     const across = this.acrossOf(r);

@@ -1,5 +1,6 @@
 /**
- * The products of a chain by multiply-adds: panels of columns packed as f32, rows read where they lie where that can be, register tiles into a block's areas.
+ * The products of a chain by multiply-adds: panels of columns packed as f32, rows read where they lie where that can
+ * be, register tiles into a block's areas. Imports level 1.
  */
 import { type Extent, origin, step, stepAll } from '../contract/cursor.ts';
 import { zero } from '../contract/indices.ts';

@@ -1,6 +1,7 @@
 /**
- * Contraction channel by channel, channels in the lanes: depthwise convolution of what is kept channels last. A tile is a run of pixels; every vector
- * read serves all taps of its row, and where a tile touches the border is known when compiling, so nothing is padded or packed but the weights.
+ * Contraction channel by channel, channels in the lanes: depthwise convolution of what is kept channels last. A tile is
+ * a run of pixels; every vector read serves all taps of its row, and where a tile touches the border is known when
+ * compiling, so nothing is padded or packed but the weights.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';

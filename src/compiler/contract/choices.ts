@@ -1,6 +1,6 @@
 /**
- * The few schedules of a dense problem that measuring may prefer to the cost model's: other register tiles, shorter and longer blocks of k,
- * operands packed that would be read in place. Plans only; who measures is `Target.tuner`.
+ * The few schedules of a dense problem that measuring may prefer to the cost model's: other register tiles, shorter and
+ * longer blocks of k, operands packed that would be read in place. Plans only; who measures is `Target.tuner`.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import { lanesFor, type Target } from '../target.ts';

@@ -1,6 +1,7 @@
 /**
- * Walking an operand: a cursor holds the element index and the guarded positions of one point of the iteration space and moves by
- * additions only, so that no inner loop divides. Guarded loads of runs along one dim live here too. Imports problem and loop IR.
+ * Walking an operand: a cursor holds the element index and the guarded positions of one point of the iteration space
+ * and moves by additions only, so that no inner loop divides. Guarded loads of runs along one dim live here too.
+ * Imports problem and loop IR.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -48,8 +49,8 @@ export const stepAll = (
 ): Cursor => dims.reduce((cursor, dim, i) => step(b, view, cursor, dim, coords[i]!), at);
 
 /**
- * A number whose sign bit is set exactly when a run of `count` steps along `dim` from position `pos` leaves the guard. Violations
- * combine by `or`, so that several guards cost one comparison.
+ * A number whose sign bit is set exactly when a run of `count` steps along `dim` from position `pos` leaves the guard.
+ * Violations combine by `or`, so that several guards cost one comparison.
  */
 function violation(b: LoopBuilder, guard: Guard, pos: Reg, dim: number, count: number): Reg {
   const reach = count > 1 ? guard.coefs[dim]! * (count - 1) : 0;
@@ -134,8 +135,8 @@ export function loadRun(b: LoopBuilder, view: View, acc: AccScalar, index: Reg, 
 }
 
 /**
- * `lanes` elements along `dim`, 0 where a guard is violated. `uniform` is the violation of the guards that `dim` does not move, `along`
- * lists the others. `staging` points at `lanes` accumulators that may be overwritten.
+ * `lanes` elements along `dim`, 0 where a guard is violated. `uniform` is the violation of the guards that `dim` does
+ * not move, `along` lists the others. `staging` points at `lanes` accumulators that may be overwritten.
  */
 export function loadGuardedRun(
   b: LoopBuilder,
@@ -182,8 +183,9 @@ export function loadGuardedOne(b: LoopBuilder, view: View, acc: AccScalar, at: C
 }
 
 /**
- * Nested loops over `dims` (outermost first, extents per dim) that carry cursors along by additions. `body` gets the cursors and, per cursor,
- * the joint violation of the guards that `last` does not move (computed as far out as possible); `uniformFor` says which those are.
+ * Nested loops over `dims` (outermost first, extents per dim) that carry cursors along by additions. `body` gets the
+ * cursors and, per cursor, the joint violation of the guards that `last` does not move (computed as far out as
+ * possible); `uniformFor` says which those are.
  */
 export function walk(
   b: LoopBuilder,

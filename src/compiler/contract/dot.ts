@@ -1,6 +1,7 @@
 /**
- * Contraction by dot products: both operands run along k, so sums are vectors over k, nothing is packed or transposed, and lanes are added
- * up at the end. For few rows or columns: matrix by vector, weight gradients of small and depthwise convolutions.
+ * Contraction by dot products: both operands run along k, so sums are vectors over k, nothing is packed or transposed,
+ * and lanes are added up at the end. For few rows or columns: matrix by vector, weight gradients of small and depthwise
+ * convolutions.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -28,7 +29,10 @@ const needsStage = (view: View, p: Problem): boolean =>
   registerScalar(view.dtype) !== p.acc ||
   !loadsVectors(view, p.acc);
 
-/** Lines of an operand beyond the second cache that are read at a time: more of them, and the processor fetches none far enough ahead. */
+/**
+ * Lines of an operand beyond the second cache that are read at a time: more of them, and the processor fetches none far
+ * enough ahead.
+ */
 const STREAMS = 4;
 
 /** Rows and columns of a tile: all operands of a step and all sums in registers. */
@@ -63,8 +67,8 @@ interface Blocks {
 }
 
 /**
- * Elements of k per block at most, unless both operands fit `SHARE` of the second cache: the lines of a block's tiles then stay there while all tiles use
- * them. Every block adds up the lanes of its sums, some 8 instructions each.
+ * Elements of k per block at most, unless both operands fit `SHARE` of the second cache: the lines of a block's tiles
+ * then stay there while all tiles use them. Every block adds up the lanes of its sums, some 8 instructions each.
  */
 const BLOCK = 2048;
 const SHARE = 0.5;
@@ -84,15 +88,15 @@ function blocksOf(p: Problem, run: number, target: Target): Blocks {
 }
 
 /**
- * Where order is kept: cycles of a packed element, and what loads that cross cache lines make of the estimate (3x3, 64 channels, 32x32: 64 GFLOP/s by
- * dot products, 102 packed).
+ * Where order is kept: cycles of a packed element, and what loads that cross cache lines make of the estimate (3x3, 64
+ * channels, 32x32: 64 GFLOP/s by dot products, 102 packed).
  */
 const PACKED = 0.5;
 const UNPACKED = 1.6;
 
 /**
- * Whether dot products serve `p` better than packing: estimated cycles of both, from what was measured on WebAssembly (a packed element
- * costs 1.6 cycles when it must be transposed; a run costs 3 cycles to enter and 9 for a ragged end).
+ * Whether dot products serve `p` better than packing: estimated cycles of both, from what was measured on WebAssembly
+ * (a packed element costs 1.6 cycles when it must be transposed; a run costs 3 cycles to enter and 9 for a ragged end).
  */
 export function suitsDot(p: Problem, target: Target): boolean {
   const lanes = lanesFor(target, bytesOf(p.acc));
@@ -202,7 +206,10 @@ export function lowerDot(b: LoopBuilder, problem: Problem, target: Target, scrat
   });
 }
 
-/** Element indices of the lines of panel `first` of one side, clamped to its last line (what is computed twice is stored once). */
+/**
+ * Element indices of the lines of panel `first` of one side, clamped to its last line (what is computed twice is stored
+ * once).
+ */
 function lines(
   b: LoopBuilder,
   p: Problem,

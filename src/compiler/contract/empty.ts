@@ -1,6 +1,6 @@
 /**
- * Contractions over nothing: every sum is 0, and the epilogue still runs. Phases of strided input gradients that no window reaches are of this
- * kind. Imports problem, store and loop IR.
+ * Contractions over nothing: every sum is 0, and the epilogue still runs. Phases of strided input gradients that no
+ * window reaches are of this kind. Imports problem, store and loop IR.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import { zero } from './indices.ts';

@@ -1,6 +1,7 @@
 /**
- * The contraction kernel: one lowering for matmul, einsum and convolution with its gradients. `lowerContract` emits a whole kernel body.
- * May import the graph's dtypes and reindex algebra, the loop IR and the target; must not know nodes, fusion or backends.
+ * The contraction kernel: one lowering for matmul, einsum and convolution with its gradients. `lowerContract` emits a
+ * whole kernel body. May import the graph's dtypes and reindex algebra, the loop IR and the target; must not know
+ * nodes, fusion or backends.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -34,8 +35,8 @@ export type {
 } from './spec.ts';
 
 /**
- * Emits the body of one kernel that computes `spec`: parallel regions and barriers at top level, so the caller must be at top level
- * itself. Scratch buffers come through `scratch`. Results do not depend on the number of threads.
+ * Emits the body of one kernel that computes `spec`: parallel regions and barriers at top level, so the caller must be
+ * at top level itself. Scratch buffers come through `scratch`. Results do not depend on the number of threads.
  */
 export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target, scratch: Scratch): void {
   if (spec.dims.some(dim => dim.role !== 'k' && dim.size === 0)) return;
@@ -64,7 +65,10 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
   }
 }
 
-/** From so many reads of an element on, a padded copy costs less than the guards while packing (3x3, 128 channels, 16x16: 51 -> 55 GFLOP/s). */
+/**
+ * From so many reads of an element on, a padded copy costs less than the guards while packing (3x3, 128 channels,
+ * 16x16: 51 -> 55 GFLOP/s).
+ */
 const READS_WORTH_STAGING = 3;
 
 /** A blocked schedule, behind padded copies of what is guarded and read often; words have no guards at all. */

@@ -1,5 +1,6 @@
 /**
- * Index arithmetic in loop IR: affine sums, splitting a linear index into coordinates, zeros. The lowest file of the schedules.
+ * Index arithmetic in loop IR: affine sums, splitting a linear index into coordinates, zeros. The lowest file of the
+ * schedules.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';

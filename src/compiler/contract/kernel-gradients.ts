@@ -1,6 +1,7 @@
 /**
- * Writing a weight gradient: its sums come tap by tap in vectors of channels, results lie as the weights do, where the taps of a channel are neighbours.
- * The vectors of some channels go to a few lines of scratch, and whole vectors of results are gathered from there. Imports stores and loop IR.
+ * Writing a weight gradient: its sums come tap by tap in vectors of channels, results lie as the weights do, where the
+ * taps of a channel are neighbours. The vectors of some channels go to a few lines of scratch, and whole vectors of
+ * results are gathered from there. Imports stores and loop IR.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';

@@ -1,6 +1,7 @@
 /**
- * The microkernel: a register tile of `rows` x `vectors` accumulators swept over a block of k. One splat load per row and one vector load per
- * column vector feed rows * vectors multiply-adds. Everything it reads is linear; packing has seen to the rest.
+ * The microkernel: a register tile of `rows` x `vectors` accumulators swept over a block of k. One splat load per row
+ * and one vector load per column vector feed rows * vectors multiply-adds. Everything it reads is linear; packing has
+ * seen to the rest.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -17,7 +18,10 @@ export interface Stream {
   readonly across: number;
   /** Elements from one k to the next. */
   readonly along: number;
-  /** Loops around rows of `rowLength` points of k (A; outermost first), where it does not step evenly through all of them. */
+  /**
+   * Loops around rows of `rowLength` points of k (A; outermost first), where it does not step evenly through all of
+   * them.
+   */
   readonly rows?: readonly { readonly extent: Extent; readonly step: number }[];
   readonly rowLength?: number;
 }
@@ -34,9 +38,9 @@ export const addProduct = (b: LoopBuilder, acc: AccScalar, x: Reg, y: Reg, sum: 
   acc === 'f32' || acc === 'f64' ? b.fma(x, y, sum, sum) : b.add(b.mul(x, y), sum, sum);
 
 /**
- * Adds the products of `length` steps of k to `sums` (rows x vectors, mutable), `unroll` steps per trip of the loop. On WebAssembly that is 1: V8
- * gathers the loads of a whole trip at its top, and a 6x2 tile unrolled by four then spills 40 registers (41 of 62 GFLOP/s where
- * a 3x3 tile, whose operands all fit, reaches 61).
+ * Adds the products of `length` steps of k to `sums` (rows x vectors, mutable), `unroll` steps per trip of the loop. On
+ * WebAssembly that is 1: V8 gathers the loads of a whole trip at its top, and a 6x2 tile unrolled by four then spills
+ * 40 registers (41 of 62 GFLOP/s where a 3x3 tile, whose operands all fit, reaches 61).
  */
 export function sweep(
   b: LoopBuilder,

@@ -1,6 +1,7 @@
 /**
- * The obvious contraction: one output element after the other, every guard tested for every product. It is what the schedules fall back to
- * for shapes that are not worth one (a handful of products, axis maps that divide in unusual ways). Imports the spec and the loop IR.
+ * The obvious contraction: one output element after the other, every guard tested for every product. It is what the
+ * schedules fall back to for shapes that are not worth one (a handful of products, axis maps that divide in unusual
+ * ways). Imports the spec and the loop IR.
  */
 import { numeratorRange } from '../../graph/reindex.ts';
 import type { LoopBuilder } from '../loop-builder.ts';

@@ -1,6 +1,7 @@
 /**
- * Packing: one panel of an operand, `width` neighbours of its minor dims (m or n) times a block of k, laid out [k][width] for the microkernel.
- * This is where im2col, zero padding, transposition, widening and prologues happen. Knows views and loops, not what the panel is for.
+ * Packing: one panel of an operand, `width` neighbours of its minor dims (m or n) times a block of k, laid out
+ * [k][width] for the microkernel. This is where im2col, zero padding, transposition, widening and prologues happen.
+ * Knows views and loops, not what the panel is for.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -182,7 +183,10 @@ class PanelPacker {
     });
   }
 
-  /** Any `lanes` neighbours: where each lies is worked out once, then one gather per k. Writes the first `count` (null: all). */
+  /**
+   * Any `lanes` neighbours: where each lies is worked out once, then one gather per k. Writes the first `count` (null:
+   * all).
+   */
   private packGathered(lanesAt: Reg, mem: 'f32' | 'i32', first: Reg, to: Reg, count: Reg | null): void {
     const { b, p, view, minor, lanes, panel, sizes, total, one } = this;
     const { block } = panel;

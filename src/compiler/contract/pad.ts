@@ -1,6 +1,7 @@
 /**
- * Staging an operand: a dense copy in which the padding is really there, so that what follows reads without guards, in the accumulator's
- * type and behind the prologue. Pays where each element is read for few products. Imports problem, cursor and loop IR.
+ * Staging an operand: a dense copy in which the padding is really there, so that what follows reads without guards, in
+ * the accumulator's type and behind the prologue. Pays where each element is read for few products. Imports problem,
+ * cursor and loop IR.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import { numeratorRange } from '../../graph/reindex.ts';
@@ -49,7 +50,10 @@ function axesOf(p: Problem, view: View): Axis[] | null {
   return axes.sort((x, y) => rank(y) - rank(x));
 }
 
-/** Neighbours in memory stay neighbours in the copy, so an axis that moves nowhere (of one element, or spread out) is not to come between them. */
+/**
+ * Neighbours in memory stay neighbours in the copy, so an axis that moves nowhere (of one element, or spread out) is
+ * not to come between them.
+ */
 const outwardness = ({ stride, size }: Axis): number => (stride === 0 || size === 1 ? Number.MAX_VALUE : stride);
 
 /** Where everything lies in the copy that `stage` makes. */
@@ -75,7 +79,10 @@ function layoutOf(view: View, axes: readonly Axis[]): Layout & { readonly spans:
   return { elements: product(spans), base, lin, spans };
 }
 
-/** The copy `stage` would make, or null when there is none worth making (overlapping reads or wide padding would multiply the data). */
+/**
+ * The copy `stage` would make, or null when there is none worth making (overlapping reads or wide padding would
+ * multiply the data).
+ */
 export function stagedLayout(p: Problem, view: View): Layout | null {
   const axes = axesOf(p, view);
   if (!axes) return null;
@@ -94,8 +101,8 @@ function loadMasked(b: LoopBuilder, mem: 'f32' | 'i32', p: Reg, low: number, hig
 }
 
 /**
- * Emits the copy (a parallel region; the caller sets a barrier behind it) and returns the view of it: no guards, no prologue. `slack` elements
- * behind it may be read. The copy has `dtype`, the accumulator's by default.
+ * Emits the copy (a parallel region; the caller sets a barrier behind it) and returns the view of it: no guards, no
+ * prologue. `slack` elements behind it may be read. The copy has `dtype`, the accumulator's by default.
  */
 export function stage(
   b: LoopBuilder,
@@ -157,7 +164,10 @@ interface Copy {
   readonly length: number;
 }
 
-/** Negative where a line lies outside of one of the guards around it (violations are joined by their sign bits); null where none can. */
+/**
+ * Negative where a line lies outside of one of the guards around it (violations are joined by their sign bits); null
+ * where none can.
+ */
 function outside(b: LoopBuilder, { outer }: Copy, at: readonly Reg[]): Reg | null {
   let violated: Reg | null = null;
   for (const [i, axis] of outer.entries()) {

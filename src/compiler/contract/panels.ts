@@ -1,6 +1,7 @@
 /**
- * The blocked contraction (Goto and van de Geijn, 2008; BLIS): tasks over blocks of the output, each sweeping blocks of k with a packed
- * panel of B in the first cache and panels of A from the second, through the register-tiled microkernel. Follows a Plan.
+ * The blocked contraction (Goto and van de Geijn, 2008; BLIS): tasks over blocks of the output, each sweeping blocks of
+ * k with a packed panel of B in the first cache and panels of A from the second, through the register-tiled
+ * microkernel. Follows a Plan.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -159,8 +160,9 @@ export function lowerPanels(b: LoopBuilder, p: Problem, plan: Plan, scratch: Scr
 const LEAST_TILES = 4;
 
 /**
- * What comes from the third cache is asked for ahead: the tiles that share a panel of B ask for the next one, a share each, and those that share a panel of A where panels of A pass
- * by. (A block of A in the second cache, B from the third: 84 to 90 -> 97 to 100 % of peak.) Null where nothing packed passes, or too few tiles share it.
+ * What comes from the third cache is asked for ahead: the tiles that share a panel of B ask for the next one, a share
+ * each, and those that share a panel of A where panels of A pass by. (A block of A in the second cache, B from the
+ * third: 84 to 90 -> 97 to 100 % of peak.) Null where nothing packed passes, or too few tiles share it.
  */
 function aheadOf(
   b: LoopBuilder,
@@ -180,7 +182,10 @@ function aheadOf(
   return share(next.b, plan.width, next.row, plan.mBlock);
 }
 
-/** Lines from a panel of B to the one that a task reads after it: of the next block where it has no other, of its neighbour elsewhere. */
+/**
+ * Lines from a panel of B to the one that a task reads after it: of the next block where it has no other, of its
+ * neighbour elsewhere.
+ */
 function nextPanel(b: LoopBuilder, plan: Plan, blockIndex: Reg | null): Reg {
   const { width, nPanels, k } = plan;
   if (!blockIndex || plan.nTask > 1 || plan.b !== 'shared') return b.i32(width);
@@ -198,8 +203,8 @@ function directRows(p: Problem, block: RunningBlock, from: Reg): Stream {
 }
 
 /**
- * Whether finished sums may go from registers straight to the output: little to fuse, rows evenly apart, and all columns of the panel in one
- * run. Null when never; else 'always' or a register that is negative where not.
+ * Whether finished sums may go from registers straight to the output: little to fuse, rows evenly apart, and all
+ * columns of the panel in one run. Null when never; else 'always' or a register that is negative where not.
  */
 function fullColumns(b: LoopBuilder, p: Problem, plan: Plan, n: readonly Group[], first: Reg): Reg | 'always' | null {
   const inner = n[n.length - 1];
@@ -225,7 +230,10 @@ interface TileRun {
   readonly batch: Coords;
 }
 
-/** Lines that finishing the tile will want, in the last block of k; where sums wait between blocks, those of the tile behind this one. */
+/**
+ * Lines that finishing the tile will want, in the last block of k; where sums wait between blocks, those of the tile
+ * behind this one.
+ */
 function touching(b: LoopBuilder, p: Problem, plan: Plan, m: readonly Group[], run: TileRun): Meanwhile | null {
   if (!plan.touches) return null;
   const { width, lanes, k } = plan;
@@ -243,7 +251,10 @@ function touching(b: LoopBuilder, p: Problem, plan: Plan, m: readonly Group[], r
   return { times: rows, each };
 }
 
-/** One register tile over one block of k: sums start at zero or where the last block left them, and go to scratch or to the output. */
+/**
+ * One register tile over one block of k: sums start at zero or where the last block left them, and go to scratch or to
+ * the output.
+ */
 function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group[], run: TileRun): void {
   const bytes = bytesOf(p.acc);
   const { lanes, vectors, width } = plan;

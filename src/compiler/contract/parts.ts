@@ -1,6 +1,7 @@
 /**
- * f32 in three parts of bf16, which matrix registers multiply (`Tiles` of kind `f32`): x = h + m + l, each what the one before leaves, rounded to nearest, so that the
- * three are x exactly (8 + 8 + 8 bits). Which numbers can be cut so: what cannot is found by the largest magnitude of a block, kept beside it. Imports loop IR only.
+ * f32 in three parts of bf16, which matrix registers multiply (`Tiles` of kind `f32`): x = h + m + l, each what the one
+ * before leaves, rounded to nearest, so that the three are x exactly (8 + 8 + 8 bits). Which numbers can be cut so:
+ * what cannot is found by the largest magnitude of a block, kept beside it. Imports loop IR only.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
@@ -25,14 +26,16 @@ function partsOf(b: LoopBuilder, x: Reg): Reg[] {
 }
 
 /**
- * Stores words of the parts of two vectors of f32, x in the lower halves: those of each part `apart` bytes behind those of the one before, from `offset` bytes
- * behind `to` on. `largest` (i32, of as many lanes) becomes the magnitudes' maximum by lane.
+ * Stores words of the parts of two vectors of f32, x in the lower halves: those of each part `apart` bytes behind those
+ * of the one before, from `offset` bytes behind `to` on. `largest` (i32, of as many lanes) becomes the magnitudes'
+ * maximum by lane.
  */
 export function storeParts(b: LoopBuilder, x: Reg, y: Reg, to: Reg, offset: number, apart: number, largest: Reg): void {
   const magnitude = (v: Reg): Reg => b.bin('and', b.bitcast('i32', v), bits(b, v, 0x7fffffff));
   for (const v of [x, y]) b.bin('max', largest, magnitude(v), largest);
   const [low, high] = [partsOf(b, x), partsOf(b, y)];
-  // Of numbers below 2^-109 the last part is denormal and longer than bf16: what of it counts as zero must not reach into x's word.
+  // Of numbers below 2^-109 the last part is denormal and longer than bf16: what of it counts as zero must not reach
+  // into x's word.
   high[PARTS - 1] = b.bin('and', high[PARTS - 1]!, bits(b, y, -0x10000));
   for (let part = 0; part < PARTS; part++) {
     const word = b.bin('or', b.bin('shrU', low[part]!, bits(b, x, 16)), high[part]!);
@@ -43,7 +46,10 @@ export function storeParts(b: LoopBuilder, x: Reg, y: Reg, to: Reg, offset: numb
 /** Bits of 2^exponent as f32. */
 const power = (exponent: number): number => (exponent + 127) << 23;
 
-/** Parts of less than 2^-126 count as zero: where the largest number is 2^-100, what is lost is below 2^-26 of it. Above 2^127 the first part may round to infinity. */
+/**
+ * Parts of less than 2^-126 count as zero: where the largest number is 2^-100, what is lost is below 2^-26 of it. Above
+ * 2^127 the first part may round to infinity.
+ */
 export const LEAST = -100;
 export const MOST = 127;
 /** Exponents of the largest product, between which neither it overflows nor what its parts lose counts. */
@@ -51,8 +57,9 @@ export const LEAST_PRODUCT = -90;
 export const MOST_PRODUCT = 120;
 
 /**
- * Whether numbers up to magnitude x times numbers up to magnitude y (scalar i32, bits of f32) are multiplied by parts as exactly as by f32: i32 that is negative where
- * they are not, which then must be multiplied as they are. Infinities and NaN are magnitudes above all others.
+ * Whether numbers up to magnitude x times numbers up to magnitude y (scalar i32, bits of f32) are multiplied by parts
+ * as exactly as by f32: i32 that is negative where they are not, which then must be multiplied as they are. Infinities
+ * and NaN are magnitudes above all others.
  */
 export function hinderedBy(b: LoopBuilder, x: Reg, y: Reg): Reg {
   const i32 = (value: number): Reg => b.i32(value);

@@ -1,6 +1,7 @@
 /**
- * Choosing the schedule of a dense problem: panels (tile.ts says of what size), blocks of k, which operand is packed where, and how the output is cut into tasks.
- * Pure arithmetic on sizes and the target's caches; results depend on shapes alone, never on the number of threads.
+ * Choosing the schedule of a dense problem: panels (tile.ts says of what size), blocks of k, which operand is packed
+ * where, and how the output is cut into tasks. Pure arithmetic on sizes and the target's caches; results depend on
+ * shapes alone, never on the number of threads.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import { registerScalar } from '../loops.ts';
@@ -11,12 +12,14 @@ import { ceilDiv, chooseTile, evenVectors } from './tile.ts';
 import { type Lines, leastTraffic, packsForAll } from './traffic.ts';
 
 /**
- * How an operand reaches the microkernel: `direct` from where it lies; `shared` packed as a whole by all threads in a first stage; `private`
- * packed by the task that needs it.
+ * How an operand reaches the microkernel: `direct` from where it lies; `shared` packed as a whole by all threads in a
+ * first stage; `private` packed by the task that needs it.
  */
 export type Source = 'direct' | 'shared' | 'private';
 
-/** The k space in blocks: every point of `prefix` and every chunk of `split` is a block, which runs over all of `inner`. */
+/**
+ * The k space in blocks: every point of `prefix` and every chunk of `split` is a block, which runs over all of `inner`.
+ */
 export interface KBlocks {
   readonly prefix: readonly number[];
   readonly split: number | null;
@@ -40,7 +43,10 @@ export interface Plan {
   readonly low: number;
   readonly tall: number;
   readonly mPanels: number;
-  /** Runs of m that panels do not cross (`mPanels` counts those of all), where A is read in place and steps evenly within a run only. */
+  /**
+   * Runs of m that panels do not cross (`mPanels` counts those of all), where A is read in place and steps evenly
+   * within a run only.
+   */
   readonly mRuns: number;
   readonly nPanels: number;
   readonly k: KBlocks;
@@ -68,7 +74,10 @@ export interface Plan {
 /** Whether an operand is found packed: a kernel of its own has done that. */
 export const comesPacked = (view: View): boolean => view.packedAhead && !view.prologue && view.guards.length === 0;
 
-/** Whether A is an image with its channels innermost, or whatever stands beside weights that are packed once: rows that need not be packed. */
+/**
+ * Whether A is an image with its channels innermost, or whatever stands beside weights that are packed once: rows that
+ * need not be packed.
+ */
 export const besideWeights = (p: Problem): boolean =>
   comesPacked(p.b) || (p.m.length > 1 && p.k.length > 1 && p.a.lin[p.k[p.k.length - 1]!] === 1);
 
@@ -97,7 +106,10 @@ function linearRun(p: Problem, view: View): number {
   return product(p.k.slice(p.k.length - evenDims(p, view, p.k)).map(d => p.dims[d]!.size));
 }
 
-/** Below so many points a block's sums go to memory and back more often than packing costs (3x3, 128 channels, input gradient: 138 -> 175 GFLOP/s). */
+/**
+ * Below so many points a block's sums go to memory and back more often than packing costs (3x3, 128 channels, input
+ * gradient: 138 -> 175 GFLOP/s).
+ */
 const LONG_RUN = 128;
 
 /** Whether vectors of the accumulator's lanes load from where the operand lies, widened on the way or as they are. */
@@ -107,8 +119,8 @@ const isLoadable = (p: Problem, view: View): boolean =>
 const isPlain = (p: Problem, view: View): boolean => isLoadable(p, view) && bytesOf(view.dtype) === bytesOf(p.acc);
 
 /**
- * Points of k that a sweep takes in a row at least, and columns for each of them: entering a row costs some 6 cycles for every tile, packing 0.7 for
- * every element of A.
+ * Points of k that a sweep takes in a row at least, and columns for each of them: entering a row costs some 6 cycles
+ * for every tile, packing 0.7 for every element of A.
  */
 const SHORT_RUN = 3;
 const RUN_PER_COLUMN = 48;
@@ -131,8 +143,8 @@ export function collides(strideBytes: number, rows: number, lines = SET_LINES): 
 }
 
 /**
- * Blocks of at most `most` points; a block covers whole inner dims, as many as fit. `linear` views must stay linear in a block. Blocks of one dim
- * have a multiple of `unit` points, but for the last.
+ * Blocks of at most `most` points; a block covers whole inner dims, as many as fit. `linear` views must stay linear in
+ * a block. Blocks of one dim have a multiple of `unit` points, but for the last.
  */
 export function blocksOf(p: Problem, most: number, linear: readonly View[], unit = 1): KBlocks {
   const sizes = p.k.map(d => p.dims[d]!.size);
@@ -164,18 +176,25 @@ export function blocksOf(p: Problem, most: number, linear: readonly View[], unit
 }
 
 /**
- * Share of the second cache that a block of A takes where B streams past it: tiles ask for B ahead, so nothing is gained by more, and with a third or more lines are pushed
- * out (2048 x 2048 of 1024, 8 x 3, blocks of 48 to 96 rows: 97 % of peak, 192 rows: 91 %).
+ * Share of the second cache that a block of A takes where B streams past it: tiles ask for B ahead, so nothing is
+ * gained by more, and with a third or more lines are pushed out (2048 x 2048 of 1024, 8 x 3, blocks of 48 to 96 rows:
+ * 97 % of peak, 192 rows: 91 %).
  */
 const BLOCK_SHARE = 0.2;
 /** The same for panels of B that stay there while A passes. */
 const RESIDENT_SHARE = 0.45;
-/** Rows that such a block should have, or B, which passes once per block, asks the third cache for more than half of what it gives (128 / rows bytes a cycle). */
+/**
+ * Rows that such a block should have, or B, which passes once per block, asks the third cache for more than half of
+ * what it gives (128 / rows bytes a cycle).
+ */
 const BLOCK_ROWS = 96;
 /** Blocks of k are cut where rows would be fewer than this share of those. */
 const ROWS_SHARE = 0.65;
 
-/** What a schedule may do otherwise than the cost model says; sums have the same order, hence the same bits, whatever is chosen. */
+/**
+ * What a schedule may do otherwise than the cost model says; sums have the same order, hence the same bits, whatever is
+ * chosen.
+ */
 export interface PlanChoice {
   readonly tile?: { readonly rows: number; readonly vectors: number };
   /** Points of a block of k at most. */
@@ -206,7 +225,10 @@ const along = (view: View, dims: readonly number[]): number =>
   dims.length === 0 ? 0 : view.lin[dims[dims.length - 1]!]!;
 const isForward = (view: View): boolean => view.lin.every(s => s >= 0);
 
-/** Whether rows of A (pixels of an image that is kept channels last) are read in place in runs of `length`, as are the points of k: nothing is unfolded. */
+/**
+ * Whether rows of A (pixels of an image that is kept channels last) are read in place in runs of `length`, as are the
+ * points of k: nothing is unfolded.
+ */
 function readsRuns(p: Problem, target: Target, choice: PlanChoice, length: number): boolean {
   const [n, bytes] = [extent(p, p.n), bytesOf(p.acc)];
   if (choice.packs || !target.keepsOrder || !besideWeights(p) || !isPlain(p, p.a) || !isForward(p.a)) return false;
@@ -233,7 +255,8 @@ function panelsOf(p: Problem, target: Target, choice: PlanChoice): Panels {
   const alongK = p.k.length === 0 || along(p.a, p.k) === 1;
   const tile = choice.tile ?? chooseTile(m / mRuns, n, lanes, target, mRuns > 1 || (mayRead && alongK));
   const { rows } = tile;
-  // B is read where it lies by so few rows that a packed copy would not be used again; the fewest rows widen it as they read.
+  // B is read where it lies by so few rows that a packed copy would not be used again; the fewest rows widen it as they
+  // read.
   const inPlaceB =
     !choice.packs &&
     p.n.length === 1 &&
@@ -277,7 +300,8 @@ function cacheBlocks(
 ): CacheBlocks {
   const bytes = bytesOf(p.acc);
   const [m, n, points] = [extent(p, p.m), extent(p, p.n), extent(p, p.k)];
-  // A panel of B lives in the first cache, or streams from the second where the processor fetches ahead of a loop that runs in order.
+  // A panel of B lives in the first cache, or streams from the second where the processor fetches ahead of a loop that
+  // runs in order.
   const panelBytes = target.keepsOrder ? Math.max(target.l1Bytes * 0.75, target.l2Bytes / 5) : target.l1Bytes * 0.75;
   const cache = target.l2Bytes * 0.4;
   const blockBytes = target.keepsOrder ? target.l2Bytes * BLOCK_SHARE : cache;
@@ -312,7 +336,8 @@ function cutsOf(p: Problem, target: Target, panels: Panels, blocks: CacheBlocks)
   const [m, n, batches] = [extent(p, p.m), extent(p, p.n), extent(p, p.batch)];
   const wanted = wantedTasks(p, target);
   let { mTask, nTask } = cachedCut(p, panels, blocks, wanted);
-  // Between blocks of k, columns that all tasks read do not stay in the cache (512 x 256 of 2048: 15 x 1 tasks read 34 MB, 3 x 4 read 22).
+  // Between blocks of k, columns that all tasks read do not stay in the cache (512 x 256 of 2048: 15 x 1 tasks read 34
+  // MB, 3 x 4 read 22).
   const passes = k.count === 1 || streams || (nTask === nPanels && n * k.total * bytes > cache);
   const byTraffic =
     passes && (directA || isShareable(p, p.a, m)) && (directB || isShareable(p, p.b, n)) && batches === 1;

@@ -1,7 +1,7 @@
 /**
- * A spec brought to the form the schedules work on: unguarded axes folded into strides, size-1 dims gone, neighbouring dims merged, strided
- * (div > 1) maps split into phases, operands swapped so that vectors run along the output's contiguous dim. Pure data to pure
- * data; imports the spec only.
+ * A spec brought to the form the schedules work on: unguarded axes folded into strides, size-1 dims gone, neighbouring
+ * dims merged, strided (div > 1) maps split into phases, operands swapped so that vectors run along the output's
+ * contiguous dim. Pure data to pure data; imports the spec only.
  */
 
 import type { DType } from '../../graph/dtype.ts';
@@ -10,8 +10,8 @@ import { gcd } from '../index-expr.ts';
 import { type AccScalar, accumulator, type ContractOperand, type ContractSpec, type Role } from './spec.ts';
 
 /**
- * A guarded position: reads are 0 unless 0 <= sum of coefs * x + offset < size. Its part of the address, position * stride, is in `View.lin`
- * and `View.base`.
+ * A guarded position: reads are 0 unless 0 <= sum of coefs * x + offset < size. Its part of the address, position *
+ * stride, is in `View.lin` and `View.base`.
  */
 export interface Guard {
   readonly coefs: readonly number[];
@@ -86,8 +86,9 @@ interface Phase {
 }
 
 /**
- * Maps that divide (stride-2 input gradients, transposed convolution) read a position only where coordinates have matching residues. Each
- * combination of output residues is its own dense problem with the one k residue that matches. Null where a single one does not exist.
+ * Maps that divide (stride-2 input gradients, transposed convolution) read a position only where coordinates have
+ * matching residues. Each combination of output residues is its own dense problem with the one k residue that matches.
+ * Null where a single one does not exist.
  */
 function phasesOf(spec: ContractSpec): readonly Phase[] | null {
   const sizes = spec.dims.map(dim => dim.size);
@@ -254,7 +255,8 @@ const stridesAlong = ({ dims, k }: Sums, view: View): number[] =>
   k.filter(d => dims[d]!.size > 1).map(d => Math.abs(view.lin[d]!));
 
 /**
- * Whether `view` meets the points of k in jumps back and forth where `other` goes on, both of them far from neighbours along k: as one side of a product over [N, T] and [T, N].
+ * Whether `view` meets the points of k in jumps back and forth where `other` goes on, both of them far from neighbours
+ * along k: as one side of a product over [N, T] and [T, N].
  */
 export function jumps(sums: Sums, view: View, other: View): boolean {
   const [mine, others] = [stridesAlong(sums, view), stridesAlong(sums, other)];
@@ -263,8 +265,9 @@ export function jumps(sums: Sums, view: View, other: View): boolean {
 }
 
 /**
- * The operands that say in which order sums run, least stride innermost. What is packed ahead may be walked in any order. Of two that would make each other jump the one
- * with more lines decides, and the other is copied into that order (`stage` in pad.ts).
+ * The operands that say in which order sums run, least stride innermost. What is packed ahead may be walked in any
+ * order. Of two that would make each other jump the one with more lines decides, and the other is copied into that
+ * order (`stage` in pad.ts).
  */
 function walkedBy(sums: Sums, a: View, b: View): readonly View[] {
   const walked = [a, b].filter(view => !view.packedAhead);
@@ -313,8 +316,9 @@ function problemOf(spec: ContractSpec, phase: Phase, lanes: number, masks: boole
 }
 
 /**
- * The dense problems a spec falls into (one, unless its maps divide), for vectors of `lanes` accumulators, which `masks` says may be masked. A problem may have an empty sum.
- * Null when the maps do not separate into phases: then only plain loops serve.
+ * The dense problems a spec falls into (one, unless its maps divide), for vectors of `lanes` accumulators, which
+ * `masks` says may be masked. A problem may have an empty sum. Null when the maps do not separate into phases: then
+ * only plain loops serve.
  */
 export function problemsOf(spec: ContractSpec, lanes: number, masks: boolean): readonly Problem[] | null {
   const phases = phasesOf(spec);

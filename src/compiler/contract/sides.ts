@@ -1,6 +1,6 @@
 /**
- * The two operands of the blocked contraction: blocks of k at run time, and where the panels of an operand are found: packed by all
- * threads beforehand, packed by the task that needs them, or read where the operand lies.
+ * The two operands of the blocked contraction: blocks of k at run time, and where the panels of an operand are found:
+ * packed by all threads beforehand, packed by the task that needs them, or read where the operand lies.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -93,8 +93,8 @@ export const strideOf = (view: View, dims: readonly number[]): number => {
 
 const LINE = 64;
 /**
- * Points of k and panels that are packed together at most. The lines of so many rows stay in the second cache even where rows lie a power of two
- * apart and meet in few of its sets.
+ * Points of k and panels that are packed together at most. The lines of so many rows stay in the second cache even
+ * where rows lie a power of two apart and meet in few of its sets.
  */
 const POINTS_TOGETHER = 32;
 const PANELS_TOGETHER = 8;
@@ -102,8 +102,9 @@ const PANELS_TOGETHER = 8;
 const PACKING_TASKS = 12;
 
 /**
- * Whether neighbouring panels are cut from the same lines of memory, being narrower than a line. A panel that is packed by itself finds gone what the
- * one before it has loaded, where rows lie pages apart: A of [512 x 512 x 2048] in panels of 6 rows, 137 -> 168 GFLOP/s for the product.
+ * Whether neighbouring panels are cut from the same lines of memory, being narrower than a line. A panel that is packed
+ * by itself finds gone what the one before it has loaded, where rows lie pages apart: A of [512 x 512 x 2048] in panels
+ * of 6 rows, 137 -> 168 GFLOP/s for the product.
  */
 const sharesLines = (p: Problem, side: Side): boolean =>
   strideOf(side.view, side.minor) === 1 && side.most * bytesOf(p.acc) < LINE;
@@ -114,11 +115,15 @@ const panelsTogether = (p: Problem, side: Side): number =>
 
 /** A side with its scratch. */
 export interface OpenSide {
-  /** Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet behind it. */
+  /**
+   * Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet
+   * behind it.
+   */
   packShared(): boolean;
   /**
-   * Emits what a task does when it enters a block of k: packing panels lo to hi, if they are its own. The result says where the panel that
-   * begins with line `first` is found. Packs only where `wanted` is true, if given: else the thread's last task has left the same panels.
+   * Emits what a task does when it enters a block of k: packing panels lo to hi, if they are its own. The result says
+   * where the panel that begins with line `first` is found. Packs only where `wanted` is true, if given: else the
+   * thread's last task has left the same panels.
    */
   enter(
     slot: Reg,

@@ -1,7 +1,8 @@
 /**
- * What one contraction kernel computes, as plain data: iteration dims with roles, two operands read through guarded affine maps,
- * an output with strides, and hooks fused around it. Matmul, batched matmul, einsum and every convolution with both of its
- * gradients are specs of this kind. Imports the graph's dtypes and axis maps and the loop IR; knows no nodes and no machine.
+ * What one contraction kernel computes, as plain data: iteration dims with roles, two operands read through guarded
+ * affine maps, an output with strides, and hooks fused around it. Matmul, batched matmul, einsum and every convolution
+ * with both of its gradients are specs of this kind. Imports the graph's dtypes and axis maps and the loop IR; knows no
+ * nodes and no machine.
  */
 import type { DType } from '../../graph/dtype.ts';
 import type { AxisMap } from '../../graph/node.ts';
@@ -9,8 +10,9 @@ import type { LoopBuilder } from '../loop-builder.ts';
 import { type Reg, registerScalar } from '../loops.ts';
 
 /**
- * What an iteration dim stands in: `batch` in both operands and the output, `m` in `a` and the output, `n` in `b` and the output, `k` in
- * both operands only (summed). A dim of the output that neither operand reads is `m` or `n`, as you like.
+ * What an iteration dim stands in: `batch` in both operands and the output, `m` in `a` and the output, `n` in `b` and
+ * the output, `k` in both operands only (summed). A dim of the output that neither operand reads is `m` or `n`, as you
+ * like.
  */
 export type Role = 'batch' | 'm' | 'n' | 'k';
 
@@ -22,9 +24,9 @@ export interface ContractDim {
 }
 
 /**
- * One axis of an operand: position = (sum of coef * dim + offset) / div over the spec's dims (`map.terms` name them by their index in
- * `ContractSpec.dims`), an element index of position * stride. Where any axis' position is not an integer or outside [0, size),
- * the operand reads 0. Unlike in the graph, a dim may stand in several axes.
+ * One axis of an operand: position = (sum of coef * dim + offset) / div over the spec's dims (`map.terms` name them by
+ * their index in `ContractSpec.dims`), an element index of position * stride. Where any axis' position is not an
+ * integer or outside [0, size), the operand reads 0. Unlike in the graph, a dim may stand in several axes.
  */
 export interface OperandAxis {
   readonly map: AxisMap;
@@ -32,7 +34,9 @@ export interface OperandAxis {
   readonly stride: number;
 }
 
-/** Where a prologue stands: `lanes` consecutive elements of the operand's buffer from element `index` (scalar i32) on. */
+/**
+ * Where a prologue stands: `lanes` consecutive elements of the operand's buffer from element `index` (scalar i32) on.
+ */
 export interface OperandSite {
   readonly index: Reg;
   readonly lanes: number;
@@ -45,14 +49,20 @@ export interface ContractOperand {
   readonly axes: readonly OperandAxis[];
   /** Element index at which position 0 of every axis lies; default 0. */
   readonly offset?: number;
-  /** Whether a kernel of its own packs it, ahead of this one: it keeps its value from run to run, or many kernels read it in this form. */
+  /**
+   * Whether a kernel of its own packs it, ahead of this one: it keeps its value from run to run, or many kernels read
+   * it in this form.
+   */
   readonly packedAhead?: boolean;
-  /** Whether it keeps its value from run to run: what else a program reads has passed through the caches since it was read last. */
+  /**
+   * Whether it keeps its value from run to run: what else a program reads has passed through the caches since it was
+   * read last.
+   */
   readonly lasting?: boolean;
   /**
-   * Elementwise function of what was read, applied to elements inside only (outside stays 0). `x` has `registerScalar(dtype)` and `at.lanes`
-   * lanes; the result must have the accumulator's type (`ContractSpec.acc`). It may read other buffers of the same layout at
-   * `at.index`. It may run several times for one element.
+   * Elementwise function of what was read, applied to elements inside only (outside stays 0). `x` has
+   * `registerScalar(dtype)` and `at.lanes` lanes; the result must have the accumulator's type (`ContractSpec.acc`). It
+   * may read other buffers of the same layout at `at.index`. It may run several times for one element.
    */
   readonly prologue?: (b: LoopBuilder, x: Reg, at: OperandSite) => Reg;
 }
@@ -74,9 +84,15 @@ export interface ContractSpec {
   readonly dims: readonly ContractDim[];
   readonly a: ContractOperand;
   readonly b: ContractOperand;
-  /** Type the products are summed in; default `registerScalar(a.dtype)`. What the operands' reads (after a prologue) must have. */
+  /**
+   * Type the products are summed in; default `registerScalar(a.dtype)`. What the operands' reads (after a prologue)
+   * must have.
+   */
   readonly acc?: AccScalar;
-  /** `strides` per dim in elements (0 for k dims; distinct elements for distinct coordinates), `offset` of the first element, default 0. */
+  /**
+   * `strides` per dim in elements (0 for k dims; distinct elements for distinct coordinates), `offset` of the first
+   * element, default 0.
+   */
   readonly out: {
     readonly buffer: number;
     readonly dtype: DType;
@@ -84,20 +100,22 @@ export interface ContractSpec {
     readonly offset?: number;
   };
   /**
-   * Runs exactly once for every output element, on the finished sum. `acc` has the accumulator's type (f32 for f16 and bf16, i32 for
-   * narrow integers; not yet rounded to any narrower dtype), in vectors only where `out` takes registers of its width. Returns the value to store into `out` (any type that `store` takes for
-   * its dtype), or null when it stored what it wanted itself.
+   * Runs exactly once for every output element, on the finished sum. `acc` has the accumulator's type (f32 for f16 and
+   * bf16, i32 for narrow integers; not yet rounded to any narrower dtype), in vectors only where `out` takes registers
+   * of its width. Returns the value to store into `out` (any type that `store` takes for its dtype), or null when it
+   * stored what it wanted itself.
    */
   readonly epilogue?: (b: LoopBuilder, acc: Reg, at: OutputSite) => Reg | null;
   /**
-   * What the epilogue reads and writes beside `out`, at the site's first lane: lines worth having before the sum is finished. Each walks along `vectorDim` with
-   * the site, an element of `bytes` at a time.
+   * What the epilogue reads and writes beside `out`, at the site's first lane: lines worth having before the sum is
+   * finished. Each walks along `vectorDim` with the site, an element of `bytes` at a time.
    */
   readonly touches?: (b: LoopBuilder, at: OutputSite) => readonly { readonly from: Reg; readonly bytes: number }[];
   /**
-   * Whether output dims `outer` and `inner` (with strides[outer] = size[inner] * strides[inner]) may be walked as one in the epilogue, that is
-   * with coords[outer] = 0 and coords[inner] running over size[outer] * size[inner]: true when whatever the epilogue addresses has the same
-   * relation between its strides of the two (both 0 included). Lets vectors run across rows. Default: never, where there is an epilogue.
+   * Whether output dims `outer` and `inner` (with strides[outer] = size[inner] * strides[inner]) may be walked as one
+   * in the epilogue, that is with coords[outer] = 0 and coords[inner] running over size[outer] * size[inner]: true when
+   * whatever the epilogue addresses has the same relation between its strides of the two (both 0 included). Lets
+   * vectors run across rows. Default: never, where there is an epilogue.
    */
   readonly mergeable?: (outer: number, inner: number) => boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Sharing tasks among threads: which block of the output a task is, a parallel loop over a schedule's tasks, and the scratch area a thread may call
- * its own in it.
+ * Sharing tasks among threads: which block of the output a task is, a parallel loop over a schedule's tasks, and the
+ * scratch area a thread may call its own in it.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
@@ -21,8 +21,8 @@ const FEW_TASKS = 16;
 const MANY_TASKS = 32;
 
 /**
- * Tasks worth having, so that as many threads as there are processors share them evenly: each of at least some half a microsecond, and beyond one for each of a
- * few milliseconds.
+ * Tasks worth having, so that as many threads as there are processors share them evenly: each of at least some half a
+ * microsecond, and beyond one for each of a few milliseconds.
  */
 export function wantedTasks(p: Problem, target: Target): number {
   const products = extent(p, p.batch) * extent(p, p.m) * extent(p, p.n) * extent(p, p.k);
@@ -47,11 +47,15 @@ export function evenPart(n: number, unit: number, most: number): number {
   return unit;
 }
 
-/** Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own, which takes tasks from `first` on one after another. */
+/**
+ * Runs `fill` for every task; `slot` (below `slotsOf(count)`) is the running thread's own, which takes tasks from
+ * `first` on one after another.
+ */
 export function eachTask(b: LoopBuilder, count: number, fill: (task: Reg, slot: Reg, first: Reg) => void): void {
   const slots = slotsOf(count);
   b.parallel(slots, iteration => {
-    // The first iteration of a thread's share: distinct among the threads that have one, however many threads there are.
+    // The first iteration of a thread's share: distinct among the threads that have one, however many threads there
+    // are.
     const slot = slots === 1 ? b.i32(0) : b.bin('divU', b.mul(b.thread(), b.i32(slots)), b.threads());
     if (slots === count) {
       fill(iteration, slot, slot);
@@ -69,7 +73,9 @@ export interface Cut {
   readonly nPanels: number;
   readonly mTasks: number;
   readonly nTasks: number;
-  /** Whether a thread, whose tasks follow one another, takes all columns of some rows, and not all rows of some columns. */
+  /**
+   * Whether a thread, whose tasks follow one another, takes all columns of some rows, and not all rows of some columns.
+   */
   readonly rowsOuter: boolean;
 }
 
@@ -77,7 +83,8 @@ export interface Cut {
 export const taskStart = (panels: number, tasks: number, at: number): number => Math.floor((at * panels) / tasks);
 
 /**
- * Whether `task` is its thread's first (from `earliest` on) of one range of the outer side: it packs what the others find. Null where no two share a range.
+ * Whether `task` is its thread's first (from `earliest` on) of one range of the outer side: it packs what the others
+ * find. Null where no two share a range.
  */
 export function renewedFor(b: LoopBuilder, { rowsOuter, mTasks, nTasks }: Cut, task: Reg, earliest: Reg): Reg | null {
   const inner = rowsOuter ? nTasks : mTasks;

@@ -1,22 +1,28 @@
 /**
- * Register tiles: what a step of k costs in one of a size, and which size serves a shape best. Pure arithmetic on sizes and the target's registers.
+ * Register tiles: what a step of k costs in one of a size, and which size serves a shape best. Pure arithmetic on sizes
+ * and the target's registers.
  */
 import type { Target } from '../target.ts';
 
-/** What a load costs beside multiply-adds that could hide it where rows are read where they lie, each a stream of its own: panels, taps and dot products. */
+/**
+ * What a load costs beside multiply-adds that could hide it where rows are read where they lie, each a stream of its
+ * own: panels, taps and dot products.
+ */
 export const LOAD_CYCLES = 0.1;
 /**
- * The same where all is packed; three times both for vectors of B, which come from the second cache. With everything in the first cache 6 x 4, 8 x 3 and 13 x 2 are level at 96 to 99 %
- * of peak; in whole products 6 x 4, which asks for 21 bytes a cycle, is 3 to 10 % slower than 8 x 3, as is 13 x 2 of rows in place (1024 x 384 of 1536: 7.2, 6.6 and 7.3 ms).
+ * The same where all is packed; three times both for vectors of B, which come from the second cache. With everything in
+ * the first cache 6 x 4, 8 x 3 and 13 x 2 are level at 96 to 99 % of peak; in whole products 6 x 4, which asks for 21
+ * bytes a cycle, is 3 to 10 % slower than 8 x 3, as is 13 x 2 of rows in place (1024 x 384 of 1536: 7.2, 6.6 and 7.3
+ * ms).
  */
 const PACKED_LOAD_CYCLES = 0.05;
 
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /**
- * Cycles per step of k of a tile of `rows` (on average) x `vectors`: the largest of multiply-adds at two a cycle, loads at two a cycle, the
- * latency of the chains (4 cycles), and six instructions a cycle with the loop's own. Null where it needs too many registers; one
- * is left to the engine.
+ * Cycles per step of k of a tile of `rows` (on average) x `vectors`: the largest of multiply-adds at two a cycle, loads
+ * at two a cycle, the latency of the chains (4 cycles), and six instructions a cycle with the loop's own. Null where it
+ * needs too many registers; one is left to the engine.
  */
 export function tileCycles(
   rows: number,

@@ -1,6 +1,7 @@
 /**
- * Cutting the output of one product into tasks by what passes between the second cache and what lies behind it: that takes time which multiply-adds do not
- * hide, some 9 GB/s on the machine this was measured on. Pure arithmetic on counts of panels.
+ * Cutting the output of one product into tasks by what passes between the second cache and what lies behind it: that
+ * takes time which multiply-adds do not hide, some 9 GB/s on the machine this was measured on. Pure arithmetic on
+ * counts of panels.
  */
 
 import { dealtTasks, taskStart } from './tasks.ts';
@@ -43,9 +44,10 @@ export interface Tasks {
 /** Share of the wanted tasks that there must be at least. */
 const ENOUGH_TASKS = 0.5;
 /**
- * What packing costs in lines that are asked for ahead and read: by all threads, into memory that is read again later, in some cache or behind it; by a task into
- * its own, which stays. (2048 x 2048 of 2048 in 16 tasks of rows: 101.9 ms with shared rows, 98.0 with rows that every task packs for itself, 98.9 where two tasks
- * pack the same. 400 x 400 of 1000: 1.86 ms with shared columns, 2.00 where two tasks pack the same.)
+ * What packing costs in lines that are asked for ahead and read: by all threads, into memory that is read again later,
+ * in some cache or behind it; by a task into its own, which stays. (2048 x 2048 of 2048 in 16 tasks of rows: 101.9 ms
+ * with shared rows, 98.0 with rows that every task packs for itself, 98.9 where two tasks pack the same. 400 x 400 of
+ * 1000: 1.86 ms with shared columns, 2.00 where two tasks pack the same.)
  */
 const PACKED_FOR_ALL = 20;
 const PACKED_WITHIN = 6;
@@ -61,8 +63,8 @@ const forAll = (side: Lines): number => (side.fits ? PACKED_WITHIN : PACKED_FOR_
 export const packsForAll = (side: Lines, tasks: number): boolean => tasks * PACKED_FOR_ONE > forAll(side);
 
 /**
- * What the latest of so many threads takes beyond its share, as a part of that share, where tasks are dealt out in `blockOf`'s order (5 panels of columns cut in 3,
- * outside of 4 tasks of rows, fall into 200 and 300 of 500 for two).
+ * What the latest of so many threads takes beyond its share, as a part of that share, where tasks are dealt out in
+ * `blockOf`'s order (5 panels of columns cut in 3, outside of 4 tasks of rows, fall into 200 and 300 of 500 for two).
  */
 export function idleShare(
   outer: number,
@@ -83,9 +85,10 @@ export function idleShare(
 }
 
 /**
- * Panels per task of least traffic: a task reads its rows once, and its columns once for every block of rows, or once if they stay. The tasks of one range of the outer
- * side follow one another, so every thread packs it once. What threads share unevenly, as many as there are processors, counts as lost time. (384 x 1536 of 1024, both
- * packed: 4 x 4 tasks of shared panels 8.5 ms, 1 x 16 that pack their own columns 7.1.)
+ * Panels per task of least traffic: a task reads its rows once, and its columns once for every block of rows, or once
+ * if they stay. The tasks of one range of the outer side follow one another, so every thread packs it once. What
+ * threads share unevenly, as many as there are processors, counts as lost time. (384 x 1536 of 1024, both packed: 4 x 4
+ * tasks of shared panels 8.5 ms, 1 x 16 that pack their own columns 7.1.)
  */
 export function leastTraffic(m: Lines, n: Lines, cuts: Cuts): Tasks {
   const { wanted, most, block, resident } = cuts;

@@ -1,6 +1,6 @@
 /**
- * Where in a kernel's space a value can be computed: at which coordinates, so that all it reads of the kernel's own values is computed at just those. Sees
- * through what is never stored; changes nothing.
+ * Where in a kernel's space a value can be computed: at which coordinates, so that all it reads of the kernel's own
+ * values is computed at just those. Sees through what is never stored; changes nothing.
  */
 import { sameShape } from '../../graph/shape.ts';
 import { isElementwise, isView, type Value } from '../flow.ts';
@@ -78,7 +78,10 @@ export class Coordinates {
     return null;
   }
 
-  /** Coordinates at which some input of `value`, seen through views that only move elements, is what the kernel computes there. */
+  /**
+   * Coordinates at which some input of `value`, seen through views that only move elements, is what the kernel computes
+   * there.
+   */
   private coordsByInput(kernel: SpaceKernel | ContractKernel, value: Value): readonly Ix[] | null {
     if (isView(value)) {
       const coords = this.invertView(kernel, value, 0);

@@ -1,7 +1,8 @@
 /**
- * Groups values into kernels, in one pass over the flow. Every kernel has a stage, and reads only what kernels of lower stages
- * made, so no cycle can arise: a value may join the kernel that its latest input comes from if it can be computed there at the
- * same coordinates, or any later kernel over the same space that reads the same data; otherwise it starts a kernel.
+ * Groups values into kernels, in one pass over the flow. Every kernel has a stage, and reads only what kernels of lower
+ * stages made, so no cycle can arise: a value may join the kernel that its latest input comes from if it can be
+ * computed there at the same coordinates, or any later kernel over the same space that reads the same data; otherwise
+ * it starts a kernel.
  */
 import { sameShape } from '../../graph/shape.ts';
 import { type Flow, isElementwise, storage, type Value } from '../flow.ts';
@@ -91,7 +92,9 @@ class Grouper {
     return below + through + 1;
   }
 
-  /** Values in memory that computing `value` reads, a few of them: enough to see whether two values read the same data. */
+  /**
+   * Values in memory that computing `value` reads, a few of them: enough to see whether two values read the same data.
+   */
   private sourcesOf(value: Value): Value[] {
     const found = new Set<Value>();
     for (const input of value.inputs)
@@ -191,8 +194,8 @@ class Grouper {
   }
 
   /**
-   * A contraction of stage `stage` that nobody but `value` reads, moved to the next stage: then it may wait for what else `value` reads (a
-   * bias that is computed at the same time, the other of two products that are added).
+   * A contraction of stage `stage` that nobody but `value` reads, moved to the next stage: then it may wait for what
+   * else `value` reads (a bias that is computed at the same time, the other of two products that are added).
    */
   private postponed(value: Value, stage: number): ContractKernel | null {
     for (const input of value.inputs) {
@@ -207,7 +210,9 @@ class Grouper {
     return null;
   }
 
-  /** Whether a kernel over the same space reads something of full size that `value` reads too (tiny ones share always). */
+  /**
+   * Whether a kernel over the same space reads something of full size that `value` reads too (tiny ones share always).
+   */
   private sharesInput(kernel: SpaceKernel, value: Value): boolean {
     if (value.size <= 256) return true;
     const read = this.reads.get(kernel)!;
@@ -229,7 +234,9 @@ class Grouper {
     return true;
   }
 
-  /** Whether `value` is (a step towards) the new value of a variable: those are left to kernels that update in place. */
+  /**
+   * Whether `value` is (a step towards) the new value of a variable: those are left to kernels that update in place.
+   */
   private readsUpdated(value: Value): boolean {
     return value.inputs.some(
       input =>

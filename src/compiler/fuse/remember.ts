@@ -1,6 +1,7 @@
 /**
- * Which values of a kernel are worth memory although other kernels read them: not those that are a cheap step away from something that is in
- * memory anyway. What a forward pass leaves for the gradient shrinks to what cannot be had cheaply. Imports the flow.
+ * Which values of a kernel are worth memory although other kernels read them: not those that are a cheap step away from
+ * something that is in memory anyway. What a forward pass leaves for the gradient shrinks to what cannot be had
+ * cheaply. Imports the flow.
  */
 import type { DType } from '../../graph/dtype.ts';
 import { costOf } from '../expr.ts';
@@ -11,12 +12,16 @@ import type { Selection } from './select.ts';
 /** Largest cost of what every reader computes again. */
 const CHEAP = 6;
 /**
- * The same for what one other kernel reads and the second cache does not hold: a line that is written and read again moves three times, some 45
- * cycles a vector; sigmoid costs 30 (GPT's 4096 x 1536 activations: the products they finish 109 -> 125 GFLOP/s).
+ * The same for what one other kernel reads and the second cache does not hold: a line that is written and read again
+ * moves three times, some 45 cycles a vector; sigmoid costs 30 (GPT's 4096 x 1536 activations: the products they finish
+ * 109 -> 125 GFLOP/s).
  */
 const CHEAP_ONCE = 28;
 const LARGE = 1 << 18;
-/** Sources of full size where a whole kernel moves into its reader, which waited for something small (batch norm's gradient: 25.5 -> 22.1 ms of maps in a step of ResNet-18). */
+/**
+ * Sources of full size where a whole kernel moves into its reader, which waited for something small (batch norm's
+ * gradient: 25.5 -> 22.1 ms of maps in a step of ResNet-18).
+ */
 const MANY_SOURCES = 3;
 /** Types that loads widen to f32. */
 const WIDENED: ReadonlySet<DType> = new Set(['bf16', 'f16']);
@@ -26,7 +31,10 @@ interface Recipe {
   readonly cost: number;
 }
 
-/** Takes values out of `stored` that are computed again from the rest, one source of full size each, or some where that saves a kernel. */
+/**
+ * Takes values out of `stored` that are computed again from the rest, one source of full size each, or some where that
+ * saves a kernel.
+ */
 export function forgetCheap(stored: Set<Value>, selection: Selection, home: ReadonlyMap<Value, Kernel>): void {
   const recipes = new Map<Value, Recipe>();
   for (const value of [...stored].sort((a, b) => a.id - b.id)) {
@@ -43,8 +51,8 @@ export function forgetCheap(stored: Set<Value>, selection: Selection, home: Read
 }
 
 /**
- * Stores what a value was widened from in its kernel, where only the wide one is wanted in memory: readers widen it again as they load. (A convolution's
- * bf16 result that batch norm reads in f32: half the bytes.)
+ * Stores what a value was widened from in its kernel, where only the wide one is wanted in memory: readers widen it
+ * again as they load. (A convolution's bf16 result that batch norm reads in f32: half the bytes.)
  */
 export function storeNarrow(stored: Set<Value>, selection: Selection, home: ReadonlyMap<Value, Kernel>): void {
   for (const value of [...stored]) {
@@ -58,7 +66,9 @@ export function storeNarrow(stored: Set<Value>, selection: Selection, home: Read
 
 const isPlain = (kernel: Kernel | undefined): boolean => kernel?.kind === 'space' && kernel.kept === null;
 
-/** Whether the kernel of `value` would have nothing to do without it: what it reads is then read by the reader instead. */
+/**
+ * Whether the kernel of `value` would have nothing to do without it: what it reads is then read by the reader instead.
+ */
 const isOnlyResult = (value: Value, stored: ReadonlySet<Value>, home: ReadonlyMap<Value, Kernel>): boolean =>
   [...home.get(value)!.members.keys()].every(member => member === value || !stored.has(member));
 

@@ -1,12 +1,16 @@
 /**
- * Updates of rows: a kernel over values of which all go to rows of variables (dropping scatters that are written where the variable lies) puts them
- * there itself, row by row as it has read them, so a row comes from memory once. Decides by who reads what; imports the flow and kernels.
+ * Updates of rows: a kernel over values of which all go to rows of variables (dropping scatters that are written where
+ * the variable lies) puts them there itself, row by row as it has read them, so a row comes from memory once. Decides
+ * by who reads what; imports the flow and kernels.
  */
 import { type Flow, isElementwise, storage, type Value } from '../flow.ts';
 import { insideIndex } from '../fold-values.ts';
 import type { Kernel, SpaceKernel } from '../kernels.ts';
 
-/** Dropping scatters into a variable that become its new value and are read by nobody else: they touch the rows they update, and no others. */
+/**
+ * Dropping scatters into a variable that become its new value and are read by nobody else: they touch the rows they
+ * update, and no others.
+ */
 export function updatedInPlace({ updates, outputs, sameMemory }: Flow): ReadonlySet<Value> {
   const taken = new Set(outputs.map(storage));
   const found = new Set<Value>();
@@ -23,7 +27,10 @@ export function updatedInPlace({ updates, outputs, sameMemory }: Flow): Readonly
   return found;
 }
 
-/** Row updates that a kernel computes the values of, by those values; null where it computes anything else that is stored. */
+/**
+ * Row updates that a kernel computes the values of, by those values; null where it computes anything else that is
+ * stored.
+ */
 function updatesOf(
   kernel: SpaceKernel,
   flow: Flow,
@@ -48,8 +55,9 @@ function updatesOf(
 }
 
 /**
- * Whether a kernel that computes `updates` may write them as it goes: what it reads of the variables it changes are the rows it writes then (indices of a dropping scatter
- * that are inside are distinct), it reads no other variable that is changed in place, and nothing in it can fail.
+ * Whether a kernel that computes `updates` may write them as it goes: what it reads of the variables it changes are the
+ * rows it writes then (indices of a dropping scatter that are inside are distinct), it reads no other variable that is
+ * changed in place, and nothing in it can fail.
  */
 function readsItsRows(
   kernel: SpaceKernel,

@@ -1,6 +1,7 @@
 /**
- * Which values must be in memory, and which are computed again by every reader (`virtual`): views, literals, and cheap values whose
- * readers together read them about once. Everything else is placed in a kernel by group.ts. Linear in the flow.
+ * Which values must be in memory, and which are computed again by every reader (`virtual`): views, literals, and cheap
+ * values whose readers together read them about once. Everything else is placed in a kernel by group.ts. Linear in the
+ * flow.
  */
 import type { Primitive } from '../../graph/node.ts';
 import { Absorber, type ContractPlan } from '../absorb.ts';
@@ -110,8 +111,9 @@ export function select(flow: Flow, table: IndexTable): Selection {
 }
 
 /**
- * By value id: elementwise values with one elementwise reader that read at most one value of full size. Computing them where they are read
- * moves no more memory than storing them, and lets them wait for what their reader waits for (an optimizer's `m * beta`).
+ * By value id: elementwise values with one elementwise reader that read at most one value of full size. Computing them
+ * where they are read moves no more memory than storing them, and lets them wait for what their reader waits for (an
+ * optimizer's `m * beta`).
  */
 function singleSource(flow: Flow, forced: ReadonlySet<Value>): boolean[] {
   const sources: (readonly Value[])[] = [];
@@ -138,8 +140,8 @@ function singleSource(flow: Flow, forced: ReadonlySet<Value>): boolean[] {
 }
 
 /**
- * Whether a gather picks few elements of a large table for several readers: each of them would walk all over memory for itself, and the picked
- * elements are contiguous once stored.
+ * Whether a gather picks few elements of a large table for several readers: each of them would walk all over memory for
+ * itself, and the picked elements are contiguous once stored.
  */
 function scattered(value: Value<'gather'>): boolean {
   const table = value.inputs[0]!;

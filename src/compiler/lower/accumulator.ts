@@ -1,6 +1,7 @@
 /**
- * Reductions in registers: where they start, how elements and partial results are combined, and what becomes of lanes and copies at the
- * end. The order of combination depends on shapes and the target only. Imports level 1 and the loop IR.
+ * Reductions in registers: where they start, how elements and partial results are combined, and what becomes of lanes
+ * and copies at the end. The order of combination depends on shapes and the target only. Imports level 1 and the loop
+ * IR.
  */
 import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { ReduceKind } from '../../graph/node.ts';

@@ -1,6 +1,6 @@
 /**
- * What every lowering shares: the buffers a kernel is given, where its failures are recorded, and what it hands to the planner.
- * Imports the flow and the loop IR.
+ * What every lowering shares: the buffers a kernel is given, where its failures are recorded, and what it hands to the
+ * planner. Imports the flow and the loop IR.
  */
 import type { DType } from '../../graph/dtype.ts';
 import { storage, type Value } from '../flow.ts';
@@ -37,7 +37,10 @@ export interface LoweredKernel {
   readonly mayFail: boolean;
   /** Whether only thread 0 does anything. */
   readonly single: boolean;
-  /** Stored values that may take the very memory of a read one: each element is read before it is written, and not again. */
+  /**
+   * Stored values that may take the very memory of a read one: each element is read before it is written, and not
+   * again.
+   */
   readonly inPlace: readonly { readonly stored: Value; readonly read: Value }[];
   /** The kernel at level 1, for people. */
   readonly describe: () => string[];

@@ -1,6 +1,6 @@
 /**
- * Lowers a contraction kernel: its plan becomes a `ContractSpec`, and what fusion put behind it becomes the epilogue, evaluated on
- * finished sums (epilogue.ts). Imports level 1 and the contraction's spec.
+ * Lowers a contraction kernel: its plan becomes a `ContractSpec`, and what fusion put behind it becomes the epilogue,
+ * evaluated on finished sums (epilogue.ts). Imports level 1 and the contraction's spec.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { AbsorbedOperand } from '../absorb.ts';
@@ -30,7 +30,10 @@ interface SpecifiedContraction {
 /** Number of a buffer that is never addressed: an operand that the kernel itself makes. */
 export const NO_BUFFER = -1;
 
-/** The spec of a contraction kernel. Operands for which `made` holds have no buffer; `repeated` ones are packed by a kernel of their own. */
+/**
+ * The spec of a contraction kernel. Operands for which `made` holds have no buffer; `repeated` ones are packed by a
+ * kernel of their own.
+ */
 export function specify(
   kernel: ContractKernel,
   context: ProgramContext,

@@ -1,7 +1,7 @@
 /**
- * The loops of a kernel: from the space that fusion chose to variables in which its accesses are affine. Variables are split where an index
- * divides by a part of them, neighbours are merged where every access walks them as one, and one variable becomes the lanes of vectors.
- * Imports the graph's limits, level 1 and index expressions; emits nothing.
+ * The loops of a kernel: from the space that fusion chose to variables in which its accesses are affine. Variables are
+ * split where an index divides by a part of them, neighbours are merged where every access walks them as one, and one
+ * variable becomes the lanes of vectors. Imports the graph's limits, level 1 and index expressions; emits nothing.
  */
 import { MOST_ELEMENTS } from '../../graph/build/node.ts';
 import { suggestSplit } from '../absorb.ts';
@@ -23,7 +23,10 @@ export interface Traced {
   readonly indices: readonly Ix[];
 }
 
-/** Expressions reachable from `roots`, arguments (and those of loaded indices) first; with `stop`, not what reductions sum. */
+/**
+ * Expressions reachable from `roots`, arguments (and those of loaded indices) first; with `stop`, not what reductions
+ * sum.
+ */
 export function reachable(
   roots: readonly Expr[],
   stop = false,
@@ -83,8 +86,8 @@ export type Window = ReadonlyMap<VarAtom, { readonly start: number; readonly ext
 const MAX_WINDOWS = 12;
 
 /**
- * Cuts a space where guards change their mind, so that each piece knows what it reads (padding, parts side by side). Only along kept
- * variables, and only where the guard looks at one of them. Null when there is nothing to cut.
+ * Cuts a space where guards change their mind, so that each piece knows what it reads (padding, parts side by side).
+ * Only along kept variables, and only where the guard looks at one of them. Null when there is nothing to cut.
  */
 export function windowsOf(space: readonly LoopVar[], exprs: readonly Expr[]): Window[] | null {
   const cuts = new Map<VarAtom, Set<number>>();
@@ -140,8 +143,8 @@ const substituted = (
 ): Map<VarAtom, Ix> => new Map([...meaning].map(([original, ix]) => [original, table.substitute(ix, by)]));
 
 /**
- * Splits variables until indices that divide by a part of one are affine, where they can be. `retrace` builds the kernel's expressions when the
- * original variables are replaced as said.
+ * Splits variables until indices that divide by a part of one are affine, where they can be. `retrace` builds the
+ * kernel's expressions when the original variables are replaced as said.
  */
 export function splitLoops<T extends Traced>(
   table: IndexTable,

@@ -1,6 +1,7 @@
 /**
- * Expressions to instructions at one place of a loop nest, scalar or in vectors along one variable: operations here, where elements are and how they
- * are read in `indices.ts` and `memory.ts`. Imports level 1 and the loop IR; decides nothing about loops.
+ * Expressions to instructions at one place of a loop nest, scalar or in vectors along one variable: operations here,
+ * where elements are and how they are read in `indices.ts` and `memory.ts`. Imports level 1 and the loop IR; decides
+ * nothing about loops.
  */
 import type { DType } from '../../graph/dtype.ts';
 import type { Expr, GuardExpr, OpExpr, Tracer } from '../expr.ts';
@@ -30,6 +31,8 @@ export class Emitter extends Walk {
   readonly memory: Memory;
   /** Whether dividing by what all lanes share is multiplying by its reciprocal: where rows are long. */
   reciprocals = false;
+  /** Conditions that are known here. */
+  readonly decided = new Map<Expr, boolean>();
   /** Expressions an earlier pass has put into memory, at the element given and as values of that type. */
   readonly spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix; readonly dtype: DType }>();
 
@@ -171,6 +174,11 @@ export class Emitter extends Walk {
       this.indices.checkOnly(value, index, copy);
       return vector ? this.vector(element, copy) : this.value(element);
     }
+    const holds = value.is('where') ? this.decided.get(e.args[0]!) : undefined;
+    if (holds !== undefined) {
+      const chosen = e.args[holds ? 1 : 2]!;
+      return vector ? this.vector(chosen, copy) : this.value(chosen);
+    }
     const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
     const [x, y, z] = args as [Reg, Reg, Reg];
     const from = e.args[0]!.dtype;
@@ -198,8 +206,9 @@ export class Emitter extends Walk {
   }
 
   /**
-   * x / y as (x * s) * (1 / (y * s)), where s brings y into the middle of the range: a division of 16 lanes takes 16 cycles, two products one. At
-   * most one unit more than the quotient's own half (for normal results), and what is infinite, zero or NaN stays as it is.
+   * x / y as (x * s) * (1 / (y * s)), where s brings y into the middle of the range: a division of 16 lanes takes 16
+   * cycles, two products one. At most one unit more than the quotient's own half (for normal results), and what is
+   * infinite, zero or NaN stays as it is.
    */
   private quotient(e: OpExpr, x: Reg): Reg {
     const { scale, inverse } = this.reciprocal(e.args[1]!);

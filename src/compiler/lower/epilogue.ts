@@ -1,5 +1,6 @@
 /**
- * What fusion put behind a contraction, evaluated on finished sums at the coordinates that the schedule says. Imports level 1 and the contraction's spec.
+ * What fusion put behind a contraction, evaluated on finished sums at the coordinates that the schedule says. Imports
+ * level 1 and the contraction's spec.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { OutputSite } from '../contract/spec.ts';
@@ -83,8 +84,8 @@ export class Epilogue {
   }
 
   /**
-   * Whether all that differs between lanes along a dim has the width of the sums: their vectors cannot hold values of another (i64 positions under f32
-   * scores), which go one element at a time. What all lanes share may have any.
+   * Whether all that differs between lanes along a dim has the width of the sums: their vectors cannot hold values of
+   * another (i64 positions under f32 scores), which go one element at a time. What all lanes share may have any.
    */
   private isOneWidth(along: VarAtom): boolean {
     const { stores, exprs } = this.results;

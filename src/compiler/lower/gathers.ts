@@ -1,6 +1,7 @@
 /**
- * Rows of large arrays that lie where loaded indices say (embeddings and their updates): each is asked for some rows before it is read, because what is computed
- * with a row leaves the processor no room to begin with the next ones. Imports level 1, the target and the loop IR.
+ * Rows of large arrays that lie where loaded indices say (embeddings and their updates): each is asked for some rows
+ * before it is read, because what is computed with a row leaves the processor no room to begin with the next ones.
+ * Imports level 1, the target and the loop IR.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { CheckedIndex, Expr, LoadExpr } from '../expr.ts';
@@ -70,8 +71,8 @@ export class Gathers {
   }
 
   /**
-   * Asks, in the loop of a level, for the rows that its later trips read. What stands behind the indices of the last trips is taken to be those of the next
-   * loop over them, which it mostly is.
+   * Asks, in the loop of a level, for the rows that its later trips read. What stands behind the indices of the last
+   * trips is taken to be those of the next loop over them, which it mostly is.
    */
   ask(level: number): void {
     const { b, indices, memory, tracer } = this.emitter;

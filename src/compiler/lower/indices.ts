@@ -1,6 +1,6 @@
 /**
- * Index expressions to integer instructions, scalar or one per lane: sums are built so that what outer loops determine is shared, and indices that
- * were loaded are brought inside their range. Imports level 1 and the loop IR.
+ * Index expressions to integer instructions, scalar or one per lane: sums are built so that what outer loops determine
+ * is shared, and indices that were loaded are brought inside their range. Imports level 1 and the loop IR.
  */
 import { type CheckedIndex, checkedIndex, type Expr } from '../expr.ts';
 import type { Value } from '../flow.ts';
@@ -200,7 +200,10 @@ export class Indices {
     });
   }
 
-  /** Whether an index is made of whole vectors where it differs between lanes: of indices that are loaded, and the lanes themselves. */
+  /**
+   * Whether an index is made of whole vectors where it differs between lanes: of indices that are loaded, and the lanes
+   * themselves.
+   */
   isSumOfLanes(ix: Ix): boolean {
     const { context, laneBytes, mode } = this.walk;
     if (context.target.masksMemory !== true || laneBytes !== 4 || mode.lanes === 1) return false;
@@ -229,7 +232,10 @@ export class Indices {
     return sum;
   }
 
-  /** Loaded indices of all lanes, inside their range: one comparison for all of them, and lane by lane only where one is not. */
+  /**
+   * Loaded indices of all lanes, inside their range: one comparison for all of them, and lane by lane only where one is
+   * not.
+   */
   private checkedLanes(checked: CheckedIndex, copy: number): Reg {
     const { b, mode } = this.walk;
     const x = this.loadedLanes(checked, copy);

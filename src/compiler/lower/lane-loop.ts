@@ -1,5 +1,6 @@
 /**
- * The loop that vectors run along: several at a time, then one by one, then what is left. Emits loops; what happens inside is told.
+ * The loop that vectors run along: several at a time, then one by one, then what is left. Emits loops; what happens
+ * inside is told.
  */
 import type { Reg } from '../loops.ts';
 import type { LoopVar } from './domain.ts';

@@ -1,6 +1,6 @@
 /**
- * Vectors of a space kernel: along which variable, how many lanes, how many side by side. Decided by how memory is accessed and by the widths of the
- * values; emits nothing. Imports level 1 and the target.
+ * Vectors of a space kernel: along which variable, how many lanes, how many side by side. Decided by how memory is
+ * accessed and by the widths of the values; emits nothing. Imports level 1 and the target.
  */
 import type { DType } from '../../graph/dtype.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
@@ -30,7 +30,9 @@ export function chooseVectors(trace: SpaceTrace, vars: readonly LoopVar[], targe
   return { lane, lanes, copies: chooseCopies(trace, vars, lane, lanes), masked };
 }
 
-/** Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`. */
+/**
+ * Widths of the values that differ between lanes of `lane` (or anywhere, when null); 8-byte integers count as `wide`.
+ */
 function widthsAlong(trace: SpaceTrace, lane: LoopVar | null): { four: boolean; eight: boolean; wide: boolean } {
   const { tracer, exprs, stores, reduced } = trace;
   const bit = lane ? 2 ** tracer.vars.indexOf(lane.atom) : -1;
@@ -48,7 +50,10 @@ function widthsAlong(trace: SpaceTrace, lane: LoopVar | null): { four: boolean; 
   return widths;
 }
 
-/** Lanes that vectors along `lane` could have; 1 where values of different widths meet, or 8-byte integers (few machines have their operations). */
+/**
+ * Lanes that vectors along `lane` could have; 1 where values of different widths meet, or 8-byte integers (few machines
+ * have their operations).
+ */
 function lanesAlong(trace: SpaceTrace, lane: LoopVar, target: Target): number {
   const { four, eight, wide } = widthsAlong(trace, lane);
   if (wide || (four && eight)) return 1;
@@ -92,8 +97,8 @@ interface Access {
 }
 
 /**
- * The variable to run vectors of `lanes` along: unit strides are good, splats fine, everything else costs an access per lane. Null when
- * scalars are better.
+ * The variable to run vectors of `lanes` along: unit strides are good, splats fine, everything else costs an access per
+ * lane. Null when scalars are better.
  */
 function chooseLane(
   vars: readonly LoopVar[],

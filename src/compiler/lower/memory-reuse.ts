@@ -1,6 +1,6 @@
 /**
- * Memory between and after the passes of a space kernel: which costly values wait in the memory of a result, and which results may take the
- * memory of something that was read. Imports level 1.
+ * Memory between and after the passes of a space kernel: which costly values wait in the memory of a result, and which
+ * results may take the memory of something that was read. Imports level 1.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import { costOf, type Expr, type ReducedExpr } from '../expr.ts';
@@ -37,8 +37,8 @@ export function passDepths(exprs: readonly Expr[]): Map<Expr, number> {
 }
 
 /**
- * Costly values of one pass that a later one needs again, each with a result of full size whose memory keeps it meanwhile: softmax
- * leaves its exponentials where the quotients will be.
+ * Costly values of one pass that a later one needs again, each with a result of full size whose memory keeps it
+ * meanwhile: softmax leaves its exponentials where the quotients will be.
  */
 export function chooseSpills(
   trace: SpaceTrace,
@@ -78,7 +78,10 @@ export function chooseSpills(
   return spills;
 }
 
-/** Pairs of a stored value and a read one of equal size, where every read is at the stored element and no later than the store. */
+/**
+ * Pairs of a stored value and a read one of equal size, where every read is at the stored element and no later than the
+ * store.
+ */
 export function inPlacePairs(
   trace: SpaceTrace,
   windows: MemoryWindows,

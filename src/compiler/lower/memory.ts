@@ -1,6 +1,6 @@
 /**
- * Loads and stores at index expressions: pointers that outer loops share, vectors of neighbours, of every second element or gathered, and lanes that
- * may not exist. Imports level 1 and the loop IR.
+ * Loads and stores at index expressions: pointers that outer loops share, vectors of neighbours, of every second
+ * element or gathered, and lanes that may not exist. Imports level 1 and the loop IR.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { LoadExpr } from '../expr.ts';
@@ -108,7 +108,10 @@ export class Memory {
     return fromMemory(b, of.dtype, this.walk.gather(single));
   }
 
-  /** Elements ix, ix + 2, ... by two whole loads and a shuffle, if what lies between and beside them is inside the buffer. */
+  /**
+   * Elements ix, ix + 2, ... by two whole loads and a shuffle, if what lies between and beside them is inside the
+   * buffer.
+   */
   private everySecond(of: Value, buffer: number, ix: Ix, copy: number): Reg | null {
     const { b, tracer } = this.walk;
     const { lanes } = this.walk.mode;

@@ -1,5 +1,6 @@
 /**
- * Lowers kernels that are no expressions: routines over contiguous buffers viewed as [outer, n, inner], and copies. Imports the routines.
+ * Lowers kernels that are no expressions: routines over contiguous buffers viewed as [outer, n, inner], and copies.
+ * Imports the routines.
  */
 
 import { bytesOf } from '../../graph/dtype.ts';

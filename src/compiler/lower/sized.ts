@@ -1,6 +1,6 @@
 /**
- * What a kernel computes whatever its size: updates of an optimizer's many parameters are one expression over arrays of many lengths, and
- * become one body that is told the length (decision 092). Imports level 1; emits nothing.
+ * What a kernel computes whatever its size: updates of an optimizer's many parameters are one expression over arrays of
+ * many lengths, and become one body that is told the length (decision 092). Imports level 1; emits nothing.
  */
 import type { Expr } from '../expr.ts';
 import { storage, type Value } from '../flow.ts';
@@ -21,8 +21,9 @@ interface Walk {
 }
 
 /**
- * All that the body of an elementwise kernel along `lane` depends on but for its size; null where it depends on more: elements at other places than
- * their own (but for single numbers), guards, indices as values, checks that name a size. Buffers go by the order of their appearance, stores first.
+ * All that the body of an elementwise kernel along `lane` depends on but for its size; null where it depends on more:
+ * elements at other places than their own (but for single numbers), guards, indices as values, checks that name a size.
+ * Buffers go by the order of their appearance, stores first.
  */
 export function sizedKey(trace: SpaceTrace, lane: VarAtom, walk: Walk): string | null {
   const { stores, exprs, reduced } = trace;

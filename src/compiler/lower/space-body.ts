@@ -1,6 +1,6 @@
 /**
- * What happens inside the loops of a space kernel: at each level, what deeper ones need; for each result element, one pass over the summed
- * dims per reduction that waits for another, then what is computed from the results.
+ * What happens inside the loops of a space kernel: at each level, what deeper ones need; for each result element, one
+ * pass over the summed dims per reduction that waits for another, then what is computed from the results.
  */
 
 import { bytesOf, type DType } from '../../graph/dtype.ts';
@@ -189,7 +189,10 @@ export class SpaceBody {
     return { expr, dtype: value.dtype, buffer: this.buffers.write(value), ix, row };
   }
 
-  /** Where a value waits for later passes: where a result will be, or in a row of the thread's own where results go past the caches. */
+  /**
+   * Where a value waits for later passes: where a result will be, or in a row of the thread's own where results go past
+   * the caches.
+   */
   private waiting(expr: Expr, { value, ix }: Spill): Put {
     const there = this.put({ value, ix, expr, full: true });
     if (!this.emitter.memory.past.has(there.buffer)) return there;

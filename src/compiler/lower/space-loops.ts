@@ -1,6 +1,6 @@
 /**
- * The loops of a space kernel: its variables split and merged until accesses are affine, which of them are vectors, and in which order they nest.
- * Imports level 1 and the target; emits nothing.
+ * The loops of a space kernel: its variables split and merged until accesses are affine, which of them are vectors, and
+ * in which order they nest. Imports level 1 and the target; emits nothing.
  */
 
 import type { Value } from '../flow.ts';
@@ -27,7 +27,10 @@ export interface SpaceLoops extends Vectors {
 
 /** A kernel's space while its loops are chosen. */
 export class Space {
-  /** Number of the chunk, in kernels that sum in two stages; of the running thread's row, where rows wait in memory of their own. */
+  /**
+   * Number of the chunk, in kernels that sum in two stages; of the running thread's row, where rows wait in memory of
+   * their own.
+   */
   readonly chunkVar: VarAtom;
   /** Whether sums are so short that all their elements are written out. */
   private readonly writtenOut: boolean;

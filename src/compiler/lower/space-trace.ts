@@ -1,6 +1,6 @@
 /**
- * A space kernel as expressions: its members at coordinates over whatever loop variables were chosen, its results with where they are stored, and its
- * reductions, looped over or written out. Imports level 1; chooses no loops.
+ * A space kernel as expressions: its members at coordinates over whatever loop variables were chosen, its results with
+ * where they are stored, and its reductions, looped over or written out. Imports level 1; chooses no loops.
  */
 
 import { type Combination, type Expr, type ReducedExpr, Tracer } from '../expr.ts';

@@ -1,6 +1,7 @@
 /**
- * Lowers a kernel over a space (elementwise values, reductions, rows with several reductions) to loops: cuts the space into pieces where guards
- * change, and shares tasks out over the dims that results have. Vectors run along one variable, summed or not.
+ * Lowers a kernel over a space (elementwise values, reductions, rows with several reductions) to loops: cuts the space
+ * into pieces where guards change, and shares tasks out over the dims that results have. Vectors run along one
+ * variable, summed or not.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import { eachTask } from '../contract/tasks.ts';
@@ -162,7 +163,10 @@ class SpaceLowering {
     };
   }
 
-  /** An update of a variable that is worth threads: one body serves all that differ in their sizes. Null for all other kernels. */
+  /**
+   * An update of a variable that is worth threads: one body serves all that differ in their sizes. Null for all other
+   * kernels.
+   */
   private sized(): LoweredKernel | null {
     const { b, buffers, context } = this;
     const { trace, lane, lanes, copies, masked, vars } = this.loops;
@@ -274,8 +278,9 @@ class SpaceLowering {
   }
 
   /**
-   * Sums in two stages: chunks of the first summed loop, shared out between threads, then the chunks' sums, in order. How many chunks there
-   * are depends on shapes only, so the bits do not depend on threads. Returns false where there is nothing to cut.
+   * Sums in two stages: chunks of the first summed loop, shared out between threads, then the chunks' sums, in order.
+   * How many chunks there are depends on shapes only, so the bits do not depend on threads. Returns false where there
+   * is nothing to cut.
    */
   private emitSplit(body: SpaceBody): boolean {
     const { b, emitter } = this;

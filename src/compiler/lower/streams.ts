@@ -1,6 +1,7 @@
 /**
- * How long arrays move between memory and the first cache while a space kernel walks them (decision 115): which lines are asked for before they are read or
- * written, and which results are stored past the caches. Imports level 1, the target and the loop IR.
+ * How long arrays move between memory and the first cache while a space kernel walks them (decision 115): which lines
+ * are asked for before they are read or written, and which results are stored past the caches. Imports level 1, the
+ * target and the loop IR.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { Expr, LoadExpr } from '../expr.ts';
@@ -80,8 +81,8 @@ export class Streams {
   }
 
   /**
-   * Emits `fill`; where results may go past the caches twice, as that only pays (and is only allowed) where memory starts at a line and is not that of
-   * something read at the same places.
+   * Emits `fill`; where results may go past the caches twice, as that only pays (and is only allowed) where memory
+   * starts at a line and is not that of something read at the same places.
    */
   either(fill: () => void): void {
     const { emitter, buffers } = this;
@@ -115,8 +116,8 @@ export class Streams {
   }
 
   /**
-   * Asks for what the lane loop will read and write later, at the place of its vectors. Where rows are walked in several passes that is a row ahead, in the
-   * last pass that reads a value: the others find it in a cache.
+   * Asks for what the lane loop will read and write later, at the place of its vectors. Where rows are walked in
+   * several passes that is a row ahead, in the last pass that reads a value: the others find it in a cache.
    */
   ask(needed: readonly Expr[], stores: readonly StoreExpr[], laterPasses: ReadonlySet<Expr>): void {
     const { emitter, buffers } = this;
@@ -146,8 +147,9 @@ export class Streams {
   }
 
   /**
-   * Asks for the rows that indices loaded in `loop` choose from long tables, all of them before the loop reads the first: they lie anywhere in memory, and a core that meets them one by one
-   * waits for most (dlrm's 26 tables, 64 bytes a row).
+   * Asks for the rows that indices loaded in `loop` choose from long tables, all of them before the loop reads the
+   * first: they lie anywhere in memory, and a core that meets them one by one waits for most (dlrm's 26 tables, 64
+   * bytes a row).
    */
   askRows(loop: LoopVar, level: number, levels: ReadonlyMap<Expr, number>): void {
     const { emitter, buffers } = this;
@@ -176,7 +178,9 @@ export class Streams {
     );
   }
 
-  /** How far behind an access of the lane loop lies what is read next but not soon; null where lanes are no neighbours. */
+  /**
+   * How far behind an access of the lane loop lies what is read next but not soon; null where lanes are no neighbours.
+   */
   private distance(dtype: DType, ix: Ix): number | null {
     const { keptLoops, summedLoops } = this.loops;
     const lane = this.loops.lane!;

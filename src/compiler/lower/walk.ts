@@ -1,6 +1,6 @@
 /**
- * Where emission stands in a loop nest: the lanes that values have at the moment, the registers of loop variables, and what has been emitted
- * already, per scope, so that it is not emitted again inside. Imports level 1 and the loop IR.
+ * Where emission stands in a loop nest: the lanes that values have at the moment, the registers of loop variables, and
+ * what has been emitted already, per scope, so that it is not emitted again inside. Imports level 1 and the loop IR.
  */
 import type { Expr, Tracer } from '../expr.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
@@ -14,7 +14,10 @@ export interface Mode {
   readonly lanes: number;
   /** Vectors side by side: copy u stands u * lanes further along the lane variable. */
   readonly copies: number;
-  /** Leading lanes that exist, where not all do (one copy, and a target that masks memory): the others compute what nobody sees. */
+  /**
+   * Leading lanes that exist, where not all do (one copy, and a target that masks memory): the others compute what
+   * nobody sees.
+   */
   readonly active?: number;
   /** The same as a mask that is only known at run time. */
   readonly mask?: Reg;

@@ -14,8 +14,9 @@ interface Destinations {
 }
 
 /**
- * Decides where results go. A variable is written by the kernel that computes its new value if nobody else reads that kernel's results, it cannot fail, and
- * it reads the old value (if at all) only at the element it writes; then every other reader of the old value can run before, unless that is itself written after this one.
+ * Decides where results go. A variable is written by the kernel that computes its new value if nobody else reads that
+ * kernel's results, it cannot fail, and it reads the old value (if at all) only at the element it writes; then every
+ * other reader of the old value can run before, unless that is itself written after this one.
  */
 export function chooseDestinations(
   flow: Flow,
@@ -68,8 +69,9 @@ const memoriesRead = (flow: Flow, step: Step): number[] =>
   readsOf(step).flatMap(read => (read.leaf < 0 ? [] : [flow.sameMemory[read.leaf]!]));
 
 /**
- * Whether a reader of `memory` has to run after `step`: it writes in place (`writers`) what `step` reads, or what another writer does that must run after `step`. Two variables whose
- * new values are computed from each other cannot both be written in place by kernels of their own.
+ * Whether a reader of `memory` has to run after `step`: it writes in place (`writers`) what `step` reads, or what
+ * another writer does that must run after `step`. Two variables whose new values are computed from each other cannot
+ * both be written in place by kernels of their own.
  */
 function waitsForReaders(flow: Flow, step: Step, memory: number, writers: ReadonlyMap<number, Step>): boolean {
   const later = new Set([step]);

@@ -1,6 +1,7 @@
 /**
- * Order and memory: kernels get their order and their buffers a place. Intermediates share one arena by first and last use, results take the memory of
- * inputs that die with them, variables are written in place. May import the flow, kernels and their lowered form; knows no machine.
+ * Order and memory: kernels get their order and their buffers a place. Intermediates share one arena by first and last
+ * use, results take the memory of inputs that die with them, variables are written in place. May import the flow,
+ * kernels and their lowered form; knows no machine.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { Flow, Value } from '../flow.ts';
@@ -49,8 +50,8 @@ const preparationOf = (step: Step): Step[] =>
     : [];
 
 /**
- * Places every buffer of the ordered steps and says where threads must meet. What the `lasting` steps compute, and what others prepare from it,
- * is kept from run to run.
+ * Places every buffer of the ordered steps and says where threads must meet. What the `lasting` steps compute, and what
+ * others prepare from it, is kept from run to run.
  */
 export function plan(
   flow: Flow,

@@ -15,7 +15,10 @@ interface Range {
   readonly single: boolean;
 }
 
-/** Finds out before which kernels threads must meet: where one touches what another has touched since they last did, and one of them writes. */
+/**
+ * Finds out before which kernels threads must meet: where one touches what another has touched since they last did, and
+ * one of them writes.
+ */
 export class Meetings {
   private reads: Range[] = [];
   private writes: Range[] = [];

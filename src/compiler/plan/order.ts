@@ -1,6 +1,6 @@
 /**
- * The order of kernels: that in which the program was written, as far as their inputs are there; updates as soon as nothing needs the old value and
- * nothing can fail any more.
+ * The order of kernels: that in which the program was written, as far as their inputs are there; updates as soon as
+ * nothing needs the old value and nothing can fail any more.
  */
 import type { JoinedParts } from '../concats.ts';
 import type { Flow, Value } from '../flow.ts';

@@ -79,7 +79,10 @@ export interface CropOptions {
   readonly ratio?: readonly [number, number];
 }
 
-/** Cuts out a part of random size, shape and place and resizes it to `height` x `width` (Szegedy et al. 2015, as torchvision does it). */
+/**
+ * Cuts out a part of random size, shape and place and resizes it to `height` x `width` (Szegedy et al. 2015, as
+ * torchvision does it).
+ */
 export function randomResizedCrop(height: number, width = height, options: CropOptions = {}): Transform {
   const { scale = [0.08, 1], ratio = [3 / 4, 4 / 3] } = checkOptions('randomResizedCrop', options, ['scale', 'ratio']);
   checkPixels('randomResizedCrop', { height, width });

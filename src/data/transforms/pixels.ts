@@ -1,5 +1,6 @@
 /**
- * Transforms of each pixel for itself: to floats, normalisation, colours. Plain loops, and tables for u8: an image has 150,000 values.
+ * Transforms of each pixel for itself: to floats, normalisation, colours. Plain loops, and tables for u8: an image has
+ * 150,000 values.
  */
 import { checkOptions } from '../../tensor/options.ts';
 import type { Image } from '../image.ts';
@@ -76,7 +77,8 @@ function meanGrey(image: Image): number {
 }
 
 /**
- * Turns the hue of every pixel by `turn` (-0.5 to 0.5) of a full turn, through HSV, as torchvision's adjust_hue does on tensors; grey images stay as they are.
+ * Turns the hue of every pixel by `turn` (-0.5 to 0.5) of a full turn, through HSV, as torchvision's adjust_hue does on
+ * tensors; grey images stay as they are.
  *
  * @throws RangeError for a turn outside
  */
@@ -110,7 +112,10 @@ export const adjustHue = (image: Image, turn: number): Image => {
   return { ...image, data: result };
 };
 
-/** Changes brightness, contrast, saturation and hue by random factors in a random order, as torchvision's ColorJitter. @throws RangeError for a hue above 0.5 */
+/**
+ * Changes brightness, contrast, saturation and hue by random factors in a random order, as torchvision's ColorJitter.
+ * @throws RangeError for a hue above 0.5
+ */
 export const colorJitter = (options: ColorJitterOptions): Transform => {
   const {
     brightness = 0,

@@ -69,15 +69,15 @@ function bilinear(data: ArrayLike<number>, plane: number, width: number, height:
 
 export interface ResizeOptions {
   /**
-   * Whether a smaller image is made of all pixels of the larger one (a triangle as wide as the scale), as torchvision and Pillow do, and not of the four
-   * next to each place. Default true.
+   * Whether a smaller image is made of all pixels of the larger one (a triangle as wide as the scale), as torchvision
+   * and Pillow do, and not of the four next to each place. Default true.
    */
   readonly antialias?: boolean;
 }
 
 /**
- * Bilinear resize to `height` x `width`, pixel centres aligned (PyTorch's `align_corners=False`). With one number, that becomes the shorter side and the
- * proportions stay.
+ * Bilinear resize to `height` x `width`, pixel centres aligned (PyTorch's `align_corners=False`). With one number, that
+ * becomes the shorter side and the proportions stay.
  */
 export function resize(height: number, width?: number, options: ResizeOptions = {}): (image: Image) => Image {
   const { antialias = true } = checkOptions('resize', options, ['antialias']);

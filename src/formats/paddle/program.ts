@@ -1,5 +1,6 @@
 /**
- * A Paddle inference program as a module: operators run in the program's order; persistable floats are parameters under their names.
+ * A Paddle inference program as a module: operators run in the program's order; persistable floats are parameters under
+ * their names.
  */
 import { Module } from '../../nn/index.ts';
 import { type DType, isFloat, Parameter, Tensor } from '../../tensor/index.ts';

@@ -1,6 +1,6 @@
 /**
- * What NumPy's own pickles are made of: arrays, dtypes and scalars (numpy/core/src/multiarray/methods.c, `array_reduce`). Arrays stay in
- * the file until they are read.
+ * What NumPy's own pickles are made of: arrays, dtypes and scalars (numpy/core/src/multiarray/methods.c,
+ * `array_reduce`). Arrays stay in the file until they are read.
  */
 import type { FileType } from '../elements.ts';
 import { FileBytes } from './cursor.ts';
@@ -124,7 +124,10 @@ const listed: Builder = ([items]) => [...(Array.isArray(items) ? items : [])];
 const asSet: Builder = ([items]) => new Set(Array.isArray(items) ? items : []);
 const asGiven: Builder = ([value]) => value ?? null;
 
-/** Containers and conversions of Python itself that files of weights use; of module `builtins`, or `__builtin__` before Python 3. */
+/**
+ * Containers and conversions of Python itself that files of weights use; of module `builtins`, or `__builtin__` before
+ * Python 3.
+ */
 const BUILTINS: ReadonlyMap<string, Builder> = new Map<string, Builder>([
   ['dict', pairs],
   ['list', listed],

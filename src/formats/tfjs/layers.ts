@@ -1,6 +1,6 @@
 /**
- * Keras layers as TensorFlow.js saves them: one rule per class name, from inputs, configuration and weights to the output. Tensors have channels last
- * (keras.io/api/layers, tfjs-layers/src/layers).
+ * Keras layers as TensorFlow.js saves them: one rule per class name, from inputs, configuration and weights to the
+ * output. Tensors have channels last (keras.io/api/layers, tfjs-layers/src/layers).
  */
 import { cat, F, type Parameter, type Tensor } from '../../tensor/index.ts';
 import type { Json } from '../json.ts';

@@ -81,7 +81,10 @@ export const runsLayer = (kind: string): boolean => Object.hasOwn(LAYERS, kind) 
 /** Weights of a model by their full names. */
 export type Weights = Readonly<Record<string, Tensor>>;
 
-/** What the file says of a layer or a model, and the names of its weights: symbols, as the fields with names are the file's. */
+/**
+ * What the file says of a layer or a model, and the names of its weights: symbols, as the fields with names are the
+ * file's.
+ */
 const FILE = Symbol('file');
 const WEIGHTS = Symbol('weights');
 

@@ -20,7 +20,9 @@ export const GENERATE = [...SAMPLING, 'maxNewTokens', 'eosTokenIds'] as const;
 /** Prompts are read in pieces of these many tokens: few programs, each reading the weights once for many tokens. */
 const PIECES = [128, 16] as const;
 
-/** Caches come in multiples of this many positions: few programs, and little work on positions that are never reached. */
+/**
+ * Caches come in multiples of this many positions: few programs, and little work on positions that are never reached.
+ */
 const CAPACITY_STEP = 128;
 
 /** The compiled programs of one cache size and one way of sampling, and the state they share. */
@@ -46,7 +48,9 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
   /** Tokens that end a text. */
   abstract readonly eosTokenIds: readonly number[];
 
-  /** Tokens of a text with what is generated; one more than `maxLength` where the last token is predicted and not read. */
+  /**
+   * Tokens of a text with what is generated; one more than `maxLength` where the last token is predicted and not read.
+   */
   protected get longestText(): number {
     return this.maxLength;
   }
@@ -55,8 +59,8 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
   abstract newCache(capacity: number, batch?: number): KeyValueCache;
 
   /**
-   * Tokens [B, T] of which the first is at `position` (an integer scalar), after those in the cache: logits of the last, [B, vocab]. Keys
-   * and values are put into the cache.
+   * Tokens [B, T] of which the first is at `position` (an integer scalar), after those in the cache: logits of the
+   * last, [B, vocab]. Keys and values are put into the cache.
    */
   abstract step(tokens: Tensor, position: Tensor, cache: KeyValueCache): Tensor;
 
@@ -102,8 +106,8 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
   }
 
   /**
-   * Continues `prompt`, yielding each new token as soon as it is known; ends at an end-of-text token, after `maxNewTokens`, or when the
-   * longest sequence is reached. The model computes in evaluation mode while the loop runs.
+   * Continues `prompt`, yielding each new token as soon as it is known; ends at an end-of-text token, after
+   * `maxNewTokens`, or when the longest sequence is reached. The model computes in evaluation mode while the loop runs.
    *
    *     for (const token of model.stream(prompt, { topK: 50 })) process.stdout.write(tokenizer.decode([token]));
    */

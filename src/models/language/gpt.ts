@@ -20,7 +20,10 @@ export interface GPTConfig {
   readonly dropout?: number;
 }
 
-/** Attention and a feed-forward network, each normalised before and added to its input: [B, T, d] -> the same; over the cache when one is given. */
+/**
+ * Attention and a feed-forward network, each normalised before and added to its input: [B, T, d] -> the same; over the
+ * cache when one is given.
+ */
 export class GPTBlock extends Module<[x: Tensor, cache?: LayerCache, position?: Tensor]> {
   readonly ln_1: LayerNorm;
   readonly attnQkv: Linear;

@@ -1,5 +1,6 @@
 /**
- * GPT-2 (Radford et al. 2019), with Hugging Face's parameter names and layouts: its "Conv1D" layers are matrices [in, out].
+ * GPT-2 (Radford et al. 2019), with Hugging Face's parameter names and layouts: its "Conv1D" layers are matrices [in,
+ * out].
  */
 import { Dropout, Embedding, init, LayerNorm, type Linear, Module, ModuleList } from '../../nn/index.ts';
 import { arange, F, type Parameter, type Tensor } from '../../tensor/index.ts';

@@ -1,7 +1,7 @@
 /**
- * Decoders of the LLaMA family (Touvron et al. 2023: RMSNorm, rotary positions, SwiGLU; grouped keys and values from LLaMA 2 on), with
- * Hugging Face's parameter names: LLaMA 1 to 3, Mistral, Qwen2 (biases on q, k and v) and Qwen3 (norms on q and k), and all that share
- * their layout.
+ * Decoders of the LLaMA family (Touvron et al. 2023: RMSNorm, rotary positions, SwiGLU; grouped keys and values from
+ * LLaMA 2 on), with Hugging Face's parameter names: LLaMA 1 to 3, Mistral, Qwen2 (biases on q, k and v) and Qwen3
+ * (norms on q and k), and all that share their layout.
  */
 import { Embedding, init, Linear, Module, ModuleList, RMSNorm } from '../../nn/index.ts';
 import { F, type Tensor } from '../../tensor/index.ts';

@@ -1,6 +1,6 @@
 /**
- * Choosing the next token from logits, inside a compiled step: greedy, or drawn after temperature, top-k and top-p, with a penalty on what
- * was said before. The order is that of Hugging Face's generate.
+ * Choosing the next token from logits, inside a compiled step: greedy, or drawn after temperature, top-k and top-p,
+ * with a penalty on what was said before. The order is that of Hugging Face's generate.
  */
 import { rand, type Tensor } from '../../tensor/index.ts';
 import { checkOptions } from '../../tensor/options.ts';
@@ -30,7 +30,10 @@ export function checkSampling({ temperature = 1, topK, topP, repetitionPenalty =
     throw new RangeError(`generate: repetitionPenalty ${repetitionPenalty} came, expected more than 0`);
 }
 
-/** Logits [vocab] with those of tokens in `seen` (bool [vocab]) divided by the penalty where positive, multiplied where negative. */
+/**
+ * Logits [vocab] with those of tokens in `seen` (bool [vocab]) divided by the penalty where positive, multiplied where
+ * negative.
+ */
 export const penalise = (logits: Tensor, seen: Tensor, penalty: number): Tensor =>
   seen.where(logits.gt(0).where(logits.div(penalty), logits.mul(penalty)), logits);
 
@@ -41,8 +44,8 @@ export function keepTopK(logits: Tensor, k: number): Tensor {
 }
 
 /**
- * Logits [vocab] with everything but the likeliest tokens that together reach probability `p` at minus infinity. `among`, when fewer than
- * all can still be drawn, spares sorting the others.
+ * Logits [vocab] with everything but the likeliest tokens that together reach probability `p` at minus infinity.
+ * `among`, when fewer than all can still be drawn, spares sorting the others.
  */
 export function keepTopP(logits: Tensor, p: number, among: number = logits.shape[0]!): Tensor {
   if (p >= 1) return logits;

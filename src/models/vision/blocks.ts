@@ -26,7 +26,9 @@ export interface ConvNormOptions {
   readonly norm?: { readonly eps?: number; readonly momentum?: number };
 }
 
-/** Convolution without a bias, batch norm and activation, under the keys 0, 1 and 2; sizes are kept up to the stride. */
+/**
+ * Convolution without a bias, batch norm and activation, under the keys 0, 1 and 2; sizes are kept up to the stride.
+ */
 export function convNorm(inChannels: number, outChannels: number, options: ConvNormOptions = {}): Sequential {
   const { kernelSize = 3, stride = 1, groups = 1, dilation = 1, activation, norm = {} } = options;
   const padding = ((kernelSize - 1) / 2) * dilation;
@@ -96,7 +98,9 @@ export class StochasticDepth extends Module {
 /** Mean over positions: [N, C, H, W] -> [N, C]. */
 export const globalMean = (x: Tensor): Tensor => x.mean([2, 3]);
 
-/** Convolutions by He's normal initialiser over their outputs, and their biases 0: what most image models start from. */
+/**
+ * Convolutions by He's normal initialiser over their outputs, and their biases 0: what most image models start from.
+ */
 export function initialiseConvolutions(model: Module): void {
   for (const module of model.modules()) {
     if (!(module instanceof Conv2d)) continue;

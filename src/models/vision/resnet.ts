@@ -1,6 +1,6 @@
 /**
- * Residual networks (He et al. 2016), ResNeXt (Xie et al. 2017) and wide ones (Zagoruyko and Komodakis 2016), for ImageNet and for CIFAR,
- * with torchvision's parameter names.
+ * Residual networks (He et al. 2016), ResNeXt (Xie et al. 2017) and wide ones (Zagoruyko and Komodakis 2016), for
+ * ImageNet and for CIFAR, with torchvision's parameter names.
  */
 import { BatchNorm2d, Conv2d, Linear, MaxPool2d, Module, Sequential } from '../../nn/index.ts';
 import type { Tensor } from '../../tensor/index.ts';

@@ -17,7 +17,10 @@ const depthwise = (channels: number, stride: number): Module[] => [
   new BatchNorm2d(channels),
 ];
 
-/** Two branches whose channels are shuffled at the end: with stride 1 each takes half of the channels, with stride 2 all of them. */
+/**
+ * Two branches whose channels are shuffled at the end: with stride 1 each takes half of the channels, with stride 2 all
+ * of them.
+ */
 class ShuffleUnit extends Module {
   readonly branch1: Sequential;
   readonly branch2: Sequential;

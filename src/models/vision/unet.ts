@@ -1,6 +1,6 @@
 /**
- * U-Net for segmentation (Ronneberger et al. 2015), padded so that the output is as large as the image, with batch norm; the parameter names
- * are those of the widely used milesial/Pytorch-UNet.
+ * U-Net for segmentation (Ronneberger et al. 2015), padded so that the output is as large as the image, with batch
+ * norm; the parameter names are those of the widely used milesial/Pytorch-UNet.
  */
 import { BatchNorm2d, Conv2d, ConvTranspose2d, MaxPool2d, Module, ReLU, Sequential, Upsample } from '../../nn/index.ts';
 import { cat, F, type Tensor } from '../../tensor/index.ts';

@@ -1,6 +1,6 @@
 /**
- * The feature function: a record in, ids, numbers and labels out. One function for training (records as byte ranges of a file) and for serving
- * (records as objects), pure: the same record gives the same example everywhere.
+ * The feature function: a record in, ids, numbers and labels out. One function for training (records as byte ranges of
+ * a file) and for serving (records as objects), pure: the same record gives the same example everywhere.
  */
 import { checkOptions } from '../../tensor/options.ts';
 import type { BatchSchema, SparseBatch } from '../batch.ts';
@@ -12,13 +12,14 @@ import { slotSeed, slotWriter, type Writer } from './slots.ts';
 import { type DenseSpec, type FeatureSpec, type FullSpec, fullSpec, type LabelSpec, type SlotSpec } from './spec.ts';
 
 /**
- * What a record's column may hold; dates are taken as ISO 8601 has them, bytes as UTF-8. A list is a column with several values; null, undefined and ''
- * are missing.
+ * What a record's column may hold; dates are taken as ISO 8601 has them, bytes as UTF-8. A list is a column with
+ * several values; null, undefined and '' are missing.
  */
 export type FieldValue = string | number | bigint | boolean | Date | Uint8Array | null | undefined;
 /**
- * A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0); where they become signs, whole ones beyond 2^53 are
- * refused, because their last digits may be lost already: bigints and texts are exact.
+ * A record as an object: values by column. Numbers are taken as JavaScript prints them (5, not 5.0); where they become
+ * signs, whole ones beyond 2^53 are refused, because their last digits may be lost already: bigints and texts are
+ * exact.
  */
 export type FeatureRecord = Readonly<Record<string, FieldValue | readonly FieldValue[]>>;
 
@@ -66,7 +67,10 @@ export class Features {
     return this.extractAll([record]);
   }
 
-  /** The examples of several records, one batch. @throws Error naming the record and the feature for which it is bad. */
+  /**
+   * The examples of several records, one batch.
+   * @throws Error naming the record and the feature for which it is bad.
+   */
   extractAll(records: readonly FeatureRecord[]): SparseBatch {
     if (!Array.isArray(records)) throw new TypeError(`extractAll: records: ${typeof records} came, expected an array`);
     const rows = new Rows(this.schema, records.length);
@@ -233,7 +237,10 @@ function denseWriter({ width = 1 }: DenseSpec, position: number, numbers: Number
 
 const encoder = new TextEncoder();
 
-/** An object's values as bytes in the fields of a record; null, or why the record is bad. `signs`: the columns that signs are made of. */
+/**
+ * An object's values as bytes in the fields of a record; null, or why the record is bad. `signs`: the columns that
+ * signs are made of.
+ */
 export function fillFields(fields: Fields, record: FeatureRecord, signs: ReadonlySet<string>): string | null {
   if (typeof record !== 'object' || record === null) return `${String(record)} came, expected an object`;
   fields.clear(fields.bytes);

@@ -43,7 +43,10 @@ export const flatWidth = ({ schema }: ModelOptions, fields: number, dim: number)
 const towerOf = (options: DeepOptions, inputs: number): Tower =>
   new Tower(inputs, options.hidden ?? HIDDEN, { dropout: options.dropout });
 
-/** A network over all vectors and dense columns: PaddleRec's CTR-DNN, and with 408 slots of 9 weights the slot-DNN of production. */
+/**
+ * A network over all vectors and dense columns: PaddleRec's CTR-DNN, and with 408 slots of 9 weights the slot-DNN of
+ * production.
+ */
 export class DNN extends SparseModel {
   readonly tower: Tower;
   readonly out: Linear;
@@ -228,7 +231,10 @@ export interface FiBiNETOptions extends DeepOptions {
   readonly bilinear?: BilinearKind;
 }
 
-/** FiBiNET (Huang et al. 2019): bilinear interactions of vectors and of vectors reweighted by squeeze and excitation, then a network. */
+/**
+ * FiBiNET (Huang et al. 2019): bilinear interactions of vectors and of vectors reweighted by squeeze and excitation,
+ * then a network.
+ */
 export class FiBiNET extends LinearModel {
   readonly excitation: FieldExcitation;
   readonly bilinear: BilinearInteraction;

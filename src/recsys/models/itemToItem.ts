@@ -1,12 +1,14 @@
 /**
- * Item-to-item collaborative filtering (Linden et al. 2003): items that the same users took, by cosine of their users' sets. Learns in one
- * pass over histories, in any order; states of several processes add up.
+ * Item-to-item collaborative filtering (Linden et al. 2003): items that the same users took, by cosine of their users'
+ * sets. Learns in one pass over histories, in any order; states of several processes add up.
  */
 import { checkOptions } from '../../tensor/options.ts';
 import { type Sign, signOf, signParts } from '../batch.ts';
 
 export interface ItemToItemOptions {
-  /** Histories longer than this count with their most recent items only, as pairs grow with the square; 100 by default. */
+  /**
+   * Histories longer than this count with their most recent items only, as pairs grow with the square; 100 by default.
+   */
   readonly longest?: number;
 }
 
@@ -26,7 +28,10 @@ const keyOf = (sign: Sign): bigint => {
   return signOf(hi, lo);
 };
 
-/** Item-to-item collaborative filtering by cosine of co-occurrence (Linden, Smith and York 2003), counted from sequences of signs. */
+/**
+ * Item-to-item collaborative filtering by cosine of co-occurrence (Linden, Smith and York 2003), counted from sequences
+ * of signs.
+ */
 export class ItemToItem {
   readonly longest: number;
   /** Users per item. */

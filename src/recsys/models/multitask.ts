@@ -69,7 +69,10 @@ export interface PLEOptions extends ExpertOptions {
   readonly levels?: number;
 }
 
-/** One level of progressive extraction: shared experts and those of each task, mixed per task and, but for the last level, for the shared path. */
+/**
+ * One level of progressive extraction: shared experts and those of each task, mixed per task and, but for the last
+ * level, for the shared path.
+ */
 class Extraction extends ModuleList<Tower> {}
 
 /** Progressive layered extraction (Tang et al. 2020). */
@@ -138,8 +141,9 @@ export class PLE extends MultiTask {
 }
 
 /**
- * Entire space multi-task model (Ma et al. 2018): labels are click and, among all impressions, click followed by conversion, whose probability is
- * p(click) p(conversion | click). The output is the logits of these two factors; the loss is computed from them, so that certainty does not overflow.
+ * Entire space multi-task model (Ma et al. 2018): labels are click and, among all impressions, click followed by
+ * conversion, whose probability is p(click) p(conversion | click). The output is the logits of these two factors; the
+ * loss is computed from them, so that certainty does not overflow.
  */
 export class ESMM extends SparseModel {
   readonly click: Tower;

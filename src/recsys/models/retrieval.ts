@@ -1,6 +1,6 @@
 /**
- * Retrieval: a user's vector against items' vectors. Two-tower and MIND learn from positives alone, with the other items of the batch as
- * negatives and their popularity taken out (log-Q correction, Yi et al. 2019).
+ * Retrieval: a user's vector against items' vectors. Two-tower and MIND learn from positives alone, with the other
+ * items of the batch as negatives and their popularity taken out (log-Q correction, Yi et al. 2019).
  */
 import { Tower, weightedSum } from '../../models/interactions.ts';
 import { init, Linear } from '../../nn/index.ts';
@@ -130,18 +130,23 @@ export interface MINDOptions extends RetrievalOptions {
   readonly interests?: number;
   /** Rounds of dynamic routing; 3 by default. */
   readonly rounds?: number;
-  /** Whether users of short histories have fewer interests: max(1, min(interests, log2 of its length)), rounded down; true by default. */
+  /**
+   * Whether users of short histories have fewer interests: max(1, min(interests, log2 of its length)), rounded down;
+   * true by default.
+   */
   readonly dynamic?: boolean;
   /**
-   * Power of label-aware attention: in training, a user is its interests weighted by softmax(similarity to the example's own item ^ power), a similarity below 0
-   * keeping its sign. By default the nearest alone counts, the limit of large powers (the paper's choice, as it learns faster).
+   * Power of label-aware attention: in training, a user is its interests weighted by softmax(similarity to the
+   * example's own item ^ power), a similarity below 0 keeping its sign. By default the nearest alone counts, the limit
+   * of large powers (the paper's choice, as it learns faster).
    */
   readonly power?: number;
 }
 
 /**
- * Multi-interest network with dynamic routing (Li et al. 2019): a history becomes several interest capsules; in training, those near the example's own item
- * stand for the user (label-aware attention), and in serving an item meets the nearest.
+ * Multi-interest network with dynamic routing (Li et al. 2019): a history becomes several interest capsules; in
+ * training, those near the example's own item stand for the user (label-aware attention), and in serving an item meets
+ * the nearest.
  */
 export class MIND extends Retrieval {
   readonly history: string;

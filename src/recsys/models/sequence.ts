@@ -14,14 +14,20 @@ export interface SequenceOptions extends DeepOptions {
   readonly histories: Readonly<Record<string, string>>;
   /** Most recent ids of a history that count; 50 by default. */
   readonly length?: number;
-  /** Of the network (and of DIN's attention unit); as in the papers by default: 'dice' for DIN and DIEN, 'leakyRelu' for BST. */
+  /**
+   * Of the network (and of DIN's attention unit); as in the papers by default: 'dice' for DIN and DIEN, 'leakyRelu' for
+   * BST.
+   */
   readonly activation?: Activation;
 }
 
 /** Names of SequenceOptions. */
 const SEQUENCE = [...DEEP, 'histories', 'length', 'activation'] as const;
 
-/** What the three share: histories side by side, their target, and a network over [interest, target, other fields, dense]. */
+/**
+ * What the three share: histories side by side, their target, and a network over [interest, target, other fields,
+ * dense].
+ */
 abstract class HistoryModel extends SparseModel {
   readonly tower: Tower;
   readonly out: Linear;
@@ -30,7 +36,10 @@ abstract class HistoryModel extends SparseModel {
   /** Features of a history step: dim times histories. */
   readonly width: number;
 
-  /** `interest`: features of what `interestIn` gives, from the width of a step. `beside`: slots that say more of each step. */
+  /**
+   * `interest`: features of what `interestIn` gives, from the width of a step. `beside`: slots that say more of each
+   * step.
+   */
   constructor(
     options: SequenceOptions & { readonly activation: Activation },
     interest: (width: number, length: number) => number,
@@ -96,9 +105,10 @@ interface Extracted {
 }
 
 /**
- * Deep interest evolution network (Zhou et al. 2019): a GRU over the history, then a second one whose update gate is scaled by the attention
- * of the target. Its auxiliary loss (the paper's equation 6) asks of each step's interest that it tell the next step of the history from the
- * step at the same place of the example before, which stands for a sampled one.
+ * Deep interest evolution network (Zhou et al. 2019): a GRU over the history, then a second one whose update gate is
+ * scaled by the attention of the target. Its auxiliary loss (the paper's equation 6) asks of each step's interest that
+ * it tell the next step of the history from the step at the same place of the example before, which stands for a
+ * sampled one.
  */
 export class DIEN extends HistoryModel {
   readonly extractor: GRU;
@@ -146,7 +156,10 @@ export class DIEN extends HistoryModel {
   }
 }
 
-/** Mean, over steps that have a next one, of -log p(next step) - log(1 - p(step of another example)), p the sigmoid of the dot product. */
+/**
+ * Mean, over steps that have a next one, of -log p(next step) - log(1 - p(step of another example)), p the sigmoid of
+ * the dot product.
+ */
 function auxiliaryLoss({ interests, history, mask }: Extracted): Tensor {
   const steps = history.shape[1]! - 1;
   const before = (x: Tensor): Tensor => x.narrow(1, 0, steps);
@@ -171,15 +184,16 @@ export interface BSTOptions extends SequenceOptions {
   /** Attention heads; 1 by default (2 divides the width only for even dims). */
   readonly heads?: number;
   /**
-   * Slot of how long before the target each step was, the paper's positional feature t(target) - t(step): one id a step, such as a `logBucket` of
-   * seconds. None by default: steps then have learnt positions alone.
+   * Slot of how long before the target each step was, the paper's positional feature t(target) - t(step): one id a
+   * step, such as a `logBucket` of seconds. None by default: steps then have learnt positions alone.
    */
   readonly lags?: string;
 }
 
 /**
- * Behaviour sequence transformer (Chen et al. 2019): one encoder layer over history and target, LeakyReLU in it and behind it. A step is its items' vectors, beside
- * them that of its time lag (for the target a learnt one), and a learnt position is added.
+ * Behaviour sequence transformer (Chen et al. 2019): one encoder layer over history and target, LeakyReLU in it and
+ * behind it. A step is its items' vectors, beside them that of its time lag (for the target a learnt one), and a learnt
+ * position is added.
  */
 export class BST extends HistoryModel {
   readonly encoder: TransformerEncoderLayer;

@@ -21,7 +21,10 @@ export interface ReaderOptions {
   readonly batchSize: number;
   /** Leaves out a last batch that is not full; false by default. */
   readonly dropLast?: boolean;
-  /** Reading threads; 0 reads in this one. As many as there are cores, at most 4, by default. What is read does not depend on it. */
+  /**
+   * Reading threads; 0 reads in this one. As many as there are cores, at most 4, by default. What is read does not
+   * depend on it.
+   */
   readonly threads?: number;
   /** In the files' order by default. */
   readonly shuffle?: ShuffleOptions;

@@ -1,6 +1,6 @@
 /**
- * Passes out of a broker's messages: so many messages make a pass, a new day begins another. A broker that does not answer is waited for. What the
- * brokers differ in is three calls.
+ * Passes out of a broker's messages: so many messages make a pass, a new day begins another. A broker that does not
+ * answer is waited for. What the brokers differ in is three calls.
  */
 import { checkOptions } from '../../tensor/options.ts';
 import type { SparseBatch } from '../batch.ts';
@@ -38,7 +38,10 @@ export interface Message {
 export interface Broker {
   /** What it is called in notices. */
   readonly name: string;
-  /** At most `count` messages after `id` (null: from the first that is there), in order; waits up to `wait` milliseconds for the first. */
+  /**
+   * At most `count` messages after `id` (null: from the first that is there), in order; waits up to `wait` milliseconds
+   * for the first.
+   */
   read(after: string | null, count: number, wait: number): Promise<Message[]>;
   /**
    * What is known to be gone, or may be, of the messages after `id`, as a sentence; null where nothing is.
@@ -57,7 +60,10 @@ export class BrokerRefusal extends Error {}
 export interface BrokerPassOptions {
   /** Messages of a pass; 100,000 by default. A day's last pass has fewer. */
   readonly passMessages?: number;
-  /** Seconds after which a pass that has messages ends in any case; never by default, so that passes depend on the messages alone. */
+  /**
+   * Seconds after which a pass that has messages ends in any case; never by default, so that passes depend on the
+   * messages alone.
+   */
   readonly passSeconds?: number;
   /** Whether to wait for more when all messages are read; true by default. */
   readonly follow?: boolean;
@@ -67,7 +73,10 @@ export interface BrokerPassOptions {
 
 /** Messages asked for at once. */
 const CHUNK = 5000;
-/** Milliseconds: of one wait for messages, and the shortest and longest between two tries of a broker that does not answer. */
+/**
+ * Milliseconds: of one wait for messages, and the shortest and longest between two tries of a broker that does not
+ * answer.
+ */
 const WAIT = 1000;
 const RETRY = { first: 250, last: 5000 };
 
@@ -80,7 +89,10 @@ interface Position {
   readonly keys?: number;
 }
 
-/** Passes made of a broker's messages: so many messages each, and a new pass with each new day (UTC). A message whose key was there before is none. */
+/**
+ * Passes made of a broker's messages: so many messages each, and a new pass with each new day (UTC). A message whose
+ * key was there before is none.
+ */
 export class BrokerSource implements StreamSource {
   private readonly broker: Broker;
   private readonly options: BrokerPassOptions;

@@ -108,7 +108,10 @@ export class DirectorySource implements StreamSource {
     return null;
   }
 
-  /** Says of what is behind the position and was not there before that it came too late: what was trained on stays as it is. */
+  /**
+   * Says of what is behind the position and was not there before that it came too late: what was trained on stays as it
+   * is.
+   */
   private look(days: readonly string[], stretches: readonly Stretch[], last: Stretch | null, asking: Asking): void {
     const before = this.seen;
     this.seen = { days, folders: stretches.map(nameOf) };
@@ -145,7 +148,10 @@ export class DirectorySource implements StreamSource {
     );
   }
 
-  /** The folders there are from the day before the position's on, in order of time: that one is looked into again for what came late. */
+  /**
+   * The folders there are from the day before the position's on, in order of time: that one is looked into again for
+   * what came late.
+   */
   private stretches(days: readonly string[], last: Stretch | null): Stretch[] {
     const present = last ? days.findIndex(day => day >= last.day) : 0;
     return days

@@ -1,6 +1,7 @@
 /**
- * NATS JetStream through @nats-io/transport-node and @nats-io/jetstream. The position is the sequence number of the last message in a checkpoint. A
- * durable consumer starts behind it, and its acknowledgement floor follows the checkpoints.
+ * NATS JetStream through @nats-io/transport-node and @nats-io/jetstream. The position is the sequence number of the
+ * last message in a checkpoint. A durable consumer starts behind it, and its acknowledgement floor follows the
+ * checkpoints.
  */
 import type { Consumer, JetStreamManager, JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
@@ -16,8 +17,8 @@ export interface NatsOptions {
   /** Only messages of this subject; all by default. */
   readonly subject?: string;
   /**
-   * The header that tells messages apart: one whose value came lately is passed over. None by default, as the server does the same for the header Nats-Msg-Id
-   * within the stream's duplicate window (two minutes unless set).
+   * The header that tells messages apart: one whose value came lately is passed over. None by default, as the server
+   * does the same for the header Nats-Msg-Id within the stream's duplicate window (two minutes unless set).
    */
   readonly key?: string;
   /** The durable consumer that shows how far training has come; 'tenon' by default. */

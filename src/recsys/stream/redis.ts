@@ -1,6 +1,7 @@
 /**
- * Redis Streams through the package `redis`. The position is the id of the last entry in a checkpoint, so entries are read with XREAD and nothing is
- * pending anywhere; a consumer group's last-delivered id follows the checkpoints, for XINFO GROUPS and whoever trims the stream.
+ * Redis Streams through the package `redis`. The position is the id of the last entry in a checkpoint, so entries are
+ * read with XREAD and nothing is pending anywhere; a consumer group's last-delivered id follows the checkpoints, for
+ * XINFO GROUPS and whoever trims the stream.
  */
 import { checkOptions } from '../../tensor/options.ts';
 import { type Broker, BrokerRefusal, type Message } from './broker.ts';
@@ -11,7 +12,9 @@ export interface RedisOptions {
   readonly url: string;
   /** The stream's key. */
   readonly stream: string;
-  /** The entry's field that holds the line or lines; the first one by default. An entry without it counts as a bad line. */
+  /**
+   * The entry's field that holds the line or lines; the first one by default. An entry without it counts as a bad line.
+   */
   readonly field?: string;
   /** The entry's field that tells it apart from others: one whose value came lately is passed over. None by default. */
   readonly key?: string;

@@ -1,6 +1,7 @@
 /**
- * The streaming loop: for each pass, measure on it while it is unseen, train on it, publish a delta, write a checkpoint; at the end of a day shrink the table and
- * publish a base. A restart goes on from the last done-file, and ends with the bits of a run that was never stopped.
+ * The streaming loop: for each pass, measure on it while it is unseen, train on it, publish a delta, write a
+ * checkpoint; at the end of a day shrink the table and publish a base. A restart goes on from the last done-file, and
+ * ends with the bits of a run that was never stopped.
  */
 import path from 'node:path';
 import { writeAtomic } from '../../formats/index.ts';
@@ -61,7 +62,10 @@ const OPTIONS = [
   ...(['onEvent', 'onNotice', 'onProgress'] as const),
 ] as const;
 
-/** Trains until the source is over, `maxPasses` are done or the signal comes. @throws Error in one sentence; what was saved before stays loadable */
+/**
+ * Trains until the source is over, `maxPasses` are done or the signal comes.
+ * @throws Error in one sentence; what was saved before stays loadable
+ */
 export function streamTrain(options: StreamOptions): Promise<StreamResult> {
   checkOptions('streamTrain', options, OPTIONS);
   return new StreamRun(options).run();

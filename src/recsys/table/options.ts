@@ -22,25 +22,34 @@ export type RowOptimizer =
   /** w -= lr g. lr 0.05. */
   | { readonly type: 'sgd'; readonly lr?: number }
   /**
-   * One accumulator per row, of gradients per show (PaddlePaddle's CTR accessor): g = gradient / shows; w -= lr g sqrt(g0 / (g0 + G));
-   * G += mean(g^2). lr 0.05, g0 = initialG2sum 3; weights stay within `bound` (10).
+   * One accumulator per row, of gradients per show (PaddlePaddle's CTR accessor): g = gradient / shows; w -= lr g
+   * sqrt(g0 / (g0 + G)); G += mean(g^2). lr 0.05, g0 = initialG2sum 3; weights stay within `bound` (10).
    */
   | { readonly type: 'rowAdagrad'; readonly lr?: number; readonly initialG2sum?: number; readonly bound?: number }
-  /** One accumulator per weight, PyTorch's: G += g^2; w -= lr g / (sqrt(G) + eps). lr 0.01, initialAccumulator 0, eps 1e-10. */
+  /**
+   * One accumulator per weight, PyTorch's: G += g^2; w -= lr g / (sqrt(G) + eps). lr 0.01, initialAccumulator 0, eps
+   * 1e-10.
+   */
   | {
       readonly type: 'adagrad';
       readonly lr?: number;
       readonly initialAccumulator?: number;
       readonly eps?: number;
     }
-  /** PyTorch's SparseAdam: moments move only when the row is pushed; the bias is corrected by the table's step count. lr 1e-3, betas 0.9 and 0.999, eps 1e-8. */
+  /**
+   * PyTorch's SparseAdam: moments move only when the row is pushed; the bias is corrected by the table's step count. lr
+   * 1e-3, betas 0.9 and 0.999, eps 1e-8.
+   */
   | {
       readonly type: 'adam';
       readonly lr?: number;
       readonly betas?: readonly [number, number];
       readonly eps?: number;
     }
-  /** One pair of moments per row, the means over its weights, with the row's own step count. lr 1e-3, betas 0.9 and 0.999, eps 1e-8. */
+  /**
+   * One pair of moments per row, the means over its weights, with the row's own step count. lr 1e-3, betas 0.9 and
+   * 0.999, eps 1e-8.
+   */
   | {
       readonly type: 'sharedAdam';
       readonly lr?: number;
@@ -70,9 +79,10 @@ const ROW_OPTIMIZER: Kind = byType<RowOptimizer>({
 });
 
 /**
- * When a new sign gets its vector. Until then a row has one weight (`wide`) and no vector; a pull of the vector gives zeros.
- * `always`: at once. `probability`: the row is created at all with probability p at each push. `count`: from n shows on.
- * `score`: from score(show, click) >= threshold (10) on, and the row itself is created with probability min(1, score of its push).
+ * When a new sign gets its vector. Until then a row has one weight (`wide`) and no vector; a pull of the vector gives
+ * zeros. `always`: at once. `probability`: the row is created at all with probability p at each push. `count`: from n
+ * shows on. `score`: from score(show, click) >= threshold (10) on, and the row itself is created with probability
+ * min(1, score of its push).
  */
 export type Admission =
   | { readonly type: 'always' }
@@ -80,7 +90,10 @@ export type Admission =
   | { readonly type: 'count'; readonly n: number }
   | { readonly type: 'score'; readonly threshold?: number };
 
-/** Initial weights: uniform in +-range (1e-4), or normal with standard deviation `std`; a function of sign and seed alone. */
+/**
+ * Initial weights: uniform in +-range (1e-4), or normal with standard deviation `std`; a function of sign and seed
+ * alone.
+ */
 export type InitSpec =
   | { readonly type: 'uniform'; readonly range?: number }
   | { readonly type: 'normal'; readonly std?: number };
@@ -106,16 +119,19 @@ export interface ScoreSpec {
 }
 
 /**
- * What happens when `memoryLimit` is reached. `refuse`: new signs are not created (their pushes are counted as refused), and rows that would be admitted go
- * on waiting. `evict`: rows of the lowest score, the longest unseen first among equals, make room. `spill`: further rows live in files in `folder`; the
- * index of all signs, about 16 bytes each, stays in memory.
+ * What happens when `memoryLimit` is reached. `refuse`: new signs are not created (their pushes are counted as
+ * refused), and rows that would be admitted go on waiting. `evict`: rows of the lowest score, the longest unseen first
+ * among equals, make room. `spill`: further rows live in files in `folder`; the index of all signs, about 16 bytes
+ * each, stays in memory.
  */
 export type AtLimit = 'refuse' | 'evict' | 'spill';
 
 export interface TableOptions {
   /** Weights of the vector; may be 0 for a table of `wide` weights alone. */
   readonly dim: number;
-  /** One more weight in front of the vector, with optimizer state of its own (PaddlePaddle's embed_w); false by default. */
+  /**
+   * One more weight in front of the vector, with optimizer state of its own (PaddlePaddle's embed_w); false by default.
+   */
   readonly wide?: boolean;
   /** { type: 'rowAdagrad' } by default. */
   readonly optimizer?: RowOptimizer;
@@ -133,8 +149,8 @@ export interface TableOptions {
   /** What happens at the limit; 'evict' by default, 'spill' with a folder. */
   readonly atLimit?: AtLimit;
   /**
-   * A folder for rows that live in memory-mapped (where there is no koffi, paged) scratch files, for tables larger than memory: with 'spill' those beyond the
-   * memory limit, otherwise all. In memory by default.
+   * A folder for rows that live in memory-mapped (where there is no koffi, paged) scratch files, for tables larger than
+   * memory: with 'spill' those beyond the memory limit, otherwise all. In memory by default.
    */
   readonly folder?: string;
 }

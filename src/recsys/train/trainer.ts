@@ -1,6 +1,7 @@
 /**
- * SparseTrainer: one step is pull (distinct signs, rows, pooling), dense forward and backward and update as one compiled program, push. The
- * program has one shape, the largest batch seen; smaller batches are padded with examples of weight 0.
+ * SparseTrainer: one step is pull (distinct signs, rows, pooling), dense forward and backward and update as one
+ * compiled program, push. The program has one shape, the largest batch seen; smaller batches are padded with examples
+ * of weight 0.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -35,14 +36,21 @@ export interface TrainerOptions {
   readonly optimizer?: (parameters: Parameter[]) => AnyOptimizer;
   /** How the bag of a slot becomes one vector; sum by default. */
   readonly pooling?: Readonly<Record<string, Pooling>>;
-  /** Label whose value counts as clicks in the rows; the first by default. With null, and of data without labels, every example is a click. */
+  /**
+   * Label whose value counts as clicks in the rows; the first by default. With null, and of data without labels, every
+   * example is a click.
+   */
   readonly clickLabel?: string | null;
   /**
-   * Mini-batch aware regularisation of rows (Zhou et al. 2018, DIN, equation 6): the gradient of each weight w of a batch's rows grows by l2 / n * w, n the
-   * row's shows so far, so that rare rows are held back and frequent ones hardly; 0 by default.
+   * Mini-batch aware regularisation of rows (Zhou et al. 2018, DIN, equation 6): the gradient of each weight w of a
+   * batch's rows grows by l2 / n * w, n the row's shows so far, so that rare rows are held back and frequent ones
+   * hardly; 0 by default.
    */
   readonly l2?: number;
-  /** Computes the products of the dense part in bf16 (see `autocast`); f32 by default. Rows, losses and optimizers stay f32. */
+  /**
+   * Computes the products of the dense part in bf16 (see `autocast`); f32 by default. Rows, losses and optimizers stay
+   * f32.
+   */
   readonly autocast?: 'bf16';
 }
 
@@ -79,7 +87,10 @@ const sumsFor = (signs: number, width: number): SignSums => ({
   slots: new Int32Array(signs),
 });
 
-/** A model, its table of rows and the optimizer of its dense weights: `step` trains on a batch, `predict` gives probabilities. */
+/**
+ * A model, its table of rows and the optimizer of its dense weights: `step` trains on a batch, `predict` gives
+ * probabilities.
+ */
 export class SparseTrainer implements BatchLearner {
   readonly model: SparseModel;
   readonly table: SparseTable;
@@ -137,9 +148,10 @@ export class SparseTrainer implements BatchLearner {
   }
 
   /**
-   * Learns from batches in a pipeline: while one is computed, the next is pulled and the one before pushed. A batch so sees rows as they were two
-   * pushes before the present one and not one, as between processes that train asynchronously; the order is always the same, and
-   * so are the bits. A batch must stay as it is until its result has come. Worth it where a core is left beside the threads that compute (`setNumThreads`).
+   * Learns from batches in a pipeline: while one is computed, the next is pulled and the one before pushed. A batch so
+   * sees rows as they were two pushes before the present one and not one, as between processes that train
+   * asynchronously; the order is always the same, and so are the bits. A batch must stay as it is until its result has
+   * come. Worth it where a core is left beside the threads that compute (`setNumThreads`).
    */
   async *train(batches: AsyncIterable<SparseBatch> | Iterable<SparseBatch>): AsyncGenerator<StepResult> {
     let running: { readonly pulled: Pulled; readonly outputs: Promise<readonly Tensor[]> } | null = null;
@@ -191,8 +203,9 @@ export class SparseTrainer implements BatchLearner {
   private readonly probabilities = (input: SparseInput): Tensor => this.model.probabilities(this.model.forward(input));
 
   /**
-   * What a function of the model's input gives for a batch, in evaluation mode, for instance `input => model.userVectors(input)`: f32, one row per
-   * example, flat; valid until the next call. Pass the same function every time: each is compiled once.
+   * What a function of the model's input gives for a batch, in evaluation mode, for instance `input =>
+   * model.userVectors(input)`: f32, one row per example, flat; valid until the next call. Pass the same function every
+   * time: each is compiled once.
    */
   outputs(batch: SparseBatch, fn: (input: SparseInput) => Tensor): Float32Array {
     this.model.eval();
@@ -281,7 +294,10 @@ export class SparseTrainer implements BatchLearner {
     this.known = new Float32Array(room);
   }
 
-  /** The stage as tensors over its own memory, in the order `inputOf` takes them: it stays as it is until the program has run. */
+  /**
+   * The stage as tensors over its own memory, in the order `inputOf` takes them: it stays as it is until the program
+   * has run.
+   */
   private arrays({ pooling, dense, labels, weights, shows }: Stage): Tensor[] {
     const { capacity, fields, wide, dim, lengths } = pooling;
     const view = (array: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>, shape: readonly number[]): Tensor =>
@@ -348,7 +364,10 @@ export class SparseTrainer implements BatchLearner {
     return [loss, probabilities, ...gradients];
   }
 
-  /** Writes dense weights, optimizer state and table as a folder. @throws Error naming file and reason; an older save stays whole. */
+  /**
+   * Writes dense weights, optimizer state and table as a folder.
+   * @throws Error naming file and reason; an older save stays whole.
+   */
   save(folder: string): void {
     writeFolderAtomic(folder, at => {
       this.table.save(path.join(at, TABLE_FILE), 'full');

@@ -1,6 +1,7 @@
 /**
- * torch.fft. Input is a real tensor or a pair { real, imag }; complex results are such pairs, whose parts are f32 or f64. `norm` says where the
- * factor 1 / n stands: 'backward' (the default) in the inverse, 'forward' in the transform, 'ortho' its square root in both.
+ * torch.fft. Input is a real tensor or a pair { real, imag }; complex results are such pairs, whose parts are f32 or
+ * f64. `norm` says where the factor 1 / n stands: 'backward' (the default) in the inverse, 'forward' in the transform,
+ * 'ortho' its square root in both.
  */
 import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';
@@ -164,7 +165,8 @@ function hermitian(
   const d = dimOf(op, x, dim);
   const length = n ?? 2 * (x.real.shape[d]! - 1);
   checkLength(op, length);
-  // hfft is the transform forward of a signal that is Hermitian: the inverse of its conjugate, without the inverse's factor.
+  // hfft is the transform forward of a signal that is Hermitian: the inverse of its conjugate, without the inverse's
+  // factor.
   const signal = inverse ? x : conjugate(x);
   const scale = scaleOf(op, norm, length, inverse);
   const out = fromHalf(signal, d, length, 1);
@@ -282,7 +284,9 @@ function checkFrequencies(op: string, n: number, dtype: DType): void {
   if (!isFloat(dtype)) throw new TypeError(`${op}: dtype: expected a float dtype, got ${dtype}`);
 }
 
-/** Frequencies of fft's result [n] in cycles per unit of sample spacing d: 0, 1, ..., then the negative ones, over n d. */
+/**
+ * Frequencies of fft's result [n] in cycles per unit of sample spacing d: 0, 1, ..., then the negative ones, over n d.
+ */
 export function fftfreq(n: number, d = 1, options: { readonly dtype?: DType } = {}): Tensor {
   const { dtype = 'f32' } = checkOptions('fftfreq', options, ['dtype']);
   checkFrequencies('fft.fftfreq', n, dtype);

@@ -47,8 +47,8 @@ function framing(op: string, nFft: number, options: StftOptions, like: Tensor): 
 }
 
 /**
- * Spectra of windows along the signals x [..., n]: [..., frequencies, windows, 2] with real and imaginary parts last, or a pair
- * { real, imag } with `returnComplex`.
+ * Spectra of windows along the signals x [..., n]: [..., frequencies, windows, 2] with real and imaginary parts last,
+ * or a pair { real, imag } with `returnComplex`.
  */
 export function stft(x: Tensor, nFft: number, options: StftOptions & { readonly returnComplex: true }): Complex;
 export function stft(x: Tensor, nFft: number, options?: StftOptions & { readonly returnComplex?: false }): Tensor;
@@ -80,8 +80,8 @@ export function stft(
 }
 
 /**
- * The signals [..., n] whose stft x is, or the nearest ones: windows are added up where they overlap and divided by what their squares add up to. x is
- * [..., frequencies, windows, 2] or a pair; `length` cuts or pads the result.
+ * The signals [..., n] whose stft x is, or the nearest ones: windows are added up where they overlap and divided by
+ * what their squares add up to. x is [..., frequencies, windows, 2] or a pair; `length` cuts or pads the result.
  */
 export function istft(
   x: Tensor | Complex,

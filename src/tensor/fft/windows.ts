@@ -1,6 +1,6 @@
 /**
- * Windows for the short-time Fourier transform, with torch's names. `periodic` (true by default) is the window of one element more without its last, as
- * spectra want it; false the symmetric one of filters.
+ * Windows for the short-time Fourier transform, with torch's names. `periodic` (true by default) is the window of one
+ * element more without its last, as spectra want it; false the symmetric one of filters.
  */
 
 import type { DType } from '../../graph/dtype.ts';

@@ -9,9 +9,33 @@ import { shapeText } from '../convert.ts';
 import { zerosLike } from '../creation.ts';
 import { checkFloat, checkTensor, normalDim } from '../operands.ts';
 import { inWide } from '../ops/softmax.ts';
-import { checkOptions } from '../options.ts';
+import { checkOptions, type OrAlone, withName } from '../options.ts';
 import { rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
+
+/** Settings of leakyRelu. */
+export interface LeakyReluOptions {
+  /** Slope of what is negative; 0.01 by default. */
+  readonly negativeSlope?: number;
+}
+
+/** Settings of elu and celu. */
+export interface EluOptions {
+  /** Minus the limit for very negative numbers; 1 by default. */
+  readonly alpha?: number;
+}
+
+/** Settings of gelu. */
+export interface GeluOptions {
+  /** 'tanh' takes the usual approximation; 'none' by default. */
+  readonly approximate?: 'none' | 'tanh';
+}
+
+/** Settings of softshrink and hardshrink. */
+export interface ShrinkOptions {
+  /** Numbers up to this magnitude become 0; 0.5 by default. */
+  readonly lambda?: number;
+}
 
 /** x where positive, else 0. */
 export const relu = (x: Tensor): Tensor => x.relu();
@@ -20,10 +44,13 @@ export const relu = (x: Tensor): Tensor => x.relu();
 export const relu6 = (x: Tensor): Tensor => hardtanh(x, { minVal: 0, maxVal: 6 });
 
 /** x where positive, else slope * x (default 0.01). */
-export function leakyRelu(x: Tensor, options: { readonly negativeSlope?: number } = {}): Tensor {
-  checkOptions('leakyRelu', options, ['negativeSlope']);
+export function leakyRelu(x: Tensor, options: OrAlone<LeakyReluOptions, 'negativeSlope'> = {}): Tensor {
+  const { negativeSlope = 0.01 } = checkOptions(
+    'leakyRelu',
+    withName<LeakyReluOptions, 'negativeSlope'>('negativeSlope', options),
+    ['negativeSlope'],
+  );
   checkFloat('leakyRelu', 'input', x);
-  const { negativeSlope = 0.01 } = options;
   return composite('leakyRelu', [x], { negativeSlope }, x.gt(0).where(x, x.mul(negativeSlope)));
 }
 
@@ -61,10 +88,9 @@ export function rrelu(
 }
 
 /** x where positive, else alpha * (exp(x) - 1). */
-export function elu(x: Tensor, options: { readonly alpha?: number } = {}): Tensor {
-  checkOptions('elu', options, ['alpha']);
+export function elu(x: Tensor, options: OrAlone<EluOptions, 'alpha'> = {}): Tensor {
+  const { alpha = 1 } = checkOptions('elu', withName<EluOptions, 'alpha'>('alpha', options), ['alpha']);
   checkFloat('elu', 'input', x);
-  const { alpha = 1 } = options;
   // The branch not taken is computed at 0, so that exp does not overflow into its gradient.
   return composite('elu', [x], { alpha }, x.gt(0).where(x, x.clampMax(0).expm1().mul(alpha)));
 }
@@ -75,19 +101,19 @@ export function selu(x: Tensor): Tensor {
 }
 
 /** max(0, x) + min(0, alpha * (exp(x / alpha) - 1)). */
-export function celu(x: Tensor, options: { readonly alpha?: number } = {}): Tensor {
-  checkOptions('celu', options, ['alpha']);
+export function celu(x: Tensor, options: OrAlone<EluOptions, 'alpha'> = {}): Tensor {
+  const { alpha = 1 } = checkOptions('celu', withName<EluOptions, 'alpha'>('alpha', options), ['alpha']);
   checkFloat('celu', 'input', x);
-  const { alpha = 1 } = options;
   if (alpha === 0) throw new RangeError('celu: alpha must not be 0');
   return x.gt(0).where(x, x.clampMax(0).div(alpha).expm1().mul(alpha));
 }
 
 /** x * Phi(x), exactly through erf, or with the tanh approximation. */
-export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
-  checkOptions('gelu', options, ['approximate']);
+export function gelu(x: Tensor, options: OrAlone<GeluOptions, 'approximate'> = {}): Tensor {
+  const { approximate = 'none' } = checkOptions('gelu', withName<GeluOptions, 'approximate'>('approximate', options), [
+    'approximate',
+  ]);
   checkFloat('gelu', 'input', x);
-  const { approximate = 'none' } = options;
   if (approximate !== 'none' && approximate !== 'tanh')
     throw new TypeError(`gelu: approximate: expected none or tanh, got ${String(approximate)}`);
   const result = inWide(x, wide => {
@@ -162,19 +188,17 @@ export function softsign(x: Tensor): Tensor {
 }
 
 /** x moved towards 0 by lambda (0.5), 0 within. */
-export function softshrink(x: Tensor, options: { readonly lambda?: number } = {}): Tensor {
-  checkOptions('softshrink', options, ['lambda']);
+export function softshrink(x: Tensor, options: OrAlone<ShrinkOptions, 'lambda'> = {}): Tensor {
+  const { lambda = 0.5 } = checkOptions('softshrink', withName<ShrinkOptions, 'lambda'>('lambda', options), ['lambda']);
   checkFloat('softshrink', 'input', x);
-  const { lambda = 0.5 } = options;
   if (!(lambda >= 0)) throw new RangeError(`softshrink: lambda: expected at least 0, got ${lambda}`);
   return x.gt(lambda).where(x.sub(lambda), x.lt(-lambda).where(x.add(lambda), x.mul(0)));
 }
 
 /** x where |x| exceeds lambda (0.5), else 0. */
-export function hardshrink(x: Tensor, options: { readonly lambda?: number } = {}): Tensor {
-  checkOptions('hardshrink', options, ['lambda']);
+export function hardshrink(x: Tensor, options: OrAlone<ShrinkOptions, 'lambda'> = {}): Tensor {
+  const { lambda = 0.5 } = checkOptions('hardshrink', withName<ShrinkOptions, 'lambda'>('lambda', options), ['lambda']);
   checkFloat('hardshrink', 'input', x);
-  const { lambda = 0.5 } = options;
   return x.abs().le(lambda).where(0, x);
 }
 

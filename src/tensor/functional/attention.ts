@@ -20,8 +20,8 @@ export interface AttentionOptions {
 }
 
 /**
- * softmax(query key^T * scale + mask) value: query [..., L, E], key [..., S, E], value [..., S, V]; result [..., L, V] (Vaswani et al.
- * 2017).
+ * softmax(query key^T * scale + mask) value: query [..., L, E], key [..., S, E], value [..., S, V]; result [..., L, V]
+ * (Vaswani et al. 2017).
  */
 export function scaledDotProductAttention(
   query: Tensor,

@@ -32,8 +32,8 @@ function offsetsChecked(offsets: Tensor, n: number): Tensor {
 }
 
 /**
- * Reduces bags of embedding rows without keeping them: index [bags, n], or flat with offsets [bags]; weight [rows, dim]; result
- * [bags, dim]. Empty bags are 0.
+ * Reduces bags of embedding rows without keeping them: index [bags, n], or flat with offsets [bags]; weight [rows,
+ * dim]; result [bags, dim]. Empty bags are 0.
  */
 export function embeddingBag(index: Tensor, weight: Tensor, options: EmbeddingBagOptions = {}): Tensor {
   checkOptions('embeddingBag', options, ['offsets', 'mode', 'perSampleWeights', 'paddingIdx', 'includeLastOffset']);

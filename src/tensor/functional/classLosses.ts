@@ -1,6 +1,6 @@
 /**
- * Losses over classes: cross entropy and negative log likelihood. The picked log-probability is a masked sum over the class dim, so that
- * forward and backward stay row-wise.
+ * Losses over classes: cross entropy and negative log likelihood. The picked log-probability is a masked sum over the
+ * class dim, so that forward and backward stay row-wise.
  */
 
 import * as build from '../../graph/build.ts';
@@ -93,7 +93,8 @@ const spread = (weight: Tensor, x: Tensor, dim: number): Tensor =>
   weight.reshape(x.shape.map((n, d) => (d === dim ? n : 1))).expand(x.shape);
 
 /**
- * Minus the log-probability of the target class: x [C], [N, C] or [N, C, ...] of log-probabilities, target the shape without C.
+ * Minus the log-probability of the target class: x [C], [N, C] or [N, C, ...] of log-probabilities, target the shape
+ * without C.
  *
  * @throws when the program runs and a target is neither a class nor `ignoreIndex`.
  */

@@ -1,6 +1,6 @@
 /**
- * Convolutions and their transposes in one, two and three dims: a window view and one contraction, so that both gradients are
- * contractions too.
+ * Convolutions and their transposes in one, two and three dims: a window view and one contraction, so that both
+ * gradients are contractions too.
  */
 
 import * as build from '../../graph/build.ts';
@@ -126,8 +126,8 @@ function conv(
 }
 
 /**
- * The axis of the groups and its label, 1. A single group is no axis at all: dropping it later would put a reshape between windows and
- * contraction, and the input's gradient would no longer merge into one contraction.
+ * The axis of the groups and its label, 1. A single group is no axis at all: dropping it later would put a reshape
+ * between windows and contraction, and the input's gradient would no longer merge into one contraction.
  */
 const groupAxis = (groups: number): { axes: number[]; label: number[] } =>
   groups === 1 ? { axes: [], label: [] } : { axes: [groups], label: [1] };
@@ -167,7 +167,8 @@ function convTranspose(
   if (outSizes.some(size => size < 1))
     throw new RangeError(`${op}: the output would have sizes ${shapeText(outSizes)} for input ${shapeText(x.shape)}`);
 
-  // Output position o takes kernel position k from input position (o + padding - k * dilation) / stride, where that is whole.
+  // Output position o takes kernel position k from input position (o + padding - k * dilation) / stride, where that is
+  // whole.
   const { axes: g, label } = groupAxis(groups);
   const lead = 2 + g.length;
   const axes: AxisMap[] = Array.from({ length: lead }, (_, d) => identityAxis(d));
@@ -196,7 +197,10 @@ function convTranspose(
   return composite('convTranspose', [x, weight, bias], { stride, dilation, groups, padding, outputPadding }, result);
 }
 
-/** x [batch, in, length] (batch optional), weight [out, in / groups, kernel], bias [out]. Cross-correlation, as everywhere. */
+/**
+ * x [batch, in, length] (batch optional), weight [out, in / groups, kernel], bias [out]. Cross-correlation, as
+ * everywhere.
+ */
 export const conv1d = (x: Tensor, weight: Tensor, bias?: Tensor | null, options: ConvOptions = {}): Tensor =>
   conv('conv1d', 1, x, weight, bias, options);
 

@@ -53,11 +53,13 @@ function logSum(parts: readonly Tensor[]): Tensor {
 }
 
 /**
- * The negative log-likelihood of target label sequences under all their alignments (Graves et al. 2006), by the forward recurrence.
+ * The negative log-likelihood of target label sequences under all their alignments (Graves et al. 2006), by the forward
+ * recurrence.
  *
- * logProbs [T, N, C] (or [T, C]) are logarithms of probabilities; targets [N, S] (or all one after another in a vector) hold classes other than
- * `blank`; inputLengths and targetLengths [N]. 'mean' divides each loss by its target's length first. As in PyTorch the gradient is that of
- * normalised probabilities: what flows through logSoftmax is right, and sums to 0 over the classes.
+ * logProbs [T, N, C] (or [T, C]) are logarithms of probabilities; targets [N, S] (or all one after another in a vector)
+ * hold classes other than `blank`; inputLengths and targetLengths [N]. 'mean' divides each loss by its target's length
+ * first. As in PyTorch the gradient is that of normalised probabilities: what flows through logSoftmax is right, and
+ * sums to 0 over the classes.
  */
 export function ctcLoss(
   logProbs: Tensor,

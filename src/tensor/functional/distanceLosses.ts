@@ -115,7 +115,8 @@ export function pairwiseDistance(
 }
 
 /**
- * max(0, d(anchor, positive) - d(anchor, negative) + margin); with `swap` the negative counts from the positive where that is nearer.
+ * max(0, d(anchor, positive) - d(anchor, negative) + margin); with `swap` the negative counts from the positive where
+ * that is nearer.
  */
 export function tripletMarginLoss(
   anchor: Tensor,
@@ -143,7 +144,9 @@ export function tripletMarginLoss(
   return reduceLoss('tripletMarginLoss', near.sub(far).add(margin).clampMin(0), reduction);
 }
 
-/** tripletMarginLoss with a distance of your own, of two batches of vectors to one number each; Euclidean by default. */
+/**
+ * tripletMarginLoss with a distance of your own, of two batches of vectors to one number each; Euclidean by default.
+ */
 export function tripletMarginWithDistanceLoss(
   anchor: Tensor,
   positive: Tensor,
@@ -201,8 +204,8 @@ export function multiMarginLoss(
 }
 
 /**
- * For each row of x [N, C] (or [C]) the mean over all classes of the hinge max(0, 1 - (x[y] - x[i])), summed over its labels y and all classes i that are
- * none. target holds the labels in its row, up to the first -1.
+ * For each row of x [N, C] (or [C]) the mean over all classes of the hinge max(0, 1 - (x[y] - x[i])), summed over its
+ * labels y and all classes i that are none. target holds the labels in its row, up to the first -1.
  */
 export function multilabelMarginLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
   checkOptions('multilabelMarginLoss', options, ['reduction']);

@@ -1,11 +1,12 @@
 /**
- * Functions that draw: dropout (random zeros, with the rest scaled up so that sums keep their expectation) and the Gumbel softmax.
+ * Functions that draw: dropout (random zeros, with the rest scaled up so that sums keep their expectation) and the
+ * Gumbel softmax.
  */
 import type { Generator } from '../../runtime/index.ts';
 import { composite } from '../composite.ts';
 import { arange, zerosLike } from '../creation.ts';
-import { checkFloat, normalDim } from '../operands.ts';
-import { checkOptions } from '../options.ts';
+import { checkFloat, describe, normalDim } from '../operands.ts';
+import { checkOptions, type OrAlone, withName } from '../options.ts';
 import { keepMask, rand } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -17,14 +18,18 @@ export interface DropoutOptions {
   readonly generator?: Generator;
 }
 
-function checked(op: string, options: DropoutOptions): DropoutOptions {
-  checkOptions(op, options, ['p', 'training', 'generator']);
+/** The settings of a dropout, or its probability alone. */
+export type Dropping = OrAlone<DropoutOptions, 'p'>;
+
+function checked(op: string, given: Dropping): DropoutOptions {
+  const options = checkOptions(op, withName<DropoutOptions, 'p'>('p', given), ['p', 'training', 'generator']);
   const { p = 0.5 } = options;
-  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: p: expected a probability from 0 to 1, got ${p}`);
+  if (typeof p !== 'number' || !(p >= 0 && p <= 1))
+    throw new RangeError(`${op}: p: expected a probability from 0 to 1, got ${describe(p)}`);
   return options;
 }
 
-function drop(op: string, x: Tensor, maskShape: readonly number[], options: DropoutOptions): Tensor {
+function drop(op: string, x: Tensor, maskShape: readonly number[], options: Dropping): Tensor {
   checkFloat(op, 'input', x);
   const { p = 0.5, training = true, generator } = checked(op, options);
   if (!training || p === 0) return x;
@@ -36,12 +41,12 @@ function drop(op: string, x: Tensor, maskShape: readonly number[], options: Drop
 }
 
 /** Zeroes elements with probability p (Srivastava et al. 2014). */
-export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+export function dropout(x: Tensor, options: Dropping = {}): Tensor {
   return drop('dropout', x, x.shape, options);
 }
 
 /** One decision for each channel: dims 0 and 1 are batch and channels. */
-function dropChannels(op: string, x: Tensor, options: DropoutOptions): Tensor {
+function dropChannels(op: string, x: Tensor, options: Dropping): Tensor {
   return drop(
     op,
     x,
@@ -51,23 +56,23 @@ function dropChannels(op: string, x: Tensor, options: DropoutOptions): Tensor {
 }
 
 /** Zeroes whole channels of [batch, channels, length]. */
-export function dropout1d(x: Tensor, options: DropoutOptions = {}): Tensor {
+export function dropout1d(x: Tensor, options: Dropping = {}): Tensor {
   return dropChannels('dropout1d', x, options);
 }
 
 /** Zeroes whole channels of [batch, channels, height, width]. */
-export function dropout2d(x: Tensor, options: DropoutOptions = {}): Tensor {
+export function dropout2d(x: Tensor, options: Dropping = {}): Tensor {
   return dropChannels('dropout2d', x, options);
 }
 
 /** Zeroes whole channels of [batch, channels, depth, height, width]. */
-export function dropout3d(x: Tensor, options: DropoutOptions = {}): Tensor {
+export function dropout3d(x: Tensor, options: Dropping = {}): Tensor {
   return dropChannels('dropout3d', x, options);
 }
 
 const ALPHA = -1.7580993408473766;
 
-function alphaDrop(op: string, x: Tensor, maskShape: readonly number[], options: DropoutOptions): Tensor {
+function alphaDrop(op: string, x: Tensor, maskShape: readonly number[], options: Dropping): Tensor {
   checkFloat(op, 'input', x);
   const { p = 0.5, training = false, generator } = checked(op, options);
   if (!training || p === 0) return x;
@@ -81,12 +86,12 @@ function alphaDrop(op: string, x: Tensor, maskShape: readonly number[], options:
 }
 
 /** Dropout that keeps mean and variance of SELU networks (Klambauer et al. 2017). Off by default, as in PyTorch. */
-export function alphaDropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+export function alphaDropout(x: Tensor, options: Dropping = {}): Tensor {
   return alphaDrop('alphaDropout', x, x.shape, options);
 }
 
 /** alphaDropout of whole channels. */
-export function featureAlphaDropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+export function featureAlphaDropout(x: Tensor, options: Dropping = {}): Tensor {
   return alphaDrop(
     'featureAlphaDropout',
     x,
@@ -105,7 +110,10 @@ export interface GumbelSoftmaxOptions {
   readonly generator?: Generator;
 }
 
-/** A draw from the categories of unnormalised log-probabilities that can be differentiated (Jang et al. 2017, Maddison et al. 2017). */
+/**
+ * A draw from the categories of unnormalised log-probabilities that can be differentiated (Jang et al. 2017, Maddison
+ * et al. 2017).
+ */
 export function gumbelSoftmax(logits: Tensor, options: GumbelSoftmaxOptions = {}): Tensor {
   checkFloat('gumbelSoftmax', 'logits', logits);
   checkOptions('gumbelSoftmax', options, ['tau', 'hard', 'dim', 'generator']);

@@ -20,7 +20,10 @@ export interface FractionalPoolOptions {
   readonly generator?: Generator;
 }
 
-/** First positions [N, C, out] of windows of `kernel` along a dim of `size`: floor((i + u) a) - floor(u a), the last at the end. */
+/**
+ * First positions [N, C, out] of windows of `kernel` along a dim of `size`: floor((i + u) a) - floor(u a), the last at
+ * the end.
+ */
 function starts(sample: Tensor, size: number, kernel: number, out: number): Tensor {
   if (out === 1)
     return sample
@@ -90,7 +93,9 @@ function fractional(
   return { values: restore(values.reshape([n, c, ...out])), indices: restore(chosen.reshape([n, c, ...out])) };
 }
 
-/** Overloads of a fractional max pool: the values, or with `returnIndices` also their flat positions in each channel. */
+/**
+ * Overloads of a fractional max pool: the values, or with `returnIndices` also their flat positions in each channel.
+ */
 export interface FractionalPool {
   (x: Tensor, kernelSize: Sizes, options: FractionalPoolOptions & { readonly returnIndices: true }): ValuesAndIndices;
   (x: Tensor, kernelSize: Sizes, options?: FractionalPoolOptions & { readonly returnIndices?: false }): Tensor;
@@ -103,7 +108,10 @@ const poolOf = (op: string, dims: number): FractionalPool =>
     return options.returnIndices ? found : found.values;
   }) as FractionalPool;
 
-/** Fractional max pooling (Graham 2014) of [batch, channels, height, width]; with `returnIndices` also the flat positions in each channel. */
+/**
+ * Fractional max pooling (Graham 2014) of [batch, channels, height, width]; with `returnIndices` also the flat
+ * positions in each channel.
+ */
 export const fractionalMaxPool2d: FractionalPool = poolOf('fractionalMaxPool2d', 2);
 /** Fractional max pooling (Graham 2014) of [batch, channels, depth, height, width]. */
 export const fractionalMaxPool3d: FractionalPool = poolOf('fractionalMaxPool3d', 3);

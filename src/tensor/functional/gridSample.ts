@@ -54,8 +54,8 @@ function cubicWeights(t: Tensor): Tensor[] {
 }
 
 /**
- * The grid for `gridSample` that turns images by matrices theta: [N, 2, 3] and size [N, C, H, W] give [N, H, W, 2], [N, 3, 4] and [N, C, D, H, W] give
- * [N, D, H, W, 3] (Jaderberg et al. 2015).
+ * The grid for `gridSample` that turns images by matrices theta: [N, 2, 3] and size [N, C, H, W] give [N, H, W, 2], [N,
+ * 3, 4] and [N, C, D, H, W] give [N, D, H, W, 3] (Jaderberg et al. 2015).
  */
 export function affineGrid(
   theta: Tensor,
@@ -82,8 +82,8 @@ export function affineGrid(
 }
 
 /**
- * Reads x [N, C, H, W] at grid [N, h, w, 2] of (x, y) places, -1 to 1 from edge to edge: [N, C, h, w] (Jaderberg et al. 2015). Or x [N, C, D, H, W] at grid
- * [N, d, h, w, 3] of (x, y, z); 'bicubic' is for images only.
+ * Reads x [N, C, H, W] at grid [N, h, w, 2] of (x, y) places, -1 to 1 from edge to edge: [N, C, h, w] (Jaderberg et al.
+ * 2015). Or x [N, C, D, H, W] at grid [N, d, h, w, 3] of (x, y, z); 'bicubic' is for images only.
  */
 export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions = {}): Tensor {
   checkOptions('gridSample', options, ['mode', 'paddingMode', 'alignCorners']);

@@ -1,6 +1,6 @@
 /**
- * Losses between values: regression, binary and divergence losses. Class losses are in classLosses.ts, losses between vectors in
- * distanceLosses.ts.
+ * Losses between values: regression, binary and divergence losses. Class losses are in classLosses.ts, losses between
+ * vectors in distanceLosses.ts.
  */
 import { noticeOnce } from '../../runtime/index.ts';
 import { raised } from '../autocast.ts';
@@ -66,7 +66,10 @@ export interface BinaryLossOptions extends LossOptions {
   readonly weight?: Tensor | null;
 }
 
-/** Logarithm of a probability, at least -100, whose slope at 0 is 0 and not infinite: what saturated has no NaN for a gradient. */
+/**
+ * Logarithm of a probability, at least -100, whose slope at 0 is 0 and not infinite: what saturated has no NaN for a
+ * gradient.
+ */
 function logOf(p: Tensor, log: (p: Tensor) => Tensor, certain: Tensor, harmless: number): Tensor {
   return certain.where(-100, log(certain.where(harmless, p)).clampMin(-100));
 }
@@ -111,7 +114,10 @@ export function binaryCrossEntropyWithLogits(x: Tensor, target: Tensor, options:
   return reduceLoss('binaryCrossEntropyWithLogits', weight ? loss.mul(weight) : loss, reduction);
 }
 
-/** Divergence of the target's distribution from exp(x): x holds log-probabilities, the target probabilities (logs with `logTarget`). */
+/**
+ * Divergence of the target's distribution from exp(x): x holds log-probabilities, the target probabilities (logs with
+ * `logTarget`).
+ */
 export function klDiv(
   x: Tensor,
   target: Tensor,
@@ -127,7 +133,10 @@ export function klDiv(
   return reduceLoss('klDiv', loss, reduction);
 }
 
-/** Poisson likelihood: exp(x) - target * x, or x - target * log(x + eps) with logInput false; `full` adds Stirling's term. */
+/**
+ * Poisson likelihood: exp(x) - target * x, or x - target * log(x + eps) with logInput false; `full` adds Stirling's
+ * term.
+ */
 export function poissonNllLoss(
   x: Tensor,
   target: Tensor,

@@ -68,7 +68,10 @@ export function layerNorm(
   return composite('layerNorm', [x, weight, bias], { axis: dims[0]! - x.ndim, eps }, result);
 }
 
-/** Divides by the root of the mean square over the trailing dims (Zhang and Sennrich 2019); eps is the dtype's by default. */
+/**
+ * Divides by the root of the mean square over the trailing dims (Zhang and Sennrich 2019); eps is the dtype's by
+ * default.
+ */
 export function rmsNorm(
   input: Tensor,
   normalizedShape: readonly number[],
@@ -127,8 +130,9 @@ function blend(running: Tensor | null | undefined, value: Tensor, momentum: numb
 }
 
 /**
- * The variance of x, whose mean is `mean`: the mean square around a point that stands still, less the square of the mean's distance from it, which is 0 and
- * has the gradient 0. (Through the moving mean, the gradient sums over x what it has just made of x: batch norm's took two more passes.)
+ * The variance of x, whose mean is `mean`: the mean square around a point that stands still, less the square of the
+ * mean's distance from it, which is 0 and has the gradient 0. (Through the moving mean, the gradient sums over x what
+ * it has just made of x: batch norm's took two more passes.)
  */
 function varianceAround(x: Tensor, mean: Tensor, dims: readonly number[]): Tensor {
   const still = mean.detach();
@@ -137,8 +141,8 @@ function varianceAround(x: Tensor, mean: Tensor, dims: readonly number[]): Tenso
 }
 
 /**
- * Normalises each channel (dim 1) over batch and space (Ioffe and Szegedy 2015). Running statistics are [channels]; in training those
- * that are parameters are updated, with the unbiased variance.
+ * Normalises each channel (dim 1) over batch and space (Ioffe and Szegedy 2015). Running statistics are [channels]; in
+ * training those that are parameters are updated, with the unbiased variance.
  */
 export function batchNorm(
   x: Tensor,

@@ -56,8 +56,8 @@ function windowPositions(shape: readonly number[], kernel: readonly number[]): N
 }
 
 /**
- * The largest of each window and the position of the first such one in it. The value is picked by that position, so the gradient goes
- * to the first maximum, as PyTorch's does; a NaN counts as the largest.
+ * The largest of each window and the position of the first such one in it. The value is picked by that position, so the
+ * gradient goes to the first maximum, as PyTorch's does; a NaN counts as the largest.
  */
 function firstLargest(seen: Node, kernel: readonly number[]): { value: Node; position: Node } {
   const dims = kernel.map((_, d) => seen.shape.length - kernel.length + d);

@@ -164,7 +164,8 @@ function taps(mode: string, i: number, size: number, out: number, scale: number,
 }
 
 /**
- * Resamples the spatial dims of [N, C, ...] to `size` or by `scaleFactor`; floats, and with the nearest modes any dtype.
+ * Resamples the spatial dims of [N, C, ...] to `size` or by `scaleFactor`; floats, and with the nearest modes any
+ * dtype.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor {
   checkOptions('interpolate', options, ['size', 'scaleFactor', 'mode', 'alignCorners', 'recomputeScaleFactor']);

@@ -1,6 +1,6 @@
 /**
- * Factorisations of matrices f32 or f64 [..., m, n], batched over leading dims, computed in f64. Gradients of every order, as long as the factors
- * are unique: singular values, eigenvalues and pivots that are zero or equal have none.
+ * Factorisations of matrices f32 or f64 [..., m, n], batched over leading dims, computed in f64. Gradients of every
+ * order, as long as the factors are unique: singular values, eigenvalues and pivots that are zero or equal have none.
  */
 import { shapeText } from '../convert.ts';
 import { arange, eye, zeros } from '../creation.ts';
@@ -23,8 +23,8 @@ import {
 } from './matrices.ts';
 
 /**
- * The lower (or with `upper` the upper) triangular factor of symmetric positive definite matrices, of which one triangle is read (the lower one):
- * A = L Lᵀ, or Uᵀ U.
+ * The lower (or with `upper` the upper) triangular factor of symmetric positive definite matrices, of which one
+ * triangle is read (the lower one): A = L Lᵀ, or Uᵀ U.
  * @throws Error when the value is computed, where a matrix is not positive definite; `choleskyEx` tells instead
  */
 export function cholesky(x: Tensor, options: { readonly upper?: boolean } = {}): Tensor {
@@ -44,7 +44,10 @@ function choleskyOf(x: Tensor, options: { readonly upper?: boolean }): Tensor {
   return options.upper ? routine('cholesky', x.mT).mT : routine('cholesky', x);
 }
 
-/** cholesky with NaN from the first pivot on that is not positive, and i32 info: 0, or the order (from 1) of the first leading minor that is not positive. */
+/**
+ * cholesky with NaN from the first pivot on that is not positive, and i32 info: 0, or the order (from 1) of the first
+ * leading minor that is not positive.
+ */
 export function choleskyEx(
   x: Tensor,
   options: { readonly upper?: boolean } = {},
@@ -137,8 +140,8 @@ export function lu(
 }
 
 /**
- * Reflections of Householder, packed as in LAPACK's geqrf: R from the diagonal on, vectors below it, and their factors tau [..., min(m, n)]. No
- * gradient; `linalg.qr` has one.
+ * Reflections of Householder, packed as in LAPACK's geqrf: R from the diagonal on, vectors below it, and their factors
+ * tau [..., min(m, n)]. No gradient; `linalg.qr` has one.
  */
 export function geqrf(x: Tensor): { readonly a: Tensor; readonly tau: Tensor } {
   checkMatrix('geqrf', 'input', x);
@@ -147,7 +150,10 @@ export function geqrf(x: Tensor): { readonly a: Tensor; readonly tau: Tensor } {
   return { a: rows(packed, 0, m), tau: rows(packed, m).squeeze(-2).narrow(-1, 0, Math.min(m, n)) };
 }
 
-/** V [..., m, k] of reflections 1 - tau v vᵀ, and T x, Tᵀ x of their compact form 1 - V T Vᵀ (Schreiber and Van Loan 1989). */
+/**
+ * V [..., m, k] of reflections 1 - tau v vᵀ, and T x, Tᵀ x of their compact form 1 - V T Vᵀ (Schreiber and Van Loan
+ * 1989).
+ */
 function compactForm(op: string, x: Tensor, tau: Tensor) {
   checkMatrix(op, 'input', x);
   checkTensor(op, 'tau', tau);
@@ -175,7 +181,10 @@ function compactForm(op: string, x: Tensor, tau: Tensor) {
   };
 }
 
-/** The first n columns [..., m, n] of the product of the reflections that geqrf packs: input [..., m, n] with m >= n, tau [..., k], k <= n. */
+/**
+ * The first n columns [..., m, n] of the product of the reflections that geqrf packs: input [..., m, n] with m >= n,
+ * tau [..., k], k <= n.
+ */
 export function householderProduct(x: Tensor, tau: Tensor): Tensor {
   const { v, times } = compactForm('linalg.householderProduct', x, tau);
   const n = colsOf(x);
@@ -186,7 +195,10 @@ export function householderProduct(x: Tensor, tau: Tensor): Tensor {
   return identityLike(x).sub(v.matmul(times(columns(v.mT, 0, n))));
 }
 
-/** Q C, Qᵀ C (`transpose`), C Q or C Qᵀ (`left` false) of the orthogonal Q [m, m] that geqrf packs in input [..., m, n] and tau. */
+/**
+ * Q C, Qᵀ C (`transpose`), C Q or C Qᵀ (`left` false) of the orthogonal Q [m, m] that geqrf packs in input [..., m, n]
+ * and tau.
+ */
 export function ormqr(x: Tensor, tau: Tensor, other: Tensor, left = true, transpose = false): Tensor {
   const { v, times, timesTransposed } = compactForm('ormqr', x, tau);
   checkMatrix('ormqr', 'other', other);
@@ -202,8 +214,9 @@ export function ormqr(x: Tensor, tau: Tensor, other: Tensor, left = true, transp
 export type QRMode = 'reduced' | 'complete' | 'r';
 
 /**
- * Q R = A with orthonormal columns in Q and an upper triangular R, signs as in LAPACK. 'reduced': Q [..., m, k], R [..., k, n], k = min(m, n);
- * 'complete': Q [..., m, m], R [..., m, n], without a gradient where m > n; 'r': an empty Q.
+ * Q R = A with orthonormal columns in Q and an upper triangular R, signs as in LAPACK. 'reduced': Q [..., m, k], R
+ * [..., k, n], k = min(m, n); 'complete': Q [..., m, m], R [..., m, n], without a gradient where m > n; 'r': an empty
+ * Q.
  */
 export function qr(x: Tensor, mode: QRMode = 'reduced'): { readonly q: Tensor; readonly r: Tensor } {
   checkMatrix('linalg.qr', 'input', x);
@@ -236,7 +249,8 @@ const completed = (u: Tensor): Tensor => {
 };
 
 /**
- * U diag(S) Vh = A, k = min(m, n), by implicit zero-shift QR iterations on its bidiagonal form; the signs of vectors are those of LAPACK's gesdd.
+ * U diag(S) Vh = A, k = min(m, n), by implicit zero-shift QR iterations on its bidiagonal form; the signs of vectors
+ * are those of LAPACK's gesdd.
  */
 export function svd(x: Tensor, options: { readonly fullMatrices?: boolean } = {}): SVD {
   checkOptions('linalg.svd', options, ['fullMatrices']);
@@ -263,8 +277,9 @@ function checkTriangle(op: string, triangle: Triangle): void {
 }
 
 /**
- * Eigenvalues [..., n] in ascending order and eigenvectors [..., n, n] (columns, with LAPACK's signs) of symmetric matrices, of which one triangle is
- * read, by QL iterations on their tridiagonal form. The gradient is that of the symmetric matrix.
+ * Eigenvalues [..., n] in ascending order and eigenvectors [..., n, n] (columns, with LAPACK's signs) of symmetric
+ * matrices, of which one triangle is read, by QL iterations on their tridiagonal form. The gradient is that of the
+ * symmetric matrix.
  */
 export function eigh(x: Tensor, uplo: Triangle = 'L'): { readonly eigenvalues: Tensor; readonly eigenvectors: Tensor } {
   checkSquare('linalg.eigh', 'input', x);
@@ -318,8 +333,8 @@ export function ldlSolve(ld: Tensor, pivots: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * The q largest singular values of x - mean and their vectors: u [..., m, q], s [..., q], v [..., n, q]. Exact, where PyTorch's is approximate; niter says
- * nothing here.
+ * The q largest singular values of x - mean and their vectors: u [..., m, q], s [..., q], v [..., n, q]. Exact, where
+ * PyTorch's is approximate; niter says nothing here.
  */
 export function svdLowrank(
   x: Tensor,

@@ -27,8 +27,8 @@ export function vectorNorm(x: Tensor, p = 2, dim?: Dims, options: NormOptions = 
 export type MatrixOrder = number | 'fro' | 'nuc';
 
 /**
- * A norm of matrices over two dims (the last two by default): 'fro', 'nuc' (sum of singular values), 2 and -2 (largest and smallest singular value),
- * 1 and -1 (largest and smallest column sum), Infinity and -Infinity (row sums).
+ * A norm of matrices over two dims (the last two by default): 'fro', 'nuc' (sum of singular values), 2 and -2 (largest
+ * and smallest singular value), 1 and -1 (largest and smallest column sum), Infinity and -Infinity (row sums).
  */
 export function matrixNorm(
   x: Tensor,
@@ -63,7 +63,8 @@ export function matrixNorm(
 }
 
 /**
- * vectorNorm of everything without p and dim; of one dim, or of a vector; matrixNorm of two dims, or of a matrix with p.
+ * vectorNorm of everything without p and dim; of one dim, or of a vector; matrixNorm of two dims, or of a matrix with
+ * p.
  */
 export function norm(x: Tensor, p?: MatrixOrder | null, dim?: Dims, options: NormOptions = {}): Tensor {
   checkTensor('linalg.norm', 'input', x);
@@ -78,8 +79,8 @@ export function norm(x: Tensor, p?: MatrixOrder | null, dim?: Dims, options: Nor
 }
 
 /**
- * The condition number of matrices f32 or f64 by a norm: 2 (null, the default) and -2 by singular values, of any shape; the others of square
- * matrices as norm(A) norm(A⁻¹).
+ * The condition number of matrices f32 or f64 by a norm: 2 (null, the default) and -2 by singular values, of any shape;
+ * the others of square matrices as norm(A) norm(A⁻¹).
  */
 export function cond(x: Tensor, p: MatrixOrder | null = null): Tensor {
   checkMatrix('linalg.cond', 'input', x);
@@ -93,8 +94,9 @@ export function cond(x: Tensor, p: MatrixOrder | null = null): Tensor {
 }
 
 /**
- * i64 [...]: how many singular values of matrices [..., m, n] are above max(atol, rtol * the largest). rtol is max(m, n) times the dtype's
- * precision by default, and 0 with an atol; `hermitian` reads the lower triangle of symmetric matrices only.
+ * i64 [...]: how many singular values of matrices [..., m, n] are above max(atol, rtol * the largest). rtol is max(m,
+ * n) times the dtype's precision by default, and 0 with an atol; `hermitian` reads the lower triangle of symmetric
+ * matrices only.
  */
 export function matrixRank(x: Tensor, options: Tolerance & { readonly hermitian?: boolean } = {}): Tensor {
   checkOptions('linalg.matrixRank', options, ['atol', 'rtol', 'hermitian']);

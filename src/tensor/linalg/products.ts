@@ -113,8 +113,8 @@ const PADE_REACH = 5.371920351148152;
 const SQUARINGS = 24;
 
 /**
- * The exponential of square matrices [..., n, n] of floats: scaling and squaring with a Pade approximant (Higham 2005), in f64. How often a matrix
- * is squared depends on its norm, so all matrices take part in all squarings.
+ * The exponential of square matrices [..., n, n] of floats: scaling and squaring with a Pade approximant (Higham 2005),
+ * in f64. How often a matrix is squared depends on its norm, so all matrices take part in all squarings.
  */
 export function matrixExp(x: Tensor): Tensor {
   checkTensor('linalg.matrixExp', 'input', x);

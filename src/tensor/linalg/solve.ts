@@ -1,6 +1,6 @@
 /**
- * Linear systems with matrices f32 or f64, inverses, determinants, least squares. `solve` and `inv` of a singular matrix fail when their values are computed;
- * the `...Ex` functions give infinities and NaN instead, and say where.
+ * Linear systems with matrices f32 or f64, inverses, determinants, least squares. `solve` and `inv` of a singular
+ * matrix fail when their values are computed; the `...Ex` functions give infinities and NaN instead, and say where.
  */
 import { sizeOf } from '../../graph/shape.ts';
 import { shapeText } from '../convert.ts';
@@ -32,7 +32,8 @@ const vectors = (a: Tensor, b: Tensor): boolean =>
   b.ndim === 1 || (b.ndim === a.ndim - 1 && shapeText(b.shape) === shapeText(a.shape.slice(0, -1)));
 
 /**
- * X with A X = B (or with `left` false X A = B): a [..., n, n]; b [..., n, k], or vectors [n] or of a's batch [..., n]. Leading dims broadcast.
+ * X with A X = B (or with `left` false X A = B): a [..., n, n]; b [..., n, k], or vectors [n] or of a's batch [..., n].
+ * Leading dims broadcast.
  * @throws Error when the value is computed, where a matrix is singular
  */
 export function solve(a: Tensor, b: Tensor, options: { readonly left?: boolean } = {}): Tensor {
@@ -109,7 +110,10 @@ export function triangular(op: string, a: Tensor, b: Tensor, options: Triangular
   return upper ? solveUpper(used, right) : solveLower(used, right);
 }
 
-/** X with A X = B (Aᵀ X = B with `adjoint`, X A = B with `left` false) from luFactor's lu [..., n, n] and pivots; b [..., n, k]. */
+/**
+ * X with A X = B (Aᵀ X = B with `adjoint`, X A = B with `left` false) from luFactor's lu [..., n, n] and pivots; b
+ * [..., n, k].
+ */
 export function luSolve(
   lu: Tensor,
   pivots: Tensor,
@@ -130,7 +134,10 @@ export function luSolve(
   return p.matmul(solveUpper(l.mT, solveLower(u.mT, right)));
 }
 
-/** The inverse of matrices [..., n, n]. @throws Error when the value is computed, where a matrix is singular; `invEx` tells instead */
+/**
+ * The inverse of matrices [..., n, n].
+ * @throws Error when the value is computed, where a matrix is singular; `invEx` tells instead
+ */
 export function inv(x: Tensor): Tensor {
   checkSquare('linalg.inv', 'input', x);
   const { inverse, info } = invEx(x);
@@ -141,7 +148,10 @@ export function inv(x: Tensor): Tensor {
   );
 }
 
-/** inv with infinities and NaN of singular matrices, and i32 info [...]: 0, or the position (from 1) of the first pivot that is zero. */
+/**
+ * inv with infinities and NaN of singular matrices, and i32 info [...]: 0, or the position (from 1) of the first pivot
+ * that is zero.
+ */
 export function invEx(x: Tensor): { readonly inverse: Tensor; readonly info: Tensor } {
   checkSquare('linalg.invEx', 'input', x);
   return { inverse: routine('solve', x, identityLike(x)), info: singularOf(luFactor(x.detach()).lu) };
@@ -164,8 +174,9 @@ export function slogdet(x: Tensor): { readonly sign: Tensor; readonly logabsdet:
 }
 
 /**
- * The Moore-Penrose inverse [..., n, m] of matrices [..., m, n], of singular values above max(atol, rtol * the largest). `hermitian` reads the lower
- * triangle of symmetric matrices only; its gradient is PyTorch's, that of matrices of any kind at x as it came.
+ * The Moore-Penrose inverse [..., n, m] of matrices [..., m, n], of singular values above max(atol, rtol * the
+ * largest). `hermitian` reads the lower triangle of symmetric matrices only; its gradient is PyTorch's, that of
+ * matrices of any kind at x as it came.
  */
 export function pinv(
   x: Tensor,
@@ -207,8 +218,9 @@ export interface Lstsq {
 }
 
 /**
- * X that minimises |A X - B| (and |X| where there are several): a [..., m, n]; b [..., m, k], or vectors of a's batch. Singular values up to
- * rcond (max(m, n) times the dtype's precision by default) times the largest count as 0. The drivers differ in what comes beside the solution.
+ * X that minimises |A X - B| (and |X| where there are several): a [..., m, n]; b [..., m, k], or vectors of a's batch.
+ * Singular values up to rcond (max(m, n) times the dtype's precision by default) times the largest count as 0. The
+ * drivers differ in what comes beside the solution.
  */
 export function lstsq(
   a: Tensor,
@@ -253,7 +265,10 @@ function rankOf(a: Tensor, rcond: number | null): Tensor {
   return values.gt(values.narrow(-1, 0, 1).mul(rtol)).sum(-1);
 }
 
-/** The inverse of the map from the last dims to the first `ind` dims, which have as many elements: of shape [...last dims, ...first dims]. */
+/**
+ * The inverse of the map from the last dims to the first `ind` dims, which have as many elements: of shape [...last
+ * dims, ...first dims].
+ */
 export function tensorinv(x: Tensor, ind = 2): Tensor {
   checkTensor('linalg.tensorinv', 'input', x);
   checkWhole('linalg.tensorinv', 'ind', ind, 1);

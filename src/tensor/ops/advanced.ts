@@ -1,6 +1,6 @@
 /**
- * Indexing with a list of slices, numbers and tensors (Python's square brackets), boolean masks, and what depends on the data's values.
- * Functions here have the tensor first and become methods of Tensor.
+ * Indexing with a list of slices, numbers and tensors (Python's square brackets), boolean masks, and what depends on
+ * the data's values. Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';
@@ -19,9 +19,9 @@ export interface Slice {
 }
 
 /**
- * One place in an index list: a number takes that slice and drops the dim; a slice (an object, or text as '1:5', ':', '::-1') a range;
- * null adds a dim of size 1; '...' stands for all dims not named; an integer tensor picks by its elements, a bool tensor where it is
- * true (its values are read now).
+ * One place in an index list: a number takes that slice and drops the dim; a slice (an object, or text as '1:5', ':',
+ * '::-1') a range; null adds a dim of size 1; '...' stands for all dims not named; an integer tensor picks by its
+ * elements, a bool tensor where it is true (its values are read now).
  */
 export type IndexPart = number | boolean | string | null | Slice | Tensor;
 
@@ -183,8 +183,8 @@ function merged(
 }
 
 /**
- * x[a, b, ...] as in Python: `x.index(0)`, `x.index('1:3', null, '...')`, `x.index(rows, cols)`, or with the same in an array. Negative indices count
- * from the end.
+ * x[a, b, ...] as in Python: `x.index(0)`, `x.index('1:3', null, '...')`, `x.index(rows, cols)`, or with the same in an
+ * array. Negative indices count from the end.
  *
  * @throws for numbers out of range at once, for tensors' elements when the program runs.
  */
@@ -265,8 +265,8 @@ export function maskedScatter(x: Tensor, mask: Tensor, source: Tensor): Tensor {
 }
 
 /**
- * i64 [n, ndim]: the places of the elements that are not 0, in order; with `asTuple` a vector for each dim (one for a tensor without dims). The
- * values are read now.
+ * i64 [n, ndim]: the places of the elements that are not 0, in order; with `asTuple` a vector for each dim (one for a
+ * tensor without dims). The values are read now.
  */
 export function nonzero(x: Tensor, options: { readonly asTuple: true }): Tensor[];
 export function nonzero(x: Tensor, options?: { readonly asTuple?: false }): Tensor;

@@ -1,6 +1,6 @@
 /**
- * Comparisons, logic and bits. Comparisons promote their operands and give bool. Functions here have the tensor first and become
- * methods of Tensor.
+ * Comparisons, logic and bits. Comparisons promote their operands and give bool. Functions here have the tensor first
+ * and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat, kindOf } from '../../graph/dtype.ts';

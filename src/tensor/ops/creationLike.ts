@@ -1,5 +1,6 @@
 /**
- * New tensors of a tensor's dtype, and small queries. Functions here have the tensor first and become methods of Tensor.
+ * New tensors of a tensor's dtype, and small queries. Functions here have the tensor first and become methods of
+ * Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { type DType, isFloat } from '../../graph/dtype.ts';

@@ -1,6 +1,6 @@
 /**
- * Distinct elements and slices, and the most frequent ones. The data is read now, since it decides the result's shape (mode excepted).
- * Functions here have the tensor first and become methods of Tensor.
+ * Distinct elements and slices, and the most frequent ones. The data is read now, since it decides the result's shape
+ * (mode excepted). Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { reader } from '../convert.ts';

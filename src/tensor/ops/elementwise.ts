@@ -1,6 +1,6 @@
 /**
- * Arithmetic, element by element: operands broadcast and promote as PyTorch's do. Derived functions that need care are in math.ts.
- * Functions here have the tensor first and become methods of Tensor.
+ * Arithmetic, element by element: operands broadcast and promote as PyTorch's do. Derived functions that need care are
+ * in math.ts. Functions here have the tensor first and become methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';

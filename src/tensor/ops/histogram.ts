@@ -57,8 +57,8 @@ function checkEdges(op: string, edges: Tensor, dtype: Tensor['dtype']): Tensor {
 }
 
 /**
- * How many elements (or how much weight) fall between each two edges: hist [bins] and binEdges [bins + 1]. `bins` is a number of equal bins or
- * ascending edges; outside of them nothing counts.
+ * How many elements (or how much weight) fall between each two edges: hist [bins] and binEdges [bins + 1]. `bins` is a
+ * number of equal bins or ascending edges; outside of them nothing counts.
  */
 export function histogram(
   x: Tensor,
@@ -75,8 +75,8 @@ export function histogram(
 }
 
 /**
- * A histogram over points x [..., D]: hist with a dim for each of the D coordinates, and the edges of each. `bins` is a number for all
- * coordinates, or a number or ascending edges for each.
+ * A histogram over points x [..., D]: hist with a dim for each of the D coordinates, and the edges of each. `bins` is a
+ * number for all coordinates, or a number or ascending edges for each.
  */
 export function histogramdd(
   x: Tensor,

@@ -1,7 +1,7 @@
 /**
- * Reading and writing at data-dependent places. Indices outside the range fail the program that runs them, with the op's name; only
- * where PyTorch wraps negative indices do they wrap (index, take, indexPut). Functions here have the tensor first and become methods
- * of Tensor.
+ * Reading and writing at data-dependent places. Indices outside the range fail the program that runs them, with the
+ * op's name; only where PyTorch wraps negative indices do they wrap (index, take, indexPut). Functions here have the
+ * tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import type { ScatterKind } from '../../graph/node.ts';
@@ -157,8 +157,8 @@ const REDUCTIONS: { readonly [name: string]: ScatterKind } = {
 };
 
 /**
- * x with out[index[i][j]][j] = src[i][j] for dim 0, and so on; of several writes to one place the last stays. `reduce` adds or multiplies
- * instead.
+ * x with out[index[i][j]][j] = src[i][j] for dim 0, and so on; of several writes to one place the last stays. `reduce`
+ * adds or multiplies instead.
  */
 export function scatter(
   x: Tensor,
@@ -179,7 +179,9 @@ export function scatterAdd(x: Tensor, dim: number, index: Tensor, src: Tensor): 
   return scatterAlong('scatterAdd', 'add', x, dim, index, src);
 }
 
-/** x with src reduced into it at the places scatter writes to; without `includeSelf` x's own values do not count there. */
+/**
+ * x with src reduced into it at the places scatter writes to; without `includeSelf` x's own values do not count there.
+ */
 export function scatterReduce(
   x: Tensor,
   dim: number,

@@ -1,6 +1,7 @@
 /**
- * Mathematical functions composed from the primitives, each in a form that keeps precision near 0 and does not overflow early, and
- * whose gradient is right where the function is smooth. Functions here have the tensor first and become methods of Tensor.
+ * Mathematical functions composed from the primitives, each in a form that keeps precision near 0 and does not overflow
+ * early, and whose gradient is right where the function is smooth. Functions here have the tensor first and become
+ * methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -48,8 +49,8 @@ export function acos(x: Tensor): Tensor {
 }
 
 /**
- * exp(size) / 2 of large sizes where exp itself overflows first, as exp(size - shift) * scale: the shift is subtracted exactly, and exp(shift) / 2 happens
- * to be almost a float.
+ * exp(size) / 2 of large sizes where exp itself overflows first, as exp(size - shift) * scale: the shift is subtracted
+ * exactly, and exp(shift) / 2 happens to be almost a float.
  */
 const HALF_EXP = {
   f32: { from: 80, shift: 52.2080078125, scale: 2.3584121765841015e22 },
@@ -130,7 +131,8 @@ export function log2(x: Tensor): Tensor {
 /** Base-10 logarithm. */
 export function log10(x: Tensor): Tensor {
   const natural = raised(real('log10', x)).log();
-  // Half of it is exact, so what log10(e) as a float and its product are off by counts a seventh. No finite one is beyond 800.
+  // Half of it is exact, so what log10(e) as a float and its product are off by counts a seventh. No finite one is
+  // beyond 800.
   return natural.mul(0.5).sub(natural.clamp(-800, 800).mul(0.5 - Math.LOG10E));
 }
 

@@ -1,6 +1,6 @@
 /**
- * Products of matrices and vectors, all as one labelled contraction. Both operands must have one dtype, as in PyTorch. Functions here
- * have the tensor first and become methods of Tensor.
+ * Products of matrices and vectors, all as one labelled contraction. Both operands must have one dtype, as in PyTorch.
+ * Functions here have the tensor first and become methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -33,7 +33,8 @@ const innerMismatch = (op: string, a: Tensor, b: Tensor): never => {
 };
 
 /**
- * The matrix product. Vectors count as a row on the left and a column on the right; leading dims are batches and broadcast.
+ * The matrix product. Vectors count as a row on the left and a column on the right; leading dims are batches and
+ * broadcast.
  */
 export function matmul(x: Tensor, other: Tensor): Tensor {
   return product('matmul', ...pair('matmul', x, other));
@@ -133,7 +134,9 @@ export function ger(x: Tensor, other: Tensor): Tensor {
   return outer(x, other);
 }
 
-/** Contraction over the last `dims` dims of the first tensor and the first ones of the second, or over the listed pairs. */
+/**
+ * Contraction over the last `dims` dims of the first tensor and the first ones of the second, or over the listed pairs.
+ */
 export function tensordot(
   first: Tensor,
   second: Tensor,

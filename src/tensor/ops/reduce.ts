@@ -1,6 +1,6 @@
 /**
- * Reductions over dims: sums, extremes, moments, norms, counts. `dim` is one dim, several, or all by default; `keepdim` leaves them
- * with size 1. Functions here have the tensor first and become methods of Tensor.
+ * Reductions over dims: sums, extremes, moments, norms, counts. `dim` is one dim, several, or all by default; `keepdim`
+ * leaves them with size 1. Functions here have the tensor first and become methods of Tensor.
  */
 
 import * as build from '../../graph/build.ts';
@@ -99,7 +99,11 @@ export function nanmean(x: Tensor, dim?: Dims, options: SumOptions = {}): Tensor
 export interface VarOptions extends ReduceOptions {
   /** Divides by n - correction; 1 by default (Bessel's), 0 for the population's. */
   readonly correction?: number;
+  /** PyTorch's older word for it: true is correction 1, false correction 0. */
+  readonly unbiased?: boolean;
 }
+
+const VAR_OPTIONS = ['correction', 'unbiased', 'keepdim'] as const;
 
 function moments(
   op: string,
@@ -107,7 +111,9 @@ function moments(
   dim: Dims | undefined,
   options: VarOptions,
 ): { mean: Node; variance: Node; dims: number[] } {
-  const { correction = 1 } = checkOptions(op, options, ['correction', 'keepdim']);
+  const { unbiased = true, correction = unbiased ? 1 : 0 } = checkOptions(op, options, VAR_OPTIONS);
+  if (options.correction !== undefined && options.unbiased !== undefined)
+    throw new TypeError(`${op}: correction ${correction} and unbiased ${unbiased} came, expected one of them`);
   checkFloat(op, 'input', x);
   const dims = dimsOf(op, dim, x);
   const count = countOf(x, dims);
@@ -263,7 +269,8 @@ export function logsumexp(x: Tensor, dim?: Dims, options: ReduceOptions = {}): T
 }
 
 /**
- * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims, the sum of singular values.
+ * The p-norm of the elements: p a number, Infinity, -Infinity, 0 (how many are not 0), or 'fro' (2); 'nuc' of two dims,
+ * the sum of singular values.
  */
 export function norm(x: Tensor, p: number | 'fro' | 'nuc' = 2, dim?: Dims, options: SumOptions = {}): Tensor {
   checkOptions('norm', options, ['dtype', 'keepdim']);

@@ -59,8 +59,8 @@ export function cummin(x: Tensor, dim: number): ValuesAndIndices {
 }
 
 /**
- * log(cumsum(exp(x))), without overflow or underflow, however far the elements are apart: sums of 2, 4, 8, ... neighbours (Hillis and Steele
- * 1986), each relative to its own largest element.
+ * log(cumsum(exp(x))), without overflow or underflow, however far the elements are apart: sums of 2, 4, 8, ...
+ * neighbours (Hillis and Steele 1986), each relative to its own largest element.
  */
 export function logcumsumexp(x: Tensor, dim: number): Tensor {
   checkFloat('logcumsumexp', 'input', x);

@@ -30,7 +30,10 @@ const START: { readonly [R in SegmentReduction]: number } = {
 };
 const KIND = { sum: 'add', mean: 'add', prod: 'mul', max: 'max', min: 'min' } as const;
 
-/** One result for each stretch of `axis`: [...leading dims, segments, ...rest]. Elements outside of all stretches do not count. */
+/**
+ * One result for each stretch of `axis`: [...leading dims, segments, ...rest]. Elements outside of all stretches do not
+ * count.
+ */
 export function segmentReduce(x: Tensor, reduce: SegmentReduction, options: SegmentOptions = {}): Tensor {
   checkOptions('segmentReduce', options, ['lengths', 'offsets', 'axis', 'initial']);
   const op = 'segmentReduce';

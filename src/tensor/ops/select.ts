@@ -1,6 +1,6 @@
 /**
- * Choosing between values: where, clamp, masks, and the activations that are choices. Functions here have the tensor first (for `where`
- * the condition) and become methods of Tensor.
+ * Choosing between values: where, clamp, masks, and the activations that are choices. Functions here have the tensor
+ * first (for `where` the condition) and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
@@ -50,7 +50,10 @@ export interface Limits {
   readonly max?: TensorLike | null;
 }
 
-/** Limits to [min, max], `clamp(0, 1)` or `clamp({ min: 0 })`; either may be left out. Where a limit applies the gradient is 0. */
+/**
+ * Limits to [min, max], `clamp(0, 1)` or `clamp({ min: 0 })`; either may be left out. Where a limit applies the
+ * gradient is 0.
+ */
 export function clamp(x: Tensor, min?: TensorLike | Limits | null, max?: TensorLike | null): Tensor {
   checkTensor('clamp', 'input', x);
   const limits: Limits = typeof min === 'object' && min !== null && !(min instanceof Tensor) ? min : { min, max };

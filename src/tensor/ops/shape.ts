@@ -1,6 +1,6 @@
 /**
- * Ops that change how dims are arranged and keep every element once: reshape, permute, split and their kin; and expand. Functions
- * here have the tensor first and become methods of Tensor.
+ * Ops that change how dims are arranged and keep every element once: reshape, permute, split and their kin; and expand.
+ * Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
@@ -13,7 +13,7 @@ import {
   describe,
   normalDim,
   normalDims,
-  type Sizes,
+  type SizeArgs,
   sizesOf,
 } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
@@ -30,13 +30,13 @@ function inferred(op: string, shape: readonly number[], size: number, from: read
 }
 
 /** The same elements in C order under another shape, `[2, -1]` or `2, -1`; one size may be -1. */
-export function reshape(x: Tensor, ...shape: Sizes): Tensor {
+export function reshape(x: Tensor, ...shape: SizeArgs): Tensor {
   checkTensor('reshape', 'input', x);
   return new Tensor(build.reshape(x.node, inferred('reshape', sizesOf('reshape', shape), x.numel(), x.shape)));
 }
 
 /** reshape (tensors are immutable, so a view is no different). */
-export function view(x: Tensor, ...shape: Sizes): Tensor {
+export function view(x: Tensor, ...shape: SizeArgs): Tensor {
   checkTensor('view', 'input', x);
   return new Tensor(build.reshape(x.node, inferred('view', sizesOf('view', shape), x.numel(), x.shape)));
 }
@@ -104,7 +104,7 @@ export function unsqueeze(x: Tensor, dim: number): Tensor {
 }
 
 /** Dim i of the result is dim dims[i]; `[1, 0]` or `1, 0`. */
-export function permute(x: Tensor, ...dims: Sizes): Tensor {
+export function permute(x: Tensor, ...dims: SizeArgs): Tensor {
   checkTensor('permute', 'input', x);
   const order = sizesOf('permute', dims, 'order');
   if (order.length !== x.ndim)
@@ -176,7 +176,7 @@ export function moveaxis(
 }
 
 /** Stretches dims of size 1 to the sizes given, `[4, -1]` or `4, -1`; -1 keeps a size, and new dims come in front. */
-export function expand(x: Tensor, ...sizes: Sizes): Tensor {
+export function expand(x: Tensor, ...sizes: SizeArgs): Tensor {
   checkTensor('expand', 'input', x);
   const shape = sizesOf('expand', sizes);
   const lead = shape.length - x.ndim;
@@ -218,8 +218,8 @@ export function sumToSize(x: Tensor, shape: readonly number[]): Tensor {
 }
 
 /**
- * Part of one dim: `length` elements from `start` on. A start that is an integer tensor of one element may be computed; outside of the dim it fails
- * the program.
+ * Part of one dim: `length` elements from `start` on. A start that is an integer tensor of one element may be computed;
+ * outside of the dim it fails the program.
  */
 export function narrow(x: Tensor, dim: number, start: number | Tensor, length: number): Tensor {
   checkTensor('narrow', 'input', x);

@@ -1,6 +1,6 @@
 /**
- * The softmax family, as few row-wise primitives so that one kernel can hold them. Functions here have the tensor first and become
- * methods of Tensor.
+ * The softmax family, as few row-wise primitives so that one kernel can hold them. Functions here have the tensor first
+ * and become methods of Tensor.
  */
 
 import type { DType } from '../../graph/dtype.ts';

@@ -13,9 +13,13 @@ export interface SortOptions {
 
 /** i64 positions that sort x along `dim`, stably; NaN counts as largest. */
 export function argsort(x: Tensor, dim = -1, options: SortOptions = {}): Tensor {
-  checkOptions('argsort', options, ['descending']);
-  checkTensor('argsort', 'input', x);
-  const d = normalDim('argsort', dim, x.ndim);
+  return sorting('argsort', x, dim, options);
+}
+
+function sorting(op: string, x: Tensor, dim: number, options: SortOptions): Tensor {
+  checkOptions(op, options, ['descending']);
+  checkTensor(op, 'input', x);
+  const d = normalDim(op, dim, x.ndim);
   if (x.ndim === 0) return new Tensor(build.full(0, [], 'i64'));
   const input = x.dtype === 'bool' ? build.cast(x.node, 'u8') : x.node;
   return new Tensor(build.argSort(build.detach(input), d, options.descending ?? false));
@@ -23,8 +27,7 @@ export function argsort(x: Tensor, dim = -1, options: SortOptions = {}): Tensor 
 
 /** Sorted values and where they came from, stably; NaN counts as largest. */
 export function sort(x: Tensor, dim = -1, options: SortOptions = {}): ValuesAndIndices {
-  checkTensor('sort', 'input', x);
-  const indices = argsort(x, dim, options);
+  const indices = sorting('sort', x, dim, options);
   return { values: x.ndim === 0 ? x : takeAlong(x, indices, normalDim('sort', dim, x.ndim)), indices };
 }
 

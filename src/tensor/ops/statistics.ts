@@ -1,5 +1,6 @@
 /**
- * Quantiles, covariance, counting and searching sorted values. Functions here have the tensor first and become methods of Tensor.
+ * Quantiles, covariance, counting and searching sorted values. Functions here have the tensor first and become methods
+ * of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
@@ -201,7 +202,10 @@ export interface SearchOptions {
 /** Names of SearchOptions. */
 const SEARCH = ['right', 'side', 'outInt32', 'sorter'] as const;
 
-/** Where each value would be put into the sorted last dim: i64 of the values' shape. The sequence is a vector, or has the values' leading dims. */
+/**
+ * Where each value would be put into the sorted last dim: i64 of the values' shape. The sequence is a vector, or has
+ * the values' leading dims.
+ */
 export function searchsorted(x: Tensor, values: Tensor | number, options: SearchOptions = {}): Tensor {
   checkOptions('searchsorted', options, SEARCH);
   checkTensor('searchsorted', 'sequence', x);
@@ -227,7 +231,10 @@ export function searchsorted(x: Tensor, values: Tensor | number, options: Search
 const isBefore = (element: Tensor, value: Tensor, after: boolean): Tensor =>
   (after ? element.gt(value) : element.ge(value)).logicalNot();
 
-/** How many elements come before each value, by halving the stretch in question: also what is not sorted is probed where PyTorch probes it. */
+/**
+ * How many elements come before each value, by halving the stretch in question: also what is not sorted is probed where
+ * PyTorch probes it.
+ */
 function bisect(sequence: Tensor, values: Tensor, after: boolean): Tensor {
   const n = sequence.shape.at(-1)!;
   const flat = sequence.reshape([-1]);
@@ -246,7 +253,10 @@ function bisect(sequence: Tensor, values: Tensor, after: boolean): Tensor {
   return start;
 }
 
-/** Which bucket between sorted boundaries each element falls into; `right` says whether a boundary belongs to the bucket above. */
+/**
+ * Which bucket between sorted boundaries each element falls into; `right` says whether a boundary belongs to the bucket
+ * above.
+ */
 export function bucketize(x: Tensor | number, boundaries: Tensor, options: SearchOptions = {}): Tensor {
   checkOptions('bucketize', options, SEARCH);
   checkTensor('bucketize', 'boundaries', boundaries);
@@ -304,7 +314,10 @@ export function diagonalScatter(x: Tensor, source: Tensor, offset = 0, dim1 = 0,
   return x.reshape([-1]).indexPut([places], source).reshape(x.shape);
 }
 
-/** The flattened x with source at the positions of `index` (negative ones from the end), in x's shape; `accumulate` adds. */
+/**
+ * The flattened x with source at the positions of `index` (negative ones from the end), in x's shape; `accumulate`
+ * adds.
+ */
 export function put(x: Tensor, index: Tensor, source: Tensor, accumulate = false): Tensor {
   checkTensor('put', 'input', x);
   checkInt('put', 'index', index);

@@ -1,5 +1,6 @@
 /**
- * Views by strides, and finite differences along dims. Functions here have the tensor first and become methods of Tensor.
+ * Views by strides, and finite differences along dims. Functions here have the tensor first and become methods of
+ * Tensor.
  */
 
 import * as build from '../../graph/build.ts';

@@ -1,11 +1,11 @@
 /**
- * Views that pick, repeat or reorder elements: select, slice, flip, roll, diagonals, triangles, windows, padding by a constant. Functions here
- * have the tensor first and become methods of Tensor.
+ * Views that pick, repeat or reorder elements: select, slice, flip, roll, diagonals, triangles, windows, padding by a
+ * constant. Functions here have the tensor first and become methods of Tensor.
  */
 import * as build from '../../graph/build.ts';
 import { axis, identityAxis } from '../../graph/reindex.ts';
 import { shapeText } from '../convert.ts';
-import { checkTensor, checkWhole, normalDim, normalDims, type Sizes, sizesOf, sliceRange } from '../operands.ts';
+import { checkTensor, checkWhole, normalDim, normalDims, type SizeArgs, sizesOf, sliceRange } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { coordinate } from './along.ts';
 import { concatenate } from './join.ts';
@@ -39,7 +39,7 @@ export function slice(x: Tensor, dim = 0, start?: number | null, end?: number | 
 }
 
 /** Order reversed along `dims` (all by default). */
-export function flip(x: Tensor, ...dims: Sizes): Tensor {
+export function flip(x: Tensor, ...dims: SizeArgs): Tensor {
   checkTensor('flip', 'input', x);
   const flipped = normalDims('flip', dims.length > 0 ? sizesOf('flip', dims, 'dims') : undefined, x.ndim);
   return new Tensor(
@@ -109,7 +109,7 @@ export function rot90(x: Tensor, k = 1, dims: readonly [number, number] = [0, 1]
 }
 
 /** The whole tensor `times` times along each dim, `[2, 3]` or `2, 3`; more numbers than dims add dims in front. */
-export function repeat(x: Tensor, ...times: Sizes): Tensor {
+export function repeat(x: Tensor, ...times: SizeArgs): Tensor {
   checkTensor('repeat', 'input', x);
   const sizes = sizesOf('repeat', times, 'sizes');
   if (sizes.length < x.ndim)
@@ -125,7 +125,7 @@ export function repeat(x: Tensor, ...times: Sizes): Tensor {
 }
 
 /** repeat under NumPy's name: fewer sizes than dims leave the leading dims alone. */
-export function tile(x: Tensor, ...times: Sizes): Tensor {
+export function tile(x: Tensor, ...times: SizeArgs): Tensor {
   checkTensor('tile', 'input', x);
   const sizes = sizesOf('tile', times, 'sizes');
   return repeat(x, [...new Array<number>(Math.max(0, x.ndim - sizes.length)).fill(1), ...sizes]);
@@ -265,8 +265,8 @@ export function unfold(x: Tensor, dim: number, size: number, step: number): Tens
 }
 
 /**
- * `value` around the tensor: `amounts` lists before and after for the last dim, then for the one before it, and so on. Negative
- * amounts crop.
+ * `value` around the tensor: `amounts` lists before and after for the last dim, then for the one before it, and so on.
+ * Negative amounts crop.
  */
 export function constantPad(x: Tensor, amounts: readonly number[], value = 0): Tensor {
   checkTensor('constantPad', 'input', x);

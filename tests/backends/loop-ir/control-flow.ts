@@ -1,5 +1,6 @@
 /**
- * Structured control flow, registers across blocks, and values that must not move past what changes them: random programs and cases by hand.
+ * Structured control flow, registers across blocks, and values that must not move past what changes them: random
+ * programs and cases by hand.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

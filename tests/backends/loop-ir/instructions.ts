@@ -1,6 +1,6 @@
 /**
- * Every value instruction of the loop IR on every type and lane count, against the same arithmetic in plain JavaScript: one body for every
- * backend that translates it.
+ * Every value instruction of the loop IR on every type and lane count, against the same arithmetic in plain JavaScript:
+ * one body for every backend that translates it.
  */
 import { testArithmetic } from './arithmetic.ts';
 import { testLanes } from './lanes.ts';

@@ -182,7 +182,8 @@ export function testLanes({ check, lanesOf, runKernel }: Subject): void {
         it(`extract, splat, insert and shuffle of ${type}x${lanes}`, () => {
           const n = SAMPLES[type].length;
           const l = new LoopBuilder();
-          // Four results per group: lane k everywhere, lane 0 replaced by lane k, reversed, and interleaved with itself shifted.
+          // Four results per group: lane k everywhere, lane 0 replaced by lane k, reversed, and interleaved with itself
+          // shifted.
           l.for(0, n, lanes, i => {
             const v = l.load(type, l.addr(0, i), 0, lanes);
             const last = l.extract(v, lanes - 1);

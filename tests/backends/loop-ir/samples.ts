@@ -1,5 +1,6 @@
 /**
- * What tests of the loop IR's instructions share: awkward values of every type, and kernels that apply one formula to all of them.
+ * What tests of the loop IR's instructions share: awkward values of every type, and kernels that apply one formula to
+ * all of them.
  */
 import { expect } from 'vitest';
 import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';

@@ -1,5 +1,6 @@
 /**
- * The same machine in a browser: with threads where the page is cross-origin isolated, without them where it is not. Needs Chromium.
+ * The same machine in a browser: with threads where the page is cross-origin isolated, without them where it is not.
+ * Needs Chromium.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /**
- * Bytes of modules and instructions against an assembler: each line pairs WebAssembly's text with what `llvm-mc` made of it.
+ * Bytes of modules and instructions against an assembler: each line pairs WebAssembly's text with what `llvm-mc` made
+ * of it.
  */
 import { describe, expect, it } from 'vitest';
 import { Bytes, encodeBody, encodeModule } from '../../../src/backends/wasm/encoder.ts';

@@ -1,5 +1,6 @@
 /**
- * Whole loop programs in one machine: staging, variables in place, the error record, threads, and memory over many runs.
+ * Whole loop programs in one machine: staging, variables in place, the error record, threads, and memory over many
+ * runs.
  */
 import { describe, expect, it } from 'vitest';
 import { Machine } from '../../../src/backends/wasm/machine.ts';

@@ -1,5 +1,6 @@
 /**
- * Encodings against GNU as: as recorded, and live with other operands where it is installed. Labels and the constant pool by running them.
+ * Encodings against GNU as: as recorded, and live with other operands where it is installed. Labels and the constant
+ * pool by running them.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Attention as chains: scores that are never stored give what the reference gives, with gradients, masks and dropout, at sizes that fill no block,
- * with every ISA, for any number of threads, and in bounds.
+ * Attention as chains: scores that are never stored give what the reference gives, with gradients, masks and dropout,
+ * at sizes that fill no block, with every ISA, for any number of threads, and in bounds.
  */
 import { describe, expect, it } from 'vitest';
 import { referenceBackend } from '../../../src/backends/reference/index.ts';

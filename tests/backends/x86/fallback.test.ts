@@ -1,6 +1,6 @@
 /**
- * Where machine code cannot run, one line on stderr says why and the work goes on on WebAssembly. In processes of their own, on the built package, with
- * something taken away from koffi.
+ * Where machine code cannot run, one line on stderr says why and the work goes on on WebAssembly. In processes of their
+ * own, on the built package, with something taken away from koffi.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';

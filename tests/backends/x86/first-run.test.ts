@@ -1,11 +1,13 @@
 /**
- * First runs that begin while the program's code is still being written: what they compute is what every later run computes, on any number of threads.
+ * First runs that begin while the program's code is still being written: what they compute is what every later run
+ * computes, on any number of threads.
  */
 import { describe, expect, it, vi } from 'vitest';
 import { queryCpu } from '../../../src/backends/x86/cpu.ts';
 import { targetOf } from '../../../src/backends/x86/isa.ts';
 import { Machine } from '../../../src/backends/x86/machine.ts';
-import { Native } from '../../../src/backends/x86/memory/native.ts';
+import { Native, PAGE } from '../../../src/backends/x86/memory/native.ts';
+import { ProgramEmitter } from '../../../src/backends/x86/program-code.ts';
 import { compileGraph } from '../../../src/compiler/compile.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
 import { Variable } from '../../../src/graph/storage.ts';
@@ -37,6 +39,21 @@ describe.skipIf(!machineCode)('first runs', () => {
     expect(lead).toHaveBeenCalledTimes(calls);
   });
 
+  it('have more code than there is room for before all of it is written', () => {
+    const machine = machineOf(2);
+    const reserve = native.reserve.bind(native);
+    const room = vi.spyOn(native, 'reserve').mockImplementation(() => reserve(4 * PAGE));
+    const ready = vi.spyOn(machine.pool, 'ready');
+    const x = Float32Array.from({ length: 1000 }, (_, i) => i);
+    expect(machine.load(distinct(mirrorProgram(1000, 101))).run([x])[0]).toEqual(mirrored(x, 101));
+    room.mockRestore();
+    // None at first, some by and by, and then all: what comes between has no room.
+    const counts = ready.mock.calls.map(([count]) => count);
+    expect(counts.length).toBeGreaterThan(3);
+    expect(counts.length).toBeLessThan(10);
+    expect(counts.at(-1)).toBe(101);
+  });
+
   it('that are awaited, freed before or dropped find all of the code or need none', async () => {
     const machine = machineOf(2);
     const x = new Float32Array(100);
@@ -45,6 +62,22 @@ describe.skipIf(!machineCode)('first runs', () => {
     const freed = machine.load(program);
     freed.free();
     expect(() => freed.run([x])).toThrow('freed');
+  });
+
+  it('end where their code cannot be written, and come to nobody after that', () => {
+    const machine = machineOf(2);
+    const loaded = machine.load(distinct(mirrorProgram(1000, 101)));
+    const write = ProgramEmitter.prototype.advance;
+    let segments = 0;
+    const advance = vi.spyOn(ProgramEmitter.prototype, 'advance').mockImplementation(function (this: ProgramEmitter) {
+      if (++segments === 20) throw new Error('no more');
+      return write.call(this);
+    });
+    const x = Float32Array.from({ length: 1000 }, (_, i) => i);
+    expect(() => loaded.run([x])).toThrow('no more');
+    expect(machine.pool.leads).toBe(false);
+    advance.mockRestore();
+    expect(loaded.run([x])[0]).toEqual(mirrored(x, 101));
   });
 
   it('that fail change no variable', () => {

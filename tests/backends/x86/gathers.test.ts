@@ -1,4 +1,7 @@
-/** Rows that loaded indices name are asked for ahead, at the places that the indices behind them say, up to the end of all indices; values stay the same. */
+/**
+ * Rows that loaded indices name are asked for ahead, at the places that the indices behind them say, up to the end of
+ * all indices; values stay the same.
+ */
 import { describe, expect, it } from 'vitest';
 import { queryCpu } from '../../../src/backends/x86/cpu.ts';
 import { targetOf } from '../../../src/backends/x86/isa.ts';

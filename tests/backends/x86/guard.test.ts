@@ -1,6 +1,6 @@
 /**
- * Bounds: random graphs, and contractions of every kind, with every buffer between pages that nobody may touch. An access out of bounds kills the
- * process that runs this file, as it kills those that make one on purpose.
+ * Bounds: random graphs, and contractions of every kind, with every buffer between pages that nobody may touch. An
+ * access out of bounds kills the process that runs this file, as it kills those that make one on purpose.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** f32 rounded to the values of binary16 by conversions: as graph/half.ts rounds them, at every exponent, between neighbours and at their midpoints. */
+/**
+ * f32 rounded to the values of binary16 by conversions: as graph/half.ts rounds them, at every exponent, between
+ * neighbours and at their midpoints.
+ */
 import { expect, it } from 'vitest';
 import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
 import type { LoopKernel } from '../../../src/compiler/loops.ts';
@@ -6,7 +9,10 @@ import { f16Bits, f16Value } from '../../../src/graph/half.ts';
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
 import { isas } from './available.ts';
 
-/** Every value of binary16, the midpoint to the next, and their neighbours among f32; of both signs, with infinities and NaN. */
+/**
+ * Every value of binary16, the midpoint to the next, and their neighbours among f32; of both signs, with infinities and
+ * NaN.
+ */
 function samples(): Float32Array {
   const patterns: number[] = [];
   const bits = new Int32Array(1);

@@ -1,6 +1,7 @@
 /**
- * Runs that are led by a thread of the event loop's pool, which may be held up by others for ever: a synchronous call takes back what no thread has begun on,
- * and calls of the pool that come late do no harm. With a pool that is held in processes of their own, on the built package.
+ * Runs that are led by a thread of the event loop's pool, which may be held up by others for ever: a synchronous call
+ * takes back what no thread has begun on, and calls of the pool that come late do no harm. With a pool that is held in
+ * processes of their own, on the built package.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

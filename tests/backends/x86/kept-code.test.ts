@@ -1,4 +1,7 @@
-/** Programs that the built package keeps for later processes: used again with the same bits, replaced when they do not hold, told apart by what they depend on. */
+/**
+ * Programs that the built package keeps for later processes: used again with the same bits, replaced when they do not
+ * hold, told apart by what they depend on.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,8 +16,8 @@ const root = path.resolve(import.meta.dirname, '../../..');
 const usable = existsSync(path.join(root, 'dist/node/index.js')) && whyUnavailable('x86') === null;
 
 /**
- * Trains a network, on threads and with a failing index; tells the losses and whether it was lowered here. Its layers take 55 ms to
- * compile: from 20 ms on a program is kept, and a smaller network took just that.
+ * Trains a network, on threads and with a failing index; tells the losses and whether it was lowered here. Its layers
+ * take 55 ms to compile: from 20 ms on a program is kept, and a smaller network took just that.
  */
 const PROGRAM = `
 import { compile, F, manualSeed, profile, randn, Tensor, numThreads } from 'tenon';

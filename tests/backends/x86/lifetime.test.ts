@@ -1,6 +1,7 @@
 /**
- * What becomes of generated code: pages that are written are never executable at the same time, kept programs included; programs that are collected give their pages
- * back; workers may be terminated and processes ended in the middle of a run. In processes of their own, on the built package.
+ * What becomes of generated code: pages that are written are never executable at the same time, kept programs included;
+ * programs that are collected give their pages back; workers may be terminated and processes ended in the middle of a
+ * run. In processes of their own, on the built package.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

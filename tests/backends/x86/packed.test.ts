@@ -1,6 +1,7 @@
 /**
- * Contractions of narrow types on words of packed elements: tiles (AMX) and dot products (AVX512_BF16, VNNI), against f64 (i32) products by
- * the plain schedules, over layouts, odd sizes, several blocks of k and every convolution gradient.
+ * Contractions of narrow types on words of packed elements: tiles (AMX) and dot products (AVX512_BF16, VNNI), against
+ * f64 (i32) products by the plain schedules, over layouts, odd sizes, several blocks of k and every convolution
+ * gradient.
  */
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../../../src/backends/wasm/index.ts';

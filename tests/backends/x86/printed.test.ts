@@ -1,5 +1,6 @@
 /**
- * TENON_DEBUG=code against objdump: every line of whole programs, for each instruction set, is what objdump reads at its offset.
+ * TENON_DEBUG=code against objdump: every line of whole programs, for each instruction set, is what objdump reads at
+ * its offset.
  */
 import { expect, it } from 'vitest';
 import { ListingAssembler } from '../../../src/backends/x86/assembler/listing.ts';
@@ -31,7 +32,10 @@ function network(dtype: 'f32' | 'bf16'): Node[] {
   return [y, ...pullback(y)].map(t => t!.node);
 }
 
-/** Lines of a listing by their offset: instructions, with jumps to the offset in hexadecimal that their label stands for. */
+/**
+ * Lines of a listing by their offset: instructions, with jumps to the offset in hexadecimal that their label stands
+ * for.
+ */
 function instructionsOf(listing: string): [number, string][] {
   const lines = [...listing.matchAll(/^ *([0-9a-f]+) {2,}(\S.*)$/gm)].map(
     ([, at, text]) => [Number.parseInt(at!, 16), text!] as [number, string],

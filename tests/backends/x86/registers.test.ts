@@ -1,4 +1,7 @@
-/** What lives where: addresses and constants that need no register, moves that fall away, lives across loops, and who goes to the stack. */
+/**
+ * What lives where: addresses and constants that need no register, moves that fall away, lives across loops, and who
+ * goes to the stack.
+ */
 import { describe, expect, it } from 'vitest';
 import { allocate } from '../../../src/backends/x86/allocate.ts';
 import { Folding } from '../../../src/backends/x86/folding.ts';

@@ -1,6 +1,6 @@
 /**
- * Several users of machine code in one process: models that take turns, and worker_threads that each import Tenon. On the built package, because workers
- * import files.
+ * Several users of machine code in one process: models that take turns, and worker_threads that each import Tenon. On
+ * the built package, because workers import files.
  */
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';

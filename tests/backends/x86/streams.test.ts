@@ -1,6 +1,6 @@
 /**
- * Long arrays (decision 115): results that go past the caches, alone and beside rows that wait for their last pass, have the bits of those that do not, on any
- * number of threads; and the instructions that only they need.
+ * Long arrays (decision 115): results that go past the caches, alone and beside rows that wait for their last pass,
+ * have the bits of those that do not, on any number of threads; and the instructions that only they need.
  */
 import { describe, expect, it } from 'vitest';
 import { queryCpu } from '../../../src/backends/x86/cpu.ts';

@@ -1,6 +1,7 @@
 /**
- * What differs between operating systems, as far as Linux can show it: which functions of Windows and macOS are called with what, by a binding that writes them
- * down; the code that stands between Windows' calling convention and ours, by its text and by running it here.
+ * What differs between operating systems, as far as Linux can show it: which functions of Windows and macOS are called
+ * with what, by a binding that writes them down; the code that stands between Windows' calling convention and ours, by
+ * its text and by running it here.
  */
 import { describe, expect, it } from 'vitest';
 import { Assembler } from '../../../src/backends/x86/assembler/assembler.ts';

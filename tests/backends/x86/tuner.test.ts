@@ -1,6 +1,6 @@
 /**
- * Plans chosen by measuring: none unless asked for; every choice gives the bits of the cost model's; a choice is kept, read back and followed, also by
- * kept machine code; files that do not hold are ignored in one line.
+ * Plans chosen by measuring: none unless asked for; every choice gives the bits of the cost model's; a choice is kept,
+ * read back and followed, also by kept machine code; files that do not hold are ignored in one line.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -29,7 +29,10 @@ const leaf = (shape: readonly number[]): Tensor => {
   return x;
 };
 
-/** A product whose operands are read in place, one that packs both, and convolutions with padding, pixels innermost and strides. */
+/**
+ * A product whose operands are read in place, one that packs both, and convolutions with padding, pixels innermost and
+ * strides.
+ */
 const CASES: readonly (readonly [string, () => Tensor])[] = [
   [
     'a product with bias and gelu',

@@ -1,7 +1,7 @@
 /**
- * Convolutions and both their gradients at the borders of images, against the reference backend: padded copies of operands with axes of one element, or spread out
- * over one (neighbours in memory must stay neighbours in the copy, because kernels read them as vectors), windows that lie in the border altogether, and strides
- * behind strides.
+ * Convolutions and both their gradients at the borders of images, against the reference backend: padded copies of
+ * operands with axes of one element, or spread out over one (neighbours in memory must stay neighbours in the copy,
+ * because kernels read them as vectors), windows that lie in the border altogether, and strides behind strides.
  */
 import { afterEach, expect, it } from 'vitest';
 import { F, manualSeed, randn, setBackend, type Tensor, vjp } from '../../../src/index.ts';

@@ -1,6 +1,6 @@
 /**
- * The contraction kernel against plain JavaScript loops: role mixes, odd sizes, convolutions and their gradients, dtypes, epilogues,
- * prologues; and the same bits for any number of threads.
+ * The contraction kernel against plain JavaScript loops: role mixes, odd sizes, convolutions and their gradients,
+ * dtypes, epilogues, prologues; and the same bits for any number of threads.
  */
 import { describe, expect, it } from 'vitest';
 import type { ContractSpec } from '../../../src/compiler/contract/index.ts';
@@ -257,7 +257,8 @@ describe('epilogue and prologue', () => {
         const buffers = buffersOf(of, random);
         const dims = of.spec.dims;
         const outDims = dims.flatMap((dim, d) => (dim.role === 'k' ? [] : [d]));
-        // weights[d] * coordinate d summed over all output dims pins down every coordinate. Multiples of the output's strides merge.
+        // weights[d] * coordinate d summed over all output dims pins down every coordinate. Multiples of the output's
+        // strides merge.
         const weights = dims.map((_, d) => (mergeable ? of.spec.out.strides[d]! / 64 : (d + 1) / 8));
         buffers.push({ name: 'residual', dtype: of.spec.out.dtype, data: random.values('f32', of.sizes[2]) });
         const spec: ContractSpec = {

@@ -1,6 +1,7 @@
 /**
- * Cutting products into tasks for any number of processors, counted: the latest thread has little more than its share, what a thread
- * reads falls with their number, and nothing that sums depend on changes. The names of the tests are the table of decision 130.
+ * Cutting products into tasks for any number of processors, counted: the latest thread has little more than its share,
+ * what a thread reads falls with their number, and nothing that sums depend on changes. The names of the tests are the
+ * table of decision 130.
  */
 import { describe, expect, it } from 'vitest';
 import { type Plan, planOf } from '../../../src/compiler/contract/plan.ts';
@@ -13,7 +14,10 @@ import { matmul } from './specs.ts';
 const PROCESSORS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 const targetFor = (processors: number): Target => ({ ...AVX512, l1Bytes: 48 << 10, l2Bytes: 2 << 20, processors });
 
-/** m x n of k, and whether A lies transposed: matmul_f32_2048 and 512, layers of gpt_small_train and mlp_train and their weight gradients. */
+/**
+ * m x n of k, and whether A lies transposed: matmul_f32_2048 and 512, layers of gpt_small_train and mlp_train and their
+ * weight gradients.
+ */
 const SHAPES: readonly (readonly [m: number, n: number, k: number, transposed?: true])[] = [
   [2048, 2048, 2048],
   [512, 512, 512],

@@ -1,6 +1,7 @@
 /**
- * Loop IR interpreted in JavaScript, for vectors of any length: shows that the contraction's schedules are right for targets that no backend
- * speaks yet (AVX2, AVX-512), within bounds of every buffer. Only the instructions that schedules use; f32 and i32.
+ * Loop IR interpreted in JavaScript, for vectors of any length: shows that the contraction's schedules are right for
+ * targets that no backend speaks yet (AVX2, AVX-512), within bounds of every buffer. Only the instructions that
+ * schedules use; f32 and i32.
  */
 import type { Inst, KernelBuffer, Reg } from '../../../src/compiler/loops.ts';
 import { bytesOf, type HostArray } from '../../../src/graph/dtype.ts';

@@ -1,4 +1,7 @@
-/** Sums over two dims that the operands have in different orders: right, whichever side has more lines, and the smaller one is copied into the other's order. */
+/**
+ * Sums over two dims that the operands have in different orders: right, whichever side has more lines, and the smaller
+ * one is copied into the other's order.
+ */
 import { describe, expect, it } from 'vitest';
 import * as g from '../../../src/graph/build.ts';
 import type { Node } from '../../../src/graph/node.ts';

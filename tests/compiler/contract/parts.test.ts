@@ -1,6 +1,6 @@
 /**
- * Contractions of f32 in three parts of bf16 on matrix registers (AMX): against sums in f64, beside the loop of multiply-adds, whose error is not exceeded; layouts, borders, blocks of k, and what
- * cannot be cut into parts.
+ * Contractions of f32 in three parts of bf16 on matrix registers (AMX): against sums in f64, beside the loop of
+ * multiply-adds, whose error is not exceeded; layouts, borders, blocks of k, and what cannot be cut into parts.
  */
 import { describe, expect, it } from 'vitest';
 import type { ContractSpec } from '../../../src/compiler/contract/index.ts';
@@ -184,7 +184,10 @@ describe.skipIf(!isas.includes('amx'))('f32 in parts', () => {
   });
 });
 
-/** Values that cannot be cut into parts, or whose parts would be denormal, put into one place of an operand, one line of it, or everywhere. */
+/**
+ * Values that cannot be cut into parts, or whose parts would be denormal, put into one place of an operand, one line of
+ * it, or everywhere.
+ */
 const UNUSUAL = [
   Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 3.4e38, -1.9e38, 2 ** 126, 2 ** 64, 2 ** -64, 2 ** -105, 1e-34, -1e-38, 1e-40, 2 ** -149,
 ]; // biome-ignore format: a list

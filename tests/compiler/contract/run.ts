@@ -1,6 +1,6 @@
 /**
- * Support of the contraction tests: runs a spec through the schedules as WebAssembly (any number of simulated threads), and through
- * plain JavaScript loops that share no code with them.
+ * Support of the contraction tests: runs a spec through the schedules as WebAssembly (any number of simulated threads),
+ * and through plain JavaScript loops that share no code with them.
  */
 import {
   type ContractOperand,
@@ -70,7 +70,10 @@ function stale(buffer: KernelBuffer): HostArray {
   return array;
 }
 
-/** Runs `spec` in place on `buffers`; between barriers the threads run one after the other. Other targets than WASM are interpreted. */
+/**
+ * Runs `spec` in place on `buffers`; between barriers the threads run one after the other. Other targets than WASM are
+ * interpreted.
+ */
 export function runContract(
   spec: ContractSpec,
   buffers: readonly NamedBuffer[],

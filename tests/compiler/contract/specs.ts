@@ -1,6 +1,6 @@
 /**
- * Support of the contraction tests: specs of matmuls and convolutions (grouped, strided, dilated, padded) with their gradients, written from the
- * definitions, and seeded values.
+ * Support of the contraction tests: specs of matmuls and convolutions (grouped, strided, dilated, padded) with their
+ * gradients, written from the definitions, and seeded values.
  */
 import type { ContractOperand, ContractSpec, Role } from '../../../src/compiler/contract/index.ts';
 import { type DType, type HostArray, hostArray } from '../../../src/graph/dtype.ts';
@@ -60,7 +60,9 @@ const at = (terms: readonly Term[], size: number, stride: number, offset = 0, di
 const dense = (dims: readonly Term[], sizes: readonly number[]) =>
   dims.map(([d, stride]) => at([[d, 1]], sizes[d]!, stride));
 
-/** out[batch, m, n] = sum over k of a[batch, m, k] * b[batch, k, n], either operand (and the output) stored transposed. */
+/**
+ * out[batch, m, n] = sum over k of a[batch, m, k] * b[batch, k, n], either operand (and the output) stored transposed.
+ */
 export function matmul(
   [M, N, K, batch]: readonly [number, number, number, number],
   options: { ta?: boolean; tb?: boolean; tout?: boolean; dtype?: DType } = {},

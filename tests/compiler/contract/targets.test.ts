@@ -1,5 +1,6 @@
 /**
- * The contraction's schedules for vectors of 8 and 16 lanes, interpreted: the same loop IR that a native backend will translate.
+ * The contraction's schedules for vectors of 8 and 16 lanes, interpreted: the same loop IR that a native backend will
+ * translate.
  */
 import { describe, expect, it } from 'vitest';
 import { AVX2, AVX512, expected, runContract } from './run.ts';

@@ -1,6 +1,6 @@
 /**
- * Convolutions through transformed tiles, beside their definition: odd sizes, borders of every width, both gradients, kernels that last, tiles transformed
- * by the task that needs them and ahead of all tasks.
+ * Convolutions through transformed tiles, beside their definition: odd sizes, borders of every width, both gradients,
+ * kernels that last, tiles transformed by the task that needs them and ahead of all tasks.
  */
 import { describe, expect, it } from 'vitest';
 import { problemsOf } from '../../../src/compiler/contract/problem.ts';

@@ -367,7 +367,8 @@ describe('bad input', () => {
     ];
     const quarantine = folder.file('infinite.bad');
     const format: Format = { type: 'csv', columns: ['y', 'a', 'b'] };
-    // Flat records have a way of their own through stretches of plain columns; columns of several values do not take it.
+    // Flat records have a way of their own through stretches of plain columns; columns of several values do not take
+    // it.
     for (const width of [undefined, 1]) {
       const features: FeatureSpec = { labels: ['y'], slots: [], dense: ['a', { name: 'b', width }] };
       const path = folder.write('infinite.csv', `${lines.join('\n')}\n`);

@@ -1,5 +1,6 @@
 /**
- * tenon stream on the real brokers: killed in a pass, and with the broker gone for a while, it ends with the bits of an undisturbed run.
+ * tenon stream on the real brokers: killed in a pass, and with the broker gone for a while, it ends with the bits of an
+ * undisturbed run.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';

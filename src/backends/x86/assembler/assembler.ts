@@ -1,6 +1,6 @@
 /**
- * Writes x86-64 machine code, an instruction a call: with labels, jumps that become as short as they can, and a pool of constants behind the code,
- * addressed by RIP. Knows which instructions there are; encodings.ts how they become bytes.
+ * Writes x86-64 machine code, an instruction a call: with labels, jumps that become as short as they can, and a pool of
+ * constants behind the code, addressed by RIP. Knows which instructions there are; encodings.ts how they become bytes.
  */
 import { evex, evexGather, type Gathered, legacy, modRM, type Sink, vexPrefix } from './encodings.ts';
 import { MASK_FORMS, type MaskOp, type VectorOp, vectorForm } from './forms.ts';
@@ -268,21 +268,25 @@ export class Assembler implements Sink {
   // ---- vectors and masks
 
   /**
-   * One EVEX instruction. `l` is 0, 1 or 2 for 128, 256 or 512 bits. `d` is ModRM.reg (a vector, mask or general register as the form
-   * says), `v` the second operand or 0, `s` register or memory.
+   * One EVEX instruction. `l` is 0, 1 or 2 for 128, 256 or 512 bits. `d` is ModRM.reg (a vector, mask or general
+   * register as the form says), `v` the second operand or 0, `s` register or memory.
    */
   vector(op: VectorOp, l: number, d: number, v: number, s: RM, options: VectorOptions = {}): void {
     evex(this, vectorForm(op), l, d, v, s, options);
   }
 
-  /** vpgatherdd: d[i] = the 32 bits at base + vector[i] * scale where mask `k` is set, other lanes kept; `k` is 0 afterwards. */
+  /**
+   * vpgatherdd: d[i] = the 32 bits at base + vector[i] * scale where mask `k` is set, other lanes kept; `k` is 0
+   * afterwards.
+   */
   gather(l: number, d: number, at: Gathered, k: number): void {
     evexGather(this, l, d, at, k);
   }
 
   /**
-   * One VEX instruction on xmm (`l` 0) or ymm (1) registers. `d` is ModRM.reg (a vector or general register as the form says), `v` the second
-   * operand or 0, `s` register or memory, `imm` an immediate (for blends by a register: its number times 16).
+   * One VEX instruction on xmm (`l` 0) or ymm (1) registers. `d` is ModRM.reg (a vector or general register as the form
+   * says), `v` the second operand or 0, `s` register or memory, `imm` an immediate (for blends by a register: its
+   * number times 16).
    */
   vex(op: VexOp, l: number, d: number, v: number, s: RM, imm?: number): void {
     const form = vexForm(op);
@@ -321,8 +325,9 @@ export class Assembler implements Sink {
   }
 
   /**
-   * Ends a segment: its jumps and, behind them, its constants are laid out. Places of its labels are final byte offsets from now on, to which later segments
-   * may go; it cannot go to theirs. The next one begins at a multiple of `align` bytes.
+   * Ends a segment: its jumps and, behind them, its constants are laid out. Places of its labels are final byte offsets
+   * from now on, to which later segments may go; it cannot go to theirs. The next one begins at a multiple of `align`
+   * bytes.
    */
   cut(align = 1): void {
     const { before, jumps, references, labels } = this;

@@ -1,6 +1,7 @@
 /**
- * How an instruction becomes bytes: ModRM, SIB and displacement, and the prefixes of the legacy (REX), VEX and EVEX encodings before them. Knows no instruction by
- * name but the one whose operand is like no other's. Source: Intel SDM volume 2.
+ * How an instruction becomes bytes: ModRM, SIB and displacement, and the prefixes of the legacy (REX), VEX and EVEX
+ * encodings before them. Knows no instruction by name but the one whose operand is like no other's. Source: Intel SDM
+ * volume 2.
  */
 import type { Tuple, VectorForm } from './forms.ts';
 import { type Label, R, type RM, type VectorOptions } from './operands.ts';
@@ -12,7 +13,10 @@ export interface Gathered {
   readonly scale: 1 | 2 | 4 | 8;
 }
 
-/** Where bytes go: several with a call, as most of a program's code is written by JavaScript that runs for the first time. */
+/**
+ * Where bytes go: several with a call, as most of a program's code is written by JavaScript that runs for the first
+ * time.
+ */
 export interface Sink {
   /** The lowest `count` bytes of a word of 32 bits, the lowest first. */
   append(word: number, count: number): void;
@@ -32,7 +36,10 @@ const ELEMENT: { readonly [tuple in Tuple]: (bytes: number) => number } = {
   none: () => 1,
 };
 
-/** What ModRM and SIB have no room for: bit 3 of the register or the base, and above it bit 4 of the register (of vectors) or bit 3 of the index. */
+/**
+ * What ModRM and SIB have no room for: bit 3 of the register or the base, and above it bit 4 of the register (of
+ * vectors) or bit 3 of the index.
+ */
 const highBits = (rm: RM): number => {
   if (typeof rm === 'number') return (rm >> 3) & 3;
   if ('label' in rm) return 0;
@@ -67,7 +74,10 @@ export function modRM(out: Sink, opcode: number, reg: number, rm: RM, unit: numb
   if (mode === 0x80) out.append(disp, 4);
 }
 
-/** [prefix] [REX] opcode ModRM. `opcode` is one byte, or two with 0x0f first; `low8`: an 8-bit register operand that needs a REX prefix to be meant. */
+/**
+ * [prefix] [REX] opcode ModRM. `opcode` is one byte, or two with 0x0f first; `low8`: an 8-bit register operand that
+ * needs a REX prefix to be meant.
+ */
 export function legacy(
   out: Sink,
   wide: boolean,
@@ -105,8 +115,8 @@ export function vexPrefix(
 }
 
 /**
- * One EVEX instruction. `l` is 0, 1 or 2 for 128, 256 or 512 bits. `d` is ModRM.reg (a vector, mask or general register as the form
- * says), `v` the second operand or 0, `s` register or memory.
+ * One EVEX instruction. `l` is 0, 1 or 2 for 128, 256 or 512 bits. `d` is ModRM.reg (a vector, mask or general register
+ * as the form says), `v` the second operand or 0, `s` register or memory.
  */
 export function evex(
   out: Sink,

@@ -1,6 +1,6 @@
 /**
- * Encodings of the vector and mask instructions that are used, one line each: prefix, map, W, opcode, and how a compressed displacement
- * scales. Data only; encodings.ts writes the bytes.
+ * Encodings of the vector and mask instructions that are used, one line each: prefix, map, W, opcode, and how a
+ * compressed displacement scales. Data only; encodings.ts writes the bytes.
  */
 
 /** What one unit of an 8-bit displacement means: the bytes of memory the instruction touches. */
@@ -156,7 +156,10 @@ export const VECTOR_OPS = Object.keys(LINES) as readonly VectorOp[];
 
 const forms: { [op in VectorOp]?: VectorForm } = {};
 
-/** How an instruction is encoded; its line is read when it is first used, as reading them all takes a millisecond of every start. */
+/**
+ * How an instruction is encoded; its line is read when it is first used, as reading them all takes a millisecond of
+ * every start.
+ */
 export const vectorForm = (op: VectorOp): VectorForm => (forms[op] ??= parse(LINES[op]));
 
 /** VEX-encoded instructions on opmask registers: pp, map 1, W, opcode; L is 1 for those with three operands. */

@@ -1,5 +1,6 @@
 /**
- * Where a segment's bytes come to lie: jumps become as short as they can, constants stand behind the code, and what is addressed by RIP is told how far.
+ * Where a segment's bytes come to lie: jumps become as short as they can, constants stand behind the code, and what is
+ * addressed by RIP is told how far.
  */
 import type { Label } from './operands.ts';
 
@@ -24,7 +25,10 @@ export interface Constant {
   readonly bytes: Uint8Array;
 }
 
-/** Code without its jumps, and what is to be resolved in it. Places count from the beginning of all segments, and leave out this one's jumps. */
+/**
+ * Code without its jumps, and what is to be resolved in it. Places count from the beginning of all segments, and leave
+ * out this one's jumps.
+ */
 interface Segment {
   /** Bytes of the segments before. */
   readonly before: number;

@@ -1,6 +1,6 @@
 /**
- * An assembler that also writes down what it is told, in Intel's syntax as GNU as reads it: for `TENON_DEBUG=code`. Adds text only; the bytes are
- * those of assembler.ts.
+ * An assembler that also writes down what it is told, in Intel's syntax as GNU as reads it: for `TENON_DEBUG=code`.
+ * Adds text only; the bytes are those of assembler.ts.
  */
 import { Assembler } from './assembler.ts';
 import { type MaskOp, type VectorOp, vectorForm } from './forms.ts';

@@ -1,5 +1,6 @@
 /**
- * What instructions are about: registers, memory, labels, conditions, and the names of those that share an encoding. Data only.
+ * What instructions are about: registers, memory, labels, conditions, and the names of those that share an encoding.
+ * Data only.
  */
 
 /** General registers by number. */

@@ -1,6 +1,6 @@
 /**
- * Arithmetic on vectors, scalar floats (lane 0 of 128-bit vectors) and vector masks with AVX2, FMA and F16C. What AVX2 lacks is composed: 64-bit
- * products, minima and arithmetic shifts.
+ * Arithmetic on vectors, scalar floats (lane 0 of 128-bit vectors) and vector masks with AVX2, FMA and F16C. What AVX2
+ * lacks is composed: 64-bit products, minima and arithmetic shifts.
  */
 
 import type { BinOp, CmpOp, Reg, RegType, UnOp } from '../../../compiler/loops.ts';
@@ -125,8 +125,9 @@ function wideProduct(f: Frame, l: number, x: number, y: number): void {
 }
 
 /**
- * `x` fn `y` for whatever has no instruction, in T2; neither may be T2, and T0 is used last, so `x` may be in it. min and max of floats
- * take NaN from either side and order -0 below +0: the instruction takes its second operand for both, so both orders are combined.
+ * `x` fn `y` for whatever has no instruction, in T2; neither may be T2, and T0 is used last, so `x` may be in it. min
+ * and max of floats take NaN from either side and order -0 below +0: the instruction takes its second operand for both,
+ * so both orders are combined.
  */
 function composed(f: Frame, fn: BinOp, type: RegType, x: number, y: number): void {
   const { asm } = f;

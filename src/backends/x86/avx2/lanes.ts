@@ -1,5 +1,6 @@
 /**
- * Conversions between types and movements between lanes with AVX2. Conversions with 64-bit integers go lane by lane through the stack.
+ * Conversions between types and movements between lanes with AVX2. Conversions with 64-bit integers go lane by lane
+ * through the stack.
  */
 
 import type { Inst, Reg } from '../../../compiler/loops.ts';
@@ -60,7 +61,10 @@ function toLongs(f: Frame, lanes: number, x: number): void {
   asm.vex('vmovups', l, T0, 0, FRAME_VECTOR);
 }
 
-/** What is too large for `target` or NaN came out as the smallest integer: puts it right in T0. `x` has the floats, in lanes of `from`. */
+/**
+ * What is too large for `target` or NaN came out as the smallest integer: puts it right in T0. `x` has the floats, in
+ * lanes of `from`.
+ */
 function saturate(f: Frame, from: Reg['type'], x: number, target: 'i32' | 'i64', to: Reg['type']): void {
   const { asm } = f;
   const fl = lengthOf(from);

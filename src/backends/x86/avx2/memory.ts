@@ -43,7 +43,10 @@ export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   f.vDone(d, into);
 }
 
-/** `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet, or as it is where it is one already. */
+/**
+ * `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet, or as it is where it is one
+ * already.
+ */
 function roundToBf16(f: Frame, l: number, x: number, exact = false): void {
   const { asm } = f;
   if (exact) {

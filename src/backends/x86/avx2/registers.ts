@@ -1,6 +1,6 @@
 /**
- * What code without AVX-512 keeps to itself, and masks: a mask of n lanes is a vector of n 32-bit lanes, all ones or all zeros. Knows the
- * frame and encodings.
+ * What code without AVX-512 keeps to itself, and masks: a mask of n lanes is a vector of n 32-bit lanes, all ones or
+ * all zeros. Knows the frame and encodings.
  */
 import type { Reg } from '../../../compiler/loops.ts';
 import { type Frame, G0, isWide, lengthOf } from '../frame.ts';

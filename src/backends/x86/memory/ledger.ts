@@ -1,6 +1,6 @@
 /**
- * The pages a thread holds, written where generated code finds them: a worker may be terminated at any time and runs no JavaScript then, so what it
- * held is given back by the code of thread-code.ts that the system calls when it ends.
+ * The pages a thread holds, written where generated code finds them: a worker may be terminated at any time and runs no
+ * JavaScript then, so what it held is given back by the code of thread-code.ts that the system calls when it ends.
  */
 import type { Platform } from './platform.ts';
 

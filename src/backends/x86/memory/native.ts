@@ -1,6 +1,7 @@
 /**
- * The operating system as generated code needs it: pages that are written and then made executable, threads, addresses of typed arrays, calls. Through
- * koffi, loaded when first asked for, so that browsers and machines without it can import everything.
+ * The operating system as generated code needs it: pages that are written and then made executable, threads, addresses
+ * of typed arrays, calls. Through koffi, loaded when first asked for, so that browsers and machines without it can
+ * import everything.
  */
 import { setEngineFlags } from '../../../launch/engine.ts';
 import { type SystemFunctions, windowsEntry } from '../system-code.ts';
@@ -42,8 +43,8 @@ function loadKoffi(): Koffi {
 const GLIBC_LIBRARY = '@koromix/koffi-linux-x64/linux_x64/koffi.node';
 
 /**
- * What koffi's own entry finds after looking in many places, in 1 ms instead of 7: beside koffi, where npm puts it, or below it, which takes 2 ms more to find.
- * Null where it is not there.
+ * What koffi's own entry finds after looking in many places, in 1 ms instead of 7: beside koffi, where npm puts it, or
+ * below it, which takes 2 ms more to find. Null where it is not there.
  */
 function koffiForGlibc({ createRequire }: typeof import('node:module')): Koffi | null {
   if (process.platform !== 'linux' || process.getBuiltinModule('node:fs').existsSync('/lib/ld-musl-x86_64.so.1'))
@@ -93,7 +94,9 @@ export class Native {
     ) as (array: ArrayBufferView) => number;
   }
 
-  /** Writes code to fresh pages and makes them executable. They are given back by `release`, or when this thread ends. */
+  /**
+   * Writes code to fresh pages and makes them executable. They are given back by `release`, or when this thread ends.
+   */
   load(code: Uint8Array): CodePages {
     const pages = this.loadOwned(code);
     this.ledger.add(pages);
@@ -145,7 +148,9 @@ export class Native {
     return this.platform.functions;
   }
 
-  /** Where the system can call generated code: there, or at an entry of pages of its own that translates the convention. */
+  /**
+   * Where the system can call generated code: there, or at an entry of pages of its own that translates the convention.
+   */
   private entry(address: number): { readonly address: number; readonly pages: CodePages | null } {
     if (this.functions.system !== 'win32') return { address, pages: null };
     const pages = this.load(windowsEntry(address));
@@ -189,7 +194,10 @@ export class Native {
     return this.platform.atThreadEnd(code, argument);
   }
 
-  /** Pages of this thread, for the code that gives them back when it ends: entries of address and bytes, both 0 after the last. */
+  /**
+   * Pages of this thread, for the code that gives them back when it ends: entries of address and bytes, both 0 after
+   * the last.
+   */
   get ledgerAddress(): number {
     return this.ledger.address;
   }
@@ -210,8 +218,8 @@ export class Native {
   }
 
   /**
-   * Asks for large pages under fresh memory of some size: a first touch then costs one fault per 2 MB, and a walk over the memory
-   * fewer misses of the TLB.
+   * Asks for large pages under fresh memory of some size: a first touch then costs one fault per 2 MB, and a walk over
+   * the memory fewer misses of the TLB.
    */
   preferLargePages(address: number, bytes: number): void {
     const from = Math.ceil(address / LARGE_PAGE) * LARGE_PAGE;

@@ -1,5 +1,6 @@
 /**
- * What differs between operating systems, as one small interface: posix.ts and windows.ts implement it. Only Linux could be run.
+ * What differs between operating systems, as one small interface: posix.ts and windows.ts implement it. Only Linux
+ * could be run.
  */
 import type { SystemFunctions } from '../system-code.ts';
 
@@ -19,10 +20,14 @@ export interface Platform {
   /** Asks for large pages behind memory that has not been touched yet; a hint. */
   largePages(address: number, bytes: number): void;
   /**
-   * Has code(argument) called on this thread when it ends, however it ends; the argument is not 0. Null where that was never tried (Windows) or there are too many.
+   * Has code(argument) called on this thread when it ends, however it ends; the argument is not 0. Null where that was
+   * never tried (Windows) or there are too many.
    */
   atThreadEnd(code: number, argument: number): ThreadEnd | null;
-  /** Starts a thread on code of the system's convention with one argument; its handle is for `ThreadEnd.join`. Null where the system refuses. */
+  /**
+   * Starts a thread on code of the system's convention with one argument; its handle is for `ThreadEnd.join`. Null
+   * where the system refuses.
+   */
   startThread(code: number, argument: number): bigint | null;
   /** Asks for the tile registers of AMX, for the whole process. */
   allowTiles(): boolean;
@@ -35,7 +40,10 @@ export interface Koffi {
   decode(address: bigint, type: unknown): unknown;
 }
 
-/** What stands for the call at the end of a thread, and functions of the C convention, by address, for the code that is called then. */
+/**
+ * What stands for the call at the end of a thread, and functions of the C convention, by address, for the code that is
+ * called then.
+ */
 export interface ThreadEnd {
   readonly key: number;
   /** forget(key), which it does itself; join(thread handle, 0); unmap(address, bytes). */

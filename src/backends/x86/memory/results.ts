@@ -1,6 +1,7 @@
 /**
- * Memory of results. Whoever has read one may give it back, and the next result of its type and length is written there: a fresh array of a megabyte is 256 page
- * faults, and bytes that make the collector look through the heap. Knows arrays, not programs.
+ * Memory of results. Whoever has read one may give it back, and the next result of its type and length is written
+ * there: a fresh array of a megabyte is 256 page faults, and bytes that make the collector look through the heap. Knows
+ * arrays, not programs.
  */
 import { bytesOf, type DType, type HostArray, hostArray } from '../../../graph/dtype.ts';
 

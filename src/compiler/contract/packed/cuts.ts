@@ -5,6 +5,7 @@
 import { MAX_TASKS } from '../tasks.ts';
 import { ceilDiv } from '../tile.ts';
 import { idleShare } from '../traffic.ts';
+import type { PackedSource } from './plan.ts';
 
 /** Rows of A or columns of B. */
 export interface PartsSide {
@@ -20,13 +21,16 @@ export interface PartsCut {
   readonly rowsStay: boolean;
   readonly mTask: number;
   readonly nTask: number;
-  /** Whether what passes is packed once for all, and not by every thread for itself. */
-  readonly shares: boolean;
+  /** Who packs what passes: all threads for all, a thread once for all of its tasks, or a task panel by panel as they come. */
+  readonly passes: PackedSource;
 }
 
-/** Cycles to pack an element into panels that stay in the second cache, and into such as go to the third. */
+/** Cycles to pack an element into panels that stay in the second cache, into such as go to the third, and into one panel again and again. */
 const PACK_NEAR = 1.1;
 const PACK_FAR = 2.2;
+const PACK_PASSING = 0.9;
+/** Bytes of a panel from which on it is packed as it passes: shorter ones are packed in one go (784 x 512 of 128: 372 us, 399 as they pass). */
+const LEAST_PASSING = 48 << 10;
 /** Cycles of the products of two panels of 32 lines, for a step of 32 points; bytes of a panel in that step, and how many the third cache gives in a cycle. */
 const STEP_CYCLES = 430;
 const STEP_BYTES = 6144;
@@ -46,7 +50,7 @@ export function cutParts(
   threads: number,
 ): PartsCut {
   const most = Math.max(1, Math.floor((l2Bytes * STAYS_SHARE) / of.panelBytes));
-  let best: PartsCut = { rowsStay: true, mTask: m.panels, nTask: n.panels, shares: false };
+  let best: PartsCut = { rowsStay: true, mTask: m.panels, nTask: n.panels, passes: 'passing' };
   let least = Number.POSITIVE_INFINITY;
   for (const rowsStay of [true, false]) {
     const [stays, passes] = rowsStay ? [m, n] : [n, m];
@@ -59,20 +63,25 @@ export function cutParts(
         // Tasks of one range follow one another, so that a thread packs it once, unless k falls into blocks.
         const packers = of.oneBlock ? Math.min(parts, 1 + (threads - 1) / ranges) : parts;
         const near = stays.packed * PACK_NEAR * packers;
-        // Where what passes is the same for all tasks of a thread, it may pack that once for itself; products of batches pack their own.
-        const inOne = parts === 1 && of.oneBlock && passes.bytes <= l2Bytes * STAYS_SHARE;
-        const each = passes.packed * PACK_NEAR * (inOne ? Math.min(ranges, threads) : ranges);
-        const forAll = passes.packed * (passes.bytes > l2Bytes ? PACK_FAR : PACK_NEAR) + threads * MEETING;
         const foreign = of.oneBlock ? (threads - 1) * passes.bytes * FOREIGN_CYCLES : 0;
-        const shares = ranges > 1 && of.batches === 1 && !(inOne && each < forAll + foreign);
-        const passing = passes.packed === 0 ? 0 : shares ? forAll + foreign : each;
+        const each: [PackedSource, number] =
+          of.panelBytes < LEAST_PASSING ? ['private', PACK_NEAR] : ['passing', PACK_PASSING];
+        const sources: [PackedSource, number][] = [[each[0], passes.packed * each[1] * ranges]];
+        // Where what passes is the same for all tasks of a thread, it may pack that once for itself; products of batches pack their own.
+        if (parts === 1 && of.oneBlock && of.batches === 1 && passes.bytes <= l2Bytes * STAYS_SHARE)
+          sources.push(['private', passes.packed * PACK_NEAR * Math.min(ranges, threads)]);
+        if (ranges > 1 && of.batches === 1) {
+          const packing = passes.packed * (passes.bytes > l2Bytes ? PACK_FAR : PACK_NEAR);
+          sources.push(['shared', packing + threads * MEETING + foreign]);
+        }
+        const [source, passing] = sources.reduce((best, one) => (one[1] < best[1] ? one : best));
         const step = Math.max(STEP_CYCLES, passes.bytes > l2Bytes / 4 ? STEP_BYTES / FAR_BYTES / size : 0);
         const idle = of.batches > 1 ? 0 : idleShare(stays.panels, ranges, passes.panels, parts, threads);
         const products = m.panels * n.panels * of.steps * step * (1 + idle);
         const cost = products + near + passing;
         if (cost >= least * 0.999) continue;
         least = cost;
-        best = { rowsStay, mTask: rowsStay ? size : part, nTask: rowsStay ? part : size, shares };
+        best = { rowsStay, mTask: rowsStay ? size : part, nTask: rowsStay ? part : size, passes: source };
       }
     }
   }

@@ -56,20 +56,22 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
     const passesAll = plan.renews && plan.batches === 1 && (plan.rowsOuter ? plan.nTasks : plan.mTasks) === 1;
     const first = passesAll && plan.tasks > 1 ? b.cmp('eq', task, earliest) : null;
     eachBlock(b, p, plan, (kBlock, index) => {
-      const rowsAt = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi, plan.rowsOuter ? renewed : first);
-      const columnsAt = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi, plan.rowsOuter ? first : renewed);
+      const rows = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi, plan.rowsOuter ? renewed : first);
+      const columns = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi, plan.rowsOuter ? first : renewed);
       const isFirst = index && b.cmp('eq', index, b.i32(0));
       b.for(mLo, mHi, { step: plan.mBlock, trips: Math.ceil(plan.mTask / plan.mBlock) }, from => {
         const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
+        if (plan.rowsPass) rows.pass(from);
         b.for(nLo, nHi, { step: 1, trips: plan.nTask }, n => {
-          const fromB = columnsAt(n);
+          if (!plan.rowsPass) columns.pass(n);
+          const fromB = columns.at(n);
           b.for(from, until, { step: 1, trips: Math.min(plan.mBlock, plan.mTask) }, m => {
             const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
             const to = index ? b.advance(own, before, tile * 4) : own;
             const first = b.mul(m, b.i32(plan.rows));
-            const rows = rowsAt(m);
+            const fromA = rows.at(m);
             // The tiles that share a panel ask for the next one, a share each.
-            const [passes, share] = plan.rowsPass ? [rows, b.sub(n, nLo)] : [fromB, b.sub(m, from)];
+            const [passes, share] = plan.rowsPass ? [fromA, b.sub(n, nLo)] : [fromB, b.sub(m, from)];
             const ahead =
               plan.linesAhead > 0
                 ? {
@@ -81,7 +83,7 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
                     lines: plan.linesAhead,
                   }
                 : undefined;
-            multiply(slot, kBlock.length, { a: rows, b: fromB, to }, isFirst, ahead);
+            multiply(slot, kBlock.length, { a: fromA, b: fromB, to }, isFirst, ahead);
             const store = (): void =>
               storeFinished(b, p, plan, groups, { from: to, m, n, first, batch: coords }, from, until);
             if (index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), store);
@@ -174,6 +176,6 @@ function storeFinished(
     n: b.mul(n, b.i32(plan.width)),
     columns: plan.width,
     batch,
-    meanwhile: plan.linesAhead > 0 ? touches : null,
+    meanwhile: plan.touches ? touches : null,
   });
 }

@@ -1,6 +1,7 @@
 /**
- * Packing into words: a panel of lines (of m or n) times a block of k, laid out `words` ([word][line], what vectors and the right side of tiles
- * read) or `lines` ([16 words][line][word], the left side of tiles). Lines beyond the operand repeat its last one: nobody reads their products.
+ * Packing into words: a panel of lines (of m or n) times a block of k, laid out `words` ([word][line], what vectors and
+ * the right side of tiles read) or `lines` ([16 words][line][word], the left side of tiles). Lines beyond the operand
+ * repeat its last one: nobody reads their products.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -142,7 +143,10 @@ export function packWords(
       b.store('i32', place(k, line), value);
     });
   };
-  /** So many vectors of lines that are neighbours in memory: one visit per word, which matters where rows lie pages apart. */
+  /**
+   * So many vectors of lines that are neighbours in memory: one visit per word, which matters where rows lie pages
+   * apart.
+   */
   const packNeighbours = (line: Reg, lanes: number, vectors: number): void => {
     eachWord(cursorOf(b.add(panel.first, line)), 1, (index, k, _, parts) => {
       const to = place(k, line);
@@ -167,7 +171,10 @@ export function packWords(
   padPanel(b, width, block.length, layout, pad, panel.to);
 }
 
-/** Packs the lines of a panel as neighbours, all or `lanes` of them, where they lie in one row of memory, and one by one elsewhere. */
+/**
+ * Packs the lines of a panel as neighbours, all or `lanes` of them, where they lie in one row of memory, and one by one
+ * elsewhere.
+ */
 function inRows(
   b: LoopBuilder,
   p: WordProblem['p'],

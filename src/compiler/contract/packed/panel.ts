@@ -19,6 +19,11 @@ import {
 } from './steps.ts'; // biome-ignore format: names
 
 const WORD = 4;
+/** Bytes of a vector of 16 words. */
+const VECTOR = STEP * WORD;
+
+/** Elements between rows of a square whose 32 offsets are 31 bits. */
+const FARTHEST_ROW = 2 ** 23;
 
 /** Panels of one side. */
 interface Panels {
@@ -43,11 +48,23 @@ interface Packed {
   readonly range: (panel: Reg) => Reg;
 }
 
-/** Along what an operand's vectors are loaded as its panels want them, if nothing is to be done on the way. */
-function alongOf({ p }: PartsProblem, { view, minor, layout }: Panels): 'k' | 'lines' | null {
-  if (view.dtype !== 'f32' || view.prologue || view.guards.length > 0) return null;
-  if (layout === 'lines') return view.lin[p.k[0]!] === 1 ? 'k' : null;
-  return minor.length === 1 && view.lin[minor[0]!] === 1 ? 'lines' : null;
+/**
+ * How panels are cut: `lines` and `points` where vectors lie along k, or lines side by side, as the layout wants them; `squares` of 16 lines where they lie the other way;
+ * else (null) they are staged.
+ */
+type Way = 'lines' | 'points' | 'squares' | null;
+
+function wayOf({ p }: PartsProblem, { view, minor, layout }: Panels): Way {
+  const [k, line] = [p.k[0]!, minor[0]!];
+  if (p.k.length !== 1 || view.dtype !== 'f32' || view.prologue || view.guards.length > 0) return null;
+  if (layout === 'lines' && view.lin[k] === 1) return 'lines';
+  if (minor.length !== 1) return null;
+  if (layout === 'words' && view.lin[line] === 1) return 'points';
+  const reaches = Math.max(Math.abs(view.lin[k]!), Math.abs(view.lin[line]!)) < FARTHEST_ROW;
+  if (p.dims[line]!.size % STEP !== 0 || !reaches) return null;
+  // Points that do not exist are masked along k only.
+  if (view.lin[k] === 1) return 'squares';
+  return view.lin[line] === 1 && p.dims[k]!.size % POINTS === 0 ? 'squares' : null;
 }
 
 export class PartsPacker {
@@ -57,9 +74,9 @@ export class PartsPacker {
   private readonly slab: Slab;
   /** Bytes of a step of a panel. */
   private readonly stepBytes: number;
-  /** Whether a block is taken 32 points at a time, and along what vectors are cut from where the operand lies; else panels are staged. */
+  /** Whether a block is taken 32 points at a time, and how vectors are cut from where the operand lies; else panels are staged. */
   private readonly inSteps: boolean;
-  private readonly along: 'k' | 'lines' | null;
+  private readonly way: Way;
   /** Buffers, and words of each that a slot has. */
   private readonly rooms: {
     readonly [of in 'points' | 'lines' | 'table' | 'lanes']: readonly [buffer: number, words: number];
@@ -73,15 +90,15 @@ export class PartsPacker {
     this.slab = { layout, lines: width };
     this.stepBytes = width * q.step.words * WORD;
     this.inSteps = q.p.k.length === 1;
-    this.along = this.inSteps ? alongOf(q, panels) : null;
+    this.way = wayOf(q, panels);
     const points = this.inSteps ? POINTS : blockPoints;
     const room = (of: string, dtype: 'f32' | 'i32', words: number): readonly [number, number] => [
       scratch.room(`${of} of ${name}`, dtype, Math.max(STEP, slots * words)),
       words,
     ];
     this.rooms = {
-      points: room('points', 'f32', this.along ? 0 : points * width),
-      lines: room('lines', 'f32', layout === 'lines' && !this.along ? POINTS * width : 0),
+      points: room('points', 'f32', this.way === null ? points * width : this.way === 'squares' ? STEP * STEP : 0),
+      lines: room('lines', 'f32', layout === 'lines' && this.way === null ? POINTS * width : 0),
       table: room('largest', 'i32', together * tableWords(this.slab)),
       lanes: room('lanes', 'i32', laneWords(view, STEP)),
     };
@@ -120,8 +137,9 @@ export class PartsPacker {
     b.while(
       () => b.cmp('lt', done, wanted),
       () => {
-        if (this.along === 'k') this.cutLines(packed, table);
-        else if (this.along === 'lines') this.cutPoints(packed, table);
+        if (this.way === 'lines') this.cutLines(packed, table);
+        else if (this.way === 'points') this.cutPoints(packed, table);
+        else if (this.way === 'squares') this.cutSquares(slot, packed, table);
         else
           this.eachStage(slot, packed, (panel, from, to) =>
             this.choose(
@@ -251,6 +269,71 @@ export class PartsPacker {
           () => copy(panel, x),
           () => cut(panel, x),
         ),
+      ),
+    );
+  }
+
+  /** Squares of 16 lines and 16 points that lie the other way: transposed in registers, two for every step, of which the first waits in memory. */
+  private cutSquares(slot: Reg, packed: Packed, table: (panel: Reg) => Reg): void {
+    const { b, q, stepBytes } = this;
+    const { view, minor, width, layout } = this.panels;
+    const { at, block, lo, hi, to } = packed;
+    const length = block.extents[0]!;
+    const [dim, line] = [block.dims[0]!, minor[0]!];
+    const even = typeof length === 'number' && length % POINTS === 0;
+    const alongK = view.lin[dim] === 1;
+    const last = b.i32(q.p.dims[line]!.size - STEP);
+    const waiting = this.own('points', slot);
+    /** Bytes from row to row of a square, and from its first half of points to the second. */
+    const [pitch, half] = alongK
+      ? [view.lin[line]! * WORD, VECTOR]
+      : [view.lin[dim]! * WORD, STEP * view.lin[dim]! * WORD];
+    /** Visits vectors of the points of both halves, as the layout has them: where in a step they belong, in words. */
+    const square = (panel: Reg, x: Reg, group: number, take: (x: Reg, y: Reg, word: number) => void): void => {
+      // Groups of lines that do not exist repeat the last one: nobody reads their products.
+      const first = b.bin('min', b.add(b.mul(panel, b.i32(width)), b.i32(group * STEP)), last);
+      const from = b.addr(view.buffer, b.add(step(b, view, at, dim, x).index, b.mul(first, b.i32(view.lin[line]!))));
+      const columns = (h: 0 | 1): Reg[] => {
+        const left = even || !alongK ? null : b.sub(asReg(b, length), b.add(x, b.i32(h * STEP)));
+        const exist = left && b.firstLanes(left, STEP);
+        const rows = Array.from({ length: STEP }, (_, i) => {
+          const offset = h * half + i * pitch;
+          return exist ? b.loadMasked('f32', from, exist, offset) : b.load('f32', from, offset, STEP);
+        });
+        return transpose(b, rows);
+      };
+      for (const [i, column] of columns(0).entries()) b.store('f32', waiting, column, i * VECTOR);
+      for (const [i, column] of columns(1).entries()) {
+        const word = layout === 'words' ? i * width + group * STEP : (group * STEP + i) * STEP;
+        take(b.load('f32', waiting, i * VECTOR, STEP), column, word);
+      }
+    };
+    const each = (visit: (panel: Reg, x: Reg, group: number, target: Reg) => void): void =>
+      b.for(0, length, POINTS, x =>
+        b.for(lo, hi, 1, panel => {
+          const target = b.advance(to(panel), b.bin('shrU', x, b.i32(5)), stepBytes);
+          for (let group = 0; group < width / STEP; group++) visit(panel, x, group, target);
+        }),
+      );
+    each((panel, x, group, target) =>
+      this.choose(
+        packed,
+        panel,
+        () =>
+          square(panel, x, group, (low, high, word) => {
+            // As they are, lines have 32 points, and points all lines.
+            const [at, apart] = layout === 'words' ? [word, STEP * width] : [2 * word, STEP];
+            b.store('f32', target, low, at * WORD);
+            b.store('f32', target, high, (at + apart) * WORD);
+          }),
+        () => {
+          const place = (word: number): number => (layout === 'words' ? group * VECTOR : word * WORD);
+          square(panel, x, group, (low, high, word) =>
+            raising(b, table(panel), place(word), largest =>
+              storeParts(b, low, high, target, word * WORD, width * VECTOR, largest),
+            ),
+          );
+        },
       ),
     );
   }

@@ -13,7 +13,8 @@ import { cutParts, type PartsSide } from './cuts.ts';
 import { type PackedProblem, STEP } from './problem.ts';
 import { POINTS } from './steps.ts';
 
-export type PackedSource = 'shared' | 'private';
+/** Whether all threads pack an operand beforehand, a task its panels when it begins, or one panel after another as they pass by those that stay. */
+export type PackedSource = 'shared' | 'private' | 'passing';
 
 export interface PackedPlan {
   readonly lanes: number;
@@ -36,6 +37,8 @@ export interface PackedPlan {
   readonly rowsPass: boolean;
   /** Lines of the next panel that passes, which a tile asks for in every step; 0 where nothing is asked for ahead. */
   readonly linesAhead: number;
+  /** Whether a tile that is stored asks for what the next one will read and write. */
+  readonly touches: boolean;
   readonly mTasks: number;
   readonly nTasks: number;
   readonly rowsOuter: boolean;
@@ -181,7 +184,7 @@ function cutsOfParts({ p }: PackedProblem, target: Target, panels: Panels): Cuts
     bytes: panels * lines * lineBytes(k.total),
   });
   const [m, n] = [side(mPanels, rows, p.a), side(nPanels, width, p.b)];
-  const { rowsStay, mTask, nTask, shares } = cutParts(
+  const { rowsStay, mTask, nTask, passes } = cutParts(
     m,
     n,
     {
@@ -193,17 +196,18 @@ function cutsOfParts({ p }: PackedProblem, target: Target, panels: Panels): Cuts
     target.l2Bytes,
     Math.max(2, processorsOf(target)),
   );
-  const source = (stays: boolean, view: View, side: PartsSide, others: number): PackedSource =>
-    extent(p, p.batch) === 1 && (comesPacked(view) || (!stays && shares && others > 1 && isShareable(view, side.bytes)))
-      ? 'shared'
-      : 'private';
+  const source = (stays: boolean, view: View, side: PartsSide): PackedSource => {
+    if (comesPacked(view) && extent(p, p.batch) === 1) return 'shared';
+    if (stays) return 'private';
+    return passes === 'shared' && !isShareable(view, side.bytes) ? 'passing' : passes;
+  };
   return {
     mTask,
     nTask,
     mBlock: rowsStay ? mTask : 1,
     rowsOuter: rowsStay,
-    a: source(rowsStay, p.a, m, ceilDiv(nPanels, nTask)),
-    b: source(!rowsStay, p.b, n, ceilDiv(mPanels, mTask)),
+    a: source(rowsStay, p.a, m),
+    b: source(!rowsStay, p.b, n),
   };
 }
 
@@ -219,6 +223,8 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const passing = rowsPass
     ? { panels: mPanels, lines: rows, by: cuts.nTask }
     : { panels: nPanels, lines: width, by: cuts.mBlock };
+  const ahead = long && passing.panels > 1;
+  const packsPassing = (rowsPass ? cuts.a : cuts.b) === 'passing';
   return {
     lanes,
     rows,
@@ -230,7 +236,8 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     renews: q.by === 'parts' && k.count === 1,
     ...cuts,
     rowsPass,
-    linesAhead: long && passing.panels > 1 ? ceilDiv(passing.lines * lineBytes(q.step.points), LINE * passing.by) : 0,
+    linesAhead: ahead && !packsPassing ? ceilDiv(passing.lines * lineBytes(q.step.points), LINE * passing.by) : 0,
+    touches: ahead,
     mTasks,
     nTasks,
     batches,

@@ -1,6 +1,7 @@
 /**
- * Contractions of narrow types on machines that multiply words of packed elements (two bf16, two i16, four 8-bit integers) and add the
- * products: which problems suit, and the same problem over words. One k dim is counted in words; the others stay.
+ * Contractions of narrow types on machines that multiply words of packed elements (two bf16, two i16, four 8-bit
+ * integers) and add the products: which problems suit, and the same problem over words. One k dim is counted in words;
+ * the others stay.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
@@ -65,7 +66,10 @@ function productsFor(p: Problem, target: Target): 'tiles' | 'dot' | null {
   return kind && packedProducts[kind];
 }
 
-/** Whether words serve `p` better than single elements: narrow operands that are read where they lie or from padded copies, and work enough. */
+/**
+ * Whether words serve `p` better than single elements: narrow operands that are read where they lie or from padded
+ * copies, and work enough.
+ */
 export function suitsWords(p: Problem, target: Target): boolean {
   if (!productsFor(p, target)) return false;
   const readable = (view: View): boolean =>
@@ -132,8 +136,8 @@ export const tileKind = ({ p, by }: PackedProblem): TileKind =>
   by === 'parts' ? 'f32' : p.acc === 'f32' ? 'bf16' : (`${p.a.dtype}${p.b.dtype}` as TileKind);
 
 /**
- * Words from elements `lanes` neighbours at a time: element j of each word comes from `at(j)`, of type i32 or (bf16) f32. `parts` is less than
- * `per` for a dim's last word; what is missing is 0.
+ * Words from elements `lanes` neighbours at a time: element j of each word comes from `at(j)`, of type i32 or (bf16)
+ * f32. `parts` is less than `per` for a dim's last word; what is missing is 0.
  */
 export function joinParts(b: LoopBuilder, words: Words, float: boolean, parts: readonly Reg[]): Reg {
   const { lanes } = parts[0]!.type;

@@ -35,11 +35,17 @@ const PANELS_TOGETHER = 8;
 /** Groups of panels there should be, for threads to share. */
 const PACKING_TASKS = 4;
 
+/** Bytes of panels that are packed together as they pass: they, and what they are made of, go through the second cache, where others stay. */
+const PASSING_BYTES = 200 << 10;
+
 /** Panels that are packed together: neighbours of the same rows of memory, with one k dim. */
-const panelsTogether = ({ p }: PackedProblem, { view, minor, panels, layout }: Side): number =>
-  p.k.length === 1 && layout === 'words' && view.lin[minor[minor.length - 1] ?? -1] === 1
-    ? Math.max(1, Math.min(PANELS_TOGETHER, Math.floor(panels / PACKING_TASKS)))
-    : 1;
+function panelsTogether({ p, by }: PackedProblem, side: Side, panelBytes: number): number {
+  const { view, minor, panels, taskPanels, layout, source } = side;
+  if (p.k.length !== 1 || view.lin[minor[minor.length - 1] ?? -1] !== 1) return 1;
+  if (layout !== 'words' && by !== 'parts') return 1;
+  const most = source === 'passing' ? Math.min(taskPanels, PASSING_BYTES / panelBytes) : panels / PACKING_TASKS;
+  return Math.max(1, Math.min(PANELS_TOGETHER, Math.floor(most)));
+}
 
 /** A packed panel: its words and, of parts, the range of its lines. */
 export interface PanelAt {
@@ -47,11 +53,18 @@ export interface PanelAt {
   readonly range: Reg | null;
 }
 
+/** The panels of a task in a block. */
+export interface Entered {
+  /** Packs the next panels, where they are packed as they pass; those before are then gone. */
+  readonly pass: (panel: Reg) => void;
+  readonly at: (panel: Reg) => PanelAt;
+}
+
 export interface OpenSide {
   /** Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet behind it. */
   packShared(): boolean;
   /**
-   * Packs panels lo to hi for a task that enters a block, if they are its own; says where a panel is found. Packs only where `wanted` is true, if given: else the
+   * Packs panels lo to hi for a task that enters a block, if they are its own and stay. Packs only where `wanted` is true, if given: else the
    * thread's last task has left the same panels.
    */
   enter(
@@ -62,7 +75,7 @@ export interface OpenSide {
     lo: Reg,
     hi: Reg,
     wanted: Reg | null,
-  ): (panel: Reg) => PanelAt;
+  ): Entered;
 }
 
 /** Panels lo to hi, at the cursor of their block. */
@@ -93,17 +106,19 @@ export function openSide(
   const { view, width } = side;
   const panelWords = width * (plan.blockPoints / q.step.points) * q.step.words;
   const shared = side.source === 'shared';
-  const panels = shared ? side.panels * plan.k.count : slots * side.taskPanels;
+  const passing = side.source === 'passing';
+  const together = panelsTogether(q, side, panelWords * 4);
+  const ownPanels = passing ? together : side.taskPanels;
+  const panels = shared ? side.panels * plan.k.count : slots * ownPanels;
   const keeps = shared && comesPacked(view);
   const room = keeps ? scratch.kept : scratch.room;
   const buffer = room(`words of ${name}`, 'i32', panels * panelWords);
   const ranges = q.by === 'parts' ? room(`ranges of ${name}`, 'i32', panels * RANGE_WORDS) : null;
-  const together = panelsTogether(q, side);
   const stages = shared ? slotsOf(Math.ceil(side.panels / together)) : slots;
   const packer =
     q.by === 'parts'
       ? partsPacker(new PartsPacker(b, q, { ...side, together, blockPoints: plan.blockPoints }, name, stages, scratch))
-      : wordsPacker(b, q, plan, side, name, stages, panelWords, scratch, buffer);
+      : wordsPacker(b, q, plan, side, together, name, stages, panelWords, scratch, buffer);
   const at = (index: Reg): PanelAt => ({
     words: b.addr(buffer, b.mul(index, b.i32(panelWords))),
     range: ranges === null ? null : b.addr(ranges, b.mul(index, b.i32(RANGE_WORDS))),
@@ -127,14 +142,20 @@ export function openSide(
       return !keeps;
     },
     enter(slot, batch, block, index, lo, hi, wanted) {
-      if (shared) return panel => inShared(index, panel);
+      if (shared) return { pass: () => {}, at: panel => inShared(index, panel) };
       const cursor = cursorAt(b, p, plan, view, batch, block);
-      const first = b.mul(slot, b.i32(side.taskPanels));
-      const to = (panel: Reg): PanelAt => at(b.add(first, b.sub(panel, lo)));
-      const pack = (): void => packer.own(slot, { lo, hi, at: cursor, block, to });
-      if (wanted) b.if(wanted, pack);
-      else pack();
-      return to;
+      const first = b.mul(slot, b.i32(ownPanels));
+      const place = (panel: Reg): Reg =>
+        passing ? b.bin('remU', b.sub(panel, lo), b.i32(together)) : b.sub(panel, lo);
+      const to = (panel: Reg): PanelAt => at(b.add(first, place(panel)));
+      const pack = (lo: Reg, hi: Reg): void => packer.own(slot, { lo, hi, at: cursor, block, to });
+      if (passing) {
+        const next = (panel: Reg): void => pack(panel, b.bin('min', hi, b.add(panel, b.i32(together))));
+        return { pass: panel => b.if(b.cmp('eq', place(panel), b.i32(0)), () => next(panel)), at: to };
+      }
+      if (wanted) b.if(wanted, () => pack(lo, hi));
+      else pack(lo, hi);
+      return { pass: () => {}, at: to };
     },
   };
 }
@@ -150,6 +171,7 @@ function wordsPacker(
   q: WordProblem,
   plan: PackedPlan,
   side: Side,
+  together: number,
   name: string,
   stages: number,
   panelWords: number,
@@ -170,7 +192,6 @@ function wordsPacker(
       to,
       staging: b.addr(staging, b.mul(slot, b.i32(panelWords))),
     });
-  const together = panelsTogether(q, side);
   /** A block in parts of some words, where panels are packed together. */
   const inParts = (
     at: Cursor,

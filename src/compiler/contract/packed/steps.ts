@@ -1,6 +1,7 @@
 /**
- * Numbers in three parts of bf16, x = x0 + x1 + x2, each the rest rounded to nearest: words of two points of k, w and w + 16 of a step's 32, cut from f32 and joined
- * again, 32 lines at a time. Which panels can be cut without a loss that shows is said by the range of their lines. Knows layouts, not operands.
+ * Numbers in three parts of bf16, x = x0 + x1 + x2, each the rest rounded to nearest: words of two points of k, w and w
+ * + 16 of a step's 32, cut from f32 and joined again, 32 lines at a time. Which panels can be cut without a loss that
+ * shows is said by the range of their lines. Knows layouts, not operands.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -22,7 +23,10 @@ const halfBitsOf = (e: number): number => (e + 127) * 2 ** 22;
 const HIGH = halfBitsOf(MOST);
 const LOW = halfBitsOf(LEAST);
 
-/** What the lines of a panel have as their largest number, halved bits: the least of them (lines of zeros aside) and the greatest. */
+/**
+ * What the lines of a panel have as their largest number, halved bits: the least of them (lines of zeros aside) and the
+ * greatest.
+ */
 export interface Range {
   readonly low: Reg;
   readonly high: Reg;
@@ -105,7 +109,10 @@ interface Pair {
 
 const splat = (b: LoopBuilder, value: number): Reg => b.const('i32', value, STEP);
 
-/** Cuts a step of f32 at `from` into parts at `to`, and keeps in `table` the largest bits, sign aside, of every line (in lanes). */
+/**
+ * Cuts a step of f32 at `from` into parts at `to`, and keeps in `table` the largest bits, sign aside, of every line (in
+ * lanes).
+ */
 export function splitStep(b: LoopBuilder, slab: Slab, from: Reg, to: Reg, table: Reg): void {
   eachPair(b, slab, ({ at, across, low, high, word, largest }) => {
     const source = b.advance(from, at, across);

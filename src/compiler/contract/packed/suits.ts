@@ -1,5 +1,6 @@
 /**
- * Whether f32 in three parts on tiles is faster than multiply-adds: an estimate in cycles of both, from sizes and from who packs.
+ * Whether f32 in three parts on tiles is faster than multiply-adds: an estimate in cycles of both, from sizes and from
+ * who packs.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
 import { registerScalar } from '../../loops.ts';
@@ -10,7 +11,10 @@ import { extent, type Problem, type View } from '../problem.ts';
 import { ceilDiv, chooseTile, tileCost } from '../tile.ts';
 import { STEP } from './problem.ts';
 
-/** Cycles of a step of 32 points for a tile of 16 x 16 (six products of 16 cycles, and what loads add), and to begin a tile. */
+/**
+ * Cycles of a step of 32 points for a tile of 16 x 16 (six products of 16 cycles, and what loads add), and to begin a
+ * tile.
+ */
 const STEP_CYCLES = 108;
 const TILE_CYCLES = 60;
 /** Cycles to pack an element into parts: where k is one dim, and where windows are unfolded. */
@@ -20,7 +24,10 @@ const UNFOLD_CYCLES = 3;
 const SUM_CYCLES = 0.25;
 /** The share of its peak that the loop of multiply-adds reaches. */
 const PLAIN_SHARE = 0.85;
-/** Cycles for a byte of weights that no cache holds from run to run: multiply-adds hide them, products of parts are too fast for that. */
+/**
+ * Cycles for a byte of weights that no cache holds from run to run: multiply-adds hide them, products of parts are too
+ * fast for that.
+ */
 const FAR_CYCLES = 0.7;
 /** The share of the time of multiply-adds that must be won. */
 const WORTH = 0.9;

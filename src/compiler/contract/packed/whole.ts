@@ -1,6 +1,7 @@
 /**
- * A block of products by plain f32 multiply-adds, where panels cannot be cut into parts or products of parts would leave the range of f32: infinities, NaN, numbers near the ends of the
- * range. Reads the packed panels step by step, joined again where they are in parts; two to three times slower than plain panels.
+ * A block of products by plain f32 multiply-adds, where panels cannot be cut into parts or products of parts would
+ * leave the range of f32: infinities, NaN, numbers near the ends of the range. Reads the packed panels step by step,
+ * joined again where they are in parts; two to three times slower than plain panels.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';

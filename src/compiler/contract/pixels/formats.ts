@@ -1,6 +1,7 @@
 /**
- * How blocks of 32 channels by 32 images reach matrix registers in a weight gradient: of the image [pairs of images][channel], of the gradient [result][pairs of images].
- * bf16 pairs neighbours among the images; f32 is cut into parts, and pairs an image with the one 16 behind it. Imports packing and loop IR.
+ * How blocks of 32 channels by 32 images reach matrix registers in a weight gradient: of the image [pairs of
+ * images][channel], of the gradient [result][pairs of images]. bf16 pairs neighbours among the images; f32 is cut into
+ * parts, and pairs an image with the one 16 behind it. Imports packing and loop IR.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -24,11 +25,16 @@ export interface BlockFormat {
   /** Bytes of an element in memory, and of a packed block. */
   readonly element: number;
   readonly blockBytes: number;
-  /** In how many parts rows and columns of sums are apart: lane l of part v is channel `apart` * l + v of a block of `apart` * 16. */
+  /**
+   * In how many parts rows and columns of sums are apart: lane l of part v is channel `apart` * l + v of a block of
+   * `apart` * 16.
+   */
   readonly apart: 1 | 2;
   /** Words of room that packing a gradient needs. */
   readonly stagingWords: number;
-  /** Whether numbers may be too large, or too small: then their magnitudes' maximum by lane goes into `largest` (i32). */
+  /**
+   * Whether numbers may be too large, or too small: then their magnitudes' maximum by lane goes into `largest` (i32).
+   */
   readonly hasLimits: boolean;
   /** Pack a block. */
   readonly packImage: (from: Source, to: Reg, largest: Reg) => void;

@@ -1,7 +1,7 @@
 /**
- * The forward product, or the input gradient: for every pixel of the result the images of the batch are rows, which lie in place at each pixel of its window;
- * the kernel is packed once, [panel of results][tap][channel][result]. Which taps of a window lie inside is listed once per pixel. How blocks are packed and
- * multiplied is up to a `Product`.
+ * The forward product, or the input gradient: for every pixel of the result the images of the batch are rows, which lie
+ * in place at each pixel of its window; the kernel is packed once, [panel of results][tap][channel][result]. Which taps
+ * of a window lie inside is listed once per pixel. How blocks are packed and multiplied is up to a `Product`.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';

@@ -1,4 +1,7 @@
-/** Sizes of a weight gradient on matrix registers: tasks, steps of rows, the ring of pixels. Pure arithmetic on shapes and caches. */
+/**
+ * Sizes of a weight gradient on matrix registers: tasks, steps of rows, the ring of pixels. Pure arithmetic on shapes
+ * and caches.
+ */
 import type { Target } from '../../target.ts';
 import { sizesOf } from '../cursor.ts';
 import { extent, type Problem, product } from '../problem.ts';
@@ -8,7 +11,10 @@ import type { WeightGradient } from './gradient.ts';
 import type { Pixels } from './range.ts';
 
 const WORD = 4;
-/** Channels of a task at most, out and in (blocks of f32 take three times the room, and runs over few pixels are short), and share of the second cache for its sums. */
+/**
+ * Channels of a task at most, out and in (blocks of f32 take three times the room, and runs over few pixels are short),
+ * and share of the second cache for its sums.
+ */
 const MOST_OUT = 128;
 const MOST_IN = { bf16: 128, f32: 64 } as const;
 const SUMS_SHARE = 0.3;

@@ -1,7 +1,8 @@
 /**
- * The weight gradient of f32 in vectors. A task takes some channels of both sides and a run of pixels, a few pixels at a time: per tap those that meet are
- * listed, a panel of the image's channels at them is copied to the first cache, and the gradients at them are read where they lie. Sums of all taps stay in the
- * second cache; long sums are cut into chunks by shapes alone.
+ * The weight gradient of f32 in vectors. A task takes some channels of both sides and a run of pixels, a few pixels at
+ * a time: per tap those that meet are listed, a panel of the image's channels at them is copied to the first cache, and
+ * the gradients at them are read where they lie. Sums of all taps stay in the second cache; long sums are cut into
+ * chunks by shapes alone.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';

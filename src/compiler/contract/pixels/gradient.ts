@@ -1,6 +1,6 @@
 /**
- * Recognising a weight gradient: for every tap the sum over pixels, and over the images at each, of the gradient's channels by the image's. Pure data;
- * imports problems only.
+ * Recognising a weight gradient: for every tap the sum over pixels, and over the images at each, of the gradient's
+ * channels by the image's. Pure data; imports problems only.
  */
 import { jumps, type Problem, type View } from '../problem.ts';
 import { blocksIn } from './forward.ts';

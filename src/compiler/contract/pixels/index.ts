@@ -1,8 +1,9 @@
 /**
- * Convolutions of images that are kept [pixels][batch][channels], pixel by pixel: what stands at one pixel, batch by channels, is a block that products read in
- * place, and a sum over the taps of a window is one batch-reduced product (Georganas et al., "Harnessing Deep Learning via a Single Building Block", 2020) of
- * those pixels that lie inside of the image: nothing is unfolded or padded. Forward product, input gradient and weight gradient with any stride, in bf16 and
- * f32 on matrix registers, and in f32 in vectors. May import the neighbours' cursors, packing and stores.
+ * Convolutions of images that are kept [pixels][batch][channels], pixel by pixel: what stands at one pixel, batch by
+ * channels, is a block that products read in place, and a sum over the taps of a window is one batch-reduced product
+ * (Georganas et al., "Harnessing Deep Learning via a Single Building Block", 2020) of those pixels that lie inside of
+ * the image: nothing is unfolded or padded. Forward product, input gradient and weight gradient with any stride, in
+ * bf16 and f32 on matrix registers, and in f32 in vectors. May import the neighbours' cursors, packing and stores.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Target } from '../../target.ts';

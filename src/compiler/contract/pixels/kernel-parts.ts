@@ -51,7 +51,10 @@ function anyRows(b: LoopBuilder, p: Problem, f: Forward, width: number, slots: n
   return { count, first: 0, steps, pack };
 }
 
-/** The same where the taps of a result and a channel are a few neighbours in memory: squares of 16 results are transposed. Null elsewhere. */
+/**
+ * The same where the taps of a result and a channel are a few neighbours in memory: squares of 16 results are
+ * transposed. Null elsewhere.
+ */
 function shortRows(b: LoopBuilder, p: Problem, f: Forward, width: number): Rows | null {
   const { kernel, taps, channel, out } = f;
   const reach = (d: number): number => kernel.lin[d]! * (p.dims[d]!.size - 1);
@@ -78,7 +81,10 @@ function shortRows(b: LoopBuilder, p: Problem, f: Forward, width: number): Rows 
 }
 
 export interface KernelParts {
-  /** Kernel buffers: panels [panel][tap][step of 32 channels][part][16 words][width], and the largest magnitude of each, [panel][step]. */
+  /**
+   * Kernel buffers: panels [panel][tap][step of 32 channels][part][16 words][width], and the largest magnitude of each,
+   * [panel][step].
+   */
   readonly words: number;
   readonly largest: number;
   readonly panelBytes: number;

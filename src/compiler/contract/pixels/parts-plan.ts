@@ -1,4 +1,7 @@
-/** How a forward product of f32 in parts is cut: tasks, panels of results, channels at a time. Pure arithmetic on shapes and caches. */
+/**
+ * How a forward product of f32 in parts is cut: tasks, panels of results, channels at a time. Pure arithmetic on shapes
+ * and caches.
+ */
 import { processorsOf, type Target } from '../../target.ts';
 import { PARTS_BYTES } from '../parts.ts';
 import { extent, type Problem } from '../problem.ts';
@@ -57,7 +60,8 @@ export function planParts(p: Problem, f: Forward, pixels: Pixels, target: Target
       rows, width, imageBlocks, panels, channels, channelBlocks, nTasks, mTasks, taskPanels, ring, pixelBytes, blockBytes, sums, linesAhead, bytes,
     }; // biome-ignore format: a record
   };
-  // As many channels at a time as fit (sums that wait cost more than pixels that are cut again), by as many panels as fit beside them.
+  // As many channels at a time as fit (sums that wait cost more than pixels that are cut again), by as many panels as
+  // fit beside them.
   for (let channels = all; channels > BLOCK; channels -= BLOCK) {
     if (all % channels !== 0) continue;
     for (let nTasks = 1; nTasks <= panels; nTasks++) {

@@ -1,6 +1,6 @@
 /**
- * Products of f32 as IEEE has them, for blocks with numbers that cannot be cut into parts of bf16 (infinities, NaN, the very large and small): short code rather than fast.
- * Imports loop IR only.
+ * Products of f32 as IEEE has them, for blocks with numbers that cannot be cut into parts of bf16 (infinities, NaN, the
+ * very large and small): short code rather than fast. Imports loop IR only.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -21,7 +21,10 @@ interface PlainProduct {
   /** Elements from one row to the next of what is multiplied, and from one point of a sum to the next. */
   readonly across: number;
   readonly along: number;
-  /** Runs `sum` for runs of `points` points of the sum: `from` is row 0 at the first of them, `vector` the 16 columns from `column` on at one. */
+  /**
+   * Runs `sum` for runs of `points` points of the sum: `from` is row 0 at the first of them, `vector` the 16 columns
+   * from `column` on at one.
+   */
   readonly eachRun: (sum: (from: Reg, points: number, vector: (point: Reg, column: Reg) => Reg) => void) => void;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Contraction without packing, for few rows: vectors of B are read where they lie (or from a padded copy), at offsets that a small table gives
- * for every point of k, the taps of a filter. For depthwise and grouped convolution, and layers of few channels.
+ * Contraction without packing, for few rows: vectors of B are read where they lie (or from a padded copy), at offsets
+ * that a small table gives for every point of k, the taps of a filter. For depthwise and grouped convolution, and
+ * layers of few channels.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
@@ -42,8 +43,9 @@ export function suitsTaps(p: Problem, target: Target): boolean {
   const readsPerElement = (extent(p, p.k) * extent(p, p.n) * extent(p, p.batch)) / p.b.elements;
   // A plain matrix is better widened on the way, or packed once.
   if (target.keepsOrder && readsPerElement <= 1 && (p.b.dtype !== p.acc || comesPacked(p.b))) return false;
-  // Where engines keep no order, packing is dear, and rows up to here were faster this way (3x3, 64 channels: 51 -> 56 of 62 GFLOP/s); where they do,
-  // they are wherever vectors are whole (5x5, 6 to 16 channels, batch of 64 innermost: 111 -> 165).
+  // Where engines keep no order, packing is dear, and rows up to here were faster this way (3x3, 64 channels: 51 -> 56
+  // of 62 GFLOP/s); where they do, they are wherever vectors are whole (5x5, 6 to 16 channels, batch of 64 innermost:
+  // 111 -> 165).
   const many = target.keepsOrder ? (length % lanes === 0 ? 32 : 12) : 64;
   return extent(p, p.m) <= (along === 1 && readsPerElement >= 4 ? many : 12);
 }

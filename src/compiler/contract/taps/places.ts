@@ -1,5 +1,6 @@
 /**
- * Where the vectors of a tile stand: a walk along the rows of B that moves by additions and locates each row by division once.
+ * Where the vectors of a tile stand: a walk along the rows of B that moves by additions and locates each row by
+ * division once.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -62,7 +63,10 @@ export class RowWalk {
     this.enterRow();
   }
 
-  /** The next vector, number `v` of its tile. The last one of a row starts early where nothing masks, so that nothing beyond the row is read. */
+  /**
+   * The next vector, number `v` of its tile. The last one of a row starts early where nothing masks, so that nothing
+   * beyond the row is read.
+   */
   next(v: number): Place {
     const { b, x } = this;
     const { p, lanes, length, perRow, ragged, vectors, wholeRows, inRow } = this.plan;

@@ -52,8 +52,9 @@ export function inMemoryOrder(p: Problem): Problem {
 }
 
 /**
- * Whether taps outside of the image are jumped over: where vectors run along a dim that no guard knows (a batch kept innermost), all of them are outside
- * together. Nothing is copied then, and a 5x5 window over a padded 10x10 image has half the products.
+ * Whether taps outside of the image are jumped over: where vectors run along a dim that no guard knows (a batch kept
+ * innermost), all of them are outside together. Nothing is copied then, and a 5x5 window over a padded 10x10 image has
+ * half the products.
  */
 export function skipsTaps(p: Problem, lanes: number): boolean {
   const { b: view } = p;
@@ -116,8 +117,8 @@ export function planTaps(b: LoopBuilder, p: Problem, target: Target, lanes: numb
   const units = (N / length) * perRow;
   const [mGroups, nGroups] = [outputGroups(p, p.m), outputGroups(p, p.n)];
   const inRegisters = storesVectors(p, nGroups) && mGroups.length <= 1 && finishesInRegisters(b, p, lanes, run);
-  // The last vector of a ragged row is masked, or overlaps the one before. A plain store may run twice, what is fused may not: with tiles of whole rows
-  // it is known which vectors those are (and a tile is cheaper to set up).
+  // The last vector of a ragged row is masked, or overlaps the one before. A plain store may run twice, what is fused
+  // may not: with tiles of whole rows it is known which vectors those are (and a tile is cheaper to set up).
   const wants = ragged && inRegisters && ((p.epilogue && !p.masks) || K < FEW_TAPS) ? perRow : 1;
   // What jumps over taps does so for the vectors of one row.
   const wish = { rows: M, units, loads: stride, aligned: !ragged, within: skips ? perRow : null };

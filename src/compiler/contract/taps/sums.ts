@@ -21,7 +21,10 @@ export interface Tile {
   readonly table: number;
 }
 
-/** Every other element, from two loads of which the second starts one early, so that nothing behind the last one is touched. */
+/**
+ * Every other element, from two loads of which the second starts one early, so that nothing behind the last one is
+ * touched.
+ */
 function loadEven(b: LoopBuilder, { p, lanes, bytes }: TapsPlan, at: Reg): Reg {
   const half = lanes / 2;
   const order = Array.from({ length: lanes }, (_, i) => (i < half ? 2 * i : lanes + 2 * (i - half) + 1));

@@ -1,19 +1,25 @@
 /**
- * Recognising what F(2x2, 3x3) serves: dense 3x3 windows one pixel apart over an image whose channels lie side by side, as a forward product (or
- * input gradient, whose window is flipped), or as a weight gradient. Pure data; imports problems only.
+ * Recognising what F(2x2, 3x3) serves: dense 3x3 windows one pixel apart over an image whose channels lie side by side,
+ * as a forward product (or input gradient, whose window is flipped), or as a weight gradient. Pure data; imports
+ * problems only.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
 import { registerScalar } from '../../loops.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 
-/** One spatial axis: pixels 0 to `size` - 1 of the result (`dim`), each of which meets three positions through `tap`. */
+/**
+ * One spatial axis: pixels 0 to `size` - 1 of the result (`dim`), each of which meets three positions through `tap`.
+ */
 export interface Axis {
   readonly dim: number;
   readonly tap: number;
   readonly size: number;
   /** Tiles of two pixels. */
   readonly tiles: number;
-  /** Positions are counted from the first one of pixel 0: `lo` up to `hi` - 1 hold something, elsewhere the image reads 0. */
+  /**
+   * Positions are counted from the first one of pixel 0: `lo` up to `hi` - 1 hold something, elsewhere the image reads
+   * 0.
+   */
   readonly lo: number;
   readonly hi: number;
   /** Whether the taps run against the positions. */

@@ -1,7 +1,8 @@
 /**
- * The product of a convolution (or of its input gradient) in transformed tiles: per plane a dense product [tiles x channels] by [channels x results] with
- * operands that lie as the microkernel reads them. A task transforms its tiles, multiplies them by a panel of the kernel at a time, and finishes results
- * while the panel's sums are in the second cache. Where a task's tiles would be few, all tiles are transformed first.
+ * The product of a convolution (or of its input gradient) in transformed tiles: per plane a dense product [tiles x
+ * channels] by [channels x results] with operands that lie as the microkernel reads them. A task transforms its tiles,
+ * multiplies them by a panel of the kernel at a time, and finishes results while the panel's sums are in the second
+ * cache. Where a task's tiles would be few, all tiles are transformed first.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -56,7 +57,10 @@ interface ForwardPlan {
   /** Whether all tiles are transformed before the first task, whose panels of results are then tasks of their own. */
   readonly shared: boolean;
   readonly unroll: number;
-  /** Bytes of the next panel of the kernel that a tile asks for in a trip of its loop; 0 where the kernel stays in the second cache. */
+  /**
+   * Bytes of the next panel of the kernel that a tile asks for in a trip of its loop; 0 where the kernel stays in the
+   * second cache.
+   */
   readonly ahead: number;
 }
 
@@ -75,7 +79,8 @@ function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
     Math.ceil(mPanels / Math.max(1, Math.floor((target.l2Bytes * share) / (bytes * rows))));
   const own = Math.min(mPanels, Math.max(TASKS, blocks(TILES_SHARE, tileBytes)));
   const sharing = Math.min(mPanels, Math.max(Math.ceil(TASKS / nPanels), blocks(SUMS_SHARE, PLANES * width * F32)));
-  // Bytes from the shared cache: tasks of their own tiles read the whole kernel each, the others read tiles once per panel of results.
+  // Bytes from the shared cache: tasks of their own tiles read the whole kernel each, the others read tiles once per
+  // panel of results.
   const streamed = (times: number): number => (kernelBytes <= target.l2Bytes / 2 ? 1 : times) * kernelBytes;
   const shared = (nPanels + 2) * tiles * tileBytes + streamed(sharing) < streamed(own);
   const mTasks = shared ? sharing : own;
@@ -271,7 +276,10 @@ function writeResults(
   });
 }
 
-/** Adds the coordinates of pixel 0 to 3 of a tile to `own`; negative where the pixel lies beyond an odd side, null where no side is odd. */
+/**
+ * Adds the coordinates of pixel 0 to 3 of a tile to `own`; negative where the pixel lies beyond an odd side, null where
+ * no side is odd.
+ */
 function pixelCoords(b: LoopBuilder, windows: Windows, tile: Coords, pixel: Reg, own: Map<number, Reg>): Reg | null {
   const place = unravel(b, pixel, [2, 2]);
   let outside: Reg | null = null;

@@ -1,7 +1,7 @@
 /**
- * The weight gradient of a convolution in transformed tiles: per plane the sum over tiles of gradient by image, both read in place as they were
- * transformed, accumulated for a block of kernels that stays in the second cache. Long sums are cut into chunks, which depends on shapes alone, and
- * joined when the sums are transformed back.
+ * The weight gradient of a convolution in transformed tiles: per plane the sum over tiles of gradient by image, both
+ * read in place as they were transformed, accumulated for a block of kernels that stays in the second cache. Long sums
+ * are cut into chunks, which depends on shapes alone, and joined when the sums are transformed back.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -154,14 +154,19 @@ function sumsWriter(
   };
 }
 
-/** What a task works on: transformed gradients of results, transformed tiles of the image, and sums of their products. */
+/**
+ * What a task works on: transformed gradients of results, transformed tiles of the image, and sums of their products.
+ */
 interface TaskPlanes {
   readonly results: PlacedPlanes;
   readonly image: PlacedPlanes;
   readonly sums: PlacedPlanes;
 }
 
-/** Adds the products of tiles `first` to `last` - 1 to the sums, which begin with tile `lo`: per plane a product of gradients by pixels. */
+/**
+ * Adds the products of tiles `first` to `last` - 1 to the sums, which begin with tile `lo`: per plane a product of
+ * gradients by pixels.
+ */
 function accumulate(
   b: LoopBuilder,
   { lanes, rows, vectors, outs, ins, unroll }: GradientPlan,

@@ -1,6 +1,7 @@
 /**
- * Convolutions with 3x3 windows through transformed tiles of two by two results (Winograd's F(2x2, 3x3)): 16 products instead of 36, for the forward
- * product and both gradients, in f32. For images whose channels lie side by side. May import the neighbours' microkernel, plans and stores.
+ * Convolutions with 3x3 windows through transformed tiles of two by two results (Winograd's F(2x2, 3x3)): 16 products
+ * instead of 36, for the forward product and both gradients, in f32. For images whose channels lie side by side. May
+ * import the neighbours' microkernel, plans and stores.
  */
 import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';

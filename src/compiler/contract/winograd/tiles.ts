@@ -1,6 +1,7 @@
 /**
- * Tiles of an image, transformed: 4x4 pixels (or the gradients of 2x2 results) of every channel become 16 planes [tile][channel] that the products read as
- * they lie. What lies outside of the image is known per tile, so nothing is padded. Imports windows, transforms and loop IR.
+ * Tiles of an image, transformed: 4x4 pixels (or the gradients of 2x2 results) of every channel become 16 planes
+ * [tile][channel] that the products read as they lie. What lies outside of the image is known per tile, so nothing is
+ * padded. Imports windows, transforms and loop IR.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -51,7 +52,10 @@ export const tileCoords = (b: LoopBuilder, windows: Windows, index: Reg): Readon
   return new Map(windows.dims.map((d, i) => [d, at[i]!] as const));
 };
 
-/** Whose sign is set where positions `from` and `to` behind the first one of a tile are not both in [lo, hi); null where they always are. */
+/**
+ * Whose sign is set where positions `from` and `to` behind the first one of a tile are not both in [lo, hi); null where
+ * they always are.
+ */
 function outside(b: LoopBuilder, axis: Axis, tile: Reg, lo: number, hi: number, from: number, to = from): Reg | null {
   const low = from >= lo ? null : affine(b, [[tile, 2]], from - lo);
   const high = 2 * (axis.tiles - 1) + to < hi ? null : affine(b, [[tile, -2]], hi - 1 - to);
@@ -78,7 +82,9 @@ interface TileLoad {
   readonly missing: (axis: 0 | 1, from: number, to: number) => Reg | null;
 }
 
-/** Loads all vectors of a tile, 0 outside, and hands them on with the channel they begin with (counted from the first). */
+/**
+ * Loads all vectors of a tile, 0 outside, and hands them on with the channel they begin with (counted from the first).
+ */
 function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values: Matrix, channel: Reg) => void): void {
   const { view, channels, side, strides, missing } = tile;
   const start = b.add(tile.index, channels.from);

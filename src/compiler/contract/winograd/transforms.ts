@@ -1,7 +1,8 @@
 /**
- * The transforms of F(2x2, 3x3) (Lavin and Gray, 2016, "Fast Algorithms for Convolutional Neural Networks"): with V = Bt d B of a 4x4 tile d and U = G g Gt of
- * a 3x3 kernel g, the 2x2 results are At (U * V) A: 16 products instead of 36. Their transposes make the gradients. Each is a matrix applied to the
- * columns, then to the rows, of a small matrix of registers; additions only, but for the halves of the kernel. Imports loop IR only.
+ * The transforms of F(2x2, 3x3) (Lavin and Gray, 2016, "Fast Algorithms for Convolutional Neural Networks"): with V =
+ * Bt d B of a 4x4 tile d and U = G g Gt of a 3x3 kernel g, the 2x2 results are At (U * V) A: 16 products instead of 36.
+ * Their transposes make the gradients. Each is a matrix applied to the columns, then to the rows, of a small matrix of
+ * registers; additions only, but for the halves of the kernel. Imports loop IR only.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';

@@ -1,6 +1,6 @@
 /**
- * Writing modules as ONNX files: the module is traced over symbolic inputs, its graph is written with the operators of the field. Imports nn
- * and the tensor API.
+ * Writing modules as ONNX files: the module is traced over symbolic inputs, its graph is written with the operators of
+ * the field. Imports nn and the tensor API.
  */
 import { placeholder } from '../../../graph/build.ts';
 import { recordComposites } from '../../../graph/composite.ts';
@@ -38,7 +38,10 @@ const irVersion = (opset: number): number =>
 /** How many traces there are where something is dynamic: two solve for an affine expression, the third checks it. */
 const TRACES = 3;
 
-/** Sizes of one symbol in the traces: multiples of the example's, since models may ask for multiples; each symbol grows at its own pace. */
+/**
+ * Sizes of one symbol in the traces: multiples of the example's, since models may ask for multiples; each symbol grows
+ * at its own pace.
+ */
 function probes(example: number, i: number): number[] {
   const base = Math.max(example, 2);
   const factors = [1, 2 + (i % 2), 3 - (i % 2) + 2 * Math.floor(i / 2)];
@@ -95,11 +98,13 @@ function traced(module: AnyModule, inputs: readonly unknown[], examples: readonl
 }
 
 /**
- * Writes a module as an ONNX model. `module.forward` runs once per trace over symbolic inputs, in the mode the module is in (call `eval()`
- * first), so control flow of JavaScript is written as it goes for the example's shapes; `cond`, `whileLoop` and `scan` stay what they are. What forward
- * assigns (running statistics) is not kept, neither in the module nor in the file.
+ * Writes a module as an ONNX model. `module.forward` runs once per trace over symbolic inputs, in the mode the module
+ * is in (call `eval()` first), so control flow of JavaScript is written as it goes for the example's shapes; `cond`,
+ * `whileLoop` and `scan` stay what they are. What forward assigns (running statistics) is not kept, neither in the
+ * module nor in the file.
  *
- * @param exampleInputs the arguments of `forward`: trees of tensors, of which only shapes and dtypes matter, and plain values
+ * @param exampleInputs the arguments of `forward`: trees of tensors, of which only shapes and dtypes matter, and plain
+ * values
  * @returns the file's bytes; initializers have the names of `stateDict()`
  * @throws Error that names what ONNX has no operator for, or what depends on a dynamic axis and cannot be written
  */
