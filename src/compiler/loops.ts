@@ -72,36 +72,48 @@ export type BinOp =
 export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
 
 /**
- * One block of products on matrix registers. Words are 32 bits: two bf16 (`bf16`, `f32`; sums in f32, denormals count as zero) or four 8-bit
- * integers (each side signed or not as `kind` says, a before b; sums in i32, wrapping). With R = 16 * rows and N = 16 * columns,
+ * Products on matrix registers, added to the sums that these hold (`TileSums`). Words are 32 bits: two bf16 (`bf16`,
+ * `f32`; sums in f32, denormals count as zero) or four 8-bit integers (each side signed or not as `kind` says, a before b; sums in i32, wrapping). With R = 16 * rows and N = 16 * columns,
  *
- *     c[r][n] (+)= sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
+ *     sums[r][n] += sum over s < steps, g < 16 of a[s][r][g] . b[16 s + g][n]    for all r < R, n < N
  *
- * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], c is [R][N], each contiguous; `add`
- * keeps what c holds. `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
+ * where `.` multiplies element by element and adds. a is [steps][R][16] words, b is [16 * steps][N], each contiguous; there is a step at least.
+ * `ahead` is where lines begin that later blocks will read: asked for meanwhile, so many for every step.
  *
  * Operands of `f32` are cut into parts, x = x0 + x1 + x2, each rounded to bf16: a is [steps][3 parts][R][16] words, b is [steps][3 parts][16][N], a word two
  * points of k of one part. Of the nine products of parts those six are summed whose places add to 2 at most; what is left out is below 2^-24 of the
  * product's size (Henry, Tang, Heinecke, 2019). Parts must be finite, and parts and products of parts that are denormal count as zero.
  *
  * With `runs`, the sum goes over several such products, of `steps` steps each: pair i of the i32 at `runs.at` says how many bytes behind a and b its blocks
- * begin. Where `pitch.a` is given, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
- * row's first, and that of part t, where there are parts, 64 (3 s + t) + 4 g. Where `pitch.c` is, so many lie between the rows of c.
+ * begin. Where `pitch` is given, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
+ * row's first, and that of part t, where there are parts, 64 (3 s + t) + 4 g.
+ *
+ * `room` is where what stands may be overwritten, [R][N]: the target may store there in every step, so that storing
+ * stays fast.
  */
 export interface Tiles {
   readonly op: 'tiles';
   readonly kind: TileKind;
   readonly a: Reg;
   readonly b: Reg;
-  readonly c: Reg;
   readonly steps: Reg | number;
   readonly rows: 1 | 2;
   readonly columns: 1 | 2;
-  readonly add: boolean;
   readonly ahead?: { readonly from: Reg; readonly lines: number };
   readonly runs?: { readonly at: Reg; readonly count: Reg };
-  readonly pitch?: { readonly a?: number; readonly c?: number };
+  readonly pitch?: number;
+  readonly room?: Reg;
 }
+
+/**
+ * The sums of `tiles`: become zero, or what stands at `c`, or are written there, [16 * rows][16 * columns] of f32 or
+ * i32, `pitch` bytes from row to row (contiguous without). Nothing else touches them, so that other instructions may run
+ * between the products of one block.
+ */
+export type TileSums = { readonly op: 'tileSums'; readonly rows: 1 | 2; readonly columns: 1 | 2 } & (
+  | { readonly does: 'clear' }
+  | { readonly does: 'load' | 'store'; readonly c: Reg; readonly pitch?: number }
+);
 export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
 
 /**
@@ -111,7 +123,7 @@ export type TileKind = 'bf16' | 'f32' | 'i8i8' | 'i8u8' | 'u8i8' | 'u8u8';
  * - fma       d = a * b + c, fused where the target says so; `fms`-like forms are written with neg
  * - dot       d = c + the products of the packed elements of a and b, lane by lane: a and b are i32, each lane two bf16 (sums in f32, whose
  *             denormals may count as zero; where a product is rounded is the machine's) or two i16 (sums in i32). Only where the target says so
- * - tiles     a block of products on matrix registers, see `Tiles`. Only where the target says so
+ * - tiles     products on matrix registers, see `Tiles`; tileSums: their sums, see `TileSums`. Only where the target says so
  * - select    d = m ? a : b, m a mask of d's lanes
  * - cvt       numeric conversion between i32, i64, f32, f64 of equal lanes (float to integer truncates, saturates, NaN to 0);
  *             i32 -> i64 sign-extends; i64 -> i32 wraps; mask -> i32 gives 0 or 1
@@ -159,6 +171,7 @@ export type Inst =
       readonly c: Reg;
     }
   | Tiles
+  | TileSums
   | { readonly op: 'select'; readonly d: Reg; readonly m: Reg; readonly a: Reg; readonly b: Reg }
   | { readonly op: 'cvt'; readonly d: Reg; readonly a: Reg }
   | { readonly op: 'bitcast'; readonly d: Reg; readonly a: Reg }

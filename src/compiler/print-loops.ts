@@ -36,10 +36,14 @@ function line(inst: Inst, kernel: LoopKernel): string {
       const shape = `${16 * inst.rows}x${16 * inst.columns}`;
       const ahead = inst.ahead ? `, ahead [${name(inst.ahead.from)}] by ${inst.ahead.lines}` : '';
       const runs = inst.runs ? `, ${name(inst.runs.count)} runs at [${name(inst.runs.at)}]` : '';
-      const pitch = (['a', 'c'] as const)
-        .map(of => (inst.pitch?.[of] === undefined ? '' : `, rows of ${of} ${inst.pitch[of]} bytes apart`))
-        .join('');
-      return `tiles ${inst.kind} ${shape} [${name(inst.c)}] ${inst.add ? '+=' : '='} [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}${runs}${pitch}`;
+      const pitch = inst.pitch === undefined ? '' : `, rows ${inst.pitch} bytes apart`;
+      return `tiles ${inst.kind} ${shape} += [${name(inst.a)}] . [${name(inst.b)}], ${bound(inst.steps)} steps${ahead}${runs}${pitch}`;
+    }
+    case 'tileSums': {
+      const shape = `${16 * inst.rows}x${16 * inst.columns}`;
+      if (inst.does === 'clear') return `clear tiles ${shape}`;
+      const pitch = inst.pitch === undefined ? '' : `, rows ${inst.pitch} bytes apart`;
+      return `${inst.does} tiles ${shape} [${name(inst.c)}]${pitch}`;
     }
     case 'select':
       return `${name(inst.d)} = select ${name(inst.m)}, ${name(inst.a)}, ${name(inst.b)}`;

@@ -70,6 +70,9 @@ export function operandsOf(inst: Inst, into: Reg[], at = 0): number {
       return at;
     case 'tiles':
       return operandsOfTiles(inst, into, at);
+    case 'tileSums':
+      if (inst.does !== 'clear') into[at++] = inst.c;
+      return at;
     case 'select':
       into[at++] = inst.m;
       into[at++] = inst.a;
@@ -108,12 +111,12 @@ export function operandsOf(inst: Inst, into: Reg[], at = 0): number {
   }
 }
 
-function operandsOfTiles({ a, b, c, steps, ahead, runs }: Tiles, into: Reg[], at: number): number {
+function operandsOfTiles({ a, b, steps, ahead, runs, room }: Tiles, into: Reg[], at: number): number {
   into[at++] = a;
   into[at++] = b;
-  into[at++] = c;
   if (typeof steps !== 'number') into[at++] = steps;
   if (ahead) into[at++] = ahead.from;
+  if (room) into[at++] = room;
   if (runs) {
     into[at++] = runs.at;
     into[at++] = runs.count;
@@ -259,6 +262,7 @@ class Walker implements Usage {
           break;
         case 'store':
         case 'prefetch':
+        case 'tileSums':
           if (inst.op === 'store' && inst.past) this.streams = true;
           this.readOperands(inst);
           break;

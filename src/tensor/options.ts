@@ -1,7 +1,7 @@
 /**
  * Objects of optional settings: what a public call accepts by name, checked by name. Types refuse a misspelt name in
  * TypeScript; from JavaScript, from JSON and through a variable it would do nothing, silently, so every public call
- * that takes options refuses it as well.
+ * that takes options refuses it as well. And the forms in which options come: behind sizes, or one setting alone.
  */
 import { describe, refuseOut } from './operands.ts';
 import { Tensor } from './tensor.ts';
@@ -70,10 +70,7 @@ export function shapeAndOptions<O extends object, const K extends readonly NameO
   return [shape as readonly number[], options as Partial<O>];
 }
 
-/**
- * Options, or the value of one of them alone, as PyTorch takes it by position: `elu(x, 0.5)` for `elu(x, { alpha: 0.5
- * })`.
- */
+/** Options, or the value of one of them alone, as PyTorch takes it by position: `elu(x, 0.5)`. */
 export type OrAlone<O, K extends keyof O> = O | Exclude<O[K], undefined>;
 
 /** The options, of which `name` may have come alone. */

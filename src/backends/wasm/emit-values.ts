@@ -24,7 +24,20 @@ const MAX_DEPTH = 100;
 
 type ValueInst = Exclude<
   Inst,
-  { readonly op: 'store' | 'prefetch' | 'for' | 'while' | 'if' | 'parallel' | 'once' | 'barrier' | 'fail' | 'tiles' }
+  {
+    readonly op:
+      | 'store'
+      | 'prefetch'
+      | 'for'
+      | 'while'
+      | 'if'
+      | 'parallel'
+      | 'once'
+      | 'barrier'
+      | 'fail'
+      | 'tiles'
+      | 'tileSums';
+  }
 >;
 
 /** An instruction whose code is written where its value is used. */

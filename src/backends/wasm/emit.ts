@@ -80,6 +80,7 @@ class KernelEmitter extends ValueEmitter {
         return;
       }
       case 'tiles':
+      case 'tileSums':
       case 'prefetch':
         throw new Error(`internal: WebAssembly has no ${inst.op}`);
       case 'barrier':

@@ -2,7 +2,7 @@
  * Products of packed elements: dot products in vectors, and blocks of them on AMX tiles (Intel SDM volume 1, chapter 18). Tiles 0 to 3 are sums,
  * 4 and 5 rows of a, 6 and 7 columns of b.
  */
-import type { Inst, Reg, TileKind, Tiles } from '../../compiler/loops.ts';
+import type { Inst, Reg, TileKind, TileSums, Tiles } from '../../compiler/loops.ts';
 import type { Assembler } from './assembler/assembler.ts';
 import { type Mem, mem, R } from './assembler/operands.ts';
 import type { TileOp } from './assembler/vex.ts';
@@ -62,43 +62,39 @@ function step(
 }
 
 /**
- * Registers that are borrowed while tiles run: bytes between rows of `a`; what is asked for ahead, or, where rows of `a` are read in place, bytes between those of `b` and `c`; and
- * where the sums go.
+ * Registers that are borrowed while tiles run: bytes between rows of `a`; what is asked for ahead, or, where rows of `a`
+ * are read in place, bytes between those of `b`; and where sums are stored.
  */
 const STRIDE = R.r13;
 const OTHER = R.r14;
 const SUMS = R.r12;
 const LINE = 64;
 /** Where operands wait in the frame, in words of 8 bytes: the room for a vector, and the two words before. */
-const PLACE = { sums: -2, ahead: -1, c: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
+const PLACE = { sums: -2, room: -1, ahead: 0, stride: 1, other: 2, b: 3, a: 4, at: 5, count: 6, steps: 7 } as const;
 const saved = (place: keyof typeof PLACE): Mem => mem(R.rsp, FRAME.vector + 8 * PLACE[place]);
 
-/** Clears all sums, or moves them between tiles and memory; `sideBySide` says where those are whose rows are one area. */
-function moveSums(
-  asm: Assembler,
-  { rows, columns, pitch }: Tiles,
-  op: 'tilezero' | 'tileloadd' | 'tilestored',
-  rowPitch: number,
-  sideBySide: (disp: number) => Mem,
-): void {
-  const apart = pitch?.c;
-  if (op !== 'tilezero' && apart !== undefined) asm.movImm(STRIDE, BigInt(apart));
-  for (let r = 0; r < rows; r++)
-    for (let n = 0; n < columns; n++) {
-      const tile = 2 * r + n;
-      if (op === 'tilezero') asm.tile(op, tile);
-      else if (apart === undefined) asm.tile(op, tile, sideBySide(16 * r * 64 * columns + 64 * n));
-      else asm.tile(op, tile, { base: SUMS, index: STRIDE, scale: 1, disp: 16 * r * apart + 64 * n });
+export function tileSums(f: Frame, inst: TileSums): void {
+  const { asm } = f;
+  const rowBytes = (inst.does === 'clear' ? undefined : inst.pitch) ?? 64 * inst.columns;
+  if (inst.does !== 'clear') {
+    f.gCopy(inst.c, G0);
+    asm.movImm(G1, BigInt(rowBytes));
+  }
+  for (let r = 0; r < inst.rows; r++) {
+    for (let n = 0; n < inst.columns; n++) {
+      const at = { base: G0, index: G1, scale: 1, disp: 16 * r * rowBytes + 64 * n } as const;
+      if (inst.does === 'clear') asm.tile('tilezero', 2 * r + n);
+      else asm.tile(inst.does === 'load' ? 'tileloadd' : 'tilestored', 2 * r + n, at);
     }
-  if (op === 'tileloadd' && apart !== undefined) asm.movImm(STRIDE, BigInt(rowPitch));
+  }
 }
 
 export function tiles(f: Frame, inst: Tiles): void {
   const { asm } = f;
-  const { rows, columns, runs, ahead, pitch = {} } = inst;
+  const { rows, columns, runs, ahead } = inst;
   const rowBytes = 64 * columns;
-  const inPlace = pitch.a !== undefined;
-  const rowPitch = pitch.a ?? 64;
+  const inPlace = inst.pitch !== undefined;
+  const pitch = inst.pitch ?? 64;
   const parts = inst.kind === 'f32' ? PARTS_OF_F32 : 1;
   const partA = inPlace ? 64 : 1024 * rows;
   const partB = 16 * rowBytes;
@@ -107,8 +103,9 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.movStore(8, saved(place), G0);
   };
   // All operands are read before registers are borrowed.
-  save('c', inst.c);
   if (ahead) save('ahead', ahead.from);
+  const room = STORES_OFTEN.has(inst.kind) ? inst.room : undefined;
+  if (room) save('room', room);
   if (runs) {
     save('at', runs.at);
     save('count', runs.count);
@@ -121,24 +118,23 @@ export function tiles(f: Frame, inst: Tiles): void {
   f.gCopy(inst.b, G1);
   asm.movStore(8, saved('stride'), STRIDE);
   asm.movStore(8, saved('other'), OTHER);
-  asm.movStore(8, saved('sums'), SUMS);
-  asm.movStore(8, saved('b'), G1);
+  if (room) {
+    asm.movStore(8, saved('sums'), SUMS);
+    asm.mov(true, SUMS, saved('room'));
+  }
+  if (runs) asm.movStore(8, saved('b'), G1);
   if (ahead) asm.mov(true, OTHER, saved('ahead'));
   if (inPlace) asm.movImm(OTHER, BigInt(rowBytes));
-  asm.mov(true, SUMS, saved('c'));
-  asm.movImm(STRIDE, BigInt(rowPitch));
+  asm.movImm(STRIDE, BigInt(pitch));
   const rowsOfA = (r: number, part: number): Mem => ({
     base: G0,
     index: STRIDE,
     scale: 1,
-    disp: 16 * rowPitch * r + partA * part,
+    disp: 16 * pitch * r + partA * part,
   });
-  /** Rows of b, or of c. */
-  const wide = (base: number, disp: number): Mem =>
-    inPlace ? { base, index: OTHER, scale: 1, disp } : { base, index: STRIDE, scale: columns, disp };
-  const sums = (op: 'tilezero' | 'tileloadd' | 'tilestored'): void =>
-    moveSums(asm, inst, op, rowPitch, disp => wide(SUMS, disp));
-  sums(inst.add ? 'tileloadd' : 'tilezero');
+  /** Rows of b from what G1 points at. */
+  const wide = (disp: number): Mem =>
+    inPlace ? { base: G1, index: OTHER, scale: 1, disp } : { base: G1, index: STRIDE, scale: columns, disp };
 
   const next = asm.label();
   const done = asm.label();
@@ -162,8 +158,8 @@ export function tiles(f: Frame, inst: Tiles): void {
     for (let line = 0; line < ahead.lines; line++) asm.prefetch({ base: OTHER, disp: LINE * line }, false);
     asm.aluImm('add', true, OTHER, LINE * ahead.lines);
   }
-  step(asm, inst, rowsOfA, (n, part) => wide(G1, 64 * n + partB * part));
-  if (STORES_OFTEN.has(inst.kind) && pitch.c === undefined) asm.tile('tilestored', 0, wide(SUMS, 0));
+  step(asm, inst, rowsOfA, (n, part) => wide(64 * n + partB * part));
+  if (room) asm.tile('tilestored', 0, { ...wide(0), base: SUMS });
   asm.aluImm('add', true, G0, parts * partA);
   asm.aluImm('add', true, G1, parts * partB);
   asm.aluImm('sub', false, G2, 1);
@@ -172,9 +168,8 @@ export function tiles(f: Frame, inst: Tiles): void {
     asm.jump(next);
     asm.bind(done);
   }
-  sums('tilestored');
   asm.mov(true, STRIDE, saved('stride'));
-  asm.mov(true, SUMS, saved('sums'));
+  if (room) asm.mov(true, SUMS, saved('sums'));
   asm.mov(true, OTHER, saved('other'));
 }
 

@@ -13,7 +13,7 @@ import { binary, compare, multiplyAdd, select, unary } from './emit-arithmetic.t
 import { flagsOf } from './emit-general.ts';
 import { anyTrue, bitcast, convert, extract, insert, reduce, shuffle, splat } from './emit-lanes.ts';
 import { address, advance, apart, gather, iota, load, loadSplat, store } from './emit-memory.ts';
-import { configureTiles, dot, tiles } from './emit-tiles.ts';
+import { configureTiles, dot, tileSums, tiles } from './emit-tiles.ts';
 import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf, vectorsOf } from './frame.ts';
 import { hoistConstants } from './hoist.ts';
 import type { Isa } from './isa.ts';
@@ -271,6 +271,7 @@ const VALUES: {
   fma: (f, { d, a, b, c }) => multiplyAdd(f, d, a, b, c),
   dot,
   tiles,
+  tileSums,
   select: (f, { d, m, a, b }) => select(f, d, m, a, b),
   cvt: (f, { d, a }) => convert(f, d, a),
   bitcast: (f, { d, a }) => bitcast(f, d, a),

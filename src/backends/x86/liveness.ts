@@ -133,6 +133,7 @@ class Walker {
         case 'store':
         case 'prefetch':
         case 'tiles':
+        case 'tileSums':
         case 'barrier':
         case 'fail':
           break;

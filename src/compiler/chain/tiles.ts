@@ -12,6 +12,7 @@ import { extent, type View } from '../contract/problem.ts';
 import type { RunningBlock } from '../contract/sides.ts';
 import { type Coords, outputGroups, storeTile } from '../contract/store.ts';
 import { ceilDiv } from '../contract/tile.ts';
+import { type SumsAt, sumInTiles } from '../contract/tile-products.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg, Tiles } from '../loops.ts';
 import type { KernelBuffers, ProgramContext } from '../lower/context.ts';
@@ -255,12 +256,8 @@ export class TileProducts implements ChainProducts {
 
   // ---------------------------------------------------------------------------------------------- products
 
-  private tiles(
-    of: Pick<Tiles, 'a' | 'b' | 'c' | 'steps' | 'add'>,
-    width: number,
-    pitch: NonNullable<Tiles['pitch']>,
-  ): void {
-    this.b.emit({ op: 'tiles', kind: 'bf16', ...of, rows: 2, columns: width === STEP ? 1 : 2, pitch });
+  private tiles(of: Pick<Tiles, 'a' | 'b' | 'steps' | 'pitch'>, width: number, sums: SumsAt, add = false): void {
+    sumInTiles(this.b, { kind: 'bf16', ...of, rows: 2, columns: width === STEP ? 1 : 2 }, sums, add);
   }
 
   /** Panels of columns up to the last that is seen. */
@@ -274,12 +271,10 @@ export class TileProducts implements ChainProducts {
         {
           a,
           b: b.advance(right, column, depth * WORD),
-          c: b.advance(to, column, F32),
           steps: depth / STEP,
-          add: false,
         },
         LINES,
-        { c: pitch * F32 },
+        { c: b.advance(to, column, F32), pitch: pitch * F32 },
       ),
     );
   }
@@ -295,9 +290,8 @@ export class TileProducts implements ChainProducts {
     const [right, sums] = [task.words(r.right), task.wide(r.sums)];
     b.for(0, this.acrossOf(r), width, column => {
       const to = b.advance(sums, column, ROWS * F32);
-      this.tiles({ a, b: b.advance(right, column, (columns / 2) * WORD), c: to, steps, add: false }, width, {
-        a: pitch * BF16,
-      });
+      const products = { a, b: b.advance(right, column, (columns / 2) * WORD), steps, pitch: pitch * BF16 };
+      this.tiles(products, width, { c: to });
       this.store(task, product, width, { from: to, m: first, rows: count, n: column });
     });
   }
@@ -321,9 +315,10 @@ export class TileProducts implements ChainProducts {
       const own = b.advance(sums, line, across * F32);
       b.for(0, across, width, column =>
         this.tiles(
-          { a, b: b.advance(right, column, STEP * WORD), c: b.advance(own, column, LINES * F32), steps: 1, add: true },
+          { a, b: b.advance(right, column, STEP * WORD), steps: 1 },
           width,
-          {},
+          { c: b.advance(own, column, LINES * F32) },
+          true,
         ),
       );
     });

@@ -64,6 +64,10 @@ export function storesVectors(p: Problem, n: readonly Group[]): boolean {
   return inner !== undefined && p.out.lin[inner.inner] === 1 && bytesOf(registerScalar(p.out.dtype)) === bytesOf(p.acc);
 }
 
+/** Whether tiles of so many columns are stored row by row, in whole vectors. */
+export const storesRows = (p: Problem, n: readonly Group[], lanes: number, columns: number): boolean =>
+  n.length === 1 && columns % lanes === 0 && n[0]!.size % lanes === 0 && storesVectors(p, n);
+
 /** Coordinates of the problem as those of the spec. */
 function siteOf(
   b: LoopBuilder,
@@ -182,8 +186,7 @@ export function storeTile(
   const inner = n[n.length - 1];
   const bytes = bytesOf(p.acc);
   const { meanwhile } = tile;
-  const whole = n.length === 1 && tile.columns % lanes === 0 && total % lanes === 0 && !tile.skip && !tile.exist;
-  const evenly = whole && storesVectors(p, n);
+  const evenly = storesRows(p, n, lanes, tile.columns) && !tile.skip && !tile.exist;
   if (meanwhile && !evenly) b.for(0, meanwhile.times, 1, meanwhile.each);
   const rows = (fill: (from: Reg, coords: Coords) => void): void => {
     const from = b.copy(tile.from);

@@ -135,12 +135,16 @@ function literal({ d, value }: Of<'const'>, check: Checks): void {
   if (scalar === 'mask' && value !== 0 && value !== 1) check.wrong(`${value}`);
 }
 
-function tiles({ a, b, c, steps, ahead, runs, pitch }: Of<'tiles'>, check: Checks): void {
-  for (const reg of [a, b, c, ahead?.from, runs?.at]) if (reg) check.scalar(reg, 'ptr');
+function tiles({ a, b, steps, ahead, runs, pitch, room }: Of<'tiles'>, check: Checks): void {
+  for (const reg of [a, b, ahead?.from, runs?.at, room]) if (reg) check.scalar(reg, 'ptr');
   if (runs) check.scalar(runs.count, 'i32');
-  if (pitch?.a !== undefined && ahead) check.wrong('rows in place with lines ahead');
+  if (pitch !== undefined && ahead) check.wrong('rows in place with lines ahead');
   if (typeof steps !== 'number') check.scalar(steps, 'i32');
   else if (!Number.isInteger(steps) || steps < 1) check.wrong(`${steps} steps`);
+}
+
+function tileSums(inst: Of<'tileSums'>, check: Checks): void {
+  if (inst.does !== 'clear') check.scalar(inst.c, 'ptr');
 }
 
 function store({ p, a, mem, m, past }: Of<'store'>, check: Checks): void {
@@ -197,6 +201,7 @@ export const RULES: { readonly [O in Inst['op']]: Rule<O> } = {
     for (const reg of [c, d]) check.is(reg, { scalar: of === 'bf16' ? 'f32' : 'i32', lanes });
   },
   tiles,
+  tileSums,
   select: ({ d, m, a, b }, check) => {
     check.is(m, { scalar: 'mask', lanes: a.type.lanes });
     for (const reg of [b, d]) check.is(reg, a.type);

@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { queryCpu } from '../../../src/backends/x86/cpu.ts';
 import { targetOf } from '../../../src/backends/x86/isa.ts';
 import { Machine } from '../../../src/backends/x86/machine.ts';
-import { Native } from '../../../src/backends/x86/memory/native.ts';
+import { Native, PAGE } from '../../../src/backends/x86/memory/native.ts';
 import { ProgramEmitter } from '../../../src/backends/x86/program-code.ts';
 import { compileGraph } from '../../../src/compiler/compile.ts';
 import type { HostArray } from '../../../src/graph/dtype.ts';
@@ -37,6 +37,21 @@ describe.skipIf(!machineCode)('first runs', () => {
     const calls = lead.mock.calls.length;
     expect(loaded.run([x])[0]).toEqual(mirrored(x, 101));
     expect(lead).toHaveBeenCalledTimes(calls);
+  });
+
+  it('have more code than there is room for before all of it is written', () => {
+    const machine = machineOf(2);
+    const reserve = native.reserve.bind(native);
+    const room = vi.spyOn(native, 'reserve').mockImplementation(() => reserve(4 * PAGE));
+    const ready = vi.spyOn(machine.pool, 'ready');
+    const x = Float32Array.from({ length: 1000 }, (_, i) => i);
+    expect(machine.load(distinct(mirrorProgram(1000, 101))).run([x])[0]).toEqual(mirrored(x, 101));
+    room.mockRestore();
+    // None at first, some by and by, and then all: what comes between has no room.
+    const counts = ready.mock.calls.map(([count]) => count);
+    expect(counts.length).toBeGreaterThan(3);
+    expect(counts.length).toBeLessThan(10);
+    expect(counts.at(-1)).toBe(101);
   });
 
   it('that are awaited, freed before or dropped find all of the code or need none', async () => {

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createX86Backend } from '../../../src/backends/x86/index.ts';
 import { Machine } from '../../../src/backends/x86/machine.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
@@ -26,6 +26,24 @@ describe.skipIf(!machineCode)('x86 machine', () => {
       loaded.free();
       expect(() => loaded.run([x])).toThrow('freed');
     });
+
+  it('has memory touched ahead for variables, once each, with values or without', () => {
+    const machine = new Machine(new Native(), isas[0]!);
+    const allocate = vi.spyOn(machine.native, 'preferLargePages');
+    const size = 3 << 20;
+    const host = Float32Array.from({ length: size }, (_, i) => i % 1000);
+    const variables = [
+      new Variable([size], 'f32', host),
+      new Variable([size], 'f32', memory => memory.fill(7 as never)),
+    ];
+    machine.expectVariables(variables);
+    machine.expectVariables(variables);
+    // While the pages are still being touched.
+    const [first, second] = variables.map(variable => new Float32Array(machine.reside(variable).view.slice().buffer));
+    expect(allocate).toHaveBeenCalledTimes(2);
+    expect(first!.every((x, i) => x === host[i])).toBe(true);
+    expect(second!.every(x => x === 7)).toBe(true);
+  });
 
   it('writes variables in place, and leaves them alone when an index is out of range', async () => {
     const machine = new Machine(new Native(), isas[0]!, { allThreads: true });

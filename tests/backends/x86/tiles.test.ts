@@ -2,6 +2,7 @@
  * Blocks of products on matrix registers, instruction by instruction: every kind and size of block, one after another and in runs, against sums in f64.
  */
 import { describe, expect, it } from 'vitest';
+import { sumInTiles } from '../../../src/compiler/contract/tile-products.ts';
 import { LoopBuilder } from '../../../src/compiler/loop-builder.ts';
 import type { LoopKernel, TileKind } from '../../../src/compiler/loops.ts';
 import { Random } from '../../compiler/contract/specs.ts';
@@ -72,32 +73,19 @@ function asRows(values: readonly Float32Array[], parts: number, pitch: number): 
   return rows;
 }
 
-/** Runs one `tiles` over a, b, c (and the pairs of its runs, if any). */
-function run(
-  block: Block,
-  of: { readonly steps: number; readonly inRegister: boolean; readonly add: boolean; readonly ahead: number },
-  a: Uint32Array<ArrayBuffer>,
-  b: Uint32Array<ArrayBuffer>,
-  c: Float32Array<ArrayBuffer>,
-  runs?: { readonly pairs: Int32Array<ArrayBuffer>; readonly pitch: number | null },
-  pitch?: { readonly c: number },
+/** Runs what `write` writes, in one task, over a, b, c, of which c is written, and lists. */
+function runOver(
+  [a, b, c, ...lists]: readonly [
+    Uint32Array<ArrayBuffer>,
+    Uint32Array<ArrayBuffer>,
+    Float32Array<ArrayBuffer>,
+    ...Int32Array<ArrayBuffer>[],
+  ],
+  write: (builder: LoopBuilder) => void,
 ): void {
   const builder = new LoopBuilder();
-  builder.parallel(1, () =>
-    builder.emit({
-      op: 'tiles',
-      ...block,
-      a: builder.addr(0),
-      b: builder.addr(1),
-      c: builder.addr(2),
-      steps: of.inRegister ? builder.i32(of.steps) : of.steps,
-      add: of.add,
-      ...(of.ahead > 0 ? { ahead: { from: builder.addr(1), lines: of.ahead } } : {}),
-      ...(runs ? { runs: { at: builder.addr(3), count: builder.i32(runs.pairs.length / 2) } } : {}),
-      pitch: { ...(runs && runs.pitch !== null ? { a: runs.pitch } : {}), ...pitch },
-    }),
-  );
-  const arrays = [new Int32Array(a.buffer), new Int32Array(b.buffer), c, ...(runs ? [runs.pairs] : [])];
+  builder.parallel(1, () => write(builder));
+  const arrays = [new Int32Array(a.buffer), new Int32Array(b.buffer), c, ...lists];
   const kernel: LoopKernel = {
     name: 'tiles',
     buffers: arrays.map((array, i) => ({
@@ -109,6 +97,34 @@ function run(
     body: builder.instructions,
   };
   runX86Kernel(kernel, arrays, { isa: 'amx' });
+}
+
+/** Runs one `tiles` over a, b, c (and the pairs of its runs, if any). */
+function run(
+  block: Block,
+  of: { readonly steps: number; readonly inRegister: boolean; readonly add: boolean; readonly ahead: number },
+  a: Uint32Array<ArrayBuffer>,
+  b: Uint32Array<ArrayBuffer>,
+  c: Float32Array<ArrayBuffer>,
+  runs?: { readonly pairs: Int32Array<ArrayBuffer>; readonly pitch: number | null },
+  pitch?: number,
+): void {
+  runOver([a, b, c, ...(runs ? [runs.pairs] : [])], builder =>
+    sumInTiles(
+      builder,
+      {
+        ...block,
+        a: builder.addr(0),
+        b: builder.addr(1),
+        steps: of.inRegister ? builder.i32(of.steps) : of.steps,
+        ...(of.ahead > 0 ? { ahead: { from: builder.addr(1), lines: of.ahead } } : {}),
+        ...(runs ? { runs: { at: builder.addr(3), count: builder.i32(runs.pairs.length / 2) } } : {}),
+        ...(runs && runs.pitch !== null ? { pitch: runs.pitch } : {}),
+      },
+      { c: builder.addr(2), ...(pitch === undefined ? {} : { pitch }) },
+      of.add,
+    ),
+  );
 }
 
 /** Worst error of c against sums of products of `a` and `b` in f64, as a share of the sum of their sizes. */
@@ -153,12 +169,37 @@ describe.skipIf(!isas.includes('amx')).each(blocks)('$kind, $rows x $columns til
     expect(worst(a, b, c, of.add ? 3 : 0)).toBeLessThan(NEAR);
   });
 
+  it('sums stay in the registers while vectors run between two steps', () => {
+    const steps = 4;
+    const [a, b] = [lines(block.rows, POINTS * steps), lines(block.columns, POINTS * steps)];
+    const c = sums();
+    runOver([asLines(a, parts), asWords(b, parts), c], builder => {
+      const { rows, columns } = block;
+      const sums = builder.addr(2);
+      builder.emit({ op: 'tileSums', does: 'clear', rows, columns });
+      builder.for(0, steps, 1, i => {
+        const stepBytes = parts * WORDS * 16 * 4;
+        builder.emit({
+          op: 'tiles',
+          ...block,
+          a: builder.advance(builder.addr(0), i, rows * stepBytes),
+          b: builder.advance(builder.addr(1), i, columns * stepBytes),
+          steps: 1,
+        });
+        const x = builder.load('f32', sums, 0, WORDS);
+        builder.store('f32', sums, builder.mul(x, x));
+      });
+      builder.emit({ op: 'tileSums', does: 'store', c: sums, rows, columns });
+    });
+    expect(worst(a, b, c, 0)).toBeLessThan(NEAR);
+  });
+
   it.each([false, true])('rows of sums that lie apart, kept: %s', add => {
     const of = { steps: 2, inRegister: false, add, ahead: 0 };
     const [a, b] = [lines(block.rows, POINTS * of.steps), lines(block.columns, POINTS * of.steps)];
     const [width, pitch] = [16 * block.columns, 16 * block.columns + 7];
     const wide = new Float32Array(16 * block.rows * pitch).fill(3);
-    run(block, of, asLines(a, parts), asWords(b, parts), wide, undefined, { c: pitch * 4 });
+    run(block, of, asLines(a, parts), asWords(b, parts), wide, undefined, pitch * 4);
     const c = sums().map((_, i) => wide[Math.floor(i / width) * pitch + (i % width)]!);
     expect(worst(a, b, c, add ? 3 : 0)).toBeLessThan(NEAR);
     // What lies between the rows is nobody's.

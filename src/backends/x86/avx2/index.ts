@@ -47,6 +47,7 @@ export function vectorInstruction(f: Frame, inst: Inst): boolean {
       return true;
     case 'dot':
     case 'tiles':
+    case 'tileSums':
       throw new Error(`internal: AVX2 has no ${inst.op}`);
     case 'select':
       if (!inVector(inst.d.type)) return false;

@@ -6,7 +6,7 @@ import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
 import type { Target } from '../../target.ts';
 import { sizesOf } from '../cursor.ts';
-import { unravel } from '../indices.ts';
+import { affine, unravel } from '../indices.ts';
 import { extent, type Problem } from '../problem.ts';
 import { eachBlock } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
@@ -16,6 +16,7 @@ import { openMultiply } from './multiply.ts';
 import { type PackedPlan, packedPlan } from './plan.ts';
 import { type PackedProblem, packedProblem, partsProblem } from './problem.ts';
 import { openSide } from './side.ts';
+import { inTurns, type TileAt } from './turns.ts';
 
 export { suitsWords } from './problem.ts';
 export { suitsParts } from './suits.ts';
@@ -35,11 +36,13 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
   const slots = slotsOf(plan.tasks);
   const [a, c] = openSides(b, q, plan, slots, scratch);
   const tile = plan.rows * plan.width;
-  // Sums wait here between blocks of k.
-  const area = plan.k.count > 1 ? plan.mTask * plan.nTask * tile : tile;
+  // Sums wait here between blocks of k, or until the next tile has been multiplied.
+  const area = plan.k.count > 1 ? plan.mTask * plan.nTask * tile : 2 * tile;
   const sums = scratch.room('sums', p.acc, slots * area);
   const multiply = openMultiply(b, q, plan, slots, scratch);
   const lineBytes = (plan.blockPoints / q.step.points) * q.step.words * 4;
+  const lines = extent(p, p.m);
+  const pieceRows = plan.rows / plan.pieces;
   const packsA = a.packShared();
   const packsB = c.packShared();
   if (packsA || packsB) b.barrier();
@@ -55,23 +58,34 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
     // What passes by all tasks of a thread is packed by its first.
     const passesAll = plan.renews && plan.batches === 1 && (plan.rowsOuter ? plan.nTasks : plan.mTasks) === 1;
     const first = passesAll && plan.tasks > 1 ? b.cmp('eq', task, earliest) : null;
+    /** A piece of a tile's results, from its first row on. */
+    const pieceOf = ({ m, n }: TileAt, piece: Reg) => ({
+      m: affine(b, [[m, plan.rows], [piece, pieceRows]], 0), // biome-ignore format: a sum
+      n: b.mul(n, b.i32(plan.width)),
+      columns: plan.width,
+      batch: coords,
+    });
     eachBlock(b, p, plan, (kBlock, index) => {
       const rows = a.enter(slot, batch, kBlock, index ?? 0, mLo, mHi, plan.rowsOuter ? renewed : first);
       const columns = c.enter(slot, batch, kBlock, index ?? 0, nLo, nHi, plan.rowsOuter ? first : renewed);
       const isFirst = index && b.cmp('eq', index, b.i32(0));
+      const isLast = index && b.cmp('eq', index, b.i32(plan.k.count - 1));
       b.for(mLo, mHi, { step: plan.mBlock, trips: Math.ceil(plan.mTask / plan.mBlock) }, from => {
         const until = b.bin('min', mHi, b.add(from, b.i32(plan.mBlock)));
+        /** Where the sums of a tile are: those of the only block of k wait for one turn. */
+        const sumsOf = ({ m, n }: TileAt, turn: Reg): Reg => {
+          const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
+          return b.advance(own, index ? before : b.bin('and', turn, b.i32(1)), tile * 4);
+        };
         if (plan.rowsPass) rows.pass(from);
-        b.for(nLo, nHi, { step: 1, trips: plan.nTask }, n => {
-          if (!plan.rowsPass) columns.pass(n);
-          const fromB = columns.at(n);
-          b.for(from, until, { step: 1, trips: Math.min(plan.mBlock, plan.mTask) }, m => {
-            const before = b.add(b.mul(b.sub(n, nLo), b.i32(plan.mTask)), b.sub(m, mLo));
-            const to = index ? b.advance(own, before, tile * 4) : own;
-            const first = b.mul(m, b.i32(plan.rows));
-            const fromA = rows.at(m);
+        inTurns(b, { m: [from, until], n: [nLo, nHi] }, plan.pieces, isLast, {
+          enter: n => {
+            if (!plan.rowsPass) columns.pass(n);
+          },
+          multiply(at, turn) {
+            const [fromA, fromB] = [rows.at(at.m), columns.at(at.n)];
             // The tiles that share a panel ask for the next one, a share each.
-            const [passes, share] = plan.rowsPass ? [fromA, b.sub(n, nLo)] : [fromB, b.sub(m, from)];
+            const [passes, share] = plan.rowsPass ? [fromA, b.sub(at.n, nLo)] : [fromB, b.sub(at.m, from)];
             const ahead =
               plan.linesAhead > 0
                 ? {
@@ -83,12 +97,25 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
                     lines: plan.linesAhead,
                   }
                 : undefined;
-            multiply(slot, kBlock.length, { a: fromA, b: fromB, to }, isFirst, ahead);
-            const store = (): void =>
-              storeFinished(b, p, plan, groups, { from: to, m, n, first, batch: coords }, from, until);
-            if (index) b.if(b.cmp('eq', index, b.i32(plan.k.count - 1)), store);
-            else store();
-          });
+            return multiply(slot, kBlock.length, { a: fromA, b: fromB, to: sumsOf(at, turn) }, isFirst, ahead);
+          },
+          asks: (at, piece) =>
+            plan.asks
+              ? touchesOf(b, p, groups.m, groups.n, plan.lanes, { ...pieceOf(at, piece), rows: pieceRows })
+              : null,
+          finish(at, turn, piece, meanwhile) {
+            const results = pieceOf(at, piece);
+            const count =
+              lines % plan.rows === 0 ? pieceRows : b.bin('min', b.i32(pieceRows), b.sub(b.i32(lines), results.m));
+            const from = b.advance(sumsOf(at, turn), piece, pieceRows * plan.width * 4);
+            storeTile(b, p, groups.m, groups.n, plan.lanes, {
+              ...results,
+              from,
+              pitch: plan.width,
+              rows: count,
+              meanwhile,
+            });
+          },
         });
       });
     });
@@ -133,49 +160,4 @@ function openSides(b: LoopBuilder, q: PackedProblem, plan: PackedPlan, slots: nu
     scratch,
   );
   return [a, c] as const;
-}
-
-/** Sums of a tile: where they are, its panels, its first line. */
-interface Finished {
-  readonly from: Reg;
-  readonly m: Reg;
-  readonly n: Reg;
-  readonly first: Reg;
-  readonly batch: Coords;
-}
-
-/**
- * Stores the results of a tile. Meanwhile each asks for what the one behind it (the tiles from `lo` to `until` of a column of panels) will read and write
- * when it is done, which takes longer than its products.
- */
-function storeFinished(
-  b: LoopBuilder,
-  p: Problem,
-  plan: PackedPlan,
-  groups: { readonly m: ReturnType<typeof outputGroups>; readonly n: ReturnType<typeof outputGroups> },
-  { from, m, n, first, batch }: Finished,
-  lo: Reg,
-  until: Reg,
-): void {
-  const lines = extent(p, p.m);
-  const behind = b.cmp('lt', b.add(m, b.i32(1)), until);
-  const touches = touchesOf(b, p, groups.m, groups.n, plan.lanes, {
-    rows: plan.rows,
-    m: b.mul(b.select(behind, b.add(m, b.i32(1)), lo), b.i32(plan.rows)),
-    n: b.mul(b.select(behind, n, b.add(n, b.i32(1))), b.i32(plan.width)),
-    columns: plan.width,
-    batch,
-  });
-  const left = b.sub(b.i32(lines), first);
-  const rows = lines % plan.rows === 0 ? plan.rows : b.bin('min', b.i32(plan.rows), left);
-  storeTile(b, p, groups.m, groups.n, plan.lanes, {
-    from,
-    pitch: plan.width,
-    m: first,
-    rows,
-    n: b.mul(n, b.i32(plan.width)),
-    columns: plan.width,
-    batch,
-    meanwhile: plan.touches ? touches : null,
-  });
 }

@@ -3,14 +3,17 @@
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg, Tiles } from '../../loops.ts';
-import type { Extent } from '../cursor.ts';
+import { asReg, type Extent } from '../cursor.ts';
 import { zero } from '../indices.ts';
 import type { Scratch } from '../spec.ts';
+import { LINE } from '../store.ts';
 import type { PackedPlan } from './plan.ts';
 import { type PackedProblem, STEP, tileKind } from './problem.ts';
 import type { PanelAt } from './side.ts';
 import { loadRange, needsWhole } from './steps.ts';
 import { multiplyWhole, wholeRoom } from './whole.ts';
+
+const WORD = 4;
 
 /** Two panels, and the sums of their tile, [rows][width]. */
 export interface Block {
@@ -19,8 +22,26 @@ export interface Block {
   readonly to: Reg;
 }
 
-/** Adds one block's products of `length` points to its sums; the first block (null: the only one) sets them. */
-export type Multiply = (slot: Reg, length: Extent, block: Block, first: Reg | null, ahead: Tiles['ahead']) => void;
+/**
+ * The products of one block, a piece of its steps at a time (0 up to `plan.pieces`), between which other instructions may run that no tile takes part in. What the
+ * sums are is known at `to` behind the end.
+ */
+export interface Products {
+  readonly begin: () => void;
+  readonly piece: (i: Reg) => void;
+  readonly end: () => void;
+}
+
+/** Products of `length` points, added to the sums of the block, which the first one (null: the only one) sets. */
+export type OpenProducts = (
+  slot: Reg,
+  length: Extent,
+  block: Block,
+  first: Reg | null,
+  ahead: Tiles['ahead'],
+) => Products;
+
+const nothing = (): void => {};
 
 export function openMultiply(
   b: LoopBuilder,
@@ -28,56 +49,87 @@ export function openMultiply(
   plan: PackedPlan,
   slots: number,
   scratch: Scratch,
-): Multiply {
-  if (q.by === 'dot') return (_, length, block, first) => multiplyVectors(b, q, plan, length, block, first);
-  const onTiles = (steps: Reg | number, block: Block, first: Reg | null, ahead: Tiles['ahead']): void => {
-    const tiles = (add: boolean): void =>
-      b.emit({
-        op: 'tiles',
-        kind: tileKind(q),
-        a: block.a.words,
-        b: block.b.words,
-        c: block.to,
-        steps,
-        rows: plan.rows === STEP ? 1 : 2,
-        columns: plan.width === STEP ? 1 : 2,
-        add,
-        ...(ahead ? { ahead } : {}),
-      });
-    if (!first) tiles(false);
-    else
-      b.if(
-        first,
-        () => tiles(false),
-        () => tiles(true),
-      );
-  };
+): OpenProducts {
+  if (q.by === 'dot')
+    return (_, length, block, first) => ({
+      begin: () => multiplyVectors(b, q, plan, length, block, first),
+      piece: nothing,
+      end: nothing,
+    });
   const { points } = q.step;
-  const stepsOf = (length: Extent): Reg | number =>
+  const stepsOf = (length: Extent): Extent =>
     typeof length === 'number'
       ? Math.ceil(length / points)
       : b.bin('shrU', b.add(length, b.i32(points - 1)), b.i32(Math.log2(points)));
-  if (q.by !== 'parts') return (_, length, block, first, ahead) => onTiles(stepsOf(length), block, first, ahead);
+  const onTiles: OpenProducts = (_, length, block, first, ahead) =>
+    productsOnTiles(b, q, plan, stepsOf(length), block, first, ahead);
+  if (q.by !== 'parts') return onTiles;
   const room = wholeRoom(scratch, plan.rows, plan.width, slots);
   return (slot, length, block, first, ahead) => {
-    const steps = stepsOf(length);
-    const [x, y] = [loadRange(b, block.a.range!), loadRange(b, block.b.range!)];
-    b.if(
-      needsWhole(b, x, y),
-      () =>
-        multiplyWhole(
-          b,
-          q,
-          room,
-          slot,
-          steps,
+    const tiles = onTiles(slot, length, block, first, ahead);
+    const cuts = b.copy(b.i32(0));
+    const ifCut = (then: () => void): void => b.if(b.cmp('ne', cuts, b.i32(0)), then);
+    return {
+      begin: () => {
+        const [x, y] = [loadRange(b, block.a.range!), loadRange(b, block.b.range!)];
+        const [a, c] = [
           { at: block.a.words, range: x },
           { at: block.b.words, range: y },
-          block.to,
-          first,
-        ),
-      () => onTiles(steps, block, first, ahead),
-    );
+        ];
+        b.if(
+          needsWhole(b, x, y),
+          () => multiplyWhole(b, q, room, slot, stepsOf(length), a, c, block.to, first),
+          () => {
+            b.move(cuts, b.i32(1));
+            tiles.begin();
+          },
+        );
+      },
+      piece: i => ifCut(() => tiles.piece(i)),
+      end: () => ifCut(tiles.end),
+    };
+  };
+}
+
+function productsOnTiles(
+  b: LoopBuilder,
+  q: PackedProblem,
+  { rows: lines, width, pieces }: PackedPlan,
+  steps: Extent,
+  block: Block,
+  first: Reg | null,
+  ahead: Tiles['ahead'],
+): Products {
+  const [rows, columns] = [lines === STEP ? 1 : 2, width === STEP ? 1 : 2] as const;
+  const sums = (does: 'load' | 'store'): void => b.emit({ op: 'tileSums', does, c: block.to, rows, columns });
+  const clear = (): void => b.emit({ op: 'tileSums', does: 'clear', rows, columns });
+  const even = typeof steps === 'number' && steps % pieces === 0;
+  /** The step at which a piece begins. */
+  const start = (i: Reg): Reg =>
+    even ? b.mul(i, b.i32(steps / pieces)) : b.bin('shrU', b.mul(i, asReg(b, steps)), b.i32(Math.log2(pieces)));
+  return {
+    begin: () => (first ? b.if(first, clear, () => sums('load')) : clear()),
+    piece(i) {
+      const from = start(i);
+      const count = even ? steps / pieces : b.sub(start(b.add(i, b.i32(1))), from);
+      const stepBytes = q.step.words * WORD;
+      const multiply = (): void =>
+        b.emit({
+          op: 'tiles',
+          kind: tileKind(q),
+          a: b.advance(block.a.words, from, lines * stepBytes),
+          b: b.advance(block.b.words, from, width * stepBytes),
+          steps: count,
+          room: block.to,
+          rows,
+          columns,
+          ...(ahead ? { ahead: { ...ahead, from: b.advance(ahead.from, from, ahead.lines * LINE) } } : {}),
+        });
+      // There may be fewer steps than pieces.
+      if (typeof count === 'number') multiply();
+      else b.if(b.cmp('gt', count, b.i32(0)), multiply);
+    },
+    end: () => sums('store'),
   };
 }
 

@@ -5,7 +5,7 @@
 import { lanesFor, processorsOf, type Target } from '../../target.ts';
 import { blocksOf, comesPacked, type KBlocks } from '../plan.ts';
 import { extent, type View } from '../problem.ts';
-import { LINE } from '../store.ts';
+import { LINE, outputGroups, storesRows } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
 import { ceilDiv } from '../tile.ts';
 import { type Lines, leastTraffic, packsForAll } from '../traffic.ts';
@@ -37,8 +37,10 @@ export interface PackedPlan {
   readonly rowsPass: boolean;
   /** Lines of the next panel that passes, which a tile asks for in every step; 0 where nothing is asked for ahead. */
   readonly linesAhead: number;
-  /** Whether a tile that is stored asks for what the next one will read and write. */
-  readonly touches: boolean;
+  /** Whether the lines of a tile's results are asked for while it is multiplied. */
+  readonly asks: boolean;
+  /** Pieces that a tile is multiplied and finished in. */
+  readonly pieces: number;
   readonly mTasks: number;
   readonly nTasks: number;
   readonly rowsOuter: boolean;
@@ -58,6 +60,10 @@ const BLOCK_SHARE = 0.5;
 const LEAST_AHEAD = { tiles: 6, parts: 2, dot: Number.POSITIVE_INFINITY } as const;
 /** Sums pass by once per block, so they may take more than the cache has room for. */
 const SUMS_SHARE = 4;
+/** Steps from which on a tile is finished while the next one is multiplied; below, what pieces add costs more than they hide. */
+const LEAST_STEPS = { tiles: 2, parts: 8, dot: Number.POSITIVE_INFINITY } as const;
+/** Pieces of a tile at most: some steps, and two rows of results. */
+const MOST_PIECES = 16;
 /** Tasks of tiles at most, on few processors: each is short. */
 const TILE_TASKS = 16;
 const WORD = 4;
@@ -104,6 +110,8 @@ interface Cuts {
   readonly mTask: number;
   readonly nTask: number;
   readonly mBlock: number;
+  /** Whether panels of rows pass by panels of columns that stay, rather than the other way round. */
+  readonly rowsPass: boolean;
   readonly rowsOuter: boolean;
   readonly a: PackedSource;
   readonly b: PackedSource;
@@ -163,12 +171,15 @@ function cutsOfWords(q: PackedProblem, target: Target, panels: Panels): Cuts {
     mTask = Math.max(1, Math.min(mTask, Math.floor(area / nTask)));
   }
   const again = (side: Lines, tasks: number): boolean => (byTraffic ? packsForAll(side, tasks) : tasks > 1);
+  // Where few columns stay in the second cache and rows in the first, results are written along rows.
+  const rowsPass = inTiles && nTask > 1 && 2 * nTask <= mTask && nTask <= fits(nPanels, width);
   const source = (side: Lines, tasks: number, view: View): PackedSource =>
     batches === 1 && (comesPacked(view) || (again(side, tasks) && shares(side, view))) ? 'shared' : 'private';
   return {
     mTask,
     nTask,
-    mBlock: inTiles ? ceilDiv(mTask, ceilDiv(mTask, mBlock)) : Math.min(mTask, fits(mTask, rows)),
+    mBlock: rowsPass ? 1 : inTiles ? ceilDiv(mTask, ceilDiv(mTask, mBlock)) : Math.min(mTask, fits(mTask, rows)),
+    rowsPass,
     rowsOuter,
     a: source(rowLines, ceilDiv(nPanels, nTask), p.a),
     b: source(columnLines, ceilDiv(mPanels, mTask), p.b),
@@ -205,10 +216,17 @@ function cutsOfParts({ p }: PackedProblem, target: Target, panels: Panels): Cuts
     mTask,
     nTask,
     mBlock: rowsStay ? mTask : 1,
+    rowsPass: !rowsStay,
     rowsOuter: rowsStay,
     a: source(rowsStay, p.a, m),
     b: source(!rowsStay, p.b, n),
   };
+}
+
+/** A power of two. Results that are not whole vectors in rows are finished column by column, in one piece. */
+function piecesOf({ p, by }: PackedProblem, lanes: number, width: number, steps: number): number {
+  if (steps < LEAST_STEPS[by] || !storesRows(p, outputGroups(p, p.n), lanes, width)) return 1;
+  return 2 ** Math.floor(Math.log2(Math.min(MOST_PIECES, 2 * steps)));
 }
 
 export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
@@ -218,7 +236,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const cuts = q.by === 'parts' ? cutsOfParts(q, target, panels) : cutsOfWords(q, target, panels);
   const [mTasks, nTasks] = [ceilDiv(mPanels, cuts.mTask), ceilDiv(nPanels, cuts.nTask)];
   const batches = extent(q.p, q.p.batch);
-  const rowsPass = q.by === 'parts' && !cuts.rowsOuter;
+  const { rowsPass } = cuts;
   const long = blockPoints / q.step.points >= LEAST_AHEAD[q.by];
   const passing = rowsPass
     ? { panels: mPanels, lines: rows, by: cuts.nTask }
@@ -235,9 +253,9 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     blockPoints,
     renews: q.by === 'parts' && k.count === 1,
     ...cuts,
-    rowsPass,
     linesAhead: ahead && !packsPassing ? ceilDiv(passing.lines * lineBytes(q.step.points), LINE * passing.by) : 0,
-    touches: ahead,
+    asks: long,
+    pieces: piecesOf(q, lanes, width, blockPoints / q.step.points),
     mTasks,
     nTasks,
     batches,

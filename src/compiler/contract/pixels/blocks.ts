@@ -9,6 +9,7 @@ import { extent, type Problem } from '../problem.ts';
 import { blockAt } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
+import { sumInTiles } from '../tile-products.ts';
 import type { Forward, Product } from './forward.ts';
 
 const BF16 = 2;
@@ -64,18 +65,20 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
       return !keeps;
     },
     multiply: (panel, listed, to) =>
-      b.emit({
-        op: 'tiles',
-        kind: 'bf16',
-        a: b.addr(f.image.buffer),
-        b: b.addr(kernel, b.mul(panel, b.i32(panelWords))),
-        c: to,
-        steps: channels / STEP,
-        rows: rows === SIDE ? 1 : 2,
-        columns: width === SIDE ? 1 : 2,
-        add: false,
-        runs: listed,
-        pitch: { a: f.image.lin[f.images]! * BF16 },
-      }),
+      sumInTiles(
+        b,
+        {
+          kind: 'bf16',
+          a: b.addr(f.image.buffer),
+          b: b.addr(kernel, b.mul(panel, b.i32(panelWords))),
+          steps: channels / STEP,
+          rows: rows === SIDE ? 1 : 2,
+          columns: width === SIDE ? 1 : 2,
+          runs: listed,
+          pitch: f.image.lin[f.images]! * BF16,
+        },
+        { c: to },
+        false,
+      ),
   };
 }

@@ -13,6 +13,7 @@ import { hinderedBy } from '../parts.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
+import { sumInTiles } from '../tile-products.ts';
 import { BLOCK, type BlockFormat, bf16Blocks, f32Blocks, noMagnitudes, SIDE } from './formats.ts';
 import type { WeightGradient } from './gradient.ts';
 import { type GradientPlan, planGradient } from './gradient-plan.ts';
@@ -344,18 +345,20 @@ class GradientKernel {
     sums: Reg,
   ): void {
     const { b, stepPixels, pixelBytes } = this;
-    b.emit({
-      op: 'tiles',
-      kind: this.format.kind,
-      a: b.advance(gradients, outPart, stepPixels * pixelBytes),
-      b: b.advance(ring, inPart, this.plan.ring * pixelBytes),
-      c: sums,
-      steps: this.batches,
-      rows: 2,
-      columns: 2,
-      add: true,
-      runs,
-    });
+    sumInTiles(
+      b,
+      {
+        kind: this.format.kind,
+        a: b.advance(gradients, outPart, stepPixels * pixelBytes),
+        b: b.advance(ring, inPart, this.plan.ring * pixelBytes),
+        steps: this.batches,
+        rows: 2,
+        columns: 2,
+        runs,
+      },
+      { c: sums },
+      true,
+    );
   }
 
   /** The same from where gradients and image lie, `channels` on from the elements that are listed at `met`. */

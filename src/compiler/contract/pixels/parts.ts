@@ -13,6 +13,7 @@ import { extent, type Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { type Coords, type Group, LINE, outputGroups, storeTile, touchesOf } from '../store.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
+import { sumInTiles } from '../tile-products.ts';
 import { BLOCK, noMagnitudes, SIDE } from './formats.ts';
 import type { Forward } from './forward.ts';
 import { type KernelParts, kernelParts } from './kernel-parts.ts';
@@ -242,19 +243,21 @@ class PartsKernel {
   ): void {
     const { b, plan, kernel } = this;
     const ofPanel = affine(b, [[panel, kernel.panelBytes / WORD], [block, plan.blockBytes / WORD]], 0); // biome-ignore format: a sum
-    b.emit({
-      op: 'tiles',
-      kind: 'f32',
-      a: ring,
-      b: b.addr(kernel.words, ofPanel),
-      c: sums,
-      steps: plan.channels / BLOCK,
-      rows: plan.rows === SIDE ? 1 : 2,
-      columns: plan.width === SIDE ? 1 : 2,
-      add: plan.channelBlocks > 1,
-      ahead,
-      runs: { at: list, count },
-    });
+    sumInTiles(
+      b,
+      {
+        kind: 'f32',
+        a: ring,
+        b: b.addr(kernel.words, ofPanel),
+        steps: plan.channels / BLOCK,
+        rows: plan.rows === SIDE ? 1 : 2,
+        columns: plan.width === SIDE ? 1 : 2,
+        ahead,
+        runs: { at: list, count },
+      },
+      { c: sums },
+      plan.channelBlocks > 1,
+    );
   }
 
   /** The same from where image and kernel lie. */
