@@ -8,6 +8,7 @@ import { type Attrs, type AxisMap, isMark, type Node, type Primitive } from '../
 import { identityAxis } from '../graph/reindex.ts';
 import { type Flow, storage, Value } from './flow.ts';
 import { uniform } from './fold-values.ts';
+import { longProduct } from './long-products.ts';
 import type { GraphProgram } from './program.ts';
 
 const axesKey = (axes: readonly AxisMap[]): string =>
@@ -58,7 +59,7 @@ export const attributesKey = (op: Primitive, attrs: Attrs[Primitive]): string =>
  * What readers of a node read, a number that tells its computation apart (barriers have their own), and the barrier
  * group it belongs to.
  */
-interface Made {
+export interface Made {
   readonly value: Value;
   readonly key: number;
   readonly group: number;
@@ -111,14 +112,14 @@ function leavesOf(program: GraphProgram): ReadonlyMap<Node, number> {
 }
 
 /** The type of a value, and the node it is born with. */
-interface Place {
+export interface Place {
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly born: number;
 }
 
 /** The values made so far, one for each computation. */
-class Values {
+export class Values {
   readonly all: Value[] = [];
   private readonly known = new Map<string, Made>();
   private keys = 0;
@@ -195,7 +196,9 @@ function computed(
   // A contraction writes its result in the order in which it is read.
   const permuted = permutedContract(node, readers);
   const shape = permuted?.reader.shape ?? node.shape;
-  return values.enter(node.op, permuted?.attrs ?? node.attrs, inputs, { shape, dtype: node.dtype, born: node.id });
+  const place = { shape, dtype: node.dtype, born: node.id };
+  const long = node.is('contract') && longProduct(values, permuted?.attrs ?? node.attrs, inputs, place);
+  return long || values.enter(node.op, permuted?.attrs ?? node.attrs, inputs, place);
 }
 
 /** The product of both sides, each read at the coordinates of the result. */
