@@ -14,6 +14,8 @@ import { loadRange, needsWhole } from './steps.ts';
 import { multiplyWhole, wholeRoom } from './whole.ts';
 
 const WORD = 4;
+/** Steps of words from which on a sum is stored on the way: some 2000 cycles. */
+const LONG_BLOCK = 32;
 
 /** Two panels, and the sums of their tile, [rows][width]. */
 export interface Block {
@@ -94,15 +96,17 @@ export function openMultiply(
 function productsOnTiles(
   b: LoopBuilder,
   q: PackedProblem,
-  { rows: lines, width, pieces }: PackedPlan,
+  plan: PackedPlan,
   steps: Extent,
   block: Block,
   first: Reg | null,
   ahead: Tiles['ahead'],
 ): Products {
+  const { rows: lines, width, pieces } = plan;
   const [rows, columns] = [lines === STEP ? 1 : 2, width === STEP ? 1 : 2] as const;
   const sums = (does: 'load' | 'store'): void => b.emit({ op: 'tileSums', does, c: block.to, rows, columns });
   const clear = (): void => b.emit({ op: 'tileSums', does: 'clear', rows, columns });
+  const stores = q.by === 'parts' || plan.blockPoints / q.step.points >= LONG_BLOCK;
   const even = typeof steps === 'number' && steps % pieces === 0;
   /** The step at which a piece begins. */
   const start = (i: Reg): Reg =>
@@ -120,7 +124,7 @@ function productsOnTiles(
           a: b.advance(block.a.words, from, lines * stepBytes),
           b: b.advance(block.b.words, from, width * stepBytes),
           steps: count,
-          room: block.to,
+          ...(stores ? { room: block.to } : {}),
           rows,
           columns,
           ...(ahead ? { ahead: { ...ahead, from: b.advance(ahead.from, from, ahead.lines * LINE) } } : {}),
