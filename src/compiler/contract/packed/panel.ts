@@ -1,6 +1,7 @@
 /**
- * Packing f32 into parts (steps.ts): vectors are cut as they are loaded where they lie as panels want them; elsewhere the packing of plain panels stages 32 points of k (all of a
- * block where k has several dims) as f32, which are then cut. Panels that cannot be cut are packed a second time, as they are.
+ * Packing f32 into parts (steps.ts): vectors are cut as they are loaded where they lie as panels want them, or from
+ * squares that are transposed; elsewhere the packing of plain panels stages 32 points of k (all of a block where k has
+ * several dims) as f32, which are then cut. Panels that cannot be cut are packed a second time, as they are.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
