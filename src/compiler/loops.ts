@@ -88,7 +88,7 @@ export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';
  * begin. Where `pitch` is given, so many bytes lie between the rows of a, which are read where they are: word g of step s stands 64 s + 4 g bytes behind its
  * row's first, and that of part t, where there are parts, 64 (3 s + t) + 4 g.
  *
- * `room` is where what stands may be overwritten, [R][N]: the target may store there in every step, so that storing
+ * `room` is where what stands may be overwritten, [R][N]: the target may store there on the way, so that storing
  * stays fast.
  */
 export interface Tiles {

@@ -12,6 +12,8 @@ export interface SumsAt {
 export function sumInTiles(b: LoopBuilder, products: Omit<Tiles, 'op'>, at: SumsAt, add: boolean): void {
   const { rows, columns } = products;
   b.emit({ op: 'tileSums', rows, columns, ...(add ? { does: 'load', ...at } : { does: 'clear' }) });
-  b.emit({ op: 'tiles', ...products, ...(at.pitch === undefined ? { room: at.c } : {}) });
+  // A store behind the last step would be followed by all of them.
+  const stores = products.kind === 'f32' && at.pitch === undefined;
+  b.emit({ op: 'tiles', ...products, ...(stores ? { room: at.c } : {}) });
   b.emit({ op: 'tileSums', rows, columns, does: 'store', ...at });
 }

@@ -23,8 +23,8 @@ export interface Block {
 }
 
 /**
- * The products of one block, a piece of its steps at a time (0 up to `plan.pieces`), between which other instructions may run that no tile takes part in. What the
- * sums are is known at `to` behind the end.
+ * The products of one block, a piece of its steps at a time (0 up to `plan.pieces`), between which other instructions may
+ * run that no tile takes part in. What the sums are is known at `to` behind the end.
  */
 export interface Products {
   readonly begin: () => void;

@@ -60,7 +60,10 @@ const BLOCK_SHARE = 0.5;
 const LEAST_AHEAD = { tiles: 6, parts: 2, dot: Number.POSITIVE_INFINITY } as const;
 /** Sums pass by once per block, so they may take more than the cache has room for. */
 const SUMS_SHARE = 4;
-/** Steps from which on a tile is finished while the next one is multiplied; below, what pieces add costs more than they hide. */
+/**
+ * Steps from which on a tile is finished while the next one is multiplied; below, what pieces add costs more than they
+ * hide.
+ */
 const LEAST_STEPS = { tiles: 2, parts: 8, dot: Number.POSITIVE_INFINITY } as const;
 /** Pieces of a tile at most: some steps, and two rows of results. */
 const MOST_PIECES = 16;
