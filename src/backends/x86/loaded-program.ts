@@ -121,6 +121,8 @@ export class LoadedProgram implements Executable {
         return this.run(bindings);
       }
       machine.settle();
+      // Steps that write variables look at it, also where this program cannot fail: another's failure is not its own.
+      machine.clearFailure();
       const outputs = this.place(bindings);
       const changed = program.preparations > 0 && this.keptChanged(bindings);
       const finish = (): number => this.finishCode().pages.address;

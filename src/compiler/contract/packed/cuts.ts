@@ -29,7 +29,7 @@ export interface PartsCut {
 const PACK_NEAR = 1.1;
 const PACK_FAR = 2.2;
 const PACK_PASSING = 0.9;
-/** The same for every further range that it passes: what it is packed from comes from afar again (512 cubed: 918 us packed for all, 953 twice). */
+/** An estimate of the same for every further range that it passes: what it is packed from comes from afar again. */
 const PACK_AGAIN = 1.8;
 /** Bytes of a panel from which on it is packed as it passes: shorter ones are packed in one go (784 x 512 of 128: 372 us, 399 as they pass). */
 const LEAST_PASSING = 48 << 10;
