@@ -1,13 +1,17 @@
 /**
- * Products that sum very many terms, as sums of shorter ones. One f32 accumulator that takes n terms is off by up to n / 2 units in the last place (2^20 terms
- * of one sign: 2e-4 of the result); sums of sums are not. Rewrites values of the flow; knows no kernels.
+ * Products that sum very many terms, as sums of shorter ones. One f32 accumulator that takes n terms is off by up to n
+ * / 2 units in the last place (2^20 terms of one sign: 2e-4 of the result); sums of sums are not. Rewrites values of
+ * the flow; knows no kernels.
  */
 import type { Attrs } from '../graph/node.ts';
 import { axis, identityAxis } from '../graph/reindex.ts';
 import type { Value } from './flow.ts';
 import type { Made, Place, Values } from './normalise.ts';
 
-/** From so many terms on a sum is cut: above those of a convolution's weights in training on small images, which are made for. */
+/**
+ * From so many terms on a sum is cut: above those of a convolution's weights in training on small images, which are
+ * made for.
+ */
 const LONG = 2 ** 17;
 /** Terms of each part. */
 const PART = 2 ** 13;

@@ -1,6 +1,6 @@
 /**
- * Where the registers of a kernel are written and read: what the emitter needs to keep values on the operand stack and to reuse
- * locals; and how much work it is. Reads loop IR only.
+ * Where the registers of a kernel are written and read: what the emitter needs to keep values on the operand stack and
+ * to reuse locals; and how much work it is. Reads loop IR only.
  */
 import type { Inst, Reg, Tiles } from './loops.ts';
 
@@ -22,13 +22,17 @@ export interface Usage {
   readonly streams: boolean;
   /** Estimated instructions that one thread would execute, each with all its iterations. */
   readonly work: number;
-  /** What was written to `a`, and moved by `move` to `d` from there, is written to `d` by `inst` now: nothing writes or reads `a` any more. */
+  /**
+   * What was written to `a`, and moved by `move` to `d` from there, is written to `d` by `inst` now: nothing writes or
+   * reads `a` any more.
+   */
   replace(a: Reg, d: Reg, move: Inst, inst: Inst): void;
 }
 
 /**
- * Puts the registers that the instruction itself reads into `into`, from index `at` on, in operand order; returns the index behind the last one. Nested blocks
- * are not entered. Every pass asks this of every instruction, in code that runs for the first time: so it calls nothing (decision 230).
+ * Puts the registers that the instruction itself reads into `into`, from index `at` on, in operand order; returns the
+ * index behind the last one. Nested blocks are not entered. Every pass asks this of every instruction, in code that
+ * runs for the first time: so it calls nothing (decision 230).
  */
 export function operandsOf(inst: Inst, into: Reg[], at = 0): number {
   // The most frequent ones first.

@@ -12,7 +12,8 @@ import { productOfOthers } from './products.ts';
 type Tangents = readonly (Node | null)[];
 type MatrixJvp = (node: Node<'matrix'>, tangents: Tangents) => Node | null;
 
-// ------------------------------------------------------------------------------------------------ matrices [..., r, c] of nodes
+// ------------------------------------------------------------------------------------------------ matrices [..., r, c]
+// of nodes
 
 const rowsOf = (x: Node): number => x.shape[x.shape.length - 2]!;
 const colsOf = (x: Node): number => x.shape[x.shape.length - 1]!;

@@ -1,7 +1,8 @@
 /**
- * Values of a kernel on their way into WebAssembly. A value that is used once, in the block that makes it, stays on the operand stack: it is kept
- * as a pending instruction until its use is written, so code comes out as expressions, which the baseline compiler turns into better
- * code and which is about half as long. Other values get a local, taken from a pool by type and given back after the last access.
+ * Values of a kernel on their way into WebAssembly. A value that is used once, in the block that makes it, stays on the
+ * operand stack: it is kept as a pending instruction until its use is written, so code comes out as expressions, which
+ * the baseline compiler turns into better code and which is about half as long. Other values get a local, taken from a
+ * pool by type and given back after the last access.
  */
 import type { Inst, LoopKernel, Reg, Scalar } from '../../compiler/loops.ts';
 import { readBy, type Usage, usageOf } from '../../compiler/usage.ts';
@@ -149,7 +150,10 @@ export class ValueEmitter implements Operands {
     this.roots.delete(pending);
   }
 
-  /** Counts one access; after the last one the local is free, at the end of the outermost loop entered since it was taken. */
+  /**
+   * Counts one access; after the last one the local is free, at the end of the outermost loop entered since it was
+   * taken.
+   */
   private consume(reg: Reg): void {
     if (--this.remaining[reg.id]! > 0) return;
     const local = this.locals[reg.id]!;
@@ -198,7 +202,10 @@ export class ValueEmitter implements Operands {
     this.hold(pending.inst.d);
   }
 
-  /** Settles every pending instruction of which `which` is true, but for the trees of `except`, which are about to be used. */
+  /**
+   * Settles every pending instruction of which `which` is true, but for the trees of `except`, which are about to be
+   * used.
+   */
   protected settleAll(which: (pending: Pending) => boolean, except?: Inst): void {
     if (this.roots.size === 0) return;
     const spared: (Pending | undefined)[] = [];
@@ -323,7 +330,9 @@ export class ValueEmitter implements Operands {
     return true;
   }
 
-  /** Pushes a pointer for a memory access; the result is the immediate offset to use with it, which cannot be negative. */
+  /**
+   * Pushes a pointer for a memory access; the result is the immediate offset to use with it, which cannot be negative.
+   */
   protected address(p: Reg, offset: number): number {
     const pending = this.pending[p.id];
     let rest = offset;

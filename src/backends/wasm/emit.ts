@@ -1,6 +1,6 @@
 /**
- * One loop-IR kernel as one WebAssembly function of (args, thread, threads), where `args` addresses a table with the byte address of
- * each kernel buffer. This file writes stores and control flow; emit-values.ts the values they use.
+ * One loop-IR kernel as one WebAssembly function of (args, thread, threads), where `args` addresses a table with the
+ * byte address of each kernel buffer. This file writes stores and control flow; emit-values.ts the values they use.
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
 import { pushStore } from './emit-memory.ts';

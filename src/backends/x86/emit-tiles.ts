@@ -1,6 +1,6 @@
 /**
- * Products of packed elements: dot products in vectors, and blocks of them on AMX tiles (Intel SDM volume 1, chapter 18). Tiles 0 to 3 are sums,
- * 4 and 5 rows of a, 6 and 7 columns of b.
+ * Products of packed elements: dot products in vectors, and blocks of them on AMX tiles (Intel SDM volume 1, chapter
+ * 18). Tiles 0 to 3 are sums, 4 and 5 rows of a, 6 and 7 columns of b.
  */
 import type { Inst, Reg, TileKind, TileSums, Tiles } from '../../compiler/loops.ts';
 import type { Assembler } from './assembler/assembler.ts';
@@ -29,21 +29,24 @@ const PRODUCTS: { readonly [kind in TileKind]: TileOp } = {
 };
 
 /**
- * Parts of a and b that are multiplied, one pair after another, where operands have parts: each pair shares one with the pair before, so that a step of f32 loads
- * 14 tiles for its 24 products.
+ * Parts of a and b that are multiplied, one pair after another, where operands have parts: each pair shares one with
+ * the pair before, so that a step of f32 loads 14 tiles for its 24 products.
  */
 const PAIRS_OF_F32: readonly (readonly [a: number, b: number])[] = [[0, 2], [0, 1], [1, 1], [1, 0], [0, 0], [2, 0]]; // biome-ignore format: a sequence
 const PARTS_OF_F32 = 3;
 
 /**
- * Whose every step stores a sum on the way; steps of others are short, and
- * one store follows the last. After 2000 cycles without a tile store the next ones take 950 cycles for a block of four,
- * as if a unit had to wake up; otherwise 140 (f32, 128 x 512 of 512: 64 blocks of 16 steps, 155 -> 144 us; bf16,
- * 384 x 1536 of 1024: 1.37 -> 1.25 ms).
+ * Kinds whose every step stores a sum on the way. Steps of the others are short: one store follows the last of a block.
+ * After 2000 cycles without a tile store the next ones take 950 cycles for a block of four, as if a unit had to wake
+ * up; otherwise 140 (f32, 128 x 512 of 512: 64 blocks of 16 steps, 155 -> 144 us; bf16, 384 x 1536 of 1024: 1.37 ->
+ * 1.25 ms; decision 255).
  */
 const LONG_STEPS: ReadonlySet<TileKind> = new Set(['f32']);
 
-/** All products of one step: `part` of rows `r` of a, and of columns `n` of b, are found where `rowsAt` and `columnsAt` say. */
+/**
+ * All products of one step: `part` of rows `r` of a, and of columns `n` of b, are found where `rowsAt` and `columnsAt`
+ * say.
+ */
 function step(
   asm: Assembler,
   inst: Tiles,
@@ -64,8 +67,8 @@ function step(
 }
 
 /**
- * Registers that are borrowed while tiles run: bytes between rows of `a`; what is asked for ahead, or, where rows of `a`
- * are read in place, bytes between those of `b`; and where sums are stored.
+ * Registers that are borrowed while tiles run: bytes between rows of `a`; what is asked for ahead, or, where rows of
+ * `a` are read in place, bytes between those of `b`; and where sums are stored.
  */
 const STRIDE = R.r13;
 const OTHER = R.r14;

@@ -1,6 +1,6 @@
 /**
- * One loop-IR kernel as one function of (args, thread, threads), where `args` addresses a table with the byte address of each kernel buffer.
- * This file has the control flow; emit-*.ts the values.
+ * One loop-IR kernel as one function of (args, thread, threads), where `args` addresses a table with the byte address
+ * of each kernel buffer. This file has the control flow; emit-*.ts the values.
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
 import type { Usage } from '../../compiler/usage.ts';

@@ -1,6 +1,6 @@
 /**
- * Live intervals of a kernel's registers over the structured IR, in positions that count instructions. What is alive at the head of a loop
- * and used in it stays alive to the loop's end. Reads loop IR only.
+ * Live intervals of a kernel's registers over the structured IR, in positions that count instructions. What is alive at
+ * the head of a loop and used in it stays alive to the loop's end. Reads loop IR only.
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
 

@@ -347,7 +347,8 @@ function tileOf(n: number, target: Target): Tile {
 export const sideOf = (p: Problem, side: 'a' | 'b'): { view: View; minor: readonly number[] } =>
   side === 'a' ? { view: p.a, minor: p.m } : { view: p.b, minor: p.n };
 
-// ------------------------------------------------------------------------------------------------ memory between passes
+// ------------------------------------------------------------------------------------------------ memory between
+// passes
 
 /**
  * Areas for what products leave, for costly values that a later pass needs, and for what products read; shared by last

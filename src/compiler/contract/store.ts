@@ -1,6 +1,6 @@
 /**
- * From a finished tile of sums in scratch to the output: coordinates, vectors within rows, single lanes across them, the epilogue.
- * Imports problem and loop IR; knows nothing of packing or blocking.
+ * From a finished tile of sums in scratch to the output: coordinates, vectors within rows, single lanes across them,
+ * the epilogue. Imports problem and loop IR; knows nothing of packing or blocking.
  */
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
@@ -98,9 +98,10 @@ export interface Meanwhile {
 }
 
 /**
- * Asks, row by row, for the lines that finishing a tile of `rows` x `columns` will read and write, while its products are summed: a line that is written for the
- * first time comes from the third cache in some 70 ns, which stores in order would wait for. All at once they would fill the buffers that the sums' own
- * lines come through. Null where results do not lie side by side.
+ * Asks, row by row, for the lines that finishing a tile of `rows` x `columns` will read and write, while its products
+ * are summed: a line that is written for the first time comes from the third cache in some 70 ns, which stores in order
+ * would wait for. All at once they would fill the buffers that the sums' own lines come through. Null where results do
+ * not lie side by side.
  */
 export function touchesOf(
   b: LoopBuilder,
@@ -123,7 +124,10 @@ export function touchesOf(
   return { times: tile.rows, each };
 }
 
-/** Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims; those of `mask` only) and stores what it returns. */
+/**
+ * Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims; those of `mask` only) and stores what it
+ * returns.
+ */
 export function finish(
   b: LoopBuilder,
   p: Problem,
@@ -159,7 +163,10 @@ export interface Tile {
   /** Sums, `pitch` accumulators from row to row. */
   readonly from: Reg;
   readonly pitch: number;
-  /** First composite m and n index, and how many rows; columns end at `columns` of them or at the end of n. Vectors need whole ones. */
+  /**
+   * First composite m and n index, and how many rows; columns end at `columns` of them or at the end of n. Vectors need
+   * whole ones.
+   */
   readonly m: Reg;
   readonly rows: Extent;
   readonly n: Reg;
@@ -197,7 +204,8 @@ export function storeTile(
     });
   };
   if (evenly && inner) {
-    // Whole vectors of one row: where a row of the tile stands is worked out once for all of them. A tile of taps may begin behind the last column.
+    // Whole vectors of one row: where a row of the tile stands is worked out once for all of them. A tile of taps may
+    // begin behind the last column.
     const until = b.bin('min', b.i32(tile.columns), b.sub(b.i32(total), tile.n));
     rows((line, coords) => {
       const index = outputIndex(b, p, coords);

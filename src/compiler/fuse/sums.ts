@@ -1,11 +1,15 @@
 /**
- * What shapes alone say of a reduction: whether it is summed in chunks, and whether the work before it should take its loop order.
+ * What shapes alone say of a reduction: whether it is summed in chunks, and whether the work before it should take its
+ * loop order.
  */
 /** Elements of the dims that `where` says. */
 export const product = (shape: readonly number[], where: (d: number) => boolean): number =>
   shape.reduce((n, size, d) => (where(d) ? n * size : n), 1);
 
-/** A column of more elements is summed in parts whatever there is to do: one f32 accumulator of 2^18 numbers is off by 2e-5 of their sum. */
+/**
+ * A column of more elements is summed in parts whatever there is to do: one f32 accumulator of 2^18 numbers is off by
+ * 2e-5 of their sum.
+ */
 const LONG = 2 ** 14;
 
 /** Whether a reduction has too few results to keep threads busy, and many elements. Depends on shapes alone. */

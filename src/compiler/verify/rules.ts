@@ -1,6 +1,7 @@
 /**
- * What must hold of each instruction of loop IR by itself: types, lanes, buffers and numbers. A total table, one rule per instruction. What depends on the
- * instructions around it (definition before use, what may stand where) is the verifier's, in index.ts.
+ * What must hold of each instruction of loop IR by itself: types, lanes, buffers and numbers. A total table, one rule
+ * per instruction. What depends on the instructions around it (definition before use, what may stand where) is the
+ * verifier's, in index.ts.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import {

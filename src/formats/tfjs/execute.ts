@@ -207,7 +207,8 @@ export class Execution {
     };
   }
 
-  // ------------------------------------------------------------------------------------------------ branches of TensorFlow 1
+  // ------------------------------------------------------------------------------------------------ branches of
+  // TensorFlow 1
 
   /** The conditions that a node's value depends on, the outer ones first. */
   #sidesOf(name: string): readonly Side[] {
@@ -295,7 +296,8 @@ export class Execution {
     return [value!, side ? decides!.logicalNot().to('i32') : decides!.to('i32')];
   }
 
-  // ------------------------------------------------------------------------------------------------ loops of TensorFlow 1
+  // ------------------------------------------------------------------------------------------------ loops of
+  // TensorFlow 1
 
   #findFrames(): void {
     const merges = new Map<string, { merge: string; enter: string; next: string }[]>();

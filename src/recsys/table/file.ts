@@ -1,10 +1,10 @@
 /**
  * Files of rows, version 1, little-endian, written in a stream and atomically:
  *
- *     "TENONEMB", u32 version, u32 bytes of header, header (JSON, padded with spaces to a multiple of 4)
- *     blocks: u32 rows, u32 words, words; a row is sign high, sign low, slot | days unseen << 16, delta score, show, click, 1 if the
- *             vector is there; wide weight [and state]; vector [and state]. State is in files of mode full and batch.
- *     end: u32 0, u32 rows (low), u32 rows (high), u32 CRC-32 of all before it
+ *     "TENONEMB", u32 version, u32 bytes of header, header (JSON, padded with spaces to a multiple of 4) blocks: u32
+ *     rows, u32 words, words; a row is sign high, sign low, slot | days unseen << 16, delta score, show, click, 1 if
+ *     the vector is there; wide weight [and state]; vector [and state]. State is in files of mode full and batch. end:
+ *     u32 0, u32 rows (low), u32 rows (high), u32 CRC-32 of all before it
  *
  * A file is checked to its last byte before the first row is taken from it.
  */

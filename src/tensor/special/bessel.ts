@@ -7,7 +7,8 @@ import type { Tensor } from '../tensor.ts';
 import { chebyshev, elementwise, type Unary } from './elementary.ts';
 import * as tables from './tables.ts';
 
-// ------------------------------------------------------------------------------------------------ modified, of order 0 and 1
+// ------------------------------------------------------------------------------------------------ modified, of order 0
+// and 1
 
 /** exp(-|x|) I(|x|) of order 0, or of order 1 with the sign of x. */
 function scaledI(order: 0 | 1, x: Tensor): Tensor {
@@ -104,7 +105,8 @@ export const scaledModifiedBesselK1: Unary = x =>
     ([z], value) => value.sub(scaledModifiedBesselK0(z!)).sub(value.div(z!)),
   ]);
 
-// ------------------------------------------------------------------------------------------------ J and Y of order 0 and 1
+// ------------------------------------------------------------------------------------------------ J and Y of order 0
+// and 1
 
 const NEAR = 8;
 

@@ -85,7 +85,8 @@ export function polygamma(n: number, x: Tensor): Tensor {
   );
 }
 
-// ------------------------------------------------------------------------------------------------ incomplete gamma functions
+// ------------------------------------------------------------------------------------------------ incomplete gamma
+// functions
 
 /** From here on of a, the integral is taken by quadrature. */
 const LARGE = 20;

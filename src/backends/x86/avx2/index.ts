@@ -1,5 +1,6 @@
 /**
- * Everything that touches vector registers, for processors without AVX-512. General registers, control flow and addresses are the emitter's own.
+ * Everything that touches vector registers, for processors without AVX-512. General registers, control flow and
+ * addresses are the emitter's own.
  */
 import type { Inst, RegType } from '../../../compiler/loops.ts';
 import { classOf } from '../allocate.ts';

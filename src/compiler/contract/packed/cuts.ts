@@ -1,6 +1,8 @@
 /**
- * Cutting a product of f32 in parts into tasks. Its products take so little time that packing counts: what is packed for all goes through the third cache twice, written and
- * read. So the panels of one side stay in the second cache, packed by the tasks that need them; those of the other, packed once for all or once by every thread, pass by and are asked for ahead.
+ * Cutting a product of f32 in parts into tasks. Its products take so little time that packing counts: what is packed
+ * for all goes through the third cache twice, written and read. So the panels of one side stay in the second cache,
+ * packed by the tasks that need them; those of the other, packed once for all or once by every thread, pass by and are
+ * asked for ahead.
  */
 import { MAX_TASKS } from '../tasks.ts';
 import { ceilDiv } from '../tile.ts';
@@ -21,23 +23,38 @@ export interface PartsCut {
   readonly rowsStay: boolean;
   readonly mTask: number;
   readonly nTask: number;
-  /** Who packs what passes: all threads for all, a thread once for all of its tasks, or a task panel by panel as they come. */
+  /**
+   * Who packs what passes: all threads for all, a thread once for all of its tasks, or a task panel by panel as they
+   * come.
+   */
   readonly passes: PackedSource;
 }
 
-/** Cycles to pack an element into panels that stay in the second cache, into such as go to the third, and into one panel again and again. */
+/**
+ * Cycles to pack an element into panels that stay in the second cache, into such as go to the third, and into one panel
+ * again and again.
+ */
 const PACK_NEAR = 1.1;
 const PACK_FAR = 2.2;
 const PACK_PASSING = 0.9;
 /** An estimate of the same for every further range that it passes: what it is packed from comes from afar again. */
 const PACK_AGAIN = 1.8;
-/** Bytes of a panel from which on it is packed as it passes: shorter ones are packed in one go (784 x 512 of 128: 372 us, 399 as they pass). */
+/**
+ * Bytes of a panel from which on it is packed as it passes: shorter ones are packed in one go (784 x 512 of 128: 372
+ * us, 399 as they pass).
+ */
 const LEAST_PASSING = 48 << 10;
-/** Cycles of the products of two panels of 32 lines, for a step of 32 points; bytes of a panel in that step, and how many the third cache gives in a cycle. */
+/**
+ * Cycles of the products of two panels of 32 lines, for a step of 32 points; bytes of a panel in that step, and how
+ * many the third cache gives in a cycle.
+ */
 const STEP_CYCLES = 430;
 const STEP_BYTES = 6144;
 const FAR_BYTES = 6;
-/** Cycles for threads to meet, and for a byte that another one has packed (784 x 512 of 128: 438 us, 371 where each packs its columns). */
+/**
+ * Cycles for threads to meet, and for a byte that another one has packed (784 x 512 of 128: 438 us, 371 where each
+ * packs its columns).
+ */
 const MEETING = 3000;
 const FOREIGN_CYCLES = 0.25;
 
@@ -71,7 +88,8 @@ export function cutParts(
             ? ['private', passes.packed * PACK_NEAR * ranges]
             : ['passing', passes.packed * (PACK_PASSING + PACK_AGAIN * (ranges - 1))];
         const sources = [each];
-        // Where what passes is the same for all tasks of a thread, it may pack that once for itself; products of batches pack their own.
+        // Where what passes is the same for all tasks of a thread, it may pack that once for itself; products of
+        // batches pack their own.
         if (parts === 1 && of.oneBlock && of.batches === 1 && passes.bytes <= l2Bytes * STAYS_SHARE)
           sources.push(['private', passes.packed * PACK_NEAR * Math.min(ranges, threads)]);
         if (ranges > 1 && of.batches === 1) {

@@ -1,6 +1,7 @@
 /**
- * The blocked contraction over packed panels: words of narrow types, multiplied on tiles (AMX) or by dot products in vectors (AVX512_BF16, VNNI), and f32 in three parts of
- * bf16, on tiles. Same loops as panels.ts; sums always pass through scratch.
+ * The blocked contraction over packed panels: words of narrow types, multiplied on tiles (AMX) or by dot products in
+ * vectors (AVX512_BF16, VNNI), and f32 in three parts of bf16, on tiles. Same loops as panels.ts; sums always pass
+ * through scratch.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';

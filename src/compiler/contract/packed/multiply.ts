@@ -1,5 +1,6 @@
 /**
- * A block of packed products: on tiles, by dot products in vectors, or, where parts of f32 cannot be, by plain multiply-adds (whole.ts).
+ * A block of packed products: on tiles, by dot products in vectors, or, where parts of f32 cannot be, by plain
+ * multiply-adds (whole.ts).
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg, Tiles } from '../../loops.ts';
@@ -25,8 +26,8 @@ export interface Block {
 }
 
 /**
- * The products of one block, a piece of its steps at a time (0 up to `plan.pieces`), between which other instructions may
- * run that no tile takes part in. What the sums are is known at `to` behind the end.
+ * The products of one block, a piece of its steps at a time (0 up to `plan.pieces`), between which other instructions
+ * may run that no tile takes part in. What the sums are is known at `to` behind the end.
  */
 export interface Products {
   readonly begin: () => void;

@@ -50,8 +50,8 @@ interface Packed {
 }
 
 /**
- * How panels are cut: `lines` and `points` where vectors lie along k, or lines side by side, as the layout wants them; `squares` of 16 lines where they lie the other way;
- * else (null) they are staged.
+ * How panels are cut: `lines` and `points` where vectors lie along k, or lines side by side, as the layout wants them;
+ * `squares` of 16 lines where they lie the other way; else (null) they are staged.
  */
 type Way = 'lines' | 'points' | 'squares' | null;
 
@@ -75,7 +75,10 @@ export class PartsPacker {
   private readonly slab: Slab;
   /** Bytes of a step of a panel. */
   private readonly stepBytes: number;
-  /** Whether a block is taken 32 points at a time, and how vectors are cut from where the operand lies; else panels are staged. */
+  /**
+   * Whether a block is taken 32 points at a time, and how vectors are cut from where the operand lies; else panels are
+   * staged.
+   */
   private readonly inSteps: boolean;
   private readonly way: Way;
   /** Buffers, and words of each that a slot has. */
@@ -274,7 +277,10 @@ export class PartsPacker {
     );
   }
 
-  /** Squares of 16 lines and 16 points that lie the other way: transposed in registers, two for every step, of which the first waits in memory. */
+  /**
+   * Squares of 16 lines and 16 points that lie the other way: transposed in registers, two for every step, of which the
+   * first waits in memory.
+   */
   private cutSquares(slot: Reg, packed: Packed, table: (panel: Reg) => Reg): void {
     const { b, q, stepBytes } = this;
     const { view, minor, width, layout } = this.panels;
@@ -339,7 +345,10 @@ export class PartsPacker {
     );
   }
 
-  /** Stages every panel step by step; `take(panel, from, to)` finds the f32 of a step at `from`, in the layout of `slab`. */
+  /**
+   * Stages every panel step by step; `take(panel, from, to)` finds the f32 of a step at `from`, in the layout of
+   * `slab`.
+   */
   private eachStage(slot: Reg, packed: Packed, take: (panel: Reg, from: Reg, to: Reg) => void): void {
     const { b, panels, stepBytes } = this;
     const { at, block, lo, hi, to } = packed;

@@ -1,5 +1,6 @@
 /**
- * The schedule of a problem over words: panels, blocks of k, tasks. Pure arithmetic on sizes and caches, so results depend on shapes alone.
+ * The schedule of a problem over words: panels, blocks of k, tasks. Pure arithmetic on sizes and caches, so results
+ * depend on shapes alone.
  */
 
 import { lanesFor, processorsOf, type Target } from '../../target.ts';
@@ -13,7 +14,10 @@ import { cutParts, type PartsSide } from './cuts.ts';
 import { type PackedProblem, STEP } from './problem.ts';
 import { POINTS } from './steps.ts';
 
-/** Whether all threads pack an operand beforehand, a task its panels when it begins, or one panel after another as they pass by those that stay. */
+/**
+ * Whether all threads pack an operand beforehand, a task its panels when it begins, or one panel after another as they
+ * pass by those that stay.
+ */
 export type PackedSource = 'shared' | 'private' | 'passing';
 
 export interface PackedPlan {
@@ -48,13 +52,22 @@ export interface PackedPlan {
   readonly tasks: number;
 }
 
-/** Words of a block in tiles: one block where it goes, as every further one moves all sums to the third cache and back (2048 x 2048 of 2048: a third of the time). */
+/**
+ * Words of a block in tiles: one block where it goes, as every further one moves all sums to the third cache and back
+ * (2048 x 2048 of 2048: a third of the time).
+ */
 const TILE_WORDS = 1024;
 /** The same in vectors. */
 const DOT_WORDS = 512;
-/** Points of a block of f32 in parts: rows stay in the second cache long enough for the columns that pass (a panel of 32 lines has 96 KB). */
+/**
+ * Points of a block of f32 in parts: rows stay in the second cache long enough for the columns that pass (a panel of 32
+ * lines has 96 KB).
+ */
 const PARTS_POINTS = 512;
-/** Share of the second cache for a block of rows in tiles: tiles ask for more lines a cycle than the third cache gives if columns pass too often. */
+/**
+ * Share of the second cache for a block of rows in tiles: tiles ask for more lines a cycle than the third cache gives
+ * if columns pass too often.
+ */
 const BLOCK_SHARE = 0.5;
 /** Steps from which on lines of results and of the next panel are asked for ahead: some thousand cycles. */
 const LEAST_AHEAD = { tiles: 6, parts: 2, dot: Number.POSITIVE_INFINITY } as const;

@@ -1,6 +1,6 @@
 /**
- * The operands of packed products: where the panels of each are found, packed by all threads beforehand or by the task that needs them. What a panel is packed
- * into is pack.ts (words) and panel.ts (parts).
+ * The operands of packed products: where the panels of each are found, packed by all threads beforehand or by the task
+ * that needs them. What a panel is packed into is pack.ts (words) and panel.ts (parts).
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
@@ -29,13 +29,19 @@ export interface Side {
   readonly taskPanels: number;
 }
 
-/** Words and panels that are packed together at most: lines of memory that lie pages apart are then read several at a time. */
+/**
+ * Words and panels that are packed together at most: lines of memory that lie pages apart are then read several at a
+ * time.
+ */
 const WORDS_TOGETHER = 32;
 const PANELS_TOGETHER = 8;
 /** Groups of panels there should be, for threads to share. */
 const PACKING_TASKS = 4;
 
-/** Bytes of panels that are packed together as they pass: they, and what they are made of, go through the second cache, where others stay. */
+/**
+ * Bytes of panels that are packed together as they pass: they, and what they are made of, go through the second cache,
+ * where others stay.
+ */
 const PASSING_BYTES = 200 << 10;
 
 /** Panels that are packed together: neighbours of the same rows of memory, with one k dim. */
@@ -61,11 +67,14 @@ export interface Entered {
 }
 
 export interface OpenSide {
-  /** Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet behind it. */
+  /**
+   * Emits the stage in which all threads pack, if this side has one; says whether it runs here, and they must meet
+   * behind it.
+   */
   packShared(): boolean;
   /**
-   * Packs panels lo to hi for a task that enters a block, if they are its own and stay. Packs only where `wanted` is true, if given: else the
-   * thread's last task has left the same panels.
+   * Packs panels lo to hi for a task that enters a block, if they are its own and stay. Packs only where `wanted` is
+   * true, if given: else the thread's last task has left the same panels.
    */
   enter(
     slot: Reg,

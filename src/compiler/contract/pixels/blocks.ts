@@ -1,4 +1,7 @@
-/** Products of bf16 on matrix registers: images at a pixel are read where they lie, the kernel is packed into words of two channels. */
+/**
+ * Products of bf16 on matrix registers: images at a pixel are read where they lie, the kernel is packed into words of
+ * two channels.
+ */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Target } from '../../target.ts';
 import { origin } from '../cursor.ts';

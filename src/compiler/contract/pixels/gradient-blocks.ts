@@ -1,7 +1,8 @@
 /**
- * The weight gradient of bf16, and of f32 in parts, on matrix registers. A task takes some channels of both and a run of
- * rows; the gradients of a step of rows become blocks [result][pairs of images], the pixels of the image, each once per task, blocks [pair][channel] in a
- * ring, and per tap the pixels that meet are listed. Sums of all taps stay in the second cache; long sums are cut into chunks by shapes alone.
+ * The weight gradient of bf16, and of f32 in parts, on matrix registers. A task takes some channels of both and a run
+ * of rows; the gradients of a step of rows become blocks [result][pairs of images], the pixels of the image, each once
+ * per task, blocks [pair][channel] in a ring, and per tap the pixels that meet are listed. Sums of all taps stay in the
+ * second cache; long sums are cut into chunks by shapes alone.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg, Tiles } from '../../loops.ts';
@@ -42,14 +43,19 @@ export function lowerGradientInBlocks(
 /** Where a task has its blocks, its lists and its sums. */
 interface Areas {
   readonly gradients: Reg;
-  /** Per tap the number of pixels that meet, and for each of them bytes from the gradients' blocks and from the ring. */
+  /**
+   * Per tap the number of pixels that meet, and for each of them bytes from the gradients' blocks and from the ring.
+   */
   readonly meets: Reg;
   readonly lists: Reg;
   readonly ring: Reg;
   readonly sums: Reg;
   /** Room for a block that is packed. */
   readonly staging: Reg;
-  /** Where numbers have limits: the largest magnitude of the image that each tap meets, those of the pixels in the ring, and what is listed, as elements. */
+  /**
+   * Where numbers have limits: the largest magnitude of the image that each tap meets, those of the pixels in the ring,
+   * and what is listed, as elements.
+   */
   readonly largest: Reg;
   readonly magnitudes: Reg;
   readonly met: Reg;
@@ -203,7 +209,10 @@ class GradientKernel {
     });
   }
 
-  /** Runs `pack` for the images and channels of every block at one pixel: `index` is the element of the first, `to` its block; `apart` bytes further on are those of the next channels. */
+  /**
+   * Runs `pack` for the images and channels of every block at one pixel: `index` is the element of the first, `to` its
+   * block; `apart` bytes further on are those of the next channels.
+   */
   private eachBlock(
     view: View,
     parts: number,
@@ -274,7 +283,10 @@ class GradientKernel {
     });
   }
 
-  /** The list of one tap, as bytes at `list` and, where numbers have limits, as elements at `met`; how many there are, and the image's largest magnitude there. */
+  /**
+   * The list of one tap, as bytes at `list` and, where numbers have limits, as elements at `met`; how many there are,
+   * and the image's largest magnitude there.
+   */
   private listTap(tap: Cursor, first: Reg, last: Reg, list: Reg, met: Reg, magnitudes: Reg) {
     const { b, p, pixelBytes } = this;
     const { image, gradient, row } = this.g;
@@ -306,7 +318,10 @@ class GradientKernel {
     return { count, largest };
   }
 
-  /** Adds the products of a step to the sums of every tap; `largest` of its gradients, `outAt` and `inAt` the task's channels. */
+  /**
+   * Adds the products of a step to the sums of every tap; `largest` of its gradients, `outAt` and `inAt` the task's
+   * channels.
+   */
   private sumTaps(areas: Areas, largest: Reg, outAt: Reg, inAt: Reg): void {
     const { b, outParts, inParts, stepPixels } = this;
     b.for(0, this.kernel, 1, tap => {

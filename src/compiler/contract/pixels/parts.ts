@@ -1,7 +1,8 @@
 /**
- * The forward product, or the input gradient, of f32 on matrix registers: for every pixel of the result the images of the batch are rows. A task cuts the pixels that it meets
- * into parts of bf16, each once, in a ring that stays in the second cache; a long sum goes over some channels at a time. Where a block holds numbers that cannot be
- * cut, its products are summed from where both operands lie.
+ * The forward product, or the input gradient, of f32 on matrix registers: for every pixel of the result the images of
+ * the batch are rows. A task cuts the pixels that it meets into parts of bf16, each once, in a ring that stays in the
+ * second cache; a long sum goes over some channels at a time. Where a block holds numbers that cannot be cut, its
+ * products are summed from where both operands lie.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg, Tiles } from '../../loops.ts';
