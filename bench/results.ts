@@ -1,6 +1,6 @@
 /**
- * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured, in one piece or
- * several, into bench/RESULTS.md.
+ * npm run bench:results -- RESULTS.json...: turns what `compare.mjs --out RESULTS.json` measured on one machine, in one
+ * piece or several, into the table of its processor in bench/RESULTS.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
@@ -106,24 +106,39 @@ function rate(run: Run | undefined): string {
 }
 
 const megabytes = (run: Run | undefined): string => (run?.peak_rss_mb ? `${Math.round(run.peak_rss_mb)}` : '');
+/** What every table says, whichever machine it is of. */
+const LEGEND = `# Results
+
+One table a processor: \`npm run -s bench:results\` writes that of the one which was measured and keeps the others. A cell is the peer's time over ours
+(above 1: Tenon is faster); \`!\` marks a result that deviates from PyTorch's, \`-\` one that was skipped or not asked for. \`compile\`: the first call less
+a steady one, when machine code that an earlier process kept is found (decision 091); \`fresh\`: in that earlier process. Rows with \`bf16\` ran under
+\`--autocast bf16\`. \`MB\`: highest resident memory of the process, ours and PyTorch's. Shares are of what loops of our own reached in the same process:
+multiply-adds in registers, and a copy of 64 MB. Above the number of threads, a load average says that the machine was shared with other work. The
+commands (in as many pieces as wanted):
+
+    node ../shared/peers/compare.mjs --ours "${options.ours.trim()}" --threads 1,2 --peers ${peers.join(',')} --out results.json
+    npm run -s bench:results -- results.json
+`;
+const file = new URL('../../bench/RESULTS.md', import.meta.url);
+const HEADING = '\n## ';
+const title = cpu.trim();
+
+/** The tables of other processors that the file has. */
+const others = readFileSync(file, 'utf8')
+  .split(HEADING)
+  .slice(1)
+  .filter(table => !table.startsWith(`${title}\n`));
+
 const lines = [
-  '# Results',
+  title,
   '',
-  `${cpu.trim()}, Node ${node}, ${options.rounds} round of at most ${options['max-s']} s each, contenders in turn. A cell is the peer's time over`,
-  "ours (above 1: Tenon is faster); `!` marks a result that deviates from PyTorch's, `-` one that was skipped or not asked for. `compile`: the first call",
-  'less a steady one, when machine code that an earlier process kept is found (decision 091); `fresh`: in that earlier process. Rows with `bf16` ran under',
-  "`--autocast bf16`. `MB`: highest resident memory of the process, ours and PyTorch's. Shares are of what loops of our own reached in the same process:",
-  `multiply-adds in registers, and a copy of 64 MB. The load average while measuring was ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}: above the number of threads, the`,
-  'machine was shared with other work. The commands (in as many pieces as wanted):',
-  '',
-  `    node ../shared/peers/compare.mjs --ours "${options.ours}" --threads 1,2 --peers ${peers.join(',')} --out results.json`,
-  '    npm run -s bench:results -- results.json',
+  `Node ${node}, ${options.rounds} round of at most ${options['max-s']} s each, contenders in turn, load average ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}.`,
   '',
   `| workload | threads | ours | rate | compile | fresh | MB | torch MB | ${peers.join(' | ')} |`,
   `| --- | --- | --- | --- | --- | --- | --- | --- |${' --- |'.repeat(peers.length)}`,
 ];
 for (const { workload, threads, ours, ratios, run, torch } of rows) {
-  const others = peers.map(peer => {
+  const against = peers.map(peer => {
     const cell = ratios.get(peer);
     return cell ? times(cell.ratio) + (cell.ok ? '' : '!') : '-';
   });
@@ -137,7 +152,7 @@ for (const { workload, threads, ours, ratios, run, torch } of rows) {
     fresh,
     megabytes(run),
     megabytes(torch),
-    ...others,
+    ...against,
   ];
   lines.push(`| ${cells.join(' | ')} |`);
 }
@@ -148,5 +163,6 @@ for (const threads of [...new Set(rows.map(row => row.threads))]) {
   });
   lines.push(`| geometric mean | ${threads} | | | | | | | ${means.join(' | ')} |`);
 }
-writeFileSync(new URL('../../bench/RESULTS.md', import.meta.url), `${lines.join('\n')}\n`);
-console.log(`bench/RESULTS.md: ${rows.length} rows`);
+const tables = [...others.map(table => table.trimEnd()), lines.join('\n')].sort();
+writeFileSync(file, `${[LEGEND.trimEnd(), ...tables].join(`\n${HEADING}`)}\n`);
+console.log(`bench/RESULTS.md: ${rows.length} rows of ${title}`);
