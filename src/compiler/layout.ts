@@ -153,8 +153,8 @@ function showsTiles(view: Value): boolean {
 }
 
 /**
- * Channels and images from which on a convolution of bf16 is worth its blocks on matrix registers, and of which both
- * are multiples (contract/pixels).
+ * Channels and images from which on a convolution of bf16 is worth its blocks of words, and of which both are multiples
+ * (contract/pixels).
  */
 const BLOCK = 32;
 
@@ -170,8 +170,8 @@ function orderWeights(kernel: Value, orders: Map<Value, readonly number[]>): voi
 
 /**
  * Orders with channels innermost and the batch beside them, pixels outermost, for networks that change their weights
- * where most products are convolutions by transformed tiles (f32), or on matrix registers (bf16, where there are any:
- * `inBlocks`): those read and write vectors of channels, and to all others the pixels of all images are even rows.
+ * where most products are convolutions by transformed tiles (f32), or of blocks of words (bf16, where products take
+ * them: `inBlocks`): those read and write vectors of channels, and to all others the pixels of all images are even rows.
  */
 function channelsInnermostOrders(flow: Flow, lanes: number, inBlocks: boolean): Orders | null {
   const results = new Map<Value, readonly number[]>();
@@ -209,7 +209,7 @@ function channelsInnermostOrders(flow: Flow, lanes: number, inBlocks: boolean): 
 /** The flow with its images in the order that its convolutions gain most from. */
 export function arrange(flow: Flow, target: Target): Flow {
   const lanes = lanesFor(target, bytesOf('f32'));
-  const inBlocks = target.packedProducts?.bf16 === 'tiles';
+  const inBlocks = Boolean(target.packedProducts?.bf16);
   const orders =
     channelsLastOrders(flow, lanes) ?? batchLastOrders(flow, lanes) ?? channelsInnermostOrders(flow, lanes, inBlocks);
   return orders ? new Relayout(flow, orders).run() : flow;

@@ -14,7 +14,7 @@ import { lowerNaive } from './naive.ts';
 import { lowerParts, lowerWords, suitsParts, suitsWords } from './packed/index.ts';
 import { stage, stagedLayout } from './pad.ts';
 import { lowerPanels } from './panels.ts';
-import { lowerPixels, suitsPixels, suitsPixelsInTiles } from './pixels/index.ts';
+import { lowerPixels, suitsPixels, suitsPixelsInBlocks } from './pixels/index.ts';
 import { besideWeights, planOf } from './plan.ts';
 import { extent, jumps, type Problem, problemsOf, type View } from './problem.ts';
 import { accumulator, type ContractSpec, type Room, type Scratch } from './spec.ts';
@@ -56,7 +56,7 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
     const own: Scratch = { ...scratch, room: named(scratch.room), kept: named(scratch.kept) };
     if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
     else if (suitsChannels(p, target)) lowerChannels(b, p, target, own);
-    else if (!suitsPixelsInTiles(p, target) && suitsWinograd(p, target)) lowerWinograd(b, p, target, own);
+    else if (!suitsPixelsInBlocks(p, target) && suitsWinograd(p, target)) lowerWinograd(b, p, target, own);
     else if (suitsPixels(p, target)) lowerPixels(b, p, target, own);
     else if (suitsWords(p, target)) lowerStaged(b, p, target, own, 'words');
     else if (suitsDot(p, target)) lowerDot(b, p, target, own);

@@ -1,16 +1,20 @@
 /**
  * Which instruction sets machine code can be run with here; tests that need one it lacks are skipped.
  */
-import { queryCpu } from '../../../src/backends/x86/cpu.ts';
+import { type Cpu, queryCpu } from '../../../src/backends/x86/cpu.ts';
 import { type Isa, isasOf } from '../../../src/backends/x86/isa.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
 
-export const isas: readonly Isa[] = ((): Isa[] => {
+const cpu = ((): Cpu | null => {
   try {
-    return isasOf(queryCpu(new Native()));
+    return queryCpu(new Native());
   } catch {
-    return [];
+    return null;
   }
 })();
+
+export const isas: readonly Isa[] = cpu ? isasOf(cpu) : [];
+/** AVX512_BF16: whoever has tiles has it, fast or not. */
+export const bf16Dots = cpu !== null && (cpu.fastBf16Dots || cpu.amx);
 
 export const machineCode = isas.length > 0;

@@ -1,5 +1,5 @@
 /**
- * Convolutions pixel by pixel, of bf16 on matrix registers and of f32 in vectors (src/compiler/contract/pixels), beside
+ * Convolutions pixel by pixel, of bf16 on matrix registers and by dot products, and of f32 in vectors (src/compiler/contract/pixels), beside
  * their definition: borders, strides, windows of any shape, several blocks of channels and images, kernels that last,
  * the same bits for any number of threads.
  */
@@ -13,10 +13,12 @@ import { bf16Bits } from '../../../src/graph/half.ts';
 import { AVX2, AVX512, buildContract, expected } from '../../compiler/contract/run.ts';
 import { buffersOf, type Case, type Conv, convolution, Random } from '../../compiler/contract/specs.ts';
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
-import { isas } from './available.ts';
+import { bf16Dots, isas } from './available.ts';
 
 const TILES: Target = { ...AVX512, l2Bytes: 2 << 20, packedProducts: { bf16: 'tiles', int8: 'tiles', f32: 'tiles' } };
+const DOTS: Target = { ...AVX512, packedProducts: { bf16: 'dot', int8: 'dot', f32: null } };
 const MACHINES = [
+  ['bf16', 'avx512', DOTS],
   ['bf16', 'amx', TILES],
   ['f32', 'amx', TILES],
   ['f32', 'avx512', AVX512],
@@ -130,7 +132,7 @@ function run(of: Case, isa: Isa, target: Target, threads: number, change: Change
 }
 
 for (const [dtype, isa, target] of MACHINES)
-  describe.skipIf(!isas.includes(isa))(`${dtype}, ${isa}`, () => {
+  describe.skipIf(!isas.includes(isa) || (target === DOTS && !bf16Dots))(`${dtype}, ${isa}`, () => {
     describe.each(kinds)('%s', kind => {
       it.each(isa === 'avx2' ? shapes.slice(0, 4) : shapes)('%s', (_, shape, l2Bytes = target.l2Bytes) => {
         const of = convolution({ ...conv, ...shape, dtype, kind })!;

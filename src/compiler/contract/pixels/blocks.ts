@@ -1,5 +1,5 @@
 /**
- * Products of bf16 on matrix registers: images at a pixel are read where they lie, the kernel is packed into words of
+ * Products of bf16 on matrix registers, or by dot products in vectors: images at a pixel are read where they lie, the kernel is packed into words of
  * two channels.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
@@ -12,7 +12,7 @@ import { extent, type Problem } from '../problem.ts';
 import { blockAt } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
-import { sumInTiles } from '../tile-products.ts';
+import { sumInDots, sumInTiles } from '../tile-products.ts';
 import type { Forward, Product } from './forward.ts';
 
 const BF16 = 2;
@@ -22,7 +22,7 @@ const SIDE = 16;
 const STEP = 32;
 
 export function suitsBlocks(p: Problem, f: Forward, target: Target): boolean {
-  if (target.packedProducts?.bf16 !== 'tiles' || f.dtype !== 'bf16') return false;
+  if (!target.packedProducts?.bf16 || f.dtype !== 'bf16') return false;
   const size = (d: number): number => p.dims[d]!.size;
   const whole = size(f.out) % SIDE === 0 && size(f.images) % SIDE === 0 && size(f.channel) % STEP === 0;
   return whole && packedProblem(p, target).dim === f.channel;
@@ -40,6 +40,7 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
   const keeps = comesPacked(f.kernel);
   const kernel = (keeps ? scratch.kept : scratch.room)('packed kernel', 'i32', panels * panelWords);
   const slots = slotsOf(panels);
+  const sum = words.by === 'tiles' ? sumInTiles : sumInDots;
   const staging = needsStaging(words, q.b, q.n, 'words')
     ? scratch.room('staged kernel', 'i32', slots * panelWords)
     : kernel;
@@ -68,7 +69,7 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
       return !keeps;
     },
     multiply: (panel, listed, to) =>
-      sumInTiles(
+      sum(
         b,
         {
           kind: 'bf16',

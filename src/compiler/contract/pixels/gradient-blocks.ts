@@ -1,5 +1,5 @@
 /**
- * The weight gradient of bf16, and of f32 in parts, on matrix registers. A task takes some channels of both and a run
+ * The weight gradient of bf16, on matrix registers or by dot products, and of f32 in parts. A task takes some channels of both and a run
  * of rows; the gradients of a step of rows become blocks [result][pairs of images], the pixels of the image, each once
  * per task, blocks [pair][channel] in a ring, and per tap the pixels that meet are listed. Sums of all taps stay in the
  * second cache; long sums are cut into chunks by shapes alone.
@@ -14,7 +14,7 @@ import { hinderedBy } from '../parts.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
-import { sumInTiles } from '../tile-products.ts';
+import { sumInDots, sumInTiles } from '../tile-products.ts';
 import { BLOCK, type BlockFormat, bf16Blocks, f32Blocks, noMagnitudes, SIDE } from './formats.ts';
 import type { WeightGradient } from './gradient.ts';
 import { type GradientPlan, planGradient } from './gradient-plan.ts';
@@ -25,7 +25,7 @@ const WORD = 4;
 /** Elements of a block of sums. */
 const BLOCK_SUMS = BLOCK * BLOCK;
 export function suitsGradientInBlocks(p: Problem, g: WeightGradient, target: Target): boolean {
-  if (target.packedProducts?.[g.dtype] !== 'tiles') return false;
+  if (!target.packedProducts?.[g.dtype]) return false;
   return [g.out, g.channel, g.images].every(d => p.dims[d]!.size % BLOCK === 0);
 }
 
@@ -72,6 +72,7 @@ class GradientKernel {
   private readonly g: WeightGradient;
   private readonly scratch: Scratch;
   private readonly format: BlockFormat;
+  private readonly sum: typeof sumInTiles;
   private readonly plan: GradientPlan;
   private readonly pixels: Pixels;
   private readonly lanes: number;
@@ -93,6 +94,7 @@ class GradientKernel {
     this.g = g;
     this.scratch = scratch;
     this.format = g.dtype === 'bf16' ? bf16Blocks(b) : f32Blocks(b);
+    this.sum = target.packedProducts?.[g.dtype] === 'tiles' ? sumInTiles : sumInDots;
     this.pixels = pixelsOf(p, g.image, [...g.rows, ...g.row], g.taps);
     this.plan = planGradient(p, g, this.format, this.pixels, target);
     this.lanes = lanesFor(target, WORD);
@@ -334,10 +336,10 @@ class GradientKernel {
           });
         });
       const runs = { at: b.advance(areas.lists, tap, 2 * stepPixels * WORD), count };
-      const inTiles = (): void =>
+      const inBlocks = (): void =>
         eachBlock((outPart, inPart, sums) => this.multiplyBlocks(areas, runs, outPart, inPart, sums));
       if (!this.format.hasLimits) {
-        inTiles();
+        inBlocks();
         return;
       }
       const met = b.advance(areas.met, tap, 2 * stepPixels * WORD);
@@ -347,7 +349,7 @@ class GradientKernel {
           this.multiplyPlainly(met, count, channels, sums);
         });
       const hindered = hinderedBy(b, largest, b.load('i32', b.advance(areas.largest, tap, WORD)));
-      b.if(b.cmp('ge', hindered, b.i32(0)), inTiles, inPlain);
+      b.if(b.cmp('ge', hindered, b.i32(0)), inBlocks, inPlain);
     });
   }
 
@@ -360,7 +362,7 @@ class GradientKernel {
     sums: Reg,
   ): void {
     const { b, stepPixels, pixelBytes } = this;
-    sumInTiles(
+    this.sum(
       b,
       {
         kind: this.format.kind,
