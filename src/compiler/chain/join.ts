@@ -106,9 +106,9 @@ export function joinChains(
   };
 }
 
-/** Types whose products chains join: half types where matrix registers multiply them. */
+/** Types whose products chains join: half types where the machine multiplies words of them. */
 export const isChained = (dtype: DType, target: Target): boolean =>
-  dtype === 'f32' || (dtype === 'bf16' && target.packedProducts?.bf16 === 'tiles');
+  dtype === 'f32' || (dtype === 'bf16' && Boolean(target.packedProducts?.bf16));
 
 /**
  * Rows and columns of a kernel whose last dims are reduced and whose members lie as its space does; null for others.

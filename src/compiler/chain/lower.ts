@@ -14,8 +14,8 @@ import { KernelBuffers, type LoweredKernel, type ProgramContext } from '../lower
 import { type ChainPlan, planChain, ROWS } from './plan.ts';
 import { roundUp } from './products.ts';
 import { RowPasses } from './rows.ts';
-import { TileProducts } from './tiles.ts';
 import { VectorProducts } from './vectors.ts';
+import { WordProducts } from './words.ts';
 
 /** Rows of a task, where a batch may be shared out. */
 const TASK_ROWS = 4 * ROWS;
@@ -71,7 +71,7 @@ function writeChain(b: LoopBuilder, plan: ChainPlan, context: ProgramContext, bu
   const pieceRows = roundUp(Math.ceil(rows / pieces), ROWS);
   const piecesEach = Math.ceil(rows / pieceRows);
   const tasks = batches * piecesEach;
-  const Products = plan.on === 'tiles' ? TileProducts : VectorProducts;
+  const Products = plan.on === 'words' ? WordProducts : VectorProducts;
   const products = new Products(b, plan, context, buffers, slotsOf(tasks));
   const passes = new RowPasses(b, plan, context, buffers, products);
 

@@ -33,7 +33,7 @@ export interface Tile {
 export interface Product {
   readonly problem: Problem;
   readonly tile: Tile;
-  /** The same over words, on matrix registers. */
+  /** The same over words, where the machine multiplies those. */
   readonly words: WordProblem | null;
   /** Coordinates per batch dim: (batch / inner) mod size. */
   readonly batch: readonly { readonly dim: number; readonly inner: number; readonly size: number }[];
@@ -57,7 +57,7 @@ export interface Kept {
   /** The pass that computes it: -1 for what a product leaves. */
   readonly pass: number;
   readonly area: number;
-  /** Whether it is bf16, for products on matrix registers: those have areas of their own. */
+  /** Whether it is bf16, for products over words: those have areas of their own. */
   readonly narrow: boolean;
 }
 
@@ -72,8 +72,8 @@ export interface ChainPlan {
   readonly batches: number;
   readonly rows: number;
   readonly columns: number;
-  /** What multiplies: f32 in vectors, or bf16 on matrix registers. */
-  readonly on: 'vectors' | 'tiles';
+  /** What is multiplied: f32 in vectors, or words of bf16. */
+  readonly on: 'vectors' | 'words';
   readonly scores: readonly Scores[];
   readonly results: readonly Result[];
   readonly vars: ChainVars;
@@ -272,9 +272,9 @@ function resultOf(
   return { problem: p, of, read, batch, mayFail, tile: tileOf(extent(p, p.n), target), words: wordsOf(p, target) };
 }
 
-/** A product over words, where matrix registers serve it. */
+/** A product over words, where those serve it. */
 const wordsOf = (p: Problem, target: Target): WordProblem | null =>
-  target.packedProducts?.bf16 === 'tiles' && suitsWords(p, target) ? packedProblem(p, target) : null;
+  suitsWords(p, target) ? packedProblem(p, target) : null;
 
 /**
  * What multiplies all of a chain; null where nothing does: products are of f32 in vectors, or all of them over words,
@@ -289,7 +289,7 @@ function multipliedOn(
     products.every(({ problem: { a, b } }) => a.dtype === dtype && b.dtype === dtype);
   if (areOf('f32')) return 'vectors';
   const areNarrow = ends.every(end => kept.some(k => k.expr === end && k.narrow));
-  return areOf('bf16') && areNarrow && products.every(({ words }) => words) ? 'tiles' : null;
+  return areOf('bf16') && areNarrow && products.every(({ words }) => words) ? 'words' : null;
 }
 
 /** The batch as the dims of the member that tells most of them apart. */

@@ -1,6 +1,6 @@
 /**
  * The products of a chain as its schedule sees them: what packs, multiplies and stores block by block, by multiply-adds
- * (vectors.ts) or on matrix registers (tiles.ts). And what both need: memory of a task, where a batch begins in an
+ * (vectors.ts) or over words of bf16 (words.ts). And what both need: memory of a task, where a batch begins in an
  * operand. Imports level 1.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';

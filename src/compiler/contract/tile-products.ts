@@ -4,6 +4,7 @@
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg, Tiles } from '../loops.ts';
+import type { Target } from '../target.ts';
 import { zero } from './indices.ts';
 
 const WORD = 4;
@@ -24,6 +25,12 @@ export interface SumsAt {
 type Products = Omit<Tiles, 'op'>;
 
 /** Sets sums to the products, or adds these to them. */
+export type SumProducts = (b: LoopBuilder, products: Products, at: SumsAt, add: boolean) => void;
+
+/** Who sums products of bf16 where the target multiplies words of them. */
+export const bf16Sums = (target: Target): SumProducts =>
+  target.packedProducts?.bf16 === 'tiles' ? sumInTiles : sumInDots;
+
 export function sumInTiles(b: LoopBuilder, products: Products, at: SumsAt, add: boolean): void {
   const { rows, columns } = products;
   b.emit({ op: 'tileSums', rows, columns, ...(add ? { does: 'load', ...at } : { does: 'clear' }) });
@@ -33,8 +40,8 @@ export function sumInTiles(b: LoopBuilder, products: Products, at: SumsAt, add: 
   b.emit({ op: 'tileSums', rows, columns, does: 'store', ...at });
 }
 
-/** The same of bf16 where there are no matrix registers but dot products (AVX512_BF16). */
-export function sumInDots(b: LoopBuilder, products: Products, at: SumsAt, add: boolean): void {
+/** Sums of bf16 where there are no matrix registers but dot products (AVX512_BF16). */
+function sumInDots(b: LoopBuilder, products: Products, at: SumsAt, add: boolean): void {
   const { a, runs, pitch, columns: vectors } = products;
   const [height, width] = [SIDE * products.rows, LINE * vectors];
   const sumsPitch = at.pitch ?? width;

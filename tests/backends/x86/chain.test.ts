@@ -104,7 +104,10 @@ describe.each(isas)('%s', isa => {
   });
 });
 
-describe.each(isas.filter(isa => isa === 'amx'))('bf16 on matrix registers, %s', isa => {
+/** Where words of bf16 are multiplied; Intel's dot products are slower than multiply-adds, so that is where tiles are. */
+const inWords = isas.filter(isa => targetOf(isa, queryCpu(new Native())).packedProducts?.bf16);
+
+describe.each(inWords)('bf16 over words, %s', isa => {
   const target = targetOf(isa, queryCpu(new Native()));
   const backend = createX86Backend({ isa, allThreads: true, guards: true });
   it.each([...CASES, ['heads of 128, rows that fill no block', [2, 2, 333, 333, 128, 128], causal] as const])(
@@ -112,7 +115,7 @@ describe.each(isas.filter(isa => isa === 'amx'))('bf16 on matrix registers, %s',
     (name, sizes, f) => {
       const graph = program(f, sizes, 'bf16');
       expect(chainsOf(graph, target)).toBe(name.startsWith('keys') ? 0 : 2);
-      expect(chainsOf(graph, targetOf('avx512', queryCpu(new Native())))).toBe(0);
+      expect(chainsOf(graph, targetOf('avx2', queryCpu(new Native())))).toBe(0);
       const bindings = graph.leaves.map(x => (x.is('variable') ? x.attrs.variable.read() : x.value!));
       const executable = backend.compile(graph);
       const [one, three] = [1, 3].map(threads => {
@@ -124,7 +127,7 @@ describe.each(isas.filter(isa => isa === 'amx'))('bf16 on matrix registers, %s',
       const exact = program(f, sizes);
       const floats = exact.leaves.map(x => (x.is('variable') ? x.attrs.variable.read() : x.value!));
       const want = referenceBackend.compile(exact).run(floats);
-      const stored = createX86Backend({ isa: 'avx512' }).compile(graph).run(bindings);
+      const stored = createX86Backend({ isa: 'avx2' }).compile(graph).run(bindings);
       for (const [i, x] of want.entries())
         expect(distance(one![i]!, x) / distance(stored[i]!, x)).toBeLessThan(name.startsWith('keys') ? 1.1 : 1.02);
     },

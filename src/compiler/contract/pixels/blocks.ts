@@ -12,7 +12,7 @@ import { extent, type Problem } from '../problem.ts';
 import { blockAt } from '../sides.ts';
 import type { Scratch } from '../spec.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
-import { sumInDots, sumInTiles } from '../tile-products.ts';
+import { bf16Sums } from '../tile-products.ts';
 import type { Forward, Product } from './forward.ts';
 
 const BF16 = 2;
@@ -40,7 +40,7 @@ export function productInBlocks(b: LoopBuilder, p: Problem, f: Forward, target: 
   const keeps = comesPacked(f.kernel);
   const kernel = (keeps ? scratch.kept : scratch.room)('packed kernel', 'i32', panels * panelWords);
   const slots = slotsOf(panels);
-  const sum = words.by === 'tiles' ? sumInTiles : sumInDots;
+  const sum = bf16Sums(target);
   const staging = needsStaging(words, q.b, q.n, 'words')
     ? scratch.room('staged kernel', 'i32', slots * panelWords)
     : kernel;

@@ -14,7 +14,7 @@ import { hinderedBy } from '../parts.ts';
 import { extent, type Problem, type View } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
-import { sumInDots, sumInTiles } from '../tile-products.ts';
+import { bf16Sums, type SumProducts, sumInTiles } from '../tile-products.ts';
 import { BLOCK, type BlockFormat, bf16Blocks, f32Blocks, noMagnitudes, SIDE } from './formats.ts';
 import type { WeightGradient } from './gradient.ts';
 import { type GradientPlan, planGradient } from './gradient-plan.ts';
@@ -72,7 +72,7 @@ class GradientKernel {
   private readonly g: WeightGradient;
   private readonly scratch: Scratch;
   private readonly format: BlockFormat;
-  private readonly sum: typeof sumInTiles;
+  private readonly sum: SumProducts;
   private readonly plan: GradientPlan;
   private readonly pixels: Pixels;
   private readonly lanes: number;
@@ -94,7 +94,7 @@ class GradientKernel {
     this.g = g;
     this.scratch = scratch;
     this.format = g.dtype === 'bf16' ? bf16Blocks(b) : f32Blocks(b);
-    this.sum = target.packedProducts?.[g.dtype] === 'tiles' ? sumInTiles : sumInDots;
+    this.sum = g.dtype === 'bf16' ? bf16Sums(target) : sumInTiles;
     this.pixels = pixelsOf(p, g.image, [...g.rows, ...g.row], g.taps);
     this.plan = planGradient(p, g, this.format, this.pixels, target);
     this.lanes = lanesFor(target, WORD);

@@ -1,6 +1,6 @@
 /**
- * The products of a chain of bf16 on matrix registers: operands in memory are packed into words, columns once for a
- * batch and rows block by block; sums of scores go to areas of f32 as they are (no rounding to bf16 between a product
+ * The products of a chain of bf16 on matrix registers or by dot products: operands in memory are packed into words,
+ * columns once for a batch and rows block by block; sums of scores go to areas of f32 as they are (no rounding to bf16 between a product
  * and its softmax), and what the passes leave in areas of bf16 is read there as rows of a product, or turned for a sum
  * over rows.
  */
@@ -12,7 +12,7 @@ import { extent, type View } from '../contract/problem.ts';
 import type { RunningBlock } from '../contract/sides.ts';
 import { type Coords, outputGroups, storeTile } from '../contract/store.ts';
 import { ceilDiv } from '../contract/tile.ts';
-import { type SumsAt, sumInTiles } from '../contract/tile-products.ts';
+import { bf16Sums, type SumProducts, type SumsAt } from '../contract/tile-products.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg, Tiles } from '../loops.ts';
 import type { KernelBuffers, ProgramContext } from '../lower/context.ts';
@@ -65,7 +65,7 @@ interface Task {
 const wordsOf = (b: LoopBuilder, points: Extent): Extent =>
   typeof points === 'number' ? ceilDiv(points, 2) : b.bin('shrU', b.add(points, b.i32(1)), b.i32(1));
 
-export class TileProducts implements ChainProducts {
+export class WordProducts implements ChainProducts {
   readonly pitch: number;
   readonly grain = POINTS;
   readonly wide: Areas;
@@ -73,6 +73,7 @@ export class TileProducts implements ChainProducts {
   private readonly b: LoopBuilder;
   private readonly plan: ChainPlan;
   private readonly lanes: number;
+  private readonly sum: SumProducts;
   private readonly rooms = {
     words: new Room('words', 'i32'),
     wide: new Room('block', 'f32'),
@@ -89,6 +90,7 @@ export class TileProducts implements ChainProducts {
     this.b = b;
     this.plan = plan;
     this.lanes = lanesFor(target, F32);
+    this.sum = bf16Sums(target);
     // A line more than whole panels: rows a multiple of a page apart would meet in one set of the first cache.
     this.pitch = roundUp(plan.columns, LINES) + LINES;
     const areas = Array.from({ length: plan.areas }, () => wide.take(ROWS * this.pitch));
@@ -256,8 +258,8 @@ export class TileProducts implements ChainProducts {
 
   // ---------------------------------------------------------------------------------------------- products
 
-  private tiles(of: Pick<Tiles, 'a' | 'b' | 'steps' | 'pitch'>, width: number, sums: SumsAt, add = false): void {
-    sumInTiles(this.b, { kind: 'bf16', ...of, rows: 2, columns: width === STEP ? 1 : 2 }, sums, add);
+  private sumWords(of: Pick<Tiles, 'a' | 'b' | 'steps' | 'pitch'>, width: number, sums: SumsAt, add = false): void {
+    this.sum(this.b, { kind: 'bf16', ...of, rows: 2, columns: width === STEP ? 1 : 2 }, sums, add);
   }
 
   /** Panels of columns up to the last that is seen. */
@@ -267,7 +269,7 @@ export class TileProducts implements ChainProducts {
     const a = this.packRows(task, s, first);
     const [right, to] = [task.words(s.right), task.wide(s.area)];
     b.for(0, limit, LINES, column =>
-      this.tiles(
+      this.sumWords(
         {
           a,
           b: b.advance(right, column, depth * WORD),
@@ -291,7 +293,7 @@ export class TileProducts implements ChainProducts {
     b.for(0, this.acrossOf(r), width, column => {
       const to = b.advance(sums, column, ROWS * F32);
       const products = { a, b: b.advance(right, column, (columns / 2) * WORD), steps, pitch: pitch * BF16 };
-      this.tiles(products, width, { c: to });
+      this.sumWords(products, width, { c: to });
       this.store(task, product, width, { from: to, m: first, rows: count, n: column });
     });
   }
@@ -314,7 +316,7 @@ export class TileProducts implements ChainProducts {
       const a = this.turn(task, r, line);
       const own = b.advance(sums, line, across * F32);
       b.for(0, across, width, column =>
-        this.tiles(
+        this.sumWords(
           { a, b: b.advance(right, column, STEP * WORD), steps: 1 },
           width,
           { c: b.advance(own, column, LINES * F32) },
