@@ -170,10 +170,10 @@ function orderWeights(kernel: Value, orders: Map<Value, readonly number[]>): voi
 
 /**
  * Orders with channels innermost and the batch beside them, pixels outermost, for networks that change their weights
- * where most products are convolutions by transformed tiles (f32), or of blocks of words (bf16, where products take
- * them: `inBlocks`): those read and write vectors of channels, and to all others the pixels of all images are even rows.
+ * where most products are convolutions by transformed tiles (f32, and `bf16` by dot products), or of blocks of words
+ * (bf16, where products take them): those read and write vectors of channels, and to all others the pixels of all images are even rows.
  */
-function channelsInnermostOrders(flow: Flow, lanes: number, inBlocks: boolean): Orders | null {
+function channelsInnermostOrders(flow: Flow, lanes: number, bf16: 'tiles' | 'dot' | null): Orders | null {
   const results = new Map<Value, readonly number[]>();
   let [served, others, images] = [0, 0, 0];
   for (const value of flow.values) {
@@ -188,16 +188,16 @@ function channelsInnermostOrders(flow: Flow, lanes: number, inBlocks: boolean): 
     const rank = value.shape.length - ofWeights.length + channels.length;
     if (weights.includes(out[0]!) || leaf?.shape.length !== rank) continue;
     const [channel] = channels;
-    const narrow = inBlocks && value.dtype === 'bf16' && view.dtype === 'bf16';
+    const narrow = bf16 !== null && value.dtype === 'bf16' && view.dtype === 'bf16';
     const wide = view.dtype === 'f32' && value.dtype === 'f32';
     if (channels.length !== 1 || channel === undefined || !(narrow || wide)) continue;
     if (flow.lasts(kernel) || pixels.includes(out[channel]!) || value.shape[channel]! % lanes !== 0) return null;
     results.set(value, [...out.flatMap((_, d) => (d > 0 && d !== channel ? [d] : [])), 0, channel]);
     if (narrow) orderWeights(kernel, results);
     const work = (value.size * kernel.size) / value.shape[channel]!;
-    const suits = narrow
-      ? [value.shape[0]!, ...leaf.shape.slice(0, 2)].every(n => n % BLOCK === 0)
-      : showsTiles(view) && value.shape[channel]! >= MANY_CHANNELS;
+    const inBlocks = narrow && [value.shape[0]!, ...leaf.shape.slice(0, 2)].every(n => n % BLOCK === 0);
+    const inTiles = !(narrow && bf16 === 'tiles') && showsTiles(view) && value.shape[channel]! >= MANY_CHANNELS;
+    const suits = inBlocks || inTiles;
     if (suits) {
       served += work;
       images++;
@@ -209,9 +209,9 @@ function channelsInnermostOrders(flow: Flow, lanes: number, inBlocks: boolean): 
 /** The flow with its images in the order that its convolutions gain most from. */
 export function arrange(flow: Flow, target: Target): Flow {
   const lanes = lanesFor(target, bytesOf('f32'));
-  const inBlocks = Boolean(target.packedProducts?.bf16);
+  const bf16 = target.packedProducts?.bf16 ?? null;
   const orders =
-    channelsLastOrders(flow, lanes) ?? batchLastOrders(flow, lanes) ?? channelsInnermostOrders(flow, lanes, inBlocks);
+    channelsLastOrders(flow, lanes) ?? batchLastOrders(flow, lanes) ?? channelsInnermostOrders(flow, lanes, bf16);
   return orders ? new Relayout(flow, orders).run() : flow;
 }
 

@@ -92,7 +92,10 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   }
   const bind = (values: readonly Binding[]): void => {
     for (let i = 0; i < given.length; i++) bindings[given[i]!.leaf] = values[given[i]!.argument]!;
-    for (let i = 0; i < keys.length; i++) bindings[keys[i]!.leaf] = keys[i]!.generator.key();
+    if (keys.length > 0) bindKeys();
+  };
+  const bindKeys = (): void => {
+    for (const { leaf, generator } of keys) bindings[leaf] = generator.key();
   };
   /** Arguments are not kept beyond the run that they were given to. */
   const unbind = (): void => {
@@ -102,6 +105,7 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
   const advance = (): void => {
     for (const [generator, use] of context.keys) generator.advance(use.used);
   };
+  const runInSpan = (): HostArray[] => span('run', () => executable.run(bindings));
   return {
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     written,
@@ -109,7 +113,7 @@ export function trace(types: readonly ArgumentType[], body: (args: readonly Node
       // What was assigned since the last program ran is what this one reads.
       if (pendingCells().length > 0) flush();
       bind(values);
-      const results = isProfiling() ? span('run', () => executable.run(bindings)) : executable.run(bindings);
+      const results = isProfiling() ? runInSpan() : executable.run(bindings);
       unbind();
       if (keys.length > 0) advance();
       return results;

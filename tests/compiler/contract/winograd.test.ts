@@ -64,6 +64,19 @@ describe.each([SMALL, { ...AVX512, l2Bytes: 64 * 1024 * 1024 }])('a second cache
   });
 });
 
+it('takes bf16 beside dot products, where tiles are many, and for gradients of kernels', () => {
+  const dot: Target = { ...AVX512, packedProducts: { bf16: 'dot', int8: 'dot', f32: null } };
+  const tiles: Target = { ...AVX512, packedProducts: { bf16: 'tiles', int8: 'tiles', f32: null } };
+  for (const kind of kinds) {
+    const [few, many] = [2, 20].map(images => convolution({ ...conv, dtype: 'bf16', images, kind })!);
+    expect(
+      [few!, many!].map(of => suits(of, dot)),
+      kind,
+    ).toEqual([kind === 'weightGradient', true]);
+    for (const target of [AVX512, tiles, WASM]) expect(suits(many!, target), kind).toBe(false);
+  }
+});
+
 it('leaves other windows, few channels and other types to the rest', () => {
   const others: Partial<Conv>[] = [
     { stride: 2 },

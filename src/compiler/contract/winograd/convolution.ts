@@ -44,6 +44,9 @@ export interface Windows {
 
 const TAPS = 3;
 
+/** What vectors of f32 are loaded from. */
+const isFloat = ({ dtype }: View): boolean => dtype === 'f32' || dtype === 'bf16';
+
 /** The axis that `dim` and `tap` make together, or null. */
 function axisOf(p: Problem, view: View, dim: number, tap: number): Axis | null {
   const stride = view.lin[dim]!;
@@ -65,7 +68,7 @@ function axisOf(p: Problem, view: View, dim: number, tap: number): Axis | null {
 
 /** `view` as windows: pixels among `pixels`, taps among `others`, of which one dim of channels must be left. */
 function windowsOf(p: Problem, view: View, pixels: readonly number[], others: readonly number[]): Windows | null {
-  if (view.prologue || view.dtype !== 'f32' || others.length !== 3) return null;
+  if (view.prologue || !isFloat(view) || others.length !== 3) return null;
   const channel = others.find(d => view.lin[d] === 1 && view.guards.every(g => g.coefs[d] === 0));
   if (channel === undefined) return null;
   const taps = others.filter(d => d !== channel);
@@ -93,7 +96,7 @@ export interface WeightGradient {
   readonly out: number;
 }
 
-const plain = (view: View): boolean => !view.prologue && view.guards.length === 0 && view.dtype === 'f32';
+const plain = (view: View): boolean => !view.prologue && view.guards.length === 0 && isFloat(view);
 const sumsF32 = (p: Problem): boolean => p.acc === 'f32' && p.batch.length === 0;
 
 export function asForward(p: Problem): Forward | null {

@@ -123,7 +123,7 @@ function packKernel(
       const column = affine(b, [[panel!, width], [vector!, lanes]], 0); // biome-ignore format: a sum
       const lo = b.mul(group!, b.i32(lanes));
       const hi = b.bin('min', b.add(lo, b.i32(lanes)), b.i32(channels));
-      const offsets = step !== 1 && p.masks ? b.iota(lanes, step) : null;
+      const offsets = step !== 1 && p.masks && kernel.dtype === 'f32' ? b.iota(lanes, step) : null;
       const each = (value: (index: Reg) => Reg): void =>
         b.for(lo, hi, 1, channel => {
           const index = affine(b, [[column, step], [channel, kernel.lin[windows.channel]!]], kernel.base); // biome-ignore format: a sum

@@ -3,6 +3,7 @@
  * [tile][channel] that the products read as they lie. What lies outside of the image is known per tile, so nothing is
  * padded. Imports windows, transforms and loop IR.
  */
+import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
 import { affine, unravel, zero } from '../indices.ts';
@@ -91,11 +92,13 @@ function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values:
   const all = Array.from({ length: side }, (_, i) => i);
   const each = (values: (channel: Reg) => Matrix): void =>
     b.for(0, channels.count, lanes, channel => use(values(channel), channel));
+  const element = bytesOf(view.dtype);
   const whole = (): void => {
     const base = b.addr(view.buffer, start);
     each(channel => {
-      const at = b.advance(base, channel, F32);
-      return all.map(i => all.map(j => b.load('f32', at, (i * strides[0] + j * strides[1]) * F32, lanes)));
+      const at = b.advance(base, channel, element);
+      const offset = (i: number, j: number): number => (i * strides[0] + j * strides[1]) * element;
+      return all.map(i => all.map(j => b.load(view.dtype, at, offset(i, j), lanes)));
     });
   };
   /** A tile may begin before the image does: every vector has an address of its own. */
@@ -105,7 +108,7 @@ function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values:
     each(channel => {
       const at = b.add(start, channel);
       const load = (i: number, j: number): Reg =>
-        b.load('f32', b.addr(view.buffer, b.add(at, b.i32(i * strides[0] + j * strides[1]))), 0, lanes);
+        b.load(view.dtype, b.addr(view.buffer, b.add(at, b.i32(i * strides[0] + j * strides[1]))), 0, lanes);
       return all.map(i =>
         all.map(j => {
           const out = joined(b, rows![i]!, columns![j]!);
