@@ -171,7 +171,8 @@ function orderWeights(kernel: Value, orders: Map<Value, readonly number[]>): voi
 /**
  * Orders with channels innermost and the batch beside them, pixels outermost, for networks that change their weights
  * where most products are convolutions by transformed tiles (f32, and `bf16` by dot products), or of blocks of words
- * (bf16, where products take them): those read and write vectors of channels, and to all others the pixels of all images are even rows.
+ * (bf16, where products take them): those read and write vectors of channels, and to all others the pixels of all
+ * images are even rows.
  */
 function channelsInnermostOrders(flow: Flow, lanes: number, bf16: 'tiles' | 'dot' | null): Orders | null {
   const results = new Map<Value, readonly number[]>();

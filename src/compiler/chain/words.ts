@@ -1,8 +1,8 @@
 /**
  * The products of a chain of bf16 on matrix registers or by dot products: operands in memory are packed into words,
- * columns once for a batch and rows block by block; sums of scores go to areas of f32 as they are (no rounding to bf16 between a product
- * and its softmax), and what the passes leave in areas of bf16 is read there as rows of a product, or turned for a sum
- * over rows.
+ * columns once for a batch and rows block by block; sums of scores go to areas of f32 as they are (no rounding to bf16
+ * between a product and its softmax), and what the passes leave in areas of bf16 is read there as rows of a product, or
+ * turned for a sum over rows.
  */
 import { type Extent, sizesOf, step } from '../contract/cursor.ts';
 import { zero } from '../contract/indices.ts';

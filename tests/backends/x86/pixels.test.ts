@@ -1,7 +1,7 @@
 /**
- * Convolutions pixel by pixel, of bf16 on matrix registers and by dot products, and of f32 in vectors (src/compiler/contract/pixels), beside
- * their definition: borders, strides, windows of any shape, several blocks of channels and images, kernels that last,
- * the same bits for any number of threads.
+ * Convolutions pixel by pixel, of bf16 on matrix registers and by dot products, and of f32 in vectors
+ * (src/compiler/contract/pixels), beside their definition: borders, strides, windows of any shape, several blocks of
+ * channels and images, kernels that last, the same bits for any number of threads.
  */
 import { describe, expect, it } from 'vitest';
 import type { Isa } from '../../../src/backends/x86/isa.ts';

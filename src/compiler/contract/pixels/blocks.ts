@@ -1,6 +1,6 @@
 /**
- * Products of bf16 on matrix registers, or by dot products in vectors: images at a pixel are read where they lie, the kernel is packed into words of
- * two channels.
+ * Products of bf16 on matrix registers, or by dot products in vectors: images at a pixel are read where they lie, the
+ * kernel is packed into words of two channels.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Target } from '../../target.ts';

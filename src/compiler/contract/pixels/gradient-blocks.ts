@@ -1,8 +1,8 @@
 /**
- * The weight gradient of bf16, on matrix registers or by dot products, and of f32 in parts. A task takes some channels of both and a run
- * of rows; the gradients of a step of rows become blocks [result][pairs of images], the pixels of the image, each once
- * per task, blocks [pair][channel] in a ring, and per tap the pixels that meet are listed. Sums of all taps stay in the
- * second cache; long sums are cut into chunks by shapes alone.
+ * The weight gradient of bf16, on matrix registers or by dot products, and of f32 in parts. A task takes some channels
+ * of both and a run of rows; the gradients of a step of rows become blocks [result][pairs of images], the pixels of the
+ * image, each once per task, blocks [pair][channel] in a ring, and per tap the pixels that meet are listed. Sums of all
+ * taps stay in the second cache; long sums are cut into chunks by shapes alone.
  */
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg, Tiles } from '../../loops.ts';
