@@ -25,6 +25,11 @@ export interface Target {
    * the loop IR (AVX-512).
    */
   readonly scales?: boolean;
+  /**
+   * Vectors that a loop over a long formula has side by side, where their instructions take turns (the x86 backend with
+   * AVX-512 and without tiles); none without.
+   */
+  readonly vectorsInTurn?: number;
   /** Whether f32 is rounded to the values of binary16 by conversions: `toF16` of the loop IR (F16C). */
   readonly roundsF16?: boolean;
   /** Bytes of a result from which on its stores go past the caches, where they can. */

@@ -18,6 +18,7 @@ import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf, vectorsOf
 import { hoistConstants } from './hoist.ts';
 import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
+import { takeTurns } from './turns.ts';
 
 /** Functions of the runtime that kernels call; they keep every register but rax, rcx and rdx. */
 interface Runtime {
@@ -31,7 +32,9 @@ export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
 /** Writes the kernel at the end of the assembler's code; tells what it does. */
 export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Usage {
-  const hoisted = hoistConstants(kernel.body, vectorsOf(isa));
+  const registers = vectorsOf(isa);
+  const inTurns = isa === 'avx512' ? takeTurns(kernel.body, registers) : kernel.body;
+  const hoisted = hoistConstants(inTurns, registers);
   const { body, usage } = foldMoves(hoisted.body);
   const emitter = new KernelEmitter({ ...kernel, body }, usage, hoisted.held, asm, runtime, isa);
   emitter.run();

@@ -59,6 +59,9 @@ const packedProducts = (isa: Isa, cpu: Cpu, asked: boolean): PackedProducts =>
  */
 const STREAMED_BYTES = 32 << 20;
 
+/** As many as keep 30 registers full of a formula like a gelu's (docs/decisions/287-vectors-in-turn.md). */
+const VECTORS_IN_TURN = 8;
+
 /**
  * Vector registers but for the temporaries of the emitter.
  * @param asked whether somebody asked for the instruction set by name (TENON_ISA): then all of it is used
@@ -73,6 +76,7 @@ export const targetOf = (isa: Isa, cpu: Cpu, asked = true): Target => ({
   keepsMemory: true,
   masksMemory: isa !== 'avx2',
   scales: isa !== 'avx2',
+  ...(isa === 'avx512' ? { vectorsInTurn: VECTORS_IN_TURN } : {}),
   roundsF16: true,
   streamedBytes: STREAMED_BYTES,
   processors: Math.max(availableProcessors(), wantedThreads()),

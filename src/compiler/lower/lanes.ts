@@ -3,11 +3,15 @@
  * accessed and by the widths of the values; emits nothing. Imports level 1 and the target.
  */
 import type { DType } from '../../graph/dtype.ts';
+import { costOf } from '../expr.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
 import { registerScalar } from '../loops.ts';
 import type { Target } from '../target.ts';
 import type { LoopVar } from './domain.ts';
 import type { SpaceTrace } from './space-trace.ts';
+
+/** Cost of an exponential. */
+const LONG_FORMULA = 20;
 
 export interface Vectors {
   /** The variable neighbours differ in; null for scalar code. */
@@ -27,7 +31,7 @@ export function chooseVectors(trace: SpaceTrace, vars: readonly LoopVar[], targe
   const lanes = lane ? lanesAlong(trace, lane, target) : 1;
   const masked = masks && lanes * 4 === target.vectorBytes;
   if (!lane || (lane.atom.extent < lanes && !masked)) return { lane: null, lanes: 1, copies: 1, masked: false };
-  return { lane, lanes, copies: chooseCopies(trace, vars, lane, lanes), masked };
+  return { lane, lanes, copies: chooseCopies(trace, vars, lane, lanes, target), masked };
 }
 
 /**
@@ -78,17 +82,30 @@ function accessesOf(trace: SpaceTrace): Access[] {
 }
 
 /** Vectors side by side: enough independent sums to hide the latency of an addition; few where the body is long. */
-function chooseCopies(trace: SpaceTrace, vars: readonly LoopVar[], lane: LoopVar, lanes: number): number {
+function chooseCopies(
+  trace: SpaceTrace,
+  vars: readonly LoopVar[],
+  lane: LoopVar,
+  lanes: number,
+  target: Target,
+): number {
   // What is worked out once per column of sums is not what its loop holds in registers.
   const bit = (v: LoopVar): number => 2 ** trace.tracer.vars.indexOf(v.atom);
   const summed = lane.kept ? vars.reduce((bits, v) => (v.kept ? bits : bits + bit(v)), 0) : 0;
   const operations = trace.exprs.filter(e => summed === 0 || e.mask & summed).length;
   const wanted = trace.reduced.length > 0 ? 4 : 2;
   const vectors = Math.floor(lane.atom.extent / lanes);
+  const inTurn = target.vectorsInTurn ?? 0;
+  // Not where many vectors would be left for the loop that takes them one by one.
+  if (inTurn > 0 && operations <= 24 && vectors >= 4 * inTurn && hasLongFormula(trace)) return Math.max(inTurn, wanted);
   let copies = operations > 60 ? 1 : operations > 24 ? Math.min(2, wanted) : wanted;
   while (copies > 1 && vectors < copies) copies >>= 1;
   return copies;
 }
+
+/** Whether every element is worth taking turns for: a formula as long as an exponential, and no sums. */
+const hasLongFormula = ({ exprs, reduced }: SpaceTrace): boolean =>
+  reduced.length === 0 && exprs.some(e => e.kind === 'op' && costOf(e.value) >= LONG_FORMULA);
 
 /** A memory access, for choosing the variable whose neighbours sit side by side in memory. */
 interface Access {

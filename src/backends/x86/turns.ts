@@ -1,0 +1,251 @@
+/**
+ * Independent vectors of an innermost loop take turns: one instruction of each, each vector some instructions behind
+ * the one before it. A processor looks only as far ahead as its schedulers hold instructions that wait, and of a long
+ * formula that is a few vectors, too few to hide how long each instruction takes (decision 287). Rewrites loop IR.
+ */
+import type { Inst, Reg } from '../../compiler/loops.ts';
+import { operandsOf } from '../../compiler/usage.ts';
+
+/** Instructions of a vector from which on taking turns is worth it. */
+const LEAST = 8;
+/** Registers left to constants and to what is in the making. */
+const LEFT = 4;
+/** Masks that may be alive at once. */
+const MOST_MASKS = 4;
+
+type Vector = readonly Inst[];
+
+/** @param registers vector registers there are */
+export function takeTurns(body: readonly Inst[], registers: number): readonly Inst[] {
+  let changes = false;
+  const now = body.map(inst => {
+    const one = inside(inst, registers);
+    if (one !== inst) changes = true;
+    return one;
+  });
+  return changes ? now : body;
+}
+
+function inside(inst: Inst, registers: number): Inst {
+  if (!('body' in inst)) return inst;
+  if (inst.op === 'for' && inst.body.every(one => !('body' in one))) {
+    const body = inTurns(inst.body, registers);
+    return body === inst.body ? inst : { ...inst, body };
+  }
+  const body = takeTurns(inst.body, registers);
+  if (inst.op !== 'if') return body === inst.body ? inst : { ...inst, body };
+  const otherwise = takeTurns(inst.otherwise, registers);
+  return body === inst.body && otherwise === inst.otherwise ? inst : { ...inst, body, otherwise };
+}
+
+function inTurns(body: readonly Inst[], registers: number): readonly Inst[] {
+  const parts = body.length < 2 * LEAST ? null : partsOf(body);
+  if (!parts) return body;
+  const { shared, vectors } = parts;
+  const longest = vectors.reduce((most, { length }) => Math.max(most, length), 0);
+  if (vectors.length < 2 || longest < LEAST) return body;
+  const pressure = new Pressure(body, vectors);
+  for (let behind = 0; behind < longest; behind++) {
+    const order = inMemoryOrder(body, turnsOf(vectors, behind));
+    if (!order) return body;
+    if (pressure.fits(order, registers - LEFT)) return withConstants(shared, order);
+  }
+  return body;
+}
+
+/** What is shared, then the vectors, constants where they are first read: not alive for longer than they must. */
+function withConstants(shared: readonly Inst[], order: readonly Inst[]): Inst[] {
+  const constants = new Map<Reg, Inst>();
+  for (const inst of shared) if (inst.op === 'const') constants.set(inst.d, inst);
+  const out: Inst[] = [];
+  const operands: Reg[] = [];
+  for (const inst of [...shared, ...order]) {
+    if (inst.op === 'const') continue;
+    const count = operandsOf(inst, operands);
+    for (let i = 0; i < count; i++) {
+      const constant = constants.get(operands[i]!);
+      if (!constant) continue;
+      constants.delete(operands[i]!);
+      out.push(constant);
+    }
+    out.push(inst);
+  }
+  out.unshift(...constants.values());
+  return out;
+}
+
+/** One instruction of each vector in turn, each vector `behind` instructions behind the one before it. */
+function turnsOf(vectors: readonly Vector[], behind: number): Inst[] {
+  const order: Inst[] = [];
+  const count = vectors.reduce((n, { length }) => n + length, 0);
+  for (let step = 0; order.length < count; step++)
+    vectors.forEach((vector, v) => {
+      const inst = vector[step - behind * v];
+      if (inst) order.push(inst);
+    });
+  return order;
+}
+
+interface Parts {
+  /** What no vector of the loop has a part in: constants, addresses, what is asked for. */
+  readonly shared: readonly Inst[];
+  /** The instructions of each vector: no register that one of them writes is known to another. */
+  readonly vectors: readonly Vector[];
+}
+
+/** Null where that cannot be told apart. */
+function partsOf(body: readonly Inst[]): Parts | null {
+  const writes = new Map<number, number>();
+  for (const inst of body) if ('d' in inst) writes.set(inst.d.id, (writes.get(inst.d.id) ?? 0) + 1);
+  const operands: Reg[] = [];
+  /** By register: the vector it belongs to, as the tree that leads to it. */
+  const above = new Map<number, number>();
+  const rootOf = (id: number): number => {
+    let root = id;
+    for (let up = above.get(root)!; up !== root; up = above.get(root)!) root = up;
+    above.set(id, root);
+    return root;
+  };
+  const known = new Set<number>();
+  const shared: Inst[] = [];
+  const own: { readonly inst: Inst; readonly id: number }[] = [];
+  for (const inst of body) {
+    const count = operandsOf(inst, operands);
+    const ids: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const { id } = operands[i]!;
+      if (writes.has(id) && !known.has(id)) ids.push(id);
+    }
+    const written = 'd' in inst ? inst.d.id : null;
+    if (ids.length === 0 && MAY_BE_SHARED.has(inst.op) && (written === null || writes.get(written) === 1)) {
+      if (written !== null) known.add(written);
+      shared.push(inst);
+      continue;
+    }
+    if (written !== null) ids.push(written);
+    if (ids.length === 0 || !TAKES_PART.has(inst.op)) return null;
+    // Loads may come earlier and stores later than they stand: their operands must be the same there.
+    if (inst.op === 'load' && (count !== 1 || ids.length > 1 || writes.get(inst.d.id) !== 1)) return null;
+    if (inst.op === 'store' && ids.some(id => writes.get(id) !== 1 || !above.has(id))) return null;
+    for (const id of ids) if (!above.has(id)) above.set(id, id);
+    for (const id of ids) above.set(rootOf(id), rootOf(ids[0]!));
+    own.push({ inst, id: ids[0]! });
+  }
+  const vectors = new Map<number, Inst[]>();
+  for (const { inst, id } of own) {
+    const vector = vectors.get(rootOf(id));
+    if (vector) vector.push(inst);
+    else vectors.set(rootOf(id), [inst]);
+  }
+  return { shared, vectors: [...vectors.values()] };
+}
+
+const MAY_BE_SHARED: ReadonlySet<string> = new Set([
+  'const',
+  'addr',
+  'advance',
+  'prefetch',
+  'splat',
+  'bin',
+  'un',
+  'cvt',
+  'bitcast',
+  'iota',
+  'count',
+]);
+const TAKES_PART: ReadonlySet<string> = new Set([
+  'load',
+  'store',
+  'bin',
+  'un',
+  'cmp',
+  'fma',
+  'dot',
+  'select',
+  'cvt',
+  'bitcast',
+  'shuffle',
+  'move',
+]);
+
+/**
+ * The same order with stores among each other, and behind loads, as they were: what is left to load is loaded before
+ * the first store. Null where loads stand behind stores.
+ */
+function inMemoryOrder(body: readonly Inst[], order: readonly Inst[]): Inst[] | null {
+  const stores = body.filter(inst => inst.op === 'store');
+  const firstStore = body.findIndex(inst => inst.op === 'store');
+  if (firstStore >= 0 && body.some((inst, i) => i > firstStore && inst.op === 'load')) return null;
+  const out: Inst[] = [];
+  const waiting = new Set<Inst>();
+  const loaded = new Set<Inst>();
+  let next = 0;
+  for (const inst of order) {
+    if (inst.op !== 'store') {
+      if (!loaded.has(inst)) out.push(inst);
+      if (inst.op === 'load') loaded.add(inst);
+      continue;
+    }
+    if (next === 0 && waiting.size === 0)
+      for (const load of order)
+        if (load.op === 'load' && !loaded.has(load)) {
+          out.push(load);
+          loaded.add(load);
+        }
+    waiting.add(inst);
+    for (; waiting.has(stores[next]!); next++) out.push(stores[next]!);
+  }
+  return out;
+}
+
+/** How many vector registers and masks an order of a loop's instructions needs. */
+class Pressure {
+  /** Registers that are there from trip to trip. */
+  private readonly lasting = new Set<Reg>();
+  /** By register that the vectors write: how often it is read. */
+  private readonly reads = new Map<Reg, number>();
+
+  constructor(body: readonly Inst[], vectors: readonly Vector[]) {
+    const operands: Reg[] = [];
+    const written = new Set<Reg>();
+    const constants = new Set<Reg>();
+    for (const inst of body) if (inst.op === 'const') constants.add(inst.d);
+    for (const inst of vectors.flat()) {
+      const count = operandsOf(inst, operands);
+      for (let i = 0; i < count; i++) {
+        const reg = operands[i]!;
+        if (constants.has(reg) || !isCounted(reg)) continue;
+        if (written.has(reg)) this.reads.set(reg, (this.reads.get(reg) ?? 0) + 1);
+        else this.lasting.add(reg);
+      }
+      if ('d' in inst) written.add(inst.d);
+    }
+  }
+
+  fits(order: readonly Inst[], registers: number): boolean {
+    const { lasting } = this;
+    const left = new Map(this.reads);
+    const alive = { vectors: 0, masks: 0 };
+    const add = (reg: Reg, by: number): void => {
+      if (reg.type.scalar === 'mask') alive.masks += by;
+      else alive.vectors += by;
+    };
+    for (const reg of lasting) add(reg, 1);
+    const operands: Reg[] = [];
+    for (const inst of order) {
+      const count = operandsOf(inst, operands);
+      for (let i = 0; i < count; i++) {
+        const reg = operands[i]!;
+        const reads = left.get(reg);
+        if (reads === undefined || lasting.has(reg)) continue;
+        left.set(reg, reads - 1);
+        if (reads === 1) add(reg, -1);
+      }
+      if ('d' in inst && isCounted(inst.d) && !lasting.has(inst.d) && left.has(inst.d)) add(inst.d, 1);
+      if (alive.vectors > registers || alive.masks > MOST_MASKS) return false;
+    }
+    return true;
+  }
+}
+
+const isCounted = ({ type }: Reg): boolean => type.lanes > 1 || type.scalar === 'f32' || type.scalar === 'f64';
