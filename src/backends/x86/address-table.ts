@@ -7,6 +7,7 @@
 import type { Binding, ProgramOutline } from '../../compiler/program.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { Variable, whole } from '../../graph/storage.ts';
+import { LastBindings } from './last-bindings.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 import type { ArgsLayout } from './program-code.ts';
 
@@ -35,6 +36,9 @@ export class AddressTable {
   private readonly leaves: readonly Entry[];
   private readonly outputs: readonly Entry[];
   private readonly written: readonly number[];
+  private readonly last = new LastBindings();
+  /** Leaves that are placed before every run, whatever ran last. */
+  private loose: readonly number[] = [];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
   private readonly keptWords: readonly (readonly [word: number, offset: number])[];
   /** What is in the table: programs do not keep a workspace that a larger one has replaced. */
@@ -97,27 +101,10 @@ export class AddressTable {
    * Puts addresses and small values in place; returns the outputs that are written where they are, null for the others.
    */
   place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
-    const { machine, leaves, outputs } = this;
+    const { machine, outputs } = this;
     const { native } = machine;
-    if (bindings.length !== leaves.length)
-      throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
-    for (let i = 0; i < leaves.length; i++) {
-      const leaf = leaves[i]!;
-      const binding = bindings[i]!;
-      let address: number;
-      if (binding instanceof Variable) {
-        if (binding.size !== leaf.elements)
-          throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${leaf.elements}`);
-        address = machine.reside(binding).address;
-      } else {
-        whole(binding, leaf.elements);
-        if (leaf.slot) {
-          (leaf.slot as Float32Array).set(binding as Float32Array);
-          address = leaf.slotAddress;
-        } else address = native.addressOf(binding);
-      }
-      if (address !== leaf.address) this.point(leaf, address);
-    }
+    if (this.last.are(bindings)) this.placeLoose(bindings);
+    else this.placeAll(bindings);
     const fresh: (HostArray | null)[] = [];
     for (let i = 0; i < outputs.length; i++) {
       const output = outputs[i]!;
@@ -137,6 +124,40 @@ export class AddressTable {
       this.workspaceAddress = workspace.address;
     }
     return fresh;
+  }
+
+  private placeAll(bindings: readonly Binding[]): void {
+    const { leaves, program } = this;
+    if (bindings.length !== leaves.length)
+      throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
+    for (let i = 0; i < leaves.length; i++) this.placeLeaf(i, bindings[i]!);
+    if (program.preparations === 0) return;
+    // An array may lose its memory between two runs.
+    this.loose = leaves.flatMap((_, i) => (program.leaves[i]!.lasting && bindings[i] instanceof Variable ? [] : [i]));
+    this.last.note(bindings);
+  }
+
+  private placeLoose(bindings: readonly Binding[]): void {
+    const { loose } = this;
+    for (let i = 0; i < loose.length; i++) this.placeLeaf(loose[i]!, bindings[loose[i]!]!);
+  }
+
+  private placeLeaf(i: number, binding: Binding): void {
+    const { machine } = this;
+    const leaf = this.leaves[i]!;
+    let address: number;
+    if (binding instanceof Variable) {
+      if (binding.size !== leaf.elements)
+        throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${leaf.elements}`);
+      address = machine.reside(binding).address;
+    } else {
+      whole(binding, leaf.elements);
+      if (leaf.slot) {
+        (leaf.slot as Float32Array).set(binding as Float32Array);
+        address = leaf.slotAddress;
+      } else address = machine.native.addressOf(binding);
+    }
+    if (address !== leaf.address) this.point(leaf, address);
   }
 
   /** Says where the memory is that outlasts a run. */
