@@ -36,8 +36,10 @@ export class AddressTable {
   private readonly leaves: readonly Entry[];
   private readonly outputs: readonly Entry[];
   private readonly written: readonly number[];
-  private readonly last = new LastBindings();
-  /** Leaves that are placed before every run, whatever ran last. */
+  /** Where some leaves last: what they were. */
+  private readonly last: LastBindings | null;
+  /** All leaves, and those that are placed before every run. */
+  private readonly all: readonly number[];
   private loose: readonly number[] = [];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
   private readonly keptWords: readonly (readonly [word: number, offset: number])[];
@@ -63,6 +65,8 @@ export class AddressTable {
     };
     this.leaves = program.leaves.map(entry);
     this.outputs = program.outputs.map(entry);
+    this.last = program.preparations > 0 ? new LastBindings() : null;
+    this.all = program.leaves.map((_, i) => i);
     this.written = program.leaves.flatMap(({ written }, i) => (written ? [i] : []));
     const arenaWords: [number, number][] = [];
     const keptWords: [number, number][] = [];
@@ -101,10 +105,30 @@ export class AddressTable {
    * Puts addresses and small values in place; returns the outputs that are written where they are, null for the others.
    */
   place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
-    const { machine, outputs } = this;
+    const { machine, leaves, outputs } = this;
     const { native } = machine;
-    if (this.last.are(bindings)) this.placeLoose(bindings);
-    else this.placeAll(bindings);
+    if (bindings.length !== leaves.length)
+      throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
+    const moved = this.last?.are(bindings) ? this.loose : this.all;
+    for (let k = 0; k < moved.length; k++) {
+      const i = moved[k]!;
+      const leaf = leaves[i]!;
+      const binding = bindings[i]!;
+      let address: number;
+      if (binding instanceof Variable) {
+        if (binding.size !== leaf.elements)
+          throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${leaf.elements}`);
+        address = machine.reside(binding).address;
+      } else {
+        whole(binding, leaf.elements);
+        if (leaf.slot) {
+          (leaf.slot as Float32Array).set(binding as Float32Array);
+          address = leaf.slotAddress;
+        } else address = native.addressOf(binding);
+      }
+      if (address !== leaf.address) this.point(leaf, address);
+    }
+    if (this.last && moved === this.all) this.noteLast(this.last, bindings);
     const fresh: (HostArray | null)[] = [];
     for (let i = 0; i < outputs.length; i++) {
       const output = outputs[i]!;
@@ -126,38 +150,12 @@ export class AddressTable {
     return fresh;
   }
 
-  private placeAll(bindings: readonly Binding[]): void {
-    const { leaves, program } = this;
-    if (bindings.length !== leaves.length)
-      throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
-    for (let i = 0; i < leaves.length; i++) this.placeLeaf(i, bindings[i]!);
-    if (program.preparations === 0) return;
+  /** By itself, as a small step has no such leaves: see `LoadedProgram.run`. */
+  private noteLast(last: LastBindings, bindings: readonly Binding[]): void {
+    const { program, all } = this;
     // An array may lose its memory between two runs.
-    this.loose = leaves.flatMap((_, i) => (program.leaves[i]!.lasting && bindings[i] instanceof Variable ? [] : [i]));
-    this.last.note(bindings);
-  }
-
-  private placeLoose(bindings: readonly Binding[]): void {
-    const { loose } = this;
-    for (let i = 0; i < loose.length; i++) this.placeLeaf(loose[i]!, bindings[loose[i]!]!);
-  }
-
-  private placeLeaf(i: number, binding: Binding): void {
-    const { machine } = this;
-    const leaf = this.leaves[i]!;
-    let address: number;
-    if (binding instanceof Variable) {
-      if (binding.size !== leaf.elements)
-        throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${leaf.elements}`);
-      address = machine.reside(binding).address;
-    } else {
-      whole(binding, leaf.elements);
-      if (leaf.slot) {
-        (leaf.slot as Float32Array).set(binding as Float32Array);
-        address = leaf.slotAddress;
-      } else address = machine.native.addressOf(binding);
-    }
-    if (address !== leaf.address) this.point(leaf, address);
+    this.loose = all.filter(i => !(program.leaves[i]!.lasting && bindings[i] instanceof Variable));
+    last.note(bindings);
   }
 
   /** Says where the memory is that outlasts a run. */
