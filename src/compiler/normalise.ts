@@ -5,6 +5,7 @@
  */
 import type { DType } from '../graph/dtype.ts';
 import { type Attrs, type AxisMap, isMark, type Node, type Primitive } from '../graph/node.ts';
+import { topologicalOrder } from '../graph/order.ts';
 import { identityAxis } from '../graph/reindex.ts';
 import { type Flow, storage, Value } from './flow.ts';
 import { uniform } from './fold-values.ts';
@@ -84,7 +85,7 @@ export function normalise(program: GraphProgram): Flow {
   const leaves = leavesOf(program);
   const leafValues: (Value | null)[] = program.leaves.map(() => null);
   const roots = [...program.outputs, ...program.updates.map(update => update.node)];
-  const order = topologicalOrder(roots, leaves);
+  const order = program.order ?? topologicalOrder(roots, node => leaves.has(node));
   const readers = soleReaders(order, roots, leaves);
   const made = new Map<Node, Made>();
   for (const node of order) {
@@ -260,38 +261,6 @@ export function lastingValues(values: readonly Value[], leaves: readonly boolean
   for (const value of values)
     if (value.leaf >= 0 ? leaves[value.leaf] : value.inputs.every(input => lasting.has(input))) lasting.add(value);
   return value => lasting.has(value);
-}
-
-/** Every node under `roots`, inputs first, without recursion; leaves are not looked below. */
-function topologicalOrder(roots: readonly Node[], leaves: ReadonlyMap<Node, number>): Node[] {
-  const order: Node[] = [];
-  const done = new Set<Node>();
-  const stack: Node[] = [];
-  for (const root of roots) {
-    stack.push(root);
-    while (stack.length > 0) {
-      const node = stack[stack.length - 1]!;
-      if (done.has(node)) {
-        stack.pop();
-        continue;
-      }
-      let ready = true;
-      if (!leaves.has(node)) {
-        for (let i = node.inputs.length - 1; i >= 0; i--) {
-          const input = node.inputs[i]!;
-          if (!done.has(input)) {
-            stack.push(input);
-            ready = false;
-          }
-        }
-      }
-      if (!ready) continue;
-      stack.pop();
-      done.add(node);
-      order.push(node);
-    }
-  }
-  return order;
 }
 
 /** The only node that reads a node, null where there are several or the program itself wants it. */

@@ -17,11 +17,13 @@ export interface GraphProgram {
   readonly leaves: readonly Node[];
   readonly outputs: readonly Node[];
   readonly updates: readonly { readonly leaf: number; readonly node: Node }[];
+  /** All nodes that outputs and updates need, inputs before their readers, leaves among them; found where not given. */
+  readonly order?: readonly Node[];
   /**
    * Everything that the compiled program depends on, in order: for caches beyond the process. Absent where such a cache
    * would not pay.
    */
-  readonly identity?: () => readonly Int32Array[];
+  readonly identity?: readonly Int32Array[];
   /**
    * By leaf: whether it is bound to the same unchanged value run after run (weights of a model that is not trained).
    * What depends on such leaves alone is computed again only when one of them has changed, where the backend keeps

@@ -37,24 +37,11 @@ export interface Usage {
 export function operandsOf(inst: Inst, into: Reg[], at = 0): number {
   // The most frequent ones first.
   switch (inst.op) {
-    case 'const':
-      return at;
     case 'bin':
-    case 'cmp':
-    case 'shuffle':
       into[at++] = inst.a;
       into[at++] = inst.b;
       return at;
-    case 'move':
-    case 'splat':
-    case 'un':
-      into[at++] = inst.a;
-      return at;
-    case 'fma':
-    case 'dot':
-      into[at++] = inst.a;
-      into[at++] = inst.b;
-      into[at++] = inst.c;
+    case 'const':
       return at;
     case 'load':
       into[at++] = inst.p;
@@ -65,12 +52,28 @@ export function operandsOf(inst: Inst, into: Reg[], at = 0): number {
       into[at++] = inst.a;
       if (inst.m) into[at++] = inst.m;
       return at;
+    case 'fma':
+    case 'dot':
+      into[at++] = inst.a;
+      into[at++] = inst.b;
+      into[at++] = inst.c;
+      return at;
     case 'addr':
       if (inst.index) into[at++] = inst.index;
       return at;
     case 'advance':
       into[at++] = inst.p;
       into[at++] = inst.by;
+      return at;
+    case 'move':
+    case 'splat':
+    case 'un':
+      into[at++] = inst.a;
+      return at;
+    case 'cmp':
+    case 'shuffle':
+      into[at++] = inst.a;
+      into[at++] = inst.b;
       return at;
     case 'tiles':
       return operandsOfTiles(inst, into, at);
@@ -237,7 +240,15 @@ class Walker implements Usage {
     const here = this.blocks++;
     this.here = here;
     let work = block.length;
-    for (const inst of block) {
+    for (let k = 0; k < block.length; k++) {
+      const inst = block[k]!;
+      // Most write a value and do nothing else.
+      if ((inst as { readonly d?: Reg }).d) {
+        this.readOperands(inst);
+        if (inst.op === 'addr' || inst.op === 'count' || inst.op === 'apart') this.buffers.add(inst.buf);
+        this.define((inst as Extract<Inst, { readonly d: Reg }>).d, inst);
+        continue;
+      }
       switch (inst.op) {
         case 'while': {
           // The condition is read at the end of the test block.
@@ -281,12 +292,6 @@ class Walker implements Usage {
             (inst.kind === 'f32' ? F32_PRODUCTS : 1) *
             TILE_WORK;
           break;
-        case 'barrier':
-          break;
-        default:
-          this.readOperands(inst);
-          if (inst.op === 'addr' || inst.op === 'count' || inst.op === 'apart') this.buffers.add(inst.buf);
-          this.define(inst.d, inst);
       }
       this.here = here;
     }

@@ -10,9 +10,12 @@ export function setEngineFlags(...flags: readonly string[]): boolean {
   return v8 !== undefined;
 }
 
-/** What has V8's optimising compiler at work, as it is by default, and not. */
-const OPTIMISING = '--opt';
-const COLD = '--no-opt';
+/**
+ * V8's optimising compiler is at work, as it is by default, and not. Young objects get room for 8 MB at once instead of
+ * 2, 4, ...: a compiler makes millions that live until it is done, and each collection would copy them.
+ */
+const WARM = ['--opt', '--semi-space-growth-factor=2'];
+const COLD = ['--no-opt', '--semi-space-growth-factor=8'];
 
 /**
  * Milliseconds after which a process's code is not cold any more: from then on optimised code gains more than making it
@@ -20,6 +23,9 @@ const COLD = '--no-opt';
  */
 const COLD_MS = 1000;
 let spent = 0;
+/** Of so many questions one looks at the clock. */
+const LOOKS = 16;
+let looks = 0;
 /** When what runs cold now began. */
 let begun: number | null = null;
 
@@ -30,12 +36,14 @@ let begun: number | null = null;
 const canWait = (): boolean => {
   const { versions, execArgv, env } = globalThis.process ?? {};
   if (!versions?.v8?.startsWith('11.3.')) return false;
-  return ![...execArgv!, env!['NODE_OPTIONS']].some(text => text && /\bopt\b|turbofan|sparkplug|maglev/.test(text));
+  return ![...execArgv!, env!['NODE_OPTIONS']].some(
+    text => text && /\bopt\b|turbofan|sparkplug|maglev|semi-space/.test(text),
+  );
 };
 
 function warm(): void {
   if (begun === null) return;
-  setEngineFlags(OPTIMISING);
+  setEngineFlags(...WARM);
   spent += performance.now() - begun;
   begun = null;
 }
@@ -43,12 +51,12 @@ function warm(): void {
 /**
  * Runs `body`, of which most is code that this process has not run before, without V8's optimiser: on its threads it
  * takes a fifth of the processor time of a first call otherwise, and what it makes gains less
- * (docs/decisions/250-follow-what-is-written.md). What may take long calls `stayCold` now and then.
+ * (docs/decisions/250-follow-what-is-written.md and 297). What may take long calls `stayCold` now and then.
  */
 export function runCold<T>(body: () => T): T {
   if (begun !== null || spent > COLD_MS || !canWait()) return body();
   begun = performance.now();
-  setEngineFlags(COLD);
+  setEngineFlags(...COLD);
   try {
     return body();
   } finally {
@@ -58,7 +66,8 @@ export function runCold<T>(body: () => T): T {
 
 /** Has the optimiser back where `runCold` has lasted for longer than code stays cold. */
 export function stayCold(): void {
-  if (begun !== null && spent + performance.now() - begun > COLD_MS) warm();
+  if (begun === null || ++looks % LOOKS !== 0) return;
+  if (spent + performance.now() - begun > COLD_MS) warm();
 }
 
 /**
@@ -69,10 +78,10 @@ export function runAsElsewhere<T>(body: () => T): T {
   if (!canWait()) return body();
   const v8 = process.getBuiltinModule('node:v8');
   const before = v8.cachedDataVersionTag();
-  setEngineFlags(OPTIMISING);
+  setEngineFlags(...WARM);
   try {
     return body();
   } finally {
-    if (v8.cachedDataVersionTag() !== before) setEngineFlags(COLD);
+    if (v8.cachedDataVersionTag() !== before) setEngineFlags(...COLD);
   }
 }

@@ -9,14 +9,12 @@ import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
 import { backend, moveOn } from './backends.ts';
-import { hasControlFlow, splitProgram } from './split.ts';
-import { isBound, sharedLeaves, structureOf, wordsOf } from './structure.ts';
+import { hasControlFlow, type OrderedProgram, splitProgram } from './split.ts';
+import { isBound, sharedLeaves, structureOf } from './structure.ts';
 import { noteCompiled } from './variants.ts';
 
 /** Programs kept per process; the least recently used one is dropped first. A training script uses a handful. */
 const CAPACITY = 1024;
-/** Smaller graphs than this compile in less time than a cache beyond the process takes. */
-const WORTH_KEEPING = 64;
 const cache = new Map<string, Entry>();
 let uses = 0;
 
@@ -83,7 +81,7 @@ export function prepare(
 ): Prepared {
   const roots = [...outputs, ...updates.map(u => u.node)];
   const written = updates.map(u => u.leaf);
-  const { key, leaves, size } = structureOf(roots, written, isLeaf);
+  const { key, leaves, order, words } = structureOf(roots, written, isLeaf);
   const device = backend();
   const lasting = lasts && leaves.map(lasts);
   const kept = lasting ? lasting.map(Number).join('') : '';
@@ -93,17 +91,13 @@ export function prepare(
   if (!entry || !executable) {
     // Which leaves are one variable, what the key says beside, and all that it is a hash of: the same in any process of
     // one build.
-    const identity = (): Int32Array[] => {
-      const words = wordsOf(roots, written, isLeaf);
-      return [
-        Int32Array.of(words.length, outputs.length, ...(lasting ?? []).map(Number), ...sharedLeaves(leaves)),
-        words,
-      ];
-    };
-    const worthKeeping = size < WORTH_KEEPING ? null : identity;
+    const identity = words && [
+      Int32Array.of(words.length, outputs.length, ...(lasting ?? []).map(Number), ...sharedLeaves(leaves)),
+      words,
+    ];
     const begin = performance.now();
-    const made = span('compile', () => compileProgram(device, leaves, outputs, updates, lasting, worthKeeping));
-    noteCompiled(roots, leaves, performance.now() - begin);
+    const made = span('compile', () => compileProgram(device, leaves, order, outputs, updates, lasting, identity));
+    noteCompiled(order, leaves, performance.now() - begin);
     if (cache.size >= CAPACITY) dropLeastUsed();
     entry = { executable: (lasting?.includes(true) ? whileUsed : always)(made), used: 0, held: false };
     cache.set(id, entry);
@@ -123,6 +117,7 @@ const prepareHeld: typeof prepare = (...args) => {
 function compileProgram(
   device: Backend,
   leaves: readonly Node[],
+  order: readonly Node[],
   outputs: readonly Node[],
   updates: readonly Update[],
   lasting: readonly boolean[] | null,
@@ -130,8 +125,9 @@ function compileProgram(
 ): Executable {
   // A variable read through two leaf nodes (before and after its gradient flag changed) is still one binding.
   const at = new Map(leaves.map((leaf, i) => [leaf, i]));
-  const program: GraphProgram = {
+  const program: OrderedProgram = {
     leaves,
+    order,
     outputs,
     updates: updates.map(u => ({ leaf: at.get(u.leaf)!, node: u.node })),
     ...(lasting ? { lasting } : {}),

@@ -7,7 +7,6 @@ import type { Binding, Executable, GraphProgram } from '../compiler/program.ts';
 import { uniformValue } from '../graph/build.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
-import { topologicalOrder } from '../graph/order.ts';
 import { type ControlRunner, choiceRunner, hostOf, loopRunner, type Prepare } from './control.ts';
 import { finish, finishAsync, type Work } from './work.ts';
 
@@ -15,15 +14,11 @@ const isControl = (node: Node): node is Node<'loop'> | Node<'choose'> => node.op
 
 const rootsOf = (program: GraphProgram): Node[] => [...program.outputs, ...program.updates.map(update => update.node)];
 
-function orderOf(program: GraphProgram): Node[] {
-  const leaves = new Set(program.leaves);
-  return topologicalOrder(rootsOf(program), node => leaves.has(node));
-}
+/** A program that says what it consists of. */
+export type OrderedProgram = GraphProgram & Required<Pick<GraphProgram, 'order'>>;
 
-export function hasControlFlow(program: GraphProgram): boolean {
-  const leaves = new Set(program.leaves);
-  return orderOf(program).some(node => isControl(node) && !leaves.has(node));
-}
+export const hasControlFlow = ({ order, leaves }: OrderedProgram): boolean =>
+  order.some(node => isControl(node) && !leaves.includes(node));
 
 /**
  * One stretch: a straight program, then the control flow that reads what there is by then. Numbers are slots for
@@ -52,7 +47,7 @@ interface Split {
 }
 
 /** Compiles a graph with control flow; `prepare` compiles its parts. */
-export const splitProgram = (program: GraphProgram, prepare: Prepare): Executable =>
+export const splitProgram = (program: OrderedProgram, prepare: Prepare): Executable =>
   executableOf(split(program, prepare));
 
 /**
@@ -81,7 +76,7 @@ function* work({ stretches, slots, leaves, results }: Split, bindings: readonly 
   return results.map((slot, i) => given[i] ?? (values[slot] as HostArray));
 }
 
-function split(program: GraphProgram, prepare: Prepare): Split {
+function split(program: OrderedProgram, prepare: Prepare): Split {
   const leaves = new Set(program.leaves);
   const slots = new Map<Node, number>(program.leaves.map((leaf, i) => [leaf, i]));
   const slotOf = (node: Node): number => {
@@ -89,7 +84,7 @@ function split(program: GraphProgram, prepare: Prepare): Split {
     slots.set(node, slot);
     return slot;
   };
-  const order = orderOf(program).filter(node => !leaves.has(node));
+  const order = program.order.filter(node => !leaves.has(node));
   // A node's stretch: one past the last control flow below it. Literals belong to every stretch.
   const level = new Map<Node, number>();
   const isFree = (node: Node): boolean => node.op === 'iota' || uniformValue(node) !== null;

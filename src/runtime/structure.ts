@@ -201,12 +201,22 @@ const DTYPE_CODE: { readonly [D in DType]: number } = {
 export const isBound = (node: Node): boolean =>
   node.value !== null || node.op === 'data' || node.op === 'variable' || node.op === 'placeholder';
 
-interface Structure {
-  readonly key: string;
+/** Smaller graphs than this compile in less time than a cache beyond the process takes. */
+const WORTH_KEEPING = 64;
+
+interface Graph {
   /** Leaves in order of first appearance. */
   readonly leaves: readonly Node[];
+  /** What the roots need, inputs before their readers, leaves among them. */
+  readonly order: readonly Node[];
   /** How many nodes there are. */
   readonly size: number;
+}
+
+interface Structure extends Graph {
+  readonly key: string;
+  /** All words that the key is a hash of, where the graph is large enough to be kept beyond the process. */
+  readonly words: Int32Array | null;
 }
 
 /**
@@ -218,31 +228,14 @@ export function structureOf(
   extraLeaves: readonly Node[] = [],
   isLeaf: (node: Node) => boolean = isBound,
 ): Structure {
-  return taken(roots, extraLeaves, isLeaf, (start, leaves, size) => ({
-    key: `${words.hash(start)}.${size}.${leaves.length}`,
-    leaves,
-    size,
-  }));
-}
-
-/** All words that the key of the same graph is a hash of. */
-export const wordsOf = (
-  roots: readonly Node[],
-  extraLeaves: readonly Node[],
-  isLeaf: (node: Node) => boolean,
-): Int32Array => taken(roots, extraLeaves, isLeaf, start => words.from(start));
-
-/** What `use` makes of a graph's words, which begin at `start`: they are gone when it returns. */
-function taken<T>(
-  roots: readonly Node[],
-  extraLeaves: readonly Node[],
-  isLeaf: (node: Node) => boolean,
-  use: (start: number, leaves: readonly Node[], size: number) => T,
-): T {
   const start = words.length;
   try {
-    const { leaves, size } = withNodeNumbers(places => take(roots, extraLeaves, isLeaf, places));
-    return use(start, leaves, size);
+    const graph = withNodeNumbers(places => take(roots, extraLeaves, isLeaf, places));
+    return {
+      ...graph,
+      key: `${words.hash(start)}.${graph.size}.${graph.leaves.length}`,
+      words: graph.size < WORTH_KEEPING ? null : words.from(start),
+    };
   } finally {
     words.length = start;
   }
@@ -263,12 +256,14 @@ function take(
   extraLeaves: readonly Node[],
   isLeaf: (node: Node) => boolean,
   places: NodeNumbers,
-): { readonly leaves: readonly Node[]; readonly size: number } {
+): Graph {
   let size = 0;
   const leaves: Node[] = [];
+  const order: Node[] = [];
   const groups: Groups = new Map();
   const visit = (node: Node): void => {
     places.set(node, ++size);
+    order.push(node);
     const { shape, inputs } = node;
     const dtype = DTYPE_CODE[node.dtype];
     if (isLeaf(node)) {
@@ -281,7 +276,7 @@ function take(
   };
   // Depth first without recursion: a training step's graph is thousands of nodes deep.
   const stack: Node[] = [];
-  for (const root of [...roots, ...extraLeaves]) {
+  const walk = (root: Node): void => {
     stack.push(root);
     while (stack.length > 0) {
       const node = stack[stack.length - 1]!;
@@ -306,6 +301,10 @@ function take(
     }
     words.int(-2);
     words.int(places.get(root));
-  }
-  return { leaves, size };
+  };
+  for (const root of roots) walk(root);
+  const needed = order.length;
+  for (const leaf of extraLeaves) walk(leaf);
+  order.length = needed;
+  return { leaves, order, size };
 }

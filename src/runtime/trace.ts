@@ -9,6 +9,7 @@ import { placeholder } from '../graph/build.ts';
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
+import { runCold } from '../launch/engine.ts';
 import { pendingCells, takeKept } from './cells.ts';
 import { flush } from './evaluate.ts';
 import { Generator } from './generator.ts';
@@ -57,7 +58,10 @@ export interface Trace {
 }
 
 /** Records `body` over placeholders of the given types. Cells assigned by `body` are updated by every run. */
-export function trace(types: readonly ArgumentType[], body: (args: readonly Node[]) => readonly Node[]): Trace {
+export const trace = (types: readonly ArgumentType[], body: (args: readonly Node[]) => readonly Node[]): Trace =>
+  runCold(() => recorded(types, body));
+
+function recorded(types: readonly ArgumentType[], body: (args: readonly Node[]) => readonly Node[]): Trace {
   if (active) throw new Error('internal: a trace was started inside another');
   flush();
   const context = new ActiveTrace();

@@ -3,7 +3,6 @@
  * time costs more than many runs, and nothing in the results shows why a loop is slow. Imports graph alone.
  */
 import type { Node } from '../graph/node.ts';
-import { topologicalOrder } from '../graph/order.ts';
 import { noticeOnce } from './notice.ts';
 
 /**
@@ -25,27 +24,41 @@ const known = new Map<string, Computation>();
 
 const describe = (leaf: Node): string => `${leaf.dtype} [${leaf.shape.join(', ')}]`;
 
-/** The operations in order, whatever their shapes and attributes. */
-function operationsOf(
-  roots: readonly Node[],
-  leaves: ReadonlySet<Node>,
-): { readonly key: string; readonly count: number } {
-  const order = topologicalOrder(roots, node => leaves.has(node)).filter(node => node.op !== 'constant');
-  let hash = 0;
-  for (const { op, dtype, attrs } of order)
-    for (const c of `${op} ${'fn' in attrs ? attrs.fn : ''} ${dtype};`)
-      hash = (Math.imul(hash, 31) + c.charCodeAt(0)) | 0;
-  return { key: `${order.length}.${hash}`, count: order.length };
+/** Names of operations, their functions and dtypes, by number. */
+const names = new Map<string, number>();
+
+function numberOf(name: string): number {
+  const known = names.get(name);
+  if (known !== undefined) return known;
+  names.set(name, names.size);
+  return names.size - 1;
 }
 
-/** Takes note of a program that had to be compiled. `notice` gets a sentence when it was one too many. */
+/** The operations in order, whatever their shapes and attributes. */
+function operationsOf(order: readonly Node[]): { readonly key: string; readonly count: number } {
+  let hash = 0;
+  let count = 0;
+  for (const { op, dtype, attrs } of order) {
+    if (op === 'constant') continue;
+    count++;
+    hash = (Math.imul(hash, 0x01000193) + numberOf(op)) | 0;
+    if ('fn' in attrs) hash = (Math.imul(hash, 0x01000193) + numberOf(attrs.fn)) | 0;
+    hash = (Math.imul(hash, 0x01000193) + numberOf(dtype)) | 0;
+  }
+  return { key: `${count}.${hash}`, count };
+}
+
+/**
+ * Takes note of a program of the nodes `order` that had to be compiled. `notice` gets a sentence when it was one too
+ * many.
+ */
 export function noteCompiled(
-  roots: readonly Node[],
+  order: readonly Node[],
   leaves: readonly Node[],
   milliseconds: number,
   notice: (sentence: string) => void = noticeOnce,
 ): void {
-  const { key, count } = operationsOf(roots, new Set(leaves));
+  const { key, count } = operationsOf(order);
   const found = known.get(key) ?? { programs: 0, milliseconds: 0, leaves: [] };
   if (known.size >= CAPACITY) known.clear();
   known.set(key, found);

@@ -8,14 +8,10 @@ import type { Interval } from './liveness.ts';
 
 export type RegisterClass = 'general' | 'vector' | 'mask';
 
-export const classOf = (type: RegType): RegisterClass =>
-  type.lanes > 1
-    ? type.scalar === 'mask'
-      ? 'mask'
-      : 'vector'
-    : type.scalar === 'f32' || type.scalar === 'f64'
-      ? 'vector'
-      : 'general';
+export function classOf({ scalar, lanes }: RegType): RegisterClass {
+  if (lanes > 1) return scalar === 'mask' ? 'mask' : 'vector';
+  return scalar === 'f32' || scalar === 'f64' ? 'vector' : 'general';
+}
 
 /** A register number, from 0 on; or, below 0, `~offset` of a slot in the stack frame, in bytes. */
 export type Place = number;
@@ -37,15 +33,26 @@ function byBeginning(intervals: readonly Interval[]): Interval[] {
   const count = intervals.length;
   const keys = new Float64Array(count);
   for (let i = 0; i < count; i++) keys[i] = intervals[i]!.first * count + i;
+  keys.sort();
   const sorted: Interval[] = [];
-  for (const key of keys.sort()) sorted.push(intervals[key % count]!);
+  for (let i = 0; i < count; i++) sorted.push(intervals[keys[i]! % count]!);
   return sorted;
 }
 
+/** The class of registers for `type`, where masks of vectors are of class `masks`. */
+function classAmong(type: RegType, masks: RegisterClass): RegisterClass {
+  const kind = classOf(type);
+  return kind === 'mask' ? masks : kind;
+}
+
+/** Accesses per position: what lives shortly gains least from the stack. */
+const density = ({ weight, first, last }: Interval): number => weight / (last - first + 1);
+
+/** @param masks the class that masks of vectors are of */
 export function allocate(
   intervals: readonly Interval[],
   pools: { readonly [c in RegisterClass]: readonly number[] },
-  kindOf: (type: RegType) => RegisterClass = classOf,
+  masks: RegisterClass = 'mask',
 ): Allocation {
   const places: (Place | undefined)[] = [];
   let stackBytes = 0;
@@ -55,30 +62,38 @@ export function allocate(
     stackBytes += bytes;
   };
   const byClass: { readonly [c in RegisterClass]: Interval[] } = { general: [], vector: [], mask: [] };
-  /** By register id: its class; and accesses per position, as what lives shortly gains least from the stack. */
-  const kinds: RegisterClass[] = [];
-  const density: number[] = [];
-  for (const interval of intervals) {
-    const { reg, weight, first, last } = interval;
-    const kind = kindOf(reg.type);
-    kinds[reg.id] = kind;
-    density[reg.id] = weight / (last - first + 1);
-    byClass[kind].push(interval);
+  const sorted = byBeginning(intervals);
+  for (let i = 0; i < sorted.length; i++) {
+    byClass[classAmong(sorted[i]!.reg.type, masks)].push(sorted[i]!);
   }
   let spillsVectors = false;
+  // Loops by index, and none over what lives on: this is most of what a first call does with intervals (decision 297).
   for (const kind of ['general', 'vector', 'mask'] as const) {
     const free = [...pools[kind]].reverse();
     const active: Interval[] = [];
-    for (const interval of byBeginning(byClass[kind])) {
-      let still = 0;
-      for (const other of active)
-        if (other.last < interval.first) free.push(places[other.reg.id]!);
-        else active[still++] = other;
-      active.length = still;
+    /** Nothing that is active ends before. */
+    let ending = Number.POSITIVE_INFINITY;
+    const those = byClass[kind];
+    for (let k = 0; k < those.length; k++) {
+      const interval = those[k]!;
+      const { first, hint } = interval;
+      if (ending < first) {
+        let still = 0;
+        ending = Number.POSITIVE_INFINITY;
+        for (let i = 0; i < active.length; i++) {
+          const other = active[i]!;
+          const { last } = other;
+          if (last < first) free.push(places[other.reg.id]!);
+          else {
+            active[still++] = other;
+            if (last < ending) ending = last;
+          }
+        }
+        active.length = still;
+      }
       let register: number | undefined;
-      const { hint } = interval;
       const hinted = hint && places[hint.id];
-      if (hint && hinted != null && hinted >= 0 && kinds[hint.id] === kind) {
+      if (hint && hinted != null && hinted >= 0 && classAmong(hint.type, masks) === kind) {
         const at = free.indexOf(hinted);
         if (at >= 0) register = free.splice(at, 1)[0];
       }
@@ -86,9 +101,9 @@ export function allocate(
       if (register === undefined) {
         if (kind === 'vector') spillsVectors = true;
         let least = -1;
-        let lowest = density[interval.reg.id]!;
+        let lowest = density(interval);
         for (let i = 0; i < active.length; i++) {
-          const mine = density[active[i]!.reg.id]!;
+          const mine = density(active[i]!);
           if (mine < lowest) {
             lowest = mine;
             least = i;
@@ -104,6 +119,7 @@ export function allocate(
       }
       places[interval.reg.id] = register;
       active.push(interval);
+      if (interval.last < ending) ending = interval.last;
     }
   }
   return { places, stackBytes, spillsVectors };

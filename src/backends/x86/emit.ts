@@ -103,6 +103,11 @@ class KernelEmitter {
 
   private instruction(inst: Inst): void {
     const { asm, f } = this;
+    const value = VALUES[inst.op as Value] as ((f: Frame, inst: Inst) => void) | undefined;
+    if (value) {
+      if (!f.vex || !vectorInstruction(f, inst)) value(f, inst);
+      return;
+    }
     switch (inst.op) {
       case 'for':
         this.forLoop(inst);
@@ -133,10 +138,7 @@ class KernelEmitter {
         else asm.movExtend('sx32', G2, value);
         asm.movImm(G0, BigInt(inst.site));
         asm.call(this.runtime.fail);
-        return;
       }
-      default:
-        if (!f.vex || !vectorInstruction(f, inst)) (VALUES[inst.op] as (f: Frame, inst: Inst) => void)(f, inst);
     }
   }
 
@@ -261,10 +263,11 @@ const unsignedBits = (d: Reg, value: number | bigint): bigint =>
   isWide(d.type) ? bitsOf(d.type, value) : BigInt.asUintN(32, bitsOf(d.type, value));
 
 type Control = 'for' | 'parallel' | 'while' | 'if' | 'once' | 'barrier' | 'fail';
+type Value = Exclude<Inst['op'], Control>;
 
 /** Instructions that stand for themselves. */
 const VALUES: {
-  readonly [O in Exclude<Inst['op'], Control>]: (f: Frame, inst: Extract<Inst, { op: O }>) => void;
+  readonly [O in Value]: (f: Frame, inst: Extract<Inst, { op: O }>) => void;
 } = {
   const: (f, { d, value }) => constant(f, d, value),
   move,

@@ -74,22 +74,25 @@ export class Folding {
   private block(insts: readonly Inst[], vectors: boolean): void {
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i]!;
-      const next = insts[i + 1];
-      if (inst.op === 'addr' || inst.op === 'advance') {
+      if (vectors && (this.constants.size > 0 || inst.op === 'const')) this.constantsOf(inst);
+      const { body } = inst as { readonly body?: readonly Inst[] };
+      if (body) {
+        if (inst.op === 'while') {
+          const last = inst.test.at(-1);
+          if (last?.op === 'cmp' && last.d === inst.m && isGeneral(last.a) && this.once(inst.m))
+            this.comparisons.set(inst.m.id, last);
+          this.block(inst.test, vectors);
+        }
+        this.block(body, vectors);
+        if (inst.op === 'if') this.block(inst.otherwise, vectors);
+      } else if (inst.op === 'addr' || inst.op === 'advance') {
+        const next = insts[i + 1];
         const takes = next && TAKES_ADDRESS.has(next.op) && 'p' in next;
         if (takes && next.p === inst.d && this.once(inst.d)) this.addresses.set(inst.d.id, inst);
       } else if (inst.op === 'cmp' && inst.d.type.lanes === 1 && isGeneral(inst.a)) {
+        const next = insts[i + 1];
         if (next?.op === 'if' && next.m === inst.d && this.once(inst.d)) this.comparisons.set(inst.d.id, inst);
-      } else if (inst.op === 'while') {
-        const last = inst.test.at(-1);
-        if (last?.op === 'cmp' && last.d === inst.m && isGeneral(last.a) && this.once(inst.m))
-          this.comparisons.set(inst.m.id, last);
-        this.block(inst.test, vectors);
       }
-      if (vectors && (inst.op === 'const' || this.constants.size > 0)) this.constantsOf(inst);
-      const { body } = inst as { readonly body?: readonly Inst[] };
-      if (body) this.block(body, vectors);
-      if (inst.op === 'if') this.block(inst.otherwise, vectors);
     }
   }
 

@@ -5,7 +5,7 @@
 import type { Inst, LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
 import type { Usage } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
-import { type Allocation, allocate, classOf, type Place, type RegisterClass } from './allocate.ts';
+import { type Allocation, allocate, classOf, type Place } from './allocate.ts';
 import type { Assembler } from './assembler/assembler.ts';
 import { type Mem, mem, R, type RM } from './assembler/operands.ts';
 import { Folding } from './folding.ts';
@@ -115,14 +115,10 @@ export class Frame {
       this.literals[id] = definition;
     }
     const intervals = liveIntervals(kernel, placeless, this.folding);
-    const kindOf = (type: RegType): RegisterClass => {
-      const kind = classOf(type);
-      return this.vex && kind === 'mask' ? 'vector' : kind;
-    };
     const { all, spilled } = VECTORS[this.vex ? 'vex' : 'evex'];
     this.spilled = spilled;
     const allocated = (vectors: number): Allocation =>
-      allocate(intervals, { general: GENERAL, vector: upTo(vectors), mask: MASKS }, kindOf);
+      allocate(intervals, { general: GENERAL, vector: upTo(vectors), mask: MASKS }, this.vex ? 'vector' : 'mask');
     const roomy = allocated(all);
     this.allocation = roomy.spillsVectors ? allocated(all - spilled.length) : roomy;
     this.places = this.allocation.places;

@@ -20,6 +20,12 @@ interface Hoisted {
   readonly held: ReadonlySet<number>;
 }
 
+/** What has a block of its own. */
+type Nested = Extract<Inst, { readonly body: readonly Inst[] }>;
+
+// A read where most have nothing, as `in` asks the engine's runtime.
+const holdsBlock = (inst: Inst): inst is Nested => (inst as { readonly body?: readonly Inst[] }).body !== undefined;
+
 const inVector = ({ type }: Reg): boolean => type.lanes > 1 && type.scalar !== 'mask';
 
 /** @param registers vector registers there are */
@@ -61,21 +67,26 @@ class Hoisting {
   }
 
   private number(block: readonly Inst[]): void {
-    for (const inst of block) {
+    const { operands, constants, first, last } = this;
+    for (let k = 0; k < block.length; k++) {
+      const inst = block[k]!;
       const at = this.at++;
-      if (inst.op === 'while') this.number(inst.test);
-      if (inst.op === 'const') this.constants.set(inst.d.id, at);
-      else if ('d' in inst) this.noteWritten(inst.d.id);
-      const { operands } = this;
+      const { d, body } = inst as { readonly d?: Reg; readonly body?: readonly Inst[] };
+      if (body && inst.op === 'while') this.number(inst.test);
+      if (d) {
+        if (inst.op === 'const') constants.set(d.id, at);
+        else if (constants.size > 0) this.noteWritten(d.id);
+      }
       let count = operandsOf(inst, operands);
-      if ('d' in inst) operands[count++] = inst.d;
+      if (d) operands[count++] = d;
       for (let i = 0; i < count; i++) {
         const { id, type } = operands[i]!;
-        if (type.lanes === 1 || type.scalar === 'mask' || this.constants.has(id)) continue;
-        this.first[id] ??= at;
-        this.last[id] = at;
+        if (type.lanes === 1 || type.scalar === 'mask' || constants.has(id)) continue;
+        first[id] ??= at;
+        last[id] = at;
       }
-      if ('body' in inst) this.number(inst.body);
+      if (!body) continue;
+      this.number(body);
       if (inst.op === 'if') this.number(inst.otherwise);
     }
   }
@@ -94,7 +105,7 @@ class Hoisting {
     for (let i = 0; i < block.length; i++) {
       const inst = block[i]!;
       this.at++;
-      if (!('body' in inst)) {
+      if (!holdsBlock(inst)) {
         out?.push(inst);
         continue;
       }
@@ -105,7 +116,7 @@ class Hoisting {
     return out ?? block;
   }
 
-  private rewritten(inst: Extract<Inst, { readonly body: readonly Inst[] }>): readonly Inst[] {
+  private rewritten(inst: Nested): readonly Inst[] {
     if (inst.op === 'for' && isStraight(inst.body)) {
       const start = this.at;
       this.at += inst.body.length;
@@ -169,12 +180,15 @@ class Hoisting {
 }
 
 function isStraight(body: readonly Inst[]): boolean {
-  for (const inst of body) if ('body' in inst) return false;
+  for (let i = 0; i < body.length; i++) if (holdsBlock(body[i]!)) return false;
   return true;
 }
 
 function hasVectorConstant(body: readonly Inst[]): boolean {
-  for (const inst of body) if (inst.op === 'const' && inVector(inst.d)) return true;
+  for (let i = 0; i < body.length; i++) {
+    const inst = body[i]!;
+    if (inst.op === 'const' && inVector(inst.d)) return true;
+  }
   return false;
 }
 

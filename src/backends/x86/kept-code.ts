@@ -36,7 +36,7 @@ export function keptFile(program: GraphProgram, target: Target, isa: Isa, tuner:
   const { createHash } = process.getBuiltinModule('node:crypto');
   const hash = createHash('sha256');
   hash.update(JSON.stringify([build, process.platform, isa, target, ...(tuner ? ['tuned', tuner.threads] : [])]));
-  for (const words of program.identity()) hash.update(words);
+  for (const words of program.identity) hash.update(words);
   return privatePath(`${PREFIX}${hash.digest('hex')}.bin`);
 }
 

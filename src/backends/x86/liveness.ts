@@ -15,6 +15,8 @@ export interface Interval {
   hint: Reg | null;
 }
 
+type Writing = Extract<Inst, { readonly d: Reg }>;
+
 interface Loop {
   readonly parent: Loop | null;
   readonly depth: number;
@@ -48,6 +50,8 @@ class Walker {
   private readonly operands: Reg[] = [];
   /** By register: the loop it was first touched in. */
   private readonly born: (Loop | null)[] = [];
+  /** By register: the loop that it was last seen to live through. */
+  private readonly heldBy: (Loop | undefined)[] = [];
   private readonly constants = new Set<number>();
   private position = 0;
   private loop: Loop | null = null;
@@ -68,18 +72,21 @@ class Walker {
       born[reg.id] = loop;
       return interval;
     }
-    interval.last = Math.max(interval.last, at);
+    // Positions never go back.
+    interval.last = at;
     interval.weight += weight;
-    // Born in a loop that is over: it lived through that loop.
-    for (let l = born[reg.id] ?? null; l !== null; l = l.parent)
-      if (l.end >= 0) {
-        interval.first = Math.min(interval.first, l.start);
-        born[reg.id] = l.parent;
-      }
+    // Born in a loop that is over: it lived through that loop, and through those around it that are.
+    for (let l = born[reg.id] ?? null; l !== null && l.end >= 0; l = l.parent) {
+      if (l.start < interval.first) interval.first = l.start;
+      born[reg.id] = l.parent;
+    }
     // Born before loops that are open: it lives through the outermost of them.
     let outer: Loop | null = null;
     for (let l = loop; l !== null && l.start > interval.first; l = l.parent) outer = l;
-    if (outer) outer.through.push(interval);
+    if (outer && this.heldBy[reg.id] !== outer) {
+      this.heldBy[reg.id] = outer;
+      outer.through.push(interval);
+    }
     return interval;
   }
 
@@ -94,13 +101,14 @@ class Walker {
   private leave(left: Loop): void {
     this.position += 2;
     left.end = this.position;
-    for (const interval of left.through) interval.last = Math.max(interval.last, this.position);
+    for (const interval of left.through) interval.last = this.position;
     this.loop = left.parent;
   }
 
   walk(block: readonly Inst[]): void {
     const { skip, operands } = this;
-    for (const inst of block) {
+    for (let k = 0; k < block.length; k++) {
+      const inst = block[k]!;
       this.position += 2;
       if (inst.op === 'while') {
         const entered = this.enter();
@@ -116,6 +124,11 @@ class Walker {
         const reg = operands[i]!;
         if (skip[reg.id] === 0) this.touch(reg, this.position);
       }
+      // Most write a value and do nothing else.
+      if ((inst as { readonly d?: Reg }).d) {
+        this.write(inst as Writing);
+        continue;
+      }
       switch (inst.op) {
         case 'for':
           this.counted(inst.i, typeof inst.hi === 'number' ? null : inst.hi, inst.body);
@@ -130,15 +143,6 @@ class Walker {
           this.walk(inst.body);
           this.walk(inst.otherwise);
           break;
-        case 'store':
-        case 'prefetch':
-        case 'tiles':
-        case 'tileSums':
-        case 'barrier':
-        case 'fail':
-          break;
-        default:
-          this.write(inst);
       }
     }
   }
@@ -155,7 +159,7 @@ class Walker {
     this.leave(entered);
   }
 
-  private write(inst: Extract<Inst, { readonly d: Reg }>): void {
+  private write(inst: Writing): void {
     if (inst.op === 'const') this.constants.add(inst.d.id);
     const interval = this.touch(inst.d, this.position + 1);
     if (!interval || interval.hint) return;

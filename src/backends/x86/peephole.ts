@@ -5,6 +5,8 @@
 import type { Inst } from '../../compiler/loops.ts';
 import { type Usage, usageOf } from '../../compiler/usage.ts';
 
+type Nested = Extract<Inst, { readonly body: readonly Inst[] }>;
+
 interface Folded {
   readonly body: readonly Inst[];
   /** Of the folded body. */
@@ -19,9 +21,10 @@ export function foldMoves(body: readonly Inst[]): Folded {
 function foldBlock(block: readonly Inst[], usage: Usage): readonly Inst[] {
   const out: Inst[] = [];
   let changes = false;
-  for (const inst of block) {
-    const last = out[out.length - 1];
+  for (let i = 0; i < block.length; i++) {
+    const inst = block[i]!;
     if (inst.op === 'move') {
+      const last = out[out.length - 1];
       const { a, d } = inst;
       if (last && (last as { readonly d?: unknown }).d === a && usage.uses[a.id] === 1 && usage.defs[a.id] === 1) {
         const folded = { ...last, d } as Inst;
@@ -29,8 +32,8 @@ function foldBlock(block: readonly Inst[], usage: Usage): readonly Inst[] {
         out[out.length - 1] = folded;
         changes = true;
       } else out.push(inst);
-    } else if ('body' in inst) {
-      const now = foldInside(inst, usage);
+    } else if ((inst as { readonly body?: readonly Inst[] }).body) {
+      const now = foldInside(inst as Nested, usage);
       if (now !== inst) changes = true;
       out.push(now);
     } else out.push(inst);
@@ -38,7 +41,7 @@ function foldBlock(block: readonly Inst[], usage: Usage): readonly Inst[] {
   return changes ? out : block;
 }
 
-function foldInside(inst: Extract<Inst, { readonly body: readonly Inst[] }>, usage: Usage): Inst {
+function foldInside(inst: Nested, usage: Usage): Inst {
   const test = inst.op === 'while' ? foldBlock(inst.test, usage) : null;
   const body = foldBlock(inst.body, usage);
   const otherwise = inst.op === 'if' ? foldBlock(inst.otherwise, usage) : null;

@@ -8,8 +8,10 @@ import { operandsOf } from '../../compiler/usage.ts';
 
 /** Instructions of a vector from which on taking turns is worth it. */
 const LEAST = 8;
-/** Registers left to constants and to what is in the making. */
-const LEFT = 4;
+/** Registers for what is in the making, as hoisting constants has them. */
+const IN_THE_MAKING = 2;
+/** Loads, of constants as well, for each instruction: two go with the three or four that start in a cycle. */
+const MOST_LOADS = 0.6;
 /** Masks that may be alive at once. */
 const MOST_MASKS = 4;
 
@@ -48,7 +50,7 @@ function inTurns(body: readonly Inst[], registers: number): readonly Inst[] {
   for (let behind = 0; behind < longest; behind++) {
     const order = inMemoryOrder(body, turnsOf(vectors, behind));
     if (!order) return body;
-    if (pressure.fits(order, registers - LEFT)) return withConstants(shared, order);
+    if (pressure.fits(order, registers - IN_THE_MAKING)) return withConstants(shared, order);
   }
   return body;
 }
@@ -198,37 +200,55 @@ function inMemoryOrder(body: readonly Inst[], order: readonly Inst[]): Inst[] | 
   return out;
 }
 
-/** How many vector registers and masks an order of a loop's instructions needs. */
+/** How many vector registers and masks an order of a loop's instructions needs, and how many loads. */
 class Pressure {
   /** Registers that are there from trip to trip. */
   private readonly lasting = new Set<Reg>();
   /** By register that the vectors write: how often it is read. */
   private readonly reads = new Map<Reg, number>();
+  /** How often each constant is read, most often first. */
+  private readonly constantReads: readonly number[];
+  private readonly mostLoads: number;
 
   constructor(body: readonly Inst[], vectors: readonly Vector[]) {
     const operands: Reg[] = [];
     const written = new Set<Reg>();
-    const constants = new Set<Reg>();
-    for (const inst of body) if (inst.op === 'const') constants.add(inst.d);
-    for (const inst of vectors.flat()) {
+    const constants = new Map<Reg, number | bigint>();
+    const constantReads = new Map<number | bigint, number>();
+    for (const inst of body) if (inst.op === 'const') constants.set(inst.d, inst.value);
+    const all = vectors.flat();
+    for (const inst of all) {
       const count = operandsOf(inst, operands);
       for (let i = 0; i < count; i++) {
         const reg = operands[i]!;
-        if (constants.has(reg) || !isCounted(reg)) continue;
-        if (written.has(reg)) this.reads.set(reg, (this.reads.get(reg) ?? 0) + 1);
+        if (!isCounted(reg)) continue;
+        const value = constants.get(reg);
+        if (value !== undefined) constantReads.set(value, (constantReads.get(value) ?? 0) + 1);
+        else if (written.has(reg)) this.reads.set(reg, (this.reads.get(reg) ?? 0) + 1);
         else this.lasting.add(reg);
       }
       if ('d' in inst) written.add(inst.d);
     }
+    this.constantReads = [...constantReads.values()].sort((x, y) => y - x);
+    this.mostLoads = MOST_LOADS * all.length - all.filter(({ op }) => op === 'load').length;
   }
 
   fits(order: readonly Inst[], registers: number): boolean {
+    const most = this.mostAlive(order);
+    if (most.masks > MOST_MASKS || most.vectors > registers) return false;
+    const loads = this.constantReads.slice(registers - most.vectors).reduce((n, reads) => n + reads, 0);
+    return loads <= Math.max(0, this.mostLoads);
+  }
+
+  private mostAlive(order: readonly Inst[]): { readonly vectors: number; readonly masks: number } {
     const { lasting } = this;
     const left = new Map(this.reads);
     const alive = { vectors: 0, masks: 0 };
+    const most = { vectors: 0, masks: 0 };
     const add = (reg: Reg, by: number): void => {
-      if (reg.type.scalar === 'mask') alive.masks += by;
-      else alive.vectors += by;
+      const kind = reg.type.scalar === 'mask' ? 'masks' : 'vectors';
+      alive[kind] += by;
+      most[kind] = Math.max(most[kind], alive[kind]);
     };
     for (const reg of lasting) add(reg, 1);
     const operands: Reg[] = [];
@@ -242,9 +262,8 @@ class Pressure {
         if (reads === 1) add(reg, -1);
       }
       if ('d' in inst && isCounted(inst.d) && !lasting.has(inst.d) && left.has(inst.d)) add(inst.d, 1);
-      if (alive.vectors > registers || alive.masks > MOST_MASKS) return false;
     }
-    return true;
+    return most;
   }
 }
 

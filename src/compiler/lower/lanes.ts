@@ -3,15 +3,14 @@
  * accessed and by the widths of the values; emits nothing. Imports level 1 and the target.
  */
 import type { DType } from '../../graph/dtype.ts';
-import { costOf } from '../expr.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
 import { registerScalar } from '../loops.ts';
 import type { Target } from '../target.ts';
 import type { LoopVar } from './domain.ts';
 import type { SpaceTrace } from './space-trace.ts';
 
-/** Cost of an exponential. */
-const LONG_FORMULA = 20;
+/** Long formulas without branches. */
+const LONG_FORMULAS: ReadonlySet<string> = new Set(['exp', 'expm1', 'log', 'log1p', 'tanh', 'sigmoid', 'erf', 'atan']);
 
 export interface Vectors {
   /** The variable neighbours differ in; null for scalar code. */
@@ -103,9 +102,10 @@ function chooseCopies(
   return copies;
 }
 
-/** Whether every element is worth taking turns for: a formula as long as an exponential, and no sums. */
+/** Whether every element is worth taking turns for: a long formula, and no sums. */
 const hasLongFormula = ({ exprs, reduced }: SpaceTrace): boolean =>
-  reduced.length === 0 && exprs.some(e => e.kind === 'op' && costOf(e.value) >= LONG_FORMULA);
+  reduced.length === 0 &&
+  exprs.some(e => e.kind === 'op' && e.value.is('unary') && LONG_FORMULAS.has(e.value.attrs.fn));
 
 /** A memory access, for choosing the variable whose neighbours sit side by side in memory. */
 interface Access {

@@ -1,6 +1,8 @@
 /**
  * A node as it is given, and whether nodes made now need gradients.
  */
+
+import { stayCold } from '../../launch/engine.ts';
 import { type DType, isFloat } from '../dtype.ts';
 import { type Attrs, Node, type Primitive } from '../node.ts';
 
@@ -51,6 +53,8 @@ export function node<P extends Primitive>(
   shape: readonly number[],
   dtype: DType,
 ): Node<P> {
+  // A function that is recorded may make nodes for seconds.
+  stayCold();
   for (const n of shape)
     if (n > MOST_ELEMENTS)
       throw new RangeError(`a shape of [${shape.join(', ')}] came: a dim has 2^31 - 2^16 elements at most`);

@@ -60,6 +60,17 @@ describe('vectors of innermost loops', () => {
     expect(ops(4)).toBe(`${`L${'*'.repeat(10)}`.repeat(4)}SSSS`);
   });
 
+  it('are further apart where too many constants would have to be loaded', () => {
+    const { instructions } = vectors([0, 4, 8, 12, 16, 20, 24, 28], 12, true);
+    const together = (registers: number): boolean =>
+      inside(takeTurns(instructions, registers))
+        .filter(({ op }) => op === 'load' || op === 'fma')
+        .slice(0, 8)
+        .every(({ op }) => op === 'load');
+    expect(together(20)).toBe(true);
+    expect(together(12)).toBe(false);
+  });
+
   it('stay in order where they are short, alone, or one needs what another has', () => {
     for (const { instructions } of [vectors([0, 4], 3, true), vectors([0], 30, true)])
       expect(takeTurns(instructions, 30)).toBe(instructions);
@@ -107,7 +118,7 @@ function swapped(): LoopBuilder {
     const loaded = [0, 16].map(offset => b.load('f32', p, offset, LANES));
     const values = loaded.map((x, which) => {
       let value = x;
-      for (let k = 0; k < 8 + 12 * which; k++) value = b.add(value, b.const('f32', 1 / (k + 1), LANES));
+      for (let k = 0; k < 8 + 12 * which; k++) value = b.add(value, b.const('f32', 0.75, LANES));
       return value;
     });
     for (const [which, value] of values.entries()) b.store('f32', p, value, 16 - 16 * which);
