@@ -143,8 +143,7 @@ export class Machine {
       const buffer = this.memory.buffer(variable.bytes);
       buffer.upload(host);
       device = { backend: BACKEND_NAME, buffer };
-      variable.device = device;
-      variable.deviceIsCurrent = true;
+      variable.moveTo(device);
     } else if (!variable.deviceIsCurrent) {
       device.buffer.upload(variable.read());
       variable.deviceIsCurrent = true;

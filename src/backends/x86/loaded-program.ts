@@ -18,6 +18,7 @@ import { Variable } from '../../graph/storage.ts';
 import { runCold } from '../../launch/engine.ts';
 import { AddressTable } from './address-table.ts';
 import { runWhileWritten } from './first-run.ts';
+import { LastBindings } from './last-bindings.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
 import { argsLayout, type ProgramCode, type ProgramEmitter, type ProgramEntries } from './program-code.ts';
@@ -57,6 +58,7 @@ export class LoadedProgram implements Executable {
   private moved: Executable | null = null;
   /** What the kept memory was made from, by leaf. */
   private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
+  private readonly last = new LastBindings();
   private freed = false;
 
   constructor(machine: Machine, program: ProgramOutline, code: ProgramCode | Omit<CodeToCome, 'isPlaced'>) {
@@ -206,6 +208,10 @@ export class LoadedProgram implements Executable {
 
   /** Whether a leaf that the kept memory was made from has changed; takes note of what they are now. */
   private keptChanged(bindings: readonly Binding[]): boolean {
+    return !this.last.are(bindings) && this.lastingChanged(bindings);
+  }
+
+  private lastingChanged(bindings: readonly Binding[]): boolean {
     const { machine, program, madeFrom } = this;
     let changed = false;
     if (!this.kept) {
@@ -221,6 +227,7 @@ export class LoadedProgram implements Executable {
       madeFrom[i] = { of, version };
       changed = true;
     }
+    this.last.note(bindings);
     return changed;
   }
 
@@ -236,7 +243,9 @@ export class LoadedProgram implements Executable {
 
   /** What failed while the kept memory was filled fails again when it is tried again. */
   private forgetFailed(): void {
-    if (this.mayFail && this.machine.failure()) this.madeFrom.fill(null);
+    if (!this.mayFail || !this.machine.failure()) return;
+    this.madeFrom.fill(null);
+    this.last.forget();
   }
 
   /** Marks written variables and returns the outputs, or throws what the error record says. */
