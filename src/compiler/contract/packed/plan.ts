@@ -9,7 +9,7 @@ import { extent, type View } from '../problem.ts';
 import { LINE, outputGroups, storesRows } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
 import { ceilDiv } from '../tile.ts';
-import { type Lines, leastTraffic, packsForAll } from '../traffic.ts';
+import { idleShare, type Lines, leastTraffic, packsForAll } from '../traffic.ts';
 import { cutParts, type PartsSide } from './cuts.ts';
 import { type PackedProblem, STEP } from './problem.ts';
 import { POINTS } from './steps.ts';
@@ -123,8 +123,11 @@ function panelsOf(q: PackedProblem, lanes: number): Panels {
 
 /** How the output is cut into tasks, in panels, and who packs what for them. */
 interface Cuts {
+  /** Panels of a task at most, and tasks. */
   readonly mTask: number;
   readonly nTask: number;
+  readonly mTasks: number;
+  readonly nTasks: number;
   readonly mBlock: number;
   /** Whether panels of rows pass by panels of columns that stay, rather than the other way round. */
   readonly rowsPass: boolean;
@@ -136,6 +139,22 @@ interface Cuts {
 /** Bytes of unfolded windows that may be packed as a whole. */
 const SHARED_MOST = 16 << 20;
 const isShareable = (view: View, bytes: number): boolean => bytes <= Math.max(2 * view.elements * WORD, SHARED_MOST);
+
+/** Share of the time that more tasks must win. */
+const LEAST_IDLE = 0.005;
+
+/**
+ * Tasks that `panels` are cut into, `least` or up to twice as many: as many as threads share most evenly (1024 x 1024
+ * of 1024: 22 panels of columns in 11 tasks fall into 10 and 12 for two threads).
+ */
+function evenTasks(panels: number, least: number, threads: number): number {
+  let best = least;
+  for (let tasks = least + 1; tasks <= Math.min(panels, 2 * least); tasks++)
+    if (idleOf(panels, tasks, threads) < idleOf(panels, best, threads) - LEAST_IDLE) best = tasks;
+  return best;
+}
+
+const idleOf = (panels: number, tasks: number, threads: number): number => idleShare(panels, tasks, 1, 1, threads);
 
 function cutsOfWords(q: PackedProblem, target: Target, panels: Panels): Cuts {
   const { p } = q;
@@ -152,15 +171,23 @@ function cutsOfWords(q: PackedProblem, target: Target, panels: Panels): Cuts {
   );
   const spread = (panels: number, most: number, others: number): number =>
     ceilDiv(panels, Math.min(panels, Math.max(1, ceilDiv(panels, most), Math.floor(wanted / others))));
-  let mTask = mPanels;
-  let nTask = nPanels;
+  const threads = Math.max(2, processorsOf(target));
+  /** Tasks along the side that is cut first. */
+  const cut = (panels: number, lines: number): number => {
+    const least = ceilDiv(panels, spread(panels, fits(panels, lines), batches));
+    return inTiles || batches > 1 ? least : evenTasks(panels, least, threads);
+  };
+  let [mTasks, nTasks] = [cut(mPanels, rows), cut(nPanels, width)];
+  const evenRows = !inTiles && m === n && idleOf(mPanels, mTasks, threads) < idleOf(nPanels, nTasks, threads);
+  let mTask = ceilDiv(mPanels, mTasks);
+  let nTask = ceilDiv(nPanels, nTasks);
   let rowsOuter = false;
-  if (m <= n) {
-    nTask = spread(nPanels, fits(nPanels, width), batches);
-    mTask = spread(mPanels, mPanels, batches * ceilDiv(nPanels, nTask));
+  if (m <= n && !evenRows) {
+    mTask = spread(mPanels, mPanels, batches * nTasks);
+    mTasks = 1;
   } else {
-    mTask = spread(mPanels, fits(mPanels, rows), batches);
-    nTask = spread(nPanels, nPanels, batches * ceilDiv(mPanels, mTask));
+    nTask = spread(nPanels, nPanels, batches * mTasks);
+    nTasks = 1;
   }
   const mBlock = Math.max(1, Math.floor((target.l2Bytes * BLOCK_SHARE) / (lineBytes(blockPoints) * rows)));
   const linesOf = (panels: number, size: number, view: View): Lines => ({
@@ -186,6 +213,8 @@ function cutsOfWords(q: PackedProblem, target: Target, panels: Panels): Cuts {
     nTask = Math.max(1, Math.min(nTask, Math.floor(area / Math.min(mTask, area))));
     mTask = Math.max(1, Math.min(mTask, Math.floor(area / nTask)));
   }
+  mTasks = Math.max(inTiles ? 1 : mTasks, ceilDiv(mPanels, mTask));
+  nTasks = Math.max(inTiles ? 1 : nTasks, ceilDiv(nPanels, nTask));
   const again = (side: Lines, tasks: number): boolean => (byTraffic ? packsForAll(side, tasks) : tasks > 1);
   // Where few columns stay in the second cache and rows in the first, results are written along rows.
   const rowsPass = inTiles && nTask > 1 && 2 * nTask <= mTask && nTask <= fits(nPanels, width);
@@ -194,11 +223,13 @@ function cutsOfWords(q: PackedProblem, target: Target, panels: Panels): Cuts {
   return {
     mTask,
     nTask,
+    mTasks,
+    nTasks,
     mBlock: rowsPass ? 1 : inTiles ? ceilDiv(mTask, ceilDiv(mTask, mBlock)) : Math.min(mTask, fits(mTask, rows)),
     rowsPass,
     rowsOuter,
-    a: source(rowLines, ceilDiv(nPanels, nTask), p.a),
-    b: source(columnLines, ceilDiv(mPanels, mTask), p.b),
+    a: source(rowLines, nTasks, p.a),
+    b: source(columnLines, mTasks, p.b),
   };
 }
 
@@ -231,6 +262,8 @@ function cutsOfParts({ p }: PackedProblem, target: Target, panels: Panels): Cuts
   return {
     mTask,
     nTask,
+    mTasks: ceilDiv(mPanels, mTask),
+    nTasks: ceilDiv(nPanels, nTask),
     mBlock: rowsStay ? mTask : 1,
     rowsPass: !rowsStay,
     rowsOuter: rowsStay,
@@ -250,7 +283,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
   const panels = panelsOf(q, lanes);
   const { rows, width, mPanels, nPanels, k, blockPoints, lineBytes } = panels;
   const cuts = q.by === 'parts' ? cutsOfParts(q, target, panels) : cutsOfWords(q, target, panels);
-  const [mTasks, nTasks] = [ceilDiv(mPanels, cuts.mTask), ceilDiv(nPanels, cuts.nTask)];
+  const { mTasks, nTasks } = cuts;
   const batches = extent(q.p, q.p.batch);
   const { rowsPass } = cuts;
   const long = blockPoints / q.step.points >= LEAST_AHEAD[q.by];
@@ -272,8 +305,6 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     linesAhead: ahead && !packsPassing ? ceilDiv(passing.lines * lineBytes(q.step.points), LINE * passing.by) : 0,
     asks: long,
     pieces: piecesOf(q, lanes, width, blockPoints / q.step.points),
-    mTasks,
-    nTasks,
     batches,
     tasks: batches * mTasks * nTasks,
   };
