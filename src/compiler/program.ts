@@ -107,7 +107,8 @@ export type Binding = HostArray | Variable;
 /** A compiled program. Bindings must match the leaves in number, dtype and size. */
 export interface Executable {
   /**
-   * Runs once. Returns the outputs. Variables that the program updates are written in place.
+   * Runs once. Returns the outputs. Variables that the program updates are written in place. In an array that comes
+   * again, lasting leaves are bound to what they were.
    * @throws Error naming the operation and the index when a data-dependent index was out of range; then no variable has
    * changed.
    */

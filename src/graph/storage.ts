@@ -32,6 +32,10 @@ export function whole(value: HostArray, elements: number): HostArray {
 }
 
 let variables = 0;
+let changes = 0;
+
+/** Counts writes and moves of all variables: while it stays, so does what was found out about any of them. */
+export const variableChanges = (): number => changes;
 
 /**
  * A mutable cell: parameters, optimizer state, module buffers. Its newest value is in `host`, or in `device` when
@@ -81,6 +85,13 @@ export class Variable {
     if (value !== memory) (memory as Float32Array).set(value as Float32Array);
   }
 
+  /** A backend has the newest value in memory of its own. What an earlier one had is not given back here. */
+  moveTo(device: NonNullable<Variable['device']>): void {
+    this.device = device;
+    this.deviceIsCurrent = true;
+    changes++;
+  }
+
   /** The device has the value: the host's copy is given up, and comes back when it is read. */
   leaveToDevice(): void {
     this.host = null;
@@ -94,6 +105,7 @@ export class Variable {
     this.host = value;
     this.deviceIsCurrent = false;
     this.version++;
+    changes++;
   }
 
   /** Called after a program wrote the device copy in place. */
@@ -101,6 +113,7 @@ export class Variable {
     this.host = null;
     this.deviceIsCurrent = true;
     this.version++;
+    changes++;
   }
 
   get bytes(): number {

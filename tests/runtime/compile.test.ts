@@ -52,6 +52,40 @@ describe.each(available)('%s', backend => {
     expect(step(one).item()).toBe(11);
   });
 
+  it('sees weights change that several calls have left as they were', () => {
+    manualSeed(5);
+    const layers = [new Linear(64, 48), new Linear(64, 48)];
+    const x = randn([5, 64]);
+    const [first, second] = layers.map(layer => compile((y: Tensor) => layer.forward(y)));
+    const expected = (layer: Linear): number[] => Array.from(layer.forward(x).data(), Number);
+    const sameAsEager = (): void => {
+      for (const [call, layer] of [
+        [first!, layers[0]!],
+        [second!, layers[1]!],
+      ] as const) {
+        const want = expected(layer);
+        Array.from(call(x).data(), Number).forEach((v, i) => {
+          expect(v).toBeCloseTo(want[i]!, 4);
+        });
+      }
+    };
+    for (let i = 0; i < 3; i++) sameAsEager();
+    // Written from the host, by another program, and moved to another backend and back.
+    layers[0]!.weight.assign(randn([48, 64]));
+    sameAsEager();
+    const twice = compile(() => layers[1]!.weight.assign(layers[1]!.weight.mul(2)));
+    for (let i = 0; i < 3; i++) {
+      twice();
+      sameAsEager();
+    }
+    for (const other of available) {
+      setBackend(other);
+      layers[0]!.forward(x).data();
+      setBackend(backend);
+      sameAsEager();
+    }
+  });
+
   it('computes what the eager loop computes: losses, parameters and running statistics', () => {
     const eager = problem();
     const compiled = problem();

@@ -7,6 +7,7 @@
 import type { Binding, ProgramOutline } from '../../compiler/program.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { Variable, whole } from '../../graph/storage.ts';
+import { LastBindings } from './last-bindings.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 import type { ArgsLayout } from './program-code.ts';
 
@@ -35,6 +36,11 @@ export class AddressTable {
   private readonly leaves: readonly Entry[];
   private readonly outputs: readonly Entry[];
   private readonly written: readonly number[];
+  /** Where some leaves last: what they were. */
+  private readonly last: LastBindings | null;
+  /** All leaves, and those that are placed before every run. */
+  private readonly all: readonly number[];
+  private loose: readonly number[] = [];
   private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
   private readonly keptWords: readonly (readonly [word: number, offset: number])[];
   /** What is in the table: programs do not keep a workspace that a larger one has replaced. */
@@ -59,6 +65,8 @@ export class AddressTable {
     };
     this.leaves = program.leaves.map(entry);
     this.outputs = program.outputs.map(entry);
+    this.last = program.preparations > 0 ? new LastBindings() : null;
+    this.all = program.leaves.map((_, i) => i);
     this.written = program.leaves.flatMap(({ written }, i) => (written ? [i] : []));
     const arenaWords: [number, number][] = [];
     const keptWords: [number, number][] = [];
@@ -101,7 +109,9 @@ export class AddressTable {
     const { native } = machine;
     if (bindings.length !== leaves.length)
       throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
-    for (let i = 0; i < leaves.length; i++) {
+    const moved = this.last?.are(bindings) ? this.loose : this.all;
+    for (let k = 0; k < moved.length; k++) {
+      const i = moved[k]!;
       const leaf = leaves[i]!;
       const binding = bindings[i]!;
       let address: number;
@@ -118,6 +128,7 @@ export class AddressTable {
       }
       if (address !== leaf.address) this.point(leaf, address);
     }
+    if (this.last && moved === this.all) this.noteLast(this.last, bindings);
     const fresh: (HostArray | null)[] = [];
     for (let i = 0; i < outputs.length; i++) {
       const output = outputs[i]!;
@@ -137,6 +148,14 @@ export class AddressTable {
       this.workspaceAddress = workspace.address;
     }
     return fresh;
+  }
+
+  /** By itself, as a small step has no such leaves: see `LoadedProgram.run`. */
+  private noteLast(last: LastBindings, bindings: readonly Binding[]): void {
+    const { program, all } = this;
+    // An array may lose its memory between two runs.
+    this.loose = all.filter(i => !(program.leaves[i]!.lasting && bindings[i] instanceof Variable));
+    last.note(bindings);
   }
 
   /** Says where the memory is that outlasts a run. */

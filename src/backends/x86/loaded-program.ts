@@ -2,6 +2,7 @@
  * A loop program as machine code: what it runs on, run after run. Knows bindings and the program's outline, not its
  * loops.
  */
+
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import {
   type Binding,
@@ -15,9 +16,11 @@ import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { bytesOf, type HostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
 import { Variable } from '../../graph/storage.ts';
+import { clock } from '../../launch/clock.ts';
 import { runCold } from '../../launch/engine.ts';
 import { AddressTable } from './address-table.ts';
 import { runWhileWritten } from './first-run.ts';
+import { LastBindings } from './last-bindings.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
 import { argsLayout, type ProgramCode, type ProgramEmitter, type ProgramEntries } from './program-code.ts';
@@ -57,6 +60,7 @@ export class LoadedProgram implements Executable {
   private moved: Executable | null = null;
   /** What the kept memory was made from, by leaf. */
   private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
+  private readonly last = new LastBindings();
   private freed = false;
 
   constructor(machine: Machine, program: ProgramOutline, code: ProgramCode | Omit<CodeToCome, 'isPlaced'>) {
@@ -114,9 +118,9 @@ export class LoadedProgram implements Executable {
   private runTimed(code: PlacedCode): void {
     const { start, choice } = code;
     const threads = this.threads(code);
-    const begin = performance.now();
+    const begin = clock();
     this.machine.pool.run(start, this.table.address, threads);
-    choice.took(threads, performance.now() - begin);
+    choice.took(threads, clock() - begin);
   }
 
   /** By itself, so that later runs make no closures. */
@@ -206,6 +210,10 @@ export class LoadedProgram implements Executable {
 
   /** Whether a leaf that the kept memory was made from has changed; takes note of what they are now. */
   private keptChanged(bindings: readonly Binding[]): boolean {
+    return !this.last.are(bindings) && this.lastingChanged(bindings);
+  }
+
+  private lastingChanged(bindings: readonly Binding[]): boolean {
     const { machine, program, madeFrom } = this;
     let changed = false;
     if (!this.kept) {
@@ -221,6 +229,7 @@ export class LoadedProgram implements Executable {
       madeFrom[i] = { of, version };
       changed = true;
     }
+    this.last.note(bindings);
     return changed;
   }
 
@@ -236,7 +245,9 @@ export class LoadedProgram implements Executable {
 
   /** What failed while the kept memory was filled fails again when it is tried again. */
   private forgetFailed(): void {
-    if (this.mayFail && this.machine.failure()) this.madeFrom.fill(null);
+    if (!this.mayFail || !this.machine.failure()) return;
+    this.madeFrom.fill(null);
+    this.last.forget();
   }
 
   /** Marks written variables and returns the outputs, or throws what the error record says. */
@@ -266,13 +277,13 @@ export class LoadedProgram implements Executable {
     for (let step = from; step < until; step++) {
       const placed = program.kernels[step]!;
       if (placed.commits && this.mayFail && machine.failure()) continue;
-      const start = performance.now();
+      const start = clock();
       const code = pages.address + entries.steps[step]!;
       const offset = entries.argsOffsets[step]!;
       const run = (table: number): void => machine.pool.run(code, table, threads);
       if (machine.guard) machine.guard.run(placed, this.table.addressesAt(offset, placed.kernel.buffers.length), run);
       else run(this.table.address + offset);
-      record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
+      record(placed.kernel.name, start, clock(), { threads, bytes: bytesTouched(placed) });
     }
   }
 }

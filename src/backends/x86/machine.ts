@@ -232,7 +232,7 @@ export class Machine {
       variable.readInto(hostView(variable.dtype, buffer.view.buffer, buffer.view.byteOffset, variable.size));
       device?.buffer.free();
       device = { backend: BACKEND_NAME, buffer };
-      variable.device = device;
+      variable.moveTo(device);
       // The collector takes the host's copy. It counts bytes of its own heap, not those of arrays, so it is told when
       // they are many.
       if (variable.host) this.left += variable.bytes;
