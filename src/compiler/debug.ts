@@ -2,7 +2,9 @@
  * TENON_DEBUG: a comma-separated list of stages to print as programs are compiled: graph, kernels, code, plan, timing.
  * (`guard` is a mode of the x86 backend.)
  */
+
 import { printGraph } from '../graph/print.ts';
+import { clock } from '../launch/clock.ts';
 import type { Plan, Step } from './plan/index.ts';
 import { printProgram } from './print-loops.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
@@ -17,7 +19,7 @@ const say = (text: string): void => console.error(text);
 export class DebugLog {
   private readonly stages = asked();
   private readonly times: [string, number][] = [];
-  private last = performance.now();
+  private last = clock();
 
   wants(stage: Stage): boolean {
     return this.stages.has(stage);
@@ -25,7 +27,7 @@ export class DebugLog {
 
   /** Ends a pass. */
   pass(name: string): void {
-    const now = performance.now();
+    const now = clock();
     this.times.push([name, now - this.last]);
     this.last = now;
   }

@@ -4,6 +4,7 @@
  */
 import type { DType } from '../graph/dtype.ts';
 import { type BinOp, type CmpOp, type Inst, type Reg, registerScalar, type Scalar, type UnOp } from './loops.ts';
+import type { Target } from './target.ts';
 
 /** A scalar constant and the block it stands in. */
 interface Literal {
@@ -19,6 +20,8 @@ interface Region {
   readonly fill: () => void;
 }
 
+const isAddress = ({ op }: Inst): boolean => op === 'addr' || op === 'advance';
+
 /**
  * Accumulates instructions into nested blocks. Every method that makes a value returns its register: a fresh one, or
  * `d` where that is given, which is how sums, counters and pointers change in place.
@@ -31,6 +34,8 @@ export class LoopBuilder {
   readonly scales: boolean;
   /** Whether `toF16` is there. */
   readonly roundsF16: boolean;
+  /** Whether `toBf16` and `toNormalBf16` are there. */
+  readonly roundsBf16: boolean;
   private next = 0;
   /** The blocks that are open, and the innermost of them. */
   private blocks: Inst[][] = [[]];
@@ -43,9 +48,10 @@ export class LoopBuilder {
   /** f32 registers that may become bf16 in one instruction. */
   private readonly flushed = new WeakSet<Reg>();
 
-  constructor({ scales = false, roundsF16 = false }: { readonly scales?: boolean; readonly roundsF16?: boolean } = {}) {
-    this.scales = scales;
-    this.roundsF16 = roundsF16;
+  constructor({ scales, roundsF16, roundsBf16 }: Pick<Target, 'scales' | 'roundsF16' | 'roundsBf16'> = {}) {
+    this.scales = scales === true;
+    this.roundsF16 = roundsF16 === true;
+    this.roundsBf16 = roundsBf16 === true;
   }
 
   get instructions(): readonly Inst[] {
@@ -105,6 +111,23 @@ export class LoopBuilder {
     this.current = current;
     this.regions = regions;
     return body;
+  }
+
+  /**
+   * What `fills` do, none of which reads what another one stores: first all up to where each begins to store, so that
+   * their vectors can take turns.
+   */
+  storingLast(fills: readonly (() => void)[]): void {
+    const lines = fills.length === 1 ? [] : fills.map(fill => this.separate(fill));
+    if (lines.length === 0) fills[0]!();
+    const starts = lines.map(line => {
+      const store = line.findIndex(inst => inst.op === 'store');
+      let at = store < 0 ? line.length : store;
+      while (at > 0 && isAddress(line[at - 1]!)) at--;
+      return at;
+    });
+    for (const [i, line] of lines.entries()) for (const inst of line.slice(0, starts[i])) this.emit(inst);
+    for (const [i, line] of lines.entries()) for (const inst of line.slice(starts[i])) this.emit(inst);
   }
 
   reg(scalar: Scalar, lanes = 1): Reg {
@@ -287,12 +310,18 @@ export class LoopBuilder {
 
   private rounding(mem: DType, a: Reg): { readonly exact?: true; readonly flush?: true } {
     if (mem !== 'bf16') return {};
-    if (this.rounded.has(a)) return { exact: true };
-    return this.flushed.has(a) ? { flush: true } : {};
+    if (this.flushed.has(a)) return { flush: true };
+    return this.rounded.has(a) ? { exact: true } : {};
   }
 
   store(mem: DType, p: Reg, a: Reg, offset = 0): void {
     this.emit({ op: 'store', p, offset, a, mem, ...this.rounding(mem, a) });
+  }
+
+  /** The bfloat16 values nearest to `x`, by instructions of their own; null where there are none. */
+  nearestBf16(x: Reg): Reg | null {
+    if (!this.roundsBf16 || x.type.lanes === 1) return null;
+    return this.flushed.has(x) ? this.asFlushed(this.un('toNormalBf16', x)) : this.un('toBf16', x);
   }
 
   /** Stores a whole vector past the caches. */

@@ -26,7 +26,8 @@ export interface Reg {
 /**
  * `nearest` rounds half to even. `not` is bitwise on integers, logical on masks. `clz` counts leading zeros (scalar
  * integers). `nearInverse` is 1 / a within 2^-14 of it, where both are normal numbers; `toF16` is an f32 rounded to the
- * values of binary16. Both only where the target says so.
+ * values of binary16, `toBf16` to those of bfloat16 (NaN quiet), and `toNormalBf16` the same where nobody minds if
+ * numbers below 2^-126 become 0. All four only where the target says so.
  */
 export type UnOp =
   | 'neg'
@@ -39,7 +40,9 @@ export type UnOp =
   | 'not'
   | 'clz'
   | 'nearInverse'
-  | 'toF16';
+  | 'toF16'
+  | 'toBf16'
+  | 'toNormalBf16';
 
 /**
  * `min` and `max` propagate NaN and order -0 below +0; `pmin` is b < a ? b : a and `pmax` is a < b ? b : a (one

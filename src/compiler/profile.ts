@@ -2,6 +2,7 @@
  * Spans of time, recorded while a profile is being taken, in Chrome's trace event format
  * (https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU, complete events "X", microseconds).
  */
+import { clock } from '../launch/clock.ts';
 
 export interface TraceEvent {
   readonly name: string;
@@ -19,7 +20,7 @@ let events: TraceEvent[] | null = null;
 /** Whether a profile is being taken: backends then time their kernels one by one. */
 export const isProfiling = (): boolean => events !== null;
 
-/** Adds an event, if a profile is being taken. `start` and `end` are performance.now() milliseconds. */
+/** Adds an event, if a profile is being taken. `start` and `end` are milliseconds of `clock`. */
 export function record(name: string, start: number, end: number, args?: TraceEvent['args'], tid = 0): void {
   events?.push({ name, ph: 'X', ts: start * 1e3, dur: (end - start) * 1e3, pid: 1, tid, args });
 }
@@ -27,11 +28,11 @@ export function record(name: string, start: number, end: number, args?: TraceEve
 /** Runs `body` as one event. */
 export function span<T>(name: string, body: () => T): T {
   if (!events) return body();
-  const start = performance.now();
+  const start = clock();
   try {
     return body();
   } finally {
-    record(name, start, performance.now());
+    record(name, start, clock());
   }
 }
 

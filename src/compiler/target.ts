@@ -32,6 +32,8 @@ export interface Target {
   readonly vectorsInTurn?: number;
   /** Whether f32 is rounded to the values of binary16 by conversions: `toF16` of the loop IR (F16C). */
   readonly roundsF16?: boolean;
+  /** The same for bfloat16: `toBf16` and `toNormalBf16` (AVX512_BF16). */
+  readonly roundsBf16?: boolean;
   /** Bytes of a result from which on its stores go past the caches, where they can. */
   readonly streamedBytes?: number;
   /** How words of packed elements are multiplied, where they are: see `dot` and `tiles` of the loop IR. */

@@ -2,6 +2,7 @@
  * Settings of V8 that hold while something runs. They are the whole process's, so each is taken back at once: V8
  * refuses code caches where its flags differ from those of the cache's writer. Knows Node, nothing of the package.
  */
+import { clock } from './clock.ts';
 
 /** Sets V8 flags where there is a `node:v8` to do so; says whether there was. */
 export function setEngineFlags(...flags: readonly string[]): boolean {
@@ -44,7 +45,7 @@ const canWait = (): boolean => {
 function warm(): void {
   if (begun === null) return;
   setEngineFlags(...WARM);
-  spent += performance.now() - begun;
+  spent += clock() - begun;
   begun = null;
 }
 
@@ -55,7 +56,7 @@ function warm(): void {
  */
 export function runCold<T>(body: () => T): T {
   if (begun !== null || spent > COLD_MS || !canWait()) return body();
-  begun = performance.now();
+  begun = clock();
   setEngineFlags(...COLD);
   try {
     return body();
@@ -67,7 +68,7 @@ export function runCold<T>(body: () => T): T {
 /** Has the optimiser back where `runCold` has lasted for longer than code stays cold. */
 export function stayCold(): void {
   if (begun === null || ++looks % LOOKS !== 0) return;
-  if (spent + performance.now() - begun > COLD_MS) warm();
+  if (spent + clock() - begun > COLD_MS) warm();
 }
 
 /**

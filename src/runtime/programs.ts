@@ -8,6 +8,7 @@ import type { Backend, Binding, Executable, GraphProgram, MachineRefusal } from 
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
+import { clock } from '../launch/clock.ts';
 import { backend, moveOn } from './backends.ts';
 import { hasControlFlow, type OrderedProgram, splitProgram } from './split.ts';
 import { isBound, sharedLeaves, structureOf } from './structure.ts';
@@ -95,9 +96,9 @@ export function prepare(
       Int32Array.of(words.length, outputs.length, ...(lasting ?? []).map(Number), ...sharedLeaves(leaves)),
       words,
     ];
-    const begin = performance.now();
+    const begin = clock();
     const made = span('compile', () => compileProgram(device, leaves, order, outputs, updates, lasting, identity));
-    noteCompiled(order, leaves, performance.now() - begin);
+    noteCompiled(order, leaves, clock() - begin);
     if (cache.size >= CAPACITY) dropLeastUsed();
     entry = { executable: (lasting?.includes(true) ? whileUsed : always)(made), used: 0, held: false };
     cache.set(id, entry);

@@ -10,6 +10,7 @@ import { verifyProgram } from '../../compiler/verify/index.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
 import { Variable, whole } from '../../graph/storage.ts';
+import { clock } from '../../launch/clock.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
 import { compileModule, features } from './features.ts';
 import { alignUp, canShareMemory, type LinearBuffer, LinearMemory } from './memory.ts';
@@ -218,9 +219,9 @@ class LoadedProgram implements Executable {
     const threads = this.begin(bindings);
     if (isProfiling()) this.runSteps(threads);
     else {
-      const start = !this.choice.brief && machine.threads > 1 ? performance.now() : 0;
+      const start = !this.choice.brief && machine.threads > 1 ? clock() : 0;
       this.runHere(threads);
-      if (start > 0) this.choice.took(threads, performance.now() - start);
+      if (start > 0) this.choice.took(threads, clock() - start);
     }
     return this.finish(bindings);
   }
@@ -357,7 +358,7 @@ class LoadedProgram implements Executable {
     for (const [step, placed] of this.program.kernels.entries()) {
       if (placed.commits && this.program.failSites.length > 0 && failed()) continue;
       const at = args + this.argsOffsets[step]!;
-      const start = performance.now();
+      const start = clock();
       const kernel = this.exports[`kernel${step}`] as Run;
       const thread0 = (): void => {
         kernel(at, 0, threads);
@@ -365,7 +366,7 @@ class LoadedProgram implements Executable {
       };
       if (threads === 1) thread0();
       else machine.runThreads(this.threaded, at, threads, step, thread0);
-      record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
+      record(placed.kernel.name, start, clock(), { threads, bytes: bytesTouched(placed) });
     }
   }
 

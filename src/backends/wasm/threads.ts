@@ -3,7 +3,9 @@
  * thread is thread 0 of every synchronous run; an asynchronous one is led by a worker instead. Knows control words and
  * modules, not programs' contents.
  */
+
 import { availableProcessors, wantedThreads } from '../../compiler/processors.ts';
+import { clock } from '../../launch/clock.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
 import type { LinearMemory } from './memory.ts';
 import { BROWSER_WORKER, NODE_WORKER } from './worker-source.ts';
@@ -76,9 +78,9 @@ export class ThreadPool {
 
   private awaitWorker(index: number, patience: number): boolean {
     if (!this.words[word(CONTROL.mainMaySleep)] || Math.min(patience, this.patience) <= 0) return false;
-    const start = performance.now();
+    const start = clock();
     Atomics.wait(this.words, word(CONTROL.ready) + index, 0, Math.min(patience, this.patience));
-    this.patience -= performance.now() - start;
+    this.patience -= clock() - start;
     return this.isUp(index);
   }
 

@@ -13,6 +13,7 @@ import {
   selectGeneral,
   unaryGeneral,
 } from './emit-general.ts';
+import { roundToBf16 } from './emit-memory.ts';
 import { bitsOf, type Frame, G0, isFloat, isWide, K0, K1, lengthOf, T0, T1 } from './frame.ts';
 
 /** The packed instruction of a name for the type: ps/pd for floats, d/q for integers. */
@@ -50,6 +51,13 @@ export function unary(f: Frame, fn: UnOp, d: Reg, a: Reg): void {
   else if (fn === 'toF16') {
     asm.vector('vcvtps2ph', l, x, 0, into, { imm: NEAREST });
     asm.vector('vcvtph2ps', l, into, 0, into);
+  } else if (fn === 'toBf16') {
+    roundToBf16(f, l, x);
+    asm.vector('vpandd', l, into, T0, f.element(false, -0x10000n), { broadcast: true });
+  } else if (fn === 'toNormalBf16') {
+    asm.vector('vcvtneps2bf16', l, T0, 0, x);
+    asm.vector('vpmovzxwd', l, into, 0, T0);
+    asm.vector('vpslld_i', l, into, 0, into, { imm: 16 });
   } else if (fn === 'not') asm.vector('vpternlogd', l, into, x, x, { imm: 0x55 });
   else if (fn === 'abs' || fn === 'neg') {
     if (isFloat(type)) {
@@ -213,14 +221,15 @@ export function compare(f: Frame, fn: CmpOp, d: Reg, a: Reg, b: Reg): void {
   const l = lengthOf(type);
   const x = f.v(a, 0);
   const { s, broadcast } = f.operand(b, 1);
+  const into = type.lanes > 1 ? f.kInto(d, K0) : K0;
   if (isFloat(type)) {
     if (fn === 'ltU') missing(fn, type);
-    asm.vector(packed('vcmp', type), l, K0, x, s, { imm: FLOAT_PREDICATE[fn], broadcast });
+    asm.vector(packed('vcmp', type), l, into, x, s, { imm: FLOAT_PREDICATE[fn], broadcast });
   } else {
     const op = integer(fn === 'ltU' ? 'vpcmpu' : 'vpcmp', type);
-    asm.vector(op, l, K0, x, s, { imm: INTEGER_PREDICATE[fn], broadcast });
+    asm.vector(op, l, into, x, s, { imm: INTEGER_PREDICATE[fn], broadcast });
   }
-  if (type.lanes > 1) f.kDone(d, K0);
+  if (type.lanes > 1) f.kDone(d, into);
   else {
     asm.mask('kmovw_rk', G0, 0, K0);
     asm.aluImm('and', false, G0, 1);

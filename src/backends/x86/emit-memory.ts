@@ -169,16 +169,9 @@ export function loadSplat(f: Frame, d: Reg, p: Reg, offset: number): void {
   f.vDone(d, into);
 }
 
-/**
- * `x` as bf16 in the low halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet, or as it is where it is one
- * already.
- */
-function roundToBf16(f: Frame, l: number, x: number, exact = false): void {
+/** `x` as bf16 in the high halves of T0's 32-bit lanes: rounded to nearest even, NaN quiet. Bits below are anything. */
+export function roundToBf16(f: Frame, l: number, x: number): void {
   const { asm } = f;
-  if (exact) {
-    asm.vector('vpsrld_i', l, T0, 0, x, { imm: 16 });
-    return;
-  }
   const element = (bits: bigint): Mem => f.element(false, bits);
   asm.vector('vpsrld_i', l, T0, 0, x, { imm: 16 });
   asm.vector('vpandd', l, T0, T0, element(1n), { broadcast: true });
@@ -186,7 +179,12 @@ function roundToBf16(f: Frame, l: number, x: number, exact = false): void {
   asm.vector('vpaddd', l, T0, T0, x);
   asm.vector('vcmpps', l, K1, x, x, { imm: 3 });
   asm.vector('vpord', l, T0, x, element(0x400000n), { broadcast: true, k: K1 });
-  asm.vector('vpsrld_i', l, T0, 0, T0, { imm: 16 });
+}
+
+/** `x` as bf16 in the low halves of T0's 32-bit lanes: rounded, or as it is where it is one already. */
+function narrowToBf16(f: Frame, l: number, x: number, exact = false): void {
+  if (!exact) roundToBf16(f, l, x);
+  f.asm.vector('vpsrld_i', l, T0, 0, exact ? x : T0, { imm: 16 });
 }
 
 /** `x` in T0 with every NaN as the quiet one of its sign, so that narrowing leaves no payload. */
@@ -223,7 +221,7 @@ export function store(f: Frame, inst: Extract<Inst, { op: 'store' }>): void {
   if (inst.mem === 'f32') asm.vector('vmovss_st', 0, x, 0, to);
   else if (inst.mem === 'f64') asm.vector('vmovsd_st', 0, x, 0, to);
   else {
-    if (inst.mem === 'bf16') roundToBf16(f, 0, x, inst.exact);
+    if (inst.mem === 'bf16') narrowToBf16(f, 0, x, inst.exact);
     else {
       plainNaN(f, 0, x);
       asm.vector('vcvtps2ph', 0, T0, 0, T0, { imm: 0 });
@@ -272,7 +270,7 @@ function storeVector(f: Frame, inst: Extract<Inst, { op: 'store' }>, to: Mem, ma
         asm.vector('vmovups_st', l - 1, T0, 0, to);
         return;
       }
-      roundToBf16(f, l, x, exact);
+      narrowToBf16(f, l, x, exact);
       asm.vector('vpmovdw', l, T0, 0, to, mask);
       return;
   }

@@ -7,6 +7,7 @@ import { compileGraph } from '../../compiler/compile.ts';
 import { span } from '../../compiler/profile.ts';
 import { type Backend, type Executable, type GraphProgram, MachineRefusal } from '../../compiler/program.ts';
 import { SettingError } from '../../compiler/settings.ts';
+import { clock } from '../../launch/clock.ts';
 import { runCold } from '../../launch/engine.ts';
 import { queryCpu } from './cpu.ts';
 import { chooseIsa, targetOf } from './isa.ts';
@@ -41,13 +42,13 @@ export function createX86Backend(options: X86Options = {}): Backend {
   const target = targetOf(isa, cpu, Boolean(asked));
   const tuner = autotune ? new PlanTuner(machine, cpu) : null;
   const translate = (program: GraphProgram, file: string | null): Executable => {
-    const start = performance.now();
+    const start = clock();
     machine.expectVariables(program.leaves.flatMap(leaf => (leaf.is('variable') ? [leaf.attrs.variable] : [])));
     const lowered = span('lower', () => compileGraph(program, tuner ? { ...target, tuner } : target));
     const plans = tuner ? { plans: tuner.finish() } : {};
     const written = (translated: TranslatedProgram): void => {
       // Writing its code, which is over by now, counts: it is left until after `load` (decision 195).
-      const milliseconds = performance.now() - start;
+      const milliseconds = clock() - start;
       if (file) span('x86: keep', () => keep(file, { ...translated, ...plans }, milliseconds));
     };
     return machine.load(lowered, written, program.elsewhere);

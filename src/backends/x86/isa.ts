@@ -66,21 +66,24 @@ const VECTORS_IN_TURN = 8;
  * Vector registers but for the temporaries of the emitter.
  * @param asked whether somebody asked for the instruction set by name (TENON_ISA): then all of it is used
  */
-export const targetOf = (isa: Isa, cpu: Cpu, asked = true): Target => ({
-  name: 'x86',
-  vectorBytes: isa === 'avx2' ? 32 : 64,
-  vectorRegisters: isa === 'avx2' ? 13 : 30,
-  fusedMultiplyAdd: true,
-  keepsOrder: true,
-  ...(isa === 'avx2' ? {} : { packedProducts: packedProducts(isa, cpu, asked) }),
-  keepsMemory: true,
-  masksMemory: isa !== 'avx2',
-  scales: isa !== 'avx2',
-  ...(isa === 'avx512' ? { vectorsInTurn: VECTORS_IN_TURN } : {}),
-  roundsF16: true,
-  streamedBytes: STREAMED_BYTES,
-  processors: Math.max(availableProcessors(), wantedThreads()),
-  l1Bytes: cpu.l1Bytes,
-  l2Bytes: cpu.l2Bytes,
-  pointerBytes: 8,
-});
+export const targetOf = (isa: Isa, cpu: Cpu, asked = true): Target => {
+  const products = isa === 'avx2' ? null : packedProducts(isa, cpu, asked);
+  return {
+    name: 'x86',
+    vectorBytes: isa === 'avx2' ? 32 : 64,
+    vectorRegisters: isa === 'avx2' ? 13 : 30,
+    fusedMultiplyAdd: true,
+    keepsOrder: true,
+    ...(products ? { packedProducts: products, roundsBf16: products.bf16 === 'dot' } : {}),
+    keepsMemory: true,
+    masksMemory: isa !== 'avx2',
+    scales: isa !== 'avx2',
+    ...(isa === 'avx512' ? { vectorsInTurn: VECTORS_IN_TURN } : {}),
+    roundsF16: true,
+    streamedBytes: STREAMED_BYTES,
+    processors: Math.max(availableProcessors(), wantedThreads()),
+    l1Bytes: cpu.l1Bytes,
+    l2Bytes: cpu.l2Bytes,
+    pointerBytes: 8,
+  };
+};

@@ -2,6 +2,7 @@
  * A loop program as machine code: what it runs on, run after run. Knows bindings and the program's outline, not its
  * loops.
  */
+
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import {
   type Binding,
@@ -15,6 +16,7 @@ import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { bytesOf, type HostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
 import { Variable } from '../../graph/storage.ts';
+import { clock } from '../../launch/clock.ts';
 import { runCold } from '../../launch/engine.ts';
 import { AddressTable } from './address-table.ts';
 import { runWhileWritten } from './first-run.ts';
@@ -118,9 +120,9 @@ export class LoadedProgram implements Executable {
   private runTimed(code: PlacedCode): void {
     const { start, choice } = code;
     const threads = this.threads(code);
-    const begin = performance.now();
+    const begin = clock();
     this.machine.pool.run(start, this.table.address, threads);
-    choice.took(threads, performance.now() - begin);
+    choice.took(threads, clock() - begin);
   }
 
   /** By itself, so that later runs make no closures. */
@@ -277,13 +279,13 @@ export class LoadedProgram implements Executable {
     for (let step = from; step < until; step++) {
       const placed = program.kernels[step]!;
       if (placed.commits && this.mayFail && machine.failure()) continue;
-      const start = performance.now();
+      const start = clock();
       const code = pages.address + entries.steps[step]!;
       const offset = entries.argsOffsets[step]!;
       const run = (table: number): void => machine.pool.run(code, table, threads);
       if (machine.guard) machine.guard.run(placed, this.table.addressesAt(offset, placed.kernel.buffers.length), run);
       else run(this.table.address + offset);
-      record(placed.kernel.name, start, performance.now(), { threads, bytes: bytesTouched(placed) });
+      record(placed.kernel.name, start, clock(), { threads, bytes: bytesTouched(placed) });
     }
   }
 }

@@ -4,9 +4,11 @@
  * `TENON_AUTOTUNE=1` asks. No choice changes a bit of any result, so a file can at worst be slow; what does not hold is
  * as good as absent. Knows kernels, not graphs.
  */
+
 import type { LoopKernel } from '../../compiler/loops.ts';
 import type { Tuner } from '../../compiler/target.ts';
 import { bytesOf } from '../../graph/dtype.ts';
+import { clock } from '../../launch/clock.ts';
 import { privatePath, readPrivate, writePrivate } from '../../launch/privateFiles.ts';
 import type { Cpu } from './cpu.ts';
 import type { Choices } from './kept-code.ts';
@@ -93,7 +95,7 @@ export class PlanTuner implements Tuner {
     this.asked.clear();
     const first = make();
     if (this.asked.size === 0) return first;
-    const start = performance.now();
+    const start = clock();
     for (const [key, labels] of [...this.asked]) {
       const kernels = labels.map(label => {
         this.tried.set(key, label);
@@ -110,7 +112,7 @@ export class PlanTuner implements Tuner {
         console.error(`tuned: ${first.loop.name}: ${label} (${list})`);
       }
     }
-    this.milliseconds += performance.now() - start;
+    this.milliseconds += clock() - start;
     this.save();
     return make();
   }
@@ -168,14 +170,13 @@ export class PlanTuner implements Tuner {
     const round = (): void => {
       for (const one of loaded) {
         const args = machine.native.addressOf(one.table);
-        const start = performance.now();
+        const start = clock();
         machine.pool.run(one.pages.address + one.run, args, machine.threads);
-        one.least = Math.min(one.least, performance.now() - start);
+        one.least = Math.min(one.least, clock() - start);
       }
     };
-    const start = performance.now();
-    for (let runs = 0; runs < MOST_RUNS && (runs < LEAST_RUNS || performance.now() - start < BUDGET_MS); runs++)
-      round();
+    const start = clock();
+    for (let runs = 0; runs < MOST_RUNS && (runs < LEAST_RUNS || clock() - start < BUDGET_MS); runs++) round();
     for (const { pages } of loaded) machine.native.release(pages);
     machine.clearFailure();
     return loaded.map(one => one.least);

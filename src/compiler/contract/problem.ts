@@ -55,6 +55,8 @@ export interface Problem {
   readonly a: View;
   readonly b: View;
   readonly acc: AccScalar;
+  /** Whether no sum is between 0 and 2^-126: dot products of bf16 make such a one 0. */
+  readonly normal?: boolean;
   /** Whether vectors of the accumulator may be loaded and stored in part. */
   readonly masks: boolean;
   readonly out: {

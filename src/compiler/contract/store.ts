@@ -8,7 +8,7 @@ import { type Inst, type Reg, registerScalar } from '../loops.ts';
 import type { Extent } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { mergesInOutput, type Problem } from './problem.ts';
-import type { OutputSite } from './spec.ts';
+import type { OutputSite, SharedReads } from './spec.ts';
 
 /** Dims walked as one in the output: the coordinate of `inner` runs over all of them. */
 export interface Group {
@@ -77,6 +77,7 @@ function siteOf(
   vectorDim: number | null,
   lanes: number,
   mask: Reg | null,
+  shared: SharedReads | null,
 ): OutputSite {
   const spread: (Reg | null)[] = p.fixed.map(x => (x === null ? null : b.i32(x)));
   p.dims.forEach((dim, d) => {
@@ -85,7 +86,7 @@ function siteOf(
     spread[dim.origin] = x ? affine(b, [[x, dim.step]], dim.phase) : b.i32(dim.phase);
   });
   const along = vectorDim === null || lanes === 1 ? null : p.dims[vectorDim]!.origin;
-  return { coords: spread, vectorDim: along, lanes, index, mask };
+  return { coords: spread, vectorDim: along, lanes, index, mask, shared };
 }
 
 /** Bytes of a cache line. */
@@ -117,7 +118,7 @@ export function touchesOf(
   const each = (r: Reg): void => {
     const coords = locate(b, m, b.add(tile.m, r), columns);
     const index = outputIndex(b, p, coords);
-    const beside = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null)) ?? [];
+    const beside = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null, null)) ?? [];
     for (const { from, bytes } of [{ from: b.addr(p.out.buffer, index), bytes: bytesOf(p.out.dtype) }, ...beside])
       for (let at = 0; at < tile.columns * bytes; at += LINE) b.prefetch(from, at, true);
   };
@@ -126,7 +127,7 @@ export function touchesOf(
 
 /**
  * Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims; those of `mask` only) and stores what it
- * returns.
+ * returns. Of sites with the same lanes in one block, `shared` holds what all of them read.
  */
 export function finish(
   b: LoopBuilder,
@@ -136,9 +137,10 @@ export function finish(
   index: Reg,
   vectorDim: number | null,
   mask: Reg | null = null,
+  shared: SharedReads | null = null,
 ): void {
   let result: Reg | null = value;
-  if (p.epilogue) result = p.epilogue(b, value, siteOf(b, p, coords, index, vectorDim, value.type.lanes, mask));
+  if (p.epilogue) result = p.epilogue(b, value, siteOf(b, p, coords, index, vectorDim, value.type.lanes, mask, shared));
   if (result && mask) b.storeMasked(p.out.dtype, b.addr(p.out.buffer, index), result, mask);
   else if (result) b.store(p.out.dtype, b.addr(p.out.buffer, index), result);
 }
@@ -178,6 +180,55 @@ export interface Tile {
   readonly skip?: Reg;
   /** Done row by row meanwhile, or else before. */
   readonly meanwhile?: Meanwhile | null;
+  /** Whether long formulas may be computed for some rows at once. */
+  readonly inTurns?: boolean;
+}
+
+/**
+ * Rows that a long formula is computed for at once: their vectors take turns (src/backends/x86/turns.ts), as many as
+ * registers are there for.
+ */
+const ROWS_IN_TURNS = 8;
+
+function loadSum(b: LoopBuilder, p: Problem, from: Reg, lanes: number, offset = 0): Reg {
+  const sum = b.load(p.acc, from, offset, lanes);
+  return p.normal ? b.asFlushed(sum) : sum;
+}
+
+/** Stores rows of whole vectors up to column `until`; where a row stands is worked out once for all of them. */
+function storeLines(
+  b: LoopBuilder,
+  p: Problem,
+  m: readonly Group[],
+  vectorDim: number,
+  lanes: number,
+  tile: Tile,
+  until: Reg,
+): void {
+  const bytes = bytesOf(p.acc);
+  const { rows, meanwhile } = tile;
+  const whole = typeof rows === 'number' && rows % ROWS_IN_TURNS === 0;
+  const together = tile.inTurns && whole && !finishesInRegisters(b, p, lanes, vectorDim) ? ROWS_IN_TURNS : 1;
+  const from = b.copy(tile.from);
+  b.for(0, rows, together, r => {
+    const lines = Array.from({ length: together }, (_, i) => {
+      const row = i === 0 ? r : b.add(r, b.i32(i));
+      meanwhile?.each(row);
+      const coords = locate(b, m, b.add(tile.m, row), tile.batch);
+      return { coords, index: outputIndex(b, p, coords), offset: i * tile.pitch * bytes };
+    });
+    b.for(0, until, lanes, v => {
+      const column = b.add(tile.n, v);
+      const place = b.advance(from, v, bytes);
+      b.storingLast(
+        lines.map(({ coords, index, offset }) => () => {
+          const sum = loadSum(b, p, place, lanes, offset);
+          finish(b, p, sum, new Map([...coords, [vectorDim, column]]), b.add(index, column), vectorDim);
+        }),
+      );
+    });
+    b.advance(from, b.i32(together * tile.pitch), bytes, from);
+  });
 }
 
 /** Stores one tile. */
@@ -198,23 +249,14 @@ export function storeTile(
   const rows = (fill: (from: Reg, coords: Coords) => void): void => {
     const from = b.copy(tile.from);
     b.for(0, tile.rows, 1, r => {
-      if (evenly) meanwhile?.each(r);
       fill(from, locate(b, m, b.add(tile.m, r), tile.batch));
       b.advance(from, b.i32(tile.pitch), bytes, from);
     });
   };
   if (evenly && inner) {
-    // Whole vectors of one row: where a row of the tile stands is worked out once for all of them. A tile of taps may
-    // begin behind the last column.
+    // A tile of taps may begin behind the last column.
     const until = b.bin('min', b.i32(tile.columns), b.sub(b.i32(total), tile.n));
-    rows((line, coords) => {
-      const index = outputIndex(b, p, coords);
-      b.for(0, until, lanes, v => {
-        const column = b.add(tile.n, v);
-        const value = b.load(p.acc, b.advance(line, v, bytes), 0, lanes);
-        finish(b, p, value, new Map([...coords, [inner.inner, column]]), b.add(index, column), inner.inner);
-      });
-    });
+    storeLines(b, p, m, inner.inner, lanes, tile, until);
     return;
   }
   if (p.masks && inner && storesVectors(p, n)) {
@@ -251,7 +293,7 @@ export function storeTile(
         const column = locate(b, n, b.add(first, lane), new Map());
         rows((from, coords) => {
           const at = new Map([...coords, ...column]);
-          const value = b.load(p.acc, b.advance(from, b.add(v, lane), bytes));
+          const value = loadSum(b, p, b.advance(from, b.add(v, lane), bytes), 1);
           finish(b, p, value, at, outputIndex(b, p, at), null);
         });
       });
@@ -264,7 +306,7 @@ export function storeTile(
       const column = locate(b, n, first, new Map());
       rows((from, coords) => {
         const at = new Map([...coords, ...column]);
-        const value = b.load(p.acc, b.advance(from, v, bytes), 0, lanes);
+        const value = loadSum(b, p, b.advance(from, v, bytes), lanes);
         finish(b, p, value, at, outputIndex(b, p, at), inner.inner);
       });
     };

@@ -18,6 +18,8 @@ function dropBits(b: LoopBuilder, x: Reg, bits: number): Reg {
 
 /** The bfloat16 value nearest to `x`; NaN quiet, so that it stays one without its low bits. */
 export function roundToBf16(b: LoopBuilder, x: Reg): Reg {
+  const nearest = b.nearestBf16(x);
+  if (nearest) return b.asBf16(nearest);
   const quiet = b.bitcast('f32', b.bin('or', b.bitcast('i32', x), int(b, x, 1 << 22)));
   return b.asBf16(b.select(b.cmp('ne', x, x), quiet, dropBits(b, x, 16)));
 }

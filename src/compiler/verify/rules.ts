@@ -31,6 +31,8 @@ const UNARY: { readonly [F in UnOp]: readonly Scalar[] } = {
   clz: INTEGERS,
   nearInverse: FLOATS,
   toF16: ['f32'],
+  toBf16: ['f32'],
+  toNormalBf16: ['f32'],
 };
 
 const BITS: readonly Scalar[] = [...INTEGERS, 'mask'];

@@ -115,6 +115,7 @@ function lowerPacked(b: LoopBuilder, q: PackedProblem, target: Target, scratch: 
               pitch: plan.width,
               rows: count,
               meanwhile,
+              inTurns: q.by === 'dot',
             });
           },
         });

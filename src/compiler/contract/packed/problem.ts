@@ -116,6 +116,7 @@ export function packedProblem(p: Problem, target: Target): WordProblem {
       k: [...p.k.filter(d => d !== dim), dim],
       a: counted(p.a),
       b: counted(p.b),
+      ...(by === 'dot' && p.acc === 'f32' ? { normal: true } : {}),
     },
     by,
     step: { points: STEP, words: STEP },
