@@ -29,6 +29,19 @@ export interface Usage {
   replace(a: Reg, d: Reg, move: Inst, inst: Inst): void;
 }
 
+/** What has a block of its own. */
+export type Nested = Extract<Inst, { readonly body: readonly Inst[] }>;
+
+// A read where most have nothing, as `in` asks the engine's runtime.
+export const holdsBlock = (inst: Inst): inst is Nested =>
+  (inst as { readonly body?: readonly Inst[] }).body !== undefined;
+
+/** Whether nothing in a block has a block of its own. */
+export function isStraight(body: readonly Inst[]): boolean {
+  for (let i = 0; i < body.length; i++) if (holdsBlock(body[i]!)) return false;
+  return true;
+}
+
 /**
  * Puts the registers that the instruction itself reads into `into`, from index `at` on, in operand order; returns the
  * index behind the last one. Nested blocks are not entered. Every pass asks this of every instruction, in code that

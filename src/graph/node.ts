@@ -175,21 +175,22 @@ let nodes = 0;
  * them.
  */
 export class Node<P extends Primitive = Primitive> {
-  readonly id = ++nodes;
-  readonly op: P;
-  inputs: readonly Node[];
-  readonly attrs: Attrs[P];
-  readonly shape: readonly number[];
-  readonly dtype: DType;
+  // Declared only, as the constructor writes them all: V8 would first define each, in a function of its own (decision 284).
+  declare readonly id: number;
+  declare readonly op: P;
+  declare inputs: readonly Node[];
+  declare readonly attrs: Attrs[P];
+  declare readonly shape: readonly number[];
+  declare readonly dtype: DType;
   /** Elements. */
-  readonly size: number;
+  declare readonly size: number;
   /**
    * Whether a parameter that requires a gradient is among its ancestors. Only a variable's own leaf changes it later
    * (freezing).
    */
-  requiresGrad: boolean;
+  declare requiresGrad: boolean;
   /** The computed value, once evaluated. A node with a value is a leaf for every later program. */
-  value: HostArray | null;
+  declare value: HostArray | null;
 
   constructor(
     op: P,
@@ -199,6 +200,7 @@ export class Node<P extends Primitive = Primitive> {
     dtype: DType,
     requiresGrad: boolean,
   ) {
+    this.id = ++nodes;
     this.op = op;
     this.inputs = inputs;
     this.attrs = attrs;

@@ -107,7 +107,7 @@ function bindingsOf(tensors: readonly Tensor[], program: Trace): Binding[] {
   const bindings: Binding[] = [];
   for (let i = 0; i < tensors.length; i++) {
     const { node } = tensors[i]!;
-    const binding = residence(node, program) ?? node.value;
+    const binding = node.op === 'data' ? node.value : (residence(node, program) ?? node.value);
     if (!binding) return bindingsOfComputed(tensors, program);
     bindings.push(binding);
   }

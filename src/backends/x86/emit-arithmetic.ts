@@ -221,14 +221,15 @@ export function compare(f: Frame, fn: CmpOp, d: Reg, a: Reg, b: Reg): void {
   const l = lengthOf(type);
   const x = f.v(a, 0);
   const { s, broadcast } = f.operand(b, 1);
+  const into = type.lanes > 1 ? f.kInto(d, K0) : K0;
   if (isFloat(type)) {
     if (fn === 'ltU') missing(fn, type);
-    asm.vector(packed('vcmp', type), l, K0, x, s, { imm: FLOAT_PREDICATE[fn], broadcast });
+    asm.vector(packed('vcmp', type), l, into, x, s, { imm: FLOAT_PREDICATE[fn], broadcast });
   } else {
     const op = integer(fn === 'ltU' ? 'vpcmpu' : 'vpcmp', type);
-    asm.vector(op, l, K0, x, s, { imm: INTEGER_PREDICATE[fn], broadcast });
+    asm.vector(op, l, into, x, s, { imm: INTEGER_PREDICATE[fn], broadcast });
   }
-  if (type.lanes > 1) f.kDone(d, K0);
+  if (type.lanes > 1) f.kDone(d, into);
   else {
     asm.mask('kmovw_rk', G0, 0, K0);
     asm.aluImm('and', false, G0, 1);

@@ -262,6 +262,12 @@ export class Frame {
     return spare;
   }
 
+  /** The register that `d` has, else `spare`. */
+  kInto(d: Reg, spare: number): number {
+    const place = this.places[d.id] ?? this.placeless(d);
+    return place >= 0 ? place : spare;
+  }
+
   kDone(d: Reg, from: number): void {
     const place = this.places[d.id] ?? this.placeless(d);
     if (place < 0) this.asm.mask('kmovw_st', from, 0, this.slot(place));

@@ -4,7 +4,7 @@
  * keep theirs. Rewrites loop IR.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
-import { operandsOf, readBy } from '../../compiler/usage.ts';
+import { holdsBlock, isStraight, type Nested, operandsOf, readBy } from '../../compiler/usage.ts';
 
 /** Trips from which on a constant is worth its load before the loop. */
 const LEAST_TRIPS = 4;
@@ -19,12 +19,6 @@ interface Hoisted {
   /** Constants that were moved in front of a loop, by register id: they are to stay in their registers. */
   readonly held: ReadonlySet<number>;
 }
-
-/** What has a block of its own. */
-type Nested = Extract<Inst, { readonly body: readonly Inst[] }>;
-
-// A read where most have nothing, as `in` asks the engine's runtime.
-const holdsBlock = (inst: Inst): inst is Nested => (inst as { readonly body?: readonly Inst[] }).body !== undefined;
 
 const inVector = ({ type }: Reg): boolean => type.lanes > 1 && type.scalar !== 'mask';
 
@@ -177,11 +171,6 @@ class Hoisting {
     }
     return most + 2;
   }
-}
-
-function isStraight(body: readonly Inst[]): boolean {
-  for (let i = 0; i < body.length; i++) if (holdsBlock(body[i]!)) return false;
-  return true;
 }
 
 function hasVectorConstant(body: readonly Inst[]): boolean {

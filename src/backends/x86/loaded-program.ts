@@ -33,6 +33,8 @@ interface PlacedCode {
   readonly start: number;
   readonly entries: ProgramEntries;
   readonly choice: ThreadChoice;
+  /** Whether it is over before another thread would have woken: nobody need ask how many threads it takes. */
+  readonly isBrief: boolean;
 }
 
 /** The same program on another backend. */
@@ -78,7 +80,8 @@ export class LoadedProgram implements Executable {
     const pages = span('x86: load', () => machine.loadCode(code));
     machine.native.releaseWith(this, pages);
     const choice = new ThreadChoice(entries.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
-    return { isPlaced: true, pages, start: pages.address + entries.run, entries, choice };
+    const isBrief = choice.brief && !machine.allThreads;
+    return { isPlaced: true, pages, start: pages.address + entries.run, entries, choice, isBrief };
   }
 
   /** All of the code: what is still to come of it is written now. */
@@ -106,8 +109,7 @@ export class LoadedProgram implements Executable {
 
   private runPlaced(code: PlacedCode): void {
     if (this.byStep) this.runAllSteps(code);
-    else if (code.choice.brief || this.machine.threads === 1)
-      this.machine.pool.run(code.start, this.table.address, this.threads(code));
+    else if (code.isBrief || this.machine.threads === 1) this.machine.pool.run(code.start, this.table.address, 1);
     else this.runTimed(code);
   }
 

@@ -3,9 +3,7 @@
  * Rewrites loop IR.
  */
 import type { Inst } from '../../compiler/loops.ts';
-import { type Usage, usageOf } from '../../compiler/usage.ts';
-
-type Nested = Extract<Inst, { readonly body: readonly Inst[] }>;
+import { holdsBlock, type Nested, type Usage, usageOf } from '../../compiler/usage.ts';
 
 interface Folded {
   readonly body: readonly Inst[];
@@ -32,8 +30,8 @@ function foldBlock(block: readonly Inst[], usage: Usage): readonly Inst[] {
         out[out.length - 1] = folded;
         changes = true;
       } else out.push(inst);
-    } else if ((inst as { readonly body?: readonly Inst[] }).body) {
-      const now = foldInside(inst as Nested, usage);
+    } else if (holdsBlock(inst)) {
+      const now = foldInside(inst, usage);
       if (now !== inst) changes = true;
       out.push(now);
     } else out.push(inst);

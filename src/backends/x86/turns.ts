@@ -4,7 +4,7 @@
  * formula that is a few vectors, too few to hide how long each instruction takes (decision 287). Rewrites loop IR.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
-import { operandsOf } from '../../compiler/usage.ts';
+import { holdsBlock, isStraight, type Nested, operandsOf } from '../../compiler/usage.ts';
 
 /** Instructions of a vector from which on taking turns is worth it. */
 const LEAST = 8;
@@ -19,18 +19,19 @@ type Vector = readonly Inst[];
 
 /** @param registers vector registers there are */
 export function takeTurns(body: readonly Inst[], registers: number): readonly Inst[] {
-  let changes = false;
-  const now = body.map(inst => {
-    const one = inside(inst, registers);
-    if (one !== inst) changes = true;
-    return one;
-  });
-  return changes ? now : body;
+  // Copied from the first instruction on that changes.
+  let out: Inst[] | null = null;
+  for (let i = 0; i < body.length; i++) {
+    const inst = body[i]!;
+    const now = holdsBlock(inst) ? inside(inst, registers) : inst;
+    if (!out && now !== inst) out = body.slice(0, i);
+    out?.push(now);
+  }
+  return out ?? body;
 }
 
-function inside(inst: Inst, registers: number): Inst {
-  if (!('body' in inst)) return inst;
-  if (inst.op === 'for' && inst.body.every(one => !('body' in one))) {
+function inside(inst: Nested, registers: number): Inst {
+  if (inst.op === 'for' && isStraight(inst.body)) {
     const body = inTurns(inst.body, registers);
     return body === inst.body ? inst : { ...inst, body };
   }
@@ -41,7 +42,7 @@ function inside(inst: Inst, registers: number): Inst {
 }
 
 function inTurns(body: readonly Inst[], registers: number): readonly Inst[] {
-  const parts = body.length < 2 * LEAST ? null : partsOf(body);
+  const parts = body.length < 2 * LEAST || isProduct(body) ? null : partsOf(body);
   if (!parts) return body;
   const { shared, vectors } = parts;
   const longest = vectors.reduce((most, { length }) => Math.max(most, length), 0);
@@ -54,6 +55,23 @@ function inTurns(body: readonly Inst[], registers: number): readonly Inst[] {
   }
   return body;
 }
+
+/** Whether a loop does nothing but multiply and add what it loads: its sums share that, so none is independent. */
+function isProduct(body: readonly Inst[]): boolean {
+  for (let i = 0; i < body.length; i++) if (!OF_PRODUCTS.has(body[i]!.op)) return false;
+  return true;
+}
+
+const OF_PRODUCTS: ReadonlySet<string> = new Set([
+  'fma',
+  'dot',
+  'load',
+  'splat',
+  'const',
+  'addr',
+  'advance',
+  'prefetch',
+]);
 
 /** What is shared, then the vectors, constants where they are first read: not alive for longer than they must. */
 function withConstants(shared: readonly Inst[], order: readonly Inst[]): Inst[] {

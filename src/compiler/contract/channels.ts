@@ -12,9 +12,10 @@ import { affine, unravel, zero } from './indices.ts';
 import { addProduct } from './micro.ts';
 import { comesPacked } from './plan.ts';
 import { extent, type Guard, type Problem, product, type View } from './problem.ts';
-import type { Scratch } from './spec.ts';
+import type { Scratch, SharedReads } from './spec.ts';
 import { type Coords, finish, outputIndex } from './store.ts';
-import { eachTask } from './tasks.ts';
+import { eachTask, wantedTasks } from './tasks.ts';
+import { ceilDiv } from './tile.ts';
 
 /** Taps of a row whose weights are held in registers, at most, and taps in all. */
 const MAX_ROW_TAPS = 9;
@@ -22,6 +23,8 @@ const MAX_TAPS = 1024;
 /** Pixels of a tile: enough chains to hide the latency of a multiply-add, few enough for the registers and the code. */
 const MIN_TILE = 6;
 const MAX_TILE = 14;
+/** Rows of a task at most: of what they read, two rows are read by two tasks. */
+const MOST_ROWS = 14;
 
 /** The problem as rows of pixels: which operand is the image, which dims are what. */
 interface Rows {
@@ -171,6 +174,28 @@ function packWeights(b: LoopBuilder, p: Problem, { rows, channels, taps, pitch }
   return packed;
 }
 
+/** How the output is cut: rows of images in groups, and vectors of channels. */
+interface Tasks {
+  /** Rows of an image (one where tiles have none around them), groups of them, and groups of vectors. */
+  readonly rows: number;
+  readonly rowGroups: number;
+  readonly vectors: number;
+  readonly vectorGroups: number;
+}
+
+/**
+ * A task takes its rows below each other for one vector of channels after the other: what a row reads of the image is
+ * still in the first cache for the row below it.
+ */
+function tasksOf(p: Problem, target: Target, { rows, channels, lanes }: Layout): Tasks {
+  const height = rows.rows.length === 0 ? 1 : p.dims[rows.rows[rows.rows.length - 1]!]!.size;
+  const rowGroups = ceilDiv(height, MOST_ROWS);
+  const others = extent(p, [...rows.outer, ...rows.rows]) / height;
+  const vectors = ceilDiv(channels, lanes);
+  const vectorGroups = Math.max(1, Math.min(vectors, ceilDiv(wantedTasks(p, target), others * rowGroups)));
+  return { rows: height, rowGroups, vectors, vectorGroups };
+}
+
 /** Emits the whole kernel. */
 export function lowerChannels(b: LoopBuilder, p: Problem, target: Target, scratch: Scratch): void {
   const layout = layoutOf(p, rowsOf(p)!, target);
@@ -178,24 +203,41 @@ export function lowerChannels(b: LoopBuilder, p: Problem, target: Target, scratc
   const { image, outer, rows } = layout.rows;
   const packed = packWeights(b, p, layout, scratch);
   const ragged = channels % lanes;
-  const spaces = [...sizesOf(p, outer), ...sizesOf(p, rows)];
+  const cut = tasksOf(p, target, layout);
+  const around = [...outer, ...rows.slice(0, -1)];
+  const spaces = [...sizesOf(p, around), cut.rowGroups, cut.vectorGroups];
   eachTask(b, product(spaces), task => {
-    const at = unravel(b, task, spaces);
-    const place = [...outer, ...rows];
-    const start = stepAll(b, image, origin(b, image), place, at);
+    const place = unravel(b, task, spaces);
+    const [rowGroup, vectorGroup] = place.slice(around.length) as [Reg, Reg];
+    const until = (at: Reg, size: number, groups: number): Reg => b.bin('divU', b.mul(at, b.i32(size)), b.i32(groups));
+    const range = (at: Reg, size: number, groups: number): readonly [Reg, Reg] => [
+      until(at, size, groups),
+      until(b.add(at, b.i32(1)), size, groups),
+    ];
+    const [top, bottom] = range(rowGroup, cut.rows, cut.rowGroups);
+    const [from, to] = range(vectorGroup, cut.vectors, cut.vectorGroups).map(v => b.mul(v, b.i32(lanes)));
     const batch = affine(
       b,
-      outer.map((_, i) => [at[i]!, product(sizesOf(p, outer.slice(i + 1)))] as const),
+      outer.map((_, i) => [place[i]!, product(sizesOf(p, outer.slice(i + 1)))] as const),
       0,
     );
-    const row: Row = { at, start, packed, weights: b.mul(batch, b.i32(taps * pitch)) };
-    /** All channels of a tile. */
-    const channelwise = (first: Reg, count: number, shape: number): void => {
+    const weights = b.mul(batch, b.i32(taps * pitch));
+    /** A tile of each of the task's rows. */
+    const downwards = (tile: Tile, c: Reg, mask: Reg | null): void =>
+      b.for(top, bottom, 1, y => {
+        const at = [...place.slice(0, around.length), ...(rows.length > 0 ? [y] : [])];
+        const start = stepAll(b, image, origin(b, image), [...outer, ...rows], at);
+        sumTile(b, p, layout, { at, start, packed, weights }, tile, c, mask);
+      });
+    eachTile(b, layout, (first, count, shape) => {
       const tile = { first, count, shape };
-      if (channels >= lanes) b.for(0, channels - ragged, lanes, c => sumTile(b, p, layout, row, tile, c, null));
-      if (ragged > 0) sumTile(b, p, layout, row, tile, b.i32(channels - ragged), b.firstLanes(b.i32(ragged), lanes));
-    };
-    eachTile(b, layout, channelwise);
+      if (ragged === 0) b.for(from!, to!, lanes, c => downwards(tile, c, null));
+      else {
+        const whole = b.i32(channels - ragged);
+        b.for(from!, b.bin('min', to!, whole), lanes, c => downwards(tile, c, null));
+        b.if(b.cmp('gt', to!, whole), () => downwards(tile, whole, b.firstLanes(b.i32(ragged), lanes)));
+      }
+    });
   });
 }
 
@@ -269,12 +311,16 @@ function sumTile(b: LoopBuilder, p: Problem, layout: Layout, row: Row, tile: Til
     });
     b.advance(weightsAt, b.i32(rowTaps * pitch), bytes, weightsAt);
   });
-  for (const [x, sum] of sums.entries()) {
-    const coords: Coords = new Map([
+  const shared: SharedReads = new Map();
+  const coordsOf = (x: number): Coords =>
+    new Map([
       ...[...outer, ...rows].map((d, i) => [d, at[i]!] as const),
       ...(run === null ? [] : [[run, x === 0 ? first : b.add(first, b.i32(x))] as const]),
       [channel, c],
     ]);
-    finish(b, p, sum, coords, outputIndex(b, p, coords), channel, mask);
+  const begin = outputIndex(b, p, coordsOf(0));
+  for (const [x, sum] of sums.entries()) {
+    const index = x === 0 ? begin : b.add(begin, b.i32(x * p.out.lin[run!]!));
+    finish(b, p, sum, coordsOf(x), index, channel, mask, shared);
   }
 }

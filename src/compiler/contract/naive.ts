@@ -96,6 +96,7 @@ export function lowerNaive(b: LoopBuilder, spec: ContractSpec): void {
       vectorDim: null,
       lanes: 1,
       mask: null,
+      shared: null,
       index,
     };
     const value = spec.epilogue ? spec.epilogue(b, acc, site) : acc;

@@ -12,7 +12,7 @@ import { type Ahead, type Stream, sweep } from './micro.ts';
 import { evenDims, type Plan } from './plan.ts';
 import { extent, type Problem, product } from './problem.ts';
 import { eachBlock, openSide, type RunningBlock, type Side, strideOf } from './sides.ts';
-import type { Scratch } from './spec.ts';
+import type { Scratch, SharedReads } from './spec.ts';
 import {
   type Coords,
   finish,
@@ -290,14 +290,15 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
     const x = columns.get(inner)!;
     const down = mGroups[0]?.inner;
     const index = outputIndex(b, p, down === undefined ? columns : new Map([...columns, [down, run.first]]));
-    for (const [r, tile] of sums.entries()) {
-      const row = new Map(columns);
-      if (down !== undefined) row.set(down, r === 0 ? run.first : b.add(run.first, b.i32(r)));
-      const start = r === 0 ? index : b.add(index, b.i32(r * p.out.lin[down!]!));
-      for (const [v, sum] of tile.entries()) {
-        const offset = b.i32(v * lanes);
-        if (v > 0) row.set(inner, b.add(x, offset));
-        finish(b, p, sum, row, v === 0 ? start : b.add(start, offset), inner);
+    // Column by column: what the rows of one share is read once, and stays in a register.
+    for (let v = 0; v < vectors; v++) {
+      const shared: SharedReads = new Map();
+      if (v > 0) columns.set(inner, b.add(x, b.i32(v * lanes)));
+      for (const [r, tile] of sums.entries()) {
+        const row = new Map(columns);
+        if (down !== undefined) row.set(down, r === 0 ? run.first : b.add(run.first, b.i32(r)));
+        const offset = v * lanes + (r === 0 ? 0 : r * p.out.lin[down!]!);
+        finish(b, p, tile[v]!, row, offset === 0 ? index : b.add(index, b.i32(offset)), inner, null, shared);
       }
     }
   };

@@ -78,7 +78,12 @@ export interface OutputSite {
   readonly mask: Reg | null;
   /** Scalar i32: element index of lane 0 in the output buffer. */
   readonly index: Reg;
+  /** What sites of the same lanes of `vectorDim` in the same block read once for all of them. */
+  readonly shared: SharedReads | null;
 }
+
+/** Vectors that have been read, by whatever the epilogue knows them by. */
+export type SharedReads = Map<unknown, Reg>;
 
 export interface ContractSpec {
   readonly dims: readonly ContractDim[];

@@ -8,7 +8,7 @@ import { type Inst, type Reg, registerScalar } from '../loops.ts';
 import type { Extent } from './cursor.ts';
 import { affine, unravel, zero } from './indices.ts';
 import { mergesInOutput, type Problem } from './problem.ts';
-import type { OutputSite } from './spec.ts';
+import type { OutputSite, SharedReads } from './spec.ts';
 
 /** Dims walked as one in the output: the coordinate of `inner` runs over all of them. */
 export interface Group {
@@ -77,6 +77,7 @@ function siteOf(
   vectorDim: number | null,
   lanes: number,
   mask: Reg | null,
+  shared: SharedReads | null,
 ): OutputSite {
   const spread: (Reg | null)[] = p.fixed.map(x => (x === null ? null : b.i32(x)));
   p.dims.forEach((dim, d) => {
@@ -85,7 +86,7 @@ function siteOf(
     spread[dim.origin] = x ? affine(b, [[x, dim.step]], dim.phase) : b.i32(dim.phase);
   });
   const along = vectorDim === null || lanes === 1 ? null : p.dims[vectorDim]!.origin;
-  return { coords: spread, vectorDim: along, lanes, index, mask };
+  return { coords: spread, vectorDim: along, lanes, index, mask, shared };
 }
 
 /** Bytes of a cache line. */
@@ -117,7 +118,7 @@ export function touchesOf(
   const each = (r: Reg): void => {
     const coords = locate(b, m, b.add(tile.m, r), columns);
     const index = outputIndex(b, p, coords);
-    const beside = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null)) ?? [];
+    const beside = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null, null)) ?? [];
     for (const { from, bytes } of [{ from: b.addr(p.out.buffer, index), bytes: bytesOf(p.out.dtype) }, ...beside])
       for (let at = 0; at < tile.columns * bytes; at += LINE) b.prefetch(from, at, true);
   };
@@ -126,7 +127,7 @@ export function touchesOf(
 
 /**
  * Runs the epilogue on `value` (`lanes` along `vectorDim`, problem dims; those of `mask` only) and stores what it
- * returns.
+ * returns. Of sites with the same lanes in one block, `shared` holds what all of them read.
  */
 export function finish(
   b: LoopBuilder,
@@ -136,9 +137,10 @@ export function finish(
   index: Reg,
   vectorDim: number | null,
   mask: Reg | null = null,
+  shared: SharedReads | null = null,
 ): void {
   let result: Reg | null = value;
-  if (p.epilogue) result = p.epilogue(b, value, siteOf(b, p, coords, index, vectorDim, value.type.lanes, mask));
+  if (p.epilogue) result = p.epilogue(b, value, siteOf(b, p, coords, index, vectorDim, value.type.lanes, mask, shared));
   if (result && mask) b.storeMasked(p.out.dtype, b.addr(p.out.buffer, index), result, mask);
   else if (result) b.store(p.out.dtype, b.addr(p.out.buffer, index), result);
 }

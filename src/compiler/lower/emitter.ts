@@ -3,7 +3,7 @@
  * where elements are and how they are read in `indices.ts` and `memory.ts`. Imports level 1 and the loop IR; decides
  * nothing about loops.
  */
-import type { DType } from '../../graph/dtype.ts';
+import { type DType, isFloat } from '../../graph/dtype.ts';
 import type { Expr, GuardExpr, OpExpr, Tracer } from '../expr.ts';
 import type { Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
@@ -179,6 +179,11 @@ export class Emitter extends Walk {
       const chosen = e.args[holds ? 1 : 2]!;
       return vector ? this.vector(chosen, copy) : this.value(chosen);
     }
+    const limit = limitOf(e);
+    if (limit) {
+      const [x, bound] = limit.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg))) as [Reg, Reg];
+      return b.bin(limit.fn, x, bound);
+    }
     const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
     const [x, y, z] = args as [Reg, Reg, Reg];
     const from = e.args[0]!.dtype;
@@ -231,3 +236,21 @@ export class Emitter extends Walk {
     return { scale, inverse };
   }
 }
+
+/**
+ * The limit that `x <= c ? c : x` and its like put on floats: one instruction each, which leaves NaN as it is, too. Not
+ * where x = c makes a difference: -0 stays -0 there.
+ */
+function limitOf(e: OpExpr): { readonly fn: 'pmin' | 'pmax'; readonly args: readonly [Expr, Expr] } | null {
+  const [condition, bound, x] = e.args;
+  if (!e.value.is('where') || !isFloat(e.dtype) || condition?.kind !== 'op' || !condition.value.is('compare'))
+    return null;
+  const { fn } = condition.value.attrs;
+  const [left, right] = condition.args as readonly [Expr, Expr];
+  const isBound = (arg: Expr): boolean => bound?.kind === 'const' && arg.kind === 'const' && arg.value === bound.value;
+  if (fn === 'eq' || !x || !bound || (fn === 'le' && isZero(bound))) return null;
+  if (left === x && isBound(right)) return { fn: 'pmax', args: [x, bound] };
+  return right === x && isBound(left) ? { fn: 'pmin', args: [x, bound] } : null;
+}
+
+const isZero = (e: Expr): boolean => e.kind === 'const' && Number(e.value) === 0;

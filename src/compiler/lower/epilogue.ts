@@ -3,7 +3,7 @@
  * level 1 and the contraction's spec.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
-import type { OutputSite } from '../contract/spec.ts';
+import type { OutputSite, SharedReads } from '../contract/spec.ts';
 import type { Expr, Tracer } from '../expr.ts';
 import { coefficient, type Ix, type VarAtom } from '../index-expr.ts';
 import type { ContractKernel } from '../kernels.ts';
@@ -32,6 +32,11 @@ interface Line {
 }
 
 const bytesOfRegister = (dtype: DType): number => bytesOf(registerScalar(dtype));
+
+/** Vectors that sites share at most. */
+const SHARED_MOST = 3;
+/** Vector registers that sums fill. */
+const FEW_REGISTERS = 16;
 
 export class Epilogue {
   /** Whether an index that was loaded may fail, as far as results have been emitted. */
@@ -73,7 +78,7 @@ export class Epilogue {
       const index = builder.add(at.index, offset);
       const coords = at.coords.map((c, d) => (c && d === at.vectorDim ? builder.add(c, offset) : c));
       const one = (): void => {
-        const site = { coords, vectorDim: null, lanes: 1, index, mask: null };
+        const site = { coords, vectorDim: null, lanes: 1, index, mask: null, shared: null };
         const x = this.finish(builder, builder.extract(acc, lane), site);
         builder.store(lead.value.dtype, builder.addr(out, index), x);
       };
@@ -106,12 +111,28 @@ export class Epilogue {
     const emitter = new Emitter(builder, context, tracer, v => buffers.read(v), along, laneBytes, vars);
     emitter.mode = { lanes: at.lanes, copies: 1, ...(at.mask ? { mask: at.mask } : {}) };
     this.locate(emitter, at);
+    if (at.shared && along) this.share(emitter, along, at.shared);
     emitter.bind(this.contracted, settle(builder, this.kernel.value.dtype, acc));
     for (const { expr } of stores) emitter.vector(expr, 0);
     for (const store of stores)
       if (store !== lead) emitter.store(store.value.dtype, buffers.write(store.value), store.ix, store.expr);
     this.mayFail ||= emitter.indices.mayFail;
     return toMemory(builder, lead.value.dtype, emitter.vector(lead.expr, 0));
+  }
+
+  /**
+   * Reads what depends on the lanes alone (a channel's factor) unless that has been done. Where registers are few, or
+   * such vectors many, sums would have to make way.
+   */
+  private share(emitter: Emitter, along: VarAtom, shared: SharedReads): void {
+    const bit = 2 ** this.kernel.plan.vars.indexOf(along);
+    const reads = this.results.exprs.filter(e => e.kind === 'load' && e.mask === bit && e.conditions.length === 0);
+    if (reads.length > SHARED_MOST || this.context.target.vectorRegisters <= FEW_REGISTERS) return;
+    for (const e of reads) {
+      const known = shared.get(e);
+      if (known) emitter.bind(e, known);
+      else shared.set(e, emitter.value(e));
+    }
   }
 
   private locate(emitter: Emitter, at: OutputSite): void {

@@ -161,25 +161,27 @@ export function batchNorm(
   const dims = x.shape.map((_, d) => d).filter(d => d !== 1);
   const count = dims.reduce((a, d) => a * x.shape[d]!, 1);
   const [scale, shift] = [perChannel('batchNorm', x, weight), perChannel('batchNorm', x, bias)];
-  let centered: Tensor;
-  let variance: Tensor;
+  const factorOf = (variance: Tensor): Tensor => {
+    const factor = variance.add(eps).rsqrt();
+    return scale ? factor.mul(scale) : factor;
+  };
   if (training) {
     if (count <= 1)
       throw new RangeError(`batchNorm: training needs more than one value per channel, got ${shapeText(x.shape)}`);
     const mean = input.mean(dims, { keepdim: true });
-    centered = input.sub(mean);
-    variance = varianceAround(input, mean, dims);
+    const centered = input.sub(mean);
+    const variance = varianceAround(input, mean, dims);
     blend(runningMean, mean.reshape([-1]), momentum);
     blend(runningVar, variance.reshape([-1]).mul(count / (count - 1)), momentum);
-  } else {
-    const [mean, spread] = [perChannel('batchNorm', x, runningMean), perChannel('batchNorm', x, runningVar)];
-    if (!mean || !spread) throw new TypeError('batchNorm: running statistics must be given outside training');
-    centered = input.sub(mean);
-    variance = spread;
+    return affine(centered.mul(factorOf(variance)), null, shift).to(x.dtype);
   }
-  const factor = variance.add(eps).rsqrt();
-  const result = affine(centered.mul(scale ? factor.mul(scale) : factor), null, shift).to(x.dtype);
-  return training ? result : composite('batchNorm', [x, runningMean, runningVar, weight, bias], { eps }, result);
+  const [mean, variance] = [perChannel('batchNorm', x, runningMean), perChannel('batchNorm', x, runningVar)];
+  if (!mean || !variance) throw new TypeError('batchNorm: running statistics must be given outside training');
+  // Two operations an element, as PyTorch has it: the others are of channels alone, and done once where weights last.
+  const factor = factorOf(variance);
+  const moved = mean.mul(factor).neg();
+  const result = affine(input, factor, shift ? shift.add(moved) : moved).to(x.dtype);
+  return composite('batchNorm', [x, runningMean, runningVar, weight, bias], { eps }, result);
 }
 
 export interface InstanceNormOptions {
