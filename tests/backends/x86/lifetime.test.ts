@@ -52,6 +52,16 @@ interface Reading {
 }
 
 describe.skipIf(!machineCode || !existsSync(path.join(root, 'dist/node/index.js')))('generated code', () => {
+  it.skipIf(process.platform !== 'linux')('threads may run wherever their process may', () => {
+    const { stdout, stderr } = run(`${LONG}
+      import { readdirSync, readFileSync } from 'node:fs';
+      long(x);
+      const status = task => readFileSync('/proc/self/task/' + task + '/status', 'utf8');
+      const allowed = readdirSync('/proc/self/task').map(task => /Cpus_allowed:\\t(.*)/.exec(status(task))[1]);
+      console.log(new Set(allowed).size);`);
+    expect([stdout, stderr]).toEqual(['1\n', '']);
+  });
+
   it('is never writable and executable at once, whether made here or kept by an earlier process', () => {
     const script = `${LONG} long(x).sum().item();`;
     const flags = ['--require', path.join(root, 'tests/support/koffi-watched.cjs')];

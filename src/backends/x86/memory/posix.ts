@@ -16,6 +16,8 @@ interface System {
   readonly privateAnonymous: number;
   /** The advice that asks for large pages, where there is one. */
   readonly hugePages: number | null;
+  /** Whether a thread can be told which cores it may run on. */
+  readonly placesThreads: boolean;
   /** RTLD_DEFAULT: functions of all libraries that are loaded. */
   readonly anyLibrary: number;
 }
@@ -25,6 +27,7 @@ export function linux(koffi: Koffi): Platform {
     library: 'libc.so.6',
     privateAnonymous: 0x22,
     hugePages: 14,
+    placesThreads: true,
     anyLibrary: 0,
   });
   const syscall = library.func('int64_t syscall(int64_t, int64_t, int64_t)') as (...a: number[]) => number;
@@ -47,6 +50,7 @@ const DARWIN: System = {
   library: '/usr/lib/libSystem.B.dylib',
   privateAnonymous: 0x1002,
   hugePages: null,
+  placesThreads: false,
   anyLibrary: -2,
 };
 
@@ -61,6 +65,37 @@ export function darwin(koffi: Koffi): Platform {
   };
   // No Mac has them.
   return { ...platform, functions, allowTiles: () => false };
+}
+
+/** Bytes of a set of 1024 cores. */
+const CORES_BYTES = 128;
+
+/**
+ * Has a new thread begin on another core than the one that starts it, where some kernels leave it for 20 ms and more
+ * (decision 298). Afterwards it may run wherever its process may.
+ */
+function beginElsewhere(libc: ReturnType<Koffi['load']>): (thread: bigint) => void {
+  const allowed = libc.func('int sched_getaffinity(int, uint64_t, void*)') as (
+    process: number,
+    bytes: number,
+    cores: Uint8Array,
+  ) => number;
+  const allow = libc.func('int pthread_setaffinity_np(uint64_t, uint64_t, const void*)') as (
+    thread: bigint,
+    bytes: number,
+    cores: Uint8Array,
+  ) => number;
+  const here = libc.func('int sched_getcpu()') as () => number;
+  return thread => {
+    const all = new Uint8Array(CORES_BYTES);
+    const core = here();
+    if (core < 0 || core >= 8 * CORES_BYTES || allowed(0, CORES_BYTES, all) !== 0) return;
+    const others = all.slice();
+    others[core >> 3]! &= ~(1 << (core & 7));
+    if (others.every(cores => cores === 0)) return;
+    allow(thread, CORES_BYTES, others);
+    allow(thread, CORES_BYTES, all);
+  };
 }
 
 function posix(
@@ -131,7 +166,9 @@ function posix(
     },
     startThread(code, argument) {
       const handle = new BigUint64Array(1);
-      return create(handle, null, code, argument) === 0 ? handle[0]! : null;
+      if (create(handle, null, code, argument) !== 0) return null;
+      if (system.placesThreads) beginElsewhere(libc)(handle[0]!);
+      return handle[0]!;
     },
   };
 }
