@@ -264,8 +264,7 @@ export class Frame {
 
   /** The register that `d` has, else `spare`. */
   kInto(d: Reg, spare: number): number {
-    const place = this.places[d.id] ?? this.placeless(d);
-    return place >= 0 ? place : spare;
+    return this.gInto(d, spare);
   }
 
   kDone(d: Reg, from: number): void {
