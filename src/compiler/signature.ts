@@ -165,7 +165,8 @@ export class LoweringCache {
   step(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): Step {
     const { windows, lasts, repeated } = this;
     if (kernel.kind === 'routine') return loweredStep(kernel, make());
-    if (kernel.kind === 'copy') return new LateStep(kernel, [storage(kernel.from)], windows, () => this.copy(kernel, make));
+    if (kernel.kind === 'copy')
+      return new LateStep(kernel, [storage(kernel.from)], windows, () => this.copy(kernel, make));
     const signature =
       kernel.kind === 'chain'
         ? chainSignature(kernel, realised, windows, lasts)
