@@ -162,13 +162,13 @@ export const SEGMENT_BYTES = 1 << 14;
 const FIRST_SEGMENT = 8;
 
 /** Where the addresses of each step's buffers stand in the args table: one 64-bit word per buffer. */
-export interface ArgsLayout {
+interface ArgsLayout {
   /** Byte offset of each step's first. */
   readonly offsets: readonly number[];
   readonly bytes: number;
 }
 
-export function argsLayout(steps: readonly { readonly kernel: Pick<LoopKernel, 'buffers'> }[]): ArgsLayout {
+function argsLayout(steps: readonly { readonly kernel: Pick<LoopKernel, 'buffers'> }[]): ArgsLayout {
   let bytes = 0;
   const offsets = steps.map(({ kernel }) => {
     const offset = bytes;
