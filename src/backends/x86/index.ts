@@ -11,7 +11,7 @@ import { clock } from '../../launch/clock.ts';
 import { runCold } from '../../launch/engine.ts';
 import { queryCpu } from './cpu.ts';
 import { chooseIsa, targetOf } from './isa.ts';
-import { keep, keptFile, readKept, type TranslatedProgram } from './kept-code.ts';
+import { type KeptFile, keep, keptFile, readKept, type TranslatedProgram } from './kept-code.ts';
 import { BACKEND_NAME, Machine, type MachineOptions } from './machine.ts';
 import { Native } from './memory/native.ts';
 import { PlanTuner } from './tuner.ts';
@@ -41,7 +41,7 @@ export function createX86Backend(options: X86Options = {}): Backend {
   const machine = new Machine(native, isa, options);
   const target = targetOf(isa, cpu, Boolean(asked));
   const tuner = autotune ? new PlanTuner(machine, cpu) : null;
-  const translate = (program: GraphProgram, file: string | null): Executable => {
+  const translate = (program: GraphProgram, file: KeptFile | null): Executable => {
     const start = clock();
     machine.expectVariables(program.leaves.flatMap(leaf => (leaf.is('variable') ? [leaf.attrs.variable] : [])));
     // What is chosen by measuring is chosen before anything runs.

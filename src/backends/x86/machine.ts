@@ -19,6 +19,7 @@ import type { TranslatedProgram } from './kept-code.ts';
 import { type Elsewhere, LoadedProgram } from './loaded-program.ts';
 import type { CodePages, Native, NativeCall } from './memory/native.ts';
 import { ResultMemory } from './memory/results.ts';
+import { Uncounted } from './memory/uncounted.ts';
 import { PageTouch } from './page-touch.ts';
 import { emitAlone, type ProgramCode, ProgramEmitter, SEGMENT_BYTES } from './program-code.ts';
 import { Threads } from './threads.ts';
@@ -28,19 +29,19 @@ export const BACKEND_NAME = 'x86';
 
 const ALIGN = 64;
 
-/** Memory of the machine: an ArrayBuffer with an address. */
+/** Memory of the machine: an array buffer with an address. */
 export class NativeBuffer implements DeviceBuffer {
   readonly bytes: number;
   readonly view: Uint8Array;
   readonly address: number;
   private readonly machine: Machine;
 
-  constructor(machine: Machine, bytes: number) {
+  constructor(machine: Machine, bytes: number, allocate = (bytes: number): ArrayBufferLike => new ArrayBuffer(bytes)) {
     const { native } = machine;
     this.machine = machine;
     this.bytes = bytes;
     // Aligned by hand: the collector's allocator promises 16 bytes.
-    const whole = new Uint8Array(new ArrayBuffer(bytes + ALIGN));
+    const whole = new Uint8Array(allocate(bytes + ALIGN));
     const start = native.addressOf(whole);
     const skip = (ALIGN - (start % ALIGN)) % ALIGN;
     this.view = whole.subarray(skip, skip + bytes);
@@ -106,6 +107,7 @@ export class Machine {
   private readonly pages: PageTouch;
   /** Memory of variables that do not reside here yet. */
   private readonly expected = new WeakMap<Variable, NativeBuffer>();
+  private readonly uncounted = new Uncounted();
   /** The run that the event loop does not wait for, and those that wait for it. */
   private led: Job | null = null;
   /** Bytes of host copies given up since the collector was last told. */
@@ -226,7 +228,7 @@ export class Machine {
       if (variable.device || this.expected.has(variable)) continue;
       if (variable.host) copied += variable.bytes;
       if (variable.host && copied > MUCH) continue;
-      const buffer = new NativeBuffer(this, variable.bytes);
+      const buffer = new NativeBuffer(this, variable.bytes, bytes => this.uncounted.allocate(bytes));
       this.expected.set(variable, buffer);
       (variable.host ? buffers : later).push(buffer);
     }

@@ -92,6 +92,21 @@ describe.each(isas.filter(isa => isa !== 'avx2'))('%s', isa => {
     }
   });
 
+  it('bf16 rows that lie apart, in batches, at odd places', () => {
+    manualSeed(8);
+    const [a, w] = [random([3, 48, 2100], 'bf16'), random([3, 2051, 40], 'bf16')];
+    const product = (of: DType, first: number, count: number): Tensor => {
+      const rows = a.to(of).narrow(2, first, count);
+      return rows.matmul(w.to(of).narrow(1, first, count));
+    };
+    for (const [first, count] of [
+      [0, 64],
+      [1, 2050],
+      [3, 101],
+    ] as const)
+      check(backend, [product('f32', first, count)], [product('f64', first, count)], 1e-5);
+  });
+
   it('a bf16 result is rounded once, also behind what follows', () => {
     manualSeed(4);
     const [a, b, c] = [random([40, 70], 'bf16'), random([70, 50], 'bf16'), random([50], 'bf16')];

@@ -2,6 +2,7 @@
  * A block of packed products: on tiles, by dot products in vectors, or, where parts of f32 cannot be, by plain
  * multiply-adds (whole.ts).
  */
+import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg, Tiles } from '../../loops.ts';
 import { asReg, type Extent } from '../cursor.ts';
@@ -162,13 +163,16 @@ function multiplyVectors(
     );
   const [a, c] = [b.copy(from.a.words), b.copy(from.b.words)];
   const one = b.i32(1);
+  // Bytes from row to row, and from word to word.
+  const [across, along] =
+    plan.a === 'direct' ? [q.p.a.lin[q.p.m[0]!]! * bytesOf(q.p.a.dtype), WORD] : [WORD, rows * WORD];
   b.for(0, length, 1, () => {
     const columns = Array.from({ length: vectors }, (_, v) => b.load('i32', c, v * lanes * 4, lanes));
     for (const [r, row] of sums.entries()) {
-      const x = b.splat(b.load('i32', a, r * 4), lanes);
+      const x = b.splat(b.load('i32', a, r * across), lanes);
       for (const [v, sum] of row.entries()) b.dot(acc === 'f32' ? 'bf16' : 'i16', x, columns[v]!, sum, sum);
     }
-    b.advance(a, one, rows * 4, a);
+    b.advance(a, one, along, a);
     b.advance(c, one, width * 4, c);
   });
   each((sum, offset) => b.store(acc, from.to, sum, offset));

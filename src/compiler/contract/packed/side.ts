@@ -5,6 +5,7 @@
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
 import { asReg, type Cursor, type Extent, step } from '../cursor.ts';
+import { affine } from '../indices.ts';
 import { comesPacked } from '../plan.ts';
 import type { View } from '../problem.ts';
 import { cursorAt, eachBlock, type RunningBlock } from '../sides.ts';
@@ -102,6 +103,19 @@ interface Packer {
   readonly own: (slot: Reg, group: Group) => void;
 }
 
+/** An operand whose lines are read where they lie: a panel is where its first line's words begin. */
+function directSide(b: LoopBuilder, { p }: PackedProblem, plan: PackedPlan, { view, minor, width }: Side): OpenSide {
+  const apart = view.lin[minor[0]!]! * width;
+  return {
+    packShared: () => false,
+    enter(_slot, batch, block) {
+      const { index } = cursorAt(b, p, plan, view, batch, block);
+      const at = (panel: Reg): Reg => b.addr(view.buffer, affine(b, [[index, 1], [panel, apart]], 0)); // biome-ignore format: a sum
+      return { pass: () => {}, at: panel => ({ words: at(panel), range: null }) };
+    },
+  };
+}
+
 export function openSide(
   b: LoopBuilder,
   q: PackedProblem,
@@ -111,6 +125,7 @@ export function openSide(
   slots: number,
   scratch: Scratch,
 ): OpenSide {
+  if (side.source === 'direct') return directSide(b, q, plan, side);
   const { p } = q;
   const { view, width } = side;
   const panelWords = width * (plan.blockPoints / q.step.points) * q.step.words;
