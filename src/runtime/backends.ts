@@ -118,7 +118,10 @@ function sayWhatIsMissing(chosen: string): void {
 /** Name of the backend in use. */
 export const backendName = (): string => backend().name;
 
-/** Compute threads of the backend in use. Results do not depend on it, to the bit. */
+/**
+ * Compute threads of the backend in use: one per processor by default, no more than the time its container is given, or
+ * what `TENON_NUM_THREADS` says. Results do not depend on it, to the bit.
+ */
 export const numThreads = (): number => backend().threads;
 
 /** Sets the number of compute threads, 1 or more. */

@@ -147,7 +147,7 @@ const contract: Step = (draw, x) => {
   const out = r.shuffled([...labels.filter((_, d) => roles[d] !== 'sum'), ...extra]);
   const outSize = sizeOf(out.map(l => sizes.get(l)!));
   const n = sizeOf(labels.filter((_, d) => roles[d] === 'sum').map(l => sizes.get(l)!));
-  if (outSize * n > 60_000 || sizeOf(labelsB.map(l => sizes.get(l)!)) > 20_000) return null;
+  if (outSize * Math.max(1, n) > 60_000 || sizeOf(labelsB.map(l => sizes.get(l)!)) > 20_000) return null;
   const y = draw.partner(labelsB.map(l => sizes.get(l)!), dtype); // biome-ignore format: short
   const result = g.contract(node, y.node, labels, labelsB, out);
   if (isInt(dtype)) return integer(result);

@@ -3,7 +3,7 @@
  * TENON_ISA asks for less.
  */
 
-import { availableProcessors, wantedThreads } from '../../compiler/processors.ts';
+import { availableProcessors, visibleProcessors, wantedThreads } from '../../compiler/processors.ts';
 import { SettingError } from '../../compiler/settings.ts';
 import type { PackedProducts, Target } from '../../compiler/target.ts';
 import type { Cpu } from './cpu.ts';
@@ -50,7 +50,7 @@ const sharesCores = (cpu: Cpu, processors: number): boolean =>
  */
 const packedProducts = (isa: Isa, cpu: Cpu, asked: boolean): PackedProducts =>
   isa === 'amx'
-    ? { bf16: 'tiles', int8: 'tiles', f32: asked || !sharesCores(cpu, availableProcessors()) ? 'tiles' : null }
+    ? { bf16: 'tiles', int8: 'tiles', f32: asked || !sharesCores(cpu, visibleProcessors()) ? 'tiles' : null }
     : { bf16: cpu.fastBf16Dots ? 'dot' : null, int8: cpu.avx512Vnni ? 'dot' : null, f32: null };
 
 /**

@@ -6,10 +6,12 @@
 import { isProfiling, record, span } from '../../compiler/profile.ts';
 import {
   type Binding,
+  type ComingProgram,
   type Executable,
   type GraphProgram,
   type KernelOutline,
   MachineRefusal,
+  outlineOf,
   type ProgramOutline,
 } from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
@@ -20,10 +22,11 @@ import { clock } from '../../launch/clock.ts';
 import { runCold } from '../../launch/engine.ts';
 import { AddressTable } from './address-table.ts';
 import { runWhileWritten } from './first-run.ts';
+import type { TranslatedProgram } from './kept-code.ts';
 import { LastBindings } from './last-bindings.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
-import { argsLayout, type ProgramCode, type ProgramEmitter, type ProgramEntries } from './program-code.ts';
+import type { ProgramCode, ProgramEmitter, ProgramEntries } from './program-code.ts';
 
 /** All of a program's code in memory. */
 interface PlacedCode {
@@ -46,13 +49,15 @@ export type Elsewhere = NonNullable<GraphProgram['elsewhere']>;
 interface CodeToCome {
   readonly isPlaced: false;
   readonly emitter: ProgramEmitter;
-  readonly written: (code: ProgramCode) => void;
+  readonly coming: ComingProgram;
+  readonly written: (translated: TranslatedProgram) => void;
   readonly elsewhere: Elsewhere | undefined;
 }
 
 export class LoadedProgram implements Executable {
   private readonly machine: Machine;
-  private readonly program: ProgramOutline;
+  /** All that there is of it by now. */
+  private program: ProgramOutline;
   private code: PlacedCode | CodeToCome;
   private readonly table: AddressTable;
   /** Whether an index can be out of range. */
@@ -65,11 +70,18 @@ export class LoadedProgram implements Executable {
   private readonly last = new LastBindings();
   private freed = false;
 
-  constructor(machine: Machine, program: ProgramOutline, code: ProgramCode | Omit<CodeToCome, 'isPlaced'>) {
+  /** The workspace has `room` for what is still to come of the program, as far as one can say. */
+  constructor(
+    machine: Machine,
+    program: ProgramOutline,
+    room: number,
+    code: ProgramCode | Omit<CodeToCome, 'isPlaced'>,
+  ) {
     this.machine = machine;
     this.program = program;
     this.mayFail = program.failSites.length > 0;
-    this.table = new AddressTable(machine, program, argsLayout(program.kernels));
+    this.table = new AddressTable(machine, program, room);
+    this.table.extend(program);
     this.madeFrom = program.leaves.map(() => null);
     this.code = 'emitter' in code ? { isPlaced: false, ...code } : this.put(code);
   }
@@ -89,9 +101,12 @@ export class LoadedProgram implements Executable {
     const { code } = this;
     if (code.isPlaced) return code;
     const whole = span('x86: emit', () => code.emitter.finish());
+    const outline = outlineOf(code.coming);
+    this.program = outline;
     const placed = this.put(whole);
+    this.table.extend(outline);
     this.code = placed;
-    code.written(whole);
+    code.written({ outline, code: whole });
     return placed;
   }
 
@@ -140,7 +155,7 @@ export class LoadedProgram implements Executable {
       const outputs = this.place(bindings);
       const changed = program.preparations > 0 && this.keptChanged(bindings);
       const finish = (): number => this.finishCode().pages.address;
-      runCold(() => runWhileWritten(machine, code.emitter, table.address, finish));
+      runCold(() => runWhileWritten(machine, code, table, finish));
       if (changed) this.forgetFailed();
       return this.finish(bindings, outputs);
     } catch (error) {

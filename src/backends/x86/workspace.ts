@@ -12,7 +12,7 @@ const LINE = 64;
 export interface Area {
   readonly address: number;
   readonly bytes: number;
-  readonly memory: SharedArrayBuffer;
+  readonly view: Uint8Array;
 }
 
 export class Workspace {
@@ -25,12 +25,17 @@ export class Workspace {
     this.pages = pages;
   }
 
-  /** An area of so many bytes; another one than before when it grows. */
-  atLeast(bytes: number): Area {
+  get bytes(): number {
+    return this.area?.bytes ?? 0;
+  }
+
+  /** An area of so many bytes, of which the last `spare` will hardly be used; another one than before when it grows. */
+  atLeast(bytes: number, spare = 0): Area {
     if (!this.area || bytes > this.area.bytes) {
       this.area = this.allocate(bytes);
+      const { address, view } = this.area;
       // From the start on, which is what a program uses first.
-      this.pages.touch([this.area], [this.area.memory]);
+      this.pages.touch([{ address, bytes: bytes - spare }], [view]);
     }
     return this.area;
   }
@@ -38,9 +43,10 @@ export class Workspace {
   private allocate(bytes: number): Area {
     const { native } = this;
     const align = bytes >= LARGE_PAGE ? LARGE_PAGE : LINE;
-    const memory = new SharedArrayBuffer(bytes + align);
-    const address = Math.ceil(native.addressOf(new Uint8Array(memory)) / align) * align;
+    const all = new Uint8Array(new SharedArrayBuffer(bytes + align));
+    const start = native.addressOf(all);
+    const address = Math.ceil(start / align) * align;
     native.preferLargePages(address, bytes);
-    return { address, bytes, memory };
+    return { address, bytes, view: all.subarray(address - start, address - start + bytes) };
   }
 }

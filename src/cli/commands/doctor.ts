@@ -2,9 +2,10 @@
  * tenon doctor: what this machine has, which backends work here, and why one does not.
  */
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { Command } from 'commander';
 import { features } from '../../backends/wasm/features.ts';
+import { availableProcessors, visibleProcessors } from '../../compiler/processors.ts';
 import { whyUnavailable } from '../../runtime/index.ts';
 import { backendNames, numThreads, rand, setBackend } from '../../tensor/index.ts';
 import { Output } from '../output.ts';
@@ -38,20 +39,25 @@ interface BackendReport {
   readonly matmul_gflops?: number;
 }
 
+/** `8 cores`, or `8 cores, time of 2 given`: a control group may have less. */
+const coresOf = ({ cores, processors }: { readonly cores: number; readonly processors: number }): string =>
+  processors < cores ? `${cores} cores, time of ${processors} given` : `${cores} cores`;
+
 function doctor(output: Output): void {
   const machine = {
     tenon: VERSION,
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
     cpu: cpus()[0]?.model ?? 'unknown',
-    cores: availableParallelism(),
+    cores: visibleProcessors(),
+    processors: availableProcessors(),
     memory_gb: Math.round(totalmem() / 1e9),
     cpu_features: cpuFeatures(),
     webassembly: features(),
   };
   output.event('machine', machine);
   output.say(`Tenon ${machine.tenon} on Node ${machine.node}, ${machine.platform}`);
-  output.say(`CPU           ${machine.cpu}, ${machine.cores} cores, ${machine.memory_gb} GB of memory`);
+  output.say(`CPU           ${machine.cpu}, ${coresOf(machine)}, ${machine.memory_gb} GB of memory`);
   output.say(`CPU features  ${machine.cpu_features.join(' ') || 'unknown'}`);
   const wasm = Object.entries(machine.webassembly).map(
     ([name, has]) => `${name} ${has === true ? 'yes' : has === false ? 'no' : has}`,

@@ -5,7 +5,7 @@ import type { JoinedParts } from '../concats.ts';
 import { type Flow, storage, type Value } from '../flow.ts';
 import type { CopyKernel } from '../kernels.ts';
 import type { Place } from '../program.ts';
-import { makersOf, readsOf, type Step } from './step.ts';
+import { makersOf, type Step } from './step.ts';
 
 /** Which results are written straight to where they belong, and which need a copy. */
 interface Destinations {
@@ -40,7 +40,7 @@ export function chooseDestinations(
   const makers = makersOf(steps, joined);
   const readElsewhere = new Set<Step>();
   for (const step of steps)
-    for (const value of readsOf(step)) for (const maker of makers(value)) if (maker !== step) readElsewhere.add(maker);
+    for (const value of step.reads) for (const maker of makers(value)) if (maker !== step) readElsewhere.add(maker);
   const writers = new Map<number, Step>();
   // Rows that are written where they lie have no other place to go to: all others give way.
   const rows = flow.updates.filter(({ value }) => inPlace.has(value));
@@ -53,7 +53,7 @@ export function chooseDestinations(
       !place.has(root) &&
       !flow.lasts(root) &&
       !readElsewhere.has(step) &&
-      !step.lowered.mayFail &&
+      !step.mayFail &&
       readsOnlyInPlace(flow, step, root, leaf) &&
       !waitsForReaders(flow, step, memory, writers);
     if (direct) {
@@ -66,7 +66,7 @@ export function chooseDestinations(
 
 /** Variables that `step` reads, by their memory. */
 const memoriesRead = (flow: Flow, step: Step): number[] =>
-  readsOf(step).flatMap(read => (read.leaf < 0 ? [] : [flow.sameMemory[read.leaf]!]));
+  step.reads.flatMap(read => (read.leaf < 0 ? [] : [flow.sameMemory[read.leaf]!]));
 
 /**
  * Whether a reader of `memory` has to run after `step`: it writes in place (`writers`) what `step` reads, or what
@@ -86,7 +86,7 @@ function waitsForReaders(flow: Flow, step: Step, memory: number, writers: Readon
 
 function readsOnlyInPlace(flow: Flow, step: Step, stored: Value, leaf: number): boolean {
   const memory = flow.sameMemory[leaf];
-  return readsOf(step).every(
+  return step.reads.every(
     read =>
       read.leaf < 0 ||
       flow.sameMemory[read.leaf] !== memory ||

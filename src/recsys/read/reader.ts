@@ -1,7 +1,7 @@
 /**
  * Files in, batches out: threads, shuffle, batches and bad lines put together.
  */
-import { availableParallelism } from 'node:os';
+import { availableProcessors } from '../../compiler/processors.ts';
 import { checkOptions } from '../../tensor/options.ts';
 import type { SparseBatch } from '../batch.ts';
 import { Features } from '../features/features.ts';
@@ -22,7 +22,7 @@ export interface ReaderOptions {
   /** Leaves out a last batch that is not full; false by default. */
   readonly dropLast?: boolean;
   /**
-   * Reading threads; 0 reads in this one. As many as there are cores, at most 4, by default. What is read does not
+   * Reading threads; 0 reads in this one. As many as there are processors to use, at most 4, by default. What is read does not
    * depend on it.
    */
   readonly threads?: number;
@@ -79,7 +79,7 @@ export class BatchReader implements AsyncIterable<SparseBatch> {
   /** @throws Error naming the file that cannot be read, or when too many lines are bad */
   async *[Symbol.asyncIterator](): AsyncGenerator<SparseBatch, void, undefined> {
     const { format, batchSize, dropLast = false, shuffle, badLines } = this.options;
-    const { threads = Math.min(4, availableParallelism()) } = this.options;
+    const { threads = Math.min(4, availableProcessors()) } = this.options;
     const { schema } = this.features;
     this.quarantine = new Quarantine(badLines).begin();
     this.bytes = 0;
