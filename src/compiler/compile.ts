@@ -25,74 +25,113 @@ import { lowerCopy, lowerRoutine } from './lower/routine.ts';
 import { lowerSpace } from './lower/space.ts';
 import { normalise } from './normalise.ts';
 import { repeatedOperands, withPackings } from './packings.ts';
-import { chooseDestinations, order, plan, type Step } from './plan/index.ts';
-import type { GraphProgram, LoopProgram } from './program.ts';
+import { chooseDestinations, order, Planner, type Step } from './plan/index.ts';
+import { type ComingProgram, finished, type GraphProgram, type LoopProgram, type PlacedKernel } from './program.ts';
 import { LoweringCache } from './signature.ts';
 import type { Target } from './target.ts';
 import { MemoryWindows } from './windows.ts';
 
 /** Compiles a program for a target. Deterministic; the same program gives the same code. */
-export const compileGraph = (program: GraphProgram, target: Target): LoopProgram => compile(program, target).program;
+export const compileGraph = (program: GraphProgram, target: Target): LoopProgram =>
+  finished(beginGraph(program, target));
+
+/** The same up to the order of the kernels: each is made when it is asked for. */
+export const beginGraph = (program: GraphProgram, target: Target): ComingProgram => new Compilation(program, target);
 
 /** The kernels of a program in order, with what they compute: for tests and people. */
-export const compileSteps = (program: GraphProgram, target: Target): readonly Step[] => compile(program, target).steps;
-
-interface Compiled {
-  readonly program: LoopProgram;
-  readonly steps: readonly Step[];
+export function compileSteps(program: GraphProgram, target: Target): readonly Step[] {
+  const compilation = new Compilation(program, target);
+  finished(compilation);
+  return compilation.planner.steps;
 }
 
-function compile(program: GraphProgram, target: Target): Compiled {
-  const log = new DebugLog();
-  log.graph(program);
-  const normal = normalise(target.keepsMemory ? program : { ...program, lasting: [] });
-  log.pass('normalise');
-  const arranged = arrange(normal, target);
-  log.pass('layout');
-  const { flow, kernels, realised, context, joined, inPlace } = fuse(arranged, target);
-  const { windows } = context;
-  for (const value of [...program.outputs, ...kernels.flatMap(kernel => kernel.stores)]) checkSize(value);
-  log.pass('fuse');
+class Compilation implements ComingProgram {
+  readonly leaves: LoopProgram['leaves'];
+  readonly outputs: LoopProgram['outputs'];
+  readonly failSites: LoopProgram['failSites'];
+  readonly planner: Planner;
+  private readonly log = new DebugLog();
+
+  constructor(program: GraphProgram, target: Target) {
+    const { log } = this;
+    log.graph(program);
+    const normal = normalise(target.keepsMemory ? program : { ...program, lasting: [] });
+    log.pass('normalise');
+    const arranged = arrange(normal, target);
+    log.pass('layout');
+    const fused = fuse(arranged, target);
+    const { flow, kernels, context } = fused;
+    for (const value of [...program.outputs, ...kernels.flatMap(kernel => kernel.stores)]) checkSize(value);
+    log.pass('fuse');
+    this.planner = planned(fused, target);
+    log.pass('plan');
+    const written = new Set(flow.updates.map(update => update.leaf));
+    const { preparations } = this.planner;
+    this.leaves = program.leaves.map((leaf, i) => ({
+      dtype: leaf.dtype,
+      elements: leaf.size,
+      written: written.has(i),
+      lasting: preparations > 0 && program.lasting?.[i] === true,
+    }));
+    this.outputs = program.outputs.map(node => ({ dtype: node.dtype, elements: node.size }));
+    this.failSites = context.failSites;
+    while (this.kernels.length < preparations) this.next();
+    if (this.count === 0) log.finish(this.planner, this);
+  }
+
+  get kernels(): readonly PlacedKernel[] {
+    return this.planner.kernels;
+  }
+
+  get count(): number {
+    return this.planner.steps.length;
+  }
+
+  get preparations(): number {
+    return this.planner.preparations;
+  }
+
+  get arenaBytes(): number {
+    return this.planner.arenaBytes;
+  }
+
+  get likelyBytes(): number {
+    return this.planner.likelyBytes;
+  }
+
+  get keptBytes(): number {
+    return this.planner.keptBytes;
+  }
+
+  next(): void {
+    stayCold();
+    this.planner.next();
+    if (this.kernels.length < this.count) return;
+    this.log.pass('lower');
+    this.log.finish(this.planner, this);
+  }
+}
+
+/** The kernels in order, of which most are lowered as they are placed. */
+function planned({ flow, kernels, realised, context, joined, inPlace }: Fused, target: Target): Planner {
   let count = 0;
   const repeated = repeatedOperands(kernels, flow.lasts);
-  const cache = new LoweringCache(windows, flow.lasts, repeated);
-  const lower = (kernel: Kernel): Step => {
-    stayCold();
+  const cache = new LoweringCache(context.windows, flow.lasts, repeated);
+  const stepOf = (kernel: Kernel): Step => {
     const name = `k${count++}`;
     const make = (): LoweredKernel => lowerKernel(kernel, context, name, realised, inPlace, repeated);
     const tuned = (): LoweredKernel =>
       target.tuner && kernel.kind === 'contract' ? target.tuner.settle(make) : make();
-    return { kernel, lowered: cache.lower(kernel, realised, tuned) };
+    return cache.step(kernel, realised, tuned);
   };
-
-  const steps = withPackings(kernels.map(lower), repeated);
-  log.pass('lower');
+  const steps = withPackings(kernels.map(stepOf), repeated);
   const { place, copies } = chooseDestinations(flow, steps, joined, inPlace);
   for (const value of inPlace)
     if (place.get(value)?.kind !== 'leaf') throw new Error(`internal: v${value.id} is not written where its base is`);
   const isLasting = (step: Step): boolean => step.kernel.lasting;
   const lasting = order(flow, steps.filter(isLasting), place, joined);
-  const running = order(flow, [...steps.filter(step => !isLasting(step)), ...copies.map(lower)], place, joined);
-  const ordered = [...lasting, ...running];
-  const planned = plan(flow, lasting, running, place);
-  const written = new Set(flow.updates.map(update => update.leaf));
-  const result: LoopProgram = {
-    leaves: program.leaves.map((leaf, i) => ({
-      dtype: leaf.dtype,
-      elements: leaf.size,
-      written: written.has(i),
-      lasting: planned.preparations > 0 && program.lasting?.[i] === true,
-    })),
-    outputs: program.outputs.map(node => ({ dtype: node.dtype, elements: node.size })),
-    kernels: planned.kernels,
-    preparations: planned.preparations,
-    arenaBytes: planned.arenaBytes,
-    keptBytes: planned.keptBytes,
-    failSites: context.failSites,
-  };
-  log.pass('plan');
-  log.finish(ordered, planned, result);
-  return { program: result, steps: ordered };
+  const running = order(flow, [...steps.filter(step => !isLasting(step)), ...copies.map(stepOf)], place, joined);
+  return new Planner(flow, lasting, running, place);
 }
 
 /** @throws RangeError where a value that lies in memory has more elements than code counts */

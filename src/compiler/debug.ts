@@ -5,7 +5,7 @@
 
 import { printGraph } from '../graph/print.ts';
 import { clock } from '../launch/clock.ts';
-import type { Plan, Step } from './plan/index.ts';
+import type { Plan, Planner, Step } from './plan/index.ts';
 import { printProgram } from './print-loops.ts';
 import type { GraphProgram, LoopProgram } from './program.ts';
 
@@ -37,8 +37,8 @@ export class DebugLog {
     say(printGraph([...program.outputs, ...program.updates.map(update => update.node)]));
   }
 
-  finish(steps: readonly Step[], plan: Plan, program: LoopProgram): void {
-    if (this.wants('kernels')) say(printKernels(steps));
+  finish(plan: Planner, program: LoopProgram): void {
+    if (this.wants('kernels')) say(printKernels(plan.steps));
     if (this.wants('code')) say(printProgram(program));
     if (this.wants('plan')) say(printPlan(plan));
     if (this.wants('timing')) {

@@ -8,7 +8,7 @@ import { storage, Value } from './flow.ts';
 import type { ContractKernel, Kernel, PackKernel } from './kernels.ts';
 import type { LoopKernel, Reg } from './loops.ts';
 import type { BufferRef, LoweredKernel } from './lower/context.ts';
-import type { Step } from './plan/index.ts';
+import { loweredStep, type Step } from './plan/index.ts';
 
 /**
  * Readers for which packing ahead pays: what all threads pack goes to memory and comes back from there, which costs as
@@ -82,8 +82,7 @@ export function withPackings(steps: readonly Step[], repeated: ReadonlySet<Absor
   const codes = new Map<LoopKernel, string>();
   const packings = new Map<string, Packing>();
   return steps.flatMap(step => {
-    const { kernel, lowered } = step;
-    const { preparation, ...rest } = lowered;
+    const { kernel, preparation } = step;
     if (kernel.kind !== 'contract' || !preparation) return [step];
     const { a, b } = kernel.plan;
     const operand = repeated.has(a) ? a : repeated.has(b) ? b : null;
@@ -94,8 +93,8 @@ export function withPackings(steps: readonly Step[], repeated: ReadonlySet<Absor
     const known = packings.get(key);
     const packing = known ?? packingOf(kernel, preparation, storage(operand.base));
     packings.set(key, packing);
-    const refs = lowered.refs.map(ref => found(ref, packing.packed));
-    const reader: Step = { kernel, lowered: { ...rest, refs } };
+    const { preparation: _, ...rest } = step.lowered;
+    const reader = loweredStep(kernel, { ...rest, refs: rest.refs.map(ref => found(ref, packing.packed)) });
     return known ? [reader] : [packing.step, reader];
   });
 }
@@ -125,17 +124,14 @@ function packingOf(
     lasting: false,
     born,
   };
-  const step: Step = {
-    kernel,
-    lowered: {
-      loop: preparation.loop,
-      refs: preparation.refs.map(ref => found(ref, packed)),
-      mayFail: false,
-      single: false,
-      inPlace: [],
-      describe: () => [`packed = v${source.id}`],
-    },
-  };
+  const step = loweredStep(kernel, {
+    loop: preparation.loop,
+    refs: preparation.refs.map(ref => found(ref, packed)),
+    mayFail: false,
+    single: false,
+    inPlace: [],
+    describe: () => [`packed = v${source.id}`],
+  });
   return { step, packed };
 }
 

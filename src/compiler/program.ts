@@ -92,14 +92,55 @@ export interface LoopProgram extends ProgramOutline {
   readonly kernels: readonly PlacedKernel[];
 }
 
-/** The program without its loops, which hold most of its memory. */
-export const outlineOf = (program: ProgramOutline): ProgramOutline => ({
+/** A program whose kernels come one after another, in the order in which they run: each is made when its turn comes. */
+export interface ComingProgram extends LoopProgram {
+  /** Those that there are. */
+  readonly kernels: readonly PlacedKernel[];
+  /** Bytes of the arena that these need, and that all of them will probably need. */
+  readonly arenaBytes: number;
+  readonly likelyBytes: number;
+  /** How many kernels there will be. The first `preparations` are there from the start. */
+  readonly count: number;
+  /** Makes the next one. */
+  next(): void;
+}
+
+/** A program of which nothing is still to come. */
+export const whole = (program: LoopProgram): ComingProgram => ({
   ...program,
-  kernels: program.kernels.map(placed => ({
-    ...placed,
-    kernel: { name: placed.kernel.name, buffers: placed.kernel.buffers },
-  })),
+  likelyBytes: program.arenaBytes,
+  count: program.kernels.length,
+  next() {
+    throw new Error('internal: there are no more kernels');
+  },
 });
+
+/** What `of` holds of a program, and its kernels: those that there are by now. */
+const partsOf = <K>(of: ProgramOutline, kernels: K): Omit<ProgramOutline, 'kernels'> & { readonly kernels: K } => ({
+  leaves: of.leaves,
+  outputs: of.outputs,
+  kernels,
+  preparations: of.preparations,
+  arenaBytes: of.arenaBytes,
+  keptBytes: of.keptBytes,
+  failSites: of.failSites,
+});
+
+/** All of a program that comes. */
+export function finished(program: ComingProgram): LoopProgram {
+  while (program.kernels.length < program.count) program.next();
+  return partsOf(program, program.kernels);
+}
+
+/** The program without its loops, which hold most of its memory. */
+export const outlineOf = (program: ProgramOutline): ProgramOutline =>
+  partsOf(
+    program,
+    program.kernels.map(placed => ({
+      ...placed,
+      kernel: { name: placed.kernel.name, buffers: placed.kernel.buffers },
+    })),
+  );
 
 /** What a leaf is bound to for one run. */
 export type Binding = HostArray | Variable;
@@ -107,14 +148,14 @@ export type Binding = HostArray | Variable;
 /** A compiled program. Bindings must match the leaves in number, dtype and size. */
 export interface Executable {
   /**
-   * Runs once. Returns the outputs. Variables that the program updates are written in place. In an array that comes
-   * again, lasting leaves are bound to what they were.
+   * Runs once. Returns the outputs. Variables that the program updates are written in place. A `source` other than 0
+   * says that lasting leaves and variables are what they were in other runs of that source.
    * @throws Error naming the operation and the index when a data-dependent index was out of range; then no variable has
    * changed.
    */
-  run(bindings: readonly Binding[]): HostArray[];
+  run(bindings: readonly Binding[], source?: number): HostArray[];
   /** The same without blocking the event loop, where the backend can; variables must not be touched meanwhile. */
-  runAsync(bindings: readonly Binding[]): Promise<HostArray[]>;
+  runAsync(bindings: readonly Binding[], source?: number): Promise<HostArray[]>;
   /** Gives back code and memory early; never required. */
   free(): void;
 }

@@ -8,12 +8,17 @@ import type { Ix } from './index-expr.ts';
 import type { ChainKernel, ContractKernel, CopyKernel, Kernel, SpaceKernel } from './kernels.ts';
 import type { BufferRef, LoweredKernel } from './lower/context.ts';
 import { attributesKey } from './normalise.ts';
+import { LateStep, loweredStep, type Step } from './plan/index.ts';
 import type { MemoryWindows } from './windows.ts';
 
 interface Signature {
   readonly key: string;
   /** Values the kernel's buffers may stand for, in the order the signature met them. */
   readonly values: readonly Value[];
+  /** Those among them that are in memory already: the kernel may read them. */
+  readonly reads: readonly Value[];
+  /** Whether an index comes from memory, which may be checked. */
+  readonly indexed: boolean;
 }
 
 const coordsKey = (coords: readonly Ix[]): string => {
@@ -30,6 +35,8 @@ function signatureOf(
   repeated: ReadonlySet<AbsorbedOperand>,
 ): Signature {
   const values: Value[] = [];
+  const reads: Value[] = [];
+  let indexed = false;
   const number = new Map<Value, number>();
   const parts: string[] = [];
   const meet = (value: Value, text: string): void => {
@@ -37,20 +44,25 @@ function signatureOf(
     values.push(value);
     parts.push(text);
   };
+  const read = (value: Value, text: string): void => {
+    reads.push(value);
+    meet(value, text);
+  };
   const visit = (value: Value): void => {
     if (number.has(value)) return;
     const member = kernel.members.get(value);
     const { type } = value;
     if (!member && realised(value)) {
-      meet(value, `in ${type}${lasts(value) ? ' lasting' : ''}`);
+      read(value, `in ${type}${lasts(value) ? ' lasting' : ''}`);
       return;
     }
+    indexed ||= value.is('gather') || value.is('scatter') || value.is('checkIndex');
     const coords = member ? coordsKey(member) : '';
     // As in expr.ts: members read through windows as others do.
     if (value.is('reindex')) {
       const window = kernel.members.has(storage(value.inputs[0]!)) ? null : windows.of(value);
       if (window) {
-        if (!number.has(window)) meet(window, `in ${window.type}`);
+        if (!number.has(window)) read(window, `in ${window.type}`);
         const maps = value.attrs.axes.map(map => map.terms.map(([d, c]) => `${d}*${c}`).join('+'));
         meet(value, `slice ${maps} of ${value.inputs[0]!.shape} ${type} ${number.get(window)}${coords}`);
         return;
@@ -84,7 +96,7 @@ function signatureOf(
   for (const value of kernel.stores) visit(value);
   parts.push(`stores ${kernel.stores.map(value => number.get(value))}`);
   if (kernel.kind === 'space') parts.push(`reduces ${kernel.reductions.map(value => number.get(value))}`);
-  return { key: parts.join('\n'), values };
+  return { key: parts.join('\n'), values, reads, indexed };
 }
 
 /** Products of a chain pack for themselves. */
@@ -104,7 +116,8 @@ function chainSignature(
     if (!first.has(value)) first.set(value, i);
   });
   const key = `chain\n${parts.map(part => part.key).join('\n')}\n${values.map(value => first.get(value))}`;
-  return { key, values };
+  const reads = [...new Set(parts.flatMap(part => part.reads))];
+  return { key, values, reads, indexed: parts.some(part => part.indexed) };
 }
 
 interface Template {
@@ -148,13 +161,29 @@ export class LoweringCache {
     };
   }
 
-  lower(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): LoweredKernel {
-    if (kernel.kind === 'copy') return this.copy(kernel, make);
-    if (kernel.kind === 'routine') return make();
-    const { key, values } =
+  /** The step of a kernel, which is lowered at once where its order and its memory depend on that. */
+  step(kernel: Kernel, realised: (value: Value) => boolean, make: () => LoweredKernel): Step {
+    const { windows, lasts, repeated } = this;
+    if (kernel.kind === 'routine') return loweredStep(kernel, make());
+    if (kernel.kind === 'copy')
+      return new LateStep(kernel, [storage(kernel.from)], windows, () => this.copy(kernel, make));
+    const signature =
       kernel.kind === 'chain'
-        ? chainSignature(kernel, realised, this.windows, this.lasts)
-        : signatureOf(kernel, realised, this.windows, this.lasts, this.repeated);
+        ? chainSignature(kernel, realised, windows, lasts)
+        : signatureOf(kernel, realised, windows, lasts, repeated);
+    const lower = (): LoweredKernel => this.lower(signature, make);
+    if (signature.indexed || this.packsAhead(kernel)) return loweredStep(kernel, lower());
+    return new LateStep(kernel, signature.reads, windows, lower);
+  }
+
+  /** Whether an operand may be packed by a kernel of its own. */
+  private packsAhead(kernel: Kernel): boolean {
+    if (kernel.kind !== 'contract') return false;
+    const { a, b } = kernel.plan;
+    return [a, b].some(operand => this.repeated.has(operand) || this.lasts(storage(operand.base)));
+  }
+
+  private lower({ key, values }: Signature, make: () => LoweredKernel): LoweredKernel {
     const template = this.templates.get(key);
     if (!template) {
       const lowered = make();

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../../src/backends/wasm/index.ts';
-import { compileGraph, compileSteps } from '../../src/compiler/compile.ts';
+import { beginGraph, compileGraph, compileSteps } from '../../src/compiler/compile.ts';
 import type { Value } from '../../src/compiler/flow.ts';
-import type { GraphProgram, Place } from '../../src/compiler/program.ts';
+import { type GraphProgram, outlineOf, type Place } from '../../src/compiler/program.ts';
 import * as g from '../../src/graph/build.ts';
 import { bytesOf } from '../../src/graph/dtype.ts';
 import type { Node } from '../../src/graph/node.ts';
@@ -55,6 +55,20 @@ const variable = (shape: number[], seed: number): Node<'variable'> =>
   g.variable(new Variable(shape, 'f32', values(shape, seed).value!));
 
 describe('plan', () => {
+  it('is made step by step, and the same as if all kernels were there', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const graph = programOf(randomGraph(seed).map(value => value.node));
+      const program = beginGraph(graph, TARGET);
+      expect(program.kernels).toHaveLength(program.preparations);
+      while (program.kernels.length < program.count) {
+        const before = program.kernels.length;
+        program.next();
+        expect(program.kernels).toHaveLength(before + 1);
+      }
+      expect(outlineOf(program)).toEqual(outlineOf(compileGraph(graph, TARGET)));
+    }
+  });
+
   it('no kernel overwrites what is still read, and threads meet where memory is shared (random graphs)', () => {
     for (let seed = 1; seed <= 200; seed++) checkMemory(programOf(randomGraph(seed).map(value => value.node)));
   });

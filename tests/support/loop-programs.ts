@@ -3,7 +3,7 @@
  */
 import { LoopBuilder } from '../../src/compiler/loop-builder.ts';
 import type { KernelBuffer, LoopKernel } from '../../src/compiler/loops.ts';
-import type { LoopProgram } from '../../src/compiler/program.ts';
+import type { ComingProgram, LoopProgram, PlacedKernel } from '../../src/compiler/program.ts';
 
 const buffer = (name: string, elements: number, access: KernelBuffer['access']): KernelBuffer => ({
   name,
@@ -164,3 +164,21 @@ export const distinct = (program: LoopProgram): LoopProgram => ({
   ...program,
   kernels: program.kernels.map(placed => ({ ...placed, kernel: { ...placed.kernel, body: [...placed.kernel.body] } })),
 });
+
+/** The program with its kernels still to come, of which later ones need `most` bytes of the arena. */
+export function coming(program: LoopProgram, most: number): ComingProgram {
+  const kernels: PlacedKernel[] = [];
+  const count = program.kernels.length;
+  return {
+    ...program,
+    kernels,
+    count,
+    likelyBytes: program.arenaBytes,
+    get arenaBytes() {
+      return kernels.length > count / 2 ? Math.max(most, program.arenaBytes) : program.arenaBytes;
+    },
+    next() {
+      kernels.push(program.kernels[kernels.length]!);
+    },
+  };
+}

@@ -4,15 +4,17 @@
  * copied through memory of the table's own: asking for the address of a fresh array costs more than a whole such
  * program. Knows loop programs and bindings, not code.
  */
-import type { Binding, ProgramOutline } from '../../compiler/program.ts';
+import type { Binding, Place, ProgramOutline } from '../../compiler/program.ts';
+import { changes } from '../../graph/changes.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { Variable, whole } from '../../graph/storage.ts';
-import { LastBindings } from './last-bindings.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
-import type { ArgsLayout } from './program-code.ts';
 
 /** Host values of so many bytes are copied; one such slot is a cache line. */
 const SLOT_BYTES = 64;
+
+/** Words that a table has room for at least. */
+const ROOM = 1 << 9;
 
 /** Results of so many bytes are given large pages. */
 const LONG = 4 << 20;
@@ -28,29 +30,44 @@ interface Entry {
   address: number;
 }
 
+/** What a table is told before any kernel. */
+type Bound = Pick<ProgramOutline, 'leaves' | 'outputs' | 'preparations'>;
+
 export class AddressTable {
-  readonly address: number;
+  /** Of the table, as long as it gains no kernels. */
+  address = 0;
+  /** Where the addresses of each kernel stand in it, in bytes. */
+  readonly offsets: number[] = [];
   private readonly machine: Machine;
-  private readonly program: ProgramOutline;
-  private readonly words: Uint32Array;
+  private readonly program: Bound;
+  private words = new Uint32Array();
+  private used = 0;
   private readonly leaves: readonly Entry[];
   private readonly outputs: readonly Entry[];
   private readonly written: readonly number[];
-  /** Where some leaves last: what they were. */
-  private readonly last: LastBindings | null;
-  /** All leaves, and those that are placed before every run. */
+  /** What the table holds the variables of, 0 for nothing that lasts; and `changes.moves` when they were placed. */
+  private source = 0;
+  private moves = 0;
+  /** All leaves, and those that are no variables of `source`. */
   private readonly all: readonly number[];
   private loose: readonly number[] = [];
-  private readonly arenaWords: readonly (readonly [word: number, offset: number])[];
-  private readonly keptWords: readonly (readonly [word: number, offset: number])[];
+  private looseOf = 0;
+  /** Whether every output is small. */
+  private readonly copiesAll: boolean;
+  private readonly arenaWords: (readonly [word: number, offset: number])[] = [];
+  private readonly keptWords: (readonly [word: number, offset: number])[] = [];
   /** What is in the table: programs do not keep a workspace that a larger one has replaced. */
   private workspaceAddress = 0;
+  private keptAddress = 0;
+  /** Bytes of the workspace that the program needs, and those that it has. */
+  private arenaBytes: number;
+  private room = 0;
 
-  constructor(machine: Machine, program: ProgramOutline, { offsets, bytes }: ArgsLayout) {
+  /** A table of no kernels: those that come probably need `arenaBytes` of the workspace. */
+  constructor(machine: Machine, program: Bound, arenaBytes: number) {
     this.machine = machine;
     this.program = program;
-    this.words = new Uint32Array(new ArrayBuffer(Math.max(bytes, 8)));
-    this.address = machine.native.addressOf(this.words);
+    this.arenaBytes = arenaBytes;
     const isSmall = (value: Value): boolean => value.elements * bytesOf(value.dtype) <= SLOT_BYTES;
     const slots = machine.allocate([...program.leaves, ...program.outputs].filter(isSmall).length * SLOT_BYTES);
     let at = 0;
@@ -65,22 +82,56 @@ export class AddressTable {
     };
     this.leaves = program.leaves.map(entry);
     this.outputs = program.outputs.map(entry);
-    this.last = program.preparations > 0 ? new LastBindings() : null;
+    this.copiesAll = program.outputs.every(isSmall);
     this.all = program.leaves.map((_, i) => i);
     this.written = program.leaves.flatMap(({ written }, i) => (written ? [i] : []));
-    const arenaWords: [number, number][] = [];
-    const keptWords: [number, number][] = [];
-    for (const [k, { places }] of program.kernels.entries())
-      for (const [b, place] of places.entries()) {
-        const word = (offsets[k]! / 8 + b) * 2;
-        if (place.kind === 'leaf') this.leaves[place.index]!.words.push(word);
-        else if (place.kind === 'output') this.outputs[place.index]!.words.push(word);
-        else if (place.kind === 'count') this.put(word, place.value);
-        else (place.kind === 'arena' ? arenaWords : keptWords).push([word, place.offset]);
-      }
-    this.arenaWords = arenaWords;
-    this.keptWords = keptWords;
     for (const output of this.outputs) if (output.slot) this.point(output, output.slotAddress);
+  }
+
+  /** What the table is in: one that has become too short stays as it is for a run that goes on and holds it. */
+  get memory(): object {
+    return this.words;
+  }
+
+  /** Adds the kernels of the program that have come since. */
+  extend({ kernels, arenaBytes }: Pick<ProgramOutline, 'kernels' | 'arenaBytes'>): void {
+    this.arenaBytes = Math.max(this.arenaBytes, arenaBytes);
+    this.source = 0;
+    const first = this.offsets.length;
+    let needed = this.used;
+    for (let k = first; k < kernels.length; k++) needed += 2 * kernels[k]!.places.length;
+    if (needed > this.words.length) this.grow(needed);
+    for (let k = first; k < kernels.length; k++) {
+      this.offsets.push(this.used * 4);
+      for (const place of kernels[k]!.places) {
+        this.add(place, this.used);
+        this.used += 2;
+      }
+    }
+  }
+
+  private grow(needed: number): void {
+    const { words } = this;
+    const room = Math.max(needed, 2 * words.length, ROOM);
+    // Of a buffer of its own: the collector moves short arrays that have none.
+    this.words = new Uint32Array(new ArrayBuffer(room * 4));
+    this.words.set(words);
+    this.address = this.machine.native.addressOf(this.words);
+  }
+
+  private add(place: Place, word: number): void {
+    if (place.kind === 'count') this.put(word, place.value);
+    else if (place.kind === 'arena') {
+      this.arenaWords.push([word, place.offset]);
+      this.put(word, this.workspaceAddress + place.offset);
+    } else if (place.kind === 'kept') {
+      this.keptWords.push([word, place.offset]);
+      this.put(word, this.keptAddress + place.offset);
+    } else {
+      const entry = (place.kind === 'leaf' ? this.leaves : this.outputs)[place.index]!;
+      entry.words.push(word);
+      this.put(word, entry.address);
+    }
   }
 
   private put(word: number, address: number): void {
@@ -104,12 +155,29 @@ export class AddressTable {
   /**
    * Puts addresses and small values in place; returns the outputs that are written where they are, null for the others.
    */
-  place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
-    const { machine, leaves, outputs } = this;
-    const { native } = machine;
+  place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
+    if (source !== 0 && source === this.source && changes.moves === this.moves) this.placeThose(this.loose, bindings);
+    else this.placeAll(bindings, source);
+    return this.copiesAll ? NONE : this.placeOutputs();
+  }
+
+  private placeAll(bindings: readonly Binding[], source: number): void {
+    const { leaves, all } = this;
     if (bindings.length !== leaves.length)
       throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
-    const moved = this.last?.are(bindings) ? this.loose : this.all;
+    this.source = 0;
+    this.placeThose(all, bindings);
+    if (this.arenaBytes > 0) this.placeArena();
+    if (source === 0) return;
+    // Arrays stay loose, as they may lose their memory between two runs.
+    if (source !== this.looseOf) this.loose = all.filter(i => !(bindings[i] instanceof Variable));
+    this.looseOf = source;
+    this.source = source;
+    this.moves = changes.moves;
+  }
+
+  private placeThose(moved: readonly number[], bindings: readonly Binding[]): void {
+    const { machine, leaves } = this;
     for (let k = 0; k < moved.length; k++) {
       const i = moved[k]!;
       const leaf = leaves[i]!;
@@ -121,15 +189,19 @@ export class AddressTable {
           throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${leaf.elements}`);
         address = machine.reside(binding).address;
       } else {
-        whole(binding, leaf.elements);
+        if (binding.length !== leaf.elements) whole(binding, leaf.elements);
         if (leaf.slot) {
           (leaf.slot as Float32Array).set(binding as Float32Array);
           address = leaf.slotAddress;
-        } else address = native.addressOf(binding);
+        } else address = machine.native.addressOf(binding);
       }
       if (address !== leaf.address) this.point(leaf, address);
     }
-    if (this.last && moved === this.all) this.noteLast(this.last, bindings);
+  }
+
+  private placeOutputs(): readonly (HostArray | null)[] {
+    const { machine, outputs } = this;
+    const { native } = machine;
     const fresh: (HostArray | null)[] = [];
     for (let i = 0; i < outputs.length; i++) {
       const output = outputs[i]!;
@@ -143,27 +215,32 @@ export class AddressTable {
         fresh.push(array);
       }
     }
-    if (this.arenaWords.length > 0) this.placeArena();
     return fresh;
   }
 
   private placeArena(): void {
-    const { address } = this.machine.workspace(this.program.arenaBytes);
+    const { address, bytes } = this.machine.workspace(this.arenaBytes);
+    this.room = bytes;
     if (address === this.workspaceAddress) return;
     for (const [word, offset] of this.arenaWords) this.put(word, address + offset);
     this.workspaceAddress = address;
   }
 
-  /** By itself, as a small step has no such leaves: see `LoadedProgram.run`. */
-  private noteLast(last: LastBindings, bindings: readonly Binding[]): void {
-    const { program, all } = this;
-    // An array may lose its memory between two runs.
-    this.loose = all.filter(i => !(program.leaves[i]!.lasting && bindings[i] instanceof Variable));
-    last.note(bindings);
+  /** Whether kernels came that need more of the workspace than there is in this run. */
+  get isOutgrown(): boolean {
+    return this.arenaBytes > this.room;
+  }
+
+  /** Has a run that stands still go on in more of it: what has been computed moves along. */
+  moveArena(): void {
+    const before = this.machine.workspace(0).view;
+    this.machine.workspace(this.arenaBytes).view.set(before);
+    this.placeArena();
   }
 
   /** Says where the memory is that outlasts a run. */
   placeKept(kept: NativeBuffer): void {
+    this.keptAddress = kept.address;
     for (const [word, offset] of this.keptWords) this.put(word, kept.address + offset);
   }
 
@@ -176,5 +253,8 @@ export class AddressTable {
     return values;
   }
 }
+
+/** What `place` gives where all outputs are copied. */
+const NONE: readonly HostArray[] = [];
 
 type Value = ProgramOutline['outputs'][number];

@@ -7,7 +7,7 @@
 import type { LoopKernel } from '../../compiler/loops.ts';
 import { wantedThreads } from '../../compiler/processors.ts';
 import { span } from '../../compiler/profile.ts';
-import { type HostKernel, type LoopProgram, outlineOf } from '../../compiler/program.ts';
+import { type ComingProgram, type HostKernel, type LoopProgram, whole } from '../../compiler/program.ts';
 import { verifyKernel, verifyProgram } from '../../compiler/verify/index.ts';
 import { type HostArray, hostView } from '../../graph/dtype.ts';
 import type { DeviceBuffer, Variable } from '../../graph/storage.ts';
@@ -74,6 +74,10 @@ interface Job {
   finish(): void;
 }
 
+/** What a workspace has beyond the bytes that are probably needed: addresses, and no memory as long as nobody uses it. */
+const SPARE = 0.25;
+const LEAST_SPARE = 4 << 20;
+
 /** Host copies worth a collection (some 10 ms) at once. */
 const MUCH = 1 << 26;
 
@@ -137,24 +141,30 @@ export class Machine {
     this.wanted = Math.max(1, Math.min(count, MAX_THREADS));
   }
 
-  /** A program in place; `written` is told its code, for later processes, once all of it is there. */
-  load(
-    program: LoopProgram,
+  /** A program in place; `written` is told its code, for later processes. */
+  load(program: LoopProgram, written?: (translated: TranslatedProgram) => void): LoadedProgram {
+    if (this.checked) verifyProgram(program);
+    return this.loadComing(whole(program), written);
+  }
+
+  /** The same for one whose kernels are still to come; `written` is told once all of them are there. */
+  loadComing(
+    program: ComingProgram,
     written: (translated: TranslatedProgram) => void = () => {},
     elsewhere?: Elsewhere,
   ): LoadedProgram {
-    if (this.checked) verifyProgram(program);
-    this.expect(program);
+    const comes = program.kernels.length < program.count;
+    const room = this.expect(program.likelyBytes, comes);
     const listing = debugs('code') ? new ListingAssembler() : undefined;
-    const { kernels, preparations } = program;
-    const emitter = new ProgramEmitter(kernels, this.control, this.isa, listing, preparations, this.segmentBytes);
-    const outline = outlineOf(program);
+    const { preparations } = program;
+    const emitter = new ProgramEmitter(program, this.control, this.isa, listing, preparations, this.segmentBytes);
     const more = span('x86: emit', () => emitter.advance());
-    const done = (code: ProgramCode): void => {
+    const done = (translated: TranslatedProgram): void => {
       if (listing) console.error(listing.text());
-      written({ outline, code });
+      if (comes && this.checked) verifyProgram(program);
+      written(translated);
     };
-    const loaded = new LoadedProgram(this, outline, { emitter, written: done, elsewhere });
+    const loaded = new LoadedProgram(this, program, room, { emitter, coming: program, written: done, elsewhere });
     // Where nobody looks on, what is left is written while the first run goes on.
     if (!more || listing || loaded.byStep) loaded.finishCode();
     return loaded;
@@ -166,8 +176,8 @@ export class Machine {
   }
 
   loadTranslated({ outline, code }: TranslatedProgram): LoadedProgram {
-    this.expect(outline);
-    return new LoadedProgram(this, outline, code);
+    this.expect(outline.arenaBytes, false);
+    return new LoadedProgram(this, outline, outline.arenaBytes, code);
   }
 
   /** Puts code in place to run on this machine's threads. */
@@ -196,9 +206,14 @@ export class Machine {
     return this.work.atLeast(bytes);
   }
 
-  /** Makes ready what a program will run in, while it is translated. A run that goes on needs the workspace it has. */
-  private expect({ arenaBytes }: { readonly arenaBytes: number }): void {
-    if (!this.led) this.workspace(arenaBytes);
+  /**
+   * Makes ready what a program will run in, while it is translated, and says how much there is: some more than `bytes`
+   * where that is a guess. A run that goes on needs the workspace it has.
+   */
+  private expect(bytes: number, guessed: boolean): number {
+    const spare = guessed && this.work.bytes < bytes ? Math.ceil(bytes * SPARE) + LEAST_SPARE : 0;
+    if (!this.led) this.work.atLeast(bytes + spare, spare);
+    return guessed ? Math.max(bytes + spare, this.work.bytes) : bytes;
   }
 
   /**

@@ -10,6 +10,13 @@ import { emitKernel, PRESERVED } from './emit.ts';
 import type { Isa } from './isa.ts';
 import { PAGE } from './memory/native.ts';
 
+/** The steps of a program as they come: `next` makes one more, while there are fewer than `count`. */
+export interface StepSource {
+  readonly kernels: readonly Step[];
+  readonly count: number;
+  next(): void;
+}
+
 /** A kernel and how it stands among the others of its program. */
 export interface Step {
   readonly kernel: LoopKernel;
@@ -155,13 +162,13 @@ export const SEGMENT_BYTES = 1 << 14;
 const FIRST_SEGMENT = 8;
 
 /** Where the addresses of each step's buffers stand in the args table: one 64-bit word per buffer. */
-export interface ArgsLayout {
+interface ArgsLayout {
   /** Byte offset of each step's first. */
   readonly offsets: readonly number[];
   readonly bytes: number;
 }
 
-export function argsLayout(steps: readonly { readonly kernel: Pick<LoopKernel, 'buffers'> }[]): ArgsLayout {
+function argsLayout(steps: readonly { readonly kernel: Pick<LoopKernel, 'buffers'> }[]): ArgsLayout {
   let bytes = 0;
   const offsets = steps.map(({ kernel }) => {
     const offset = bytes;
@@ -183,11 +190,10 @@ interface EmittedKernel {
  * their own. Where segments end depends on the program alone.
  */
 export class ProgramEmitter {
-  private readonly steps: readonly Step[];
+  private readonly source: StepSource;
   private readonly preparations: number;
   private readonly isa: Isa;
   private readonly asm: Assembler;
-  private readonly layout: ArgsLayout;
   /** The only address in the code: kept code is told the control words of the process that it runs in. */
   private readonly words: { readonly label: Label };
   private readonly runtime: { readonly barrier: Label; readonly fail: Label };
@@ -198,18 +204,17 @@ export class ProgramEmitter {
   private done = 0;
 
   constructor(
-    steps: readonly Step[],
+    source: StepSource,
     control: number,
     isa: Isa,
     asm: Assembler = new Assembler(),
     preparations = 0,
     segmentBytes = SEGMENT_BYTES,
   ) {
-    this.steps = steps;
+    this.source = source;
     this.preparations = preparations;
     this.isa = isa;
     this.asm = asm;
-    this.layout = argsLayout(steps);
     this.segmentBytes = segmentBytes;
     this.enough = segmentBytes / FIRST_SEGMENT;
     this.words = asm.word64(BigInt(control));
@@ -218,7 +223,7 @@ export class ProgramEmitter {
 
   /** All steps. */
   get count(): number {
-    return this.steps.length;
+    return this.source.count;
   }
 
   /** Steps whose kernels stand in segments that have ended. */
@@ -228,10 +233,11 @@ export class ProgramEmitter {
 
   /** Writes the next segment; false once the rest fits into the last one, which `finish` writes. */
   advance(): boolean {
-    const { steps, asm, kernels } = this;
+    const { source, asm, kernels } = this;
     let at = this.done;
-    for (; at < steps.length; at++) {
-      const { kernel } = steps[at]!;
+    for (; at < source.count; at++) {
+      if (at === source.kernels.length) source.next();
+      const { kernel } = source.kernels[at]!;
       if (kernels.has(kernel.body)) continue;
       if (at > this.done && asm.segmentLength() >= this.enough) {
         asm.cut(PAGE);
@@ -254,21 +260,20 @@ export class ProgramEmitter {
     return this.asm.ended();
   }
 
-  /**
-   * Where the kernel of a step begins that is ready, where its addresses stand in the args table, and whether it is
-   * left out after a failure.
-   */
-  stepAt(step: number): { readonly kernel: number; readonly args: number; readonly commits: boolean } {
-    const { kernel, commits } = this.steps[step]!;
-    return { kernel: this.kernels.get(kernel.body)!.label.at, args: this.layout.offsets[step]!, commits };
+  /** Where the kernel of a step begins that is ready, and whether it is left out after a failure. */
+  stepAt(step: number): { readonly kernel: number; readonly commits: boolean } {
+    const { kernel, commits } = this.source.kernels[step]!;
+    return { kernel: this.kernels.get(kernel.body)!.label.at, commits };
   }
 
   /** Writes what is left. */
   finish(): ProgramCode {
-    const { steps, preparations, asm, layout, kernels } = this;
+    const { preparations, asm, kernels } = this;
     while (this.advance());
-    const prepare = preparations > 0 ? this.sequence('prepare', 0, preparations) : null;
-    const run = this.sequence('run', preparations, steps.length);
+    const steps = this.source.kernels;
+    const layout = argsLayout(steps);
+    const prepare = preparations > 0 ? this.sequence('prepare', layout, 0, preparations) : null;
+    const run = this.sequence('run', layout, preparations, steps.length);
     const bytes = asm.finish();
     const emitted = steps.map(step => kernels.get(step.kernel.body)!);
     return {
@@ -284,8 +289,9 @@ export class ProgramEmitter {
   }
 
   /** Writes a function that runs steps one after another. */
-  private sequence(name: string, from: number, until: number): Label {
-    const { steps, kernels, layout, asm } = this;
+  private sequence(name: string, { offsets }: ArgsLayout, from: number, until: number): Label {
+    const { kernels, asm } = this;
+    const steps = this.source.kernels;
     const emitted = (step: number): EmittedKernel => kernels.get(steps[step]!.kernel.body)!;
     asm.comment(name);
     const entry = asm.label();
@@ -313,7 +319,7 @@ export class ProgramEmitter {
         asm.aluImm('cmp', false, mem(R.rcx, CONTROL.failedAtBarrier), 0);
         asm.jump(skip, 'ne');
       }
-      asm.lea(R.rdi, mem(R.rbx, layout.offsets[k]!));
+      asm.lea(R.rdi, mem(R.rbx, offsets[k]!));
       asm.mov(false, R.rsi, R.r12);
       asm.mov(false, R.rdx, R.r13);
       asm.call(label);
@@ -341,4 +347,6 @@ export const emitProgram = (
   isa: Isa,
   asm: Assembler = new Assembler(),
   preparations = 0,
-): ProgramCode => new ProgramEmitter(steps, control, isa, asm, preparations).finish();
+): ProgramCode => new ProgramEmitter(allOf(steps), control, isa, asm, preparations).finish();
+
+const allOf = (kernels: readonly Step[]): StepSource => ({ kernels, count: kernels.length, next: () => {} });

@@ -3,6 +3,7 @@
  * the collector frees but does not count: the size of an array makes it look through the heap, at a time when all that
  * is being compiled lives there.
  */
+import { changes } from '../../graph/changes.ts';
 import { LARGE_PAGE, type Native } from './memory/native.ts';
 import type { PageTouch } from './page-touch.ts';
 
@@ -12,7 +13,7 @@ const LINE = 64;
 export interface Area {
   readonly address: number;
   readonly bytes: number;
-  readonly memory: SharedArrayBuffer;
+  readonly view: Uint8Array;
 }
 
 export class Workspace {
@@ -25,12 +26,18 @@ export class Workspace {
     this.pages = pages;
   }
 
-  /** An area of so many bytes; another one than before when it grows. */
-  atLeast(bytes: number): Area {
+  get bytes(): number {
+    return this.area?.bytes ?? 0;
+  }
+
+  /** An area of so many bytes, of which the last `spare` will hardly be used; another one than before when it grows. */
+  atLeast(bytes: number, spare = 0): Area {
     if (!this.area || bytes > this.area.bytes) {
       this.area = this.allocate(bytes);
+      changes.moves++;
+      const { address, view } = this.area;
       // From the start on, which is what a program uses first.
-      this.pages.touch([this.area], [this.area.memory]);
+      this.pages.touch([{ address, bytes: bytes - spare }], [view]);
     }
     return this.area;
   }
@@ -38,9 +45,10 @@ export class Workspace {
   private allocate(bytes: number): Area {
     const { native } = this;
     const align = bytes >= LARGE_PAGE ? LARGE_PAGE : LINE;
-    const memory = new SharedArrayBuffer(bytes + align);
-    const address = Math.ceil(native.addressOf(new Uint8Array(memory)) / align) * align;
+    const all = new Uint8Array(new SharedArrayBuffer(bytes + align));
+    const start = native.addressOf(all);
+    const address = Math.ceil(start / align) * align;
     native.preferLargePages(address, bytes);
-    return { address, bytes, memory };
+    return { address, bytes, view: all.subarray(address - start, address - start + bytes) };
   }
 }

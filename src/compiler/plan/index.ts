@@ -7,12 +7,13 @@ import { bytesOf } from '../../graph/dtype.ts';
 import type { Flow, Value } from '../flow.ts';
 import type { Place, PlacedKernel } from '../program.ts';
 import { Arena } from './arena.ts';
+import { checkWritten } from './destinations.ts';
 import { Meetings } from './meetings.ts';
-import { leafWritten, type Step } from './step.ts';
+import { leafWritten, loweredStep, type Step } from './step.ts';
 
 export { chooseDestinations } from './destinations.ts';
 export { order } from './order.ts';
-export type { Step } from './step.ts';
+export { LateStep, loweredStep, type Step } from './step.ts';
 
 interface ArenaBlock {
   readonly name: string;
@@ -23,13 +24,10 @@ interface ArenaBlock {
   readonly to: number;
 }
 
+/** What the plan of a program tells people. */
 export interface Plan {
-  /** The first `preparations` fill the memory that is kept. */
-  readonly kernels: readonly PlacedKernel[];
-  readonly preparations: number;
   readonly arenaBytes: number;
-  readonly keptBytes: number;
-  /** For inspection: what lives where and when. */
+  /** What lives where and when. */
   readonly blocks: readonly ArenaBlock[];
   /** Bytes of all intermediates if none shared memory. */
   readonly unsharedBytes: number;
@@ -39,42 +37,74 @@ const ALIGN = 64;
 const align = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
 
 /** What a step wants done before programs run, as a step of its own. */
-const preparationOf = (step: Step): Step[] =>
-  step.lowered.preparation
-    ? [
-        {
-          kernel: { ...step.kernel, stores: [] },
-          lowered: { ...step.lowered, ...step.lowered.preparation, mayFail: false, single: false, inPlace: [] },
-        },
-      ]
-    : [];
+const preparationOf = (step: Step): Step[] => {
+  const { kernel, preparation } = step;
+  if (!preparation) return [];
+  const { preparation: _, ...lowered } = step.lowered;
+  const inAdvance = { ...lowered, ...preparation, mayFail: false, single: false, inPlace: [] };
+  return [loweredStep({ ...kernel, stores: [] }, inAdvance)];
+};
 
 /**
- * Places every buffer of the ordered steps and says where threads must meet. What the `lasting` steps compute, and what
- * others prepare from it, is kept from run to run.
+ * Places every buffer of the ordered steps and says where threads must meet, step by step. What the `lasting` steps
+ * compute, and what others prepare from it, is kept from run to run.
  */
-export function plan(
-  flow: Flow,
-  lasting: readonly Step[],
-  running: readonly Step[],
-  fixed: ReadonlyMap<Value, Place>,
-): Plan {
-  const asks = [...lasting, ...running].flatMap(step =>
-    preparationOf(step).map(preparation => ({ step, preparation })),
-  );
-  const steps = [...lasting, ...asks.map(ask => ask.preparation), ...running];
-  const preparations = lasting.length + asks.length;
-  const memory = new Memory(flow, steps, asks, fixed);
-  let meeting = new Meetings();
-  const kernels = steps.map((step, at): PlacedKernel => {
-    if (at === preparations) meeting = new Meetings();
+export class Planner implements Plan {
+  readonly steps: readonly Step[];
+  /** The first so many fill the memory that is kept. */
+  readonly preparations: number;
+  /** What has been placed. */
+  readonly kernels: PlacedKernel[] = [];
+  private readonly flow: Flow;
+  private readonly fixed: ReadonlyMap<Value, Place>;
+  private readonly memory: Memory;
+  private meetings = new Meetings();
+
+  constructor(flow: Flow, lasting: readonly Step[], running: readonly Step[], fixed: ReadonlyMap<Value, Place>) {
+    const asks = [...lasting, ...running].flatMap(step =>
+      preparationOf(step).map(preparation => ({ step, preparation })),
+    );
+    this.flow = flow;
+    this.fixed = fixed;
+    this.steps = [...lasting, ...asks.map(ask => ask.preparation), ...running];
+    this.preparations = lasting.length + asks.length;
+    this.memory = new Memory(flow, this.steps, asks, fixed);
+  }
+
+  /** Lowers and places the next step. */
+  next(): void {
+    const { flow, fixed, kernels, steps, memory } = this;
+    const at = kernels.length;
+    const step = steps[at]!;
+    if (at === this.preparations) this.meetings = new Meetings();
     const places = memory.place(step, at);
     const commits = leafWritten(step, fixed).length > 0;
-    const barrierBefore = meeting.enter(flow, step, places, commits);
-    return { kernel: step.lowered.loop, places, barrierBefore, commits };
-  });
-  const { arena, keptBytes, blocks, unsharedBytes } = memory;
-  return { kernels, preparations, arenaBytes: arena.bytes, keptBytes, blocks, unsharedBytes };
+    if (commits) checkWritten(flow, step, fixed);
+    const barrierBefore = this.meetings.enter(flow, step, places, commits);
+    kernels.push({ kernel: step.lowered.loop, places, barrierBefore, commits });
+  }
+
+  /** Of the steps that have been placed. */
+  get arenaBytes(): number {
+    return this.memory.arena.bytes;
+  }
+
+  /** The same of all steps, if they have no scratch memory and write over nothing that they read. */
+  get likelyBytes(): number {
+    return this.memory.likelyBytes;
+  }
+
+  get keptBytes(): number {
+    return this.memory.keptBytes;
+  }
+
+  get blocks(): readonly ArenaBlock[] {
+    return this.memory.blocks;
+  }
+
+  get unsharedBytes(): number {
+    return this.memory.unsharedBytes;
+  }
 }
 
 interface Extent {
@@ -88,6 +118,7 @@ class Memory {
   readonly blocks: ArenaBlock[] = [];
   keptBytes = 0;
   unsharedBytes = 0;
+  readonly likelyBytes: number;
   private readonly flow: Flow;
   private readonly fixed: ReadonlyMap<Value, Place>;
   /** Where the slots of a step that asked for kept memory are; its preparation has the same. */
@@ -111,9 +142,25 @@ class Memory {
       this.slots.set(step, own);
       this.slots.set(preparation, own);
     }
-    for (const [at, step] of steps.entries())
-      for (const ref of step.lowered.refs) if (ref.kind === 'value') this.lastUse.set(ref.value, at);
+    for (const [at, step] of steps.entries()) for (const value of step.touches) this.lastUse.set(value, at);
     this.ending = steps.map(() => []);
+    this.likelyBytes = this.simulate(steps);
+  }
+
+  private simulate(steps: readonly Step[]): number {
+    const arena = new Arena();
+    const ending: Extent[][] = steps.map(() => []);
+    const placed = new Set<Value>();
+    for (const [at, step] of steps.entries()) {
+      for (const value of step.touches) {
+        if (value.leaf >= 0 || placed.has(value) || this.fixed.has(value) || this.flow.lasts(value)) continue;
+        placed.add(value);
+        const bytes = Math.max(ALIGN, align(value.size * bytesOf(value.dtype)));
+        ending[this.lastUse.get(value)!]!.push({ offset: arena.take(bytes), bytes });
+      }
+      for (const { offset, bytes } of ending[at]!) arena.give(offset, bytes);
+    }
+    return arena.bytes;
   }
 
   /** A place for each buffer of the step, the next one in order; what ends with it is free for those after it. */

@@ -5,7 +5,7 @@
 import type { JoinedParts } from '../concats.ts';
 import type { Flow, Value } from '../flow.ts';
 import type { Place } from '../program.ts';
-import { leafWritten, makersOf, readsOf, type Step } from './step.ts';
+import { leafWritten, makersOf, type Step } from './step.ts';
 
 /** A binary heap of step numbers, least key first. */
 class Queue {
@@ -74,7 +74,7 @@ export function order(
   };
   const readers = new Map<number, number[]>();
   steps.forEach((step, i) => {
-    for (const value of readsOf(step)) {
+    for (const value of step.reads) {
       for (const maker of makers(value)) edge(position.get(maker)!, i);
       if (value.leaf < 0) continue;
       const memory = flow.sameMemory[value.leaf]!;
@@ -89,7 +89,7 @@ export function order(
     return born;
   });
   const commits = steps.map(step => leafWritten(step, place));
-  const failing = steps.flatMap((step, i) => (step.lowered.mayFail ? [i] : []));
+  const failing = steps.flatMap((step, i) => (step.mayFail ? [i] : []));
   // All failing steps pass through one gate, so that commits wait for one thing only.
   let failuresLeft = failing.length;
   const gated: number[] = [];
@@ -115,7 +115,7 @@ export function order(
     const step = steps[i]!;
     result.push(step);
     for (const after of next[i]!) release(after);
-    if (step.lowered.mayFail && --failuresLeft === 0) for (const commit of gated) release(commit);
+    if (step.mayFail && --failuresLeft === 0) for (const commit of gated) release(commit);
   }
   if (result.length !== steps.length) throw new Error('internal: kernels wait for each other');
   return result;

@@ -13,7 +13,7 @@ import type { HostArray } from '../../../src/graph/dtype.ts';
 import { Variable } from '../../../src/graph/storage.ts';
 import { F, manualSeed, randn, type Tensor, vjp } from '../../../src/index.ts';
 import { programOf } from '../../compiler/support.ts';
-import { distinct, gatherUpdateProgram, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
+import { coming, distinct, gatherUpdateProgram, mirrored, mirrorProgram } from '../../support/loop-programs.ts';
 import { isas, machineCode } from './available.ts';
 
 describe.skipIf(!machineCode)('first runs', () => {
@@ -53,6 +53,24 @@ describe.skipIf(!machineCode)('first runs', () => {
     expect(counts.length).toBeLessThan(10);
     expect(counts.at(-1)).toBe(101);
   });
+
+  it.each([1, 2, 3])(
+    'on %i threads, make kernels as they go, also where these need more memory in the end',
+    threads => {
+      const x = Float32Array.from({ length: 1000 }, (_, i) => i);
+      for (const most of [0, 64 << 20]) {
+        const machine = machineOf(threads);
+        const written = vi.fn<NonNullable<Parameters<Machine['load']>[1]>>();
+        const program = coming(distinct(mirrorProgram(1000, 101)), most);
+        const loaded = machine.loadComing(program, written);
+        expect(program.kernels.length).toBeLessThan(10);
+        expect(loaded.run([x])[0]).toEqual(mirrored(x, 101));
+        expect(written.mock.calls[0]![0].outline.kernels).toHaveLength(101);
+        expect(loaded.run([x])[0]).toEqual(mirrored(x, 101));
+        expect(machine.workspace(0).bytes).toBeGreaterThanOrEqual(most);
+      }
+    },
+  );
 
   it('that are awaited, freed before or dropped find all of the code or need none', async () => {
     const machine = machineOf(2);

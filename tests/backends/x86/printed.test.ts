@@ -9,6 +9,7 @@ import { targetOf } from '../../../src/backends/x86/isa.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
 import { ProgramEmitter } from '../../../src/backends/x86/program-code.ts';
 import { compileGraph } from '../../../src/compiler/compile.ts';
+import { whole } from '../../../src/compiler/program.ts';
 import type { Node } from '../../../src/graph/node.ts';
 import { F, manualSeed, randn, type Tensor, vjp } from '../../../src/index.ts';
 import { programOf } from '../../compiler/support.ts';
@@ -59,11 +60,19 @@ it.skipIf(!isInstalled('objdump')).each(isas)('%s', isa => {
   const wrong: string[] = [];
   let lines = 0;
   for (const outputs of programs) {
-    const { kernels, preparations } = compileGraph(programOf(outputs), target);
+    const program = compileGraph(programOf(outputs), target);
+    const { preparations } = program;
     const listing = new ListingAssembler();
     // One segment: objdump takes the constants behind one for instructions.
-    const whole = new ProgramEmitter(kernels, 0x7f00_1111_2000, isa, listing, preparations, Number.POSITIVE_INFINITY);
-    const { bytes } = whole.finish();
+    const emitter = new ProgramEmitter(
+      whole(program),
+      0x7f00_1111_2000,
+      isa,
+      listing,
+      preparations,
+      Number.POSITIVE_INFINITY,
+    );
+    const { bytes } = emitter.finish();
     const read = disassembled(bytes, withoutDistance);
     for (const [at, text] of instructionsOf(listing.text())) {
       lines++;
