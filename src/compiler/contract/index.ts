@@ -19,7 +19,7 @@ import { besideWeights, planOf } from './plan.ts';
 import { extent, jumps, type Problem, problemsOf, type View } from './problem.ts';
 import { accumulator, type ContractSpec, type Room, type Scratch } from './spec.ts';
 import { lowerTaps, suitsTaps } from './taps/index.ts';
-import { lowerWinograd, suitsWinograd } from './winograd/index.ts';
+import { lowerWinograd, suitsWinograd, suitsWinogradInWords } from './winograd/index.ts';
 
 export type {
   AccScalar,
@@ -56,7 +56,8 @@ export function lowerContract(b: LoopBuilder, spec: ContractSpec, target: Target
     const own: Scratch = { ...scratch, room: named(scratch.room), kept: named(scratch.kept) };
     if (extent(p, p.k) === 0) lowerEmpty(b, p, lanes);
     else if (suitsChannels(p, target)) lowerChannels(b, p, target, own);
-    else if (!suitsPixelsInBlocks(p, target) && suitsWinograd(p, target)) lowerWinograd(b, p, target, own);
+    else if (suitsWinogradInWords(p, target) || (!suitsPixelsInBlocks(p, target) && suitsWinograd(p, target)))
+      lowerWinograd(b, p, target, own);
     else if (suitsPixels(p, target)) lowerPixels(b, p, target, own);
     else if (suitsWords(p, target)) lowerStaged(b, p, target, own, 'words');
     else if (suitsDot(p, target)) lowerDot(b, p, target, own);

@@ -33,9 +33,14 @@ export interface Ahead {
 }
 const LINE = 64;
 
+/** What products are summed in; `words` are pairs of bf16 that are summed in f32, where the target multiplies them. */
+export type SumKind = AccScalar | 'words';
+
 /** sum += x * y: fused for floats, exact for integers. */
-export const addProduct = (b: LoopBuilder, acc: AccScalar, x: Reg, y: Reg, sum: Reg): Reg =>
-  acc === 'f32' || acc === 'f64' ? b.fma(x, y, sum, sum) : b.add(b.mul(x, y), sum, sum);
+export const addProduct = (b: LoopBuilder, acc: SumKind, x: Reg, y: Reg, sum: Reg): Reg => {
+  if (acc === 'words') return b.dot('bf16', x, y, sum, sum);
+  return acc === 'f32' || acc === 'f64' ? b.fma(x, y, sum, sum) : b.add(b.mul(x, y), sum, sum);
+};
 
 /**
  * Adds the products of `length` steps of k to `sums` (rows x vectors, mutable), `unroll` steps per trip of the loop. On
@@ -44,7 +49,7 @@ export const addProduct = (b: LoopBuilder, acc: AccScalar, x: Reg, y: Reg, sum: 
  */
 export function sweep(
   b: LoopBuilder,
-  acc: AccScalar,
+  acc: SumKind,
   lanes: number,
   sums: readonly (readonly Reg[])[],
   length: Extent,
@@ -86,7 +91,7 @@ export function sweep(
 /** The same for points of k that both step evenly through; moves `c.from` (and `ahead.from`) behind them. */
 function sweepRow(
   b: LoopBuilder,
-  acc: AccScalar,
+  acc: SumKind,
   lanes: number,
   sums: readonly (readonly Reg[])[],
   length: Extent,

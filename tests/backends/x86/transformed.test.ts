@@ -30,7 +30,7 @@ const conv: Omit<Conv, 'kind'> = {
   dtype: 'bf16',
 };
 
-function run(of: Case, target: Target, threads: number): Float32Array {
+function run(of: Case, target: Target, threads: number, tolerance = 1e-6): Float32Array {
   const spec = { ...of.spec, out: { ...of.spec.out, dtype: 'f32' as const } };
   expect(problemsOf(spec, lanesFor(target, 4), true)!.every(p => suitsWinograd(p, target))).toBe(true);
   const buffers = buffersOf({ ...of, spec }, new Random(4));
@@ -40,7 +40,7 @@ function run(of: Case, target: Target, threads: number): Float32Array {
   runX86Kernel({ name: 'convolution', buffers: all, body }, arrays, { threads, isa: 'avx512' });
   const out = arrays[2] as Float32Array;
   for (const [index, sum, size] of expected(spec, arrays[0]!, arrays[1]!, Math.ceil(out.length / SAMPLES) | 1))
-    expect(Math.abs(out[index]! - sum), `element ${index}`).toBeLessThanOrEqual(1e-6 * size);
+    expect(Math.abs(out[index]! - sum), `element ${index}`).toBeLessThanOrEqual(tolerance * size);
   return out;
 }
 
@@ -56,6 +56,25 @@ describe.skipIf(!isas.includes('avx512')).each(['forward', 'inputGradient', 'wei
     for (const l2Bytes of [128 << 10, 1 << 20]) {
       const target = { ...DOT, l2Bytes };
       expect(run(of, target, 3)).toEqual(run(of, target, 1));
+    }
+  });
+});
+
+// Transformed tiles and kernels that are rounded to words of bf16.
+const WORDS: Target = { ...DOT, roundsBf16: true };
+describe.skipIf(!isas.includes('avx512')).each(['forward', 'inputGradient'] as const)('%s in words', kind => {
+  it.each<[string, Partial<Conv>]>([
+    ['odd images', {}],
+    ['even images, wide borders', { height: 36, width: 34, images: 1, padding: 2 }],
+    ['no border', { height: 37, width: 35, images: 1, padding: 0 }],
+    ['images of a tile', { height: 2, width: 2, images: 257 }],
+    ['many channels', { inputs: 160, outputs: 192 }],
+    ['half a panel', { inputs: 64, outputs: 160 }],
+  ])('%s', (_, shape) => {
+    const of = convolution({ ...conv, outputs: 96, ...shape, kind })!;
+    for (const l2Bytes of [128 << 10, 1 << 20]) {
+      const target = { ...WORDS, l2Bytes };
+      expect(run(of, target, 3, 2e-3)).toEqual(run(of, target, 1, 2e-3));
     }
   });
 });

@@ -48,7 +48,7 @@ export function buildContract(
     elements: x.data.length,
     access: 'readwrite',
   }));
-  const b = new LoopBuilder();
+  const b = new LoopBuilder(target);
   const room: Room = (name, dtype, elements) => {
     all.push({ name, dtype, elements, access: 'scratch' });
     return all.length - 1;

@@ -4,6 +4,7 @@
  * multiplies them by a panel of the kernel at a time, and finishes results while the panel's sums are in the second
  * cache. Where a task's tiles would be few, all tiles are transformed first.
  */
+import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
 import { lanesFor, type Target } from '../../target.ts';
@@ -29,8 +30,10 @@ import {
   transformImage,
 } from './tiles.ts';
 import { transformSums, transformTaps } from './transforms.ts';
+import { packKernelWords } from './words.ts';
 
 const F32 = 4;
+const BF16 = 2;
 /** Shares of the second cache for a task's tiles and for its sums. */
 const TILES_SHARE = 0.35;
 const SUMS_SHARE = 0.25;
@@ -42,6 +45,8 @@ const UNROLL = 2;
 
 interface ForwardPlan {
   readonly lanes: number;
+  /** Whether tiles and kernels are rounded to bf16, whose pairs of channels are multiplied as words. */
+  readonly words: boolean;
   readonly channels: number;
   readonly results: number;
   /** Register tile. */
@@ -64,7 +69,8 @@ interface ForwardPlan {
   readonly ahead: number;
 }
 
-function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
+function planForward(p: Problem, f: Forward, target: Target, words: boolean): ForwardPlan {
+  const element = words ? BF16 : F32;
   const lanes = lanesFor(target, F32);
   const [channels, results] = channelsOf(p, f);
   const { tiles } = f.windows;
@@ -73,8 +79,8 @@ function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
   const rows = Math.ceil(tiles / mPanels);
   const width = chosen.vectors * lanes;
   const nPanels = Math.ceil(results / width);
-  const kernelBytes = PLANES * channels * nPanels * width * F32;
-  const tileBytes = PLANES * channels * F32;
+  const kernelBytes = PLANES * channels * nPanels * width * element;
+  const tileBytes = PLANES * channels * element;
   const blocks = (share: number, bytes: number): number =>
     Math.ceil(mPanels / Math.max(1, Math.floor((target.l2Bytes * share) / (bytes * rows))));
   const own = Math.min(mPanels, Math.max(TASKS, blocks(TILES_SHARE, tileBytes)));
@@ -87,7 +93,7 @@ function planForward(p: Problem, f: Forward, target: Target): ForwardPlan {
   const most = Math.ceil(mPanels / mTasks);
   const asks = target.keepsOrder === true && kernelBytes > target.l2Bytes / 4;
   return {
-    lanes, channels, results, rows, vectors: chosen.vectors, width, mPanels, nPanels, mTasks,
+    lanes, words, channels, results, rows, vectors: chosen.vectors, width, mPanels, nPanels, mTasks,
     most, shared, unroll: target.keepsOrder ? UNROLL : 1, ahead: asks ? Math.ceil((UNROLL * width * F32) / most) : 0,
   }; // biome-ignore format: a record
 }
@@ -103,7 +109,7 @@ function packKernel(
 ): boolean {
   const { kernel, windows, out } = f;
   const { lanes, channels, results, width, nPanels } = plan;
-  const planes = { pitch: width, plane: channels * width };
+  const planes = { dtype: 'f32' as const, pitch: width, plane: channels * width };
   const step = kernel.lin[out]!;
   const at = (i: number, axis: number): number => {
     const { flipped, tap } = windows.axes[axis]!;
@@ -151,20 +157,31 @@ function packKernel(
 }
 
 /** Emits the whole kernel. */
-export function lowerForward(b: LoopBuilder, p: Problem, f: Forward, target: Target, scratch: Scratch): void {
-  const plan = planForward(p, f, target);
+export function lowerForward(
+  b: LoopBuilder,
+  p: Problem,
+  f: Forward,
+  target: Target,
+  scratch: Scratch,
+  words: boolean,
+): void {
+  const plan = planForward(p, f, target, words);
+  const dtype = words ? 'bf16' : 'f32';
+  const element = bytesOf(dtype);
   const { lanes, channels, rows, width, mPanels, nPanels, mTasks, most, shared } = plan;
   const { windows } = f;
   const { tiles } = windows;
-  const pitch = (channels * F32) % SET_BYTES === 0 ? channels + lanes : channels;
+  const pitch = (channels * element) % SET_BYTES === 0 ? channels + (lanes * F32) / element : channels;
   const tasks = mTasks * (shared ? nPanels : 1);
   const slots = slotsOf(tasks);
 
   const kernelRoom = comesPacked(f.kernel) ? scratch.kept : scratch.room;
-  const kernel = kernelRoom('transformed kernel', 'f32', PLANES * channels * nPanels * width);
-  const packs = packKernel(b, p, f, plan, kernel, scratch);
-  const image = planesOf((shared ? mPanels : most) * rows, pitch, lanes);
-  const imageAt = scratch.room('transformed tiles', 'f32', (shared ? 1 : slots) * planeElements(image));
+  const kernel = kernelRoom('transformed kernel', words ? 'i32' : 'f32', (PLANES * channels * nPanels * width * element) / F32);
+  const packs = words
+    ? packKernelWords(b, f, { ...plan, buffer: kernel }, scratch)
+    : packKernel(b, p, f, plan, kernel, scratch);
+  const image = planesOf((shared ? mPanels : most) * rows, pitch, lanes, dtype);
+  const imageAt = scratch.room('transformed tiles', dtype, (shared ? 1 : slots) * planeElements(image));
   const sums = planesOf(most * rows, width, lanes);
   const sumsAt = scratch.room('sums', 'f32', slots * planeElements(sums));
 
@@ -214,24 +231,27 @@ function multiply(
   sums: PlacedPlanes,
   { lo, hi, n }: Block,
 ): void {
-  const { lanes, channels, rows, vectors, width } = plan;
+  const { lanes, words, channels, rows, vectors, width } = plan;
   const { pitch } = image;
+  // Elements of the kernel's panels, and points of a sum.
+  const points = words ? channels / 2 : channels;
+  const dtype = words ? 'i32' : 'f32';
+  const rowElements = words ? pitch / 2 : pitch;
   b.for(0, PLANES, 1, plane => {
-    const rowsAt = b.advance(image.from, plane, image.plane * F32);
-    const line = affine(b, [[n, PLANES * channels], [plane, channels]], 0); // biome-ignore format: a sum
+    const rowsAt = b.advance(image.from, plane, image.plane * bytesOf(image.dtype));
+    const line = affine(b, [[n, PLANES * points], [plane, points]], 0); // biome-ignore format: a sum
     const columns = b.addr(kernel, b.mul(line, b.i32(width)));
     const target = b.advance(sums.from, plane, sums.plane * F32);
     // Each tile asks for its share of the next panel, which lies behind this one.
-    const next = b.advance(columns, b.i32(channels), width * F32);
-    const asked = (tile: Reg): Reg =>
-      b.advance(next, b.mul(tile, b.i32(Math.floor(channels / plan.unroll))), plan.ahead);
+    const next = b.advance(columns, b.i32(points), width * F32);
+    const asked = (tile: Reg): Reg => b.advance(next, b.mul(tile, b.i32(Math.floor(points / plan.unroll))), plan.ahead);
     b.for(lo, hi, 1, panel => {
       const row = b.mul(b.sub(panel, lo), b.i32(rows));
       const tile = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => zero(b, 'f32', lanes)));
-      const a: Stream = { dtype: 'f32', from: b.advance(rowsAt, row, pitch * F32), across: pitch, along: 1 };
-      const c: Stream = { dtype: 'f32', from: columns, across: lanes, along: width };
+      const a: Stream = { dtype, from: b.advance(rowsAt, row, rowElements * F32), across: rowElements, along: 1 };
+      const c: Stream = { dtype, from: columns, across: lanes, along: width };
       const ahead = plan.ahead === 0 ? null : { from: asked(b.sub(panel, lo)), bytes: plan.ahead };
-      sweep(b, 'f32', lanes, tile, channels, a, c, plan.unroll, ahead);
+      sweep(b, words ? 'words' : 'f32', lanes, tile, points, a, c, plan.unroll, ahead);
       const place = b.advance(target, row, width * F32);
       for (const [r, line] of tile.entries())
         for (const [v, sum] of line.entries()) b.store('f32', place, sum, (r * width + v * lanes) * F32);

@@ -18,13 +18,16 @@ const SIDE = 4;
 
 /** 16 planes of `rows` x `pitch` elements; a line between them keeps their rows out of one another's cache sets. */
 export interface Planes {
+  /** f32, or bf16 whose neighbours (two channels, or two tiles) are words of dot products. */
+  readonly dtype: 'f32' | 'bf16';
   readonly pitch: number;
   readonly plane: number;
 }
 
-export const planesOf = (rows: number, pitch: number, lanes: number): Planes => ({
+export const planesOf = (rows: number, pitch: number, lanes: number, dtype: Planes['dtype'] = 'f32'): Planes => ({
+  dtype,
   pitch,
-  plane: rows * pitch + lanes,
+  plane: rows * pitch + (lanes * F32) / bytesOf(dtype),
 });
 
 /** Planes that begin at an address. */
@@ -36,9 +39,10 @@ export interface PlacedPlanes extends Planes {
 export const planeElements = (planes: Planes): number => PLANES * planes.plane;
 
 /** Stores vector (i, j) of `values` at `to` of plane 4 i + j. */
-export function storePlanes(b: LoopBuilder, values: Matrix, to: Reg, { plane }: Planes): void {
+export function storePlanes(b: LoopBuilder, values: Matrix, to: Reg, { dtype, plane }: Planes): void {
   for (const [i, row] of values.entries())
-    for (const [j, x] of row.entries()) b.store('f32', to, x, (i * SIDE + j) * plane * F32);
+    for (const [j, x] of row.entries())
+      b.store(dtype, to, dtype === 'bf16' ? b.asFlushed(x) : x, (i * SIDE + j) * plane * bytesOf(dtype));
 }
 
 /** Vectors at `from` of all planes. */
@@ -155,12 +159,12 @@ function transformTiles(
   b.for(first, last, 1, tile => {
     const coords = tileCoords(b, windows, tile);
     const terms = dims.map(d => [coords.get(d)!, view.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
-    const row = b.advance(to.from, b.sub(tile, first), to.pitch * F32);
+    const row = b.advance(to.from, b.sub(tile, first), to.pitch * bytesOf(to.dtype));
     const missing: TileLoad['missing'] = (axis, from, until) =>
       outside(b, axes[axis], coords.get(axes[axis].dim)!, ...bounds(axes[axis]), from, until);
     const load: TileLoad = { view, channels, index: affine(b, terms, base), side, strides, missing };
     eachVector(b, load, lanes, (values, channel) =>
-      storePlanes(b, transform(b, values), b.advance(row, channel, F32), to),
+      storePlanes(b, transform(b, values), b.advance(row, channel, bytesOf(to.dtype)), to),
     );
   });
 }
