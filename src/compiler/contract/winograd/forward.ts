@@ -176,7 +176,11 @@ export function lowerForward(
   const slots = slotsOf(tasks);
 
   const kernelRoom = comesPacked(f.kernel) ? scratch.kept : scratch.room;
-  const kernel = kernelRoom('transformed kernel', words ? 'i32' : 'f32', (PLANES * channels * nPanels * width * element) / F32);
+  const kernel = kernelRoom(
+    'transformed kernel',
+    words ? 'i32' : 'f32',
+    (PLANES * channels * nPanels * width * element) / F32,
+  );
   const packs = words
     ? packKernelWords(b, f, { ...plan, buffer: kernel }, scratch)
     : packKernel(b, p, f, plan, kernel, scratch);
