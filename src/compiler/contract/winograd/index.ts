@@ -26,7 +26,7 @@ const MOST_CHANNELS = 1024;
 const LEAST_TILES_BESIDE_WORDS = 256;
 
 /** Tiles from which on the transforms of a kernel pay where those of bf16 are words themselves. */
-const LEAST_TILES_OF_WORDS = 64;
+const LEAST_TILES_OF_WORDS = 128;
 
 /**
  * The convolution whose tiles and kernels are rounded to words of bf16, if `p` is one: operands are bf16, and words are

@@ -75,7 +75,7 @@ function packRows(b: LoopBuilder, f: Forward, panels: WordPanels, scratch: Scrat
     const own = b.addr(staging, b.mul(slot, b.i32(elements)));
     const planes = { dtype: 'bf16' as const, pitch: GROUP, plane: LANES * GROUP };
     const rows = b.bin('min', b.i32(LANES), b.sub(b.i32(results), column));
-    // Lanes of results that there are none of take what the area holds, and nobody reads what becomes of it.
+    // Vectors behind the last result get what the area holds: nobody reads what becomes of it.
     b.for(0, rows, 1, row => {
       b.for(0, GROUP, LANES, channel => {
         const index = affine(b, [[row, step], [first, 1], [channel, 1]], 0); // biome-ignore format: a sum
