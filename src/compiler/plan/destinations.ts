@@ -1,8 +1,9 @@
 /**
  * Where results go: straight to where they belong, variables in place, or by a copy at the end.
  */
+import { sizeOf } from '../../graph/shape.ts';
 import type { JoinedParts } from '../concats.ts';
-import { type Flow, storage, type Value } from '../flow.ts';
+import { type Flow, isElementwise, storage, type Value } from '../flow.ts';
 import type { CopyKernel } from '../kernels.ts';
 import type { Place } from '../program.ts';
 import { makersOf, type Step } from './step.ts';
@@ -84,12 +85,66 @@ function waitsForReaders(flow: Flow, step: Step, memory: number, writers: Readon
   return [...later].some(other => memoriesRead(flow, other).includes(memory));
 }
 
+/** Whether `step` may write `stored` into variable `leaf`. */
 function readsOnlyInPlace(flow: Flow, step: Step, stored: Value, leaf: number): boolean {
   const memory = flow.sameMemory[leaf];
   return step.reads.every(
     read =>
       read.leaf < 0 ||
       flow.sameMemory[read.leaf] !== memory ||
-      step.lowered.inPlace.some(pair => pair.stored === stored && pair.read === read),
+      readsOwnElements(step, stored, read) ||
+      writesOver(step, stored, read),
   );
+}
+
+/** Whether a lowered step reads `read` no later than it writes `stored` at the same place. */
+const writesOver = ({ lowered }: Step, stored: Value, read: Value): boolean =>
+  lowered.inPlace.some(pair => pair.stored === stored && pair.read === read);
+
+/**
+ * Whether a kernel reads `read` only where it is computing the very element of `stored`: as an update does, which need
+ * not be lowered to know that. Where it sums, values of full size may wait in the memory of `stored`.
+ */
+function readsOwnElements({ kernel, reads }: Step, stored: Value, read: Value): boolean {
+  if (kernel.kind !== 'space') return false;
+  const { members } = kernel;
+  if (kernel.reductions.length > 0 && stored.size === sizeOf(kernel.shape)) return false;
+  const own = members.get(stored)!;
+  const others = new Set(reads);
+  others.delete(read);
+  const isKnown = (value: Value): boolean => members.has(value) || others.has(storage(value));
+  // What is no member is computed on the way: elementwise at the element of its reader, others wherever they like.
+  const isMet = remembered((value: Value): boolean => {
+    if (storage(value) === read) return true;
+    return !isKnown(value) && value.inputs.some(isMet);
+  });
+  const readsOwn = remembered((value: Value): boolean => {
+    const isOwn = (input: Value): boolean => input === read || isKnown(input) || readsOwn(input);
+    return (isElementwise(value) && value.inputs.every(isOwn)) || !value.inputs.some(isMet);
+  });
+  return [...members].every(([value, coords]) => {
+    const isOwn = coords.length === own.length && coords.every((ix, d) => ix === own[d]);
+    return isOwn ? readsOwn(value) : !value.inputs.some(isMet);
+  });
+}
+
+function remembered(find: (value: Value) => boolean): (value: Value) => boolean {
+  const known = new Map<Value, boolean>();
+  return value => {
+    const found = known.get(value) ?? find(value);
+    known.set(value, found);
+    return found;
+  };
+}
+
+/** @throws Error where a step turns out not to write its variables as `chooseDestinations` counted on */
+export function checkWritten(flow: Flow, step: Step, place: ReadonlyMap<Value, Place>): void {
+  for (const stored of step.kernel.stores) {
+    const at = place.get(stored);
+    if (at?.kind !== 'leaf') continue;
+    const memory = flow.sameMemory[at.index];
+    for (const { known } of step.lowered.refs.filter(ref => ref.kind === 'value'))
+      if (known.leaf >= 0 && flow.sameMemory[known.leaf] === memory && !writesOver(step, stored, known))
+        throw new Error(`internal: ${step.lowered.loop.name} reads more of leaf ${known.leaf} than what it writes`);
+  }
 }

@@ -7,6 +7,7 @@ import { bytesOf } from '../../graph/dtype.ts';
 import type { Flow, Value } from '../flow.ts';
 import type { Place, PlacedKernel } from '../program.ts';
 import { Arena } from './arena.ts';
+import { checkWritten } from './destinations.ts';
 import { Meetings } from './meetings.ts';
 import { leafWritten, loweredStep, type Step } from './step.ts';
 
@@ -78,6 +79,7 @@ export class Planner implements Plan {
     if (at === this.preparations) this.meetings = new Meetings();
     const places = memory.place(step, at);
     const commits = leafWritten(step, fixed).length > 0;
+    if (commits) checkWritten(flow, step, fixed);
     const barrierBefore = this.meetings.enter(flow, step, places, commits);
     kernels.push({ kernel: step.lowered.loop, places, barrierBefore, commits });
   }

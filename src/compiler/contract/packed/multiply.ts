@@ -166,7 +166,7 @@ function multiplyVectors(
   // Bytes from row to row, and from word to word.
   const [across, along] =
     plan.a === 'direct' ? [q.p.a.lin[q.p.m[0]!]! * bytesOf(q.p.a.dtype), WORD] : [WORD, rows * WORD];
-  b.for(0, length, 1, () => {
+  const word = (): void => {
     const columns = Array.from({ length: vectors }, (_, v) => b.load('i32', c, v * lanes * 4, lanes));
     for (const [r, row] of sums.entries()) {
       const x = b.splat(b.load('i32', a, r * across), lanes);
@@ -174,6 +174,18 @@ function multiplyVectors(
     }
     b.advance(a, one, along, a);
     b.advance(c, one, width * 4, c);
-  });
+  };
+  // With every line of these rows, that of the rows below is asked for.
+  const inLines = !plan.asksRows
+    ? 0
+    : typeof length === 'number'
+      ? length - (length % STEP)
+      : b.bin('and', length, b.i32(-STEP));
+  if (inLines !== 0)
+    b.for(0, inLines, STEP, () => {
+      for (let r = 0; r < rows; r++) b.prefetch(a, (rows + r) * across, false);
+      b.for(0, STEP, 1, word);
+    });
+  if (inLines !== length) b.for(inLines, length, 1, word);
   each((sum, offset) => b.store(acc, from.to, sum, offset));
 }

@@ -3,8 +3,9 @@
  * depend on shapes alone.
  */
 
+import { bytesOf } from '../../../graph/dtype.ts';
 import { lanesFor, processorsOf, type Target } from '../../target.ts';
-import { blocksOf, comesPacked, type KBlocks } from '../plan.ts';
+import { blocksOf, collides, comesPacked, type KBlocks } from '../plan.ts';
 import { extent, type View } from '../problem.ts';
 import { LINE, outputGroups, storesRows } from '../store.ts';
 import { wantedTasks } from '../tasks.ts';
@@ -43,6 +44,8 @@ export interface PackedPlan {
   readonly linesAhead: number;
   /** Whether the lines of a tile's results are asked for while it is multiplied. */
   readonly asks: boolean;
+  /** Whether rows are read where they lie and ask for those below. */
+  readonly asksRows: boolean;
   /** Pieces that a tile is multiplied and finished in. */
   readonly pieces: number;
   readonly mTasks: number;
@@ -121,6 +124,13 @@ function readsRows(q: PackedProblem, rows: number): boolean {
   const [m, { per }] = [p.m[0]!, q.words];
   return p.a.lin[p.k[0]!] === per && q.size % per === 0 && p.dims[m]!.size % rows === 0 && p.a.lin[m]! >= 0;
 }
+
+/** Lines of a set of the first cache that a panel of rows and the one below may take together. */
+const SET_LINES = 8;
+
+/** Whether such rows may ask for those of the next panel: both find room (4096 x 1024 of 4096 without: 474 -> 454). */
+const asksRows = ({ p }: PackedProblem, rows: number): boolean =>
+  !collides(p.a.lin[p.m[0]!]! * bytesOf(p.a.dtype), 2 * rows, SET_LINES);
 
 function panelsOf(q: PackedProblem, lanes: number): Panels {
   const { p, step } = q;
@@ -322,6 +332,7 @@ export function packedPlan(q: PackedProblem, target: Target): PackedPlan {
     ...cuts,
     linesAhead: ahead && !packsPassing ? ceilDiv(passing.lines * lineBytes(q.step.points), LINE * passing.by) : 0,
     asks: long,
+    asksRows: cuts.a === 'direct' && asksRows(q, rows),
     pieces: piecesOf(q, lanes, width, blockPoints / q.step.points),
     batches,
     tasks: batches * mTasks * nTasks,

@@ -234,11 +234,12 @@ function wordsPacker(
       fill(step(b, view, at, dim, x), part, x);
     });
   };
-  return {
-    shared: (slot, { lo, hi, at, block, to }) =>
-      inParts(at, block, (from, part, before) =>
-        b.for(lo, hi, 1, panel => pack(slot, panel, from, part, b.advance(to(panel).words, before, width * 4))),
-      ),
-    own: (slot, { lo, hi, at, block, to }) => b.for(lo, hi, 1, panel => pack(slot, panel, at, block, to(panel).words)),
-  };
+  const packParts = (slot: Reg, { lo, hi, at, block, to }: Group): void =>
+    inParts(at, block, (from, part, before) =>
+      b.for(lo, hi, 1, panel => pack(slot, panel, from, part, b.advance(to(panel).words, before, width * 4))),
+    );
+  const packWhole = (slot: Reg, { lo, hi, at, block, to }: Group): void =>
+    b.for(lo, hi, 1, panel => pack(slot, panel, at, block, to(panel).words));
+  // Eight rows are a quarter of a line: four panels read it while it is near (1536 x 384 of 1024: 438 -> 443 GFLOP/s).
+  return { shared: packParts, own: q.by === 'dot' ? packParts : packWhole };
 }
