@@ -7,6 +7,7 @@ import {
   autocast,
   backendName,
   backendNames,
+  checkpoint,
   compile,
   F,
   grad,
@@ -118,6 +119,24 @@ describe('a function that has been called often sees', () => {
     expect(cube(vector(2)).item()).toBe(8);
     const outer = compile((x: Tensor) => cube(x).add(1));
     expect([outer(vector(2)).item(), outer(vector(3)).item(), cube(vector(2)).item()]).toEqual([9, 28, 8]);
+  });
+
+  it('that it is called there with values of outside', () => {
+    const { scale, step } = calledOften();
+    const outer = compile((x: Tensor) => step(vector(2, 3)).add(x).sum());
+    expect([1, 2, 3].map(() => outer(vector(0)).item())).toEqual([20, 25, 30]);
+    const uses = compile((x: Tensor) => x.mul(scale).sum());
+    const given = vector(1);
+    for (const n of [7, 7, 7]) expect(uses(given).item()).toBe(n);
+    let follows = false;
+    checkpoint((x: Tensor) => {
+      follows = uses(given).requiresGrad;
+      return x.sum();
+    })(vector(1)).data();
+    expect(follows).toBe(true);
+    expect(step(vector(2, 3)).item()).toBe(35);
+    expect(() => vmap((x: Tensor) => step(vector(2, 3)).add(x))(vector(1, 2))).toThrow('inside vmap');
+    expect(step(vector(2, 3)).item()).toBe(40);
   });
 
   it('that a profile is taken', () => {
