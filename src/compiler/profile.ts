@@ -2,6 +2,7 @@
  * Spans of time, recorded while a profile is being taken, in Chrome's trace event format
  * (https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU, complete events "X", microseconds).
  */
+import { changes } from '../graph/changes.ts';
 import { clock } from '../launch/clock.ts';
 
 export interface TraceEvent {
@@ -40,6 +41,7 @@ export function span<T>(name: string, body: () => T): T {
 export function collect(body: () => void): TraceEvent[] {
   if (events) throw new Error('profile: a profile is being taken already');
   events = [];
+  changes.modes++;
   try {
     span('profile', body);
     return events;

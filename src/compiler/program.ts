@@ -148,14 +148,14 @@ export type Binding = HostArray | Variable;
 /** A compiled program. Bindings must match the leaves in number, dtype and size. */
 export interface Executable {
   /**
-   * Runs once. Returns the outputs. Variables that the program updates are written in place. In an array that comes
-   * again, lasting leaves are bound to what they were.
+   * Runs once. Returns the outputs. Variables that the program updates are written in place. A `source` other than 0
+   * says that lasting leaves and variables are what they were in other runs of that source.
    * @throws Error naming the operation and the index when a data-dependent index was out of range; then no variable has
    * changed.
    */
-  run(bindings: readonly Binding[]): HostArray[];
+  run(bindings: readonly Binding[], source?: number): HostArray[];
   /** The same without blocking the event loop, where the backend can; variables must not be touched meanwhile. */
-  runAsync(bindings: readonly Binding[]): Promise<HostArray[]>;
+  runAsync(bindings: readonly Binding[], source?: number): Promise<HostArray[]>;
   /** Gives back code and memory early; never required. */
   free(): void;
 }

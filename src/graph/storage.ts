@@ -1,6 +1,7 @@
 /**
  * What leaves of a graph point to: host arrays and variables. Knows nothing of tensors or backends.
  */
+import { changes } from './changes.ts';
 import { bytesOf, type DType, type HostArray, hostArray } from './dtype.ts';
 
 /** Memory that a backend keeps for one variable; opaque above the backend. */
@@ -32,10 +33,10 @@ export function whole(value: HostArray, elements: number): HostArray {
 }
 
 let variables = 0;
-let changes = 0;
+let writes = 0;
 
-/** Counts writes and moves of all variables: while it stays, so does what was found out about any of them. */
-export const variableChanges = (): number => changes;
+/** Counts writes of all variables: while it stays, so do their values. */
+export const variableWrites = (): number => writes;
 
 /**
  * A mutable cell: parameters, optimizer state, module buffers. Its newest value is in `host`, or in `device` when
@@ -89,7 +90,7 @@ export class Variable {
   moveTo(device: NonNullable<Variable['device']>): void {
     this.device = device;
     this.deviceIsCurrent = true;
-    changes++;
+    changes.moves++;
   }
 
   /** The device has the value: the host's copy is given up, and comes back when it is read. */
@@ -105,7 +106,8 @@ export class Variable {
     this.host = value;
     this.deviceIsCurrent = false;
     this.version++;
-    changes++;
+    writes++;
+    changes.moves++;
   }
 
   /** Called after a program wrote the device copy in place. */
@@ -113,7 +115,7 @@ export class Variable {
     this.host = null;
     this.deviceIsCurrent = true;
     this.version++;
-    changes++;
+    writes++;
   }
 
   get bytes(): number {

@@ -5,6 +5,7 @@
  */
 
 import { variable } from '../graph/build.ts';
+import { changes } from '../graph/changes.ts';
 import { type DType, type HostArray, isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { type FirstValue, Variable } from '../graph/storage.ts';
@@ -73,6 +74,7 @@ export class Cell {
         `assign to ${name || 'a cell'}: ${node.dtype} [${node.shape}] came, expected ${dtype} [${shape}]`,
       );
     this.assigned = node;
+    changes.modes++;
     if (!this.listed) pending.push(this);
     this.listed = true;
   }

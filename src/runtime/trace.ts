@@ -3,9 +3,10 @@
  * and the random keys it draws as hidden inputs. The engine under `compile(fn)`.
  */
 
-import { isProfiling, span } from '../compiler/profile.ts';
+import { span } from '../compiler/profile.ts';
 import type { Binding } from '../compiler/program.ts';
 import { placeholder } from '../graph/build.ts';
+import { changes } from '../graph/changes.ts';
 import type { DType, HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
@@ -38,6 +39,9 @@ class ActiveTrace {
 
 let active: ActiveTrace | null = null;
 
+/** Counts traces, each a source of bindings of its own. */
+let traces = 0;
+
 /** The trace being recorded, if any. */
 export const activeTrace = (): ActiveTrace | null => active;
 export const isTracing = (): boolean => active !== null;
@@ -54,6 +58,8 @@ export interface Trace {
   /** Variables that every run writes. */
   readonly written: ReadonlySet<Variable>;
   run(args: readonly Binding[]): HostArray[];
+  /** The same for values of the host, where no assignment is pending and no profile is being taken. */
+  runAtOnce(args: readonly HostArray[]): HostArray[];
   runAsync(args: readonly HostArray[]): Promise<HostArray[]>;
 }
 
@@ -67,6 +73,7 @@ function recorded(types: readonly ArgumentType[], body: (args: readonly Node[]) 
   const context = new ActiveTrace();
   const args = types.map((type, i) => placeholder(`argument ${i}`, type.shape, type.dtype));
   active = context;
+  changes.modes++;
   let prepared: Prepared;
   let outputs: readonly Node[];
   const written = new Set<Variable>();
@@ -86,49 +93,52 @@ function recorded(types: readonly ArgumentType[], body: (args: readonly Node[]) 
     for (const cell of pendingCells()) cell.settle();
   }
   const bindings: Binding[] = [];
-  const given: { readonly leaf: number; readonly argument: number }[] = [];
+  /** Which leaves are given, and which arguments they are. */
+  const given: number[] = [];
+  const argumentOf: number[] = [];
   const keys: { readonly leaf: number; readonly generator: Generator }[] = [];
   for (const [i, leaf] of prepared.leaves.entries()) {
     const source = sourceOf(leaf, args, context);
-    if (typeof source === 'number') given.push({ leaf: i, argument: source });
-    else if (source instanceof Generator) keys.push({ leaf: i, generator: source });
+    if (typeof source === 'number') {
+      given.push(i);
+      argumentOf.push(source);
+    } else if (source instanceof Generator) keys.push({ leaf: i, generator: source });
     bindings.push(typeof source === 'number' || source instanceof Generator ? NOTHING : source);
   }
-  const bind = (values: readonly Binding[]): void => {
-    for (let i = 0; i < given.length; i++) bindings[given[i]!.leaf] = values[given[i]!.argument]!;
-    if (keys.length > 0) bindKeys();
-  };
-  const bindKeys = (): void => {
-    for (const { leaf, generator } of keys) bindings[leaf] = generator.key();
-  };
-  /** Arguments are not kept beyond the run that they were given to. */
-  const unbind = (): void => {
-    for (let i = 0; i < given.length; i++) bindings[given[i]!.leaf] = NOTHING;
+  const bindKeys = (to: Binding[]): void => {
+    for (const { leaf, generator } of keys) to[leaf] = generator.key();
   };
   const { executable } = prepared;
   const advance = (): void => {
     for (const [generator, use] of context.keys) generator.advance(use.used);
   };
-  const runInSpan = (): HostArray[] => span('run', () => executable.run(bindings));
+  const source = ++traces;
+  const runAtOnce = (values: readonly Binding[], from = source): HostArray[] => {
+    for (let i = 0; i < given.length; i++) bindings[given[i]!] = values[argumentOf[i]!]!;
+    if (keys.length > 0) bindKeys(bindings);
+    const results = executable.run(bindings, from);
+    // Arguments are not kept beyond the run that they were given to.
+    for (let i = 0; i < given.length; i++) bindings[given[i]!] = NOTHING;
+    if (keys.length > 0) advance();
+    return results;
+  };
   return {
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     written,
     run(values) {
       // What was assigned since the last program ran is what this one reads.
       if (pendingCells().length > 0) flush();
-      bind(values);
-      const results = isProfiling() ? runInSpan() : executable.run(bindings);
-      unbind();
-      if (keys.length > 0) advance();
-      return results;
+      const hasVariables = values.some(value => 'version' in value);
+      return span('run', () => runAtOnce(values, hasVariables ? 0 : source));
     },
+    runAtOnce,
     async runAsync(values) {
       if (pendingCells().length > 0) flush();
-      bind(values);
       const own = [...bindings];
-      unbind();
+      for (const [i, leaf] of given.entries()) own[leaf] = values[argumentOf[i]!]!;
+      bindKeys(own);
       advance();
-      return executable.runAsync(own);
+      return executable.runAsync(own, source);
     },
   };
 }

@@ -2,6 +2,7 @@
  * Mixed precision: which operations compute in a half type while `autocast` is on. Operations ask `lowered` and
  * `raised` about their operands; nothing here knows any operation.
  */
+import { changes } from '../graph/changes.ts';
 import type { DType } from '../graph/dtype.ts';
 import { describe } from './operands.ts';
 import { checkOptions } from './options.ts';
@@ -52,6 +53,7 @@ export function autocast<R>(options: AutocastOptions, fn: () => R): R {
     throw new TypeError(`autocast: dtype: expected bf16 or f16, got ${String(dtype)}`);
   const before = active;
   active = enabled ? dtype : null;
+  changes.modes++;
   try {
     const result = fn();
     if (result instanceof Promise)
@@ -59,6 +61,7 @@ export function autocast<R>(options: AutocastOptions, fn: () => R): R {
     return result;
   } finally {
     active = before;
+    changes.modes++;
   }
 }
 

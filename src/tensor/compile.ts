@@ -1,8 +1,10 @@
 /**
  * compile(fn): the whole of a function (forward, backward, optimizer update) as one program.
  */
+import { isProfiling } from '../compiler/profile.ts';
 import type { Binding } from '../compiler/program.ts';
 import { data, recordsGradients } from '../graph/build.ts';
+import { changes } from '../graph/changes.ts';
 import type { HostArray } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import type { Variable } from '../graph/storage.ts';
@@ -23,11 +25,11 @@ import { modeEpoch } from './mode.ts';
 import { describe } from './operands.ts';
 import { isInsideTransform } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
-import { type Form, flatten, matches, unflatten } from './tree.ts';
+import { type Form, flatten, matchesItems, unflatten } from './tree.ts';
 
 /** One recorded program, and the arguments it serves. */
 interface Recording {
-  readonly arguments: Form;
+  readonly arguments: readonly Form[];
   readonly types: readonly ArgumentType[];
   readonly result: Form;
   readonly program: Trace;
@@ -39,6 +41,8 @@ interface Recording {
   readonly hasGradients: boolean;
   /** What it found in the fields of modules and optimizers. */
   readonly fields: HeldFields;
+  /** `changes.modes` when all of these but the fields were last as they are here. */
+  seen: number;
 }
 
 /**
@@ -46,6 +50,9 @@ interface Recording {
  * fill the memory.
  */
 const RECORDINGS = 64;
+
+/** No number that `changes.modes` ever is. */
+const NEVER = -1;
 
 /** From so many changes of one field on, it is said that each costs a recording. */
 const CHANGES = 16;
@@ -57,35 +64,29 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   async(...args: A): Promise<R>;
 }
 
-const areOf = (tensors: readonly Tensor[], types: readonly ArgumentType[]): boolean => {
-  for (let k = 0; k < types.length; k++) {
-    const { shape, dtype } = tensors[k]!.node;
-    const type = types[k]!;
-    if (dtype !== type.dtype || shape.length !== type.shape.length) return false;
-    for (let d = 0; d < shape.length; d++) if (shape[d] !== type.shape[d]) return false;
-  }
+const isOf = ({ shape, dtype }: Node, type: ArgumentType): boolean => {
+  if (dtype !== type.dtype || shape.length !== type.shape.length) return false;
+  for (let d = 0; d < shape.length; d++) if (shape[d] !== type.shape[d]) return false;
   return true;
 };
 
 /** Whether `args` are what the recording serves; their tensors come into `tensors`. */
 const takes = (known: Recording, args: readonly unknown[], tensors: Tensor[]): boolean =>
-  matches(known.arguments, args, tensors) && areOf(tensors, known.types);
+  matchesItems(known.arguments, args, tensors) && tensors.every(({ node }, k) => isOf(node, known.types[k]!));
 
-/** Whether all that the recording depends on beside its arguments is as it was. */
-const isCurrent = ({ autocast, hasGradients, epoch, fields }: Recording): boolean =>
-  autocast === autocastDType() &&
-  hasGradients === recordsGradients() &&
-  epoch === modeEpoch() &&
-  fields.changed() === null;
-
-function tensorsOf(values: readonly HostArray[], types: readonly ArgumentType[]): Tensor[] {
-  const tensors: Tensor[] = [];
-  for (let i = 0; i < values.length; i++) {
-    const { shape, dtype } = types[i]!;
-    tensors.push(new Tensor(data(values[i]!, shape, dtype)));
+/** The values of `tensors`, if all have one, are of these types and no parameters; else null. */
+function givenValues(tensors: readonly Tensor[], types: readonly ArgumentType[]): HostArray[] | null {
+  const values: HostArray[] = [];
+  for (let k = 0; k < types.length; k++) {
+    const { node } = tensors[k]!;
+    const { value } = node;
+    if (!value || node.op === 'variable' || !isOf(node, types[k]!)) return null;
+    values.push(value);
   }
-  return tensors;
+  return values;
 }
+
+const tensorOf = (value: HostArray, { shape, dtype }: ArgumentType): Tensor => new Tensor(data(value, shape, dtype));
 
 function valuesOf(nodes: readonly Node[]): HostArray[] {
   const values: HostArray[] = [];
@@ -123,6 +124,7 @@ function bindingsOfComputed(tensors: readonly Tensor[], program: Trace): Binding
 
 function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A): Recording {
   const { form, tensors } = flatten(args, 'compile: arguments');
+  if (form.kind !== 'list') throw new Error('internal: arguments are no list');
   const types = tensors.map(({ shape, dtype }) => ({ shape, dtype }));
   const epoch = modeEpoch();
   const autocast = autocastDType();
@@ -144,7 +146,18 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
     };
     const { result: program, fields } = holdingFields(() => trace(types, traced));
     isRecorded = true;
-    return { arguments: form, types, result: result!, program, gradients, epoch, autocast, hasGradients, fields };
+    return {
+      arguments: form.items,
+      types,
+      result: result!,
+      program,
+      gradients,
+      epoch,
+      autocast,
+      hasGradients,
+      fields,
+      seen: NEVER,
+    };
   } finally {
     endRecording(isRecorded && gradients.length === 0);
   }
@@ -176,26 +189,18 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
   /** Most recently used last. */
   let recordings: Recording[] = [];
   /** Counts recordings that a field has made out of date. */
-  const changes = new Map<string, number>();
+  const outOfDate = new Map<string, number>();
   const noteChanged = (field: string): void => {
-    const times = (changes.get(field) ?? 0) + 1;
-    changes.set(field, times);
+    const times = (outOfDate.get(field) ?? 0) + 1;
+    outOfDate.set(field, times);
     if (times === CHANGES)
       noticeOnce(
         `compile: a function has been recorded anew ${CHANGES} times because ${field} changes between its calls: pass what changes as a tensor, or keep it in a Parameter`,
       );
   };
 
-  // Apart from `search`, and short: V8 optimises it thousands of calls sooner, and into its callers (decision 293).
   /** The recording that serves `args`, whose tensors come into `tensors`. */
   const find = (args: A, tensors: Tensor[]): Recording => {
-    const last = recordings[recordings.length - 1];
-    if (last && takes(last, args, tensors) && isCurrent(last)) return last;
-    tensors.length = 0;
-    return search(args, tensors);
-  };
-
-  const search = (args: A, tensors: Tensor[]): Recording => {
     for (let i = recordings.length - 1; i >= 0; i--) {
       const known = recordings[i]!;
       if (!takes(known, args, tensors)) {
@@ -215,12 +220,15 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     const fresh = record(fn, args);
     recordings.push(fresh);
     if (recordings.length > RECORDINGS) recordings.shift();
-    matches(fresh.arguments, args, tensors);
+    matchesItems(fresh.arguments, args, tensors);
     return fresh;
   };
 
   const wrap = ({ program, result, gradients }: Recording, values: readonly HostArray[]): R => {
-    const results = tensorsOf(values, program.outputs);
+    const { outputs } = program;
+    // A loss, as most steps return.
+    if (result.kind === 'tensor' && gradients.length === 0) return tensorOf(values[0]!, outputs[0]!) as R;
+    const results = values.map((value, i) => tensorOf(value, outputs[i]!));
     if (gradients.length > 0) deliver(gradients, results);
     return unflatten(result, results) as R;
   };
@@ -228,10 +236,23 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
   const runRecording = (args: A): R => {
     const tensors: Tensor[] = [];
     const recording = find(args, tensors);
-    return wrap(recording, recording.program.run(bindingsOf(tensors, recording.program)));
+    const { modes } = changes;
+    const values = recording.program.run(bindingsOf(tensors, recording.program));
+    // Nothing is pending after a run.
+    if (!isProfiling()) recording.seen = modes;
+    return wrap(recording, values);
   };
-  // Inside another compiled function, or where a transform needs the graph, the function becomes part of that.
-  const call = (...args: A): R => (isTracing() || isInsideTransform() ? fn(...args) : runRecording(args));
+  // Most calls are like the last one: nothing is asked again that cannot have changed (decision 285).
+  const call = (...args: A): R => {
+    const last = recordings[recordings.length - 1];
+    if (last && last.seen === changes.modes && last.fields.changed() === null) {
+      const tensors: Tensor[] = [];
+      const values = matchesItems(last.arguments, args, tensors) ? givenValues(tensors, last.types) : null;
+      if (values) return wrap(last, last.program.runAtOnce(values));
+    }
+    // Inside another compiled function, or where a transform needs the graph, the function becomes part of that.
+    return isTracing() || isInsideTransform() ? fn(...args) : runRecording(args);
+  };
   const later = async (...args: A): Promise<R> => {
     if (isTracing() || isInsideTransform())
       throw new Error(

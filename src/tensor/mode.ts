@@ -1,7 +1,8 @@
 /**
  * The mode epoch: a number that stands for which modules train and which evaluate, and what is frozen. A program
- * recorded in one mode is wrong in another, so compiled functions record anew when it has changed. Imports nothing.
+ * recorded in one mode is wrong in another, so compiled functions record anew when it has changed.
  */
+import { changes } from '../graph/changes.ts';
 
 let epoch = 0;
 let newest = 0;
@@ -13,6 +14,7 @@ export const modeEpoch = (): number => epoch;
 
 /** Something has changed that no switch takes back: hooks, or parameters themselves. */
 export function bumpModeEpoch(): void {
+  changes.modes++;
   epoch = ++newest;
 }
 
@@ -21,6 +23,7 @@ export function bumpModeEpoch(): void {
  * same ones back restores the epoch they had, so that evaluating between epochs of training records neither anew.
  */
 export function modeSwitched(switched: readonly object[]): void {
+  changes.modes++;
   if (last?.after === epoch && areSame(last.switched, switched)) {
     last = { switched, before: last.after, after: last.before };
     epoch = last.after;

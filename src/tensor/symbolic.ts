@@ -2,8 +2,9 @@
  * Whether a function is being run by a transform now. Some (vmap, loops) trace it: its tensors stand for no value in
  * particular, so nothing may be assigned to parameters, and `backward` has nowhere to put a gradient. Others (grad,
  * jvp) follow what it builds. In both, a compiled function must not compute its values but become part of the graph.
- * Imports nothing.
+ * Knows no transform.
  */
+import { changes } from '../graph/changes.ts';
 
 let tracing: readonly string[] = [];
 let followed = 0;
@@ -12,6 +13,7 @@ let followed = 0;
 export function traced<T>(transform: string, fn: () => T): T {
   const before = tracing;
   tracing = [...tracing, transform];
+  changes.modes++;
   try {
     return fn();
   } finally {
@@ -22,6 +24,7 @@ export function traced<T>(transform: string, fn: () => T): T {
 /** Runs `fn` as a function whose graph a transform (grad, jvp, ...) needs. */
 export function followedBy<T>(fn: () => T): T {
   followed++;
+  changes.modes++;
   try {
     return fn();
   } finally {

@@ -77,6 +77,20 @@ export function sameForm(a: Form, b: Form): boolean {
   return a.items.every((item, i) => sameForm(item, b.items[i]!));
 }
 
+/** `matches` for a list. Here as there a tensor is seen without a call, which costs more (decision 285). */
+export function matchesItems(items: readonly Form[], trees: readonly unknown[], tensors: Tensor[]): boolean {
+  if (trees.length !== items.length) return false;
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i]!;
+    const part = trees[i];
+    if (item.kind !== 'tensor') {
+      if (!matches(item, part, tensors)) return false;
+    } else if (part instanceof Tensor) tensors[item.at] = part;
+    else return false;
+  }
+  return true;
+}
+
 /**
  * Whether `tree` has exactly this form (static parts equal); fills `tensors` with its tensors on the way. Allocates
  * nothing, as every call of a compiled function starts here.
@@ -88,18 +102,22 @@ export function matches(form: Form, tree: unknown, tensors: Tensor[]): boolean {
       tensors[form.at] = tree;
       return true;
     case 'list':
-      if (!Array.isArray(tree) || tree.length !== form.items.length) return false;
-      for (let i = 0; i < tree.length; i++) if (!matches(form.items[i]!, tree[i], tensors)) return false;
-      return true;
+      if (!Array.isArray(tree)) return false;
+      return matchesItems(form.items, tree, tensors);
     case 'record': {
       if (tree === null || typeof tree !== 'object' || Array.isArray(tree) || tree instanceof Tensor) return false;
       let count = 0;
+      const { keys, items } = form;
       for (const key in tree) {
-        if (form.keys[count] !== key || !matches(form.items[count]!, (tree as Record<string, unknown>)[key], tensors))
-          return false;
-        count++;
+        if (keys[count] !== key) return false;
+        const item = items[count++]!;
+        const part = (tree as Record<string, unknown>)[key];
+        if (item.kind !== 'tensor') {
+          if (!matches(item, part, tensors)) return false;
+        } else if (part instanceof Tensor) tensors[item.at] = part;
+        else return false;
       }
-      return count === form.keys.length;
+      return count === keys.length;
     }
     case 'static':
       return Object.is(form.value, tree);

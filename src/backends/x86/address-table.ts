@@ -5,9 +5,9 @@
  * program. Knows loop programs and bindings, not code.
  */
 import type { Binding, Place, ProgramOutline } from '../../compiler/program.ts';
+import { changes } from '../../graph/changes.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { Variable, whole } from '../../graph/storage.ts';
-import { LastBindings } from './last-bindings.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 
 /** Host values of so many bytes are copied; one such slot is a cache line. */
@@ -45,11 +45,15 @@ export class AddressTable {
   private readonly leaves: readonly Entry[];
   private readonly outputs: readonly Entry[];
   private readonly written: readonly number[];
-  /** Where some leaves last: what they were. */
-  private readonly last: LastBindings | null;
-  /** All leaves, and those that are placed before every run. */
+  /** What the table holds the variables of, 0 for nothing that lasts; and `changes.moves` when they were placed. */
+  private source = 0;
+  private moves = 0;
+  /** All leaves, and those that are no variables of `source`. */
   private readonly all: readonly number[];
   private loose: readonly number[] = [];
+  private looseOf = 0;
+  /** Whether every output is small. */
+  private readonly copiesAll: boolean;
   private readonly arenaWords: (readonly [word: number, offset: number])[] = [];
   private readonly keptWords: (readonly [word: number, offset: number])[] = [];
   /** What is in the table: programs do not keep a workspace that a larger one has replaced. */
@@ -78,7 +82,7 @@ export class AddressTable {
     };
     this.leaves = program.leaves.map(entry);
     this.outputs = program.outputs.map(entry);
-    this.last = program.preparations > 0 ? new LastBindings() : null;
+    this.copiesAll = program.outputs.every(isSmall);
     this.all = program.leaves.map((_, i) => i);
     this.written = program.leaves.flatMap(({ written }, i) => (written ? [i] : []));
     for (const output of this.outputs) if (output.slot) this.point(output, output.slotAddress);
@@ -92,6 +96,7 @@ export class AddressTable {
   /** Adds the kernels of the program that have come since. */
   extend({ kernels, arenaBytes }: Pick<ProgramOutline, 'kernels' | 'arenaBytes'>): void {
     this.arenaBytes = Math.max(this.arenaBytes, arenaBytes);
+    this.source = 0;
     const first = this.offsets.length;
     let needed = this.used;
     for (let k = first; k < kernels.length; k++) needed += 2 * kernels[k]!.places.length;
@@ -150,12 +155,29 @@ export class AddressTable {
   /**
    * Puts addresses and small values in place; returns the outputs that are written where they are, null for the others.
    */
-  place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
-    const { machine, leaves, outputs } = this;
-    const { native } = machine;
+  place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
+    if (source !== 0 && source === this.source && changes.moves === this.moves) this.placeThose(this.loose, bindings);
+    else this.placeAll(bindings, source);
+    return this.copiesAll ? NONE : this.placeOutputs();
+  }
+
+  private placeAll(bindings: readonly Binding[], source: number): void {
+    const { leaves, all } = this;
     if (bindings.length !== leaves.length)
       throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
-    const moved = this.last?.are(bindings) ? this.loose : this.all;
+    this.source = 0;
+    this.placeThose(all, bindings);
+    if (this.arenaBytes > 0) this.placeArena();
+    if (source === 0) return;
+    // Arrays stay loose, as they may lose their memory between two runs.
+    if (source !== this.looseOf) this.loose = all.filter(i => !(bindings[i] instanceof Variable));
+    this.looseOf = source;
+    this.source = source;
+    this.moves = changes.moves;
+  }
+
+  private placeThose(moved: readonly number[], bindings: readonly Binding[]): void {
+    const { machine, leaves } = this;
     for (let k = 0; k < moved.length; k++) {
       const i = moved[k]!;
       const leaf = leaves[i]!;
@@ -167,15 +189,19 @@ export class AddressTable {
           throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${leaf.elements}`);
         address = machine.reside(binding).address;
       } else {
-        whole(binding, leaf.elements);
+        if (binding.length !== leaf.elements) whole(binding, leaf.elements);
         if (leaf.slot) {
           (leaf.slot as Float32Array).set(binding as Float32Array);
           address = leaf.slotAddress;
-        } else address = native.addressOf(binding);
+        } else address = machine.native.addressOf(binding);
       }
       if (address !== leaf.address) this.point(leaf, address);
     }
-    if (this.last && moved === this.all) this.noteLast(this.last, bindings);
+  }
+
+  private placeOutputs(): readonly (HostArray | null)[] {
+    const { machine, outputs } = this;
+    const { native } = machine;
     const fresh: (HostArray | null)[] = [];
     for (let i = 0; i < outputs.length; i++) {
       const output = outputs[i]!;
@@ -189,7 +215,6 @@ export class AddressTable {
         fresh.push(array);
       }
     }
-    if (this.arenaBytes > 0) this.placeArena();
     return fresh;
   }
 
@@ -213,14 +238,6 @@ export class AddressTable {
     this.placeArena();
   }
 
-  /** By itself, as a small step has no such leaves: see `LoadedProgram.run`. */
-  private noteLast(last: LastBindings, bindings: readonly Binding[]): void {
-    const { program, all } = this;
-    // An array may lose its memory between two runs.
-    this.loose = all.filter(i => !(program.leaves[i]!.lasting && bindings[i] instanceof Variable));
-    last.note(bindings);
-  }
-
   /** Says where the memory is that outlasts a run. */
   placeKept(kept: NativeBuffer): void {
     this.keptAddress = kept.address;
@@ -236,5 +253,8 @@ export class AddressTable {
     return values;
   }
 }
+
+/** What `place` gives where all outputs are copied. */
+const NONE: readonly HostArray[] = [];
 
 type Value = ProgramOutline['outputs'][number];

@@ -23,7 +23,7 @@ import { runCold } from '../../launch/engine.ts';
 import { AddressTable } from './address-table.ts';
 import { runWhileWritten } from './first-run.ts';
 import type { TranslatedProgram } from './kept-code.ts';
-import { LastBindings } from './last-bindings.ts';
+import { LastSource } from './last-source.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 import type { CodePages } from './memory/native.ts';
 import type { ProgramCode, ProgramEmitter, ProgramEntries } from './program-code.ts';
@@ -67,7 +67,7 @@ export class LoadedProgram implements Executable {
   private moved: Executable | null = null;
   /** What the kept memory was made from, by leaf. */
   private readonly madeFrom: ({ readonly of: Binding; readonly version: number } | null)[];
-  private readonly last = new LastBindings();
+  private readonly last = new LastSource();
   private freed = false;
 
   /** The workspace has `room` for what is still to come of the program, as far as one can say. */
@@ -112,12 +112,12 @@ export class LoadedProgram implements Executable {
 
   // What a small program costs is this function and what it calls, in code that V8 has not optimised yet: short
   // functions, of which those that a small program does not call stay out of V8's way (decisions 235 and 293).
-  run(bindings: readonly Binding[]): HostArray[] {
+  run(bindings: readonly Binding[], source = 0): HostArray[] {
     const { machine, code } = this;
-    if (!code.isPlaced) return this.runFirst(bindings, code);
+    if (!code.isPlaced) return this.runFirst(bindings, source, code);
     machine.settle();
-    const outputs = this.place(bindings);
-    if (this.program.preparations > 0 && this.keptChanged(bindings)) this.prepare();
+    const outputs = this.place(bindings, source);
+    if (this.program.preparations > 0 && this.keptChanged(bindings, source)) this.prepare();
     this.runPlaced(code);
     return this.finish(bindings, outputs);
   }
@@ -141,25 +141,25 @@ export class LoadedProgram implements Executable {
   }
 
   /** By itself, so that later runs make no closures. */
-  private runFirst(bindings: readonly Binding[], code: CodeToCome): HostArray[] {
-    if (this.moved) return this.moved.run(bindings);
+  private runFirst(bindings: readonly Binding[], source: number, code: CodeToCome): HostArray[] {
+    if (this.moved) return this.moved.run(bindings, source);
     const { machine, program, table } = this;
     try {
       if (this.byStep) {
         this.finishCode();
-        return this.run(bindings);
+        return this.run(bindings, source);
       }
       machine.settle();
       // Steps that write variables look at it, also where this program cannot fail: another's failure is not its own.
       machine.clearFailure();
-      const outputs = this.place(bindings);
-      const changed = program.preparations > 0 && this.keptChanged(bindings);
+      const outputs = this.place(bindings, source);
+      const changed = program.preparations > 0 && this.keptChanged(bindings, source);
       const finish = (): number => this.finishCode().pages.address;
       runCold(() => runWhileWritten(machine, code, table, finish));
       if (changed) this.forgetFailed();
       return this.finish(bindings, outputs);
     } catch (error) {
-      return this.movedBy(error, code).run(bindings);
+      return this.movedBy(error, code).run(bindings, source);
     }
   }
 
@@ -171,18 +171,18 @@ export class LoadedProgram implements Executable {
   }
 
   /** On a thread of the event loop's pool, but for programs that are over before it would have woken. */
-  runAsync(bindings: readonly Binding[]): Promise<HostArray[]> {
-    if (this.moved) return this.moved.runAsync(bindings);
+  runAsync(bindings: readonly Binding[], source = 0): Promise<HostArray[]> {
+    if (this.moved) return this.moved.runAsync(bindings, source);
     const before = this.code;
     if (!before.isPlaced)
       try {
         this.finishCode();
       } catch (error) {
-        return this.movedBy(error, before).runAsync(bindings);
+        return this.movedBy(error, before).runAsync(bindings, source);
       }
     const code = this.finishCode();
     const waits = !code.choice.brief || this.machine.busy;
-    if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings));
+    if (!waits || this.byStep) return Promise.resolve().then(() => this.run(bindings, source));
     return new Promise((resolve, reject) => {
       let outputs: readonly (HostArray | null)[] = [];
       this.machine.submit({
@@ -190,8 +190,8 @@ export class LoadedProgram implements Executable {
         args: this.table.address,
         begin: () => {
           try {
-            outputs = this.place(bindings);
-            if (this.program.preparations > 0 && this.keptChanged(bindings)) this.prepare();
+            outputs = this.place(bindings, source);
+            if (this.program.preparations > 0 && this.keptChanged(bindings, source)) this.prepare();
             return this.threads(code);
           } catch (error) {
             reject(error);
@@ -219,18 +219,18 @@ export class LoadedProgram implements Executable {
     return machine.allThreads ? machine.threads : choice.next(machine.threads);
   }
 
-  private place(bindings: readonly Binding[]): readonly (HostArray | null)[] {
+  private place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
     if (this.freed) throw new Error('internal: a program was run after it was freed');
     if (this.mayFail) this.machine.clearFailure();
-    return this.table.place(bindings);
+    return this.table.place(bindings, source);
   }
 
   /** Whether a leaf that the kept memory was made from has changed; takes note of what they are now. */
-  private keptChanged(bindings: readonly Binding[]): boolean {
-    return !this.last.are(bindings) && this.lastingChanged(bindings);
+  private keptChanged(bindings: readonly Binding[], source: number): boolean {
+    return !this.last.is(source) && this.lastingChanged(bindings, source);
   }
 
-  private lastingChanged(bindings: readonly Binding[]): boolean {
+  private lastingChanged(bindings: readonly Binding[], source: number): boolean {
     const { machine, program, madeFrom } = this;
     let changed = false;
     if (!this.kept) {
@@ -246,7 +246,7 @@ export class LoadedProgram implements Executable {
       madeFrom[i] = { of, version };
       changed = true;
     }
-    this.last.note(bindings);
+    this.last.note(source);
     return changed;
   }
 

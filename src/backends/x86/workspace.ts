@@ -3,6 +3,7 @@
  * the collector frees but does not count: the size of an array makes it look through the heap, at a time when all that
  * is being compiled lives there.
  */
+import { changes } from '../../graph/changes.ts';
 import { LARGE_PAGE, type Native } from './memory/native.ts';
 import type { PageTouch } from './page-touch.ts';
 
@@ -33,6 +34,7 @@ export class Workspace {
   atLeast(bytes: number, spare = 0): Area {
     if (!this.area || bytes > this.area.bytes) {
       this.area = this.allocate(bytes);
+      changes.moves++;
       const { address, view } = this.area;
       // From the start on, which is what a program uses first.
       this.pages.touch([{ address, bytes: bytes - spare }], [view]);

@@ -102,7 +102,7 @@ export function suitsDot(p: Problem, target: Target): boolean {
   const lanes = lanesFor(target, bytesOf(p.acc));
   const run = commonRun(p);
   if (run === null || p.dims[run]!.size < (p.masks ? lanes / 2 : 2 * lanes)) return false;
-  if (![p.a, p.b].every(view => !needsStage(view, p) || stagedLayout(p, view) !== null)) return false;
+  if (![p.a, p.b].every(view => !needsStage(view, p) || stagedLayout(p, view)?.lin[run] === 1)) return false;
   const [m, n, k] = [extent(p, p.m), extent(p, p.n), extent(p, p.k)];
   const [rows, columns] = tileOf(p, target);
   const { length, count } = blocksOf(p, run, target);

@@ -141,6 +141,22 @@ function phasesOf(spec: ContractSpec): readonly Phase[] | null {
   return phases;
 }
 
+/**
+ * Adds a guard. One of the same positions, as of a window on a part of an image, joins the one there is: a padded copy
+ * has one axis for both.
+ */
+function addGuard(guards: Guard[], guard: Guard): void {
+  const i = guards.findIndex(({ coefs }) => coefs.every((c, d) => c === guard.coefs[d]));
+  const other = guards[i];
+  if (!other) {
+    guards.push(guard);
+    return;
+  }
+  const offset = Math.min(other.offset, guard.offset);
+  const size = Math.max(0, Math.min(other.size - other.offset, guard.size - guard.offset) + offset);
+  guards[i] = { coefs: other.coefs, offset, size, stride: other.stride + guard.stride };
+}
+
 function viewOf(operand: ContractOperand, phase: Phase, sizes: readonly number[]): View {
   const lin = sizes.map(() => 0);
   const guards: Guard[] = [];
@@ -158,7 +174,7 @@ function viewOf(operand: ContractOperand, phase: Phase, sizes: readonly number[]
       lin[d] = lin[d]! + c * stride;
     });
     const terms = coefs.flatMap((c, d) => (c === 0 ? [] : [[d, c] as const]));
-    if (!alwaysInside({ terms, offset, div: 1 }, size, sizes)) guards.push({ coefs, offset, size, stride });
+    if (!alwaysInside({ terms, offset, div: 1 }, size, sizes)) addGuard(guards, { coefs, offset, size, stride });
   }
   const elements = product(operand.axes.map(axis => axis.size));
   const { buffer, dtype, prologue, packedAhead = false, lasting = false } = operand;

@@ -3,6 +3,7 @@
  */
 
 import { stayCold } from '../../launch/engine.ts';
+import { changes } from '../changes.ts';
 import { type DType, isFloat } from '../dtype.ts';
 import { type Attrs, Node, type Primitive } from '../node.ts';
 
@@ -20,10 +21,12 @@ export const recordsGradients = (): boolean => recording;
 export function withGradient<T>(fn: () => T): T {
   const before = recording;
   recording = true;
+  changes.modes++;
   try {
     return fn();
   } finally {
     recording = before;
+    changes.modes++;
   }
 }
 
@@ -31,10 +34,12 @@ export function withGradient<T>(fn: () => T): T {
 export function withoutGradient<T>(fn: () => T): T {
   const before = recording;
   recording = false;
+  changes.modes++;
   try {
     return fn();
   } finally {
     recording = before;
+    changes.modes++;
   }
 }
 

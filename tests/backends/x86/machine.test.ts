@@ -27,6 +27,19 @@ describe.skipIf(!machineCode)('x86 machine', () => {
       expect(() => loaded.run([x])).toThrow('freed');
     });
 
+  it('works where the workspace has come to lie, also in runs of one source', () => {
+    const machine = new Machine(new Native(), isas[0]!);
+    const n = 1000;
+    const loaded = machine.load(mirrorProgram(n, 3));
+    const x = Float32Array.from({ length: n }, (_, i) => i + 1);
+    for (let run = 0; run < 3; run++) expect(loaded.run([x], 1)[0]).toEqual(mirrored(x, 3));
+    const before = machine.workspace(0);
+    const { view } = machine.workspace(2 * before.bytes);
+    view.fill(0);
+    expect(loaded.run([x], 1)[0]).toEqual(mirrored(x, 3));
+    expect(view.some(byte => byte !== 0)).toBe(true);
+  });
+
   it('has memory touched ahead for variables, once each, with values or without', () => {
     const machine = new Machine(new Native(), isas[0]!);
     const allocate = vi.spyOn(machine.native, 'preferLargePages');
