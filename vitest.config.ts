@@ -9,7 +9,7 @@ const onEveryBackend = ['tensor', 'nn', 'optim', 'train', 'models', 'metrics', '
 );
 
 /** Models and programs of public calls against the reference backend: everywhere but there. */
-const fuzz = ['tests/fuzz/training.test.ts', 'tests/fuzz/calls.test.ts', 'tests/fuzz/transforms.test.ts'];
+const fuzz = ['training', 'calls', 'transforms', 'products'].map(name => `tests/fuzz/${name}.test.ts`);
 
 const project = (name: string, include: string[], exclude: string[], env: Record<string, string>) => ({
   extends: true as const,

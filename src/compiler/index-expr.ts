@@ -51,6 +51,18 @@ export interface Ix {
   readonly hi: number;
 }
 
+/** Adds coef * atom to `terms`, which are in the order of atoms and have no coefficients of 0. */
+function addTerm(terms: Term[], atom: Atom, coef: number): void {
+  let at = terms.length;
+  while (at > 0 && terms[at - 1]!.atom.id > atom.id) at--;
+  const known = at > 0 ? terms[at - 1]! : null;
+  if (known?.atom !== atom) {
+    if (at === terms.length) terms.push({ atom, coef });
+    else terms.splice(at, 0, { atom, coef });
+  } else if (known.coef + coef === 0) terms.splice(at - 1, 1);
+  else terms[at - 1] = { atom, coef: known.coef + coef };
+}
+
 const floorMod = (a: number, b: number): number => a - b * Math.floor(a / b);
 
 export class IndexTable {
@@ -141,34 +153,30 @@ export class IndexTable {
   /** Sum of scaled expressions plus `constant`. */
   sum(parts: readonly (readonly [Ix, number])[], constant = 0): Ix {
     let total = constant;
-    const terms = new Map<Atom, number>();
+    const terms: Term[] = [];
     let divisions = false;
-    for (const [ix, by] of parts) {
+    for (let p = 0; p < parts.length; p++) {
+      const [ix, by] = parts[p]!;
       if (by === 0) continue;
       total += ix.constant * by;
-      for (const { atom, coef } of ix.terms) {
-        terms.set(atom, (terms.get(atom) ?? 0) + coef * by);
+      for (let t = 0; t < ix.terms.length; t++) {
+        const { atom, coef } = ix.terms[t]!;
+        addTerm(terms, atom, coef * by);
         if (atom.kind === 'div') divisions = true;
       }
     }
     if (divisions) {
       const joined = this.rejoin(terms);
-      if (joined) return this.sum([[this.finish(terms, total), 1], joined]);
+      if (joined) return this.sum([[this.intern(terms, total), 1], joined]);
     }
-    return this.finish(terms, total);
-  }
-
-  private finish(terms: ReadonlyMap<Atom, number>, constant: number): Ix {
-    const sorted: Term[] = [];
-    for (const [atom, coef] of terms) if (coef !== 0) sorted.push({ atom, coef });
-    sorted.sort((p, q) => p.atom.id - q.atom.id);
-    return this.intern(sorted, constant);
+    return this.intern(terms, total);
   }
 
   /** Takes c*b*floor(x / b) + c*(x mod b) out of `terms` and returns it as c * x. */
-  private rejoin(terms: Map<Atom, number>): readonly [Ix, number] | null {
-    for (const [atom, coef] of terms) {
-      if (atom.kind !== 'div' || coef === 0 || coef % atom.by !== 0) continue;
+  private rejoin(terms: Term[]): readonly [Ix, number] | null {
+    for (const term of terms) {
+      const { atom, coef } = term;
+      if (atom.kind !== 'div' || coef % atom.by !== 0) continue;
       let rest = this.knownAtoms.get(`mod:${atom.of.id}:${atom.by}`);
       if (!rest) {
         // (x mod a) mod b is kept as x mod b where b divides a: it is what is left of (x mod a) / b all the same.
@@ -176,9 +184,10 @@ export class IndexTable {
         if (only?.coef === 1 && only.atom.kind === 'mod' && only.atom.by % atom.by === 0)
           rest = this.knownAtoms.get(`mod:${only.atom.of.id}:${atom.by}`);
       }
-      if (!rest || terms.get(rest) !== coef / atom.by) continue;
-      terms.delete(atom);
-      terms.delete(rest);
+      const other = terms.find(({ atom }) => atom === rest);
+      if (!other || other.coef !== coef / atom.by) continue;
+      terms.splice(terms.indexOf(term), 1);
+      terms.splice(terms.indexOf(other), 1);
       return [atom.of, coef / atom.by];
     }
     return null;

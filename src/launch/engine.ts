@@ -12,11 +12,11 @@ export function setEngineFlags(...flags: readonly string[]): boolean {
 }
 
 /**
- * V8's optimising compiler is at work, as it is by default, and not. Young objects get room for 8 MB at once instead of
+ * V8's optimising compiler is at work, as it is by default, and not. Young objects get room for 16 MB at once instead of
  * 2, 4, ...: a compiler makes millions that live until it is done, and each collection would copy them.
  */
 const WARM = ['--opt', '--semi-space-growth-factor=2'];
-const COLD = ['--no-opt', '--semi-space-growth-factor=8'];
+const COLD = ['--no-opt', '--semi-space-growth-factor=16'];
 
 /**
  * Milliseconds after which a process's code is not cold any more: from then on optimised code gains more than making it

@@ -48,12 +48,14 @@ function inTurns(body: readonly Inst[], registers: number): readonly Inst[] {
   const longest = vectors.reduce((most, { length }) => Math.max(most, length), 0);
   if (vectors.length < 2 || longest < LEAST) return body;
   const pressure = new Pressure(body, vectors);
-  for (let behind = 0; behind < longest; behind++) {
+  const fitting = (behind: number): readonly Inst[] | null => {
     const order = inMemoryOrder(body, turnsOf(vectors, behind));
-    if (!order) return body;
-    if (pressure.fits(order, registers - IN_THE_MAKING)) return withConstants(shared, order);
-  }
-  return body;
+    return order && pressure.fits(order, registers - IN_THE_MAKING) ? order : null;
+  };
+  let order = fitting(0);
+  // Nearly one after another they need least: where that is too much, all between is.
+  if (!order && fitting(longest - 1)) for (let behind = 1; !order; behind++) order = fitting(behind);
+  return order ? withConstants(shared, order) : body;
 }
 
 /** Whether a loop does nothing but multiply and add what it loads: its sums share that, so none is independent. */
