@@ -48,7 +48,7 @@ const { cpu, node, options } = pieces[0]!;
 
 /**
  * Pieces may have measured different peers on one workload: one row has them all, each against our time in its own
- * piece.
+ * piece; of what two have measured, ours as well, the first piece counts.
  */
 interface Entry {
   readonly workload: string;
@@ -77,7 +77,8 @@ for (const { summary, runs, options } of pieces)
       torch: of('torch'),
     };
     for (const [peer, cell] of Object.entries(cells))
-      if (peer !== 'ours') entry.ratios.set(peer, { ratio: cell.median_s / ours.median_s, ok: cell.ok && ours.ok });
+      if (peer !== 'ours' && !entry.ratios.has(peer))
+        entry.ratios.set(peer, { ratio: cell.median_s / ours.median_s, ok: cell.ok && ours.ok });
     entries.set(key, entry);
   }
 const rows = [...entries.values()].sort((a, b) => a.threads - b.threads);
