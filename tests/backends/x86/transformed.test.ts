@@ -44,14 +44,16 @@ function run(of: Case, target: Target, threads: number, tolerance = 1e-6): Float
   return out;
 }
 
+const SHAPES: readonly (readonly [string, Partial<Conv>])[] = [
+  ['odd images', {}],
+  ['even images, wide borders', { height: 36, width: 34, images: 1, padding: 2 }],
+  ['no border', { height: 37, width: 35, images: 1, padding: 0 }],
+  ['images of a tile', { height: 2, width: 2, images: 257 }],
+  ['many channels', { inputs: 160, outputs: 192 }],
+];
+
 describe.skipIf(!isas.includes('avx512')).each(['forward', 'inputGradient', 'weightGradient'] as const)('%s', kind => {
-  it.each<[string, Partial<Conv>]>([
-    ['odd images', {}],
-    ['even images, wide borders', { height: 36, width: 34, images: 1, padding: 2 }],
-    ['no border', { height: 37, width: 35, images: 1, padding: 0 }],
-    ['images of a tile', { height: 2, width: 2, images: 257 }],
-    ['many channels', { inputs: 160, outputs: 192 }],
-  ])('%s', (_, shape) => {
+  it.each(SHAPES)('%s', (_, shape) => {
     const of = convolution({ ...conv, ...shape, kind })!;
     for (const l2Bytes of [128 << 10, 1 << 20]) {
       const target = { ...DOT, l2Bytes };
@@ -63,18 +65,14 @@ describe.skipIf(!isas.includes('avx512')).each(['forward', 'inputGradient', 'wei
 // Transformed tiles and kernels that are rounded to words of bf16.
 const WORDS: Target = { ...DOT, roundsBf16: true };
 describe.skipIf(!isas.includes('avx512')).each(['forward', 'inputGradient'] as const)('%s in words', kind => {
-  it.each<[string, Partial<Conv>]>([
-    ['odd images', {}],
-    ['even images, wide borders', { height: 36, width: 34, images: 1, padding: 2 }],
-    ['no border', { height: 37, width: 35, images: 1, padding: 0 }],
-    ['images of a tile', { height: 2, width: 2, images: 257 }],
-    ['many channels', { inputs: 160, outputs: 192 }],
-    ['half a panel', { inputs: 64, outputs: 160 }],
-  ])('%s', (_, shape) => {
-    const of = convolution({ ...conv, outputs: 96, ...shape, kind })!;
-    for (const l2Bytes of [128 << 10, 1 << 20]) {
-      const target = { ...WORDS, l2Bytes };
-      expect(run(of, target, 3, 2e-3)).toEqual(run(of, target, 1, 2e-3));
-    }
-  });
+  it.each<readonly [string, Partial<Conv>]>([...SHAPES, ['half a panel', { inputs: 64, outputs: 160 }]])(
+    '%s',
+    (_, shape) => {
+      const of = convolution({ ...conv, outputs: 96, ...shape, kind })!;
+      for (const l2Bytes of [128 << 10, 1 << 20]) {
+        const target = { ...WORDS, l2Bytes };
+        expect(run(of, target, 3, 2e-3)).toEqual(run(of, target, 1, 2e-3));
+      }
+    },
+  );
 });
