@@ -12,7 +12,7 @@ import { buffersOf, type Case, type Conv, convolution, Random } from '../../comp
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
 import { isas } from './available.ts';
 
-const DOT: Target = { ...AVX512, packedProducts: { bf16: 'dot', int8: 'dot', f32: null } };
+const DOT: Target = { ...AVX512, packedProducts: { bf16: 'dot', int8: 'dot', f32: null }, shufflesStrides: true };
 /** Results that are looked at. */
 const SAMPLES = 300;
 const conv: Omit<Conv, 'kind'> = {

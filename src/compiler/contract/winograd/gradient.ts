@@ -94,7 +94,7 @@ export function lowerWeightGradient(
     ...planes,
     from: b.addr(at, b.mul(slot, b.i32(planeElements(planes)))),
   });
-  const writer = sumsWriter(b, p, g, plan, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
+  const writer = sumsWriter(b, p, g, plan, target, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
 
   eachTask(b, tasks, (task, slot) => {
     const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
@@ -134,6 +134,7 @@ function sumsWriter(
   p: Problem,
   { windows, out }: WeightGradient,
   { lanes }: GradientPlan,
+  target: Target,
   slots: number,
   scratch: Scratch,
 ): (slot: Reg) => SumsWriter {
@@ -144,7 +145,7 @@ function sumsWriter(
     return (outer.flipped ? 2 - i : i) * SIDE + (inner.flipped ? 2 - j : j);
   };
   const kernels = { channel, taps: axes.map(axis => axis.tap), out, lanes, vectors: 1, place };
-  const writer = kernelWriter(b, p, kernels, slots, scratch);
+  const writer = kernelWriter(b, p, kernels, target, slots, scratch);
   return slot => {
     const { stash, write } = writer(slot);
     return (sums, result, channel) => {
