@@ -35,9 +35,9 @@ export const autocastDType = (): 'bf16' | 'f16' | null => active;
  *   its input's type
  *
  * f64 and integers are left alone. Parameters stay f32 and are rounded where they are used, so gradients arrive in f32
- * and optimizers work as ever. Convolutions with 3x3 windows may round sums of a few pixels, and of a few weights, to
- * `dtype` on the way (Winograd's transform): about twice the error of rounding the result alone. Call it around the
- * forward pass; `backward` runs in the types that the forward pass used.
+ * and optimizers work as ever. Convolutions with 3x3 windows may round sums of a few pixels (of images and of their
+ * gradients), and of a few weights, to `dtype` on the way (Winograd's transform): about twice the error of rounding the
+ * result alone. Call it around the forward pass; `backward` runs in the types that the forward pass used.
  *
  * @example
  * const loss = autocast({ dtype: 'bf16' }, () => F.crossEntropy(model.forward(x), y));

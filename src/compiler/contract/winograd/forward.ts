@@ -7,6 +7,7 @@
 import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
+import { everyNth } from '../../strides.ts';
 import { lanesFor, type Target } from '../../target.ts';
 import { loadRun } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';
@@ -62,6 +63,8 @@ interface ForwardPlan {
   /** Whether all tiles are transformed before the first task, whose panels of results are then tasks of their own. */
   readonly shared: boolean;
   readonly unroll: number;
+  /** Whether lanes of a kernel a few elements apart are shuffled together. */
+  readonly shuffles: boolean;
   /**
    * Bytes of the next panel of the kernel that a tile asks for in a trip of its loop; 0 where the kernel stays in the
    * second cache.
@@ -94,7 +97,8 @@ function planForward(p: Problem, f: Forward, target: Target, words: boolean): Fo
   const asks = target.keepsOrder === true && kernelBytes > target.l2Bytes / 4;
   return {
     lanes, words, channels, results, rows, vectors: chosen.vectors, width, mPanels, nPanels, mTasks,
-    most, shared, unroll: target.keepsOrder ? UNROLL : 1, ahead: asks ? Math.ceil((UNROLL * width * F32) / most) : 0,
+    most, shared, unroll: target.keepsOrder ? UNROLL : 1, shuffles: target.shufflesStrides === true,
+    ahead: asks ? Math.ceil((UNROLL * width * F32) / most) : 0,
   }; // biome-ignore format: a record
 }
 
@@ -129,7 +133,8 @@ function packKernel(
       const column = affine(b, [[panel!, width], [vector!, lanes]], 0); // biome-ignore format: a sum
       const lo = b.mul(group!, b.i32(lanes));
       const hi = b.bin('min', b.add(lo, b.i32(lanes)), b.i32(channels));
-      const offsets = step !== 1 && p.masks && kernel.dtype === 'f32' ? b.iota(lanes, step) : null;
+      const shuffles = plan.shuffles && step > 1 && step <= lanes;
+      const offsets = step !== 1 && p.masks && kernel.dtype === 'f32' && !shuffles ? b.iota(lanes, step) : null;
       const each = (value: (index: Reg) => Reg): void =>
         b.for(lo, hi, 1, channel => {
           const index = affine(b, [[column, step], [channel, kernel.lin[windows.channel]!]], kernel.base); // biome-ignore format: a sum
@@ -138,10 +143,12 @@ function packKernel(
           const taps = [0, 1, 2].map(i => [0, 1, 2].map(j => value(b.add(index, b.i32(at(i, 0) + at(j, 1))))));
           storePlanes(b, transformTaps(b, taps), to, planes);
         });
-      const load = (index: Reg): Reg =>
-        offsets
-          ? b.gather('f32', b.addr(kernel.buffer, index), offsets)
-          : loadRun(b, kernel, 'f32', index, step, lanes);
+      const load = (index: Reg): Reg => {
+        if (offsets) return b.gather('f32', b.addr(kernel.buffer, index), offsets);
+        if (!shuffles) return loadRun(b, kernel, 'f32', index, step, lanes);
+        const from = b.addr(kernel.buffer, index);
+        return everyNth(b, step, lanes, offset => b.load(kernel.dtype, from, offset * bytesOf(kernel.dtype), lanes));
+      };
       if (results % width === 0) each(load);
       else
         b.if(
