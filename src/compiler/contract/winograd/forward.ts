@@ -15,7 +15,7 @@ import { type Stream, sweep } from '../micro.ts';
 import { comesPacked } from '../plan.ts';
 import type { Problem } from '../problem.ts';
 import type { Scratch } from '../spec.ts';
-import { type Coords, finish, outputIndex } from '../store.ts';
+import { askForRow, type Coords, finish, outputIndex } from '../store.ts';
 import { eachTask, slotsOf } from '../tasks.ts';
 import { chooseTile } from '../tile.ts';
 import { channelsOf, type Forward, type Windows } from './convolution.ts';
@@ -45,6 +45,8 @@ const SET_BYTES = 4096;
 const UNROLL = 2;
 /** Taps of a kernel. */
 const TAPS = 9;
+/** Tiles from one whose results are finished to the one whose lines are asked for. */
+const AHEAD = 4;
 
 interface ForwardPlan {
   readonly lanes: number;
@@ -65,6 +67,8 @@ interface ForwardPlan {
   /** Whether all tiles are transformed before the first task, whose panels of results are then tasks of their own. */
   readonly shared: boolean;
   readonly unroll: number;
+  /** Whether lines of results are asked for before they are finished: where that was measured (decision 304). */
+  readonly asksLines: boolean;
   /** Whether lanes of a kernel a few elements apart are shuffled together. */
   readonly shuffles: boolean;
   /**
@@ -100,6 +104,7 @@ function planForward(p: Problem, f: Forward, target: Target, words: boolean): Fo
   return {
     lanes, words, channels, results, rows, vectors: chosen.vectors, width, mPanels, nPanels, mTasks,
     most, shared, unroll: target.keepsOrder ? UNROLL : 1, shuffles: target.shufflesStrides === true,
+    asksLines: target.packedProducts?.bf16 === 'dot',
     ahead: asks ? Math.ceil((UNROLL * width * F32) / most) : 0,
   }; // biome-ignore format: a record
 }
@@ -288,13 +293,22 @@ function writeResults(
   b: LoopBuilder,
   p: Problem,
   { windows, out }: Forward,
-  { lanes, results, width }: ForwardPlan,
+  { lanes, words, results, width, asksLines }: ForwardPlan,
   sums: PlacedPlanes,
   { lo, hi, n }: Block,
 ): void {
   const first = b.mul(n, b.i32(width));
   const columns = results % width === 0 ? width : b.bin('min', b.i32(width), b.sub(b.i32(results), first));
+  const last = b.sub(hi, b.i32(1));
   b.for(lo, hi, 1, tile => {
+    if (asksLines) {
+      const later = tileCoords(b, windows, b.bin('min', b.add(tile, b.i32(AHEAD)), last));
+      b.for(0, 4, 1, pixel => {
+        const own = new Map(later);
+        pixelCoords(b, windows, later, pixel, own);
+        askForRow(b, p, new Map([...own, [out, first]]), out, lanes, width);
+      });
+    }
     const at = b.advance(sums.from, b.sub(tile, lo), width * F32);
     b.for(0, columns, lanes, v => {
       const place = b.advance(at, v, F32);
@@ -311,7 +325,8 @@ function writeResults(
         b.for(0, columns, lanes, v => {
           const column = b.add(first, v);
           const at: Coords = new Map([...own, [out, column]]);
-          finish(b, p, b.load('f32', b.advance(values, v, F32), 0, lanes), at, b.add(index, column), out);
+          const sum = b.load('f32', b.advance(values, v, F32), 0, lanes);
+          finish(b, p, words ? b.asFlushed(sum) : sum, at, b.add(index, column), out);
         });
       };
       if (outside) b.if(b.cmp('ge', outside, b.i32(0)), write);
