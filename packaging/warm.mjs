@@ -22,12 +22,13 @@ const WORK = {
       new ReLU(),
     ];
     const model = new Sequential(
-      ...layer(3, 32, 1),
-      ...layer(32, 32, 1),
-      ...layer(32, 64, 2),
+      ...layer(3, 64, 1),
+      ...layer(64, 64, 1),
+      ...layer(64, 128, 2),
+      ...layer(128, 128, 1),
       new MaxPool2d(2),
       new Flatten(),
-      new Linear(1024, 3),
+      new Linear(2048, 3),
     );
     const optimizer = new Adam(model.parameters());
     const labels = Tensor.from(Array(16).fill(2), { dtype: 'i64' });
