@@ -27,6 +27,9 @@ export type Nested = Extract<Inst, { readonly body: readonly Inst[] }>;
 export const holdsBlock = (inst: Inst): inst is Nested =>
   (inst as { readonly body?: readonly Inst[] }).body !== undefined;
 
+/** The register that an instruction writes, but for counters of loops. */
+export const writtenBy = (inst: Inst): Reg | undefined => (inst as { readonly d?: Reg }).d;
+
 /** Whether nothing in a block has a block of its own. */
 export function isStraight(body: readonly Inst[]): boolean {
   for (let i = 0; i < body.length; i++) if (holdsBlock(body[i]!)) return false;

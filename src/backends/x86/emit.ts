@@ -18,7 +18,7 @@ import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf, vectorsOf
 import { hoistConstants } from './hoist.ts';
 import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
-import { BEGIN, GONE, PLAIN, Sequence } from './sequence.ts';
+import { BEGIN, GONE, Sequence } from './sequence.ts';
 import { takeTurns } from './turns.ts';
 
 /** Functions of the runtime that kernels call; they keep every register but rax, rcx and rdx. */
@@ -63,7 +63,7 @@ class KernelEmitter {
 
   run(): void {
     const { asm, f } = this;
-    const { tiles, streams, marks } = f.sequence;
+    const { tiles, streams, kinds } = f.sequence;
     for (const r of PRESERVED) asm.push(r);
     asm.mov(true, G0, R.rsp);
     asm.aluImm('sub', true, R.rsp, Math.ceil(f.frameBytes / 64) * 64);
@@ -73,7 +73,7 @@ class KernelEmitter {
     asm.movStore(4, mem(R.rsp, FRAME.thread), R.rsi);
     asm.movStore(4, mem(R.rsp, FRAME.threads), R.rdx);
     if (tiles) configureTiles(asm);
-    this.between(-1, marks.length);
+    this.between(-1, kinds.length);
     if (streams) asm.plain('sfence');
     if (tiles) asm.plain('tilerelease');
     asm.mov(true, R.rsp, mem(R.rsp, FRAME.savedStack));
@@ -91,24 +91,23 @@ class KernelEmitter {
   /** What stands between two places. */
   private between(before: number, until: number): void {
     const { f } = this;
-    const { marks, insts, writes, uses } = f.sequence;
+    const { kinds, insts, uses } = f.sequence;
     const { taken } = f.folding;
     for (let at = before + 1; at < until; at++) {
-      const mark = marks[at]!;
+      const kind = kinds[at]!;
       const inst = insts[at]!;
-      if (mark === BEGIN) {
+      if (kind === BEGIN) {
         at = this.control(inst as Nested, at);
         continue;
       }
-      if (mark === GONE) continue;
-      const d = writes[at]!;
+      if (kind === GONE) continue;
       // Nothing reads it, or its reader takes it in.
-      if (d >= 0 && (uses[d] === 0 || taken[d] === 1)) continue;
+      if (kind >= 0 && (uses[kind] === 0 || taken[kind] === 1)) continue;
       if (inst.op === 'load') {
         const behind = f.sequence.behind(at);
         const next = insts[behind];
         // A loaded element that is only spread out is one instruction.
-        if (marks[behind] === PLAIN && next?.op === 'splat' && isSpread(f, inst, next)) {
+        if (next?.op === 'splat' && isSpread(f, inst, next)) {
           (f.vex ? avx2LoadSplat : loadSplat)(f, next.d, inst.p, inst.offset);
           at = behind;
           continue;

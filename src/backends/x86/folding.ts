@@ -4,7 +4,7 @@
  * operands. Reads loop IR only.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
-import { BEGIN, NEXT, PLAIN, type Sequence } from './sequence.ts';
+import { BEGIN, EFFECT, NEXT, type Sequence } from './sequence.ts';
 
 type Address = Extract<Inst, { op: 'addr' | 'advance' }>;
 export type Comparison = Extract<Inst, { op: 'cmp' }>;
@@ -51,11 +51,11 @@ export class Folding {
 
   private takeAddresses(): void {
     const { sequence, taken } = this;
-    const { marks, insts } = sequence;
+    const { kinds, insts } = sequence;
     for (const at of sequence.addresses) {
       const address = insts[at] as Address;
       const behind = sequence.behind(at);
-      if (marks[behind] !== PLAIN) continue;
+      if (behind === kinds.length || kinds[behind]! < EFFECT) continue;
       const next = insts[behind]!;
       const takes = TAKES_ADDRESS.has(next.op) && 'p' in next && next.p === address.d;
       if (!takes || !sequence.isPassedOn(address.d.id)) continue;
@@ -66,15 +66,16 @@ export class Folding {
 
   private takeComparisons(): void {
     const { sequence, taken } = this;
-    const { marks, insts } = sequence;
+    const { kinds, insts } = sequence;
     for (const at of sequence.comparisons) {
       const comparison = insts[at] as Comparison;
       if (!isGeneral(comparison.a)) continue;
       const behind = sequence.behind(at);
-      const next = insts[behind]!;
+      const next = insts[behind];
+      if (!next) continue;
       const jumps =
-        (next.op === 'if' && marks[behind] === BEGIN && comparison.d.type.lanes === 1) ||
-        (next.op === 'while' && marks[behind] === NEXT);
+        (next.op === 'if' && kinds[behind] === BEGIN && comparison.d.type.lanes === 1) ||
+        (next.op === 'while' && kinds[behind] === NEXT);
       if (!jumps || next.m !== comparison.d || !sequence.isPassedOn(comparison.d.id)) continue;
       this.comparisons.set(comparison.d.id, comparison);
       taken[comparison.d.id] = 1;

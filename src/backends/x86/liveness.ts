@@ -18,6 +18,14 @@ export interface Interval {
   hint: Reg | null;
 }
 
+/** An interval in the making. */
+interface Life extends Interval {
+  /** The loop it was first touched in, as long as that is not over. */
+  born: Loop | null;
+  /** The loop that it was last seen to live through. */
+  heldBy: Loop | null;
+}
+
 type Writing = Extract<Inst, { readonly d: Reg }>;
 
 interface Loop {
@@ -27,7 +35,7 @@ interface Loop {
   readonly weight: number;
   readonly start: number;
   end: number;
-  readonly through: Interval[];
+  readonly through: Life[];
 }
 
 const MAX_WEIGHT_DEPTH = 6;
@@ -45,15 +53,11 @@ export function liveIntervals(sequence: Sequence, skip: Uint8Array, folding: Fol
 }
 
 class Walker {
-  readonly intervals: (Interval | undefined)[] = [];
+  readonly intervals: (Life | undefined)[] = [];
   private readonly sequence: Sequence;
   private readonly skip: Uint8Array;
   private readonly folding: Folding;
   private readonly operands: Reg[] = [];
-  /** By register: the loop it was first touched in. */
-  private readonly born: (Loop | null)[] = [];
-  /** By register: the loop that it was last seen to live through. */
-  private readonly heldBy: (Loop | undefined)[] = [];
   /** By register: 1 for what a constant has been written to. */
   private readonly constants: Uint8Array;
   private position = 0;
@@ -67,28 +71,29 @@ class Walker {
   }
 
   private touch(reg: Reg, at: number): Interval {
-    const { loop, born } = this;
+    const { loop } = this;
     const weight = loop ? loop.weight : 1;
-    let interval = this.intervals[reg.id];
+    const interval = this.intervals[reg.id];
     if (!interval) {
-      interval = { reg, first: at, last: at, weight, hint: null };
-      this.intervals[reg.id] = interval;
-      born[reg.id] = loop;
-      return interval;
+      const born = { reg, first: at, last: at, weight, hint: null, born: loop, heldBy: null };
+      this.intervals[reg.id] = born;
+      return born;
     }
     // Positions never go back.
     interval.last = at;
     interval.weight += weight;
+    // Most are read in the loop that they are made in.
+    if (interval.born === loop) return interval;
     // Born in a loop that is over: it lived through that loop, and through those around it that are.
-    for (let l = born[reg.id] ?? null; l !== null && l.end >= 0; l = l.parent) {
+    for (let l = interval.born; l !== null && l.end >= 0; l = l.parent) {
       if (l.start < interval.first) interval.first = l.start;
-      born[reg.id] = l.parent;
+      interval.born = l.parent;
     }
     // Born before loops that are open: it lives through the outermost of them.
     let outer: Loop | null = null;
     for (let l = loop; l !== null && l.start > interval.first; l = l.parent) outer = l;
-    if (outer && this.heldBy[reg.id] !== outer) {
-      this.heldBy[reg.id] = outer;
+    if (outer && interval.heldBy !== outer) {
+      interval.heldBy = outer;
       outer.through.push(interval);
     }
     return interval;
@@ -110,24 +115,23 @@ class Walker {
 
   walk(): void {
     const { skip } = this;
-    const { marks, insts, writes } = this.sequence;
-    for (let at = 0; at < marks.length; at++) {
-      const mark = marks[at]!;
-      if (mark === GONE) continue;
-      if (mark === NEXT || mark === END) {
+    const { kinds, insts } = this.sequence;
+    for (let at = 0; at < kinds.length; at++) {
+      const kind = kinds[at]!;
+      if (kind === GONE) continue;
+      if (kind === NEXT || kind === END) {
         this.endBlock(at, insts[at]!);
         continue;
       }
       this.position += 2;
-      const id = writes[at]!;
-      if (id >= 0) {
+      if (kind >= 0) {
         const inst = insts[at] as Writing;
         // Addresses that are taken in are read where they are.
-        if (skip[id] !== 1 || !this.folding.address(inst.d)) this.read(at);
+        if (skip[kind] !== 1 || !this.folding.address(inst.d)) this.read(at);
         this.write(inst);
       } else {
         this.read(at);
-        if (mark === BEGIN) this.begin(insts[at]!);
+        if (kind === BEGIN) this.begin(insts[at]!);
       }
     }
   }
@@ -159,7 +163,7 @@ class Walker {
   }
 
   private endBlock(at: number, { op }: Inst): void {
-    if (op === 'while' && this.sequence.marks[at] === NEXT) {
+    if (op === 'while' && this.sequence.kinds[at] === NEXT) {
       this.position += 2;
       this.read(at);
     } else if (op === 'for' || op === 'parallel' || op === 'while') this.leave(this.loop!);

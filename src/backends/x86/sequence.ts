@@ -4,18 +4,18 @@
  * Reads loop IR only.
  */
 import type { Inst, Reg, Tiles } from '../../compiler/loops.ts';
-import { operandsOf, trips, UNKNOWN_TRIPS } from '../../compiler/usage.ts';
+import { operandsOf, trips, UNKNOWN_TRIPS, writtenBy } from '../../compiler/usage.ts';
 
-/** What a place of a sequence is: an instruction that has no block, */
-export const PLAIN = 0;
+/** What a place of a sequence is that writes no register: an instruction that has no block either, */
+export const EFFECT = -1;
 /** the beginning of one that has, with its first block behind it, */
-export const BEGIN = 1;
+export const BEGIN = -2;
 /** what parts its two blocks (test and body of `while`, body and otherwise of `if`), */
-export const NEXT = 2;
+export const NEXT = -3;
 /** its end, */
-export const END = 3;
+export const END = -4;
 /** or nothing any more: a move that fell away. */
-export const GONE = 4;
+export const GONE = -5;
 
 /** What one step of one tile counts: its 16 cycles take as long as some 32 vector instructions. */
 const TILE_WORK = 32;
@@ -24,11 +24,9 @@ const F32_PRODUCTS = 6;
 
 // Plain arrays that grow by one: places are dense, ids of registers small and nearly so.
 export class Sequence {
-  /** By place: what it is, and the instruction it belongs to. */
-  readonly marks: number[] = [];
+  /** By place: the id of the register that is written, or what else it is; and the instruction it belongs to. */
+  readonly kinds: number[] = [];
   readonly insts: Inst[] = [];
-  /** By place: the register that an instruction without a block writes, by its id, or -1. */
-  readonly writes: number[] = [];
   /** By place and one more: from where on its registers stand among those that are read, in operand order. */
   readonly from: number[] = [0];
   readonly reads: Reg[] = [];
@@ -60,7 +58,7 @@ export class Sequence {
   /** The place behind `at`, but for what is gone. */
   behind(at: number): number {
     let next = at + 1;
-    while (this.marks[next] === GONE) next++;
+    while (this.kinds[next] === GONE) next++;
     return next;
   }
 
@@ -74,11 +72,10 @@ export class Sequence {
     let work = block.length;
     for (let k = 0; k < block.length; k++) {
       const inst = block[k]!;
-      const { d } = inst as { readonly d?: Reg };
+      const d = writtenBy(inst);
       // Most write a value and do nothing else.
       if (d) {
-        const at = this.place(PLAIN, inst, d.id);
-        this.read(at, inst);
+        const at = this.place(d.id, inst);
         this.define(d.id, inst);
         this.note(at, inst);
       } else work += this.effect(inst);
@@ -86,22 +83,27 @@ export class Sequence {
     return work;
   }
 
-  private place(mark: number, inst: Inst, writes: number): number {
-    const { marks, from } = this;
-    const at = marks.length;
-    marks[at] = mark;
-    this.insts[at] = inst;
-    this.writes[at] = writes;
-    from[at + 1] = from[at]!;
-    return at;
-  }
-
-  private read(at: number, inst: Inst): void {
-    const { reads, uses, from } = this;
+  /** Adds an instruction that reads its operands. */
+  private place(kind: number, inst: Inst): number {
+    const { kinds, insts, from, reads, uses } = this;
+    const at = kinds.length;
+    kinds[at] = kind;
+    insts[at] = inst;
     const start = from[at]!;
     const end = operandsOf(inst, reads, start);
     from[at + 1] = end;
     for (let i = start; i < end; i++) uses[reads[i]!.id]!++;
+    return at;
+  }
+
+  /** Adds a place that reads nothing. */
+  private mark(kind: number, inst: Inst): number {
+    const { kinds, from } = this;
+    const at = kinds.length;
+    kinds[at] = kind;
+    this.insts[at] = inst;
+    from[at + 1] = from[at]!;
+    return at;
   }
 
   private define(id: number, inst: Inst | undefined): void {
@@ -127,30 +129,30 @@ export class Sequence {
   private effect(inst: Inst): number {
     switch (inst.op) {
       case 'while': {
-        // The condition is read at the end of the test block.
-        const test = this.place(BEGIN, inst, -1);
+        const test = this.mark(BEGIN, inst);
         const tested = this.walk(inst.test);
-        const body = this.next(test, inst);
-        this.read(body, inst);
+        // The condition is read at the end of the test block.
+        const body = this.place(NEXT, inst);
+        this.over.set(test, body);
         return (tested + this.last(body, inst, inst.body)) * UNKNOWN_TRIPS;
       }
       case 'if': {
-        const body = this.place(BEGIN, inst, -1);
-        this.read(body, inst);
+        const body = this.place(BEGIN, inst);
         const then = this.walk(inst.body);
-        return Math.max(then, this.last(this.next(body, inst), inst, inst.otherwise));
+        const otherwise = this.mark(NEXT, inst);
+        this.over.set(body, otherwise);
+        return Math.max(then, this.last(otherwise, inst, inst.otherwise));
       }
       case 'for':
       case 'parallel': {
-        const at = this.place(BEGIN, inst, -1);
-        this.read(at, inst);
+        const at = this.place(BEGIN, inst);
         this.define(inst.i.id, undefined);
         return this.last(at, inst, inst.body) * trips(inst);
       }
       case 'once':
-        return this.last(this.place(BEGIN, inst, -1), inst, inst.body);
+        return this.last(this.mark(BEGIN, inst), inst, inst.body);
       default: {
-        this.read(this.place(PLAIN, inst, -1), inst);
+        this.place(EFFECT, inst);
         if (inst.op === 'fail') this.fails = true;
         else if (inst.op === 'store' && inst.past) this.streams = true;
         else if (inst.op === 'tiles') {
@@ -162,17 +164,10 @@ export class Sequence {
     }
   }
 
-  /** The block from `at` on is over, and another one of the instruction follows. */
-  private next(at: number, inst: Inst): number {
-    const next = this.place(NEXT, inst, -1);
-    this.over.set(at, next);
-    return next;
-  }
-
   /** The last block of an instruction, behind the place `at`. */
   private last(at: number, inst: Inst, block: readonly Inst[]): number {
     const work = this.walk(block);
-    this.over.set(at, this.place(END, inst, -1));
+    this.over.set(at, this.mark(END, inst));
     return work;
   }
 }

@@ -51,7 +51,7 @@ it('a move of what is read nowhere else falls away, its usage with it', () => {
   const folded = (body: Inst[]): { readonly left: readonly Inst[]; readonly sequence: Sequence } => {
     const sequence = new Sequence(body);
     foldMoves(sequence);
-    return { left: sequence.insts.filter((_, at) => sequence.marks[at] !== GONE), sequence };
+    return { left: sequence.insts.filter((_, at) => sequence.kinds[at] !== GONE), sequence };
   };
   const around = loop([add(a, b, c), move]);
   const { left, sequence } = folded([addr(p, 0), load(b, p), around]);
