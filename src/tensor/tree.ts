@@ -2,6 +2,7 @@
  * Trees of tensors: a tensor, or arrays and plain objects of trees. Arguments and results of transforms and compiled
  * functions are trees; anything else in them (numbers, strings, booleans, null) is a static part.
  */
+import type { Node } from '../graph/node.ts';
 import { Tensor } from './tensor.ts';
 
 type Tree =
@@ -78,32 +79,32 @@ export function sameForm(a: Form, b: Form): boolean {
 }
 
 /** `matches` for a list. Here as there a tensor is seen without a call, which costs more (decision 285). */
-export function matchesItems(items: readonly Form[], trees: readonly unknown[], tensors: Tensor[]): boolean {
+export function matchesItems(items: readonly Form[], trees: readonly unknown[], nodes: Node[]): boolean {
   if (trees.length !== items.length) return false;
   for (let i = 0; i < items.length; i++) {
     const item = items[i]!;
     const part = trees[i];
     if (item.kind !== 'tensor') {
-      if (!matches(item, part, tensors)) return false;
-    } else if (part instanceof Tensor) tensors[item.at] = part;
+      if (!matches(item, part, nodes)) return false;
+    } else if (part instanceof Tensor) nodes[item.at] = part.node;
     else return false;
   }
   return true;
 }
 
 /**
- * Whether `tree` has exactly this form (static parts equal); fills `tensors` with its tensors on the way. Allocates
- * nothing, as every call of a compiled function starts here.
+ * Whether `tree` has exactly this form (static parts equal); fills `nodes` with those of its tensors on the way.
+ * Allocates nothing, as every call of a compiled function starts here.
  */
-export function matches(form: Form, tree: unknown, tensors: Tensor[]): boolean {
+function matches(form: Form, tree: unknown, nodes: Node[]): boolean {
   switch (form.kind) {
     case 'tensor':
       if (!(tree instanceof Tensor)) return false;
-      tensors[form.at] = tree;
+      nodes[form.at] = tree.node;
       return true;
     case 'list':
       if (!Array.isArray(tree)) return false;
-      return matchesItems(form.items, tree, tensors);
+      return matchesItems(form.items, tree, nodes);
     case 'record': {
       if (tree === null || typeof tree !== 'object' || Array.isArray(tree) || tree instanceof Tensor) return false;
       let count = 0;
@@ -113,8 +114,8 @@ export function matches(form: Form, tree: unknown, tensors: Tensor[]): boolean {
         const item = items[count++]!;
         const part = (tree as Record<string, unknown>)[key];
         if (item.kind !== 'tensor') {
-          if (!matches(item, part, tensors)) return false;
-        } else if (part instanceof Tensor) tensors[item.at] = part;
+          if (!matches(item, part, nodes)) return false;
+        } else if (part instanceof Tensor) nodes[item.at] = part.node;
         else return false;
       }
       return count === keys.length;
