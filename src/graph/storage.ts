@@ -40,7 +40,7 @@ export function deviceWrote(bindings: readonly (HostArray | Variable)[], places:
   for (let i = 0; i < places.length; i++) {
     const variable = bindings[places[i]!] as Variable;
     variable.version++;
-    if (variable.host) variable.leaveToDevice();
+    if (variable.host !== null) variable.leaveToDevice();
   }
   writes += places.length;
 }

@@ -61,11 +61,8 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   async(...args: A): Promise<R>;
 }
 
-const isOf = ({ shape, dtype }: Node, type: ArgumentType): boolean => {
-  if (dtype !== type.dtype || shape.length !== type.shape.length) return false;
-  for (let d = 0; d < shape.length; d++) if (shape[d] !== type.shape[d]) return false;
-  return true;
-};
+const isOf = (node: Node, { shape, dtype }: ArgumentType): boolean =>
+  node.dtype === dtype && (node.shape === shape || node.hasShape(shape));
 
 /** Whether `args` are what the recording serves; the nodes of their tensors come into `nodes`. */
 const takes = (known: Recording, args: readonly unknown[], nodes: Node[]): boolean =>
@@ -81,7 +78,7 @@ function givenAtOnce(known: Recording, args: readonly unknown[]): Binding[] | nu
   for (let k = 0; k < nodes.length; k++) {
     const node = nodes[k]!;
     const { value } = node;
-    if (!value || node.op === 'variable' || !isOf(node, types[k]!)) return null;
+    if (value === null || node.op === 'variable' || !isOf(node, types[k]!)) return null;
     const place = places[k]!;
     if (place >= 0) given[place] = value;
   }

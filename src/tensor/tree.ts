@@ -16,6 +16,9 @@ type Tree =
   | readonly Tree[]
   | { readonly [key: string]: Tree };
 
+const PLAIN = Object.prototype;
+const prototypeOf: (of: object) => unknown = Object.getPrototypeOf;
+
 /** A tree without its tensors: each is a number, its place in the flat list. */
 export type Form =
   | { readonly kind: 'tensor'; readonly at: number }
@@ -45,8 +48,8 @@ export function flatten(tree: unknown, where: string): Flat {
       if (typeof part === 'function' || typeof part === 'symbol') refuse(typeof part);
       return { kind: 'static', value: part };
     }
-    const prototype = Object.getPrototypeOf(part);
-    if (prototype !== Object.prototype && prototype !== null) refuse(part.constructor?.name ?? 'object');
+    const prototype = prototypeOf(part);
+    if (prototype !== PLAIN && prototype !== null) refuse(part.constructor?.name ?? 'object');
     return { kind: 'record', keys: Object.keys(part), items: Object.values(part).map(walk) };
   };
   return { form: walk(tree), tensors };
@@ -106,7 +109,9 @@ function matches(form: Form, tree: unknown, nodes: Node[]): boolean {
       if (!Array.isArray(tree)) return false;
       return matchesItems(form.items, tree, nodes);
     case 'record': {
-      if (tree === null || typeof tree !== 'object' || Array.isArray(tree) || tree instanceof Tensor) return false;
+      if (tree === null || typeof tree !== 'object') return false;
+      const prototype = prototypeOf(tree);
+      if (prototype !== PLAIN && prototype !== null) return false;
       let count = 0;
       const { keys, items } = form;
       for (const key in tree) {

@@ -50,9 +50,8 @@ export class AddressTable {
   /** What the table holds the variables of, 0 for nothing that lasts; and `changes.moves` when they were placed. */
   private source = 0;
   private moves = 0;
-  /** All leaves, and those that are no variables of `source`. */
+  /** Leaves that were no variables then. */
   private loose: readonly Entry[] = [];
-  private looseOf = 0;
   /** Whether every output is small. */
   private readonly copiesAll: boolean;
   private readonly arenaWords: (readonly [word: number, offset: number])[] = [];
@@ -157,7 +156,7 @@ export class AddressTable {
    * Puts addresses and small values in place; returns the outputs that are written where they are, null for the others.
    */
   place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
-    if (source !== 0 && source === this.source && changes.moves === this.moves) this.placeThose(this.loose, bindings);
+    if (source !== 0 && source === this.source && changes.moves === this.moves) this.placeValues(bindings);
     else this.placeAll(bindings, source);
     return this.copiesAll ? NONE : this.placeOutputs();
   }
@@ -167,27 +166,34 @@ export class AddressTable {
     if (bindings.length !== leaves.length)
       throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
     this.source = 0;
-    this.placeThose(leaves, bindings);
+    const loose: Entry[] = [];
+    for (let i = 0; i < leaves.length; i++) {
+      const leaf = leaves[i]!;
+      const binding = bindings[i]!;
+      // What `instanceof` says for half as much before it is optimised.
+      if ('version' in binding) this.point(leaf, this.residence(binding, leaf));
+      else loose.push(leaf);
+    }
+    this.loose = loose;
+    this.placeValues(bindings);
     if (this.arenaBytes > 0) this.placeArena();
     if (source === 0) return;
-    // Arrays stay loose, as they may lose their memory between two runs.
-    if (source !== this.looseOf) this.loose = leaves.filter(({ index }) => !(bindings[index] instanceof Variable));
-    this.looseOf = source;
     this.source = source;
     this.moves = changes.moves;
   }
 
-  private placeThose(leaves: readonly Entry[], bindings: readonly Binding[]): void {
-    for (let k = 0; k < leaves.length; k++) {
-      const leaf = leaves[k]!;
+  /** Also where they are what they were: an array may have lost its memory between two runs. */
+  private placeValues(bindings: readonly Binding[]): void {
+    const { loose } = this;
+    for (let k = 0; k < loose.length; k++) {
+      const leaf = loose[k]!;
       const { elements, slot } = leaf;
-      const binding = bindings[leaf.index]!;
-      if ('version' in binding) this.point(leaf, this.residence(binding, leaf));
-      else if (binding.length !== elements) whole(binding, elements);
-      else if (!slot) this.point(leaf, this.machine.native.addressOf(binding));
+      const value = bindings[leaf.index] as Float32Array;
+      if (value.length !== elements) whole(value, elements);
+      else if (slot === null) this.point(leaf, this.machine.native.addressOf(value));
       else {
-        (slot as Float32Array).set(binding as Float32Array);
-        if (leaf.slotAddress !== leaf.address) this.point(leaf, leaf.slotAddress);
+        (slot as Float32Array).set(value);
+        if (leaf.address !== leaf.slotAddress) this.point(leaf, leaf.slotAddress);
       }
     }
   }
@@ -248,7 +254,8 @@ export class AddressTable {
     const { outputs, written } = this;
     deviceWrote(bindings, written);
     const values: HostArray[] = [];
-    for (let i = 0; i < outputs.length; i++) values.push(placed[i] ?? outputs[i]!.slot!.slice());
+    if (this.copiesAll) for (let i = 0; i < outputs.length; i++) values.push(outputs[i]!.slot!.slice());
+    else for (let i = 0; i < outputs.length; i++) values.push(placed[i] ?? outputs[i]!.slot!.slice());
     return values;
   }
 }

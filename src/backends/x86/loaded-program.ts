@@ -122,7 +122,8 @@ export class LoadedProgram implements Executable {
     const { machine, code, table } = this;
     if (!code.isPlaced) return this.runFirst(bindings, source, code);
     if (machine.led) machine.settle();
-    const outputs = this.place(bindings, source);
+    if (this.freed || this.mayFail) this.begin();
+    const outputs = table.place(bindings, source);
     if (code.prepares && this.keptChanged(bindings, source)) this.prepare();
     if (code.isBrief && !isProfiling()) machine.pool.start(code.start, table.address, 1, 0);
     else this.runPlaced(code);
@@ -223,9 +224,13 @@ export class LoadedProgram implements Executable {
     return machine.allThreads ? machine.threads : choice.next(machine.threads);
   }
 
-  private place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
+  private begin(): void {
     if (this.freed) throw new Error('internal: a program was run after it was freed');
     if (this.mayFail) this.machine.clearFailure();
+  }
+
+  private place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
+    this.begin();
     return this.table.place(bindings, source);
   }
 
