@@ -41,8 +41,9 @@ interface Recording {
   readonly epoch: number;
   readonly autocast: 'bf16' | 'f16' | null;
   readonly hasGradients: boolean;
-  /** What it found in the fields of modules and optimizers. */
+  /** What it found in the fields of modules and optimizers, those apart that count as modes. */
   readonly fields: HeldFields;
+  readonly counted: HeldFields;
 }
 
 /**
@@ -143,7 +144,7 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
       gradients = left;
       return [...flat.tensors, ...tensors].map(t => t.node);
     };
-    const { result: program, fields } = holdingFields(() => trace(types, traced));
+    const { result: program, fields, counted } = holdingFields(() => trace(types, traced));
     isRecorded = true;
     return {
       arguments: form.items,
@@ -156,6 +157,7 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
       autocast,
       hasGradients,
       fields,
+      counted,
     };
   } finally {
     endRecording(isRecorded && gradients.length === 0);
@@ -210,7 +212,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
         continue;
       }
       if (known.autocast !== autocastDType() || known.hasGradients !== recordsGradients()) continue;
-      const changed = known.fields.changed();
+      const changed = known.fields.changed() ?? known.counted.changed();
       if (known.epoch === modeEpoch() && !changed) {
         if (i < recordings.length - 1) recordings = [...recordings.filter(r => r !== known), known];
         return known;

@@ -2,8 +2,9 @@
  * What a recording depends on beside tensors: fields of the modules and optimizers that ran while it was made (a child
  * module, a probability, a flag). Each call of a compiled function compares them with what they held, a few nanoseconds
  * a field, so that `net.fc = new Linear(...)` or `dropout.p = 0.1` is seen. Knows no module: whoever has such fields
- * says so with `noteFields`. Imports nothing.
+ * says so with `noteFields`.
  */
+import { changes } from '../graph/changes.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -13,6 +14,30 @@ function valuesOf(object: object): Map<string, unknown> {
   for (const [key, { value, get, enumerable }] of Object.entries(Object.getOwnPropertyDescriptors(object)))
     if (!get && (enumerable || Array.isArray(object))) values.set(key, value);
   return values;
+}
+
+const counting = new WeakSet<object>();
+
+/** Says that something has been changed, whether it is done or refused. */
+const COUNT: ProxyHandler<object> = {
+  defineProperty(...args) {
+    changes.modes++;
+    return Reflect.defineProperty(...args);
+  },
+  deleteProperty(...args) {
+    changes.modes++;
+    return Reflect.deleteProperty(...args);
+  },
+};
+
+/**
+ * The object, or the list, whose fields count as a mode from now on (graph/changes.ts): a call compares them only when
+ * some mode has changed. For what a user seldom writes and nothing reads in a hurry, as all goes through a proxy.
+ */
+export function countingChanges<T extends object>(object: T): T {
+  const counted = new Proxy(object, COUNT) as T;
+  counting.add(counted);
+  return counted;
 }
 
 /** What has been noted by the recording under way, with the fields' values before it ran. */
@@ -116,24 +141,26 @@ function changedIn({ object, keys, values }: Held): string {
 }
 
 /**
- * Runs `fn`, which records, and gives the fields it depends on. What `fn` itself wrote (a counter, a layer's last
- * output) is no input of it: such fields are left out.
+ * Runs `fn`, which records, and gives the fields it depends on, those of objects that count changes apart. What `fn`
+ * itself wrote (a counter, a layer's last output) is no input of it: such fields are left out.
  */
-export function holdingFields<T>(fn: () => T): { readonly result: T; readonly fields: HeldFields } {
+export function holdingFields<T>(fn: () => T): {
+  readonly result: T;
+  readonly fields: HeldFields;
+  readonly counted: HeldFields;
+} {
   const outer = noted;
   const own = new Map<object, ReadonlyMap<string, unknown>>();
   noted = own;
   try {
     const result = fn();
-    const fields = new HeldFields();
+    const [fields, counted] = [new HeldFields(), new HeldFields()];
     for (const [object, before] of own) {
       const after = valuesOf(object);
-      fields.add(
-        object,
-        new Map([...before].filter(([key, value]) => after.has(key) && Object.is(value, after.get(key)))),
-      );
+      const kept = [...before].filter(([key, value]) => after.has(key) && Object.is(value, after.get(key)));
+      (counting.has(object) ? counted : fields).add(object, new Map(kept));
     }
-    return { result, fields };
+    return { result, fields, counted };
   } finally {
     noted = outer;
   }
