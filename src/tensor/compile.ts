@@ -25,12 +25,13 @@ import { modeEpoch } from './mode.ts';
 import { describe } from './operands.ts';
 import { isInsideTransform } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
-import { type Form, flatten, matchesItems, unflatten } from './tree.ts';
+import { type Form, flatten, matchesItems, type Take, unflatten } from './tree.ts';
 
 /** One recorded program, and the arguments it serves. */
 interface Recording {
   readonly arguments: readonly Form[];
-  readonly types: readonly ArgumentType[];
+  readonly takeNode: Take<Node[]>;
+  readonly takeValue: Take<Binding[]>;
   readonly result: Form;
   readonly program: Trace;
   /** Gradients that every call leaves in parameters: results after those of the function. */
@@ -65,26 +66,24 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
 const isOf = (node: Node, { shape, dtype }: ArgumentType): boolean =>
   node.dtype === dtype && (node.shape === shape || node.hasShape(shape));
 
-/** Whether `args` are what the recording serves; the nodes of their tensors come into `nodes`. */
-const takes = (known: Recording, args: readonly unknown[], nodes: Node[]): boolean =>
-  matchesItems(known.arguments, args, nodes) && nodes.every((node, k) => isOf(node, known.types[k]!));
+/** Takes tensors of these types, and their nodes. */
+const takingNodes =
+  (types: readonly ArgumentType[]): Take<Node[]> =>
+  (at, { node }, nodes) => {
+    nodes[at] = node;
+    return isOf(node, types[at]!);
+  };
 
-/** What a run is given for `args`, if the recording serves them and all are values of the host; else null. */
-function givenAtOnce(known: Recording, args: readonly unknown[]): Binding[] | null {
-  const nodes: Node[] = [];
-  if (!matchesItems(known.arguments, args, nodes)) return null;
-  const { types, program } = known;
-  const { places } = program;
-  const given = program.given.slice();
-  for (let k = 0; k < nodes.length; k++) {
-    const node = nodes[k]!;
+/** Takes those that have a value on the host, which it puts where a run of the program is given it. */
+const takingValues =
+  (types: readonly ArgumentType[], { places }: Trace): Take<Binding[]> =>
+  (at, { node }, given) => {
     const { value } = node;
-    if (value === null || node.op === 'variable' || !isOf(node, types[k]!)) return null;
-    const place = places[k]!;
+    if (value === null || node.op === 'variable' || !isOf(node, types[at]!)) return false;
+    const place = places[at]!;
     if (place >= 0) given[place] = value;
-  }
-  return given;
-}
+    return true;
+  };
 
 const tensorOf = (value: HostArray, { shape, dtype }: ArgumentType): Tensor => new Tensor(data(value, shape, dtype));
 
@@ -125,7 +124,7 @@ function bindingsOfComputed(nodes: readonly Node[], program: Trace): Binding[] {
 function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A): Recording {
   const { form, tensors } = flatten(args, 'compile: arguments');
   if (form.kind !== 'list') throw new Error('internal: arguments are no list');
-  const types = tensors.map(({ shape, dtype }) => ({ shape, dtype }));
+  const types = tensors.map(({ shape, dtype }) => ({ shape: [...shape], dtype }));
   const epoch = modeEpoch();
   const autocast = autocastDType();
   const hasGradients = recordsGradients();
@@ -148,7 +147,8 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
     isRecorded = true;
     return {
       arguments: form.items,
-      types,
+      takeNode: takingNodes(types),
+      takeValue: takingValues(types, program),
       result: result!,
       program,
       gradients,
@@ -207,7 +207,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
   const find = (args: A, nodes: Node[]): Recording => {
     for (let i = recordings.length - 1; i >= 0; i--) {
       const known = recordings[i]!;
-      if (!takes(known, args, nodes)) {
+      if (!matchesItems(known.arguments, args, known.takeNode, nodes)) {
         nodes.length = 0;
         continue;
       }
@@ -224,7 +224,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     const fresh = record(fn, args);
     recordings.push(fresh);
     if (recordings.length > RECORDINGS) recordings.shift();
-    matchesItems(fresh.arguments, args, nodes);
+    matchesItems(fresh.arguments, args, fresh.takeNode, nodes);
     return fresh;
   };
 
@@ -250,10 +250,11 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
   // Most calls are like the last one: nothing is asked again that cannot have changed (decision 285).
   const call = (...args: A): R => {
     if (last && seen === changes.modes && last.fields.changed() === null) {
-      const given = givenAtOnce(last, args);
-      if (given) {
-        const values = last.program.runAtOnce(given);
-        return last.isLoss ? (tensorOf(values[0]!, last.program.outputs[0]!) as R) : wrap(last, values);
+      const { program } = last;
+      const given = program.given.slice();
+      if (matchesItems(last.arguments, args, last.takeValue, given)) {
+        const values = program.runAtOnce(given);
+        return last.isLoss ? (tensorOf(values[0]!, program.outputs[0]!) as R) : wrap(last, values);
       }
     }
     // Inside another compiled function, or where a transform needs the graph, the function becomes part of that.

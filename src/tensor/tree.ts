@@ -2,7 +2,6 @@
  * Trees of tensors: a tensor, or arrays and plain objects of trees. Arguments and results of transforms and compiled
  * functions are trees; anything else in them (numbers, strings, booleans, null) is a static part.
  */
-import type { Node } from '../graph/node.ts';
 import { Tensor } from './tensor.ts';
 
 type Tree =
@@ -81,33 +80,32 @@ export function sameForm(a: Form, b: Form): boolean {
   return a.items.every((item, i) => sameForm(item, b.items[i]!));
 }
 
+/** What to do with the tensor at place `at`, for `into`; says whether it fits. */
+export type Take<T> = (at: number, tensor: Tensor, into: T) => boolean;
+
 /** `matches` for a list. Here as there a tensor is seen without a call, which costs more (decision 285). */
-export function matchesItems(items: readonly Form[], trees: readonly unknown[], nodes: Node[]): boolean {
+export function matchesItems<T>(items: readonly Form[], trees: readonly unknown[], take: Take<T>, into: T): boolean {
   if (trees.length !== items.length) return false;
   for (let i = 0; i < items.length; i++) {
     const item = items[i]!;
     const part = trees[i];
     if (item.kind !== 'tensor') {
-      if (!matches(item, part, nodes)) return false;
-    } else if (part instanceof Tensor) nodes[item.at] = part.node;
-    else return false;
+      if (!matches(item, part, take, into)) return false;
+    } else if (!(part instanceof Tensor && take(item.at, part, into))) return false;
   }
   return true;
 }
 
 /**
- * Whether `tree` has exactly this form (static parts equal); fills `nodes` with those of its tensors on the way.
- * Allocates nothing, as every call of a compiled function starts here.
+ * Whether `tree` has exactly this form (static parts equal) and `take` takes all of its tensors. Allocates nothing, as
+ * every call of a compiled function starts here.
  */
-function matches(form: Form, tree: unknown, nodes: Node[]): boolean {
+function matches<T>(form: Form, tree: unknown, take: Take<T>, into: T): boolean {
   switch (form.kind) {
     case 'tensor':
-      if (!(tree instanceof Tensor)) return false;
-      nodes[form.at] = tree.node;
-      return true;
+      return tree instanceof Tensor && take(form.at, tree, into);
     case 'list':
-      if (!Array.isArray(tree)) return false;
-      return matchesItems(form.items, tree, nodes);
+      return Array.isArray(tree) && matchesItems(form.items, tree, take, into);
     case 'record': {
       if (tree === null || typeof tree !== 'object') return false;
       const prototype = prototypeOf(tree);
@@ -119,9 +117,8 @@ function matches(form: Form, tree: unknown, nodes: Node[]): boolean {
         const item = items[count++]!;
         const part = (tree as Record<string, unknown>)[key];
         if (item.kind !== 'tensor') {
-          if (!matches(item, part, nodes)) return false;
-        } else if (part instanceof Tensor) nodes[item.at] = part.node;
-        else return false;
+          if (!matches(item, part, take, into)) return false;
+        } else if (!(part instanceof Tensor && take(item.at, part, into))) return false;
       }
       return count === keys.length;
     }

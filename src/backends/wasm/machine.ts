@@ -4,7 +4,13 @@
  */
 
 import { isProfiling, record, span } from '../../compiler/profile.ts';
-import { type Binding, type Executable, type LoopProgram, type PlacedKernel, writtenLeaves } from '../../compiler/program.ts';
+import {
+  type Binding,
+  type Executable,
+  type LoopProgram,
+  type PlacedKernel,
+  writtenLeaves,
+} from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify/index.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';

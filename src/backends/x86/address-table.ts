@@ -7,7 +7,7 @@
 import { type Binding, type Place, type ProgramOutline, writtenLeaves } from '../../compiler/program.ts';
 import { changes } from '../../graph/changes.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
-import { deviceWrote, Variable, whole } from '../../graph/storage.ts';
+import { deviceWrote, type Variable, whole } from '../../graph/storage.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 
 /** Host values of so many bytes are copied; one such slot is a cache line. */
@@ -52,6 +52,8 @@ export class AddressTable {
   private moves = 0;
   /** Leaves that were no variables then. */
   private loose: readonly Entry[] = [];
+  /** The slot of the only output, where that is small: a loss. */
+  private readonly only: HostArray | null;
   /** Whether every output is small. */
   private readonly copiesAll: boolean;
   private readonly arenaWords: (readonly [word: number, offset: number])[] = [];
@@ -82,6 +84,7 @@ export class AddressTable {
     };
     this.leaves = program.leaves.map(entry);
     this.outputs = program.outputs.map(entry);
+    this.only = this.outputs.length === 1 ? this.outputs[0]!.slot : null;
     this.copiesAll = program.outputs.every(isSmall);
     this.written = writtenLeaves(program);
     for (const output of this.outputs) if (output.slot) this.point(output, output.slotAddress);
@@ -251,11 +254,11 @@ export class AddressTable {
 
   /** After a run: marks the variables it wrote, and returns all outputs. `placed` is what `place` returned. */
   collect(bindings: readonly Binding[], placed: readonly (HostArray | null)[]): HostArray[] {
-    const { outputs, written } = this;
-    deviceWrote(bindings, written);
+    const { outputs, only } = this;
+    deviceWrote(bindings, this.written);
+    if (only !== null) return [only.slice()];
     const values: HostArray[] = [];
-    if (this.copiesAll) for (let i = 0; i < outputs.length; i++) values.push(outputs[i]!.slot!.slice());
-    else for (let i = 0; i < outputs.length; i++) values.push(placed[i] ?? outputs[i]!.slot!.slice());
+    for (let i = 0; i < outputs.length; i++) values.push(placed[i] ?? outputs[i]!.slot!.slice());
     return values;
   }
 }
