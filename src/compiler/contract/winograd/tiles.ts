@@ -12,14 +12,15 @@ import type { Axis, Windows } from './convolution.ts';
 import { type Matrix, transformGradients, transformPixels } from './transforms.ts';
 
 const F32 = 4;
+const WORD = 4;
 /** Planes: the products of a 4x4 tile. */
 export const PLANES = 16;
 const SIDE = 4;
 
 /** 16 planes of `rows` x `pitch` elements; a line between them keeps their rows out of one another's cache sets. */
 export interface Planes {
-  /** f32, or bf16 whose neighbours (two channels, or two tiles) are words of dot products. */
-  readonly dtype: 'f32' | 'bf16';
+  /** f32; bf16 whose neighbours, two channels, are words of dot products; or words of bf16 of two tiles, the rows. */
+  readonly dtype: 'f32' | 'bf16' | 'i32';
   readonly pitch: number;
   readonly plane: number;
 }
@@ -40,9 +41,21 @@ export const planeElements = (planes: Planes): number => PLANES * planes.plane;
 
 /** Stores vector (i, j) of `values` at `to` of plane 4 i + j. */
 export function storePlanes(b: LoopBuilder, values: Matrix, to: Reg, { dtype, plane }: Planes): void {
-  for (const [i, row] of values.entries())
-    for (const [j, x] of row.entries())
-      b.store(dtype, to, dtype === 'bf16' ? b.asFlushed(x) : x, (i * SIDE + j) * plane * bytesOf(dtype));
+  for (const [k, x] of values.flat().entries())
+    b.store(dtype, to, dtype === 'bf16' ? b.asFlushed(x) : x, k * plane * bytesOf(dtype));
+}
+
+/** The same as halves of words: the lower ones of the first of two tiles, which clears the upper ones, or these. */
+function storeHalves(b: LoopBuilder, values: Matrix, to: Reg, { plane }: Planes, second: Reg): void {
+  const halves = values.flat().map(x => b.bitcast('i32', b.nearestBf16(b.asFlushed(x))!));
+  const each = (word: (half: Reg, offset: number) => Reg): void => {
+    for (const [k, half] of halves.entries()) b.store('i32', to, word(half, k * plane * WORD), k * plane * WORD);
+  };
+  b.if(
+    second,
+    () => each((half, offset) => b.bin('or', half, b.load('i32', to, offset, half.type.lanes))),
+    () => each(half => b.bin('shrU', half, b.const('i32', 16, half.type.lanes))),
+  );
 }
 
 /** Vectors at `from` of all planes. */
@@ -159,13 +172,20 @@ function transformTiles(
   b.for(first, last, 1, tile => {
     const coords = tileCoords(b, windows, tile);
     const terms = dims.map(d => [coords.get(d)!, view.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
-    const row = b.advance(to.from, b.sub(tile, first), to.pitch * bytesOf(to.dtype));
+    const at = b.sub(tile, first);
+    const one = b.i32(1);
+    const inPairs = to.dtype === 'i32';
+    const row = b.advance(to.from, inPairs ? b.bin('shrU', at, one) : at, to.pitch * bytesOf(to.dtype));
+    const second = inPairs ? b.cmp('eq', b.bin('and', at, one), one) : null;
     const missing: TileLoad['missing'] = (axis, from, until) =>
       outside(b, axes[axis], coords.get(axes[axis].dim)!, ...bounds(axes[axis]), from, until);
     const load: TileLoad = { view, channels, index: affine(b, terms, base), side, strides, missing };
-    eachVector(b, load, lanes, (values, channel) =>
-      storePlanes(b, transform(b, values), b.advance(row, channel, bytesOf(to.dtype)), to),
-    );
+    eachVector(b, load, lanes, (values, channel) => {
+      const place = b.advance(row, channel, bytesOf(to.dtype));
+      const planes = transform(b, values);
+      if (second) storeHalves(b, planes, place, to, second);
+      else storePlanes(b, planes, place, to);
+    });
   });
 }
 
