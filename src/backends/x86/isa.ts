@@ -78,7 +78,7 @@ export const targetOf = (isa: Isa, cpu: Cpu, asked = true): Target => {
     keepsMemory: true,
     masksMemory: isa !== 'avx2',
     scales: isa !== 'avx2',
-    ...(isa === 'avx512' ? { vectorsInTurn: VECTORS_IN_TURN } : {}),
+    ...(isa === 'avx512' ? { vectorsInTurn: VECTORS_IN_TURN, shufflesStrides: true } : {}),
     roundsF16: true,
     streamedBytes: STREAMED_BYTES,
     processors: Math.max(availableProcessors(), wantedThreads()),

@@ -1,8 +1,8 @@
 /**
  * Code that differs between operating systems: how a thread sleeps and is woken, and what stands between the system's
  * calling convention and that of generated code, which is System V's everywhere. Knows conventions and system functions
- * by address; programs reach them through control words. Only Linux could be run; what the others take is checked by
- * its bytes and, for Windows' convention, run on Linux (tests/backends/x86/systems.test.ts).
+ * by address; programs reach them through control words. Windows' is run under Wine (tests/windows) and, as far as that
+ * goes, on Linux (tests/backends/x86/systems.test.ts); what macOS takes is checked by its text.
  */
 import { Assembler } from './assembler/assembler.ts';
 import { mem, R } from './assembler/operands.ts';
@@ -36,7 +36,7 @@ const ULOCK_WAIT = 1n;
 const ULOCK_WAKE_ALL = 0x101n;
 const INFINITE = 0xffffffffn;
 /** What Windows' convention reserves below the return address for the callee. */
-const SHADOW = 32;
+export const SHADOW = 32;
 
 /** What a function of the C convention may change, and generated code expects to be kept. */
 const SCRATCH = [R.rcx, R.rdx, R.rsi, R.rdi, R.r8, R.r9, R.r10, R.r11] as const;

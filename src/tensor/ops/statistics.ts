@@ -6,7 +6,7 @@ import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkInt, checkTensor, checkWhole, knownNumbers, normalDim } from '../operands.ts';
-import { checkOptions } from '../options.ts';
+import { checkChoice, checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 export interface QuantileOptions {
@@ -210,6 +210,7 @@ export function searchsorted(x: Tensor, values: Tensor | number, options: Search
   checkOptions('searchsorted', options, SEARCH);
   checkTensor('searchsorted', 'sequence', x);
   const { right = false, side = null, outInt32 = false, sorter = null } = options;
+  checkChoice('searchsorted', 'side', side, ['left', 'right', null]);
   const sequence = sorter ? x.gather(-1, sorter) : x;
   if (typeof values === 'number')
     return searchsorted(sequence, new Tensor(build.constant(values, x.dtype)), { right, side, outInt32 });
@@ -329,31 +330,6 @@ export function put(x: Tensor, index: Tensor, source: Tensor, accumulate = false
     .reshape([-1])
     .indexPut([index.reshape([-1])], source.reshape([-1]), { accumulate })
     .reshape(x.shape);
-}
-
-/** The inverse of erf on (-1, 1): Giles' approximation, refined by Newton steps. */
-export function erfinv(x: Tensor): Tensor {
-  checkTensor('erfinv', 'input', x);
-  const y = isFloat(x.dtype) ? x : x.to('f32');
-  const fixed = y.detach();
-  const w = fixed.mul(fixed).neg().log1p();
-  const a = 0.147;
-  const t = w.div(2).add(2 / (Math.PI * a));
-  let guess = t.mul(t).sub(w.div(a)).sqrt().sub(t).sqrt().mul(fixed.sign());
-  const step = (z: Tensor, target: Tensor): Tensor =>
-    z.sub(
-      z
-        .erf()
-        .sub(target)
-        .mul(z.mul(z).exp())
-        .mul(Math.sqrt(Math.PI) / 2),
-    );
-  for (let i = 0; i < 3; i++) guess = step(guess, fixed);
-  // The last step carries the gradient; at the ends the value is infinite and stays so.
-  const edge = fixed.abs().ge(1);
-  const safe = edge.where(0, guess);
-  const ends = fixed.abs().eq(1).where(fixed.mul(Number.POSITIVE_INFINITY), Number.NaN);
-  return edge.where(ends, step(safe, y)).to(y.dtype);
 }
 
 /** log of the multivariate gamma function of dimension p. */
