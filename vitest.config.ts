@@ -43,6 +43,9 @@ const machineCode =
       ]
     : [];
 
+/** By Node.js for Windows, which `npm run test:windows` has made ready. */
+const underWine = process.env['TENON_WINDOWS'] ? [project('windows', ['tests/windows/*.test.ts'], [], {})] : [];
+
 export default defineConfig({
   resolve: {
     // Tests and the documentation's snippets import the package by its public names and get the sources.
@@ -61,7 +64,8 @@ export default defineConfig({
       project('reference', onEveryBackend, [], { TENON_BACKEND: 'reference' }),
       project('wasm', [...onEveryBackend, ...fuzz], [], { TENON_BACKEND: 'wasm' }),
       ...machineCode,
-      project('general', ['tests/**/*.test.ts'], [...onEveryBackend, ...fuzz], {}),
+      ...underWine,
+      project('general', ['tests/**/*.test.ts'], [...onEveryBackend, ...fuzz, 'tests/windows/**'], {}),
     ],
   },
 });

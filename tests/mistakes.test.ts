@@ -20,6 +20,7 @@ type Untyped = any;
 const [T, N, O, D, M, F, R, fit]: Untyped[] = [tenon, nn, optim, data, metrics, formats, recsys, train.fit];
 const a: Untyped = tenon.ones([2, 3]);
 const model: Untyped = new nn.Linear(3, 2);
+const sgd = (): Untyped => new optim.SGD(model.parameters(), { lr: 0.1 });
 
 describe('a first mistake is answered in one sentence', () => {
   const cases: readonly (readonly [code: string, run: () => unknown, sentence: string])[] = [
@@ -151,6 +152,111 @@ describe('a first mistake is answered in one sentence', () => {
       'collate: samples differ: an array of 1 and an array of 2',
     ],
     ['DataLoader(array)', () => new D.DataLoader([1, 2]), 'for an array, arrayDataset(samples)'],
+    ['noGrad()', () => T.noGrad(), 'noGrad: expected a function, got undefined'],
+    [
+      'noGrad(async)',
+      () => T.noGrad(async () => a),
+      'noGrad: the function returned a promise; only what it does before',
+    ],
+    ['profile(async)', () => T.profile(async () => a.sum().item()), 'profile: the function returned a promise'],
+    ['grad(x)', () => T.grad(a), 'grad: expected a function, got a tensor f32 [2, 3]'],
+    ['vmap()', () => T.vmap(), 'vmap: expected a function, got undefined'],
+    ['checkpoint(model)', () => T.checkpoint(model), 'checkpoint: expected a function, got object'],
+    ['clipGradNorm(model)', () => O.clipGradNorm(model, 1), 'clipGradNorm: params: expected parameters, for instance '],
+    ['clipGradNorm(layers)', () => O.clipGradNorm(new N.Sequential(model), 1), 'model.parameters(), got object'],
+    ['StepLR(model)', () => new O.StepLR(model, 2), 'StepLR: optimizer: expected an optimizer, got object'],
+    [
+      'StepLR({ gamma })',
+      () => new O.StepLR(sgd(), 2, { gamma: '0.1' }),
+      'StepLR: gamma: expected a number, got string',
+    ],
+    ['MultiStepLR(30)', () => new O.MultiStepLR(sgd(), 30), 'MultiStepLR: milestones: expected an array of steps, got'],
+    ['LambdaLR()', () => new O.LambdaLR(sgd()), 'LambdaLR: expected a function of the step, or one per group, got'],
+    [
+      'ReduceLROnPlateau mode',
+      () => new O.ReduceLROnPlateau(sgd(), { mode: 'smallest' }),
+      'ReduceLROnPlateau: mode: expected min or max, got smallest',
+    ],
+    [
+      'plateau.step(loss)',
+      () => new O.ReduceLROnPlateau(sgd()).step(a.sum()),
+      'ReduceLROnPlateau.step: metric: expected a number, got a tensor f32 []',
+    ],
+    [
+      'OneCycleLR cosine',
+      () => new O.OneCycleLR(sgd(), { maxLr: 1, totalSteps: 3, annealStrategy: 'cosine' }),
+      'OneCycleLR: annealStrategy: expected cos or linear, got cosine',
+    ],
+    [
+      'lr = undefined',
+      () => {
+        sgd().lr = undefined;
+      },
+      'lr: expected a number, got undefined',
+    ],
+    [
+      'betas',
+      () => new O.Adam(model.parameters(), { betas: 0.9 }),
+      'Adam: betas: expected two numbers, got number 0.9',
+    ],
+    [
+      'AveragedModel(params)',
+      () => new O.AveragedModel([model.weight]),
+      'AveragedModel: model: expected a module, got',
+    ],
+    [
+      'RNN sigmoid',
+      () => new N.RNN(2, 2, { nonlinearity: 'sigmoid' }),
+      'RNN: nonlinearity: expected tanh or relu, got',
+    ],
+    [
+      'kaimingNormal_ mode',
+      () => N.init.kaimingNormal_(model.weight, { mode: 'in' }),
+      'init.kaimingNormal_: mode: expected fanIn, fanOut, fan_in or fan_out, got in',
+    ],
+    [
+      'TransformerEncoderLayer swish',
+      () => new N.TransformerEncoderLayer(4, 2, { activation: 'swish' }),
+      'TransformerEncoderLayer: activation: expected relu or gelu, got swish',
+    ],
+    [
+      'TransformerEncoder of no number',
+      () => new N.TransformerEncoder(() => new N.TransformerEncoderLayer(4, 2)),
+      'TransformerEncoder: numLayers undefined came',
+    ],
+    ['BatchNorm2d()', () => new N.BatchNorm2d(), 'BatchNorm2d: numFeatures undefined came, expected a whole number'],
+    [
+      'Sequential of a class',
+      () => new N.Sequential(N.ReLU),
+      'layer 0: expected a module, got the class ReLU: new ReLU',
+    ],
+    ['ModuleList of numbers', () => new N.ModuleList([1]), 'ModuleList: module 0: expected a module, got number 1'],
+    ['ModuleList(a, b)', () => new N.ModuleList(model, model), 'ModuleList: expected an array of modules, got object'],
+    [
+      'a promise of weights',
+      () => model.loadStateDict(Promise.resolve({})),
+      'loadStateDict: state: expected tensors by name, got a promise of them: await it',
+    ],
+    [
+      'a file of weights',
+      () => model.loadStateDict({ tensors: {}, metadata: {} }),
+      'loadStateDict: state: expected tensors by name, got object for "tensors"',
+    ],
+    [
+      'a sample that is not there',
+      () => new D.TensorDataset(a).get(2),
+      'TensorDataset: index 2 is out of range for 2 samples',
+    ],
+    [
+      'EarlyStopping mode',
+      () => new train.EarlyStopping({ mode: 'less' } as Untyped),
+      'EarlyStopping: mode: expected min',
+    ],
+    [
+      'LogLoss from',
+      () => new M.LogLoss({ from: 'logits' }),
+      'LogLoss: from: expected probability or logit, got logits',
+    ],
     [
       'Accuracy of other rows',
       () => new M.Accuracy().update(a, tenon.ones([4])),
@@ -196,6 +302,19 @@ describe('a first mistake is answered in one sentence', () => {
   it('fit without a loss, without an optimizer', async () => {
     await expect(fit(model, [])).rejects.toThrow('fit: loss: expected a function of output and target');
     await expect(fit(model, [], { loss: tenon.F.mseLoss, epochs: 1 })).rejects.toThrow('fit: optimizer: expected');
+    const settings = { loss: tenon.F.mseLoss, optimizer: sgd(), epochs: 1 };
+    const said = (wrong: object, sentence: string) =>
+      expect(fit(model, [], { ...settings, ...wrong })).rejects.toThrow(sentence);
+    await said({ loss: new N.MSELoss() }, 'for instance F.crossEntropy, (output, target) => loss.call(output, target)');
+    await said(
+      { optimizer: 'adam' },
+      'fit: optimizer: expected an optimizer, or several over different parameters, got',
+    );
+    await said({ scheduler: 'cosine' }, 'fit: scheduler: expected a schedule of tenon/optim, got string cosine');
+    await said({ scheduleBy: 'batch' }, 'fit: scheduleBy: expected epoch or step, got batch');
+    await said({ metrics: ['accuracy'] }, 'fit: metrics: 0: expected a metric, such as new Accuracy(), got string');
+    await said({ callbacks: new train.ProgressBar() }, 'fit: callbacks: expected an array of callbacks, got object');
+    await said({ epochs: -1 }, 'fit: epochs: expected a whole number of at least 0, got number -1');
     const misspelt = { loss: tenon.F.mseLoss, optimizer: new O.SGD(model.parameters(), { lr: 1 }), clipGrad: 1 };
     await expect(fit(model, [], misspelt)).rejects.toThrow('fit: unknown option clipGrad, expected { loss, optimizer');
   });

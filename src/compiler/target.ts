@@ -21,6 +21,11 @@ export interface Target {
   /** Whether loads and stores of f32 and i32 can be masked by lane, and gathered from any addresses (AVX-512). */
   readonly masksMemory?: boolean;
   /**
+   * Whether lanes a few elements apart come faster by whole loads and shuffles than by a gather (the x86 backend with
+   * AVX-512 and without tiles).
+   */
+  readonly shufflesStrides?: boolean;
+  /**
    * Whether floats can be scaled by powers of two and inverted roughly in one instruction: `scale` and `nearInverse` of
    * the loop IR (AVX-512).
    */

@@ -1,6 +1,7 @@
 /**
  * Datasets: things with a length and samples by index, or streams of samples. Subsets, splits, concatenation, mapping.
  */
+import { shapeText } from '../tensor/convert.ts';
 import type { HostArray, Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import type { Image } from './image.ts';
@@ -52,17 +53,22 @@ export class TensorDataset implements Dataset<readonly Tensor[]> {
     if (!first) throw new Error('TensorDataset: no tensors given');
     for (const tensor of tensors)
       if (tensor.shape.length === 0 || tensor.shape[0] !== first.shape[0])
-        throw new Error(`TensorDataset: shapes [${first.shape}] and [${tensor.shape}] differ in their first size`);
+        throw new Error(
+          `TensorDataset: shapes ${shapeText(first.shape)} and ${shapeText(tensor.shape)} differ in their first size`,
+        );
     this.length = first.shape[0]!;
     this.columns = tensors.map(tensor => ({ dtype: tensor.dtype, shape: tensor.shape, data: tensor.data() }));
   }
 
   get(index: number): readonly Tensor[] {
-    return gatherRows(this.columns, [index]).map(row => row.reshape(row.shape.slice(1)));
+    return this.batch([index]).map(row => row.reshape(row.shape.slice(1)));
   }
 
-  /** Rows `indices` of each tensor. */
+  /** Rows `indices` of each tensor. @throws RangeError for one that is not there */
   batch(indices: ArrayLike<number>): Tensor[] {
+    for (let i = 0; i < indices.length; i++)
+      if (!(indices[i]! >= 0 && indices[i]! < this.length))
+        throw new RangeError(`TensorDataset: index ${indices[i]} is out of range for ${this.length} samples`);
     return gatherRows(this.columns, indices);
   }
 }
@@ -115,7 +121,9 @@ function splitCounts(total: number, lengths: readonly number[]): readonly number
   const sum = lengths.reduce((a, n) => a + n, 0);
   if (sum === total && lengths.every(n => Number.isInteger(n) && n >= 0)) return lengths;
   if (Math.abs(sum - 1) > 1e-9 || lengths.some(n => n < 0))
-    throw new Error(`randomSplit: lengths ${lengths} add up to ${sum}, expected ${total} samples or fractions of 1`);
+    throw new Error(
+      `randomSplit: lengths ${shapeText(lengths)} add up to ${sum}, expected ${total} samples or fractions of 1`,
+    );
   const counts = lengths.map(fraction => Math.floor(fraction * total));
   const left = total - counts.reduce((a, n) => a + n, 0);
   for (let i = 0; i < left; i++) counts[i % counts.length]!++;

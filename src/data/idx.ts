@@ -5,6 +5,7 @@
 
 import { decodeElements, dtypeFor, type FileType, fileBytesOf } from '../formats/elements.ts';
 import type { DType, HostArray } from '../graph/dtype.ts';
+import { shapeText } from '../tensor/convert.ts';
 import { gunzip, isGzip, readWhole } from './gzip.ts';
 
 const TYPES: Readonly<Record<number, FileType>> = { 8: 'u8', 9: 'i8', 11: 'i16', 12: 'i32', 13: 'f32', 14: 'f64' };
@@ -37,7 +38,9 @@ export function parseIdx(bytes: Uint8Array, name = 'idx'): IdxArray {
   const { type, shape, headerBytes, dataBytes } = parseHeader(bytes, name);
   const actual = bytes.length - headerBytes;
   if (actual !== dataBytes)
-    throw new Error(`${name}: ${type} of shape [${shape}] needs ${dataBytes} bytes, and ${actual} follow the header`);
+    throw new Error(
+      `${name}: ${type} of shape ${shapeText(shape)} needs ${dataBytes} bytes, and ${actual} follow the header`,
+    );
   const data = decodeElements(new Uint8Array(bytes.subarray(headerBytes)), type, name, false);
   return { dtype: dtypeFor(type), shape, data };
 }
@@ -65,6 +68,6 @@ function parseHeader(bytes: Uint8Array, name: string): IdxHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const shape = Array.from({ length: rank }, (_, d) => view.getUint32(4 + 4 * d));
   const dataBytes = shape.reduce((a, n) => a * n, fileBytesOf(type));
-  if (!Number.isSafeInteger(dataBytes)) fail(`its shape at byte 4 is [${shape}]`);
+  if (!Number.isSafeInteger(dataBytes)) fail(`its shape at byte 4 is ${shapeText(shape)}`);
   return { type, shape, headerBytes, dataBytes };
 }

@@ -2,8 +2,10 @@
  * MNIST's files in a folder: images and labels of the training and test part, gzipped or not, whole or the first
  * 10,000.
  */
+
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { shapeText } from '../tensor/convert.ts';
 import type { DigitArrays } from './digits.ts';
 import { readIdx } from './idx.ts';
 
@@ -38,10 +40,10 @@ function pair(imageFile: string, labelFile: string): DigitArrays {
   const [count, height, width] = images.shape;
   if (images.dtype !== 'u8' || images.shape.length !== 3 || height !== width)
     throw new Error(
-      `${imageFile}: ${images.dtype} of shape [${images.shape}], expected u8 square images [count, size, size]`,
+      `${imageFile}: ${images.dtype} of shape ${shapeText(images.shape)}, expected u8 square images [count, size, size]`,
     );
   if (labels.dtype !== 'u8' || labels.shape.length !== 1 || labels.shape[0] !== count)
-    throw new Error(`${labelFile}: ${labels.dtype} of shape [${labels.shape}], expected u8 labels [${count}]`);
+    throw new Error(`${labelFile}: ${labels.dtype} of shape ${shapeText(labels.shape)}, expected u8 labels [${count}]`);
   const odd = (labels.data as Uint8Array).findIndex(label => label > 9);
   if (odd >= 0) throw new Error(`${labelFile}: label ${labels.data[odd]} of image ${odd}, expected 0 to 9`);
   return { count: count!, size: height!, images: images.data as Uint8Array, labels: labels.data as Uint8Array };

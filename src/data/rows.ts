@@ -1,7 +1,9 @@
 /**
  * Batches on the host: rows gathered out of columns, and samples collated into tensors.
  */
+
 import { type DType, type HostArray, hostArray } from '../graph/dtype.ts';
+import { shapeText } from '../tensor/convert.ts';
 import { Tensor } from '../tensor/index.ts';
 import type { Collated } from './dataset.ts';
 import { isImage } from './image.ts';
@@ -84,7 +86,9 @@ function stackRows(tensors: readonly Tensor[]): Tensor {
   const { dtype, shape } = tensors[0]!;
   for (const tensor of tensors)
     if (tensor.dtype !== dtype || tensor.shape.length !== shape.length || tensor.shape.some((n, d) => n !== shape[d]))
-      throw new Error(`collate: tensors differ: ${tensor.dtype} [${tensor.shape}] and ${dtype} [${shape}]`);
+      throw new Error(
+        `collate: tensors differ: ${tensor.dtype} ${shapeText(tensor.shape)} and ${dtype} ${shapeText(shape)}`,
+      );
   return packRows(
     tensors.map(tensor => tensor.data()),
     dtype,

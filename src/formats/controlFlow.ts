@@ -3,7 +3,9 @@
  * outside of compile), the branch taken is run, and loops step by step, so shapes may change on the way; inside compile
  * they become the library's own control flow.
  */
+
 import { constantValue, isSymbolic, isTracing } from '../runtime/index.ts';
+import { shapeText } from '../tensor/convert.ts';
 import { cond, full, type Tensor, whileLoop } from '../tensor/index.ts';
 
 /** How many steps are taken at most before a loop is held to be endless. */
@@ -27,7 +29,8 @@ export function knownNumbers(x: Tensor): number[] {
 
 /** The truth of a tensor of one element, or null where it is not known yet. */
 export function truthOf(condition: Tensor): boolean | null {
-  if (condition.numel() !== 1) throw new Error(`a condition has shape [${condition.shape}], expected one element`);
+  if (condition.numel() !== 1)
+    throw new Error(`a condition has shape ${shapeText(condition.shape)}, expected one element`);
   const data = dataIfKnown(condition);
   return data === null ? null : Boolean(data[0]);
 }
@@ -52,7 +55,7 @@ function settled(values: readonly Tensor[], after: readonly Tensor[]): Tensor[] 
     if (value.shape.join() === next.shape.join() && value.dtype === next.dtype) return value;
     if (value.numel() === 0 && value.shape[0] === next.shape[0]) return full(next.shape, 0, { dtype: next.dtype });
     throw new Error(
-      `a value of the loop grows from [${value.shape}] to [${next.shape}] in a step, and how many steps there are depends on the data: run the model outside of compile`,
+      `a value of the loop grows from ${shapeText(value.shape)} to ${shapeText(next.shape)} in a step, and how many steps there are depends on the data: run the model outside of compile`,
     );
   });
 }

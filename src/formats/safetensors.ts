@@ -6,6 +6,7 @@
 
 import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
 import { sizeOf } from '../graph/shape.ts';
+import { shapeText } from '../tensor/convert.ts';
 import { Tensor } from '../tensor/index.ts';
 import { writeAtomic } from './atomic.ts';
 import { dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
@@ -209,7 +210,7 @@ function checkEntry(name: string, value: Json, dataBytes: number, fail: (what: s
   const bytes = shape.reduce((a, n) => a * n, fileBytesOf(type));
   if (bytes !== end - begin)
     return fail(
-      `${tensor} of ${dtype} [${shape}] needs ${bytes} bytes, and its data_offsets [${begin}, ${end}] span ${end - begin}`,
+      `${tensor} of ${dtype} ${shapeText(shape)} needs ${bytes} bytes, and its data_offsets [${begin}, ${end}] span ${end - begin}`,
     );
   return { name, type, storedAs: String(dtype), shape, begin, end };
 }

@@ -5,6 +5,7 @@
 
 import type { DType } from '../graph/dtype.ts';
 import { sizeOf } from '../graph/shape.ts';
+import { shapeText } from '../tensor/convert.ts';
 import { Tensor } from '../tensor/index.ts';
 import { decodeElements, dtypeFor, type FileType, fileBytesOf } from './elements.ts';
 
@@ -84,7 +85,7 @@ export function tensorOf(
 ): Tensor {
   const expected = sizeOf(shape) * fileBytesOf(type);
   if (bytes.length !== expected)
-    throw new Error(`${where}: ${type} [${shape}] needs ${expected} bytes, and there are ${bytes.length}`);
+    throw new Error(`${where}: ${type} ${shapeText(shape)} needs ${expected} bytes, and there are ${bytes.length}`);
   return Tensor.from(decodeElements(bytes, type, where, littleEndian), { dtype: dtypeFor(type), shape: [...shape] });
 }
 

@@ -1,7 +1,7 @@
 /**
  * Metrics that are means over rows: a plain mean, log loss, perplexity, squared and absolute error.
  */
-import { checkOptions } from '../tensor/options.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 import { checkPairs, type Metric, type MetricInput, numbersOf } from './metric.ts';
 
 export interface MeanState {
@@ -57,6 +57,7 @@ export class LogLoss extends Mean {
 
   constructor(options: { from?: 'probability' | 'logit' } = {}) {
     const { from = 'probability' } = checkOptions('LogLoss', options, ['from']);
+    checkChoice('LogLoss', 'from', from, ['probability', 'logit']);
     super();
     this.from = from;
   }

@@ -4,6 +4,7 @@
  */
 
 import { bf16Value, f16Value } from '../graph/half.ts';
+import { shapeText } from '../tensor/convert.ts';
 import type { Tensor } from '../tensor/index.ts';
 
 /** A tensor, or a flat array of numbers (bigints for i64 data). */
@@ -40,7 +41,7 @@ export function numbersOf(x: MetricInput): ArrayLike<number> {
 export function scoreShape(metric: string, scores: MetricInput, columns: number): [rows: number, columns: number] {
   if (isTensor(scores)) {
     if (scores.shape.length !== 2)
-      throw new Error(`${metric}: scores have shape [${scores.shape}], expected [rows, classes]`);
+      throw new Error(`${metric}: scores have shape ${shapeText(scores.shape)}, expected [rows, classes]`);
     return [scores.shape[0]!, scores.shape[1]!];
   }
   if (columns < 1 || scores.length % columns !== 0)

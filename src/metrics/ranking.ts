@@ -2,7 +2,7 @@
  * Metrics of ranked lists: NDCG@k, recall@k and hit rate@k, means over rows (users, queries). A row without a relevant
  * item has no answer and is left out.
  */
-import { checkOptions } from '../tensor/options.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 import { Mean } from './means.ts';
 import { type MetricInput, numbersOf, scoreShape } from './metric.ts';
 
@@ -107,6 +107,7 @@ export class NDCGAtK extends RankingMean {
 
   constructor(k: number, options: NdcgOptions = {}) {
     const { items, gain = 'linear' } = checkOptions('NDCGAtK', options, ['items', 'gain']);
+    checkChoice('NDCGAtK', 'gain', gain, ['linear', 'exponential']);
     super(k, { items });
     this.gain = gain === 'linear' ? grade => grade : grade => 2 ** grade - 1;
   }

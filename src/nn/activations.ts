@@ -1,6 +1,7 @@
 /**
  * Activations as modules. The formulas are the functional forms'; a module holds the settings.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
 import { checkNames, checkOptions, type OrAlone, withName } from '../tensor/options.ts';
 import { blank } from './init.ts';
@@ -214,7 +215,7 @@ export interface PReLUOptions {
 
 /** x where positive, else a learned slope times x; one slope, or one per channel (dim 1). */
 export class PReLU extends Module {
-  readonly weight: Parameter;
+  weight: Parameter;
 
   constructor(options: OrAlone<PReLUOptions, 'numParameters'> = {}) {
     const named = withName<PReLUOptions, 'numParameters'>('numParameters', options);
@@ -288,7 +289,7 @@ export class GLU extends Module {
 export class Softmax2d extends Module {
   forward(x: Tensor): Tensor {
     if (x.ndim !== 3 && x.ndim !== 4)
-      throw new RangeError(`Softmax2d: input [${x.shape}] came, expected 3 or 4 dimensions`);
+      throw new RangeError(`Softmax2d: input ${shapeText(x.shape)} came, expected 3 or 4 dimensions`);
     return F.softmax(x, -3);
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Multi-head attention (Vaswani et al. 2017), with PyTorch's parameter names and layouts.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { cat, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { blank, constant_, xavierNormal_, xavierUniform_ } from './init.ts';
@@ -127,7 +128,7 @@ export class MultiheadAttention extends Module<
       : [query.shape[1]!, query.shape[0]!, key.shape[0]!];
     if (query.ndim !== 3 || query.shape[2] !== this.embedDim)
       throw new Error(
-        `MultiheadAttention: query [${query.shape}] came, expected 3 dimensions (or 2 for one sequence) with ${this.embedDim} features last`,
+        `MultiheadAttention: query ${shapeText(query.shape)} came, expected 3 dimensions (or 2 for one sequence) with ${this.embedDim} features last`,
       );
     const headSize = this.embedDim / this.numHeads;
     // To [N, heads, length, head size], whichever of batch and length comes first.

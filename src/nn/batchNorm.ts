@@ -1,10 +1,12 @@
 /**
  * Batch normalisation with running statistics (Ioffe and Szegedy 2015).
  */
+import { shapeText } from '../tensor/convert.ts';
 import { F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 export interface BatchNormOptions {
   /** Added to the variance; 1e-5 by default. */
@@ -25,8 +27,8 @@ export const RUNNING_NORM = ['eps', 'momentum', 'affine', 'trackRunningStats'] a
 
 /** What the three share: statistics per channel (dim 1) over all other dims. */
 export abstract class BatchNorm extends Module {
-  readonly weight: Parameter | null;
-  readonly bias: Parameter | null;
+  weight: Parameter | null;
+  bias: Parameter | null;
   readonly runningMean: Parameter | null = null;
   readonly runningVar: Parameter | null = null;
   readonly numBatchesTracked: Parameter | null = null;
@@ -38,6 +40,7 @@ export abstract class BatchNorm extends Module {
     super();
     checkOptions(this.constructor.name, options, RUNNING_NORM);
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
+    checkSizes(this.constructor.name, { numFeatures });
     this.numFeatures = numFeatures;
     this.eps = eps;
     this.momentum = momentum;
@@ -56,7 +59,7 @@ export abstract class BatchNorm extends Module {
   forward(x: Tensor): Tensor {
     if (!this.ranks.includes(x.ndim) || x.shape[1] !== this.numFeatures)
       throw new Error(
-        `${this.constructor.name}: input [${x.shape}] came, expected ${this.ranks.join(' or ')} dimensions with ${this.numFeatures} channels in dimension 1`,
+        `${this.constructor.name}: input ${shapeText(x.shape)} came, expected ${this.ranks.join(' or ')} dimensions with ${this.numFeatures} channels in dimension 1`,
       );
     const { runningMean, runningVar, weight, bias, eps, momentum } = this;
     const training = this.training || !runningMean;

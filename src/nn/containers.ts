@@ -3,6 +3,7 @@
  */
 import { noteFields } from '../tensor/fields.ts';
 import { Parameter, type Tensor } from '../tensor/index.ts';
+import { describe } from '../tensor/operands.ts';
 import { type AnyModule, Module } from './module.ts';
 
 /** The keys of a container's items, in order. The items are fields, in whose place `to` and pruning put others. */
@@ -56,6 +57,21 @@ function ownParameter(owner: AnyModule, name: string, parameter: Parameter): voi
   Object.defineProperty(owner, name, { value: parameter, enumerable: true, configurable: true, writable: true });
 }
 
+/** @throws TypeError for what is no module, a class or a function for instance */
+function checkModule(owner: AnyModule, place: string, given: unknown): void {
+  if (given instanceof Module) return;
+  const isClass = typeof given === 'function' && given.prototype instanceof Module;
+  throw new TypeError(
+    `${owner.constructor.name}: ${place}: expected a module, got ${isClass ? `the class ${given.name}: new ${given.name}(...)` : describe(given)}`,
+  );
+}
+
+/** The items of a list. @throws TypeError where they came one by one */
+function itemsGiven<I>(owner: AnyModule, kind: string, items: Iterable<I>): Iterable<I> {
+  if (typeof items?.[Symbol.iterator] === 'function') return items;
+  throw new TypeError(`${owner.constructor.name}: expected an array of ${kind}, got ${describe(items)}`);
+}
+
 /** A child under a name of the user's choice. */
 function named(owner: AnyModule, name: string, module: AnyModule, taken: boolean): void {
   if (name in owner && !taken)
@@ -100,10 +116,8 @@ export class Sequential extends Module {
   }
 
   private check(layer: Module, at: number): void {
-    if (!(layer instanceof Module))
-      throw new TypeError(
-        `Sequential: layer ${at} is ${Array.isArray(layer) ? 'an array: pass the modules one by one' : 'no module'}`,
-      );
+    if (Array.isArray(layer)) throw new TypeError(`Sequential: layer ${at} is an array: pass the modules one by one`);
+    checkModule(this, `layer ${at}`, layer);
   }
 
   protected override childKey(property: string): string {
@@ -137,11 +151,12 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
 
   constructor(items: Iterable<M> = []) {
     super();
-    for (const item of items) this.append(item);
+    for (const item of itemsGiven(this, 'modules', items)) this.append(item);
   }
 
   /** Adds a module at the end, under its number. */
   append(item: M): this {
+    checkModule(this, `module ${this.length}`, item);
     numbered(this, this.length, item);
     ordered(this, String(this.length));
     return this;
@@ -152,6 +167,7 @@ export class ModuleList<M extends AnyModule = Module> extends Module<never[], ne
    * @throws RangeError when there is none
    */
   set(index: number, item: M): this {
+    checkModule(this, `module ${index}`, item);
     named(this, keyAt(this, index), item, true);
     return this;
   }
@@ -189,6 +205,7 @@ export class ModuleDict<M extends AnyModule = Module> extends Module<never[], ne
    * @throws Error when the name is that of a member of the class
    */
   set(name: string, item: M): this {
+    checkModule(this, `"${name}"`, item);
     named(this, name, item, this[KEYS].includes(name));
     ordered(this, name);
     return this;
@@ -219,7 +236,7 @@ export class ParameterList extends Module<never[], never> {
 
   constructor(items: Iterable<Parameter> = []) {
     super();
-    for (const item of items) this.append(item);
+    for (const item of itemsGiven(this, 'parameters', items)) this.append(item);
   }
 
   /** Adds a parameter at the end, under its number. */

@@ -2,6 +2,7 @@
  * Convolutions in one, two and three dimensions. The functional form does the work; a layer owns weight, bias and
  * geometry.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { biasUniform_, blank, kaimingUniform_ } from './init.ts';
@@ -32,7 +33,7 @@ function spread(what: string, size: Size, dims: number): number[] {
     throw new TypeError(`${what}: expected a number or one per dimension, got ${String(size)}`);
   const sizes = typeof size === 'number' ? Array.from({ length: dims }, () => size) : [...size];
   if (sizes.length !== dims)
-    throw new Error(`${what}: ${sizes.length} numbers came for ${dims} dimensions: [${sizes}]`);
+    throw new Error(`${what}: ${sizes.length} numbers came for ${dims} dimensions: ${shapeText(sizes)}`);
   return sizes;
 }
 
@@ -80,8 +81,8 @@ export function edges(kernel: readonly number[], { padding, dilation }: Geometry
 
 /** What the three convolutions share: a weight [out, in / groups, ...kernel], a bias [out] and the geometry. */
 abstract class Convolution extends Module {
-  readonly weight: Parameter;
-  readonly bias: Parameter | null;
+  weight: Parameter;
+  bias: Parameter | null;
   readonly inChannels: number;
   readonly outChannels: number;
   readonly kernelSize: readonly number[];
@@ -169,8 +170,8 @@ export const CONV_TRANSPOSE = ['stride', 'padding', 'outputPadding', 'dilation',
 
 /** The three transposed convolutions: a weight [in, out / groups, ...kernel], a bias [out] and the geometry. */
 abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: readonly number[]]> {
-  readonly weight: Parameter;
-  readonly bias: Parameter | null;
+  weight: Parameter;
+  bias: Parameter | null;
   readonly inChannels: number;
   readonly outChannels: number;
   readonly kernelSize: readonly number[];
@@ -209,7 +210,7 @@ abstract class TransposedConvolution extends Module<[x: Tensor, outputSize?: rea
     const outputPadding = least.map((n, d) => wanted[d]! - n);
     if (wanted.length !== dims || outputPadding.some((extra, d) => extra < 0 || extra >= stride[d]!))
       throw new RangeError(
-        `${this.constructor.name}: outputSize [${outputSize}] came, expected [${least}] to [${least.map((n, d) => n + stride[d]! - 1)}] for input [${x.shape}]`,
+        `${this.constructor.name}: outputSize ${shapeText(outputSize)} came, expected ${shapeText(least)} to ${shapeText(least.map((n, d) => n + stride[d]! - 1))} for input ${shapeText(x.shape)}`,
       );
     return { ...this.geometry, outputPadding };
   }

@@ -3,15 +3,18 @@
  * p).
  */
 import { F, type Tensor } from '../tensor/index.ts';
+import { describe } from '../tensor/operands.ts';
 import { Module } from './module.ts';
 
 /** The probability, which is 0.5 by default. */
 abstract class Dropping extends Module {
-  readonly p: number;
+  /** Probability of an element (or a channel) to become zero; may be changed. */
+  p: number;
 
   constructor(p = 0.5) {
     super();
-    if (!(p >= 0 && p <= 1)) throw new Error(`${this.constructor.name}: probability ${p} came, expected 0 to 1`);
+    if (typeof p !== 'number' || !(p >= 0 && p <= 1))
+      throw new RangeError(`${this.constructor.name}: p: expected a probability from 0 to 1, got ${describe(p)}`);
     this.p = p;
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Lookup tables: integers to vectors, and to sums of vectors.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { arange, F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
 import { checkNames, checkOptions } from '../tensor/options.ts';
 import { blank, normal_ } from './init.ts';
@@ -27,7 +28,7 @@ const OPTIONS = ['paddingIdx', 'maxNorm', 'normType', 'scaleGradByFreq', 'sparse
 
 /** What the two tables share: the weight [numEmbeddings, embeddingDim] and what happens to it at a lookup. */
 abstract class Table<In extends unknown[]> extends Module<In, Tensor> {
-  readonly weight: Parameter;
+  weight: Parameter;
   readonly numEmbeddings: number;
   readonly embeddingDim: number;
   readonly paddingIdx: number | undefined;
@@ -92,7 +93,7 @@ export class Embedding extends Table<[index: Tensor]> {
   static fromPretrained(vectors: Tensor, given: EmbeddingOptions & { readonly freeze?: boolean } = {}): Embedding {
     const { freeze = true, ...options } = checkOptions('Embedding.fromPretrained', given, [...OPTIONS, 'freeze']);
     if (vectors.ndim !== 2)
-      throw new RangeError(`Embedding.fromPretrained: [${vectors.shape}] came, expected 2 dimensions`);
+      throw new RangeError(`Embedding.fromPretrained: ${shapeText(vectors.shape)} came, expected 2 dimensions`);
     const table = new Embedding(vectors.shape[0]!, vectors.shape[1]!, options);
     table.weight.assign(vectors);
     table.weight.requiresGrad = !freeze;

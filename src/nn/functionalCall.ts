@@ -2,6 +2,7 @@
  * Modules as functions of their parameters: what transforms over parameters (per-sample gradients, ensembles,
  * meta-learning) start from.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { Parameter, stack, type Tensor } from '../tensor/index.ts';
 import type { Module } from './module.ts';
 
@@ -36,7 +37,9 @@ export function functionalCall<In extends readonly unknown[], Out>(
     if (!parameter) throw new Error(`functionalCall: ${module.constructor.name} has no parameter or buffer "${name}"`);
     const { shape, dtype } = parameter;
     if (value.dtype !== dtype || value.ndim !== shape.length || value.shape.some((n, d) => n !== shape[d]))
-      throw new Error(`functionalCall: "${name}": ${value.dtype} [${value.shape}] came, expected ${dtype} [${shape}]`);
+      throw new Error(
+        `functionalCall: "${name}": ${value.dtype} ${shapeText(value.shape)} came, expected ${dtype} ${shapeText(shape)}`,
+      );
     // A parameter as its own value stands for itself.
     if (value !== parameter) standIns.set(parameter, value);
   }

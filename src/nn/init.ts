@@ -2,11 +2,14 @@
  * Initialisers, under PyTorch's names: each draws new values from the default generator, assigns them to the parameter
  * and returns it.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { eye, full, linalg, Parameter, rand, randn, Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/options.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 
-export type Nonlinearity = 'linear' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'selu';
-export type FanMode = 'fanIn' | 'fanOut';
+/** What follows a layer, also as PyTorch spells it. */
+export type Nonlinearity = 'linear' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'leaky_relu' | 'selu';
+/** Inputs or outputs of a unit, also as PyTorch spells them. */
+export type FanMode = 'fanIn' | 'fanOut' | 'fan_in' | 'fan_out';
 
 export interface KaimingOptions {
   /** Negative slope, for `leakyRelu`; 0 by default. */
@@ -28,16 +31,21 @@ export function calculateGain(nonlinearity: Nonlinearity, slope = 0.01): number 
     case 'relu':
       return Math.SQRT2;
     case 'leakyRelu':
+    case 'leaky_relu':
       return Math.sqrt(2 / (1 + slope * slope));
     case 'selu':
       return 3 / 4;
+    default:
+      throw new TypeError(
+        `init: nonlinearity: expected linear, sigmoid, tanh, relu, leakyRelu or selu, got ${String(nonlinearity)}`,
+      );
   }
 }
 
 /** Inputs and outputs of one unit of a weight [out, in, ...kernel]. */
 export function fans(shape: readonly number[]): { readonly fanIn: number; readonly fanOut: number } {
   if (shape.length < 2)
-    throw new Error(`init: a weight of at least 2 dimensions is needed for its fans, [${shape}] came`);
+    throw new Error(`init: a weight of at least 2 dimensions is needed for its fans, ${shapeText(shape)} came`);
   const field = shape.slice(2).reduce((a, n) => a * n, 1);
   return { fanIn: shape[1]! * field, fanOut: shape[0]! * field };
 }
@@ -117,7 +125,7 @@ export function eye_(parameter: Parameter): Parameter {
 export function dirac_(parameter: Parameter, groups = 1): Parameter {
   const [out, inner, ...kernel] = parameter.shape as [number, number, ...number[]];
   if (kernel.length < 1 || kernel.length > 3)
-    throw new RangeError(`init.dirac_: a weight of 3 to 5 dimensions is expected, [${parameter.shape}] came`);
+    throw new RangeError(`init.dirac_: a weight of 3 to 5 dimensions is expected, ${shapeText(parameter.shape)} came`);
   if (!(Number.isInteger(groups) && groups > 0) || out % groups !== 0)
     throw new RangeError(`init.dirac_: groups ${groups} do not divide the ${out} output channels`);
   const perGroup = out / groups;
@@ -134,7 +142,9 @@ export function dirac_(parameter: Parameter, groups = 1): Parameter {
 export function orthogonal_(parameter: Parameter, gain = 1): Parameter {
   const [rows, ...rest] = parameter.shape as [number, ...number[]];
   if (rest.length === 0)
-    throw new RangeError(`init.orthogonal_: a weight of at least 2 dimensions is expected, [${parameter.shape}] came`);
+    throw new RangeError(
+      `init.orthogonal_: a weight of at least 2 dimensions is expected, ${shapeText(parameter.shape)} came`,
+    );
   const cols = rest.reduce((a, n) => a * n, 1);
   const { q, r } = linalg.qr(randn([Math.max(rows, cols), Math.min(rows, cols)]));
   // The signs of R make the draw uniform over all orthogonal matrices.
@@ -152,7 +162,8 @@ export function sparse_(parameter: Parameter, sparsity: number, std = 0.01): Par
 
 function matrixShape(name: string, parameter: Parameter): [rows: number, cols: number] {
   const [rows, cols] = parameter.shape;
-  if (parameter.ndim !== 2) throw new RangeError(`init.${name}: a matrix is expected, [${parameter.shape}] came`);
+  if (parameter.ndim !== 2)
+    throw new RangeError(`init.${name}: a matrix is expected, ${shapeText(parameter.shape)} came`);
   return [rows!, cols!];
 }
 
@@ -172,7 +183,9 @@ export function xavierNormal_(parameter: Parameter, gain = 1): Parameter {
 function kaimingStd(name: string, parameter: Parameter, options: KaimingOptions): number {
   checkOptions(`init.${name}`, options, ['a', 'mode', 'nonlinearity']);
   const { a = 0, mode = 'fanIn', nonlinearity = 'leakyRelu' } = options;
-  return calculateGain(nonlinearity, a) / Math.sqrt(fans(parameter.shape)[mode]);
+  checkChoice(`init.${name}`, 'mode', mode, ['fanIn', 'fanOut', 'fan_in', 'fan_out']);
+  const { fanIn, fanOut } = fans(parameter.shape);
+  return calculateGain(nonlinearity, a) / Math.sqrt(mode === 'fanIn' || mode === 'fan_in' ? fanIn : fanOut);
 }
 
 /** He et al. 2015, uniform. */

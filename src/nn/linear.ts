@@ -17,8 +17,8 @@ export interface BiasOption {
 
 /** y = x Wᵀ + b over the last dimension: [..., in] -> [..., out]. */
 export class Linear extends Module {
-  readonly weight: Parameter;
-  readonly bias: Parameter | null;
+  weight: Parameter;
+  bias: Parameter | null;
   readonly inFeatures: number;
   readonly outFeatures: number;
 
@@ -40,8 +40,8 @@ export class Linear extends Module {
 
 /** y[o] = x1ᵀ W[o] x2 + b[o]: [..., in1], [..., in2] -> [..., out]. */
 export class Bilinear extends Module<[Tensor, Tensor]> {
-  readonly weight: Parameter;
-  readonly bias: Parameter | null;
+  weight: Parameter;
+  bias: Parameter | null;
 
   constructor(in1Features: number, in2Features: number, outFeatures: number, options: BiasOption = {}) {
     super();

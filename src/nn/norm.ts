@@ -1,6 +1,7 @@
 /**
  * Normalisations that look at one sample at a time.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { arange, F, type Parameter, type Tensor, tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { RUNNING_NORM } from './batchNorm.ts';
@@ -27,8 +28,8 @@ const shapeOf = (size: number | readonly number[]): number[] => (typeof size ===
 
 /** Mean 0 and variance 1 over the last dimensions, which must be `normalizedShape` (Ba et al. 2016). */
 export class LayerNorm extends Module {
-  readonly weight: Parameter | null;
-  readonly bias: Parameter | null;
+  weight: Parameter | null;
+  bias: Parameter | null;
   readonly normalizedShape: readonly number[];
   readonly eps: number;
 
@@ -49,7 +50,7 @@ export class LayerNorm extends Module {
 
 /** x / sqrt(mean(x²) + eps), scaled (Zhang and Sennrich 2019); eps defaults to the dtype's machine epsilon. */
 export class RMSNorm extends Module {
-  readonly weight: Parameter | null;
+  weight: Parameter | null;
   readonly normalizedShape: readonly number[];
   readonly eps: number | undefined;
 
@@ -72,8 +73,8 @@ export class RMSNorm extends Module {
 
 /** Statistics over groups of channels and all positions: [N, C, ...] (Wu and He 2018). */
 export class GroupNorm extends Module {
-  readonly weight: Parameter | null;
-  readonly bias: Parameter | null;
+  weight: Parameter | null;
+  bias: Parameter | null;
   readonly numGroups: number;
   readonly eps: number;
 
@@ -103,8 +104,8 @@ export interface InstanceNormOptions extends NormOptions {
 
 /** Statistics per sample and channel (Ulyanov et al. 2016). */
 abstract class InstanceNorm extends Module {
-  readonly weight: Parameter | null;
-  readonly bias: Parameter | null;
+  weight: Parameter | null;
+  bias: Parameter | null;
   readonly runningMean: Parameter | null = null;
   readonly runningVar: Parameter | null = null;
   readonly numBatchesTracked: Parameter | null = null;
@@ -136,7 +137,7 @@ abstract class InstanceNorm extends Module {
     const single = x.ndim === this.rank - 1;
     if ((!single && x.ndim !== this.rank) || x.shape[single ? 0 : 1] !== this.numFeatures)
       throw new Error(
-        `${this.constructor.name}: input [${x.shape}] came, expected ${this.rank} dimensions with ${this.numFeatures} channels in dimension 1 (or one sample without the first)`,
+        `${this.constructor.name}: input ${shapeText(x.shape)} came, expected ${this.rank} dimensions with ${this.numFeatures} channels in dimension 1 (or one sample without the first)`,
       );
     const { weight, bias, runningMean, runningVar, momentum, eps } = this;
     const useInputStats = this.training || !runningMean;
@@ -201,7 +202,7 @@ export class LocalResponseNorm extends Module {
 export class CrossMapLRN2d extends LocalResponseNorm {
   override forward(x: Tensor): Tensor {
     const { alpha = 1e-4, beta = 0.75, k = 1 } = this.options;
-    if (x.ndim !== 4) throw new RangeError(`CrossMapLRN2d: input [${x.shape}] came, expected 4 dimensions`);
+    if (x.ndim !== 4) throw new RangeError(`CrossMapLRN2d: input ${shapeText(x.shape)} came, expected 4 dimensions`);
     const reach = Math.floor((this.size + 1) / 2);
     const channels = x.shape[1]!;
     const at = arange(channels);

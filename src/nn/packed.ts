@@ -2,6 +2,7 @@
  * Sequences of different lengths without their padding (torch.nn.utils.rnn): the steps of all sequences one after
  * another, each step with those sequences that are long enough. Recurrent layers take and give them.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { cat, full, Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 
@@ -17,7 +18,7 @@ export class PackedSequence {
   constructor(data: Tensor, batchSizes: readonly number[], sortedIndices: readonly number[] | null = null) {
     const rows = batchSizes.reduce((sum, n) => sum + n, 0);
     if (data.shape[0] !== rows)
-      throw new RangeError(`PackedSequence: data [${data.shape}] came, expected ${rows} rows for batchSizes [${batchSizes}]`);
+      throw new RangeError(`PackedSequence: data ${shapeText(data.shape)} came, expected ${rows} rows for batchSizes ${shapeText(batchSizes)}`);
     this.data = data;
     this.batchSizes = batchSizes;
     this.sortedIndices = sortedIndices;
@@ -67,7 +68,7 @@ export interface PackOptions {
 export function packPaddedSequence(input: Tensor, lengths: readonly number[] | Tensor, options: PackOptions = {}): PackedSequence {
   const { batchFirst = false, enforceSorted = true } = checkOptions('packPaddedSequence', options, ['batchFirst', 'enforceSorted']);
   const steps = lengths instanceof Tensor ? Array.from(lengths.data(), Number) : lengths;
-  if (input.ndim < 2) throw new RangeError(`packPaddedSequence: input: expected at least 2 dims, got [${input.shape}]`);
+  if (input.ndim < 2) throw new RangeError(`packPaddedSequence: input: expected at least 2 dims, got ${shapeText(input.shape)}`);
   const x = batchFirst ? input.transpose(0, 1) : input;
   const [longest, batch] = x.shape as [number, number];
   if (steps.length !== batch)

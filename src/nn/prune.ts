@@ -2,6 +2,7 @@
  * Pruning (torch.nn.utils.prune): a weight becomes `weightOrig`, which is trained, times `weightMask`, a buffer of
  * zeros and ones. Pruning again prunes of what is left. State-dict keys are PyTorch's: weight_orig, weight_mask.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { ones, Parameter, rand, Tensor } from '../tensor/index.ts';
 import type { AnyModule } from './module.ts';
 import { addParts, partOf, replace, restore, weightOf } from './parametrize.ts';
@@ -36,7 +37,7 @@ export function customFromMask<M extends AnyModule>(module: M, name: string, mas
   const before = maskOf(module, name);
   const weight = before ?? weightOf('customFromMask', module, name);
   if (mask.shape.join() !== weight.shape.join())
-    throw new RangeError(`customFromMask: mask [${mask.shape}] came, expected [${weight.shape}]`);
+    throw new RangeError(`customFromMask: mask ${shapeText(mask.shape)} came, expected ${shapeText(weight.shape)}`);
   const kept = mask.ne(0).to(weight.dtype);
   if (before) {
     before.assign(before.mul(kept));
@@ -107,7 +108,7 @@ function structured<M extends AnyModule>(op: string, module: M, name: string, am
 
 function checkDim(op: string, weight: Tensor, dim: number): void {
   if (!Number.isInteger(dim) || dim < -weight.ndim || dim >= weight.ndim)
-    throw new RangeError(`${op}: dim: ${dim} is out of range for [${weight.shape}]`);
+    throw new RangeError(`${op}: dim: ${dim} is out of range for ${shapeText(weight.shape)}`);
 }
 
 /** Prunes the slices along `dim` (channels) of the least `n`-norm. */

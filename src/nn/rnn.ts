@@ -2,12 +2,13 @@
  * Recurrent networks of several layers and directions. The input projection of all steps is one matmul; only the
  * recurrent half runs step by step. Gate order and parameter names are PyTorch's.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { cat, F, type Parameter, stack, type Tensor, zeros } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { blank, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { PackedSequence, reordered } from './packed.ts';
-import { type GateWeights, gruStep, lstmStep, type Nonlinearity, rnnStep } from './rnnSteps.ts';
+import { checkNonlinearity, type GateWeights, gruStep, lstmStep, type Nonlinearity, rnnStep } from './rnnSteps.ts';
 import { checkSizes } from './sizes.ts';
 
 export interface RecurrentOptions {
@@ -193,10 +194,10 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
     const single = !packed && given.ndim === 2;
     if (given.ndim !== (single || packed ? 2 : 3) || given.shape.at(-1) !== this.inputSize)
       throw new Error(
-        `${what}: input [${given.shape}] came, expected 3 dimensions (or 2 for one sequence, or packed) with ${this.inputSize} features last`,
+        `${what}: input ${shapeText(given.shape)} came, expected 3 dimensions (or 2 for one sequence, or packed) with ${this.inputSize} features last`,
       );
     if (given.shape[single || packed || !this.batchFirst ? 0 : 1] === 0)
-      throw new Error(`${what}: input [${given.shape}] has no steps`);
+      throw new Error(`${what}: input ${shapeText(given.shape)} has no steps`);
     let x = single ? given.unsqueeze(1) : this.batchFirst && !packed ? given.transpose(0, 1) : given;
     const batch = packed ? packed.batchSizes[0]! : x.shape[1]!;
     const layout = packed ? packedLayout(packed.batchSizes) : PADDED;
@@ -206,7 +207,7 @@ abstract class Recurrent<In extends unknown[], Out> extends Module<In, Out> {
       const first = single ? tensor.unsqueeze(1) : tensor;
       if (first.shape.join() !== expected.join())
         throw new Error(
-          `${what}: state [${tensor.shape}] came, expected [${single ? expected.filter((_, d) => d !== 1) : expected}]`,
+          `${what}: state ${shapeText(tensor.shape)} came, expected ${shapeText(single ? expected.filter((_, d) => d !== 1) : expected)}`,
         );
       return reordered(first, 1, packed?.sortedIndices ?? null);
     });
@@ -250,6 +251,7 @@ export class RNN extends Recurrent<[input: Tensor, hx?: Tensor], [output: Tensor
     super(1, inputSize, hiddenSize, options);
     checkOptions('RNN', options, [...OPTIONS, 'nonlinearity']);
     this.nonlinearity = options.nonlinearity ?? 'tanh';
+    checkNonlinearity('RNN', this.nonlinearity);
   }
 
   protected step(projected: Tensor, [h]: State, weights: GateWeights): State {

@@ -2,11 +2,15 @@
  * One step of each recurrent cell, as plain functions, and the cells as modules.
  */
 import { F, type Parameter, type Tensor, zeros } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/options.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 import { blank, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 
 export type Nonlinearity = 'tanh' | 'relu';
+
+/** @throws TypeError for another one */
+export const checkNonlinearity = (what: string, given: Nonlinearity): void =>
+  checkChoice(what, 'nonlinearity', given, ['tanh', 'relu']);
 
 /** The recurrent half of a cell's weights. */
 export interface GateWeights {
@@ -98,6 +102,7 @@ export class RNNCell extends Cell<[x: Tensor, h?: Tensor], Tensor> {
   ) {
     const { bias = true, nonlinearity = 'tanh' } = checkOptions('RNNCell', options, ['bias', 'nonlinearity']);
     super(1, inputSize, hiddenSize, bias);
+    checkNonlinearity('RNNCell', nonlinearity);
     this.nonlinearity = nonlinearity;
   }
 

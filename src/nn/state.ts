@@ -1,9 +1,12 @@
 /**
  * State dicts: named tensors going into parameters. Says what does not fit before anything is changed.
  */
+
 import { sameShape } from '../graph/shape.ts';
 import { flush, isTracing } from '../runtime/index.ts';
-import type { Parameter, Tensor } from '../tensor/index.ts';
+import { shapeText } from '../tensor/convert.ts';
+import { type Parameter, Tensor } from '../tensor/index.ts';
+import { describe } from '../tensor/operands.ts';
 
 /** Tensors by PyTorch's keys. */
 export type StateDict = Record<string, Tensor>;
@@ -21,6 +24,17 @@ export function list(names: readonly string[]): string {
   return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
 }
 
+/** @throws TypeError for what holds no tensors by name, such as a promise of them or a whole file */
+function checkState(state: unknown): void {
+  const refuse = (what: string): never => {
+    throw new TypeError(`loadStateDict: state: expected tensors by name, got ${what}`);
+  };
+  if (state instanceof Promise) refuse('a promise of them: await it');
+  if (typeof state !== 'object' || state === null || state instanceof Tensor) refuse(describe(state));
+  for (const [key, value] of Object.entries(state as object))
+    if (!(value instanceof Tensor)) refuse(`${describe(value)} for "${key}"`);
+}
+
 /** Assigns `state` to `own` by key; `what` names the module in errors. */
 export function loadState(
   what: string,
@@ -28,11 +42,12 @@ export function loadState(
   state: Readonly<StateDict>,
   strict: boolean,
 ): StateMismatch {
+  checkState(state);
   const missing = Object.keys(own).filter(key => !(key in state));
   const unexpected = Object.keys(state).filter(key => !(key in own));
   const wrong = Object.keys(own)
     .filter(key => key in state && !sameShape(own[key]!.shape, state[key]!.shape))
-    .map(key => `${key} is [${state[key]!.shape}] instead of [${own[key]!.shape}]`);
+    .map(key => `${key} is ${shapeText(state[key]!.shape)} instead of ${shapeText(own[key]!.shape)}`);
   const complaints: string[] = [];
   if (strict && missing.length > 0) complaints.push(`missing: ${list(missing)}`);
   if (strict && unexpected.length > 0) complaints.push(`unexpected: ${list(unexpected)}`);

@@ -2,7 +2,7 @@
  * Transformer encoder and decoder layers and their stacks, with PyTorch's parameter names.
  */
 import { F, full, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/options.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 import { MultiheadAttention } from './attention.ts';
 import { ModuleList } from './containers.ts';
 import { Dropout } from './dropout.ts';
@@ -10,6 +10,7 @@ import { xavierUniform_ } from './init.ts';
 import { Linear } from './linear.ts';
 import { type AnyModule, Module } from './module.ts';
 import { LayerNorm } from './norm.ts';
+import { checkSizes } from './sizes.ts';
 
 export interface TransformerLayerOptions {
   /** Hidden features of the feed-forward part; 2048 by default. */
@@ -26,8 +27,12 @@ export interface TransformerLayerOptions {
   readonly normFirst?: boolean;
 }
 
-function activationOf(activation: TransformerLayerOptions['activation'] = 'relu'): (x: Tensor) => Tensor {
+function activationOf(
+  layer: string,
+  activation: TransformerLayerOptions['activation'] = 'relu',
+): (x: Tensor) => Tensor {
   if (typeof activation === 'function') return activation;
+  checkChoice(layer, 'activation', activation, ['relu', 'gelu']);
   return activation === 'relu' ? x => x.relu() : x => F.gelu(x);
 }
 
@@ -76,7 +81,7 @@ export class TransformerEncoderLayer extends Module<[src: Tensor, masks?: Encode
     this.norm2 = new LayerNorm(dModel, { eps });
     this.dropout1 = new Dropout(dropout);
     this.dropout2 = new Dropout(dropout);
-    this.activation = activationOf(options.activation);
+    this.activation = activationOf(this.constructor.name, options.activation);
     this.normFirst = normFirst;
   }
 
@@ -147,7 +152,7 @@ export class TransformerDecoderLayer extends Module<[tgt: Tensor, memory: Tensor
     this.dropout1 = new Dropout(dropout);
     this.dropout2 = new Dropout(dropout);
     this.dropout3 = new Dropout(dropout);
-    this.activation = activationOf(options.activation);
+    this.activation = activationOf(this.constructor.name, options.activation);
     this.normFirst = normFirst;
   }
 
@@ -178,6 +183,7 @@ export class TransformerDecoderLayer extends Module<[tgt: Tensor, memory: Tensor
 function stackOf<L extends AnyModule>(name: string, make: () => L, count: number): ModuleList<L> {
   if (typeof make !== 'function')
     throw new TypeError(`${name}: layer: expected a function that makes a layer: () => new ${name}Layer(...)`);
+  checkSizes(name, { numLayers: count });
   return new ModuleList(Array.from({ length: count }, make));
 }
 

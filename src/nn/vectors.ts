@@ -1,6 +1,7 @@
 /**
  * All parameters of a model as one vector, and back.
  */
+import { shapeText } from '../tensor/convert.ts';
 import { cat, type Parameter, type Tensor } from '../tensor/index.ts';
 
 /** The elements of all parameters one after another, [total]. */
@@ -15,7 +16,7 @@ export function vectorToParameters(vector: Tensor, parameters: Iterable<Paramete
   const list = [...parameters];
   const total = list.reduce((sum, parameter) => sum + parameter.numel(), 0);
   if (vector.ndim !== 1 || vector.shape[0] !== total)
-    throw new RangeError(`vectorToParameters: [${vector.shape}] came, expected [${total}]`);
+    throw new RangeError(`vectorToParameters: ${shapeText(vector.shape)} came, expected [${total}]`);
   let at = 0;
   for (const parameter of list) {
     parameter.assign(vector.narrow(0, at, parameter.numel()).reshape(parameter.shape));

@@ -7,9 +7,10 @@ import { type AnyModule, Module } from '../nn/index.ts';
 import type { StateDict } from '../nn/state.ts';
 import { flush, isTracing } from '../runtime/index.ts';
 import { isFloat, noGrad, Parameter, Tensor, where } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/options.ts';
+import { describe } from '../tensor/operands.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
-import { checkSteps, perGroup } from './scheduler.ts';
+import { ANNEALINGS, checkOptimizer, checkSteps, perGroup } from './scheduler.ts';
 
 /**
  * The new average of one tensor, from the old one, the newest value and how many have been averaged so far (an i64
@@ -71,6 +72,8 @@ export class AveragedModel<In extends readonly unknown[], Out> extends Module<In
 
   constructor(model: Module<In, Out>, options: AveragedModelOptions = {}) {
     const { avgFn = meanFn, useBuffers = false } = checkOptions('AveragedModel', options, ['avgFn', 'useBuffers']);
+    if (!(model instanceof Module))
+      throw new TypeError(`AveragedModel: model: expected a module, got ${describe(model)}`);
     super();
     this.averaging = new Averaging(model, avgFn, useBuffers);
     const add = (kind: Averaged['kind'], named: readonly [string, Parameter][]): void => {
@@ -230,12 +233,11 @@ export class SWALR {
 
   constructor(optimizer: AnyOptimizer, options: SWALROptions) {
     checkOptions('SWALR', options, ['swaLr', 'annealEpochs', 'annealStrategy']);
-    this.optimizer = optimizer;
+    this.optimizer = checkOptimizer('SWALR', optimizer);
     this.#options = { annealEpochs: 10, annealStrategy: 'cos', ...options };
     const { annealEpochs, annealStrategy } = this.#options;
     if (annealEpochs !== 0) checkSteps('SWALR: annealEpochs', annealEpochs);
-    if (annealStrategy !== 'cos' && annealStrategy !== 'linear')
-      throw new Error(`SWALR: annealStrategy ${String(annealStrategy)} came, expected cos or linear`);
+    checkChoice('SWALR', 'annealStrategy', annealStrategy, ANNEALINGS);
   }
 
   /** Share of swaLr in the rate after `epoch` steps. */

@@ -1,14 +1,19 @@
 /**
  * Schedules along cosines: annealing, warm restarts, one cycle, and warm-up followed by annealing.
  */
-import { checkOptions } from '../tensor/options.ts';
+import { checkChoice, checkOptions, type OrAlone, withName } from '../tensor/options.ts';
 import { movesMomentum } from './cyclic.ts';
 import type { AnyOptimizer } from './optimizer.ts';
-import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
+import { ANNEALINGS, checkNumber, checkSteps, perGroup, Scheduler } from './scheduler.ts';
 
 /** From `from` (share 0) to `to` (share 1) along half a cosine. */
 const cosine = (from: number, to: number, share: number): number =>
   to + ((from - to) * (1 + Math.cos(Math.PI * share))) / 2;
+
+export interface CosineAnnealingOptions {
+  /** Lowest rate; 0 by default. */
+  readonly etaMin?: number;
+}
 
 /**
  * From lr down to etaMin in tMax steps, and back up in the next tMax (Loshchilov and Hutter 2017, without restarts).
@@ -17,11 +22,12 @@ export class CosineAnnealingLR extends Scheduler {
   readonly tMax: number;
   readonly etaMin: number;
 
-  constructor(optimizer: AnyOptimizer, tMax: number, options: { readonly etaMin?: number } = {}) {
-    const { etaMin = 0 } = checkOptions('CosineAnnealingLR', options, ['etaMin']);
+  constructor(optimizer: AnyOptimizer, tMax: number, options: OrAlone<CosineAnnealingOptions, 'etaMin'> = {}) {
+    const given = withName<CosineAnnealingOptions, 'etaMin'>('etaMin', options);
+    const { etaMin = 0 } = checkOptions('CosineAnnealingLR', given, ['etaMin']);
     super(optimizer);
     this.tMax = checkSteps('CosineAnnealingLR: tMax', tMax);
-    this.etaMin = etaMin;
+    this.etaMin = checkNumber('CosineAnnealingLR: etaMin', etaMin);
     this.apply();
   }
 
@@ -142,7 +148,8 @@ export class OneCycleLR extends Scheduler {
       ...options,
       cycleMomentum: movesMomentum('OneCycleLR', optimizer, options.cycleMomentum),
     };
-    const { pctStart } = this.#options;
+    const { pctStart, annealStrategy } = this.#options;
+    checkChoice('OneCycleLR', 'annealStrategy', annealStrategy, ANNEALINGS);
     if (!(pctStart >= 0 && pctStart <= 1)) throw new Error(`OneCycleLR: pctStart ${pctStart} came, expected 0 to 1`);
     this.apply();
   }

@@ -1,7 +1,7 @@
 /**
  * Rates that go up and down, with the momentum going the other way (Smith 2017).
  */
-import { checkOptions } from '../tensor/options.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 import { checkSteps, perGroup, Scheduler } from './scheduler.ts';
 
@@ -66,8 +66,8 @@ export class CyclicLR extends Scheduler {
     ]);
     super(optimizer);
     const { stepSizeUp = 2000, mode = 'triangular' } = options;
-    if (!options.scaleFn && !(mode in MODES))
-      throw new Error(`CyclicLR: mode ${mode} came, expected triangular, triangular2 or exp_range`);
+    checkChoice('CyclicLR', 'mode', mode, Object.keys(MODES));
+    checkChoice('CyclicLR', 'scaleMode', options.scaleMode ?? 'cycle', ['cycle', 'iterations']);
     this.#options = {
       stepSizeUp: checkSteps('CyclicLR: stepSizeUp', stepSizeUp),
       stepSizeDown: checkSteps('CyclicLR: stepSizeDown', options.stepSizeDown ?? stepSizeUp),

@@ -1,17 +1,28 @@
 /**
  * Schedules that multiply the rate by a factor which falls (or rises) step by step.
  */
-import { checkOptions } from '../tensor/options.ts';
+import { describe } from '../tensor/operands.ts';
+import { checkOptions, type OrAlone, withName } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
-import { checkFactors, checkSteps, type Factors, perGroup, Scheduler } from './scheduler.ts';
+import { checkFactors, checkNumber, checkSteps, type Factors, perGroup, Scheduler } from './scheduler.ts';
+
+export interface GammaOption {
+  /** What the rate is multiplied by; 0.1 by default. */
+  readonly gamma?: number;
+}
+
+function gammaOf(op: string, given: OrAlone<GammaOption, 'gamma'>): number {
+  const { gamma = 0.1 } = checkOptions(op, withName<GammaOption, 'gamma'>('gamma', given), ['gamma']);
+  return checkNumber(`${op}: gamma`, gamma);
+}
 
 /** lr * gamma ^ floor(epoch / stepSize). */
 export class StepLR extends Scheduler {
   readonly stepSize: number;
   readonly gamma: number;
 
-  constructor(optimizer: AnyOptimizer, stepSize: number, options: { readonly gamma?: number } = {}) {
-    const { gamma = 0.1 } = checkOptions('StepLR', options, ['gamma']);
+  constructor(optimizer: AnyOptimizer, stepSize: number, options: OrAlone<GammaOption, 'gamma'> = {}) {
+    const gamma = gammaOf('StepLR', options);
     super(optimizer);
     this.stepSize = checkSteps('StepLR: stepSize', stepSize);
     this.gamma = gamma;
@@ -28,8 +39,10 @@ export class MultiStepLR extends Scheduler {
   readonly milestones: readonly number[];
   readonly gamma: number;
 
-  constructor(optimizer: AnyOptimizer, milestones: readonly number[], options: { readonly gamma?: number } = {}) {
-    const { gamma = 0.1 } = checkOptions('MultiStepLR', options, ['gamma']);
+  constructor(optimizer: AnyOptimizer, milestones: readonly number[], options: OrAlone<GammaOption, 'gamma'> = {}) {
+    const gamma = gammaOf('MultiStepLR', options);
+    if (!Array.isArray(milestones))
+      throw new TypeError(`MultiStepLR: milestones: expected an array of steps, got ${describe(milestones)}`);
     super(optimizer);
     this.milestones = [...milestones];
     this.gamma = gamma;
@@ -47,7 +60,7 @@ export class ExponentialLR extends Scheduler {
 
   constructor(optimizer: AnyOptimizer, gamma: number) {
     super(optimizer);
-    this.gamma = gamma;
+    this.gamma = checkNumber('ExponentialLR: gamma', gamma);
     this.apply();
   }
 

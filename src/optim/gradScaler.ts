@@ -7,6 +7,7 @@ import { keepForFlush, quietly } from '../runtime/index.ts';
 import { Parameter, type Tensor, tensor, where } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
+import { checkOptimizer } from './scheduler.ts';
 
 export interface GradScalerOptions {
   /** First factor; 65536 by default. */
@@ -83,6 +84,7 @@ export class GradScaler {
     if (!this.#options.enabled) return;
     if (this.#found.has(optimizer))
       throw new Error('GradScaler.unscale: the gradients of this optimizer have been unscaled since the last update');
+    checkOptimizer('GradScaler', optimizer);
     const found = quietly(() => this.#unscaled(optimizer));
     if (!found) throw new Error('GradScaler: the optimizer has no gradients; call scale(loss).backward() first');
     keepForFlush(found.node);

@@ -17,7 +17,7 @@ export {
   updateBn,
 } from './averaged.ts';
 export { ChainedScheduler, MultiplicativeLR } from './chained.ts';
-export { clipGradNorm, clipGradValue, gradNorm } from './clip.ts';
+export { clipGradNorm, clipGradValue, gradNorm, type NormTypeOption } from './clip.ts';
 export * from './cosine.ts';
 export { CyclicLR, type CyclicLROptions } from './cyclic.ts';
 export * from './decays.ts';

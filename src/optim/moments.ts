@@ -2,6 +2,7 @@
  * Running means of gradients, as the Adam family uses them.
  */
 import type { Parameter, Tensor } from '../tensor/index.ts';
+import { describe } from '../tensor/operands.ts';
 import type { Scalar } from './optimizer.ts';
 
 /** 1 - beta. */
@@ -25,6 +26,8 @@ export function followSquare(square: Parameter, value: Tensor, beta: number): Pa
 
 /** @throws Error unless every beta is at least 0 and below 1 */
 export function checkBetas(name: string, betas: readonly number[]): void {
+  if (!Array.isArray(betas) || betas.length < 2)
+    throw new TypeError(`${name}: betas: expected two numbers, got ${describe(betas)}`);
   for (const beta of betas)
     if (!(beta >= 0 && beta < 1)) throw new Error(`${name}: beta ${beta} came, expected at least 0 and below 1`);
 }

@@ -3,13 +3,16 @@
  * schedule and counts without being compiled again), gradients, saved state. Imports the Tensor API; knows nothing of
  * modules or training loops.
  */
+
 import { data } from '../graph/build.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { FirstValue } from '../graph/storage.ts';
 import { Cell, flush, flushUpdates, quietly } from '../runtime/index.ts';
+import { shapeText } from '../tensor/convert.ts';
 import { noteFields } from '../tensor/fields.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
+import { describe } from '../tensor/operands.ts';
 import { checkNames, checkOptions } from '../tensor/options.ts';
 import { type RowGradient, rowGradient } from './rows.ts';
 
@@ -59,12 +62,14 @@ export class ParamGroup<H extends BaseHyper = BaseHyper> {
     this.#lr = lr;
   }
 
-  /** Learning rate; may be changed between any two steps. */
+  /** Learning rate; may be changed between any two steps. @throws TypeError for what is no number */
   get lr(): number {
     return this.#lr;
   }
 
   set lr(value: number) {
+    if (typeof value !== 'number' || Number.isNaN(value))
+      throw new TypeError(`lr: expected a number, got ${describe(value)}`);
     this.#lr = value;
     this.#rate.write(Float64Array.of(value));
   }
@@ -366,7 +371,7 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
       const shape = group ? group.steps.shape : parameter && this.slotShape(parameter, name);
       if (!shape || shape.join() !== value.shape.join())
         throw new Error(
-          `${this.name}.loadStateDict: ${key} is [${value.shape}], expected ${shape ? `[${shape}]` : 'no such entry'}`,
+          `${this.name}.loadStateDict: ${key} is ${shapeText(value.shape)}, expected ${shape ? `${shapeText(shape)}` : 'no such entry'}`,
         );
       loads.push(() => {
         const vector = name === 'steps' ? group?.steps : group?.vector(name, 0);

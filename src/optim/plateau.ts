@@ -1,9 +1,9 @@
 /**
  * A schedule that looks at a metric instead of the clock.
  */
-import { checkOptions } from '../tensor/options.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 import type { AnyOptimizer } from './optimizer.ts';
-import { perGroup } from './scheduler.ts';
+import { checkNumber, checkOptimizer, perGroup } from './scheduler.ts';
 
 export interface PlateauOptions {
   /** Whether smaller or larger is better; 'min' by default. */
@@ -60,9 +60,11 @@ export class ReduceLROnPlateau {
       minLr: 0,
       eps: 1e-8,
     } as const;
-    this.optimizer = optimizer;
+    this.optimizer = checkOptimizer('ReduceLROnPlateau', optimizer);
     this.#options = { ...defaults, ...options };
-    const { factor } = this.#options;
+    const { factor, mode, thresholdMode } = this.#options;
+    checkChoice('ReduceLROnPlateau', 'mode', mode, ['min', 'max']);
+    checkChoice('ReduceLROnPlateau', 'thresholdMode', thresholdMode, ['rel', 'abs']);
     if (!(factor < 1)) throw new Error(`ReduceLROnPlateau: factor ${factor} came, expected below 1`);
   }
 
@@ -79,8 +81,9 @@ export class ReduceLROnPlateau {
     return this.optimizer.paramGroups.map(group => group.lr);
   }
 
-  /** Takes the newest value of the metric, usually once per epoch after validation. */
+  /** Takes the newest value of the metric, usually once per epoch after validation. @throws TypeError for no number */
   step(metric: number): void {
+    checkNumber('ReduceLROnPlateau.step: metric', metric);
     const { patience, cooldown, factor, minLr, eps } = this.#options;
     if (this.#improves(metric)) {
       this.#best = metric;

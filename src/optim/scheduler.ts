@@ -2,6 +2,7 @@
  * The base of learning rate schedules: a schedule is a formula from the number of steps to a rate, so it can be read,
  * saved and resumed at any place. Schedules change `group.lr` between optimizer steps; compiled steps see it.
  */
+import { describe } from '../tensor/operands.ts';
 import type { AnyOptimizer } from './optimizer.ts';
 
 /** State of a schedule as plain data, fit for JSON. */
@@ -18,7 +19,7 @@ export abstract class Scheduler {
   #epoch = 0;
 
   constructor(optimizer: AnyOptimizer) {
-    this.optimizer = optimizer;
+    this.optimizer = checkOptimizer(new.target.name, optimizer);
     this.#baseLrs = optimizer.paramGroups.map(group => (group.initialLr ??= group.lr));
   }
 
@@ -122,9 +123,28 @@ export type Factors = ((epoch: number) => number) | readonly ((epoch: number) =>
 
 /** Complains unless there is a function for every group. */
 export function checkFactors(what: string, { paramGroups: groups }: AnyOptimizer, factors: Factors): Factors {
-  if (typeof factors === 'function' || factors.length === groups.length) return factors;
+  if (typeof factors === 'function') return factors;
+  if (!Array.isArray(factors))
+    throw new TypeError(`${what}: expected a function of the step, or one per group, got ${describe(factors)}`);
+  if (factors.length === groups.length) return factors;
   throw new Error(`${what}: ${factors.length} functions came for ${groups.length} groups`);
 }
+
+/** Complains unless `value` is an optimizer. */
+export function checkOptimizer(what: string, value: AnyOptimizer): AnyOptimizer {
+  if (!Array.isArray(value?.paramGroups))
+    throw new TypeError(`${what}: optimizer: expected an optimizer, got ${describe(value)}`);
+  return value;
+}
+
+/** Complains unless `value` is a number. */
+export function checkNumber(what: string, value: number): number {
+  if (typeof value !== 'number') throw new TypeError(`${what}: expected a number, got ${describe(value)}`);
+  return value;
+}
+
+/** How a schedule may go from one rate to another. */
+export const ANNEALINGS = ['cos', 'linear'] as const;
 
 /** Complains unless `value` is a whole number of at least 1. */
 export function checkSteps(what: string, value: number): number {

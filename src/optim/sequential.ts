@@ -14,9 +14,9 @@ export class SequentialLR extends Scheduler {
 
   constructor(optimizer: AnyOptimizer, schedulers: readonly Scheduler[], milestones: readonly number[]) {
     super(optimizer);
-    if (milestones.length !== schedulers.length - 1)
+    if (!Array.isArray(milestones) || milestones.length !== schedulers.length - 1)
       throw new Error(
-        `SequentialLR: ${schedulers.length} schedules and ${milestones.length} milestones came, expected one milestone fewer`,
+        `SequentialLR: ${schedulers.length} schedules and ${milestones?.length ?? 'no'} milestones came, expected one milestone fewer`,
       );
     if (schedulers.some(scheduler => scheduler.optimizer !== optimizer))
       throw new Error('SequentialLR: a schedule belongs to another optimizer');

@@ -2,9 +2,11 @@
  * Language models in GGUF files: LLaMA's family and GPT-2, with quantised blocks read as floats
  * (names: https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/constants.py).
  */
+
 import { openGguf, type StoredTensor } from '../formats/index.ts';
 import { GPT2LMHeadModel, type LlamaConfig, LlamaForCausalLM, type RopeScaling } from '../models/index.ts';
 import { type AnyModule, loadTensors } from '../nn/index.ts';
+import { shapeText } from '../tensor/convert.ts';
 import type { DType, Tensor } from '../tensor/index.ts';
 
 type Metadata = Readonly<Record<string, unknown>>;
@@ -202,7 +204,7 @@ export function loadGgufModel(
       const place = own[key];
       if (!place) throw new Error(`tensor ${name} has no place in ${model.constructor.name}`);
       if (place.numel() !== stored.shape.reduce((a, n) => a * n, 1))
-        throw new Error(`tensor ${name} is [${stored.shape}], and ${key} is [${place.shape}]`);
+        throw new Error(`tensor ${name} is ${shapeText(stored.shape)}, and ${key} is ${shapeText(place.shape)}`);
       loaded.add(place);
       reads.set(key, () => (turn ? turn(stored.read()) : stored.read()));
     }

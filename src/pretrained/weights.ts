@@ -6,6 +6,7 @@
 import { openWeights } from '../formats/index.ts';
 import { type AnyModule, loadTensors } from '../nn/index.ts';
 import { list } from '../nn/state.ts';
+import { shapeText } from '../tensor/convert.ts';
 import type { DType } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { matchNames } from './match.ts';
@@ -50,7 +51,7 @@ export async function loadWeightsInto(
       );
     const wrong = [...pairs].flatMap(([key, name]) => {
       const [have, want] = [stored.get(name)!.shape, own[key]!.shape];
-      return have.join() === want.join() ? [] : [`${name} is [${have}] instead of [${want}]`];
+      return have.join() === want.join() ? [] : [`${name} is ${shapeText(have)} instead of ${shapeText(want)}`];
     });
     if (wrong.length > 0) throw new Error(`${path}: wrong shapes for ${model.constructor.name}: ${list(wrong)}`);
     if (dtype !== undefined) {

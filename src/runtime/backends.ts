@@ -102,9 +102,8 @@ export function withHostKernels<K>(make: (machine: HostKernels) => K): K | null 
   }
 }
 
-/** Systems that machine code is written for, but where nobody has run it yet. */
-const UNTRIED: readonly string[] = ['darwin', 'win32'];
-const untried = (): boolean => UNTRIED.includes(globalThis.process?.platform ?? '');
+/** Whether this is the system that machine code is written for, but where nobody has run it yet. */
+const untried = (): boolean => globalThis.process?.platform === 'darwin';
 
 /** On a processor that machine code is written for, one line on stderr says why it does not run. */
 function sayWhatIsMissing(chosen: string): void {

@@ -4,8 +4,7 @@
  */
 import { changes } from '../graph/changes.ts';
 import type { DType } from '../graph/dtype.ts';
-import { describe } from './operands.ts';
-import { checkOptions } from './options.ts';
+import { checkChoice, checkOptions, synchronously } from './options.ts';
 import type { Tensor } from './tensor.ts';
 
 export interface AutocastOptions {
@@ -35,9 +34,9 @@ export const autocastDType = (): 'bf16' | 'f16' | null => active;
  *   its input's type
  *
  * f64 and integers are left alone. Parameters stay f32 and are rounded where they are used, so gradients arrive in f32
- * and optimizers work as ever. Convolutions with 3x3 windows may round sums of a few pixels, and of a few weights, to
- * `dtype` on the way (Winograd's transform): about twice the error of rounding the result alone. Call it around the
- * forward pass; `backward` runs in the types that the forward pass used.
+ * and optimizers work as ever. Convolutions with 3x3 windows may round sums of a few pixels (of images and of their
+ * gradients), and of a few weights, to `dtype` on the way (Winograd's transform): about twice the error of rounding the
+ * result alone. Call it around the forward pass; `backward` runs in the types that the forward pass used.
  *
  * @example
  * const loss = autocast({ dtype: 'bf16' }, () => F.crossEntropy(model.forward(x), y));
@@ -48,18 +47,13 @@ export const autocastDType = (): 'bf16' | 'f16' | null => active;
  */
 export function autocast<R>(options: AutocastOptions, fn: () => R): R {
   checkOptions('autocast', options, ['dtype', 'enabled']);
-  if (typeof fn !== 'function') throw new TypeError(`autocast: fn: expected a function, got ${describe(fn)}`);
   const { dtype = 'bf16', enabled = true } = options;
-  if (dtype !== 'bf16' && dtype !== 'f16')
-    throw new TypeError(`autocast: dtype: expected bf16 or f16, got ${String(dtype)}`);
+  checkChoice('autocast', 'dtype', dtype, ['bf16', 'f16']);
   const before = active;
   active = enabled ? dtype : null;
   changes.modes++;
   try {
-    const result = fn();
-    if (result instanceof Promise)
-      throw new TypeError('autocast: fn returned a promise; only what it does before it returns is autocast');
-    return result;
+    return synchronously('autocast', 'autocast', fn);
   } finally {
     active = before;
     changes.modes++;

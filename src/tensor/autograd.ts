@@ -8,7 +8,7 @@ import { checkpointed, jvp as jvpNodes, vjp as vjpNodes } from '../transform/ind
 import { cotangentOf } from './backward.ts';
 import { shapeText } from './convert.ts';
 import { differentiated, type Marked, mark, matching, release, zerosOf } from './marks.ts';
-import { checkOptions } from './options.ts';
+import { checkFunction, checkOptions, synchronously } from './options.ts';
 import { followedBy } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Form, flatten, unflatten } from './tree.ts';
@@ -48,6 +48,7 @@ export function valueAndGrad<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => [R, unknown] {
+  checkFunction('valueAndGrad', fn);
   const options = optionsOf('valueAndGrad', argnums);
   return (...args) => differentiate('valueAndGrad', fn, args, options);
 }
@@ -68,6 +69,7 @@ export function grad<A extends readonly unknown[]>(
   fn: (...args: A) => Tensor,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
+  checkFunction('grad', fn);
   const options = optionsOf('grad', argnums);
   return (...args) => differentiate('grad', fn, args, options)[1];
 }
@@ -126,6 +128,7 @@ export function vjp<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   ...primals: A
 ): [R, (cotangents: R) => { -readonly [I in keyof A]: A[I] }] {
+  checkFunction('vjp', fn);
   const marked = primals.map((primal, i) => mark('vjp', `argument ${i}`, primal));
   const nodes = marked.flatMap(part => part.nodes);
   const result = differentiated(() => fn(...(marked.map(part => part.value) as unknown as A)));
@@ -169,6 +172,7 @@ export function vjp<A extends readonly unknown[], R>(
  * mode.
  */
 export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, primals: A, tangents: A): [R, R] {
+  checkFunction('jvp', fn);
   if (tangents.length !== primals.length)
     throw new RangeError(`jvp: tangents: expected ${primals.length}, one for each argument, got ${tangents.length}`);
   const marked = primals.map((primal, i) => mark('jvp', `argument ${i}`, primal));
@@ -195,6 +199,7 @@ export function jvp<A extends readonly unknown[], R>(fn: (...args: A) => R, prim
  * forward pass. Arguments and result are trees of tensors; parameters that `fn` reads get their gradients as usual.
  */
 export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
+  checkFunction('checkpoint', fn);
   return (...args) => {
     const inputs = flatten(args, 'checkpoint: arguments');
     let form: Form | undefined;
@@ -220,7 +225,11 @@ export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => 
   };
 }
 
-/** Runs `fn` (synchronously) without recording for gradients: what it computes does not require any. */
+/**
+ * Runs `fn` without recording for gradients: what it computes does not require any.
+ *
+ * @throws TypeError when `fn` returns a promise: what it does later would be recorded
+ */
 export function noGrad<T>(fn: () => T): T {
-  return withoutGradient(fn);
+  return withoutGradient(() => synchronously('noGrad', 'without gradients', fn));
 }

@@ -6,7 +6,7 @@ import { isFloat } from '../graph/dtype.ts';
 import type { Node } from '../graph/node.ts';
 import { completed, type GivenRule, vjp } from '../transform/index.ts';
 import { shapeText } from './convert.ts';
-import { checkOptions } from './options.ts';
+import { checkFunction, checkOptions } from './options.ts';
 import { followedBy } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { type Flat, flatten, unflatten } from './tree.ts';
@@ -63,6 +63,7 @@ export function customGrad<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   rules: CustomRules<A, R>,
 ): (...args: A) => R {
+  checkFunction('customGrad', fn);
   checkOptions('customGrad', rules, ['vjp', 'jvp']);
   if (!rules.vjp && !rules.jvp) throw new TypeError('customGrad: rules: expected vjp or jvp');
   return (...given) => {

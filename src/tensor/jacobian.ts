@@ -7,6 +7,7 @@ import type { Node } from '../graph/node.ts';
 import { batch, jvp, spread, vjp } from '../transform/index.ts';
 import { type ArgnumsOrOptions, type GradOptions, optionsOf } from './autograd.ts';
 import { differentiated, type Marked, mark, release } from './marks.ts';
+import { checkFunction } from './options.ts';
 import { Tensor } from './tensor.ts';
 import { assemble, type Flat, flatten, unflatten } from './tree.ts';
 import { exampleOf } from './vmap.ts';
@@ -107,6 +108,7 @@ export function jacrev<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
+  checkFunction('jacrev', fn);
   const options = optionsOf('jacrev', argnums);
   return (...args) => {
     const traced = run('jacrev', fn, args, options);
@@ -139,6 +141,7 @@ export function jacfwd<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   argnums?: ArgnumsOrOptions,
 ): (...args: A) => unknown {
+  checkFunction('jacfwd', fn);
   const options = optionsOf('jacfwd', argnums);
   return (...args) => {
     const traced = run('jacfwd', fn, args, options);

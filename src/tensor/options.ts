@@ -50,6 +50,33 @@ export function checkNames(op: string, options: unknown, known: readonly string[
       throw new TypeError(`${op}: unknown option ${name}, expected ${names()}${INSTEAD[name] ?? ''}`);
 }
 
+/** @throws TypeError unless `value`, the setting `name` of `op`, is one of `choices` */
+export function checkChoice(op: string, name: string, value: unknown, choices: readonly (string | null)[]): void {
+  if (choices.includes(value as string)) return;
+  const named = choices.map(String);
+  throw new TypeError(
+    `${op}: ${name}: expected ${named.slice(0, -1).join(', ')} or ${named.at(-1)}, got ${String(value)}`,
+  );
+}
+
+/** @throws TypeError unless `fn`, what `op` is to run, is a function */
+export function checkFunction(op: string, fn: unknown): void {
+  if (typeof fn !== 'function') throw new TypeError(`${op}: expected a function, got ${describe(fn)}`);
+}
+
+/**
+ * What `fn` returns.
+ *
+ * @throws TypeError for a promise: what `fn` does after it has returned is not `how` it says
+ */
+export function synchronously<R>(op: string, how: string, fn: () => R): R {
+  checkFunction(op, fn);
+  const result = fn();
+  if (result instanceof Promise)
+    throw new TypeError(`${op}: the function returned a promise; only what it does before it returns is ${how}`);
+  return result;
+}
+
 /** Sizes, and options behind them: `[2, 3], { dtype: 'i64' }`, or `2, 3, { dtype: 'i64' }`. */
 export type SizeArgsWith<Options> =
   | readonly [shape: readonly number[], options?: Options]

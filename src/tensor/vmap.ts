@@ -8,7 +8,7 @@ import { batch, moveAxis, spread } from '../transform/index.ts';
 import { scan } from './control.ts';
 import { shapeText } from './convert.ts';
 import { checkWhole, describe } from './operands.ts';
-import { checkOptions } from './options.ts';
+import { checkChoice, checkFunction, checkOptions } from './options.ts';
 import { traced } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { flatten, unflatten } from './tree.ts';
@@ -93,8 +93,8 @@ export function vmap<A extends readonly unknown[], R>(
     randomness = 'error',
     chunkSize,
   } = checkOptions('vmap', options, ['inAxes', 'outAxes', 'randomness', 'chunkSize']);
-  if (randomness !== 'error' && randomness !== 'different' && randomness !== 'same')
-    throw new TypeError(`vmap: randomness: expected error, different or same, got ${describe(randomness)}`);
+  checkFunction('vmap', fn);
+  checkChoice('vmap', 'randomness', randomness, ['error', 'different', 'same']);
   if (chunkSize !== undefined) checkWhole('vmap', 'chunkSize', chunkSize, 1);
   return (...args) => {
     const inputs = flatten(args, 'vmap: arguments');

@@ -24,7 +24,7 @@ function element(batch: unknown, index: number, option: string): Tensor {
 
 /** The two functions, defaults filled in. */
 export function readingOf<B>(model: AnyModule, { forward, target }: BatchReading<B>): Required<BatchReading<B>> {
-  const call = (x: Tensor): Tensor => (model.forward as (x: Tensor) => Tensor).call(model, x);
+  const call = (x: Tensor): Tensor => (model.call as (x: Tensor) => Tensor).call(model, x);
   return {
     forward: forward ?? (batch => call(element(batch, 0, 'forward'))),
     target: target ?? (batch => element(batch, 1, 'target')),

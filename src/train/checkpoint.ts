@@ -8,7 +8,7 @@ import type { SchedulerState } from '../optim/index.ts';
 import { defaultGenerator, type Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { type CheckpointContent, readCheckpoint, writeCheckpoint } from './checkpointFile.ts';
-import { type Best, isBetter, type MetricDirection, metricOf } from './monitor.ts';
+import { type Best, checkMode, isBetter, type MetricDirection, metricOf } from './monitor.ts';
 import type { Callback, EpochReport, Position, Run, StepReport } from './run.ts';
 
 export interface CheckpointOptions extends MetricDirection {
@@ -143,6 +143,7 @@ export class Checkpoint implements Callback {
 
   constructor(options: CheckpointOptions) {
     checkOptions('Checkpoint', options, ['folder', 'everySteps', 'keep', 'resume', 'onNotice', 'monitor', 'mode']);
+    checkMode('Checkpoint', options);
     this.#options = options;
   }
 

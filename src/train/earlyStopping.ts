@@ -3,7 +3,7 @@
  */
 import { Tensor } from '../tensor/index.ts';
 import { checkOptions } from '../tensor/options.ts';
-import { type Best, isBetter, type MetricDirection, metricOf } from './monitor.ts';
+import { type Best, checkMode, isBetter, type MetricDirection, metricOf } from './monitor.ts';
 import type { Callback, EpochReport, Run } from './run.ts';
 
 export interface EarlyStoppingOptions extends MetricDirection {
@@ -26,6 +26,7 @@ export class EarlyStopping implements Callback {
 
   constructor(options: EarlyStoppingOptions = {}) {
     checkOptions('EarlyStopping', options, ['patience', 'minDelta', 'restoreBest', 'monitor', 'mode']);
+    checkMode('EarlyStopping', options);
     this.#options = options;
   }
 

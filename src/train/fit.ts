@@ -2,10 +2,11 @@
  * The training loop, written once: optional, and no more than what a hand-written loop would do. Imports nn, optim and
  * the Tensor API.
  */
-import type { AnyModule } from '../nn/index.ts';
+import { type AnyModule, Module } from '../nn/index.ts';
 import { type AnyOptimizer, clipGradNorm, type ReduceLROnPlateau, Scheduler } from '../optim/index.ts';
 import { compile, type Tensor } from '../tensor/index.ts';
-import { checkOptions } from '../tensor/options.ts';
+import { describe } from '../tensor/operands.ts';
+import { checkChoice, checkOptions } from '../tensor/options.ts';
 import { type BatchReading, batchesOf, readingOf, sampleCount } from './batches.ts';
 import { breather } from './breathe.ts';
 import { evaluator, type OutputMetric } from './evaluate.ts';
@@ -59,8 +60,7 @@ const OPTIONS = [
  */
 export async function fit<B>(model: AnyModule, loader: Loader<B>, options: FitOptions<B>): Promise<FitResult> {
   checkOptions('fit', options ?? {}, OPTIONS);
-  if (typeof options?.loss !== 'function')
-    throw new TypeError('fit: loss: expected a function of output and target, for instance F.crossEntropy');
+  checkFit(options);
   const run = new FitRun(model, loader, options);
   const step = trainingStep(model, run.optimizers, options);
   const { loss, metrics, validation, compile: compiled, forward, target } = options;
@@ -79,6 +79,26 @@ export async function fit<B>(model: AnyModule, loader: Loader<B>, options: FitOp
     await run.tell(callback => callback.onEnd?.(run));
   }
   return { history: run.history, steps: run.position.step, stopped: run.stopped };
+}
+
+/** @throws TypeError for what would fail in the middle of a run, or do nothing at all */
+function checkFit<B>(options: FitOptions<B>): void {
+  const { loss, optimizer, epochs, scheduler, scheduleBy = 'epoch', metrics = {}, callbacks = [] } = options ?? {};
+  const expect = (holds: boolean, name: string, expected: string, came: unknown): void => {
+    if (!holds) throw new TypeError(`fit: ${name}: expected ${expected}, got ${describe(came)}`);
+  };
+  const ofModule = (loss as unknown) instanceof Module ? ', (output, target) => loss.call(output, target)' : '';
+  const ofLoss = `a function of output and target, for instance F.crossEntropy${ofModule}`;
+  expect(typeof loss === 'function', 'loss', ofLoss, loss);
+  const optimizers: readonly (AnyOptimizer | undefined)[] = [optimizer].flat();
+  const areAll = optimizers.length > 0 && optimizers.every(one => typeof one?.step === 'function');
+  expect(areAll, 'optimizer', 'an optimizer, or several over different parameters', optimizer);
+  expect(Number.isInteger(epochs) && epochs >= 0, 'epochs', 'a whole number of at least 0', epochs);
+  expect(!scheduler || typeof scheduler.step === 'function', 'scheduler', 'a schedule of tenon/optim', scheduler);
+  checkChoice('fit', 'scheduleBy', scheduleBy, ['epoch', 'step']);
+  for (const [name, metric] of Object.entries(metrics))
+    expect(typeof metric?.update === 'function', `metrics: ${name}`, 'a metric, such as new Accuracy()', metric);
+  expect(Array.isArray(callbacks), 'callbacks', 'an array of callbacks', callbacks);
 }
 
 interface StepResult {
@@ -175,8 +195,6 @@ class FitRun implements Run {
 
   constructor(model: AnyModule, loader: Loader<unknown>, options: RunOptions) {
     const { optimizer, scheduler = null, callbacks = [], epochs } = options;
-    if (!optimizer) throw new TypeError('fit: optimizer: expected an optimizer, or several over different parameters');
-    if (!Number.isInteger(epochs) || epochs < 0) throw new Error(`fit: epochs ${epochs} came, expected a whole number`);
     this.model = model;
     this.loader = loader;
     this.validation = options.validation ?? null;

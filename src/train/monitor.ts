@@ -1,12 +1,18 @@
 /**
  * Which metric decides, and which way is better.
  */
+import { checkChoice } from '../tensor/options.ts';
 
 export interface MetricDirection {
   /** Name of the metric in an epoch's report; 'val_loss' by default, 'train_loss' where there is no validation. */
   readonly monitor?: string;
   /** Whether smaller or larger is better; by default 'min' for names that end in loss, 'max' for others. */
   readonly mode?: 'min' | 'max';
+}
+
+/** @throws TypeError for another mode than the two */
+export function checkMode(what: string, { mode }: MetricDirection): void {
+  if (mode !== undefined) checkChoice(what, 'mode', mode, ['min', 'max']);
 }
 
 /** The best epoch so far. */

@@ -33,7 +33,7 @@ test('every truncation and every extra byte is refused by name, gzipped or not',
   }
   const long = new Uint8Array([...SMALL, 0]);
   expect(() => parseIdx(long, 'long.idx')).toThrow(
-    'long.idx: i16 of shape [2,3] needs 12 bytes, and 13 follow the header',
+    'long.idx: i16 of shape [2, 3] needs 12 bytes, and 13 follow the header',
   );
 });
 

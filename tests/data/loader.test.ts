@@ -173,7 +173,7 @@ describe('datasets', () => {
       [[[5, 6]], [9]],
     ]); // biome-ignore format: matrices
     expect(batches[0]!.map(t => t.dtype)).toEqual(['f32', 'i64']);
-    expect(() => new TensorDataset(x, Tensor.from([1]))).toThrow('shapes [3,2] and [1] differ in their first size');
+    expect(() => new TensorDataset(x, Tensor.from([1]))).toThrow('shapes [3, 2] and [1] differ in their first size');
   });
 
   test('random splits are disjoint, complete and seeded', () => {

@@ -61,7 +61,7 @@ describe('GPT', () => {
 
   it('refuses sequences that are too long, and empty prompts', () => {
     const model = new models.GPT(config);
-    expect(() => model.call(randint(0, 11, [1, 9]))).toThrow('GPT: tokens [1,9] came, expected [batch, at most 8]');
+    expect(() => model.call(randint(0, 11, [1, 9]))).toThrow('GPT: tokens [1, 9] came, expected [batch, at most 8]');
     expect(() => model.generate([])).toThrow('the prompt is empty');
   });
 });

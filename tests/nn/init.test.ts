@@ -51,7 +51,9 @@ describe('initialisers', () => {
 
   it('kaiming', () => {
     expectUniform(init.kaimingUniform_(weight(), { a: Math.sqrt(5) }), 1 / Math.sqrt(96));
-    expectNormal(init.kaimingNormal_(weight(), { mode: 'fanOut', nonlinearity: 'relu' }), 0, Math.sqrt(2 / 192));
+    const outward = Math.sqrt(2 / 192);
+    expectNormal(init.kaimingNormal_(weight(), { mode: 'fanOut', nonlinearity: 'relu' }), 0, outward);
+    expectNormal(init.kaimingNormal_(weight(), { mode: 'fan_out', nonlinearity: 'leaky_relu' }), 0, outward);
   });
 
   it('constants and plain distributions', () => {

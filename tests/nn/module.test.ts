@@ -115,7 +115,7 @@ describe('state dicts', () => {
     const before = linear.weight.toArray();
     const state = { weight: zeros([3, 4]), wieght: zeros([3, 2]) };
     expect(() => linear.loadStateDict(state)).toThrow(
-      'loadStateDict: the state does not fit Linear: missing: bias; unexpected: wieght; wrong shapes: weight is [3,4] instead of [3,2]',
+      'loadStateDict: the state does not fit Linear: missing: bias; unexpected: wieght; wrong shapes: weight is [3, 4] instead of [3, 2]',
     );
     expect(linear.weight.toArray()).toEqual(before);
     const loose = linear.loadStateDict({ weight: ones([3, 2]), more: ones([1]) }, { strict: false });
@@ -256,7 +256,7 @@ describe('batch norm', () => {
 
   it('refuses inputs of another rank or width', () => {
     expect(() => new nn.BatchNorm2d(3).call(zeros([2, 3]))).toThrow(
-      'BatchNorm2d: input [2,3] came, expected 4 dimensions with 3 channels in dimension 1',
+      'BatchNorm2d: input [2, 3] came, expected 4 dimensions with 3 channels in dimension 1',
     );
   });
 });
@@ -299,6 +299,42 @@ describe('summary', () => {
   });
 });
 
+/** As most language models are written. */
+class Tied extends nn.Module {
+  readonly embedding = new nn.Embedding(5, 3);
+  readonly dropout = new nn.Dropout(0.5);
+  readonly out = new nn.Linear(3, 5, { bias: false });
+
+  constructor() {
+    super();
+    this.out.weight = this.embedding.weight;
+  }
+
+  forward(tokens: Tensor): Tensor {
+    return this.out.call(this.dropout.call(this.embedding.call(tokens)));
+  }
+}
+
+describe('weights tied by assignment', () => {
+  it('are one parameter, which gets the gradients of both uses and one update', () => {
+    const model = new Tied();
+    model.dropout.p = 0;
+    const { weight } = model.embedding;
+    weight.assign(ones([5, 3]));
+    expect(model.parameters()).toEqual([weight]);
+    expect(Object.keys(model.stateDict())).toEqual(['embedding.weight', 'out.weight']);
+    // The sum of all logits of token 2 is sum_jd w[2, d] w[j, d]: of d/dw[2, d] = 5 + 1, of d/dw[j, d] = 1 elsewhere.
+    const optimizer = new SGD(model.parameters(), { lr: 0.5 });
+    model
+      .call(tensor([2n]))
+      .sum()
+      .backward();
+    optimizer.step();
+    expect(weight.narrow(1, 0, 1).flatten().toArray()).toEqual([0.5, 0.5, -2, 0.5, 0.5]);
+    expect(model.out.weight).toBe(weight);
+  });
+});
+
 describe('errors name the layer and the sizes', () => {
   it.each([
     [() => new nn.Conv2d(3, 4, 3, { groups: 2 }), 'Conv2d: 3 input and 4 output channels do not split into 2 groups'],
@@ -306,9 +342,9 @@ describe('errors name the layer and the sizes', () => {
     [() => new nn.MultiheadAttention(6, 4), 'MultiheadAttention: 6 features do not split into 4 heads'],
     [() => new nn.GroupNorm(4, 6), 'GroupNorm: 6 channels do not split into 4 groups'],
     [() => new nn.Embedding(3, 2, { paddingIdx: 3 }), 'Embedding: paddingIdx 3 came for 3 embeddings'],
-    [() => new nn.Dropout(1.5), 'Dropout: probability 1.5 came'],
-    [() => new nn.LSTM(3, 4).call(zeros([5, 2, 4])), 'LSTM: input [5,2,4] came'],
-    [() => new nn.GRU(3, 4).call(zeros([5, 2, 3]), zeros([2, 2, 4])), 'GRU: state [2,2,4] came, expected [1,2,4]'],
+    [() => new nn.Dropout(1.5), 'Dropout: p: expected a probability from 0 to 1, got number 1.5'],
+    [() => new nn.LSTM(3, 4).call(zeros([5, 2, 4])), 'LSTM: input [5, 2, 4] came'],
+    [() => new nn.GRU(3, 4).call(zeros([5, 2, 3]), zeros([2, 2, 4])), 'GRU: state [2, 2, 4] came, expected [1, 2, 4]'],
   ])('%#', (act, message) => {
     expect(act).toThrow(message);
   });

@@ -60,7 +60,7 @@ describe('prune', () => {
     [() => prune.l1Unstructured(linear(), 'weight', 1.5), 'l1Unstructured: amount: expected a part below 1 or a whole number, got 1.5'],
     [() => prune.l1Unstructured(linear(), 'weight', 13), 'l1Unstructured: amount: 13 of 12 that are left'],
     [() => prune.lnStructured(linear(), 'weight', 1, 2, 2), 'lnStructured: dim: 2 is out of range'],
-    [() => prune.customFromMask(linear(), 'weight', tensor([1])), 'customFromMask: mask [1] came, expected [3,4]'],
+    [() => prune.customFromMask(linear(), 'weight', tensor([1])), 'customFromMask: mask [1] came, expected [3, 4]'],
     [() => prune.remove(linear(), 'weight'), 'Linear.weight (weight) is not parametrised'],
   ])('refused: %#', (make, message) => {
     expect(make).toThrow(message);

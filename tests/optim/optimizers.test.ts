@@ -213,6 +213,7 @@ describe('clipping', () => {
     expect(a.grad!.toArray()).toEqual([3, 0]);
     expect(optim.gradNorm([a, b], Number.POSITIVE_INFINITY).item()).toBe(4);
     expect(optim.gradNorm([a, b], 1).item()).toBe(7);
+    expect(optim.gradNorm([a, b], { normType: 1 }).item()).toBe(7);
   });
 
   it('by value clamps each element', () => {

@@ -11,14 +11,15 @@ const { ReduceLROnPlateau: PLATEAU, ...RATES } = JSON.parse(
 ) as Record<string, number[][]>;
 
 const SCHEDULERS: Readonly<Record<string, (o: optim.SGD) => optim.Scheduler>> = {
-  StepLR: o => new optim.StepLR(o, 3, { gamma: 0.5 }),
-  MultiStepLR: o => new optim.MultiStepLR(o, [2, 5], { gamma: 0.3 }),
+  // A setting that is the only one may come alone, as PyTorch takes it by position.
+  StepLR: o => new optim.StepLR(o, 3, 0.5),
+  MultiStepLR: o => new optim.MultiStepLR(o, [2, 5], 0.3),
   ExponentialLR: o => new optim.ExponentialLR(o, 0.9),
   LinearLR: o => new optim.LinearLR(o, { startFactor: 0.2, totalIters: 4 }),
   ConstantLR: o => new optim.ConstantLR(o, { factor: 0.5, totalIters: 3 }),
   PolynomialLR: o => new optim.PolynomialLR(o, { totalIters: 6, power: 2 }),
   LambdaLR: o => new optim.LambdaLR(o, e => 1 / (1 + e)),
-  CosineAnnealingLR: o => new optim.CosineAnnealingLR(o, 5, { etaMin: 0.01 }),
+  CosineAnnealingLR: o => new optim.CosineAnnealingLR(o, 5, 0.01),
   CosineAnnealingWarmRestarts: o => new optim.CosineAnnealingWarmRestarts(o, 2, { tMult: 2, etaMin: 0.01 }),
   OneCycleLR: o => new optim.OneCycleLR(o, { maxLr: 0.5, totalSteps: 13 }),
   'OneCycleLR.threePhase': o =>

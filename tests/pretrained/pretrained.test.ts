@@ -197,7 +197,7 @@ describe('what is refused', () => {
     const file = temporary.file('wrong.safetensors');
     saveSafetensors(file, { ...model.stateDict(), 'transformer.wpe.weight': ones([9, 8]) });
     await expect(loadWeightsInto(model, file)).rejects.toThrow(
-      `${file}: wrong shapes for GPT2LMHeadModel: transformer.wpe.weight is [9,8] instead of [8,8]`,
+      `${file}: wrong shapes for GPT2LMHeadModel: transformer.wpe.weight is [9, 8] instead of [8, 8]`,
     );
     saveSafetensors(file, { other: ones([1]) });
     await expect(loadWeightsInto(model, file)).rejects.toThrow(`${file}: it lacks transformer.wte.weight`);

@@ -3,6 +3,8 @@
 const Module = require('node:module');
 
 const without = process.env.TENON_TEST_WITHOUT;
+/** What functions of the system return that did not do it. */
+const REFUSED = process.platform === 'win32' ? 0 : -1;
 const load = Module._load;
 Module._load = function (request, ...rest) {
   if (!/^(koffi|@koromix\/koffi-.*)$/.test(request)) return load.call(this, request, ...rest);
@@ -16,16 +18,18 @@ Module._load = function (request, ...rest) {
       const library = koffi.load(path);
       return {
         func(signature) {
-          if (without === 'memory' && signature.includes('mmap')) return () => -1;
-          if (without === 'pages' && signature.includes('mprotect')) return () => -1;
-          if (without === 'later' && signature.includes('mprotect')) {
+          const is = (...names) => names.some(name => signature.includes(`${name}(`));
+          if (without === 'memory' && is('mmap', 'VirtualAlloc')) return () => REFUSED;
+          if (without === 'pages' && is('mprotect', 'VirtualProtect')) return () => REFUSED;
+          if (without === 'later' && is('mprotect', 'VirtualProtect')) {
             const protect = library.func(signature);
             // After so many more calls, of which a first run makes several.
             return (...args) =>
-              globalThis.pagesLeft !== undefined && globalThis.pagesLeft-- <= 0 ? -1 : protect(...args);
+              globalThis.pagesLeft !== undefined && globalThis.pagesLeft-- <= 0 ? REFUSED : protect(...args);
           }
           // EAGAIN
-          if (without === 'threads' && signature.includes('pthread_create')) return () => 11;
+          if (without === 'threads' && is('pthread_create')) return () => 11;
+          if (without === 'threads' && is('CreateThread')) return () => REFUSED;
           return library.func(signature);
         },
       };

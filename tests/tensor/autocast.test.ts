@@ -59,10 +59,10 @@ describe('types', () => {
     expect(() => autocast({ dtype: 'f64' as 'f16' }, () => x)).toThrow(
       'autocast: dtype: expected bf16 or f16, got f64',
     );
-    expect(() => autocast({}, async () => x)).toThrow('autocast: fn returned a promise');
+    expect(() => autocast({}, async () => x)).toThrow('autocast: the function returned a promise');
     expect(() => autocast({ dtpe: 'f16' } as object, () => x)).toThrow('autocast: unknown option dtpe');
     expect(() => autocast((() => x) as object, {} as () => Tensor)).toThrow('autocast: options: expected an object');
-    expect(() => autocast({}, undefined as never)).toThrow('autocast: fn: expected a function, got undefined');
+    expect(() => autocast({}, undefined as never)).toThrow('autocast: expected a function, got undefined');
   });
 });
 

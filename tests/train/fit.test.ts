@@ -43,6 +43,18 @@ const weights = (model: nn.AnyModule): unknown[] =>
 const crossEntropy = (output: Tensor, target: Tensor): Tensor => F.crossEntropy(output, target);
 
 describe('fit', () => {
+  it('calls the model with its hooks', async () => {
+    const model = net();
+    let calls = 0;
+    model.registerForwardHook(() => {
+      calls++;
+      return undefined;
+    });
+    const optimizer = new SGD(model.parameters(), { lr: 0.01 });
+    await train.fit(model, loaderOf(), { loss: crossEntropy, optimizer, epochs: 2, compile: false });
+    expect(calls).toBe(10);
+  });
+
   it.each([true, false])('equals the loop written by hand, to the bit (compiled: %s)', async compile => {
     const model = net();
     const optimizer = new Adam(model.parameters(), { lr: 0.01 });

@@ -81,7 +81,9 @@ export const targetOf = (isa: Isa, cpu: Cpu, asked = true): Target => {
     keepsMemory: true,
     masksMemory: isa !== 'avx2',
     scales: isa !== 'avx2',
-    ...(isa === 'avx512' ? { vectorsInTurn: VECTORS_IN_TURN, rowBytesAhead: ROW_BYTES_AHEAD } : {}),
+    ...(isa === 'avx512'
+      ? { vectorsInTurn: VECTORS_IN_TURN, shufflesStrides: true, rowBytesAhead: ROW_BYTES_AHEAD }
+      : {}),
     roundsF16: true,
     streamedBytes: STREAMED_BYTES,
     processors: Math.max(availableProcessors(), wantedThreads()),

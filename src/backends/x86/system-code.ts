@@ -1,8 +1,8 @@
 /**
  * Code that differs between operating systems: how a thread sleeps and is woken, and what stands between the system's
  * calling convention and that of generated code, which is System V's everywhere. Knows conventions and system functions
- * by address; programs reach them through control words. Only Linux could be run; what the others take is checked by
- * its bytes and, for Windows' convention, run on Linux (tests/backends/x86/systems.test.ts).
+ * by address; programs reach them through control words. Windows' is run under Wine (tests/windows) and, as far as that
+ * goes, on Linux (tests/backends/x86/systems.test.ts); what macOS takes is checked by its text.
  */
 import { Assembler } from './assembler/assembler.ts';
 import { mem, R } from './assembler/operands.ts';

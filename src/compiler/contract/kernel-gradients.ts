@@ -1,16 +1,20 @@
 /**
  * Writing a weight gradient: its sums come tap by tap in vectors of channels, results lie as the weights do, where the
  * taps of a channel are neighbours. The vectors of some channels go to a few lines of scratch, and whole vectors of
- * results are gathered from there. Imports stores and loop IR.
+ * results are gathered, or shuffled, from there. Imports stores, the target and loop IR.
  */
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
+import { interleaved } from '../strides.ts';
+import type { Target } from '../target.ts';
 import { affine } from './indices.ts';
 import { extent, type Problem } from './problem.ts';
 import type { Scratch } from './spec.ts';
 import { type Coords, finish, outputGroups, outputIndex, storesVectors } from './store.ts';
 
 const F32 = 4;
+/** Vectors of sums that are shuffled at most: a vector of results takes one from as many. */
+const MOST_SHUFFLED = 18;
 
 /** A weight gradient's dims, and how its sums come. */
 interface KernelGradients {
@@ -36,6 +40,7 @@ export function kernelWriter(
   b: LoopBuilder,
   p: Problem,
   { channel: dim, taps, out, lanes, vectors, place }: KernelGradients,
+  target: Target,
   slots: number,
   scratch: Scratch,
 ): (slot: Reg) => KernelWriter {
@@ -45,7 +50,9 @@ export function kernelWriter(
   /** Where the stash has tap `tap` of channel 0 of vector `v`. */
   const placeOf = (tap: number, v: number): number => (place(tap) * vectors + v) * lanes;
   const groups = outputGroups(p, [dim, ...taps]);
-  const gathers = p.masks && groups.length === 1 && storesVectors(p, groups);
+  const inRows = p.masks && groups.length === 1 && storesVectors(p, groups);
+  const shuffles = inRows && target.shufflesStrides === true && kernel * vectors <= MOST_SHUFFLED;
+  const gathers = inRows && !shuffles;
   const places = gathers ? scratch.room('places of taps', 'i32', slots * count) : null;
   const eachPlace = (visit: (tap: number, v: number) => void): void => {
     for (let v = 0; v < vectors; v++) for (let tap = 0; tap < kernel; tap++) visit(tap, v);
@@ -61,14 +68,28 @@ export function kernelWriter(
         eachPlace((tap, v) => b.store('i32', to, b.add(lane, b.i32(placeOf(tap, v))), (v * kernel + tap) * F32));
       });
     const write = (result: Reg, channel: Reg): void => {
+      const inRow = (x: Reg, first: Reg): void => {
+        const { inner } = groups[0]!;
+        const coords: Coords = new Map([
+          [out, result],
+          [inner, first],
+        ]);
+        finish(b, p, x, coords, outputIndex(b, p, coords), inner);
+      };
+      if (shuffles) {
+        const sums = Array.from({ length: kernel * vectors }, (_, k) =>
+          b.load('f32', stash, placeOf(k % kernel, Math.floor(k / kernel)) * F32, lanes),
+        );
+        for (const part of sums.keys()) {
+          const x = interleaved(b, sums, lanes, part);
+          inRow(x, affine(b, [[channel, kernel]], part * lanes));
+        }
+        return;
+      }
       if (placesAt) {
         b.for(0, count, lanes, v => {
           const x = b.gather('f32', stash, b.load('i32', b.advance(placesAt, v, F32), 0, lanes));
-          const coords: Coords = new Map([
-            [out, result],
-            [groups[0]!.inner, affine(b, [[channel, kernel], [v, 1]], 0)], // biome-ignore format: a sum
-          ]);
-          finish(b, p, x, coords, outputIndex(b, p, coords), groups[0]!.inner);
+          inRow(x, affine(b, [[channel, kernel], [v, 1]], 0)); // biome-ignore format: a sum
         });
         return;
       }

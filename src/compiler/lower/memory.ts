@@ -1,6 +1,6 @@
 /**
  * Loads and stores at index expressions: pointers that outer loops share, vectors of neighbours, of every second
- * element or gathered, and lanes that may not exist. Imports level 1 and the loop IR.
+ * or n-th element or gathered, and lanes that may not exist. Imports level 1 and the loop IR.
  */
 import { bytesOf, type DType } from '../../graph/dtype.ts';
 import type { LoadExpr } from '../expr.ts';
@@ -8,6 +8,7 @@ import type { Value } from '../flow.ts';
 import { coefficient, type Ix } from '../index-expr.ts';
 import { type Reg, registerScalar } from '../loops.ts';
 import { fromMemory, toMemory } from '../math/index.ts';
+import { everyNth } from '../strides.ts';
 import type { Indices } from './indices.ts';
 import type { Walk } from './walk.ts';
 
@@ -70,6 +71,11 @@ export class Memory {
     if (coef === 2 && conditions.length === 0 && !this.walk.partial) {
       const pair = this.everySecond(of, buffer, ix, copy);
       if (pair) return fromMemory(b, of.dtype, pair);
+    }
+    if (coef !== null && conditions.length === 0 && this.shuffles(coef)) {
+      const p = this.pointer(buffer, of.dtype, ix);
+      const at = (offset: number): Reg => b.load(of.dtype, p, (copy * lanes * coef + offset) * bytes, lanes);
+      return fromMemory(b, of.dtype, everyNth(b, coef, lanes, at));
     }
     if (
       this.gathers(of.dtype) &&
@@ -196,6 +202,14 @@ export class Memory {
     return (
       this.walk.context.target.masksMemory === true && this.walk.laneBytes === 4 && (dtype === 'f32' || dtype === 'i32')
     );
+  }
+
+  /** Whether lanes `step` elements apart are loaded with what lies between them. */
+  private shuffles(step: number): boolean {
+    const { target } = this.walk.context;
+    const { lanes } = this.walk.mode;
+    const whole = this.walk.laneBytes === 4 && lanes * 4 === target.vectorBytes && !this.walk.partial;
+    return target.shufflesStrides === true && whole && step > 1 && step <= lanes;
   }
 
   /** A vector load of which only the lanes that exist touch memory. */

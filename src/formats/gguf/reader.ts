@@ -2,7 +2,9 @@
  * GGUF, the single file of llama.cpp and its kin: typed metadata, then tensors, plain or in GGML's block formats
  * (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; versions 1 to 3, either byte order).
  */
+
 import { sizeOf } from '../../graph/shape.ts';
+import { shapeText } from '../../tensor/convert.ts';
 import { Tensor } from '../../tensor/index.ts';
 import { dtypeFor, type FileType, fileBytesOf } from '../elements.ts';
 import { type ByteSource, openFile } from '../source.ts';
@@ -211,7 +213,7 @@ function stored(source: ByteSource, info: Info, dataStart: number, littleEndian:
   const elements = sizeOf(shape);
   const block = isBlock(type) ? BLOCKS[type] : null;
   const bytes = block ? (elements / block.weights) * block.bytes : isPlain(type) ? elements * fileBytesOf(type) : 0;
-  if (!Number.isSafeInteger(elements)) throw new Error(`${where} has shape [${shape}], which no memory holds`);
+  if (!Number.isSafeInteger(elements)) throw new Error(`${where} has shape ${shapeText(shape)}, which no memory holds`);
   if (block && (shape.at(-1) ?? 1) % block.weights !== 0)
     throw new Error(
       `${where} is ${type}, whose rows are multiples of ${block.weights}, and ${shape.length === 0 ? 'it has no dims' : `its last dim is ${shape.at(-1)}`}`,

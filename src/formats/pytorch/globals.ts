@@ -2,6 +2,7 @@
  * The names a PyTorch file may ask for and what they stand for here: tensors over storages, parameters, plain
  * containers (the list of torch/_weights_only_unpickler.py, and torch.nn's own layers as bags of their fields).
  */
+import { shapeText } from '../../tensor/convert.ts';
 import type { FileType } from '../elements.ts';
 import { type Builder, Global, type Stateful } from '../pickle/machine.ts';
 import { isShape, numpyGlobal, pythonGlobal } from '../pickle/numpy.ts';
@@ -135,7 +136,7 @@ function rebuild([storage, offset, shape, strides]: readonly unknown[]): StoredV
     end += (shape[d]! - 1) * strides[d]!;
   }
   if (end > storage.length)
-    throw new Error(`a tensor [${shape}] ends at element ${end} of a storage of ${storage.length}`);
+    throw new Error(`a tensor ${shapeText(shape)} ends at element ${end} of a storage of ${storage.length}`);
   return new StoredView(storage, offset, shape, strides as number[]);
 }
 

@@ -3,6 +3,7 @@
  * elements along its first dim. What a TensorArray holds goes with its flow, so nothing is changed in place. A list
  * whose elements have no shape yet has elements of size 0.
  */
+import { shapeText } from '../../tensor/convert.ts';
 import { arange, cat, full, type Tensor } from '../../tensor/index.ts';
 import { knownNumbers as numbers } from '../controlFlow.ts';
 import type { Operator } from './operators/operator.ts';
@@ -14,7 +15,7 @@ function holding(list: Tensor, item: Tensor): Tensor {
   const shape = list.shape.slice(1);
   if (shape.join() === item.shape.join() && list.dtype === item.dtype) return list;
   if (list.numel() > 0 && shape.join() !== item.shape.join())
-    throw new Error(`an element has shape [${item.shape}], expected [${shape}]`);
+    throw new Error(`an element has shape ${shapeText(item.shape)}, expected ${shapeText(shape)}`);
   return full([list.shape[0]!, ...item.shape], 0, { dtype: item.dtype });
 }
 

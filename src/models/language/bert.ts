@@ -1,9 +1,11 @@
 /**
  * BERT (Devlin et al. 2019), with Hugging Face's parameter names.
  */
+
 import { Dropout, Embedding, init, LayerNorm, Linear, Module, ModuleList } from '../../nn/index.ts';
+import { shapeText } from '../../tensor/convert.ts';
 import { arange, F, type Parameter, type Tensor, zerosLike } from '../../tensor/index.ts';
-import { checkNames, checkOptions } from '../../tensor/options.ts';
+import { checkChoice, checkNames, checkOptions } from '../../tensor/options.ts';
 import { tiedHead } from './tied.ts';
 
 export interface BertConfig {
@@ -258,6 +260,7 @@ export class BertModel extends Module<[inputIds: Tensor, inputs?: BertInputs], B
     super();
     checkNames('BERT', config, Object.keys(DEFAULTS));
     this.config = { ...DEFAULTS, ...config };
+    checkChoice('BERT', 'hiddenAct', this.config.hiddenAct, Object.keys(ACTIVATIONS));
     this.embeddings = new BertEmbeddings(this.config);
     this.encoder = new BertEncoder(this.config);
     this.pooler = addPoolingLayer ? new BertPooler(this.config) : null;
@@ -268,7 +271,9 @@ export class BertModel extends Module<[inputIds: Tensor, inputs?: BertInputs], B
     const { attentionMask, tokenTypeIds } = checkOptions('BertModel.forward', options, INPUTS);
     const { maxPositionEmbeddings } = this.config;
     if (inputIds.ndim !== 2 || inputIds.shape[1]! > maxPositionEmbeddings)
-      throw new RangeError(`Bert: tokens [${inputIds.shape}] came, expected [batch, at most ${maxPositionEmbeddings}]`);
+      throw new RangeError(
+        `Bert: tokens ${shapeText(inputIds.shape)} came, expected [batch, at most ${maxPositionEmbeddings}]`,
+      );
     const x = this.embeddings.call(inputIds, tokenTypeIds ?? zerosLike(inputIds));
     // The lowest f32 rather than minus infinity: a row that is all padding then has a mean instead of NaN.
     const bias = attentionMask

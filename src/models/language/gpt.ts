@@ -1,7 +1,9 @@
 /**
  * A character-level GPT in the manner of nanoGPT: tied embeddings, pre-normalisation, no biases in the matrices.
  */
+
 import { Dropout, Embedding, init, LayerNorm, Linear, Module, ModuleList } from '../../nn/index.ts';
+import { shapeText } from '../../tensor/convert.ts';
 import { arange, F, type Tensor } from '../../tensor/index.ts';
 import { checkOptions } from '../../tensor/options.ts';
 import { cachedAttention, causalAttention, type KeyValueCache, type LayerCache, newCache } from './cache.ts';
@@ -108,7 +110,7 @@ export class GPT extends CausalLM {
   private hidden(tokens: Tensor, cache?: KeyValueCache, position?: Tensor): Tensor {
     const length = tokens.shape[1]!;
     if (tokens.ndim !== 2 || length > this.config.block)
-      throw new Error(`GPT: tokens [${tokens.shape}] came, expected [batch, at most ${this.config.block}]`);
+      throw new Error(`GPT: tokens ${shapeText(tokens.shape)} came, expected [batch, at most ${this.config.block}]`);
     const places = position ? this.wpe.call(arange(length).add(position)) : this.wpe.weight.narrow(0, 0, length);
     let x = this.drop.call(this.wte.call(tokens).add(places));
     let layer = 0;

@@ -2,7 +2,9 @@
  * GPT-2 (Radford et al. 2019), with Hugging Face's parameter names and layouts: its "Conv1D" layers are matrices [in,
  * out].
  */
+
 import { Dropout, Embedding, init, LayerNorm, type Linear, Module, ModuleList } from '../../nn/index.ts';
+import { shapeText } from '../../tensor/convert.ts';
 import { arange, F, type Parameter, type Tensor } from '../../tensor/index.ts';
 import { checkNames } from '../../tensor/options.ts';
 import { cachedAttention, causalAttention, type KeyValueCache, type LayerCache, newCache } from './cache.ts';
@@ -167,7 +169,7 @@ export class GPT2Model extends Module<[tokens: Tensor, cache?: KeyValueCache, po
     const length = tokens.shape[1];
     const { nPositions } = this.config;
     if (tokens.ndim !== 2 || length! > nPositions)
-      throw new RangeError(`GPT2: tokens [${tokens.shape}] came, expected [batch, at most ${nPositions}]`);
+      throw new RangeError(`GPT2: tokens ${shapeText(tokens.shape)} came, expected [batch, at most ${nPositions}]`);
     const places = position ? this.wpe.call(arange(length!).add(position)) : this.wpe.weight.narrow(0, 0, length!);
     let x = this.drop.call(this.wte.call(tokens).add(places));
     let layer = 0;

@@ -3,7 +3,9 @@
  * LLaMA 2 on), with Hugging Face's parameter names: LLaMA 1 to 3, Mistral, Qwen2 (biases on q, k and v) and Qwen3
  * (norms on q and k), and all that share their layout.
  */
+
 import { Embedding, init, Linear, Module, ModuleList, RMSNorm } from '../../nn/index.ts';
+import { shapeText } from '../../tensor/convert.ts';
 import { F, type Tensor } from '../../tensor/index.ts';
 import { checkNames } from '../../tensor/options.ts';
 import { cachedAttention, causalAttention, type KeyValueCache, type LayerCache, newCache } from './cache.ts';
@@ -191,7 +193,9 @@ export class LlamaModel extends Module<[tokens: Tensor, cache?: KeyValueCache, p
     const length = tokens.shape[1];
     const { maxPositionEmbeddings, headDim, ropeTheta, ropeScaling } = this.config;
     if (tokens.ndim !== 2 || length! > maxPositionEmbeddings)
-      throw new RangeError(`Llama: tokens [${tokens.shape}] came, expected [batch, at most ${maxPositionEmbeddings}]`);
+      throw new RangeError(
+        `Llama: tokens ${shapeText(tokens.shape)} came, expected [batch, at most ${maxPositionEmbeddings}]`,
+      );
     let x = this.embedTokens.call(tokens);
     const frequencies = ropeFrequencies(headDim, ropeTheta, ropeScaling);
     const turn = rotation(frequencies, length!, position?.to('i32') ?? 0, x.dtype);

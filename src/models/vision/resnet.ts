@@ -4,7 +4,7 @@
  */
 import { BatchNorm2d, Conv2d, Linear, MaxPool2d, Module, Sequential } from '../../nn/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
-import { checkOptions } from '../../tensor/options.ts';
+import { checkChoice, checkOptions } from '../../tensor/options.ts';
 import { type ClassifierOptions, globalMean, initialiseConvolutions } from './blocks.ts';
 
 const conv = (inChannels: number, outChannels: number, kernel: number, stride = 1, groups = 1): Conv2d =>
@@ -99,7 +99,7 @@ const OPTIONS = ['numClasses', 'block', 'layers', 'groups', 'widthPerGroup', 'wi
 
 /** [N, 3, H, W] -> [N, numClasses]. */
 export class ResNet extends Module {
-  readonly conv1: Conv2d;
+  conv1: Conv2d;
   readonly bn1: BatchNorm2d;
   readonly maxpool: MaxPool2d | null;
   readonly layer1: Sequential;
@@ -113,6 +113,7 @@ export class ResNet extends Module {
     checkOptions('ResNet', options, OPTIONS);
     const { block, layers, numClasses = 1000, groups = 1, widthPerGroup = 64, width = 64 } = options;
     const stem = options.stem ?? 'imagenet';
+    checkChoice('ResNet', 'stem', stem, ['imagenet', 'cifar']);
     this.conv1 = stem === 'imagenet' ? conv(3, width, 7, 2) : conv(3, width, 3);
     this.bn1 = new BatchNorm2d(width);
     this.maxpool = stem === 'imagenet' ? new MaxPool2d(3, { stride: 2, padding: 1 }) : null;

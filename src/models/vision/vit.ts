@@ -1,6 +1,7 @@
 /**
  * Vision transformers (Dosovitskiy et al. 2021), with torchvision's parameter names.
  */
+
 import {
   Conv2d,
   Dropout,
@@ -13,6 +14,7 @@ import {
   Sequential,
   Tanh,
 } from '../../nn/index.ts';
+import { shapeText } from '../../tensor/convert.ts';
 import { cat, type Parameter, type Tensor } from '../../tensor/index.ts';
 import { checkOptions } from '../../tensor/options.ts';
 import type { ClassifierOptions } from './blocks.ts';
@@ -130,7 +132,7 @@ export class VisionTransformer extends Module {
   forward(x: Tensor): Tensor {
     if (x.ndim !== 4 || x.shape[2] !== this.imageSize || x.shape[3] !== this.imageSize)
       throw new RangeError(
-        `VisionTransformer: input [${x.shape}] came, expected [N, 3, ${this.imageSize}, ${this.imageSize}]`,
+        `VisionTransformer: input ${shapeText(x.shape)} came, expected [N, 3, ${this.imageSize}, ${this.imageSize}]`,
       );
     const patches = this.convProj.call(x).flatten(2).transpose(1, 2);
     const [n, , features] = patches.shape as [number, number, number];

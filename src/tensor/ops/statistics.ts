@@ -6,7 +6,7 @@ import * as build from '../../graph/build.ts';
 import { isFloat } from '../../graph/dtype.ts';
 import { shapeText } from '../convert.ts';
 import { checkFloat, checkInt, checkTensor, checkWhole, knownNumbers, normalDim } from '../operands.ts';
-import { checkOptions } from '../options.ts';
+import { checkChoice, checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 
 export interface QuantileOptions {
@@ -210,6 +210,7 @@ export function searchsorted(x: Tensor, values: Tensor | number, options: Search
   checkOptions('searchsorted', options, SEARCH);
   checkTensor('searchsorted', 'sequence', x);
   const { right = false, side = null, outInt32 = false, sorter = null } = options;
+  checkChoice('searchsorted', 'side', side, ['left', 'right', null]);
   const sequence = sorter ? x.gather(-1, sorter) : x;
   if (typeof values === 'number')
     return searchsorted(sequence, new Tensor(build.constant(values, x.dtype)), { right, side, outInt32 });

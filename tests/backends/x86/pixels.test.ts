@@ -16,7 +16,7 @@ import { runX86Kernel } from '../../support/run-x86-kernel.ts';
 import { bf16Dots, isas } from './available.ts';
 
 const TILES: Target = { ...AVX512, l2Bytes: 2 << 20, packedProducts: { bf16: 'tiles', int8: 'tiles', f32: 'tiles' } };
-const DOTS: Target = { ...AVX512, packedProducts: { bf16: 'dot', int8: 'dot', f32: null } };
+const DOTS: Target = { ...AVX512, packedProducts: { bf16: 'dot', int8: 'dot', f32: null }, shufflesStrides: true };
 const MACHINES = [
   ['bf16', 'avx512', DOTS],
   ['bf16', 'amx', TILES],

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { problemsOf } from '../../../src/compiler/contract/problem.ts';
-import { suitsWinograd } from '../../../src/compiler/contract/winograd/index.ts';
+import { suitsWinograd, suitsWinogradInWords } from '../../../src/compiler/contract/winograd/index.ts';
 import { lanesFor, type Target } from '../../../src/compiler/target.ts';
 import { hostArray } from '../../../src/graph/dtype.ts';
 import { AVX512, buildContract, expected } from '../../compiler/contract/run.ts';
@@ -12,7 +12,7 @@ import { buffersOf, type Case, type Conv, convolution, Random } from '../../comp
 import { runX86Kernel } from '../../support/run-x86-kernel.ts';
 import { isas } from './available.ts';
 
-const DOT: Target = { ...AVX512, packedProducts: { bf16: 'dot', int8: 'dot', f32: null } };
+const DOT: Target = { ...AVX512, packedProducts: { bf16: 'dot', int8: 'dot', f32: null }, shufflesStrides: true };
 /** Results that are looked at. */
 const SAMPLES = 300;
 const conv: Omit<Conv, 'kind'> = {
@@ -32,7 +32,8 @@ const conv: Omit<Conv, 'kind'> = {
 
 function run(of: Case, target: Target, threads: number, tolerance = 1e-6): Float32Array {
   const spec = { ...of.spec, out: { ...of.spec.out, dtype: 'f32' as const } };
-  expect(problemsOf(spec, lanesFor(target, 4), true)!.every(p => suitsWinograd(p, target))).toBe(true);
+  const suits = target.roundsBf16 ? suitsWinogradInWords : suitsWinograd;
+  expect(problemsOf(spec, lanesFor(target, 4), true)!.every(p => suits(p, target))).toBe(true);
   const buffers = buffersOf({ ...of, spec }, new Random(4));
   const { buffers: all, body } = buildContract(spec, buffers, target);
   const arrays = all.map((buffer, i) => buffers[i]?.data ?? hostArray(buffer.dtype, buffer.elements));
@@ -52,7 +53,8 @@ const SHAPES: readonly (readonly [string, Partial<Conv>])[] = [
   ['many channels', { inputs: 160, outputs: 192 }],
 ];
 
-describe.skipIf(!isas.includes('avx512')).each(['forward', 'inputGradient', 'weightGradient'] as const)('%s', kind => {
+const KINDS = ['forward', 'inputGradient', 'weightGradient'] as const;
+describe.skipIf(!isas.includes('avx512')).each(KINDS)('%s', kind => {
   it.each(SHAPES)('%s', (_, shape) => {
     const of = convolution({ ...conv, ...shape, kind })!;
     for (const l2Bytes of [128 << 10, 1 << 20]) {
@@ -64,15 +66,16 @@ describe.skipIf(!isas.includes('avx512')).each(['forward', 'inputGradient', 'wei
 
 // Transformed tiles and kernels that are rounded to words of bf16.
 const WORDS: Target = { ...DOT, roundsBf16: true };
-describe.skipIf(!isas.includes('avx512')).each(['forward', 'inputGradient'] as const)('%s in words', kind => {
-  it.each<readonly [string, Partial<Conv>]>([...SHAPES, ['half a panel', { inputs: 64, outputs: 160 }]])(
-    '%s',
-    (_, shape) => {
-      const of = convolution({ ...conv, outputs: 96, ...shape, kind })!;
-      for (const l2Bytes of [128 << 10, 1 << 20]) {
-        const target = { ...WORDS, l2Bytes };
-        expect(run(of, target, 3, 2e-3)).toEqual(run(of, target, 1, 2e-3));
-      }
-    },
-  );
+describe.skipIf(!isas.includes('avx512')).each(KINDS)('%s in words', kind => {
+  it.each<readonly [string, Partial<Conv>]>([
+    ...SHAPES,
+    ['half a panel', { inputs: 64, outputs: 160 }],
+    ['an odd number of tiles', { height: 18, width: 34, images: 1 }],
+  ])('%s', (_, shape) => {
+    const of = convolution({ ...conv, outputs: 96, ...shape, kind })!;
+    for (const l2Bytes of [128 << 10, 1 << 20]) {
+      const target = { ...WORDS, l2Bytes };
+      expect(run(of, target, 3, 2e-3)).toEqual(run(of, target, 1, 2e-3));
+    }
+  });
 });

@@ -1,6 +1,6 @@
 /**
- * What differs between operating systems, as one small interface: posix.ts and windows.ts implement it. Only Linux
- * could be run.
+ * What differs between operating systems, as one small interface: posix.ts and windows.ts implement it. Linux is run,
+ * and Windows' half under Wine; macOS could not be.
  */
 import type { SystemFunctions } from '../system-code.ts';
 

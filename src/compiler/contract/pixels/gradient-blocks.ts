@@ -70,6 +70,7 @@ class GradientKernel {
   private readonly b: LoopBuilder;
   private readonly p: Problem;
   private readonly g: WeightGradient;
+  private readonly target: Target;
   private readonly scratch: Scratch;
   private readonly format: BlockFormat;
   private readonly sum: SumProducts;
@@ -92,6 +93,7 @@ class GradientKernel {
     this.b = b;
     this.p = p;
     this.g = g;
+    this.target = target;
     this.scratch = scratch;
     this.format = g.dtype === 'bf16' ? bf16Blocks(b) : f32Blocks(b);
     this.sum = g.dtype === 'bf16' ? bf16Sums(target) : sumInTiles;
@@ -116,7 +118,7 @@ class GradientKernel {
     const areasOf = this.areas(slotsOf(tasks));
     const sumsAt = scratch.room('sums', 'f32', (chunks > 1 ? tasks : slotsOf(tasks)) * area);
     const kernels = { channel, taps, out, lanes, vectors: this.format.apart, place: (tap: number) => tap };
-    const writer = kernelWriter(b, p, kernels, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
+    const writer = kernelWriter(b, p, kernels, this.target, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
 
     eachTask(b, tasks, (task, slot) => {
       const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);

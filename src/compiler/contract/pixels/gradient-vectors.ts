@@ -94,7 +94,7 @@ export function lowerGradientInVectors(
   const panelsAt = scratch.room('panel of pixels', 'f32', slots * panelSize);
   const listsAt = scratch.room('pixels that meet', 'i32', slots * 2 * step);
   const kernels = { channel, taps, out, lanes, vectors: 1, place: (tap: number) => tap };
-  const writer = kernelWriter(b, p, kernels, slotsOf(Math.max(tasks, results)), scratch);
+  const writer = kernelWriter(b, p, kernels, target, slotsOf(Math.max(tasks, results)), scratch);
 
   eachTask(b, tasks, (task, slot) => {
     const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);

@@ -41,6 +41,8 @@ const SIDE = 3;
 
 interface GradientPlan {
   readonly lanes: number;
+  /** Whether what is transformed is rounded to bf16, of which pairs of tiles are multiplied as words. */
+  readonly words: boolean;
   readonly rows: number;
   readonly vectors: number;
   /** Channels of a block and blocks, out and in. */
@@ -54,17 +56,19 @@ interface GradientPlan {
   readonly unroll: number;
 }
 
-function planGradient(p: Problem, g: WeightGradient, target: Target): GradientPlan {
+function planGradient(p: Problem, g: WeightGradient, target: Target, words: boolean): GradientPlan {
   const lanes = lanesFor(target, F32);
   const [channels, results] = channelsOf(p, g);
   const outs = evenPart(results, lanes, MOST_OUT);
   const ins = evenPart(channels, lanes, MOST_IN);
   const { rows, vectors } = dividingTile(outs, ins, lanes, target);
-  const step = Math.max(lanes, Math.floor((target.l2Bytes * TILES_SHARE) / (PLANES * (outs + ins) * F32)));
+  const tileBytes = (PLANES * (outs + ins) * F32) / (words ? 2 : 1);
+  const most = Math.max(lanes, Math.floor((target.l2Bytes * TILES_SHARE) / tileBytes));
+  const step = words ? most - (most % 2) : most;
   const blocks = (results / outs) * (channels / ins);
   const chunks = chunksFor(blocks, TASKS, g.windows.tiles / (LEAST_STEPS * step));
   return {
-    lanes, rows, vectors, outs, ins, outBlocks: results / outs, inBlocks: channels / ins, chunks, step,
+    lanes, words, rows, vectors, outs, ins, outBlocks: results / outs, inBlocks: channels / ins, chunks, step,
     unroll: target.keepsOrder ? 2 : 1,
   }; // biome-ignore format: a record
 }
@@ -76,17 +80,19 @@ export function lowerWeightGradient(
   g: WeightGradient,
   target: Target,
   scratch: Scratch,
+  words: boolean,
 ): void {
-  const plan = planGradient(p, g, target);
+  const plan = planGradient(p, g, target, words);
   const { lanes, outs, ins, outBlocks, inBlocks, chunks, step } = plan;
   const { windows, gradient } = g;
   const tasks = chunks * outBlocks * inBlocks;
   const slots = slotsOf(tasks);
   const room = (name: string, planes: Planes, count: number): number =>
-    scratch.room(name, 'f32', count * planeElements(planes));
-  const image = planesOf(step, ins, lanes);
+    scratch.room(name, planes.dtype, count * planeElements(planes));
+  const [rows, dtype] = words ? ([step / 2, 'i32'] as const) : ([step, 'f32'] as const);
+  const image = planesOf(rows, ins, lanes, dtype);
   const imageAt = room('transformed tiles', image, slots);
-  const results = planesOf(step, outs, lanes);
+  const results = planesOf(rows, outs, lanes, dtype);
   const resultsAt = room('transformed gradients', results, slots);
   const sums = planesOf(outs, ins, lanes);
   const sumsAt = room('sums', sums, chunks > 1 ? tasks : slots);
@@ -94,7 +100,7 @@ export function lowerWeightGradient(
     ...planes,
     from: b.addr(at, b.mul(slot, b.i32(planeElements(planes)))),
   });
-  const writer = sumsWriter(b, p, g, plan, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
+  const writer = sumsWriter(b, p, g, plan, target, slotsOf(Math.max(tasks, outs * outBlocks)), scratch);
 
   eachTask(b, tasks, (task, slot) => {
     const [chunk, outBlock, inBlock] = unravel(b, task, [chunks, outBlocks, inBlocks]);
@@ -134,6 +140,7 @@ function sumsWriter(
   p: Problem,
   { windows, out }: WeightGradient,
   { lanes }: GradientPlan,
+  target: Target,
   slots: number,
   scratch: Scratch,
 ): (slot: Reg) => SumsWriter {
@@ -144,7 +151,7 @@ function sumsWriter(
     return (outer.flipped ? 2 - i : i) * SIDE + (inner.flipped ? 2 - j : j);
   };
   const kernels = { channel, taps: axes.map(axis => axis.tap), out, lanes, vectors: 1, place };
-  const writer = kernelWriter(b, p, kernels, slots, scratch);
+  const writer = kernelWriter(b, p, kernels, target, slots, scratch);
   return slot => {
     const { stash, write } = writer(slot);
     return (sums, result, channel) => {
@@ -169,18 +176,21 @@ interface TaskPlanes {
  */
 function accumulate(
   b: LoopBuilder,
-  { lanes, rows, vectors, outs, ins, unroll }: GradientPlan,
+  { lanes, words, rows, vectors, outs, ins, unroll }: GradientPlan,
   { results, image, sums }: TaskPlanes,
   { lo, first, last }: { readonly lo: Reg; readonly first: Reg; readonly last: Reg },
 ): void {
+  const { dtype } = image;
+  const tiles = b.sub(last, first);
+  const points = words ? b.bin('shrU', b.add(tiles, b.i32(1)), b.i32(1)) : tiles;
   b.for(0, PLANES, 1, plane => {
     const place = b.advance(sums.from, plane, sums.plane * F32);
     const fromColumns = b.advance(image.from, plane, image.plane * F32);
     const fromRows = b.advance(results.from, plane, results.plane * F32);
     b.for(0, ins, vectors * lanes, column => {
-      const c: Stream = { dtype: 'f32', from: b.advance(fromColumns, column, F32), across: lanes, along: ins };
+      const c: Stream = { dtype, from: b.advance(fromColumns, column, F32), across: lanes, along: ins };
       b.for(0, outs, rows, row => {
-        const a: Stream = { dtype: 'f32', from: b.advance(fromRows, row, F32), across: 1, along: outs };
+        const a: Stream = { dtype, from: b.advance(fromRows, row, F32), across: 1, along: outs };
         const at = b.advance(b.advance(place, row, ins * F32), column, F32);
         const tile = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => zero(b, 'f32', lanes)));
         const each = (use: (sum: Reg, offset: number) => void): void => {
@@ -188,7 +198,7 @@ function accumulate(
             for (const [v, sum] of line.entries()) use(sum, (r * ins + v * lanes) * F32);
         };
         b.if(b.cmp('ne', first, lo), () => each((sum, offset) => b.load('f32', at, offset, lanes, sum)));
-        sweep(b, 'f32', lanes, tile, b.sub(last, first), a, c, unroll);
+        sweep(b, words ? 'words' : 'f32', lanes, tile, points, a, c, unroll);
         each((sum, offset) => b.store('f32', at, sum, offset));
       });
     });

@@ -28,48 +28,44 @@ const LEAST_TILES_BESIDE_WORDS = 256;
 /** Tiles from which on the transforms of a kernel pay where those of bf16 are words themselves. */
 const LEAST_TILES_OF_WORDS = 128;
 
-/**
- * The convolution whose tiles and kernels are rounded to words of bf16, if `p` is one: operands are bf16, and words are
- * multiplied by dot products, which blocks of matrix registers would beat.
- */
-function inWords(p: Problem, target: Target): Forward | null {
-  if (target.packedProducts?.bf16 !== 'dot' || target.roundsBf16 !== true) return null;
-  if (p.a.dtype !== 'bf16' || p.b.dtype !== 'bf16' || lanesFor(target, bytesOf('f32')) !== GROUP / 2) return null;
-  const found = asForward(p);
-  if (!found || found.windows.tiles < LEAST_TILES_OF_WORDS) return null;
-  const [channels, results] = channelsOf(p, found);
-  const suits = [channels, results].every(n => n >= LEAST_CHANNELS && n <= MOST_CHANNELS);
-  return suits && channels % GROUP === 0 && results % (GROUP / 2) === 0 ? found : null;
-}
+/** Whether tiles and kernels of `p` may be rounded to words of bf16, which dot products multiply. */
+const multipliesWords = (p: Problem, target: Target): boolean =>
+  target.packedProducts?.bf16 === 'dot' &&
+  target.roundsBf16 === true &&
+  [p.a, p.b].every(({ dtype }) => dtype === 'bf16') &&
+  lanesFor(target, bytesOf('f32')) === GROUP / 2;
 
-/** Whether `p` goes through tiles of words: faster than any other schedule that there is for it. */
-export const suitsWinogradInWords = (p: Problem, target: Target): boolean => inWords(p, target) !== null;
+/** What goes through transformed tiles, and whether in words: pairs of channels, or of tiles where sums are over these. */
+type Found = ({ readonly forward: Forward } | { readonly gradient: WeightGradient }) & { readonly words: boolean };
 
 /** What of `p` goes through transformed tiles, if anything does. */
-function recognise(p: Problem, target: Target): { forward: Forward } | { gradient: WeightGradient } | null {
+function recognise(p: Problem, target: Target): Found | null {
   const narrow = p.a.dtype === 'bf16' || p.b.dtype === 'bf16';
   if (narrow && target.packedProducts?.bf16 !== 'dot') return null;
+  const inWords = multipliesWords(p, target);
   const pays = (found: Forward | WeightGradient, least: number): boolean =>
     found.windows.tiles >= least &&
     channelsOf(p, found).every(
       n => n >= LEAST_CHANNELS && n <= MOST_CHANNELS && n % lanesFor(target, bytesOf('f32')) === 0,
     );
   const forward = asForward(p);
-  if (forward) return pays(forward, narrow ? LEAST_TILES_BESIDE_WORDS : LEAST_TILES) ? { forward } : null;
+  if (forward) {
+    const words = inWords && channelsOf(p, forward)[0] % GROUP === 0;
+    const least = words ? LEAST_TILES_OF_WORDS : narrow ? LEAST_TILES_BESIDE_WORDS : LEAST_TILES;
+    return pays(forward, least) ? { forward, words } : null;
+  }
   const gradient = asWeightGradient(p);
-  return gradient && pays(gradient, LEAST_TILES) ? { gradient } : null;
+  return gradient && pays(gradient, LEAST_TILES) ? { gradient, words: inWords } : null;
 }
 
-export const suitsWinograd = (p: Problem, target: Target): boolean =>
-  suitsWinogradInWords(p, target) || recognise(p, target) !== null;
+export const suitsWinograd = (p: Problem, target: Target): boolean => recognise(p, target) !== null;
+
+/** Whether `p` goes through tiles of words: faster than any other schedule that there is for it. */
+export const suitsWinogradInWords = (p: Problem, target: Target): boolean => recognise(p, target)?.words === true;
 
 export function lowerWinograd(b: LoopBuilder, p: Problem, target: Target, scratch: Scratch): void {
-  const words = inWords(p, target);
-  if (words) {
-    lowerForward(b, p, words, target, scratch, true);
-    return;
-  }
   const found = recognise(p, target)!;
-  if ('forward' in found) lowerForward(b, p, found.forward, target, scratch, false);
-  else lowerWeightGradient(b, p, found.gradient, target, scratch);
+  const { words } = found;
+  if ('forward' in found) lowerForward(b, p, found.forward, target, scratch, words);
+  else lowerWeightGradient(b, p, found.gradient, target, scratch, words);
 }

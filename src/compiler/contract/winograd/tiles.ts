@@ -12,14 +12,15 @@ import type { Axis, Windows } from './convolution.ts';
 import { type Matrix, transformGradients, transformPixels } from './transforms.ts';
 
 const F32 = 4;
+const WORD = 4;
 /** Planes: the products of a 4x4 tile. */
 export const PLANES = 16;
 const SIDE = 4;
 
 /** 16 planes of `rows` x `pitch` elements; a line between them keeps their rows out of one another's cache sets. */
 export interface Planes {
-  /** f32, or bf16 whose neighbours (two channels, or two tiles) are words of dot products. */
-  readonly dtype: 'f32' | 'bf16';
+  /** f32; bf16 whose neighbours, two channels, are words of dot products; or words of bf16 of two tiles, the rows. */
+  readonly dtype: 'f32' | 'bf16' | 'i32';
   readonly pitch: number;
   readonly plane: number;
 }
@@ -40,9 +41,21 @@ export const planeElements = (planes: Planes): number => PLANES * planes.plane;
 
 /** Stores vector (i, j) of `values` at `to` of plane 4 i + j. */
 export function storePlanes(b: LoopBuilder, values: Matrix, to: Reg, { dtype, plane }: Planes): void {
-  for (const [i, row] of values.entries())
-    for (const [j, x] of row.entries())
-      b.store(dtype, to, dtype === 'bf16' ? b.asFlushed(x) : x, (i * SIDE + j) * plane * bytesOf(dtype));
+  for (const [k, x] of values.flat().entries())
+    b.store(dtype, to, dtype === 'bf16' ? b.asFlushed(x) : x, k * plane * bytesOf(dtype));
+}
+
+/** The same as halves of words: the lower ones of the first of two tiles, which clears the upper ones, or these. */
+function storeHalves(b: LoopBuilder, values: Matrix, to: Reg, { plane }: Planes, second: Reg): void {
+  const halves = values.flat().map(x => b.bitcast('i32', b.nearestBf16(b.asFlushed(x))!));
+  const each = (word: (half: Reg, offset: number) => Reg): void => {
+    for (const [k, half] of halves.entries()) b.store('i32', to, word(half, k * plane * WORD), k * plane * WORD);
+  };
+  b.if(
+    second,
+    () => each((half, offset) => b.bin('or', half, b.load('i32', to, offset, half.type.lanes))),
+    () => each(half => b.bin('shrU', half, b.const('i32', 16, half.type.lanes))),
+  );
 }
 
 /** Vectors at `from` of all planes. */
@@ -94,39 +107,43 @@ function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values:
   const { view, channels, side, strides, missing } = tile;
   const start = b.add(tile.index, channels.from);
   const all = Array.from({ length: side }, (_, i) => i);
-  const each = (values: (channel: Reg) => Matrix): void =>
-    b.for(0, channels.count, lanes, channel => use(values(channel), channel));
-  const element = bytesOf(view.dtype);
-  const whole = (): void => {
-    const base = b.addr(view.buffer, start);
-    each(channel => {
-      const at = b.advance(base, channel, element);
-      const offset = (i: number, j: number): number => (i * strides[0] + j * strides[1]) * element;
-      return all.map(i => all.map(j => b.load(view.dtype, at, offset(i, j), lanes)));
-    });
-  };
-  /** A tile may begin before the image does: every vector has an address of its own. */
-  const inPart = (): void => {
-    const none = b.i32(0);
-    const [rows, columns] = ([0, 1] as const).map(axis => all.map(i => missing(axis, i, i)));
-    each(channel => {
-      const at = b.add(start, channel);
-      const load = (i: number, j: number): Reg =>
-        b.load(view.dtype, b.addr(view.buffer, b.add(at, b.i32(i * strides[0] + j * strides[1]))), 0, lanes);
-      return all.map(i =>
-        all.map(j => {
-          const out = joined(b, rows![i]!, columns![j]!);
-          if (!out) return load(i, j);
-          const x = zero(b, 'f32', lanes);
-          b.if(b.cmp('ge', out, none), () => b.move(x, load(i, j)));
-          return x;
-        }),
-      );
-    });
+  const whole = (channel: Reg, into?: Matrix): Matrix => {
+    const element = bytesOf(view.dtype);
+    const at = b.addr(view.buffer, b.add(start, channel));
+    const offset = (i: number, j: number): number => (i * strides[0] + j * strides[1]) * element;
+    return all.map(i => all.map(j => b.load(view.dtype, at, offset(i, j), lanes, into?.[i]?.[j])));
   };
   const border = joined(b, missing(0, 0, side - 1), missing(1, 0, side - 1));
-  if (border) b.if(b.cmp('ge', border, b.i32(0)), whole, inPart);
-  else whole();
+  if (!border) {
+    b.for(0, channels.count, lanes, channel => use(whole(channel), channel));
+    return;
+  }
+  const none = b.i32(0);
+  const inside = b.cmp('ge', border, none);
+  const [rows, columns] = ([0, 1] as const).map(axis => all.map(i => missing(axis, i, i)));
+  /** A tile may begin before the image does: every vector has an address of its own. */
+  const inPart = (channel: Reg, into: Matrix): void => {
+    const at = b.add(start, channel);
+    for (const i of all)
+      for (const j of all) {
+        const load = (): void => {
+          const place = b.addr(view.buffer, b.add(at, b.i32(i * strides[0] + j * strides[1])));
+          b.load(view.dtype, place, 0, lanes, into[i]![j]!);
+        };
+        const out = joined(b, rows![i]!, columns![j]!);
+        if (out) b.if(b.cmp('ge', out, none), load);
+        else load();
+      }
+  };
+  b.for(0, channels.count, lanes, channel => {
+    const values = all.map(() => all.map(() => zero(b, 'f32', lanes)));
+    b.if(
+      inside,
+      () => whole(channel, values),
+      () => inPart(channel, values),
+    );
+    use(values, channel);
+  });
 }
 
 /** What tiles are read from, and what becomes of one. */
@@ -159,13 +176,20 @@ function transformTiles(
   b.for(first, last, 1, tile => {
     const coords = tileCoords(b, windows, tile);
     const terms = dims.map(d => [coords.get(d)!, view.lin[d]! * (isAxis(axes, d) ? 2 : 1)] as const);
-    const row = b.advance(to.from, b.sub(tile, first), to.pitch * bytesOf(to.dtype));
+    const at = b.sub(tile, first);
+    const one = b.i32(1);
+    const inPairs = to.dtype === 'i32';
+    const row = b.advance(to.from, inPairs ? b.bin('shrU', at, one) : at, to.pitch * bytesOf(to.dtype));
+    const second = inPairs ? b.cmp('eq', b.bin('and', at, one), one) : null;
     const missing: TileLoad['missing'] = (axis, from, until) =>
       outside(b, axes[axis], coords.get(axes[axis].dim)!, ...bounds(axes[axis]), from, until);
     const load: TileLoad = { view, channels, index: affine(b, terms, base), side, strides, missing };
-    eachVector(b, load, lanes, (values, channel) =>
-      storePlanes(b, transform(b, values), b.advance(row, channel, bytesOf(to.dtype)), to),
-    );
+    eachVector(b, load, lanes, (values, channel) => {
+      const place = b.advance(row, channel, bytesOf(to.dtype));
+      const planes = transform(b, values);
+      if (second) storeHalves(b, planes, place, to, second);
+      else storePlanes(b, planes, place, to);
+    });
   });
 }
 

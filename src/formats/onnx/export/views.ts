@@ -7,6 +7,7 @@
 import { uniformValue } from '../../../graph/build.ts';
 import type { AxisMap, Node } from '../../../graph/node.ts';
 import { sizeOf } from '../../../graph/shape.ts';
+import { shapeText } from '../../../tensor/convert.ts';
 import type { Expression } from './sizes.ts';
 import type { Writer } from './writer.ts';
 
@@ -226,7 +227,7 @@ export function reindex(writer: Writer, node: Reindex): string {
   const used = mapsOf(node).flatMap(({ terms }) => terms.map(([dim]) => dim));
   if (new Set(used).size !== used.length) return flatGathered(writer, node);
   const empty = node.size === 0 || node.inputs[0]!.size === 0;
-  if (empty) writer.fail(`a view of an empty value [${node.shape}] cannot be written`);
+  if (empty) writer.fail(`a view of an empty value ${shapeText(node.shape)} cannot be written`);
   const missed = mapsOf(node).some(
     ({ terms, offset, div }, a) =>
       terms.length === 0 && !(offset % div === 0 && offset >= 0 && offset / div < node.inputs[0]!.shape[a]!),

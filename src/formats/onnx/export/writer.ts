@@ -6,6 +6,7 @@
 import type { Composite } from '../../../graph/composite.ts';
 import type { Node, Primitive } from '../../../graph/node.ts';
 import { topologicalOrder } from '../../../graph/order.ts';
+import { shapeText } from '../../../tensor/convert.ts';
 import type { GraphProto } from '../proto/schema.ts';
 import { COMPOSITES } from './composites.ts';
 import { GraphWriter, type Port } from './graph.ts';
@@ -213,7 +214,7 @@ export class Writer {
         )
       )
         this.fail(
-          `the module builds another graph for other sizes of its dynamic axes (${twins.map(node => `${node.op} [${node.shape}]`).join(', ')})`,
+          `the module builds another graph for other sizes of its dynamic axes (${twins.map(node => `${node.op} ${shapeText(node.shape)}`).join(', ')})`,
         );
       for (const i of inputs[0]!.keys()) stack.push(inputs.map(list => list[i]!));
     }
@@ -246,7 +247,7 @@ export class Writer {
   #stored(node: Node): string {
     if (this.twins(node).some(twin => twin.shape.join() !== node.shape.join() || !sameData(twin, node)))
       this.fail(
-        `a constant [${node.shape}] depends on the sizes of the dynamic axes: compute it from the input, or leave these axes fixed`,
+        `a constant ${shapeText(node.shape)} depends on the sizes of the dynamic axes: compute it from the input, or leave these axes fixed`,
       );
     return this.graph.initializer(this.graph.fresh('constant'), node.value!, node.shape, node.dtype);
   }

@@ -2,9 +2,11 @@
  * Resizing and sampling: every dim of Resize is a matrix of weights made from its coordinates (separable), grids sample
  * between pixels of any number of dims.
  */
+
 import * as build from '../../../graph/build.ts';
 import { isFloat } from '../../../graph/dtype.ts';
 import { axis as axisMap, identityAxis } from '../../../graph/reindex.ts';
+import { shapeText } from '../../../tensor/convert.ts';
 import { full, stack, Tensor } from '../../../tensor/index.ts';
 import type { Call, OperatorTable, Rule } from '../call.ts';
 import { tensorOf } from '../tensorData.ts';
@@ -332,7 +334,7 @@ const col2Im: Rule = call => {
   const [n, rows] = x.shape as [number, number];
   const c = rows / block;
   if (!Number.isInteger(c) || x.shape[2] !== out.reduce((a, b) => a * b, 1))
-    call.fail(`input [${x.shape}] does not hold blocks [${kernel}] of image [${image}]`);
+    call.fail(`input ${shapeText(x.shape)} does not hold blocks [${kernel}] of image [${image}]`);
   const order = [0, 1, ...out.map((_, d) => 2 + dims + d), ...kernel.map((_, d) => 2 + d)];
   const columns = x.reshape([n, c, ...kernel, ...out]).permute(order);
   const axes = image.map((_, d) =>
