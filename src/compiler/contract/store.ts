@@ -116,13 +116,24 @@ export function touchesOf(
   if (!inner || !storesVectors(p, n)) return null;
   const columns = locate(b, n, tile.n, tile.batch);
   const each = (r: Reg): void => {
-    const coords = locate(b, m, b.add(tile.m, r), columns);
-    const index = outputIndex(b, p, coords);
-    const beside = p.touches?.(b, siteOf(b, p, coords, index, inner.inner, lanes, null, null)) ?? [];
-    for (const { from, bytes } of [{ from: b.addr(p.out.buffer, index), bytes: bytesOf(p.out.dtype) }, ...beside])
-      for (let at = 0; at < tile.columns * bytes; at += LINE) b.prefetch(from, at, true);
+    askForRow(b, p, locate(b, m, b.add(tile.m, r), columns), inner.inner, lanes, tile.columns);
   };
   return { times: tile.rows, each };
+}
+
+/** Asks for the lines that finishing `columns` neighbours along `vectorDim` will read and write. */
+export function askForRow(
+  b: LoopBuilder,
+  p: Problem,
+  coords: Coords,
+  vectorDim: number,
+  lanes: number,
+  columns: number,
+): void {
+  const index = outputIndex(b, p, coords);
+  const beside = p.touches?.(b, siteOf(b, p, coords, index, vectorDim, lanes, null, null)) ?? [];
+  for (const { from, bytes } of [{ from: b.addr(p.out.buffer, index), bytes: bytesOf(p.out.dtype) }, ...beside])
+    for (let at = 0; at < columns * bytes; at += LINE) b.prefetch(from, at, true);
 }
 
 /**
