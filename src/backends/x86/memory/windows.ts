@@ -6,7 +6,10 @@ import type { Koffi, Platform } from './platform.ts';
 
 const COMMIT_AND_RESERVE = 0x3000;
 const RELEASE = 0x8000;
-/** Of a thread's stack, committed at once: frames may step over the page by which Windows' stacks grow. koffi's have as much. */
+/**
+ * Of a thread's stack, committed at once: frames may step over the page by which Windows' stacks grow. koffi's have as
+ * much.
+ */
 const STACK_BYTES = 1 << 17;
 const PAGE = { none: 0x01, readWrite: 0x04, executeRead: 0x20 } as const;
 
