@@ -53,7 +53,7 @@ export class Threads {
       CONTROL.wait,
       [waiting.wait, waiting.wake, waiting.yield].map(at => address + at),
     );
-    const code = poolCode(control, native.ledgerAddress);
+    const code = poolCode(control, native.ledgerAddress, native.functions.system);
     if (code.bytes.length > PAGE) throw new Error('internal: x86: the code of threads takes more than a page');
     const pages = native.loadOwned(code.bytes);
     this.workerAddress = pages.address + code.worker;
@@ -64,7 +64,12 @@ export class Threads {
     this.readyCode = native.callable(pages.address + code.ready);
     this.followAddress = pages.address + code.follow;
     const atEnd = native.atThreadEnd(pages.address + code.end, control);
-    if (atEnd) this.writeWords(CONTROL.endKey, [atEnd.key, atEnd.forget, atEnd.join, atEnd.unmap, pages.address]);
+    if (!atEnd) return;
+    this.writeWords(CONTROL.endKey, [atEnd.key, atEnd.forget, atEnd.join, atEnd.unmap, pages.address]);
+    const { windows } = atEnd;
+    if (!windows) return;
+    this.writeWords(CONTROL.startThread, [windows.start, windows.close]);
+    this.writeWords(CONTROL.thisThread, [windows.thread, pages.address + code.reap]);
   }
 
   private writeWords(offset: number, values: readonly number[]): void {
