@@ -6,7 +6,7 @@
  */
 import type { DType } from '../graph/dtype.ts';
 import { isInt } from '../graph/dtype.ts';
-import { storage, type Value } from './flow.ts';
+import { isElementwise, storage, type Value } from './flow.ts';
 import { clamped, insideIndex } from './fold-values.ts';
 import type { Atom, DataAtom, IndexTable, Ix, VarAtom } from './index-expr.ts';
 import { type Condition, simplest, throughReindex, throughReshape, withoutOffsets } from './views.ts';
@@ -204,6 +204,8 @@ export class Tracer {
   private build(value: Value, coords: readonly Ix[], guards: readonly Condition[]): Expr {
     if (!this.members.has(value) && this.scope.realised(value))
       return this.load(value, this.table.linear(coords, value.shape), guards);
+    // Nearly all are.
+    if (isElementwise(value)) return this.operation(value, coords, guards);
     if (value.is('constant')) return this.constant(value.attrs.value, value.dtype);
     if (value.is('iota')) {
       const ix = coords[0]!;
@@ -255,8 +257,12 @@ export class Tracer {
       for (const ix of coords) mask |= this.ixMask(ix);
       return { kind: 'contracted', id: this.count++, dtype: value.dtype, mask, args: [], value };
     }
+    return this.operation(value, coords, guards);
+  }
+
+  private operation(value: Value, coords: readonly Ix[], guards: readonly Condition[]): Expr {
     const args = value.inputs.map(input => this.trace(input, coords, guards));
-    if (value.is('checkIndex')) args[0] = this.indexWhere(guards, args[0]!);
+    if (value.op === 'checkIndex') args[0] = this.indexWhere(guards, args[0]!);
     return { kind: 'op', id: this.count++, dtype: value.dtype, mask: this.argsMask(args), args, value };
   }
 

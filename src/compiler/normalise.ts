@@ -12,8 +12,15 @@ import { uniform } from './fold-values.ts';
 import { longProduct } from './long-products.ts';
 import type { GraphProgram } from './program.ts';
 
-const axesKey = (axes: readonly AxisMap[]): string =>
-  axes.map(map => `${map.terms.map(([d, c]) => `${d}*${c}`).join('+')}+${map.offset}/${map.div}`).join(';');
+function axesKey(axes: readonly AxisMap[]): string {
+  let key = '';
+  for (let a = 0; a < axes.length; a++) {
+    const { terms, offset, div } = axes[a]!;
+    for (let t = 0; t < terms.length; t++) key += `${terms[t]![0]}*${terms[t]![1]}+`;
+    key += `${offset}/${div};`;
+  }
+  return key;
+}
 
 type AttrKey = { readonly [P in Primitive]: (attrs: Attrs[P]) => string };
 
@@ -190,12 +197,13 @@ function computed(
   if (node.size === 0) return values.empty(node);
   const inputs = node.inputs.map(input => made.get(input)!);
   const isIdentity = node.op === 'detach' || node.op === 'custom' || isMark(node);
-  if (isIdentity || permutedContract(node.inputs[0], readers)?.reader === node) return inputs[0]!;
+  if (isIdentity || (node.op === 'reindex' && permutedContract(node.inputs[0]!, readers)?.reader === node))
+    return inputs[0]!;
   if (node.is('barrier')) return values.behind(node, inputs);
   if (node.is('contract') && isOuterProduct(node)) return outerProduct(values, node, inputs);
   if (node.is('scatter') && accumulatesHalves(node)) return scatterOfHalves(values, node, inputs);
   // A contraction writes its result in the order in which it is read.
-  const permuted = permutedContract(node, readers);
+  const permuted = node.op === 'contract' ? permutedContract(node, readers) : null;
   const shape = permuted?.reader.shape ?? node.shape;
   const place = { shape, dtype: node.dtype, born: node.id };
   const long = node.is('contract') && longProduct(values, permuted?.attrs ?? node.attrs, inputs, place);
@@ -282,10 +290,10 @@ function soleReaders(
  * does that itself.
  */
 function permutedContract(
-  node: Node | undefined,
+  node: Node,
   readers: ReadonlyMap<Node, Node | null>,
 ): { readonly reader: Node; readonly attrs: Attrs['contract'] } | null {
-  if (!node?.is('contract') || node.value || isOuterProduct(node)) return null;
+  if (!node.is('contract') || node.value || isOuterProduct(node)) return null;
   const reader = readers.get(node);
   if (!reader?.is('reindex') || reader.value || reader.shape.length !== node.shape.length) return null;
   const out: number[] = Array.from({ length: node.shape.length });

@@ -88,6 +88,10 @@ export interface ProgramOutline {
   readonly failSites: readonly FailSite[];
 }
 
+/** Which leaves a program writes. */
+export const writtenLeaves = ({ leaves }: Pick<ProgramOutline, 'leaves'>): number[] =>
+  leaves.flatMap(({ written }, i) => (written ? [i] : []));
+
 export interface LoopProgram extends ProgramOutline {
   readonly kernels: readonly PlacedKernel[];
 }

@@ -56,7 +56,8 @@ function signatureOf(
       read(value, `in ${type}${lasts(value) ? ' lasting' : ''}`);
       return;
     }
-    indexed ||= value.is('gather') || value.is('scatter') || value.is('checkIndex');
+    const { op } = value;
+    indexed ||= op === 'gather' || op === 'scatter' || op === 'checkIndex';
     const coords = member ? coordsKey(member) : '';
     // As in expr.ts: members read through windows as others do.
     if (value.is('reindex')) {
@@ -68,10 +69,10 @@ function signatureOf(
         return;
       }
     }
-    if (!member && value.op === 'reshape' && realised(storage(value))) visit(storage(value));
+    if (!member && op === 'reshape' && realised(storage(value))) visit(storage(value));
     else for (const input of value.inputs) visit(input);
     const inputs = value.inputs.map(input => number.get(input) ?? number.get(storage(input)));
-    meet(value, `${value.op} ${attributesKey(value.op, value.attrs)} ${type} ${inputs}${coords}`);
+    meet(value, `${op} ${attributesKey(op, value.attrs)} ${type} ${inputs}${coords}`);
   };
   if (kernel.kind === 'contract') {
     const { plan } = kernel;

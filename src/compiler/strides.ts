@@ -40,17 +40,20 @@ export function everyNth(b: LoopBuilder, step: number, lanes: number, load: (off
   return picked(b, k => load(start(k)), places);
 }
 
-/** Part `part` of the elements that `count` vectors hold when they are walked lane by lane. */
-export const interleaved = (
-  b: LoopBuilder,
-  count: number,
-  lanes: number,
-  part: number,
-  vector: (k: number) => Reg,
-): Reg => {
+/** Every n-th element from `part` on of those that n vectors hold one behind the other. */
+export const deinterleaved = (b: LoopBuilder, vectors: readonly Reg[], lanes: number, part: number): Reg => {
+  const places = Array.from({ length: lanes }, (_, lane): Place => {
+    const element = lane * vectors.length + part;
+    return [Math.floor(element / lanes), element % lanes];
+  });
+  return picked(b, k => vectors[k]!, places);
+};
+
+/** Part `part` of the elements that vectors hold when they are walked lane by lane. */
+export const interleaved = (b: LoopBuilder, vectors: readonly Reg[], lanes: number, part: number): Reg => {
   const places = Array.from({ length: lanes }, (_, lane): Place => {
     const element = part * lanes + lane;
-    return [element % count, Math.floor(element / count)];
+    return [element % vectors.length, Math.floor(element / vectors.length)];
   });
-  return picked(b, vector, places);
+  return picked(b, k => vectors[k]!, places);
 };

@@ -4,8 +4,8 @@
  */
 export const changes = {
   /**
-   * Moves when what a call means may have changed: modules' modes, freezing, autocast, whether gradients are recorded,
-   * whether something is traced, transformed or profiled, and assignments that wait.
+   * Moves when what a call means may have changed: modules' modes, freezing, settings of optimizers, autocast, whether
+   * gradients are recorded, whether something is traced, transformed or profiled, and assignments that wait.
    */
   modes: 0,
   /** Moves when a variable's newest value, or memory that programs share, has come to lie elsewhere. */

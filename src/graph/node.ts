@@ -180,7 +180,7 @@ export class Node<P extends Primitive = Primitive> {
   declare readonly op: P;
   declare inputs: readonly Node[];
   declare readonly attrs: Attrs[P];
-  declare readonly shape: readonly number[];
+  declare shape: readonly number[];
   declare readonly dtype: DType;
   /** Elements. */
   declare readonly size: number;
@@ -211,6 +211,15 @@ export class Node<P extends Primitive = Primitive> {
     for (let d = 0; d < shape.length; d++) size *= shape[d]!;
     this.size = size;
     this.value = null;
+  }
+
+  /** Whether the shape is this one. From then on it is the very list, so that the next question is one comparison. */
+  hasShape(shape: readonly number[]): boolean {
+    const own = this.shape;
+    if (own.length !== shape.length) return false;
+    for (let d = 0; d < own.length; d++) if (own[d] !== shape[d]) return false;
+    this.shape = shape;
+    return true;
   }
 
   is<Q extends Primitive>(op: Q): this is Node<Q> {

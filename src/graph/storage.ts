@@ -35,6 +35,16 @@ export function whole(value: HostArray, elements: number): HostArray {
 let variables = 0;
 let writes = 0;
 
+/** A program has written in place what the device has of the variables that stand at these places of its `bindings`. */
+export function deviceWrote(bindings: readonly (HostArray | Variable)[], places: readonly number[]): void {
+  for (let i = 0; i < places.length; i++) {
+    const variable = bindings[places[i]!] as Variable;
+    variable.version++;
+    if (variable.host !== null) variable.leaveToDevice();
+  }
+  writes += places.length;
+}
+
 /** Counts writes of all variables: while it stays, so do their values. */
 export const variableWrites = (): number => writes;
 
@@ -108,14 +118,6 @@ export class Variable {
     this.version++;
     writes++;
     changes.moves++;
-  }
-
-  /** Called after a program wrote the device copy in place. */
-  deviceWritten(): void {
-    this.host = null;
-    this.deviceIsCurrent = true;
-    this.version++;
-    writes++;
   }
 
   get bytes(): number {

@@ -9,7 +9,7 @@ import type { DType } from '../graph/dtype.ts';
 import type { FirstValue } from '../graph/storage.ts';
 import { Cell, flush, flushUpdates, quietly } from '../runtime/index.ts';
 import { shapeText } from '../tensor/convert.ts';
-import { noteFields } from '../tensor/fields.ts';
+import { countingChanges, noteFields } from '../tensor/fields.ts';
 import { Parameter, Tensor, tensor, where, zeros } from '../tensor/index.ts';
 import { bumpModeEpoch } from '../tensor/mode.ts';
 import { describe } from '../tensor/operands.ts';
@@ -56,7 +56,7 @@ export class ParamGroup<H extends BaseHyper = BaseHyper> {
 
   constructor(params: readonly Parameter[], { lr, ...hyper }: H) {
     this.params = params;
-    this.hyper = hyper;
+    this.hyper = countingChanges(hyper);
     this.steps = new Parameter(Tensor.from(new Float64Array(params.length)), { requiresGrad: false });
     this.#rate = new Cell([], 'f64', Float64Array.of(lr), { name: 'lr' });
     this.#lr = lr;
@@ -168,7 +168,7 @@ export type AnyOptimizer = Pick<
  */
 export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
   /** Parameters by their settings; `lr` and `hyper` of a group may be changed between steps. */
-  readonly paramGroups: ParamGroup<H>[] = [];
+  readonly paramGroups: ParamGroup<H>[] = countingChanges([]);
   readonly #known: readonly string[];
   readonly #defaults: H;
   readonly #slots = new Map<Parameter, Slots>();
@@ -247,6 +247,19 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
 
   set lr(value: number) {
     for (const group of this.paramGroups) group.lr = value;
+  }
+
+  /** The settings of every group of parameters; `console.log(optimizer)` shows it too. */
+  toString(): string {
+    const lines = this.paramGroups.map(({ params, lr, hyper }, i) => {
+      const settings = Object.entries({ lr, ...hyper }).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+      return `  (${i}): parameters=${params.length}, ${settings.join(', ')}`;
+    });
+    return `${this.name}(\n${lines.join('\n')}\n)`;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
   }
 
   /** Forgets all gradients; with `setToNone` false they become zeros instead. */

@@ -58,8 +58,14 @@ export interface Trace {
   /** Variables that every run writes. */
   readonly written: ReadonlySet<Variable>;
   run(args: readonly Binding[]): HostArray[];
-  /** The same for values of the host, where no assignment is pending and no profile is being taken. */
-  runAtOnce(args: readonly HostArray[]): HostArray[];
+  /** What every run is given; and where in it each argument has its place, -1 if it is not read. */
+  readonly given: readonly Binding[];
+  readonly places: readonly number[];
+  /**
+   * Runs with a copy of `given` that has values of the host as arguments, where no assignment is pending and no profile
+   * is being taken.
+   */
+  runAtOnce(given: Binding[]): HostArray[];
   runAsync(args: readonly HostArray[]): Promise<HostArray[]>;
 }
 
@@ -92,19 +98,21 @@ function recorded(types: readonly ArgumentType[], body: (args: readonly Node[]) 
     takeKept();
     for (const cell of pendingCells()) cell.settle();
   }
-  const bindings: Binding[] = [];
-  /** Which leaves are given, and which arguments they are. */
-  const given: number[] = [];
-  const argumentOf: number[] = [];
+  const given: Binding[] = [];
+  const places = args.map(() => -1);
   const keys: { readonly leaf: number; readonly generator: Generator }[] = [];
   for (const [i, leaf] of prepared.leaves.entries()) {
     const source = sourceOf(leaf, args, context);
-    if (typeof source === 'number') {
-      given.push(i);
-      argumentOf.push(source);
-    } else if (source instanceof Generator) keys.push({ leaf: i, generator: source });
-    bindings.push(typeof source === 'number' || source instanceof Generator ? NOTHING : source);
+    if (typeof source === 'number') places[source] = i;
+    else if (source instanceof Generator) keys.push({ leaf: i, generator: source });
+    given.push(typeof source === 'number' || source instanceof Generator ? NOTHING : source);
   }
+  // A list for each run: what one is given is not kept beyond it.
+  const giving = (values: readonly Binding[]): Binding[] => {
+    const bindings = given.slice();
+    for (const [k, value] of values.entries()) if (places[k]! >= 0) bindings[places[k]!] = value;
+    return bindings;
+  };
   const bindKeys = (to: Binding[]): void => {
     for (const { leaf, generator } of keys) to[leaf] = generator.key();
   };
@@ -113,32 +121,31 @@ function recorded(types: readonly ArgumentType[], body: (args: readonly Node[]) 
     for (const [generator, use] of context.keys) generator.advance(use.used);
   };
   const source = ++traces;
-  const runAtOnce = (values: readonly Binding[], from = source): HostArray[] => {
-    for (let i = 0; i < given.length; i++) bindings[given[i]!] = values[argumentOf[i]!]!;
-    if (keys.length > 0) bindKeys(bindings);
+  const runAtOnce = (bindings: Binding[], from = source): HostArray[] => {
+    if (keys.length === 0) return executable.run(bindings, from);
+    bindKeys(bindings);
     const results = executable.run(bindings, from);
-    // Arguments are not kept beyond the run that they were given to.
-    for (let i = 0; i < given.length; i++) bindings[given[i]!] = NOTHING;
-    if (keys.length > 0) advance();
+    advance();
     return results;
   };
   return {
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     written,
+    given,
+    places,
     run(values) {
       // What was assigned since the last program ran is what this one reads.
       if (pendingCells().length > 0) flush();
       const hasVariables = values.some(value => 'version' in value);
-      return span('run', () => runAtOnce(values, hasVariables ? 0 : source));
+      return span('run', () => runAtOnce(giving(values), hasVariables ? 0 : source));
     },
     runAtOnce,
     async runAsync(values) {
       if (pendingCells().length > 0) flush();
-      const own = [...bindings];
-      for (const [i, leaf] of given.entries()) own[leaf] = values[argumentOf[i]!]!;
-      bindKeys(own);
+      const bindings = giving(values);
+      bindKeys(bindings);
       advance();
-      return executable.runAsync(own, source);
+      return executable.runAsync(bindings, source);
     },
   };
 }

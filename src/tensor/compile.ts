@@ -25,24 +25,26 @@ import { modeEpoch } from './mode.ts';
 import { describe } from './operands.ts';
 import { isInsideTransform } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
-import { type Form, flatten, matchesItems, unflatten } from './tree.ts';
+import { type Form, flatten, matchesItems, type Take, unflatten } from './tree.ts';
 
 /** One recorded program, and the arguments it serves. */
 interface Recording {
   readonly arguments: readonly Form[];
-  readonly types: readonly ArgumentType[];
+  readonly takeNode: Take<Node[]>;
+  readonly takeValue: Take<Binding[]>;
   readonly result: Form;
   readonly program: Trace;
   /** Gradients that every call leaves in parameters: results after those of the function. */
   readonly gradients: readonly LeftGradient[];
+  /** Whether one tensor is all that comes of a call, as of most steps. */
+  readonly isLoss: boolean;
   /** The training/evaluation epoch it was recorded in, what autocast was, and whether gradients were recorded. */
   readonly epoch: number;
   readonly autocast: 'bf16' | 'f16' | null;
   readonly hasGradients: boolean;
-  /** What it found in the fields of modules and optimizers. */
+  /** What it found in the fields of modules and optimizers, those apart that count as modes. */
   readonly fields: HeldFields;
-  /** `changes.modes` when all of these but the fields were last as they are here. */
-  seen: number;
+  readonly counted: HeldFields;
 }
 
 /**
@@ -50,9 +52,6 @@ interface Recording {
  * fill the memory.
  */
 const RECORDINGS = 64;
-
-/** No number that `changes.modes` ever is. */
-const NEVER = -1;
 
 /** From so many changes of one field on, it is said that each costs a recording. */
 const CHANGES = 16;
@@ -64,27 +63,27 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   async(...args: A): Promise<R>;
 }
 
-const isOf = ({ shape, dtype }: Node, type: ArgumentType): boolean => {
-  if (dtype !== type.dtype || shape.length !== type.shape.length) return false;
-  for (let d = 0; d < shape.length; d++) if (shape[d] !== type.shape[d]) return false;
-  return true;
-};
+const isOf = (node: Node, { shape, dtype }: ArgumentType): boolean =>
+  node.dtype === dtype && (node.shape === shape || node.hasShape(shape));
 
-/** Whether `args` are what the recording serves; their tensors come into `tensors`. */
-const takes = (known: Recording, args: readonly unknown[], tensors: Tensor[]): boolean =>
-  matchesItems(known.arguments, args, tensors) && tensors.every(({ node }, k) => isOf(node, known.types[k]!));
+/** Takes tensors of these types, and their nodes. */
+const takingNodes =
+  (types: readonly ArgumentType[]): Take<Node[]> =>
+  (at, { node }, nodes) => {
+    nodes[at] = node;
+    return isOf(node, types[at]!);
+  };
 
-/** The values of `tensors`, if all have one, are of these types and no parameters; else null. */
-function givenValues(tensors: readonly Tensor[], types: readonly ArgumentType[]): HostArray[] | null {
-  const values: HostArray[] = [];
-  for (let k = 0; k < types.length; k++) {
-    const { node } = tensors[k]!;
+/** Takes those that have a value on the host, which it puts where a run of the program is given it. */
+const takingValues =
+  (types: readonly ArgumentType[], { places }: Trace): Take<Binding[]> =>
+  (at, { node }, given) => {
     const { value } = node;
-    if (!value || node.op === 'variable' || !isOf(node, types[k]!)) return null;
-    values.push(value);
-  }
-  return values;
-}
+    if (value === null || node.op === 'variable' || !isOf(node, types[at]!)) return false;
+    const place = places[at]!;
+    if (place >= 0) given[place] = value;
+    return true;
+  };
 
 const tensorOf = (value: HostArray, { shape, dtype }: ArgumentType): Tensor => new Tensor(data(value, shape, dtype));
 
@@ -104,28 +103,28 @@ function residence(node: Node, { written }: Trace): Variable | null {
   return variable.version === version && !written.has(variable) && pendingCells().length === 0 ? variable : null;
 }
 
-function bindingsOf(tensors: readonly Tensor[], program: Trace): Binding[] {
+function bindingsOf(nodes: readonly Node[], program: Trace): Binding[] {
   const bindings: Binding[] = [];
-  for (let i = 0; i < tensors.length; i++) {
-    const { node } = tensors[i]!;
+  for (let i = 0; i < nodes.length; i++) {
+    const node = nodes[i]!;
     const binding = node.op === 'data' ? node.value : (residence(node, program) ?? node.value);
-    if (!binding) return bindingsOfComputed(tensors, program);
+    if (!binding) return bindingsOfComputed(nodes, program);
     bindings.push(binding);
   }
   return bindings;
 }
 
 /** The same where some values are still to be computed: in one program. */
-function bindingsOfComputed(tensors: readonly Tensor[], program: Trace): Binding[] {
-  const resident = tensors.map(({ node }) => residence(node, program));
-  evaluate(tensors.filter((_, i) => !resident[i]).map(({ node }) => node));
-  return tensors.map(({ node }, i) => resident[i] ?? node.value!);
+function bindingsOfComputed(nodes: readonly Node[], program: Trace): Binding[] {
+  const resident = nodes.map(node => residence(node, program));
+  evaluate(nodes.filter((_, i) => !resident[i]));
+  return nodes.map((node, i) => resident[i] ?? node.value!);
 }
 
 function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A): Recording {
   const { form, tensors } = flatten(args, 'compile: arguments');
   if (form.kind !== 'list') throw new Error('internal: arguments are no list');
-  const types = tensors.map(({ shape, dtype }) => ({ shape, dtype }));
+  const types = tensors.map(({ shape, dtype }) => ({ shape: [...shape], dtype }));
   const epoch = modeEpoch();
   const autocast = autocastDType();
   const hasGradients = recordsGradients();
@@ -144,19 +143,21 @@ function record<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A)
       gradients = left;
       return [...flat.tensors, ...tensors].map(t => t.node);
     };
-    const { result: program, fields } = holdingFields(() => trace(types, traced));
+    const { result: program, fields, counted } = holdingFields(() => trace(types, traced));
     isRecorded = true;
     return {
       arguments: form.items,
-      types,
+      takeNode: takingNodes(types),
+      takeValue: takingValues(types, program),
       result: result!,
       program,
       gradients,
+      isLoss: result!.kind === 'tensor' && gradients.length === 0,
       epoch,
       autocast,
       hasGradients,
       fields,
-      seen: NEVER,
+      counted,
     };
   } finally {
     endRecording(isRecorded && gradients.length === 0);
@@ -188,6 +189,9 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     );
   /** Most recently used last. */
   let recordings: Recording[] = [];
+  /** The one of the last run, and `changes.modes` then: all but its fields is as it was while that stays. */
+  let last: Recording | null = null;
+  let seen = 0;
   /** Counts recordings that a field has made out of date. */
   const outOfDate = new Map<string, number>();
   const noteChanged = (field: string): void => {
@@ -199,16 +203,16 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
       );
   };
 
-  /** The recording that serves `args`, whose tensors come into `tensors`. */
-  const find = (args: A, tensors: Tensor[]): Recording => {
+  /** The recording that serves `args`; the nodes of their tensors come into `nodes`. */
+  const find = (args: A, nodes: Node[]): Recording => {
     for (let i = recordings.length - 1; i >= 0; i--) {
       const known = recordings[i]!;
-      if (!takes(known, args, tensors)) {
-        tensors.length = 0;
+      if (!matchesItems(known.arguments, args, known.takeNode, nodes)) {
+        nodes.length = 0;
         continue;
       }
       if (known.autocast !== autocastDType() || known.hasGradients !== recordsGradients()) continue;
-      const changed = known.fields.changed();
+      const changed = known.fields.changed() ?? known.counted.changed();
       if (known.epoch === modeEpoch() && !changed) {
         if (i < recordings.length - 1) recordings = [...recordings.filter(r => r !== known), known];
         return known;
@@ -220,35 +224,38 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
     const fresh = record(fn, args);
     recordings.push(fresh);
     if (recordings.length > RECORDINGS) recordings.shift();
-    matchesItems(fresh.arguments, args, tensors);
+    matchesItems(fresh.arguments, args, fresh.takeNode, nodes);
     return fresh;
   };
 
   const wrap = ({ program, result, gradients }: Recording, values: readonly HostArray[]): R => {
     const { outputs } = program;
-    // A loss, as most steps return.
-    if (result.kind === 'tensor' && gradients.length === 0) return tensorOf(values[0]!, outputs[0]!) as R;
     const results = values.map((value, i) => tensorOf(value, outputs[i]!));
     if (gradients.length > 0) deliver(gradients, results);
     return unflatten(result, results) as R;
   };
 
   const runRecording = (args: A): R => {
-    const tensors: Tensor[] = [];
-    const recording = find(args, tensors);
+    const nodes: Node[] = [];
+    const recording = find(args, nodes);
     const { modes } = changes;
-    const values = recording.program.run(bindingsOf(tensors, recording.program));
+    const values = recording.program.run(bindingsOf(nodes, recording.program));
     // Nothing is pending after a run.
-    if (!isProfiling()) recording.seen = modes;
+    if (!isProfiling()) {
+      last = recording;
+      seen = modes;
+    }
     return wrap(recording, values);
   };
   // Most calls are like the last one: nothing is asked again that cannot have changed (decision 285).
   const call = (...args: A): R => {
-    const last = recordings[recordings.length - 1];
-    if (last && last.seen === changes.modes && last.fields.changed() === null) {
-      const tensors: Tensor[] = [];
-      const values = matchesItems(last.arguments, args, tensors) ? givenValues(tensors, last.types) : null;
-      if (values) return wrap(last, last.program.runAtOnce(values));
+    if (last && seen === changes.modes && last.fields.changed() === null) {
+      const { program } = last;
+      const given = program.given.slice();
+      if (matchesItems(last.arguments, args, last.takeValue, given)) {
+        const values = program.runAtOnce(given);
+        return last.isLoss ? (tensorOf(values[0]!, program.outputs[0]!) as R) : wrap(last, values);
+      }
     }
     // Inside another compiled function, or where a transform needs the graph, the function becomes part of that.
     return isTracing() || isInsideTransform() ? fn(...args) : runRecording(args);
@@ -258,9 +265,8 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
       throw new Error(
         'compile: async was called inside a compiled function or a transform; call the function itself there',
       );
-    const tensors: Tensor[] = [];
-    const recording = find(args, tensors);
-    const nodes = tensors.map(({ node }) => node);
+    const nodes: Node[] = [];
+    const recording = find(args, nodes);
     await evaluateAsync(nodes);
     return wrap(recording, await recording.program.runAsync(valuesOf(nodes)));
   };

@@ -2,8 +2,9 @@
  * What a recording depends on beside tensors: fields of the modules and optimizers that ran while it was made (a child
  * module, a probability, a flag). Each call of a compiled function compares them with what they held, a few nanoseconds
  * a field, so that `net.fc = new Linear(...)` or `dropout.p = 0.1` is seen. Knows no module: whoever has such fields
- * says so with `noteFields`. Imports nothing.
+ * says so with `noteFields`.
  */
+import { changes } from '../graph/changes.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -13,6 +14,30 @@ function valuesOf(object: object): Map<string, unknown> {
   for (const [key, { value, get, enumerable }] of Object.entries(Object.getOwnPropertyDescriptors(object)))
     if (!get && (enumerable || Array.isArray(object))) values.set(key, value);
   return values;
+}
+
+const counting = new WeakSet<object>();
+
+/** Says that something has been changed, whether it is done or refused. */
+const COUNT: ProxyHandler<object> = {
+  defineProperty(...args) {
+    changes.modes++;
+    return Reflect.defineProperty(...args);
+  },
+  deleteProperty(...args) {
+    changes.modes++;
+    return Reflect.deleteProperty(...args);
+  },
+};
+
+/**
+ * The object, or the list, whose fields count as a mode from now on (graph/changes.ts): a call compares them only when
+ * some mode has changed. For what a user seldom writes and nothing reads in a hurry, as all goes through a proxy.
+ */
+export function countingChanges<T extends object>(object: T): T {
+  const counted = new Proxy(object, COUNT) as T;
+  counting.add(counted);
+  return counted;
 }
 
 /** What has been noted by the recording under way, with the fields' values before it ran. */
@@ -34,22 +59,23 @@ interface Held {
 const areOthers = (a: unknown, b: unknown): boolean => !Object.is(a, b);
 
 /**
- * Whether the fields that `for in` finds in the objects hold `values`, in its order, and behind those of each object
- * the object itself. V8 reads a field of such a loop without looking its name up. All in one function, as a call costs
- * as much as a field (decision 285).
+ * Whether all objects hold what is in `held`: each of them, the values of the fields that `for in` finds in it, in its
+ * order, and the object again. V8 reads a field of such a loop without looking its name up. All in one function, as a
+ * call costs as much as a field (decision 285).
  */
-function haveFields(objects: readonly Held[], values: readonly unknown[]): boolean {
-  let at = 0;
-  for (let i = 0; i < objects.length; i++) {
-    const { object } = objects[i]!;
+function haveFields(held: readonly unknown[]): boolean {
+  let at = -1;
+  const last = held.length - 1;
+  while (at < last) {
+    const object = held[++at] as Fields;
     for (const key in object) {
       const value = object[key];
-      const before = values[at++];
+      const before = held[++at];
       if (value !== before && areOthers(value, before)) return false;
     }
-    if (values[at++] !== object) return false;
+    if (held[++at] !== object) return false;
   }
-  return at === values.length;
+  return true;
 }
 
 /** `values` are the items and the length. */
@@ -59,7 +85,7 @@ function hasItems(list: readonly unknown[], values: readonly unknown[]): boolean
   return true;
 }
 
-const hasFields = (held: Held): boolean => haveFields([held], [...held.values, held.object]);
+const hasFields = ({ object, values }: Held): boolean => haveFields([object, ...values, object]);
 
 function hasNamed(object: Fields, keys: readonly string[], values: readonly unknown[]): boolean {
   for (let i = 0; i < keys.length; i++) if (!Object.is(object[keys[i]!], values[i])) return false;
@@ -82,8 +108,8 @@ function areAllOf(object: Fields, keys: readonly string[]): boolean {
  */
 export class HeldFields {
   private readonly objects: Held[] = [];
-  /** What `haveFields` compares `objects` with. */
-  private readonly values: unknown[] = [];
+  /** What `haveFields` asks of `objects`. */
+  private readonly held: unknown[] = [];
   private readonly lists: (Held & { readonly list: readonly unknown[] })[] = [];
   /** What has getters or numbered fields, or others than those that are held. */
   private readonly named: Held[] = [];
@@ -94,14 +120,14 @@ export class HeldFields {
     if (Array.isArray(object) && held.keys.length === object.length + 1) this.lists.push({ ...held, list: object });
     else if (areAllOf(held.object, held.keys)) {
       this.objects.push(held);
-      this.values.push(...held.values, object);
+      this.held.push(object, ...held.values, object);
     } else this.named.push(held);
   }
 
   /** The first field that holds something else now, as `Class.field`; null where there is none. */
   changed(): string | null {
-    const { objects, values, lists, named } = this;
-    if (!haveFields(objects, values)) return changedIn(objects.find(held => !hasFields(held))!);
+    const { lists, named } = this;
+    if (!haveFields(this.held)) return changedIn(this.objects.find(held => !hasFields(held))!);
     for (let i = 0; i < lists.length; i++) if (!hasItems(lists[i]!.list, lists[i]!.values)) return changedIn(lists[i]!);
     for (let i = 0; i < named.length; i++)
       if (!hasNamed(named[i]!.object, named[i]!.keys, named[i]!.values)) return changedIn(named[i]!);
@@ -115,24 +141,26 @@ function changedIn({ object, keys, values }: Held): string {
 }
 
 /**
- * Runs `fn`, which records, and gives the fields it depends on. What `fn` itself wrote (a counter, a layer's last
- * output) is no input of it: such fields are left out.
+ * Runs `fn`, which records, and gives the fields it depends on, those of objects that count changes apart. What `fn`
+ * itself wrote (a counter, a layer's last output) is no input of it: such fields are left out.
  */
-export function holdingFields<T>(fn: () => T): { readonly result: T; readonly fields: HeldFields } {
+export function holdingFields<T>(fn: () => T): {
+  readonly result: T;
+  readonly fields: HeldFields;
+  readonly counted: HeldFields;
+} {
   const outer = noted;
   const own = new Map<object, ReadonlyMap<string, unknown>>();
   noted = own;
   try {
     const result = fn();
-    const fields = new HeldFields();
+    const [fields, counted] = [new HeldFields(), new HeldFields()];
     for (const [object, before] of own) {
       const after = valuesOf(object);
-      fields.add(
-        object,
-        new Map([...before].filter(([key, value]) => after.has(key) && Object.is(value, after.get(key)))),
-      );
+      const kept = [...before].filter(([key, value]) => after.has(key) && Object.is(value, after.get(key)));
+      (counting.has(object) ? counted : fields).add(object, new Map(kept));
     }
-    return { result, fields };
+    return { result, fields, counted };
   } finally {
     noted = outer;
   }

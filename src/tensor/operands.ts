@@ -169,6 +169,9 @@ export function sliceRange(
 ): { start: number; length: number } {
   if (!Number.isInteger(step) || step === 0)
     throw new RangeError(`${op}: step: expected a whole number other than 0, got ${step}`);
+  for (const [name, at] of Object.entries({ start, end }))
+    if (at !== undefined && at !== null && !Number.isInteger(at) && Math.abs(at) !== Number.POSITIVE_INFINITY)
+      throw new RangeError(`${op}: ${name}: expected a whole number, got ${describe(at)}`);
   const limit = (value: number, lo: number, hi: number): number =>
     Math.min(Math.max(value < 0 ? value + size : value, lo), hi);
   const [lo, hi] = step > 0 ? [0, size] : [-1, size - 1];

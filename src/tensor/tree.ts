@@ -15,6 +15,9 @@ type Tree =
   | readonly Tree[]
   | { readonly [key: string]: Tree };
 
+const PLAIN = Object.prototype;
+const prototypeOf: (of: object) => unknown = Object.getPrototypeOf;
+
 /** A tree without its tensors: each is a number, its place in the flat list. */
 export type Form =
   | { readonly kind: 'tensor'; readonly at: number }
@@ -44,8 +47,8 @@ export function flatten(tree: unknown, where: string): Flat {
       if (typeof part === 'function' || typeof part === 'symbol') refuse(typeof part);
       return { kind: 'static', value: part };
     }
-    const prototype = Object.getPrototypeOf(part);
-    if (prototype !== Object.prototype && prototype !== null) refuse(part.constructor?.name ?? 'object');
+    const prototype = prototypeOf(part);
+    if (prototype !== PLAIN && prototype !== null) refuse(part.constructor?.name ?? 'object');
     return { kind: 'record', keys: Object.keys(part), items: Object.values(part).map(walk) };
   };
   return { form: walk(tree), tensors };
@@ -77,35 +80,36 @@ export function sameForm(a: Form, b: Form): boolean {
   return a.items.every((item, i) => sameForm(item, b.items[i]!));
 }
 
+/** What to do with the tensor at place `at`, for `into`; says whether it fits. */
+export type Take<T> = (at: number, tensor: Tensor, into: T) => boolean;
+
 /** `matches` for a list. Here as there a tensor is seen without a call, which costs more (decision 285). */
-export function matchesItems(items: readonly Form[], trees: readonly unknown[], tensors: Tensor[]): boolean {
+export function matchesItems<T>(items: readonly Form[], trees: readonly unknown[], take: Take<T>, into: T): boolean {
   if (trees.length !== items.length) return false;
   for (let i = 0; i < items.length; i++) {
     const item = items[i]!;
     const part = trees[i];
     if (item.kind !== 'tensor') {
-      if (!matches(item, part, tensors)) return false;
-    } else if (part instanceof Tensor) tensors[item.at] = part;
-    else return false;
+      if (!matches(item, part, take, into)) return false;
+    } else if (!(part instanceof Tensor && take(item.at, part, into))) return false;
   }
   return true;
 }
 
 /**
- * Whether `tree` has exactly this form (static parts equal); fills `tensors` with its tensors on the way. Allocates
- * nothing, as every call of a compiled function starts here.
+ * Whether `tree` has exactly this form (static parts equal) and `take` takes all of its tensors. Allocates nothing, as
+ * every call of a compiled function starts here.
  */
-export function matches(form: Form, tree: unknown, tensors: Tensor[]): boolean {
+function matches<T>(form: Form, tree: unknown, take: Take<T>, into: T): boolean {
   switch (form.kind) {
     case 'tensor':
-      if (!(tree instanceof Tensor)) return false;
-      tensors[form.at] = tree;
-      return true;
+      return tree instanceof Tensor && take(form.at, tree, into);
     case 'list':
-      if (!Array.isArray(tree)) return false;
-      return matchesItems(form.items, tree, tensors);
+      return Array.isArray(tree) && matchesItems(form.items, tree, take, into);
     case 'record': {
-      if (tree === null || typeof tree !== 'object' || Array.isArray(tree) || tree instanceof Tensor) return false;
+      if (tree === null || typeof tree !== 'object') return false;
+      const prototype = prototypeOf(tree);
+      if (prototype !== PLAIN && prototype !== null) return false;
       let count = 0;
       const { keys, items } = form;
       for (const key in tree) {
@@ -113,9 +117,8 @@ export function matches(form: Form, tree: unknown, tensors: Tensor[]): boolean {
         const item = items[count++]!;
         const part = (tree as Record<string, unknown>)[key];
         if (item.kind !== 'tensor') {
-          if (!matches(item, part, tensors)) return false;
-        } else if (part instanceof Tensor) tensors[item.at] = part;
-        else return false;
+          if (!matches(item, part, take, into)) return false;
+        } else if (!(part instanceof Tensor && take(item.at, part, into))) return false;
       }
       return count === keys.length;
     }

@@ -211,12 +211,39 @@ describe('hyperparameters of an optimizer change between calls of a compiled ste
     ['maximize', sgd, o => (o.paramGroups[0]!.hyper.maximize = true)],
     ['betas', adam, o => ((o as Adam).paramGroups[0]!.hyper.betas = [0.5, 0.6])],
     ['eps', adam, o => ((o as Adam).paramGroups[0]!.hyper.eps = 1)],
+    ['a field that was not there', adam, o => Object.assign(o.paramGroups[0]!.hyper, { maximize: true })],
+    ['a group that goes', sgd, o => o.paramGroups.pop()],
   ])('%s', (_, make, change) => {
     const eager = run(false, make, change) as number[];
     const compiled = run(true, make, change) as number[];
     for (const [i, value] of compiled.entries()) expect(value).toBeCloseTo(eager[i]!, 6);
     const unchanged = run(true, make, () => {}) as number[];
     expect(unchanged).not.toEqual(compiled);
+  });
+
+  it('a group that comes, and settings that are taken back', () => {
+    const [a, b] = [new Parameter(tensor([0])), new Parameter(tensor([0]))];
+    const optimizer = new SGD([a], { lr: 1 });
+    const step = compile(() => {
+      optimizer.zeroGrad();
+      a.add(b).sum().backward();
+      optimizer.step();
+    });
+    const moved = (): number[] => {
+      const before = [a.item(), b.item()];
+      for (let i = 0; i < 3; i++) step();
+      return [a.item() - before[0]!, b.item() - before[1]!];
+    };
+    expect(moved()).toEqual([-3, 0]);
+    optimizer.addParamGroup({ params: [b], lr: 2 });
+    expect(moved()).toEqual([-3, -6]);
+    const { hyper } = optimizer.paramGroups[1]!;
+    hyper.maximize = true;
+    expect(moved()).toEqual([-3, 6]);
+    Reflect.deleteProperty(hyper, 'maximize');
+    expect(moved()).toEqual([-3, -6]);
+    hyper.maximize = true;
+    expect(moved()).toEqual([-3, 6]);
   });
 });
 

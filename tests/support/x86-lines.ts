@@ -309,6 +309,7 @@ function generalCases(below: (n: number) => number): Case[] {
     [`push ${R64[d]}`, a => a.push(d)],
     [`pop ${R64[d]}`, a => a.pop(d)],
     [`call ${R64[d]}`, a => a.callRegister(d)],
+    [`jmp ${R64[d]}`, a => a.jumpRegister(d)],
     [`lock xadd dword ptr ${m.text}, ${R32[s]}`, a => a.locked('xadd', m.mem, s)],
     [`lock cmpxchg dword ptr ${m.text}, ${R32[s]}`, a => a.locked('cmpxchg', m.mem, s)],
   ];

@@ -3,14 +3,14 @@ import { createWasmBackend } from '../../src/backends/wasm/index.ts';
 import { createX86Backend } from '../../src/backends/x86/index.ts';
 import type { Executable } from '../../src/compiler/program.ts';
 import { placeholder } from '../../src/graph/build.ts';
-import type { HostArray } from '../../src/graph/dtype.ts';
+import type { DType, HostArray } from '../../src/graph/dtype.ts';
 import { Tensor } from '../../src/index.ts';
 import { isas } from '../backends/x86/available.ts';
 
 export interface Runner {
   readonly name: string;
   /** The function over as many elements as every block has. */
-  compile(of: (x: Tensor) => Tensor, dtype: 'f32' | 'f64', elements: number): (x: HostArray) => HostArray;
+  compile(of: (x: Tensor) => Tensor, dtype: DType, elements: number): (x: HostArray) => HostArray;
 }
 
 /** `amx` writes the same instructions as `avx512` here. */

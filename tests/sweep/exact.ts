@@ -27,6 +27,23 @@ function erfcx(x: number): number {
   return 1 / fraction / Math.sqrt(Math.PI);
 }
 
+/** Newton's steps from Winitzki's approximation; towards 1 by erfc, as erf says nothing there. */
+function erfinv(x: number): number {
+  if (Math.abs(x) === 1) return x * Number.POSITIVE_INFINITY;
+  if (x === 0 || !(Math.abs(x) < 1)) return x === 0 ? x : Number.NaN;
+  const rest = 1 - Math.abs(x);
+  const [w, a] = [Math.log1p(-x * x), 0.147];
+  const t = w / 2 + 2 / (Math.PI * a);
+  let y = Math.sqrt(Math.sqrt(t * t - w / a) - t);
+  if (Math.abs(x) < 1e-3) y = (Math.abs(x) * Math.sqrt(Math.PI)) / 2;
+  for (let i = 0; i < 3; i++) {
+    const beyond = Math.abs(x) < 0.5 ? erf(y) - Math.abs(x) : rest - erfc(y);
+    const step = (beyond * Math.exp(y * y) * Math.sqrt(Math.PI)) / 2;
+    y -= step / (1 + y * step);
+  }
+  return Math.sign(x) * y;
+}
+
 export const EXACT: { readonly [F in OracleUnary]: (x: number) => number } = {
   exp: Math.exp,
   expm1: Math.expm1,
@@ -54,4 +71,6 @@ export const EXACT: { readonly [F in OracleUnary]: (x: number) => number } = {
   erfc,
   erfcx,
   rsqrt: x => 1 / Math.sqrt(x),
+  erfinv,
+  logit: x => Math.log(x / (1 - x)),
 };

@@ -50,6 +50,8 @@ export const SWEPT: { readonly [F in OracleUnary]: Swept } = {
   log10: { of: x => x.log10(), domain: POSITIVE, lively: [0.3, 3] },
   erfc: { of: x => x.erfc(), domain: ALL, lively: [-6, 27.5] },
   erfcx: { of: x => special.erfcx(x), domain: [-26.6, Number.POSITIVE_INFINITY], lively: [-9, 30] },
+  erfinv: { of: x => x.erfinv(), domain: UNIT, lively: UNIT },
+  logit: { of: x => x.logit(), domain: [0, 1], lively: [0, 1] },
   rsqrt: { of: x => x.rsqrt(), domain: POSITIVE, lively: [0.1, 4] },
 };
 

@@ -4,6 +4,7 @@
  * tests/compiler/math-figures.ts, made by mpmath, holds them to account.
  */
 import { Decimal } from 'decimal.js';
+import { EXACT } from './exact.ts';
 
 const DIGITS = 50;
 /** Enough for the remainder of 1.8e308 by pi / 2. */
@@ -209,6 +210,22 @@ const acos = (x: Decimal): Decimal => asin(new Decimal(1).minus(x).div(2).sqrt()
 
 const log = (x: Decimal): Decimal => (x.minus(1).abs().lt(0.1) ? log1p(x.minus(1)) : x.ln());
 
+/** Newton's steps from the f64 nearest to it, which double the digits. */
+function erfinv(x: Decimal): Decimal {
+  const size = x.abs();
+  let y = new Decimal(EXACT.erfinv(size.toNumber()));
+  for (let i = 0; i < 3; i++) {
+    const beyond = size.lt(0.5) ? erf(y).minus(size) : new Decimal(1).minus(size).minus(erfc(y));
+    y = y.minus(
+      beyond
+        .times(exp(y.times(y)))
+        .times(PI.sqrt())
+        .div(2),
+    );
+  }
+  return y.times(x.s);
+}
+
 /** By name: of finite arguments where the function is finite, and not zero. */
 export const UNARY_ORACLE = {
   exp,
@@ -237,6 +254,8 @@ export const UNARY_ORACLE = {
   erfc,
   erfcx: (x: Decimal) => (x.gt(1e6) ? farErfcx(x) : exp(x.times(x)).times(erfc(x))),
   rsqrt: (x: Decimal) => reciprocal(x.sqrt()),
+  erfinv,
+  logit: (x: Decimal) => log(x.div(new Decimal(1).minus(x))),
 } as const satisfies { readonly [fn: string]: (x: Decimal) => Decimal };
 
 export const BINARY_ORACLE = { pow: (x: Decimal, y: Decimal) => exp(y.times(log(x))), atan2 } as const;

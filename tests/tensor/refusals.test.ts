@@ -31,6 +31,12 @@ test.each<[() => unknown, string]>([
   [() => ones([3]).topk(4), 'topk: k 4 exceeds the 3 elements of dim -1'],
   [() => ones([5]).split([2, 2]), 'split: sizes [2, 2] sum to 4, and dim 0 has 5'],
   [() => ones([3]).slice(0, 0, 3, 0), 'slice: step: expected a whole number other than 0, got 0'],
+  [() => ones([3]).slice(0, Number.NaN), 'slice: start: expected a whole number, got number NaN'],
+  [() => ones([3]).slice(0, 0, 1.5), 'slice: end: expected a whole number, got number 1.5'],
+  [() => ones([7, 3]).diagonal(0.5), 'diagonal: offset: expected a whole number, got number 0.5'],
+  [() => ones([7, 3]).sliceScatter(zeros([2, 3]), 0, 6), 'sliceScatter: source: expected [1, 3], got [2, 3]'],
+  [() => ones([7, 3]).sliceScatter(zeros([2, 3]), 2), 'sliceScatter: dim 2 is out of range for a tensor of 2 dims'],
+  [() => ones([7]).indexPut([long(1, 2)], zeros([2, 2])), 'indexPut: values: expected at most [2], got [2, 2]'],
   [() => stack([ones([2]), ones([3])]), 'stack: shapes [2] and [3] differ'],
   [
     () => (ones([2]).repeat as (...sizes: unknown[]) => Tensor)('2'),

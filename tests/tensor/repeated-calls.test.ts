@@ -101,6 +101,35 @@ describe('a function that has been called often sees', () => {
     once({ a: vector(1), b: vector(2) }, 3);
   });
 
+  it('arguments that it does not read, and what is no plain object', () => {
+    const first = compile(({ a }: { readonly a: Tensor; readonly b: Tensor }, c: Tensor) => a.add(1).add(c.size(0)));
+    for (const n of [1, 2, 3]) expect(numbers(first({ a: vector(n), b: vector(9) }, vector(7, 8)))).toEqual([n + 3]);
+    expect(numbers(first({ a: vector(1), b: vector(9) }, vector(7)))).toEqual([3]);
+    expect(numbers(first(Object.assign(Object.create(null), { a: vector(5), b: vector(9) }), vector(7)))).toEqual([7]);
+    class Pair {
+      a = vector(1);
+      b = vector(9);
+    }
+    for (let i = 0; i < 3; i++) expect(() => first(new Pair(), vector(7))).toThrow('Pair');
+    const none = compile((_: object, x: Tensor) => x.mul(2));
+    for (let i = 0; i < 3; i++) expect(numbers(none({}, vector(4)))).toEqual([8]);
+    expect(() => none(new Pair(), vector(4))).toThrow('Pair');
+    for (const given of [vector(1), [], {}]) expect(numbers(none(given, vector(4)))).toEqual([8]);
+  });
+
+  it('a list of sizes that its owner writes to', () => {
+    const shape = [2, 1];
+    const twice = compile((x: Tensor) => x.mul(2));
+    const of = (sizes: number[]): Tensor => Tensor.from(Float32Array.of(1, 2), { shape: sizes });
+    const [mine, other] = [of(shape), of([2, 1])];
+    for (let i = 0; i < 3; i++) for (const x of [mine, other]) expect(twice(x).shape).toEqual([2, 1]);
+    shape[0] = 1;
+    shape[1] = 2;
+    expect(twice(other).shape).toEqual([2, 1]);
+    expect(twice(of([1, 2])).shape).toEqual([1, 2]);
+    expect(twice(of([2, 1])).shape).toEqual([2, 1]);
+  });
+
   it('autocast and noGrad, on and off', () => {
     const square = compile((x: Tensor) => x.reshape([1, 1]).matmul(x.reshape([1, 1])));
     const x = vector(1.0009765625);

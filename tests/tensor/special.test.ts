@@ -80,6 +80,37 @@ test('derivatives of sinc keep their digits near 0, and are there at 0', () => {
     expect(Tensor.from(x, { dtype: 'f64' }).sinc().item()).toBeCloseTo(Math.sin(Math.PI * x) / (Math.PI * x), 15);
 });
 
+test('sinc is 0 at whole numbers, and has its digits beside large ones', () => {
+  const at = (x: number): number => Tensor.from(x, { dtype: 'f32' }).sinc().item();
+  for (const x of [1, -2, 37, 2 ** 20, 2 ** 30]) expect(at(x)).toBeCloseTo(0, 40);
+  // sin(pi / 4) and -sin(pi / 4) over pi x.
+  for (const [x, sign] of [
+    [1000.25, 1],
+    [100_001.25, -1],
+    [-100_000.25, 1],
+  ] as const)
+    expect((at(x) * Math.PI * Math.abs(x)) / (sign * Math.SQRT1_2)).toBeCloseTo(1, 6);
+  expect(at(Number.POSITIVE_INFINITY)).toBeNaN();
+});
+
+test('logaddexp keeps what is far below 1', () => {
+  const [a, b] = [tensor([0, -30, 0]), tensor([-20, 0, 0])];
+  // log(1 + e^-20), log(1 + e^-30), log 2; and of powers of 2.
+  const naturals = [2.061153620314381e-9, 9.357622968839299e-14, Math.LN2];
+  const binary = [1.375860550841138e-6, 2 ** -30 / Math.LN2, 1];
+  [...a.logaddexp(b).data()].forEach((value, i) => void expect(Number(value) / naturals[i]!).toBeCloseTo(1, 6));
+  [...a.logaddexp2(b).data()].forEach((value, i) => void expect(Number(value) / binary[i]!).toBeCloseTo(1, 6));
+  const slopes = grad((x: Tensor) => x.logaddexp(b).sum())(a).data();
+  [1, 9.357622968839e-14, 0.5].forEach((value, i) => void expect(Number(slopes[i]) / value).toBeCloseTo(1, 6));
+  const ends = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
+  const both = (x: number, y: number): number =>
+    tensor([x])
+      .logaddexp(tensor([y]))
+      .item();
+  expect(ends.map(x => both(x, x))).toEqual(ends);
+  expect(ends.map(x => both(x, 3))).toEqual([Number.POSITIVE_INFINITY, 3, Number.NaN]);
+});
+
 test('logcumsumexp holds where elements are further apart than the range of exp', () => {
   const x = tensor([-900, 0, 300, 300, -50]);
   // Sums of exponentials: the largest so far, and log 2 more where it stands twice.

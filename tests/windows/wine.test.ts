@@ -203,6 +203,52 @@ describe('Windows, under Wine', () => {
     expect(stdout).toBe(`${Array(9).fill(true)} ${here(trained, { env }).stdout}`);
   });
 
+  it('gives back what workers held when they end, terminated or not', () => {
+    const script = `
+      import { ones } from 'tenon';
+      import { Worker } from 'node:worker_threads';
+      import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+      import { setTimeout } from 'node:timers/promises';
+      const commands = pid => { try { return readFileSync('Z:/proc/' + pid + '/cmdline', 'utf8'); } catch { return ''; } };
+      // Wine's processes are Linux's; what /proc calls self is Wine's server.
+      const self = 'Z:/proc/' + readdirSync('Z:/proc').find(pid => /^[0-9]+$/.test(pid) && commands(pid).includes(${JSON.stringify(folder)}) && commands(pid).includes('script-${count}.mjs'));
+      const held = () => ({
+        threads: readdirSync(self + '/task').length,
+        code: readFileSync(self + '/maps', 'utf8').split('\\n').filter(line => / r-xp .* 0 *$/.test(line)).length,
+      });
+      writeFileSync('ends.mjs', ${JSON.stringify(`
+        import { parentPort, workerData } from 'node:worker_threads';
+        import { randn, setNumThreads } from 'tenon';
+        setNumThreads(3);
+        const x = randn([400, 400]);
+        x.matmul(x).sum().item();
+        parentPort.postMessage('done');
+        if (workerData) setInterval(() => {}, 1000);`)});
+      const use = async endless => {
+        const worker = new Worker(new URL('ends.mjs', import.meta.url), { workerData: endless });
+        const ended = new Promise(resolve => worker.once('exit', resolve));
+        await new Promise((resolve, reject) => { worker.once('message', resolve); worker.once('error', reject); });
+        const most = held();
+        if (endless) await worker.terminate();
+        await ended;
+        return most;
+      };
+      ones([3]).sum().item();
+      for (const endless of [true, false]) await use(endless);
+      await setTimeout(300);
+      const [before, most] = [held(), []];
+      for (let i = 0; i < 6; i++) most.push(await use(i % 2 === 0));
+      for (let i = 0; i < 100 && held().threads > before.threads; i++) await setTimeout(20);
+      console.log(JSON.stringify({ before, most: most[0], after: held() }));`;
+    const { stdout, stderr } = onWindows(script, { env: { TENON_BACKEND: 'x86' } });
+    expect(stdout, stderr).not.toBe('');
+    const { before, most, after } = JSON.parse(stdout) as Record<string, { threads: number; code: number }>;
+    expect(most!.threads).toBeGreaterThanOrEqual(before!.threads + 3);
+    expect(most!.code).toBeGreaterThan(before!.code + 3);
+    expect(after!.threads).toBe(before!.threads);
+    expect(after!.code).toBeLessThanOrEqual(before!.code);
+  });
+
   it('keeps programs for later processes, beside the other caches of the user', () => {
     const script = `${TRAINING}
       manualSeed(7);

@@ -4,12 +4,18 @@
  */
 
 import { isProfiling, record, span } from '../../compiler/profile.ts';
-import type { Binding, Executable, LoopProgram, PlacedKernel } from '../../compiler/program.ts';
+import {
+  type Binding,
+  type Executable,
+  type LoopProgram,
+  type PlacedKernel,
+  writtenLeaves,
+} from '../../compiler/program.ts';
 import { ThreadChoice } from '../../compiler/thread-choice.ts';
 import { verifyProgram } from '../../compiler/verify/index.ts';
 import { bytesOf, type HostArray, hostArray } from '../../graph/dtype.ts';
 import { failureText } from '../../graph/failure.ts';
-import { Variable, whole } from '../../graph/storage.ts';
+import { deviceWrote, Variable, whole } from '../../graph/storage.ts';
 import { clock } from '../../launch/clock.ts';
 import { CONTROL, MAX_THREADS } from './control.ts';
 import { compileModule, features } from './features.ts';
@@ -163,6 +169,7 @@ class LoadedProgram implements Executable {
   private readonly exports: WebAssembly.Exports;
   private readonly runAll: Run;
   private readonly choice: ThreadChoice;
+  private readonly written: readonly number[];
   private freed = false;
   /**
    * Words of the args table that hold the address of each leaf and output, and of each arena buffer with its offset.
@@ -211,6 +218,7 @@ class LoadedProgram implements Executable {
     }
     this.arenaWords = arenaWords;
     this.choice = choice;
+    this.written = writtenLeaves(program);
   }
 
   run(bindings: readonly Binding[]): HostArray[] {
@@ -379,7 +387,7 @@ class LoadedProgram implements Executable {
       const value = memory.longs[CONTROL.failValue / 8]!;
       throw new Error(failureText(site.what, value, site.size));
     }
-    for (let i = 0; i < bindings.length; i++) if (program.leaves[i]!.written) (bindings[i] as Variable).deviceWritten();
+    deviceWrote(bindings, this.written);
     return program.outputs.map((output, i) => {
       const host = hostArray(output.dtype, output.elements);
       memory.read(this.base + this.outputOffsets[i]!, host);

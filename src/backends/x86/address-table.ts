@@ -4,10 +4,11 @@
  * copied through memory of the table's own: asking for the address of a fresh array costs more than a whole such
  * program. Knows loop programs and bindings, not code.
  */
-import type { Binding, Place, ProgramOutline } from '../../compiler/program.ts';
+import { type Binding, type Place, type ProgramOutline, writtenLeaves } from '../../compiler/program.ts';
 import { changes } from '../../graph/changes.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
-import { Variable, whole } from '../../graph/storage.ts';
+import { deviceWrote, type Variable, whole } from '../../graph/storage.ts';
+import { ArgsLayout } from './args-layout.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 
 /** Host values of so many bytes are copied; one such slot is a cache line. */
@@ -21,6 +22,8 @@ const LONG = 4 << 20;
 
 /** A leaf or an output: where its address stands in the table. */
 interface Entry {
+  /** Its place among the leaves or outputs. */
+  readonly index: number;
   readonly elements: number;
   readonly words: number[];
   /** The slot that its value is copied through if it is small enough, and the slot's address. */
@@ -36,22 +39,20 @@ type Bound = Pick<ProgramOutline, 'leaves' | 'outputs' | 'preparations'>;
 export class AddressTable {
   /** Of the table, as long as it gains no kernels. */
   address = 0;
-  /** Where the addresses of each kernel stand in it, in bytes. */
-  readonly offsets: number[] = [];
   private readonly machine: Machine;
   private readonly program: Bound;
   private words = new Uint32Array();
-  private used = 0;
+  private readonly layout = new ArgsLayout();
   private readonly leaves: readonly Entry[];
   private readonly outputs: readonly Entry[];
   private readonly written: readonly number[];
   /** What the table holds the variables of, 0 for nothing that lasts; and `changes.moves` when they were placed. */
   private source = 0;
   private moves = 0;
-  /** All leaves, and those that are no variables of `source`. */
-  private readonly all: readonly number[];
-  private loose: readonly number[] = [];
-  private looseOf = 0;
+  /** Leaves that were no variables then. */
+  private loose: readonly Entry[] = [];
+  /** The slot of the only output, where that is small: a loss. */
+  private readonly only: HostArray | null;
   /** Whether every output is small. */
   private readonly copiesAll: boolean;
   private readonly arenaWords: (readonly [word: number, offset: number])[] = [];
@@ -71,20 +72,20 @@ export class AddressTable {
     const isSmall = (value: Value): boolean => value.elements * bytesOf(value.dtype) <= SLOT_BYTES;
     const slots = machine.allocate([...program.leaves, ...program.outputs].filter(isSmall).length * SLOT_BYTES);
     let at = 0;
-    const entry = (value: Value): Entry => {
+    const entry = (value: Value, index: number): Entry => {
       const { dtype, elements } = value;
-      if (!isSmall(value)) return { elements, words: [], slot: null, slotAddress: 0, address: 0 };
+      if (!isSmall(value)) return { index, elements, words: [], slot: null, slotAddress: 0, address: 0 };
       const { buffer, byteOffset } = slots.view;
       const slot = hostView(dtype, buffer, byteOffset + at, elements);
       const slotAddress = slots.address + at;
       at += SLOT_BYTES;
-      return { elements, words: [], slot, slotAddress, address: 0 };
+      return { index, elements, words: [], slot, slotAddress, address: 0 };
     };
     this.leaves = program.leaves.map(entry);
     this.outputs = program.outputs.map(entry);
+    this.only = this.outputs.length === 1 ? this.outputs[0]!.slot : null;
     this.copiesAll = program.outputs.every(isSmall);
-    this.all = program.leaves.map((_, i) => i);
-    this.written = program.leaves.flatMap(({ written }, i) => (written ? [i] : []));
+    this.written = writtenLeaves(program);
     for (const output of this.outputs) if (output.slot) this.point(output, output.slotAddress);
   }
 
@@ -97,17 +98,20 @@ export class AddressTable {
   extend({ kernels, arenaBytes }: Pick<ProgramOutline, 'kernels' | 'arenaBytes'>): void {
     this.arenaBytes = Math.max(this.arenaBytes, arenaBytes);
     this.source = 0;
-    const first = this.offsets.length;
-    let needed = this.used;
-    for (let k = first; k < kernels.length; k++) needed += 2 * kernels[k]!.places.length;
-    if (needed > this.words.length) this.grow(needed);
+    const { layout } = this;
+    const { offsets } = layout;
+    const first = offsets.length;
+    layout.extend(kernels);
+    if (layout.bytes / 4 > this.words.length) this.grow(layout.bytes / 4);
     for (let k = first; k < kernels.length; k++) {
-      this.offsets.push(this.used * 4);
-      for (const place of kernels[k]!.places) {
-        this.add(place, this.used);
-        this.used += 2;
-      }
+      const { places } = kernels[k]!;
+      for (let i = 0; i < places.length; i++) this.add(places[i]!, offsets[k]! / 4 + 2 * i);
     }
+  }
+
+  /** Where the addresses of each kernel stand in it, in bytes. */
+  get offsets(): readonly number[] {
+    return this.layout.offsets;
   }
 
   private grow(needed: number): void {
@@ -140,6 +144,7 @@ export class AddressTable {
   }
 
   private point(entry: Entry, address: number): void {
+    if (address === entry.address) return;
     entry.address = address;
     for (const word of entry.words) this.put(word, address);
   }
@@ -156,47 +161,52 @@ export class AddressTable {
    * Puts addresses and small values in place; returns the outputs that are written where they are, null for the others.
    */
   place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
-    if (source !== 0 && source === this.source && changes.moves === this.moves) this.placeThose(this.loose, bindings);
+    if (source !== 0 && source === this.source && changes.moves === this.moves) this.placeValues(bindings);
     else this.placeAll(bindings, source);
     return this.copiesAll ? NONE : this.placeOutputs();
   }
 
   private placeAll(bindings: readonly Binding[], source: number): void {
-    const { leaves, all } = this;
+    const { leaves } = this;
     if (bindings.length !== leaves.length)
       throw new Error(`internal: ${bindings.length} bindings came, expected ${leaves.length}`);
     this.source = 0;
-    this.placeThose(all, bindings);
+    const loose: Entry[] = [];
+    for (let i = 0; i < leaves.length; i++) {
+      const leaf = leaves[i]!;
+      const binding = bindings[i]!;
+      // What `instanceof` says for half as much before it is optimised.
+      if ('version' in binding) this.point(leaf, this.residence(binding, leaf));
+      else loose.push(leaf);
+    }
+    this.loose = loose;
+    this.placeValues(bindings);
     if (this.arenaBytes > 0) this.placeArena();
     if (source === 0) return;
-    // Arrays stay loose, as they may lose their memory between two runs.
-    if (source !== this.looseOf) this.loose = all.filter(i => !(bindings[i] instanceof Variable));
-    this.looseOf = source;
     this.source = source;
     this.moves = changes.moves;
   }
 
-  private placeThose(moved: readonly number[], bindings: readonly Binding[]): void {
-    const { machine, leaves } = this;
-    for (let k = 0; k < moved.length; k++) {
-      const i = moved[k]!;
-      const leaf = leaves[i]!;
-      const binding = bindings[i]!;
-      let address: number;
-      // What `instanceof` says for half as much before it is optimised.
-      if ('version' in binding) {
-        if (binding.size !== leaf.elements)
-          throw new Error(`internal: binding ${i} has ${binding.size} elements, expected ${leaf.elements}`);
-        address = machine.reside(binding).address;
-      } else {
-        if (binding.length !== leaf.elements) whole(binding, leaf.elements);
-        if (leaf.slot) {
-          (leaf.slot as Float32Array).set(binding as Float32Array);
-          address = leaf.slotAddress;
-        } else address = machine.native.addressOf(binding);
+  /** Also where they are what they were: an array may have lost its memory between two runs. */
+  private placeValues(bindings: readonly Binding[]): void {
+    const { loose } = this;
+    for (let k = 0; k < loose.length; k++) {
+      const leaf = loose[k]!;
+      const { elements, slot } = leaf;
+      const value = bindings[leaf.index] as Float32Array;
+      if (value.length !== elements) whole(value, elements);
+      else if (slot === null) this.point(leaf, this.machine.native.addressOf(value));
+      else {
+        (slot as Float32Array).set(value);
+        if (leaf.address !== leaf.slotAddress) this.point(leaf, leaf.slotAddress);
       }
-      if (address !== leaf.address) this.point(leaf, address);
     }
+  }
+
+  private residence(variable: Variable, { index, elements }: Entry): number {
+    if (variable.size !== elements)
+      throw new Error(`internal: binding ${index} has ${variable.size} elements, expected ${elements}`);
+    return this.machine.reside(variable).address;
   }
 
   private placeOutputs(): readonly (HostArray | null)[] {
@@ -246,8 +256,9 @@ export class AddressTable {
 
   /** After a run: marks the variables it wrote, and returns all outputs. `placed` is what `place` returned. */
   collect(bindings: readonly Binding[], placed: readonly (HostArray | null)[]): HostArray[] {
-    const { outputs, written } = this;
-    for (let i = 0; i < written.length; i++) (bindings[written[i]!] as Variable).deviceWritten();
+    const { outputs, only } = this;
+    deviceWrote(bindings, this.written);
+    if (only !== null) return [only.slice()];
     const values: HostArray[] = [];
     for (let i = 0; i < outputs.length; i++) values.push(placed[i] ?? outputs[i]!.slot!.slice());
     return values;

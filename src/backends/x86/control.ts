@@ -34,6 +34,11 @@ export const CONTROL = {
   unmap: 672,
   /** The page of this code. */
   poolCode: 680,
+  /** On Windows: functions, a handle of the thread that hands out runs, and the code that gives back what it held. */
+  startThread: 688,
+  closeHandle: 696,
+  thisThread: 728,
+  reap: 736,
   /** Functions of system-code.ts, which never change. */
   wait: 704,
   wake: 712,

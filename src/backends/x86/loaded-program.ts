@@ -36,8 +36,13 @@ interface PlacedCode {
   readonly start: number;
   readonly entries: ProgramEntries;
   readonly choice: ThreadChoice;
-  /** Whether it is over before another thread would have woken: nobody need ask how many threads it takes. */
+  /**
+   * Whether it is over before another thread would have woken, and nobody looks at its steps: then nobody need ask how
+   * many threads it takes.
+   */
   readonly isBrief: boolean;
+  /** Whether it keeps memory from run to run. */
+  readonly prepares: boolean;
 }
 
 /** The same program on another backend. */
@@ -92,8 +97,9 @@ export class LoadedProgram implements Executable {
     const pages = span('x86: load', () => machine.loadCode(code));
     machine.native.releaseWith(this, pages);
     const choice = new ThreadChoice(entries.work + bytesOfAll(program) / BYTES_PER_INSTRUCTION);
-    const isBrief = choice.brief && !machine.allThreads;
-    return { isPlaced: true, pages, start: pages.address + entries.run, entries, choice, isBrief };
+    const isBrief = choice.brief && !machine.allThreads && !machine.guard;
+    const prepares = program.preparations > 0;
+    return { isPlaced: true, pages, start: pages.address + entries.run, entries, choice, isBrief, prepares };
   }
 
   /** All of the code: what is still to come of it is written now. */
@@ -113,23 +119,22 @@ export class LoadedProgram implements Executable {
   // What a small program costs is this function and what it calls, in code that V8 has not optimised yet: short
   // functions, of which those that a small program does not call stay out of V8's way (decisions 235 and 293).
   run(bindings: readonly Binding[], source = 0): HostArray[] {
-    const { machine, code } = this;
+    const { machine, code, table } = this;
     if (!code.isPlaced) return this.runFirst(bindings, source, code);
-    machine.settle();
-    const outputs = this.place(bindings, source);
-    if (this.program.preparations > 0 && this.keptChanged(bindings, source)) this.prepare();
-    this.runPlaced(code);
-    return this.finish(bindings, outputs);
+    if (machine.led) machine.settle();
+    if (this.freed || this.mayFail) this.begin();
+    const outputs = table.place(bindings, source);
+    if (code.prepares && this.keptChanged(bindings, source)) this.prepare();
+    if (code.isBrief && !isProfiling()) machine.pool.start(code.start, table.address, 1, 0);
+    else this.runPlaced(code);
+    if (this.mayFail) this.refuseFailed();
+    return table.collect(bindings, outputs);
   }
 
   private runPlaced(code: PlacedCode): void {
-    if (this.byStep) this.runAllSteps(code);
-    else if (code.isBrief || this.machine.threads === 1) this.machine.pool.run(code.start, this.table.address, 1);
+    if (this.byStep) this.runSteps(this.program.preparations, this.program.kernels.length, this.threads(code));
+    else if (this.machine.threads === 1) this.machine.pool.run(code.start, this.table.address, 1);
     else this.runTimed(code);
-  }
-
-  private runAllSteps(code: PlacedCode): void {
-    this.runSteps(this.program.preparations, this.program.kernels.length, this.threads(code));
   }
 
   private runTimed(code: PlacedCode): void {
@@ -219,9 +224,13 @@ export class LoadedProgram implements Executable {
     return machine.allThreads ? machine.threads : choice.next(machine.threads);
   }
 
-  private place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
+  private begin(): void {
     if (this.freed) throw new Error('internal: a program was run after it was freed');
     if (this.mayFail) this.machine.clearFailure();
+  }
+
+  private place(bindings: readonly Binding[], source: number): readonly (HostArray | null)[] {
+    this.begin();
     return this.table.place(bindings, source);
   }
 
@@ -269,12 +278,15 @@ export class LoadedProgram implements Executable {
 
   /** Marks written variables and returns the outputs, or throws what the error record says. */
   private finish(bindings: readonly Binding[], placed: readonly (HostArray | null)[]): HostArray[] {
-    const failure = this.mayFail ? this.machine.failure() : null;
-    if (failure) {
-      const site = this.program.failSites[failure.site]!;
-      throw new Error(failureText(site.what, failure.value, site.size));
-    }
+    if (this.mayFail) this.refuseFailed();
     return this.table.collect(bindings, placed);
+  }
+
+  private refuseFailed(): void {
+    const failure = this.machine.failure();
+    if (!failure) return;
+    const site = this.program.failSites[failure.site]!;
+    throw new Error(failureText(site.what, failure.value, site.size));
   }
 
   free(): void {
@@ -296,7 +308,7 @@ export class LoadedProgram implements Executable {
       if (placed.commits && this.mayFail && machine.failure()) continue;
       const start = clock();
       const code = pages.address + entries.steps[step]!;
-      const offset = entries.argsOffsets[step]!;
+      const offset = this.table.offsets[step]!;
       const run = (table: number): void => machine.pool.run(code, table, threads);
       if (machine.guard) machine.guard.run(placed, this.table.addressesAt(offset, placed.kernel.buffers.length), run);
       else run(this.table.address + offset);

@@ -109,7 +109,7 @@ export class Machine {
   private readonly expected = new WeakMap<Variable, NativeBuffer>();
   private readonly uncounted = new Uncounted();
   /** The run that the event loop does not wait for, and those that wait for it. */
-  private led: Job | null = null;
+  led: Job | null = null;
   /** Bytes of host copies given up since the collector was last told. */
   private left = 0;
   private readonly queue: Job[] = [];

@@ -36,7 +36,7 @@ const ULOCK_WAIT = 1n;
 const ULOCK_WAKE_ALL = 0x101n;
 const INFINITE = 0xffffffffn;
 /** What Windows' convention reserves below the return address for the callee. */
-const SHADOW = 32;
+export const SHADOW = 32;
 
 /** What a function of the C convention may change, and generated code expects to be kept. */
 const SCRATCH = [R.rcx, R.rdx, R.rsi, R.rdi, R.r8, R.r9, R.r10, R.r11] as const;

@@ -1,21 +1,18 @@
 /**
  * What threads run: how a run is handed to workers and played as thread 0 (`start`), left to a thread of the event
  * loop's pool and taken by it or taken back (`offer`, `take`, `wait`), how steps are run as they become ready
- * (`follow`, `ready`), and how threads end. Knows control words, not programs; threads.ts calls it.
+ * (`follow`, `ready`). How threads end is in thread-end.ts. Knows control words, not programs; threads.ts calls it.
  */
 import { Assembler } from './assembler/assembler.ts';
 import { type Label, mem, R } from './assembler/operands.ts';
-import { CONTROL, CONTROL_BYTES, HANDLE_BYTES, LED } from './control.ts';
+import { CONTROL, LED } from './control.ts';
 import { PRESERVED } from './emit.ts';
-import { LEDGER_BYTES, LEDGER_ENTRY_BYTES } from './memory/ledger.ts';
-import { PAGE, pageAlign } from './memory/native.ts';
 import { fetchAdd, futex } from './program-code.ts';
+import type { SystemFunctions } from './system-code.ts';
+import { endCode, endOnWindows, reapCode, WORKER_KEEPS } from './thread-end.ts';
 
 /** Looks at the word that counts runs before a worker sleeps: some 0.1 ms, as a pause takes 30 cycles. */
 const SPINS = 10_000;
-
-/** What the worker changes of what its caller wants kept; an odd number of them aligns the stack for calls. */
-const WORKER_KEEPS = [R.rbx, R.r12, R.rbp] as const;
 
 /**
  * What `follow` is told of a step, in words of eight bytes: its kernel, its addresses, and whether it is left out once
@@ -37,9 +34,11 @@ interface PoolCode {
   readonly ready: number;
   readonly worker: number;
   readonly end: number;
+  /** What Windows' end leaves to a thread of its own; `end` elsewhere. */
+  readonly reap: number;
 }
 
-export function poolCode(control: number, ledger: number): PoolCode {
+export function poolCode(control: number, ledger: number, system: SystemFunctions['system']): PoolCode {
   const asm = new Assembler();
   const start = startCode(asm, control);
   const offer = offerCode(asm, control);
@@ -48,7 +47,8 @@ export function poolCode(control: number, ledger: number): PoolCode {
   const follow = followCode(asm, control, start);
   const ready = readyCode(asm, control);
   const worker = workerCode(asm, control);
-  const end = endCode(asm, control, ledger);
+  const end = system === 'win32' ? endOnWindows(asm, control) : endCode(asm, control, ledger);
+  const reap = system === 'win32' ? reapCode(asm, ledger) : end;
   const bytes = asm.finish();
   return {
     bytes,
@@ -60,6 +60,7 @@ export function poolCode(control: number, ledger: number): PoolCode {
     ready: ready.at,
     worker: worker.at,
     end: end.at,
+    reap: reap.at,
   };
 }
 
@@ -303,66 +304,4 @@ function workerCode(asm: Assembler, control: number): Label {
   for (const r of WORKER_KEEPS.toReversed()) asm.pop(r);
   asm.plain('ret');
   return worker;
-}
-
-/**
- * end(control): called on the thread that handed out runs as it ends: lets all workers end, and gives back what the
- * thread held. Once they have ended nobody else runs this thread's code. The last to go is the page this is on: the
- * system's function returns to the caller.
- */
-function endCode(asm: Assembler, control: number, ledger: number): Label {
-  const end = asm.label();
-  const [nextWorker, ended, nextPages, given] = Array.from({ length: 4 }, () => asm.label());
-  const callAt = (offset: number): void => {
-    asm.mov(true, R.rax, mem(R.rbx, offset));
-    asm.callRegister(R.rax);
-  };
-  asm.bind(end);
-  for (const r of WORKER_KEEPS) asm.push(r);
-  asm.movImm(R.rbx, BigInt(control));
-  asm.mov(true, R.rcx, R.rbx);
-  asm.movStoreImm32(mem(R.rcx, CONTROL.over), 1);
-  fetchAdd(asm, CONTROL.runs, 1);
-  futex(asm, CONTROL.runs, false);
-
-  asm.mov(false, R.rbp, mem(R.rbx, CONTROL.workers));
-  asm.lea(R.r12, mem(R.rbx, CONTROL.handles));
-  asm.bind(nextWorker!);
-  asm.aluImm('sub', false, R.rbp, 1);
-  asm.jump(ended!, 'b');
-  asm.mov(true, R.rdi, mem(R.r12));
-  asm.alu('xor', false, R.rsi, R.rsi);
-  callAt(CONTROL.join);
-  asm.aluImm('add', true, R.r12, HANDLE_BYTES);
-  asm.jump(nextWorker!);
-  asm.bind(ended!);
-  asm.mov(true, R.rdi, mem(R.rbx, CONTROL.endKey));
-  callAt(CONTROL.forgetEnd);
-
-  asm.movImm(R.r12, BigInt(ledger));
-  asm.bind(nextPages!);
-  asm.mov(true, R.rdi, mem(R.r12));
-  asm.aluImm('cmp', true, R.rdi, 0);
-  asm.jump(given!, 'e');
-  asm.mov(true, R.rsi, mem(R.r12, 8));
-  callAt(CONTROL.unmap);
-  asm.aluImm('add', true, R.r12, LEDGER_ENTRY_BYTES);
-  asm.jump(nextPages!);
-  asm.bind(given!);
-  asm.movImm(R.rdi, BigInt(ledger));
-  asm.movImm(R.rsi, BigInt(LEDGER_BYTES));
-  callAt(CONTROL.unmap);
-
-  asm.mov(true, R.r12, mem(R.rbx, CONTROL.poolCode));
-  asm.mov(true, R.rbp, mem(R.rbx, CONTROL.unmap));
-  asm.mov(true, R.rdi, R.rbx);
-  asm.movImm(R.rsi, BigInt(pageAlign(CONTROL_BYTES)));
-  asm.callRegister(R.rbp);
-  asm.mov(true, R.rdi, R.r12);
-  asm.movImm(R.rsi, BigInt(PAGE));
-  asm.mov(true, R.rax, R.rbp);
-  for (const r of WORKER_KEEPS.toReversed()) asm.pop(r);
-  asm.push(R.rax);
-  asm.plain('ret');
-  return end;
 }

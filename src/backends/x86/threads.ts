@@ -25,7 +25,11 @@ export class Threads {
   private readonly native: Native;
   private readonly control: number;
   private readonly workerAddress: number;
-  private readonly startCode: NativeCall;
+  /**
+   * start(code, args, threads, 0) runs code(args, thread, threads) where there are so many threads; returns when all are
+   * done. With one thread, what a small program calls itself.
+   */
+  readonly start: NativeCall;
   private readonly offerCode: NativeCall;
   private readonly takeCode: NativeCall;
   private readonly waitCode: NativeCall;
@@ -53,18 +57,23 @@ export class Threads {
       CONTROL.wait,
       [waiting.wait, waiting.wake, waiting.yield].map(at => address + at),
     );
-    const code = poolCode(control, native.ledgerAddress);
+    const code = poolCode(control, native.ledgerAddress, native.functions.system);
     if (code.bytes.length > PAGE) throw new Error('internal: x86: the code of threads takes more than a page');
     const pages = native.loadOwned(code.bytes);
     this.workerAddress = pages.address + code.worker;
-    this.startCode = native.callable(pages.address + code.start);
+    this.start = native.callable(pages.address + code.start);
     this.offerCode = native.callable(pages.address + code.offer);
     this.takeCode = native.callable(pages.address + code.take);
     this.waitCode = native.callable(pages.address + code.wait);
     this.readyCode = native.callable(pages.address + code.ready);
     this.followAddress = pages.address + code.follow;
     const atEnd = native.atThreadEnd(pages.address + code.end, control);
-    if (atEnd) this.writeWords(CONTROL.endKey, [atEnd.key, atEnd.forget, atEnd.join, atEnd.unmap, pages.address]);
+    if (!atEnd) return;
+    this.writeWords(CONTROL.endKey, [atEnd.key, atEnd.forget, atEnd.join, atEnd.unmap, pages.address]);
+    const { windows } = atEnd;
+    if (!windows) return;
+    this.writeWords(CONTROL.startThread, [windows.start, windows.close]);
+    this.writeWords(CONTROL.thisThread, [windows.thread, pages.address + code.reap]);
   }
 
   private writeWords(offset: number, values: readonly number[]): void {
@@ -108,7 +117,7 @@ export class Threads {
 
   /** Runs code(args, thread, threads) on every thread; returns when all are done. */
   run(code: number, args: number, threads: number): void {
-    this.startCode(code, args, threads === 1 ? 1 : this.grow(threads), 0);
+    this.start(code, args, threads === 1 ? 1 : this.grow(threads), 0);
   }
 
   /**
@@ -154,7 +163,7 @@ export class Threads {
   wait(): void {
     const { led } = this;
     if (!led) return;
-    if (this.waitCode(0, 0, 0, 0) !== 0) this.startCode(led.code, led.args, led.threads, 0);
+    if (this.waitCode(0, 0, 0, 0) !== 0) this.start(led.code, led.args, led.threads, 0);
     this.led = null;
   }
 
@@ -184,6 +193,6 @@ export class Threads {
     this.stopSteps();
     this.ready(count);
     this.writeCounts(CONTROL.stepThreads, [this.grow(threads)]);
-    this.startCode(this.followAddress, steps, 1, 0);
+    this.start(this.followAddress, steps, 1, 0);
   }
 }

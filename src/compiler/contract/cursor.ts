@@ -99,6 +99,34 @@ export function loadOne(b: LoopBuilder, view: View, index: Reg): Reg {
 export const loadsVectors = (view: View, acc: AccScalar): boolean =>
   bytesOf(registerScalar(view.dtype)) === bytesOf(acc);
 
+/** Bytes that an instruction's offset reaches. */
+export const REACH = 2 ** 31;
+
+/**
+ * Loads what is i * `stride` elements behind `index`, i below `count`: `lanes` neighbours, unguarded, through the
+ * prologue. From one address where there is no prologue and offsets reach.
+ */
+export function apart(
+  b: LoopBuilder,
+  view: View,
+  index: Reg,
+  stride: number,
+  count: number,
+  lanes = 1,
+): (i: number) => Reg {
+  const { dtype, buffer, prologue } = view;
+  const bytes = stride * bytesOf(dtype);
+  if (!prologue && bytes >= 0 && bytes * count < REACH) {
+    const at = b.addr(buffer, index);
+    return i => b.load(dtype, at, i * bytes, lanes);
+  }
+  return i => {
+    const at = i === 0 ? index : b.add(index, b.i32(i * stride));
+    const x = b.load(dtype, b.addr(buffer, at), 0, lanes);
+    return prologue ? prologue(b, x, { index: at, lanes }) : x;
+  };
+}
+
 /** `lanes` elements from `index` on, `stride` apart, unguarded, through the prologue. */
 export function loadRun(b: LoopBuilder, view: View, acc: AccScalar, index: Reg, stride: number, lanes: number): Reg {
   if (stride === 0) return b.splat(loadOne(b, view, index), lanes);
@@ -128,9 +156,9 @@ export function loadRun(b: LoopBuilder, view: View, acc: AccScalar, index: Reg, 
       );
     }
   }
+  const read = apart(b, view, index, stride, lanes);
   let x = zero(b, acc, lanes);
-  for (let lane = 0; lane < lanes; lane++)
-    x = b.insert(x, lane, loadOne(b, view, lane === 0 ? index : b.add(index, b.i32(lane * stride))));
+  for (let lane = 0; lane < lanes; lane++) x = b.insert(x, lane, read(lane));
   return x;
 }
 

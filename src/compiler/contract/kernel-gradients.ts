@@ -77,9 +77,11 @@ export function kernelWriter(
         finish(b, p, x, coords, outputIndex(b, p, coords), inner);
       };
       if (shuffles) {
-        const sums = (k: number): Reg => b.load('f32', stash, placeOf(k % kernel, Math.floor(k / kernel)) * F32, lanes);
-        for (let part = 0; part < kernel * vectors; part++) {
-          const x = interleaved(b, kernel * vectors, lanes, part, sums);
+        const sums = Array.from({ length: kernel * vectors }, (_, k) =>
+          b.load('f32', stash, placeOf(k % kernel, Math.floor(k / kernel)) * F32, lanes),
+        );
+        for (const part of sums.keys()) {
+          const x = interleaved(b, sums, lanes, part);
           inRow(x, affine(b, [[channel, kernel]], part * lanes));
         }
         return;

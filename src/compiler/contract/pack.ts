@@ -9,6 +9,7 @@ import type { Reg } from '../loops.ts';
 import {
   advance,
   allGuards,
+  apart,
   asReg,
   type Cursor,
   type Extent,
@@ -40,6 +41,8 @@ interface Panel {
   readonly width: Extent;
   /** The largest `width` may be. */
   readonly most: number;
+  /** Whether all panels have that width, begin at a multiple of it and hold what exists. */
+  readonly whole?: boolean;
   readonly block: Block;
   /** Where the panel goes: accumulator elements. */
   readonly to: Reg;
@@ -137,20 +140,23 @@ class PanelPacker {
       width > lanes &&
       still.length === view.guards.length &&
       row >= width
-    )
-      b.if(
-        this.within(width),
-        () => this.packRows(width),
-        () => this.packGroups(),
-      );
-    else this.packGroups();
+    ) {
+      if (panel.whole && row % width === 0) this.packRows(width);
+      else
+        b.if(
+          this.within(width),
+          () => this.packRows(width),
+          () => this.packGroups(),
+        );
+    } else this.packGroups();
   }
 
   /** Moves `to` from one point of k to the next. */
   private nextK(to: Reg): void {
     const { b, one, bytes } = this;
     const { width } = this.panel;
-    b.move(to, typeof width === 'number' ? b.advance(to, one, width * bytes) : b.advance(to, width, bytes));
+    if (typeof width === 'number') b.advance(to, one, width * bytes, to);
+    else b.advance(to, width, bytes, to);
   }
 
   private cursorAt(index: Reg): Cursor {
@@ -254,31 +260,50 @@ class PanelPacker {
     const along = allGuards(view).filter(g => view.guards[g]!.coefs[kInner!] !== 0);
     const uniform = allGuards(view).filter(g => !along.includes(g));
     const dest = b.copy(to);
-    const starts = Array.from({ length: lanes }, (_, i) => this.cursorAt(i === 0 ? first : b.add(first, b.i32(i))));
+    // Rows that lie evenly apart need one cursor.
+    const pitch = this.minor.length === 1 && view.guards.length === 0 ? view.lin[this.inner!]! : null;
+    const starts = Array.from({ length: pitch === null ? lanes : 1 }, (_, i) =>
+      this.cursorAt(i === 0 ? first : b.add(first, b.i32(i))),
+    );
     walk(b, view, starts, outer, block.extents.slice(0, -1), uniform, (rows, violated) => {
       const moving = rows.map(row => ({ index: b.copy(row.index), pos: row.pos.map(x => b.copy(x)) }));
       const whole = typeof length === 'number' ? length - (length % lanes) : b.bin('and', length, b.i32(-lanes));
       b.for(0, whole, lanes, () => {
-        const vectors = moving.map((at, i) =>
-          loadGuardedRun(b, view, p.acc, at, kInner!, lanes, violated[i]!, along, dest),
+        const read = pitch === null ? null : apart(b, view, moving[0]!.index, pitch, lanes, lanes);
+        const vectors = Array.from(
+          { length: lanes },
+          (_, i) => read?.(i) ?? loadGuardedRun(b, view, p.acc, moving[i]!, kInner!, lanes, violated[i]!, along, dest),
         );
-        for (const column of transpose(b, vectors)) {
-          b.store(p.acc, dest, column);
-          this.nextK(dest);
-        }
+        this.storeColumns(dest, transpose(b, vectors));
         for (const at of moving) advance(b, view, at, kInner!, lanes);
       });
       if (typeof length === 'number' && length % lanes === 0) return;
       b.for(whole, length, 1, () => {
-        moving.forEach((at, i) => {
-          const own = violations(b, view, at, along, 0, 1);
-          const both = own && violated[i] ? b.bin('or', own, violated[i]!) : (own ?? violated[i]!);
-          b.store(p.acc, dest, loadGuardedOne(b, view, p.acc, at, both), i * bytes);
-          advance(b, view, at, kInner!, 1);
-        });
+        const read = pitch === null ? null : apart(b, view, moving[0]!.index, pitch, lanes);
+        for (let i = 0; i < lanes; i++)
+          b.store(p.acc, dest, read?.(i) ?? this.loadRow(moving[i]!, violated[i]!, along), i * bytes);
+        for (const at of moving) advance(b, view, at, kInner!, 1);
         this.nextK(dest);
       });
     });
+  }
+
+  /** One element of a row, 0 where it lies outside. */
+  private loadRow(at: Cursor, violated: Reg | null, along: readonly number[]): Reg {
+    const { b, p, view } = this;
+    const own = violations(b, view, at, along, 0, 1);
+    return loadGuardedOne(b, view, p.acc, at, own && violated ? b.bin('or', own, violated) : (own ?? violated));
+  }
+
+  /** Vectors of neighbouring points of k, from `dest` on, which moves behind them. */
+  private storeColumns(dest: Reg, columns: readonly Reg[]): void {
+    const { b, p, bytes, one } = this;
+    const { width } = this.panel;
+    for (const [i, column] of columns.entries()) {
+      b.store(p.acc, dest, column, typeof width === 'number' ? i * width * bytes : 0);
+      if (typeof width !== 'number') this.nextK(dest);
+    }
+    if (typeof width === 'number') b.advance(dest, one, columns.length * width * bytes, dest);
   }
 
   /** Whether `count` neighbours from the panel's first on lie within one row of the innermost minor dim. */
@@ -353,6 +378,11 @@ class PanelPacker {
     b.for(0, panel.width, lanes, g => {
       const first = b.add(panel.first, g);
       const to = b.advance(panel.to, g, bytes);
+      const fast = (): void => (transposes ? this.packTransposed(first, to) : this.packVectors(first, to));
+      if (panel.whole && widthIsWhole && inner !== undefined && (transposes || p.dims[inner]!.size % lanes === 0)) {
+        fast();
+        return;
+      }
       const left = b.sub(widthReg, g);
       const count = b.bin('min', left, b.i32(lanes));
       const slow = (): void =>
@@ -372,11 +402,7 @@ class PanelPacker {
             b.i32(p.dims[inner]!.size - lanes),
             minor.length === 1 ? first : b.bin('remU', first, b.i32(p.dims[inner]!.size)),
           );
-      b.if(
-        b.cmp('ge', b.bin('or', b.bin('or', room, last), exist), b.i32(0)),
-        () => (transposes ? this.packTransposed(first, to) : this.packVectors(first, to)),
-        slow,
-      );
+      b.if(b.cmp('ge', b.bin('or', b.bin('or', room, last), exist), b.i32(0)), fast, slow);
     });
   }
 }

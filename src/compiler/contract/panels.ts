@@ -6,7 +6,7 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import type { LoopBuilder } from '../loop-builder.ts';
 import type { Reg } from '../loops.ts';
-import { asReg, type Extent, sizesOf } from './cursor.ts';
+import { asReg, type Extent, REACH, sizesOf } from './cursor.ts';
 import { unravel, zero } from './indices.ts';
 import { type Ahead, type Stream, sweep } from './micro.ts';
 import { evenDims, type Plan } from './plan.ts';
@@ -40,6 +40,7 @@ function sideA(p: Problem, plan: Plan): Side {
     panels: plan.mPanels,
     lines,
     most,
+    even: plan.tall === 0 && lines === plan.mPanels * plan.low,
     taskLines: Math.min(lines, plan.mTask * most),
     panel: (b, i) => {
       if (plan.mRuns > 1) {
@@ -66,6 +67,7 @@ const sideB = (p: Problem, plan: Plan): Side => ({
   panels: plan.nPanels,
   lines: plan.nPanels * plan.width,
   most: plan.width,
+  even: extent(p, p.n) === plan.nPanels * plan.width,
   taskLines: plan.nTask * plan.width,
   panel: (b, i) => ({ first: b.mul(i, b.i32(plan.width)), count: plan.width }),
 });
@@ -290,6 +292,12 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
     const x = columns.get(inner)!;
     const down = mGroups[0]?.inner;
     const index = outputIndex(b, p, down === undefined ? columns : new Map([...columns, [down, run.first]]));
+    const pitch = down === undefined ? 0 : p.out.lin[down]!;
+    if (!p.epilogue && sums.length * pitch * bytesOf(p.out.dtype) < REACH) {
+      const at = b.addr(p.out.buffer, index);
+      each((sum, r, v) => b.store(p.out.dtype, at, sum, (r * pitch + v * lanes) * bytesOf(p.out.dtype)));
+      return;
+    }
     // Column by column: what the rows of one share is read once, and stays in a register.
     for (let v = 0; v < vectors; v++) {
       const shared: SharedReads = new Map();
@@ -297,7 +305,7 @@ function runTile(b: LoopBuilder, p: Problem, plan: Plan, mGroups: readonly Group
       for (const [r, tile] of sums.entries()) {
         const row = new Map(columns);
         if (down !== undefined) row.set(down, r === 0 ? run.first : b.add(run.first, b.i32(r)));
-        const offset = v * lanes + (r === 0 ? 0 : r * p.out.lin[down!]!);
+        const offset = v * lanes + r * pitch;
         finish(b, p, tile[v]!, row, offset === 0 ? index : b.add(index, b.i32(offset)), inner, null, shared);
       }
     }

@@ -81,6 +81,8 @@ export interface Side {
   /** First line and number of lines of a panel, and the most there can be. */
   readonly panel: (b: LoopBuilder, index: Reg) => { first: Reg; count: Extent };
   readonly most: number;
+  /** Whether all panels have that many and hold what exists. */
+  readonly even: boolean;
   /** Lines of a task at most. */
   readonly taskLines: number;
 }
@@ -206,6 +208,7 @@ export function openSide(
       first,
       width: count,
       most: side.most,
+      whole: side.even,
       block,
       to: to(first, count),
       lanesAt,

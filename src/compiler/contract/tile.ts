@@ -56,13 +56,36 @@ export function tileCost(
   return cycles === null ? null : panels * ceilDiv(n, vectors * lanes) * cycles;
 }
 
+type Choice = ReturnType<typeof leastTile>;
+
+/** Tiles chosen before, by target: convolutions of one size ask again and again, each time for some hundred estimates. */
+const chosen = new WeakMap<Target, Map<string, Choice>>();
+/** Tiles remembered at most. */
+const MOST_CHOSEN = 1000;
+
 /** Register tile of least estimated time over the whole output. */
-export function chooseTile(
+export function chooseTile(m: number, n: number, lanes: number, target: Target, direct = false): Choice {
+  let known = chosen.get(target);
+  if (!known) {
+    known = new Map();
+    chosen.set(target, known);
+  }
+  const key = `${m},${n},${lanes},${direct}`;
+  let choice = known.get(key);
+  if (!choice) {
+    choice = leastTile(m, n, lanes, target, direct);
+    if (known.size === MOST_CHOSEN) known.clear();
+    known.set(key, choice);
+  }
+  return choice;
+}
+
+function leastTile(
   m: number,
   n: number,
   lanes: number,
   target: Target,
-  direct = false,
+  direct: boolean,
 ): { readonly rows: number; readonly vectors: number } {
   let best = { rows: 1, vectors: 1 };
   let least = Number.POSITIVE_INFINITY;

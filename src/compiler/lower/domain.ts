@@ -200,6 +200,32 @@ export function mergeLoops<T extends Traced>(
   return { vars: merged.vars, meaning, traced };
 }
 
+/**
+ * The domain in which variables for whose neighbour `joins` holds are one with it, if that turns out to be what
+ * splitting and merging would come to; null else.
+ */
+export function guessed<T extends Traced>(
+  table: IndexTable,
+  loops: Loops,
+  joins: (v: LoopVar, next: LoopVar, isLast: boolean) => boolean,
+  retrace: (vars: readonly VarAtom[], meaning: ReadonlyMap<VarAtom, Ix>) => T,
+): Domain<T> | null {
+  const vars = loops.vars.filter(v => v.atom.extent !== 1);
+  const merged = joined(
+    table,
+    vars,
+    vars.map((v, i) => i + 1 < vars.length && joins(v, vars[i + 1]!, i + 2 === vars.length)),
+  );
+  if (!merged) return null;
+  const meaning = substituted(table, loops.meaning, merged.meaning);
+  const atoms = merged.vars.map(v => v.atom);
+  const traced = retrace(atoms, meaning);
+  // Where guards hold is looked for in the variables that there were.
+  if (traced.exprs.some(e => e.kind === 'guard')) return null;
+  const isPlain = (ix: Ix): boolean => ix.terms.every(({ atom }) => atom.kind === 'var');
+  return traced.indices.every(isPlain) ? { vars: merged.vars, meaning, traced } : null;
+}
+
 /** Joins runs of neighbouring variables that every index walks as one. */
 function mergeNeighbours(
   table: IndexTable,
@@ -215,6 +241,15 @@ function mergeNeighbours(
       return outer !== null && inner !== null && outer === inner * next.atom.extent;
     });
   });
+  return joined(table, vars, joins);
+}
+
+/** Makes each variable for which `joins` holds one with the next. */
+function joined(
+  table: IndexTable,
+  vars: readonly LoopVar[],
+  joins: readonly boolean[],
+): { vars: LoopVar[]; meaning: Map<VarAtom, Ix> } | null {
   if (!joins.some(Boolean)) return null;
   const result: LoopVar[] = [];
   const meaning = new Map<VarAtom, Ix>();

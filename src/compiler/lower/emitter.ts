@@ -34,7 +34,7 @@ export class Emitter extends Walk {
   /** Conditions that are known here. */
   readonly decided = new Map<Expr, boolean>();
   /** Expressions an earlier pass has put into memory, at the element given and as values of that type. */
-  readonly spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix; readonly dtype: DType }>();
+  spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix; readonly dtype: DType }>();
 
   constructor(
     b: LoopBuilder,
@@ -169,12 +169,12 @@ export class Emitter extends Walk {
     const { b } = this;
     const { value } = e;
     const vector = this.isVector(e);
-    if (value.is('gather')) {
+    if (value.op === 'gather') {
       const [element, index] = e.args as [Expr, Expr];
-      this.indices.checkOnly(value, index, copy);
+      this.indices.checkOnly(value as Value<'gather'>, index, copy);
       return vector ? this.vector(element, copy) : this.value(element);
     }
-    const holds = value.is('where') ? this.decided.get(e.args[0]!) : undefined;
+    const holds = value.op === 'where' ? this.decided.get(e.args[0]!) : undefined;
     if (holds !== undefined) {
       const chosen = e.args[holds ? 1 : 2]!;
       return vector ? this.vector(chosen, copy) : this.value(chosen);
@@ -187,15 +187,25 @@ export class Emitter extends Walk {
     const args = e.args.map(arg => (vector ? this.vector(arg, copy) : this.value(arg)));
     const [x, y, z] = args as [Reg, Reg, Reg];
     const from = e.args[0]!.dtype;
-    if (value.is('binary') && vector && this.isShared(e)) return this.quotient(e, x);
-    if (value.is('unary')) return lowerUnary(b, value.attrs.fn, from, x);
-    if (value.is('binary')) return lowerBinary(b, value.attrs.fn, from, x, y);
-    if (value.is('compare')) return lowerCompare(b, value.attrs.fn, from, x, y);
-    if (value.is('where')) return lowerWhere(b, e.dtype, x, y, z);
-    if (value.is('cast')) return lowerCast(b, from, e.dtype, x);
-    if (value.is('bitcast')) return lowerBitcast(b, from, e.dtype, x);
-    if (value.is('checkIndex')) return this.indices.wrapIndex(value, x, vector);
-    throw new Error(`internal: ${value.op} is not elementwise`);
+    switch (value.op) {
+      case 'unary':
+        return lowerUnary(b, (value as Value<'unary'>).attrs.fn, from, x);
+      case 'binary':
+        if (vector && this.isShared(e)) return this.quotient(e, x);
+        return lowerBinary(b, (value as Value<'binary'>).attrs.fn, from, x, y);
+      case 'compare':
+        return lowerCompare(b, (value as Value<'compare'>).attrs.fn, from, x, y);
+      case 'where':
+        return lowerWhere(b, e.dtype, x, y, z);
+      case 'cast':
+        return lowerCast(b, from, e.dtype, x);
+      case 'bitcast':
+        return lowerBitcast(b, from, e.dtype, x);
+      case 'checkIndex':
+        return this.indices.wrapIndex(value as Value<'checkIndex'>, x, vector);
+      default:
+        throw new Error(`internal: ${value.op} is not elementwise`);
+    }
   }
 
   /** Whether `e` divides a vector by what all of its lanes share. */
@@ -242,9 +252,9 @@ export class Emitter extends Walk {
  * where x = c makes a difference: -0 stays -0 there.
  */
 function limitOf(e: OpExpr): { readonly fn: 'pmin' | 'pmax'; readonly args: readonly [Expr, Expr] } | null {
+  if (e.value.op !== 'where' || !isFloat(e.dtype)) return null;
   const [condition, bound, x] = e.args;
-  if (!e.value.is('where') || !isFloat(e.dtype) || condition?.kind !== 'op' || !condition.value.is('compare'))
-    return null;
+  if (condition?.kind !== 'op' || !condition.value.is('compare')) return null;
   const { fn } = condition.value.attrs;
   const [left, right] = condition.args as readonly [Expr, Expr];
   const isBound = (arg: Expr): boolean => bound?.kind === 'const' && arg.kind === 'const' && arg.value === bound.value;

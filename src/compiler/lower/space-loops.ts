@@ -3,11 +3,11 @@
  * in which order they nest. Imports level 1 and the target; emits nothing.
  */
 
-import type { Value } from '../flow.ts';
+import { isView, type Value } from '../flow.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
 import type { SpaceKernel } from '../kernels.ts';
 import type { ProgramContext } from './context.ts';
-import { type Domain, type Loops, type LoopVar, mergeLoops, splitLoops } from './domain.ts';
+import { type Domain, guessed, type Loops, type LoopVar, mergeLoops, splitLoops } from './domain.ts';
 import { chooseVectors, type Vectors } from './lanes.ts';
 import { type SpaceTrace, traceSpace } from './space-trace.ts';
 
@@ -28,8 +28,8 @@ export interface SpaceLoops extends Vectors {
 /** A kernel's space while its loops are chosen. */
 export class Space {
   /**
-   * Number of the chunk, in kernels that sum in two stages; of the running thread's row, where rows wait in memory of
-   * their own.
+   * Number of the chunk, in kernels that sum in two stages; of the running thread's row (one of two, where rows take
+   * turns), where rows wait in memory of their own.
    */
   readonly chunkVar: VarAtom;
   /** Whether sums are so short that all their elements are written out. */
@@ -42,7 +42,7 @@ export class Space {
     this.kernel = kernel;
     this.context = context;
     this.realised = realised;
-    this.chunkVar = context.table.variable(MAX_CHUNKS);
+    this.chunkVar = context.table.variable(2 * MAX_CHUNKS);
     const extent = (kept: boolean): number =>
       kernel.vars.reduce((n, atom, d) => ((kernel.kept?.[d] ?? true) === kept ? n * atom.extent : n), 1);
     const summed = extent(false);
@@ -56,7 +56,31 @@ export class Space {
     const { table } = this.context;
     const vars = kernel.vars.map((atom, d) => ({ atom, kept: kernel.kept?.[d] ?? true }));
     const whole = { vars, meaning: new Map(vars.map(v => [v.atom, table.ofAtom(v.atom)])) };
-    return splitLoops(table, piece ?? whole, this.retraced);
+    return (piece ? null : this.guess(whole)) ?? splitLoops(table, piece ?? whole, this.retraced);
+  }
+
+  /**
+   * Nearly every space is walked as rows of whatever its innermost variable counts, or as one row where nothing is read
+   * that is repeated along the others: looked for first, that takes one trace in place of two.
+   */
+  private guess(whole: Loops): Domain<SpaceTrace> | null {
+    if (this.writtenOut) return null;
+    const repeats = this.repeats();
+    const joins = (v: LoopVar, next: LoopVar, isLast: boolean): boolean => v.kept === next.kept && !(isLast && repeats);
+    return guessed(this.context.table, whole, joins, this.retraced);
+  }
+
+  /** Whether the kernel reads something that is neither as large as the space nor a single element. */
+  private repeats(): boolean {
+    const { members, shape } = this.kernel;
+    const size = shape.reduce((n, extent) => n * extent, 1);
+    for (const value of members.keys())
+      for (const input of value.inputs) {
+        let source = input;
+        while (isView(source) && !members.has(source) && !this.realised(source)) source = source.inputs[0]!;
+        if (source.size !== size && source.size !== 1) return true;
+      }
+    return false;
   }
 
   /** How a space that has been split is looped over. */

@@ -92,12 +92,14 @@ export function elu(x: Tensor, options: OrAlone<EluOptions, 'alpha'> = {}): Tens
   const { alpha = 1 } = checkOptions('elu', withName<EluOptions, 'alpha'>('alpha', options), ['alpha']);
   checkFloat('elu', 'input', x);
   // The branch not taken is computed at 0, so that exp does not overflow into its gradient.
-  return composite('elu', [x], { alpha }, x.gt(0).where(x, x.clampMax(0).expm1().mul(alpha)));
+  const result = inWide(x, wide => wide.gt(0).where(wide, wide.clampMax(0).expm1().mul(alpha)));
+  return composite('elu', [x], { alpha }, result);
 }
 
 /** scale * elu(x) with the self-normalising constants (Klambauer et al. 2017). */
 export function selu(x: Tensor): Tensor {
-  return elu(x, { alpha: 1.6732632423543772 }).mul(1.0507009873554805);
+  checkFloat('selu', 'input', x);
+  return inWide(x, wide => elu(wide, { alpha: 1.6732632423543772 }).mul(1.0507009873554805));
 }
 
 /** max(0, x) + min(0, alpha * (exp(x / alpha) - 1)). */
@@ -105,7 +107,7 @@ export function celu(x: Tensor, options: OrAlone<EluOptions, 'alpha'> = {}): Ten
   const { alpha = 1 } = checkOptions('celu', withName<EluOptions, 'alpha'>('alpha', options), ['alpha']);
   checkFloat('celu', 'input', x);
   if (alpha === 0) throw new RangeError('celu: alpha must not be 0');
-  return x.gt(0).where(x, x.clampMax(0).div(alpha).expm1().mul(alpha));
+  return inWide(x, wide => wide.gt(0).where(wide, wide.clampMax(0).div(alpha).expm1().mul(alpha)));
 }
 
 /** x * Phi(x), exactly through erf, or with the tanh approximation. */
@@ -176,9 +178,12 @@ export function softplus(x: Tensor, options: { readonly beta?: number; readonly 
   checkFloat('softplus', 'input', x);
   x = raised(x);
   const { beta = 1, threshold = 20 } = options;
-  const scaled = beta === 1 ? x : x.mul(beta);
-  const soft = scaled.clampMax(threshold).exp().log1p();
-  return composite('softplus', [x], { beta }, scaled.gt(threshold).where(x, beta === 1 ? soft : soft.div(beta)));
+  const result = inWide(x, wide => {
+    const scaled = beta === 1 ? wide : wide.mul(beta);
+    const soft = scaled.clampMax(threshold).exp().log1p();
+    return scaled.gt(threshold).where(wide, beta === 1 ? soft : soft.div(beta));
+  });
+  return composite('softplus', [x], { beta }, result);
 }
 
 /** x / (1 + |x|). */
@@ -228,7 +233,7 @@ export function glu(x: Tensor, dim = -1): Tensor {
 /** log(sigmoid(x)), without overflow. */
 export function logsigmoid(x: Tensor): Tensor {
   checkFloat('logsigmoid', 'input', x);
-  return x.minimum(zerosLike(x)).sub(x.abs().neg().exp().log1p());
+  return inWide(x, wide => wide.minimum(zerosLike(wide)).sub(wide.abs().neg().exp().log1p()));
 }
 
 /** 1 / (1 + exp(-x)). */

@@ -6,7 +6,7 @@ import * as build from '../../graph/build.ts';
 import { hostArray } from '../../graph/dtype.ts';
 import { level } from '../autocast.ts';
 import { shapeText } from '../convert.ts';
-import { broadcastShapes, checkTensor, describe, nodeOf, sliceRange, type TensorLike } from '../operands.ts';
+import { broadcastShapes, checkTensor, describe, nodeOf, normalDim, sliceRange, type TensorLike } from '../operands.ts';
 import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor.ts';
 import { stridesOf } from './along.ts';
@@ -211,7 +211,12 @@ export function indexPut(
   // Where each element of x stands, indexed the same way, says where the values go.
   const positions = new Tensor(build.reshape(build.iota(x.numel(), 'i64'), x.shape));
   const places = index(positions, list);
-  const updates = build.broadcastTo(nodeOf(values, x.dtype), places.shape);
+  const given = nodeOf(values, x.dtype);
+  if (shapeText(broadcastShapes('indexPut', [given.shape, places.shape])) !== shapeText(places.shape))
+    throw new RangeError(
+      `indexPut: values: expected at most ${shapeText(places.shape)}, got ${shapeText(given.shape)}`,
+    );
+  const updates = build.broadcastTo(given, places.shape);
   const count = places.numel();
   if (count === 0) return x;
   const out = build.scatter(
@@ -235,8 +240,12 @@ export function sliceScatter(
   step = 1,
 ): Tensor {
   checkTensor('sliceScatter', 'input', x);
-  const d = dim < 0 ? dim + x.ndim : dim;
+  checkTensor('sliceScatter', 'source', source);
+  const d = normalDim('sliceScatter', dim, x.ndim);
   const list: IndexPart[] = [...new Array<IndexPart>(d).fill(':'), { start, stop: end, step }];
+  const places = x.slice(d, start, end, step).shape;
+  if (shapeText(source.shape) !== shapeText(places))
+    throw new RangeError(`sliceScatter: source: expected ${shapeText(places)}, got ${shapeText(source.shape)}`);
   return indexPut(x, list, source);
 }
 

@@ -66,15 +66,18 @@ function growing(size: Tensor, usual: (x: Tensor) => Tensor): Tensor {
 
 /** Hyperbolic sine. */
 export function sinh(x: Tensor): Tensor {
-  const input = raised(real('sinh', x));
-  const negative = input.lt(0);
-  const value = growing(negative.where(input.neg(), input), y => y.expm1().sub(y.neg().expm1()).mul(0.5));
-  return negative.where(value.neg(), value);
+  return elementwise('sinh', [raised(real('sinh', x))], input => {
+    const negative = input.lt(0);
+    const value = growing(negative.where(input.neg(), input), y => y.expm1().sub(y.neg().expm1()).mul(0.5));
+    return negative.where(value.neg(), value);
+  });
 }
 
 /** Hyperbolic cosine. */
 export function cosh(x: Tensor): Tensor {
-  return growing(raised(real('cosh', x)).abs(), y => y.exp().add(y.neg().exp()).mul(0.5));
+  return elementwise('cosh', [raised(real('cosh', x))], input =>
+    growing(input.abs(), y => y.exp().add(y.neg().exp()).mul(0.5)),
+  );
 }
 
 /** From here on the square of a number swallows 1. */
@@ -82,17 +85,18 @@ const HUGE = 2 ** 28;
 
 /** Inverse of sinh. */
 export function asinh(x: Tensor): Tensor {
-  const input = real('asinh', x);
-  const negative = input.lt(0);
-  const size = negative.where(input.neg(), input);
-  const huge = size.gt(HUGE);
-  // Each of both with arguments at which its derivative is right.
-  const moderate = huge.where(1, size);
-  const square = moderate.mul(moderate);
-  const usual = moderate.add(square.div(square.add(1).sqrt().add(1))).log1p();
-  const value = huge.where(huge.where(size, 1).log().add(Math.LN2), usual);
-  // -0 stays.
-  return input.eq(0).where(input, negative.where(value.neg(), value));
+  return elementwise('asinh', [real('asinh', x)], input => {
+    const negative = input.lt(0);
+    const size = negative.where(input.neg(), input);
+    const huge = size.gt(HUGE);
+    // Each of both with arguments at which its derivative is right.
+    const moderate = huge.where(1, size);
+    const square = moderate.mul(moderate);
+    const usual = moderate.add(square.div(square.add(1).sqrt().add(1))).log1p();
+    const value = huge.where(huge.where(size, 1).log().add(Math.LN2), usual);
+    // -0 stays.
+    return input.eq(0).where(input, negative.where(value.neg(), value));
+  });
 }
 
 /** Inverse of cosh; NaN below 1. */
@@ -102,13 +106,12 @@ export function acosh(x: Tensor): Tensor {
 
 /** Inverse of tanh; NaN beyond [-1, 1]. */
 export function atanh(x: Tensor): Tensor {
-  const input = real('atanh', x);
-  return input.log1p().sub(input.neg().log1p()).mul(0.5);
+  return elementwise('atanh', [real('atanh', x)], input => input.log1p().sub(input.neg().log1p()).mul(0.5));
 }
 
 /** 1 / sqrt(x). */
 export function rsqrt(x: Tensor): Tensor {
-  return raised(real('rsqrt', x)).sqrt().reciprocal();
+  return elementwise('rsqrt', [raised(real('rsqrt', x))], input => input.sqrt().reciprocal());
 }
 
 /** 1 / x. */
@@ -125,15 +128,17 @@ export function square(x: Tensor): Tensor {
 
 /** Base-2 logarithm. */
 export function log2(x: Tensor): Tensor {
-  return raised(real('log2', x)).log().mul(Math.LOG2E);
+  return elementwise('log2', [raised(real('log2', x))], input => input.log().mul(Math.LOG2E));
 }
 
 /** Base-10 logarithm. */
 export function log10(x: Tensor): Tensor {
-  const natural = raised(real('log10', x)).log();
-  // Half of it is exact, so what log10(e) as a float and its product are off by counts a seventh. No finite one is
-  // beyond 800.
-  return natural.mul(0.5).sub(natural.clamp(-800, 800).mul(0.5 - Math.LOG10E));
+  return elementwise('log10', [raised(real('log10', x))], input => {
+    const natural = input.log();
+    // Half of it is exact, so what log10(e) as a float and its product are off by counts a seventh. No finite one is
+    // beyond 800.
+    return natural.mul(0.5).sub(natural.clamp(-800, 800).mul(0.5 - Math.LOG10E));
+  });
 }
 
 /** 2 to the power of x. */
@@ -149,30 +154,44 @@ export function frac(x: Tensor): Tensor {
   return x.sub(x.trunc().detach());
 }
 
-/** (-1)^k / (2 k + 1)!, from the highest power down. */
-const SINC = [9, 8, 7, 6, 5, 4, 3, 2, 1].map(k =>
-  Array.from({ length: 2 * k + 1 }, (_, i) => i + 1).reduce((product, n) => product / n, k % 2 === 0 ? 1 : -1),
+/** (-1)^k pi^(2 k) / (2 k + 1)!, from the highest power down. */
+const SINC = [10, 9, 8, 7, 6, 5, 4, 3, 2, 1].map(k =>
+  Array.from({ length: 2 * k }, (_, i) => i + 2).reduce((product, n) => (product * Math.PI) / n, k % 2 === 0 ? 1 : -1),
 );
 
 /** sin(pi x) / (pi x), 1 at 0. */
 export function sinc(x: Tensor): Tensor {
   checkTensor('sinc', 'input', x);
   return elementwise('sinc', [x], y => {
-    const angle = y.mul(Math.PI);
-    // A quotient's derivatives lose their digits near 0, and are none at 0; a series has them all.
-    const near = angle.abs().lt(1);
-    const square = near.where(angle, 0).square();
+    const whole = y.round();
+    // Exact, as pi times a large number is not. The series has the digits of derivatives near 0, too.
+    const rest = y.sub(whole);
+    const square = rest.mul(rest);
     const series = SINC.reduce((sum: Tensor | number, c) => square.mul(sum).add(c), 0);
-    const far = near.where(1, angle);
-    return near.where(square.mul(series).add(1), far.sin().div(far));
+    const lobe = square.mul(series).add(1);
+    const far = whole.eq(0).where(1, y);
+    const sign = whole.remainder(2).mul(-2).add(1);
+    return whole.eq(0).where(lobe, lobe.mul(rest.div(far)).mul(sign));
   });
 }
 
 /** log(x / (1 - x)); x is limited to [eps, 1 - eps] when eps is given. */
 export function logit(x: Tensor, eps?: number | null): Tensor {
   const input = real('logit', x);
-  const p = eps === undefined || eps === null ? input : input.clamp(eps, 1 - eps);
-  return p.div(p.neg().add(1)).log();
+  const limited = eps === undefined || eps === null ? input : input.clamp(eps, 1 - eps);
+  return elementwise(
+    'logit',
+    [limited],
+    p => {
+      const rest = p.neg().add(1);
+      // Around 1/2 the quotient's logarithm is little: there 2 x - 1 is exact, and so is the smaller of x and 1 - x.
+      const above = p.mul(2).sub(1);
+      const near = above.abs().div(p.minimum(rest)).log1p();
+      const value = above.lt(0).where(near.neg(), near);
+      return above.abs().lt(0.5).where(value, p.div(rest).log());
+    },
+    [([p]) => p!.mul(p!.neg().add(1)).reciprocal()],
+  );
 }
 
 /** Degrees to radians. */
@@ -226,30 +245,41 @@ export function addcdiv(x: Tensor, a: Tensor, b: Tensor, options: { readonly val
   return x.add(value === 1 ? quotient : quotient.mul(value));
 }
 
+/** The larger of both, and what the smaller one adds to it: `more` of how far it is below. */
+function largerAnd(a: Tensor, b: Tensor, more: (below: Tensor) => Tensor): Tensor {
+  const larger = a.maximum(b);
+  return larger.isfinite().where(larger.add(more(a.sub(b).abs().neg())), larger);
+}
+
 /** log(exp(x) + exp(other)), without overflow. */
 export function logaddexp(x: Tensor, other: TensorLike): Tensor {
   checkTensor('logaddexp', 'input', x);
-  const [a, b] = realPair('logaddexp', x, other);
-  const largest = a.detach().maximum(b.detach());
-  const shift = largest.isfinite().where(largest, 0);
-  return a.sub(shift).exp().add(b.sub(shift).exp()).log().add(shift);
+  return elementwise('logaddexp', [x, other], (a, b) => largerAnd(a, b, below => below.exp().log1p()), [
+    ([a, b]) => a!.sub(b!).sigmoid(),
+    ([a, b]) => b!.sub(a!).sigmoid(),
+  ]);
 }
 
 /** log2(2^x + 2^other), without overflow. */
 export function logaddexp2(x: Tensor, other: TensorLike): Tensor {
   checkTensor('logaddexp2', 'input', x);
-  const [a, b] = realPair('logaddexp2', x, other);
-  return logaddexp(a.mul(Math.LN2), b.mul(Math.LN2)).mul(Math.LOG2E);
+  return elementwise(
+    'logaddexp2',
+    [x, other],
+    (a, b) => largerAnd(a, b, below => exp2(below).log1p().mul(Math.LOG2E)),
+    [([a, b]) => a!.sub(b!).mul(Math.LN2).sigmoid(), ([a, b]) => b!.sub(a!).mul(Math.LN2).sigmoid()],
+  );
 }
 
 /** sqrt(x^2 + other^2), without overflow. */
 export function hypot(x: Tensor, other: Tensor): Tensor {
   checkTensors('hypot', x, other);
-  const [a, b] = realPair('hypot', x, other);
-  const largest = a.detach().abs().maximum(b.detach().abs());
-  const scale = largest.gt(0).logicalAnd(largest.isfinite()).where(largest, 1);
-  const [p, q] = [a.div(scale), b.div(scale)];
-  return p.mul(p).add(q.mul(q)).sqrt().mul(scale);
+  return elementwise('hypot', [x, other], (a, b) => {
+    const largest = a.detach().abs().maximum(b.detach().abs());
+    const scale = largest.gt(0).logicalAnd(largest.isfinite()).where(largest, 1);
+    const [p, q] = [a.div(scale), b.div(scale)];
+    return p.mul(p).add(q.mul(q)).sqrt().mul(scale);
+  });
 }
 
 /** The magnitude of x with the sign of other. */
@@ -264,17 +294,19 @@ export function copysign(x: Tensor, other: TensorLike): Tensor {
 
 /** x * log(other), 0 where x is 0. */
 export function xlogy(x: TensorLike, other: TensorLike): Tensor {
-  const [a, b] = realPair('xlogy', x, other);
-  // Only where the logarithm is not finite: elsewhere 0 * log is 0 as it is, and has a slope.
-  const zero = a.eq(0).logicalAnd(b.le(0).logicalOr(b.eq(Number.POSITIVE_INFINITY)));
-  return zero.where(0, a.mul(zero.where(1, b).log()));
+  return elementwise('xlogy', [x, other], (a, b) => {
+    // Only where the logarithm is not finite: elsewhere 0 * log is 0 as it is, and has a slope.
+    const zero = a.eq(0).logicalAnd(b.le(0).logicalOr(b.eq(Number.POSITIVE_INFINITY)));
+    return zero.where(0, a.mul(zero.where(1, b).log()));
+  });
 }
 
 /** x * log1p(other), 0 where x is 0. */
 export function xlog1py(x: TensorLike, other: TensorLike): Tensor {
-  const [a, b] = realPair('xlog1py', x, other);
-  const zero = a.eq(0).logicalAnd(b.le(-1).logicalOr(b.eq(Number.POSITIVE_INFINITY)));
-  return zero.where(0, a.mul(zero.where(0, b).log1p()));
+  return elementwise('xlog1py', [x, other], (a, b) => {
+    const zero = a.eq(0).logicalAnd(b.le(-1).logicalOr(b.eq(Number.POSITIVE_INFINITY)));
+    return zero.where(0, a.mul(zero.where(0, b).log1p()));
+  });
 }
 
 /** pow in f64, whatever the operands. */

@@ -18,6 +18,12 @@ export function erfc(x: Tensor): Tensor {
   return special.erfc(x);
 }
 
+/** The inverse of erf on (-1, 1). */
+export function erfinv(x: Tensor): Tensor {
+  checkTensor('erfinv', 'input', x);
+  return special.erfinv(x);
+}
+
 /** The n-th derivative of digamma. */
 export function polygamma(x: Tensor, n: number): Tensor {
   return special.polygamma(n, x);

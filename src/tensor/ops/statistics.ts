@@ -332,31 +332,6 @@ export function put(x: Tensor, index: Tensor, source: Tensor, accumulate = false
     .reshape(x.shape);
 }
 
-/** The inverse of erf on (-1, 1): Giles' approximation, refined by Newton steps. */
-export function erfinv(x: Tensor): Tensor {
-  checkTensor('erfinv', 'input', x);
-  const y = isFloat(x.dtype) ? x : x.to('f32');
-  const fixed = y.detach();
-  const w = fixed.mul(fixed).neg().log1p();
-  const a = 0.147;
-  const t = w.div(2).add(2 / (Math.PI * a));
-  let guess = t.mul(t).sub(w.div(a)).sqrt().sub(t).sqrt().mul(fixed.sign());
-  const step = (z: Tensor, target: Tensor): Tensor =>
-    z.sub(
-      z
-        .erf()
-        .sub(target)
-        .mul(z.mul(z).exp())
-        .mul(Math.sqrt(Math.PI) / 2),
-    );
-  for (let i = 0; i < 3; i++) guess = step(guess, fixed);
-  // The last step carries the gradient; at the ends the value is infinite and stays so.
-  const edge = fixed.abs().ge(1);
-  const safe = edge.where(0, guess);
-  const ends = fixed.abs().eq(1).where(fixed.mul(Number.POSITIVE_INFINITY), Number.NaN);
-  return edge.where(ends, step(safe, y)).to(y.dtype);
-}
-
 /** log of the multivariate gamma function of dimension p. */
 export function mvlgamma(x: Tensor, p: number): Tensor {
   checkTensor('mvlgamma', 'input', x);

@@ -5,7 +5,16 @@
 import * as build from '../../graph/build.ts';
 import { axis, identityAxis } from '../../graph/reindex.ts';
 import { shapeText } from '../convert.ts';
-import { checkTensor, checkWhole, normalDim, normalDims, type SizeArgs, sizesOf, sliceRange } from '../operands.ts';
+import {
+  checkTensor,
+  checkWhole,
+  describe,
+  normalDim,
+  normalDims,
+  type SizeArgs,
+  sizesOf,
+  sliceRange,
+} from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { coordinate } from './along.ts';
 import { concatenate } from './join.ts';
@@ -168,6 +177,8 @@ function diagonalLength(rows: number, cols: number, offset: number): number {
 /** The diagonal of dims dim1 and dim2 as the last dim; `offset` above (positive) or below. */
 export function diagonal(x: Tensor, offset = 0, dim1 = 0, dim2 = 1): Tensor {
   checkTensor('diagonal', 'input', x);
+  if (!Number.isInteger(offset))
+    throw new RangeError(`diagonal: offset: expected a whole number, got ${describe(offset)}`);
   const [a, b] = [normalDim('diagonal', dim1, x.ndim), normalDim('diagonal', dim2, x.ndim)];
   if (x.ndim < 2 || a === b)
     throw new RangeError(`diagonal: expected two different dims of ${shapeText(x.shape)}, got ${dim1} and ${dim2}`);

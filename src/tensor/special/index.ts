@@ -28,7 +28,7 @@ export {
 } from './bessel.ts';
 export type { Unary } from './elementary.ts';
 export { gammainc, gammaincc, polygamma, zeta } from './gamma.ts';
-export { erfc, erfcx, logNdtr, ndtr, ndtri } from './normal.ts';
+export { erfc, erfcx, erfinv, logNdtr, ndtr, ndtri } from './normal.ts';
 export {
   chebyshevPolynomialT,
   chebyshevPolynomialU,
@@ -60,8 +60,6 @@ export const expm1 = (x: Tensor): Tensor => x.expm1();
 export const log1p = (x: Tensor): Tensor => x.log1p();
 /** The error function. */
 export const erf = (x: Tensor): Tensor => x.erf();
-/** The inverse of erf on (-1, 1). */
-export const erfinv = (x: Tensor): Tensor => x.erfinv();
 /** Logarithm of the absolute gamma function. */
 export const gammaln = (x: Tensor): Tensor => x.lgamma();
 /** Derivative of gammaln. */

@@ -3,7 +3,7 @@
  */
 import type { Tensor } from '../tensor.ts';
 import { chebyshev, elementwise, type Unary } from './elementary.ts';
-import { ERFCX, NDTRI_FAR, NDTRI_MIDDLE, NDTRI_TAIL } from './tables.ts';
+import { ERFCX, ERFINV, ERFINV_FAR, NDTRI_FAR, NDTRI_MIDDLE, NDTRI_TAIL } from './tables.ts';
 
 const TWO_OVER_ROOT_PI = 2 / Math.sqrt(Math.PI);
 
@@ -79,7 +79,8 @@ export const erfcx: Unary = x =>
       // From here on 2 exp(x^2) is infinite.
       const steep = size.gt(y.dtype === 'f64' ? 26.63 : 9.4);
       const away = y.lt(0).where(steep.where(Number.POSITIVE_INFINITY, left), right);
-      const value = size.lt(0.5).where(near, away);
+      // Below -0.515 the value is above 2, and its last place twice as large: the difference on the left is good enough.
+      const value = y.gt(-0.52).logicalAnd(y.lt(0.5)).where(near, away);
       // 2 x erfcx(x) - 2 / sqrt(pi)
       return y.isnan().where(y, value);
     },
@@ -177,4 +178,42 @@ export const ndtri: Unary = x =>
           .exp()
           .mul(Math.sqrt(2 * Math.PI)),
     ],
+  );
+
+/** erfinv's slope at 0, as an f32 and what it lacks. */
+const ERFINV_SLOPE = 0.5 * Math.sqrt(Math.PI);
+const ERFINV_HEAD = Math.fround(ERFINV_SLOPE);
+const ERFINV_TAIL = ERFINV_SLOPE - ERFINV_HEAD;
+
+/** Where erfinv changes from a series over w = -log(1 - x^2) to one over its root, and the root's largest. */
+const ERFINV_FROM = 5;
+const ERFINV_TO = 6.1;
+
+/** y (main + more), with what the sum has lost and a little beside it. */
+function timesSum(y: Tensor, main: Tensor | number, more: Tensor, little = 0): Tensor {
+  const sum = more.add(main);
+  return y.mul(sum).add(y.mul(more.sub(sum.sub(main)).add(little)));
+}
+
+/** The inverse of erf: infinite at -1 and 1, NaN beyond. */
+export const erfinv: Unary = x =>
+  elementwise(
+    'special.erfinv',
+    [x],
+    y => {
+      const size = y.abs();
+      // Giles' variable, in which erfinv(y) / y hardly bends; 1 - |y| is exact where it is little.
+      const outer = size.neg().add(1).mul(size.add(1));
+      const w = size.lt(0.5).where(y.mul(y).neg().log1p(), outer.log()).neg();
+      const nearW = w.clamp(null, ERFINV_FROM);
+      const more = nearW.mul(chebyshev(nearW.mul(2 / ERFINV_FROM).sub(1), ERFINV));
+      const near = timesSum(y, ERFINV_HEAD, more, ERFINV_TAIL);
+      const from = Math.sqrt(ERFINV_FROM);
+      const root = w.clamp(ERFINV_FROM, ERFINV_TO ** 2).sqrt();
+      const t = root.sub((ERFINV_TO + from) / 2).mul(2 / (ERFINV_TO - from));
+      const far = timesSum(y, root, chebyshev(t, ERFINV_FAR));
+      const inside = y.eq(0).where(y, w.lt(ERFINV_FROM).where(near, far));
+      return size.eq(1).where(y.mul(Number.POSITIVE_INFINITY), w.isnan().where(w, inside));
+    },
+    [(_, v) => v.mul(v).exp().mul(ERFINV_SLOPE)],
   );

@@ -7,11 +7,14 @@ import { describe, expect, it } from 'vitest';
 import { Assembler } from '../../../src/backends/x86/assembler/assembler.ts';
 import { ListingAssembler } from '../../../src/backends/x86/assembler/listing.ts';
 import { mem, R } from '../../../src/backends/x86/assembler/operands.ts';
+import { CONTROL, CONTROL_BYTES } from '../../../src/backends/x86/control.ts';
+import { LEDGER_BYTES } from '../../../src/backends/x86/memory/ledger.ts';
 import { Native } from '../../../src/backends/x86/memory/native.ts';
 import type { Koffi } from '../../../src/backends/x86/memory/platform.ts';
 import { darwin } from '../../../src/backends/x86/memory/posix.ts';
 import { windows } from '../../../src/backends/x86/memory/windows.ts';
 import { waitingCode, windowsEntry } from '../../../src/backends/x86/system-code.ts';
+import { reapCode } from '../../../src/backends/x86/thread-end.ts';
 import { isas } from './available.ts';
 
 /** A binding that writes down every call, and answers with `results` by function or 1. */
@@ -61,7 +64,7 @@ describe('Windows', () => {
       'kernel32.dll VirtualProtect(69632, 4096, 1, [4 bytes])',
       'kernel32.dll RtlMoveMemory([16 bytes], 65536, 16)',
       'kernel32.dll VirtualFree(65536, 0, 32768)',
-      'kernel32.dll CreateThread(null, 0, 74560, 5, 0, null)',
+      'kernel32.dll CreateThread(null, 131072, 74560, 5, 0, null)',
     ]);
   });
 
@@ -154,6 +157,56 @@ describe('Windows', () => {
     expect([words[0], words[2], words[4]]).toEqual([4321, 0x1111, 0x2222]);
     expect([...words.subarray(22, 32)]).toEqual(Array.from({ length: 10 }, (_, i) => 106 + i));
   });
+});
+
+it.skipIf(isas.length === 0)('what a worker of Windows held is given back once it and its threads have ended', () => {
+  const native = new Native();
+  const NAMES = ['WaitForSingleObject', 'CloseHandle', 'FlsFree', 'VirtualFree'] as const;
+  const seen = new BigInt64Array(4 * 64);
+  const cursor = BigInt64Array.of(BigInt(native.addressOf(seen)));
+  /** A function of Windows that writes down its number and its first three arguments, and changes what it may. */
+  const fake = (number: number): number => {
+    const asm = new Assembler();
+    asm.movImm(R.r10, BigInt(native.addressOf(cursor)));
+    asm.mov(true, R.rax, mem(R.r10));
+    asm.movImm(R.r11, BigInt(number));
+    for (const [k, r] of [R.r11, R.rcx, R.rdx, R.r8].entries()) asm.movStore(8, mem(R.rax, 8 * k), r);
+    asm.aluImm('add', true, R.rax, 32);
+    asm.movStore(8, mem(R.r10), R.rax);
+    // Its shadow space.
+    for (let k = 0; k < 4; k++) asm.movStore(8, mem(R.rsp, 8 + 8 * k), R.rax);
+    for (const r of [R.rax, R.rcx, R.rdx, R.r8, R.r9, R.r10, R.r11]) asm.movImm(r, 0n);
+    asm.plain('ret');
+    return native.load(asm.finish()).address;
+  };
+  const [join, closeHandle, forgetEnd, unmap] = NAMES.map((_, i) => fake(i));
+  const [control, ledger] = [native.sharedWords(CONTROL_BYTES), native.sharedWords(LEDGER_BYTES)];
+  const write = (address: number, ...words: number[]): void =>
+    native.write(address, new Uint8Array(BigInt64Array.from(words, BigInt).buffer));
+  const words = { endKey: 7, forgetEnd, join, unmap, poolCode: 0x70000, closeHandle, thisThread: 99, workers: 2 };
+  for (const [name, word] of Object.entries(words)) write(control + CONTROL[name as keyof typeof words], word!);
+  write(control + CONTROL.handles, 11, 12);
+  write(ledger, 0x50000, 4096, 0x60000, 8192, 0, 0);
+  const asm = new Assembler();
+  const reap = reapCode(asm, ledger);
+  const pages = native.load(asm.finish());
+  native.callable(pages.address + reap.at)(0, 0, 0, control);
+
+  const count = (Number(cursor[0]) - native.addressOf(seen)) / 32;
+  const calls = Array.from({ length: count }, (_, i) => {
+    const [name, ...args] = seen.subarray(4 * i, 4 * i + 4);
+    return [NAMES[Number(name)], ...args.map(Number)];
+  });
+  const freed = (address: number) => ['VirtualFree', address, 0, 0x8000];
+  const ended = (handle: number) => [
+    ['WaitForSingleObject', handle, 0xffffffff, expect.anything()],
+    ['CloseHandle', handle, expect.anything(), expect.anything()],
+  ];
+  expect(calls).toEqual([
+    ...[11, 12, 99].flatMap(ended),
+    ['FlsFree', 7, expect.anything(), expect.anything()],
+    ...[0x50000, 0x60000, ledger, control, 0x70000].map(freed),
+  ]);
 });
 
 it.skipIf(isas.length === 0).each(isas.filter(isa => isa !== 'amx'))(

@@ -257,6 +257,10 @@ export class Assembler implements Sink {
     legacy(this, false, 0xff, 2, r);
   }
 
+  jumpRegister(r: number): void {
+    legacy(this, false, 0xff, 4, r);
+  }
+
   jump(target: Label, condition?: Condition): void {
     this.jumps.push({ at: this.before + this.length, target, condition: condition ? CC[condition] : -1 });
   }

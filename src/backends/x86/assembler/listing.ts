@@ -243,6 +243,11 @@ export class ListingAssembler extends Assembler {
     super.callRegister(r);
   }
 
+  override jumpRegister(r: number): void {
+    this.note(`jmp ${R64[r]}`);
+    super.jumpRegister(r);
+  }
+
   override jump(target: Label, condition?: Condition): void {
     this.note(() => `j${condition ?? 'mp'} ${this.nameOf(target)}`);
     super.jump(target, condition);

@@ -191,7 +191,7 @@ export class Native {
 
   /** Has code(argument) called on this thread when it ends, however it ends, where the system can. */
   atThreadEnd(code: number, argument: number): ThreadEnd | null {
-    return this.platform.atThreadEnd(code, argument);
+    return this.platform.atThreadEnd(this.entry(code).address, argument);
   }
 
   /**

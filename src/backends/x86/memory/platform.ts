@@ -20,8 +20,8 @@ export interface Platform {
   /** Asks for large pages behind memory that has not been touched yet; a hint. */
   largePages(address: number, bytes: number): void;
   /**
-   * Has code(argument) called on this thread when it ends, however it ends; the argument is not 0. Null where that was
-   * never tried (Windows) or there are too many.
+   * Has code(argument), of the system's convention, called on this thread when it ends, however it ends; the argument is
+   * not 0. Null where there are too many, and for the main thread of Windows, which ends with its process.
    */
   atThreadEnd(code: number, argument: number): ThreadEnd | null;
   /**
@@ -46,8 +46,13 @@ export interface Koffi {
  */
 export interface ThreadEnd {
   readonly key: number;
-  /** forget(key), which it does itself; join(thread handle, 0); unmap(address, bytes). */
+  /**
+   * forget(key), which it does itself; join(thread handle, 0); unmap(address, bytes). On Windows FlsFree,
+   * WaitForSingleObject(handle, milliseconds) and VirtualFree.
+   */
   readonly forget: number;
   readonly join: number;
   readonly unmap: number;
+  /** CreateThread, CloseHandle, and a handle of this thread. */
+  readonly windows?: { readonly start: number; readonly close: number; readonly thread: number };
 }

@@ -7,9 +7,9 @@
 import { bytesOf } from '../../../graph/dtype.ts';
 import type { LoopBuilder } from '../../loop-builder.ts';
 import type { Reg } from '../../loops.ts';
-import { everyNth } from '../../strides.ts';
+import { deinterleaved, everyNth } from '../../strides.ts';
 import { lanesFor, type Target } from '../../target.ts';
-import { loadRun } from '../cursor.ts';
+import { apart, loadRun } from '../cursor.ts';
 import { affine, unravel, zero } from '../indices.ts';
 import { type Stream, sweep } from '../micro.ts';
 import { comesPacked } from '../plan.ts';
@@ -43,6 +43,8 @@ const TASKS = 8;
 /** A row of channels that is a multiple of this many bytes meets the others in one set of the first cache. */
 const SET_BYTES = 4096;
 const UNROLL = 2;
+/** Taps of a kernel. */
+const TAPS = 9;
 /** Tiles from one whose results are finished to the one whose lines are asked for. */
 const AHEAD = 4;
 
@@ -107,6 +109,9 @@ function planForward(p: Problem, f: Forward, target: Target, words: boolean): Fo
   }; // biome-ignore format: a record
 }
 
+/** Whether the nine taps lie side by side. */
+const isDense = (lin: readonly number[], { axes: [y, x] }: Windows): boolean => lin[y.tap] === 3 && lin[x.tap] === 1;
+
 /** Emits the stage that transforms the kernel into panels [panel][plane][channel][width]; says whether it runs here. */
 function packKernel(
   b: LoopBuilder,
@@ -124,6 +129,8 @@ function packKernel(
     const { flipped, tap } = windows.axes[axis]!;
     return (flipped ? 2 - i : i) * kernel.lin[tap]!;
   };
+  const all = (value: (offset: number) => Reg): Reg[][] =>
+    [0, 1, 2].map(i => [0, 1, 2].map(j => value(at(i, 0) + at(j, 1))));
   const groups = Math.ceil(channels / lanes);
   const byChannel = kernel.lin[windows.channel]! > step;
   const fill = (): void =>
@@ -139,14 +146,14 @@ function packKernel(
       const lo = b.mul(group!, b.i32(lanes));
       const hi = b.bin('min', b.add(lo, b.i32(lanes)), b.i32(channels));
       const shuffles = plan.shuffles && step > 1 && step <= lanes;
+      const together = shuffles && step === TAPS && isDense(kernel.lin, windows);
       const offsets = step !== 1 && p.masks && kernel.dtype === 'f32' && !shuffles ? b.iota(lanes, step) : null;
-      const each = (value: (index: Reg) => Reg): void =>
+      const each = (taps: (index: Reg) => Reg[][]): void =>
         b.for(lo, hi, 1, channel => {
           const index = affine(b, [[column, step], [channel, kernel.lin[windows.channel]!]], kernel.base); // biome-ignore format: a sum
           const line = affine(b, [[panel!, PLANES * channels], [channel, 1]], 0); // biome-ignore format: a sum
           const to = b.addr(buffer, affine(b, [[line, width], [vector!, lanes]], 0)); // biome-ignore format: a sum
-          const taps = [0, 1, 2].map(i => [0, 1, 2].map(j => value(b.add(index, b.i32(at(i, 0) + at(j, 1))))));
-          storePlanes(b, transformTaps(b, taps), to, planes);
+          storePlanes(b, transformTaps(b, taps(index)), to, planes);
         });
       const load = (index: Reg): Reg => {
         if (offsets) return b.gather('f32', b.addr(kernel.buffer, index), offsets);
@@ -154,12 +161,18 @@ function packKernel(
         const from = b.addr(kernel.buffer, index);
         return everyNth(b, step, lanes, offset => b.load(kernel.dtype, from, offset * bytesOf(kernel.dtype), lanes));
       };
-      if (results % width === 0) each(load);
+      const fromMemory = (index: Reg): Reg[][] => {
+        if (!together) return all(offset => load(b.add(index, b.i32(offset))));
+        const read = apart(b, kernel, index, lanes, TAPS, lanes);
+        const kernels = Array.from({ length: TAPS }, (_, k) => read(k));
+        return all(offset => deinterleaved(b, kernels, lanes, offset));
+      };
+      if (results % width === 0) each(fromMemory);
       else
         b.if(
           b.cmp('lt', column, b.i32(results)),
-          () => each(load),
-          () => each(() => zero(b, 'f32', lanes)),
+          () => each(fromMemory),
+          () => each(() => all(() => zero(b, 'f32', lanes))),
         );
     });
   const keeps = comesPacked(kernel);

@@ -10,18 +10,21 @@ import type { Reg } from '../../loops.ts';
 /** A matrix of vectors, row by row. */
 export type Matrix = readonly (readonly Reg[])[];
 
-/** What one of the matrices makes of a column. */
-type Apply = (b: LoopBuilder, column: readonly Reg[]) => readonly Reg[];
+/** What one of the matrices makes of a column; `half` halves. */
+type Apply = (b: LoopBuilder, column: readonly Reg[], half: (x: Reg) => Reg) => readonly Reg[];
 
 const transposed = (m: Matrix): Matrix => m[0]!.map((_, j) => m.map(row => row[j]!));
 
 /** The matrix times `m` times its transpose. */
 const bothSides = (b: LoopBuilder, apply: Apply, m: Matrix): Matrix => {
-  const columns = transposed(m).map(column => apply(b, column));
-  return transposed(columns).map(row => apply(b, row));
+  let factor: Reg | undefined;
+  const half = (x: Reg): Reg => {
+    factor ??= b.const('f32', 0.5, x.type.lanes);
+    return b.mul(x, factor);
+  };
+  const columns = transposed(m).map(column => apply(b, column, half));
+  return transposed(columns).map(row => apply(b, row, half));
 };
-
-const half = (b: LoopBuilder, x: Reg): Reg => b.mul(x, b.const('f32', 0.5, x.type.lanes));
 
 /** Bt: 4 pixels. */
 const pixels: Apply = (b, [x0, x1, x2, x3]) => [b.sub(x0!, x2!), b.add(x1!, x2!), b.sub(x2!, x1!), b.sub(x1!, x3!)];
@@ -30,15 +33,15 @@ const results: Apply = (b, [x0, x1, x2, x3]) => [b.add(b.add(x0!, x1!), x2!), b.
 /** A: 2 gradients of results to those of 4 sums. */
 const gradients: Apply = (b, [x0, x1]) => [x0!, b.add(x0!, x1!), b.sub(x0!, x1!), b.un('neg', x1!)];
 /** G: 3 taps. */
-const taps: Apply = (b, [x0, x1, x2]) => {
-  const outer = half(b, b.add(x0!, x2!));
-  const middle = half(b, x1!);
+const taps: Apply = (b, [x0, x1, x2], half) => {
+  const outer = half(b.add(x0!, x2!));
+  const middle = half(x1!);
   return [x0!, b.add(outer, middle), b.sub(outer, middle), x2!];
 };
 /** Gt: 4 gradients of transformed taps to those of 3 taps. */
-const tapGradients: Apply = (b, [x0, x1, x2, x3]) => {
-  const even = half(b, b.add(x1!, x2!));
-  return [b.add(x0!, even), half(b, b.sub(x1!, x2!)), b.add(even, x3!)];
+const tapGradients: Apply = (b, [x0, x1, x2, x3], half) => {
+  const even = half(b.add(x1!, x2!));
+  return [b.add(x0!, even), half(b.sub(x1!, x2!)), b.add(even, x3!)];
 };
 
 /** 4x4 pixels to V. */
