@@ -20,6 +20,7 @@ type Untyped = any;
 const [T, N, O, D, M, F, R, fit]: Untyped[] = [tenon, nn, optim, data, metrics, formats, recsys, train.fit];
 const a: Untyped = tenon.ones([2, 3]);
 const model: Untyped = new nn.Linear(3, 2);
+const gpt: Untyped = new models.GPT2LMHeadModel({ vocabSize: 4, nPositions: 8, nEmbd: 4, nLayer: 1, nHead: 1 });
 const sgd = (): Untyped => new optim.SGD(model.parameters(), { lr: 0.1 });
 
 describe('a first mistake is answered in one sentence', () => {
@@ -114,6 +115,27 @@ describe('a first mistake is answered in one sentence', () => {
     ['compile(model)', () => T.compile(model), 'compile: expected a function of tensors, got object'],
     ['saveSafetensors of arrays', () => F.safetensorsChunks({ w: [1] }), 'safetensors: "w" is no tensor'],
     ['onnx.export of a function', () => F.onnx.export((x: Tensor) => x, a), 'export: module: expected a Module'],
+    [
+      'onnx.export without inputs',
+      () => F.onnx.export(model),
+      'export: exampleInputs: expected the arguments of forward',
+    ],
+    [
+      'metadata of numbers',
+      () => F.safetensorsChunks({ w: a }, { epoch: 3 }),
+      'safetensors: metadata epoch: expected a string, got number 3',
+    ],
+    [
+      'generate of a text',
+      () => gpt.generate('Once upon'),
+      'GPT2LMHeadModel: prompt: expected an array of tokens, got',
+    ],
+    ['a deviation of 0', () => D.normalize([0.5], [0]), 'normalize: std: 0 came, expected numbers above 0'],
+    [
+      'a bigint in a config',
+      () => new R.EmbeddingTable({ dim: 8n }),
+      'EmbeddingTable: dim: "8" came, expected a whole',
+    ],
     ['DeepFM without a schema', () => new R.DeepFM({ dim: 8 }), 'DeepFM: schema: expected what the batches hold'],
     ['SparseTrainer({})', () => new R.SparseTrainer({}), 'SparseTrainer: model: expected a model of tenon/recsys'],
     ['a number for a tensor', () => model.forward([1, 2, 3]), 'linear: input: expected a tensor, got an array'],
@@ -152,6 +174,9 @@ describe('a first mistake is answered in one sentence', () => {
       'collate: samples differ: an array of 1 and an array of 2',
     ],
     ['DataLoader(array)', () => new D.DataLoader([1, 2]), 'for an array, arrayDataset(samples)'],
+    ['meshgrid(a, b)', () => T.meshgrid(a, a), 'meshgrid: expected an array of tensors, got a tensor f32 [2, 3]'],
+    ['weight.assign(3)', () => model.weight.assign(3), 'assign: parameter: expected a tensor, got number 3'],
+    ['Softmax()', () => new N.Softmax(), 'Softmax: dim: expected a whole number, got undefined'],
     ['noGrad()', () => T.noGrad(), 'noGrad: expected a function, got undefined'],
     [
       'noGrad(async)',

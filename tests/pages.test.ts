@@ -1,6 +1,6 @@
 /**
- * What the documentation says of itself: links lead to files, the index of docs/decisions lists every decision under
- * its title.
+ * What the documentation says of itself: links lead to files, the files it names are there, the index of docs/decisions
+ * lists every decision under its title.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -25,6 +25,15 @@ it.each(pages)('%s: links lead to files', page => {
     .map(([, target]) => target!.replace(/#.*$/, ''))
     .filter(target => target && !/^[a-z]+:/.test(target));
   expect(targets.filter(target => !existsSync(path.join(root, path.dirname(page), target)))).toEqual([]);
+});
+
+it.each(pages)('%s: the files it names are there', page => {
+  const written = /`((?:src|tests|bench|conformance|docs|examples|packaging)\/[\w./-]+)`/g;
+  const named = [...textOf(page).matchAll(written)].map(([, file]) => file!.replace(/\/$/, ''));
+  const isMade = (file: string): boolean => file.startsWith('docs/api/out') || file.includes('NNN');
+  const isThere = (file: string): boolean =>
+    ['', '.ts', '.test.ts'].some(end => existsSync(path.join(root, file + end)));
+  expect(named.filter(file => !isMade(file) && !isThere(file))).toEqual([]);
 });
 
 it('docs/decisions/README.md has one line for each decision', () => {

@@ -8,6 +8,7 @@ import { bytesOf, type DType, type HostArray } from '../graph/dtype.ts';
 import { sizeOf } from '../graph/shape.ts';
 import { shapeText } from '../tensor/convert.ts';
 import { Tensor } from '../tensor/index.ts';
+import { describe } from '../tensor/operands.ts';
 import { writeAtomic } from './atomic.ts';
 import { dtypeFor, encodeElements, type FileType, fileBytesOf } from './elements.ts';
 import { type Json, parseJson, shown } from './json.ts';
@@ -100,6 +101,9 @@ export function* streamSafetensors(
 ): Generator<Uint8Array> {
   const ordered = [...tensors].sort((a, b) => bytesOf(b.dtype) - bytesOf(a.dtype) || (a.name < b.name ? -1 : 1));
   const entries: string[] = [];
+  for (const [name, value] of Object.entries(metadata))
+    if (typeof value !== 'string')
+      throw new TypeError(`safetensors: metadata ${name}: expected a string, got ${describe(value)}`);
   if (Object.keys(metadata).length > 0) entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
   let offset = 0;
   for (const { name, dtype, shape } of ordered) {

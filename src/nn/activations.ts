@@ -3,6 +3,7 @@
  */
 import { shapeText } from '../tensor/convert.ts';
 import { F, type Parameter, type Tensor } from '../tensor/index.ts';
+import { describe } from '../tensor/operands.ts';
 import { checkNames, checkOptions, type OrAlone, withName } from '../tensor/options.ts';
 import { blank } from './init.ts';
 import { Module } from './module.ts';
@@ -229,55 +230,43 @@ export class PReLU extends Module {
   }
 }
 
-/** exp(x) / sum(exp(x)) along `dim`. */
-export class Softmax extends Module {
+/** What is computed along one dimension, which must be given. */
+abstract class AlongDim extends Module {
   readonly dim: number;
 
   constructor(dim: number) {
     super();
+    if (!Number.isInteger(dim))
+      throw new TypeError(`${this.constructor.name}: dim: expected a whole number, got ${describe(dim)}`);
     this.dim = dim;
   }
+}
 
+/** exp(x) / sum(exp(x)) along `dim`. */
+export class Softmax extends AlongDim {
   forward(x: Tensor): Tensor {
     return F.softmax(x, this.dim);
   }
 }
 
 /** log(softmax(x)) along `dim`. */
-export class LogSoftmax extends Module {
-  readonly dim: number;
-
-  constructor(dim: number) {
-    super();
-    this.dim = dim;
-  }
-
+export class LogSoftmax extends AlongDim {
   forward(x: Tensor): Tensor {
     return F.logSoftmax(x, this.dim);
   }
 }
 
 /** softmax(-x) along `dim`. */
-export class Softmin extends Module {
-  readonly dim: number;
-
-  constructor(dim: number) {
-    super();
-    this.dim = dim;
-  }
-
+export class Softmin extends AlongDim {
   forward(x: Tensor): Tensor {
     return F.softmin(x, this.dim);
   }
 }
 
 /** The first half along `dim` (-1) times the sigmoid of the second. */
-export class GLU extends Module {
-  readonly dim: number;
-
+export class GLU extends AlongDim {
   constructor(dim = -1) {
-    super();
-    this.dim = dim;
+    super(dim);
   }
 
   forward(x: Tensor): Tensor {

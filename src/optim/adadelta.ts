@@ -1,6 +1,7 @@
 /**
  * Adadelta (Zeiler 2012).
  */
+import { decayed } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface AdadeltaOptions extends Partial<BaseHyper> {
@@ -31,7 +32,7 @@ export class Adadelta extends Optimizer<Hyper> {
   protected update({ hyper, rate }: ParamGroup<Hyper>, updates: readonly Update[]): void {
     const { rho, eps, weightDecay } = hyper;
     for (const { parameter, grad: rawGrad } of updates) {
-      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+      const grad = decayed(rawGrad, parameter, weightDecay);
       const square = this.slot(parameter, 'squareAvg');
       const changes = this.slot(parameter, 'accDelta');
       square.assign(square.mul(rho).add(grad.mul(1 - rho).mul(grad)));

@@ -1,6 +1,7 @@
 /**
  * Adagrad (Duchi et al. 2011).
  */
+import { decayed } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface AdagradOptions extends Partial<BaseHyper> {
@@ -42,7 +43,7 @@ export class Adagrad extends Optimizer<Hyper> {
         rows.assign(sum, squares);
         continue;
       }
-      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+      const grad = decayed(rawGrad, parameter, weightDecay);
       sum.assign(sum.add(grad.mul(grad)));
       parameter.assign(parameter.sub(grad.mul(size).div(sum.sqrt().add(eps))));
     }

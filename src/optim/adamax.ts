@@ -1,7 +1,7 @@
 /**
  * Adamax (Kingma and Ba 2015): Adam with the largest gradient so far in place of the mean square.
  */
-import { biasCorrection, checkBetas, follow } from './moments.ts';
+import { biasCorrection, checkBetas, decayed, follow } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface AdamaxOptions extends Partial<BaseHyper> {
@@ -34,7 +34,7 @@ export class Adamax extends Optimizer<Hyper> {
     const beta1 = group.moving(betas[0]);
     const sizes = group.rate.div(biasCorrection(beta1, group.steps));
     for (const { parameter, grad: rawGrad, index } of updates) {
-      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+      const grad = decayed(rawGrad, parameter, weightDecay);
       const mean = follow(this.slot(parameter, 'expAvg'), grad, beta1);
       const largest = this.slot(parameter, 'expInf');
       largest.assign(largest.mul(betas[1]).maximum(grad.abs().add(eps)));

@@ -2,6 +2,7 @@
  * Averaged stochastic gradient descent (Polyak and Juditsky 1992; the schedule of Bottou 2010).
  */
 import { where } from '../tensor/index.ts';
+import { decayed } from './moments.ts';
 import { type BaseHyper, movedOn, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface ASGDOptions extends Partial<BaseHyper> {
@@ -41,7 +42,7 @@ export class ASGD extends Optimizer<Hyper> {
       .clamp(1, null)
       .reciprocal();
     for (const { parameter, grad: rawGrad, index } of updates) {
-      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+      const grad = decayed(rawGrad, parameter, weightDecay);
       const size = sizes.select(0, index);
       const next = parameter.mul(size.mul(-lambd).add(1)).sub(grad.mul(size));
       const average = this.slot(parameter, 'ax');

@@ -6,6 +6,7 @@
 import type { AnyModule } from '../nn/module.ts';
 import { cat, cond, linalg, ones, type Parameter, type Tensor, where } from '../tensor/index.ts';
 import { type KroneckerLayer, layersOf } from './kfacLayers.ts';
+import { decayed } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface KFACOptions extends Partial<BaseHyper> {
@@ -109,7 +110,7 @@ export class KFAC extends Optimizer<Hyper> {
     const { momentum, weightDecay } = group.hyper;
     for (const { parameter, grad } of updates) {
       const plain = directions.get(parameter) ?? grad;
-      const direction = weightDecay === 0 ? plain : plain.add(parameter.mul(weightDecay));
+      const direction = decayed(plain, parameter, weightDecay);
       const buffer = this.slot(parameter, 'momentumBuffer');
       buffer.assign(buffer.mul(group.moving(momentum)).add(direction));
       parameter.assign(parameter.sub(buffer.mul(group.rate)));

@@ -2,7 +2,7 @@
  * LAMB (You et al. 2020): Adam whose step is scaled layer by layer to the size of the weights, for very large batches.
  */
 import { where } from '../tensor/index.ts';
-import { biasCorrection, checkBetas, follow, followSquare } from './moments.ts';
+import { biasCorrection, checkBetas, decayed, follow, followSquare } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface LAMBOptions extends Partial<BaseHyper> {
@@ -49,7 +49,7 @@ export class LAMB extends Optimizer<Hyper> {
         root = root.mul(inverseRoots.select(0, index));
       }
       const adapted = mean.div(root.add(eps));
-      const direction = weightDecay === 0 ? adapted : adapted.add(parameter.mul(weightDecay));
+      const direction = decayed(adapted, parameter, weightDecay);
       const [size, length] = [parameter.norm(), direction.norm()];
       const ratio = where(size.gt(0).logicalAnd(length.gt(0)), size.div(length), 1);
       parameter.assign(parameter.sub(direction.mul(ratio.mul(rate))));

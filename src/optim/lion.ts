@@ -2,7 +2,7 @@
  * Lion (Chen et al. 2023): the sign of a mean of gradients; half the state of Adam. Learning rates are some ten times
  * smaller than Adam's.
  */
-import { checkBetas, complement, follow } from './moments.ts';
+import { checkBetas, complement, decayed, follow } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface LionOptions extends Partial<BaseHyper> {
@@ -40,7 +40,7 @@ export class Lion extends Optimizer<Hyper> {
         .mul(beta1)
         .add(grad.mul(complement(beta1)))
         .sign();
-      const direction = weightDecay === 0 ? sign : sign.add(parameter.mul(weightDecay));
+      const direction = decayed(sign, parameter, weightDecay);
       follow(mean, grad, betas[1]);
       parameter.assign(parameter.sub(direction.mul(group.rate)));
     }

@@ -1,5 +1,5 @@
 /**
- * Running means of gradients, as the Adam family uses them.
+ * What the rules of optimizers are made of: running means of gradients, as the Adam family uses them, and weight decay.
  */
 import type { Parameter, Tensor } from '../tensor/index.ts';
 import { describe } from '../tensor/operands.ts';
@@ -13,6 +13,10 @@ export function biasCorrection(beta: Scalar, steps: Tensor): Tensor {
   const log = typeof beta === 'number' ? Math.log(beta) : beta.log();
   return steps.mul(log).expm1().neg();
 }
+
+/** `direction` with the pull of an L2 penalty: direction + weightDecay * parameter. */
+export const decayed = (direction: Tensor, parameter: Parameter, weightDecay: number): Tensor =>
+  weightDecay === 0 ? direction : direction.add(parameter.mul(weightDecay));
 
 /** Moves a running mean on: mean = beta * mean + (1 - beta) * value. */
 export function follow(mean: Parameter, value: Tensor, beta: Scalar): Parameter {

@@ -2,7 +2,7 @@
  * NAdam: Adam with Nesterov momentum (Dozat 2016).
  */
 import type { Tensor } from '../tensor/index.ts';
-import { biasCorrection, checkBetas, follow, followSquare } from './moments.ts';
+import { biasCorrection, checkBetas, decayed, follow, followSquare } from './moments.ts';
 import { type BaseHyper, movedOn, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface NAdamOptions extends Partial<BaseHyper> {
@@ -55,7 +55,7 @@ export class NAdam extends Optimizer<Hyper> {
     const meanShares = rate.mul(next).div(product.mul(next).neg().add(1));
     const inverseRoots = biasCorrection(betas[1], steps).sqrt().reciprocal();
     for (const { parameter, grad: rawGrad, index } of updates) {
-      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+      const grad = decayed(rawGrad, parameter, weightDecay);
       const mean = follow(this.slot(parameter, 'expAvg'), grad, beta1);
       const square = followSquare(this.slot(parameter, 'expAvgSq'), grad, betas[1]);
       const denominator = square.sqrt().mul(inverseRoots.select(0, index)).add(eps);

@@ -249,6 +249,19 @@ export abstract class Optimizer<H extends BaseHyper = BaseHyper> {
     for (const group of this.paramGroups) group.lr = value;
   }
 
+  /** The settings of every group of parameters; `console.log(optimizer)` shows it too. */
+  toString(): string {
+    const lines = this.paramGroups.map(({ params, lr, hyper }, i) => {
+      const settings = Object.entries({ lr, ...hyper }).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+      return `  (${i}): parameters=${params.length}, ${settings.join(', ')}`;
+    });
+    return `${this.name}(\n${lines.join('\n')}\n)`;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+
   /** Forgets all gradients; with `setToNone` false they become zeros instead. */
   zeroGrad(options: { readonly setToNone?: boolean } = {}): void {
     const { setToNone = true } = checkOptions('zeroGrad', options, ['setToNone']);

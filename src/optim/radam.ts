@@ -2,7 +2,7 @@
  * RAdam: Adam whose adaptive rate waits until its variance is known (Liu et al. 2020).
  */
 import { where } from '../tensor/index.ts';
-import { biasCorrection, checkBetas, follow, followSquare } from './moments.ts';
+import { biasCorrection, checkBetas, decayed, follow, followSquare } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface RAdamOptions extends Partial<BaseHyper> {
@@ -55,7 +55,7 @@ export class RAdam extends Optimizer<Hyper> {
     // Where the variance is unknown the root is not used; 1 keeps it real.
     const adaptive = where(isKnown, rectification, 1).sqrt().mul(correction2.sqrt());
     for (const { parameter, grad: rawGrad, index } of updates) {
-      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+      const grad = decayed(rawGrad, parameter, weightDecay);
       const mean = follow(this.slot(parameter, 'expAvg'), grad, beta1);
       const square = followSquare(this.slot(parameter, 'expAvgSq'), grad, beta2);
       const adapted = square.sqrt().add(eps).reciprocal().mul(adaptive.select(0, index));

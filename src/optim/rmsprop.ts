@@ -2,6 +2,7 @@
  * RMSprop (Tieleman and Hinton 2012), with centring (Graves 2013) and momentum.
  */
 import type { Tensor } from '../tensor/index.ts';
+import { decayed } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface RMSpropOptions extends Partial<BaseHyper> {
@@ -44,7 +45,7 @@ export class RMSprop extends Optimizer<Hyper> {
     const { hyper, rate } = group;
     const { alpha, eps, weightDecay, momentum, centered } = hyper;
     for (const { parameter, grad: rawGrad } of updates) {
-      const grad = weightDecay === 0 ? rawGrad : rawGrad.add(parameter.mul(weightDecay));
+      const grad = decayed(rawGrad, parameter, weightDecay);
       const square = this.slot(parameter, 'squareAvg');
       square.assign(square.mul(alpha).add(grad.mul(1 - alpha).mul(grad)));
       let variance: Tensor = square;

@@ -1,6 +1,7 @@
 /**
  * Stochastic gradient descent.
  */
+import { decayed } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface SGDOptions extends BaseHyper {
@@ -42,7 +43,7 @@ export class SGD extends Optimizer<Required<SGDOptions>> {
         rows.assign(parameter, rows.of(parameter).sub(rows.values.mul(rate)));
         continue;
       }
-      let direction = weightDecay === 0 ? grad : grad.add(parameter.mul(weightDecay));
+      let direction = decayed(grad, parameter, weightDecay);
       if (momentum !== 0) {
         const buffer = this.slot(parameter, 'momentumBuffer');
         // The buffer starts at 0, so only the first step's dampening has to be told apart.

@@ -3,6 +3,7 @@
  * its gradients.
  */
 import { cond, eye, F, linalg, type Parameter, type Tensor } from '../tensor/index.ts';
+import { decayed } from './moments.ts';
 import { type BaseHyper, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts';
 
 export interface ShampooOptions extends Partial<BaseHyper> {
@@ -103,7 +104,7 @@ export class Shampoo extends Optimizer<Hyper> {
         const rows = root.matmul(this.#inBlocks(direction, parameter, axis)).flatten(0, 1);
         return rows.narrow(0, 0, shape[0]!).reshape(shape).movedim(0, axis);
       }, grad);
-      const direction = weightDecay === 0 ? scaled : scaled.add(parameter.mul(weightDecay));
+      const direction = decayed(scaled, parameter, weightDecay);
       const buffer = momentum === 0 ? null : this.slot(parameter, 'momentumBuffer');
       const step = buffer ? buffer.assign(buffer.mul(group.moving(momentum)).add(direction)) : direction;
       parameter.assign(parameter.sub(step.mul(group.rate)));

@@ -58,7 +58,8 @@ export function byType<T extends { readonly type: string }>(
 }
 
 const shown = (x: unknown): string => {
-  const json = typeof x === 'function' || x === undefined ? String(x) : JSON.stringify(x);
+  const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
+  const json = typeof x === 'function' || x === undefined ? String(x) : JSON.stringify(x, plain);
   return json.length > 60 ? `${json.slice(0, 57)}...` : json;
 };
 

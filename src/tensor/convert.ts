@@ -140,14 +140,20 @@ function nestedShape(data: NestedInput): number[] {
   return shape;
 }
 
+/** What came in the place of a number, and what makes a tensor of it. */
+function elementText(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return value === null ? 'null' : typeof value;
+  const { name } = value.constructor;
+  if (ArrayBuffer.isView(value)) return `${name} (rows of typed arrays: one long one, with shape)`;
+  return 'node' in value ? `${name} (stack and cat join tensors)` : name;
+}
+
 /** Fills `into` depth first, checking that every row has the length its level must have. */
 function flatten(data: NestedInput, shape: readonly number[], depth: number, into: Scalar[]): void {
   if (depth === shape.length) {
     if (Array.isArray(data)) throw new TypeError('Tensor.from: rows are nested to different depths');
     if (typeof data !== 'number' && typeof data !== 'bigint' && typeof data !== 'boolean')
-      throw new TypeError(
-        `Tensor.from: expected numbers, booleans or bigints, got ${data === null ? 'null' : typeof data}`,
-      );
+      throw new TypeError(`Tensor.from: expected numbers, booleans or bigints, got ${elementText(data)}`);
     into.push(data);
     return;
   }

@@ -7,7 +7,7 @@ import type { Node } from '../graph/node.ts';
 import { checkDType, checkShape, type NestedInput, type Scalar, shapeText, type TensorData } from './convert.ts';
 import { checkTensor, checkWhole, describe } from './operands.ts';
 import { coordinate } from './ops/along.ts';
-import { checkOptions, type SizeArgsWith, shapeAndOptions } from './options.ts';
+import { checkChoice, checkOptions, type SizeArgsWith, shapeAndOptions } from './options.ts';
 import { Tensor } from './tensor.ts';
 
 export interface DTypeOption {
@@ -156,9 +156,9 @@ export function eye(n: number, m: number = n, options: DTypeOption = {}): Tensor
  * Coordinate grids of vectors: n vectors give n tensors of n dims. With indexing 'xy' the first two dims are swapped.
  */
 export function meshgrid(vectors: readonly Tensor[], options: { readonly indexing?: 'ij' | 'xy' } = {}): Tensor[] {
+  if (!Array.isArray(vectors)) throw new TypeError(`meshgrid: expected an array of tensors, got ${describe(vectors)}`);
   const { indexing = 'ij' } = checkOptions('meshgrid', options, ['indexing']);
-  if (indexing !== 'ij' && indexing !== 'xy')
-    throw new TypeError(`meshgrid: indexing: expected ij or xy, got ${String(indexing)}`);
+  checkChoice('meshgrid', 'indexing', indexing, ['ij', 'xy']);
   if (vectors.length === 0) throw new RangeError('meshgrid: expected at least one tensor, got none');
   vectors.forEach((vector, i) => {
     checkTensor('meshgrid', `tensors[${i}]`, vector);

@@ -199,6 +199,8 @@ export class Parameter extends Tensor {
       `assign to ${this.name || 'a parameter'}`,
       'return the new value (batch normalisation: call eval() or choose a layer without running statistics)',
     );
+    if (!(value instanceof Tensor))
+      throw new TypeError(`assign: ${this.name || 'parameter'}: expected a tensor, got ${describe(value)}`);
     const same = value.ndim === this.ndim && value.shape.every((n, d) => n === this.shape[d]);
     if (!same)
       throw new RangeError(

@@ -2,7 +2,9 @@
  * Ten steps of every optimizer against PyTorch in f64, written out by hand and compiled; state that comes back;
  * clipping. Figures: python3 tests/support/torch_reference.py
  */
+
 import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as optim from '../../src/optim/index.ts';
 import { compile, Parameter, Tensor, tensor } from '../../src/tensor/index.ts';
@@ -178,6 +180,15 @@ describe('groups', () => {
     step();
     expect(p.item()).toBe(-1.5);
     expect(traced).toBe(1);
+  });
+
+  it('are what the console shows', () => {
+    const [a, b] = [new Parameter(tensor([1])), new Parameter(tensor([2]))];
+    const optimizer = new optim.SGD([{ params: [a] }, { params: [b], lr: 0.5 }], { lr: 0.1, momentum: 0.9 });
+    const others = 'momentum=0.9, dampening=0, weightDecay=0, nesterov=false, maximize=false';
+    expect(inspect(optimizer)).toBe(
+      `SGD(\n  (0): parameters=1, lr=0.1, ${others}\n  (1): parameters=1, lr=0.5, ${others}\n)`,
+    );
   });
 
   it('complain about what cannot be', () => {

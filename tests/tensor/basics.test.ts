@@ -137,6 +137,8 @@ describe('data in and out', () => {
     [() => tensor([[1, 2], [3]]), 'Tensor.from: rows of dim 1 differ in length: 2 and 1'],
     [() => tensor([[1], 2]), 'Tensor.from: rows are nested to different depths'],
     [() => tensor(['a'] as never), 'Tensor.from: expected numbers, booleans or bigints, got string'],
+    [() => tensor([ones(2), ones(2)] as never), 'got Tensor (stack and cat join tensors)'],
+    [() => tensor([new Float32Array(2)] as never), 'got Float32Array (rows of typed arrays: one long one, with shape)'],
     [
       () => Tensor.from(new Float32Array(3), { shape: [2] }),
       'Tensor.from: shape [2] holds 2 elements, and the data has 3',

@@ -114,17 +114,32 @@ const BIT_OPS: Partial<Record<BinOp, string>> = { and: 'vpand', or: 'vpor', xor:
 
 /** What vrange picks, as an immediate: the smaller or the larger, with its own sign. */
 const PICKS = { min: 4, max: 5 } as const;
+/** A bit of the third operand chooses: the first two joined by `and`, or by `or`. */
+const AND_OR_OR = 0xd4;
 
 /**
- * min or max with NaN from either side and -0 below +0, in T0. The instruction orders zeros, and takes a number rather
- * than a NaN.
+ * min or max with NaN from either side and -0 below +0, in T0. Where one operand is NaN, or both are zeros, vmin and
+ * vmax take the second one, so both orders are joined bit by bit: a NaN stays one, and the sign of zero is the lower or
+ * the higher one. A running result waits 4 cycles (Zen 5), and 8 where a mask guards NaN: as in reductions, whose
+ * operands are in the temporaries.
  */
 function exactMinMax(f: Frame, fn: 'min' | 'max', type: RegType, x: number, y: number): void {
   const { asm } = f;
   const l = lengthOf(type);
-  asm.vector(packed('vcmp', type), l, K1, x, y, { imm: 3 });
-  asm.vector(packed('vrange', type), l, T0, x, y, { imm: PICKS[fn] });
-  asm.vector(isWide(type) ? 'vpbroadcastq' : 'vpbroadcastd', l, T0, 0, nan(f, type), { k: K1 });
+  if (x === T0) {
+    asm.vector(packed('vcmp', type), l, K1, x, y, { imm: 3 });
+    asm.vector(packed('vrange', type), l, T0, x, y, { imm: PICKS[fn] });
+    asm.vector(isWide(type) ? 'vpbroadcastq' : 'vpbroadcastd', l, T0, 0, nan(f, type), { k: K1 });
+    return;
+  }
+  const op = packed(fn === 'min' ? 'vmin' : 'vmax', type);
+  asm.vector(op, l, T0, x, y);
+  asm.vector(op, l, T1, y, x);
+  if (fn === 'min') asm.vector(integer('vpor', type), l, T0, T0, T1);
+  else {
+    const sign = f.element(isWide(type), signBit(type));
+    asm.vector(integer('vpternlog', type), l, T0, T1, sign, { imm: AND_OR_OR, broadcast: true });
+  }
 }
 
 const nan = (f: Frame, type: RegType) => f.element(isWide(type), bitsOf(type, Number.NaN));
@@ -143,7 +158,7 @@ function vectorBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
   const x = f.v(a, 0);
   const shift = SHIFTS[fn];
   if (shift) {
-    const count = f.usage.definition[b.id];
+    const count = f.sequence.definition[b.id];
     const into = f.vInto(d);
     if (count?.op === 'const') {
       const imm = Number(BigInt(count.value) & (wide ? 63n : 31n));

@@ -62,6 +62,9 @@ const STREAMED_BYTES = 32 << 20;
 /** As many as keep 30 registers full of a formula like a gelu's (docs/decisions/287-vectors-in-turn.md). */
 const VECTORS_IN_TURN = 8;
 
+/** Some rows of a layer norm: in less time memory does not answer (docs/decisions/308-rows-beside-each-other.md). */
+const ROW_BYTES_AHEAD = 16 << 10;
+
 /**
  * Vector registers but for the temporaries of the emitter.
  * @param asked whether somebody asked for the instruction set by name (TENON_ISA): then all of it is used
@@ -78,7 +81,9 @@ export const targetOf = (isa: Isa, cpu: Cpu, asked = true): Target => {
     keepsMemory: true,
     masksMemory: isa !== 'avx2',
     scales: isa !== 'avx2',
-    ...(isa === 'avx512' ? { vectorsInTurn: VECTORS_IN_TURN, shufflesStrides: true } : {}),
+    ...(isa === 'avx512'
+      ? { vectorsInTurn: VECTORS_IN_TURN, shufflesStrides: true, rowBytesAhead: ROW_BYTES_AHEAD, readsFarRows: true }
+      : {}),
     roundsF16: true,
     streamedBytes: STREAMED_BYTES,
     processors: Math.max(availableProcessors(), wantedThreads()),

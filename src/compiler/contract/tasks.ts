@@ -54,17 +54,33 @@ export function evenPart(n: number, unit: number, most: number): number {
 export function eachTask(b: LoopBuilder, count: number, fill: (task: Reg, slot: Reg, first: Reg) => void): void {
   const slots = slotsOf(count);
   b.parallel(slots, iteration => {
-    // The first iteration of a thread's share: distinct among the threads that have one, however many threads there
-    // are.
-    const slot = slots === 1 ? b.i32(0) : b.bin('divU', b.mul(b.thread(), b.i32(slots)), b.threads());
+    const slot = slotHere(b, slots);
     if (slots === count) {
       fill(iteration, slot, slot);
       return;
     }
-    const share = (i: Reg): Reg => b.bin('divU', b.mul(i, b.i32(count)), b.i32(slots));
+    const share = (i: Reg): Reg => shareOf(b, i, count);
     b.for(share(iteration), share(b.add(iteration, b.i32(1))), 1, task => fill(task, slot, share(slot)));
   });
 }
+
+/** The same where `fill` goes through tasks itself, from `from` on and up to `to`: one at least. */
+export function eachShare(b: LoopBuilder, count: number, fill: (from: Reg, to: Reg, slot: Reg) => void): void {
+  const slots = slotsOf(count);
+  b.parallel(slots, iteration => {
+    const slot = slotHere(b, slots);
+    fill(shareOf(b, iteration, count), shareOf(b, b.add(iteration, b.i32(1)), count), slot);
+  });
+}
+
+/**
+ * The first iteration of a thread's share: distinct among the threads that have one, however many threads there are.
+ */
+const slotHere = (b: LoopBuilder, slots: number): Reg =>
+  slots === 1 ? b.i32(0) : b.bin('divU', b.mul(b.thread(), b.i32(slots)), b.threads());
+
+const shareOf = (b: LoopBuilder, iteration: Reg, count: number): Reg =>
+  b.bin('divU', b.mul(iteration, b.i32(count)), b.i32(slotsOf(count)));
 
 /** How panels of rows and columns are cut into tasks. */
 export interface Cut {

@@ -34,7 +34,7 @@ export class Emitter extends Walk {
   /** Conditions that are known here. */
   readonly decided = new Map<Expr, boolean>();
   /** Expressions an earlier pass has put into memory, at the element given and as values of that type. */
-  readonly spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix; readonly dtype: DType }>();
+  spilled = new Map<Expr, { readonly buffer: number; readonly ix: Ix; readonly dtype: DType }>();
 
   constructor(
     b: LoopBuilder,

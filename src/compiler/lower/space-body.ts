@@ -8,9 +8,10 @@ import { slotsOf } from '../contract/tasks.ts';
 import type { Expr, ReducedExpr } from '../expr.ts';
 import type { Ix, VarAtom } from '../index-expr.ts';
 import type { Reg } from '../loops.ts';
+import { constantValue } from '../math/index.ts';
 import { Accumulator } from './accumulator.ts';
 import type { KernelBuffers } from './context.ts';
-import { eachLoaded, indicesOf, reachable } from './domain.ts';
+import { checksIndices, eachLoaded, indicesOf, reachable } from './domain.ts';
 import type { Emitter } from './emitter.ts';
 import { Gathers } from './gathers.ts';
 import { type Chunk, laneLoop } from './lane-loop.ts';
@@ -18,6 +19,7 @@ import { chooseSpills, passDepths, type Spill } from './memory-reuse.ts';
 import type { SpaceLoops } from './space-loops.ts';
 import type { StoreExpr } from './space-trace.ts';
 import type { Streams } from './streams.ts';
+import type { Place } from './walk.ts';
 
 /** Where a value is put: the element that belongs to the loops' own. */
 interface Put {
@@ -27,6 +29,25 @@ interface Put {
   readonly ix: Ix;
   readonly row?: StoreExpr['row'];
 }
+
+/** A pass over the summed variables. */
+interface Pass {
+  readonly sums: readonly ReducedExpr[];
+  readonly stored: readonly Put[];
+  /** What it leaves for later passes, which read what is in `later` as well. */
+  readonly spilled: readonly Put[];
+  readonly later: ReadonlySet<Expr>;
+}
+
+/** What is done beside a pass, where there is something: `prepare` outside of its loop, `step` in each of its steps. */
+interface Beside {
+  readonly there: Reg;
+  readonly prepare: () => void;
+  readonly step: () => void;
+}
+
+/** Rows for each slot from which on it is worth that the last one of each stands alone. */
+const LEAST_IN_TURN = 4;
 
 export class SpaceBody {
   private readonly emitter: Emitter;
@@ -48,6 +69,8 @@ export class SpaceBody {
   private readonly lastPass: number;
   /** What is put into memory between passes. */
   readonly spills: ReadonlyMap<Expr, Spill>;
+  /** Whether rows that go past the caches have their last pass beside the last but one of the next row (308). */
+  readonly inTurn: boolean;
 
   constructor(emitter: Emitter, buffers: KernelBuffers, loops: SpaceLoops, streams: Streams, slot: VarAtom) {
     this.emitter = emitter;
@@ -64,6 +87,21 @@ export class SpaceBody {
     this.lastPass = this.fullStores.reduce((n, s) => Math.max(n, this.depths.get(s.expr)! + 1), passes);
     const insideSums = (e: Expr): boolean => this.levels.get(e)! > this.resultLevel;
     this.spills = chooseSpills(loops.trace, this.fullStores, this.lastPass, pass => this.sumsOf(pass), insideSums);
+    this.inTurn = this.mayTakeTurns();
+  }
+
+  private mayTakeTurns(): boolean {
+    const { target } = this.emitter.context;
+    const { lane, keptLoops, summedLoops, trace } = this.loops;
+    const { spills, fullStores, lastPass } = this;
+    if (target.rowBytesAhead === undefined || spills.size === 0 || lastPass < 2) return false;
+    if (summedLoops.length !== 1 || summedLoops[0] !== lane || checksIndices(trace.exprs)) return false;
+    const rows = keptLoops.reduce((n, v) => n * v.atom.extent, 1);
+    return (
+      rows >= LEAST_IN_TURN * slotsOf(rows) &&
+      this.streams.arePast(fullStores) &&
+      this.sumsOf(lastPass - 1).length === 0
+    );
   }
 
   private sumsOf(pass: number): ReducedExpr[] {
@@ -159,8 +197,24 @@ export class SpaceBody {
 
   /** Passes over the summed variables, then the results. */
   readonly element = (): void => {
+    const passes = this.passes();
+    this.emitter.spilled = new Map();
+    for (const pass of passes) this.passOver(pass);
+    this.storeResults();
+  };
+
+  /** Results that are not of full size. */
+  private storeResults(): void {
+    this.storeAll(this.loops.trace.stores.filter(s => !this.fullStores.includes(s)));
+  }
+
+  private passOver({ sums, stored, spilled, later }: Pass, beside: Beside | null = null): void {
+    if (sums.length > 0 || stored.length > 0) this.pass(sums, [...stored, ...spilled], null, later, beside);
+    for (const put of spilled) this.emitter.spilled.set(put.expr, put);
+  }
+
+  private passes(): Pass[] {
     const { fullStores, lastPass } = this;
-    const { stores } = this.loops.trace;
     const spills = [...this.spills].map(([e, spill]) => ({ pass: spill.pass, put: this.waiting(e, spill) }));
     const results = fullStores
       .map(s => this.put(s))
@@ -177,13 +231,71 @@ export class SpaceBody {
       const roots = later.flatMap(({ sums, stored }) => [...sums.map(e => e.args[0]!), ...stored.map(s => s.expr)]);
       return new Set(reachable(roots, true, known));
     };
-    this.emitter.spilled.clear();
-    for (const [pass, { sums, stored, spilled }] of passesOver.entries()) {
-      if (sums.length > 0 || stored.length > 0) this.pass(sums, [...stored, ...spilled], null, readLater(pass));
-      for (const put of spilled) this.emitter.spilled.set(put.expr, put);
-    }
-    this.storeAll(stores.filter(s => !fullStores.includes(s)));
-  };
+    return passesOver.map((pass, i) => ({ ...pass, later: readLater(i) }));
+  }
+
+  /**
+   * Rows `from` to `to`, which `enter` prepares: each row's last pass, which stores it past the caches, runs beside the
+   * last but one of the row behind it. Storing keeps memory busy while the other computes.
+   */
+  rowsInTurn(from: Reg, to: Reg, enter: (row: Reg) => void): void {
+    const { emitter } = this;
+    const { b } = emitter;
+    const { reduced } = this.loops.trace;
+    const passes = this.passes();
+    const [beside, last] = passes.slice(-2) as [Pass, Pass];
+    // What reductions of the row before have come to.
+    const results = new Map(reduced.map(e => [e, b.copy(constantValue(b, e.dtype, 0))]));
+    const all = new Map(passes.flatMap(({ spilled }) => spilled.map(put => [put.expr, put])));
+    const enterLast = (row: Reg): void => {
+      enter(row);
+      for (const [e, result] of results) emitter.bind(e, result);
+    };
+    b.for(from, to, 1, row =>
+      emitter.scoped(() => {
+        const before = emitter.fork();
+        const there = b.cmp('gt', row, from);
+        enter(row);
+        emitter.spilled = new Map();
+        for (const pass of passes.slice(0, -2)) this.passOver(pass);
+        this.passOver(beside, {
+          there,
+          prepare: () =>
+            this.at(before, all, () => {
+              enterLast(b.sub(row, b.i32(1)));
+              this.prepareSummed(this.needed([], last.stored), last.stored, this.resultLevel);
+            }),
+          step: () => {
+            const { atom } = this.loops.lane!;
+            const place = emitter.varReg(atom);
+            this.at(before, all, () =>
+              emitter.scoped(() => {
+                emitter.setVar(atom, place);
+                this.streams.ask(this.needed([], last.stored), [], last.later, 1);
+                this.putAll(last.stored);
+              }),
+            );
+          },
+        });
+        this.storeResults();
+        for (const [e, result] of results) b.move(result, emitter.value(e));
+      }),
+    );
+    emitter.scoped(() => {
+      enterLast(b.sub(to, b.i32(1)));
+      emitter.spilled = all;
+      this.passOver(last);
+    });
+  }
+
+  /** Runs `fill` where the loops stand at `place` and `spilled` waits. */
+  private at(place: Place, spilled: Emitter['spilled'], fill: () => void): void {
+    const { emitter } = this;
+    const own = emitter.spilled;
+    emitter.spilled = spilled;
+    emitter.at(place, fill);
+    emitter.spilled = own;
+  }
 
   private put({ value, ix, expr, row }: StoreExpr): Put {
     return { expr, dtype: value.dtype, buffer: this.buffers.write(value), ix, row };
@@ -201,7 +313,7 @@ export class SpaceBody {
     const { table } = this.emitter.tracer;
     const { summedLoops } = this.loops;
     const elements = summedLoops.reduce((n, v) => n * v.atom.extent, 1);
-    const room = slotsOf(Number.POSITIVE_INFINITY) * elements;
+    const room = slotsOf(Number.POSITIVE_INFINITY) * (this.inTurn ? 2 : 1) * elements;
     const put: Put = {
       expr,
       dtype: value.dtype,
@@ -249,6 +361,7 @@ export class SpaceBody {
     stores: readonly Put[],
     part: Chunk | null,
     readLater: ReadonlySet<Expr> = new Set(),
+    beside: Beside | null = null,
   ): Map<ReducedExpr, readonly Reg[]> {
     const { emitter } = this;
     const { b } = emitter;
@@ -262,7 +375,7 @@ export class SpaceBody {
       for (const acc of accumulators) acc.step(emitter);
       this.putAll(stores);
     };
-    const loopsFrom = (k: number): void => {
+    const loopsFrom = (k: number, step: () => void): void => {
       const loop = summedLoops[k];
       if (!loop) {
         step();
@@ -271,7 +384,7 @@ export class SpaceBody {
       const range = k === 0 ? part : null;
       if (loop === lane) {
         laneLoop(emitter, this.loops, range, () => {
-          this.streams.ask(needed, [], readLater);
+          this.streams.ask(needed, [], readLater, beside ? 1 : 0);
           step();
         });
         return;
@@ -282,13 +395,27 @@ export class SpaceBody {
         emitter.scoped(() => {
           emitter.setVar(loop.atom, i);
           if (k < summedLoops.length - 1) this.prepareSummed(needed, stores, keptLoops.length + k);
-          loopsFrom(k + 1);
+          loopsFrom(k + 1, step);
         }),
       );
     };
     emitter.scoped(() => {
       this.prepareSummed(needed, stores, this.resultLevel);
-      if (summedLoops.every(v => v.atom.extent > 0)) loopsFrom(0);
+      if (summedLoops.some(v => v.atom.extent === 0)) return;
+      if (!beside) {
+        loopsFrom(0, step);
+        return;
+      }
+      const both = (): void => b.storingLast([beside.step, step]);
+      b.if(
+        beside.there,
+        () =>
+          emitter.scoped(() => {
+            beside.prepare();
+            loopsFrom(0, both);
+          }),
+        () => emitter.scoped(() => loopsFrom(0, step)),
+      );
     });
     return new Map(sums.map((e, i) => [e, accumulators[i]!.finish(emitter)]));
   }

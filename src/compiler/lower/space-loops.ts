@@ -28,8 +28,8 @@ export interface SpaceLoops extends Vectors {
 /** A kernel's space while its loops are chosen. */
 export class Space {
   /**
-   * Number of the chunk, in kernels that sum in two stages; of the running thread's row, where rows wait in memory of
-   * their own.
+   * Number of the chunk, in kernels that sum in two stages; of the running thread's row (one of two, where rows take
+   * turns), where rows wait in memory of their own.
    */
   readonly chunkVar: VarAtom;
   /** Whether sums are so short that all their elements are written out. */
@@ -42,7 +42,7 @@ export class Space {
     this.kernel = kernel;
     this.context = context;
     this.realised = realised;
-    this.chunkVar = context.table.variable(MAX_CHUNKS);
+    this.chunkVar = context.table.variable(2 * MAX_CHUNKS);
     const extent = (kept: boolean): number =>
       kernel.vars.reduce((n, atom, d) => ((kernel.kept?.[d] ?? true) === kept ? n * atom.extent : n), 1);
     const summed = extent(false);

@@ -4,7 +4,7 @@
  * variable, summed or not.
  */
 import { bytesOf } from '../../graph/dtype.ts';
-import { eachTask } from '../contract/tasks.ts';
+import { eachShare, eachTask } from '../contract/tasks.ts';
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
 import type { Value } from '../flow.ts';
 import type { SpaceKernel } from '../kernels.ts';
@@ -12,7 +12,7 @@ import { LoopBuilder } from '../loop-builder.ts';
 import type { Inst, Reg } from '../loops.ts';
 import { Accumulator, wideOf } from './accumulator.ts';
 import { KernelBuffers, type LoweredKernel, type ProgramContext } from './context.ts';
-import { checksIndices, type Domain, narrow, type Window, windowsOf } from './domain.ts';
+import { checksIndices, type Domain, type LoopVar, narrow, type Window, windowsOf } from './domain.ts';
 import { Emitter } from './emitter.ts';
 import type { Chunk } from './lane-loop.ts';
 import { inPlacePairs } from './memory-reuse.ts';
@@ -250,6 +250,10 @@ class SpaceLowering {
     while (count < outer.length && tasks < TASKS) tasks *= outer[count++]!.atom.extent;
     const chunk = lane?.kept && count === outer.length ? this.laneChunk(tasks) : 0;
     const chunks = chunk > 0 ? Math.ceil(lane!.atom.extent / chunk) : 1;
+    if (chunks === 1 && count === outer.length && body.inTurn) {
+      this.emitRowsInTurn(body, tasks, outer);
+      return false;
+    }
     const each = (task: (i: Reg, slot: Reg | null) => void): void => {
       if (this.streams.waiting > 0) eachTask(b, tasks * chunks, task);
       else b.parallel(tasks * chunks, i => task(i, null));
@@ -264,17 +268,49 @@ class SpaceLowering {
           if (count > 0) rest = b.bin('divU', rest, b.i32(chunks));
           lo = b.mul(at, b.i32(chunk));
         }
-        for (let v = count - 1; v >= 0; v--) {
-          const { extent } = outer[v]!.atom;
-          this.emitter.setVar(outer[v]!.atom, v === 0 ? rest : b.bin('remU', rest, b.i32(extent)));
-          if (v > 0) rest = b.bin('divU', rest, b.i32(extent));
-        }
-        for (let v = 0; v < count; v++) body.prepare(v);
+        this.enterLoops(body, outer.slice(0, count), rest);
         const part: Chunk | null = lo && { lo, length: chunk };
         this.streams.either(() => body.keptFrom(count, part, body.element));
       }),
     );
     return false;
+  }
+
+  /** Emits rows, each its thread's own; whole ones where they go past the caches have their last pass in turns. */
+  private emitRowsInTurn(body: SpaceBody, rows: number, outer: readonly LoopVar[]): void {
+    const { b, emitter } = this;
+    const { chunkVar } = this.space;
+    eachShare(b, rows, (from, to, slot) =>
+      body.enter(() => {
+        const enter = (row: Reg): void => {
+          const turn = b.bin('and', row, b.i32(1));
+          emitter.setVar(chunkVar, b.add(b.mul(slot, b.i32(2)), turn));
+          this.enterLoops(body, outer, row);
+        };
+        this.streams.either(() => {
+          if (emitter.memory.past.size > 0) body.rowsInTurn(from, to, enter);
+          else
+            b.for(from, to, 1, row =>
+              emitter.scoped(() => {
+                enter(row);
+                body.element();
+              }),
+            );
+        });
+      }),
+    );
+  }
+
+  /** Sets the variables of `loops`, outermost first, for iteration `i` of all of them, and emits what they determine. */
+  private enterLoops(body: SpaceBody, loops: readonly LoopVar[], i: Reg): void {
+    const { b } = this;
+    let rest = i;
+    for (let v = loops.length - 1; v >= 0; v--) {
+      const { atom } = loops[v]!;
+      this.emitter.setVar(atom, v === 0 ? rest : b.bin('remU', rest, b.i32(atom.extent)));
+      if (v > 0) rest = b.bin('divU', rest, b.i32(atom.extent));
+    }
+    for (let v = 0; v < loops.length; v++) body.prepare(v);
   }
 
   /**

@@ -28,6 +28,8 @@ interface Access {
   readonly buffer: number;
   readonly dtype: DType;
   readonly ix: Ix;
+  /** Elements of the buffer. */
+  readonly size: number;
 }
 
 export class Streams {
@@ -54,6 +56,11 @@ export class Streams {
     const { exprs, stores } = this.loops.trace;
     const long = exprs.map(e => (e.kind === 'load' && this.isLong(e.of.size, e.of.dtype) ? 1 : 0));
     return `${long.join('')} ${stores.map(s => (this.isLong(s.value.size, s.value.dtype) ? 1 : 0)).join('')} ${this.past.length}`;
+  }
+
+  /** Whether all of `stores` may go past the caches. */
+  arePast(stores: readonly StoreExpr[]): boolean {
+    return stores.every(store => this.past.includes(store));
   }
 
   /** Elements of a row of results, where rows wait for their last pass in memory of their own; 0 where none do. */
@@ -117,15 +124,17 @@ export class Streams {
 
   /**
    * Asks for what the lane loop will read and write later, at the place of its vectors. Where rows are walked in
-   * several passes that is a row ahead, in the last pass that reads a value: the others find it in a cache.
+   * several passes that is some rows ahead, in the last pass that reads a value: the others find it in a cache.
+   * @param early rows to ask for beyond those
    */
-  ask(needed: readonly Expr[], stores: readonly StoreExpr[], laterPasses: ReadonlySet<Expr>): void {
+  ask(needed: readonly Expr[], stores: readonly StoreExpr[], laterPasses: ReadonlySet<Expr>, early = 0): void {
     const { emitter, buffers } = this;
     const { b, mode } = emitter;
     if (!this.target.keepsOrder || mode.lanes === 1 || emitter.partial) return;
     const asked = new Set<number>();
-    const touch = ({ buffer, dtype, ix }: Access, write: boolean, waits: boolean): void => {
-      const distance = this.distance(dtype, ix);
+    const touch = (access: Access, write: boolean, waits: boolean): void => {
+      const { buffer, dtype, ix } = access;
+      const distance = this.distance(access, early);
       if (asked.has(buffer) || distance === null || (waits && distance !== AHEAD)) return;
       asked.add(buffer);
       const p = emitter.memory.pointer(buffer, dtype, ix);
@@ -136,13 +145,13 @@ export class Streams {
       e.kind === 'load' && e.conditions.length === 0 && !emitter.spilled.has(e);
     for (const e of needed)
       if (isRead(e) && this.isLong(e.of.size, e.of.dtype))
-        touch({ buffer: buffers.read(e.of), dtype: e.of.dtype, ix: e.ix }, false, laterPasses.has(e));
+        touch({ buffer: buffers.read(e.of), dtype: e.of.dtype, ix: e.ix, size: e.of.size }, false, laterPasses.has(e));
     // Rows of results are written while the next ones are read.
     if (!this.loops.lane!.kept) return;
     for (const { value, ix } of stores) {
       const buffer = buffers.write(value);
       if (this.isLong(value.size, value.dtype) && !emitter.memory.past.has(buffer))
-        touch({ buffer, dtype: value.dtype, ix }, true, false);
+        touch({ buffer, dtype: value.dtype, ix, size: value.size }, true, false);
     }
   }
 
@@ -181,7 +190,7 @@ export class Streams {
   /**
    * How far behind an access of the lane loop lies what is read next but not soon; null where lanes are no neighbours.
    */
-  private distance(dtype: DType, ix: Ix): number | null {
+  private distance({ dtype, ix, size }: Access, early: number): number | null {
     const { keptLoops, summedLoops } = this.loops;
     const lane = this.loops.lane!;
     if (coefficient(ix, lane.atom) !== 1) return null;
@@ -190,7 +199,9 @@ export class Streams {
     const outer = lane.kept ? keptLoops.at(-2) : (summedLoops.at(-2) ?? keptLoops.at(-1));
     if (!outer || row > LONGEST_ROW || (lane.kept && row > AHEAD)) return AHEAD;
     const step = (coefficient(ix, outer.atom) ?? 0) * bytes;
-    const distance = step * Math.max(1, Math.ceil(AHEAD / row));
+    const { rowBytesAhead = AHEAD, streamedBytes = Number.POSITIVE_INFINITY } = this.target;
+    const ahead = !lane.kept && size * bytes >= streamedBytes ? rowBytesAhead : AHEAD;
+    const distance = step * (Math.max(1, Math.ceil(ahead / row)) + early);
     return distance > 0 && distance < FARTHEST ? distance : null;
   }
 }

@@ -25,6 +25,12 @@ export interface Mode {
 
 export const SCALAR: Mode = { lanes: 1, copies: 1 };
 
+/** A place of a loop nest: what has been emitted around it, and where its loops are. */
+export interface Place {
+  readonly scopes: Map<string, Reg>[];
+  readonly vars: Map<VarAtom, Reg>;
+}
+
 export class Walk {
   readonly b: LoopBuilder;
   readonly context: ProgramContext;
@@ -35,8 +41,8 @@ export class Walk {
   readonly laneBytes: number;
   mode: Mode = SCALAR;
   private readonly laneBit: number;
-  private readonly varRegs = new Map<VarAtom, Reg>();
-  private readonly scopes: Map<string, Reg>[] = [new Map()];
+  private varRegs = new Map<VarAtom, Reg>();
+  private scopes: Map<string, Reg>[] = [new Map()];
 
   constructor(b: LoopBuilder, context: ProgramContext, tracer: Tracer, lane: VarAtom | null, laneBytes: number) {
     this.b = b;
@@ -52,6 +58,21 @@ export class Walk {
     this.scopes.push(new Map());
     fill();
     this.scopes.pop();
+  }
+
+  /** A place of its own that knows what is known here. */
+  fork(): Place {
+    return { scopes: [...this.scopes.slice(0, -1), new Map(this.scopes.at(-1))], vars: new Map(this.varRegs) };
+  }
+
+  /** Runs `fill` as if the loops stood at `place`, which remembers what it emits. */
+  at(place: Place, fill: () => void): void {
+    const { scopes, varRegs } = this;
+    this.scopes = place.scopes;
+    this.varRegs = place.vars;
+    fill();
+    this.scopes = scopes;
+    this.varRegs = varRegs;
   }
 
   setVar(variable: VarAtom, reg: Reg): void {

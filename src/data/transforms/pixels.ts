@@ -20,11 +20,12 @@ export const toFloat = (image: Image): Image => {
 
 /**
  * (x - mean) / std per channel, after `toFloat`.
- * @throws Error when the image has another number of channels than `mean` and `std`.
+ * @throws RangeError for a deviation that is not above 0, and Error when the image has another number of channels
  */
-export const normalize =
-  (mean: readonly number[], std: readonly number[]) =>
-  (image: Image): Image => {
+export function normalize(mean: readonly number[], std: readonly number[]): (image: Image) => Image {
+  const zero = std.findIndex(deviation => !(deviation > 0));
+  if (zero >= 0) throw new RangeError(`normalize: std: ${std[zero]} came, expected numbers above 0`);
+  return image => {
     const { channels, height, width, data } = toFloat(image);
     if (mean.length !== channels || std.length !== channels)
       throw new Error(`normalize: ${mean.length} means and ${std.length} deviations for ${channels} channels`);
@@ -36,6 +37,7 @@ export const normalize =
     }
     return { channels, height, width, data: result };
   };
+}
 
 export interface ColorJitterOptions {
   /** Brightness is multiplied by 1 - brightness to 1 + brightness. Default 0. */

@@ -141,6 +141,12 @@ export class OnnxModel extends Module<readonly Tensor[], Tensor> {
   readonly producer: string;
   private readonly loaded: Loaded;
 
+  override extraRepr(): string {
+    const opsets = Object.entries(this.opsets).map(([domain, version]) => `${domain || 'ai.onnx'}=${version}`);
+    const producer = this.producer ? [`producer='${this.producer}'`] : [];
+    return [`operators=[${this.operators.join(', ')}]`, ...opsets, ...producer].join(', ');
+  }
+
   constructor(proto: ModelProto, files: Files) {
     super();
     const graph = planModel(proto, files.name);

@@ -3,6 +3,7 @@
  */
 import { Module } from '../../nn/index.ts';
 import { type CompiledFunction, compile, F, Parameter, type Tensor, tensor, zeros } from '../../tensor/index.ts';
+import { describe } from '../../tensor/operands.ts';
 import { checkOptions } from '../../tensor/options.ts';
 import type { KeyValueCache } from './cache.ts';
 import { checkSampling, penalise, SAMPLING, type SamplingOptions, sampleToken } from './sampling.ts';
@@ -148,6 +149,8 @@ export abstract class CausalLM extends Module<[tokens: Tensor]> {
 
   private checkPrompt(prompt: readonly number[]): void {
     const what = this.constructor.name;
+    if (!Array.isArray(prompt) && !ArrayBuffer.isView(prompt))
+      throw new TypeError(`${what}: prompt: expected an array of tokens, got ${describe(prompt)}`);
     if (prompt.length === 0) throw new Error(`${what}: the prompt is empty, expected at least one token`);
     if (prompt.length > this.maxLength)
       throw new RangeError(`${what}: a prompt of ${prompt.length} tokens came, expected at most ${this.maxLength}`);

@@ -20,6 +20,8 @@ const CASES: { readonly [name: string]: { readonly shape: number[]; of(x: Tensor
   gelu: { shape: [70_001], of: x => F.gelu(x, { approximate: 'tanh' }) },
   softmax: { shape: [130, 512], of: x => x.softmax(-1) },
   'softmax of rows that are no whole vectors': { shape: [130, 511], of: x => x.softmax(-1) },
+  'softmax of rows in turn': { shape: [300, 512], of: x => x.softmax(-1) },
+  'softmax of rows in turn, their last vector not whole': { shape: [257, 1040], of: x => x.softmax(-1).mul(x) },
   logSoftmax: { shape: [70, 1024], of: x => x.logSoftmax(-1) },
   layerNorm: { shape: [129, 768], of: x => F.layerNorm(x, [768]) },
   'sum beside the rows': {
@@ -64,6 +66,8 @@ describe.each(isas.filter(isa => isa !== 'amx'))('%s', isa => {
     };
     const [streamed, kept] = [compiled(short), compiled(plain)];
     if (!name.includes('no whole')) expect(streamed.text).toContain('past the caches');
+    if (name.includes('in turn') && isa === 'avx512')
+      expect(streamed.text).toContain(`scratch row0: f32[${2 * 64 * shape[1]!}]`);
     expect(streamed.text).toContain('prefetch');
     expect(kept.text).not.toContain('past the caches');
     const want = kept.run(1);

@@ -168,3 +168,8 @@ it('names what cannot be exported', () => {
   expect(refused(x => x, { dynamicAxes: { image: { 0: 'n' } } })).toContain('names an input "image"; the inputs are "input"');
   expect(refused(x => x.unfold(2, 2, 1), { dynamicAxes: { input: { 2: 'n' } } })).toContain('a dynamic axis cannot be written');
 }); // biome-ignore format: messages in one line
+
+it('a printed model says what it is made of', () => {
+  const model = onnx.parse(onnx.export(new nn.Sequential(new nn.Linear(2, 3), new nn.ReLU()), randn([1, 2])));
+  expect(String(model)).toBe("OnnxModel(operators=[Gemm, Relu], ai.onnx=17, producer='tenon')");
+});

@@ -9,6 +9,7 @@ import type { Node } from '../../../graph/node.ts';
 import type { AnyModule } from '../../../nn/index.ts';
 import { flush, pendingCells } from '../../../runtime/index.ts';
 import { noGrad, Parameter, Tensor } from '../../../tensor/index.ts';
+import { describe } from '../../../tensor/operands.ts';
 import { checkOptions } from '../../../tensor/options.ts';
 import { flatten, unflatten } from '../../../tensor/tree.ts';
 import { writeAtomic } from '../../atomic.ts';
@@ -122,6 +123,10 @@ export function exportModel(
   ]);
   if (typeof module?.forward !== 'function')
     throw new TypeError('export: module: expected a Module (a function is exported as the forward of one)');
+  if (!(exampleInputs instanceof Tensor) && !Array.isArray(exampleInputs))
+    throw new TypeError(
+      `export: exampleInputs: expected the arguments of forward, tensors of their shapes, got ${describe(exampleInputs)}`,
+    );
   if (!Number.isInteger(opset) || opset < LEAST_OPSET || opset > MOST_OPSET)
     throw new RangeError(`export: opset: expected a whole number from ${LEAST_OPSET} to ${MOST_OPSET}, got ${opset}`);
   const inputs = isTensorTree(exampleInputs) ? exampleInputs : [exampleInputs];
