@@ -16,17 +16,8 @@ export interface Usage {
   readonly buffers: ReadonlySet<number>;
   /** Whether it may write the error record. */
   readonly fails: boolean;
-  /** Whether it needs matrix registers. */
-  readonly tiles: boolean;
-  /** Whether it stores past the caches. */
-  readonly streams: boolean;
   /** Estimated instructions that one thread would execute, each with all its iterations. */
   readonly work: number;
-  /**
-   * What was written to `a`, and moved by `move` to `d` from there, is written to `d` by `inst` now: nothing writes or
-   * reads `a` any more.
-   */
-  replace(a: Reg, d: Reg, move: Inst, inst: Inst): void;
 }
 
 /** What has a block of its own. */
@@ -35,6 +26,9 @@ export type Nested = Extract<Inst, { readonly body: readonly Inst[] }>;
 // A read where most have nothing, as `in` asks the engine's runtime.
 export const holdsBlock = (inst: Inst): inst is Nested =>
   (inst as { readonly body?: readonly Inst[] }).body !== undefined;
+
+/** The register that an instruction writes, but for counters of loops. */
+export const writtenBy = (inst: Inst): Reg | undefined => (inst as { readonly d?: Reg }).d;
 
 /** Whether nothing in a block has a block of its own. */
 export function isStraight(body: readonly Inst[]): boolean {
@@ -174,14 +168,10 @@ export function readBy(inst: Inst, visit: (reg: Reg) => void): void {
 }
 
 /** Iterations assumed of a loop whose bounds are not known. */
-const UNKNOWN_TRIPS = 4;
+export const UNKNOWN_TRIPS = 4;
 
-/** What one step of one tile counts: its 16 cycles take as long as some 32 vector instructions. */
-const TILE_WORK = 32;
-/** Products of parts that one of f32 takes. */
-const F32_PRODUCTS = 6;
-
-function trips(inst: Inst): number {
+/** Estimated iterations of what a block may be repeated by. */
+export function trips(inst: Inst): number {
   if (inst.op === 'parallel') return typeof inst.extent === 'number' ? inst.extent : UNKNOWN_TRIPS;
   if (inst.op === 'while') return UNKNOWN_TRIPS;
   if (inst.op !== 'for') return 1;
@@ -203,8 +193,6 @@ class Walker implements Usage {
   readonly definition: (Inst | undefined)[] = [];
   readonly buffers = new Set<number>();
   fails = false;
-  tiles = false;
-  streams = false;
   work = 0;
   private readonly blockOf: number[] = [];
   private blocks = 0;
@@ -239,13 +227,6 @@ class Walker implements Usage {
     this.defs[id]!++;
     this.definition[id] = this.defs[id] === 1 ? inst : undefined;
     this.blockOf[id] = this.here;
-  }
-
-  replace(a: Reg, d: Reg, move: Inst, inst: Inst): void {
-    this.defs[a.id] = 0;
-    this.uses[a.id] = 0;
-    this.definition[a.id] = undefined;
-    if (this.definition[d.id] === move) this.definition[d.id] = inst;
   }
 
   /** Takes a block in; returns its estimated work. */
@@ -290,20 +271,7 @@ class Walker implements Usage {
           break;
         case 'store':
         case 'prefetch':
-        case 'tileSums':
-          if (inst.op === 'store' && inst.past) this.streams = true;
           this.readOperands(inst);
-          break;
-        case 'tiles':
-          this.tiles = true;
-          this.readOperands(inst);
-          work +=
-            (typeof inst.steps === 'number' ? inst.steps : UNKNOWN_TRIPS) *
-            (inst.runs ? UNKNOWN_TRIPS : 1) *
-            inst.rows *
-            inst.columns *
-            (inst.kind === 'f32' ? F32_PRODUCTS : 1) *
-            TILE_WORK;
           break;
       }
       this.here = here;

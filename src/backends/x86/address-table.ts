@@ -8,6 +8,7 @@ import { type Binding, type Place, type ProgramOutline, writtenLeaves } from '..
 import { changes } from '../../graph/changes.ts';
 import { bytesOf, type HostArray, hostView } from '../../graph/dtype.ts';
 import { deviceWrote, type Variable, whole } from '../../graph/storage.ts';
+import { ArgsLayout } from './args-layout.ts';
 import type { Machine, NativeBuffer } from './machine.ts';
 
 /** Host values of so many bytes are copied; one such slot is a cache line. */
@@ -38,12 +39,10 @@ type Bound = Pick<ProgramOutline, 'leaves' | 'outputs' | 'preparations'>;
 export class AddressTable {
   /** Of the table, as long as it gains no kernels. */
   address = 0;
-  /** Where the addresses of each kernel stand in it, in bytes. */
-  readonly offsets: number[] = [];
   private readonly machine: Machine;
   private readonly program: Bound;
   private words = new Uint32Array();
-  private used = 0;
+  private readonly layout = new ArgsLayout();
   private readonly leaves: readonly Entry[];
   private readonly outputs: readonly Entry[];
   private readonly written: readonly number[];
@@ -99,17 +98,20 @@ export class AddressTable {
   extend({ kernels, arenaBytes }: Pick<ProgramOutline, 'kernels' | 'arenaBytes'>): void {
     this.arenaBytes = Math.max(this.arenaBytes, arenaBytes);
     this.source = 0;
-    const first = this.offsets.length;
-    let needed = this.used;
-    for (let k = first; k < kernels.length; k++) needed += 2 * kernels[k]!.places.length;
-    if (needed > this.words.length) this.grow(needed);
+    const { layout } = this;
+    const { offsets } = layout;
+    const first = offsets.length;
+    layout.extend(kernels);
+    if (layout.bytes / 4 > this.words.length) this.grow(layout.bytes / 4);
     for (let k = first; k < kernels.length; k++) {
-      this.offsets.push(this.used * 4);
-      for (const place of kernels[k]!.places) {
-        this.add(place, this.used);
-        this.used += 2;
-      }
+      const { places } = kernels[k]!;
+      for (let i = 0; i < places.length; i++) this.add(places[i]!, offsets[k]! / 4 + 2 * i);
     }
+  }
+
+  /** Where the addresses of each kernel stand in it, in bytes. */
+  get offsets(): readonly number[] {
+    return this.layout.offsets;
   }
 
   private grow(needed: number): void {

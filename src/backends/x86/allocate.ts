@@ -8,8 +8,9 @@ import type { Interval } from './liveness.ts';
 
 export type RegisterClass = 'general' | 'vector' | 'mask';
 
-export function classOf({ scalar, lanes }: RegType): RegisterClass {
-  if (lanes > 1) return scalar === 'mask' ? 'mask' : 'vector';
+/** The class of registers for a type, where masks of vectors are of class `masks`. */
+export function classOf({ scalar, lanes }: RegType, masks: RegisterClass = 'mask'): RegisterClass {
+  if (lanes > 1) return scalar === 'mask' ? masks : 'vector';
   return scalar === 'f32' || scalar === 'f64' ? 'vector' : 'general';
 }
 
@@ -39,14 +40,18 @@ function byBeginning(intervals: readonly Interval[]): Interval[] {
   return sorted;
 }
 
-/** The class of registers for `type`, where masks of vectors are of class `masks`. */
-function classAmong(type: RegType, masks: RegisterClass): RegisterClass {
-  const kind = classOf(type);
-  return kind === 'mask' ? masks : kind;
-}
-
 /** Accesses per position: what lives shortly gains least from the stack. */
 const density = ({ weight, first, last }: Interval): number => weight / (last - first + 1);
+
+/** The first that is free, or the hinted one where that is; undefined where none is. */
+function takeFree(free: number[], hinted: number | undefined): number | undefined {
+  if (hinted === undefined) return free.pop();
+  const at = free.indexOf(hinted);
+  if (at < 0) return free.pop();
+  for (let i = at + 1; i < free.length; i++) free[i - 1] = free[i]!;
+  free.pop();
+  return hinted;
+}
 
 /** @param masks the class that masks of vectors are of */
 export function allocate(
@@ -63,14 +68,15 @@ export function allocate(
   };
   const byClass: { readonly [c in RegisterClass]: Interval[] } = { general: [], vector: [], mask: [] };
   const sorted = byBeginning(intervals);
-  for (let i = 0; i < sorted.length; i++) {
-    byClass[classAmong(sorted[i]!.reg.type, masks)].push(sorted[i]!);
-  }
+  for (let i = 0; i < sorted.length; i++) byClass[classOf(sorted[i]!.reg.type, masks)].push(sorted[i]!);
   let spillsVectors = false;
   // Loops by index, and none over what lives on: this is most of what a first call does with intervals (decision 297).
   for (const kind of ['general', 'vector', 'mask'] as const) {
     const free = [...pools[kind]].reverse();
+    // The first `alive` of both; shortening arrays asks the engine's runtime.
     const active: Interval[] = [];
+    const ends: number[] = [];
+    let alive = 0;
     /** Nothing that is active ends before. */
     let ending = Number.POSITIVE_INFINITY;
     const those = byClass[kind];
@@ -80,29 +86,28 @@ export function allocate(
       if (ending < first) {
         let still = 0;
         ending = Number.POSITIVE_INFINITY;
-        for (let i = 0; i < active.length; i++) {
-          const other = active[i]!;
-          const { last } = other;
-          if (last < first) free.push(places[other.reg.id]!);
+        for (let i = 0; i < alive; i++) {
+          const end = ends[i]!;
+          if (end < first) free.push(places[active[i]!.reg.id]!);
           else {
-            active[still++] = other;
-            if (last < ending) ending = last;
+            if (still !== i) {
+              active[still] = active[i]!;
+              ends[still] = end;
+            }
+            still++;
+            if (end < ending) ending = end;
           }
         }
-        active.length = still;
+        alive = still;
       }
-      let register: number | undefined;
-      const hinted = hint && places[hint.id];
-      if (hint && hinted != null && hinted >= 0 && classAmong(hint.type, masks) === kind) {
-        const at = free.indexOf(hinted);
-        if (at >= 0) register = free.splice(at, 1)[0];
-      }
-      register ??= free.pop();
+      const hinted = hint ? places[hint.id] : undefined;
+      const isOfKind = hinted !== undefined && hinted >= 0 && classOf(hint!.type, masks) === kind;
+      let register = takeFree(free, isOfKind ? hinted : undefined);
       if (register === undefined) {
         if (kind === 'vector') spillsVectors = true;
         let least = -1;
         let lowest = density(interval);
-        for (let i = 0; i < active.length; i++) {
+        for (let i = 0; i < alive; i++) {
           const mine = density(active[i]!);
           if (mine < lowest) {
             lowest = mine;
@@ -113,12 +118,18 @@ export function allocate(
           spill(interval, SLOT_BYTES[kind]);
           continue;
         }
-        const evicted = active.splice(least, 1)[0]!;
+        const evicted = active[least]!;
+        alive--;
+        for (let i = least; i < alive; i++) {
+          active[i] = active[i + 1]!;
+          ends[i] = ends[i + 1]!;
+        }
         register = places[evicted.reg.id]!;
         spill(evicted, SLOT_BYTES[kind]);
       }
       places[interval.reg.id] = register;
-      active.push(interval);
+      active[alive] = interval;
+      ends[alive++] = interval.last;
       if (interval.last < ending) ending = interval.last;
     }
   }

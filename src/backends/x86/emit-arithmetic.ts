@@ -158,7 +158,7 @@ function vectorBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
   const x = f.v(a, 0);
   const shift = SHIFTS[fn];
   if (shift) {
-    const count = f.usage.definition[b.id];
+    const count = f.sequence.definition[b.id];
     const into = f.vInto(d);
     if (count?.op === 'const') {
       const imm = Number(BigInt(count.value) & (wide ? 63n : 31n));

@@ -3,7 +3,7 @@
  * of each kernel buffer. This file has the control flow; emit-*.ts the values.
  */
 import type { Inst, LoopKernel, Reg } from '../../compiler/loops.ts';
-import type { Usage } from '../../compiler/usage.ts';
+import type { Nested } from '../../compiler/usage.ts';
 import { classOf } from './allocate.ts';
 import type { Assembler } from './assembler/assembler.ts';
 import { type Condition, type Label, mem, R } from './assembler/operands.ts';
@@ -18,6 +18,7 @@ import { ARGS, bitsOf, FRAME, Frame, G0, G1, G2, isWide, K0, lengthOf, vectorsOf
 import { hoistConstants } from './hoist.ts';
 import type { Isa } from './isa.ts';
 import { foldMoves } from './peephole.ts';
+import { BEGIN, GONE, Sequence } from './sequence.ts';
 import { takeTurns } from './turns.ts';
 
 /** Functions of the runtime that kernels call; they keep every register but rax, rcx and rdx. */
@@ -30,15 +31,23 @@ interface Runtime {
 /** What the System V convention wants preserved. */
 export const PRESERVED = [R.rbx, R.rbp, R.r12, R.r13, R.r14, R.r15] as const;
 
+/** What callers want to know of a kernel that was written. */
+interface Emitted {
+  /** Whether it may write the error record. */
+  readonly fails: boolean;
+  /** Estimated work, see sequence.ts. */
+  readonly work: number;
+}
+
 /** Writes the kernel at the end of the assembler's code; tells what it does. */
-export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Usage {
+export function emitKernel(kernel: LoopKernel, asm: Assembler, runtime: Runtime, isa: Isa): Emitted {
   const registers = vectorsOf(isa);
   const inTurns = isa === 'avx512' ? takeTurns(kernel.body, registers) : kernel.body;
-  const hoisted = hoistConstants(inTurns, registers);
-  const { body, usage } = foldMoves(hoisted.body);
-  const emitter = new KernelEmitter({ ...kernel, body }, usage, hoisted.held, asm, runtime, isa);
-  emitter.run();
-  return emitter.usage;
+  const { body, held } = hoistConstants(inTurns, registers);
+  const sequence = new Sequence(body);
+  foldMoves(sequence);
+  new KernelEmitter(new Frame(kernel, sequence, held, asm, isa), runtime).run();
+  return sequence;
 }
 
 class KernelEmitter {
@@ -46,18 +55,15 @@ class KernelEmitter {
   private readonly asm: Assembler;
   private readonly runtime: Runtime;
 
-  constructor(kernel: LoopKernel, usage: Usage, held: ReadonlySet<number>, asm: Assembler, runtime: Runtime, isa: Isa) {
-    this.f = new Frame(kernel, usage, held, asm, isa);
-    this.asm = asm;
+  constructor(frame: Frame, runtime: Runtime) {
+    this.f = frame;
+    this.asm = frame.asm;
     this.runtime = runtime;
-  }
-
-  get usage(): Usage {
-    return this.f.usage;
   }
 
   run(): void {
     const { asm, f } = this;
+    const { tiles, streams, kinds } = f.sequence;
     for (const r of PRESERVED) asm.push(r);
     asm.mov(true, G0, R.rsp);
     asm.aluImm('sub', true, R.rsp, Math.ceil(f.frameBytes / 64) * 64);
@@ -66,38 +72,48 @@ class KernelEmitter {
     asm.mov(true, ARGS, R.rdi);
     asm.movStore(4, mem(R.rsp, FRAME.thread), R.rsi);
     asm.movStore(4, mem(R.rsp, FRAME.threads), R.rdx);
-    if (f.usage.tiles) configureTiles(asm);
-    this.block(f.kernel.body);
-    if (f.usage.streams) asm.plain('sfence');
-    if (f.usage.tiles) asm.plain('tilerelease');
+    if (tiles) configureTiles(asm);
+    this.between(-1, kinds.length);
+    if (streams) asm.plain('sfence');
+    if (tiles) asm.plain('tilerelease');
     asm.mov(true, R.rsp, mem(R.rsp, FRAME.savedStack));
     for (const r of PRESERVED.toReversed()) asm.pop(r);
     asm.plain('ret');
   }
 
-  private block(insts: readonly Inst[]): void {
-    const { definition, uses } = this.f.usage;
-    const { taken } = this.f.folding;
-    for (let i = 0; i < insts.length; i++) {
-      const inst = insts[i]!;
-      const { d } = inst as { readonly d?: Reg };
+  /** The block behind place `at`; returns the place where it is over. */
+  private block(at: number): number {
+    const over = this.f.sequence.over.get(at)!;
+    this.between(at, over);
+    return over;
+  }
+
+  /** What stands between two places. */
+  private between(before: number, until: number): void {
+    const { f } = this;
+    const { kinds, insts, uses } = f.sequence;
+    const { taken } = f.folding;
+    for (let at = before + 1; at < until; at++) {
+      const kind = kinds[at]!;
+      const inst = insts[at]!;
+      if (kind === BEGIN) {
+        at = this.control(inst as Nested, at);
+        continue;
+      }
+      if (kind === GONE) continue;
       // Nothing reads it, or its reader takes it in.
-      if (d && (uses[d.id] === 0 || taken[d.id] === 1)) continue;
-      const next = insts[i + 1];
-      // A loaded element that is only spread out is one instruction.
-      if (
-        inst.op === 'load' &&
-        !inst.m &&
-        next?.op === 'splat' &&
-        next.a === inst.d &&
-        uses[inst.d.id] === 1 &&
-        definition[inst.d.id] === inst &&
-        inst.mem === next.d.type.scalar &&
-        next.d.type.lanes > 1
-      ) {
-        (this.f.vex ? avx2LoadSplat : loadSplat)(this.f, next.d, inst.p, inst.offset);
-        i++;
-      } else this.instruction(inst);
+      if (kind >= 0 && (uses[kind] === 0 || taken[kind] === 1)) continue;
+      if (inst.op === 'load') {
+        const behind = f.sequence.behind(at);
+        const next = insts[behind];
+        // A loaded element that is only spread out is one instruction.
+        if (next?.op === 'splat' && isSpread(f, inst, next)) {
+          (f.vex ? avx2LoadSplat : loadSplat)(f, next.d, inst.p, inst.offset);
+          at = behind;
+          continue;
+        }
+      }
+      this.instruction(inst);
     }
   }
 
@@ -108,38 +124,40 @@ class KernelEmitter {
       if (!f.vex || !vectorInstruction(f, inst)) value(f, inst);
       return;
     }
+    if (inst.op === 'barrier') asm.call(this.runtime.barrier);
+    else if (inst.op === 'fail') {
+      const value = f.g(inst.value, G2);
+      if (inst.value.type.scalar === 'i64') asm.mov(true, G2, value);
+      else asm.movExtend('sx32', G2, value);
+      asm.movImm(G0, BigInt(inst.site));
+      asm.call(this.runtime.fail);
+    }
+  }
+
+  /** An instruction with blocks that begins at `at`; returns the place of its end. */
+  private control(inst: Nested, at: number): number {
     switch (inst.op) {
       case 'for':
-        this.forLoop(inst);
-        return;
+        return this.forLoop(inst, at);
       case 'parallel':
-        this.parallel(inst);
-        return;
+        return this.parallel(inst, at);
       case 'while':
-        this.whileLoop(inst);
-        return;
+        return this.whileLoop(inst, at);
       case 'if':
-        this.choice(inst);
-        return;
-      case 'once': {
-        const end = asm.label();
-        asm.aluImm('cmp', false, mem(R.rsp, FRAME.thread), 0);
-        asm.jump(end, 'ne');
-        this.block(inst.body);
-        asm.bind(end);
-        return;
-      }
-      case 'barrier':
-        asm.call(this.runtime.barrier);
-        return;
-      case 'fail': {
-        const value = f.g(inst.value, G2);
-        if (inst.value.type.scalar === 'i64') asm.mov(true, G2, value);
-        else asm.movExtend('sx32', G2, value);
-        asm.movImm(G0, BigInt(inst.site));
-        asm.call(this.runtime.fail);
-      }
+        return this.choice(inst, at);
+      case 'once':
+        return this.once(at);
     }
+  }
+
+  private once(at: number): number {
+    const { asm } = this;
+    const end = asm.label();
+    asm.aluImm('cmp', false, mem(R.rsp, FRAME.thread), 0);
+    asm.jump(end, 'ne');
+    const over = this.block(at);
+    asm.bind(end);
+    return over;
   }
 
   /** Jumps where the scalar mask is 0. */
@@ -154,30 +172,34 @@ class KernelEmitter {
     this.asm.jump(target, 'e');
   }
 
-  private whileLoop(inst: Extract<Inst, { op: 'while' }>): void {
+  private whileLoop(inst: Extract<Inst, { op: 'while' }>, at: number): number {
     const { asm } = this;
     const top = asm.label();
     const end = asm.label();
     asm.bind(top);
-    this.block(inst.test);
+    const body = this.block(at);
     this.unless(inst.m, end);
-    this.block(inst.body);
+    const over = this.block(body);
     asm.jump(top);
     asm.bind(end);
+    return over;
   }
 
-  private choice(inst: Extract<Inst, { op: 'if' }>): void {
+  private choice(inst: Extract<Inst, { op: 'if' }>, at: number): number {
     const { asm } = this;
     const otherwise = asm.label();
     this.unless(inst.m, otherwise);
-    this.block(inst.body);
-    if (inst.otherwise.length > 0) {
-      const end = asm.label();
-      asm.jump(end);
+    const next = this.block(at);
+    if (inst.otherwise.length === 0) {
       asm.bind(otherwise);
-      this.block(inst.otherwise);
-      asm.bind(end);
-    } else asm.bind(otherwise);
+      return this.block(next);
+    }
+    const end = asm.label();
+    asm.jump(end);
+    asm.bind(otherwise);
+    const over = this.block(next);
+    asm.bind(end);
+    return over;
   }
 
   private compareCounter(i: Reg, hi: Reg | number): void {
@@ -196,12 +218,12 @@ class KernelEmitter {
     f.gDone(i, at);
   }
 
-  private forLoop(inst: Extract<Inst, { op: 'for' }>): void {
+  private forLoop(inst: Extract<Inst, { op: 'for' }>, at: number): number {
     const { asm, f } = this;
     const { i, lo, hi, step } = inst;
     const from = typeof lo === 'number' ? lo : f.immediate(lo);
     const to = typeof hi === 'number' ? hi : f.immediate(hi);
-    if (from !== null && to !== null && from >= to) return;
+    if (from !== null && to !== null && from >= to) return f.sequence.over.get(at)!;
     const end = asm.label();
     if (from !== null) {
       asm.movImm(G0, BigInt.asUintN(32, BigInt(from)));
@@ -214,17 +236,18 @@ class KernelEmitter {
     const once = from !== null && to !== null && from + step >= to;
     const top = asm.label();
     asm.bind(top);
-    this.block(inst.body);
+    const over = this.block(at);
     if (!once) {
       this.step(i, step);
       this.compareCounter(i, hi);
       asm.jump(top, 'l');
     }
     asm.bind(end);
+    return over;
   }
 
   /** Iterations floor(extent * thread / threads) up to floor(extent * (thread + 1) / threads). */
-  private parallel(inst: Extract<Inst, { op: 'parallel' }>): void {
+  private parallel(inst: Extract<Inst, { op: 'parallel' }>, at: number): number {
     const { asm, f } = this;
     const { i, extent } = inst;
     const endSlot = mem(R.rsp, FRAME.parallelEnd);
@@ -246,12 +269,27 @@ class KernelEmitter {
     asm.alu('cmp', false, f.g(i, G0), endSlot);
     asm.jump(end, 'ge');
     asm.bind(top);
-    this.block(inst.body);
+    const over = this.block(at);
     this.step(i, 1);
     asm.alu('cmp', false, f.g(i, G0), endSlot);
     asm.jump(top, 'l');
     asm.bind(end);
+    return over;
   }
+}
+
+/** Whether a loaded element is read by nobody but the instruction behind it, which spreads it over all lanes. */
+function isSpread(f: Frame, load: Extract<Inst, { op: 'load' }>, next: Extract<Inst, { op: 'splat' }>): boolean {
+  const { uses, definition } = f.sequence;
+  const { d } = load;
+  return (
+    !load.m &&
+    next.a === d &&
+    uses[d.id] === 1 &&
+    definition[d.id] === load &&
+    load.mem === next.d.type.scalar &&
+    next.d.type.lanes > 1
+  );
 }
 
 /** Of the conditions that comparisons set. */

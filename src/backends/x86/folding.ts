@@ -4,7 +4,7 @@
  * operands. Reads loop IR only.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
-import { operandsOf, type Usage } from '../../compiler/usage.ts';
+import { BEGIN, EFFECT, NEXT, type Sequence } from './sequence.ts';
 
 type Address = Extract<Inst, { op: 'addr' | 'advance' }>;
 export type Comparison = Extract<Inst, { op: 'cmp' }>;
@@ -16,103 +16,100 @@ const TAKES_MEMORY: ReadonlySet<string> = new Set(['add', 'sub', 'mul', 'div', '
 const SHIFTS: ReadonlySet<string> = new Set(['shl', 'shrS', 'shrU']);
 
 export class Folding {
-  private readonly usage: Usage;
   /** By register id: 1 for what its readers take in. */
   readonly taken: Uint8Array;
+  private readonly sequence: Sequence;
   private readonly addresses = new Map<number, Address>();
   private readonly comparisons = new Map<number, Comparison>();
   private readonly constants = new Map<number, Constant>();
-  /** Constants with a reader that needs them in a register. */
-  private readonly kept = new Set<number>();
 
   /**
    * @param vectors whether vector constants may be memory operands (EVEX broadcasts)
    * @param held those that may not, by register id
    */
-  constructor(body: readonly Inst[], usage: Usage, vectors: boolean, held: ReadonlySet<number>) {
-    this.usage = usage;
-    this.block(body, vectors);
-    for (const id of held) this.constants.delete(id);
-    for (const id of this.kept) this.constants.delete(id);
-    this.taken = new Uint8Array(usage.defs.length);
-    for (const folded of [this.addresses, this.comparisons, this.constants])
-      for (const id of folded.keys()) this.taken[id] = 1;
+  constructor(sequence: Sequence, vectors: boolean, held: ReadonlySet<number>) {
+    this.sequence = sequence;
+    this.taken = new Uint8Array(sequence.defs.length);
+    this.takeAddresses();
+    this.takeComparisons();
+    if (vectors) this.takeConstants(held);
   }
 
   /** The address that `p` stands for, if its only reader takes it in. */
-  address(p: Reg): Address | undefined {
-    return this.addresses.get(p.id);
+  address({ id }: Reg): Address | undefined {
+    return this.taken[id] === 1 ? this.addresses.get(id) : undefined;
   }
 
-  comparison(m: Reg): Comparison | undefined {
-    return this.comparisons.get(m.id);
+  comparison({ id }: Reg): Comparison | undefined {
+    return this.taken[id] === 1 ? this.comparisons.get(id) : undefined;
   }
 
   /** The value of every lane, where `reg` is a constant that lives in memory only. */
-  constant(reg: Reg): number | bigint | null {
-    return this.constants.get(reg.id)?.value ?? null;
+  constant({ id }: Reg): number | bigint | null {
+    return this.taken[id] === 1 ? (this.constants.get(id)?.value ?? null) : null;
   }
 
-  /** As `operandsOf`, with the registers inside of what the instruction takes in. */
-  operandsOf(inst: Inst, into: Reg[]): number {
-    // Read where it is taken in.
-    if ((inst.op === 'addr' || inst.op === 'advance') && this.taken[inst.d.id] === 1) return 0;
-    const count = operandsOf(inst, into);
-    if (count === 0) return 0;
-    // What takes an address in has it as its first operand.
-    const { id } = into[0]!;
-    const folded = this.taken[id] === 1 ? this.addresses.get(id) : undefined;
-    if (!folded) return count;
-    into[0] = into[count - 1]!;
-    return operandsOf(folded, into, count - 1);
-  }
-
-  private once(reg: Reg): boolean {
-    return this.usage.uses[reg.id] === 1 && this.usage.defs[reg.id] === 1;
-  }
-
-  private block(insts: readonly Inst[], vectors: boolean): void {
-    for (let i = 0; i < insts.length; i++) {
-      const inst = insts[i]!;
-      if (vectors && (this.constants.size > 0 || inst.op === 'const')) this.constantsOf(inst);
-      const { body } = inst as { readonly body?: readonly Inst[] };
-      if (body) {
-        if (inst.op === 'while') {
-          const last = inst.test.at(-1);
-          if (last?.op === 'cmp' && last.d === inst.m && isGeneral(last.a) && this.once(inst.m))
-            this.comparisons.set(inst.m.id, last);
-          this.block(inst.test, vectors);
-        }
-        this.block(body, vectors);
-        if (inst.op === 'if') this.block(inst.otherwise, vectors);
-      } else if (inst.op === 'addr' || inst.op === 'advance') {
-        const next = insts[i + 1];
-        const takes = next && TAKES_ADDRESS.has(next.op) && 'p' in next;
-        if (takes && next.p === inst.d && this.once(inst.d)) this.addresses.set(inst.d.id, inst);
-      } else if (inst.op === 'cmp' && inst.d.type.lanes === 1 && isGeneral(inst.a)) {
-        const next = insts[i + 1];
-        if (next?.op === 'if' && next.m === inst.d && this.once(inst.d)) this.comparisons.set(inst.d.id, inst);
-      }
+  private takeAddresses(): void {
+    const { sequence, taken } = this;
+    const { kinds, insts } = sequence;
+    for (const at of sequence.addresses) {
+      const address = insts[at] as Address;
+      const behind = sequence.behind(at);
+      if (behind === kinds.length || kinds[behind]! < EFFECT) continue;
+      const next = insts[behind]!;
+      const takes = TAKES_ADDRESS.has(next.op) && 'p' in next && next.p === address.d;
+      if (!takes || !sequence.isPassedOn(address.d.id)) continue;
+      this.addresses.set(address.d.id, address);
+      taken[address.d.id] = 1;
     }
   }
 
-  private constantsOf(inst: Inst): void {
-    if (inst.op === 'const') {
-      const { scalar, lanes } = inst.d.type;
-      if (lanes > 1 && scalar !== 'mask' && this.usage.defs[inst.d.id] === 1) this.constants.set(inst.d.id, inst);
-      return;
-    }
-    const { operands, constants } = this;
-    const count = operandsOf(inst, operands);
-    if (count === 0) return;
-    const inMemory = this.memoryOperand(inst);
-    for (let i = 0; i < count; i++) {
-      const reg = operands[i]!;
-      if (reg.type.lanes > 1 && reg !== inMemory && constants.has(reg.id)) this.kept.add(reg.id);
+  private takeComparisons(): void {
+    const { sequence, taken } = this;
+    const { kinds, insts } = sequence;
+    for (const at of sequence.comparisons) {
+      const comparison = insts[at] as Comparison;
+      if (!isGeneral(comparison.a)) continue;
+      const behind = sequence.behind(at);
+      const next = insts[behind];
+      if (!next) continue;
+      const jumps =
+        (next.op === 'if' && kinds[behind] === BEGIN && comparison.d.type.lanes === 1) ||
+        (next.op === 'while' && kinds[behind] === NEXT);
+      if (!jumps || next.m !== comparison.d || !sequence.isPassedOn(comparison.d.id)) continue;
+      this.comparisons.set(comparison.d.id, comparison);
+      taken[comparison.d.id] = 1;
     }
   }
 
-  private readonly operands: Reg[] = [];
+  private takeConstants(held: ReadonlySet<number>): void {
+    const { sequence, constants, taken } = this;
+    const { insts } = sequence;
+    for (const at of sequence.constants) {
+      const constant = insts[at] as Constant;
+      const { id, type } = constant.d;
+      if (type.lanes > 1 && type.scalar !== 'mask' && sequence.defs[id] === 1) constants.set(id, constant);
+    }
+    if (constants.size === 0) return;
+    for (const id of constants.keys()) taken[id] = 1;
+    for (const id of this.neededInRegisters()) taken[id] = 0;
+    for (const id of held) taken[id] = 0;
+  }
+
+  /** Constants with a reader that needs them in a register. */
+  private neededInRegisters(): Set<number> {
+    const { taken } = this;
+    const { insts, reads, from } = this.sequence;
+    const needed = new Set<number>();
+    let at = 0;
+    for (let i = 0; i < reads.length; i++) {
+      const reg = reads[i]!;
+      if (taken[reg.id] !== 1 || reg.type.lanes === 1) continue;
+      while (from[at + 1]! <= i) at++;
+      if (reg !== this.memoryOperand(insts[at]!)) needed.add(reg.id);
+    }
+    return needed;
+  }
 
   /** The operand that an instruction may read from memory. */
   private memoryOperand(inst: Inst): Reg | null {

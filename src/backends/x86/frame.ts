@@ -3,7 +3,6 @@
  * are never handed out serve as temporaries. What instructions are written is up to the emit-*.ts files.
  */
 import type { Inst, LoopKernel, Reg, RegType } from '../../compiler/loops.ts';
-import type { Usage } from '../../compiler/usage.ts';
 import { bytesOf } from '../../graph/dtype.ts';
 import { type Allocation, allocate, classOf, type Place } from './allocate.ts';
 import type { Assembler } from './assembler/assembler.ts';
@@ -11,6 +10,7 @@ import { type Mem, mem, R, type RM } from './assembler/operands.ts';
 import { Folding } from './folding.ts';
 import type { Isa } from './isa.ts';
 import { liveIntervals } from './liveness.ts';
+import type { Sequence } from './sequence.ts';
 
 /** Registers with a fixed meaning: the table of buffer addresses. */
 export const ARGS = R.r15;
@@ -86,7 +86,7 @@ export function bitsOf(type: RegType, value: number | bigint): bigint {
 export class Frame {
   readonly asm: Assembler;
   readonly kernel: LoopKernel;
-  readonly usage: Usage;
+  readonly sequence: Sequence;
   /** Whether vectors are those of AVX2, and masks are vectors. */
   readonly vex: boolean;
   readonly folding: Folding;
@@ -98,23 +98,24 @@ export class Frame {
   private readonly spilled: readonly number[];
 
   /**
-   * @param usage of the kernel's registers
+   * @param sequence the kernel's instructions
    * @param held vector constants, by register id, that are to stay in their registers
    */
-  constructor(kernel: LoopKernel, usage: Usage, held: ReadonlySet<number>, asm: Assembler, isa: Isa) {
+  constructor(kernel: LoopKernel, sequence: Sequence, held: ReadonlySet<number>, asm: Assembler, isa: Isa) {
     this.kernel = kernel;
     this.asm = asm;
     this.vex = isa === 'avx2';
-    this.usage = usage;
-    this.folding = new Folding(kernel.body, usage, !this.vex, held);
+    this.sequence = sequence;
+    this.folding = new Folding(sequence, !this.vex, held);
     const placeless = Uint8Array.from(this.folding.taken);
-    for (let id = 0; id < placeless.length; id++) {
-      const definition = usage.definition[id];
-      if (definition?.op !== 'const' || classOf(definition.d.type) !== 'general') continue;
+    for (const at of sequence.constants) {
+      const { id } = (sequence.insts[at] as Literal).d;
+      const definition = sequence.definition[id] as Literal | undefined;
+      if (!definition || classOf(definition.d.type) !== 'general') continue;
       placeless[id] = 1;
       this.literals[id] = definition;
     }
-    const intervals = liveIntervals(kernel, placeless, this.folding);
+    const intervals = liveIntervals(sequence, placeless, this.folding);
     const { all, spilled } = VECTORS[this.vex ? 'vex' : 'evex'];
     this.spilled = spilled;
     const allocated = (vectors: number): Allocation =>

@@ -4,7 +4,7 @@
  * keep theirs. Rewrites loop IR.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
-import { holdsBlock, isStraight, type Nested, operandsOf, readBy } from '../../compiler/usage.ts';
+import { holdsBlock, isStraight, type Nested, operandsOf, readBy, writtenBy } from '../../compiler/usage.ts';
 
 /** Trips from which on a constant is worth its load before the loop. */
 const LEAST_TRIPS = 4;
@@ -187,7 +187,11 @@ function hasVectorConstant(body: readonly Inst[]): boolean {
  */
 function changedIn(body: readonly Inst[]): Set<number> {
   const changed = new Set<number>();
-  for (const inst of body) if ('d' in inst && inst.op !== 'const') changed.add(inst.d.id);
+  for (let i = 0; i < body.length; i++) {
+    const inst = body[i]!;
+    const d = writtenBy(inst);
+    if (d && inst.op !== 'const') changed.add(d.id);
+  }
   return changed;
 }
 

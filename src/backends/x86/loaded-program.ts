@@ -308,7 +308,7 @@ export class LoadedProgram implements Executable {
       if (placed.commits && this.mayFail && machine.failure()) continue;
       const start = clock();
       const code = pages.address + entries.steps[step]!;
-      const offset = entries.argsOffsets[step]!;
+      const offset = this.table.offsets[step]!;
       const run = (table: number): void => machine.pool.run(code, table, threads);
       if (machine.guard) machine.guard.run(placed, this.table.addressesAt(offset, placed.kernel.buffers.length), run);
       else run(this.table.address + offset);

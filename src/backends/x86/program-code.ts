@@ -3,6 +3,7 @@
  * threads)`, which every thread calls. Knows where control words are, not who the threads are.
  */
 import type { LoopKernel } from '../../compiler/loops.ts';
+import { ArgsLayout } from './args-layout.ts';
 import { Assembler } from './assembler/assembler.ts';
 import { type Label, type Mem, mem, R } from './assembler/operands.ts';
 import { CONTROL } from './control.ts';
@@ -34,12 +35,9 @@ export interface ProgramEntries {
   readonly run: number;
   readonly prepare: number | null;
   readonly steps: readonly number[];
-  /** Offset in the args table of each step's addresses, one 64-bit word per kernel buffer; and bytes of the table. */
-  readonly argsOffsets: readonly number[];
-  readonly argsBytes: number;
   /** Where the 64-bit address of the control words stands in the bytes. */
   readonly control: number;
-  /** Estimated work, see usage.ts. */
+  /** Estimated work, see sequence.ts. */
   readonly work: number;
 }
 
@@ -161,23 +159,6 @@ export const SEGMENT_BYTES = 1 << 14;
  */
 const FIRST_SEGMENT = 8;
 
-/** Where the addresses of each step's buffers stand in the args table: one 64-bit word per buffer. */
-interface ArgsLayout {
-  /** Byte offset of each step's first. */
-  readonly offsets: readonly number[];
-  readonly bytes: number;
-}
-
-function argsLayout(steps: readonly { readonly kernel: Pick<LoopKernel, 'buffers'> }[]): ArgsLayout {
-  let bytes = 0;
-  const offsets = steps.map(({ kernel }) => {
-    const offset = bytes;
-    bytes += kernel.buffers.length * 8;
-    return offset;
-  });
-  return { offsets, bytes };
-}
-
 interface EmittedKernel {
   readonly label: Label;
   readonly fails: boolean;
@@ -271,7 +252,8 @@ export class ProgramEmitter {
     const { preparations, asm, kernels } = this;
     while (this.advance());
     const steps = this.source.kernels;
-    const layout = argsLayout(steps);
+    const layout = new ArgsLayout();
+    layout.extend(steps);
     const prepare = preparations > 0 ? this.sequence('prepare', layout, 0, preparations) : null;
     const run = this.sequence('run', layout, preparations, steps.length);
     const bytes = asm.finish();
@@ -281,8 +263,6 @@ export class ProgramEmitter {
       run: run.at,
       prepare: prepare === null ? null : prepare.at,
       steps: emitted.map(({ label }) => label.at),
-      argsOffsets: layout.offsets,
-      argsBytes: layout.bytes,
       control: this.words.label.at,
       work: emitted.slice(preparations).reduce((sum, { work }) => sum + work, 0),
     };

@@ -10,6 +10,7 @@ import type { Tuner } from '../../compiler/target.ts';
 import { bytesOf } from '../../graph/dtype.ts';
 import { clock } from '../../launch/clock.ts';
 import { privatePath, readPrivate, writePrivate } from '../../launch/privateFiles.ts';
+import { ArgsLayout } from './args-layout.ts';
 import type { Cpu } from './cpu.ts';
 import type { Choices } from './kept-code.ts';
 import { type Machine, NativeBuffer } from './machine.ts';
@@ -155,11 +156,13 @@ export class PlanTuner implements Tuner {
     const loaded = kernels.map((kernel, i) => {
       const code = emitProgram([{ kernel, barrierBefore: false, commits: false }], machine.control, machine.isa);
       let next = memory.address;
-      const table = new BigInt64Array(code.argsBytes / 8);
+      const layout = new ArgsLayout();
+      layout.extend([{ kernel }]);
+      const table = new BigInt64Array(layout.bytes / 8);
       const place = (scratch: boolean): void =>
         kernel.buffers.forEach((buffer, k) => {
           if ((buffer.access === 'scratch') !== scratch) return;
-          table[code.argsOffsets[0]! / 8 + k] = BigInt(next);
+          table[layout.offsets[0]! / 8 + k] = BigInt(next);
           next += sizes[i]![k]!;
         });
       // Scratch comes last, so that operands lie where they do for every plan, and stay zeros.

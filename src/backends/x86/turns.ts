@@ -4,7 +4,7 @@
  * formula that is a few vectors, too few to hide how long each instruction takes (decision 287). Rewrites loop IR.
  */
 import type { Inst, Reg } from '../../compiler/loops.ts';
-import { holdsBlock, isStraight, type Nested, operandsOf } from '../../compiler/usage.ts';
+import { holdsBlock, isStraight, type Nested, operandsOf, writtenBy } from '../../compiler/usage.ts';
 
 /** Instructions of a vector from which on taking turns is worth it. */
 const LEAST = 8;
@@ -118,7 +118,10 @@ interface Parts {
 /** Null where that cannot be told apart. */
 function partsOf(body: readonly Inst[]): Parts | null {
   const writes = new Map<number, number>();
-  for (const inst of body) if ('d' in inst) writes.set(inst.d.id, (writes.get(inst.d.id) ?? 0) + 1);
+  for (let i = 0; i < body.length; i++) {
+    const d = writtenBy(body[i]!);
+    if (d) writes.set(d.id, (writes.get(d.id) ?? 0) + 1);
+  }
   const operands: Reg[] = [];
   /** By register: the vector it belongs to, as the tree that leads to it. */
   const above = new Map<number, number>();
@@ -138,7 +141,7 @@ function partsOf(body: readonly Inst[]): Parts | null {
       const { id } = operands[i]!;
       if (writes.has(id) && !known.has(id)) ids.push(id);
     }
-    const written = 'd' in inst ? inst.d.id : null;
+    const written = writtenBy(inst)?.id ?? null;
     if (ids.length === 0 && MAY_BE_SHARED.has(inst.op) && (written === null || writes.get(written) === 1)) {
       if (written !== null) known.add(written);
       shared.push(inst);
@@ -247,7 +250,8 @@ class Pressure {
         else if (written.has(reg)) this.reads.set(reg, (this.reads.get(reg) ?? 0) + 1);
         else this.lasting.add(reg);
       }
-      if ('d' in inst) written.add(inst.d);
+      const d = writtenBy(inst);
+      if (d) written.add(d);
     }
     this.constantReads = [...constantReads.values()].sort((x, y) => y - x);
     this.mostLoads = MOST_LOADS * all.length - all.filter(({ op }) => op === 'load').length;
@@ -281,7 +285,8 @@ class Pressure {
         left.set(reg, reads - 1);
         if (reads === 1) add(reg, -1);
       }
-      if ('d' in inst && isCounted(inst.d) && !lasting.has(inst.d) && left.has(inst.d)) add(inst.d, 1);
+      const d = writtenBy(inst);
+      if (d && isCounted(d) && !lasting.has(d) && left.has(d)) add(d, 1);
     }
     return most;
   }

@@ -7,8 +7,8 @@ import { allocate } from '../../../src/backends/x86/allocate.ts';
 import { Folding } from '../../../src/backends/x86/folding.ts';
 import { type Interval, liveIntervals } from '../../../src/backends/x86/liveness.ts';
 import { foldMoves } from '../../../src/backends/x86/peephole.ts';
-import type { Inst, LoopKernel, Reg, Scalar } from '../../../src/compiler/loops.ts';
-import { operandsOf, usageOf } from '../../../src/compiler/usage.ts';
+import { GONE, Sequence } from '../../../src/backends/x86/sequence.ts';
+import type { Inst, Reg, Scalar } from '../../../src/compiler/loops.ts';
 
 const reg = (id: number, scalar: Scalar | 'ptr' = 'f32', lanes = 16): Reg => ({ id, type: { scalar, lanes } }) as Reg;
 const constant = (d: Reg, value: number): Inst => ({ op: 'const', d, value });
@@ -24,7 +24,7 @@ const [p, q] = [reg(10, 'ptr', 1), reg(11, 'ptr', 1)];
 
 /** Ids of what needs no register. */
 const taken = (body: Inst[], vectors = true, held: number[] = []): number[] => {
-  const folding = new Folding(body, usageOf(body), vectors, new Set(held));
+  const folding = new Folding(new Sequence(body), vectors, new Set(held));
   return [...folding.taken].flatMap((is, id) => (is ? [id] : []));
 };
 
@@ -48,19 +48,23 @@ describe('values that their readers take in', () => {
 
 it('a move of what is read nowhere else falls away, its usage with it', () => {
   const move: Inst = { op: 'move', d: c, a };
-  const { body, usage } = foldMoves([addr(p, 0), load(b, p), loop([add(a, b, c), move])]);
-  const { body: inner } = body[2] as Extract<Inst, { op: 'for' }>;
-  expect(inner).toEqual([add(c, b, c)]);
-  expect([usage.defs[a.id], usage.uses[a.id]]).toEqual([0, 0]);
+  const folded = (body: Inst[]): { readonly left: readonly Inst[]; readonly sequence: Sequence } => {
+    const sequence = new Sequence(body);
+    foldMoves(sequence);
+    return { left: sequence.insts.filter((_, at) => sequence.kinds[at] !== GONE), sequence };
+  };
+  const around = loop([add(a, b, c), move]);
+  const { left, sequence } = folded([addr(p, 0), load(b, p), around]);
+  expect(left).toEqual([addr(p, 0), load(b, p), around, add(c, b, c), around]);
+  expect([sequence.defs[a.id], sequence.uses[a.id]]).toEqual([0, 0]);
   const twice = [add(a, b, c), move, store(p, a)];
-  expect(foldMoves(twice).body).toEqual(twice);
+  expect(folded(twice).left).toEqual(twice);
 });
 
 const intervalsOf = (body: Inst[]): Map<number, Interval> => {
-  const kernel = { body, registers: 100, buffers: [] } as unknown as LoopKernel;
-  return new Map(
-    liveIntervals(kernel, new Uint8Array(100), { operandsOf }).map(interval => [interval.reg.id, interval]),
-  );
+  const sequence = new Sequence(body);
+  const folding = new Folding(sequence, false, new Set());
+  return new Map(liveIntervals(sequence, new Uint8Array(100), folding).map(interval => [interval.reg.id, interval]));
 };
 
 describe('lives', () => {

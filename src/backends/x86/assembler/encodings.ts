@@ -4,7 +4,7 @@
  * volume 2.
  */
 import type { Tuple, VectorForm } from './forms.ts';
-import { type Label, R, type RM, type VectorOptions } from './operands.ts';
+import { type Address, type Label, type Mem, R, type RM, type VectorOptions } from './operands.ts';
 
 /** [base + vector[i] * scale] for each lane i. */
 export interface Gathered {
@@ -36,15 +36,19 @@ const ELEMENT: { readonly [tuple in Tuple]: (bytes: number) => number } = {
   none: () => 1,
 };
 
+/** A place in the code. A read, as `in` asks the engine's runtime. */
+const labelOf = (at: Mem): Label | undefined => (at as { readonly label?: Label }).label;
+
 /**
  * What ModRM and SIB have no room for: bit 3 of the register or the base, and above it bit 4 of the register (of
  * vectors) or bit 3 of the index.
  */
 const highBits = (rm: RM): number => {
   if (typeof rm === 'number') return (rm >> 3) & 3;
-  if ('label' in rm) return 0;
-  const b = (rm.base >> 3) & 1;
-  return rm.index === undefined ? b : b | (((rm.index >> 3) & 1) << 1);
+  if (labelOf(rm)) return 0;
+  const { base, index } = rm as Address;
+  const b = (base >> 3) & 1;
+  return index === undefined ? b : b | (((index >> 3) & 1) << 1);
 };
 
 /** A byte of opcode, ModRM, SIB and displacement. `unit` scales an 8-bit displacement; `after` bytes follow. */
@@ -54,12 +58,13 @@ export function modRM(out: Sink, opcode: number, reg: number, rm: RM, unit: numb
     out.append(head | 0xc000 | ((rm & 7) << 8), 2);
     return;
   }
-  if ('label' in rm) {
+  const label = labelOf(rm);
+  if (label) {
     out.append(head | 0x500, 2);
-    out.distance(rm.label, after);
+    out.distance(label, after);
     return;
   }
-  const { base, index, disp } = rm;
+  const { base, index, scale, disp } = rm as Address;
   const scaled = disp / unit;
   const isShort = Number.isInteger(scaled) && scaled >= -128 && scaled <= 127;
   // rbp and r13 as base always take a displacement.
@@ -68,7 +73,7 @@ export function modRM(out: Sink, opcode: number, reg: number, rm: RM, unit: numb
   const byte = count === 1 ? scaled & 0xff : 0;
   if (index !== undefined || (base & 7) === 4) {
     if (index === R.rsp) throw new Error('internal: rsp cannot be an index');
-    const sib = index === undefined ? 0x24 : (Math.log2(rm.scale ?? 1) << 6) | ((index & 7) << 3) | (base & 7);
+    const sib = index === undefined ? 0x24 : (Math.log2(scale ?? 1) << 6) | ((index & 7) << 3) | (base & 7);
     out.append(head | ((mode | 4) << 8) | (sib << 16) | (byte << 24), 3 + count);
   } else out.append(head | ((mode | (base & 7)) << 8) | (byte << 16), 2 + count);
   if (mode === 0x80) out.append(disp, 4);

@@ -23,10 +23,16 @@ export const R = {
   r15: 15,
 } as const;
 
-/** [base + index * scale + disp], or a place in the code or the constant pool. */
-export type Mem =
-  | { readonly base: number; readonly index?: number; readonly scale?: 1 | 2 | 4 | 8; readonly disp: number }
-  | { readonly label: Label };
+/** [base + index * scale + disp]. */
+export interface Address {
+  readonly base: number;
+  readonly index?: number;
+  readonly scale?: 1 | 2 | 4 | 8;
+  readonly disp: number;
+}
+
+/** An address, or a place in the code or the constant pool. */
+export type Mem = Address | { readonly label: Label };
 
 /** A register number or memory. */
 export type RM = number | Mem;

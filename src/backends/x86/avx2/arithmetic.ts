@@ -65,7 +65,7 @@ function shift(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
   const wide = isWide(type);
   const x = f.v(a, 0);
   const into = f.vInto(d);
-  const count = f.usage.definition[b.id];
+  const count = f.sequence.definition[b.id];
   const signed = wide && fn === 'shrS';
   if (count?.op === 'const') {
     const imm = Number(BigInt(count.value) & (wide ? 63n : 31n));
