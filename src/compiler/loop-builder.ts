@@ -36,6 +36,8 @@ export class LoopBuilder {
   readonly roundsF16: boolean;
   /** Whether `toBf16` and `toNormalBf16` are there. */
   readonly roundsBf16: boolean;
+  /** Whether an address may lie outside of its buffer, before an offset leads into it. */
+  readonly wideAddresses: boolean;
   private next = 0;
   /** The blocks that are open, and the innermost of them. */
   private blocks: Inst[][] = [[]];
@@ -48,10 +50,16 @@ export class LoopBuilder {
   /** f32 registers that may become bf16 in one instruction. */
   private readonly flushed = new WeakSet<Reg>();
 
-  constructor({ scales, roundsF16, roundsBf16 }: Pick<Target, 'scales' | 'roundsF16' | 'roundsBf16'> = {}) {
+  constructor({
+    scales,
+    roundsF16,
+    roundsBf16,
+    pointerBytes,
+  }: Partial<Pick<Target, 'scales' | 'roundsF16' | 'roundsBf16' | 'pointerBytes'>> = {}) {
     this.scales = scales === true;
     this.roundsF16 = roundsF16 === true;
     this.roundsBf16 = roundsBf16 === true;
+    this.wideAddresses = pointerBytes === 8;
   }
 
   get instructions(): readonly Inst[] {

@@ -44,6 +44,11 @@ export interface Target {
    * tiles), and not 2 KB as elsewhere. Where told, rows that go past the caches are stored beside the next row's work.
    */
   readonly rowBytesAhead?: number;
+  /**
+   * Whether products of f32 read rows where they lie although they push each other out of the first cache: lines come
+   * back from the second one in time (the x86 backend with AVX-512 and without tiles).
+   */
+  readonly readsFarRows?: boolean;
   /** Bytes of a result from which on its stores go past the caches, where they can. */
   readonly streamedBytes?: number;
   /** How words of packed elements are multiplied, where they are: see `dot` and `tiles` of the loop IR. */

@@ -82,7 +82,7 @@ export const targetOf = (isa: Isa, cpu: Cpu, asked = true): Target => {
     masksMemory: isa !== 'avx2',
     scales: isa !== 'avx2',
     ...(isa === 'avx512'
-      ? { vectorsInTurn: VECTORS_IN_TURN, shufflesStrides: true, rowBytesAhead: ROW_BYTES_AHEAD }
+      ? { vectorsInTurn: VECTORS_IN_TURN, shufflesStrides: true, rowBytesAhead: ROW_BYTES_AHEAD, readsFarRows: true }
       : {}),
     roundsF16: true,
     streamedBytes: STREAMED_BYTES,

@@ -271,7 +271,7 @@ function panelsOf(p: Problem, target: Target, choice: PlanChoice): Panels {
   const directA =
     mRuns > 1 ||
     (p.m.length <= 1 && inRuns) ||
-    (mayRead && (n < 8 * lanes || (alongK && !collides(along(p.a, p.m) * bytes, rows))));
+    (mayRead && (n < 8 * lanes || (alongK && (target.readsFarRows || !collides(along(p.a, p.m) * bytes, rows)))));
   const directB = inPlaceB && n % width === 0;
   const linear = [...(directA && !inRuns ? [p.a] : []), ...(directB ? [p.b] : [])];
   return {

@@ -232,11 +232,11 @@ function mergeDims(p: Problem): Problem {
     for (let i = dims.length - 2, inner = dims[dims.length - 1]!; i >= 0; i--) {
       const outer = dims[i]!;
       const size = sizes[inner]!;
-      const merged = { ...p, dims: p.dims.map((dim, d) => ({ ...dim, size: sizes[d]! })) };
+      const merged = (): Problem => ({ ...p, dims: p.dims.map((dim, d) => ({ ...dim, size: sizes[d]! })) });
       const fits =
         readsPlainly(p.a, outer, inner, size) &&
         readsPlainly(p.b, outer, inner, size) &&
-        (dims === p.k || mergesInOutput(merged, outer, inner));
+        (dims === p.k || mergesInOutput(merged(), outer, inner));
       if (fits) {
         sizes[inner] = size * sizes[outer]!;
         gone.add(outer);

@@ -44,6 +44,20 @@ describe.skipIf(!machineCode)('the default backend', () => {
     expect(stderr).toMatch(new RegExp(`^tenon: computing on wasm: x86: ${reason}.*$`));
   });
 
+  it.each(['koffi', 'pages', 'cpu'])('without %s a worker says so and computes on WebAssembly, too', without => {
+    const { stdout, stderr } = run(
+      without,
+      {},
+      `
+      import { Worker } from 'node:worker_threads';
+      const code = ${JSON.stringify(THREE.replace("'tenon'", `'file://${root}/dist/node/index.js'`))};
+      const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(code)));
+      await new Promise(resolve => worker.once('exit', resolve));`,
+    );
+    expect(stdout).toBe('wasm 3 wasm');
+    expect(stderr).toMatch(/^tenon: computing on wasm: x86: .*$/);
+  });
+
   it.each([0, 1, 2, 3, 8])(
     'executable memory that is refused later, after %i more pages: training goes on on WebAssembly',
     left => {

@@ -76,4 +76,36 @@ describe.skipIf(!machineCode)('side by side', () => {
     for (const each of losses) expect(each).toEqual(losses[0]);
     expect(losses[0]!.at(-1)).toBeLessThan(losses[0]![0]! / 2);
   });
+
+  it('workers have settings of their own', () => {
+    const settings = [
+      {},
+      { TENON_ISA: 'avx2', TENON_NUM_THREADS: '1' },
+      { TENON_BACKEND: 'wasm' },
+      { TENON_DEBUG: 'guard', TENON_NUM_THREADS: '3' },
+      { TENON_ISA: 'none' },
+    ];
+    const answers = script(`
+      import { Worker } from 'node:worker_threads';
+      const code = \`
+        import { parentPort } from 'node:worker_threads';
+        import { backendName, numThreads, ones } from 'file://${root}/dist/node/index.js';
+        const answer = () => [ones([300, 300]).matmul(ones([300, 300])).sum().item(), backendName(), numThreads()];
+        try { parentPort.postMessage(answer()); } catch (error) { parentPort.postMessage(error.message); }\`;
+      const answer = env => new Promise((resolve, reject) => {
+        const url = new URL('data:text/javascript,' + encodeURIComponent(code));
+        const worker = new Worker(url, { env: { ...process.env, ...env } });
+        worker.once('message', resolve);
+        worker.once('error', reject);
+      });
+      console.log(JSON.stringify(await Promise.all(${JSON.stringify(settings)}.map(answer))));`) as unknown[];
+    const sum = 27_000_000;
+    expect(answers).toEqual([
+      [sum, 'x86', expect.any(Number)],
+      [sum, 'x86', 1],
+      [sum, 'wasm', expect.any(Number)],
+      [sum, 'x86', 3],
+      expect.stringMatching(/^x86: TENON_ISA is none, expected one of .* on this processor$/),
+    ]);
+  });
 });

@@ -64,7 +64,7 @@ describe('Windows', () => {
       'kernel32.dll VirtualProtect(69632, 4096, 1, [4 bytes])',
       'kernel32.dll RtlMoveMemory([16 bytes], 65536, 16)',
       'kernel32.dll VirtualFree(65536, 0, 32768)',
-      'kernel32.dll CreateThread(null, 0, 74560, 5, 0, null)',
+      'kernel32.dll CreateThread(null, 131072, 74560, 5, 0, null)',
     ]);
   });
 

@@ -34,7 +34,8 @@ export function interpret(
     regs[d.id] = lanes.map(x => round(d, x));
   };
   const place = (pointer: number, offset: number, lanes: number): { array: HostArray; first: number } => {
-    const buffer = Math.floor(pointer / SPACE);
+    // An address may lie before its buffer, and the offset lead into it.
+    const buffer = Math.floor((pointer + offset) / SPACE);
     const { dtype, elements, name } = buffers[buffer]!;
     const first = (pointer - buffer * SPACE + offset) / bytesOf(dtype);
     if (!Number.isInteger(first) || first < 0 || first + lanes > elements)

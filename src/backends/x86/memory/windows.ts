@@ -1,11 +1,17 @@
 /**
- * Windows, through kernel32 and kernelbase. What it does is run under Wine (tests/windows), never yet on Windows itself.
+ * Windows, through kernel32 and kernelbase. What it does is run under Wine (tests/windows), never yet on Windows
+ * itself.
  */
 import { MachineRefusal } from '../../../compiler/program.ts';
 import type { Koffi, Platform } from './platform.ts';
 
 const COMMIT_AND_RESERVE = 0x3000;
 const RELEASE = 0x8000;
+/**
+ * Of a thread's stack, committed at once: frames may step over the page by which Windows' stacks grow. koffi's have as
+ * much.
+ */
+const STACK_BYTES = 1 << 17;
 const PAGE = { none: 0x01, readWrite: 0x04, executeRead: 0x20 } as const;
 
 /** FLS_OUT_OF_INDEXES */
@@ -95,7 +101,7 @@ export function windows(koffi: Koffi): Platform {
       };
     },
     startThread(code, argument) {
-      const handle = create(null, 0, code, argument, 0, null) as number;
+      const handle = create(null, STACK_BYTES, code, argument, 0, null) as number;
       return handle === 0 ? null : BigInt(handle);
     },
     // Windows asks processes to opt in by a call of its own.

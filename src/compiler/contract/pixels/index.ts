@@ -25,7 +25,19 @@ interface Found {
   readonly inBlocks: boolean;
 }
 
+/** What was recognised: whoever chooses among schedules asks several times. */
+const known = new WeakMap<Problem, { readonly target: Target; readonly found: Found | null }>();
+
 function recognise(p: Problem, target: Target): Found | null {
+  let entry = known.get(p);
+  if (entry?.target !== target) {
+    entry = { target, found: look(p, target) };
+    known.set(p, entry);
+  }
+  return entry.found;
+}
+
+function look(p: Problem, target: Target): Found | null {
   const forward = asForward(p);
   if (forward && (suitsBlocks(p, forward, target) || suitsParts(p, forward, target)))
     return { forward, inBlocks: true };

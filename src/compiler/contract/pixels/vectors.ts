@@ -30,7 +30,7 @@ const rowsOf = (images: number): number => {
 
 /**
  * Rows and vectors of a tile. One that divides the block is written once, and is as fast where it is nearly as high: 8
- * rows of 2 vectors as 11 (docs/decisions/305).
+ * rows of 2 vectors as 11 (decision 305).
  */
 function tileFor(rows: number, results: number, lanes: number, target: Target): ReturnType<typeof chooseTile> {
   const chosen = chooseTile(rows, results, lanes, target, true);

@@ -107,40 +107,44 @@ function eachVector(b: LoopBuilder, tile: TileLoad, lanes: number, use: (values:
   const { view, channels, side, strides, missing } = tile;
   const start = b.add(tile.index, channels.from);
   const all = Array.from({ length: side }, (_, i) => i);
-  const whole = (channel: Reg, into?: Matrix): Matrix => {
-    const element = bytesOf(view.dtype);
-    const at = b.addr(view.buffer, b.add(start, channel));
-    const offset = (i: number, j: number): number => (i * strides[0] + j * strides[1]) * element;
-    return all.map(i => all.map(j => b.load(view.dtype, at, offset(i, j), lanes, into?.[i]?.[j])));
-  };
+  const apart = (i: number, j: number): number => i * strides[0] + j * strides[1];
+  const load = (at: Reg, i: number, j: number, into?: Reg): Reg =>
+    b.load(view.dtype, at, apart(i, j) * bytesOf(view.dtype), lanes, into);
   const border = joined(b, missing(0, 0, side - 1), missing(1, 0, side - 1));
   if (!border) {
-    b.for(0, channels.count, lanes, channel => use(whole(channel), channel));
+    b.for(0, channels.count, lanes, channel => {
+      const at = b.addr(view.buffer, b.add(start, channel));
+      use(
+        all.map(i => all.map(j => load(at, i, j))),
+        channel,
+      );
+    });
     return;
   }
   const none = b.i32(0);
   const inside = b.cmp('ge', border, none);
   const [rows, columns] = ([0, 1] as const).map(axis => all.map(i => missing(axis, i, i)));
-  /** A tile may begin before the image does: every vector has an address of its own. */
-  const inPart = (channel: Reg, into: Matrix): void => {
-    const at = b.add(start, channel);
-    for (const i of all)
-      for (const j of all) {
-        const load = (): void => {
-          const place = b.addr(view.buffer, b.add(at, b.i32(i * strides[0] + j * strides[1])));
-          b.load(view.dtype, place, 0, lanes, into[i]![j]!);
-        };
-        const out = joined(b, rows![i]!, columns![j]!);
-        if (out) b.if(b.cmp('ge', out, none), load);
-        else load();
-      }
-  };
   b.for(0, channels.count, lanes, channel => {
     const values = all.map(() => all.map(() => zero(b, 'f32', lanes)));
+    const index = b.add(start, channel);
+    const at = b.addr(view.buffer, index);
+    /** A tile may begin before the image does. */
+    const loadAlone = (i: number, j: number): Reg =>
+      b.wideAddresses
+        ? load(at, i, j, values[i]![j])
+        : load(b.addr(view.buffer, b.add(index, b.i32(apart(i, j)))), 0, 0, values[i]![j]);
+    const eachOf = (fill: (i: number, j: number) => void): void => {
+      for (const i of all) for (const j of all) fill(i, j);
+    };
     b.if(
       inside,
-      () => whole(channel, values),
-      () => inPart(channel, values),
+      () => eachOf((i, j) => load(at, i, j, values[i]![j])),
+      () =>
+        eachOf((i, j) => {
+          const out = joined(b, rows![i]!, columns![j]!);
+          if (out) b.if(b.cmp('ge', out, none), () => loadAlone(i, j));
+          else loadAlone(i, j);
+        }),
     );
     use(values, channel);
   });
