@@ -74,7 +74,7 @@ const takingNodes =
     return isOf(node, types[at]!);
   };
 
-/** Takes those that have a value on the host, which it puts where a run of the program is given it. */
+/** Takes those that have a value on the host, which it puts where the next run is given it. */
 const takingValues =
   (types: readonly ArgumentType[], { places }: Trace): Take<Binding[]> =>
   (at, { node }, given) => {
@@ -251,9 +251,8 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R):
   const call = (...args: A): R => {
     if (last && seen === changes.modes && last.fields.changed() === null) {
       const { program } = last;
-      const given = program.given.slice();
-      if (matchesItems(last.arguments, args, last.takeValue, given)) {
-        const values = program.runAtOnce(given);
+      if (matchesItems(last.arguments, args, last.takeValue, program.given)) {
+        const values = program.runAtOnce();
         return last.isLoss ? (tensorOf(values[0]!, program.outputs[0]!) as R) : wrap(last, values);
       }
     }

@@ -89,7 +89,9 @@ function bounds(product: Product, up: Tensor, want: readonly Float64Array[], dty
       if (!(own < LARGE[dtypes[i]!]!) || (tiles && ones && shared![i]![k] !== ones[i]![k]))
         return Number.POSITIVE_INFINITY;
       const floor = terms * widest * SMALLEST[dtype]! + 2 * SMALLEST[dtypes[i]!]!;
-      return 2 * outer * own + inner * (16 + terms / 4) * Math.max(own, most) + floor;
+      // Of bf16, what is transformed may be rounded once more.
+      const again = dtype === 'bf16' ? EPSILON.bf16! * most : 0;
+      return 2 * outer * own + again + inner * (16 + terms / 4) * Math.max(own, most) + floor;
     });
   });
 }

@@ -41,6 +41,11 @@ const MOST_WORK = [1_500_000, 150_000] as const;
 /** The same where channels are many. */
 const MOST_WIDE_WORK = 2_500_000;
 
+/** Tiles around those that transforms pay from, in f32 and in words; channels of theirs; products of one case. */
+const TILES = [31, 32, 33, 127, 128, 129, 130];
+const IN_TILES = [32, 32, 32, 48, 64];
+const MOST_TILED_WORK = 15_000_000;
+
 const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 const SPECIAL: { readonly [D in DType]?: readonly number[] } = {
@@ -142,6 +147,8 @@ const TYPES: readonly Types[] = [
   { stored: ['bf16', 'f32'], dtype: 'f32', cast: false },
   { stored: ['f64', 'f64'], dtype: 'f64', cast: false },
 ];
+/** Of these, what goes through transformed tiles. */
+const TILED = TYPES.filter(({ stored: [a, b], dtype }) => a === b && a === dtype && (a === 'f32' || a === 'bf16'));
 const WHOLE: readonly Types[] = [
   { stored: ['i8', 'i8'], dtype: 'i32', cast: false },
   { stored: ['u8', 'i8'], dtype: 'i32', cast: false },
@@ -256,30 +263,40 @@ interface Convolution {
   readonly padding: readonly [number, number];
   readonly dilation: readonly [number, number];
   readonly groups: number;
-  /** Whether its result goes through it once more: images that the program makes are kept in an order of their own. */
-  readonly twice?: boolean;
+  /**
+   * How often its result goes through it, once by default: images between two of them are kept in an order of their
+   * own, and the second of three reads and writes such images forwards and backwards.
+   */
+  readonly times?: number;
+  readonly types?: readonly Types[];
 }
 
 /** Null where it has no results, or too many products. */
 function convolutionOf(d: Draw, of: Convolution, most: number): Product | null {
-  const { from, outputs, kernel, stride, padding, dilation, groups, twice = false } = of;
+  const { from, outputs, kernel, stride, padding, dilation, groups, times = 1, types = TYPES } = of;
   const [n, c, h, w] = from;
-  const windows = kernel.map(
-    (k, i) => Math.floor(([h, w][i]! + 2 * padding[i]! - dilation[i]! * (k - 1) - 1) / stride[i]!) + 1,
-  );
   const each = (c / groups) * sizeOf(kernel);
-  if (windows.some(count => count < 1) || n * outputs * sizeOf(windows) * each > most) return null;
+  let windows = [h, w];
+  let work = 0;
+  for (let time = 0; time < times; time++) {
+    windows = windows.map(
+      (size, i) => Math.floor((size + 2 * padding[i]! - dilation[i]! * (kernel[i]! - 1) - 1) / stride[i]!) + 1,
+    );
+    if (windows.some(count => count < 1)) return null;
+    work += n * outputs * sizeOf(windows) * each;
+  }
+  if (work > most) return null;
   const weight: View = { name: 'kernels', stored: [outputs, c / groups, ...kernel], of: x => x };
   const options = { stride, padding, dilation, groups };
   const steps = [...kernel.map(k => k === 3), ...[...stride, ...dilation].map(x => x === 1)];
-  return surrounded(d, d.r.pick(TYPES), [image(d, from), weight], {
-    name: `conv2d [${from}] to ${outputs} by ${kernel}${twice ? ' twice' : ''} ${JSON.stringify(options)}`,
+  return surrounded(d, d.r.pick(types), [image(d, from), weight], {
+    name: `conv2d [${from}] to ${outputs} by ${kernel}${times > 1 ? ` ${times} times` : ''} ${JSON.stringify(options)}`,
     shape: [n, outputs, ...windows],
     channels: [outputs, 1, 1],
     terms: Math.max(each, (outputs / groups) * sizeOf(kernel), n * sizeOf(windows)),
     borders: true,
     tiles: groups === 1 && steps.every(Boolean),
-    of: (a, b) => (twice ? [0, 1] : [0]).reduce(y => F.conv2d(y, b, null, options), a),
+    of: (a, b) => Array.from({ length: times }).reduce((y: Tensor) => F.conv2d(y, b, null, options), a),
   });
 }
 
@@ -314,7 +331,7 @@ function wideConvolution(d: Draw): Product {
     const of: Convolution = {
       from: [r.pick([8, 16, 16, 32, 32]), channels, 1 + r.int(6), 1 + r.int(6)],
       outputs: twice ? channels : r.pick(WIDE),
-      twice,
+      times: twice ? 2 : 1,
       kernel: usual ? [3, 3] : [1 + r.int(3), 1 + r.int(3)],
       stride: twice || (usual && !r.once(3)) ? [1, 1] : [1 + r.int(2), 1 + r.int(2)],
       padding: usual ? [1, 1] : [r.int(2), r.int(2)],
@@ -322,6 +339,33 @@ function wideConvolution(d: Draw): Product {
       groups: 1,
     };
     const product = convolutionOf(d, of, MOST_WIDE_WORK);
+    if (product) return product;
+  }
+}
+
+/**
+ * Windows of 3x3 over images that have about as many tiles of 2x2 as transformed ones are worth having from: one image
+ * or more, of even and odd sides, with borders of every width.
+ */
+function tiledConvolution(d: Draw): Product {
+  const { r } = d;
+  for (;;) {
+    const images = r.pick([1, 2, 3, 16]);
+    const rows = 1 + r.int(8);
+    const columns = Math.max(1, Math.round(r.pick(TILES) / (images * rows)));
+    const channels = r.pick(IN_TILES);
+    const of: Convolution = {
+      from: [images, channels, 2 * rows - r.int(2), 2 * columns - r.int(2)],
+      outputs: channels,
+      times: 3,
+      types: TILED,
+      kernel: [3, 3],
+      stride: [1, 1],
+      padding: r.once(3) ? [r.int(3), r.int(3)] : [1, 1],
+      dilation: [1, 1],
+      groups: 1,
+    };
+    const product = convolutionOf(d, of, MOST_TILED_WORK);
     if (product) return product;
   }
 }
@@ -348,7 +392,6 @@ function attention(d: Draw): Product {
 }
 
 export function randomProduct(r: Random): Product {
-  return r.pick([matmul, matmul, matmul, convolution, convolution, wideConvolution, wideConvolution, attention])(
-    new Draw(r),
-  );
+  const kinds = [matmul, matmul, matmul, convolution, convolution, wideConvolution, wideConvolution, attention];
+  return r.pick(r.once(10) ? [tiledConvolution] : kinds)(new Draw(r));
 }

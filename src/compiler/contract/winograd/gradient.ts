@@ -31,8 +31,12 @@ const F32 = 4;
 /** Channels of a block of kernels at most, out and in: sums of a quarter of the second cache. */
 const MOST_OUT = 128;
 const MOST_IN = 64;
-/** Share of the second cache for the tiles of a step. */
+/**
+ * Share of the second cache for the tiles of a step: of words a larger one, as their products take half as long and
+ * reading and storing sums does not.
+ */
 const TILES_SHARE = 0.25;
+const WORDS_SHARE = 0.4;
 /** Tasks there should be, for threads to share, and steps of a chunk at least. */
 const TASKS = 16;
 const LEAST_STEPS = 2;
@@ -63,7 +67,7 @@ function planGradient(p: Problem, g: WeightGradient, target: Target, words: bool
   const ins = evenPart(channels, lanes, MOST_IN);
   const { rows, vectors } = dividingTile(outs, ins, lanes, target);
   const tileBytes = (PLANES * (outs + ins) * F32) / (words ? 2 : 1);
-  const most = Math.max(lanes, Math.floor((target.l2Bytes * TILES_SHARE) / tileBytes));
+  const most = Math.max(lanes, Math.floor((target.l2Bytes * (words ? WORDS_SHARE : TILES_SHARE)) / tileBytes));
   const step = words ? most - (most % 2) : most;
   const blocks = (results / outs) * (channels / ins);
   const chunks = chunksFor(blocks, TASKS, g.windows.tiles / (LEAST_STEPS * step));
