@@ -1,6 +1,6 @@
 /**
- * How threads end: code that the system calls on the thread that handed out runs as it ends, however that ends. Lets its
- * workers end and gives back what it held. Knows control words and the ledger of pages.
+ * How threads end: code that the system calls on the thread that handed out runs as it ends, however that ends. Lets
+ * its workers end and gives back what it held. Knows control words and the ledger of pages.
  */
 import type { Assembler } from './assembler/assembler.ts';
 import { type Label, mem, R } from './assembler/operands.ts';

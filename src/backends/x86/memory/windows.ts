@@ -1,5 +1,6 @@
 /**
- * Windows, through kernel32 and kernelbase. What it does is run under Wine (tests/windows), never yet on Windows itself.
+ * Windows, through kernel32 and kernelbase. What it does is run under Wine (tests/windows), never yet on Windows
+ * itself.
  */
 import { MachineRefusal } from '../../../compiler/program.ts';
 import type { Koffi, Platform } from './platform.ts';
