@@ -136,6 +136,17 @@ describe('a first mistake is answered in one sentence', () => {
       () => new R.EmbeddingTable({ dim: 8n }),
       'EmbeddingTable: dim: "8" came, expected a whole',
     ],
+    [
+      'GPT(blockSize)',
+      () => new models.GPT({ blockSize: 8 } as Untyped),
+      'GPT: unknown option blockSize, expected { block',
+    ],
+    [
+      'GPT without heads',
+      () => new models.GPT({ block: 8, layers: 1, d: 4 } as Untyped),
+      'GPT: heads: expected a whole',
+    ],
+    ['Checkpoint({})', () => new train.Checkpoint({} as Untyped), 'Checkpoint: folder: expected a path, got undefined'],
     ['DeepFM without a schema', () => new R.DeepFM({ dim: 8 }), 'DeepFM: schema: expected what the batches hold'],
     ['SparseTrainer({})', () => new R.SparseTrainer({}), 'SparseTrainer: model: expected a model of tenon/recsys'],
     ['a number for a tensor', () => model.forward([1, 2, 3]), 'linear: input: expected a tensor, got an array'],

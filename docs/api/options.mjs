@@ -21,13 +21,13 @@ const entries = Object.keys(published)
  * @property {string[]} before printed types of the arguments before the settings
  */
 
-/** Settings are an object that can be left out or is called so; a type of data that happens to be last is neither. */
+/** Settings are an object that can be left out or is called so (or a model's configuration); a type of data that happens to be last is neither. */
 const isSettings = (checker, symbol, type) =>
   !type.isUnion() &&
   !checker.isArrayType(type) &&
   checker.getPropertiesOfType(type).length > 0 &&
   type.getCallSignatures().length === 0 &&
-  (/^(options|settings)$/i.test(symbol.name) ||
+  (/^(options|settings|config|shape)$/i.test(symbol.name) ||
     checker.getPropertiesOfType(type).every(property => property.flags & ts.SymbolFlags.Optional));
 
 /** The object of a type of settings of which one may come alone, a number or a text; any other type as it is. */

@@ -28,9 +28,6 @@ export interface Training<B> {
 /** Steps between two checkpoints within an epoch: what a crash loses at most. */
 const CHECKPOINT_STEPS = 100;
 
-/** Milliseconds between two turns of the event loop, without which a signal is never seen. */
-const BREATH = 50;
-
 /**
  * Trains to the end.
  * @throws Interrupted after Ctrl-C or SIGTERM, when the checkpoint is written
@@ -46,7 +43,7 @@ export async function train<B>(run: RunFolder, output: Output, resume: boolean, 
   await interruptible(async ({ signal, heard }) => {
     const result = await fit(model, loader, {
       ...training.fit,
-      callbacks: [checkpoint, reporting(run, output, heldOut), breathing()],
+      callbacks: [checkpoint, reporting(run, output, heldOut)],
       signal,
     });
     if (result.stopped)
@@ -56,7 +53,7 @@ export async function train<B>(run: RunFolder, output: Output, resume: boolean, 
 
 /** Trains a model that is only compared with: no checkpoints, no display. */
 export async function trainQuietly<B>({ model, loader, fit: options }: Training<B>): Promise<void> {
-  await fit(model, loader, { ...options, validation: undefined, callbacks: [breathing()] });
+  await fit(model, loader, { ...options, validation: undefined, callbacks: [] });
 }
 
 /** `val_accuracy` of fit under the name of what it was measured on. */
@@ -84,19 +81,6 @@ function reporting(run: RunFolder, output: Output, heldOut: string): Callback {
       output.event('epoch', fields(report));
       if (!output.json) bar.onEpoch(of, { ...report, metrics: renamed(report.metrics, heldOut) });
       run.writeMetrics(of.history.map(fields));
-    },
-  };
-}
-
-/** Lets the event loop turn now and then, so that Ctrl-C is heard during synchronous training. */
-function breathing(): Callback {
-  let last = performance.now();
-  return {
-    name: 'breathing',
-    onStep: async () => {
-      if (performance.now() - last < BREATH) return;
-      await new Promise(resolve => setImmediate(resolve));
-      last = performance.now();
     },
   };
 }

@@ -27,9 +27,8 @@ export interface LoaderOptions<T, B> {
   readonly prefetchFactor?: number;
 }
 
-const OPTIONS = [
-  ...(['batchSize', 'shuffle', 'sampler', 'seed', 'dropLast', 'collateFn', 'numWorkers', 'prefetchFactor'] as const),
-] as const;
+const ORDER = ['batchSize', 'shuffle', 'sampler', 'seed', 'dropLast'] as const;
+const READING = ['collateFn', 'numWorkers', 'prefetchFactor'] as const;
 
 /** Where a loader stands; plain JSON. */
 export interface LoaderState {
@@ -60,7 +59,7 @@ export class DataLoader<T, B = CollatedOf<T>> implements Iterable<B>, AsyncItera
   private resuming = true;
 
   constructor(dataset: Dataset<T>, options: LoaderOptions<T, B> = {}) {
-    checkOptions('DataLoader', options, OPTIONS);
+    checkOptions('DataLoader', options, [...ORDER, ...READING]);
     const { batchSize = 1, numWorkers = 0, prefetchFactor = 2, seed = 0 } = options;
     const count = (name: string, value: number, least: number): number => {
       if (!Number.isInteger(value) || value < least)

@@ -54,6 +54,7 @@ export class LogisticRegression extends Module<TableForward> {
   readonly offset: Parameter;
 
   constructor(shape: TableShape) {
+    checkOptions('LogisticRegression', shape, TABLE_SHAPE);
     super();
     this.emb1 = table(shape, 1);
     this.dense1 = linear(shape.dense, 1);
@@ -84,6 +85,7 @@ export class FactorizationMachine extends Module<TableForward> {
   readonly offset: Parameter;
 
   constructor(shape: TableShape & { readonly embedding?: number }) {
+    checkOptions('FactorizationMachine', shape, [...TABLE_SHAPE, 'embedding']);
     super();
     this.emb = table(shape, shape.embedding ?? 16);
     this.emb1 = table(shape, 1);

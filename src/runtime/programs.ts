@@ -157,7 +157,7 @@ export function bindingOf(leaf: Node): Binding {
 const staleError = (variable: Variable): Error =>
   new Error(
     `this value depends on ${variable.name ? `"${variable.name}"` : 'a parameter'} as it was before an update: ` +
-      'read it (item, data, evaluate) before optimizer.step(), or return it from the compiled step',
+      'read it (item, data, eval) before optimizer.step(), or return it from the compiled step',
   );
 
 /** Runs a prepared program with the bindings its leaves have now. */

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SchedulerState } from '../optim/index.ts';
 import { defaultGenerator, type Tensor } from '../tensor/index.ts';
+import { describe } from '../tensor/operands.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { type CheckpointContent, readCheckpoint, writeCheckpoint } from './checkpointFile.ts';
 import { type Best, checkMode, isBetter, type MetricDirection, metricOf } from './monitor.ts';
@@ -144,6 +145,8 @@ export class Checkpoint implements Callback {
   constructor(options: CheckpointOptions) {
     checkOptions('Checkpoint', options, ['folder', 'everySteps', 'keep', 'resume', 'onNotice', 'monitor', 'mode']);
     checkMode('Checkpoint', options);
+    if (typeof options.folder !== 'string')
+      throw new TypeError(`Checkpoint: folder: expected a path, got ${describe(options.folder)}`);
     this.#options = options;
   }
 

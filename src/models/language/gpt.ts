@@ -5,6 +5,7 @@
 import { Dropout, Embedding, init, LayerNorm, Linear, Module, ModuleList } from '../../nn/index.ts';
 import { shapeText } from '../../tensor/convert.ts';
 import { arange, F, type Tensor } from '../../tensor/index.ts';
+import { checkWhole } from '../../tensor/operands.ts';
 import { checkOptions } from '../../tensor/options.ts';
 import { cachedAttention, causalAttention, type KeyValueCache, type LayerCache, newCache } from './cache.ts';
 import { CausalLM, GENERATE, type GenerateOptions } from './generate.ts';
@@ -80,9 +81,11 @@ export class GPT extends CausalLM {
   readonly config: Required<GPTConfig>;
 
   constructor(config: GPTConfig) {
+    checkOptions('GPT', config, ['block', 'layers', 'heads', 'd', 'vocab', 'dropout']);
     super();
     this.config = { vocab: 65, dropout: 0, ...config };
-    const { vocab, block, layers, d, dropout } = this.config;
+    const { vocab, block, layers, heads, d, dropout } = this.config;
+    for (const [name, size] of Object.entries({ vocab, block, layers, heads, d })) checkWhole('GPT', name, size, 1);
     this.wte = new Embedding(vocab, d);
     this.wpe = new Embedding(block, d);
     this.drop = new Dropout(dropout);
