@@ -34,7 +34,7 @@ export class LoopBuilder {
   readonly scales: boolean;
   /** Whether `toF16` is there. */
   readonly roundsF16: boolean;
-  /** Whether `toBf16` and `toNormalBf16` are there. */
+  /** Whether `toBf16`, `toNormalBf16` and `toBf16Words` are there. */
   readonly roundsBf16: boolean;
   /** Whether an address may lie outside of its buffer, before an offset leads into it. */
   readonly wideAddresses: boolean;
@@ -330,6 +330,14 @@ export class LoopBuilder {
   nearestBf16(x: Reg): Reg | null {
     if (!this.roundsBf16 || x.type.lanes === 1) return null;
     return this.flushed.has(x) ? this.asFlushed(this.un('toNormalBf16', x)) : this.un('toBf16', x);
+  }
+
+  /**
+   * Words (i32) of the bfloat16 values nearest to `low` and `high`, f32, where numbers below 2^-126 become 0. Only where
+   * `nearestBf16` is there.
+   */
+  bf16Words(low: Reg, high: Reg): Reg {
+    return this.bitcast('i32', this.bin('toBf16Words', low, high));
   }
 
   /** Stores a whole vector past the caches. */

@@ -49,7 +49,9 @@ export type UnOp =
  * instruction on x86). Integer `div` and `rem` truncate (divU, remU unsigned; scalar only; division by zero must be
  * excluded by the lowering, and so must the smallest integer by -1). `shrU` shifts in zeros, `shrS` the sign; shift
  * counts are taken modulo the width. `andnot` is a & ~b. `mulHiU` is the upper half of the unsigned 32x32-bit product
- * (i32 only). `scale` is a * 2^floor(b), rounded once; only where the target says so.
+ * (i32 only). `scale` is a * 2^floor(b), rounded once; `toBf16Words` is, of vectors, the bits of bfloat16 that
+ * `toNormalBf16` makes of a in the lower half of each lane, and those of b in the upper one. Both only where the target
+ * says so.
  */
 export type BinOp =
   | 'add'
@@ -72,7 +74,8 @@ export type BinOp =
   | 'shrU'
   | 'copysign'
   | 'mulHiU'
-  | 'scale';
+  | 'scale'
+  | 'toBf16Words';
 
 /** Signed comparisons; `ltU` is unsigned. `ne` is true for NaN, all others false. */
 export type CmpOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'ltU';

@@ -37,7 +37,7 @@ export interface Target {
   readonly vectorsInTurn?: number;
   /** Whether f32 is rounded to the values of binary16 by conversions: `toF16` of the loop IR (F16C). */
   readonly roundsF16?: boolean;
-  /** The same for bfloat16: `toBf16` and `toNormalBf16` (AVX512_BF16). */
+  /** The same for bfloat16: `toBf16`, `toNormalBf16` and `toBf16Words` (AVX512_BF16). */
   readonly roundsBf16?: boolean;
   /**
    * Bytes that loops over rows ask for ahead where no cache keeps the rows (the x86 backend with AVX-512 and without

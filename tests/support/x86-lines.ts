@@ -68,7 +68,7 @@ function shapeOf(op: VectorOp): Shape {
   if (/^(vcvtdq2pd|vcvtps2pd|vcvttps2qq|vpmovsxdq|vpmovzxwd|vcvtph2ps)$/.test(op))
     return { order: 'ds', d: 'v', s: 'h' };
   if (/^vpmov[zs]xbd$/.test(op)) return { order: 'ds', d: 'v', s: 'q' };
-  if (op.endsWith('_i') || /^(vsqrt|vrcp|vpabs|vmov|vcvt|vrndscale)/.test(op))
+  if (op.endsWith('_i') || /^(vsqrt|vrcp|vpabs|vmov|vcvt(?!ne2)|vrndscale)/.test(op))
     return { order: `ds${imm}`, d: 'v', s: 'v' };
   return { order: `dvs${imm}`, d: 'v', s: 'v' };
 }
@@ -127,7 +127,7 @@ function vectorCase(op: VectorOp, below: (n: number) => number, variant: Variant
   const zero = masked && shape.d !== 'k' && variant === 'zeroing';
   const element = form.w === 1 ? 8 : 4;
   const broadcast =
-    variant === 'broadcast' && wantsMemory && form.tuple === 'full' && shape.s === 'v' && !/^v(mov|cvt)/.test(op);
+    variant === 'broadcast' && wantsMemory && form.tuple === 'full' && shape.s === 'v' && !/^v(mov|cvt|permw)/.test(op);
   const imm = shape.order.includes('i') ? below(8) : undefined;
   const sizes: { readonly [bytes: number]: string } = {
     2: 'word',

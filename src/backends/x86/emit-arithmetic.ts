@@ -216,9 +216,21 @@ function vectorBinary(f: Frame, fn: BinOp, d: Reg, a: Reg, b: Reg): void {
       asm.vector('vblendmps', l, T0, T0, T1, { k: K1 });
       f.vDone(d, T0);
       return;
+    case 'toBf16Words':
+      asm.vector('vcvtne2ps2bf16', l, T1, y, x);
+      asm.vector('vmovups', l, T0, 0, asm.constant(wordsOfHalves(type.lanes)));
+      asm.vector('vpermw', l, into, T0, T1);
+      f.vDone(d, into);
+      return;
     default:
       missing(fn, type);
   }
+}
+
+/** For vpermw: words of the lower and of the upper half of a vector in turns. */
+function wordsOfHalves(lanes: number): Uint8Array {
+  const words = Int16Array.from({ length: 2 * lanes }, (_, i) => (i >> 1) + (i % 2) * lanes);
+  return new Uint8Array(words.buffer);
 }
 
 export const FLOAT_PREDICATE = { eq: 0, ne: 4, lt: 0x11, le: 0x12, gt: 0x1e, ge: 0x1d, ltU: -1 } as const;

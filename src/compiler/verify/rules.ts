@@ -58,6 +58,7 @@ const BINARY: { readonly [F in BinOp]: readonly Scalar[] } = {
   copysign: FLOATS,
   mulHiU: ['i32'],
   scale: FLOATS,
+  toBf16Words: ['f32'],
 };
 
 /** Integer division exists on scalars only. */

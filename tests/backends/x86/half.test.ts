@@ -79,3 +79,23 @@ it.skipIf(!bf16Dots).each(['toBf16', 'toNormalBf16'] as const)('%s', fn => {
   });
   expect(wrong < 0 ? null : [x[wrong], y[wrong]]).toBeNull();
 });
+
+it.skipIf(!bf16Dots).each([4, 8, 16])('toBf16Words, %i lanes', lanes => {
+  const x = samplesOfBf16();
+  const y = x.slice().reverse();
+  const b = new LoopBuilder();
+  b.for(0, x.length, lanes, i => {
+    const [low, high] = [0, 1].map(buffer => b.load('f32', b.addr(buffer, i), 0, lanes));
+    b.store('i32', b.addr(2, i), b.bf16Words(low!, high!));
+  });
+  const buffers: LoopKernel['buffers'] = [
+    { name: 'x', dtype: 'f32', elements: x.length, access: 'read' },
+    { name: 'y', dtype: 'f32', elements: x.length, access: 'read' },
+    { name: 'words', dtype: 'i32', elements: x.length, access: 'write' },
+  ];
+  const words = new Int32Array(x.length);
+  runX86Kernel({ name: 'words', buffers, body: b.instructions }, [x, y, words], { isa: 'avx512' });
+  const bits = (v: Float32Array): Uint32Array => new Uint32Array(v.buffer).map(u => u >>> 16);
+  const [low, high] = [x, y].map(v => bits(rounded('toNormalBf16', v, 16, 'avx512')));
+  expect(words).toEqual(Int32Array.from(words, (_, i) => (high![i]! << 16) | low![i]!));
+});

@@ -50,7 +50,7 @@ const WRITES_S: readonly (readonly [RegExp, number])[] = [
 ];
 const NARROW_RESULT = /^(vcvttpd2dq|vcvtpd2ps|vcvtqq2ps|vcvtneps2bf16)$/;
 const ONE_SOURCE =
-  /^(vsqrt|vrcp|vpabs|vmov|vcvt(?!si2)|vrndscale|vround|vbroadcast|vpbroadcast|vpmov|vpshufd|vpermq|vextract)/;
+  /^(vsqrt|vrcp|vpabs|vmov|vcvt(?!si2|ne2)|vrndscale|vround|vbroadcast|vpbroadcast|vpmov|vpshufd|vpermq|vextract)/;
 
 const find = (table: readonly (readonly [RegExp, number])[], op: string): number | null =>
   table.find(([pattern]) => pattern.test(op))?.[1] ?? null;

@@ -45,16 +45,28 @@ export function storePlanes(b: LoopBuilder, values: Matrix, to: Reg, { dtype, pl
     b.store(dtype, to, dtype === 'bf16' ? b.asFlushed(x) : x, k * plane * bytesOf(dtype));
 }
 
-/** The same as halves of words: the lower ones of the first of two tiles, which clears the upper ones, or these. */
-function storeHalves(b: LoopBuilder, values: Matrix, to: Reg, { plane }: Planes, second: Reg): void {
-  const halves = values.flat().map(x => b.bitcast('i32', b.nearestBf16(b.asFlushed(x))!));
-  const each = (word: (half: Reg, offset: number) => Reg): void => {
-    for (const [k, half] of halves.entries()) b.store('i32', to, word(half, k * plane * WORD), k * plane * WORD);
+/** Of two tiles that become words: whether this is the second one, and whether it is one that no second follows. */
+interface InPair {
+  readonly second: Reg;
+  readonly alone: Reg;
+}
+
+/** The same in words of two tiles: f32 for the first one waits for the second, or becomes words whose upper half is 0. */
+function storeWords(b: LoopBuilder, values: Matrix, to: Reg, { plane }: Planes, { second, alone }: InPair): void {
+  const all = values.flat();
+  const offset = (k: number): number => k * plane * WORD;
+  const each = (word: (x: Reg, offset: number) => Reg): void => {
+    for (const [k, x] of all.entries()) b.store('i32', to, word(x, offset(k)), offset(k));
   };
   b.if(
     second,
-    () => each((half, offset) => b.bin('or', half, b.load('i32', to, offset, half.type.lanes))),
-    () => each(half => b.bin('shrU', half, b.const('i32', 16, half.type.lanes))),
+    () => each((x, at) => b.bf16Words(b.load('f32', to, at, x.type.lanes), x)),
+    () =>
+      b.if(
+        alone,
+        () => each(x => b.bf16Words(x, zero(b, 'f32', x.type.lanes))),
+        () => each(x => b.bitcast('i32', x)),
+      ),
   );
 }
 
@@ -184,14 +196,16 @@ function transformTiles(
     const one = b.i32(1);
     const inPairs = to.dtype === 'i32';
     const row = b.advance(to.from, inPairs ? b.bin('shrU', at, one) : at, to.pitch * bytesOf(to.dtype));
-    const second = inPairs ? b.cmp('eq', b.bin('and', at, one), one) : null;
+    const pair = inPairs
+      ? { second: b.cmp('eq', b.bin('and', at, one), one), alone: b.cmp('eq', b.sub(last, tile), one) }
+      : null;
     const missing: TileLoad['missing'] = (axis, from, until) =>
       outside(b, axes[axis], coords.get(axes[axis].dim)!, ...bounds(axes[axis]), from, until);
     const load: TileLoad = { view, channels, index: affine(b, terms, base), side, strides, missing };
     eachVector(b, load, lanes, (values, channel) => {
       const place = b.advance(row, channel, bytesOf(to.dtype));
       const planes = transform(b, values);
-      if (second) storeHalves(b, planes, place, to, second);
+      if (pair) storeWords(b, planes, place, to, pair);
       else storePlanes(b, planes, place, to);
     });
   });

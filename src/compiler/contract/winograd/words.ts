@@ -29,12 +29,6 @@ interface WordPanels {
   readonly nPanels: number;
 }
 
-/** The words of two vectors of f32, each rounded to bf16. */
-function roundToWords(b: LoopBuilder, x: Reg, y: Reg): Reg {
-  const [low, high] = [x, y].map(value => b.bitcast('i32', b.nearestBf16(b.asFlushed(value))!));
-  return b.bin('or', b.bin('shrU', low!, b.const('i32', 16, LANES)), high!);
-}
-
 /** What both ways of packing a kernel share. */
 interface Source {
   /** Elements from one channel to the next, and from one result to the next. */
@@ -104,8 +98,7 @@ function packPairs(b: LoopBuilder, f: Forward, { channels, results, width, buffe
       const rest = b.sub(column, b.mul(panel, b.i32(width)));
       const line = affine(b, [[panel, PLANES * points], [pair, 1]], 0); // biome-ignore format: a sum
       const to = b.addr(buffer, affine(b, [[line, width], [rest, 1]], 0)); // biome-ignore format: a sum
-      for (const [i, value] of x!.entries())
-        b.store('i32', to, roundToWords(b, value, y![i]!), i * points * width * WORD);
+      for (const [i, value] of x!.entries()) b.store('i32', to, b.bf16Words(value, y![i]!), i * points * width * WORD);
     });
   });
 }
