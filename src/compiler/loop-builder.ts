@@ -32,6 +32,8 @@ const isAddress = ({ op }: Inst): boolean => op === 'addr' || op === 'advance';
 export class LoopBuilder {
   /** Whether formulas may use `scale` and `nearInverse`. */
   readonly scales: boolean;
+  /** Whether dividing f32 takes less than `nearInverse` and what it needs to become exact. */
+  readonly dividesQuickly: boolean;
   /** Whether `toF16` is there. */
   readonly roundsF16: boolean;
   /** Whether `toBf16`, `toNormalBf16` and `toBf16Words` are there. */
@@ -52,11 +54,13 @@ export class LoopBuilder {
 
   constructor({
     scales,
+    dividesQuickly,
     roundsF16,
     roundsBf16,
     pointerBytes,
-  }: Partial<Pick<Target, 'scales' | 'roundsF16' | 'roundsBf16' | 'pointerBytes'>> = {}) {
+  }: Partial<Pick<Target, 'scales' | 'dividesQuickly' | 'roundsF16' | 'roundsBf16' | 'pointerBytes'>> = {}) {
     this.scales = scales === true;
+    this.dividesQuickly = dividesQuickly === true;
     this.roundsF16 = roundsF16 === true;
     this.roundsBf16 = roundsBf16 === true;
     this.wideAddresses = pointerBytes === 8;

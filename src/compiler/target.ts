@@ -30,6 +30,8 @@ export interface Target {
    * the loop IR (AVX-512).
    */
   readonly scales?: boolean;
+  /** Whether a quotient of vectors of f32 takes less than the rough inverse and Newton's rule. */
+  readonly dividesQuickly?: boolean;
   /**
    * Vectors that a loop over a long formula has side by side, where their instructions take turns (the x86 backend with
    * AVX-512 and without tiles); none without.

@@ -81,6 +81,7 @@ export const targetOf = (isa: Isa, cpu: Cpu, asked = true): Target => {
     keepsMemory: true,
     masksMemory: isa !== 'avx2',
     scales: isa !== 'avx2',
+    dividesQuickly: isa !== 'avx2' && cpu.quickDivision,
     ...(isa === 'avx512'
       ? { vectorsInTurn: VECTORS_IN_TURN, shufflesStrides: true, rowBytesAhead: ROW_BYTES_AHEAD, readsFarRows: true }
       : {}),

@@ -38,14 +38,15 @@ export function scopeOf(b: LoopBuilder, x: Reg): Scope {
 
 /**
  * 1 / (y - less) for a normal difference whose inverse is normal: by a rough inverse and Newton's rule where the target
- * has one (at most 0.57 units off, where a division of a vector of 64 bytes takes 16 cycles), else by dividing.
+ * has one (at most 0.57 units off, where a division of a vector of 64 bytes takes 16 cycles), else, and where that is
+ * quick, by dividing.
  * Newton's rule sees the difference as it is before it is rounded.
  */
 export function inverse(s: Scope, y: Reg, less: Reg | null = null): Reg {
   const { b } = s;
   const one = s.c(1);
   const difference = less ? b.sub(y, less) : y;
-  if (!b.scales) return b.bin('div', one, difference);
+  if (!b.scales || dividesQuickly(s)) return b.bin('div', one, difference);
   const minus = b.un('neg', y);
   let near = b.un('nearInverse', difference);
   for (let bits = 14; bits < (s.float === 'f32' ? 28 : 56); bits *= 2) {
@@ -54,6 +55,9 @@ export function inverse(s: Scope, y: Reg, less: Reg | null = null): Reg {
   }
   return near;
 }
+
+/** Whether to divide, where there is a rough inverse as well. */
+export const dividesQuickly = ({ b, float }: Scope): boolean => b.dividesQuickly && float === 'f32';
 
 /** Horner's rule: coefficients from the highest power down to the constant term. */
 export function horner(s: Scope, x: Reg, coefficients: readonly number[]): Reg {
