@@ -1,7 +1,7 @@
 /** Sums of very many terms stay right: one f32 accumulator of 2^20 numbers of one sign is off by 2e-4 of their sum, and stops at 2^24 ones. */
 import { describe, expect, it } from 'vitest';
 import '../support/backend.ts';
-import { backendName, einsum, manualSeed, ones, rand, type Tensor } from '../../src/tensor/index.ts';
+import { backendName, einsum, F, manualSeed, ones, rand, type Tensor } from '../../src/tensor/index.ts';
 
 /** Units of f32 in the last place of 1 that results may be off by, relative. */
 const TOLERANCE = 2 ** -19;
@@ -47,5 +47,13 @@ describe.skipIf(backendName() === 'reference')('long sums', () => {
     manualSeed(3);
     const x = rand([2 ** 15, 260]);
     expectNear(x.sum(0), x.to('f64').sum(0));
+  });
+
+  it.each([8, 16])('of what is the same along %i columns, in chunks', columns => {
+    const sums = F.pad(ones([3, 3, 127, columns]), [1, 1, 1, 1, 2, 2, 2, 2], { value: 2 }).sum([0, 2]);
+    const around = 7 * 129 * 2;
+    const row = [around, ...Array<number>(columns).fill(around - 3 * 127), around];
+    const fill = Array<number>(columns + 2).fill(around);
+    expect(sums.toArray()).toEqual([fill, fill, row, row, row, fill, fill]);
   });
 });

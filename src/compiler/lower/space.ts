@@ -6,7 +6,9 @@
 import { bytesOf } from '../../graph/dtype.ts';
 import { eachShare, eachTask } from '../contract/tasks.ts';
 import { bufferName, ExprPrinter, variableNames } from '../describe.ts';
+import type { Expr } from '../expr.ts';
 import type { Value } from '../flow.ts';
+import type { Ix } from '../index-expr.ts';
 import type { SpaceKernel } from '../kernels.ts';
 import { LoopBuilder } from '../loop-builder.ts';
 import type { Inst, Reg } from '../loops.ts';
@@ -323,21 +325,26 @@ class SpaceLowering {
     const { table } = this.context;
     const { chunkVar } = this.space;
     const { trace, lane, lanes, copies, keptLoops, summedLoops } = this.loops;
-    const first = summedLoops[0]!;
-    const { extent } = first.atom;
-    const step = first === lane ? lanes * copies : 1;
+    const outermost = summedLoops[0]!;
+    const { extent } = outermost.atom;
+    const step = outermost === lane ? lanes * copies : 1;
     const wanted = Math.min(MAX_CHUNKS, Math.ceil(this.elements / CHUNK));
     const chunk = Math.ceil(extent / wanted / step) * step;
     const chunks = Math.ceil(extent / chunk);
     if (chunks < 2) return false;
     const results = keptLoops.reduce((n, v) => n * v.atom.extent, 1);
-    const at = table.add(
-      table.scale(table.ofAtom(chunkVar), results),
-      table.linear(
-        keptLoops.map(v => table.ofAtom(v.atom)),
-        keptLoops.map(v => v.atom.extent),
-      ),
-    );
+    const index = (of: (v: LoopVar) => Ix): Ix =>
+      table.add(
+        table.scale(table.ofAtom(chunkVar), results),
+        table.linear(
+          keptLoops.map(of),
+          keptLoops.map(v => v.atom.extent),
+        ),
+      );
+    const each = index(v => table.ofAtom(v.atom));
+    const first = index(v => (v === lane ? table.zero : table.ofAtom(v.atom)));
+    // What is the same in all lanes has one place for them.
+    const at = (e: Expr): Ix => (emitter.mode.lanes > 1 && !emitter.isVector(e) ? first : each);
     const { reduced } = trace;
     const partial = reduced.map((e, i) => {
       const dtype = wideOf(e.value.attrs.kind, e.dtype);
@@ -351,7 +358,7 @@ class SpaceLowering {
         body.keptFrom(0, null, () => {
           const sums = body.pass(reduced, [], part);
           for (const { e, dtype, buffer } of partial)
-            emitter.memory.storeAt(dtype, buffer, at, copy => sums.get(e)![copy]!);
+            emitter.memory.storeAt(dtype, buffer, at(e), copy => sums.get(e)![copy]!);
         });
       }),
     );
@@ -363,8 +370,8 @@ class SpaceLowering {
           b.for(0, chunks, 1, c =>
             emitter.scoped(() => {
               emitter.setVar(chunkVar, c);
-              partial.forEach(({ dtype, buffer }, i) => {
-                sums[i]!.stepBy(copy => emitter.memory.loadAt(dtype, buffer, at, copy));
+              partial.forEach(({ e, dtype, buffer }, i) => {
+                sums[i]!.stepBy(copy => emitter.memory.loadAt(dtype, buffer, at(e), copy));
               });
             }),
           );
