@@ -48,7 +48,7 @@ export interface Target {
   readonly rowBytesAhead?: number;
   /**
    * Whether products of f32 read rows where they lie although they push each other out of the first cache: lines come
-   * back from the second one in time (the x86 backend with AVX-512 and without tiles).
+   * back from the second one in time (the x86 backend on Zen 5).
    */
   readonly readsFarRows?: boolean;
   /** Bytes of a result from which on its stores go past the caches, where they can. */

@@ -18,8 +18,8 @@ export interface Cpu {
    * Sapphire Rapids), AMD's twice.
    */
   readonly fastBf16Dots: boolean;
-  /** Quotients of 64 bytes of f32 in 2.5 cycles (Zen 5), where others take 16. */
-  readonly quickDivision: boolean;
+  /** AMD's Zen 5 or one after it, with AVX-512. */
+  readonly zen5: boolean;
   readonly avx512Vnni: boolean;
   /** Tiles with both kinds of products, and the system lets this process use them. */
   readonly amx: boolean;
@@ -112,7 +112,7 @@ export function queryCpu(native: Native): Cpu {
     avx2,
     avx512,
     fastBf16Dots: amd && avx512 && bit(sevenOne.eax, 5),
-    quickDivision: amd && avx512 && familyOf(one.eax) >= 26,
+    zen5: amd && avx512 && familyOf(one.eax) >= 26,
     avx512Vnni: avx512 && bit(seven.ecx, 11),
     amx: (saved & 0x60000) === 0x60000 && [22, 24, 25].every(n => bit(seven.edx, n)) && native.allowTiles(),
     hyperthreads: threadsOfCore > 1,

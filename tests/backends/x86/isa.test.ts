@@ -8,7 +8,7 @@ const cpu: Cpu = {
   avx2: true,
   avx512: true,
   fastBf16Dots: false,
-  quickDivision: false,
+  zen5: false,
   avx512Vnni: true,
   amx: true,
   hyperthreads: false,
