@@ -104,6 +104,7 @@ test.each<[() => unknown, string]>([
     () => F.pad(ones([1, 2, 3]), [3, 0], { mode: 'reflect' }),
     'pad: reflect: at most 2 elements beside a dim of 3, got 3 and 0',
   ],
+  [() => F.pad(ones([2, 3]), [1]), 'pad: amounts: expected pairs of whole numbers, last dim first, got [1]'],
   [() => F.interpolate(ones([1, 1, 2]), {}), 'interpolate: exactly one of size and scaleFactor must be given'],
   [
     () =>

@@ -2,7 +2,7 @@
  * Padding in every mode. Amounts list before and after for the last dim, then for the one before it, and so on.
  */
 import { shapeText } from '../convert.ts';
-import { checkTensor } from '../operands.ts';
+import { checkTensor, describe } from '../operands.ts';
 import { concatenate } from '../ops/join.ts';
 import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
@@ -21,8 +21,10 @@ export function pad(x: Tensor, amounts: readonly number[], options: PadOptions =
   checkOptions('pad', options, ['mode', 'value']);
   checkTensor('pad', 'input', x);
   const { mode = 'constant', value = 0 } = options;
-  if (!Array.isArray(amounts) || amounts.length % 2 !== 0 || amounts.some(n => !Number.isInteger(n)))
-    throw new RangeError('pad: amounts: expected pairs of whole numbers, last dim first');
+  if (!Array.isArray(amounts) || amounts.length % 2 !== 0 || amounts.some(n => !Number.isInteger(n))) {
+    const came = Array.isArray(amounts) ? shapeText(amounts) : describe(amounts);
+    throw new RangeError(`pad: amounts: expected pairs of whole numbers, last dim first, got ${came}`);
+  }
   if (mode === 'constant') return x.constantPad(amounts, value);
   if (mode !== 'reflect' && mode !== 'replicate' && mode !== 'circular')
     throw new TypeError(`pad: mode: expected constant, reflect, replicate or circular, got ${String(mode)}`);
